@@ -1,0 +1,15 @@
+//! The built-in roles, the same for every tenant.
+
+/// Numbers and names of the built-in roles, lowest first (`ccs` sends the numbers, `onfire` the names).
+pub const BUILT_IN_ROLES: [(u32, &str); 6] =
+    [(1, "ReadOnly"), (2, "User"), (3, "Admin"), (4, "EnterpriseAdmin"), (5, "VendorAdmin"), (6, "SuperAdmin")];
+
+/// The built-in role of that name, in any case.
+pub fn role_named(name: &str) -> Option<u32> {
+    BUILT_IN_ROLES.iter().find(|(_, n)| n.eq_ignore_ascii_case(name)).map(|(number, _)| *number)
+}
+
+/// The name of the built-in role of that number.
+pub fn role_numbered(number: u32) -> Option<&'static str> {
+    BUILT_IN_ROLES.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
+}

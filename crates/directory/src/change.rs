@@ -1,0 +1,94 @@
+//! A write as a value: what an engine carries out, all of it or nothing.
+//!
+//! Each edit carries its own guard and its own event. An edit of something that exists holds what it was
+//! decided from, and the engine refuses it as stale when that is no longer what is stored; a new thing is
+//! refused when something it must not share is taken. And because an event is made of the edit itself, nothing
+//! can be changed without one.
+
+use crate::{Connection, ConnectionId, Item, Position, Tenant, TenantNumber, Time, User, UserId};
+use secrecy::SecretString;
+
+/// A decided change of one tenant.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Whose directory.
+    pub tenant: TenantNumber,
+    /// When it was decided.
+    pub at: Time,
+    /// Over which connection it came; `None` for the person at the terminal.
+    pub connection: Option<ConnectionId>,
+    /// Who asked, in words: the connection's name, or `terminal`.
+    pub who: String,
+    /// The request it came with.
+    pub request: String,
+    /// What to do, in order.
+    pub edits: Vec<Edit>,
+}
+
+/// One step of a change.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// A new person; the store gives the number.
+    AddUser {
+        /// The person.
+        user: Box<User>,
+        /// The first password.
+        password: Option<StoredPassword>,
+    },
+    /// A person as they were and as they shall be.
+    ChangeUser {
+        /// As decided from; its version guards the edit.
+        before: Box<User>,
+        /// As it shall be.
+        after: Box<User>,
+        /// A new password.
+        password: Option<StoredPassword>,
+    },
+    /// A person goes.
+    RemoveUser(Box<User>),
+    /// A new item; number 0 asks for the next one (departments bring theirs).
+    AddItem {
+        /// The item.
+        item: Box<Item>,
+        /// Its first members.
+        members: Vec<UserId>,
+    },
+    /// An item as it was and as it shall be.
+    ChangeItem {
+        /// As decided from; its version guards the edit.
+        before: Box<Item>,
+        /// As it shall be.
+        after: Box<Item>,
+        /// Who joins.
+        joined: Vec<UserId>,
+        /// Who leaves.
+        left: Vec<UserId>,
+    },
+    /// An item goes, with all its memberships.
+    RemoveItem(Box<Item>),
+    /// A new tenant; number 0 asks for the next one.
+    AddTenant(Tenant),
+    /// A new connection.
+    AddConnection(Box<Connection>),
+    /// A connection as it shall be.
+    ChangeConnection(Box<Connection>),
+    /// A connection was used. The one edit without an event: it is no change of anybody's data.
+    Touch(ConnectionId),
+}
+
+/// A password as it is stored: a PHC string, which is as secret as any other.
+#[derive(Clone, Debug)]
+pub struct StoredPassword(pub SecretString);
+
+/// What came of a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Position of the last event written.
+    pub position: Position,
+    /// People added or changed, as stored.
+    pub users: Vec<User>,
+    /// Items added or changed, as stored.
+    pub items: Vec<Item>,
+    /// The tenant added.
+    pub tenant: Option<Tenant>,
+}

@@ -1,0 +1,230 @@
+//! Everything that can be asked of the directory, as values.
+
+use crate::{
+    Access, ConnectionId, Field, FolderEntry, Given, ItemKey, ItemKind, KeyHash, Link, LinkKind,
+    OrganisationStatus, Pair, Status, TenantNumber, Time, UserKey,
+};
+use secrecy::SecretString;
+
+/// One thing asked of the directory. All of it is done, or nothing.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Add a person.
+    CreateUser(Box<UserEdit>),
+    /// Change a person.
+    UpdateUser {
+        /// Whom.
+        user: UserKey,
+        /// What.
+        edit: Box<UserEdit>,
+    },
+    /// Remove a person.
+    DeleteUser(UserKey),
+    /// Move one or many people to a status, all or none.
+    MoveUsers(StatusMove),
+    /// Add a group.
+    CreateGroup(GroupEdit),
+    /// Change a group.
+    UpdateGroup {
+        /// Which.
+        group: ItemKey,
+        /// What.
+        edit: GroupEdit,
+    },
+    /// Add a folder.
+    CreateFolder(FolderEdit),
+    /// Change a folder.
+    UpdateFolder {
+        /// Which.
+        folder: ItemKey,
+        /// What.
+        edit: FolderEdit,
+    },
+    /// Add an organisation.
+    CreateOrganisation(OrganisationEdit),
+    /// Change one or many organisations alike, all or none.
+    UpdateOrganisations {
+        /// Which.
+        organisations: Vec<ItemKey>,
+        /// What.
+        edit: OrganisationEdit,
+    },
+    /// Remove a group or folder.
+    DeleteItem {
+        /// Which kind.
+        kind: ItemKind,
+        /// Which one.
+        item: ItemKey,
+    },
+    /// Add a role of the tenant's own.
+    AddRole {
+        /// Its name.
+        name: String,
+        /// The built-in role it is worth.
+        rank: u32,
+    },
+    /// Add a tenant.
+    AddTenant {
+        /// Its name.
+        name: String,
+        /// The number it shall have; the next one, when not given.
+        number: Option<TenantNumber>,
+    },
+    /// Let an inbound client in.
+    AddConnection(NewConnection),
+    /// Give a connection a new key; the oldest goes when there are two already.
+    AddKey {
+        /// Which connection.
+        connection: ConnectionId,
+        /// What is kept of the new key.
+        key: KeyHash,
+    },
+    /// Take a connection back for good.
+    RevokeConnection(ConnectionId),
+}
+
+/// What a request says of a person. On create, what is absent stays empty.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "as in User")]
+pub struct UserEdit {
+    /// Plain texts by field; see [`crate::User::text`] for which these are.
+    pub texts: Vec<(Field, Given<String>)>,
+    pub department: Given<DepartmentRef>,
+    pub organisation: Given<OrganisationRef>,
+    /// One entry per list of links that is mentioned.
+    pub links: Vec<(LinkKind, Given<Vec<Link>>)>,
+    pub metadata: Given<Vec<Pair>>,
+    pub role: Given<RoleRef>,
+    pub groups: Given<Vec<ItemRef>>,
+    pub folders: Given<Vec<ItemRef>>,
+    pub status: Given<Status>,
+    pub password: Option<SecretString>,
+    pub do_not_email: Given<bool>,
+    pub force_password_change: Given<bool>,
+}
+
+impl UserEdit {
+    /// Notes what was said of the plain text `field`.
+    pub fn text(&mut self, field: Field, given: Given<String>) {
+        if given.is_mentioned() {
+            self.texts.push((field, given));
+        }
+    }
+
+    /// What was said of the plain text `field`.
+    pub fn said(&self, field: Field) -> Option<&Given<String>> {
+        self.texts.iter().find(|(f, _)| *f == field).map(|(_, given)| given)
+    }
+}
+
+/// A group or folder, by whatever the client knows of it.
+pub type ItemRef = ItemKey;
+
+/// A department, by number or by name; entered in the catalogue on first use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DepartmentRef {
+    /// By number.
+    Number(u8),
+    /// By name.
+    Name(String),
+}
+
+/// A role of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleRef {
+    /// By number.
+    Number(u32),
+    /// By name, in any case.
+    Name(String),
+}
+
+/// An organisation as a client names it: created when a name comes with it and nothing matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrganisationRef {
+    /// Its number, wished for when it is new.
+    pub number: Option<u32>,
+    /// Its name.
+    pub name: Option<String>,
+    /// The number of one of its addresses.
+    pub address: Option<u32>,
+}
+
+/// A status for one or many people.
+#[derive(Clone, Debug)]
+pub struct StatusMove {
+    /// Who; all of them, or none.
+    pub users: Vec<UserKey>,
+    /// Where to.
+    pub to: Status,
+    /// The status everybody must be in before, if any.
+    pub only_from: Option<Status>,
+}
+
+/// What a request says of a group.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "as in Group")]
+pub struct GroupEdit {
+    pub name: Given<String>,
+    pub external_id: Given<String>,
+    pub members: Option<MemberEdit>,
+}
+
+/// What a request says of a group's members.
+#[derive(Clone, Debug)]
+pub enum MemberEdit {
+    /// Exactly these.
+    Replace(Vec<UserKey>),
+    /// These too; with `true`, only active people may join.
+    Add(Vec<UserKey>, bool),
+}
+
+/// What a request says of a folder.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "as in Folder")]
+pub struct FolderEdit {
+    /// The identity it shall have, on create only.
+    pub id: Option<crate::ItemId>,
+    pub name: Given<String>,
+    pub external_id: Given<String>,
+    pub description: Given<String>,
+    pub is_restricted: Given<bool>,
+    pub restricted_to: Given<crate::ItemId>,
+    pub entries: Given<Vec<FolderEntry>>,
+}
+
+/// What a request says of an organisation.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "as in Organisation")]
+pub struct OrganisationEdit {
+    pub name: Given<String>,
+    pub status: Option<OrganisationStatus>,
+    pub domains: Given<Vec<String>>,
+    /// Domains to have besides those it has.
+    pub more_domains: Vec<String>,
+    pub addresses: Given<Vec<u32>>,
+    pub url: Given<String>,
+    pub photo: Given<String>,
+    pub auto_login: Given<bool>,
+    pub homepage: Given<u32>,
+    pub guid: Given<u32>,
+    pub industry: Given<u32>,
+    pub category: Given<u32>,
+    pub key_contacts: Given<Vec<u32>>,
+}
+
+/// A connection to be added.
+#[derive(Clone, Debug)]
+pub struct NewConnection {
+    /// Its name, unique within the tenant.
+    pub name: String,
+    /// The dialects it may speak; empty means all.
+    pub dialects: Vec<String>,
+    /// What it may do.
+    pub access: Access,
+    /// The highest built-in role it may give.
+    pub highest_role: u32,
+    /// When it ends, if it does.
+    pub expires: Option<Time>,
+    /// What is kept of its first key.
+    pub key: KeyHash,
+}

@@ -1,0 +1,80 @@
+//! A connection: one inbound client, its keys and what it may do.
+
+use crate::{ConnectionId, TenantNumber, Time};
+use serde::{Deserialize, Serialize};
+
+/// SHA-256 of a key. Keys carry 128 random bits, so a plain hash cannot be turned back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl std::fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyHash(…)")
+    }
+}
+
+/// One client written for one or more dialects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Identity.
+    pub id: ConnectionId,
+    /// The only tenant its keys open.
+    pub tenant: TenantNumber,
+    /// What people call it; unique within the tenant.
+    pub name: String,
+    /// Names of the dialects it may speak; empty means all.
+    #[serde(default)]
+    pub dialects: Vec<String>,
+    /// Whether it may change anything.
+    pub access: Access,
+    /// The highest role it may give.
+    pub highest_role: u32,
+    /// Its live keys, oldest first; never more than two.
+    pub keys: Vec<Key>,
+    /// From when on it is refused.
+    #[serde(default)]
+    pub expires: Option<Time>,
+    /// Whether it was taken back for good.
+    #[serde(default)]
+    pub revoked: bool,
+    /// When it was added.
+    pub created: Time,
+    /// When a request last came in over it, to the minute.
+    #[serde(default)]
+    pub last_use: Option<Time>,
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Look only.
+    ReadOnly,
+    /// Look and change.
+    ReadWrite,
+}
+
+/// One live key of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// What is kept of it.
+    pub hash: KeyHash,
+    /// When it was made.
+    pub created: Time,
+}
+
+impl Connection {
+    /// How many keys may be live at a time, so that they can be rotated without a gap.
+    pub const MAX_KEYS: usize = 2;
+
+    /// Whether its keys open anything at `now`.
+    pub fn is_live(&self, now: Time) -> bool {
+        !self.revoked && self.expires.is_none_or(|end| now < end)
+    }
+
+    /// Whether it may speak `dialect`.
+    pub fn speaks(&self, dialect: &str) -> bool {
+        self.dialects.is_empty() || self.dialects.iter().any(|d| d == dialect)
+    }
+}

@@ -1,0 +1,85 @@
+//! What may become of a group and its members.
+
+use super::{Decision, Known, Stamp, addressed, refuse_if_any, set_name, set_text};
+use crate::{
+    Edit, Fault, Field, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit, Refusal, Rule, Status, UserId, rules,
+};
+
+pub(super) fn create(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let mut group = Group {
+        id: ItemId(stamp.ids.next()),
+        number: 0,
+        version: 1,
+        name: String::new(),
+        external_id: None,
+        created: stamp.now,
+        updated: stamp.now,
+    };
+    apply(&mut group, edit)?;
+    let members = wanted(edit, known)?.unwrap_or_default();
+    Ok(Decision { edits: vec![Edit::AddItem { item: Box::new(Item::Group(group)), members }], ..Decision::default() })
+}
+
+pub(super) fn update(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let item = addressed(known, ItemKind::Group)?;
+    let Item::Group(before) = item else { return Err(Refusal::NoSuchItem(ItemKind::Group)) };
+    let mut after = before.clone();
+    apply(&mut after, edit)?;
+    let (mut joined, mut left) = (Vec::new(), Vec::new());
+    if let Some(wanted) = wanted(edit, known)? {
+        joined = wanted.iter().filter(|id| !known.members.contains_sorted(id)).copied().collect();
+        if matches!(edit.members, Some(MemberEdit::Replace(_))) {
+            left = known.members.iter().filter(|id| !wanted.contains_sorted(id)).copied().collect();
+        }
+    }
+    let mut decision = Decision::default();
+    if after == *before && joined.is_empty() && left.is_empty() {
+        decision.unchanged_items.push(item.clone());
+    } else {
+        after.version += 1;
+        after.updated = stamp.now;
+        decision.edits.push(Edit::ChangeItem { before: Box::new(item.clone()), after: Box::new(Item::Group(after)), joined, left });
+    }
+    Ok(decision)
+}
+
+fn apply(group: &mut Group, edit: &GroupEdit) -> Result<(), Refusal> {
+    let mut faults = Vec::new();
+    set_name(&mut group.name, &edit.name, &mut faults);
+    set_text(&mut group.external_id, Field::ExternalId, &edit.external_id, &mut faults);
+    refuse_if_any(faults)
+}
+
+/// The people the edit names, sorted and each once; `None` when it names none.
+fn wanted(edit: &GroupEdit, known: &Known) -> Result<Option<Vec<UserId>>, Refusal> {
+    let only_active = match &edit.members {
+        None => return Ok(None),
+        Some(MemberEdit::Replace(_)) => false,
+        Some(MemberEdit::Add(_, only_active)) => *only_active,
+    };
+    if known.users.len() > rules::MAX_REFERENCES {
+        return Err(Refusal::field(Field::Members, Rule::TooLong(rules::MAX_REFERENCES)));
+    }
+    let mut ids = Vec::with_capacity(known.users.len());
+    for user in &known.users {
+        let unknown = Refusal::Invalid(vec![Fault { field: Field::Members, rule: Rule::Unknown }]);
+        let user = user.as_ref().ok_or(unknown)?;
+        if only_active && user.status != Status::Active {
+            return Err(Refusal::WrongStatus);
+        }
+        ids.push(user.id);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(Some(ids))
+}
+
+/// Membership in a sorted list.
+trait ContainsSorted {
+    fn contains_sorted(&self, id: &UserId) -> bool;
+}
+impl ContainsSorted for Vec<UserId> {
+    fn contains_sorted(&self, id: &UserId) -> bool {
+        self.binary_search(id).is_ok()
+    }
+}

@@ -1,0 +1,133 @@
+//! From what is and what is asked to what shall be: pure functions, no store, no clock.
+//!
+//! One file per sort of thing. Each takes the command, what was looked up for it ([`Known`]) and the moment
+//! ([`Stamp`]), and gives back the edits, or the first refusal with every fault it found.
+
+mod admin;
+mod folder;
+mod group;
+mod organisation;
+mod places;
+mod user;
+
+use crate::{
+    Command, Connection, Edit, Fault, Field, Given, Ids, Item, ItemId, ItemKey, ItemKind, Organisation,
+    Refusal, Role, Tenant, Time, User, UserId, rules,
+};
+use secrecy::SecretString;
+use std::collections::HashMap;
+
+/// The moment of a decision and what the caller may do.
+pub(crate) struct Stamp<'a> {
+    pub(crate) now: Time,
+    pub(crate) ids: &'a dyn Ids,
+    /// The highest built-in role the caller may give.
+    pub(crate) highest_role: u32,
+}
+
+/// What was looked up for a command; only what it needs is filled in.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// The people it names, in its order.
+    pub(crate) users: Vec<Option<User>>,
+    /// The items it addresses, in its order.
+    pub(crate) items: Vec<Option<Item>>,
+    /// Groups and folders it refers to.
+    pub(crate) referred: HashMap<(ItemKind, ItemKey), ItemId>,
+    /// Organisations that may be the one it means.
+    pub(crate) by_number: Option<Organisation>,
+    pub(crate) by_name: Option<Organisation>,
+    pub(crate) by_address: Option<Organisation>,
+    pub(crate) by_domain: Option<Organisation>,
+    /// The tenant's own roles.
+    pub(crate) roles: Vec<Role>,
+    /// Numbers and names of the tenant's departments.
+    pub(crate) departments: Vec<(u32, String)>,
+    /// The members of the addressed group.
+    pub(crate) members: Vec<UserId>,
+    /// The tenant of the caller.
+    pub(crate) tenant: Option<Tenant>,
+    /// The connection it addresses.
+    pub(crate) connection: Option<Connection>,
+}
+
+/// What shall be done.
+#[derive(Default)]
+pub(crate) struct Decision {
+    pub(crate) edits: Vec<Edit>,
+    /// To be hashed and put on the one edit of a user, before the change is carried out.
+    pub(crate) password: Option<SecretString>,
+    /// People it names who are already as they shall be.
+    pub(crate) unchanged_users: Vec<User>,
+    /// Items it names that are already as they shall be.
+    pub(crate) unchanged_items: Vec<Item>,
+}
+
+/// Decides one command.
+pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    match command {
+        Command::CreateUser(edit) => user::create(edit, known, stamp),
+        Command::UpdateUser { edit, .. } => user::update(edit, known, stamp),
+        Command::DeleteUser(_) => user::delete(known),
+        Command::MoveUsers(step) => user::move_all(step, known, stamp),
+        Command::CreateGroup(edit) => group::create(edit, known, stamp),
+        Command::UpdateGroup { edit, .. } => group::update(edit, known, stamp),
+        Command::CreateFolder(edit) => folder::create(edit, known, stamp),
+        Command::UpdateFolder { edit, .. } => folder::update(edit, known, stamp),
+        Command::CreateOrganisation(edit) => organisation::create(edit, stamp),
+        Command::UpdateOrganisations { edit, .. } => organisation::update_all(edit, known, stamp),
+        Command::DeleteItem { kind, .. } => {
+            let item = addressed(known, *kind)?.clone();
+            Ok(Decision { edits: vec![Edit::RemoveItem(Box::new(item))], ..Decision::default() })
+        }
+        Command::AddRole { name, rank } => admin::add_role(name, *rank, stamp),
+        Command::AddTenant { name, number } => admin::add_tenant(name, *number, stamp),
+        Command::AddConnection(new) => admin::add_connection(new, known, stamp),
+        Command::AddKey { key, .. } => admin::add_key(*key, known, stamp),
+        Command::RevokeConnection(_) => admin::revoke(known),
+    }
+}
+
+/// The first item the command addresses.
+fn addressed(known: &Known, kind: ItemKind) -> Result<&Item, Refusal> {
+    known.items.first().and_then(Option::as_ref).ok_or(Refusal::NoSuchItem(kind))
+}
+
+/// Puts an optional text where it belongs; an empty one clears.
+fn set_text(slot: &mut Option<String>, field: Field, given: &Given<String>, faults: &mut Vec<Fault>) {
+    match given {
+        Given::Absent => {}
+        Given::Cleared => *slot = None,
+        Given::Value(text) if text.is_empty() => *slot = None,
+        Given::Value(text) => {
+            rules::check_text(field, text, faults);
+            *slot = Some(text.clone());
+        }
+    }
+}
+
+/// Puts a name that must not be empty.
+fn set_name(slot: &mut String, given: &Given<String>, faults: &mut Vec<Fault>) {
+    if let Given::Value(name) = given {
+        rules::check_text(Field::Name, name, faults);
+        slot.clone_from(name);
+    } else if given.is_mentioned() {
+        slot.clear();
+    }
+    if slot.trim().is_empty() {
+        faults.push(Fault { field: Field::Name, rule: crate::Rule::Missing });
+    }
+}
+
+/// Puts a plain value; absent keeps, cleared is the default.
+fn set<T: Clone + Default>(slot: &mut T, given: &Given<T>) {
+    match given {
+        Given::Absent => {}
+        Given::Cleared => *slot = T::default(),
+        Given::Value(value) => slot.clone_from(value),
+    }
+}
+
+fn refuse_if_any(faults: Vec<Fault>) -> Result<(), Refusal> {
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
+}

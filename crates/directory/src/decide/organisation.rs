@@ -1,0 +1,105 @@
+//! What may become of an organisation.
+
+use super::{Decision, Known, Stamp, places::blank_organisation, refuse_if_any, set, set_name, set_text};
+use crate::{Edit, Fault, Field, Given, Item, ItemKind, Organisation, OrganisationEdit, Refusal, Rule, rules};
+
+pub(super) fn create(edit: &OrganisationEdit, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let mut organisation = blank_organisation(0, "", stamp);
+    apply(&mut organisation, edit)?;
+    let item = Box::new(Item::Organisation(organisation));
+    Ok(Decision { edits: vec![Edit::AddItem { item, members: Vec::new() }], ..Decision::default() })
+}
+
+pub(super) fn update_all(
+    edit: &OrganisationEdit,
+    known: &Known,
+    stamp: &Stamp<'_>,
+) -> Result<Decision, Refusal> {
+    let mut decision = Decision::default();
+    let mut seen = Vec::new();
+    for item in &known.items {
+        let Some(item @ Item::Organisation(before)) = item else {
+            return Err(Refusal::NoSuchItem(ItemKind::Organisation));
+        };
+        if seen.contains(&before.id) {
+            continue;
+        }
+        seen.push(before.id);
+        let mut after = before.clone();
+        apply(&mut after, edit)?;
+        if after == *before {
+            decision.unchanged_items.push(item.clone());
+        } else {
+            after.version += 1;
+            after.updated = stamp.now;
+            decision.edits.push(Edit::ChangeItem {
+                before: Box::new(item.clone()),
+                after: Box::new(Item::Organisation(after)),
+                joined: Vec::new(),
+                left: Vec::new(),
+            });
+        }
+    }
+    Ok(decision)
+}
+
+fn apply(organisation: &mut Organisation, edit: &OrganisationEdit) -> Result<(), Refusal> {
+    let mut faults = Vec::new();
+    set_name(&mut organisation.name, &edit.name, &mut faults);
+    if let Some(status) = edit.status {
+        organisation.status = status;
+    }
+    apply_domains(organisation, edit, &mut faults);
+    if let Given::Value(addresses) = &edit.addresses {
+        organisation.addresses.clear();
+        for address in addresses {
+            if !organisation.addresses.contains(address) {
+                organisation.addresses.push(*address);
+            }
+        }
+    } else if edit.addresses.is_mentioned() {
+        organisation.addresses.clear();
+    }
+    set_text(&mut organisation.url, Field::Url, &edit.url, &mut faults);
+    set_text(&mut organisation.photo, Field::Photo, &edit.photo, &mut faults);
+    set(&mut organisation.auto_login, &edit.auto_login);
+    set_number(&mut organisation.homepage, &edit.homepage);
+    set_number(&mut organisation.guid, &edit.guid);
+    set_number(&mut organisation.industry, &edit.industry);
+    set_number(&mut organisation.category, &edit.category);
+    set(&mut organisation.key_contacts, &edit.key_contacts);
+    let lists = [
+        (Field::Domains, organisation.domains.len()),
+        (Field::Addresses, organisation.addresses.len()),
+        (Field::Members, organisation.key_contacts.len()),
+    ];
+    for (field, _) in lists.into_iter().filter(|(_, count)| *count > rules::MAX_REFERENCES) {
+        faults.push(Fault { field, rule: Rule::TooLong(rules::MAX_REFERENCES) });
+    }
+    refuse_if_any(faults)
+}
+
+fn apply_domains(organisation: &mut Organisation, edit: &OrganisationEdit, faults: &mut Vec<Fault>) {
+    match &edit.domains {
+        Given::Absent => {}
+        Given::Cleared | Given::Value(_) => organisation.domains.clear(),
+    }
+    let wanted = edit.domains.value().into_iter().flatten().chain(&edit.more_domains);
+    for domain in wanted {
+        let domain = crate::fold(domain.trim());
+        if domain.is_empty() || domain.len() > 253 || domain.contains(|c: char| c == '@' || c.is_whitespace()) {
+            faults.push(Fault { field: Field::Domains, rule: Rule::Malformed });
+        } else if !organisation.domains.contains(&domain) {
+            rules::check_text(Field::Domains, &domain, faults);
+            organisation.domains.push(domain);
+        }
+    }
+}
+
+fn set_number(slot: &mut Option<u32>, given: &Given<u32>) {
+    match given {
+        Given::Absent => {}
+        Given::Cleared => *slot = None,
+        Given::Value(number) => *slot = Some(*number),
+    }
+}

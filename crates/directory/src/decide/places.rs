@@ -1,0 +1,176 @@
+//! Where a person belongs: department, organisation and office, role. These come from catalogues that may grow
+//! on the way.
+
+use super::{Decision, Known, Stamp};
+use crate::{
+    Department, DepartmentRef, Edit, Fault, Field, Given, Item, ItemId, Organisation,
+    OrganisationRef, OrganisationStatus, RoleRef, Rule, User, role_named, role_numbered, rules,
+};
+
+/// A department by number or name; entered in the catalogue on first use.
+pub(super) fn department(
+    user: &mut User,
+    given: &Given<DepartmentRef>,
+    known: &Known,
+    stamp: &Stamp<'_>,
+    decision: &mut Decision,
+    faults: &mut Vec<Fault>,
+) {
+    let (number, name) = match given {
+        Given::Absent => return,
+        Given::Cleared => {
+            user.department = None;
+            return;
+        }
+        Given::Value(DepartmentRef::Number(number)) => {
+            let number = u32::from(*number);
+            if let Some((_, name)) = known.departments.iter().find(|(n, _)| *n == number) {
+                user.department = Some(name.clone());
+                return;
+            }
+            (Some(number), unused_name(number, known))
+        }
+        Given::Value(DepartmentRef::Name(name)) => {
+            rules::check_text(Field::Department, name, faults);
+            if name.is_empty() || known.departments.iter().any(|(_, n)| n == name) {
+                user.department = Some(name.clone()).filter(|name| !name.is_empty());
+                return;
+            }
+            (free_number(known), name.clone())
+        }
+    };
+    user.department = Some(name.clone());
+    // A catalogue of 256 that is full takes no more; the person keeps the name all the same.
+    if let Some(number) = number {
+        let id = ItemId(stamp.ids.next());
+        let new = Department { id, number, version: 1, name, created: stamp.now, updated: stamp.now };
+        decision.edits.push(Edit::AddItem { item: Box::new(Item::Department(new)), members: Vec::new() });
+    }
+}
+
+fn unused_name(number: u32, known: &Known) -> String {
+    let mut name = format!("Department {number}");
+    while known.departments.iter().any(|(_, n)| *n == name) {
+        name.push('\'');
+    }
+    name
+}
+
+fn free_number(known: &Known) -> Option<u32> {
+    (1..=255).chain(std::iter::once(0)).find(|n| !known.departments.iter().any(|(used, _)| used == n))
+}
+
+/// An organisation by number, else by name; created with its name when there is none (decision 18), found by
+/// the e-mail's domain when a new person comes without one.
+pub(super) fn organisation(
+    user: &mut User,
+    is_new: bool,
+    given: &Given<OrganisationRef>,
+    known: &Known,
+    stamp: &Stamp<'_>,
+    decision: &mut Decision,
+    faults: &mut Vec<Fault>,
+) {
+    let wanted = match given {
+        Given::Absent => {
+            if is_new {
+                user.organisation = known.by_domain.as_ref().map(|o| o.id);
+            }
+            return;
+        }
+        Given::Cleared => {
+            (user.organisation, user.office) = (None, None);
+            return;
+        }
+        Given::Value(wanted) => wanted,
+    };
+    let name = wanted.name.as_deref().filter(|name| !name.trim().is_empty());
+    let found = match (wanted.number, name) {
+        (Some(_), _) if known.by_number.is_some() => known.by_number.as_ref(),
+        (_, Some(_)) => known.by_name.as_ref(),
+        (Some(_), None) => {
+            faults.push(Fault { field: Field::Organisation, rule: Rule::Unknown });
+            return;
+        }
+        (None, None) => known.by_address.as_ref(),
+    };
+    let mut organisation = match (found, name) {
+        (Some(found), _) => found.clone(),
+        (None, Some(name)) => {
+            rules::check_text(Field::Organisation, name, faults);
+            blank_organisation(wanted.number.unwrap_or(0), name, stamp)
+        }
+        (None, None) => {
+            faults.push(Fault { field: Field::Organisation, rule: Rule::Unknown });
+            return;
+        }
+    };
+    user.organisation = Some(organisation.id);
+    user.office = wanted.address;
+    let taken_by = known.by_address.as_ref().map(|o| o.id);
+    match wanted.address {
+        Some(_) if taken_by.is_some_and(|other| other != organisation.id) => {
+            faults.push(Fault { field: Field::Office, rule: Rule::Taken });
+        }
+        Some(address) if taken_by.is_none() => organisation.addresses.push(address),
+        _ => {}
+    }
+    match found {
+        None => decision.edits.push(Edit::AddItem { item: Box::new(Item::Organisation(organisation)), members: Vec::new() }),
+        Some(before) if before.addresses != organisation.addresses => {
+            organisation.version += 1;
+            organisation.updated = stamp.now;
+            decision.edits.push(Edit::ChangeItem {
+                before: Box::new(Item::Organisation(before.clone())),
+                after: Box::new(Item::Organisation(organisation)),
+                joined: Vec::new(),
+                left: Vec::new(),
+            });
+        }
+        Some(_) => {}
+    }
+}
+
+pub(super) fn blank_organisation(number: u32, name: &str, stamp: &Stamp<'_>) -> Organisation {
+    Organisation {
+        id: ItemId(stamp.ids.next()),
+        number,
+        version: 1,
+        name: name.to_owned(),
+        status: OrganisationStatus::Active,
+        domains: Vec::new(),
+        addresses: Vec::new(),
+        url: None,
+        photo: None,
+        auto_login: false,
+        homepage: None,
+        guid: None,
+        industry: None,
+        category: None,
+        key_contacts: Vec::new(),
+        created: stamp.now,
+        updated: stamp.now,
+    }
+}
+
+/// A role of the catalogue: built in, or the tenant's own.
+pub(super) fn role(user: &mut User, given: &Given<RoleRef>, known: &Known, faults: &mut Vec<Fault>) {
+    let found = match given {
+        Given::Absent => return,
+        Given::Cleared => {
+            user.role = None;
+            return;
+        }
+        Given::Value(RoleRef::Number(number)) => role_numbered(*number)
+            .map(|_| *number)
+            .or_else(|| known.roles.iter().find(|role| role.number == *number).map(|role| role.number)),
+        Given::Value(RoleRef::Name(name)) => role_named(name).or_else(|| {
+            let key = crate::fold(name);
+            known.roles.iter().find(|role| crate::fold(&role.name) == key).map(|role| role.number)
+        }),
+    };
+    match found {
+        Some(number) => user.role = Some(number),
+        None => faults.push(Fault { field: Field::Role, rule: Rule::Unknown }),
+    }
+}

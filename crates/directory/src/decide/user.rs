@@ -1,0 +1,224 @@
+//! What may become of a person.
+
+use super::{Decision, Known, Stamp, places, refuse_if_any, set, set_text};
+use crate::{
+    Edit, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status, StatusMove, User,
+    UserEdit, UserId, fold, rules,
+};
+use secrecy::ExposeSecret;
+
+pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let mut user = User::blank(UserId(stamp.ids.next()), stamp.now);
+    if let Given::Value(status) = edit.status {
+        user.status = status;
+    }
+    let mut decision = apply(&mut user, None, edit, known, stamp)?;
+    if user.status == Status::Invited {
+        user.invited = Some(stamp.now);
+    }
+    decision.edits.push(Edit::AddUser { user: Box::new(user), password: None });
+    Ok(decision)
+}
+
+pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let before = addressed(known)?;
+    let mut after = before.clone();
+    let mut decision = apply(&mut after, Some(before), edit, known, stamp)?;
+    if decision.password.is_some() && rank(before.role, known) > stamp.highest_role {
+        return Err(Refusal::RoleTooHigh);
+    }
+    if after == *before && decision.password.is_none() {
+        decision.unchanged_users.push(after);
+    } else {
+        touch(&mut after, stamp);
+        decision.edits.push(Edit::ChangeUser {
+            before: Box::new(before.clone()),
+            after: Box::new(after),
+            password: None,
+        });
+    }
+    Ok(decision)
+}
+
+pub(super) fn delete(known: &Known) -> Result<Decision, Refusal> {
+    let user = addressed(known)?.clone();
+    Ok(Decision { edits: vec![Edit::RemoveUser(Box::new(user))], ..Decision::default() })
+}
+
+pub(super) fn move_all(step: &StatusMove, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let mut decision = Decision::default();
+    let mut seen = Vec::new();
+    for user in &known.users {
+        let before = user.as_ref().ok_or(Refusal::NoSuchUser)?;
+        if seen.contains(&before.id) {
+            continue;
+        }
+        seen.push(before.id);
+        if step.only_from.is_some_and(|only| only != before.status) {
+            return Err(Refusal::WrongStatus);
+        }
+        let status =
+            before.status.moved(step.to).ok_or(Refusal::field(Field::Status, Rule::NotAllowed))?;
+        if status == before.status {
+            decision.unchanged_users.push(before.clone());
+        } else {
+            let mut after = before.clone();
+            after.status = status;
+            touch(&mut after, stamp);
+            decision.edits.push(Edit::ChangeUser {
+                before: Box::new(before.clone()),
+                after: Box::new(after),
+                password: None,
+            });
+        }
+    }
+    Ok(decision)
+}
+
+fn addressed(known: &Known) -> Result<&User, Refusal> {
+    known.users.first().and_then(Option::as_ref).ok_or(Refusal::NoSuchUser)
+}
+
+fn touch(user: &mut User, stamp: &Stamp<'_>) {
+    user.version += 1;
+    user.updated = stamp.now;
+}
+
+/// Puts everything the edit says on the user. Side edits (a new organisation or department) come first in the
+/// decision, since the user refers to them.
+fn apply(
+    user: &mut User,
+    before: Option<&User>,
+    edit: &UserEdit,
+    known: &Known,
+    stamp: &Stamp<'_>,
+) -> Result<Decision, Refusal> {
+    let mut faults = Vec::new();
+    let mut decision = Decision::default();
+    apply_texts(user, before, edit, &mut faults);
+    apply_lists(user, edit, known, &mut faults);
+    places::department(user, &edit.department, known, stamp, &mut decision, &mut faults);
+    places::organisation(user, before.is_none(), &edit.organisation, known, stamp, &mut decision, &mut faults);
+    places::role(user, &edit.role, known, &mut faults);
+    set(&mut user.do_not_email, &edit.do_not_email);
+    set(&mut user.force_password_change, &edit.force_password_change);
+    if let (Some(before), Given::Value(to)) = (before, &edit.status) {
+        match before.status.moved(*to) {
+            Some(status) => user.status = status,
+            None => faults.push(Fault { field: Field::Status, rule: Rule::NotAllowed }),
+        }
+    }
+    if let Some(password) = &edit.password {
+        faults.extend(check_password(password.expose_secret()));
+        decision.password = Some(password.clone());
+    }
+    refuse_if_any(faults)?;
+    let role_was = before.and_then(|user| user.role);
+    if user.role != role_was && rank(user.role, known) > stamp.highest_role {
+        return Err(Refusal::RoleTooHigh);
+    }
+    Ok(decision)
+}
+
+fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: &mut Vec<Fault>) {
+    for (field, given) in &edit.texts {
+        if let Some(slot) = user.text_slot(*field) {
+            set_text(slot, *field, given, faults);
+        }
+    }
+    if let Some(Given::Value(name)) = edit.said(Field::UserName) {
+        rules::check_text(Field::UserName, name, faults);
+        user.user_name.clone_from(name);
+    } else if let Some(email) = &user.email {
+        // The user name is the e-mail until somebody gives another.
+        let follows = before.is_none_or(|b| b.email.as_deref().is_some_and(|e| fold(e) == fold(&b.user_name)));
+        if follows {
+            user.user_name.clone_from(email);
+        }
+    }
+    if user.user_name.is_empty() {
+        faults.push(Fault { field: Field::Email, rule: Rule::Missing });
+    }
+}
+
+fn apply_lists(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec<Fault>) {
+    for (kind, given) in &edit.links {
+        let field = match kind {
+            LinkKind::Social => Field::SocialLinks,
+            LinkKind::Custom => Field::CustomLinks,
+            LinkKind::Messaging => Field::MessagingLinks,
+        };
+        if given.is_mentioned() {
+            user.links.retain(|link| link.kind != *kind);
+        }
+        let links: &[Link] = given.value().map_or(&[], Vec::as_slice);
+        too_many(field, links.len(), rules::MAX_LIST, faults);
+        for link in links {
+            rules::check_text(field, &link.name, faults);
+            rules::check_text(field, &link.value, faults);
+        }
+        user.links.extend(links.iter().cloned());
+    }
+    user.links.sort_by_key(|link| link.kind as u8);
+    set(&mut user.metadata, &edit.metadata);
+    too_many(Field::Metadata, user.metadata.len(), rules::MAX_LIST, faults);
+    for pair in edit.metadata.value().into_iter().flatten() {
+        rules::check_text(Field::Metadata, &pair.key, faults);
+        rules::check_text(Field::Metadata, &pair.value, faults);
+    }
+    refer(&mut user.groups, ItemKind::Group, Field::Groups, &edit.groups, known, faults);
+    refer(&mut user.folders, ItemKind::Folder, Field::Folders, &edit.folders, known, faults);
+}
+
+fn refer(
+    slot: &mut Vec<ItemId>,
+    kind: ItemKind,
+    field: Field,
+    given: &Given<Vec<ItemKey>>,
+    known: &Known,
+    faults: &mut Vec<Fault>,
+) {
+    if !given.is_mentioned() {
+        return;
+    }
+    let keys: &[ItemKey] = given.value().map_or(&[], Vec::as_slice);
+    too_many(field, keys.len(), rules::MAX_REFERENCES, faults);
+    slot.clear();
+    for key in keys {
+        let Some(id) = known.referred.get(&(kind, key.clone())) else {
+            faults.push(Fault { field, rule: Rule::Unknown });
+            break;
+        };
+        slot.push(*id);
+    }
+    slot.sort_unstable();
+    slot.dedup();
+}
+
+fn too_many(field: Field, count: usize, max: usize, faults: &mut Vec<Fault>) {
+    if count > max {
+        faults.push(Fault { field, rule: Rule::TooLong(max) });
+    }
+}
+
+fn check_password(password: &str) -> Option<Fault> {
+    let rule = if password.len() > rules::MAX_PASSWORD_BYTES {
+        Rule::TooLong(rules::MAX_PASSWORD_BYTES)
+    } else if password.chars().count() < rules::MIN_PASSWORD_CHARS {
+        Rule::TooShort(rules::MIN_PASSWORD_CHARS)
+    } else {
+        return None;
+    };
+    Some(Fault { field: Field::Password, rule })
+}
+
+/// What a role is worth: built-in ones their number, a tenant's own its rank, an unknown one the most.
+fn rank(role: Option<u32>, known: &Known) -> u32 {
+    role.map_or(0, |number| {
+        if crate::role_numbered(number).is_some() {
+            number
+        } else {
+            known.roles.iter().find(|role| role.number == number).map_or(u32::MAX, |role| role.rank)
+        }
+    })
+}

@@ -1,0 +1,131 @@
+//! What the core needs from outside: storage, time, ids and password hashing.
+
+use crate::{
+    Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, KeyHash, Page,
+    Position, Receipt, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
+};
+use secrecy::SecretString;
+use std::future::Future;
+use std::pin::Pin;
+use uuid::Uuid;
+
+/// A result that is on its way.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where everything is kept. Reads see what was committed before they began; a write is a [`Change`], and an
+/// acknowledged one survives the loss of power.
+pub trait Store: Send + Sync {
+    /// One person.
+    fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>>;
+    /// Many people.
+    fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>>;
+    /// One item.
+    fn item(
+        &self,
+        tenant: TenantNumber,
+        kind: ItemKind,
+        by: ItemKey,
+    ) -> Pending<'_, Result<Option<Item>, StoreError>>;
+    /// Many items, in order of number.
+    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>>;
+    /// The members of a group or those who may see a folder: identity and number, in order of number.
+    fn members(
+        &self,
+        tenant: TenantNumber,
+        item: ItemId,
+    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>>;
+    /// One tenant.
+    fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>>;
+    /// All tenants, in order of number.
+    fn tenants(&self) -> Pending<'_, Result<Vec<Tenant>, StoreError>>;
+    /// The connections whose keys' hashes begin with these four bytes. The caller compares the whole hash, in
+    /// constant time.
+    fn connections_near(&self, prefix: [u8; 4]) -> Pending<'_, Result<Vec<Connection>, StoreError>>;
+    /// All connections, of one tenant or of all, in the order they were added.
+    fn connections(&self, tenant: Option<TenantNumber>) -> Pending<'_, Result<Vec<Connection>, StoreError>>;
+    /// One connection.
+    fn connection(&self, id: ConnectionId) -> Pending<'_, Result<Option<Connection>, StoreError>>;
+    /// Carries out a change, all of it or nothing. It goes on when the caller stops waiting.
+    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>>;
+    /// What happened after a position, oldest first.
+    fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>>;
+    /// The stored password of a person, for checking one.
+    fn password(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+    ) -> Pending<'_, Result<Option<StoredPassword>, StoreError>>;
+    /// Whether it works, and its own figures.
+    fn health(&self) -> Pending<'_, Result<Health, StoreError>>;
+}
+
+/// How a store is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Its name.
+    pub engine: &'static str,
+    /// Transactions committed since it was opened.
+    pub commits: u64,
+    /// Changes carried out in them.
+    pub changes: u64,
+    /// Changes waiting.
+    pub waiting: u64,
+}
+
+/// A read that did not work. The text is for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(pub String);
+
+/// Why a change was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// What it was decided from has changed meanwhile: decide again.
+    #[error("the change is stale")]
+    Stale,
+    /// Something that must be unique is taken.
+    #[error("{0:?} is taken")]
+    Taken(Field),
+    /// A person or item it names is not there.
+    #[error("{0:?} names something that is not there")]
+    Gone(Field),
+    /// Too many changes are waiting.
+    #[error("too many changes are waiting")]
+    Busy,
+    /// The store takes no writes at the moment: full disk, read-only file. The text is for the log.
+    #[error("the store takes no writes: {0}")]
+    Unavailable(String),
+    /// Anything else. The text is for the log.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// The time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Time;
+}
+
+/// New identities.
+pub trait Ids: Send + Sync {
+    /// One that was never given before.
+    fn next(&self) -> Uuid;
+}
+
+/// Slow hashing of passwords, in a bounded pool.
+pub trait Hasher: Send + Sync {
+    /// The stored form of a password.
+    fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>>;
+}
+
+/// More passwords are waiting to be hashed than can be in reasonable time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overloaded;
+
+/// The whole hash of a key begins with these bytes, under which stores find it.
+impl KeyHash {
+    /// The four bytes by which stores find a key.
+    pub fn prefix(&self) -> [u8; 4] {
+        [self.0[0], self.0[1], self.0[2], self.0[3]]
+    }
+}

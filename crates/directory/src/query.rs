@@ -1,0 +1,242 @@
+//! What can be asked: keys, conditions, order and pages.
+//!
+//! A condition can be checked against a person here, in one place; engines use an index where they have one
+//! and this check for the rest, so that all engines mean the same.
+
+use crate::{Field, Item, ItemId, ItemKind, Status, Time, User, UserId, fold};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How a person is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum UserKey {
+    /// By identity.
+    Id(UserId),
+    /// By number.
+    Number(u32),
+    /// By primary e-mail, in any case.
+    Email(String),
+    /// By the client's own key, to the letter.
+    ExternalId(String),
+    /// By what they sign in with, user name or e-mail, in any case.
+    Handle(String),
+}
+
+/// A question for many people.
+#[derive(Clone, Debug, Default)]
+pub struct UserQuery {
+    /// All of these must hold.
+    pub tests: Vec<UserTest>,
+    /// In which order.
+    pub sort: Sort,
+    /// How many to leave out at the start.
+    pub skip: u64,
+    /// How many to return.
+    pub limit: u32,
+}
+
+/// One condition on a person. Texts are compared case-folded and must come folded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserTest {
+    /// The e-mail is this.
+    Email(String),
+    /// The external id is this, in any case.
+    ExternalId(String),
+    /// First and last name hold this.
+    NameHolds(String),
+    /// Any text of the person holds this.
+    AnyTextHolds(String),
+    /// Some line of the address holds one of these.
+    AddressHolds(Vec<String>),
+    /// The status is one of these.
+    Status(Vec<Status>),
+    /// The department is one of these.
+    Department(Vec<String>),
+    /// The organisation is one of these.
+    Organisation(Vec<ItemId>),
+    /// A member of one of these.
+    Group(Vec<ItemId>),
+    /// Created within.
+    Created(Span),
+    /// Last changed within.
+    Updated(Span),
+}
+
+/// A stretch of time, the end not included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// From.
+    pub from: Time,
+    /// Up to, not included.
+    pub to: Time,
+}
+
+impl Span {
+    fn holds(self, time: Time) -> bool {
+        self.from <= time && time < self.to
+    }
+}
+
+/// Texts that a search over "all fields" looks through.
+const SEARCHED: [Field; 20] = [
+    Field::UserName,
+    Field::Email,
+    Field::ExternalId,
+    Field::GivenName,
+    Field::FamilyName,
+    Field::WorkPhone,
+    Field::MobilePhone,
+    Field::Title,
+    Field::Department,
+    Field::AddressLine1,
+    Field::AddressLine2,
+    Field::City,
+    Field::PostalCode,
+    Field::Country,
+    Field::SecretaryName,
+    Field::SecretaryEmail,
+    Field::Bio,
+    Field::Source,
+    Field::Specialities,
+    Field::HonorificPrefix,
+];
+
+impl UserTest {
+    /// Whether the person meets the condition.
+    pub fn matches(&self, user: &User) -> bool {
+        match self {
+            Self::Email(email) => user.email.as_deref().is_some_and(|e| fold(e) == *email),
+            Self::ExternalId(id) => user.external_id.as_deref().is_some_and(|e| fold(e) == *id),
+            Self::NameHolds(part) => fold(&user.full_name()).contains(part),
+            Self::AnyTextHolds(part) => {
+                fold(&user.full_name()).contains(part)
+                    || SEARCHED.iter().filter_map(|f| user.text(*f)).any(|text| fold(text).contains(part))
+            }
+            Self::AddressHolds(parts) => {
+                let lines: Vec<String> = SEARCHED[9..14].iter().filter_map(|f| user.text(*f)).map(fold).collect();
+                parts.iter().any(|part| lines.iter().any(|line| line.contains(part)))
+            }
+            Self::Status(statuses) => statuses.contains(&user.status),
+            Self::Department(names) => user.department.as_deref().is_some_and(|d| names.contains(&fold(d))),
+            Self::Organisation(ids) => user.organisation.is_some_and(|id| ids.contains(&id)),
+            Self::Group(ids) => user.groups.iter().any(|id| ids.contains(id)),
+            Self::Created(span) => span.holds(user.created),
+            Self::Updated(span) => span.holds(user.updated),
+        }
+    }
+}
+
+/// An order for people.
+#[derive(Clone, Debug, Default)]
+pub struct Sort {
+    /// By what.
+    pub key: SortKey,
+    /// From the end.
+    pub descending: bool,
+}
+
+/// What people are sorted by; equals stay in order of arrival.
+#[derive(Clone, Debug, Default)]
+pub enum SortKey {
+    /// Order of arrival: by number.
+    #[default]
+    Arrival,
+    /// By a plain text, case-folded; without it first.
+    Text(Field),
+    /// By the word of the status.
+    Status,
+    /// By the organisation's name, which comes along.
+    Organisation(Arc<HashMap<ItemId, String>>),
+    /// By when they were invited.
+    Invited,
+    /// By when they were last seen.
+    LastActivity,
+    /// By when they were created.
+    Created,
+    /// By when they were last changed.
+    Updated,
+}
+
+impl Sort {
+    /// Puts people in order. Equals stay as they were, so that what is sorted may be added to and sorted again.
+    pub fn apply(&self, users: &mut [User]) {
+        let text = |user: &User| match &self.key {
+            SortKey::Text(field) => user.text(*field).map(fold),
+            SortKey::Status => Some(user.status.word().to_owned()),
+            SortKey::Organisation(names) => user.organisation.and_then(|id| names.get(&id)).map(|n| fold(n)),
+            _ => None,
+        };
+        let time = |user: &User| match self.key {
+            SortKey::Invited => user.invited,
+            SortKey::LastActivity => user.last_activity,
+            SortKey::Created => Some(user.created),
+            SortKey::Updated => Some(user.updated),
+            _ => None,
+        };
+        match (&self.key, self.descending) {
+            (SortKey::Arrival, false) => {}
+            (SortKey::Arrival, true) => users.sort_by_key(|user| std::cmp::Reverse(user.number)),
+            (_, false) => users.sort_by_cached_key(|user| (text(user), time(user))),
+            (_, true) => users.sort_by_cached_key(|user| std::cmp::Reverse((text(user), time(user)))),
+        }
+    }
+
+    /// Whether this is the order people are stored in.
+    pub fn is_arrival(&self) -> bool {
+        matches!(self.key, SortKey::Arrival) && !self.descending
+    }
+}
+
+/// A question for many items of one kind.
+#[derive(Clone, Debug)]
+pub struct ItemQuery {
+    /// Which kind.
+    pub kind: ItemKind,
+    /// All of these must hold.
+    pub tests: Vec<ItemTest>,
+    /// How many to leave out at the start.
+    pub skip: u64,
+    /// How many to return.
+    pub limit: u32,
+}
+
+impl ItemQuery {
+    /// All items of a kind.
+    pub fn all(kind: ItemKind) -> Self {
+        Self { kind, tests: Vec::new(), skip: 0, limit: u32::MAX }
+    }
+}
+
+/// One condition on an item. Texts are compared case-folded and must come folded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemTest {
+    /// The name holds this.
+    NameHolds(String),
+    /// The external id is this, in any case.
+    ExternalId(String),
+    /// Created within.
+    Created(Span),
+    /// Last changed within.
+    Updated(Span),
+}
+
+impl ItemTest {
+    /// Whether the item meets the condition.
+    pub fn matches(&self, item: &Item) -> bool {
+        match self {
+            Self::NameHolds(part) => fold(item.name()).contains(part),
+            Self::ExternalId(id) => item.external_id().is_some_and(|e| fold(e) == *id),
+            Self::Created(span) => span.holds(item.created()),
+            Self::Updated(span) => span.holds(item.updated()),
+        }
+    }
+}
+
+/// Some of what was asked for, and how much there is in all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// This page.
+    pub rows: Vec<T>,
+    /// How many there are over all pages.
+    pub total: u64,
+}

@@ -1,0 +1,71 @@
+//! The closed list of ways to say no.
+//!
+//! A refusal knows canonical fields and no protocol: every dialect says each of them in its own words, in one
+//! exhaustive match. What only the log may see stays in [`Refusal::Broken`] and never reaches an answer.
+
+use crate::{Field, ItemKind};
+
+/// Why something was not done. Nothing has changed when one of these comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// What was sent breaks rules; at least one fault, in the order of the fields.
+    Invalid(Vec<Fault>),
+    /// No such user here; also the answer for another tenant's user.
+    NoSuchUser,
+    /// No such group, folder, organisation, role or department here.
+    NoSuchItem(ItemKind),
+    /// No such tenant.
+    NoSuchTenant,
+    /// No such connection.
+    NoSuchConnection,
+    /// The connection may not give so high a role, or touch the password of somebody who has it.
+    RoleTooHigh,
+    /// The status does not allow it (somebody who is not suspended cannot be reinstated).
+    WrongStatus,
+    /// Others kept changing the same thing; trying again may help.
+    Conflict,
+    /// Too much is waiting already; try again after so many seconds.
+    Busy {
+        /// Seconds to wait.
+        retry_after: u32,
+    },
+    /// The store takes nothing at the moment (full disk, read-only file); the text is for the log.
+    Unavailable(String),
+    /// A fault inside; the text is for the log.
+    Broken(String),
+}
+
+/// One broken rule on one field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The canonical field.
+    pub field: Field,
+    /// What is wrong with it.
+    pub rule: Rule,
+}
+
+/// What can be wrong with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Needed and not there.
+    Missing,
+    /// Longer than so many characters (or entries, for a list).
+    TooLong(usize),
+    /// Shorter than so many characters.
+    TooShort(usize),
+    /// Not of the form it must have.
+    Malformed,
+    /// Somebody else has it.
+    Taken,
+    /// It names something that does not exist.
+    Unknown,
+    /// The status cannot move there.
+    NotAllowed,
+}
+
+impl Refusal {
+    /// A refusal for one field.
+    pub fn field(field: Field, rule: Rule) -> Self {
+        Self::Invalid(vec![Fault { field, rule }])
+    }
+}

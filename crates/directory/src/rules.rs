@@ -1,0 +1,103 @@
+//! What a field may hold: the one place with lengths and forms.
+//!
+//! Dialects may be stricter at their door (`ccs` takes titles of 10); nothing is ever looser than this.
+
+use crate::{Fault, Field, Rule};
+
+/// Shortest password a dialect may set, in characters.
+pub const MIN_PASSWORD_CHARS: usize = 6;
+/// Longest password, in bytes.
+pub const MAX_PASSWORD_BYTES: usize = 1024;
+/// Most entries in any list of one person, other than groups and folders.
+pub(crate) const MAX_LIST: usize = 100;
+/// Most groups or folders of one person, and most members named in one request.
+pub(crate) const MAX_REFERENCES: usize = 10_000;
+
+/// The most characters a text field may hold.
+pub const fn limit(field: Field) -> usize {
+    match field {
+        Field::UserName | Field::Email | Field::ExternalId | Field::SecretaryEmail => 255,
+        Field::HonorificPrefix
+        | Field::WorkPhone
+        | Field::MobilePhone
+        | Field::PostalCode
+        | Field::Source
+        | Field::Licence => 50,
+        Field::GivenName | Field::FamilyName | Field::City | Field::Country | Field::TimeZone => 100,
+        Field::Title
+        | Field::Department
+        | Field::AddressLine1
+        | Field::AddressLine2
+        | Field::SecretaryName
+        | Field::Name => 256,
+        Field::Photo | Field::Url | Field::Specialities => 2048,
+        Field::Bio | Field::Description => 10_000,
+        Field::Color => 30,
+        _ => 1024,
+    }
+}
+
+/// Checks one text: its length, characters that XML could not carry, and the form of e-mails.
+pub(crate) fn check_text(field: Field, text: &str, faults: &mut Vec<Fault>) {
+    let max = limit(field);
+    let rule = if text.len() > max && text.chars().count() > max {
+        Some(Rule::TooLong(max))
+    } else if !text.chars().all(is_printable) {
+        Some(Rule::Malformed)
+    } else {
+        match field {
+            Field::Email | Field::SecretaryEmail if !is_email(text) => Some(Rule::Malformed),
+            Field::UserName if text.trim() != text => Some(Rule::Malformed),
+            _ => None,
+        }
+    };
+    faults.extend(rule.map(|rule| Fault { field, rule }));
+}
+
+/// Whether every dialect can carry the character: XML 1.0 section 2.2, less the controls it only discourages.
+fn is_printable(c: char) -> bool {
+    match c {
+        '\t' | '\n' | '\r' => true,
+        '\u{FFFE}' | '\u{FFFF}' => false,
+        c => !c.is_control(),
+    }
+}
+
+/// A modest rule for identity: one `@`, something on both sides, no blanks. Directories must be able to store
+/// what the upstream says, so this is looser than RFC 5322.
+fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else { return false };
+    !local.is_empty()
+        && !domain.is_empty()
+        && !domain.contains('@')
+        && !domain.starts_with('.')
+        && !domain.ends_with('.')
+        && !domain.contains("..")
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | ';' | '"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_text, is_email};
+    use crate::{Field, Rule};
+
+    #[test]
+    fn emails() {
+        for good in ["a@b", "Ann.Lee+x@example.com", "ü@exämple.de", "o'neill@x.ie"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in ["", "a", "@b", "a@", "a@b@c", "a b@c", "a@.c", "a@c.", "a@b..c", "a@b\n", "<a@b>"] {
+            assert!(!is_email(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lengths_count_characters_and_controls_are_refused() {
+        let mut faults = Vec::new();
+        check_text(Field::GivenName, &"é".repeat(100), &mut faults);
+        assert!(faults.is_empty());
+        check_text(Field::GivenName, &"é".repeat(101), &mut faults);
+        check_text(Field::Bio, "a\u{0}b", &mut faults);
+        assert_eq!(faults.iter().map(|f| f.rule).collect::<Vec<_>>(), [Rule::TooLong(100), Rule::Malformed]);
+    }
+}

@@ -1,0 +1,166 @@
+//! What a command needs to know before it can be decided. A plain create needs nothing at all.
+
+use super::{Directory, unread};
+use crate::decide::Known;
+use crate::{
+    Command, Field, Given, GroupEdit, Item, ItemKey, ItemKind, ItemQuery, MemberEdit, Organisation, Refusal,
+    TenantNumber, UserEdit, UserKey,
+};
+
+impl Directory {
+    /// Looks up what the command names.
+    pub(super) async fn look_up(&self, tenant: TenantNumber, command: &Command) -> Result<Known, Refusal> {
+        let mut known = Known::default();
+        match command {
+            Command::CreateUser(edit) => self.for_edit(tenant, edit, true, &mut known).await?,
+            Command::UpdateUser { user, edit } => {
+                self.people(tenant, std::slice::from_ref(user), &mut known).await?;
+                self.for_edit(tenant, edit, false, &mut known).await?;
+            }
+            Command::DeleteUser(user) => self.people(tenant, std::slice::from_ref(user), &mut known).await?,
+            Command::MoveUsers(step) => self.people(tenant, &step.users, &mut known).await?,
+            Command::CreateGroup(edit) => self.members_named(tenant, edit, &mut known).await?,
+            Command::UpdateGroup { group, edit } => {
+                self.addressed(tenant, ItemKind::Group, std::slice::from_ref(group), &mut known).await?;
+                self.members_named(tenant, edit, &mut known).await?;
+                if let (Some(Some(group)), Some(_)) = (known.items.first(), &edit.members) {
+                    let members = self.store.members(tenant, group.id()).await.map_err(unread)?;
+                    known.members = members.into_iter().map(|(id, _)| id).collect();
+                    known.members.sort_unstable();
+                }
+            }
+            Command::CreateFolder(edit) => self.refer_group(tenant, &edit.restricted_to, &mut known).await?,
+            Command::UpdateFolder { folder, edit } => {
+                self.addressed(tenant, ItemKind::Folder, std::slice::from_ref(folder), &mut known).await?;
+                self.refer_group(tenant, &edit.restricted_to, &mut known).await?;
+            }
+            Command::UpdateOrganisations { organisations, .. } => {
+                self.addressed(tenant, ItemKind::Organisation, organisations, &mut known).await?;
+            }
+            Command::DeleteItem { kind, item } => {
+                self.addressed(tenant, *kind, std::slice::from_ref(item), &mut known).await?;
+            }
+            Command::AddConnection(_) => known.tenant = self.store.tenant(tenant).await.map_err(unread)?,
+            Command::AddKey { connection, .. } | Command::RevokeConnection(connection) => {
+                let found = self.store.connection(*connection).await.map_err(unread)?;
+                known.connection = found.filter(|c| c.tenant == tenant);
+            }
+            Command::CreateOrganisation(_) | Command::AddRole { .. } | Command::AddTenant { .. } => {}
+        }
+        Ok(known)
+    }
+
+    async fn people(&self, tenant: TenantNumber, keys: &[UserKey], known: &mut Known) -> Result<(), Refusal> {
+        for key in keys {
+            known.users.push(self.store.user(tenant, key.clone()).await.map_err(unread)?);
+        }
+        Ok(())
+    }
+
+    async fn addressed(
+        &self,
+        tenant: TenantNumber,
+        kind: ItemKind,
+        keys: &[ItemKey],
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        for key in keys {
+            known.items.push(self.store.item(tenant, kind, key.clone()).await.map_err(unread)?);
+        }
+        Ok(())
+    }
+
+    async fn members_named(
+        &self,
+        tenant: TenantNumber,
+        edit: &GroupEdit,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        match &edit.members {
+            Some(MemberEdit::Replace(keys) | MemberEdit::Add(keys, _)) => self.people(tenant, keys, known).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn refer_group(
+        &self,
+        tenant: TenantNumber,
+        group: &Given<crate::ItemId>,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        let keys: Vec<ItemKey> = group.value().into_iter().map(|id| ItemKey::Id(*id)).collect();
+        self.refer(tenant, ItemKind::Group, &keys, known).await
+    }
+
+    async fn refer(
+        &self,
+        tenant: TenantNumber,
+        kind: ItemKind,
+        keys: &[ItemKey],
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        for key in keys {
+            if let Some(item) = self.store.item(tenant, kind, key.clone()).await.map_err(unread)? {
+                known.referred.insert((kind, key.clone()), item.id());
+            }
+        }
+        Ok(())
+    }
+
+    async fn for_edit(
+        &self,
+        tenant: TenantNumber,
+        edit: &UserEdit,
+        is_new: bool,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        for (kind, given) in [(ItemKind::Group, &edit.groups), (ItemKind::Folder, &edit.folders)] {
+            let keys = given.value().map_or(&[][..], Vec::as_slice);
+            // More than may be named are refused unread.
+            if keys.len() <= crate::rules::MAX_REFERENCES {
+                self.refer(tenant, kind, keys, known).await?;
+            }
+        }
+        if edit.role.is_mentioned() || edit.password.is_some() {
+            for item in self.all(tenant, ItemKind::Role).await? {
+                if let Item::Role(role) = item {
+                    known.roles.push(role);
+                }
+            }
+        }
+        if edit.department.value().is_some() {
+            let all = self.all(tenant, ItemKind::Department).await?;
+            known.departments = all.into_iter().map(|d| (d.number(), d.name().to_owned())).collect();
+        }
+        match (&edit.organisation, edit.said(Field::Email)) {
+            (Given::Value(wanted), _) => {
+                known.by_number = self.organisation(tenant, wanted.number.map(ItemKey::Number)).await?;
+                known.by_name = self.organisation(tenant, wanted.name.clone().map(ItemKey::Name)).await?;
+                known.by_address = self.organisation(tenant, wanted.address.map(ItemKey::Address)).await?;
+            }
+            (Given::Absent, Some(Given::Value(email))) if is_new => {
+                let domain = email.rsplit_once('@').map(|(_, domain)| ItemKey::Domain(crate::fold(domain)));
+                known.by_domain = self.organisation(tenant, domain).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn all(&self, tenant: TenantNumber, kind: ItemKind) -> Result<Vec<Item>, Refusal> {
+        Ok(self.store.items(tenant, ItemQuery::all(kind)).await.map_err(unread)?.rows)
+    }
+
+    async fn organisation(
+        &self,
+        tenant: TenantNumber,
+        key: Option<ItemKey>,
+    ) -> Result<Option<Organisation>, Refusal> {
+        let Some(key) = key else { return Ok(None) };
+        let found = self.store.item(tenant, ItemKind::Organisation, key).await.map_err(unread)?;
+        Ok(found.and_then(|item| match item {
+            Item::Organisation(organisation) => Some(organisation),
+            _ => None,
+        }))
+    }
+}

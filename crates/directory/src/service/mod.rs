@@ -1,0 +1,194 @@
+//! The directory as its callers see it: questions, and commands that are looked up, decided and committed.
+
+mod lookup;
+
+use crate::decide::{Stamp, decide};
+use crate::{
+    Change, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Hasher, Health, Ids, Item, ItemId,
+    ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule, Store, StoreError, StoredPassword,
+    Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
+};
+use std::sync::Arc;
+
+/// How often a command is decided again when others changed the same thing meanwhile.
+const TRIES: usize = 8;
+
+/// Seconds after which a caller is told to come again.
+const RETRY_AFTER: u32 = 1;
+
+/// On whose behalf something is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The tenant that is asked about; no other can be seen.
+    pub tenant: TenantNumber,
+    /// The connection it came over; `None` for the person at the terminal.
+    pub connection: Option<ConnectionId>,
+    /// The connection's name, or `terminal`.
+    pub who: String,
+    /// The highest built-in role the caller may give.
+    pub highest_role: u32,
+    /// The request, for the record.
+    pub request: String,
+}
+
+impl Caller {
+    /// The person at the terminal, who may do everything in a tenant.
+    pub fn terminal(tenant: TenantNumber) -> Self {
+        Self { tenant, connection: None, who: "terminal".into(), highest_role: 6, request: String::new() }
+    }
+}
+
+/// One user directory over one store.
+pub struct Directory {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    hasher: Arc<dyn Hasher>,
+}
+
+impl Directory {
+    /// A directory made of its ports.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        hasher: Arc<dyn Hasher>,
+    ) -> Self {
+        Self { store, clock, ids, hasher }
+    }
+
+    /// Does what is asked, wholly or not at all. What it acknowledges is on disk.
+    pub async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, Refusal> {
+        let mut hashed: Option<StoredPassword> = None;
+        for _ in 0..TRIES {
+            let known = self.look_up(caller.tenant, &command).await?;
+            let now = self.clock.now();
+            let stamp = Stamp { now, ids: self.ids.as_ref(), highest_role: caller.highest_role };
+            let mut decision = decide(&command, &known, &stamp)?;
+            if let Some(password) = decision.password.take() {
+                if hashed.is_none() {
+                    let busy = |_| Refusal::Busy { retry_after: RETRY_AFTER };
+                    hashed = Some(self.hasher.hash(password).await.map_err(busy)?);
+                }
+                put_password(&mut decision.edits, hashed.as_ref());
+            }
+            let mut receipt = Receipt::default();
+            if !decision.edits.is_empty() {
+                let change = Change {
+                    tenant: caller.tenant,
+                    at: now,
+                    connection: caller.connection,
+                    who: caller.who.clone(),
+                    request: caller.request.clone(),
+                    edits: decision.edits,
+                };
+                match self.store.commit(change).await {
+                    Ok(done) => receipt = done,
+                    Err(CommitError::Stale) => continue,
+                    Err(error) => return Err(refused(error)),
+                }
+            }
+            receipt.users.extend(decision.unchanged_users);
+            receipt.items.extend(decision.unchanged_items);
+            return Ok(receipt);
+        }
+        Err(Refusal::Conflict)
+    }
+
+    /// Notes that a connection was used. Nobody waits for it, so a failure only shows in the figures.
+    pub async fn touch(&self, connection: &Connection) {
+        let change = Change {
+            tenant: connection.tenant,
+            at: self.clock.now(),
+            connection: Some(connection.id),
+            who: connection.name.clone(),
+            request: String::new(),
+            edits: vec![Edit::Touch(connection.id)],
+        };
+        drop(self.store.commit(change).await);
+    }
+
+    /// One person.
+    pub async fn user(&self, caller: &Caller, by: UserKey) -> Result<User, Refusal> {
+        self.store.user(caller.tenant, by).await.map_err(unread)?.ok_or(Refusal::NoSuchUser)
+    }
+
+    /// Many people.
+    pub async fn users(&self, caller: &Caller, query: UserQuery) -> Result<Page<User>, Refusal> {
+        self.store.users(caller.tenant, query).await.map_err(unread)
+    }
+
+    /// One item.
+    pub async fn item(&self, caller: &Caller, kind: ItemKind, by: ItemKey) -> Result<Item, Refusal> {
+        let found = self.store.item(caller.tenant, kind, by).await.map_err(unread)?;
+        found.ok_or(Refusal::NoSuchItem(kind))
+    }
+
+    /// Many items.
+    pub async fn items(&self, caller: &Caller, query: ItemQuery) -> Result<Page<Item>, Refusal> {
+        self.store.items(caller.tenant, query).await.map_err(unread)
+    }
+
+    /// Who belongs to a group or may see a folder: identities and numbers, in order of number.
+    pub async fn members(&self, caller: &Caller, item: ItemId) -> Result<Vec<(UserId, u32)>, Refusal> {
+        self.store.members(caller.tenant, item).await.map_err(unread)
+    }
+
+    /// All tenants.
+    pub async fn tenants(&self) -> Result<Vec<Tenant>, Refusal> {
+        self.store.tenants().await.map_err(unread)
+    }
+
+    /// The tenant of that number.
+    pub async fn tenant(&self, number: TenantNumber) -> Result<Tenant, Refusal> {
+        self.store.tenant(number).await.map_err(unread)?.ok_or(Refusal::NoSuchTenant)
+    }
+
+    /// Connections, of one tenant or of all.
+    pub async fn connections(&self, tenant: Option<TenantNumber>) -> Result<Vec<Connection>, Refusal> {
+        self.store.connections(tenant).await.map_err(unread)
+    }
+
+    /// Connections that a key whose hash begins so may belong to.
+    pub async fn connections_near(&self, prefix: [u8; 4]) -> Result<Vec<Connection>, Refusal> {
+        self.store.connections_near(prefix).await.map_err(unread)
+    }
+
+    /// What happened after a position.
+    pub async fn events(&self, after: Position, limit: u32) -> Result<Vec<Event>, Refusal> {
+        self.store.events(after, limit).await.map_err(unread)
+    }
+
+    /// How the store is doing.
+    pub async fn health(&self) -> Result<Health, Refusal> {
+        self.store.health().await.map_err(unread)
+    }
+
+    /// Now, as the directory knows it.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+}
+
+fn put_password(edits: &mut [Edit], hashed: Option<&StoredPassword>) {
+    for edit in edits {
+        if let Edit::AddUser { password, .. } | Edit::ChangeUser { password, .. } = edit {
+            *password = hashed.cloned();
+        }
+    }
+}
+
+fn unread(error: StoreError) -> Refusal {
+    Refusal::Broken(error.0)
+}
+
+fn refused(error: CommitError) -> Refusal {
+    match error {
+        CommitError::Stale => Refusal::Conflict,
+        CommitError::Taken(field) => Refusal::field(field, Rule::Taken),
+        CommitError::Gone(field) => Refusal::field(field, Rule::Unknown),
+        CommitError::Busy => Refusal::Busy { retry_after: RETRY_AFTER },
+        CommitError::Unavailable(text) => Refusal::Unavailable(text),
+        CommitError::Broken(text) => Refusal::Broken(text),
+    }
+}

@@ -1,0 +1,85 @@
+//! What nobody else in a tenant may have, as text in named spaces: the one definition of "unique" for all
+//! engines.
+
+use directory::{Field, Item, ItemKey, ItemKind, User, fold};
+
+/// One thing claimed, and the field to blame when another has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Claim {
+    /// Which sort of thing.
+    pub(crate) space: u8,
+    /// In the form in which it is compared.
+    pub(crate) text: String,
+    /// Whose fault a clash is.
+    pub(crate) field: Field,
+}
+
+/// User names and primary e-mails share this one space (decision 9).
+pub(crate) const HANDLES: u8 = 0;
+/// External ids of users.
+pub(crate) const USER_EXTERNAL_IDS: u8 = 1;
+/// The first space of items; each kind has ten.
+const ITEMS: u8 = 10;
+
+/// What a person claims.
+pub(crate) fn of_user(user: &User) -> Vec<Claim> {
+    let mut claims = Vec::with_capacity(3);
+    if let Some(email) = &user.email {
+        claims.push(Claim { space: HANDLES, text: fold(email), field: Field::Email });
+    }
+    let name = fold(&user.user_name);
+    if claims.first().is_none_or(|email| email.text != name) {
+        claims.push(Claim { space: HANDLES, text: name, field: Field::UserName });
+    }
+    if let Some(id) = &user.external_id {
+        claims.push(Claim { space: USER_EXTERNAL_IDS, text: external_id(id), field: Field::ExternalId });
+    }
+    claims
+}
+
+/// What an item claims.
+pub(crate) fn of_item(item: &Item) -> Vec<Claim> {
+    item.unique_keys().iter().filter_map(|key| of_key(item.kind(), key)).collect()
+}
+
+/// The claim under which an item is found by `key`; `None` when that key is none.
+pub(crate) fn of_key(kind: ItemKind, key: &ItemKey) -> Option<Claim> {
+    let base = ITEMS + 10 * kind_number(kind);
+    Some(match key {
+        ItemKey::Id(_) | ItemKey::Number(_) => return None,
+        ItemKey::Name(name) => Claim { space: base, text: Item::name_key(kind, name), field: Field::Name },
+        ItemKey::ExternalId(id) => Claim { space: base + 1, text: external_id(id), field: Field::ExternalId },
+        ItemKey::Domain(domain) => Claim { space: base + 2, text: fold(domain), field: Field::Domains },
+        ItemKey::Address(number) => {
+            Claim { space: base + 3, text: number.to_string(), field: Field::Addresses }
+        }
+    })
+}
+
+/// How a kind is stored.
+pub(crate) fn kind_number(kind: ItemKind) -> u8 {
+    match kind {
+        ItemKind::Group => 0,
+        ItemKind::Folder => 1,
+        ItemKind::Organisation => 2,
+        ItemKind::Role => 3,
+        ItemKind::Department => 4,
+    }
+}
+
+/// External ids are unique to the letter and searched in any case. The folded text in front serves both with
+/// one index; a NUL cannot be part of either.
+pub(crate) fn external_id(id: &str) -> String {
+    format!("{}\0{id}", fold(id))
+}
+
+/// The range of claims whose external id folds to `folded`.
+pub(crate) fn external_ids_like(folded: &str) -> (String, String) {
+    (format!("{folded}\0"), format!("{folded}\u{1}"))
+}
+
+/// The number of the first item of a kind.
+pub(crate) fn first_number(kind: ItemKind) -> u32 {
+    // 1 to 6 are the built-in roles.
+    if kind == ItemKind::Role { 7 } else { 1 }
+}

@@ -1,0 +1,445 @@
+//! The reference engine: everything in memory, each change applied to a copy that takes the original's place.
+//!
+//! Slow on purpose and easy to believe. The other engines must agree with it on every change and question.
+
+use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
+use directory::{
+    Action, Change, CommitError, Connection, ConnectionId, Edit, Event, EventDraft, Field, Health, Item, ItemId,
+    ItemKey, ItemKind, ItemQuery, Page, Pending, Position, Receipt, Record, Store, StoreError, StoredPassword,
+    Tenant, TenantNumber, User, UserId, UserKey, UserQuery, fold,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The engine. It forgets everything when it is dropped.
+#[derive(Default)]
+pub struct Memory {
+    state: Mutex<Arc<State>>,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    tenants: BTreeMap<TenantNumber, Tenant>,
+    connections: Vec<Connection>,
+    shelves: HashMap<TenantNumber, Shelf>,
+    events: Vec<Event>,
+    commits: u64,
+}
+
+/// What one tenant has.
+#[derive(Clone, Default)]
+struct Shelf {
+    users: BTreeMap<u32, User>,
+    passwords: HashMap<UserId, StoredPassword>,
+    items: BTreeMap<(ItemKind, u32), Item>,
+    members: BTreeSet<(ItemId, UserId)>,
+    claims: HashMap<(u8, String), Owner>,
+    last_user: u32,
+    last_item: HashMap<ItemKind, u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    User(u32),
+    Item(ItemKind, u32),
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn now(&self) -> Arc<State> {
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn read<'a, T: Send + 'a>(&self, f: impl FnOnce(&State) -> T) -> Pending<'a, Result<T, StoreError>> {
+        let found = f(&self.now());
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn write(&self, change: Change) -> Result<Receipt, CommitError> {
+        let mut place = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = State::clone(&place);
+        let receipt = next.apply(change)?;
+        next.commits += 1;
+        *place = Arc::new(next);
+        Ok(receipt)
+    }
+}
+
+impl State {
+    fn apply(&mut self, change: Change) -> Result<Receipt, CommitError> {
+        let Change { tenant, at, connection, who, request, edits } = change;
+        let mut receipt = Receipt::default();
+        for edit in edits {
+            let draft = EventDraft {
+                tenant,
+                at,
+                connection,
+                who: who.clone(),
+                request: request.clone(),
+                action: Action::Updated,
+                before: None,
+                after: None,
+                joined: Vec::new(),
+                left: Vec::new(),
+                password_set: false,
+            };
+            if let Some(what) = self.edit(tenant, edit, draft, &mut receipt)? {
+                receipt.position = Position(self.events.len() as u64 + 1);
+                self.events.push(Event { position: receipt.position, what });
+            }
+        }
+        Ok(receipt)
+    }
+
+    fn edit(
+        &mut self,
+        tenant: TenantNumber,
+        edit: Edit,
+        mut event: EventDraft,
+        receipt: &mut Receipt,
+    ) -> Result<Option<EventDraft>, CommitError> {
+        match edit {
+            Edit::AddTenant(mut new) => {
+                if new.number.0 == 0 {
+                    new.number = TenantNumber(self.tenants.last_key_value().map_or(0, |(n, _)| n.0) + 1);
+                }
+                if self.tenants.contains_key(&new.number) {
+                    return Err(CommitError::Taken(Field::Number));
+                }
+                self.tenants.insert(new.number, new.clone());
+                event.tenant = new.number;
+                event.action = Action::Created;
+                event.after = Some(Record::Tenant(new.clone()));
+                receipt.tenant = Some(new);
+            }
+            Edit::AddConnection(new) => {
+                let key = fold(&new.name);
+                if self.connections.iter().any(|c| c.tenant == tenant && fold(&c.name) == key) {
+                    return Err(CommitError::Taken(Field::Name));
+                }
+                event.action = Action::Created;
+                event.after = Some(Record::of_connection(&new));
+                self.connections.push(*new);
+            }
+            Edit::ChangeConnection(new) => {
+                let old = self.connections.iter_mut().find(|c| c.id == new.id).ok_or(CommitError::Stale)?;
+                event.before = Some(Record::of_connection(old));
+                event.after = Some(Record::of_connection(&new));
+                *old = *new;
+            }
+            Edit::Touch(id) => {
+                if let Some(found) = self.connections.iter_mut().find(|c| c.id == id) {
+                    found.last_use = Some(event.at);
+                }
+                return Ok(None);
+            }
+            other => {
+                if !self.tenants.contains_key(&tenant) {
+                    return Err(CommitError::Gone(Field::Number));
+                }
+                self.shelves.entry(tenant).or_default().edit(other, &mut event, receipt)?;
+            }
+        }
+        Ok(Some(event))
+    }
+}
+
+impl Shelf {
+    fn edit(&mut self, edit: Edit, event: &mut EventDraft, receipt: &mut Receipt) -> Result<(), CommitError> {
+        match edit {
+            Edit::AddUser { mut user, password } => {
+                self.last_user += 1;
+                user.number = self.last_user;
+                self.claim(&claims::of_user(&user), Owner::User(user.number))?;
+                self.put_user(&user, &[], password, event)?;
+                event.action = Action::Created;
+                event.after = Some(Record::User(user.clone()));
+                receipt.users.push(*user);
+            }
+            Edit::ChangeUser { before, mut after, password } => {
+                let stored = self.users.get(&before.number).ok_or(CommitError::Stale)?;
+                if stored.version != before.version {
+                    return Err(CommitError::Stale);
+                }
+                after.number = before.number;
+                self.release(&claims::of_user(&before));
+                self.claim(&claims::of_user(&after), Owner::User(after.number))?;
+                let old: Vec<ItemId> = before.groups.iter().chain(&before.folders).copied().collect();
+                self.put_user(&after, &old, password, event)?;
+                event.before = Some(Record::User(before));
+                event.after = Some(Record::User(after.clone()));
+                receipt.users.push(*after);
+            }
+            Edit::RemoveUser(user) => {
+                let stored = self.users.get(&user.number).ok_or(CommitError::Stale)?;
+                if stored.version != user.version {
+                    return Err(CommitError::Stale);
+                }
+                self.release(&claims::of_user(&user));
+                self.users.remove(&user.number);
+                self.passwords.remove(&user.id);
+                self.members.retain(|(_, member)| *member != user.id);
+                event.action = Action::Deleted;
+                event.before = Some(Record::User(user));
+            }
+            Edit::AddItem { mut item, members } => {
+                let kind = item.kind();
+                let last = self.last_item.entry(kind).or_insert(claims::first_number(kind) - 1);
+                if item.number() == 0 && kind != ItemKind::Department {
+                    item.set_number(*last + 1);
+                }
+                *last = (*last).max(item.number());
+                let taken = self.items.contains_key(&(kind, item.number()))
+                    || self.items.values().any(|other| other.id() == item.id());
+                if taken {
+                    return Err(CommitError::Taken(Field::Id));
+                }
+                self.claim(&claims::of_item(&item), Owner::Item(kind, item.number()))?;
+                self.items.insert((kind, item.number()), (*item).clone());
+                self.join(item.id(), &members)?;
+                event.action = Action::Created;
+                event.after = Some(Record::Item(item.clone()));
+                event.joined = members;
+                receipt.items.push(*item);
+            }
+            Edit::ChangeItem { before, after, joined, left } => {
+                let place = (before.kind(), before.number());
+                if self.items.get(&place).is_none_or(|stored| stored.version() != before.version()) {
+                    return Err(CommitError::Stale);
+                }
+                self.release(&claims::of_item(&before));
+                self.claim(&claims::of_item(&after), Owner::Item(place.0, place.1))?;
+                self.items.insert(place, (*after).clone());
+                self.join(after.id(), &joined)?;
+                self.members.retain(|(item, user)| *item != after.id() || !left.contains(user));
+                event.before = Some(Record::Item(before));
+                event.after = Some(Record::Item(after.clone()));
+                (event.joined, event.left) = (joined, left);
+                receipt.items.push(*after);
+            }
+            Edit::RemoveItem(item) => {
+                let place = (item.kind(), item.number());
+                if self.items.get(&place).is_none_or(|stored| stored.version() != item.version()) {
+                    return Err(CommitError::Stale);
+                }
+                self.release(&claims::of_item(&item));
+                self.items.remove(&place);
+                self.members.retain(|(group, _)| *group != item.id());
+                event.action = Action::Deleted;
+                event.before = Some(Record::Item(item));
+            }
+            Edit::AddTenant(_) | Edit::AddConnection(_) | Edit::ChangeConnection(_) | Edit::Touch(_) => {}
+        }
+        Ok(())
+    }
+
+    fn put_user(
+        &mut self,
+        user: &User,
+        old: &[ItemId],
+        password: Option<StoredPassword>,
+        event: &mut EventDraft,
+    ) -> Result<(), CommitError> {
+        let new: Vec<ItemId> = user.groups.iter().chain(&user.folders).copied().collect();
+        for item in old.iter().filter(|item| !new.contains(item)) {
+            self.members.remove(&(*item, user.id));
+        }
+        for item in new.iter().filter(|item| !old.contains(item)) {
+            if !self.items.values().any(|known| known.id() == *item) {
+                return Err(CommitError::Stale);
+            }
+            self.members.insert((*item, user.id));
+        }
+        if let Some(password) = password {
+            event.password_set = true;
+            self.passwords.insert(user.id, password);
+        }
+        let stored = User { groups: Vec::new(), folders: Vec::new(), ..user.clone() };
+        self.users.insert(user.number, stored);
+        Ok(())
+    }
+
+    fn join(&mut self, item: ItemId, members: &[UserId]) -> Result<(), CommitError> {
+        for member in members {
+            if !self.users.values().any(|user| user.id == *member) {
+                return Err(CommitError::Stale);
+            }
+            self.members.insert((item, *member));
+        }
+        Ok(())
+    }
+
+    fn claim(&mut self, claims: &[Claim], owner: Owner) -> Result<(), CommitError> {
+        for claim in claims {
+            if self.claims.contains_key(&(claim.space, claim.text.clone())) {
+                return Err(CommitError::Taken(claim.field));
+            }
+            self.claims.insert((claim.space, claim.text.clone()), owner);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, claims: &[Claim]) {
+        for claim in claims {
+            self.claims.remove(&(claim.space, claim.text.clone()));
+        }
+    }
+
+    /// The user with what they belong to.
+    fn whole(&self, user: &User) -> User {
+        let mut user = user.clone();
+        for item in self.items.values() {
+            if self.members.contains(&(item.id(), user.id)) {
+                match item.kind() {
+                    ItemKind::Folder => user.folders.push(item.id()),
+                    _ => user.groups.push(item.id()),
+                }
+            }
+        }
+        user.groups.sort_unstable();
+        user.folders.sort_unstable();
+        user
+    }
+
+    fn user(&self, by: &UserKey) -> Option<User> {
+        let owned = |space: u8, text: String| match self.claims.get(&(space, text)) {
+            Some(Owner::User(number)) => self.users.get(number),
+            _ => None,
+        };
+        let found = match by {
+            UserKey::Id(id) => self.users.values().find(|user| user.id == *id),
+            UserKey::Number(number) => self.users.get(number),
+            UserKey::Handle(handle) => owned(HANDLES, fold(handle)),
+            UserKey::ExternalId(id) => owned(USER_EXTERNAL_IDS, claims::external_id(id)),
+            UserKey::Email(email) => owned(HANDLES, fold(email))
+                .filter(|user| user.email.as_deref().is_some_and(|e| fold(e) == fold(email))),
+        };
+        found.map(|user| self.whole(user))
+    }
+
+    fn item(&self, kind: ItemKind, by: &ItemKey) -> Option<Item> {
+        let of_kind = || self.items.range((kind, 0)..=(kind, u32::MAX)).map(|(_, item)| item);
+        let found = match by {
+            ItemKey::Id(id) => of_kind().find(|item| item.id() == *id),
+            ItemKey::Number(number) => self.items.get(&(kind, *number)),
+            ItemKey::Name(name) => {
+                let key = Item::name_key(kind, name);
+                of_kind().find(|item| Item::name_key(kind, item.name()) == key)
+            }
+            ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
+                let claim = claims::of_key(kind, by)?;
+                match self.claims.get(&(claim.space, claim.text)) {
+                    Some(Owner::Item(kind, number)) => self.items.get(&(*kind, *number)),
+                    _ => None,
+                }
+            }
+        };
+        found.cloned()
+    }
+}
+
+fn page<T>(all: Vec<T>, skip: u64, limit: u32) -> Page<T> {
+    let total = all.len() as u64;
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    Page { rows: all.into_iter().skip(skip).take(limit as usize).collect(), total }
+}
+
+impl Store for Memory {
+    fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>> {
+        self.read(|state| state.shelves.get(&tenant).and_then(|shelf| shelf.user(&by)))
+    }
+
+    fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>> {
+        self.read(|state| {
+            let Some(shelf) = state.shelves.get(&tenant) else { return page(Vec::new(), 0, 0) };
+            let all = shelf.users.values().map(|user| shelf.whole(user));
+            let mut all: Vec<User> = all.filter(|user| query.tests.iter().all(|t| t.matches(user))).collect();
+            query.sort.apply(&mut all);
+            page(all, query.skip, query.limit)
+        })
+    }
+
+    fn item(
+        &self,
+        tenant: TenantNumber,
+        kind: ItemKind,
+        by: ItemKey,
+    ) -> Pending<'_, Result<Option<Item>, StoreError>> {
+        self.read(|state| state.shelves.get(&tenant).and_then(|shelf| shelf.item(kind, &by)))
+    }
+
+    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {
+        self.read(|state| {
+            let Some(shelf) = state.shelves.get(&tenant) else { return page(Vec::new(), 0, 0) };
+            let all = shelf.items.range((query.kind, 0)..=(query.kind, u32::MAX)).map(|(_, item)| item);
+            let all = all.filter(|item| query.tests.iter().all(|t| t.matches(item))).cloned().collect();
+            page(all, query.skip, query.limit)
+        })
+    }
+
+    fn members(
+        &self,
+        tenant: TenantNumber,
+        item: ItemId,
+    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+        self.read(|state| {
+            let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
+            let members = shelf.users.values().filter(|user| shelf.members.contains(&(item, user.id)));
+            members.map(|user| (user.id, user.number)).collect()
+        })
+    }
+
+    fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>> {
+        self.read(|state| state.tenants.get(&number).cloned())
+    }
+
+    fn tenants(&self) -> Pending<'_, Result<Vec<Tenant>, StoreError>> {
+        self.read(|state| state.tenants.values().cloned().collect())
+    }
+
+    fn connections_near(&self, prefix: [u8; 4]) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+        self.read(|state| {
+            let near = |c: &&Connection| c.keys.iter().any(|key| key.hash.prefix() == prefix);
+            state.connections.iter().filter(near).cloned().collect()
+        })
+    }
+
+    fn connections(&self, tenant: Option<TenantNumber>) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+        self.read(|state| {
+            let of_tenant = |c: &&Connection| tenant.is_none_or(|tenant| c.tenant == tenant);
+            state.connections.iter().filter(of_tenant).cloned().collect()
+        })
+    }
+
+    fn connection(&self, id: ConnectionId) -> Pending<'_, Result<Option<Connection>, StoreError>> {
+        self.read(|state| state.connections.iter().find(|c| c.id == id).cloned())
+    }
+
+    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
+        let done = self.write(change);
+        Box::pin(std::future::ready(done))
+    }
+
+    fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+        self.read(|state| {
+            let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
+            state.events.iter().skip(skip).take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn password(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+    ) -> Pending<'_, Result<Option<StoredPassword>, StoreError>> {
+        self.read(|state| state.shelves.get(&tenant).and_then(|shelf| shelf.passwords.get(&user).cloned()))
+    }
+
+    fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
+        self.read(|state| Health { engine: "memory", commits: state.commits, changes: state.commits, waiting: 0 })
+    }
+}

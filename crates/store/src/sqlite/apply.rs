@@ -1,0 +1,359 @@
+//! One change as rows: guards, rows and events, in the caller's transaction.
+
+use super::events::{self, Told};
+use super::rows::encode;
+use crate::claims::{self, Claim};
+use directory::{
+    Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKind, Receipt, Record, StoredPassword, Tenant,
+    TenantNumber, User, UserId,
+};
+use directory::{Connection, ExposeSecret, fold};
+use rusqlite::{Connection as Db, ErrorCode, params};
+
+/// Why a change did not go in.
+pub(super) enum Failure {
+    /// The change's own fault: its neighbours are not concerned.
+    Refused(CommitError),
+    /// The engine's: the whole transaction is in doubt.
+    Engine(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+type Done<T = ()> = Result<T, Failure>;
+
+const STALE: Failure = Failure::Refused(CommitError::Stale);
+
+/// Carries out one change.
+pub(super) fn change(db: &Db, change: Change) -> Done<Receipt> {
+    let mut receipt = Receipt::default();
+    let Change { tenant, at, connection, who, request, edits } = change;
+    let author = events::Author { tenant, at, connection, who, request };
+    for edit in edits {
+        let told = match edit {
+            Edit::AddUser { user, password } => add_user(db, tenant, *user, password, &mut receipt)?,
+            Edit::ChangeUser { before, after, password } => {
+                change_user(db, tenant, *before, *after, password, &mut receipt)?
+            }
+            Edit::RemoveUser(user) => remove_user(db, tenant, *user)?,
+            Edit::AddItem { item, members } => add_item(db, tenant, *item, members, &mut receipt)?,
+            Edit::ChangeItem { before, after, joined, left } => {
+                change_item(db, tenant, *before, *after, (joined, left), &mut receipt)?
+            }
+            Edit::RemoveItem(item) => remove_item(db, tenant, *item)?,
+            Edit::AddTenant(new) => add_tenant(db, new, &mut receipt)?,
+            Edit::AddConnection(new) => add_connection(db, &new)?,
+            Edit::ChangeConnection(new) => change_connection(db, &new)?,
+            Edit::Touch(id) => {
+                let sql = "UPDATE connections SET last_use = ?1 WHERE id = ?2";
+                db.prepare_cached(sql)?.execute(params![at.0, id.0.as_bytes()])?;
+                continue;
+            }
+        };
+        receipt.position = events::write(db, &author, told)?;
+    }
+    Ok(receipt)
+}
+
+fn add_user(
+    db: &Db,
+    tenant: TenantNumber,
+    mut user: User,
+    password: Option<StoredPassword>,
+    receipt: &mut Receipt,
+) -> Done<Told> {
+    user.number = next_number(db, tenant, 0, 1)?;
+    let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
+    let doc = encode(&user)?;
+    let sql = "INSERT INTO users (tenant, number, id, version, password, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let phc = password.as_ref().map(|p| p.0.expose_secret());
+    let inserted = db.prepare_cached(sql)?.insert(params![
+        tenant.0,
+        user.number,
+        user.id.0.as_bytes(),
+        user.version,
+        phc,
+        doc
+    ]);
+    let pk = unique(inserted, Field::Id)?;
+    for claim in claims::of_user(&user) {
+        take(db, tenant, &claim, pk)?;
+    }
+    for item in groups.iter().chain(&folders) {
+        join(db, tenant, *item, pk)?;
+    }
+    count(db, tenant, user.number, 1)?;
+    let told = if groups.is_empty() && folders.is_empty() {
+        Told { after: Some(format!("{{\"user\":{doc}}}")), ..Told::new(Action::Created) }
+    } else {
+        (user.groups, user.folders) = (groups, folders);
+        Told { after: Some(encode(&Record::User(Box::new(user.clone())))?), ..Told::new(Action::Created) }
+    };
+    receipt.users.push(user);
+    Ok(Told { password_set: password.is_some(), ..told })
+}
+
+fn change_user(
+    db: &Db,
+    tenant: TenantNumber,
+    before: User,
+    mut after: User,
+    password: Option<StoredPassword>,
+    receipt: &mut Receipt,
+) -> Done<Told> {
+    let pk = user_at(db, tenant, &before)?;
+    after.number = before.number;
+    let (old, new) = (claims::of_user(&before), claims::of_user(&after));
+    swap(db, tenant, &old, &new, pk)?;
+    for item in before.groups.iter().chain(&before.folders) {
+        if !after.groups.contains(item) && !after.folders.contains(item) {
+            let sql = "DELETE FROM memberships WHERE user = ?1 AND item = (SELECT pk FROM items WHERE tenant = ?2 AND id = ?3)";
+            db.prepare_cached(sql)?.execute(params![pk, tenant.0, item.0.as_bytes()])?;
+        }
+    }
+    for item in after.groups.iter().chain(&after.folders) {
+        if !before.groups.contains(item) && !before.folders.contains(item) {
+            join(db, tenant, *item, pk)?;
+        }
+    }
+    let told = Told {
+        before: Some(encode(&Record::User(Box::new(before)))?),
+        after: Some(encode(&Record::User(Box::new(after.clone())))?),
+        password_set: password.is_some(),
+        ..Told::new(Action::Updated)
+    };
+    receipt.users.push(after.clone());
+    (after.groups, after.folders) = (Vec::new(), Vec::new());
+    let sql = "UPDATE users SET version = ?1, doc = ?2, password = coalesce(?3, password) WHERE pk = ?4";
+    let phc = password.as_ref().map(|p| p.0.expose_secret());
+    db.prepare_cached(sql)?.execute(params![after.version, encode(&after)?, phc, pk])?;
+    Ok(told)
+}
+
+fn remove_user(db: &Db, tenant: TenantNumber, user: User) -> Done<Told> {
+    let pk = user_at(db, tenant, &user)?;
+    swap(db, tenant, &claims::of_user(&user), &[], pk)?;
+    db.prepare_cached("DELETE FROM memberships WHERE user = ?1")?.execute([pk])?;
+    db.prepare_cached("DELETE FROM users WHERE pk = ?1")?.execute([pk])?;
+    count(db, tenant, user.number, -1)?;
+    Ok(Told { before: Some(encode(&Record::User(Box::new(user)))?), ..Told::new(Action::Deleted) })
+}
+
+fn add_item(
+    db: &Db,
+    tenant: TenantNumber,
+    mut item: Item,
+    members: Vec<UserId>,
+    receipt: &mut Receipt,
+) -> Done<Told> {
+    let kind = item.kind();
+    let sort = 1 + claims::kind_number(kind);
+    if item.number() == 0 && kind != ItemKind::Department {
+        item.set_number(next_number(db, tenant, sort, claims::first_number(kind))?);
+    } else {
+        let sql = "INSERT INTO counters (tenant, sort, last) VALUES (?1, ?2, ?3)
+            ON CONFLICT (tenant, sort) DO UPDATE SET last = max(last, excluded.last)";
+        db.prepare_cached(sql)?.execute(params![tenant.0, sort, item.number()])?;
+    }
+    let sql = "INSERT INTO items (tenant, kind, number, id, version, name_key, doc)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let inserted = db.prepare_cached(sql)?.insert(params![
+        tenant.0,
+        sort,
+        item.number(),
+        item.id().0.as_bytes(),
+        item.version(),
+        Item::name_key(kind, item.name()),
+        encode(&item)?
+    ]);
+    let pk = unique(inserted, Field::Id)?;
+    for claim in claims::of_item(&item) {
+        take(db, tenant, &claim, pk)?;
+    }
+    enrol(db, tenant, pk, &members, &[])?;
+    let after = Some(encode(&Record::Item(Box::new(item.clone())))?);
+    receipt.items.push(item);
+    Ok(Told { after, joined: members, ..Told::new(Action::Created) })
+}
+
+fn change_item(
+    db: &Db,
+    tenant: TenantNumber,
+    before: Item,
+    after: Item,
+    (joined, left): (Vec<UserId>, Vec<UserId>),
+    receipt: &mut Receipt,
+) -> Done<Told> {
+    let pk = item_at(db, tenant, &before)?;
+    swap(db, tenant, &claims::of_item(&before), &claims::of_item(&after), pk)?;
+    let sql = "UPDATE items SET version = ?1, name_key = ?2, doc = ?3 WHERE pk = ?4";
+    let key = Item::name_key(after.kind(), after.name());
+    db.prepare_cached(sql)?.execute(params![after.version(), key, encode(&after)?, pk])?;
+    enrol(db, tenant, pk, &joined, &left)?;
+    let told = Told {
+        before: Some(encode(&Record::Item(Box::new(before)))?),
+        after: Some(encode(&Record::Item(Box::new(after.clone())))?),
+        joined,
+        left,
+        ..Told::new(Action::Updated)
+    };
+    receipt.items.push(after);
+    Ok(told)
+}
+
+fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<Told> {
+    let pk = item_at(db, tenant, &item)?;
+    swap(db, tenant, &claims::of_item(&item), &[], pk)?;
+    db.prepare_cached("DELETE FROM memberships WHERE item = ?1")?.execute([pk])?;
+    db.prepare_cached("DELETE FROM items WHERE pk = ?1")?.execute([pk])?;
+    Ok(Told { before: Some(encode(&Record::Item(Box::new(item)))?), ..Told::new(Action::Deleted) })
+}
+
+fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<Told> {
+    if tenant.number.0 == 0 {
+        let sql = "SELECT coalesce(max(number), 0) + 1 FROM tenants";
+        tenant.number = TenantNumber(db.query_row(sql, [], |row| row.get(0))?);
+    }
+    let sql = "INSERT INTO tenants (number, doc) VALUES (?1, ?2)";
+    let inserted = db.prepare_cached(sql)?.insert(params![tenant.number.0, encode(&tenant)?]);
+    unique(inserted, Field::Number)?;
+    let after = Some(encode(&Record::Tenant(tenant.clone()))?);
+    let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
+    receipt.tenant = Some(tenant);
+    Ok(told)
+}
+
+fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
+    let sql = "INSERT INTO connections (id, tenant, name_key, doc) VALUES (?1, ?2, ?3, ?4)";
+    let inserted =
+        db.prepare_cached(sql)?.insert(params![new.id.0.as_bytes(), new.tenant.0, fold(&new.name), encode(new)?]);
+    let seq = unique(inserted, Field::Name)?;
+    put_keys(db, seq, new)?;
+    Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
+}
+
+fn change_connection(db: &Db, new: &Connection) -> Done<Told> {
+    let Some(old) = super::read::connection(db, new.id)? else { return Err(STALE) };
+    let sql = "UPDATE connections SET doc = ?1 WHERE id = ?2 RETURNING seq";
+    let seq =
+        db.prepare_cached(sql)?.query_row(params![encode(new)?, new.id.0.as_bytes()], |row| row.get(0))?;
+    db.prepare_cached("DELETE FROM keys WHERE connection = ?1")?.execute([seq])?;
+    put_keys(db, seq, new)?;
+    Ok(Told {
+        before: Some(encode(&Record::of_connection(&old))?),
+        after: Some(encode(&Record::of_connection(new))?),
+        ..Told::new(Action::Updated)
+    })
+}
+
+fn put_keys(db: &Db, seq: i64, connection: &Connection) -> Done {
+    for key in &connection.keys {
+        let sql = "INSERT OR IGNORE INTO keys (prefix, connection) VALUES (?1, ?2)";
+        db.prepare_cached(sql)?.execute(params![key.hash.prefix(), seq])?;
+    }
+    Ok(())
+}
+
+/// The row of a person who must still be as `user` was.
+fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> Done<i64> {
+    let sql = "SELECT pk FROM users WHERE tenant = ?1 AND number = ?2 AND version = ?3";
+    row_or_stale(db.prepare_cached(sql)?.query_row(params![tenant.0, user.number, user.version], |row| row.get(0)))
+}
+
+/// The row of an item that must still be as `item` was.
+fn item_at(db: &Db, tenant: TenantNumber, item: &Item) -> Done<i64> {
+    let sql = "SELECT pk FROM items WHERE tenant = ?1 AND id = ?2 AND version = ?3";
+    let key = params![tenant.0, item.id().0.as_bytes(), item.version()];
+    row_or_stale(db.prepare_cached(sql)?.query_row(key, |row| row.get(0)))
+}
+
+fn row_or_stale(found: rusqlite::Result<i64>) -> Done<i64> {
+    super::rows::optional(found)?.ok_or(STALE)
+}
+
+fn next_number(db: &Db, tenant: TenantNumber, sort: u8, first: u32) -> Done<u32> {
+    let sql = "INSERT INTO counters (tenant, sort, last) VALUES (?1, ?2, ?3)
+        ON CONFLICT (tenant, sort) DO UPDATE SET last = max(last + 1, excluded.last) RETURNING last";
+    let next: u32 = db.prepare_cached(sql)?.query_row(params![tenant.0, sort, first], |row| row.get(0))?;
+    if next > i32::MAX.unsigned_abs() {
+        let text = format!("tenant {tenant} has used up its numbers");
+        return Err(Failure::Refused(CommitError::Unavailable(text)));
+    }
+    Ok(next)
+}
+
+/// Keeps the number of people per block of a thousand numbers.
+fn count(db: &Db, tenant: TenantNumber, number: u32, by: i32) -> Done {
+    let sql = "INSERT INTO blocks (tenant, block, live) VALUES (?1, ?2, ?3)
+        ON CONFLICT (tenant, block) DO UPDATE SET live = live + excluded.live";
+    db.prepare_cached(sql)?.execute(params![tenant.0, super::scan::block_of(number), by])?;
+    Ok(())
+}
+
+/// Gives up the claims that are only in `old` and takes those that are only in `new`.
+fn swap(db: &Db, tenant: TenantNumber, old: &[Claim], new: &[Claim], owner: i64) -> Done {
+    let same = |a: &Claim, b: &Claim| a.space == b.space && a.text == b.text;
+    for gone in old.iter().filter(|o| !new.iter().any(|n| same(o, n))) {
+        let sql = "DELETE FROM claims WHERE tenant = ?1 AND space = ?2 AND text = ?3 AND owner = ?4";
+        db.prepare_cached(sql)?.execute(params![tenant.0, gone.space, gone.text, owner])?;
+    }
+    for claim in new.iter().filter(|n| !old.iter().any(|o| same(o, n))) {
+        take(db, tenant, claim, owner)?;
+    }
+    Ok(())
+}
+
+fn take(db: &Db, tenant: TenantNumber, claim: &Claim, owner: i64) -> Done {
+    let sql = "INSERT INTO claims (tenant, space, text, owner) VALUES (?1, ?2, ?3, ?4)";
+    let taken = db.prepare_cached(sql)?.execute(params![tenant.0, claim.space, claim.text, owner]);
+    unique(taken.map(|_| 0), claim.field).map(|_| ())
+}
+
+/// Puts a person into a group or folder; one that is gone makes the change stale.
+fn join(db: &Db, tenant: TenantNumber, item: ItemId, user: i64) -> Done {
+    let sql = "INSERT OR IGNORE INTO memberships (item, user)
+        SELECT pk, ?1 FROM items WHERE tenant = ?2 AND id = ?3 RETURNING 1";
+    let bound = params![user, tenant.0, item.0.as_bytes()];
+    let added = super::rows::optional(db.prepare_cached(sql)?.query_row(bound, |_| Ok(())))?;
+    if added.is_some() {
+        return Ok(());
+    }
+    let sql = "SELECT pk FROM items WHERE tenant = ?1 AND id = ?2";
+    let bound = params![tenant.0, item.0.as_bytes()];
+    row_or_stale(db.prepare_cached(sql)?.query_row(bound, |row| row.get(0))).map(|_| ())
+}
+
+/// Puts people into an item and takes others out.
+fn enrol(db: &Db, tenant: TenantNumber, item: i64, joined: &[UserId], left: &[UserId]) -> Done {
+    for user in joined {
+        let sql = "SELECT pk FROM users WHERE tenant = ?1 AND id = ?2";
+        let bound = params![tenant.0, user.0.as_bytes()];
+        let pk = row_or_stale(db.prepare_cached(sql)?.query_row(bound, |row| row.get(0)))?;
+        db.prepare_cached("INSERT OR IGNORE INTO memberships (item, user) VALUES (?1, ?2)")?.execute([item, pk])?;
+    }
+    for user in left {
+        let sql = "DELETE FROM memberships WHERE item = ?1
+            AND user = (SELECT pk FROM users WHERE tenant = ?2 AND id = ?3)";
+        db.prepare_cached(sql)?.execute(params![item, tenant.0, user.0.as_bytes()])?;
+    }
+    Ok(())
+}
+
+/// Turns a clash of unique rows into the refusal it is.
+fn unique(inserted: rusqlite::Result<i64>, field: Field) -> Done<i64> {
+    use rusqlite::ffi;
+    match inserted {
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
+            if error.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY {
+                Err(Failure::Refused(CommitError::Gone(Field::Number)))
+            } else {
+                Err(Failure::Refused(CommitError::Taken(field)))
+            }
+        }
+        other => Ok(other?),
+    }
+}

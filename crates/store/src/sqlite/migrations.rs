@@ -1,0 +1,61 @@
+//! The schema's history: ordered, embedded, checksummed, forward only.
+//!
+//! A step that was released is never edited; a store that was migrated by another text is refused.
+
+use super::open::{OpenError, classify};
+use rusqlite::{Connection, TransactionBehavior};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Every step, in order.
+const STEPS: &[(&str, &str)] = &[("first", include_str!("../../migrations/sqlite/0001_first.sql"))];
+
+/// Brings the store up to date, each step in a transaction of its own.
+pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let broken = |error: rusqlite::Error| classify(path, &error);
+    let table = "CREATE TABLE IF NOT EXISTS migrations
+        (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT";
+    db.execute(table, []).map_err(broken)?;
+    let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    for (number, (name, sql)) in (1_u32..).zip(STEPS) {
+        let step = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
+        let newest: Option<u32> =
+            step.query_row("SELECT max(number) FROM migrations", [], |row| row.get(0)).map_err(broken)?;
+        if let Some(newest) = newest.filter(|newest| *newest > latest) {
+            return Err(OpenError::Newer(path.into(), newest, latest));
+        }
+        let checksum = checksum(sql);
+        let select = "SELECT checksum FROM migrations WHERE number = ?1";
+        let applied = step.query_row(select, [number], |row| row.get::<_, String>(0));
+        match applied {
+            Ok(before) if before == checksum => continue,
+            Ok(_) => return Err(OpenError::Diverged(path.into(), number)),
+            Err(rusqlite::Error::QueryReturnedNoRows) => {}
+            Err(error) => return Err(broken(error)),
+        }
+        step.execute_batch(sql).map_err(broken)?;
+        let insert = "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)";
+        step.execute(insert, (number, name, checksum)).map_err(broken)?;
+        step.commit().map_err(broken)?;
+    }
+    Ok(())
+}
+
+fn checksum(sql: &str) -> String {
+    Sha256::digest(sql.as_bytes()).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    /// A released step is history. When this fails, add a step instead of editing one.
+    #[test]
+    fn released_steps_are_never_edited() {
+        let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| super::checksum(sql)).collect();
+        assert_eq!(sums, include_str!("../../migrations/sqlite/checksums.txt").lines().collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,175 @@
+//! The embedded engine: SQLite in WAL mode with full durability.
+//!
+//! One thread owns the only writing connection and commits whatever is waiting as one transaction, each change
+//! in its own savepoint; every caller is answered after that commit is on disk. Readers have read-only
+//! connections of their own. Why so, and what it gives: `docs/performance.md`.
+
+mod apply;
+mod events;
+mod migrations;
+mod open;
+mod read;
+mod rows;
+mod scan;
+mod writer;
+
+pub use open::{OpenError, Options};
+
+use directory::{
+    Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page,
+    Pending, Position, Receipt, Store, StoreError, StoredPassword, Tenant, TenantNumber, User, UserId, UserKey,
+    UserQuery,
+};
+use read::Readers;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use writer::Writer;
+
+/// How many questions that walk the whole directory may run at a time. They take a thread each.
+const SCANS_AT_ONCE: usize = 2;
+
+/// The engine over one file.
+pub struct Sqlite {
+    readers: Arc<Readers>,
+    writer: Writer,
+    scans: Arc<Semaphore>,
+}
+
+impl Sqlite {
+    /// Opens the store at `path`, making it when it is not there. A file of another program, a damaged one and
+    /// one that cannot be written are refused untouched.
+    pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
+        let connection = open::writing(path, options)?;
+        Ok(Self {
+            readers: Arc::new(Readers::new(path)),
+            writer: Writer::start(connection).map_err(OpenError::Thread)?,
+            scans: Arc::new(Semaphore::new(SCANS_AT_ONCE)),
+        })
+    }
+
+    /// Waits until everything queued is on disk and closes the file. Later writes are refused.
+    pub fn close(&self) {
+        self.writer.stop();
+        self.readers.close();
+    }
+
+    /// Has SQLite check the whole file; what it finds wrong, or nothing.
+    pub fn check(path: &Path) -> Result<Vec<String>, OpenError> {
+        open::check(path)
+    }
+
+    /// A short read on the calling thread: tens of microseconds, less than handing it to another would cost.
+    fn read<'a, T: Send + 'a>(
+        &self,
+        f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Pending<'a, Result<T, StoreError>> {
+        let found = self.readers.with(f);
+        Box::pin(std::future::ready(found))
+    }
+
+    /// A long read on a thread of its own; the permit goes with it, so that a caller who hangs up frees nothing
+    /// that is still in use.
+    fn scan<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<'_, Result<T, StoreError>> {
+        let (readers, scans) = (Arc::clone(&self.readers), Arc::clone(&self.scans));
+        Box::pin(async move {
+            let gone = |error: &dyn std::fmt::Display| StoreError(format!("a read was lost: {error}"));
+            let permit = scans.acquire_owned().await.map_err(|e| gone(&e))?;
+            #[expect(clippy::disallowed_methods, reason = "bounded by the permit that moves into it")]
+            let task = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                readers.with(f)
+            });
+            task.await.map_err(|e| gone(&e))?
+        })
+    }
+}
+
+impl Store for Sqlite {
+    fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>> {
+        self.read(|db| read::user(db, tenant, &by))
+    }
+
+    fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>> {
+        if scan::is_short(&query) {
+            self.read(|db| scan::users(db, tenant, &query))
+        } else {
+            self.scan(move |db| scan::users(db, tenant, &query))
+        }
+    }
+
+    fn item(
+        &self,
+        tenant: TenantNumber,
+        kind: ItemKind,
+        by: ItemKey,
+    ) -> Pending<'_, Result<Option<Item>, StoreError>> {
+        self.read(|db| read::item(db, tenant, kind, &by))
+    }
+
+    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {
+        if matches!(query.kind, ItemKind::Role | ItemKind::Department) {
+            self.read(|db| scan::items(db, tenant, &query))
+        } else {
+            self.scan(move |db| scan::items(db, tenant, &query))
+        }
+    }
+
+    fn members(
+        &self,
+        tenant: TenantNumber,
+        item: ItemId,
+    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+        self.scan(move |db| read::members(db, tenant, item))
+    }
+
+    fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>> {
+        self.read(|db| read::tenant(db, number))
+    }
+
+    fn tenants(&self) -> Pending<'_, Result<Vec<Tenant>, StoreError>> {
+        self.read(read::tenants)
+    }
+
+    fn connections_near(&self, prefix: [u8; 4]) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+        self.read(|db| read::connections_near(db, prefix))
+    }
+
+    fn connections(&self, tenant: Option<TenantNumber>) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+        self.read(|db| read::connections(db, tenant))
+    }
+
+    fn connection(&self, id: ConnectionId) -> Pending<'_, Result<Option<Connection>, StoreError>> {
+        self.read(|db| read::connection(db, id))
+    }
+
+    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
+        self.writer.commit(change)
+    }
+
+    fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+        self.scan(move |db| events::after(db, after, limit))
+    }
+
+    fn password(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+    ) -> Pending<'_, Result<Option<StoredPassword>, StoreError>> {
+        self.read(|db| read::password(db, tenant, user))
+    }
+
+    fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
+        let answers = self.readers.with(|db| db.query_row("SELECT count(*) FROM tenants", [], |_| Ok(())));
+        Box::pin(std::future::ready(answers.map(|()| self.writer.health())))
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,121 @@
+//! Opening a file: ours and sound, or refused untouched.
+
+use super::migrations;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// "MUST" in the header of every store of ours.
+const APPLICATION_ID: i32 = 0x4D55_5354;
+
+/// How to open a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The most memory the writer's page cache may take, in MiB.
+    pub cache_mib: u32,
+    /// The most pages of 4 KiB the file may have; `None` is no limit but the disk's.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache_mib: 128, max_pages: None }
+    }
+}
+
+/// Why a store could not be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It belongs to another program.
+    #[error("{0} is not a Muster store; it was left as it is")]
+    Foreign(PathBuf),
+    /// It was made by a later version.
+    #[error("{0} was made by a newer Muster (schema {1}); use that version, this one knows up to {2}")]
+    Newer(PathBuf, u32, u32),
+    /// A migration that was applied is not the one this version has.
+    #[error("{0} was migrated differently from what this version knows (step {1}); it was left as it is")]
+    Diverged(PathBuf, u32),
+    /// It may not be written.
+    #[error("{0} cannot be written: {1}")]
+    ReadOnly(PathBuf, String),
+    /// Anything else SQLite says of it.
+    #[error("{0} cannot be opened: {1}")]
+    Broken(PathBuf, String),
+    /// No thread could be started.
+    #[error("the writer could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// The one connection that writes, on a store that is ours and up to date.
+pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, OpenError> {
+    let broken = |error: rusqlite::Error| classify(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    if path.is_file() && std::fs::metadata(path).is_ok_and(|m| m.permissions().readonly()) {
+        return Err(OpenError::ReadOnly(path.into(), "the file is read-only".into()));
+    }
+    let mut db = Connection::open_with_flags(path, flags).map_err(broken)?;
+    db.busy_timeout(Duration::from_secs(10)).map_err(broken)?;
+    if db.is_readonly(rusqlite::MAIN_DB).map_err(broken)? {
+        return Err(OpenError::ReadOnly(path.into(), "the file or its folder is read-only".into()));
+    }
+    let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(broken)?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(broken)?;
+    if id != APPLICATION_ID && (id != 0 || tables > 0) {
+        return Err(OpenError::Foreign(path.into()));
+    }
+    db.pragma_update(None, "journal_mode", "WAL").map_err(broken)?;
+    db.pragma_update(None, "application_id", APPLICATION_ID).map_err(broken)?;
+    // Every acknowledged change survives the loss of power; grouped commits make that cheap.
+    db.pragma_update(None, "synchronous", "FULL").map_err(broken)?;
+    db.pragma_update(None, "foreign_keys", true).map_err(broken)?;
+    // 4,000 pages: larger logs write a little faster and pause much longer.
+    db.pragma_update(None, "wal_autocheckpoint", 4000).map_err(broken)?;
+    db.pragma_update(None, "cache_size", -1024 * i64::from(options.cache_mib)).map_err(broken)?;
+    if let Some(pages) = options.max_pages {
+        db.pragma_update(None, "max_page_count", pages).map_err(broken)?;
+    }
+    db.set_prepared_statement_cache_capacity(64);
+    migrations::run(&mut db, path)?;
+    Ok(db)
+}
+
+/// A connection that can only read.
+pub(super) fn reading(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(Duration::from_secs(10))?;
+    db.pragma_update(None, "query_only", true)?;
+    db.pragma_update(None, "cache_size", -4096)?;
+    db.pragma_update(None, "mmap_size", 1_i64 << 33)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(db)
+}
+
+/// What SQLite's own check of the whole file finds.
+pub(super) fn check(path: &Path) -> Result<Vec<String>, OpenError> {
+    let broken = |error: rusqlite::Error| classify(path, &error);
+    let db = reading(path).map_err(broken)?;
+    let mut found = Vec::new();
+    for pragma in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
+        let mut statement = db.prepare(pragma).map_err(broken)?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(broken)?;
+        for row in rows {
+            found.push(row.map_err(broken)?);
+        }
+    }
+    found.retain(|line| line != "ok");
+    Ok(found)
+}
+
+pub(super) fn classify(path: &Path, error: &rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.into()),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            OpenError::ReadOnly(path.into(), error.to_string())
+        }
+        _ => OpenError::Broken(path.into(), error.to_string()),
+    }
+}

@@ -1,0 +1,184 @@
+//! Short reads: one person, one item, one connection, by an index.
+
+use super::open;
+use super::rows::{decode, id, optional};
+use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
+use directory::{
+    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, StoreError, StoredPassword, Tenant,
+    TenantNumber, Time, User, UserId, UserKey, fold,
+};
+use rusqlite::{Connection as Db, OptionalExtension, params};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Read-only connections. One is taken for the length of a read and always comes back.
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Db>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.into(), idle: Mutex::new(Vec::new()) }
+    }
+
+    /// Runs a read. It never waits for the caller inside, so a caller who hangs up can keep nothing.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let told = |error: rusqlite::Error| StoreError(error.to_string());
+        let db = match idle {
+            Some(db) => db,
+            None => open::reading(&self.path).map_err(told)?,
+        };
+        let found = f(&db).map_err(told);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        found
+    }
+
+    pub(super) fn close(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// One person.
+pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<User>> {
+    let number = tenant.0;
+    let found = match by {
+        UserKey::Id(id) => {
+            let sql = "SELECT pk, doc FROM users WHERE tenant = ?1 AND id = ?2";
+            db.prepare_cached(sql)?.query_row(params![number, id.0.as_bytes()], stored_user)
+        }
+        UserKey::Number(wanted) => {
+            let sql = "SELECT pk, doc FROM users WHERE tenant = ?1 AND number = ?2";
+            db.prepare_cached(sql)?.query_row(params![number, wanted], stored_user)
+        }
+        UserKey::Email(handle) | UserKey::Handle(handle) => claimed(db, number, HANDLES, &fold(handle)),
+        UserKey::ExternalId(id) => claimed(db, number, USER_EXTERNAL_IDS, &claims::external_id(id)),
+    };
+    let Some((pk, mut user)) = optional(found)? else { return Ok(None) };
+    if let UserKey::Email(email) = by
+        && user.email.as_deref().is_none_or(|e| fold(e) != fold(email))
+    {
+        return Ok(None);
+    }
+    fill_memberships(db, pk, &mut user)?;
+    Ok(Some(user))
+}
+
+fn claimed(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::Result<(i64, User)> {
+    let sql = "SELECT u.pk, u.doc FROM claims c JOIN users u ON u.pk = c.owner
+        WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3";
+    db.prepare_cached(sql)?.query_row(params![tenant, space, text], stored_user)
+}
+
+/// A row of `pk, doc`.
+pub(super) fn stored_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, User)> {
+    Ok((row.get(0)?, decode(1, row.get_ref(1)?.as_str()?)?))
+}
+
+/// Puts the groups and folders on a person, ascending.
+pub(super) fn fill_memberships(db: &Db, pk: i64, user: &mut User) -> rusqlite::Result<()> {
+    let sql = "SELECT i.id, i.kind FROM memberships m JOIN items i ON i.pk = m.item WHERE m.user = ?1";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([pk])?;
+    while let Some(row) = rows.next()? {
+        let item = ItemId(id(0, row)?);
+        if row.get::<_, u8>(1)? == 1 + kind_number(ItemKind::Folder) {
+            user.folders.push(item);
+        } else {
+            user.groups.push(item);
+        }
+    }
+    user.groups.sort_unstable();
+    user.folders.sort_unstable();
+    Ok(())
+}
+
+/// One item.
+pub(super) fn item(
+    db: &Db,
+    tenant: TenantNumber,
+    kind: ItemKind,
+    by: &ItemKey,
+) -> rusqlite::Result<Option<Item>> {
+    let (tenant, sort) = (tenant.0, 1 + kind_number(kind));
+    let found = match by {
+        ItemKey::Id(id) => {
+            let sql = "SELECT doc FROM items WHERE tenant = ?1 AND id = ?2 AND kind = ?3";
+            db.prepare_cached(sql)?.query_row(params![tenant, id.0.as_bytes(), sort], stored_item)
+        }
+        ItemKey::Number(number) => {
+            let sql = "SELECT doc FROM items WHERE tenant = ?1 AND kind = ?2 AND number = ?3";
+            db.prepare_cached(sql)?.query_row(params![tenant, sort, number], stored_item)
+        }
+        ItemKey::Name(name) => {
+            let sql = "SELECT doc FROM items WHERE tenant = ?1 AND kind = ?2 AND name_key = ?3
+                ORDER BY number LIMIT 1";
+            db.prepare_cached(sql)?.query_row(params![tenant, sort, Item::name_key(kind, name)], stored_item)
+        }
+        ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
+            let Some(claim) = claims::of_key(kind, by) else { return Ok(None) };
+            let sql = "SELECT i.doc FROM claims c JOIN items i ON i.pk = c.owner
+                WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3";
+            db.prepare_cached(sql)?.query_row(params![tenant, claim.space, claim.text], stored_item)
+        }
+    };
+    optional(found)
+}
+
+/// A row of `doc`.
+pub(super) fn stored_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
+    decode(0, row.get_ref(0)?.as_str()?)
+}
+
+/// Who belongs to an item, in order of number.
+pub(super) fn members(db: &Db, tenant: TenantNumber, item: ItemId) -> rusqlite::Result<Vec<(UserId, u32)>> {
+    let sql = "SELECT u.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
+        WHERE i.tenant = ?1 AND i.id = ?2 ORDER BY u.number";
+    let mut statement = db.prepare_cached(sql)?;
+    let rows = statement
+        .query_map(params![tenant.0, item.0.as_bytes()], |row| Ok((UserId(id(0, row)?), row.get(1)?)))?;
+    rows.collect()
+}
+
+pub(super) fn tenant(db: &Db, number: TenantNumber) -> rusqlite::Result<Option<Tenant>> {
+    let mut statement = db.prepare_cached("SELECT doc FROM tenants WHERE number = ?1")?;
+    optional(statement.query_row([number.0], |row| decode(0, row.get_ref(0)?.as_str()?)))
+}
+
+pub(super) fn tenants(db: &Db) -> rusqlite::Result<Vec<Tenant>> {
+    let mut statement = db.prepare_cached("SELECT doc FROM tenants ORDER BY number")?;
+    statement.query_map([], |row| decode(0, row.get_ref(0)?.as_str()?))?.collect()
+}
+
+const CONNECTION: &str = "SELECT c.doc, c.last_use FROM connections c";
+
+fn stored_connection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
+    let mut connection: Connection = decode(0, row.get_ref(0)?.as_str()?)?;
+    connection.last_use = row.get::<_, Option<i64>>(1)?.map(Time);
+    Ok(connection)
+}
+
+pub(super) fn connections_near(db: &Db, prefix: [u8; 4]) -> rusqlite::Result<Vec<Connection>> {
+    let sql = format!("{CONNECTION} JOIN keys k ON k.connection = c.seq WHERE k.prefix = ?1");
+    db.prepare_cached(&sql)?.query_map([prefix], stored_connection)?.collect()
+}
+
+pub(super) fn connections(db: &Db, tenant: Option<TenantNumber>) -> rusqlite::Result<Vec<Connection>> {
+    let sql = format!("{CONNECTION} WHERE ?1 IS NULL OR c.tenant = ?1 ORDER BY c.seq");
+    db.prepare_cached(&sql)?.query_map([tenant.map(|t| t.0)], stored_connection)?.collect()
+}
+
+pub(super) fn connection(db: &Db, id: ConnectionId) -> rusqlite::Result<Option<Connection>> {
+    let sql = format!("{CONNECTION} WHERE c.id = ?1");
+    optional(db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], stored_connection))
+}
+
+pub(super) fn password(db: &Db, tenant: TenantNumber, user: UserId) -> rusqlite::Result<Option<StoredPassword>> {
+    let sql = "SELECT password FROM users WHERE tenant = ?1 AND id = ?2";
+    let found: Option<Option<String>> = db
+        .prepare_cached(sql)?
+        .query_row(params![tenant.0, user.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(found.flatten().map(|phc| StoredPassword(SecretString::from(phc))))
+}

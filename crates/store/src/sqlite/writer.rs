@@ -1,0 +1,171 @@
+//! The one writer: takes what is waiting, commits it as one transaction, answers everybody.
+//!
+//! A change that is queued is carried out whether or not its caller still waits; the answer is then dropped.
+
+use super::apply;
+use crate::sqlite::apply::Failure;
+use directory::{Change, CommitError, Health, Pending, Receipt};
+use rusqlite::{Connection, ErrorCode};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many changes may wait; more are refused as busy.
+const QUEUE: usize = 8192;
+/// How many changes go into one transaction at the most.
+const BATCH: usize = 256;
+
+type Answer = Result<Receipt, CommitError>;
+
+struct Job {
+    change: Change,
+    answer: oneshot::Sender<Answer>,
+}
+
+#[derive(Default)]
+struct Figures {
+    commits: AtomicU64,
+    changes: AtomicU64,
+}
+
+/// The way to the writer's thread.
+pub(super) struct Writer {
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    figures: Arc<Figures>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let figures = Arc::new(Figures::default());
+        let seen = Arc::clone(&figures);
+        let thread = std::thread::Builder::new()
+            .name("muster-writer".into())
+            .spawn(move || run(connection, receiver, &seen))?;
+        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), figures })
+    }
+
+    pub(super) fn commit(&self, change: Change) -> Pending<'static, Answer> {
+        let (answer, answered) = oneshot::channel();
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = match queue.as_ref() {
+            Some(queue) => queue.try_send(Job { change, answer }).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => CommitError::Busy,
+                mpsc::error::TrySendError::Closed(_) => closed(),
+            }),
+            None => Err(closed()),
+        };
+        drop(queue);
+        match sent {
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+            Ok(()) => Box::pin(async move { answered.await.unwrap_or_else(|_| Err(closed())) }),
+        }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity());
+        Health {
+            engine: "sqlite",
+            commits: self.figures.commits.load(Ordering::Relaxed),
+            changes: self.figures.changes.load(Ordering::Relaxed),
+            waiting: waiting as u64,
+        }
+    }
+
+    /// Lets everything queued be committed, and waits for it.
+    pub(super) fn stop(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the writer ended in a panic");
+        }
+    }
+}
+
+fn closed() -> CommitError {
+    CommitError::Unavailable("the store is closed".into())
+}
+
+fn run(mut db: Connection, mut queue: mpsc::Receiver<Job>, figures: &Figures) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let (changes, answers): (Vec<Change>, Vec<oneshot::Sender<Answer>>) =
+            batch.drain(..).map(|job| (job.change, job.answer)).unzip();
+        let count = changes.len();
+        // A panic in one batch is a refusal of that batch and never the end of the writer.
+        let written = std::panic::catch_unwind(AssertUnwindSafe(|| write(&mut db, changes)));
+        let results = written.unwrap_or_else(|_| Err(CommitError::Broken("a write panicked".into())));
+        match results {
+            Ok(results) => {
+                figures.commits.fetch_add(1, Ordering::Relaxed);
+                figures.changes.fetch_add(count as u64, Ordering::Relaxed);
+                for (answer, result) in answers.into_iter().zip(results) {
+                    drop(answer.send(result));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, changes = count, "a batch was not written");
+                if !db.is_autocommit() && db.execute_batch("ROLLBACK").is_err() {
+                    tracing::error!("a batch was not rolled back");
+                }
+                for answer in answers {
+                    drop(answer.send(Err(error.clone())));
+                }
+            }
+        }
+    }
+    // Leaves one tidy file behind; what this does not manage, the next start does.
+    drop(db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
+}
+
+/// All changes in one transaction, each in a savepoint of its own, so that one refusal spoils no neighbour.
+fn write(db: &mut Connection, changes: Vec<Change>) -> Result<Vec<Answer>, CommitError> {
+    let fatal = |error: rusqlite::Error| fatal(&error);
+    db.execute_batch("BEGIN IMMEDIATE").map_err(fatal)?;
+    let mut results = Vec::with_capacity(changes.len());
+    let alone = changes.len() == 1;
+    for change in changes {
+        let run = |sql: &str| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(fatal);
+        if !alone {
+            run("SAVEPOINT change")?;
+        }
+        match apply::change(db, change) {
+            Ok(receipt) => {
+                if !alone {
+                    run("RELEASE change")?;
+                }
+                results.push(Ok(receipt));
+            }
+            Err(Failure::Refused(refusal)) if alone => {
+                db.execute_batch("ROLLBACK").map_err(fatal)?;
+                return Ok(vec![Err(refusal)]);
+            }
+            Err(Failure::Refused(refusal)) => {
+                run("ROLLBACK TO change")?;
+                run("RELEASE change")?;
+                results.push(Err(refusal));
+            }
+            Err(Failure::Engine(error)) => return Err(fatal(error)),
+        }
+    }
+    db.execute_batch("COMMIT").map_err(fatal)?;
+    Ok(results)
+}
+
+fn fatal(error: &rusqlite::Error) -> CommitError {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::ReadOnly
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked,
+        ) => CommitError::Unavailable(error.to_string()),
+        _ => CommitError::Broken(error.to_string()),
+    }
+}
