@@ -1,1 +1,60 @@
-//! x
+//! The languages Muster speaks. Each is a translator at the door: bytes in, a command or query in the middle,
+//! bytes out. None of them decides anything, knows an engine, or knows another.
+//!
+//! Adding one takes a folder with the same files as the others, and a line in [`ALL`].
+
+mod ccs;
+pub mod kit;
+mod onfire;
+mod publisher;
+
+use http::Response;
+use kit::{Answer, Call, Credential, Fault, Kind, Record, Route};
+
+/// A language.
+pub struct Dialect {
+    /// Its name, as connections and logs have it.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub about: &'static str,
+    /// Its table of paths.
+    pub routes: &'static [Route],
+    /// Whether a path that is no route is still its to refuse.
+    pub owns: fn(path: &str) -> bool,
+    /// Whether `.json` and `.xml` may end a path.
+    pub suffixes: bool,
+    /// The method a request asks for besides the one it was sent with.
+    pub overrides: fn(&Call) -> Option<String>,
+    /// Whether the client accepts what this dialect writes.
+    pub acceptable: fn(&Call) -> Result<(), Fault>,
+    /// What the client brings to be let in.
+    pub credential: fn(&Call) -> Result<Option<Credential>, Fault>,
+    /// Its voice for everything that goes wrong.
+    pub refuse: fn(&Fault, &Call) -> Answer,
+    /// Media types it reads.
+    pub reads: &'static [&'static str],
+    /// Media types it writes.
+    pub writes: &'static [&'static str],
+    /// Query parameters that every operation takes.
+    pub parameters: &'static [(&'static str, Kind, &'static str)],
+    /// The shape of its errors.
+    pub error: &'static Record,
+    /// Its security schemes, as OpenAPI has them.
+    pub security: &'static [(&'static str, fn() -> serde_json::Value)],
+}
+
+/// Every language there is.
+pub static ALL: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIALECT];
+
+/// The OpenAPI 3.1 document over all dialects.
+pub fn openapi(version: &str) -> serde_json::Value {
+    kit::openapi::document(ALL, version)
+}
+
+/// An answer with a body of that type.
+fn answer(status: http::StatusCode, media: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(bytes::Bytes::from(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media));
+    answer
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     Access, ConnectionId, Field, FolderEntry, Given, ItemKey, ItemKind, KeyHash, Link, LinkKind,
-    OrganisationStatus, Pair, Status, TenantNumber, Time, UserKey,
+    OrganisationStatus, Pair, Status, StatusWish, TenantNumber, Time, UserKey,
 };
 use secrecy::SecretString;
 
@@ -97,7 +97,7 @@ pub struct UserEdit {
     pub role: Given<RoleRef>,
     pub groups: Given<Vec<ItemRef>>,
     pub folders: Given<Vec<ItemRef>>,
-    pub status: Given<Status>,
+    pub status: Given<StatusWish>,
     pub password: Option<SecretString>,
     pub do_not_email: Given<bool>,
     pub force_password_change: Given<bool>,

@@ -45,6 +45,6 @@ pub use refusal::{Fault, Refusal, Rule};
 pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, limit};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::{Caller, Directory};
-pub use status::Status;
+pub use status::{Status, StatusWish};
 pub use tenant::Tenant;
 pub use user::{Address, Link, LinkKind, Name, Pair, Phones, Secretary, User};

@@ -42,3 +42,29 @@ impl Status {
         }
     }
 }
+
+/// What a request wants of a status. Dialects that know only "on" and "off" must not turn one kind of off into
+/// another by repeating what they read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusWish {
+    /// This very status.
+    To(Status),
+    /// Whatever lets nobody sign in: who is suspended, inactive or archived stays so, all others become inactive.
+    Off,
+    /// Whatever is not off: who is invited or active stays so, all others become active.
+    On,
+}
+
+impl StatusWish {
+    /// Where the wish leads from a status; `None` is a refusal.
+    pub fn from(self, now: Status) -> Option<Status> {
+        let is_off = matches!(now, Status::Suspended | Status::Inactive | Status::Archived);
+        match self {
+            Self::To(to) => now.moved(to),
+            Self::Off if is_off => Some(now),
+            Self::Off => Some(Status::Inactive),
+            Self::On if is_off => Some(Status::Active),
+            Self::On => Some(now),
+        }
+    }
+}

@@ -1,1 +1,24 @@
-//! x
+//! The program: configuration, composition, the door to the network, and the command line.
+//!
+//! The only room that knows every other. It knows no SQL and no dialect's spelling.
+
+mod brake;
+pub mod cli;
+mod compose;
+mod keys;
+mod listen;
+mod logging;
+mod metrics;
+mod pages;
+mod passwords;
+mod ports;
+mod settings;
+mod shell;
+
+pub use compose::{App, Limits, app};
+pub use keys::new_key;
+pub use listen::{Listener, Tls};
+pub use metrics::Metrics;
+pub use passwords::{PasswordPool, Strength};
+pub use ports::{SystemClock, TimeOrderedIds};
+pub use shell::Shell;

@@ -1,2 +1,5 @@
-//! x
-fn main(){}
+//! `muster`, the program.
+
+fn main() -> std::process::ExitCode {
+    server::cli::main()
+}

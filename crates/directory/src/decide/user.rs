@@ -2,15 +2,19 @@
 
 use super::{Decision, Known, Stamp, places, refuse_if_any, set, set_text};
 use crate::{
-    Edit, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status, StatusMove, User,
+    Edit, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status, StatusMove, StatusWish, User,
     UserEdit, UserId, fold, rules,
 };
 use secrecy::ExposeSecret;
 
 pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let mut user = User::blank(UserId(stamp.ids.next()), stamp.now);
-    if let Given::Value(status) = edit.status {
-        user.status = status;
+    if let Given::Value(wish) = edit.status {
+        user.status = match wish {
+            StatusWish::To(status) => status,
+            StatusWish::Off => Status::Inactive,
+            StatusWish::On => Status::Active,
+        };
     }
     let mut decision = apply(&mut user, None, edit, known, stamp)?;
     if user.status == Status::Invited {
@@ -102,8 +106,8 @@ fn apply(
     places::role(user, &edit.role, known, &mut faults);
     set(&mut user.do_not_email, &edit.do_not_email);
     set(&mut user.force_password_change, &edit.force_password_change);
-    if let (Some(before), Given::Value(to)) = (before, &edit.status) {
-        match before.status.moved(*to) {
+    if let (Some(before), Given::Value(wish)) = (before, &edit.status) {
+        match wish.from(before.status) {
             Some(status) => user.status = status,
             None => faults.push(Fault { field: Field::Status, rule: Rule::NotAllowed }),
         }

@@ -267,7 +267,8 @@ fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> Done<i64> {
 /// The row of an item that must still be as `item` was.
 fn item_at(db: &Db, tenant: TenantNumber, item: &Item) -> Done<i64> {
     let sql = "SELECT pk FROM items WHERE tenant = ?1 AND id = ?2 AND version = ?3";
-    let key = params![tenant.0, item.id().0.as_bytes(), item.version()];
+    let id = item.id();
+    let key = params![tenant.0, id.0.as_bytes(), item.version()];
     row_or_stale(db.prepare_cached(sql)?.query_row(key, |row| row.get(0)))
 }
 

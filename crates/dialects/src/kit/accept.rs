@@ -1,0 +1,58 @@
+//! `Accept` and `Content-Type`, read once for all dialects.
+
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE};
+
+/// One entry of an `Accept` header.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    /// `application/json`, `text/*`, `*/*`; lower-case, without parameters.
+    pub(crate) media: String,
+    /// 0 to 1000.
+    pub(crate) quality: u32,
+}
+
+impl Wanted {
+    /// How exactly this entry names `media`: 3 to the letter, 2 by its type, 1 by anything, 0 not at all.
+    pub(crate) fn matches(&self, media: &str) -> u8 {
+        if self.media == media {
+            3
+        } else if self.media == "*/*" {
+            1
+        } else {
+            let kind = self.media.strip_suffix("/*");
+            let hit = kind.is_some_and(|kind| media.split_once('/').is_some_and(|(k, _)| k == kind));
+            if hit { 2 } else { 0 }
+        }
+    }
+}
+
+/// The entries of all `Accept` headers; what cannot be read is left out.
+pub(crate) fn wanted(headers: &HeaderMap) -> Vec<Wanted> {
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).filter_map(entry).take(64).collect()
+}
+
+fn entry(text: &str) -> Option<Wanted> {
+    let mut parts = text.split(';').map(str::trim);
+    let media = parts.next()?.to_ascii_lowercase();
+    if !media.contains('/') {
+        return None;
+    }
+    let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    let quality = quality.map_or(Some(1.0), |q| q.trim().parse::<f64>().ok())?;
+    if !(0.0..=1.0).contains(&quality) {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+    let quality = (quality * 1000.0) as u32;
+    Some(Wanted { media, quality })
+}
+
+/// The media type of the body, lower-case and without parameters; `None` when there is none or it is no type.
+pub(crate) fn content_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let media = text.split(';').next()?.trim().to_ascii_lowercase();
+    let (kind, sub) = media.split_once('/')?;
+    (!kind.is_empty() && !sub.is_empty() && !sub.contains('/')).then_some(media)
+}

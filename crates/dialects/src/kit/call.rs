@@ -1,0 +1,85 @@
+//! One request as a dialect sees it: pure data, no socket.
+
+use super::{Body, Fault, Query, Route, Verb};
+use bytes::Bytes;
+use directory::Caller;
+use http::{HeaderMap, Response};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a handler gives back.
+pub type Answer = Response<Bytes>;
+
+/// Why the body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFault {
+    /// It is larger than so many bytes.
+    TooLarge(usize),
+    /// It stopped, or took too long.
+    Cut,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Call {
+    /// The method, upper-case, after an override was applied.
+    pub method: String,
+    /// The path as sent.
+    pub path: String,
+    /// What stands for `{…}` in the route's path, decoded.
+    pub named: Vec<String>,
+    /// The first segment of a path such as `/context/api/2/users`.
+    pub context: Option<String>,
+    /// `json` or `xml` at the end of the path.
+    pub suffix: Option<&'static str>,
+    /// The query string.
+    pub query: Query,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, within the limit.
+    pub body: Bytes,
+    /// The number under which the request is logged.
+    pub request: String,
+    /// Scheme and host under which the client reached us, such as `http://example.com`.
+    pub origin: String,
+    /// Where it leads; `None` when the path is no route.
+    pub route: Option<(&'static Route, &'static Verb)>,
+    /// On whose behalf it comes; nobody's until the key was looked at.
+    pub caller: Option<Caller>,
+    /// The body once it was parsed.
+    pub parsed: OnceLock<Result<Option<Body>, Fault>>,
+    /// How many members were sent that the dialect does not know.
+    pub unknown: AtomicUsize,
+}
+
+impl Call {
+    /// On whose behalf the request comes. Handlers run only after the key was looked at.
+    pub fn caller(&self) -> Result<&Caller, Fault> {
+        self.caller.as_ref().ok_or(Fault::Unauthorised)
+    }
+
+    /// The body, parsed by `read` when it is asked for the first time; `None` when there is none.
+    pub fn body(&self, read: fn(&Self) -> Result<Option<Body>, Fault>) -> Result<Option<&Body>, Fault> {
+        self.parsed.get_or_init(|| read(self)).as_ref().map(Option::as_ref).map_err(Clone::clone)
+    }
+
+    /// The path of the route it leads to, as in the table.
+    pub fn route_path(&self) -> &'static str {
+        self.route.map_or("", |(route, _)| route.path)
+    }
+
+    /// The decoded text of the n-th `{…}` of the path.
+    pub fn named(&self, n: usize) -> &str {
+        self.named.get(n).map_or("", String::as_str)
+    }
+
+    /// Counts members the dialect ignores, so that they are seen somewhere (decision 5).
+    pub fn ignore(&self, count: usize) {
+        self.unknown.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

@@ -1,0 +1,139 @@
+//! Whose key is this, and what does it open?
+
+use super::Fault;
+use directory::{Access, Caller, Connection, Directory, KeyHash, Time};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use subtle::ConstantTimeEq;
+
+/// How long a key that was found good is taken as good without asking the store again. A key that is taken
+/// back stops working within this time.
+const TRUSTED_FOR_SECONDS: i64 = 1;
+/// How often a connection's last use is written down.
+const TOUCH_EVERY_SECONDS: i64 = 60;
+
+/// What a client brings to be let in.
+#[derive(Clone)]
+pub struct Credential {
+    /// The key.
+    pub key: String,
+    /// The tenant's number, where the dialect sends one.
+    pub tenant: Option<String>,
+}
+
+/// Slows down addresses that keep bringing bad keys.
+pub trait Brake: Send + Sync {
+    /// Notes a bad key from an address; how many seconds it must wait, when it has brought too many.
+    fn failed(&self, address: IpAddr) -> Option<u32>;
+}
+
+/// The key of an `Authorization: Bearer` header; the scheme in any case (RFC 6750 section 2.1).
+pub(crate) fn bearer(call: &super::Call) -> Option<Credential> {
+    let (scheme, key) = call.header("authorization")?.trim().split_once(' ')?;
+    let key = key.trim();
+    let usable = scheme.eq_ignore_ascii_case("bearer") && !key.is_empty();
+    usable.then(|| Credential { key: key.to_owned(), tenant: None })
+}
+
+/// The scheme of [`bearer`], as OpenAPI has it.
+pub(crate) fn bearer_scheme() -> serde_json::Value {
+    serde_json::json!({ "type": "http", "scheme": "bearer", "description": "The connection's key" })
+}
+
+/// The hash under which a key is kept.
+pub fn hash_key(key: &str) -> KeyHash {
+    KeyHash(Sha256::digest(key.as_bytes()).into())
+}
+
+/// Looks at keys.
+pub struct Gate {
+    trusted: RwLock<HashMap<KeyHash, (Arc<Connection>, Time)>>,
+    brake: Box<dyn Brake>,
+}
+
+impl Gate {
+    /// A gate with that brake.
+    pub fn new(brake: Box<dyn Brake>) -> Self {
+        Self { trusted: RwLock::default(), brake }
+    }
+
+    /// Lets a client in, or says why not: `Unauthorised` whenever the key opens nothing here, without a word
+    /// about what is wrong with it; `Forbidden` when it is good but not for this.
+    pub(crate) async fn admit(
+        &self,
+        directory: &Directory,
+        credential: Option<Credential>,
+        address: IpAddr,
+        dialect: &str,
+        writes: bool,
+    ) -> Result<Caller, Fault> {
+        let Some(credential) = credential else { return Err(Fault::Unauthorised) };
+        let Some(connection) = self.connection(directory, &credential).await? else {
+            return Err(match self.brake.failed(address) {
+                Some(retry_after) => Fault::TooManyAttempts { retry_after },
+                None => Fault::Unauthorised,
+            });
+        };
+        if !connection.speaks(dialect) || (writes && connection.access == Access::ReadOnly) {
+            return Err(Fault::Forbidden);
+        }
+        Ok(Caller {
+            tenant: connection.tenant,
+            connection: Some(connection.id),
+            who: connection.name.clone(),
+            highest_role: connection.highest_role,
+            request: String::new(),
+        })
+    }
+
+    /// The live connection the key belongs to, if it opens the tenant that was named.
+    async fn connection(
+        &self,
+        directory: &Directory,
+        credential: &Credential,
+    ) -> Result<Option<Arc<Connection>>, Fault> {
+        let hash = hash_key(&credential.key);
+        let now = directory.now();
+        let connection = match self.trusted(&hash, now) {
+            Some(connection) => connection,
+            None => match self.look_up(directory, &hash, now).await? {
+                Some(connection) => connection,
+                None => return Ok(None),
+            },
+        };
+        let right_tenant =
+            credential.tenant.as_ref().is_none_or(|t| t.trim().parse() == Ok(connection.tenant.0));
+        Ok((right_tenant && connection.is_live(now)).then_some(connection))
+    }
+
+    fn trusted(&self, hash: &KeyHash, now: Time) -> Option<Arc<Connection>> {
+        let trusted = self.trusted.read().unwrap_or_else(PoisonError::into_inner);
+        let (connection, since) = trusted.get(hash)?;
+        (now < since.plus_seconds(TRUSTED_FOR_SECONDS) && now >= *since).then(|| Arc::clone(connection))
+    }
+
+    async fn look_up(
+        &self,
+        directory: &Directory,
+        hash: &KeyHash,
+        now: Time,
+    ) -> Result<Option<Arc<Connection>>, Fault> {
+        let near = directory.connections_near(hash.prefix()).await?;
+        let found = near.into_iter().find(|c| c.keys.iter().any(|key| bool::from(key.hash.0.ct_eq(&hash.0))));
+        let mut trusted = self.trusted.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(connection) = found.map(Arc::new) else {
+            trusted.remove(hash);
+            return Ok(None);
+        };
+        trusted.insert(*hash, (Arc::clone(&connection), now));
+        drop(trusted);
+        if connection.is_live(now)
+            && connection.last_use.is_none_or(|last| now >= last.plus_seconds(TOUCH_EVERY_SECONDS))
+        {
+            directory.touch(&connection);
+        }
+        Ok(Some(connection))
+    }
+}

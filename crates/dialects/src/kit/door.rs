@@ -1,0 +1,166 @@
+//! The door: which dialect and route a request is for, whether its key opens that, and what comes back.
+//!
+//! A request goes through here once, in this order: route, method, body, key, handler. Whatever stops it on the
+//! way is said in the dialect's own voice.
+
+use super::{Access, Answer, BodyFault, Call, Fault, Gate, Query, Route, route};
+use crate::{ALL, Dialect};
+use bytes::Bytes;
+use directory::Directory;
+use http::request::Parts;
+use http::{HeaderValue, header};
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Everything a dialect may use.
+pub struct Desk {
+    /// The directory.
+    pub directory: Arc<Directory>,
+    /// Who looks at keys.
+    pub gate: Gate,
+    /// Scheme and host for links in answers; what the client said it called, when not set.
+    pub public_url: Option<String>,
+    /// Whether clients reach us over TLS.
+    pub secure: bool,
+}
+
+/// An answer, and what the log and the figures may know of how it came about.
+#[derive(Debug)]
+pub struct Served {
+    /// The answer.
+    pub answer: Answer,
+    /// The dialect it was said in.
+    pub dialect: &'static str,
+    /// The path of the route, as in the table.
+    pub route: &'static str,
+    /// The connection it came over.
+    pub connection: Option<String>,
+    /// How many members were ignored.
+    pub unknown: usize,
+    /// What went wrong, for the log.
+    pub detail: Option<String>,
+}
+
+/// A dialect that a path belongs to, and the route in it.
+pub(crate) struct Found {
+    pub(crate) dialect: &'static Dialect,
+    matched: Option<route::Matched>,
+}
+
+pub(crate) fn find(path: &str) -> Option<Found> {
+    let mut mine = None;
+    for dialect in ALL {
+        if let Some(matched) = route::find(dialect.routes, path, dialect.suffixes) {
+            return Some(Found { dialect, matched: Some(matched) });
+        }
+        if mine.is_none() && (dialect.owns)(path) {
+            mine = Some(*dialect);
+        }
+    }
+    mine.map(|dialect| Found { dialect, matched: None })
+}
+
+/// Answers a request; `None` when its path is no dialect's.
+pub async fn serve(
+    desk: &Desk,
+    parts: &Parts,
+    body: Result<Bytes, BodyFault>,
+    address: IpAddr,
+    request: &str,
+) -> Option<Served> {
+    let found = find(parts.uri.path())?;
+    let dialect = found.dialect;
+    let route = found.matched.as_ref().map_or("none", |matched| matched.route.path);
+    let mut call = call(desk, parts, body.as_ref().cloned().unwrap_or_default(), request);
+    let done = attend(desk, &mut call, found, body.err(), address).await;
+    let detail = done.as_ref().err().and_then(|fault| fault.detail().map(str::to_owned));
+    let mut answer = match done {
+        Ok(answer) => answer,
+        Err(fault) => refuse(dialect, &fault, &call),
+    };
+    if let Ok(value) = HeaderValue::from_str(request) {
+        answer.headers_mut().insert("x-request-id", value);
+    }
+    let unknown = call.unknown.load(Ordering::Relaxed);
+    let connection = call.caller.map(|caller| caller.who);
+    Some(Served { answer, dialect: dialect.name, route, connection, unknown, detail })
+}
+
+/// The answer to a request that the server itself gives up (a timeout, a panic); `None` outside all dialects.
+pub fn give_up(desk: &Desk, parts: &Parts, request: &str, fault: &Fault) -> Option<Answer> {
+    let found = find(parts.uri.path())?;
+    let call = call(desk, parts, Bytes::new(), request);
+    Some(refuse(found.dialect, fault, &call))
+}
+
+fn refuse(dialect: &Dialect, fault: &Fault, call: &Call) -> Answer {
+    let mut answer = (dialect.refuse)(fault, call);
+    if let Some(seconds) = fault.retry_after() {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    if let Fault::WrongMethod(allowed) = fault
+        && let Ok(value) = HeaderValue::from_str(&allowed.join(", "))
+    {
+        answer.headers_mut().insert(header::ALLOW, value);
+    }
+    answer
+}
+
+fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| parts.uri.authority().map(|a| a.as_str())).unwrap_or("localhost");
+    let scheme = if desk.secure { "https" } else { "http" };
+    Call {
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        named: Vec::new(),
+        context: None,
+        suffix: None,
+        query: Query::parse(parts.uri.query().unwrap_or_default()),
+        headers: parts.headers.clone(),
+        body,
+        request: request.to_owned(),
+        origin: desk.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}")),
+        route: None,
+        caller: None,
+        parsed: OnceLock::new(),
+        unknown: AtomicUsize::new(0),
+    }
+}
+
+async fn attend(
+    desk: &Desk,
+    call: &mut Call,
+    found: Found,
+    body_fault: Option<BodyFault>,
+    address: IpAddr,
+) -> Result<Answer, Fault> {
+    let dialect = found.dialect;
+    let Some(matched) = found.matched else { return Err(Fault::NoRoute) };
+    call.named = matched.named;
+    call.context = matched.context;
+    call.suffix = matched.suffix;
+    if let Some(method) = (dialect.overrides)(call) {
+        call.method = method;
+    }
+    let verb = matched.route.verbs.iter().find(|verb| verb.method == call.method);
+    let verb = verb.ok_or_else(|| Fault::WrongMethod(methods(matched.route)))?;
+    call.route = Some((matched.route, verb));
+    match body_fault {
+        None => {}
+        Some(BodyFault::TooLarge(limit)) => return Err(Fault::BodyTooLarge(limit)),
+        Some(BodyFault::Cut) => return Err(Fault::BodyCut),
+    }
+    (dialect.acceptable)(call)?;
+    let credential = (dialect.credential)(call)?;
+    let writes = verb.access == Access::Write;
+    let mut caller = desk.gate.admit(&desk.directory, credential, address, dialect.name, writes).await?;
+    caller.request.clone_from(&call.request);
+    call.caller = Some(caller);
+    (verb.handler)(desk, call).await
+}
+
+fn methods(route: &Route) -> Vec<&'static str> {
+    route.verbs.iter().map(|verb| verb.method).collect()
+}

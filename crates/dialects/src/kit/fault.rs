@@ -1,0 +1,92 @@
+//! Why a request was not answered with what it asked for: the core's refusals, and what goes wrong on the wire
+//! before the core is asked. Every dialect says each of these in its own words.
+
+use directory::{Refusal, Rule};
+
+/// One way a request can fail.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// The directory refused.
+    Refused(Refusal),
+    /// Members of the body or query break the dialect's own rules; at least one.
+    Fields(Vec<FieldFault>),
+    /// No route has that path.
+    NoRoute,
+    /// The route has no such method; it has these.
+    WrongMethod(Vec<&'static str>),
+    /// A body of a type the dialect does not read; `None` when no type was sent.
+    UnsupportedMedia(Option<String>),
+    /// Only types are accepted that the dialect does not write.
+    NotAcceptable,
+    /// The body is larger than so many bytes.
+    BodyTooLarge(usize),
+    /// The body did not arrive in time or not whole.
+    BodyCut,
+    /// The body is not of its type; what the parser says of it, for the log.
+    Unparsable(String),
+    /// There is no body where one is needed.
+    BodyMissing,
+    /// No key, an unknown one, one that is no longer good, or another tenant's.
+    Unauthorised,
+    /// The key is good, but not for this.
+    Forbidden,
+    /// Too many bad keys came from this address.
+    TooManyAttempts {
+        /// Seconds to wait.
+        retry_after: u32,
+    },
+    /// It took too long.
+    TimedOut,
+}
+
+/// One member that breaks a rule, under the name the dialect has for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldFault {
+    /// The dialect's name for it.
+    pub name: String,
+    /// Which rule.
+    pub rule: Rule,
+    /// What the dialect says of it, where that is more than the rule says.
+    pub text: Option<String>,
+}
+
+impl FieldFault {
+    /// A fault without words of its own.
+    pub fn new(name: impl Into<String>, rule: Rule) -> Self {
+        Self { name: name.into(), rule, text: None }
+    }
+}
+
+impl Fault {
+    /// A fault of one member.
+    pub fn field(name: impl Into<String>, rule: Rule) -> Self {
+        Self::Fields(vec![FieldFault::new(name, rule)])
+    }
+
+    /// Seconds after which trying again may help.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Refused(Refusal::Busy { retry_after }) | Self::TooManyAttempts { retry_after } => {
+                Some(*retry_after)
+            }
+            Self::Refused(Refusal::Unavailable(_) | Refusal::Conflict) | Self::TimedOut => Some(5),
+            _ => None,
+        }
+    }
+
+    /// What only the log may see.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Refused(Refusal::Unavailable(text) | Refusal::Broken(text)) | Self::Unparsable(text) => {
+                Some(text)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

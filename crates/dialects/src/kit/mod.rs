@@ -1,0 +1,55 @@
+//! The tools every dialect uses: readers built for hostile input, exact writers, routing, credentials.
+//!
+//! No dialect is named in here.
+
+pub(crate) mod accept;
+mod call;
+mod credentials;
+pub(crate) mod dates;
+pub(crate) mod door;
+mod fault;
+pub(crate) mod form;
+pub(crate) mod json;
+pub(crate) mod lenient;
+mod node;
+pub(crate) mod openapi;
+mod out;
+mod query;
+mod read;
+mod record;
+mod route;
+pub(crate) mod xml;
+
+pub use call::{Answer, BodyFault, Call};
+pub(crate) use credentials::{bearer, bearer_scheme};
+pub use credentials::{Brake, Credential, Gate, hash_key};
+pub use dates::rfc3339;
+pub use door::{Desk, Served, give_up, serve};
+pub use fault::{Fault, FieldFault};
+pub use node::{Duplicates, Node, Object};
+pub use out::Out;
+pub use query::Query;
+pub(crate) use read::check;
+pub use read::{Body, boolean, integer, pairs_of, parts, text_of};
+pub use record::{Kind, Member, Record, Way};
+pub use route::{About, Access, Handler, Route, Verb};
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// XML.
+    Xml,
+    /// `application/x-www-form-urlencoded`; only ever read.
+    Form,
+}
+
+/// In which format and under which media type an answer goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Voice {
+    /// The format.
+    pub format: Format,
+    /// The `Content-Type`, whole.
+    pub media: &'static str,
+}

@@ -1,0 +1,121 @@
+//! Types on the wire as tables: one row a member, read by the readers, the checks and the OpenAPI document.
+
+use directory::Field;
+
+/// An object on the wire.
+#[derive(Debug)]
+pub struct Record {
+    /// Its name; the XML root or JSON member it stands under.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// Its members, in the order of the API's own documents.
+    pub members: &'static [Member],
+}
+
+/// One member.
+#[derive(Debug)]
+pub struct Member {
+    /// Its name, as spelled in JSON and XML.
+    pub name: &'static str,
+    /// The canonical field behind it, where there is just one.
+    pub field: Option<Field>,
+    /// What it holds.
+    pub kind: Kind,
+    /// The most characters the dialect takes; 0 leaves it to the core.
+    pub max: usize,
+    /// Whether a new one must have it.
+    pub required: bool,
+    /// Which way it travels.
+    pub way: Way,
+    /// What it means.
+    pub about: &'static str,
+}
+
+/// What a member holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// True or false.
+    Boolean,
+    /// A GUID: 32 digits in JSON, with dashes in XML.
+    Guid,
+    /// A moment in the dialect's spelling.
+    Moment,
+    /// An object.
+    Object(&'static Record),
+    /// A list; in XML of elements of that name.
+    List(&'static str, &'static Kind),
+}
+
+/// Which way a member travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In requests only.
+    In,
+    /// In answers only.
+    Out,
+    /// In both.
+    Both,
+}
+
+impl Member {
+    /// An optional text that travels both ways.
+    pub const fn text(name: &'static str, field: Field, about: &'static str) -> Self {
+        Self { name, field: Some(field), kind: Kind::Text, max: 0, required: false, way: Way::Both, about }
+    }
+
+    /// Anything else that is optional and travels both ways.
+    pub const fn of(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, field: None, kind, max: 0, required: false, way: Way::Both, about }
+    }
+
+    /// The same with the field behind it.
+    #[must_use]
+    pub const fn field(self, field: Field) -> Self {
+        Self { field: Some(field), ..self }
+    }
+
+    /// The same, limited to so many characters.
+    #[must_use]
+    pub const fn max(self, max: usize) -> Self {
+        Self { max, ..self }
+    }
+
+    /// The same, needed in a new one.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// The same, in requests only.
+    #[must_use]
+    pub const fn only_in(self) -> Self {
+        Self { way: Way::In, ..self }
+    }
+
+    /// The same, in answers only.
+    #[must_use]
+    pub const fn only_out(self) -> Self {
+        Self { way: Way::Out, ..self }
+    }
+}
+
+impl Record {
+    /// The members that hold one plain text of a user each.
+    pub fn texts(&self) -> impl Iterator<Item = (&'static Member, Field)> {
+        let members: &'static [Member] = self.members;
+        members.iter().filter_map(|member| match (member.kind, member.field) {
+            (Kind::Text, Some(field)) => Some((member, field)),
+            _ => None,
+        })
+    }
+
+    /// The dialect's name for a canonical field.
+    pub fn name_of(&self, field: Field) -> Option<&'static str> {
+        self.members.iter().find(|member| member.field == Some(field)).map(|member| member.name)
+    }
+}

@@ -1,0 +1,184 @@
+//! From refusals to `ResponseStatus`: codes in the style of the framework, a sentence, and one entry per field.
+//!
+//! The API's documents know 400, 401 and 405 only; an unknown user is a 400 (decision 7), and a path that leads
+//! nowhere a 405.
+
+use super::{Generation, generation, wire, write};
+use crate::kit::{Answer, Call, Fault, Out, Record};
+use directory::{Field, ItemKind, Refusal, Rule};
+use http::StatusCode;
+
+/// Says a fault.
+pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
+    let (status, code, message) = head(fault, call);
+    let errors = entries(fault, call);
+    let code = errors.first().map_or(code, |error| error.code);
+    let message = errors.first().map_or(message, |error| error.message.clone());
+    let list = errors.into_iter().map(|error| {
+        Out::object(vec![
+            ("ErrorCode", Out::text(error.code)),
+            ("FieldName", Out::Text(error.field)),
+            ("Message", Out::Text(error.message)),
+        ])
+    });
+    let status_out = Out::object(vec![
+        ("ErrorCode", Out::text(code)),
+        ("Message", Out::Text(message)),
+        ("Errors", Out::List("ResponseError", list.collect())),
+    ]);
+    write::reply(call, status, root(call), write::one("ResponseStatus", status_out))
+}
+
+/// The XML root: the response type of the route that was asked for.
+fn root(call: &Call) -> &'static str {
+    let path = call.route_path().to_ascii_lowercase();
+    let is_search = path.ends_with("search");
+    if path.is_empty() {
+        "ErrorResponse"
+    } else if path.contains("usergroup") {
+        if is_search { "UserGroupSearchResponse" } else { "UserGroupResponse" }
+    } else if path.contains("folder") {
+        if is_search { "FolderSearchResponse" } else { "FolderResponse" }
+    } else {
+        match (generation(call), is_search) {
+            (Generation::V1, false) => "SUserResponse",
+            (Generation::V1, true) => "SUserSearchResponse",
+            (Generation::V2, false) => "UserResponse",
+            (Generation::V2, true) => "UserSearchResponse",
+        }
+    }
+}
+
+/// Status, code and sentence of a fault without fields.
+fn head(fault: &Fault, call: &Call) -> (StatusCode, &'static str, String) {
+    let (status, code, message): (StatusCode, &str, &str) = match fault {
+        Fault::Refused(refusal) => return refused(refusal, call),
+        Fault::Fields(_) => (StatusCode::BAD_REQUEST, "ArgumentException", "The request is not valid."),
+        Fault::NoRoute => {
+            (StatusCode::METHOD_NOT_ALLOWED, "NotImplementedException", "There is no such endpoint.")
+        }
+        Fault::WrongMethod(_) => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "NotSupportedException",
+            "The endpoint does not support this method.",
+        ),
+        Fault::UnsupportedMedia(_) => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "NotSupportedException",
+            "The body must be application/xml or application/json.",
+        ),
+        Fault::NotAcceptable => {
+            (StatusCode::NOT_ACCEPTABLE, "NotSupportedException", "Answers are XML or JSON.")
+        }
+        Fault::BodyTooLarge(limit) => {
+            let message = format!("The body is larger than {limit} bytes.");
+            return (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
+        }
+        Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "TimeoutException", "The body did not arrive in time."),
+        Fault::Unparsable(_) => (
+            StatusCode::BAD_REQUEST,
+            "SerializationException",
+            "The body could not be read as what its Content-Type says.",
+        ),
+        Fault::BodyMissing => (StatusCode::BAD_REQUEST, "ArgumentNullException", "The request needs a body."),
+        Fault::Unauthorised => (
+            StatusCode::UNAUTHORIZED,
+            "Unauthorized",
+            "The integration key and/or company id are not valid.",
+        ),
+        Fault::Forbidden => {
+            (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow this.")
+        }
+        Fault::TooManyAttempts { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too many invalid keys; try again later.")
+        }
+        Fault::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long."),
+    };
+    (status, code, message.to_owned())
+}
+
+fn refused(refusal: &Refusal, call: &Call) -> (StatusCode, &'static str, String) {
+    let bad = StatusCode::BAD_REQUEST;
+    let (status, code, message): (StatusCode, &str, &str) = match refusal {
+        Refusal::Invalid(_) => (bad, "ArgumentException", "The request is not valid."),
+        Refusal::NoSuchUser => (bad, "NotFound", "The user does not exist."),
+        Refusal::NoSuchItem(ItemKind::Group) => (bad, "NotFound", "The user group does not exist."),
+        Refusal::NoSuchItem(ItemKind::Folder) => (bad, "NotFound", "The folder does not exist."),
+        Refusal::NoSuchItem(ItemKind::Organisation | ItemKind::Role | ItemKind::Department)
+        | Refusal::NoSuchTenant
+        | Refusal::NoSuchConnection => (bad, "NotFound", "It does not exist."),
+        Refusal::RoleTooHigh => (
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "The integration key does not allow users of that WebsiteRole.",
+        ),
+        Refusal::WrongStatus => (bad, "InvalidStatus", "The user's status does not allow this."),
+        Refusal::Conflict => {
+            (StatusCode::CONFLICT, "OptimisticConcurrencyException", "It was changed at the same time.")
+        }
+        Refusal::Busy { .. } | Refusal::Unavailable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "Please try again in a moment.")
+        }
+        Refusal::Broken(_) => {
+            let message = format!("Something went wrong on our side. Request {}.", call.request);
+            return (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
+        }
+    };
+    (status, code, message.to_owned())
+}
+
+struct Entry {
+    code: &'static str,
+    field: String,
+    message: String,
+}
+
+fn entries(fault: &Fault, call: &Call) -> Vec<Entry> {
+    match fault {
+        Fault::Fields(faults) => faults.iter().map(|f| entry(&f.name, f.rule)).collect(),
+        Fault::Refused(Refusal::Invalid(faults)) => {
+            faults.iter().map(|f| entry(field_name(f.field, call), f.rule)).collect()
+        }
+        Fault::Refused(Refusal::NoSuchUser | Refusal::NoSuchItem(_)) => vec![Entry {
+            code: "NotFound",
+            field: "Id".into(),
+            message: head(fault, call).2,
+        }],
+        Fault::Refused(Refusal::RoleTooHigh) => vec![Entry {
+            code: "Forbidden",
+            field: "WebsiteRole".into(),
+            message: head(fault, call).2,
+        }],
+        _ => Vec::new(),
+    }
+}
+
+fn entry(field: &str, rule: Rule) -> Entry {
+    let (code, message) = match rule {
+        Rule::Missing => ("NotEmpty", format!("'{field}' must not be empty.")),
+        Rule::TooLong(max) => ("MaximumLength", format!("'{field}' must not be longer than {max}.")),
+        Rule::TooShort(min) => ("MinimumLength", format!("'{field}' must not be shorter than {min} characters.")),
+        Rule::Malformed if field == "Email" => ("Email", "'Email' is not a valid email address.".to_owned()),
+        Rule::Malformed => ("FormatException", format!("'{field}' has an invalid value.")),
+        Rule::Taken => ("AlreadyExists", format!("'{field}' is already in use.")),
+        Rule::Unknown => ("NotFound", format!("'{field}' names something that does not exist.")),
+        Rule::NotAllowed => ("ArgumentException", format!("'{field}' cannot be set to this value.")),
+    };
+    Entry { code, field: field.to_owned(), message }
+}
+
+/// The API's name for a canonical field; a field it does not have goes by what it is closest to.
+fn field_name(field: Field, call: &Call) -> &'static str {
+    let path = call.route_path().to_ascii_lowercase();
+    let record: &Record = if path.contains("usergroup") {
+        &wire::USER_GROUP
+    } else if path.contains("folder") {
+        &wire::FOLDER
+    } else {
+        &wire::USER
+    };
+    record.name_of(field).unwrap_or(match field {
+        Field::UserName => "Email",
+        _ => "Id",
+    })
+}

@@ -1,0 +1,128 @@
+//! What the routes of groups and folders do.
+
+use super::{read, wire, write};
+use crate::kit::{Answer, Call, Desk, Fault, Out, Record};
+use directory::{
+    Command, Folder, Group, Item, ItemKey, ItemKind, ItemQuery, ItemTest, Page, Receipt, Refusal, fold,
+};
+use http::StatusCode;
+
+pub(super) async fn get_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let key = read::item_key(&read::Request::of(call, &wire::USER_GROUP)?)?;
+    let item = desk.directory.item(call.caller()?, ItemKind::Group, key).await?;
+    whole_group(desk, call, group_of(&item)?).await
+}
+
+pub(super) async fn create_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let (_, edit) = read::group_edit(call, true)?;
+    let receipt = desk.directory.run(call.caller()?, Command::CreateGroup(edit)).await?;
+    whole_group(desk, call, group_of(first(&receipt, ItemKind::Group)?)?).await
+}
+
+pub(super) async fn update_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let (request, edit) = read::group_edit(call, false)?;
+    // A PUT sends new names in the same place, so the id alone says which.
+    let command = Command::UpdateGroup { group: put_key(&request)?, edit };
+    let receipt = desk.directory.run(call.caller()?, command).await?;
+    whole_group(desk, call, group_of(first(&receipt, ItemKind::Group)?)?).await
+}
+
+pub(super) async fn delete_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    delete(desk, call, ItemKind::Group, &wire::USER_GROUP, &wire::USER_GROUP_RESPONSE).await
+}
+
+pub(super) async fn search_groups(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let page = search(desk, call, ItemKind::Group).await?;
+    let mut rows = Vec::with_capacity(page.rows.len());
+    for item in &page.rows {
+        rows.push(write::group(call, call.caller()?.tenant, group_of(item)?, None));
+    }
+    let out = write::many("UserGroups", "UserGroup", rows, page.total);
+    Ok(write::reply(call, StatusCode::OK, wire::USER_GROUP_PAGE.name, out))
+}
+
+pub(super) async fn get_folder(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let key = read::item_key(&read::Request::of(call, &wire::FOLDER)?)?;
+    let item = desk.directory.item(call.caller()?, ItemKind::Folder, key).await?;
+    whole_folder(call, folder_of(&item)?)
+}
+
+pub(super) async fn create_folder(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let (_, edit) = read::folder_edit(call, true)?;
+    let receipt = desk.directory.run(call.caller()?, Command::CreateFolder(edit)).await?;
+    whole_folder(call, folder_of(first(&receipt, ItemKind::Folder)?)?)
+}
+
+pub(super) async fn update_folder(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let (request, edit) = read::folder_edit(call, false)?;
+    let command = Command::UpdateFolder { folder: put_key(&request)?, edit };
+    let receipt = desk.directory.run(call.caller()?, command).await?;
+    whole_folder(call, folder_of(first(&receipt, ItemKind::Folder)?)?)
+}
+
+pub(super) async fn delete_folder(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    delete(desk, call, ItemKind::Folder, &wire::FOLDER, &wire::FOLDER_RESPONSE).await
+}
+
+pub(super) async fn search_folders(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let page = search(desk, call, ItemKind::Folder).await?;
+    let mut rows = Vec::with_capacity(page.rows.len());
+    for item in &page.rows {
+        rows.push(write::folder(call, call.caller()?.tenant, folder_of(item)?));
+    }
+    let out = write::many("Folders", "Folder", rows, page.total);
+    Ok(write::reply(call, StatusCode::OK, wire::FOLDER_PAGE.name, out))
+}
+
+fn put_key(request: &read::Request) -> Result<ItemKey, Fault> {
+    match read::item_key(request)? {
+        key @ ItemKey::Id(_) => Ok(key),
+        _ => Err(Fault::field("Id", directory::Rule::Missing)),
+    }
+}
+
+async fn delete(
+    desk: &Desk,
+    call: &Call,
+    kind: ItemKind,
+    record: &'static Record,
+    response: &'static Record,
+) -> Result<Answer, Fault> {
+    let item = read::item_key(&read::Request::of(call, record)?)?;
+    desk.directory.run(call.caller()?, Command::DeleteItem { kind, item }).await?;
+    Ok(write::reply(call, StatusCode::OK, response.name, Out::object(Vec::new())))
+}
+
+async fn search(desk: &Desk, call: &Call, kind: ItemKind) -> Result<Page<Item>, Fault> {
+    let (skip, limit) = read::page(call)?;
+    let mut query = ItemQuery { kind, tests: Vec::new(), skip, limit };
+    let name = read::parameter(call, "Name")?;
+    query.tests.extend(name.map(|text| ItemTest::NameHolds(fold(text.trim()))));
+    let id = read::parameter(call, "ExternalId")?;
+    query.tests.extend(id.map(|text| ItemTest::ExternalId(fold(text.trim()))));
+    Ok(desk.directory.items(call.caller()?, query).await?)
+}
+
+async fn whole_group(desk: &Desk, call: &Call, group: &Group) -> Result<Answer, Fault> {
+    let caller = call.caller()?;
+    let members = desk.directory.members(caller, group.id).await?;
+    let out = write::one("UserGroup", write::group(call, caller.tenant, group, Some(&members)));
+    Ok(write::reply(call, StatusCode::OK, wire::USER_GROUP_RESPONSE.name, out))
+}
+
+fn whole_folder(call: &Call, folder: &Folder) -> Result<Answer, Fault> {
+    let out = write::one("Folder", write::folder(call, call.caller()?.tenant, folder));
+    Ok(write::reply(call, StatusCode::OK, wire::FOLDER_RESPONSE.name, out))
+}
+
+fn first(receipt: &Receipt, kind: ItemKind) -> Result<&Item, Fault> {
+    Ok(receipt.items.iter().find(|item| item.kind() == kind).ok_or(Refusal::NoSuchItem(kind))?)
+}
+
+fn group_of(item: &Item) -> Result<&Group, Fault> {
+    if let Item::Group(group) = item { Ok(group) } else { Err(Refusal::NoSuchItem(ItemKind::Group).into()) }
+}
+
+fn folder_of(item: &Item) -> Result<&Folder, Fault> {
+    if let Item::Folder(folder) = item { Ok(folder) } else { Err(Refusal::NoSuchItem(ItemKind::Folder).into()) }
+}

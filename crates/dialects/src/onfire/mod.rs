@@ -1,0 +1,85 @@
+//! `onfire`: the user API of a family of form apps, v1 (`SUser`) and v2 (`User`), in the style of ServiceStack.
+//!
+//! XML first, JSON as well as it. The key travels in the body or the query, beside the user's own fields. Quirks
+//! worth knowing: success is always 200; an unknown user is a 400; `Id` is 32 digits in JSON and dashed in XML;
+//! XML members are written in alphabetical order; POST and PUT of a user answer only `Id` and `Status`.
+//! Differences from the original: `docs/dialects/onfire.md`.
+
+mod errors;
+mod groups;
+mod read;
+mod routes;
+mod users;
+mod wire;
+mod write;
+
+use crate::Dialect;
+use crate::kit::{Call, Fault, Kind};
+
+pub(crate) static DIALECT: Dialect = Dialect {
+    name: "onfire",
+    about: "Users, groups and folders in the ServiceStack style: v1 `SUser` and v2 `User`, XML or JSON",
+    routes: routes::ROUTES,
+    owns,
+    suffixes: true,
+    overrides,
+    acceptable,
+    credential: read::credential,
+    refuse: errors::refuse,
+    reads: &["application/xml", "application/json", "application/x-www-form-urlencoded"],
+    writes: &["application/json; charset=utf-8", "application/xml"],
+    parameters: &[
+        ("format", Kind::Text, "`json` or `xml`: the format of the answer"),
+        ("CompanyId", Kind::Integer, "The tenant's number (`ProviderId` in v1)"),
+        ("IntegrationKey", Kind::Text, "The connection's key; better sent in the body"),
+    ],
+    error: &wire::ERROR,
+    security: &[("integrationKey", || {
+        serde_json::json!({
+            "type": "apiKey", "in": "query", "name": "IntegrationKey",
+            "description": "With `CompanyId` or `ProviderId`, in the query or as members of the body",
+        })
+    })],
+};
+
+/// The generation of the API a request speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Generation {
+    V1,
+    V2,
+}
+
+fn generation(call: &Call) -> Generation {
+    let path = call.path.to_ascii_lowercase();
+    if path.starts_with("/api/v1") || path.contains("/reply/suser") { Generation::V1 } else { Generation::V2 }
+}
+
+fn owns(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    ["/api/v1", "/api/v2", "/api/json", "/api/xml"]
+        .iter()
+        .any(|own| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// The reply routes know two formats.
+fn acceptable(call: &Call) -> Result<(), Fault> {
+    let on_reply_route = call.route_path().starts_with("/api/{format}");
+    let known = ["json", "xml"].iter().any(|format| call.named(0).eq_ignore_ascii_case(format));
+    if on_reply_route && !known { Err(Fault::NoRoute) } else { Ok(()) }
+}
+
+/// `X-Http-Method-Override`, as header, query or form field; only on POST, and never to GET.
+fn overrides(call: &Call) -> Option<String> {
+    const NAME: &str = "X-Http-Method-Override";
+    if call.method != "POST" {
+        return None;
+    }
+    let in_form = || {
+        let is_form = crate::kit::accept::content_type(&call.headers)? == "application/x-www-form-urlencoded";
+        let mut pairs = form_urlencoded::parse(if is_form { &call.body } else { &[] });
+        pairs.find(|(name, _)| name.eq_ignore_ascii_case(NAME)).map(|(_, value)| value.into_owned())
+    };
+    let wanted = call.header(NAME).or_else(|| call.query.get(NAME)).map(str::to_owned).or_else(in_form)?;
+    let wanted = wanted.trim().to_ascii_uppercase();
+    matches!(wanted.as_str(), "PUT" | "DELETE").then_some(wanted)
+}

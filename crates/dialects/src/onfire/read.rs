@@ -1,0 +1,351 @@
+//! From bytes to commands and queries.
+//!
+//! The body is read by its `Content-Type` (XML when there is none), then the query is laid over it: that is the
+//! framework's order, and it lets credentials travel in either.
+
+use super::{Generation, generation, wire};
+use crate::kit::{
+    Body, Call, Credential, Duplicates, Fault, FieldFault, Format, Kind, Node, Object, Record, Way, accept, boolean,
+    check, form, integer, json, pairs_of, parts, text_of, xml,
+};
+use directory::{
+    Field, FolderEdit, FolderEntry, Given, GroupEdit, ItemId, ItemKey, MemberEdit, Pair, RoleRef, Rule, SecretString,
+    Status, StatusWish, UserEdit, UserId, UserKey,
+};
+use uuid::Uuid;
+
+/// The body by its type; `None` when there is none.
+pub(super) fn body(call: &Call) -> Result<Option<Body>, Fault> {
+    if call.body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let looks_like_json = call.body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
+    let format = match accept::content_type(&call.headers).as_deref() {
+        Some("application/json" | "text/json") => Format::Json,
+        Some("application/xml" | "text/xml") => Format::Xml,
+        Some("application/x-www-form-urlencoded") => Format::Form,
+        None if !call.headers.contains_key(http::header::CONTENT_TYPE) => {
+            if looks_like_json { Format::Json } else { Format::Xml }
+        }
+        other => return Err(Fault::UnsupportedMedia(other.map(str::to_owned))),
+    };
+    if format == Format::Form {
+        let node = form::read(&call.body).map_err(Fault::Unparsable)?;
+        return Ok(Some(Body { format, root: None, node }));
+    }
+    let text = std::str::from_utf8(&call.body).map_err(|error| Fault::Unparsable(error.to_string()))?;
+    let (root, node) = if format == Format::Json {
+        (None, json::read(text).map_err(Fault::Unparsable)?)
+    } else {
+        let document = xml::read(text).map_err(Fault::Unparsable)?;
+        (Some(document.root), document.node)
+    };
+    Ok(Some(Body { format, root, node }))
+}
+
+/// A request as one object: the body's members with the query's over them.
+pub(super) struct Request {
+    pub(super) object: Object,
+    duplicates: Duplicates,
+}
+
+impl Request {
+    /// The request as one of `record`.
+    pub(super) fn of(call: &Call, record: &Record) -> Result<Self, Fault> {
+        let mut request = Self { object: Object::default(), duplicates: Duplicates::FirstWins };
+        if let Some(body) = call.body(body)? {
+            request.duplicates = body.duplicates();
+            request.object = match (&body.node, &body.root) {
+                (_, Some(root)) if root != record.name => {
+                    return Err(Fault::Unparsable(format!("the root is {root}, not {}", record.name)));
+                }
+                (Node::Object(object), _) => object.clone(),
+                // An element without children.
+                (Node::Text(text), Some(_)) if text.trim().is_empty() => Object::default(),
+                _ => return Err(Fault::Unparsable("the body is no object".into())),
+            };
+            call.ignore(request.object.unknown_to(record));
+        }
+        for member in record.members.iter().filter(|m| m.way != Way::Out) {
+            let Some(value) = call.query.get(member.name) else { continue };
+            let node = match member.kind {
+                Kind::List(..) => {
+                    Node::List(value.split(',').map(|part| Node::Text(part.trim().to_owned())).collect())
+                }
+                _ => Node::Text(value.to_owned()),
+            };
+            request.object.members.retain(|(name, _)| !name.eq_ignore_ascii_case(member.name));
+            request.object.members.push((member.name.to_owned(), node));
+        }
+        Ok(request)
+    }
+
+    fn get(&self, name: &str) -> Option<&Node> {
+        self.object.get(name, self.duplicates)
+    }
+
+    /// A text; empty counts as absent.
+    fn filled(&self, name: &str) -> Result<Option<String>, Fault> {
+        let node = self.get(name);
+        let text = node.map_or(Ok(None), text_of).map_err(|rule| Fault::field(name, rule))?;
+        Ok(text.filter(|text| !text.trim().is_empty()))
+    }
+
+    fn guid(&self, name: &str) -> Result<Option<Uuid>, Fault> {
+        let text = self.filled(name)?;
+        let parsed = text.map(|text| Uuid::try_parse(text.trim())).transpose();
+        parsed.map_err(|_| Fault::field(name, Rule::Malformed))
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>, Fault> {
+        self.get(name).map_or(Ok(None), boolean).map_err(|rule| Fault::field(name, rule))
+    }
+
+    /// What is said of a text: null is silence, as in the original's own types.
+    fn given(&self, name: &str) -> Result<Given<String>, Rule> {
+        Ok(Given::if_some(self.get(name).map_or(Ok(None), text_of)?))
+    }
+}
+
+/// The key and tenant, from the query first, then from the body; either generation's name will do.
+pub(super) fn credential(call: &Call) -> Result<Option<Credential>, Fault> {
+    let sent = call.body(body)?;
+    let find = |name: &str| {
+        let in_body = || {
+            let body = sent?;
+            text_of(body.members()?.get(name, body.duplicates())?).ok().flatten()
+        };
+        call.query.get(name).map(str::to_owned).or_else(in_body).filter(|text| !text.trim().is_empty())
+    };
+    let Some(key) = find("IntegrationKey") else { return Ok(None) };
+    // The tenant must be named; a credential without one opens nothing.
+    let tenant = find("CompanyId").or_else(|| find("ProviderId")).unwrap_or_default();
+    Ok(Some(Credential { key: key.trim().to_owned(), tenant: Some(tenant) }))
+}
+
+/// What a POST or PUT says of a user.
+pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<(Request, UserEdit), Fault> {
+    let record = user_record(call);
+    let request = Request::of(call, record)?;
+    let mut faults = check(record, &request.object, request.duplicates, is_new);
+    let mut edit = UserEdit::default();
+    for (member, field) in record.texts().filter(|(member, _)| member.way != Way::Out) {
+        if !matches!(field, Field::Password | Field::Status | Field::Role) {
+            match request.given(member.name) {
+                Ok(given) => edit.text(field, given),
+                Err(rule) => faults.push(FieldFault::new(member.name, rule)),
+            }
+        }
+    }
+    let mut note = |name: &str, fault: Result<(), Fault>| match fault {
+        Err(Fault::Fields(found)) => faults.extend(found),
+        Err(_) => faults.push(FieldFault::new(name, Rule::Malformed)),
+        Ok(()) => {}
+    };
+    note("Status", status(&request, is_new, &mut edit));
+    note("WebsiteRole", role(&request, &mut edit));
+    note("Password", password(&request, &mut edit));
+    note("DoNotEmail", request.flag("DoNotEmail").map(|f| edit.do_not_email = Given::if_some(f)));
+    note("Groups", references(&request, "Groups").map(|given| edit.groups = given));
+    note("Folders", references(&request, "Folders").map(|given| edit.folders = given));
+    note("Metadata", metadata(&request, &mut edit));
+    if faults.is_empty() { Ok((request, edit)) } else { Err(Fault::Fields(faults)) }
+}
+
+fn user_record(call: &Call) -> &'static Record {
+    match generation(call) {
+        Generation::V1 => &wire::SUSER,
+        Generation::V2 => &wire::USER,
+    }
+}
+
+/// A new user is invited whatever the body says; a word that is no status is an error all the same.
+fn status(request: &Request, is_new: bool, edit: &mut UserEdit) -> Result<(), Fault> {
+    let Some(word) = request.filled("Status")? else { return Ok(()) };
+    let wish = match word.trim().to_ascii_lowercase().as_str() {
+        "invited" => StatusWish::To(Status::Invited),
+        "active" => StatusWish::To(Status::Active),
+        "inactive" => StatusWish::Off,
+        _ => return Err(Fault::field("Status", Rule::Malformed)),
+    };
+    if !is_new {
+        edit.status = Given::Value(wish);
+    }
+    Ok(())
+}
+
+fn role(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
+    let given = request.given("WebsiteRole").map_err(|rule| Fault::field("WebsiteRole", rule))?;
+    edit.role = match given {
+        Given::Value(name) if name.trim().is_empty() => Given::Cleared,
+        other => other.map(|name| RoleRef::Name(name.trim().to_owned())),
+    };
+    Ok(())
+}
+
+fn password(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
+    let given = request.given("Password").map_err(|rule| Fault::field("Password", rule))?;
+    edit.password = given.value().filter(|p| !p.is_empty()).map(|p| SecretString::from(p.clone()));
+    Ok(())
+}
+
+/// Groups or folders by GUID, or by name or external id where the request says so.
+fn references(request: &Request, name: &'static str) -> Result<Given<Vec<ItemKey>>, Fault> {
+    let wrong = |rule| Fault::field(name, rule);
+    let Some(node) = request.get(name).filter(|node| **node != Node::Null) else { return Ok(Given::Absent) };
+    let by_name = request.flag("UseNames")?.unwrap_or(false);
+    let by_external_id = request.flag("UseExternalIds")?.unwrap_or(false);
+    if by_name && by_external_id {
+        return Err(Fault::field("UseExternalIds", Rule::NotAllowed));
+    }
+    let mut keys = Vec::new();
+    for entry in node.entries("Id") {
+        let text = text_of(entry).map_err(wrong)?.unwrap_or_default();
+        keys.push(if by_name {
+            ItemKey::Name(text)
+        } else if by_external_id {
+            ItemKey::ExternalId(text)
+        } else {
+            ItemKey::Id(ItemId(Uuid::try_parse(text.trim()).map_err(|_| wrong(Rule::Malformed))?))
+        });
+    }
+    Ok(Given::Value(keys))
+}
+
+fn metadata(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
+    let Some(node) = request.get("Metadata").filter(|node| **node != Node::Null) else { return Ok(()) };
+    let pairs = pairs_of(node, "KeyValue", "Key", "Value").map_err(|rule| Fault::field("Metadata", rule))?;
+    edit.metadata = Given::Value(pairs.into_iter().map(|(key, value)| Pair { key, value }).collect());
+    Ok(())
+}
+
+/// Whom a GET, PUT or DELETE means: `Id`, else `Email`, else `ExternalId`. A PUT sends its new e-mail in the same
+/// place, so there the external id goes first.
+pub(super) fn user_key(request: &Request, external_id_first: bool) -> Result<UserKey, Fault> {
+    if let Some(id) = request.guid("Id")? {
+        return Ok(UserKey::Id(UserId(id)));
+    }
+    let email = request.filled("Email")?.map(UserKey::Email);
+    let external_id = request.filled("ExternalId")?.map(UserKey::ExternalId);
+    let found = if external_id_first { external_id.or(email) } else { email.or(external_id) };
+    found.ok_or_else(|| Fault::field("Id", Rule::Missing))
+}
+
+/// Which user a GET or DELETE means.
+pub(super) fn user_named(call: &Call) -> Result<UserKey, Fault> {
+    user_key(&Request::of(call, user_record(call))?, false)
+}
+
+/// Which group or folder is meant: `Id`, else `ExternalId`, else `Name`.
+pub(super) fn item_key(request: &Request) -> Result<ItemKey, Fault> {
+    if let Some(id) = request.guid("Id")? {
+        return Ok(ItemKey::Id(ItemId(id)));
+    }
+    if let Some(id) = request.filled("ExternalId")? {
+        return Ok(ItemKey::ExternalId(id));
+    }
+    request.filled("Name")?.map(ItemKey::Name).ok_or_else(|| Fault::field("Id", Rule::Missing))
+}
+
+/// What a POST or PUT says of a group.
+pub(super) fn group_edit(call: &Call, is_new: bool) -> Result<(Request, GroupEdit), Fault> {
+    let record = &wire::USER_GROUP;
+    let request = Request::of(call, record)?;
+    let faults = check(record, &request.object, request.duplicates, is_new);
+    if !faults.is_empty() {
+        return Err(Fault::Fields(faults));
+    }
+    let wrong = |name: &'static str| move |rule| Fault::field(name, rule);
+    let mut edit = GroupEdit {
+        name: request.given("Name").map_err(wrong("Name"))?,
+        external_id: request.given("ExternalId").map_err(wrong("ExternalId"))?,
+        members: None,
+    };
+    if let Some(node) = request.get("UserIds").filter(|node| **node != Node::Null) {
+        let nodes = if matches!(node, Node::Object(_)) { parts(node) } else { node.entries("Id") };
+        let mut keys = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let text = text_of(node).map_err(wrong("UserIds"))?.unwrap_or_default();
+            let id = Uuid::try_parse(text.trim()).map_err(|_| Fault::field("UserIds", Rule::Malformed))?;
+            keys.push(UserKey::Id(UserId(id)));
+        }
+        edit.members = Some(MemberEdit::Replace(keys));
+    }
+    Ok((request, edit))
+}
+
+/// What a POST or PUT says of a folder.
+pub(super) fn folder_edit(call: &Call, is_new: bool) -> Result<(Request, FolderEdit), Fault> {
+    let record = &wire::FOLDER;
+    let request = Request::of(call, record)?;
+    let faults = check(record, &request.object, request.duplicates, is_new);
+    if !faults.is_empty() {
+        return Err(Fault::Fields(faults));
+    }
+    let wrong = |name: &'static str| move |rule| Fault::field(name, rule);
+    let mut edit = FolderEdit {
+        id: if is_new { request.guid("Id")?.filter(|id| !id.is_nil()).map(ItemId) } else { None },
+        name: request.given("Name").map_err(wrong("Name"))?,
+        external_id: request.given("ExternalId").map_err(wrong("ExternalId"))?,
+        description: request.given("Description").map_err(wrong("Description"))?,
+        is_restricted: Given::if_some(request.flag("IsRestricted")?),
+        ..FolderEdit::default()
+    };
+    if let Some(node) = request.get("RestrictToGroup").filter(|node| **node != Node::Null) {
+        let is_empty = matches!(node, Node::Text(text) if text.trim().is_empty());
+        edit.restricted_to = if is_empty {
+            Given::Cleared
+        } else {
+            Given::if_some(request.guid("RestrictToGroup")?.map(ItemId))
+        };
+    }
+    if let Some(node) = request.get("Items").filter(|node| **node != Node::Null) {
+        edit.entries = Given::Value(folder_entries(node)?);
+    }
+    Ok((request, edit))
+}
+
+fn folder_entries(node: &Node) -> Result<Vec<FolderEntry>, Fault> {
+    let mut entries = Vec::new();
+    for node in parts(node) {
+        let object = node.object().ok_or_else(|| Fault::field("Items", Rule::Malformed))?;
+        let text = |name: &str| {
+            let node = object.get(name, Duplicates::FirstWins);
+            let text = node.map_or(Ok(None), text_of).map_err(|rule| Fault::field("Items", rule))?;
+            Ok::<_, Fault>(text.unwrap_or_default())
+        };
+        entries.push(FolderEntry { key: text("KeyId")?, kind: text("Type")? });
+    }
+    Ok(entries)
+}
+
+/// `PageNo` from 0, `PageSize` 100 unless said otherwise and 250 at the most: rows to leave out, rows to return.
+pub(super) fn page(call: &Call) -> Result<(u64, u32), Fault> {
+    let number = |name: &str, default: u32| match parameter(call, name)? {
+        None => Ok(default),
+        Some(text) => {
+            let number = integer(&Node::Text(text)).map_err(|rule| Fault::field(name, rule))?;
+            Ok::<u32, Fault>(number.unwrap_or(default))
+        }
+    };
+    let size = number("PageSize", 100)?.clamp(1, 250);
+    Ok((u64::from(number("PageNo", 0)?) * u64::from(size), size))
+}
+
+/// A parameter of a search, from the query or, on the reply routes, from the body.
+pub(super) fn parameter(call: &Call, name: &str) -> Result<Option<String>, Fault> {
+    if let Some(text) = call.query.get(name) {
+        return Ok(Some(text.to_owned()));
+    }
+    let Some(body) = call.body(body)? else { return Ok(None) };
+    let node = body.members().and_then(|object| object.get(name, body.duplicates()));
+    let text = node.map_or(Ok(None), text_of).map_err(|rule| Fault::field(name, rule))?;
+    Ok(text.filter(|text| !text.trim().is_empty()))
+}
+
+/// A switch of a search.
+pub(super) fn switch(call: &Call, name: &str) -> Result<bool, Fault> {
+    let text = parameter(call, name)?;
+    let on = text.map_or(Ok(None), |text| boolean(&Node::Text(text)));
+    Ok(on.map_err(|rule| Fault::field(name, rule))?.unwrap_or(false))
+}

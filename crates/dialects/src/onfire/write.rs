@@ -1,0 +1,202 @@
+//! From users, groups and folders to bytes.
+
+use super::{Generation, generation};
+use crate::answer;
+use crate::kit::{Answer, Call, Format, Out, Voice, accept, dates, json, xml};
+use directory::{Folder, Group, ItemId, Status, TenantNumber, User, UserId, role_numbered};
+use http::StatusCode;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+const JSON: Voice = Voice { format: Format::Json, media: "application/json; charset=utf-8" };
+const XML: Voice = Voice { format: Format::Xml, media: "application/xml" };
+const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
+const V1_NAMESPACES: &str =
+    " xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.servicestack.net/types\"";
+
+/// The format of the answer: `format=`, the path's ending, the reply route, `Accept`, the request's own type, and
+/// at last XML for v1 and JSON for v2.
+pub(super) fn voice(call: &Call) -> Voice {
+    let named = |text: &str| match text.to_ascii_lowercase().as_str() {
+        "json" => Some(JSON),
+        "xml" => Some(XML),
+        _ => None,
+    };
+    let of_media = |media: &str| match media {
+        "application/json" | "text/json" => Some(JSON),
+        "application/xml" | "text/xml" => Some(XML),
+        _ => None,
+    };
+    let on_reply_route = || call.path.to_ascii_lowercase().contains("/reply/").then(|| named(call.named(0)))?;
+    let accepted = || {
+        let mut best: Option<(u32, Voice)> = None;
+        for wanted in accept::wanted(&call.headers) {
+            if let Some(voice) = of_media(&wanted.media)
+                && wanted.quality > best.map_or(0, |(quality, _)| quality)
+            {
+                best = Some((wanted.quality, voice));
+            }
+        }
+        best.map(|(_, voice)| voice)
+    };
+    let echoed = || of_media(&accept::content_type(&call.headers)?);
+    call.query
+        .get("format")
+        .and_then(named)
+        .or_else(|| call.suffix.and_then(named))
+        .or_else(on_reply_route)
+        .or_else(accepted)
+        .or_else(echoed)
+        .unwrap_or(if generation(call) == Generation::V1 { XML } else { JSON })
+}
+
+/// An answer under the root `root`.
+pub(super) fn reply(call: &Call, status: StatusCode, root: &str, out: Out) -> Answer {
+    let voice = voice(call);
+    let body = match voice.format {
+        Format::Xml => {
+            let attributes = if generation(call) == Generation::V1 { V1_NAMESPACES } else { "" };
+            xml::write(xml::Frame { declaration: DECLARATION, attributes }, root, &alphabetical(out))
+        }
+        Format::Json | Format::Form => json::write(&out),
+    };
+    let mut answer = answer(status, voice.media, body);
+    answer.headers_mut().insert(http::header::VARY, http::HeaderValue::from_static("Accept"));
+    answer
+}
+
+/// Members in the ordinal order that DataContract readers need; inside an error they keep the documented one.
+fn alphabetical(out: Out) -> Out {
+    match out {
+        Out::Object(mut members) => {
+            let is_error = members.iter().any(|(name, _)| name == "ErrorCode");
+            if !is_error {
+                members.sort_by(|(a, _), (b, _)| a.cmp(b));
+            }
+            Out::Object(members.into_iter().map(|(name, out)| (name, alphabetical(out))).collect())
+        }
+        Out::List(item, entries) => Out::List(item, entries.into_iter().map(alphabetical).collect()),
+        other => other,
+    }
+}
+
+/// 32 digits in JSON, dashed in XML, as the framework writes them.
+pub(super) fn guid(call: &Call, id: Uuid) -> Out {
+    Out::Text(match voice(call).format {
+        Format::Xml => id.hyphenated().to_string(),
+        Format::Json | Format::Form => id.simple().to_string(),
+    })
+}
+
+fn status(user: &User) -> &'static str {
+    match user.status {
+        Status::Invited => "Invited",
+        Status::Active => "Active",
+        Status::Suspended | Status::Inactive | Status::Archived => "Inactive",
+    }
+}
+
+/// What POST and PUT answer of a user.
+pub(super) fn short_user(call: &Call, user: &User) -> Out {
+    Out::object(vec![("Id", guid(call, user.id.0)), ("Status", Out::text(status(user)))])
+}
+
+/// How groups, folders and roles are called in an answer: by GUID unless names were asked for.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) items: HashMap<ItemId, String>,
+    pub(super) roles: HashMap<u32, String>,
+}
+
+/// A whole user.
+pub(super) fn user(call: &Call, tenant: TenantNumber, user: &User, names: &Names) -> Out {
+    let mut members: Vec<(&'static str, Out)> = Vec::with_capacity(24);
+    let text = |value: Option<&str>| value.map(Out::text);
+    let list = |ids: &[ItemId]| {
+        let named = |id: &ItemId| names.items.get(id).map_or_else(|| guid(call, id.0), Out::text);
+        Out::List("Id", ids.iter().map(named).collect())
+    };
+    let mut put = |name: &'static str, out: Option<Out>| members.extend(out.map(|out| (name, out)));
+    let is_v2 = generation(call) == Generation::V2;
+    let role = user.role.map(|number| {
+        let own = names.roles.get(&number).map(String::as_str);
+        Out::text(role_numbered(number).or(own).map_or_else(|| number.to_string(), str::to_owned))
+    });
+    put("Id", Some(guid(call, user.id.0)));
+    put(if is_v2 { "CompanyId" } else { "ProviderId" }, Some(Out::Integer(tenant.0.into())));
+    if is_v2 {
+        put("UserID", Some(Out::Integer(user.number.into())));
+        put("Type", Some(Out::text(user.licence.as_deref().unwrap_or("Standard"))));
+    }
+    put("FirstName", text(user.name.given.as_deref()));
+    put("LastName", text(user.name.family.as_deref()));
+    put("Email", text(user.email.as_deref()));
+    put("Status", Some(Out::text(status(user))));
+    put("ExternalId", text(user.external_id.as_deref()));
+    if is_v2 {
+        put("TimeZone", text(user.time_zone.as_deref()));
+        put("Country", text(user.address.country.as_deref()));
+    }
+    put("WebsiteRole", role);
+    if is_v2 {
+        put("CreatedDate", Some(Out::Text(dates::dotnet(user.created))));
+        put("LastUpdated", Some(Out::Text(dates::dotnet(user.updated))));
+        put("LastActivity", user.last_activity.map(|time| Out::Text(dates::dotnet(time))));
+        put("UserDevices", Some(Out::List("UserDevice", Vec::new())));
+    }
+    put("Groups", Some(list(&user.groups)));
+    put("Folders", Some(list(&user.folders)));
+    if is_v2 {
+        put("ColorCode", text(user.color.as_deref()));
+        let pair = |pair: &directory::Pair| {
+            Out::object(vec![("Key", Out::text(&pair.key)), ("Value", Out::text(&pair.value))])
+        };
+        let pairs: Vec<Out> = user.metadata.iter().map(pair).collect();
+        put("Metadata", (!pairs.is_empty()).then_some(Out::List("KeyValue", pairs)));
+    }
+    Out::object(members)
+}
+
+/// A group; with its members where they were read.
+pub(super) fn group(call: &Call, tenant: TenantNumber, group: &Group, members: Option<&[(UserId, u32)]>) -> Out {
+    let mut out = vec![("Id", guid(call, group.id.0)), ("Name", Out::text(&group.name))];
+    out.extend(group.external_id.as_ref().map(|id| ("ExternalId", Out::text(id))));
+    if let Some(members) = members {
+        let ids = members.iter().map(|(id, _)| guid(call, id.0)).collect();
+        out.push(("UserIds", Out::List("Id", ids)));
+    }
+    out.push(("CompanyId", Out::Integer(tenant.0.into())));
+    Out::object(out)
+}
+
+/// A folder.
+pub(super) fn folder(call: &Call, tenant: TenantNumber, folder: &Folder) -> Out {
+    let mut out = vec![("Id", guid(call, folder.id.0)), ("Name", Out::text(&folder.name))];
+    out.extend(folder.external_id.as_ref().map(|id| ("ExternalId", Out::text(id))));
+    out.extend(folder.description.as_ref().map(|text| ("Description", Out::text(text))));
+    out.extend(folder.is_restricted.then_some(("IsRestricted", Out::Bool(true))));
+    out.extend(folder.restricted_to.map(|id| ("RestrictToGroup", guid(call, id.0))));
+    if !folder.entries.is_empty() {
+        let entry = |entry: &directory::FolderEntry| {
+            Out::object(vec![("KeyId", Out::text(&entry.key)), ("Type", Out::text(&entry.kind))])
+        };
+        out.push(("Items", Out::List("FolderItem", folder.entries.iter().map(entry).collect())));
+    }
+    out.push(("CompanyId", Out::Integer(tenant.0.into())));
+    Out::object(out)
+}
+
+/// One thing in its wrapper.
+pub(super) fn one(name: &'static str, out: Out) -> Out {
+    Out::object(vec![(name, out)])
+}
+
+/// A page in its wrapper.
+pub(super) fn many(name: &'static str, item: &'static str, rows: Vec<Out>, total: u64) -> Out {
+    let total = i64::try_from(total).unwrap_or(i64::MAX);
+    Out::Object(vec![
+        (Cow::Borrowed(name), Out::List(item, rows)),
+        (Cow::Borrowed("TotalRows"), Out::Integer(total)),
+    ])
+}

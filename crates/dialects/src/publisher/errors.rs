@@ -1,0 +1,135 @@
+//! From refusals to the API's error document: a sentence, a number, a link. One error an answer.
+//!
+//! Numbers that no document names are ours; `docs/dialects/publisher.md` lists them.
+
+use super::write;
+use crate::kit::{Answer, Call, Fault, FieldFault, Out};
+use directory::{Field, ItemKind, Refusal, Rule};
+use http::{HeaderValue, StatusCode, header};
+
+/// Says a fault.
+pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
+    let (status, number, summary) = say(fault, call);
+    let context = call.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
+    // Errors are logged under the request's id, and that is where the link points; it is plain text in XML too.
+    let link = format!("{}{context}/api/2/error/{}", call.origin, call.request);
+    let out = Out::object(vec![
+        ("summary", Out::Text(summary)),
+        ("ref", Out::Integer(number)),
+        ("link", Out::Text(link)),
+    ]);
+    let mut answer = write::reply(call, status, "error", out);
+    if status == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    answer
+}
+
+type Said = (StatusCode, i64, String);
+
+fn say(fault: &Fault, call: &Call) -> Said {
+    let (status, number, text): (StatusCode, i64, &str) = match fault {
+        Fault::Refused(refusal) => return refused(refusal, call),
+        Fault::Fields(faults) => return faults.first().map_or_else(missing, field),
+        Fault::NoRoute => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
+        Fault::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, 405, "Method not allowed"),
+        Fault::UnsupportedMedia(_) => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, 415, "The content type must be application/json or application/xml")
+        }
+        Fault::NotAcceptable => {
+            (StatusCode::NOT_ACCEPTABLE, 406, "The response is either application/json or application/xml")
+        }
+        Fault::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, 413, "The request is too large"),
+        Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, 408, "The request did not arrive in time"),
+        Fault::Unparsable(_) | Fault::BodyMissing => return missing(),
+        Fault::Unauthorised => (StatusCode::UNAUTHORIZED, 401, "Not authorised"),
+        Fault::Forbidden => (StatusCode::FORBIDDEN, 123, "Access denied"),
+        Fault::TooManyAttempts { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, 429, "Too many requests were not authorised; try again later")
+        }
+        Fault::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, 503, "The request took too long"),
+    };
+    (status, number, text.to_owned())
+}
+
+fn missing() -> Said {
+    (StatusCode::BAD_REQUEST, 74, "Request parameters are missing".to_owned())
+}
+
+fn refused(refusal: &Refusal, call: &Call) -> Said {
+    let (status, number, text): (StatusCode, i64, &str) = match refusal {
+        Refusal::Invalid(faults) => {
+            let named = faults.first().map(|f| FieldFault::new(field_name(f.field, call), f.rule));
+            return named.as_ref().map_or_else(missing, field);
+        }
+        Refusal::NoSuchUser => (StatusCode::NOT_FOUND, 108, "The requested user does not exist"),
+        Refusal::NoSuchItem(ItemKind::Organisation) => {
+            (StatusCode::NOT_FOUND, 75, "The requested organisation does not exist")
+        }
+        Refusal::NoSuchItem(ItemKind::Group) => {
+            (StatusCode::NOT_FOUND, 76, "The requested group does not exist")
+        }
+        Refusal::NoSuchItem(ItemKind::Folder | ItemKind::Role | ItemKind::Department)
+        | Refusal::NoSuchTenant
+        | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
+        Refusal::RoleTooHigh => (StatusCode::FORBIDDEN, 123, "Access denied"),
+        Refusal::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
+        Refusal::Conflict => {
+            (StatusCode::CONFLICT, 409, "The resource was changed at the same time")
+        }
+        Refusal::Busy { .. } | Refusal::Unavailable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, 503, "The service is busy; try again in a moment")
+        }
+        Refusal::Broken(_) => {
+            let text = format!("An error has occurred. Request {}", call.request);
+            return (StatusCode::INTERNAL_SERVER_ERROR, 500, text);
+        }
+    };
+    (status, number, text.to_owned())
+}
+
+/// The sentence and number for one field.
+fn field(fault: &FieldFault) -> Said {
+    let bad = StatusCode::BAD_REQUEST;
+    let name = fault.name.as_str();
+    let (status, number, text) = match (name, fault.rule) {
+        ("email", Rule::Missing) => (bad, 101, "The email is missing".to_owned()),
+        ("email", Rule::Taken) => (bad, 103, "A user with this email already exists".to_owned()),
+        ("email" | "secretarymail", Rule::Malformed) => (bad, 104, format!("Invalid email address: {name}")),
+        ("firstname", _) => (bad, 102, "The first name must have 1 to 100 characters".to_owned()),
+        ("externalid", Rule::Taken) => (bad, 105, "A user with this externalid already exists".to_owned()),
+        ("sort", _) => (bad, 79, "Invalid parameter: sort".to_owned()),
+        ("status filter", _) => (bad, 80, "Invalid parameter: status".to_owned()),
+        ("createddate", _) => (bad, 81, "Invalid parameter: createddate".to_owned()),
+        ("modifieddate", _) => (bad, 82, "Invalid parameter: modifieddate".to_owned()),
+        ("offset", _) => (bad, 106, "Invalid parameter: offset".to_owned()),
+        ("limit", _) => (bad, 107, "Invalid parameter: limit".to_owned()),
+        ("id", _) => (bad, 113, "The user id is neither a number nor an email".to_owned()),
+        ("status", _) => (bad, 116, "Invalid status".to_owned()),
+        ("users", Rule::Unknown) => (StatusCode::NOT_FOUND, 108, "The requested user does not exist".to_owned()),
+        ("organisation", Rule::Unknown) => {
+            (StatusCode::NOT_FOUND, 75, "The requested organisation does not exist".to_owned())
+        }
+        ("department", Rule::TooLong(_)) => (bad, 354, "The department is too long".to_owned()),
+        (_, Rule::Missing) => (bad, 74, format!("Request parameters are missing: {name}")),
+        (_, Rule::Taken) => (bad, 77, format!("Already in use: {name}")),
+        (_, Rule::TooLong(max)) => (bad, 100, format!("Longer than {max}: {name}")),
+        _ => (bad, 100, format!("Invalid value: {name}")),
+    };
+    (status, number, text)
+}
+
+/// The API's name for a canonical field.
+fn field_name(field: Field, call: &Call) -> &'static str {
+    use super::wire;
+    let path = call.route_path();
+    let records: &[&crate::kit::Record] = if path.contains("organisations") {
+        &[&wire::ORGANISATION]
+    } else if path.contains("groups") {
+        &[&wire::GROUP]
+    } else {
+        &[&wire::USER, &wire::NAME, &wire::LOCATION, &wire::USER_ORGANISATION]
+    };
+    let known = records.iter().find_map(|record| record.name_of(field));
+    known.unwrap_or(if field == Field::UserName { "email" } else { "value" })
+}

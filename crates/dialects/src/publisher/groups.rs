@@ -1,0 +1,114 @@
+//! What the routes of groups do.
+
+use super::{read, write};
+use crate::kit::{Answer, Call, Desk, Fault, Out};
+use directory::{Command, Group, Item, ItemId, ItemKind, ItemQuery, ItemTest, Refusal, Rule, fold};
+use std::cmp::Ordering;
+
+pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let item = desk.directory.item(call.caller()?, ItemKind::Group, read::item_key(call)).await?;
+    let out = whole(desk, call, group_of(&item)?, false).await?;
+    Ok(write::ok(call, "group", out))
+}
+
+pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let receipt = desk.directory.run(call.caller()?, Command::CreateGroup(read::group_edit(call)?)).await?;
+    summary(call, &receipt.items)
+}
+
+pub(super) async fn update(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let command = Command::UpdateGroup { group: read::item_key(call), edit: read::group_edit(call)? };
+    let receipt = desk.directory.run(call.caller()?, command).await?;
+    summary(call, &receipt.items)
+}
+
+pub(super) async fn add_users(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let command = Command::UpdateGroup { group: read::item_key(call), edit: read::new_members(call)? };
+    let receipt = desk.directory.run(call.caller()?, command).await?;
+    let item = receipt.items.first().ok_or(Refusal::NoSuchItem(ItemKind::Group))?;
+    let out = whole(desk, call, group_of(item)?, true).await?;
+    Ok(write::ok(call, "group", out))
+}
+
+pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let (offset, limit) = read::page(call, 200)?;
+    let now = desk.directory.now();
+    let mut query = ItemQuery::all(ItemKind::Group);
+    query.tests.extend(call.query.get("search").map(|text| ItemTest::NameHolds(fold(text))));
+    query.tests.extend(read::span(call, &["createddate", "createddatetime"], now)?.map(ItemTest::Created));
+    query.tests.extend(read::span(call, &["modifieddate"], now)?.map(ItemTest::Updated));
+    let mut all = desk.directory.items(call.caller()?, query).await?.rows;
+    sort_items(call, &mut all, |_, _| None)?;
+    let total = all.len() as u64;
+    let fields = read::list(call, "fields");
+    let mut rows = Vec::new();
+    for item in all.iter().skip(offset as usize).take(limit as usize) {
+        rows.push(match &fields {
+            None => write::named_summary(call, "groups", item.number(), item.name()),
+            Some(fields) => {
+                let whole = whole(desk, call, group_of(item)?, true).await?;
+                let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
+                if is_all { whole } else { write::chosen(&whole, fields) }
+            }
+        });
+    }
+    Ok(write::page(call, "groups", "group", rows, total, offset.checked_div(limit).unwrap_or(0)))
+}
+
+/// Sorts by the fields that all items have, several in turn; `more` knows those of one kind.
+pub(super) fn sort_items(
+    call: &Call,
+    items: &mut [Item],
+    more: fn(&Item, &str) -> Option<String>,
+) -> Result<(), Fault> {
+    let Some(parts) = call.query.get("sort") else { return Ok(()) };
+    let wrong = || Fault::field("sort", Rule::Malformed);
+    let parts: Option<Vec<(String, bool)>> = parts.split(',').map(read::sort).collect();
+    let parts = parts.ok_or_else(wrong)?;
+    let is_known = |field: &str| {
+        matches!(field, "id" | "name" | "created" | "updated") || items.first().is_none_or(|i| more(i, field).is_some())
+    };
+    if !parts.iter().all(|(field, _)| is_known(field)) {
+        return Err(wrong());
+    }
+    items.sort_by(|a, b| {
+        let mut order = Ordering::Equal;
+        for (field, descending) in &parts {
+            let by_field = match field.as_str() {
+                "id" => a.number().cmp(&b.number()),
+                "name" => fold(a.name()).cmp(&fold(b.name())),
+                "created" => a.created().cmp(&b.created()),
+                "updated" => a.updated().cmp(&b.updated()),
+                other => more(a, other).cmp(&more(b, other)),
+            };
+            order = order.then(if *descending { by_field.reverse() } else { by_field });
+        }
+        order
+    });
+    Ok(())
+}
+
+async fn whole(desk: &Desk, call: &Call, group: &Group, is_full: bool) -> Result<Out, Fault> {
+    let members = desk.directory.members(call.caller()?, group.id).await?;
+    let numbers: Vec<u32> = members.into_iter().map(|(_, number)| number).collect();
+    let organisations = if is_full { organisations(desk, call, group.id).await? } else { 0 };
+    Ok(write::group(group, &numbers, is_full.then_some(organisations)))
+}
+
+/// How many organisations the members of a group belong to.
+async fn organisations(desk: &Desk, call: &Call, group: ItemId) -> Result<u32, Fault> {
+    let tests = vec![directory::UserTest::Group(vec![group])];
+    let query = directory::UserQuery { tests, limit: u32::MAX, ..directory::UserQuery::default() };
+    let users = desk.directory.users(call.caller()?, query).await?.rows;
+    let distinct: std::collections::HashSet<ItemId> = users.iter().filter_map(|u| u.organisation).collect();
+    Ok(u32::try_from(distinct.len()).unwrap_or(u32::MAX))
+}
+
+fn summary(call: &Call, items: &[Item]) -> Result<Answer, Fault> {
+    let item = items.first().ok_or(Refusal::NoSuchItem(ItemKind::Group))?;
+    Ok(write::ok(call, "group", write::named_summary(call, "groups", item.number(), item.name())))
+}
+
+fn group_of(item: &Item) -> Result<&Group, Fault> {
+    if let Item::Group(group) = item { Ok(group) } else { Err(Refusal::NoSuchItem(ItemKind::Group).into()) }
+}

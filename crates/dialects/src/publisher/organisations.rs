@@ -1,0 +1,191 @@
+//! What the routes of organisations do. There are no groups of organisations: no call could make one.
+
+use super::groups::sort_items;
+use super::{read, status, write};
+use crate::kit::{Answer, Call, Desk, Fault, Node, Out, boolean};
+use directory::{
+    Command, Item, ItemKind, ItemQuery, ItemTest, Organisation, OrganisationEdit, OrganisationStatus, Receipt,
+    Refusal, Rule, User, UserQuery, UserTest, fold,
+};
+use std::collections::HashSet;
+
+const NONE: Refusal = Refusal::NoSuchItem(ItemKind::Organisation);
+
+pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let item = desk.directory.item(call.caller()?, ItemKind::Organisation, read::item_key(call)).await?;
+    let out = whole(desk, call, organisation_of(&item)?).await?;
+    Ok(write::ok(call, "organisation", out))
+}
+
+pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let command = Command::CreateOrganisation(read::organisation_edit(call)?);
+    summary(call, &desk.directory.run(call.caller()?, command).await?)
+}
+
+pub(super) async fn update(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    change(desk, call, read::organisation_edit(call)?).await
+}
+
+pub(super) async fn add_domain(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    change(desk, call, read::domain(call)?).await
+}
+
+pub(super) async fn activate(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    change(desk, call, moved(OrganisationStatus::Active)).await
+}
+pub(super) async fn disable(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    change(desk, call, moved(OrganisationStatus::Disabled)).await
+}
+pub(super) async fn archive(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    change(desk, call, moved(OrganisationStatus::Archived)).await
+}
+pub(super) async fn activate_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    move_all(desk, call, OrganisationStatus::Active).await
+}
+pub(super) async fn disable_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    move_all(desk, call, OrganisationStatus::Disabled).await
+}
+
+fn moved(status: OrganisationStatus) -> OrganisationEdit {
+    OrganisationEdit { status: Some(status), ..OrganisationEdit::default() }
+}
+
+async fn change(desk: &Desk, call: &Call, edit: OrganisationEdit) -> Result<Answer, Fault> {
+    let command = Command::UpdateOrganisations { organisations: vec![read::item_key(call)], edit };
+    summary(call, &desk.directory.run(call.caller()?, command).await?)
+}
+
+async fn move_all(desk: &Desk, call: &Call, to: OrganisationStatus) -> Result<Answer, Fault> {
+    let organisations = read::bulk_organisations(call)?;
+    let command = Command::UpdateOrganisations { organisations, edit: moved(to) };
+    let receipt = desk.directory.run(call.caller()?, command).await?;
+    let short = |item: &Item| write::named_summary(call, "organisations", item.number(), item.name());
+    let rows: Vec<Out> = receipt.items.iter().map(short).collect();
+    let total = rows.len() as u64;
+    Ok(write::page(call, "organisations", "organisation", rows, total, 0))
+}
+
+fn summary(call: &Call, receipt: &Receipt) -> Result<Answer, Fault> {
+    let item = receipt.items.first().ok_or(NONE)?;
+    let out = write::named_summary(call, "organisations", item.number(), item.name());
+    Ok(write::ok(call, "organisation", out))
+}
+
+async fn whole(desk: &Desk, call: &Call, organisation: &Organisation) -> Result<Out, Fault> {
+    let tests = vec![UserTest::Organisation(vec![organisation.id])];
+    let query = UserQuery { tests, limit: u32::MAX, ..UserQuery::default() };
+    let users = desk.directory.users(call.caller()?, query).await?.rows;
+    let numbers: Vec<u32> = users.iter().map(|user| user.number).collect();
+    Ok(write::organisation(organisation, &numbers))
+}
+
+pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let (offset, limit) = read::page(call, 200)?;
+    let now = desk.directory.now();
+    let mut query = ItemQuery::all(ItemKind::Organisation);
+    query.tests.extend(read::span(call, &["createddate", "createddatetime"], now)?.map(ItemTest::Created));
+    query.tests.extend(read::span(call, &["modifieddate"], now)?.map(ItemTest::Updated));
+    let mut all = desk.directory.items(call.caller()?, query).await?.rows;
+    let filter = Filter::of(desk, call).await?;
+    all.retain(|item| organisation_of(item).is_ok_and(|organisation| filter.matches(organisation)));
+    sort_items(call, &mut all, |item, field| match (item, field) {
+        (Item::Organisation(o), "status") => Some(status::organisation_word(o.status).to_owned()),
+        (Item::Organisation(o), "url") => Some(o.url.as_deref().map_or_else(String::new, fold)),
+        _ => None,
+    })?;
+    let total = all.len() as u64;
+    let fields = read::list(call, "fields");
+    let mut rows = Vec::new();
+    for item in all.iter().skip(offset as usize).take(limit as usize) {
+        rows.push(match &fields {
+            None => write::named_summary(call, "organisations", item.number(), item.name()),
+            Some(fields) => {
+                let whole = whole(desk, call, organisation_of(item)?).await?;
+                let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
+                if is_all { whole } else { write::chosen(&whole, fields) }
+            }
+        });
+    }
+    let page = offset.checked_div(limit).unwrap_or(0);
+    Ok(write::page(call, "organisations", "organisation", rows, total, page))
+}
+
+/// What a list of organisations is narrowed by.
+#[derive(Default)]
+struct Filter {
+    domains: Option<Vec<String>>,
+    auto_login: Option<bool>,
+    homepage: Option<u32>,
+    industry: Option<u32>,
+    category: Option<u32>,
+    located: Option<HashSet<directory::ItemId>>,
+    search: Option<String>,
+    status: Option<OrganisationStatus>,
+}
+
+impl Filter {
+    async fn of(desk: &Desk, call: &Call) -> Result<Self, Fault> {
+        let number = |name: &'static str| {
+            let text = call.query.get(name);
+            text.map(|t| t.trim().parse::<u32>().map_err(|_| Fault::field(name, Rule::Malformed))).transpose()
+        };
+        let auto_login = call.query.get("autologin").map(|text| boolean(&Node::Text(text.to_owned())));
+        let auto_login = auto_login.transpose().map_err(|rule| Fault::field("autologin", rule))?.flatten();
+        let word = call.query.get("status");
+        let status = word.map(|w| {
+            status::of_organisation(w).ok_or_else(|| Fault::field("status filter", Rule::Malformed))
+        });
+        let folded = |list: Vec<String>| list.iter().map(|text| fold(text)).collect::<Vec<String>>();
+        let mut located = None;
+        if let Some(places) = read::list(call, "locations") {
+            let tests = vec![UserTest::AddressHolds(folded(places))];
+            let query = UserQuery { tests, limit: u32::MAX, ..UserQuery::default() };
+            let users: Vec<User> = desk.directory.users(call.caller()?, query).await?.rows;
+            located = Some(users.iter().filter_map(|user| user.organisation).collect());
+        }
+        Ok(Self {
+            domains: read::list(call, "domain").map(folded),
+            auto_login,
+            homepage: number("homepage")?,
+            industry: number("industry")?,
+            category: number("category")?,
+            located,
+            search: call.query.get("search").map(fold),
+            status: status.transpose()?,
+        })
+    }
+
+    fn matches(&self, organisation: &Organisation) -> bool {
+        let same = |wanted: Option<u32>, has: Option<u32>| wanted.is_none() || wanted == has;
+        let texts = || {
+            let url = organisation.url.as_deref();
+            [Some(organisation.name.as_str()), url].into_iter().flatten()
+                .chain(organisation.domains.iter().map(String::as_str))
+        };
+        self.domains.as_ref().is_none_or(|wanted| organisation.domains.iter().any(|d| wanted.contains(d)))
+            && self.auto_login.is_none_or(|wanted| wanted == organisation.auto_login)
+            && same(self.homepage, organisation.homepage)
+            && same(self.industry, organisation.industry)
+            && same(self.category, organisation.category)
+            && self.located.as_ref().is_none_or(|ids| ids.contains(&organisation.id))
+            && self.search.as_ref().is_none_or(|part| texts().any(|text| fold(text).contains(part)))
+            && self.status.is_none_or(|wanted| wanted == organisation.status)
+    }
+}
+
+pub(super) async fn list_groups(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    // A tenant that is gone has no list, not an empty one.
+    desk.directory.tenant(call.caller()?.tenant).await?;
+    let (offset, limit) = read::page(call, 20)?;
+    let page = offset.checked_div(limit).unwrap_or(0);
+    Ok(write::page(call, "organisationgroups", "organisationgroup", Vec::new(), 0, page))
+}
+
+pub(super) async fn get_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    desk.directory.tenant(call.caller()?.tenant).await?;
+    Err(Fault::NoRoute)
+}
+
+fn organisation_of(item: &Item) -> Result<&Organisation, Fault> {
+    if let Item::Organisation(organisation) = item { Ok(organisation) } else { Err(NONE.into()) }
+}

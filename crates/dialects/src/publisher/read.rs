@@ -1,0 +1,343 @@
+//! From bytes to commands and queries.
+
+use super::{status, wire};
+use crate::kit::{
+    Body, Call, Fault, FieldFault, Format, Node, Object, Record, Way, accept, boolean, check, dates, integer, json,
+    lenient, text_of, xml,
+};
+use directory::{
+    DepartmentRef, Field, Given, GroupEdit, ItemKey, Link, LinkKind, MemberEdit, OrganisationEdit, OrganisationRef, Rule,
+    Span, StatusWish, Time, UserEdit, UserKey,
+};
+
+/// The body by its type, JSON when none is said; a trailing comma is let pass, as the documents print one.
+pub(super) fn body(call: &Call) -> Result<Option<Body>, Fault> {
+    if call.body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let format = match accept::content_type(&call.headers).as_deref() {
+        Some("application/json" | "text/json") => Format::Json,
+        Some("application/xml" | "text/xml") => Format::Xml,
+        None if !call.headers.contains_key(http::header::CONTENT_TYPE) => Format::Json,
+        other => return Err(Fault::UnsupportedMedia(other.map(str::to_owned))),
+    };
+    let text = std::str::from_utf8(&call.body).map_err(|error| Fault::Unparsable(error.to_string()))?;
+    let (root, node) = if format == Format::Json {
+        let strictly = json::read(text);
+        let leniently = |_| lenient::read(text, lenient::Leniency::TrailingCommas);
+        (None, strictly.or_else(leniently).map_err(Fault::Unparsable)?)
+    } else {
+        let document = xml::read(text).map_err(Fault::Unparsable)?;
+        (Some(document.root), document.node)
+    };
+    Ok(Some(Body { format, root, node }))
+}
+
+/// What stands under the root element or member `root`.
+fn under<'a>(call: &'a Call, root: &str) -> Result<(&'a Node, &'a Body), Fault> {
+    let body = call.body(body)?.ok_or(Fault::BodyMissing)?;
+    let missing = || Fault::Unparsable(format!("no {root}"));
+    let node = match &body.root {
+        Some(name) if name == root => &body.node,
+        Some(_) => return Err(missing()),
+        None => body.members().and_then(|m| m.get(root, body.duplicates())).ok_or_else(missing)?,
+    };
+    Ok((node, body))
+}
+
+fn object_under<'a>(call: &'a Call, root: &str) -> Result<(&'a Object, &'a Body), Fault> {
+    static EMPTY: Object = Object { members: Vec::new() };
+    let (node, body) = under(call, root)?;
+    match node {
+        Node::Object(object) => Ok((object, body)),
+        Node::Text(text) if body.format == Format::Xml && text.trim().is_empty() => Ok((&EMPTY, body)),
+        _ => Err(Fault::Unparsable(format!("{root} is no object"))),
+    }
+}
+
+/// Gathers texts and faults of one user.
+struct Gather<'a> {
+    body: &'a Body,
+    edit: UserEdit,
+    faults: Vec<FieldFault>,
+}
+
+impl<'a> Gather<'a> {
+    fn get(&self, object: &'a Object, names: &[&str]) -> Option<&'a Node> {
+        names.iter().find_map(|name| object.get(name, self.body.duplicates()))
+    }
+
+    /// Every plain text of a record: what is not there is cleared, since a PUT replaces.
+    fn texts(&mut self, record: &Record, object: Option<&'a Object>) {
+        for (member, field) in record.texts().filter(|(m, _)| m.way != Way::Out) {
+            if matches!(field, Field::Department | Field::Status) {
+                continue;
+            }
+            // The shared model spells the postal code with a capital.
+            let other = if field == Field::PostalCode { "postCode" } else { member.name };
+            let node = object.and_then(|object| self.get(object, &[member.name, other]));
+            match node.map_or(Ok(None), text_of) {
+                Ok(text) => self.edit.text(field, Given::replace(text)),
+                Err(rule) => self.faults.push(FieldFault::new(member.name, rule)),
+            }
+        }
+    }
+
+    fn links(&mut self, object: &'a Object, kind: LinkKind, names: &[&'static str]) {
+        let mut links = Vec::new();
+        let entries = self.get(object, names).and_then(Node::object).map(|object| {
+            let named = object.members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("link"));
+            named.flat_map(|(_, node)| if let Node::List(n) = node { n.iter().collect() } else { vec![node] })
+        });
+        for node in entries.into_iter().flatten().collect::<Vec<&Node>>() {
+            let text = |name| {
+                let found = node.object()?.get(name, self.body.duplicates());
+                Some(found.map_or(Ok(None), text_of).ok()?.unwrap_or_default())
+            };
+            match (text("name"), text("value")) {
+                (Some(name), Some(value)) => links.push(Link { kind, name, value }),
+                _ => self.faults.push(FieldFault::new(names[0], Rule::Malformed)),
+            }
+        }
+        self.edit.links.push((kind, Given::Value(links)));
+    }
+}
+
+/// The whole user that a POST or PUT sends. What is missing is cleared, but the password, which is not sent here.
+pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
+    let (object, body) = object_under(call, "user")?;
+    call.ignore(object.unknown_to(&wire::USER));
+    let mut gather = Gather { body, edit: UserEdit::default(), faults: Vec::new() };
+    let name = gather.get(object, &["name"]).and_then(Node::object);
+    gather.faults = check(&wire::USER, object, body.duplicates(), true);
+    let blank = Object::default();
+    gather.faults.extend(check(&wire::NAME, name.unwrap_or(&blank), body.duplicates(), true));
+    gather.texts(&wire::USER, Some(object));
+    gather.texts(&wire::NAME, name);
+    gather.texts(&wire::LOCATION, gather.get(object, &["location"]).and_then(Node::object));
+    gather.links(object, LinkKind::Social, &["sociallinks", "sociallink"]);
+    gather.links(object, LinkKind::Custom, &["customlinks", "customlink"]);
+    gather.links(object, LinkKind::Messaging, &["messaginglinks", "messaginglink"]);
+    match gather.get(object, &["department"]).map_or(Ok(None), text_of) {
+        Ok(text) => gather.edit.department = Given::replace(text.map(DepartmentRef::Name)),
+        Err(rule) => gather.faults.push(FieldFault::new("department", rule)),
+    }
+    match status_of(gather.get(object, &["status"])) {
+        Ok(Some(wish)) => gather.edit.status = Given::Value(wish),
+        Ok(None) if is_new => gather.edit.status = Given::Value(StatusWish::On),
+        Ok(None) => {}
+        Err(rule) => gather.faults.push(FieldFault::new("status", rule)),
+    }
+    let organisation = gather.get(object, &["organisation"]).filter(|node| **node != Node::Null);
+    match organisation.map(|node| organisation_ref(node, body)).transpose() {
+        // A new user without one gets the one of the e-mail's domain.
+        Ok(None) => gather.edit.organisation = if is_new { Given::Absent } else { Given::Cleared },
+        Ok(Some(Some(wanted))) => gather.edit.organisation = Given::Value(wanted),
+        Ok(Some(None)) => gather.edit.organisation = Given::Cleared,
+        Err(fault) => gather.faults.push(fault),
+    }
+    if gather.faults.is_empty() { Ok(gather.edit) } else { Err(Fault::Fields(gather.faults)) }
+}
+
+fn status_of(node: Option<&Node>) -> Result<Option<StatusWish>, Rule> {
+    let text = node.map_or(Ok(None), text_of)?.filter(|text| !text.trim().is_empty());
+    text.map(|word| status::of_user(&word).map(StatusWish::To).ok_or(Rule::Malformed)).transpose()
+}
+
+fn organisation_ref(node: &Node, body: &Body) -> Result<Option<OrganisationRef>, FieldFault> {
+    let Some(object) = node.object() else { return Ok(None) };
+    let get = |name: &str| object.get(name, body.duplicates());
+    let number = |name: &'static str| {
+        get(name).map_or(Ok(None), integer).map_err(|rule| FieldFault::new(name, rule))
+    };
+    let name = get("orgname").map_or(Ok(None), text_of).map_err(|rule| FieldFault::new("orgname", rule))?;
+    let wanted = OrganisationRef {
+        number: number("orgid")?.filter(|n| *n > 0),
+        name: name.filter(|name| !name.trim().is_empty()),
+        address: number("orgaddressid")?.filter(|n| *n > 0),
+    };
+    Ok((wanted != OrganisationRef::default()).then_some(wanted))
+}
+
+/// A user by number or e-mail, in a path or a list.
+fn key(text: &str) -> Result<UserKey, Fault> {
+    let text = text.trim();
+    if text.contains('@') {
+        return Ok(UserKey::Email(text.to_owned()));
+    }
+    text.parse().map(UserKey::Number).map_err(|_| Fault::field("id", Rule::Malformed))
+}
+
+/// The user a path names.
+pub(super) fn user_key(call: &Call) -> Result<UserKey, Fault> {
+    key(call.named(0))
+}
+
+/// The users a bulk call names.
+pub(super) fn bulk_users(call: &Call) -> Result<Vec<UserKey>, Fault> {
+    let keys = texts_under(call, "users", "user")?;
+    keys.iter().map(|text| key(text)).collect()
+}
+
+/// The texts of a bulk call: `{"users":{"user":[…]}}`, `<users><user>…</user>…</users>`.
+fn texts_under(call: &Call, root: &str, item: &str) -> Result<Vec<String>, Fault> {
+    let (node, _) = under(call, root)?;
+    let mut texts = Vec::new();
+    for entry in node.entries(item) {
+        texts.extend(text_of(entry).map_err(|rule| Fault::field(item, rule))?);
+    }
+    if texts.is_empty() { Err(Fault::BodyMissing) } else { Ok(texts) }
+}
+
+/// The number a path names; what is no number is like one that does not exist.
+pub(super) fn item_key(call: &Call) -> ItemKey {
+    ItemKey::Number(call.named(0).trim().parse().unwrap_or(0))
+}
+
+/// What a POST or PUT says of a group; it replaces name and members.
+pub(super) fn group_edit(call: &Call) -> Result<GroupEdit, Fault> {
+    let (object, body) = object_under(call, "group")?;
+    call.ignore(object.unknown_to(&wire::GROUP));
+    let faults = check(&wire::GROUP, object, body.duplicates(), true);
+    if !faults.is_empty() {
+        return Err(Fault::Fields(faults));
+    }
+    let name = object.get("name", body.duplicates()).map_or(Ok(None), text_of);
+    let name = name.map_err(|rule| Fault::field("name", rule))?;
+    let members = Some(MemberEdit::Replace(members(object, body)?));
+    Ok(GroupEdit { name: Given::replace(name), external_id: Given::Absent, members })
+}
+
+/// The active users that are to join a group.
+pub(super) fn new_members(call: &Call) -> Result<GroupEdit, Fault> {
+    let (object, body) = object_under(call, "group")?;
+    Ok(GroupEdit { members: Some(MemberEdit::Add(members(object, body)?, true)), ..GroupEdit::default() })
+}
+
+fn members(object: &Object, body: &Body) -> Result<Vec<UserKey>, Fault> {
+    let mut keys = Vec::new();
+    for node in object.get("users", body.duplicates()).map(|node| node.entries("user")).unwrap_or_default() {
+        let text = text_of(node).map_err(|rule| Fault::field("users", rule))?;
+        keys.push(key(&text.unwrap_or_default()).map_err(|_| Fault::field("users", Rule::Malformed))?);
+    }
+    Ok(keys)
+}
+
+/// The whole organisation that a POST or PUT sends.
+pub(super) fn organisation_edit(call: &Call) -> Result<OrganisationEdit, Fault> {
+    let (object, body) = object_under(call, "organisation")?;
+    call.ignore(object.unknown_to(&wire::ORGANISATION));
+    let faults = check(&wire::ORGANISATION, object, body.duplicates(), true);
+    if !faults.is_empty() {
+        return Err(Fault::Fields(faults));
+    }
+    let get = |name: &str| object.get(name, body.duplicates());
+    let text = |name: &'static str| {
+        let text = get(name).map_or(Ok(None), text_of).map_err(|rule| Fault::field(name, rule))?;
+        Ok::<_, Fault>(Given::replace(text.filter(|text| !text.is_empty())))
+    };
+    let number = |name: &'static str| {
+        let number = get(name).map_or(Ok(None), integer).map_err(|rule| Fault::field(name, rule))?;
+        Ok::<_, Fault>(Given::replace(number))
+    };
+    let status = get("status").map_or(Ok(None), text_of).map_err(|rule| Fault::field("status", rule))?;
+    let status = status.map(|word| status::of_organisation(&word).ok_or(Fault::field("status", Rule::Malformed)));
+    let auto_login = get("autologin").map_or(Ok(None), boolean).map_err(|rule| Fault::field("autologin", rule))?;
+    Ok(OrganisationEdit {
+        name: text("name")?,
+        status: status.transpose()?,
+        domains: Given::Value(texts(get("domains"), "domain")?),
+        more_domains: Vec::new(),
+        addresses: Given::Value(addresses(get("addresses"), body)?),
+        url: text("url")?,
+        photo: text("img")?,
+        auto_login: Given::replace(auto_login),
+        homepage: number("homepage")?,
+        guid: number("guid")?,
+        industry: number("industry")?,
+        category: number("category")?,
+        key_contacts: Given::Value(numbers(get("keycontacts"), "keycontact")?),
+    })
+}
+
+fn texts(node: Option<&Node>, item: &'static str) -> Result<Vec<String>, Fault> {
+    let entries = node.map(|node| node.entries(item)).unwrap_or_default();
+    let texts = entries.into_iter().map(|node| text_of(node).map(Option::unwrap_or_default));
+    texts.collect::<Result<_, Rule>>().map_err(|rule| Fault::field(item, rule))
+}
+
+fn numbers(node: Option<&Node>, item: &'static str) -> Result<Vec<u32>, Fault> {
+    let entries = node.map(|node| node.entries(item)).unwrap_or_default();
+    let numbers = entries.into_iter().map(|node| integer(node)?.ok_or(Rule::Malformed));
+    numbers.collect::<Result<_, Rule>>().map_err(|rule| Fault::field(item, rule))
+}
+
+/// Numbers of addresses, the default one first.
+fn addresses(node: Option<&Node>, body: &Body) -> Result<Vec<u32>, Fault> {
+    let mut addresses = Vec::new();
+    for node in node.map(|node| node.entries("address")).unwrap_or_default() {
+        let get = |name: &str| node.object().and_then(|object| object.get(name, body.duplicates()));
+        let wrong = |rule| Fault::field("addressid", rule);
+        let number = get("addressid").map_or(Ok(None), integer).map_err(wrong)?;
+        let number = number.ok_or_else(|| wrong(Rule::Missing))?;
+        let is_default = get("isDefault").map_or(Ok(None), boolean).map_err(wrong)?.unwrap_or(false);
+        addresses.insert(if is_default { 0 } else { addresses.len() }, number);
+    }
+    Ok(addresses)
+}
+
+/// The domain that is to be added to an organisation.
+pub(super) fn domain(call: &Call) -> Result<OrganisationEdit, Fault> {
+    let (object, body) = object_under(call, "domain")?;
+    let url = object.get("url", body.duplicates()).map_or(Ok(None), text_of);
+    let url = url.map_err(|rule| Fault::field("url", rule))?.filter(|url| !url.trim().is_empty());
+    let url = url.ok_or_else(|| Fault::field("url", Rule::Missing))?;
+    Ok(OrganisationEdit { more_domains: vec![url], ..OrganisationEdit::default() })
+}
+
+/// The organisations a bulk call names, by number or name.
+pub(super) fn bulk_organisations(call: &Call) -> Result<Vec<ItemKey>, Fault> {
+    let keys = texts_under(call, "organisations", "organisation")?;
+    Ok(keys.into_iter().map(|text| named(&text)).collect())
+}
+
+/// An item by number, or by name where it is none.
+pub(super) fn named(text: &str) -> ItemKey {
+    let text = text.trim();
+    text.parse().map_or_else(|_| ItemKey::Name(text.to_owned()), ItemKey::Number)
+}
+
+/// `offset` and `limit` of a list.
+pub(super) fn page(call: &Call, limit: u32) -> Result<(u32, u32), Fault> {
+    let number = |name: &'static str, default: u32| match call.query.get(name) {
+        None => Ok(default),
+        Some(text) => text.trim().parse::<i32>().ok().and_then(|n| u32::try_from(n).ok())
+            .ok_or_else(|| Fault::field(name, Rule::Malformed)),
+    };
+    Ok((number("offset", 0)?, number("limit", limit)?.min(LIMIT_AT_MOST)))
+}
+
+/// The largest page; more is cut, and the answer's `total` says so.
+const LIMIT_AT_MOST: u32 = 1000;
+
+/// A comma-separated parameter, folded for comparing.
+pub(super) fn list(call: &Call, name: &str) -> Option<Vec<String>> {
+    let text = call.query.get(name)?;
+    Some(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+}
+
+/// `sort` as field and direction. A plus sign arrives as a blank where the client did not escape it.
+pub(super) fn sort(part: &str) -> Option<(String, bool)> {
+    let descending = match part.chars().next()? {
+        '+' | ' ' => false,
+        '-' => true,
+        _ => return None,
+    };
+    Some((part[1..].trim().to_ascii_lowercase().replace(' ', ""), descending))
+}
+
+/// `createddate` or `modifieddate` of a list, under any of its spellings.
+pub(super) fn span(call: &Call, names: &[&'static str], now: Time) -> Result<Option<Span>, Fault> {
+    let Some(text) = names.iter().find_map(|name| call.query.get(name)) else { return Ok(None) };
+    dates::span(text, now).map(Some).ok_or_else(|| Fault::field(names[0], Rule::Malformed))
+}

@@ -1,0 +1,47 @@
+//! The words for where users and organisations stand.
+
+use directory::{OrganisationStatus, Status};
+
+/// A user's status by word or digit, in any case, common variants included.
+pub(super) fn of_user(word: &str) -> Option<Status> {
+    Some(match word.trim().to_ascii_lowercase().as_str() {
+        "active" | "1" => Status::Active,
+        "archive" | "archived" | "2" => Status::Archived,
+        "disable" | "disabled" | "0" => Status::Inactive,
+        "suspended" | "suspend" | "3" => Status::Suspended,
+        "pending" => Status::Invited,
+        _ => return None,
+    })
+}
+
+/// The word written for a user's status.
+pub(super) fn user_word(status: Status) -> &'static str {
+    match status {
+        Status::Invited => "pending",
+        Status::Active => "active",
+        Status::Suspended => "suspended",
+        Status::Inactive => "disable",
+        Status::Archived => "archive",
+    }
+}
+
+/// An organisation's status by word, in any case.
+pub(super) fn of_organisation(word: &str) -> Option<OrganisationStatus> {
+    Some(match word.trim().to_ascii_lowercase().as_str() {
+        "active" => OrganisationStatus::Active,
+        "archive" | "archived" => OrganisationStatus::Archived,
+        "disable" | "disabled" => OrganisationStatus::Disabled,
+        "suspended" | "suspend" => OrganisationStatus::Suspended,
+        _ => return None,
+    })
+}
+
+/// The word written for an organisation's status.
+pub(super) fn organisation_word(status: OrganisationStatus) -> &'static str {
+    match status {
+        OrganisationStatus::Active => "Active",
+        OrganisationStatus::Disabled => "Disabled",
+        OrganisationStatus::Suspended => "Suspended",
+        OrganisationStatus::Archived => "Archived",
+    }
+}

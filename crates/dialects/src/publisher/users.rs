@@ -1,0 +1,187 @@
+//! What the routes of users do.
+
+use super::write::LinkStyle;
+use super::{read, status, write};
+use crate::kit::{Answer, Call, Desk, Fault, Out};
+use directory::{
+    Command, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organisation, Refusal, Rule, Sort, SortKey, Status,
+    StatusMove, User, UserKey, UserQuery, UserTest, fold,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let edit = Box::new(read::user_edit(call, true)?);
+    let receipt = desk.directory.run(call.caller()?, Command::CreateUser(edit)).await?;
+    summary(call, &receipt.users, LinkStyle::Singular)
+}
+
+pub(super) async fn update(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let command =
+        Command::UpdateUser { user: read::user_key(call)?, edit: Box::new(read::user_edit(call, false)?) };
+    let receipt = desk.directory.run(call.caller()?, command).await?;
+    summary(call, &receipt.users, LinkStyle::Plural)
+}
+
+pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let user = desk.directory.user(call.caller()?, read::user_key(call)?).await?;
+    let organisations = organisations_of(desk, call, std::slice::from_ref(&user)).await?;
+    Ok(write::ok(call, "user", whole(&user, &organisations)))
+}
+
+pub(super) async fn activate(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    move_one(desk, call, Status::Active, None).await
+}
+pub(super) async fn disable(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    move_one(desk, call, Status::Inactive, None).await
+}
+pub(super) async fn archive(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    move_one(desk, call, Status::Archived, None).await
+}
+pub(super) async fn reinstate(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    move_one(desk, call, Status::Active, Some(Status::Suspended)).await
+}
+pub(super) async fn activate_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    move_all(desk, call, Status::Active).await
+}
+pub(super) async fn disable_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    move_all(desk, call, Status::Inactive).await
+}
+
+async fn move_one(desk: &Desk, call: &Call, to: Status, only_from: Option<Status>) -> Result<Answer, Fault> {
+    let users = vec![read::user_key(call)?];
+    let command = Command::MoveUsers(StatusMove { users, to, only_from });
+    let receipt = desk.directory.run(call.caller()?, command).await?;
+    summary(call, &receipt.users, LinkStyle::Plural)
+}
+
+async fn move_all(desk: &Desk, call: &Call, to: Status) -> Result<Answer, Fault> {
+    let users = read::bulk_users(call)?;
+    let command = Command::MoveUsers(StatusMove { users: users.clone(), to, only_from: None });
+    let receipt = desk.directory.run(call.caller()?, command).await?;
+    // Answered in the order they were named, each once.
+    let named = |user: &User| {
+        users.iter().position(|key| match key {
+            UserKey::Number(number) => *number == user.number,
+            UserKey::Email(email) => user.email.as_deref().is_some_and(|e| fold(e) == fold(email)),
+            _ => false,
+        })
+    };
+    let mut moved = receipt.users;
+    moved.sort_by_key(named);
+    let rows: Vec<Out> = moved.iter().map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
+    let total = rows.len() as u64;
+    Ok(write::page(call, "users", "user", rows, total, 0))
+}
+
+fn summary(call: &Call, users: &[User], style: LinkStyle) -> Result<Answer, Fault> {
+    let user = users.first().ok_or(Refusal::NoSuchUser)?;
+    Ok(write::ok(call, "user", write::summary(call, user, style)))
+}
+
+fn whole(user: &User, organisations: &HashMap<ItemId, Organisation>) -> Out {
+    write::user(user, user.organisation.and_then(|id| organisations.get(&id)))
+}
+
+async fn organisations_of(
+    desk: &Desk,
+    call: &Call,
+    users: &[User],
+) -> Result<HashMap<ItemId, Organisation>, Fault> {
+    let mut found = HashMap::new();
+    for id in users.iter().filter_map(|user| user.organisation) {
+        if !found.contains_key(&id)
+            && let Item::Organisation(organisation) =
+                desk.directory.item(call.caller()?, ItemKind::Organisation, ItemKey::Id(id)).await?
+        {
+            found.insert(id, organisation);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let caller = call.caller()?;
+    let (offset, limit) = read::page(call, 200)?;
+    let sort = sort(desk, call).await?;
+    let tests = tests(desk, call).await?;
+    let query = UserQuery { tests, sort, skip: offset.into(), limit };
+    let page = desk.directory.users(caller, query).await?;
+    let fields = read::list(call, "fields");
+    let rows = match &fields {
+        None => page.rows.iter().map(|user| write::summary(call, user, LinkStyle::Plural)).collect(),
+        Some(fields) => {
+            let organisations = organisations_of(desk, call, &page.rows).await?;
+            let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
+            let row = |user: &User| {
+                let whole = whole(user, &organisations);
+                if is_all { whole } else { write::chosen(&whole, fields) }
+            };
+            page.rows.iter().map(row).collect::<Vec<Out>>()
+        }
+    };
+    Ok(write::page(call, "users", "user", rows, page.total, offset.checked_div(limit).unwrap_or(0)))
+}
+
+async fn sort(desk: &Desk, call: &Call) -> Result<Sort, Fault> {
+    let Some(text) = call.query.get("sort") else { return Ok(Sort::default()) };
+    let wrong = || Fault::field("sort", Rule::Malformed);
+    let (field, descending) = read::sort(text).ok_or_else(wrong)?;
+    let key = match field.as_str() {
+        "firstname" => SortKey::Text(Field::GivenName),
+        "lastname" => SortKey::Text(Field::FamilyName),
+        "email" => SortKey::Text(Field::Email),
+        "status" => SortKey::Status,
+        "invited" => SortKey::Invited,
+        "lastlogin" => SortKey::LastActivity,
+        "created" => SortKey::Created,
+        "updated" => SortKey::Updated,
+        "organisation" => {
+            let all = desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Organisation)).await?.rows;
+            let names = all.into_iter().map(|item| (item.id(), item.name().to_owned())).collect();
+            SortKey::Organisation(Arc::new(names))
+        }
+        _ => return Err(wrong()),
+    };
+    Ok(Sort { key, descending })
+}
+
+async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserTest>, Fault> {
+    let mut tests = Vec::new();
+    let folded = |list: Vec<String>| list.iter().map(|text| fold(text)).collect::<Vec<String>>();
+    if let Some(word) = call.query.get("status") {
+        let status = status::of_user(word).ok_or_else(|| Fault::field("status filter", Rule::Malformed))?;
+        tests.push(UserTest::Status(vec![status]));
+    }
+    if let Some(list) = read::list(call, "organisations") {
+        tests.push(UserTest::Organisation(ids(desk, call, ItemKind::Organisation, &list).await?));
+    }
+    if let Some(list) = read::list(call, "usergroups") {
+        tests.push(UserTest::Group(ids(desk, call, ItemKind::Group, &list).await?));
+    }
+    // There are no groups of organisations, so nobody is in one.
+    if read::list(call, "organisationgroups").is_some() {
+        tests.push(UserTest::Organisation(Vec::new()));
+    }
+    tests.extend(read::list(call, "departments").map(|list| UserTest::Department(folded(list))));
+    tests.extend(read::list(call, "locations").map(|list| UserTest::AddressHolds(folded(list))));
+    tests.extend(call.query.get("search").map(|text| UserTest::AnyTextHolds(fold(text))));
+    let now = desk.directory.now();
+    let created = read::span(call, &["createddate", "createddatetime"], now)?;
+    tests.extend(created.map(UserTest::Created));
+    tests.extend(read::span(call, &["modifieddate"], now)?.map(UserTest::Updated));
+    Ok(tests)
+}
+
+/// The items that a filter names; those that do not exist are left out.
+async fn ids(desk: &Desk, call: &Call, kind: ItemKind, list: &[String]) -> Result<Vec<ItemId>, Fault> {
+    let mut ids = Vec::new();
+    for text in list {
+        match desk.directory.item(call.caller()?, kind, read::named(text)).await {
+            Ok(item) => ids.push(item.id()),
+            Err(Refusal::NoSuchItem(_)) => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    Ok(ids)
+}

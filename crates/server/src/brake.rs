@@ -1,0 +1,67 @@
+//! Slows down addresses that keep bringing bad keys. Good keys are never slowed, whatever else their address sends.
+
+use dialects::kit::Brake;
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// After how many bad keys what is remembered of quiet addresses is let go.
+const FORGET_EVERY: u64 = 1024;
+/// How many addresses are remembered at the most; beyond that all are let go.
+const ADDRESSES: usize = 100_000;
+
+/// So many bad keys a minute from one address; IPv6 counts by /64, which is what one client gets.
+pub(crate) struct BadKeys {
+    limiter: DefaultKeyedRateLimiter<IpAddr>,
+    count: AtomicU64,
+}
+
+impl BadKeys {
+    pub(crate) fn new(a_minute: NonZeroU32) -> Self {
+        Self { limiter: RateLimiter::dashmap(Quota::per_minute(a_minute)), count: AtomicU64::new(0) }
+    }
+}
+
+impl Brake for BadKeys {
+    fn failed(&self, address: IpAddr) -> Option<u32> {
+        if self.count.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
+            self.limiter.retain_recent();
+            self.limiter.shrink_to_fit();
+        }
+        if self.limiter.len() > ADDRESSES {
+            self.limiter.retain_recent();
+        }
+        let wait = self.limiter.check_key(&network(address)).err()?;
+        let wait = wait.wait_time_from(DefaultClock::default().now());
+        Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let mut bytes = address.octets();
+            bytes[8..].fill(0);
+            IpAddr::V6(bytes.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_is_slowed_and_another_is_not() {
+        let brake = BadKeys::new(NonZeroU32::new(3).unwrap());
+        let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        assert_eq!((0..3).filter_map(|_| brake.failed(a)).count(), 0);
+        assert!(brake.failed(a).is_some_and(|seconds| (1..=21).contains(&seconds)));
+        assert_eq!(brake.failed(b), None);
+        let (c, d) = ("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap());
+        assert_eq!(network(c), network(d));
+    }
+}

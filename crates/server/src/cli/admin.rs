@@ -1,0 +1,398 @@
+//! `muster tenant`, `muster connection`, `muster role`, `muster check`: what the administrator sets up.
+//!
+//! These open the store themselves, also while a server runs on it; a server takes notice within a second.
+
+use super::output::Output;
+use super::serve;
+use crate::settings::Settings;
+use crate::{Limits, app, new_key};
+use anyhow::{Context, anyhow, bail};
+use clap::{Args, Subcommand};
+use dialects::kit::hash_key;
+use directory::{
+    Access, BUILT_IN_ROLES, Caller, Command, Connection, Directory, Field, ItemKind, ItemQuery, NewConnection, Refusal,
+    Rule, TenantNumber, Time, role_named, role_numbered,
+};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use std::sync::Arc;
+use store::Sqlite;
+
+#[derive(Subcommand)]
+pub(super) enum TenantTask {
+    /// Add a tenant
+    Add {
+        /// What people call it
+        name: String,
+        /// The number clients send as CompanyId or ProviderId; the next free one when left out
+        #[arg(long)]
+        number: Option<u32>,
+    },
+    /// List the tenants
+    List,
+}
+
+#[derive(Subcommand)]
+pub(super) enum ConnectionTask {
+    /// Let a client in; prints its key, once
+    Add(NewArgs),
+    /// List the connections
+    List {
+        /// Only of this tenant
+        #[arg(long)]
+        tenant: Option<u32>,
+    },
+    /// Give a connection a second key, or a new one for its oldest; prints it, once
+    Rotate(Named),
+    /// Take a connection back for good
+    Revoke(Named),
+}
+
+#[derive(Args)]
+pub(super) struct NewArgs {
+    /// What people call it; unique within the tenant
+    name: String,
+    /// The tenant it opens; may be left out when there is just one
+    #[arg(long)]
+    tenant: Option<u32>,
+    /// A dialect it may speak (onfire, ccs, publisher); repeat for several, leave out for all
+    #[arg(long = "dialect", value_parser = dialect_name)]
+    dialects: Vec<String>,
+    /// It may only look
+    #[arg(long)]
+    read_only: bool,
+    /// When it ends: 90d, 12h, 30m
+    #[arg(long, value_parser = span)]
+    expires: Option<i64>,
+    /// The highest role it may give
+    #[arg(long, default_value = "EnterpriseAdmin", value_parser = role_name)]
+    highest_role: u32,
+}
+
+#[derive(Args)]
+pub(super) struct Named {
+    /// Its name or id
+    name: String,
+    /// The tenant it opens; may be left out when there is just one
+    #[arg(long)]
+    tenant: Option<u32>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum RoleTask {
+    /// Add a role of the tenant's own
+    Add {
+        /// Its name
+        name: String,
+        /// The tenant; may be left out when there is just one
+        #[arg(long)]
+        tenant: Option<u32>,
+        /// The built-in role it is worth
+        #[arg(long, default_value = "User", value_parser = role_name)]
+        rank: u32,
+    },
+    /// List the roles of a tenant
+    List {
+        /// The tenant; may be left out when there is just one
+        #[arg(long)]
+        tenant: Option<u32>,
+    },
+}
+
+fn dialect_name(text: &str) -> Result<String, String> {
+    let known: Vec<&str> = dialects::ALL.iter().map(|dialect| dialect.name).collect();
+    if known.contains(&text) { Ok(text.to_owned()) } else { Err(format!("the dialects are {}", known.join(", "))) }
+}
+
+fn role_name(text: &str) -> Result<u32, String> {
+    let known = BUILT_IN_ROLES.map(|(_, name)| name).join(", ");
+    role_named(text).ok_or_else(|| format!("the built-in roles are {known}"))
+}
+
+/// Seconds of `90d`, `12h`, `30m` or `45s`.
+fn span(text: &str) -> Result<i64, String> {
+    let wrong = || "say it like 90d, 12h, 30m or 45s".to_owned();
+    let unit = match text.chars().last().ok_or_else(wrong)? {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        's' => 1,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    if number == 0 { Err(wrong()) } else { Ok(i64::from(number) * unit) }
+}
+
+/// A directory on the store, for one task at the terminal.
+pub(super) struct Desk {
+    pub(super) directory: Arc<Directory>,
+    pub(super) runtime: tokio::runtime::Runtime,
+    store: Arc<Sqlite>,
+}
+
+impl Desk {
+    pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let store = serve::open(&settings.store, settings.cache_mib)?;
+        let house = app(Arc::clone(&store) as _, Limits::default(), None, false)?;
+        Ok(Self { directory: house.directory, runtime: serve::runtime()?, store })
+    }
+
+    /// The tenant that was named, or the only one there is.
+    pub(super) fn tenant(&self, named: Option<u32>) -> anyhow::Result<Caller> {
+        let tenants = self.runtime.block_on(self.directory.tenants()).map_err(refused)?;
+        let number = match (named, tenants.as_slice()) {
+            (Some(number), _) if tenants.iter().any(|t| t.number.0 == number) => TenantNumber(number),
+            (Some(number), _) => bail!("there is no tenant {number}; `muster tenant list` shows them"),
+            (None, [only]) => only.number,
+            (None, []) => bail!("there is no tenant yet; `muster tenant add NAME` makes one"),
+            (None, _) => bail!("there are several tenants; say which with --tenant"),
+        };
+        Ok(Caller::terminal(number))
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.store.close();
+    }
+}
+
+/// A refusal in words for the person at the terminal.
+pub(super) fn refused(refusal: Refusal) -> anyhow::Error {
+    match refusal {
+        Refusal::Invalid(faults) => {
+            let said: Vec<String> = faults
+                .iter()
+                .map(|fault| match fault.rule {
+                    Rule::Missing => format!("{} is needed", word(fault.field)),
+                    Rule::TooLong(max) => format!("{} is longer than {max}", word(fault.field)),
+                    Rule::TooShort(min) => format!("{} is shorter than {min}", word(fault.field)),
+                    Rule::Malformed => format!("{} is not of the right form", word(fault.field)),
+                    Rule::Taken => format!("{} is taken", word(fault.field)),
+                    Rule::Unknown => format!("{} names something that does not exist", word(fault.field)),
+                    Rule::NotAllowed => format!("{} cannot be set to this", word(fault.field)),
+                })
+                .collect();
+            anyhow!("{}", said.join("; "))
+        }
+        Refusal::NoSuchUser => anyhow!("there is no such user"),
+        Refusal::NoSuchItem(kind) => anyhow!("there is no such {}", kind.word()),
+        Refusal::NoSuchTenant => anyhow!("there is no such tenant"),
+        Refusal::NoSuchConnection => anyhow!("there is no such connection, or it was revoked"),
+        Refusal::RoleTooHigh => anyhow!("the role is too high"),
+        Refusal::WrongStatus => anyhow!("the status does not allow it"),
+        Refusal::Conflict => anyhow!("somebody else changed it at the same time; try again"),
+        Refusal::Busy { .. } => anyhow!("too much is waiting; try again in a moment"),
+        Refusal::Unavailable(text) => anyhow!("the store takes no writes: {text}"),
+        Refusal::Broken(text) => anyhow!("{text}"),
+    }
+}
+
+fn word(field: Field) -> String {
+    match field {
+        Field::Number => "the number".into(),
+        Field::Name => "the name".into(),
+        Field::Email => "the e-mail".into(),
+        Field::ExternalId => "the external id".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+pub(super) fn tenant(settings: &Settings, task: TenantTask, output: Output) -> anyhow::Result<()> {
+    let desk = Desk::open(settings)?;
+    match task {
+        TenantTask::Add { name, number } => {
+            let command = Command::AddTenant { name, number: number.map(TenantNumber) };
+            let caller = Caller::terminal(TenantNumber(0));
+            let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            let tenant = receipt.tenant.context("no tenant came back")?;
+            output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {
+                format!("Tenant {} is {}. Clients send the number as CompanyId or ProviderId.", tenant.number, tenant.name)
+            });
+        }
+        TenantTask::List => {
+            let all = desk.runtime.block_on(desk.directory.tenants()).map_err(refused)?;
+            let document: Vec<Value> =
+                all.iter().map(|t| json!({"number": t.number.0, "name": t.name})).collect();
+            let rows = all.iter().map(|t| vec![t.number.to_string(), t.name.clone()]).collect();
+            let empty = "There is no tenant yet. `muster tenant add NAME` makes one.";
+            output.rows(&document.into(), &["number", "name"], rows, empty);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn connection(settings: &Settings, task: ConnectionTask, output: Output) -> anyhow::Result<()> {
+    let desk = Desk::open(settings)?;
+    match task {
+        ConnectionTask::Add(new) => add_connection(&desk, new, output),
+        ConnectionTask::List { tenant } => list_connections(&desk, tenant, output),
+        ConnectionTask::Rotate(named) => {
+            let (caller, connection) = find(&desk, &named)?;
+            let key = new_key()?;
+            let command = Command::AddKey { connection: connection.id, key: hash_key(&key) };
+            desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            output.result(&json!({"id": connection.id.to_string(), "name": connection.name, "key": key}), || {
+                format!(
+                    "New key of {}, shown only now:\n\n  {key}\n\nThe key before it works until the next rotation.",
+                    connection.name
+                )
+            });
+            Ok(())
+        }
+        ConnectionTask::Revoke(named) => {
+            let (caller, connection) = find(&desk, &named)?;
+            let command = Command::RevokeConnection(connection.id);
+            desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            output.result(&json!({"id": connection.id.to_string(), "name": connection.name, "revoked": true}), || {
+                format!("{} is revoked. Its keys stop working within a second.", connection.name)
+            });
+            Ok(())
+        }
+    }
+}
+
+fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<()> {
+    let caller = desk.tenant(new.tenant)?;
+    let key = new_key()?;
+    let command = Command::AddConnection(NewConnection {
+        name: new.name.clone(),
+        dialects: new.dialects.clone(),
+        access: if new.read_only { Access::ReadOnly } else { Access::ReadWrite },
+        highest_role: new.highest_role,
+        expires: new.expires.map(|seconds| desk.directory.now().plus_seconds(seconds)),
+        key: hash_key(&key),
+    });
+    desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+    let added = Named { name: new.name, tenant: Some(caller.tenant.0) };
+    let (_, connection) = find(desk, &added)?;
+    let mut document = describe(&connection, desk.directory.now());
+    document["key"] = json!(key);
+    output.result(&document, || {
+        format!(
+            "Connection {} opens tenant {} ({}).\nIts key, shown only now:\n\n  {key}\n",
+            connection.name,
+            connection.tenant,
+            if connection.dialects.is_empty() { "all dialects".to_owned() } else { connection.dialects.join(", ") }
+        )
+    });
+    Ok(())
+}
+
+fn list_connections(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
+    let all = desk.runtime.block_on(desk.directory.connections(tenant.map(TenantNumber))).map_err(refused)?;
+    let now = desk.directory.now();
+    let document: Vec<Value> = all.iter().map(|connection| describe(connection, now)).collect();
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let rows = document
+        .iter()
+        .map(|d| {
+            let dialects: Vec<&str> = d["dialects"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            vec![
+                d["tenant"].to_string(),
+                text(&d["name"]),
+                if dialects.is_empty() { "all".into() } else { dialects.join(", ") },
+                text(&d["access"]),
+                text(&d["state"]),
+                d["keys"].to_string(),
+                text(&d["expires"]),
+                text(&d["lastUse"]),
+            ]
+        })
+        .collect();
+    let headings = ["tenant", "name", "dialects", "access", "state", "keys", "expires", "last use"];
+    let empty = "There is no connection yet. `muster connection add NAME --tenant N` makes one.";
+    output.rows(&document.clone().into(), &headings, rows, empty);
+    Ok(())
+}
+
+fn describe(connection: &Connection, now: Time) -> Value {
+    let state = if connection.revoked {
+        "revoked"
+    } else if connection.is_live(now) {
+        "live"
+    } else {
+        "expired"
+    };
+    json!({
+        "id": connection.id.to_string(),
+        "tenant": connection.tenant.0,
+        "name": connection.name,
+        "dialects": connection.dialects,
+        "access": if connection.access == Access::ReadOnly { "read-only" } else { "read-write" },
+        "highestRole": role_numbered(connection.highest_role),
+        "state": state,
+        "keys": connection.keys.len(),
+        "expires": connection.expires.map(moment),
+        "lastUse": connection.last_use.map(moment),
+    })
+}
+
+/// RFC 3339 to the second.
+pub(super) fn moment(time: Time) -> String {
+    dialects::kit::rfc3339(time)
+}
+
+fn find(desk: &Desk, named: &Named) -> anyhow::Result<(Caller, Connection)> {
+    let caller = desk.tenant(named.tenant)?;
+    let all = desk.runtime.block_on(desk.directory.connections(Some(caller.tenant))).map_err(refused)?;
+    let wanted = directory::fold(&named.name);
+    let found = all.into_iter().find(|c| directory::fold(&c.name) == wanted || c.id.to_string() == wanted);
+    let found = found.with_context(|| format!("there is no connection {} in tenant {}", named.name, caller.tenant))?;
+    Ok((caller, found))
+}
+
+pub(super) fn role(settings: &Settings, task: RoleTask, output: Output) -> anyhow::Result<()> {
+    let desk = Desk::open(settings)?;
+    match task {
+        RoleTask::Add { name, tenant, rank } => {
+            let caller = desk.tenant(tenant)?;
+            let command = Command::AddRole { name, rank };
+            let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            let role = receipt.items.first().context("no role came back")?;
+            output.result(&json!({"number": role.number(), "name": role.name()}), || {
+                format!("Role {} is {}.", role.number(), role.name())
+            });
+        }
+        RoleTask::List { tenant } => {
+            let caller = desk.tenant(tenant)?;
+            let query = ItemQuery::all(ItemKind::Role);
+            let own = desk.runtime.block_on(desk.directory.items(&caller, query)).map_err(refused)?.rows;
+            let built_in = BUILT_IN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
+            let all: Vec<(u32, String, &str)> =
+                built_in.chain(own.iter().map(|role| (role.number(), role.name().to_owned(), "own"))).collect();
+            let document: Vec<Value> =
+                all.iter().map(|(number, name, from)| json!({"number": number, "name": name, "from": from})).collect();
+            let rows = all.iter().map(|(n, name, from)| vec![n.to_string(), name.clone(), (*from).into()]).collect();
+            output.rows(&document.into(), &["number", "name", "from"], rows, "");
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
+    if !settings.store.exists() {
+        bail!("there is no store at {}", settings.store.display());
+    }
+    let found = Sqlite::check(&settings.store)?;
+    output.result(&json!({"sound": found.is_empty(), "found": found}), || {
+        if found.is_empty() {
+            format!("{} is sound.", settings.store.display())
+        } else {
+            format!("{} is damaged:\n  {}", settings.store.display(), found.join("\n  "))
+        }
+    });
+    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn spans() {
+        assert_eq!(super::span("90d"), Ok(7_776_000));
+        assert_eq!(super::span("45s"), Ok(45));
+        for bad in ["", "d", "90", "0d", "-1d", "1.5h", "9999999999d"] {
+            assert!(super::span(bad).is_err(), "{bad}");
+        }
+    }
+}

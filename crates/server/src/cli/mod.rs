@@ -1,0 +1,79 @@
+//! The command line.
+
+mod admin;
+mod demo;
+mod output;
+mod people;
+mod serve;
+
+use crate::settings::{File, Settings};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use output::Output;
+use std::process::ExitCode;
+
+/// One user directory that speaks many APIs
+#[derive(Parser)]
+#[command(name = "muster", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Try it out: a throw-away store with a tenant and people, keys and a ready curl line for each dialect
+    Demo,
+    /// Run the server
+    Serve,
+    /// Tenants: customers whose directories are closed to one another
+    #[command(subcommand)]
+    Tenant(admin::TenantTask),
+    /// Connections: inbound clients, their keys and what they may do
+    #[command(subcommand)]
+    Connection(admin::ConnectionTask),
+    /// Roles of a tenant's own, besides those built in
+    #[command(subcommand)]
+    Role(admin::RoleTask),
+    /// People, for a look or a quick change at the terminal
+    #[command(subcommand)]
+    User(people::UserTask),
+    /// Print the settings in force and where each is from
+    Config,
+    /// Check a store for damage
+    Check,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json") || std::env::var_os("MUSTER_JSON").is_some();
+    let output = Output { json: wants_json };
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            output.failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    let file = File::find()?;
+    let command = file.apply(Cli::command())?;
+    let matches = command.clone().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let settings = cli.settings;
+    let output = Output { json: settings.json };
+    match cli.task {
+        Task::Demo => demo::run(&settings, output)?,
+        Task::Serve => return serve::run(&settings, output),
+        Task::Tenant(task) => admin::tenant(&settings, task, output)?,
+        Task::Connection(task) => admin::connection(&settings, task, output)?,
+        Task::Role(task) => admin::role(&settings, task, output)?,
+        Task::User(task) => people::user(&settings, task, output)?,
+        Task::Config => output.settings(&file.in_force(&command, &matches)),
+        Task::Check => return admin::check(&settings, output),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,190 @@
+//! `muster user`: people, for a look or a quick change at the terminal.
+
+use super::admin::{Desk, moment, refused};
+use super::output::{Output, table};
+use crate::settings::Settings;
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use directory::{
+    Command, Field, Given, RoleRef, Status, StatusWish, User, UserEdit, UserId, UserKey, UserQuery, UserTest, fold,
+    role_numbered,
+};
+use serde_json::{Value, json};
+
+#[derive(Subcommand)]
+pub(super) enum UserTask {
+    /// List people in the order they came
+    List {
+        #[command(flatten)]
+        tenant: Tenant,
+        /// Only those with this in their name, e-mail or any other text
+        #[arg(long)]
+        search: Option<String>,
+        /// How many to leave out at the start
+        #[arg(long, default_value_t = 0)]
+        skip: u64,
+        /// How many to show
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show one person
+    Show {
+        /// Number, e-mail, id or external id
+        who: String,
+        #[command(flatten)]
+        tenant: Tenant,
+    },
+    /// Add a person, who is then active
+    Add(NewUser),
+    /// Remove a person
+    Remove {
+        /// Number, e-mail, id or external id
+        who: String,
+        #[command(flatten)]
+        tenant: Tenant,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct Tenant {
+    /// The tenant; may be left out when there is just one
+    #[arg(long)]
+    tenant: Option<u32>,
+}
+
+#[derive(Args)]
+pub(super) struct NewUser {
+    /// E-mail
+    email: String,
+    /// First name
+    #[arg(long)]
+    first_name: Option<String>,
+    /// Last name
+    #[arg(long)]
+    last_name: Option<String>,
+    /// Your own key for the person
+    #[arg(long)]
+    external_id: Option<String>,
+    /// Role, by name
+    #[arg(long)]
+    role: Option<String>,
+    #[command(flatten)]
+    tenant: Tenant,
+}
+
+pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyhow::Result<()> {
+    let desk = Desk::open(settings)?;
+    match task {
+        UserTask::List { tenant, search, skip, limit } => {
+            let caller = desk.tenant(tenant.tenant)?;
+            let tests = search.iter().map(|text| UserTest::AnyTextHolds(fold(text))).collect();
+            let query = UserQuery { tests, skip, limit, ..UserQuery::default() };
+            let page = desk.runtime.block_on(desk.directory.users(&caller, query)).map_err(refused)?;
+            let document = json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});
+            let rows = page.rows.iter().map(|user| {
+                let email = user.email.clone().unwrap_or_else(|| user.user_name.clone());
+                vec![user.number.to_string(), user.full_name(), email, user.status.word().into(), role(user)]
+            });
+            let rows: Vec<Vec<String>> = rows.collect();
+            let shown = rows.len();
+            output.result(&document, || {
+                if shown == 0 {
+                    return "There is nobody to show.".into();
+                }
+                let table = table(&["number", "name", "e-mail", "status", "role"], rows);
+                format!("{table}\n\n{shown} of {}", page.total)
+            });
+        }
+        UserTask::Show { who, tenant } => {
+            let caller = desk.tenant(tenant.tenant)?;
+            let user = find(&desk, &caller, &who)?;
+            output.result(&describe(&user), || table(&["field", "value"], details(&user)));
+        }
+        UserTask::Add(new) => {
+            let caller = desk.tenant(new.tenant.tenant)?;
+            let mut edit = UserEdit { status: Given::Value(StatusWish::To(Status::Active)), ..UserEdit::default() };
+            edit.text(Field::Email, Given::Value(new.email));
+            edit.text(Field::GivenName, Given::if_some(new.first_name));
+            edit.text(Field::FamilyName, Given::if_some(new.last_name));
+            edit.text(Field::ExternalId, Given::if_some(new.external_id));
+            edit.role = Given::if_some(new.role.map(RoleRef::Name));
+            let command = Command::CreateUser(Box::new(edit));
+            let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            let user = receipt.users.first().context("no user came back")?;
+            output.result(&describe(user), || format!("User {} is {}.", user.number, user.user_name));
+        }
+        UserTask::Remove { who, tenant } => {
+            let caller = desk.tenant(tenant.tenant)?;
+            let user = find(&desk, &caller, &who)?;
+            let command = Command::DeleteUser(UserKey::Id(user.id));
+            desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            output.result(&json!({"number": user.number, "removed": true}), || {
+                format!("User {} ({}) is removed.", user.number, user.user_name)
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Somebody by number, id, e-mail, user name or external id: whatever fits.
+fn find(desk: &Desk, caller: &directory::Caller, who: &str) -> anyhow::Result<User> {
+    let number = who.parse().map(UserKey::Number).ok();
+    let id = uuid::Uuid::try_parse(who).map(|id| UserKey::Id(UserId(id))).ok();
+    let keys = [number, id, Some(UserKey::Handle(who.into())), Some(UserKey::ExternalId(who.into()))];
+    for key in keys.into_iter().flatten() {
+        match desk.runtime.block_on(desk.directory.user(caller, key)) {
+            Ok(user) => return Ok(user),
+            Err(directory::Refusal::NoSuchUser) => {}
+            Err(refusal) => return Err(refused(refusal)),
+        }
+    }
+    anyhow::bail!("there is no user {who} in tenant {}", caller.tenant)
+}
+
+fn role(user: &User) -> String {
+    user.role.map_or_else(|| "-".into(), |n| role_numbered(n).map_or_else(|| n.to_string(), str::to_owned))
+}
+
+fn describe(user: &User) -> Value {
+    let mut document = serde_json::to_value(user).unwrap_or_default();
+    document["created"] = json!(moment(user.created));
+    document["updated"] = json!(moment(user.updated));
+    for (name, time) in [("invited", user.invited), ("last_activity", user.last_activity)] {
+        if let Some(time) = time {
+            document[name] = json!(moment(time));
+        }
+    }
+    document
+}
+
+fn details(user: &User) -> Vec<Vec<String>> {
+    let fields = [
+        ("user name", Field::UserName),
+        ("e-mail", Field::Email),
+        ("external id", Field::ExternalId),
+        ("first name", Field::GivenName),
+        ("last name", Field::FamilyName),
+        ("title", Field::HonorificPrefix),
+        ("job title", Field::Title),
+        ("department", Field::Department),
+        ("phone", Field::WorkPhone),
+        ("mobile", Field::MobilePhone),
+        ("city", Field::City),
+        ("country", Field::Country),
+        ("source", Field::Source),
+    ];
+    let mut rows = vec![
+        vec!["number".into(), user.number.to_string()],
+        vec!["id".into(), user.id.to_string()],
+        vec!["status".into(), user.status.word().into()],
+        vec!["role".into(), role(user)],
+    ];
+    for (name, field) in fields {
+        rows.extend(user.text(field).map(|text| vec![name.to_owned(), text.to_owned()]));
+    }
+    rows.push(vec!["groups".into(), user.groups.len().to_string()]);
+    rows.push(vec!["folders".into(), user.folders.len().to_string()]);
+    rows.push(vec!["created".into(), moment(user.created)]);
+    rows.push(vec!["updated".into(), moment(user.updated)]);
+    rows
+}

@@ -1,0 +1,69 @@
+//! Puts the house together: store, ports, directory, gate, shell.
+
+use crate::brake::BadKeys;
+use crate::{Metrics, PasswordPool, Shell, Strength, SystemClock, TimeOrderedIds};
+use dialects::kit::{Desk, Gate};
+use directory::{Directory, Store};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The bounds a server keeps.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest body in bytes.
+    pub body: usize,
+    /// Time for a body to arrive.
+    pub body_time: Duration,
+    /// Time for a request to be answered, the body's time not counted.
+    pub answer_time: Duration,
+    /// Bad keys a minute from one address before it is slowed down.
+    pub bad_keys: NonZeroU32,
+    /// Threads that hash passwords.
+    pub hash_threads: usize,
+    /// Passwords that may wait for them.
+    pub hash_queue: usize,
+    /// How hard passwords are to guess from their hashes.
+    pub strength: Strength,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 1024 * 1024,
+            body_time: Duration::from_secs(30),
+            answer_time: Duration::from_secs(30),
+            bad_keys: NonZeroU32::MIN.saturating_add(59),
+            hash_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            hash_queue: 256,
+            strength: Strength::STANDARD,
+        }
+    }
+}
+
+/// A server without its door: what tests call and the listener serves.
+pub struct App {
+    /// The directory.
+    pub directory: Arc<Directory>,
+    /// What answers requests.
+    pub shell: Arc<Shell>,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The house over a store.
+pub fn app(store: Arc<dyn Store>, limits: Limits, public_url: Option<String>, secure: bool) -> anyhow::Result<App> {
+    let pool = PasswordPool::start(limits.hash_threads, limits.hash_queue, limits.strength)?;
+    let ids = Arc::new(TimeOrderedIds);
+    let directory = Directory::new(store, Arc::new(SystemClock), Arc::clone(&ids) as _, Arc::new(pool));
+    let directory = Arc::new(directory);
+    let metrics = Arc::new(Metrics::default());
+    let desk = Desk {
+        directory: Arc::clone(&directory),
+        gate: Gate::new(Box::new(BadKeys::new(limits.bad_keys))),
+        public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
+        secure,
+    };
+    let shell = Arc::new(Shell::new(desk, Arc::clone(&metrics), ids, limits));
+    Ok(App { directory, shell, metrics })
+}

@@ -1,0 +1,162 @@
+//! The door to the network: an accept loop of our own, since axum's sets no timer and a trickle of header bytes
+//! would hold a connection for ever.
+//!
+//! A client has so long for its headers (idle time between requests counts as that), for its body, and for taking
+//! its answer; there are so many connections at a time and no more; and on the way down those that are busy may
+//! finish.
+
+use crate::Shell;
+use anyhow::Context;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// A certificate and its key.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+impl Tls {
+    /// From PEM files.
+    pub fn load(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
+        let chain = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .with_context(|| format!("the certificate {} cannot be read", certificate.display()))?;
+        let secret = PrivateKeyDer::from_pem_file(key)
+            .with_context(|| format!("the key {} cannot be read", key.display()))?;
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .context("TLS")?
+            .with_no_client_auth()
+            .with_single_cert(chain, secret)
+            .context("certificate and key do not fit")?;
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+}
+
+/// An open port.
+pub struct Listener {
+    /// The port.
+    pub socket: TcpListener,
+    /// TLS, where it is spoken.
+    pub tls: Option<Tls>,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Time for headers to arrive, and for a connection to be idle.
+    pub header_time: Duration,
+    /// Time for a client to take more of its answer.
+    pub write_time: Duration,
+    /// Time for busy connections to finish on the way down.
+    pub drain_time: Duration,
+}
+
+impl Listener {
+    /// Serves until `stop`, then lets what is under way finish. Gives back how many connections had to be cut.
+    pub async fn serve(self, shell: Arc<Shell>, metrics: Arc<crate::Metrics>, stop: impl Future<Output = ()>) -> usize {
+        let places = Arc::new(Semaphore::new(self.connections));
+        let graceful = GracefulShutdown::new();
+        let mut stop = pin!(stop);
+        loop {
+            // A place first: who finds none waits in the kernel's queue and costs nothing here.
+            let place = tokio::select! {
+                place = Arc::clone(&places).acquire_owned() => place,
+                () = &mut stop => break,
+            };
+            let Ok(place) = place else { break };
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = &mut stop => break,
+            };
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, or a client that left already: take a breath and go on.
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let guest = Guest {
+                shell: Arc::clone(&shell),
+                address: address.ip(),
+                header_time: self.header_time,
+                write_time: self.write_time,
+                watcher: graceful.watcher(),
+            };
+            let (tls, metrics) = (self.tls.clone(), Arc::clone(&metrics));
+            tokio::spawn(async move {
+                metrics.connections.inc();
+                guest.welcome(stream, tls).await;
+                metrics.connections.dec();
+                drop(place);
+            });
+        }
+        drop(self.socket);
+        let open = graceful.count();
+        tracing::info!(open, "draining");
+        let drained = tokio::time::timeout(self.drain_time, graceful.shutdown()).await;
+        if drained.is_ok() { 0 } else { self.connections - places.available_permits() }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        self.socket.local_addr().context("the listening address")
+    }
+}
+
+struct Guest {
+    shell: Arc<Shell>,
+    address: IpAddr,
+    header_time: Duration,
+    write_time: Duration,
+    watcher: hyper_util::server::graceful::Watcher,
+}
+
+impl Guest {
+    async fn welcome(self, stream: TcpStream, tls: Option<Tls>) {
+        // Small answers go out at once.
+        drop(stream.set_nodelay(true));
+        match tls {
+            None => self.converse(stream).await,
+            Some(tls) => match tokio::time::timeout(self.header_time, tls.0.accept(stream)).await {
+                Ok(Ok(stream)) => self.converse(stream).await,
+                Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
+                Err(_) => tracing::debug!("TLS took too long"),
+            },
+        }
+    }
+
+    async fn converse<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.write_time));
+        let (shell, address) = (self.shell, self.address);
+        let service = service_fn(move |request| {
+            let shell = Arc::clone(&shell);
+            async move { Ok::<_, std::convert::Infallible>(shell.answer(request, address).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_time)
+            .max_headers(100)
+            .max_buf_size(64 * 1024)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        if let Err(error) = self.watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Figures for `/metrics`. Labels are dialects, routes as in the table, methods and statuses: never anybody's data.
+
+use directory::Health;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    dialect: &'static str,
+    route: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DialectLabels {
+    dialect: &'static str,
+}
+
+/// All figures of a server.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<DialectLabels, Histogram>,
+    unknown_members: Family<DialectLabels, Counter>,
+    /// Connections that are open.
+    pub(crate) connections: Gauge<i64, AtomicI64>,
+    commits: Gauge<u64, AtomicU64>,
+    changes: Gauge<u64, AtomicU64>,
+    waiting: Gauge<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("muster");
+        let requests = Family::default();
+        registry.register("requests", "Requests answered", requests.clone());
+        let seconds: Family<DialectLabels, Histogram> = Family::new_with_constructor(|| {
+            Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0])
+        });
+        registry.register("request_seconds", "Time to answer, in seconds", seconds.clone());
+        let unknown_members = Family::default();
+        let about = "Members of bodies that no dialect knows and that were ignored";
+        registry.register("unknown_members", about, unknown_members.clone());
+        let connections = Gauge::default();
+        registry.register("connections", "Open connections", connections.clone());
+        let commits = Gauge::default();
+        registry.register("store_commits", "Transactions since the start", commits.clone());
+        let changes = Gauge::default();
+        registry.register("store_changes", "Changes in those transactions", changes.clone());
+        let waiting = Gauge::default();
+        registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
+        Self { registry, requests, seconds, unknown_members, connections, commits, changes, waiting }
+    }
+}
+
+impl Metrics {
+    /// Notes an answered request.
+    pub(crate) fn answered(
+        &self,
+        dialect: &'static str,
+        route: &'static str,
+        method: &str,
+        status: u16,
+        took: Duration,
+        unknown: usize,
+    ) {
+        let known = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
+        // A client can invent methods; the figures cannot grow with them.
+        let method = known.into_iter().find(|known| *known == method).unwrap_or("other");
+        self.requests.get_or_create(&RequestLabels { dialect, route, method, status }).inc();
+        self.seconds.get_or_create(&DialectLabels { dialect }).observe(took.as_secs_f64());
+        if unknown > 0 {
+            self.unknown_members.get_or_create(&DialectLabels { dialect }).inc_by(unknown as u64);
+        }
+    }
+
+    /// The page, in the text format of Prometheus.
+    pub(crate) fn page(&self, health: Option<&Health>) -> String {
+        if let Some(health) = health {
+            self.commits.set(health.commits);
+            self.changes.set(health.changes);
+            self.waiting.set(health.waiting);
+        }
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

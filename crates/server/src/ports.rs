@@ -1,0 +1,26 @@
+//! The real clock and the real ids: the only place where either is asked of the machine.
+
+use directory::{Clock, Ids, Time};
+use std::time::{SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
+
+/// The machine's clock.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the port")]
+    fn now(&self) -> Time {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// UUIDs of version 7: they rise with time, which keeps the pages of an index together.
+pub struct TimeOrderedIds;
+
+impl Ids for TimeOrderedIds {
+    #[expect(clippy::disallowed_methods, reason = "this is the port")]
+    fn next(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}

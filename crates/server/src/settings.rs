@@ -1,0 +1,156 @@
+//! Settings: flags, else the environment, else a TOML file, else what is built in. Unknown names are errors.
+
+use anyhow::{Context, bail};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+/// Everything that can be set. Each is a flag, a variable `MUSTER_…` and a name in the file.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Settings {
+    /// The store: a file, made when it is not there
+    #[arg(long, env = "MUSTER_STORE", global = true, default_value = "muster.db", value_name = "FILE")]
+    pub(crate) store: PathBuf,
+    /// Answer with one JSON document on standard output and nothing else
+    #[arg(long, env = "MUSTER_JSON", global = true)]
+    pub(crate) json: bool,
+    /// Settings in TOML; ./muster.toml is taken when it is there
+    #[arg(long, env = "MUSTER_CONFIG", global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "MUSTER_LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS", help_heading = SERVER)]
+    pub(crate) listen: String,
+    /// Certificate chain in PEM; with it and its key, TLS is spoken
+    #[arg(long, env = "MUSTER_TLS_CERT", global = true, value_name = "FILE", help_heading = SERVER)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of the certificate in PEM
+    #[arg(long, env = "MUSTER_TLS_KEY", global = true, value_name = "FILE", help_heading = SERVER)]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// How clients reach the server, for links in answers, such as https://people.example.com
+    #[arg(long, env = "MUSTER_PUBLIC_URL", global = true, value_name = "URL", help_heading = SERVER)]
+    pub(crate) public_url: Option<String>,
+    /// Largest body in bytes; more is a 413
+    #[arg(long, env = "MUSTER_BODY_LIMIT", global = true, default_value_t = 1_048_576, value_name = "BYTES", help_heading = SERVER)]
+    pub(crate) body_limit: usize,
+    /// Connections at a time; more wait
+    #[arg(long, env = "MUSTER_MAX_CONNECTIONS", global = true, default_value_t = 4096, value_name = "N", help_heading = SERVER)]
+    pub(crate) max_connections: usize,
+    /// Seconds for headers to arrive, and for a connection to be idle
+    #[arg(long, env = "MUSTER_HEADER_TIME", global = true, default_value_t = 15, value_name = "SECONDS", help_heading = SERVER)]
+    pub(crate) header_time: u64,
+    /// Seconds for a body to arrive
+    #[arg(long, env = "MUSTER_BODY_TIME", global = true, default_value_t = 30, value_name = "SECONDS", help_heading = SERVER)]
+    pub(crate) body_time: u64,
+    /// Seconds for a request to be answered
+    #[arg(long, env = "MUSTER_ANSWER_TIME", global = true, default_value_t = 30, value_name = "SECONDS", help_heading = SERVER)]
+    pub(crate) answer_time: u64,
+    /// Seconds for busy connections to finish after SIGTERM
+    #[arg(long, env = "MUSTER_DRAIN_TIME", global = true, default_value_t = 20, value_name = "SECONDS", help_heading = SERVER)]
+    pub(crate) drain_time: u64,
+    /// Bad keys a minute from one address before it is slowed down
+    #[arg(long, env = "MUSTER_BAD_KEYS", global = true, default_value = "60", value_name = "N", help_heading = SERVER)]
+    pub(crate) bad_keys: NonZeroU32,
+    /// Threads that hash passwords; 0 is one a core
+    #[arg(long, env = "MUSTER_HASH_THREADS", global = true, default_value_t = 0, value_name = "N", help_heading = SERVER)]
+    pub(crate) hash_threads: usize,
+    /// The most memory the store's page cache may take, in MiB
+    #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = SERVER)]
+    pub(crate) cache_mib: u32,
+    /// How log lines look: text or json
+    #[arg(long, env = "MUSTER_LOG_FORMAT", global = true, default_value = "text", value_parser = ["text", "json"], help_heading = SERVER)]
+    pub(crate) log_format: String,
+    /// The least that is logged: error, warn, info, debug
+    #[arg(long, env = "MUSTER_LOG_LEVEL", global = true, default_value = "info", value_parser = ["error", "warn", "info", "debug"], help_heading = SERVER)]
+    pub(crate) log_level: String,
+}
+
+const SERVER: &str = "Server";
+/// Settings that make no sense in a file.
+const NOT_IN_FILE: [&str; 2] = ["config", "json"];
+
+/// What a file says, by the names of the flags.
+pub(crate) struct File {
+    path: Option<PathBuf>,
+    values: BTreeMap<String, String>,
+}
+
+impl File {
+    /// The file that `--config` or `MUSTER_CONFIG` names, else `./muster.toml` where it is, else nothing.
+    pub(crate) fn find() -> anyhow::Result<Self> {
+        let mut arguments = std::env::args_os().skip(1);
+        let mut named = None;
+        while let Some(argument) = arguments.next() {
+            if argument == "--config" {
+                named = arguments.next().map(PathBuf::from);
+            } else if let Some(path) = argument.to_str().and_then(|text| text.strip_prefix("--config=")) {
+                named = Some(path.into());
+            }
+        }
+        let named = named.or_else(|| std::env::var_os("MUSTER_CONFIG").map(PathBuf::from));
+        let usual = PathBuf::from("muster.toml");
+        match named.or_else(|| usual.is_file().then_some(usual)) {
+            Some(path) => Self::read(&path),
+            None => Ok(Self { path: None, values: BTreeMap::new() }),
+        }
+    }
+
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("the settings {} cannot be read", path.display()))?;
+        let table: toml::Table =
+            text.parse().with_context(|| format!("the settings {} are not TOML", path.display()))?;
+        let mut values = BTreeMap::new();
+        for (name, value) in table {
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(on) => on.to_string(),
+                _ => bail!("{}: {name} must be a text, a number or true or false", path.display()),
+            };
+            values.insert(name.replace('_', "-"), text);
+        }
+        Ok(Self { path: Some(path.into()), values })
+    }
+
+    /// Puts what the file says where the built-in values stand.
+    pub(crate) fn apply(&self, mut command: Command) -> anyhow::Result<Command> {
+        for (name, value) in &self.values {
+            let id = name.replace('-', "_");
+            let known = command.get_arguments().any(|arg| arg.get_id().as_str() == id);
+            if !known || NOT_IN_FILE.contains(&id.as_str()) {
+                let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+                bail!("{path}: there is no setting {name}; `muster config` lists them");
+            }
+            let value = value.clone();
+            command = command.mut_arg(&id, |arg| arg.default_value(value));
+        }
+        Ok(command)
+    }
+
+    /// Every setting: name, value in force, and where it is from.
+    pub(crate) fn in_force(&self, command: &Command, matches: &ArgMatches) -> Vec<(String, String, String)> {
+        let mut rows = Vec::new();
+        for arg in command.get_arguments() {
+            let (id, Some(name)) = (arg.get_id().as_str(), arg.get_long()) else { continue };
+            if NOT_IN_FILE.contains(&id) || matches.try_contains_id(id).is_err() {
+                continue;
+            }
+            let raw = matches.get_raw(id).map(|values| values.map(|v| v.to_string_lossy()).collect::<Vec<_>>());
+            let from = match matches.value_source(id) {
+                Some(ValueSource::CommandLine) => format!("--{name}"),
+                Some(ValueSource::EnvVariable) => {
+                    arg.get_env().map_or_else(String::new, |env| env.to_string_lossy().into_owned())
+                }
+                Some(_) if self.values.contains_key(name) => {
+                    self.path.as_deref().map_or_else(String::new, |path| path.display().to_string())
+                }
+                Some(_) => "built in".into(),
+                None => "not set".into(),
+            };
+            rows.push((name.to_owned(), raw.map_or_else(String::new, |values| values.join(" ")), from));
+        }
+        rows
+    }
+}

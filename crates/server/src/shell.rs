@@ -1,0 +1,136 @@
+//! What stands around every request: a number, limits on body and time, a net under panics, a log line, figures.
+//!
+//! The order is the code's: number → own pages → body within size and time → dialect within time, panics caught →
+//! log and figures. What stops a request here is still said in its dialect's voice.
+
+use crate::{Limits, Metrics, pages};
+use axum::Router;
+use bytes::Bytes;
+use dialects::kit::{Answer, BodyFault, Desk, Fault, Served};
+use directory::{Ids, Refusal};
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Answers requests.
+pub struct Shell {
+    desk: Desk,
+    metrics: Arc<Metrics>,
+    ids: Arc<dyn Ids>,
+    limits: Limits,
+    pages: Router,
+}
+
+impl Shell {
+    pub(crate) fn new(desk: Desk, metrics: Arc<Metrics>, ids: Arc<dyn Ids>, limits: Limits) -> Self {
+        let pages = pages::router(Arc::clone(&desk.directory), Arc::clone(&metrics));
+        Self { desk, metrics, ids, limits, pages }
+    }
+
+    /// Answers one request from `address`.
+    pub async fn answer<B>(&self, request: Request<B>, address: IpAddr) -> Response<Full<Bytes>>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let begun = Instant::now();
+        let number = self.ids.next().simple().to_string();
+        let (parts, body) = request.into_parts();
+        if let Some(answer) = pages::answer(&self.pages, &parts).await {
+            return answer.map(Full::new);
+        }
+        let body = self.read(&parts, body).await;
+        let broken = matches!(body, Err(_));
+        let served = self.attend(&parts, body, address, &number).await;
+        let (mut answer, served) = match served {
+            Some(mut served) => (std::mem::take(&mut served.answer), Some(served)),
+            None => (nowhere(), None),
+        };
+        if broken {
+            // What is left of the body cannot be told from the next request.
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+            .headers_mut()
+            .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        self.note(&parts.method, &answer, served.as_ref(), &number, address, begun.elapsed());
+        answer.map(Full::new)
+    }
+
+    /// The body within its limits of size and time.
+    async fn read<B>(&self, parts: &Parts, body: B) -> Result<Bytes, BodyFault>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: u64| length > self.limits.body as u64) {
+            return Err(BodyFault::TooLarge(self.limits.body));
+        }
+        let whole = Limited::new(body, self.limits.body).collect();
+        match tokio::time::timeout(self.limits.body_time, whole).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge(self.limits.body)),
+            Ok(Err(_)) | Err(_) => Err(BodyFault::Cut),
+        }
+    }
+
+    /// What the dialect says, or what is said in its voice when it takes too long or panics.
+    async fn attend(
+        &self,
+        parts: &Parts,
+        body: Result<Bytes, BodyFault>,
+        address: IpAddr,
+        number: &str,
+    ) -> Option<Served> {
+        let served = dialects::kit::serve(&self.desk, parts, body, address, number);
+        let served = AssertUnwindSafe(served).catch_unwind();
+        let fault = match tokio::time::timeout(self.limits.answer_time, served).await {
+            Ok(Ok(served)) => return served,
+            Ok(Err(_)) => Fault::Refused(Refusal::Broken("a panic".into())),
+            Err(_) => Fault::TimedOut,
+        };
+        let answer = dialects::kit::give_up(&self.desk, parts, number, &fault)?;
+        let detail = Some(fault.detail().unwrap_or("timed out").to_owned());
+        Some(Served { answer, dialect: "none", route: "none", connection: None, unknown: 0, detail })
+    }
+
+    /// The log line and the figures. Neither path nor query is written: both may hold what is nobody's business.
+    fn note(
+        &self,
+        method: &Method,
+        answer: &Answer,
+        served: Option<&Served>,
+        number: &str,
+        address: IpAddr,
+        took: Duration,
+    ) {
+        let status = answer.status().as_u16();
+        let (dialect, route) = served.map_or(("none", "none"), |served| (served.dialect, served.route));
+        let connection = served.and_then(|served| served.connection.as_deref()).unwrap_or("-");
+        let unknown = served.map_or(0, |served| served.unknown);
+        self.metrics.answered(dialect, route, method.as_str(), status, took, unknown);
+        let detail = served.and_then(|served| served.detail.as_deref()).filter(|_| status >= 500);
+        if let Some(detail) = detail {
+            tracing::error!(request = number, dialect, route, status, detail, "failed");
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let method = method.as_str();
+        tracing::info!(request = number, dialect, method, route, status, micros, connection, unknown, %address, "answered");
+    }
+}
+
+/// A path that no dialect and no page owns.
+fn nowhere() -> Answer {
+    let mut answer = Response::new(Bytes::from_static(b"There is nothing here. See /docs.\n"));
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, plain);
+    answer
+}
