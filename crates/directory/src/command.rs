@@ -127,6 +127,8 @@ pub enum DepartmentRef {
     Number(u8),
     /// By name.
     Name(String),
+    /// None, said by a client that knows numbers only: a department without a number, which it cannot see, stays.
+    NoNumber,
 }
 
 /// A role of the catalogue.

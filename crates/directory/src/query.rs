@@ -44,8 +44,13 @@ pub enum UserTest {
     ExternalId(String),
     /// First and last name hold this.
     NameHolds(String),
-    /// Any text of the person holds this.
-    AnyTextHolds(String),
+    /// Any text of the person holds this, or they belong to one of these organisations.
+    AnyTextHolds {
+        /// The part.
+        part: String,
+        /// Organisations whose name holds it.
+        organisations: Vec<ItemId>,
+    },
     /// Some line of the address holds one of these.
     AddressHolds(Vec<String>),
     /// The status is one of these.
@@ -78,7 +83,7 @@ impl Span {
 }
 
 /// Texts that a search over "all fields" looks through.
-const SEARCHED: [Field; 20] = [
+const SEARCHED: [Field; 21] = [
     Field::UserName,
     Field::Email,
     Field::ExternalId,
@@ -99,6 +104,7 @@ const SEARCHED: [Field; 20] = [
     Field::Source,
     Field::Specialities,
     Field::HonorificPrefix,
+    Field::Photo,
 ];
 
 impl UserTest {
@@ -108,9 +114,12 @@ impl UserTest {
             Self::Email(email) => user.email.as_deref().is_some_and(|e| fold(e) == *email),
             Self::ExternalId(id) => user.external_id.as_deref().is_some_and(|e| fold(e) == *id),
             Self::NameHolds(part) => fold(&user.full_name()).contains(part),
-            Self::AnyTextHolds(part) => {
+            Self::AnyTextHolds { part, organisations } => {
+                let links = user.links.iter().flat_map(|link| [link.name.as_str(), link.value.as_str()]);
+                let mut texts = SEARCHED.iter().filter_map(|f| user.text(*f)).chain(links);
                 fold(&user.full_name()).contains(part)
-                    || SEARCHED.iter().filter_map(|f| user.text(*f)).any(|text| fold(text).contains(part))
+                    || texts.any(|text| fold(text).contains(part))
+                    || user.organisation.is_some_and(|id| organisations.contains(&id))
             }
             Self::AddressHolds(parts) => {
                 let lines: Vec<String> = SEARCHED[9..14].iter().filter_map(|f| user.text(*f)).map(fold).collect();

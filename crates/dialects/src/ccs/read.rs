@@ -54,10 +54,11 @@ impl ModelState {
     }
 }
 
-/// A member that is in the body: its name as sent, and what it holds.
+/// A member that is in the body: its name as sent, what it holds, and all that a form sent under the name.
 struct Sent<'a> {
     name: &'a str,
     node: &'a Node,
+    all: Option<String>,
 }
 
 /// The member of that name: XML to the letter with its capital, all else in any case.
@@ -66,12 +67,17 @@ fn find<'a>(object: &'a Object, member: &Member, body: &Body) -> Option<Sent<'a>
     let is_it = |name: &str| {
         if body.format == Format::Xml { name == clr } else { name.eq_ignore_ascii_case(member.name) }
     };
+    let texts = object.members.iter().filter(|(name, _)| is_it(name)).filter_map(|(_, node)| match node {
+        Node::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let all = (body.format == Format::Form).then(|| texts.collect::<Vec<_>>().join(","));
     let mut named = object.members.iter().filter(|(name, _)| is_it(name));
     let (name, node) = match body.duplicates() {
         Duplicates::FirstWins => named.next()?,
         Duplicates::LastWins => named.next_back()?,
     };
-    Some(Sent { name, node })
+    Some(Sent { name, node, all })
 }
 
 /// What a POST or PUT says of a user. On PUT what is absent stays; null and empty clear.
@@ -118,9 +124,14 @@ fn put(edit: &mut UserEdit, state: &mut ModelState, member: &Member, sent: &Sent
     let clr = clr_name(member.name);
     // JSON errors quote the path as the client spelled it, all others the CLR name.
     let key = if format == Format::Json { sent.name } else { clr.as_str() };
+    let first = match sent.node {
+        Node::Text(text) => text.clone(),
+        _ => String::new(),
+    };
     let mut wrong = |wrong: Wrong| match wrong {
         Wrong::Body => Err(()),
         Wrong::Member(text) => {
+            let text = text.map(|text| sent.all.as_ref().map_or(text.clone(), |all| text.replacen(&first, all, 1)));
             state.add(key, Rule::Malformed, Some(text.unwrap_or_else(|| AN_ERROR.into())));
             Ok(())
         }
@@ -139,7 +150,7 @@ fn put(edit: &mut UserEdit, state: &mut ModelState, member: &Member, sent: &Sent
         Some(Field::Department) => match convert::integer(sent.node, format, (0, 255), &clr) {
             Ok(number) => {
                 let number = number.and_then(|n| u8::try_from(n).ok());
-                edit.department = Given::replace(number.map(DepartmentRef::Number));
+                edit.department = Given::Value(number.map_or(DepartmentRef::NoNumber, DepartmentRef::Number));
             }
             Err(error) => return wrong(error),
         },

@@ -6,7 +6,7 @@ use super::{Node, Object};
 /// What is let pass beyond the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leniency {
-    /// A comma before `}` or `]`.
+    /// A comma before `}` or `]`, and the no-break spaces that examples are printed with.
     TrailingCommas,
     /// That, and what Json.NET takes: single quotes, bare names, comments, hex numbers, text after the end.
     JsonNet,
@@ -56,7 +56,7 @@ impl Reader<'_> {
 
     fn blanks(&mut self) -> Result<(), String> {
         loop {
-            let blank = self.rest().len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r']).len();
+            let blank = self.rest().len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r', '\u{A0}']).len();
             self.at += blank;
             if !self.net || !self.rest().starts_with('/') {
                 return Ok(());
@@ -160,10 +160,11 @@ impl Reader<'_> {
                     self.at += 2;
                     let low = self.unit()?;
                     let both = [u16::try_from(high).unwrap_or(0), u16::try_from(low).unwrap_or(0)];
-                    char::decode_utf16(both).next().and_then(Result::ok).unwrap_or('\u{FFFD}')
+                    char::decode_utf16(both).next().and_then(Result::ok)
                 } else {
-                    char::from_u32(high).unwrap_or('\u{FFFD}')
+                    char::from_u32(high)
                 }
+                .ok_or_else(|| self.wrong("half a character"))?
             }
             _ => return Err(self.wrong("an unknown escape")),
         })
@@ -218,7 +219,7 @@ mod tests {
         for bad in ["{'a':1}", "{a:1}", "{\"a\":1}/**/", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "[1", "\"x", ""] {
             assert!(comma(bad).is_err(), "{bad}");
         }
-        for bad in ["{'a'", "/*", "/", "{a", "0xg", "'\\u12", "tru"] {
+        for bad in ["{'a'", "/*", "/", "{a", "'\\ud800'", "0xg", "'\\u12", "tru"] {
             assert!(net(bad).is_err(), "{bad}");
         }
         assert!(net(&"[".repeat(1_000_000)).unwrap_err().contains("deep"));

@@ -34,16 +34,12 @@ pub enum Duplicates {
 }
 
 impl Object {
-    /// The member of that name in any case. One spelled to the letter goes before one that is not.
+    /// The member of that name in any case.
     pub fn get(&self, name: &str, duplicates: Duplicates) -> Option<&Node> {
-        let exact = |(n, _): &&(String, Node)| n == name;
         let alike = |(n, _): &&(String, Node)| n.eq_ignore_ascii_case(name);
         let found = match duplicates {
             Duplicates::FirstWins => self.members.iter().find(alike),
-            Duplicates::LastWins => {
-                let backwards = || self.members.iter().rev();
-                backwards().find(exact).or_else(|| backwards().find(alike))
-            }
+            Duplicates::LastWins => self.members.iter().rev().find(alike),
         };
         found.map(|(_, node)| node)
     }

@@ -56,7 +56,9 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
     reader.config_mut().expand_empty_elements = true;
     let (mut open, mut done): (Vec<Open>, Option<Document>) = (Vec::new(), None);
     let mut elements = 0;
+    let mut is_first = true;
     loop {
+        let was_first = std::mem::replace(&mut is_first, false);
         match reader.read_event().map_err(|error| error.to_string())? {
             Event::Start(start) => {
                 elements += 1;
@@ -76,7 +78,13 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
                     None => done = Some(Document { root: name, node: closed.node() }),
                 }
             }
-            Event::Text(text) => put(&mut open, &text.xml10_content())?,
+            Event::Text(text) => {
+                let text = text.xml10_content();
+                if text.contains("]]>") {
+                    return Err("the end of a CDATA section that was not begun".into());
+                }
+                put(&mut open, &text)?;
+            }
             Event::CData(text) => put(&mut open, &text.xml10_content())?,
             Event::GeneralRef(reference) => {
                 let c = match reference.resolve_char_ref().map_err(|error| error.to_string())? {
@@ -93,6 +101,7 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
                 put(&mut open, c.encode_utf8(&mut [0; 4]))?;
             }
             Event::DocType(_) => return Err("a document type declaration".into()),
+            Event::Decl(_) if !was_first => return Err("a declaration that is not at the start".into()),
             Event::Decl(declaration) => {
                 if let Some(encoding) = declaration.encoding() {
                     let encoding = encoding.map_err(|error| error.to_string())?;
@@ -112,6 +121,11 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
 }
 
 fn put(open: &mut [Open], text: &str) -> Result<(), String> {
+    // XML 1.0 section 2.2, by character reference as well as in the open.
+    let is_foreign = |c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    if text.contains(is_foreign) {
+        return Err("a character that XML does not have".into());
+    }
     match open.last_mut() {
         Some(element) => element.text.push_str(text),
         None if text.trim().is_empty() => {}
@@ -237,6 +251,10 @@ mod tests {
             "<a>".into(),
             String::new(),
             "<?xml version=\"1.0\" encoding=\"utf-16\"?><a/>".into(),
+            "<a/><?xml version=\"1.0\"?>".into(),
+            "<a>]]></a>".into(),
+            "<a>\u{1}</a>".into(),
+            "<a>&#1;</a>".into(),
             "<a>".repeat(200_000),
             format!("<a>{}</a>", "<b/>".repeat(150_000)),
         ];

@@ -135,7 +135,13 @@ struct Entry {
 
 fn entries(fault: &Fault, call: &Call) -> Vec<Entry> {
     match fault {
-        Fault::Fields(faults) => faults.iter().map(|f| entry(&f.name, f.rule)).collect(),
+        Fault::Fields(faults) => faults
+            .iter()
+            .map(|f| {
+                let said = entry(&f.name, f.rule);
+                Entry { message: f.text.clone().unwrap_or(said.message), ..said }
+            })
+            .collect(),
         Fault::Refused(Refusal::Invalid(faults)) => {
             faults.iter().map(|f| entry(field_name(f.field, call), f.rule)).collect()
         }

@@ -3,7 +3,7 @@
 use super::{read, wire, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out, Record};
 use directory::{
-    Command, Folder, Group, Item, ItemKey, ItemKind, ItemQuery, ItemTest, Page, Receipt, Refusal, fold,
+    Command, Folder, Group, Item, ItemKind, ItemQuery, ItemTest, Page, Receipt, Refusal, fold,
 };
 use http::StatusCode;
 
@@ -21,8 +21,7 @@ pub(super) async fn create_group(desk: &Desk, call: &Call) -> Result<Answer, Fau
 
 pub(super) async fn update_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let (request, edit) = read::group_edit(call, false)?;
-    // A PUT sends new names in the same place, so the id alone says which.
-    let command = Command::UpdateGroup { group: put_key(&request)?, edit };
+    let command = Command::UpdateGroup { group: read::item_to_change(&request)?, edit };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     whole_group(desk, call, group_of(first(&receipt, ItemKind::Group)?)?).await
 }
@@ -55,7 +54,7 @@ pub(super) async fn create_folder(desk: &Desk, call: &Call) -> Result<Answer, Fa
 
 pub(super) async fn update_folder(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let (request, edit) = read::folder_edit(call, false)?;
-    let command = Command::UpdateFolder { folder: put_key(&request)?, edit };
+    let command = Command::UpdateFolder { folder: read::item_to_change(&request)?, edit };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     whole_folder(call, folder_of(first(&receipt, ItemKind::Folder)?)?)
 }
@@ -74,13 +73,6 @@ pub(super) async fn search_folders(desk: &Desk, call: &Call) -> Result<Answer, F
     Ok(write::reply(call, StatusCode::OK, wire::FOLDER_PAGE.name, out))
 }
 
-fn put_key(request: &read::Request) -> Result<ItemKey, Fault> {
-    match read::item_key(request)? {
-        key @ ItemKey::Id(_) => Ok(key),
-        _ => Err(Fault::field("Id", directory::Rule::Missing)),
-    }
-}
-
 async fn delete(
     desk: &Desk,
     call: &Call,
@@ -88,7 +80,7 @@ async fn delete(
     record: &'static Record,
     response: &'static Record,
 ) -> Result<Answer, Fault> {
-    let item = read::item_key(&read::Request::of(call, record)?)?;
+    let item = read::item_to_change(&read::Request::of(call, record)?)?;
     desk.directory.run(call.caller()?, Command::DeleteItem { kind, item }).await?;
     Ok(write::reply(call, StatusCode::OK, response.name, Out::object(Vec::new())))
 }

@@ -66,8 +66,13 @@ impl Request {
             };
             call.ignore(request.object.unknown_to(record));
         }
+        // The framework lays path under query under form.
+        let is_form = call.body(body)?.is_some_and(|body| body.format == Format::Form);
         for member in record.members.iter().filter(|m| m.way != Way::Out) {
             let Some(value) = call.query.get(member.name) else { continue };
+            if is_form && request.get(member.name).is_some() {
+                continue;
+            }
             let node = match member.kind {
                 Kind::List(..) => {
                     Node::List(value.split(',').map(|part| Node::Text(part.trim().to_owned())).collect())
@@ -231,9 +236,21 @@ pub(super) fn user_key(request: &Request, external_id_first: bool) -> Result<Use
     found.ok_or_else(|| Fault::field("Id", Rule::Missing))
 }
 
-/// Which user a GET or DELETE means.
+/// Which user a GET means.
 pub(super) fn user_named(call: &Call) -> Result<UserKey, Fault> {
     user_key(&Request::of(call, user_record(call))?, false)
+}
+
+/// Which user a DELETE means: the id alone says so, and every other field is ignored.
+pub(super) fn user_to_delete(call: &Call) -> Result<UserKey, Fault> {
+    let id = Request::of(call, user_record(call))?.guid("Id")?;
+    id.map(|id| UserKey::Id(UserId(id))).ok_or_else(|| Fault::field("Id", Rule::Missing))
+}
+
+/// Which group or folder a PUT or DELETE means: the id alone says so.
+pub(super) fn item_to_change(request: &Request) -> Result<ItemKey, Fault> {
+    let id = request.guid("Id")?;
+    id.map(|id| ItemKey::Id(ItemId(id))).ok_or_else(|| Fault::field("Id", Rule::Missing))
 }
 
 /// Which group or folder is meant: `Id`, else `ExternalId`, else `Name`.
@@ -305,6 +322,9 @@ pub(super) fn folder_edit(call: &Call, is_new: bool) -> Result<(Request, FolderE
     Ok((request, edit))
 }
 
+/// What can lie in a folder.
+const ENTRY_KINDS: [&str; 5] = ["Screen", "Doc", "DataSource", "Folder", "TaskTemplate"];
+
 fn folder_entries(node: &Node) -> Result<Vec<FolderEntry>, Fault> {
     let mut entries = Vec::new();
     for node in parts(node) {
@@ -314,22 +334,33 @@ fn folder_entries(node: &Node) -> Result<Vec<FolderEntry>, Fault> {
             let text = node.map_or(Ok(None), text_of).map_err(|rule| Fault::field("Items", rule))?;
             Ok::<_, Fault>(text.unwrap_or_default())
         };
-        entries.push(FolderEntry { key: text("KeyId")?, kind: text("Type")? });
+        let sent = text("Type")?;
+        let kind = ENTRY_KINDS.iter().find(|kind| kind.eq_ignore_ascii_case(sent.trim()));
+        let kind = kind.ok_or_else(|| Fault::field("Items", Rule::Malformed))?;
+        entries.push(FolderEntry { key: text("KeyId")?, kind: (*kind).to_owned() });
     }
     Ok(entries)
 }
 
 /// `PageNo` from 0, `PageSize` 100 unless said otherwise and 250 at the most: rows to leave out, rows to return.
 pub(super) fn page(call: &Call) -> Result<(u64, u32), Fault> {
-    let number = |name: &str, default: u32| match parameter(call, name)? {
-        None => Ok(default),
-        Some(text) => {
-            let number = integer(&Node::Text(text)).map_err(|rule| Fault::field(name, rule))?;
-            Ok::<u32, Fault>(number.unwrap_or(default))
+    let mut faults = Vec::new();
+    let mut number = |name: &str, default: u32| {
+        let text = parameter(call, name)?;
+        let number = text.as_ref().map_or(Ok(None), |text| integer(&Node::Text(text.clone())));
+        if number.is_err() {
+            faults.extend(text.map(|text| unbound(name, &text)));
         }
+        Ok::<u32, Fault>(number.ok().flatten().unwrap_or(default))
     };
-    let size = number("PageSize", 100)?.clamp(1, 250);
-    Ok((u64::from(number("PageNo", 0)?) * u64::from(size), size))
+    let (page, size) = (number("PageNo", 0)?, number("PageSize", 100)?.clamp(1, 250));
+    if faults.is_empty() { Ok((u64::from(page) * u64::from(size), size)) } else { Err(Fault::Fields(faults)) }
+}
+
+/// A parameter that could not be bound, in the framework's words.
+fn unbound(name: &str, value: &str) -> FieldFault {
+    let text = Some(format!("{value} is an Invalid value for '{name}'"));
+    FieldFault { name: name.to_owned(), rule: Rule::Malformed, text }
 }
 
 /// A parameter of a search, from the query or, on the reply routes, from the body.
@@ -345,7 +376,7 @@ pub(super) fn parameter(call: &Call, name: &str) -> Result<Option<String>, Fault
 
 /// A switch of a search.
 pub(super) fn switch(call: &Call, name: &str) -> Result<bool, Fault> {
-    let text = parameter(call, name)?;
-    let on = text.map_or(Ok(None), |text| boolean(&Node::Text(text)));
-    Ok(on.map_err(|rule| Fault::field(name, rule))?.unwrap_or(false))
+    let Some(text) = parameter(call, name)? else { return Ok(false) };
+    let on = boolean(&Node::Text(text.clone()));
+    Ok(on.map_err(|_| Fault::Fields(vec![unbound(name, &text)]))?.unwrap_or(false))
 }

@@ -5,6 +5,7 @@ use crate::kit::{About, Access, Kind, Record, Route, Verb};
 
 type Parameters = &'static [(&'static str, Kind, &'static str)];
 
+const ID: Parameters = &[("Id", Kind::Guid, "Its id; nothing else says which")];
 const WHO: Parameters = &[
     ("Id", Kind::Guid, "The user's id"),
     ("Email", Kind::Text, "Or the e-mail"),
@@ -65,7 +66,7 @@ macro_rules! resource {
             Verb {
                 method: "DELETE",
                 access: Access::Write,
-                about: about(concat!("Delete a ", $what), $who, Some($record), $answer),
+                about: about(concat!("Delete a ", $what), ID, Some($record), $answer),
                 handler: |desk, call| Box::pin($module::$delete(desk, call)),
             },
         ];

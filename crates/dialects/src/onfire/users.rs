@@ -26,7 +26,7 @@ pub(super) async fn update(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 }
 
 pub(super) async fn delete(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    desk.directory.run(call.caller()?, Command::DeleteUser(read::user_named(call)?)).await?;
+    desk.directory.run(call.caller()?, Command::DeleteUser(read::user_to_delete(call)?)).await?;
     Ok(write::reply(call, StatusCode::OK, response(call).name, Out::object(Vec::new())))
 }
 

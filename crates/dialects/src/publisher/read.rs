@@ -67,6 +67,17 @@ impl<'a> Gather<'a> {
         names.iter().find_map(|name| object.get(name, self.body.duplicates()))
     }
 
+    /// A member that holds members of its own; anything else in its place is a fault.
+    fn object(&mut self, object: &'a Object, names: &[&'static str]) -> Option<&'a Object> {
+        match self.get(object, names)? {
+            Node::Object(object) => return Some(object),
+            Node::Null => {}
+            Node::Text(text) if text.trim().is_empty() => {}
+            _ => self.faults.push(FieldFault::new(names[0], Rule::Malformed)),
+        }
+        None
+    }
+
     /// Every plain text of a record: what is not there is cleared, since a PUT replaces.
     fn texts(&mut self, record: &Record, object: Option<&'a Object>) {
         for (member, field) in record.texts().filter(|(m, _)| m.way != Way::Out) {
@@ -85,7 +96,7 @@ impl<'a> Gather<'a> {
 
     fn links(&mut self, object: &'a Object, kind: LinkKind, names: &[&'static str]) {
         let mut links = Vec::new();
-        let entries = self.get(object, names).and_then(Node::object).map(|object| {
+        let entries = self.object(object, names).map(|object| {
             let named = object.members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("link"));
             named.flat_map(|(_, node)| if let Node::List(n) = node { n.iter().collect() } else { vec![node] })
         });
@@ -108,13 +119,14 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
     let (object, body) = object_under(call, "user")?;
     call.ignore(object.unknown_to(&wire::USER));
     let mut gather = Gather { body, edit: UserEdit::default(), faults: Vec::new() };
-    let name = gather.get(object, &["name"]).and_then(Node::object);
     gather.faults = check(&wire::USER, object, body.duplicates(), true);
+    let name = gather.object(object, &["name"]);
     let blank = Object::default();
     gather.faults.extend(check(&wire::NAME, name.unwrap_or(&blank), body.duplicates(), true));
     gather.texts(&wire::USER, Some(object));
     gather.texts(&wire::NAME, name);
-    gather.texts(&wire::LOCATION, gather.get(object, &["location"]).and_then(Node::object));
+    let location = gather.object(object, &["location"]);
+    gather.texts(&wire::LOCATION, location);
     gather.links(object, LinkKind::Social, &["sociallinks", "sociallink"]);
     gather.links(object, LinkKind::Custom, &["customlinks", "customlink"]);
     gather.links(object, LinkKind::Messaging, &["messaginglinks", "messaginglink"]);
@@ -128,8 +140,8 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
         Ok(None) => {}
         Err(rule) => gather.faults.push(FieldFault::new("status", rule)),
     }
-    let organisation = gather.get(object, &["organisation"]).filter(|node| **node != Node::Null);
-    match organisation.map(|node| organisation_ref(node, body)).transpose() {
+    let organisation = gather.object(object, &["organisation"]);
+    match organisation.map(|object| organisation_ref(object, body)).transpose() {
         // A new user without one gets the one of the e-mail's domain.
         Ok(None) => gather.edit.organisation = if is_new { Given::Absent } else { Given::Cleared },
         Ok(Some(Some(wanted))) => gather.edit.organisation = Given::Value(wanted),
@@ -144,15 +156,14 @@ fn status_of(node: Option<&Node>) -> Result<Option<StatusWish>, Rule> {
     text.map(|word| status::of_user(&word).map(StatusWish::To).ok_or(Rule::Malformed)).transpose()
 }
 
-fn organisation_ref(node: &Node, body: &Body) -> Result<Option<OrganisationRef>, FieldFault> {
-    let Some(object) = node.object() else { return Ok(None) };
+fn organisation_ref(object: &Object, body: &Body) -> Result<Option<OrganisationRef>, FieldFault> {
     let get = |name: &str| object.get(name, body.duplicates());
     let number = |name: &'static str| {
         get(name).map_or(Ok(None), integer).map_err(|rule| FieldFault::new(name, rule))
     };
     let name = get("orgname").map_or(Ok(None), text_of).map_err(|rule| FieldFault::new("orgname", rule))?;
     let wanted = OrganisationRef {
-        number: number("orgid")?.filter(|n| *n > 0),
+        number: number("orgid")?,
         name: name.filter(|name| !name.trim().is_empty()),
         address: number("orgaddressid")?.filter(|n| *n > 0),
     };
@@ -165,7 +176,11 @@ fn key(text: &str) -> Result<UserKey, Fault> {
     if text.contains('@') {
         return Ok(UserKey::Email(text.to_owned()));
     }
-    text.parse().map(UserKey::Number).map_err(|_| Fault::field("id", Rule::Malformed))
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Fault::field("id", Rule::Malformed));
+    }
+    // A number too large to be anybody's is like one that is nobody's.
+    Ok(UserKey::Number(text.parse().unwrap_or(0)))
 }
 
 /// The user a path names.
@@ -311,8 +326,8 @@ pub(super) fn named(text: &str) -> ItemKey {
 pub(super) fn page(call: &Call, limit: u32) -> Result<(u32, u32), Fault> {
     let number = |name: &'static str, default: u32| match call.query.get(name) {
         None => Ok(default),
-        Some(text) => text.trim().parse::<i32>().ok().and_then(|n| u32::try_from(n).ok())
-            .ok_or_else(|| Fault::field(name, Rule::Malformed)),
+        Some(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => Ok(text.trim().parse().unwrap_or(u32::MAX)),
+        Some(_) => Err(Fault::field(name, Rule::Malformed)),
     };
     Ok((number("offset", 0)?, number("limit", limit)?.min(LIMIT_AT_MOST)))
 }

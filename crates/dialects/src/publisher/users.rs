@@ -163,9 +163,23 @@ async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserTest>, Fault> {
     if read::list(call, "organisationgroups").is_some() {
         tests.push(UserTest::Organisation(Vec::new()));
     }
-    tests.extend(read::list(call, "departments").map(|list| UserTest::Department(folded(list))));
+    if let Some(list) = read::list(call, "departments") {
+        let mut names = folded(list.clone());
+        for number in list.iter().filter_map(|text| text.parse().ok()) {
+            let by_number = desk.directory.item(call.caller()?, ItemKind::Department, ItemKey::Number(number)).await;
+            names.extend(by_number.ok().map(|department| fold(department.name())));
+        }
+        tests.push(UserTest::Department(names));
+    }
     tests.extend(read::list(call, "locations").map(|list| UserTest::AddressHolds(folded(list))));
-    tests.extend(call.query.get("search").map(|text| UserTest::AnyTextHolds(fold(text))));
+    if let Some(text) = call.query.get("search") {
+        let part = fold(text);
+        let mut query = ItemQuery::all(ItemKind::Organisation);
+        query.tests.push(directory::ItemTest::NameHolds(part.clone()));
+        let named = desk.directory.items(call.caller()?, query).await?.rows;
+        let organisations = named.iter().map(Item::id).collect();
+        tests.push(UserTest::AnyTextHolds { part, organisations });
+    }
     let now = desk.directory.now();
     let created = read::span(call, &["createddate", "createddatetime"], now)?;
     tests.extend(created.map(UserTest::Created));

@@ -22,6 +22,11 @@ pub(super) fn department(
             user.department = None;
             return;
         }
+        Given::Value(DepartmentRef::NoNumber) => {
+            let shown = |name: &String| known.departments.iter().any(|(_, n)| n == name);
+            user.department = user.department.take().filter(|name| !shown(name));
+            return;
+        }
         Given::Value(DepartmentRef::Number(number)) => {
             let number = u32::from(*number);
             if let Some((_, name)) = known.departments.iter().find(|(n, _)| *n == number) {
@@ -109,6 +114,8 @@ pub(super) fn organisation(
     user.office = wanted.address;
     let taken_by = known.by_address.as_ref().map(|o| o.id);
     match wanted.address {
+        // Its wished numbers are a new organisation's where they are free (decision 18).
+        Some(_) if taken_by.is_some() && found.is_none() => user.office = None,
         Some(_) if taken_by.is_some_and(|other| other != organisation.id) => {
             faults.push(Fault { field: Field::Office, rule: Rule::Taken });
         }

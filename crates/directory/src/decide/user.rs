@@ -17,9 +17,6 @@ pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
         };
     }
     let mut decision = apply(&mut user, None, edit, known, stamp)?;
-    if user.status == Status::Invited {
-        user.invited = Some(stamp.now);
-    }
     decision.edits.push(Edit::AddUser { user: Box::new(user), password: None });
     Ok(decision)
 }

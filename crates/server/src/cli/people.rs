@@ -77,7 +77,7 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
     match task {
         UserTask::List { tenant, search, skip, limit } => {
             let caller = desk.tenant(tenant.tenant)?;
-            let tests = search.iter().map(|text| UserTest::AnyTextHolds(fold(text))).collect();
+            let tests = search.iter().map(|text| UserTest::AnyTextHolds { part: fold(text), organisations: Vec::new() }).collect();
             let query = UserQuery { tests, skip, limit, ..UserQuery::default() };
             let page = desk.runtime.block_on(desk.directory.users(&caller, query)).map_err(refused)?;
             let document = json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});

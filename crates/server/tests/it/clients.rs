@@ -1,0 +1,85 @@
+//! Real clients from the registries, and curl with the lines that `muster demo` prints.
+
+use crate::support::{MUSTER, Server, root};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{text}");
+    text
+}
+
+fn copy(name: &str, folder: &Path) {
+    for file in std::fs::read_dir(root().join("clients").join(name)).expect("clients") {
+        let file = file.expect("a file");
+        if file.path().is_file() {
+            std::fs::copy(file.path(), folder.join(file.file_name())).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn the_servicestack_client_of_npm_works() {
+    let server = Server::start(&[]);
+    let (tenant, key) = server.tenant(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    copy("servicestack-js", folder.path());
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder.path()));
+    let said = run(Command::new("node")
+        .arg("test.mjs")
+        .current_dir(folder.path())
+        .env("MUSTER_URL", format!("http://{}", server.address))
+        .env("MUSTER_COMPANY", tenant.to_string())
+        .env("MUSTER_KEY", key));
+    assert!(said.contains("0 failed"), "{said}");
+}
+
+#[test]
+fn the_servicestack_client_of_pypi_works() {
+    let server = Server::start(&[]);
+    let (tenant, key) = server.tenant(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    copy("servicestack-py", folder.path());
+    run(Command::new("python3").args(["-m", "venv", "env"]).current_dir(folder.path()));
+    let python = folder.path().join("env/bin/python");
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
+    run(Command::new(&python).args(install).current_dir(folder.path()));
+    let said = run(Command::new(&python)
+        .arg("test.py")
+        .current_dir(folder.path())
+        .env("MUSTER_URL", format!("http://{}", server.address))
+        .env("MUSTER_COMPANY", tenant.to_string())
+        .env("MUSTER_KEY", key));
+    assert!(said.contains("0 failed"), "{said}");
+}
+
+#[test]
+fn the_curl_lines_of_the_demo_work_as_printed() {
+    let mut demo = Command::new(MUSTER)
+        .args(["demo", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut lines = BufReader::new(demo.stdout.take().expect("output")).lines();
+    let mut printed = Vec::new();
+    for line in lines.by_ref() {
+        let line = line.expect("a line");
+        let is_last = line.contains("Ctrl-C");
+        printed.push(line);
+        if is_last {
+            break;
+        }
+    }
+    let curls: Vec<&String> = printed.iter().filter(|line| line.starts_with("  curl ")).collect();
+    assert_eq!(curls.len(), 4, "{printed:?}");
+    for line in curls {
+        let said = run(Command::new("sh").args(["-c", &format!("{} --silent --fail-with-body", line.trim())]));
+        assert!(said.contains("example.com") || said.contains("<Status>Invited</Status>"), "{line}\n{said}");
+    }
+    crate::support::terminate(demo.id());
+    assert!(demo.wait().expect("ended").success());
+    assert!(lines.any(|line| line.is_ok_and(|line| line.contains("the store is gone") || line.contains("store is gone"))));
+}

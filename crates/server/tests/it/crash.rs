@@ -1,0 +1,90 @@
+//! `kill -9` during a load of creates, twenty times on one store: whatever was acknowledged is there, whatever is
+//! there is whole, and the file passes its check.
+
+use crate::support::{MUSTER, Server, json, send};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const TIMES: u64 = 20;
+const CLIENTS: usize = 8;
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
+    let mut server = Server::start(&["--log-level", "error"]);
+    let (tenant, key) = server.tenant(&[]);
+    let acknowledged = Arc::new(Mutex::new(Vec::<String>::new()));
+    for round in 0..TIMES {
+        let stop = Arc::new(AtomicBool::new(false));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let (address, key) = (server.address.clone(), key.clone());
+                let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
+                std::thread::spawn(move || {
+                    let bearer = format!("Bearer {key}");
+                    for n in 0.. {
+                        if stop.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        let email = format!("r{round}c{client}n{n}@x.y");
+                        // A department and an organisation with each: changes of several rows are whole or not there.
+                        let body = format!(
+                            "{{\"user\":{{\"email\":\"{email}\",\"name\":{{\"firstname\":\"A\"}},\"externalid\":\"{email}\",\
+                             \"department\":\"D{}\",\"organisation\":{{\"orgname\":\"O{email}\"}}}}}}",
+                            n % 7
+                        );
+                        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+                        let ask = || send(&address, "POST", "/api/2/users", &headers, body.as_bytes());
+                        let Ok(reply) = std::panic::catch_unwind(ask) else { return };
+                        assert_eq!(reply.status, 200, "{}", reply.body);
+                        // An answer that was cut in the middle was not an acknowledgement.
+                        if reply.body.ends_with("}}") {
+                            acknowledged.lock().expect("sound").push(email);
+                        }
+                    }
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(150 + round * 17 % 200));
+        let folder = server.kill();
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            drop(client.join());
+        }
+        server = Server::on(folder, &["--log-level", "error"]);
+    }
+    let acknowledged = acknowledged.lock().expect("sound").clone();
+    println!("{} acknowledged over {TIMES} kills", acknowledged.len());
+    assert!(acknowledged.len() > 200, "there was a load: {}", acknowledged.len());
+    let bearer = format!("Bearer {key}");
+    for email in &acknowledged {
+        let target = format!("/api/2/users/{email}");
+        let reply = send(&server.address, "GET", &target, &[("Authorization", &bearer)], b"");
+        assert_eq!(reply.status, 200, "{email} was acknowledged and is lost");
+        for part in [format!("\"externalid\":\"{email}\""), format!("\"orgname\":\"O{email}\"")] {
+            assert!(reply.body.contains(&part), "half a user: {}", reply.body);
+        }
+    }
+    assert!(server.stop());
+    let check = std::process::Command::new(MUSTER).args(["check", "--store"]).arg(server.store()).output().expect("ran");
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
+    whole(&server, tenant, acknowledged.len());
+}
+
+/// People, organisations and events fit one another.
+fn whole(server: &Server, tenant: u64, acknowledged: usize) {
+    let tenant = tenant.to_string();
+    let listed = json(&server.store(), &["user", "list", "--tenant", &tenant, "--limit", "1000000"]);
+    let users = listed["users"].as_array().expect("users");
+    assert!(users.len() >= acknowledged);
+    assert_eq!(listed["total"].as_u64(), Some(users.len() as u64));
+    let db = rusqlite::Connection::open(server.store()).expect("opened");
+    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("counted");
+    let people = i64::try_from(users.len()).expect("small");
+    assert_eq!(count("SELECT count(*) FROM users"), people);
+    assert_eq!(count("SELECT count(*) FROM events WHERE after LIKE '{\"user\":%'"), people);
+    assert_eq!(count("SELECT count(*) FROM claims WHERE space = 0"), people, "a handle each");
+    assert_eq!(count("SELECT count(*) FROM claims WHERE space = 1"), people, "an external id each");
+    assert_eq!(count("SELECT count(*) FROM items WHERE kind = 3"), people, "an organisation each");
+    assert_eq!(count("SELECT sum(live) FROM blocks"), people);
+}

@@ -1,0 +1,133 @@
+//! The door: slow and idle clients cannot hold the server, what is under way finishes on the way down, TLS.
+
+use crate::support::{Server, send, terminate};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+fn connect(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(&server.address).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    stream
+}
+
+/// Reads until the server closes.
+fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    drop(stream.read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn a_trickle_of_headers_and_an_idle_connection_are_closed() {
+    let server = Server::start(&["--header-time", "1"]);
+    let begun = Instant::now();
+    let mut slow = connect(&server);
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n").expect("sent");
+    let mut idle = connect(&server);
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+    for _ in 0..8 {
+        std::thread::sleep(Duration::from_millis(300));
+        if slow.write_all(b"a: b\r\n").is_err() {
+            break;
+        }
+    }
+    rest(&mut slow);
+    assert!(rest(&mut idle).contains("alive"));
+    assert!(begun.elapsed() < Duration::from_secs(10), "both were closed");
+    assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
+}
+
+#[test]
+fn a_body_that_does_not_come_is_refused_in_the_dialects_voice() {
+    let server = Server::start(&["--body-time", "1"]);
+    let (_, key) = server.tenant(&[]);
+    let mut slow = connect(&server);
+    let head = format!(
+        "POST /request/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    );
+    slow.write_all(head.as_bytes()).expect("sent");
+    let answer = rest(&mut slow);
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"message\""), "{answer}");
+}
+
+#[test]
+fn connections_are_limited_and_waiting_ones_get_their_turn() {
+    let server = Server::start(&["--max-connections", "3", "--header-time", "2"]);
+    let held: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
+    std::thread::sleep(Duration::from_millis(200));
+    let begun = Instant::now();
+    // The places are taken; this one waits until an idle holder is shown out, and is answered then.
+    assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
+    assert!(begun.elapsed() > Duration::from_millis(500), "it had to wait");
+    drop(held);
+}
+
+#[test]
+fn a_client_that_does_not_take_its_answer_is_let_go() {
+    let server = Server::start(&["--body-time", "1", "--max-connections", "2"]);
+    let mut greedy: Vec<TcpStream> = (0..2).map(|_| connect(&server)).collect();
+    for stream in &mut greedy {
+        // So many answers that no buffer holds them, and none is read.
+        for _ in 0..400 {
+            if stream.write_all(b"GET /docs/swagger-ui.css HTTP/1.1\r\nHost: x\r\n\r\n").is_err() {
+                break;
+            }
+        }
+    }
+    assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
+}
+
+#[test]
+fn what_is_under_way_finishes_on_the_way_down() {
+    let mut server = Server::start(&[]);
+    let (_, key) = server.tenant(&[]);
+    let mut stream = connect(&server);
+    let body = "{\"firstName\":\"A\",\"email\":\"a@x.y\",\"roleId\":1}";
+    let head = format!(
+        "POST /request/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    std::thread::sleep(Duration::from_millis(200));
+    terminate(server.pid());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(TcpStream::connect(&server.address).is_err(), "nobody new is let in");
+    stream.write_all(body.as_bytes()).expect("sent");
+    let answer = rest(&mut stream);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("{\"id\":1}"), "{answer}");
+    assert!(server.stop(), "it ended well");
+    assert_eq!(server.json(&["user", "list"])["total"], 1);
+}
+
+#[test]
+fn tls_is_spoken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).expect("written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    let (c, k) = (certificate.to_str().expect("text"), key.to_str().expect("text"));
+    let server = Server::start(&["--tls-cert", c, "--tls-key", k]);
+    let port = server.address.rsplit(':').next().expect("a port").to_owned();
+    let url = format!("https://localhost:{port}/healthz");
+    let output = std::process::Command::new("curl")
+        .args(["--silent", "--show-error", "--cacert", c, "--resolve", &format!("localhost:{port}:127.0.0.1"), &url])
+        .output()
+        .expect("curl");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "alive\n", "{}", String::from_utf8_lossy(&output.stderr));
+    let plain = std::panic::catch_unwind(|| send(&server.address, "GET", "/healthz", &[], b""));
+    assert!(plain.is_err(), "plain HTTP gets no answer");
+}
+
+#[test]
+fn one_request_after_another_on_one_connection() {
+    let server = Server::start(&[]);
+    let mut stream = connect(&server);
+    for _ in 0..3 {
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+        let mut buffer = [0; 1024];
+        let read = stream.read(&mut buffer).expect("answered");
+        assert!(String::from_utf8_lossy(&buffer[..read]).ends_with("ready\n"));
+    }
+}

@@ -1,0 +1,15 @@
+//! The server from outside: over real sockets where the socket matters, through the shell where it does not.
+
+mod badkeys;
+mod clients;
+mod commands;
+mod crash;
+mod door;
+mod everywhere;
+mod keys;
+mod mutations;
+mod openapi;
+mod secrets;
+mod seeds;
+mod support;
+mod transcripts;

@@ -1,0 +1,56 @@
+//! The OpenAPI document describes every route there is, and holds together.
+
+use crate::support::{House, request, runtime};
+use serde_json::Value;
+
+#[test]
+fn every_route_is_described_and_every_reference_leads_somewhere() {
+    let document = runtime().block_on(async {
+        let (status, body) = House::new().call(request("GET", "/openapi.json", &[], "")).await;
+        assert_eq!(status, 200);
+        serde_json::from_str::<Value>(&body).expect("JSON")
+    });
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut ids = std::collections::HashSet::new();
+    for dialect in dialects::ALL {
+        for route in dialect.routes {
+            for verb in route.verbs {
+                let operation = &document["paths"][route.path][verb.method.to_ascii_lowercase()];
+                assert!(operation["summary"].is_string(), "{} {}", verb.method, route.path);
+                assert!(ids.insert(operation["operationId"].as_str().expect("an id").to_owned()));
+                let takes_body = verb.about.body.is_some();
+                assert_eq!(operation["requestBody"].is_object(), takes_body, "{} {}", verb.method, route.path);
+            }
+        }
+    }
+    references(&document, &document);
+}
+
+fn references(node: &Value, document: &Value) {
+    match node {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let pointer = reference.strip_prefix('#').expect("a local reference");
+                assert!(document.pointer(pointer).is_some_and(Value::is_object), "{reference}");
+            }
+            members.values().for_each(|value| references(value, document));
+        }
+        Value::Array(values) => values.iter().for_each(|value| references(value, document)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_needs_nothing_from_outside() {
+    runtime().block_on(async {
+        let house = House::new();
+        let (_, page) = house.call(request("GET", "/docs", &[], "")).await;
+        assert!(!page.contains("http://") && !page.contains("https://"), "{page}");
+        for part in ["/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"] {
+            assert_eq!(house.call(request("GET", part, &[], "")).await.0, 200, "{part}");
+        }
+        let answer = house.answer(request("GET", "/docs", &[], "")).await;
+        let policy = answer.headers()["content-security-policy"].to_str().expect("text").to_owned();
+        assert!(policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"));
+    });
+}

@@ -1,0 +1,252 @@
+//! What these tests share: the program as a process, the house without a door, and a client that sends bytes as
+//! they are.
+
+use bytes::Bytes;
+use dialects::kit::hash_key;
+use directory::{Access, Caller, Command, Directory, NewConnection, TenantNumber};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use server::{App, Limits, Strength};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Options, Sqlite};
+
+/// The program.
+pub(crate) const MUSTER: &str = env!("CARGO_BIN_EXE_muster");
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A running server on a store of its own. It is killed when dropped.
+pub(crate) struct Server {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) address: String,
+    child: Child,
+}
+
+impl Server {
+    /// A fresh store and a server on it.
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::on(tempfile::tempdir().expect("a folder"), flags)
+    }
+
+    /// A server on the store in a folder.
+    pub(crate) fn on(folder: tempfile::TempDir, flags: &[&str]) -> Self {
+        let (child, address) = launch(folder.path(), flags);
+        Self { folder, address, child }
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join("muster.db")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).expect("the log")
+    }
+
+    /// Runs a command on the server's store; its JSON document.
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        json(&self.store(), arguments)
+    }
+
+    /// A tenant's number and a key that opens it.
+    pub(crate) fn tenant(&self, flags: &[&str]) -> (u64, String) {
+        let number = self.json(&["tenant", "add", "Acme"])["number"].as_u64().expect("a number");
+        (number, self.connection(number, "main", flags))
+    }
+
+    pub(crate) fn connection(&self, tenant: u64, name: &str, flags: &[&str]) -> String {
+        let tenant = tenant.to_string();
+        let mut arguments = vec!["connection", "add", name, "--tenant", &tenant];
+        arguments.extend(flags);
+        self.json(&arguments)["key"].as_str().expect("a key").to_owned()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the process without a word, as a power cut would; the folder stays.
+    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+        let empty = tempfile::tempdir().expect("a folder");
+        std::mem::replace(&mut self.folder, empty)
+    }
+
+    /// Asks it to stop and waits; whether it ended well.
+    pub(crate) fn stop(&mut self) -> bool {
+        terminate(self.child.id());
+        self.child.wait().expect("ended").success()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// SIGTERM.
+pub(crate) fn terminate(pid: u32) {
+    Process::new("kill").args(["-TERM", &pid.to_string()]).status().expect("sent");
+}
+
+fn launch(folder: &Path, flags: &[&str]) -> (Child, String) {
+    let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
+    let mut child = Process::new(MUSTER)
+        .arg("serve")
+        .args(["--listen", "127.0.0.1:0", "--json", "--store"])
+        .arg(folder.join("muster.db"))
+        .args(flags)
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("started");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
+    let said: serde_json::Value = serde_json::from_str(&line).expect("the address it listens on");
+    let url = said["listening"].as_str().expect("an address");
+    let address = url.split("//").nth(1).expect("an address").to_owned();
+    (child, address)
+}
+
+/// Runs a command on a store; its JSON document.
+pub(crate) fn json(store: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = Process::new(MUSTER).arg("--store").arg(store).arg("--json").args(arguments).output().expect("ran");
+    let text = String::from_utf8(output.stdout).expect("text");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+}
+
+/// An answer as it came over the socket.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (n, value) = line.split_once(':')?;
+            n.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// Sends a request as bytes and reads the answer. The connection closes after it.
+pub(crate) fn send(address: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    let mut stream = TcpStream::connect(address).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str("Host: example.com\r\n");
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() || !matches!(method, "GET" | "DELETE") {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
+    // A server that refuses a body before it was all sent may close early; its answer is what counts.
+    drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
+    let mut bytes = Vec::new();
+    drop(stream.read_to_end(&mut bytes));
+    parse(&bytes)
+}
+
+fn parse(bytes: &[u8]) -> Reply {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status");
+    Reply { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+/// The house without a door, on an embedded store, with the cheapest of passwords and no brake.
+pub(crate) struct House {
+    pub(crate) app: App,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Sqlite::open(&folder.path().join("s.db"), &Options::default()).expect("a store");
+        let limits = Limits {
+            strength: Strength::FOR_TESTS,
+            bad_keys: NonZeroU32::MAX,
+            ..Limits::default()
+        };
+        let app = server::app(Arc::new(store), limits, None, false).expect("a house");
+        Self { app, _folder: folder }
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.app.directory
+    }
+
+    /// A new tenant's caller.
+    pub(crate) async fn tenant(&self, name: &str) -> Caller {
+        testkit::conformance::tenant(self.directory(), name).await
+    }
+
+    /// A key for a tenant.
+    pub(crate) async fn key(&self, caller: &Caller, name: &str, change: impl FnOnce(&mut NewConnection)) -> String {
+        let key = server::new_key().expect("a key");
+        let mut new = NewConnection {
+            name: name.into(),
+            dialects: Vec::new(),
+            access: Access::ReadWrite,
+            highest_role: 6,
+            expires: None,
+            key: hash_key(&key),
+        };
+        change(&mut new);
+        self.directory().run(caller, Command::AddConnection(new)).await.expect("added");
+        key
+    }
+
+    /// One request; status and body.
+    pub(crate) async fn call(&self, request: Request<Vec<u8>>) -> (u16, String) {
+        let answer = self.answer(request).await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Vec<u8>>) -> Response<Full<Bytes>> {
+        let address = "127.0.0.1".parse().expect("an address");
+        self.app.shell.answer(request.map(|body| Full::new(Bytes::from(body))), address).await
+    }
+
+    /// How many events a tenant has.
+    pub(crate) async fn events_of(&self, tenant: TenantNumber) -> usize {
+        let events = self.directory().events(directory::Position(0), u32::MAX).await.expect("read");
+        events.iter().filter(|event| event.what.tenant == tenant).count()
+    }
+}
+
+/// A request with a body.
+pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
+    let mut builder = Request::builder().method(method).uri(target).header("host", "example.com");
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(body.as_bytes().to_vec()).expect("a request")
+}
+
+/// A runtime for one test.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}

@@ -1,0 +1,221 @@
+//! Transcripts: requests and answers as files, sent over a real socket and compared byte for byte.
+//!
+//! A file under `transcripts/<dialect>/` holds exchanges: `### title`, a request line, headers, a blank line, the
+//! body, then `--- status`, the headers that must be there, a blank line and the body. White space between tags and
+//! outside JSON texts does not count. `{{name}}` is a value from before, `{{*}}` any value, `{{name=*}}` any value
+//! that is then remembered, `{{fill N}}` N letters. With `MUSTER_RECORD=1` answers are written into the files,
+//! to be read by a person before they are kept.
+
+use crate::support::{Reply, Server, root, send};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+struct Exchange {
+    title: String,
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: String,
+    status: u16,
+    wanted_headers: Vec<(String, String)>,
+    wanted_body: String,
+}
+
+#[test]
+fn every_transcript_is_spoken_as_written() {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for folder in std::fs::read_dir(root().join("transcripts")).expect("transcripts") {
+        let folder = folder.expect("a folder").path();
+        if folder.is_dir() {
+            let inside = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+            files.extend(inside.filter(|path| path.extension().is_some_and(|end| end == "http")));
+        }
+    }
+    files.sort();
+    assert!(files.len() >= 10, "transcripts are found: {files:?}");
+    let server = Server::start(&["--bad-keys", "100000", "--hash-threads", "2"]);
+    let mut wrong = Vec::new();
+    for file in &files {
+        // A tenant of its own, so that files do not depend on one another.
+        let (tenant, key) = server.tenant(&["--highest-role", "SuperAdmin"]);
+        let reader = server.connection(tenant, "reader", &["--read-only"]);
+        let mut known = HashMap::from([
+            ("company".to_owned(), tenant.to_string()),
+            ("key".to_owned(), key),
+            ("read-only-key".to_owned(), reader),
+        ]);
+        let text = std::fs::read_to_string(file).expect("read");
+        if std::env::var_os("MUSTER_RECORD").is_some() {
+            record(&server, file, &text, &mut known);
+            continue;
+        }
+        for exchange in parse(&text) {
+            let reply = ask(&server, &exchange, &known);
+            if let Err(what) = compare(&exchange, &reply, &mut known) {
+                let name = file.strip_prefix(root()).unwrap_or(file).display();
+                wrong.push(format!("{name}: {}: {what}", exchange.title));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn ask(server: &Server, exchange: &Exchange, known: &HashMap<String, String>) -> Reply {
+    let filled: Vec<(String, String)> =
+        exchange.headers.iter().map(|(name, value)| (name.clone(), fill(value, known))).collect();
+    let headers: Vec<(&str, &str)> = filled.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let target = fill(&exchange.target, known);
+    send(&server.address, &exchange.method, &target, &headers, fill(&exchange.body, known).as_bytes())
+}
+
+fn parse(text: &str) -> Vec<Exchange> {
+    text.split("\n### ").skip(1).map(exchange).collect()
+}
+
+fn exchange(text: &str) -> Exchange {
+    let (title, rest) = text.split_once('\n').expect("a title");
+    let (request, answer) = rest.split_once("\n---").unwrap_or((rest, ""));
+    let (line, request) = request.trim_start().split_once('\n').unwrap_or((request.trim(), ""));
+    let (method, target) = line.trim().split_once(' ').expect("a request line");
+    let (headers, body) = head_and_body(request);
+    let (status, answer) = answer.split_once('\n').unwrap_or((answer, ""));
+    let (wanted_headers, wanted_body) = head_and_body(answer);
+    Exchange {
+        title: title.trim().to_owned(),
+        method: method.to_owned(),
+        target: target.trim().to_owned(),
+        headers,
+        body,
+        status: status.trim().parse().unwrap_or(0),
+        wanted_headers,
+        wanted_body,
+    }
+}
+
+fn head_and_body(text: &str) -> (Vec<(String, String)>, String) {
+    let mut headers = Vec::new();
+    let mut rest = text;
+    while let Some((line, after)) = rest.split_once('\n').or_else(|| (!rest.is_empty()).then_some((rest, ""))) {
+        rest = after;
+        let Some((name, value)) = line.split_once(':').filter(|_| !line.trim().is_empty()) else { break };
+        headers.push((name.trim().to_owned(), value.trim().to_owned()));
+    }
+    (headers, rest.trim_end().to_owned())
+}
+
+fn fill(text: &str, known: &HashMap<String, String>) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) = after.split_once("}}").expect("}} after {{");
+        filled.push_str(before);
+        match name.strip_prefix("fill ") {
+            Some(count) => filled.push_str(&"a".repeat(count.parse().expect("a number"))),
+            None => filled.push_str(known.get(name).unwrap_or_else(|| panic!("{name} is not known"))),
+        }
+        rest = after;
+    }
+    filled + rest
+}
+
+fn compare(exchange: &Exchange, reply: &Reply, known: &mut HashMap<String, String>) -> Result<(), String> {
+    if reply.status != exchange.status {
+        return Err(format!("status {} instead of {}: {}", reply.status, exchange.status, reply.body));
+    }
+    for (name, value) in &exchange.wanted_headers {
+        let got = reply.header(name).unwrap_or("nothing");
+        if got != value {
+            return Err(format!("{name}: {got} instead of {value}"));
+        }
+    }
+    matches(&tight(&exchange.wanted_body), &tight(&reply.body), known)
+        .map_err(|at| format!("{at}\n  wanted {}\n  got    {}", exchange.wanted_body, reply.body))
+}
+
+/// The text without white space between tags, and without any outside JSON texts.
+pub(crate) fn tight(text: &str) -> String {
+    let text = text.trim();
+    if text.starts_with('<') {
+        return text.split('>').map(str::trim_start).collect::<Vec<_>>().join(">");
+    }
+    let (mut tight, mut inside, mut escaped) = (String::new(), false, false);
+    for c in text.chars() {
+        if inside || !c.is_whitespace() {
+            tight.push(c);
+        }
+        if c == '"' && !escaped {
+            inside = !inside;
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    tight
+}
+
+/// Compares with the wild places of `wanted`; a value is anything without quotes and angle brackets.
+fn matches(wanted: &str, got: &str, known: &mut HashMap<String, String>) -> Result<(), String> {
+    let (mut wanted, mut got) = (wanted, got);
+    loop {
+        let (literal, wild) = wanted.split_once("{{").unwrap_or((wanted, ""));
+        let ends_here = literal.len() == wanted.len();
+        let same = if ends_here { got == literal } else { got.starts_with(literal) };
+        if !same {
+            return Err(format!("differs at {literal:.60}"));
+        }
+        if ends_here {
+            return Ok(());
+        }
+        got = &got[literal.len()..];
+        let (name, after) = wild.split_once("}}").ok_or("}} is missing")?;
+        let next = after.split("{{").next().unwrap_or_default();
+        let (value, rest) = match name {
+            "*" => any(got, next)?,
+            _ => match name.strip_suffix("=*") {
+                Some(name) => {
+                    let (value, rest) = any(got, next)?;
+                    known.insert(name.to_owned(), value.to_owned());
+                    (value, rest)
+                }
+                None => {
+                    let value = known.get(name).ok_or_else(|| format!("{name} is not known"))?;
+                    let rest = got.strip_prefix(value.as_str()).ok_or_else(|| format!("{name} is not {value}"))?;
+                    ("", rest)
+                }
+            },
+        };
+        debug_assert!(!value.contains('<'));
+        (wanted, got) = (after, rest);
+    }
+}
+
+fn any<'a>(got: &'a str, next: &str) -> Result<(&'a str, &'a str), String> {
+    let stop = next.chars().next();
+    let end = got.find(|c| matches!(c, '<' | '>' | '"') || Some(c) == stop).unwrap_or(got.len());
+    if end == 0 { Err("no value".into()) } else { Ok(got.split_at(end)) }
+}
+
+/// Writes what the server answers into the file, values known by name put back as names.
+fn record(server: &Server, file: &Path, text: &str, known: &mut HashMap<String, String>) {
+    let mut out = text.split("\n### ").next().unwrap_or_default().to_owned();
+    for part in text.split("\n### ").skip(1) {
+        let exchange = exchange(part);
+        let reply = ask(server, &exchange, known);
+        let recorded = if exchange.status == 0 {
+            let mut body = reply.body.clone();
+            for (name, value) in known.iter().filter(|(_, value)| value.len() > 4) {
+                body = body.replace(value.as_str(), &format!("{{{{{name}}}}}"));
+            }
+            if let Some(number) = reply.header("x-request-id") {
+                body = body.replace(number, "{{*}}");
+            }
+            let media = reply.header("content-type").map_or_else(String::new, |m| format!("Content-Type: {m}\n"));
+            let request = part.split("\n---").next().unwrap_or(part).trim_end();
+            format!("{request}\n\n--- {}\n{media}\n{body}\n", reply.status)
+        } else {
+            drop(compare(&exchange, &reply, known));
+            part.trim_end().to_owned() + "\n"
+        };
+        out.push_str("\n### ");
+        out.push_str(&recorded);
+    }
+    std::fs::write(file, out).expect("written");
+}

@@ -1,0 +1,148 @@
+//! What only the embedded engine must withstand: callers who hang up, full disks, files that are not ours.
+
+use directory::{Caller, Command, Refusal, UserKey, UserQuery};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{OpenError, Options, Sqlite};
+use testkit::conformance::{person, tenant};
+use testkit::fakes;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+fn open(path: &Path) -> Arc<Sqlite> {
+    Arc::new(Sqlite::open(path, &Options::default()).expect("a store"))
+}
+
+#[test]
+fn a_queued_write_finishes_when_its_caller_hangs_up_and_nothing_leaks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder.path().join("s.db"));
+    let directory = Arc::new(fakes::directory(Arc::clone(&store) as _));
+    runtime().block_on(async {
+        let caller = tenant(&directory, "One").await;
+        for n in 0..300_u64 {
+            let (directory, caller) = (Arc::clone(&directory), caller.clone());
+            let command = Command::CreateUser(person(&format!("{n}@x.y")));
+            let task = tokio::spawn(async move { directory.run(&caller, command).await });
+            // Polled once, so the change is queued; then its caller is gone.
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_micros((n % 7) * 50)).await;
+            task.abort();
+        }
+        tokio::time::timeout(Duration::from_secs(20), async {
+            // Everything queued is written sooner or later, reads and writes go on as ever.
+            directory.run(&caller, Command::CreateUser(person("last@x.y"))).await.expect("written");
+            for _ in 0..100 {
+                directory.user(&caller, UserKey::Email("last@x.y".into())).await.expect("read");
+            }
+        })
+        .await
+        .expect("nothing stands still");
+        let total = directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read").total;
+        assert!(total > 250, "{total} of 301 were queued before their callers left");
+        let health = directory.health().await.expect("healthy");
+        assert_eq!(health.waiting, 0);
+    });
+}
+
+#[test]
+fn a_full_disk_is_said_and_damages_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    let options = Options { max_pages: Some(120), ..Options::default() };
+    let store = Arc::new(Sqlite::open(&path, &options).expect("a store"));
+    let directory = fakes::directory(Arc::clone(&store) as _);
+    let mut acknowledged = Vec::new();
+    runtime().block_on(async {
+        let caller = tenant(&directory, "One").await;
+        let mut refusals = 0;
+        for n in 0..3000 {
+            let email = format!("{n}@x.y");
+            match directory.run(&caller, Command::CreateUser(person(&email))).await {
+                Ok(_) => acknowledged.push(email),
+                Err(Refusal::Unavailable(text)) => {
+                    assert!(text.contains("full"), "{text}");
+                    refusals += 1;
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+            if refusals > 5 {
+                break;
+            }
+        }
+        assert!(refusals > 5, "the disk is full at last");
+        assert!(directory.user(&caller, UserKey::Number(1)).await.is_ok(), "reading goes on");
+    });
+    drop(directory);
+    store.close();
+    assert_eq!(Sqlite::check(&path).expect("checked"), Vec::<String>::new());
+    // With room again, everything acknowledged is there and writing goes on.
+    let directory = fakes::directory_from(open(&path) as _, 1_000_000);
+    runtime().block_on(async {
+        let caller = Caller::terminal(directory::TenantNumber(1));
+        let page = directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read");
+        assert_eq!(page.total, acknowledged.len() as u64);
+        directory.run(&caller, Command::CreateUser(person("again@x.y"))).await.expect("written");
+    });
+}
+
+#[test]
+fn files_that_are_not_ours_are_refused_untouched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = folder.path().join("notes.txt");
+    fs::write(&text, "these are somebody's notes, and they are longer than a hundred bytes so that SQLite looks at them. Well.").expect("written");
+    let other = folder.path().join("other.db");
+    let db = rusqlite::Connection::open(&other).expect("made");
+    db.execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup');").expect("filled");
+    drop(db);
+    for path in [&text, &other] {
+        let before = fs::read(path).expect("read");
+        let error = Sqlite::open(path, &Options::default()).err().expect("refused");
+        assert!(matches!(error, OpenError::Foreign(_)), "{error}");
+        assert!(error.to_string().contains("is not a Muster store"), "{error}");
+        assert_eq!(fs::read(path).expect("read"), before);
+    }
+    assert!(fs::read_dir(folder.path()).expect("listed").count() <= 2, "nothing was left beside them");
+}
+
+#[test]
+fn a_read_only_file_and_a_newer_one_are_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    open(&path).close();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).expect("set");
+    let error = Sqlite::open(&path, &Options::default()).err().expect("refused");
+    assert!(matches!(error, OpenError::ReadOnly(..)), "{error}");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
+    let db = rusqlite::Connection::open(&path).expect("opened");
+    db.execute("INSERT INTO migrations VALUES (99, 'later', 'x')", []).expect("written");
+    drop(db);
+    let error = Sqlite::open(&path, &Options::default()).err().expect("refused");
+    assert!(error.to_string().contains("newer Muster"), "{error}");
+}
+
+#[test]
+fn a_damaged_file_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    let store = open(&path);
+    let directory = fakes::directory(Arc::clone(&store) as _);
+    runtime().block_on(async {
+        let caller = tenant(&directory, "One").await;
+        for n in 0..200 {
+            directory.run(&caller, Command::CreateUser(person(&format!("{n}@x.y")))).await.expect("written");
+        }
+    });
+    store.close();
+    let mut bytes = fs::read(&path).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4096].fill(0xA5);
+    fs::write(&path, bytes).expect("written");
+    let found = Sqlite::check(&path).map(|found| !found.is_empty());
+    assert!(found.unwrap_or(true), "the damage is found");
+}

@@ -1,0 +1,5 @@
+//! The engines: the suite they share, changes made by chance, and what only the embedded one must withstand.
+
+mod agree;
+mod embedded;
+mod suite;

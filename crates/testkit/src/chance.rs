@@ -1,0 +1,194 @@
+//! Commands made by chance from small pools, so that they clash, repeat and refer to one another.
+
+use directory::{
+    Command, DepartmentRef, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKey, ItemKind, Link, LinkKind, MemberEdit,
+    OrganisationEdit, OrganisationRef, OrganisationStatus, Pair, RoleRef, Status, StatusMove, StatusWish, UserEdit, UserId,
+    UserKey,
+};
+use uuid::Uuid;
+
+/// Numbers that look random and can be had again from the same seed (`SplitMix64`).
+pub struct Dice(u64);
+
+impl Dice {
+    /// Dice that fall the same for the same seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `sides`.
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % sides
+    }
+
+    /// One of several.
+    #[expect(clippy::cast_possible_truncation, reason = "below the length of a slice")]
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.roll(from.len() as u64) as usize]
+    }
+
+    fn chance(&mut self, in_hundred: u64) -> bool {
+        self.roll(100) < in_hundred
+    }
+}
+
+const EMAILS: [&str; 8] = [
+    "ann@example.com", "ANN@example.com", "bob@example.com", "straße@x.de", "STRASSE@x.de", "eve@corp.org", "broken", "",
+];
+const TEXTS: [&str; 8] = ["", "Ann", "Lee", "O'Neill & <Co>", "日本", "🦀", "  spaced  ", "bad\u{0}text"];
+const STATUSES: [Status; 5] = Status::ALL;
+
+/// A command; `made` is how many ids were given so far.
+pub fn command(dice: &mut Dice, made: u64) -> Command {
+    match dice.roll(20) {
+        0..=5 => Command::CreateUser(Box::new(user_edit(dice, made, true))),
+        6..=9 => Command::UpdateUser { user: user_key(dice, made), edit: Box::new(user_edit(dice, made, false)) },
+        10 => Command::DeleteUser(user_key(dice, made)),
+        11 => Command::MoveUsers(StatusMove {
+            users: (0..=dice.roll(2)).map(|_| user_key(dice, made)).collect(),
+            to: *dice.pick(&STATUSES),
+            only_from: dice.chance(20).then_some(Status::Suspended),
+        }),
+        12 | 13 => Command::CreateGroup(group_edit(dice, made)),
+        14 => Command::UpdateGroup { group: item_key(dice, made), edit: group_edit(dice, made) },
+        15 => Command::CreateFolder(folder_edit(dice, made)),
+        16 => Command::UpdateFolder { folder: item_key(dice, made), edit: folder_edit(dice, made) },
+        17 => Command::CreateOrganisation(organisation_edit(dice)),
+        18 => Command::UpdateOrganisations {
+            organisations: (0..=dice.roll(2)).map(|_| item_key(dice, made)).collect(),
+            edit: organisation_edit(dice),
+        },
+        _ => Command::DeleteItem {
+            kind: *dice.pick(&[ItemKind::Group, ItemKind::Folder]),
+            item: item_key(dice, made),
+        },
+    }
+}
+
+fn text(dice: &mut Dice) -> Given<String> {
+    match dice.roll(10) {
+        0..=3 => Given::Absent,
+        4 => Given::Cleared,
+        _ => Given::Value((*dice.pick(&TEXTS)).to_owned()),
+    }
+}
+
+fn id(dice: &mut Dice, made: u64) -> Uuid {
+    Uuid::from_u128(u128::from(dice.roll(made + 2)))
+}
+
+fn user_key(dice: &mut Dice, made: u64) -> UserKey {
+    match dice.roll(6) {
+        0 => UserKey::Number(u32::try_from(dice.roll(12)).unwrap_or(0)),
+        1 => UserKey::Email((*dice.pick(&EMAILS)).to_owned()),
+        2 => UserKey::Handle((*dice.pick(&EMAILS)).to_owned()),
+        3 => UserKey::ExternalId((*dice.pick(&TEXTS)).to_owned()),
+        _ => UserKey::Id(UserId(id(dice, made))),
+    }
+}
+
+fn item_key(dice: &mut Dice, made: u64) -> ItemKey {
+    match dice.roll(6) {
+        0 => ItemKey::Number(u32::try_from(dice.roll(8)).unwrap_or(0)),
+        1 | 2 => ItemKey::Name((*dice.pick(&TEXTS)).to_owned()),
+        3 => ItemKey::ExternalId((*dice.pick(&TEXTS)).to_owned()),
+        _ => ItemKey::Id(ItemId(id(dice, made))),
+    }
+}
+
+fn user_edit(dice: &mut Dice, made: u64, is_new: bool) -> UserEdit {
+    let mut edit = UserEdit::default();
+    if is_new || dice.chance(30) {
+        edit.text(Field::Email, Given::Value((*dice.pick(&EMAILS)).to_owned()));
+    }
+    for field in [Field::GivenName, Field::FamilyName, Field::Bio, Field::City, Field::WorkPhone] {
+        let given = text(dice);
+        edit.text(field, given);
+    }
+    if dice.chance(30) {
+        let given = text(dice);
+        edit.text(Field::ExternalId, given);
+    }
+    if dice.chance(15) {
+        edit.text(Field::UserName, Given::Value((*dice.pick(&EMAILS)).to_owned()));
+    }
+    if dice.chance(30) {
+        edit.department = match dice.roll(3) {
+            0 => Given::Cleared,
+            1 => Given::Value(DepartmentRef::Number(u8::try_from(dice.roll(4)).unwrap_or(0))),
+            _ => Given::Value(DepartmentRef::Name((*dice.pick(&TEXTS)).to_owned())),
+        };
+    }
+    if dice.chance(30) {
+        let number = |dice: &mut Dice| dice.chance(50).then(|| u32::try_from(1 + dice.roll(4)).unwrap_or(1));
+        edit.organisation = Given::Value(OrganisationRef {
+            number: number(dice),
+            name: dice.chance(60).then(|| (*dice.pick(&TEXTS)).to_owned()),
+            address: number(dice),
+        });
+    }
+    if dice.chance(30) {
+        edit.role = Given::Value(RoleRef::Number(u32::try_from(dice.roll(8)).unwrap_or(0)));
+    }
+    if dice.chance(30) {
+        edit.groups = Given::Value((0..dice.roll(3)).map(|_| item_key(dice, made)).collect());
+    }
+    if dice.chance(20) {
+        edit.folders = Given::Value((0..dice.roll(3)).map(|_| item_key(dice, made)).collect());
+    }
+    if dice.chance(30) {
+        edit.status = Given::Value(match dice.roll(3) {
+            0 => StatusWish::Off,
+            1 => StatusWish::On,
+            _ => StatusWish::To(*dice.pick(&STATUSES)),
+        });
+    }
+    if dice.chance(20) {
+        let link = Link { kind: LinkKind::Social, name: "n".into(), value: (*dice.pick(&TEXTS)).to_owned() };
+        edit.links.push((LinkKind::Social, Given::Value(vec![link])));
+        edit.metadata = Given::Value(vec![Pair { key: "k".into(), value: (*dice.pick(&TEXTS)).to_owned() }]);
+    }
+    if dice.chance(20) {
+        edit.password = Some((*dice.pick(&["long enough", "short"])).into());
+    }
+    edit
+}
+
+fn group_edit(dice: &mut Dice, made: u64) -> GroupEdit {
+    let keys = |dice: &mut Dice| (0..dice.roll(4)).map(|_| user_key(dice, made)).collect();
+    GroupEdit {
+        name: text(dice),
+        external_id: text(dice),
+        members: match dice.roll(3) {
+            0 => None,
+            1 => Some(MemberEdit::Replace(keys(dice))),
+            _ => Some(MemberEdit::Add(keys(dice), dice.chance(50))),
+        },
+    }
+}
+
+fn folder_edit(dice: &mut Dice, made: u64) -> FolderEdit {
+    FolderEdit {
+        id: dice.chance(20).then(|| ItemId(id(dice, made))),
+        name: text(dice),
+        external_id: text(dice),
+        description: text(dice),
+        restricted_to: if dice.chance(20) { Given::Value(ItemId(id(dice, made))) } else { Given::Absent },
+        ..FolderEdit::default()
+    }
+}
+
+fn organisation_edit(dice: &mut Dice) -> OrganisationEdit {
+    let domains = ["example.com", "x.de", "corp.org", "no domain"];
+    OrganisationEdit {
+        name: text(dice),
+        status: dice.chance(20).then_some(OrganisationStatus::Disabled),
+        domains: Given::Value((0..dice.roll(2)).map(|_| (*dice.pick(&domains)).to_owned()).collect()),
+        addresses: Given::Value((0..dice.roll(2)).map(|_| u32::try_from(1 + dice.roll(4)).unwrap_or(1)).collect()),
+        ..OrganisationEdit::default()
+    }
+}

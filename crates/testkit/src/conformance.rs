@@ -1,0 +1,249 @@
+//! What every engine must do. Each check takes an empty store; `ALL` is what an engine's tests run.
+
+use crate::fakes;
+use directory::{
+    Access, Action, Caller, Command, Directory, Field, Given, GroupEdit, ItemKey, ItemKind, KeyHash, MemberEdit,
+    NewConnection, Pending, Position, Record, Refusal, Rule, Sort, SortKey, Store, TenantNumber, UserEdit, UserKey, UserQuery,
+    UserTest,
+};
+use std::sync::Arc;
+
+/// A named check of an engine.
+pub type Check = (&'static str, fn(Arc<dyn Store>) -> Pending<'static, ()>);
+
+/// Every check.
+pub const ALL: &[Check] = &[
+    ("tenants are numbered and apart", |s| Box::pin(tenants(s))),
+    ("numbers rise and are never used again", |s| Box::pin(numbers(s))),
+    ("handles are one namespace in any case", |s| Box::pin(handles(s))),
+    ("a change is all or nothing", |s| Box::pin(all_or_nothing(s))),
+    ("pages are in order of arrival, with totals", |s| Box::pin(pages(s))),
+    ("sorting and conditions", |s| Box::pin(sorting(s))),
+    ("members agree from both sides", |s| Box::pin(members(s))),
+    ("every change leaves its event, without secrets", |s| Box::pin(events(s))),
+    ("keys are found, rotated and revoked", |s| Box::pin(keys(s))),
+];
+
+/// A person with an e-mail.
+pub fn person(email: &str) -> Box<UserEdit> {
+    let mut edit = UserEdit::default();
+    edit.text(Field::Email, Given::Value(email.to_owned()));
+    Box::new(edit)
+}
+
+/// A tenant and a caller in it.
+///
+/// # Panics
+/// When the store does not take it.
+pub async fn tenant(directory: &Directory, name: &str) -> Caller {
+    let nobody = Caller::terminal(TenantNumber(0));
+    let command = Command::AddTenant { name: name.into(), number: None };
+    let receipt = directory.run(&nobody, command).await.expect("a tenant");
+    Caller::terminal(receipt.tenant.expect("a tenant").number)
+}
+
+async fn add(directory: &Directory, caller: &Caller, email: &str) -> Result<u32, Refusal> {
+    directory.run(caller, Command::CreateUser(person(email))).await.map(|receipt| receipt.users[0].number)
+}
+
+async fn tenants(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let (one, two) = (tenant(&directory, "One").await, tenant(&directory, "Two").await);
+    assert_eq!((one.tenant, two.tenant), (TenantNumber(1), TenantNumber(2)));
+    let nobody = Caller::terminal(TenantNumber(0));
+    let again = Command::AddTenant { name: "x".into(), number: Some(TenantNumber(2)) };
+    assert_eq!(directory.run(&nobody, again).await, Err(Refusal::field(Field::Number, Rule::Taken)));
+    add(&directory, &one, "a@x.y").await.expect("added");
+    assert_eq!(add(&directory, &two, "a@x.y").await, Ok(1), "another tenant's e-mail is free, and numbers begin at 1");
+    let user = directory.user(&one, UserKey::Number(1)).await.expect("there");
+    assert_eq!(directory.user(&two, UserKey::Id(user.id)).await, Err(Refusal::NoSuchUser));
+    let elsewhere = Caller::terminal(TenantNumber(9));
+    assert!(add(&directory, &elsewhere, "a@x.y").await.is_err());
+    assert_eq!(directory.tenants().await.expect("listed").len(), 2);
+}
+
+async fn numbers(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    for n in 1..=3 {
+        assert_eq!(add(&directory, &caller, &format!("{n}@x.y")).await, Ok(n));
+    }
+    directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("gone");
+    assert_eq!(directory.user(&caller, UserKey::Number(3)).await, Err(Refusal::NoSuchUser));
+    assert_eq!(add(&directory, &caller, "3@x.y").await, Ok(4), "the e-mail is free again, the number is not");
+}
+
+async fn handles(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    add(&directory, &caller, "Ann@X.y").await.expect("added");
+    let taken = Err(Refusal::field(Field::Email, Rule::Taken));
+    assert_eq!(add(&directory, &caller, "aNN@x.Y").await, taken);
+    let user = directory.user(&caller, UserKey::Email("ann@x.y".into())).await.expect("found in any case");
+    assert_eq!(user.email.as_deref(), Some("Ann@X.y"), "the spelling that was sent is kept");
+    let mut edit = person("bob@x.y");
+    edit.text(Field::UserName, Given::Value("ANN@x.y".into()));
+    let refused = directory.run(&caller, Command::CreateUser(edit)).await;
+    assert_eq!(refused, Err(Refusal::field(Field::UserName, Rule::Taken)), "user names and e-mails are one space");
+    let mut named = person("eve@x.y");
+    named.text(Field::UserName, Given::Value("eve".into()));
+    named.text(Field::ExternalId, Given::Value("E-7".into()));
+    directory.run(&caller, Command::CreateUser(named)).await.expect("added");
+    assert_eq!(directory.user(&caller, UserKey::Email("eve".into())).await, Err(Refusal::NoSuchUser));
+    assert!(directory.user(&caller, UserKey::Handle("EVE".into())).await.is_ok());
+    assert!(directory.user(&caller, UserKey::ExternalId("E-7".into())).await.is_ok());
+    assert_eq!(directory.user(&caller, UserKey::ExternalId("e-7".into())).await, Err(Refusal::NoSuchUser));
+    let found = directory.users(&caller, query(vec![UserTest::ExternalId("e-7".into())])).await.expect("searched");
+    assert_eq!(found.total, 1, "a search goes by any case");
+    let swap = Command::UpdateUser { user: UserKey::Number(1), edit: person("ann2@x.y") };
+    directory.run(&caller, swap).await.expect("changed");
+    assert_eq!(add(&directory, &caller, "ann@x.y").await, Ok(3), "what was given up is free");
+}
+
+fn query(tests: Vec<UserTest>) -> UserQuery {
+    UserQuery { tests, limit: 100, ..UserQuery::default() }
+}
+
+async fn all_or_nothing(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let caller = tenant(&directory, "One").await;
+    add(&directory, &caller, "a@x.y").await.expect("added");
+    let before = directory.events(Position(0), 100).await.expect("read");
+    // The organisation is new and would be added first; the e-mail is taken, so neither may stay.
+    let mut edit = person("A@x.y");
+    edit.organisation =
+        Given::Value(directory::OrganisationRef { name: Some("New".into()), ..directory::OrganisationRef::default() });
+    assert!(directory.run(&caller, Command::CreateUser(edit)).await.is_err());
+    let organisation = ItemKey::Name("New".into());
+    assert!(directory.item(&caller, ItemKind::Organisation, organisation).await.is_err());
+    assert_eq!(directory.events(Position(0), 100).await.expect("read"), before, "no event of what did not happen");
+}
+
+async fn pages(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    for n in 0..2_500 {
+        add(&directory, &caller, &format!("{n}@x.y")).await.expect("added");
+    }
+    for n in [1, 2, 999, 1000, 1001, 2500] {
+        directory.run(&caller, Command::DeleteUser(UserKey::Number(n))).await.expect("gone");
+    }
+    let mut walked = Vec::new();
+    for page in 0..26 {
+        let query = UserQuery { skip: page * 100, limit: 100, ..UserQuery::default() };
+        let page = directory.users(&caller, query).await.expect("read");
+        assert_eq!(page.total, 2_494);
+        walked.extend(page.rows.iter().map(|user| user.number));
+    }
+    let alive: Vec<u32> = (3..2_500).filter(|n| ![999, 1000, 1001].contains(n)).collect();
+    assert_eq!(walked, alive);
+}
+
+async fn sorting(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    for (email, name, city) in [("c@x.y", "Bea", "Rome"), ("a@x.y", "ärger", "Oslo"), ("b@x.y", "bea", "Rome")] {
+        let mut edit = person(email);
+        edit.text(Field::GivenName, Given::Value(name.into()));
+        edit.text(Field::City, Given::Value(city.into()));
+        directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
+    }
+    let order = async |key: SortKey, descending: bool| {
+        let query = UserQuery { sort: Sort { key, descending }, limit: 10, ..UserQuery::default() };
+        let page = directory.users(&caller, query).await.expect("read");
+        page.rows.iter().map(|user| user.number).collect::<Vec<_>>()
+    };
+    assert_eq!(order(SortKey::Text(Field::Email), false).await, [2, 3, 1]);
+    assert_eq!(order(SortKey::Text(Field::GivenName), false).await, [1, 3, 2], "equals stay in order of arrival");
+    assert_eq!(order(SortKey::Text(Field::GivenName), true).await, [2, 1, 3]);
+    assert_eq!(order(SortKey::Arrival, true).await, [3, 2, 1]);
+    assert_eq!(order(SortKey::Created, true).await, [3, 2, 1]);
+    let in_rome = query(vec![UserTest::AddressHolds(vec!["rom".into()])]);
+    let page = directory.users(&caller, UserQuery { skip: 1, limit: 1, ..in_rome }).await.expect("read");
+    assert_eq!((page.total, page.rows[0].number), (2, 3));
+}
+
+async fn members(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    for email in ["a@x.y", "b@x.y"] {
+        add(&directory, &caller, email).await.expect("added");
+    }
+    let edit = GroupEdit {
+        name: Given::Value("Staff".into()),
+        members: Some(MemberEdit::Replace(vec![UserKey::Number(1), UserKey::Number(2)])),
+        ..GroupEdit::default()
+    };
+    let receipt = directory.run(&caller, Command::CreateGroup(edit)).await.expect("added");
+    let group = receipt.items[0].id();
+    let user = directory.user(&caller, UserKey::Number(1)).await.expect("there");
+    assert_eq!(user.groups, [group]);
+    let leave = UserEdit { groups: Given::Value(Vec::new()), ..UserEdit::default() };
+    let leave = Command::UpdateUser { user: UserKey::Number(1), edit: Box::new(leave) };
+    directory.run(&caller, leave).await.expect("changed");
+    let left = directory.members(&caller, group).await.expect("read");
+    assert_eq!(left.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [2]);
+    let gone = Command::DeleteItem { kind: ItemKind::Group, item: ItemKey::Id(group) };
+    directory.run(&caller, gone).await.expect("gone");
+    assert!(directory.user(&caller, UserKey::Number(2)).await.expect("there").groups.is_empty());
+    let unknown = UserEdit { groups: Given::Value(vec![ItemKey::Id(group)]), ..UserEdit::default() };
+    let unknown = Command::UpdateUser { user: UserKey::Number(1), edit: Box::new(unknown) };
+    assert_eq!(directory.run(&caller, unknown).await, Err(Refusal::field(Field::Groups, Rule::Unknown)));
+}
+
+async fn events(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let mut caller = tenant(&directory, "One").await;
+    caller.request = "req-1".into();
+    let mut edit = person("a@x.y");
+    edit.password = Some("top-secret".into());
+    directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
+    let change = Command::UpdateUser { user: UserKey::Number(1), edit: person("b@x.y") };
+    directory.run(&caller, change).await.expect("changed");
+    directory.run(&caller, Command::DeleteUser(UserKey::Number(1))).await.expect("gone");
+    let events = directory.events(Position(1), 10).await.expect("read");
+    let actions: Vec<Action> = events.iter().map(|event| event.what.action).collect();
+    assert_eq!(actions, [Action::Created, Action::Updated, Action::Deleted]);
+    assert_eq!(events.iter().map(|e| e.position.0).collect::<Vec<_>>(), [2, 3, 4]);
+    assert!(events.iter().all(|event| event.what.request == "req-1" && event.what.who == "terminal"));
+    assert!(events[0].what.password_set && !events[1].what.password_set);
+    let emails = |record: &Option<Record>| match record {
+        Some(Record::User(user)) => user.email.clone(),
+        _ => None,
+    };
+    let update = &events[1].what;
+    assert_eq!((emails(&update.before), emails(&update.after)), (Some("a@x.y".into()), Some("b@x.y".into())));
+    assert!(!format!("{events:?}").contains("top-secret"));
+}
+
+async fn keys(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    let hash = |n: u8| KeyHash([n; 32]);
+    let add = |name: &str, n: u8| {
+        Command::AddConnection(NewConnection {
+            name: name.into(),
+            dialects: Vec::new(),
+            access: Access::ReadWrite,
+            highest_role: 3,
+            expires: None,
+            key: hash(n),
+        })
+    };
+    directory.run(&caller, add("crm", 1)).await.expect("added");
+    assert_eq!(directory.run(&caller, add("CRM", 2)).await, Err(Refusal::field(Field::Name, Rule::Taken)));
+    let id = directory.connections(None).await.expect("listed")[0].id;
+    for n in [2, 3] {
+        directory.run(&caller, Command::AddKey { connection: id, key: hash(n) }).await.expect("rotated");
+    }
+    let near = async |n: u8| directory.connections_near(hash(n).prefix()).await.expect("read").len();
+    assert_eq!((near(1).await, near(2).await, near(3).await), (0, 1, 1), "two keys live, the oldest gone");
+    let connection = directory.connections(None).await.expect("listed").remove(0);
+    directory.touch(&connection);
+    directory.run(&caller, Command::RevokeConnection(id)).await.expect("revoked");
+    assert_eq!(near(3).await, 0);
+    let after = directory.connections(Some(caller.tenant)).await.expect("listed").remove(0);
+    assert!(after.revoked && after.last_use.is_some());
+    let again = Command::AddKey { connection: id, key: hash(4) };
+    assert_eq!(directory.run(&caller, again).await, Err(Refusal::NoSuchConnection));
+}
