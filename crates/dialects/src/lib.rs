@@ -40,8 +40,11 @@ pub struct Dialect {
     /// The shape of its errors.
     pub error: &'static Record,
     /// Its security schemes, as OpenAPI has them.
-    pub security: &'static [(&'static str, fn() -> serde_json::Value)],
+    pub security: &'static [(&'static str, SecurityScheme)],
 }
+
+/// Makes a security scheme, as OpenAPI has it.
+pub type SecurityScheme = fn() -> serde_json::Value;
 
 /// Every language there is.
 pub static ALL: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIALECT];

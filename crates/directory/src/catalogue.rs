@@ -1,8 +1,14 @@
 //! The built-in roles, the same for every tenant.
 
 /// Numbers and names of the built-in roles, lowest first (`ccs` sends the numbers, `onfire` the names).
-pub const BUILT_IN_ROLES: [(u32, &str); 6] =
-    [(1, "ReadOnly"), (2, "User"), (3, "Admin"), (4, "EnterpriseAdmin"), (5, "VendorAdmin"), (6, "SuperAdmin")];
+pub const BUILT_IN_ROLES: [(u32, &str); 6] = [
+    (1, "ReadOnly"),
+    (2, "User"),
+    (3, "Admin"),
+    (4, "EnterpriseAdmin"),
+    (5, "VendorAdmin"),
+    (6, "SuperAdmin"),
+];
 
 /// The built-in role of that name, in any case.
 pub fn role_named(name: &str) -> Option<u32> {

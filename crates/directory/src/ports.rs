@@ -1,8 +1,8 @@
 //! What the core needs from outside: storage, time, ids and password hashing.
 
 use crate::{
-    Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, KeyHash, Page,
-    Position, Receipt, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
+    Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, KeyHash,
+    Page, Position, Receipt, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
 };
 use secrecy::SecretString;
 use std::future::Future;

@@ -122,7 +122,8 @@ impl UserTest {
                     || user.organisation.is_some_and(|id| organisations.contains(&id))
             }
             Self::AddressHolds(parts) => {
-                let lines: Vec<String> = SEARCHED[9..14].iter().filter_map(|f| user.text(*f)).map(fold).collect();
+                let lines: Vec<String> =
+                    SEARCHED[9..14].iter().filter_map(|f| user.text(*f)).map(fold).collect();
                 parts.iter().any(|part| lines.iter().any(|line| line.contains(part)))
             }
             Self::Status(statuses) => statuses.contains(&user.status),

@@ -52,7 +52,12 @@ pub struct App {
 }
 
 /// The house over a store.
-pub fn app(store: Arc<dyn Store>, limits: Limits, public_url: Option<String>, secure: bool) -> anyhow::Result<App> {
+pub fn app(
+    store: Arc<dyn Store>,
+    limits: Limits,
+    public_url: Option<String>,
+    secure: bool,
+) -> anyhow::Result<App> {
     let pool = PasswordPool::start(limits.hash_threads, limits.hash_queue, limits.strength)?;
     let ids = Arc::new(TimeOrderedIds);
     let directory = Directory::new(store, Arc::new(SystemClock), Arc::clone(&ids) as _, Arc::new(pool));

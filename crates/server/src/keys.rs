@@ -5,6 +5,8 @@ use anyhow::Context;
 /// A key of 128 random bits as 32 hex digits: the form `onfire` documents, and a good bearer token.
 pub fn new_key() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("{error}")).context("no randomness to make a key of")?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::anyhow!("{error}"))
+        .context("no randomness to make a key of")?;
     Ok(uuid::Uuid::from_bytes(bytes).simple().to_string())
 }

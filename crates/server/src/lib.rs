@@ -16,6 +16,7 @@ mod settings;
 mod shell;
 
 pub use compose::{App, Limits, app};
+pub use dialects::kit::hash_key;
 pub use keys::new_key;
 pub use listen::{Listener, Tls};
 pub use metrics::Metrics;

@@ -67,7 +67,12 @@ pub struct Listener {
 
 impl Listener {
     /// Serves until `stop`, then lets what is under way finish. Gives back how many connections had to be cut.
-    pub async fn serve(self, shell: Arc<Shell>, metrics: Arc<crate::Metrics>, stop: impl Future<Output = ()>) -> usize {
+    pub async fn serve(
+        self,
+        shell: Arc<Shell>,
+        metrics: Arc<crate::Metrics>,
+        stop: impl Future<Output = ()>,
+    ) -> usize {
         let places = Arc::new(Semaphore::new(self.connections));
         let graceful = GracefulShutdown::new();
         let mut stop = pin!(stop);

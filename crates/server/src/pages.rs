@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use std::sync::{Arc, OnceLock};
+use tower_service::Service as _;
 
 #[derive(Clone)]
 struct Pages {
@@ -27,8 +28,14 @@ pub(crate) fn router(directory: Arc<Directory>, metrics: Arc<Metrics>) -> Router
         .route("/readyz", get(ready))
         .route("/metrics", get(figures))
         .route("/openapi.json", get(|| async { with_type("application/json", openapi()) }))
-        .route("/docs", get(|| async { docs("text/html; charset=utf-8", include_str!("../assets/docs.html")) }))
-        .route("/docs/start.js", get(|| async { docs("text/javascript", include_str!("../assets/start.js")) }))
+        .route(
+            "/docs",
+            get(|| async { docs("text/html; charset=utf-8", include_str!("../assets/docs.html")) }),
+        )
+        .route(
+            "/docs/start.js",
+            get(|| async { docs("text/javascript", include_str!("../assets/start.js")) }),
+        )
         .route("/docs/swagger-ui-bundle.js", get(|| async { docs("text/javascript", BUNDLE) }))
         .route("/docs/swagger-ui.css", get(|| async { docs("text/css", STYLE) }))
         .with_state(Pages { directory, metrics })
@@ -47,7 +54,6 @@ pub(crate) async fn answer(router: &Router, parts: &Parts) -> Option<http::Respo
     let mut request = Request::new(axum::body::Body::empty());
     *request.method_mut() = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     *request.uri_mut() = parts.uri.clone();
-    use tower_service::Service as _;
     // A router is always ready and never fails.
     let answer = router.clone().call(request).await.unwrap_or_else(|never| match never {});
     let (head, body) = answer.into_parts();

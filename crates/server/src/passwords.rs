@@ -44,7 +44,9 @@ impl PasswordPool {
             .map_err(|error| anyhow::anyhow!("password strength: {error}"))?;
         for number in 0..threads.max(1) {
             let (jobs, params) = (Arc::clone(&jobs), params.clone());
-            std::thread::Builder::new().name(format!("muster-hash-{number}")).spawn(move || work(&jobs, params))?;
+            std::thread::Builder::new()
+                .name(format!("muster-hash-{number}"))
+                .spawn(move || work(&jobs, params))?;
         }
         Ok(Self { queue })
     }

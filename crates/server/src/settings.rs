@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     /// Private key of the certificate in PEM
     #[arg(long, env = "MUSTER_TLS_KEY", global = true, value_name = "FILE", help_heading = SERVER)]
     pub(crate) tls_key: Option<PathBuf>,
-    /// How clients reach the server, for links in answers, such as https://people.example.com
+    /// How clients reach the server, for links in answers, such as <https://people.example.com>
     #[arg(long, env = "MUSTER_PUBLIC_URL", global = true, value_name = "URL", help_heading = SERVER)]
     pub(crate) public_url: Option<String>,
     /// Largest body in bytes; more is a 413
@@ -137,7 +137,8 @@ impl File {
             if NOT_IN_FILE.contains(&id) || matches.try_contains_id(id).is_err() {
                 continue;
             }
-            let raw = matches.get_raw(id).map(|values| values.map(|v| v.to_string_lossy()).collect::<Vec<_>>());
+            let raw =
+                matches.get_raw(id).map(|values| values.map(|v| v.to_string_lossy()).collect::<Vec<_>>());
             let from = match matches.value_source(id) {
                 Some(ValueSource::CommandLine) => format!("--{name}"),
                 Some(ValueSource::EnvVariable) => {

@@ -45,7 +45,7 @@ impl Shell {
             return answer.map(Full::new);
         }
         let body = self.read(&parts, body).await;
-        let broken = matches!(body, Err(_));
+        let broken = body.is_err();
         let served = self.attend(&parts, body, address, &number).await;
         let (mut answer, served) = match served {
             Some(mut served) => (std::mem::take(&mut served.answer), Some(served)),
@@ -56,9 +56,7 @@ impl Shell {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        answer
-            .headers_mut()
-            .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         self.note(&parts.method, &answer, served.as_ref(), &number, address, begun.elapsed());
         answer.map(Full::new)
     }
@@ -69,7 +67,8 @@ impl Shell {
         B: http_body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let announced =
+            parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: u64| length > self.limits.body as u64) {
             return Err(BodyFault::TooLarge(self.limits.body));
         }

@@ -4,9 +4,9 @@
 
 use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
 use directory::{
-    Action, Change, CommitError, Connection, ConnectionId, Edit, Event, EventDraft, Field, Health, Item, ItemId,
-    ItemKey, ItemKind, ItemQuery, Page, Pending, Position, Receipt, Record, Store, StoreError, StoredPassword,
-    Tenant, TenantNumber, User, UserId, UserKey, UserQuery, fold,
+    Action, Change, CommitError, Connection, ConnectionId, Edit, Event, EventDraft, Field, Health, Item,
+    ItemId, ItemKey, ItemKind, ItemQuery, Page, Pending, Position, Receipt, Record, Store, StoreError,
+    StoredPassword, Tenant, TenantNumber, User, UserId, UserKey, UserQuery, fold,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -149,6 +149,7 @@ impl State {
 }
 
 impl Shelf {
+    #[expect(clippy::too_many_lines, reason = "one arm an edit, to be compared side by side")]
     fn edit(&mut self, edit: Edit, event: &mut EventDraft, receipt: &mut Receipt) -> Result<(), CommitError> {
         match edit {
             Edit::AddUser { mut user, password } => {
@@ -440,6 +441,11 @@ impl Store for Memory {
     }
 
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
-        self.read(|state| Health { engine: "memory", commits: state.commits, changes: state.commits, waiting: 0 })
+        self.read(|state| Health {
+            engine: "memory",
+            commits: state.commits,
+            changes: state.commits,
+            waiting: 0,
+        })
     }
 }

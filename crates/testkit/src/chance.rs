@@ -1,9 +1,9 @@
 //! Commands made by chance from small pools, so that they clash, repeat and refer to one another.
 
 use directory::{
-    Command, DepartmentRef, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKey, ItemKind, Link, LinkKind, MemberEdit,
-    OrganisationEdit, OrganisationRef, OrganisationStatus, Pair, RoleRef, Status, StatusMove, StatusWish, UserEdit, UserId,
-    UserKey,
+    Command, DepartmentRef, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKey, ItemKind, Link, LinkKind,
+    MemberEdit, OrganisationEdit, OrganisationRef, OrganisationStatus, Pair, RoleRef, Status, StatusMove,
+    StatusWish, UserEdit, UserId, UserKey,
 };
 use uuid::Uuid;
 
@@ -37,7 +37,14 @@ impl Dice {
 }
 
 const EMAILS: [&str; 8] = [
-    "ann@example.com", "ANN@example.com", "bob@example.com", "straße@x.de", "STRASSE@x.de", "eve@corp.org", "broken", "",
+    "ann@example.com",
+    "ANN@example.com",
+    "bob@example.com",
+    "straße@x.de",
+    "STRASSE@x.de",
+    "eve@corp.org",
+    "broken",
+    "",
 ];
 const TEXTS: [&str; 8] = ["", "Ann", "Lee", "O'Neill & <Co>", "日本", "🦀", "  spaced  ", "bad\u{0}text"];
 const STATUSES: [Status; 5] = Status::ALL;
@@ -46,7 +53,9 @@ const STATUSES: [Status; 5] = Status::ALL;
 pub fn command(dice: &mut Dice, made: u64) -> Command {
     match dice.roll(20) {
         0..=5 => Command::CreateUser(Box::new(user_edit(dice, made, true))),
-        6..=9 => Command::UpdateUser { user: user_key(dice, made), edit: Box::new(user_edit(dice, made, false)) },
+        6..=9 => {
+            Command::UpdateUser { user: user_key(dice, made), edit: Box::new(user_edit(dice, made, false)) }
+        }
         10 => Command::DeleteUser(user_key(dice, made)),
         11 => Command::MoveUsers(StatusMove {
             users: (0..=dice.roll(2)).map(|_| user_key(dice, made)).collect(),
@@ -188,7 +197,9 @@ fn organisation_edit(dice: &mut Dice) -> OrganisationEdit {
         name: text(dice),
         status: dice.chance(20).then_some(OrganisationStatus::Disabled),
         domains: Given::Value((0..dice.roll(2)).map(|_| (*dice.pick(&domains)).to_owned()).collect()),
-        addresses: Given::Value((0..dice.roll(2)).map(|_| u32::try_from(1 + dice.roll(4)).unwrap_or(1)).collect()),
+        addresses: Given::Value(
+            (0..dice.roll(2)).map(|_| u32::try_from(1 + dice.roll(4)).unwrap_or(1)).collect(),
+        ),
         ..OrganisationEdit::default()
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::fakes;
 use directory::{
-    Access, Action, Caller, Command, Directory, Field, Given, GroupEdit, ItemKey, ItemKind, KeyHash, MemberEdit,
-    NewConnection, Pending, Position, Record, Refusal, Rule, Sort, SortKey, Store, TenantNumber, UserEdit, UserKey, UserQuery,
-    UserTest,
+    Access, Action, Caller, Command, Directory, Field, Given, GroupEdit, ItemKey, ItemKind, KeyHash,
+    MemberEdit, NewConnection, Pending, Position, Record, Refusal, Rule, Sort, SortKey, Store, TenantNumber,
+    UserEdit, UserKey, UserQuery, UserTest,
 };
 use std::sync::Arc;
 
@@ -54,7 +54,11 @@ async fn tenants(store: Arc<dyn Store>) {
     let again = Command::AddTenant { name: "x".into(), number: Some(TenantNumber(2)) };
     assert_eq!(directory.run(&nobody, again).await, Err(Refusal::field(Field::Number, Rule::Taken)));
     add(&directory, &one, "a@x.y").await.expect("added");
-    assert_eq!(add(&directory, &two, "a@x.y").await, Ok(1), "another tenant's e-mail is free, and numbers begin at 1");
+    assert_eq!(
+        add(&directory, &two, "a@x.y").await,
+        Ok(1),
+        "another tenant's e-mail is free, and numbers begin at 1"
+    );
     let user = directory.user(&one, UserKey::Number(1)).await.expect("there");
     assert_eq!(directory.user(&two, UserKey::Id(user.id)).await, Err(Refusal::NoSuchUser));
     let elsewhere = Caller::terminal(TenantNumber(9));
@@ -84,7 +88,11 @@ async fn handles(store: Arc<dyn Store>) {
     let mut edit = person("bob@x.y");
     edit.text(Field::UserName, Given::Value("ANN@x.y".into()));
     let refused = directory.run(&caller, Command::CreateUser(edit)).await;
-    assert_eq!(refused, Err(Refusal::field(Field::UserName, Rule::Taken)), "user names and e-mails are one space");
+    assert_eq!(
+        refused,
+        Err(Refusal::field(Field::UserName, Rule::Taken)),
+        "user names and e-mails are one space"
+    );
     let mut named = person("eve@x.y");
     named.text(Field::UserName, Given::Value("eve".into()));
     named.text(Field::ExternalId, Given::Value("E-7".into()));
@@ -93,7 +101,8 @@ async fn handles(store: Arc<dyn Store>) {
     assert!(directory.user(&caller, UserKey::Handle("EVE".into())).await.is_ok());
     assert!(directory.user(&caller, UserKey::ExternalId("E-7".into())).await.is_ok());
     assert_eq!(directory.user(&caller, UserKey::ExternalId("e-7".into())).await, Err(Refusal::NoSuchUser));
-    let found = directory.users(&caller, query(vec![UserTest::ExternalId("e-7".into())])).await.expect("searched");
+    let found =
+        directory.users(&caller, query(vec![UserTest::ExternalId("e-7".into())])).await.expect("searched");
     assert_eq!(found.total, 1, "a search goes by any case");
     let swap = Command::UpdateUser { user: UserKey::Number(1), edit: person("ann2@x.y") };
     directory.run(&caller, swap).await.expect("changed");
@@ -111,12 +120,18 @@ async fn all_or_nothing(store: Arc<dyn Store>) {
     let before = directory.events(Position(0), 100).await.expect("read");
     // The organisation is new and would be added first; the e-mail is taken, so neither may stay.
     let mut edit = person("A@x.y");
-    edit.organisation =
-        Given::Value(directory::OrganisationRef { name: Some("New".into()), ..directory::OrganisationRef::default() });
+    edit.organisation = Given::Value(directory::OrganisationRef {
+        name: Some("New".into()),
+        ..directory::OrganisationRef::default()
+    });
     assert!(directory.run(&caller, Command::CreateUser(edit)).await.is_err());
     let organisation = ItemKey::Name("New".into());
     assert!(directory.item(&caller, ItemKind::Organisation, organisation).await.is_err());
-    assert_eq!(directory.events(Position(0), 100).await.expect("read"), before, "no event of what did not happen");
+    assert_eq!(
+        directory.events(Position(0), 100).await.expect("read"),
+        before,
+        "no event of what did not happen"
+    );
 }
 
 async fn pages(store: Arc<dyn Store>) {
@@ -142,7 +157,9 @@ async fn pages(store: Arc<dyn Store>) {
 async fn sorting(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = tenant(&directory, "One").await;
-    for (email, name, city) in [("c@x.y", "Bea", "Rome"), ("a@x.y", "ärger", "Oslo"), ("b@x.y", "bea", "Rome")] {
+    for (email, name, city) in
+        [("c@x.y", "Bea", "Rome"), ("a@x.y", "ärger", "Oslo"), ("b@x.y", "bea", "Rome")]
+    {
         let mut edit = person(email);
         edit.text(Field::GivenName, Given::Value(name.into()));
         edit.text(Field::City, Given::Value(city.into()));
@@ -154,7 +171,11 @@ async fn sorting(store: Arc<dyn Store>) {
         page.rows.iter().map(|user| user.number).collect::<Vec<_>>()
     };
     assert_eq!(order(SortKey::Text(Field::Email), false).await, [2, 3, 1]);
-    assert_eq!(order(SortKey::Text(Field::GivenName), false).await, [1, 3, 2], "equals stay in order of arrival");
+    assert_eq!(
+        order(SortKey::Text(Field::GivenName), false).await,
+        [1, 3, 2],
+        "equals stay in order of arrival"
+    );
     assert_eq!(order(SortKey::Text(Field::GivenName), true).await, [2, 1, 3]);
     assert_eq!(order(SortKey::Arrival, true).await, [3, 2, 1]);
     assert_eq!(order(SortKey::Created, true).await, [3, 2, 1]);

@@ -81,9 +81,9 @@ pub(super) fn boolean(node: &Node, format: Format, clr: &str) -> Converted<bool>
         },
         (Node::Text(text), _) if text.trim().is_empty() => Ok(None),
         (Node::Text(text), Format::Json) => word(text).map(Some).ok_or(GENERIC),
-        (Node::Text(text), Format::Form) => {
-            word(text).map(Some).ok_or(Wrong::Member(Some(format!("The value '{text}' is not valid for {clr}."))))
-        }
+        (Node::Text(text), Format::Form) => word(text)
+            .map(Some)
+            .ok_or(Wrong::Member(Some(format!("The value '{text}' is not valid for {clr}.")))),
         (Node::List(_) | Node::Object(_), Format::Xml) => Err(Wrong::Body),
         (Node::List(_) | Node::Object(_), _) => Err(GENERIC),
     }
@@ -124,7 +124,10 @@ mod tests {
         }
         assert_eq!(form("300"), Err(GENERIC));
         assert_eq!(form("99999999999999999999"), Err(GENERIC));
-        assert_eq!(form("abc"), Err(Wrong::Member(Some("The value 'abc' is not valid for DepartmentId.".into()))));
+        assert_eq!(
+            form("abc"),
+            Err(Wrong::Member(Some("The value 'abc' is not valid for DepartmentId.".into())))
+        );
         assert_eq!(integer(&t("x"), Format::Xml, BYTE, ""), Err(Wrong::Body));
         assert_eq!(integer(&t(""), Format::Xml, BYTE, ""), Err(Wrong::Body));
     }

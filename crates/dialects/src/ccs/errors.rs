@@ -22,23 +22,30 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             let text = format!("The requested resource does not support http method '{}'.", call.method);
             message(call, StatusCode::METHOD_NOT_ALLOWED, &text)
         }
-        Fault::UnsupportedMedia(sent) => message(call, StatusCode::UNSUPPORTED_MEDIA_TYPE, &unsupported(sent.as_deref())),
+        Fault::UnsupportedMedia(sent) => {
+            message(call, StatusCode::UNSUPPORTED_MEDIA_TYPE, &unsupported(sent.as_deref()))
+        }
         Fault::NotAcceptable => message(call, StatusCode::NOT_ACCEPTABLE, AN_ERROR),
         Fault::BodyTooLarge(limit) => {
             let text = format!("The request entity is larger than {limit} bytes.");
             message(call, StatusCode::PAYLOAD_TOO_LARGE, &text)
         }
-        Fault::BodyCut => message(call, StatusCode::REQUEST_TIMEOUT, "The request entity did not arrive in time."),
+        Fault::BodyCut => {
+            message(call, StatusCode::REQUEST_TIMEOUT, "The request entity did not arrive in time.")
+        }
         Fault::Unparsable(_) => {
-            let fault = FieldFault { name: String::new(), rule: Rule::Malformed, text: Some(AN_ERROR.into()) };
+            let fault =
+                FieldFault { name: String::new(), rule: Rule::Malformed, text: Some(AN_ERROR.into()) };
             model_state(call, &[fault])
         }
         Fault::BodyMissing => message(call, StatusCode::BAD_REQUEST, INVALID),
         // The framework answers a wrong role like a missing one: 401, not 403.
         Fault::Unauthorised | Fault::Forbidden => denied(call),
-        Fault::TooManyAttempts { .. } => {
-            message(call, StatusCode::TOO_MANY_REQUESTS, "Too many requests were not authorized. Try again later.")
-        }
+        Fault::TooManyAttempts { .. } => message(
+            call,
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests were not authorized. Try again later.",
+        ),
         Fault::TimedOut => message(call, StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),
     };
     if answer.status() == StatusCode::UNAUTHORIZED {
@@ -68,7 +75,8 @@ fn refused(refusal: &Refusal, call: &Call) -> Answer {
     match refusal {
         Refusal::Invalid(faults) => {
             // What clashes with the directory is one sentence; what is wrong in itself is said by member.
-            let clash = faults.iter().find(|f| matches!(f.rule, Rule::Taken | Rule::Unknown | Rule::NotAllowed));
+            let clash =
+                faults.iter().find(|f| matches!(f.rule, Rule::Taken | Rule::Unknown | Rule::NotAllowed));
             if let Some(fault) = clash {
                 return message(call, StatusCode::BAD_REQUEST, &clash_text(fault.field, fault.rule));
             }
@@ -82,7 +90,9 @@ fn refused(refusal: &Refusal, call: &Call) -> Answer {
             answer
         }
         Refusal::RoleTooHigh => denied(call),
-        Refusal::WrongStatus => message(call, StatusCode::BAD_REQUEST, "The user's status does not allow this."),
+        Refusal::WrongStatus => {
+            message(call, StatusCode::BAD_REQUEST, "The user's status does not allow this.")
+        }
         Refusal::Conflict => message(call, StatusCode::CONFLICT, "The user was changed at the same time."),
         Refusal::Busy { .. } | Refusal::Unavailable(_) => {
             message(call, StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Try again in a moment.")

@@ -3,7 +3,9 @@
 
 use super::convert::{self, Wrong};
 use super::wire::{self, clr_name};
-use crate::kit::{Body, Call, Duplicates, Fault, FieldFault, Format, Member, Node, Object, accept, form, json, lenient, xml};
+use crate::kit::{
+    Body, Call, Duplicates, Fault, FieldFault, Format, Member, Node, Object, accept, form, json, lenient, xml,
+};
 use directory::{
     DepartmentRef, Field, Given, RoleRef, Rule, SecretString, Status, StatusWish, UserEdit, UserKey,
 };
@@ -15,7 +17,9 @@ pub(super) const AN_ERROR: &str = "An error has occurred.";
 pub(super) fn body(call: &Call) -> Result<Option<Body>, Fault> {
     let media = accept::content_type(&call.headers);
     let format = match media.as_deref() {
-        Some("application/json" | "text/json" | "text/html" | "application/*" | "text/*" | "*/*") => Format::Json,
+        Some("application/json" | "text/json" | "text/html" | "application/*" | "text/*" | "*/*") => {
+            Format::Json
+        }
         Some("application/xml" | "text/xml") => Format::Xml,
         Some("application/x-www-form-urlencoded") => Format::Form,
         None if call.body.is_empty() => return Ok(None),
@@ -34,7 +38,12 @@ pub(super) fn body(call: &Call) -> Result<Option<Body>, Fault> {
             return Ok(None);
         }
         let strictly = json::read(text);
-        (None, strictly.or_else(|_| lenient::read(text, lenient::Leniency::JsonNet)).map_err(Fault::Unparsable)?)
+        (
+            None,
+            strictly
+                .or_else(|_| lenient::read(text, lenient::Leniency::JsonNet))
+                .map_err(Fault::Unparsable)?,
+        )
     } else {
         let document = xml::read(text).map_err(Fault::Unparsable)?;
         (Some(document.root), document.node)
@@ -93,13 +102,14 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
         Node::Text(text) if body.format == Format::Xml && text.trim().is_empty() => &empty,
         _ => return Err(whole("the body is no object")),
     };
-    call.ignore(object.unknown_to(&wire::USER_POST));
+    call.ignore(object.unknown_to(&wire::USER_POST, &[]));
     let (mut edit, mut state) = (UserEdit::default(), ModelState::default());
     let mut order: Vec<(usize, &Member)> = wire::sent().map(|m| (position(object, m, body), m)).collect();
     order.sort_by_key(|(position, _)| *position);
     for (_, member) in order {
         if let Some(sent) = find(object, member, body) {
-            put(&mut edit, &mut state, member, &sent, body.format).map_err(|()| whole("a value of the wrong type"))?;
+            put(&mut edit, &mut state, member, &sent, body.format)
+                .map_err(|()| whole("a value of the wrong type"))?;
         }
     }
     validate(&edit, &mut state);
@@ -120,7 +130,13 @@ fn position(object: &Object, member: &Member, body: &Body) -> usize {
 }
 
 /// Converts one member and puts it in the edit; `Err` when the whole body fails.
-fn put(edit: &mut UserEdit, state: &mut ModelState, member: &Member, sent: &Sent<'_>, format: Format) -> Result<(), ()> {
+fn put(
+    edit: &mut UserEdit,
+    state: &mut ModelState,
+    member: &Member,
+    sent: &Sent<'_>,
+    format: Format,
+) -> Result<(), ()> {
     let clr = clr_name(member.name);
     // JSON errors quote the path as the client spelled it, all others the CLR name.
     let key = if format == Format::Json { sent.name } else { clr.as_str() };
@@ -131,7 +147,8 @@ fn put(edit: &mut UserEdit, state: &mut ModelState, member: &Member, sent: &Sent
     let mut wrong = |wrong: Wrong| match wrong {
         Wrong::Body => Err(()),
         Wrong::Member(text) => {
-            let text = text.map(|text| sent.all.as_ref().map_or(text.clone(), |all| text.replacen(&first, all, 1)));
+            let text =
+                text.map(|text| sent.all.as_ref().map_or(text.clone(), |all| text.replacen(&first, all, 1)));
             state.add(key, Rule::Malformed, Some(text.unwrap_or_else(|| AN_ERROR.into())));
             Ok(())
         }
@@ -142,11 +159,16 @@ fn put(edit: &mut UserEdit, state: &mut ModelState, member: &Member, sent: &Sent
         }
     };
     match member.field {
-        Some(Field::Role) => match convert::integer(sent.node, format, (i32::MIN.into(), i32::MAX.into()), &clr) {
-            // A number that is no role of the catalogue, a negative one included, is refused by the core.
-            Ok(number) => edit.role = Given::replace(number.map(|n| RoleRef::Number(u32::try_from(n).unwrap_or(0)))),
-            Err(error) => return wrong(error),
-        },
+        Some(Field::Role) => {
+            match convert::integer(sent.node, format, (i32::MIN.into(), i32::MAX.into()), &clr) {
+                // A number that is no role of the catalogue, a negative one included, is refused by the core.
+                Ok(number) => {
+                    edit.role =
+                        Given::replace(number.map(|n| RoleRef::Number(u32::try_from(n).unwrap_or(0))));
+                }
+                Err(error) => return wrong(error),
+            }
+        }
         Some(Field::Department) => match convert::integer(sent.node, format, (0, 255), &clr) {
             Ok(number) => {
                 let number = number.and_then(|n| u8::try_from(n).ok());

@@ -3,7 +3,11 @@
 use super::{users, wire};
 use crate::kit::{About, Access, Kind, Record, Route, Verb};
 
-const fn about(summary: &'static str, body: Option<&'static Record>, answer: Option<&'static Record>) -> About {
+const fn about(
+    summary: &'static str,
+    body: Option<&'static Record>,
+    answer: Option<&'static Record>,
+) -> About {
     About { summary, query: &[], body, answer }
 }
 
@@ -44,7 +48,11 @@ pub(super) static ROUTES: &[Route] = &[
             Verb {
                 method: "PUT",
                 access: Access::Write,
-                about: about("Change a user; what is left out stays", Some(&wire::USER_POST), Some(&wire::USER_POST_RESPONSE)),
+                about: about(
+                    "Change a user; what is left out stays",
+                    Some(&wire::USER_POST),
+                    Some(&wire::USER_POST_RESPONSE),
+                ),
                 handler: |desk, call| Box::pin(users::update(desk, call)),
             },
             Verb {

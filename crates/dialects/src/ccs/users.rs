@@ -53,7 +53,8 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 pub(super) async fn roles(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let own = desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
     let own = own.iter().map(|role| (role.number(), role.name()));
-    let rows = BUILT_IN_ROLES.into_iter().chain(own).map(|(number, name)| label(call, number, name)).collect();
+    let rows =
+        BUILT_IN_ROLES.into_iter().chain(own).map(|(number, name)| label(call, number, name)).collect();
     Ok(write::model(call, wire::ROLE_LIST.name, &Out::List("RoleView", rows)))
 }
 

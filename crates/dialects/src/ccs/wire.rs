@@ -9,11 +9,8 @@ pub(super) const NAMESPACE: &str = " xmlns:i=\"http://www.w3.org/2001/XMLSchema-
 const ID: Member = Member::of("id", Kind::Integer, "Number of the user").field(Field::Number).only_out();
 
 /// What a POST or PUT sends. Names are as in JSON; XML and error keys begin with a capital.
-pub(super) static USER_POST: Record = Record {
-    name: "UserPost",
-    about: "A user to be created or changed",
-    members: USER_MEMBERS,
-};
+pub(super) static USER_POST: Record =
+    Record { name: "UserPost", about: "A user to be created or changed", members: USER_MEMBERS };
 
 /// What a GET answers.
 pub(super) static USER_VIEW: Record = Record { name: "UserView", about: "A user", members: USER_MEMBERS };
@@ -25,7 +22,9 @@ const USER_MEMBERS: &[Member] = &[
     Member::text("lastName", Field::FamilyName, "Last name").max(100),
     Member::text("phone", Field::WorkPhone, "Phone").max(20),
     Member::text("email", Field::Email, "E-mail").max(250).required(),
-    Member::text("password", Field::Password, "At least 6 characters; left out of a PUT, it stays").max(250).only_in(),
+    Member::text("password", Field::Password, "At least 6 characters; left out of a PUT, it stays")
+        .max(250)
+        .only_in(),
     Member::of("roleId", Kind::Integer, "Number of a role of the catalogue").field(Field::Role).required(),
     Member::of("departmentId", Kind::Integer, "0 to 255; entered in the catalogue on first use")
         .field(Field::Department),
@@ -57,10 +56,7 @@ pub(super) static USER_LIST: Record = Record {
 static LABEL: Record = Record {
     name: "Label",
     about: "An entry of a catalogue",
-    members: &[
-        Member::of("id", Kind::Integer, "Its number"),
-        Member::of("label", Kind::Text, "Its name"),
-    ],
+    members: &[Member::of("id", Kind::Integer, "Its number"), Member::of("label", Kind::Text, "Its name")],
 };
 pub(super) static ROLE_LIST: Record = Record {
     name: "ArrayOfRoleView",

@@ -55,7 +55,13 @@ pub(super) fn voice(call: &Call) -> Voice {
 }
 
 /// An answer; `root` is the XML root, `frame` its attributes.
-pub(super) fn reply(call: &Call, status: StatusCode, root: &str, attributes: &'static str, out: &Out) -> Answer {
+pub(super) fn reply(
+    call: &Call,
+    status: StatusCode,
+    root: &str,
+    attributes: &'static str,
+    out: &Out,
+) -> Answer {
     let voice = voice(call);
     let body = match voice.format {
         Format::Xml => xml::write(xml::Frame { declaration: "", attributes }, root, out),
@@ -73,9 +79,10 @@ pub(super) fn model(call: &Call, root: &str, out: &Out) -> Answer {
 pub(super) fn user(call: &Call, user: &User, departments: &[(u32, String)]) -> Out {
     let text = |value: &Option<String>| value.as_ref().map_or(Out::Null, Out::text);
     let number = |value: Option<u32>| value.map_or(Out::Null, |n| Out::Integer(n.into()));
-    let department = user.department.as_ref().and_then(|name| {
-        departments.iter().find(|(_, n)| n == name).map(|(number, _)| *number)
-    });
+    let department = user
+        .department
+        .as_ref()
+        .and_then(|name| departments.iter().find(|(_, n)| n == name).map(|(number, _)| *number));
     members(
         call,
         vec![

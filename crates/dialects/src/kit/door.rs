@@ -10,8 +10,8 @@ use directory::Directory;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Everything a dialect may use.
 pub struct Desk {
@@ -109,7 +109,8 @@ fn refuse(dialect: &Dialect, fault: &Fault, call: &Call) -> Answer {
 
 fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| parts.uri.authority().map(|a| a.as_str())).unwrap_or("localhost");
+    let host =
+        host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or("localhost");
     let scheme = if desk.secure { "https" } else { "http" };
     Call {
         method: parts.method.as_str().to_owned(),

@@ -1,4 +1,4 @@
-//! JSON in and out: serde_json for the grammar and the escapes, a tree of our own to keep order and repeats.
+//! JSON in and out: `serde_json` for the grammar and the escapes, a tree of our own to keep order and repeats.
 
 use super::{Node, Object, Out};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -91,10 +91,9 @@ fn put(text: &mut String, out: &Out) {
         Out::Text(value) | Out::Link(value) => put_text(text, value),
         Out::Integer(value) => text.push_str(&value.to_string()),
         Out::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
-        Out::List(_, entries) => put_list(text, entries),
         // One stands bare, several in an array.
         Out::Repeated(entries) if entries.len() == 1 => put(text, &entries[0]),
-        Out::Repeated(entries) => put_list(text, entries),
+        Out::List(_, entries) | Out::Repeated(entries) => put_list(text, entries),
         Out::Object(members) => {
             text.push('{');
             for (index, (name, value)) in members.iter().enumerate() {

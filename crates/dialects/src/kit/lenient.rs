@@ -56,7 +56,8 @@ impl Reader<'_> {
 
     fn blanks(&mut self) -> Result<(), String> {
         loop {
-            let blank = self.rest().len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r', '\u{A0}']).len();
+            let blank =
+                self.rest().len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r', '\u{A0}']).len();
             self.at += blank;
             if !self.net || !self.rest().starts_with('/') {
                 return Ok(());
@@ -98,7 +99,9 @@ impl Reader<'_> {
             let name = match self.peek() {
                 Some('"') => self.text('"')?,
                 Some('\'') if self.net => self.text('\'')?,
-                Some(c) if self.net && (c.is_alphabetic() || matches!(c, '_' | '$')) => self.bare().to_owned(),
+                Some(c) if self.net && (c.is_alphabetic() || matches!(c, '_' | '$')) => {
+                    self.bare().to_owned()
+                }
                 _ => return Err(self.wrong("no name")),
             };
             self.blanks()?;

@@ -21,8 +21,8 @@ mod route;
 pub(crate) mod xml;
 
 pub use call::{Answer, BodyFault, Call};
-pub(crate) use credentials::{bearer, bearer_scheme};
 pub use credentials::{Brake, Credential, Gate, hash_key};
+pub(crate) use credentials::{bearer, bearer_scheme};
 pub use dates::rfc3339;
 pub use door::{Desk, Served, give_up, serve};
 pub use fault::{Fault, FieldFault};

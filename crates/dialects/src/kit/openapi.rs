@@ -70,7 +70,12 @@ fn operation_id(dialect: &Dialect, route: &Route, verb: &Verb) -> String {
 
 fn responses(dialect: &Dialect, verb: &Verb, schemas: &mut Map<String, Value>) -> Value {
     let content = |reference: &Value| -> Value {
-        dialect.writes.iter().map(|media| ((*media).to_owned(), json!({"schema": reference}))).collect::<Map<_, _>>().into()
+        dialect
+            .writes
+            .iter()
+            .map(|media| ((*media).to_owned(), json!({"schema": reference})))
+            .collect::<Map<_, _>>()
+            .into()
     };
     let (ok, done) = match verb.about.answer {
         Some(record) => {
@@ -130,7 +135,9 @@ fn member_schema(dialect: &Dialect, member: &Member, schemas: &mut Map<String, V
 fn kind_schema(dialect: &Dialect, kind: &Kind, schemas: &mut Map<String, Value>, way: Way) -> Value {
     match kind {
         Kind::Text | Kind::Moment => json!({"type": "string"}),
-        Kind::Guid => json!({"type": "string", "pattern": "^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"}),
+        Kind::Guid => {
+            json!({"type": "string", "pattern": "^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"})
+        }
         Kind::Integer => json!({"type": "integer", "format": "int32"}),
         Kind::Boolean => json!({"type": "boolean"}),
         Kind::Object(record) => reference(dialect, record, schemas, way),

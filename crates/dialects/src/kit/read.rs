@@ -27,9 +27,12 @@ impl Body {
 }
 
 impl Object {
-    /// How many members are in here that `record` does not take.
-    pub fn unknown_to(&self, record: &Record) -> usize {
+    /// How many members are in here that neither `record` nor `others` name.
+    pub fn unknown_to(&self, record: &Record, others: &[&str]) -> usize {
         let known = |name: &str| {
+            if others.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+                return true;
+            }
             let taken = |m: &&super::Member| m.way != Way::Out && m.name.eq_ignore_ascii_case(name);
             record.members.iter().any(|m| taken(&m))
         };
@@ -52,7 +55,13 @@ pub fn integer(node: &Node) -> Result<Option<u32>, Rule> {
     match text_of(node)? {
         None => Ok(None),
         Some(text) if text.trim().is_empty() => Ok(None),
-        Some(text) => text.trim().parse::<i32>().ok().and_then(|n| u32::try_from(n).ok()).map(Some).ok_or(Rule::Malformed),
+        Some(text) => text
+            .trim()
+            .parse::<i32>()
+            .ok()
+            .and_then(|n| u32::try_from(n).ok())
+            .map(Some)
+            .ok_or(Rule::Malformed),
     }
 }
 
@@ -96,7 +105,12 @@ pub fn pairs_of(node: &Node, entry: &str, key: &str, value: &str) -> Result<Vec<
 }
 
 /// Checks what a record's table says of the members: what is needed, and how long it may be, in UTF-16 units.
-pub(crate) fn check(record: &Record, object: &Object, duplicates: Duplicates, is_new: bool) -> Vec<FieldFault> {
+pub(crate) fn check(
+    record: &Record,
+    object: &Object,
+    duplicates: Duplicates,
+    is_new: bool,
+) -> Vec<FieldFault> {
     let mut faults = Vec::new();
     for member in record.members.iter().filter(|m| m.way != Way::Out) {
         let node = object.get(member.name, duplicates);

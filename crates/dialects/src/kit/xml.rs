@@ -122,7 +122,8 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
 
 fn put(open: &mut [Open], text: &str) -> Result<(), String> {
     // XML 1.0 section 2.2, by character reference as well as in the open.
-    let is_foreign = |c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    let is_foreign =
+        |c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     if text.contains(is_foreign) {
         return Err("a character that XML does not have".into());
     }
@@ -261,7 +262,7 @@ mod tests {
         for bomb in bombs {
             assert!(read(&bomb).is_err(), "{}", &bomb[..bomb.len().min(60)]);
         }
-        let many = format!("<a {}/>", (0..50_000).map(|n| format!("b{n}=\"\" ")).collect::<String>());
+        let many = format!("<a {}/>", "b=\"\" ".repeat(50_000));
         assert!(read(&many).is_ok());
     }
 }

@@ -74,25 +74,25 @@ fn head(fault: &Fault, call: &Call) -> (StatusCode, &'static str, String) {
             let message = format!("The body is larger than {limit} bytes.");
             return (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
         }
-        Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "TimeoutException", "The body did not arrive in time."),
+        Fault::BodyCut => {
+            (StatusCode::REQUEST_TIMEOUT, "TimeoutException", "The body did not arrive in time.")
+        }
         Fault::Unparsable(_) => (
             StatusCode::BAD_REQUEST,
             "SerializationException",
             "The body could not be read as what its Content-Type says.",
         ),
         Fault::BodyMissing => (StatusCode::BAD_REQUEST, "ArgumentNullException", "The request needs a body."),
-        Fault::Unauthorised => (
-            StatusCode::UNAUTHORIZED,
-            "Unauthorized",
-            "The integration key and/or company id are not valid.",
-        ),
-        Fault::Forbidden => {
-            (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow this.")
+        Fault::Unauthorised => {
+            (StatusCode::UNAUTHORIZED, "Unauthorized", "The integration key and/or company id are not valid.")
         }
+        Fault::Forbidden => (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow this."),
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too many invalid keys; try again later.")
         }
-        Fault::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long."),
+        Fault::TimedOut => {
+            (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long.")
+        }
     };
     (status, code, message.to_owned())
 }
@@ -145,16 +145,12 @@ fn entries(fault: &Fault, call: &Call) -> Vec<Entry> {
         Fault::Refused(Refusal::Invalid(faults)) => {
             faults.iter().map(|f| entry(field_name(f.field, call), f.rule)).collect()
         }
-        Fault::Refused(Refusal::NoSuchUser | Refusal::NoSuchItem(_)) => vec![Entry {
-            code: "NotFound",
-            field: "Id".into(),
-            message: head(fault, call).2,
-        }],
-        Fault::Refused(Refusal::RoleTooHigh) => vec![Entry {
-            code: "Forbidden",
-            field: "WebsiteRole".into(),
-            message: head(fault, call).2,
-        }],
+        Fault::Refused(Refusal::NoSuchUser | Refusal::NoSuchItem(_)) => {
+            vec![Entry { code: "NotFound", field: "Id".into(), message: head(fault, call).2 }]
+        }
+        Fault::Refused(Refusal::RoleTooHigh) => {
+            vec![Entry { code: "Forbidden", field: "WebsiteRole".into(), message: head(fault, call).2 }]
+        }
         _ => Vec::new(),
     }
 }
@@ -163,7 +159,9 @@ fn entry(field: &str, rule: Rule) -> Entry {
     let (code, message) = match rule {
         Rule::Missing => ("NotEmpty", format!("'{field}' must not be empty.")),
         Rule::TooLong(max) => ("MaximumLength", format!("'{field}' must not be longer than {max}.")),
-        Rule::TooShort(min) => ("MinimumLength", format!("'{field}' must not be shorter than {min} characters.")),
+        Rule::TooShort(min) => {
+            ("MinimumLength", format!("'{field}' must not be shorter than {min} characters."))
+        }
         Rule::Malformed if field == "Email" => ("Email", "'Email' is not a valid email address.".to_owned()),
         Rule::Malformed => ("FormatException", format!("'{field}' has an invalid value.")),
         Rule::Taken => ("AlreadyExists", format!("'{field}' is already in use.")),

@@ -2,9 +2,7 @@
 
 use super::{read, wire, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out, Record};
-use directory::{
-    Command, Folder, Group, Item, ItemKind, ItemQuery, ItemTest, Page, Receipt, Refusal, fold,
-};
+use directory::{Command, Folder, Group, Item, ItemKind, ItemQuery, ItemTest, Page, Receipt, Refusal, fold};
 use http::StatusCode;
 
 pub(super) async fn get_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
@@ -116,5 +114,9 @@ fn group_of(item: &Item) -> Result<&Group, Fault> {
 }
 
 fn folder_of(item: &Item) -> Result<&Folder, Fault> {
-    if let Item::Folder(folder) = item { Ok(folder) } else { Err(Refusal::NoSuchItem(ItemKind::Folder).into()) }
+    if let Item::Folder(folder) = item {
+        Ok(folder)
+    } else {
+        Err(Refusal::NoSuchItem(ItemKind::Folder).into())
+    }
 }

@@ -5,12 +5,12 @@
 
 use super::{Generation, generation, wire};
 use crate::kit::{
-    Body, Call, Credential, Duplicates, Fault, FieldFault, Format, Kind, Node, Object, Record, Way, accept, boolean,
-    check, form, integer, json, pairs_of, parts, text_of, xml,
+    Body, Call, Credential, Duplicates, Fault, FieldFault, Format, Kind, Node, Object, Record, Way, accept,
+    boolean, check, form, integer, json, pairs_of, parts, text_of, xml,
 };
 use directory::{
-    Field, FolderEdit, FolderEntry, Given, GroupEdit, ItemId, ItemKey, MemberEdit, Pair, RoleRef, Rule, SecretString,
-    Status, StatusWish, UserEdit, UserId, UserKey,
+    Field, FolderEdit, FolderEntry, Given, GroupEdit, ItemId, ItemKey, MemberEdit, Pair, RoleRef, Rule,
+    SecretString, Status, StatusWish, UserEdit, UserId, UserKey,
 };
 use uuid::Uuid;
 
@@ -25,7 +25,11 @@ pub(super) fn body(call: &Call) -> Result<Option<Body>, Fault> {
         Some("application/xml" | "text/xml") => Format::Xml,
         Some("application/x-www-form-urlencoded") => Format::Form,
         None if !call.headers.contains_key(http::header::CONTENT_TYPE) => {
-            if looks_like_json { Format::Json } else { Format::Xml }
+            if looks_like_json {
+                Format::Json
+            } else {
+                Format::Xml
+            }
         }
         other => return Err(Fault::UnsupportedMedia(other.map(str::to_owned))),
     };
@@ -64,7 +68,8 @@ impl Request {
                 (Node::Text(text), Some(_)) if text.trim().is_empty() => Object::default(),
                 _ => return Err(Fault::Unparsable("the body is no object".into())),
             };
-            call.ignore(request.object.unknown_to(record));
+            // Either generation's name of the tenant is known in both.
+            call.ignore(request.object.unknown_to(record, &["CompanyId", "ProviderId"]));
         }
         // The framework lays path under query under form.
         let is_form = call.body(body)?.is_some_and(|body| body.format == Format::Form);

@@ -60,7 +60,12 @@ macro_rules! resource {
             Verb {
                 method: "PUT",
                 access: Access::Write,
-                about: about(concat!("Change a ", $what, "; what is left out stays"), &[], Some($record), $answer),
+                about: about(
+                    concat!("Change a ", $what, "; what is left out stays"),
+                    &[],
+                    Some($record),
+                    $answer,
+                ),
                 handler: |desk, call| Box::pin($module::$put(desk, call)),
             },
             Verb {

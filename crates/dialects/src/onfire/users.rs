@@ -2,7 +2,9 @@
 
 use super::{Generation, generation, read, wire, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out, Record};
-use directory::{Command, Item, ItemKey, ItemKind, Rule, Status, User, UserQuery, UserTest, fold, role_numbered};
+use directory::{
+    Command, Item, ItemKey, ItemKind, Rule, Status, User, UserQuery, UserTest, fold, role_numbered,
+};
 use http::StatusCode;
 
 pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {

@@ -21,10 +21,13 @@ const EXTERNAL_ID: Member =
     Member::text("ExternalId", Field::ExternalId, "Your own key, unique within the tenant").max(50);
 const GROUPS: Member = Member::of("Groups", GUIDS, "Groups the user is in").field(Field::Groups);
 const FOLDERS: Member = Member::of("Folders", GUIDS, "Folders the user may see").field(Field::Folders);
-const PASSWORD: Member = Member::of("Password", Kind::Text, "At least 6 characters").field(Field::Password).only_in();
-const STATUS: Member = Member::of("Status", Kind::Text, "`Invited`, `Active` or `Inactive`").field(Field::Status);
+const PASSWORD: Member =
+    Member::of("Password", Kind::Text, "At least 6 characters").field(Field::Password).only_in();
+const STATUS: Member =
+    Member::of("Status", Kind::Text, "`Invited`, `Active` or `Inactive`").field(Field::Status);
 const WEBSITE_ROLE: Member =
-    Member::of("WebsiteRole", Kind::Text, "`ReadOnly`, `User`, `Admin`, `EnterpriseAdmin`, …").field(Field::Role);
+    Member::of("WebsiteRole", Kind::Text, "`ReadOnly`, `User`, `Admin`, `EnterpriseAdmin`, …")
+        .field(Field::Role);
 
 /// v2 `User`.
 pub(super) static USER: Record = Record {
@@ -32,7 +35,13 @@ pub(super) static USER: Record = Record {
     about: "A user (v2)",
     members: &[
         ID,
-        Member::of("UserID", Kind::Integer, "Number of the user within the tenant").field(Field::Number).only_out(),
+        Member::of(
+            "UserID",
+            Kind::Integer,
+            "Number of the user within the tenant; only for vendors' connections",
+        )
+        .field(Field::Number)
+        .only_out(),
         COMPANY_ID,
         INTEGRATION_KEY,
         Member::text("Type", Field::Licence, "Licence: `Standard`, `Premium`, `Lite` or `Full`").max(50),
@@ -53,7 +62,8 @@ pub(super) static USER: Record = Record {
         GROUPS,
         FOLDERS,
         Member::text("ColorCode", Field::Color, "HTML colour").max(30),
-        Member::of("Metadata", Kind::List("KeyValue", &Kind::Object(&PAIR)), "Free pairs").field(Field::Metadata),
+        Member::of("Metadata", Kind::List("KeyValue", &Kind::Object(&PAIR)), "Free pairs")
+            .field(Field::Metadata),
         USE_NAMES,
         USE_EXTERNAL_IDS,
     ],

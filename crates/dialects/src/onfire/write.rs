@@ -28,7 +28,8 @@ pub(super) fn voice(call: &Call) -> Voice {
         "application/xml" | "text/xml" => Some(XML),
         _ => None,
     };
-    let on_reply_route = || call.path.to_ascii_lowercase().contains("/reply/").then(|| named(call.named(0)))?;
+    let on_reply_route =
+        || call.path.to_ascii_lowercase().contains("/reply/").then(|| named(call.named(0)))?;
     let accepted = || {
         let mut best: Option<(u32, Voice)> = None;
         for wanted in accept::wanted(&call.headers) {
@@ -66,7 +67,7 @@ pub(super) fn reply(call: &Call, status: StatusCode, root: &str, out: Out) -> An
     answer
 }
 
-/// Members in the ordinal order that DataContract readers need; inside an error they keep the documented one.
+/// Members in the ordinal order that `DataContract` readers need; inside an error they keep the documented one.
 fn alphabetical(out: Out) -> Out {
     match out {
         Out::Object(mut members) => {
@@ -109,6 +110,9 @@ pub(super) struct Names {
     pub(super) roles: HashMap<u32, String>,
 }
 
+/// The number of a user is shown to vendors: connections that may make vendors' administrators.
+const VENDOR: u32 = 5;
+
 /// A whole user.
 pub(super) fn user(call: &Call, tenant: TenantNumber, user: &User, names: &Names) -> Out {
     let mut members: Vec<(&'static str, Out)> = Vec::with_capacity(24);
@@ -126,7 +130,8 @@ pub(super) fn user(call: &Call, tenant: TenantNumber, user: &User, names: &Names
     put("Id", Some(guid(call, user.id.0)));
     put(if is_v2 { "CompanyId" } else { "ProviderId" }, Some(Out::Integer(tenant.0.into())));
     if is_v2 {
-        put("UserID", Some(Out::Integer(user.number.into())));
+        let is_vendor = call.caller.as_ref().is_some_and(|caller| caller.highest_role >= VENDOR);
+        put("UserID", is_vendor.then_some(Out::Integer(user.number.into())));
         put("Type", Some(Out::text(user.licence.as_deref().unwrap_or("Standard"))));
     }
     put("FirstName", text(user.name.given.as_deref()));
@@ -159,7 +164,12 @@ pub(super) fn user(call: &Call, tenant: TenantNumber, user: &User, names: &Names
 }
 
 /// A group; with its members where they were read.
-pub(super) fn group(call: &Call, tenant: TenantNumber, group: &Group, members: Option<&[(UserId, u32)]>) -> Out {
+pub(super) fn group(
+    call: &Call,
+    tenant: TenantNumber,
+    group: &Group,
+    members: Option<&[(UserId, u32)]>,
+) -> Out {
     let mut out = vec![("Id", guid(call, group.id.0)), ("Name", Out::text(&group.name))];
     out.extend(group.external_id.as_ref().map(|id| ("ExternalId", Out::text(id))));
     if let Some(members) = members {

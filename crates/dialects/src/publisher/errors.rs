@@ -33,9 +33,11 @@ fn say(fault: &Fault, call: &Call) -> Said {
         Fault::Fields(faults) => return faults.first().map_or_else(missing, field),
         Fault::NoRoute => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
         Fault::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, 405, "Method not allowed"),
-        Fault::UnsupportedMedia(_) => {
-            (StatusCode::UNSUPPORTED_MEDIA_TYPE, 415, "The content type must be application/json or application/xml")
-        }
+        Fault::UnsupportedMedia(_) => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            415,
+            "The content type must be application/json or application/xml",
+        ),
         Fault::NotAcceptable => {
             (StatusCode::NOT_ACCEPTABLE, 406, "The response is either application/json or application/xml")
         }
@@ -74,9 +76,7 @@ fn refused(refusal: &Refusal, call: &Call) -> Said {
         | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
         Refusal::RoleTooHigh => (StatusCode::FORBIDDEN, 123, "Access denied"),
         Refusal::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
-        Refusal::Conflict => {
-            (StatusCode::CONFLICT, 409, "The resource was changed at the same time")
-        }
+        Refusal::Conflict => (StatusCode::CONFLICT, 409, "The resource was changed at the same time"),
         Refusal::Busy { .. } | Refusal::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, 503, "The service is busy; try again in a moment")
         }
@@ -106,7 +106,9 @@ fn field(fault: &FieldFault) -> Said {
         ("limit", _) => (bad, 107, "Invalid parameter: limit".to_owned()),
         ("id", _) => (bad, 113, "The user id is neither a number nor an email".to_owned()),
         ("status", _) => (bad, 116, "Invalid status".to_owned()),
-        ("users", Rule::Unknown) => (StatusCode::NOT_FOUND, 108, "The requested user does not exist".to_owned()),
+        ("users", Rule::Unknown) => {
+            (StatusCode::NOT_FOUND, 108, "The requested user does not exist".to_owned())
+        }
         ("organisation", Rule::Unknown) => {
             (StatusCode::NOT_FOUND, 75, "The requested organisation does not exist".to_owned())
         }

@@ -66,7 +66,8 @@ pub(super) fn sort_items(
     let parts: Option<Vec<(String, bool)>> = parts.split(',').map(read::sort).collect();
     let parts = parts.ok_or_else(wrong)?;
     let is_known = |field: &str| {
-        matches!(field, "id" | "name" | "created" | "updated") || items.first().is_none_or(|i| more(i, field).is_some())
+        matches!(field, "id" | "name" | "created" | "updated")
+            || items.first().is_none_or(|i| more(i, field).is_some())
     };
     if !parts.iter().all(|(field, _)| is_known(field)) {
         return Err(wrong());

@@ -46,5 +46,9 @@ fn acceptable(call: &Call) -> Result<(), Fault> {
     let wanted = accept::wanted(&call.headers);
     let fits = |media: &str| wanted.iter().any(|entry| entry.quality > 0 && entry.matches(media) > 0);
     let written = ["application/json", "application/xml", "text/xml", "text/json"];
-    if wanted.is_empty() || written.iter().any(|media| fits(media)) { Ok(()) } else { Err(Fault::NotAcceptable) }
+    if wanted.is_empty() || written.iter().any(|media| fits(media)) {
+        Ok(())
+    } else {
+        Err(Fault::NotAcceptable)
+    }
 }

@@ -4,8 +4,8 @@ use super::groups::sort_items;
 use super::{read, status, write};
 use crate::kit::{Answer, Call, Desk, Fault, Node, Out, boolean};
 use directory::{
-    Command, Item, ItemKind, ItemQuery, ItemTest, Organisation, OrganisationEdit, OrganisationStatus, Receipt,
-    Refusal, Rule, User, UserQuery, UserTest, fold,
+    Command, Item, ItemKind, ItemQuery, ItemTest, Organisation, OrganisationEdit, OrganisationStatus,
+    Receipt, Refusal, Rule, User, UserQuery, UserTest, fold,
 };
 use std::collections::HashSet;
 
@@ -159,7 +159,9 @@ impl Filter {
         let same = |wanted: Option<u32>, has: Option<u32>| wanted.is_none() || wanted == has;
         let texts = || {
             let url = organisation.url.as_deref();
-            [Some(organisation.name.as_str()), url].into_iter().flatten()
+            [Some(organisation.name.as_str()), url]
+                .into_iter()
+                .flatten()
                 .chain(organisation.domains.iter().map(String::as_str))
         };
         self.domains.as_ref().is_none_or(|wanted| organisation.domains.iter().any(|d| wanted.contains(d)))

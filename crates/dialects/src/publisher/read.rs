@@ -2,12 +2,12 @@
 
 use super::{status, wire};
 use crate::kit::{
-    Body, Call, Fault, FieldFault, Format, Node, Object, Record, Way, accept, boolean, check, dates, integer, json,
-    lenient, text_of, xml,
+    Body, Call, Fault, FieldFault, Format, Node, Object, Record, Way, accept, boolean, check, dates, integer,
+    json, lenient, text_of, xml,
 };
 use directory::{
-    DepartmentRef, Field, Given, GroupEdit, ItemKey, Link, LinkKind, MemberEdit, OrganisationEdit, OrganisationRef, Rule,
-    Span, StatusWish, Time, UserEdit, UserKey,
+    DepartmentRef, Field, Given, GroupEdit, ItemKey, Link, LinkKind, MemberEdit, OrganisationEdit,
+    OrganisationRef, Rule, Span, StatusWish, Time, UserEdit, UserKey,
 };
 
 /// The body by its type, JSON when none is said; a trailing comma is let pass, as the documents print one.
@@ -117,7 +117,7 @@ impl<'a> Gather<'a> {
 /// The whole user that a POST or PUT sends. What is missing is cleared, but the password, which is not sent here.
 pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
     let (object, body) = object_under(call, "user")?;
-    call.ignore(object.unknown_to(&wire::USER));
+    call.ignore(object.unknown_to(&wire::USER, &[]));
     let mut gather = Gather { body, edit: UserEdit::default(), faults: Vec::new() };
     gather.faults = check(&wire::USER, object, body.duplicates(), true);
     let name = gather.object(object, &["name"]);
@@ -158,9 +158,8 @@ fn status_of(node: Option<&Node>) -> Result<Option<StatusWish>, Rule> {
 
 fn organisation_ref(object: &Object, body: &Body) -> Result<Option<OrganisationRef>, FieldFault> {
     let get = |name: &str| object.get(name, body.duplicates());
-    let number = |name: &'static str| {
-        get(name).map_or(Ok(None), integer).map_err(|rule| FieldFault::new(name, rule))
-    };
+    let number =
+        |name: &'static str| get(name).map_or(Ok(None), integer).map_err(|rule| FieldFault::new(name, rule));
     let name = get("orgname").map_or(Ok(None), text_of).map_err(|rule| FieldFault::new("orgname", rule))?;
     let wanted = OrganisationRef {
         number: number("orgid")?,
@@ -212,7 +211,7 @@ pub(super) fn item_key(call: &Call) -> ItemKey {
 /// What a POST or PUT says of a group; it replaces name and members.
 pub(super) fn group_edit(call: &Call) -> Result<GroupEdit, Fault> {
     let (object, body) = object_under(call, "group")?;
-    call.ignore(object.unknown_to(&wire::GROUP));
+    call.ignore(object.unknown_to(&wire::GROUP, &[]));
     let faults = check(&wire::GROUP, object, body.duplicates(), true);
     if !faults.is_empty() {
         return Err(Fault::Fields(faults));
@@ -241,7 +240,7 @@ fn members(object: &Object, body: &Body) -> Result<Vec<UserKey>, Fault> {
 /// The whole organisation that a POST or PUT sends.
 pub(super) fn organisation_edit(call: &Call) -> Result<OrganisationEdit, Fault> {
     let (object, body) = object_under(call, "organisation")?;
-    call.ignore(object.unknown_to(&wire::ORGANISATION));
+    call.ignore(object.unknown_to(&wire::ORGANISATION, &[]));
     let faults = check(&wire::ORGANISATION, object, body.duplicates(), true);
     if !faults.is_empty() {
         return Err(Fault::Fields(faults));
@@ -256,8 +255,10 @@ pub(super) fn organisation_edit(call: &Call) -> Result<OrganisationEdit, Fault> 
         Ok::<_, Fault>(Given::replace(number))
     };
     let status = get("status").map_or(Ok(None), text_of).map_err(|rule| Fault::field("status", rule))?;
-    let status = status.map(|word| status::of_organisation(&word).ok_or(Fault::field("status", Rule::Malformed)));
-    let auto_login = get("autologin").map_or(Ok(None), boolean).map_err(|rule| Fault::field("autologin", rule))?;
+    let status =
+        status.map(|word| status::of_organisation(&word).ok_or(Fault::field("status", Rule::Malformed)));
+    let auto_login =
+        get("autologin").map_or(Ok(None), boolean).map_err(|rule| Fault::field("autologin", rule))?;
     Ok(OrganisationEdit {
         name: text("name")?,
         status: status.transpose()?,
@@ -326,7 +327,9 @@ pub(super) fn named(text: &str) -> ItemKey {
 pub(super) fn page(call: &Call, limit: u32) -> Result<(u32, u32), Fault> {
     let number = |name: &'static str, default: u32| match call.query.get(name) {
         None => Ok(default),
-        Some(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => Ok(text.trim().parse().unwrap_or(u32::MAX)),
+        Some(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => {
+            Ok(text.trim().parse().unwrap_or(u32::MAX))
+        }
         Some(_) => Err(Fault::field(name, Rule::Malformed)),
     };
     Ok((number("offset", 0)?, number("limit", limit)?.min(LIMIT_AT_MOST)))

@@ -5,8 +5,10 @@ use crate::kit::{About, Access, Kind, Record, Route, Verb};
 
 type Parameters = &'static [(&'static str, Kind, &'static str)];
 
-const PAGE: [(&str, Kind, &str); 2] =
-    [("offset", Kind::Integer, "How many to leave out, 0"), ("limit", Kind::Integer, "How many to return, 200")];
+const PAGE: [(&str, Kind, &str); 2] = [
+    ("offset", Kind::Integer, "How many to leave out, 0"),
+    ("limit", Kind::Integer, "How many to return, 200"),
+];
 const DATES: [(&str, Kind, &str); 2] = [
     ("createddate", Kind::Text, "`lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
     ("modifieddate", Kind::Text, "The same for the last change"),
@@ -141,9 +143,27 @@ pub(super) static ROUTES: &[Route] = &[
     ),
     Route { path: "/{context}/api/2/users/{user}", verbs: ONE_USER },
     Route { path: "/{context}/api/2/user/{user}", verbs: ONE_USER },
-    post!("/{context}/api/2/users/{user}/activate", "Activate a user", None, &wire::SUMMARY_BODY, users::activate),
-    post!("/{context}/api/2/users/{user}/disable", "Disable a user", None, &wire::SUMMARY_BODY, users::disable),
-    post!("/{context}/api/2/users/{user}/archive", "Archive a user", None, &wire::SUMMARY_BODY, users::archive),
+    post!(
+        "/{context}/api/2/users/{user}/activate",
+        "Activate a user",
+        None,
+        &wire::SUMMARY_BODY,
+        users::activate
+    ),
+    post!(
+        "/{context}/api/2/users/{user}/disable",
+        "Disable a user",
+        None,
+        &wire::SUMMARY_BODY,
+        users::disable
+    ),
+    post!(
+        "/{context}/api/2/users/{user}/archive",
+        "Archive a user",
+        None,
+        &wire::SUMMARY_BODY,
+        users::archive
+    ),
     post!(
         "/{context}/api/2/users/{user}/reinstate",
         "Reinstate a suspended user",
@@ -243,7 +263,12 @@ pub(super) static ROUTES: &[Route] = &[
         verbs: &[verb!(
             "GET",
             Read,
-            about("List groups of organisations; there are none", FIND_GROUPS, None, &wire::ORGANISATION_GROUPS_BODY),
+            about(
+                "List groups of organisations; there are none",
+                FIND_GROUPS,
+                None,
+                &wire::ORGANISATION_GROUPS_BODY
+            ),
             organisations::list_groups
         )],
     },

@@ -4,8 +4,8 @@ use super::write::LinkStyle;
 use super::{read, status, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out};
 use directory::{
-    Command, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organisation, Refusal, Rule, Sort, SortKey, Status,
-    StatusMove, User, UserKey, UserQuery, UserTest, fold,
+    Command, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organisation, Refusal, Rule, Sort, SortKey,
+    Status, StatusMove, User, UserKey, UserQuery, UserTest, fold,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -137,7 +137,8 @@ async fn sort(desk: &Desk, call: &Call) -> Result<Sort, Fault> {
         "created" => SortKey::Created,
         "updated" => SortKey::Updated,
         "organisation" => {
-            let all = desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Organisation)).await?.rows;
+            let all =
+                desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Organisation)).await?.rows;
             let names = all.into_iter().map(|item| (item.id(), item.name().to_owned())).collect();
             SortKey::Organisation(Arc::new(names))
         }
@@ -166,7 +167,8 @@ async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserTest>, Fault> {
     if let Some(list) = read::list(call, "departments") {
         let mut names = folded(list.clone());
         for number in list.iter().filter_map(|text| text.parse().ok()) {
-            let by_number = desk.directory.item(call.caller()?, ItemKind::Department, ItemKey::Number(number)).await;
+            let by_number =
+                desk.directory.item(call.caller()?, ItemKind::Department, ItemKey::Number(number)).await;
             names.extend(by_number.ok().map(|department| fold(department.name())));
         }
         tests.push(UserTest::Department(names));

@@ -24,8 +24,12 @@ pub(super) static USER: Record = Record {
         Member::of("department", Kind::Text, "Name of the department").field(Field::Department),
         Member::of("status", Kind::Text, "`active`, `disable`, `suspended`, `archive`; `pending` in answers")
             .field(Field::Status),
-        object("organisation", &USER_ORGANISATION, "Where the user belongs; created when it has a name and is new")
-            .field(Field::Organisation),
+        object(
+            "organisation",
+            &USER_ORGANISATION,
+            "Where the user belongs; created when it has a name and is new",
+        )
+        .field(Field::Organisation),
         object("location", &LOCATION, "Work address"),
         Member::text("img", Field::Photo, "URL of a picture"),
         object("sociallinks", &LINKS, "Social links").field(Field::SocialLinks),
@@ -133,7 +137,8 @@ pub(super) static ORGANISATION: Record = Record {
     members: &[
         Member::of("id", Kind::Integer, "Number of the organisation"),
         Member::of("name", Kind::Text, "Name, unique").field(Field::Name).required(),
-        Member::of("status", Kind::Text, "`Active`, `Disabled`, `Suspended`, `Archived`").field(Field::Status),
+        Member::of("status", Kind::Text, "`Active`, `Disabled`, `Suspended`, `Archived`")
+            .field(Field::Status),
         Member::of("autologin", Kind::Boolean, "Kept as given"),
         Member::of("domains", Kind::List("domain", &TEXTS), "E-mail domains").field(Field::Domains),
         Member::of("homepage", Kind::Integer, "Kept as given"),
@@ -173,10 +178,16 @@ pub(super) static SUMMARY_BODY: Record =
     Record { name: "UserSummaryBody", about: "A user in short", members: &[wrapped("user", &SUMMARY)] };
 pub(super) static GROUP_BODY: Record =
     Record { name: "GroupBody", about: "A group", members: &[wrapped("group", &GROUP)] };
-pub(super) static GROUP_SUMMARY_BODY: Record =
-    Record { name: "GroupSummaryBody", about: "A group in short", members: &[wrapped("group", &NAMED_SUMMARY)] };
-pub(super) static ORGANISATION_BODY: Record =
-    Record { name: "OrganisationBody", about: "An organisation", members: &[wrapped("organisation", &ORGANISATION)] };
+pub(super) static GROUP_SUMMARY_BODY: Record = Record {
+    name: "GroupSummaryBody",
+    about: "A group in short",
+    members: &[wrapped("group", &NAMED_SUMMARY)],
+};
+pub(super) static ORGANISATION_BODY: Record = Record {
+    name: "OrganisationBody",
+    about: "An organisation",
+    members: &[wrapped("organisation", &ORGANISATION)],
+};
 pub(super) static ORGANISATION_SUMMARY_BODY: Record = Record {
     name: "OrganisationSummaryBody",
     about: "An organisation in short",
@@ -208,7 +219,14 @@ macro_rules! list {
 }
 list!(USERS_BODY, USER_LIST, "UsersBody", "userlist", "users", &USER);
 list!(GROUPS_BODY, GROUP_LIST, "GroupsBody", "grouplist", "groups", &GROUP);
-list!(ORGANISATIONS_BODY, ORGANISATION_LIST, "OrganisationsBody", "organisationlist", "organisations", &ORGANISATION);
+list!(
+    ORGANISATIONS_BODY,
+    ORGANISATION_LIST,
+    "OrganisationsBody",
+    "organisationlist",
+    "organisations",
+    &ORGANISATION
+);
 list!(
     ORGANISATION_GROUPS_BODY,
     ORGANISATION_GROUP_LIST,

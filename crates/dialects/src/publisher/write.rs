@@ -22,8 +22,7 @@ pub(super) fn voice(call: &Call) -> Voice {
         });
         matches.filter(|(quality, _)| *quality > 0).max().unwrap_or((0, 0))
     };
-    let (as_json, as_xml) =
-        (best(["application/json", "text/json"]), best(["application/xml", "text/xml"]));
+    let (as_json, as_xml) = (best(["application/json", "text/json"]), best(["application/xml", "text/xml"]));
     if as_xml > as_json { XML } else { JSON }
 }
 
@@ -124,7 +123,9 @@ pub(super) fn user(user: &User, organisation: Option<&Organisation>) -> Out {
             "created" => put(Out::Text(dates::day_first(user.created))),
             "updated" => put(Out::Text(dates::day_first(user.updated))),
             "invited" => user.invited.into_iter().for_each(|time| put(Out::Text(dates::day_first(time)))),
-            "lastlogin" => user.last_activity.into_iter().for_each(|time| put(Out::Text(dates::day_first(time)))),
+            "lastlogin" => {
+                user.last_activity.into_iter().for_each(|time| put(Out::Text(dates::day_first(time))));
+            }
             _ => {
                 if let Some(value) = member.field.and_then(|field| user.text(field)) {
                     put(Out::text(value));

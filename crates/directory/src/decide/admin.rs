@@ -2,8 +2,8 @@
 
 use super::{Decision, Known, Stamp};
 use crate::{
-    Connection, ConnectionId, Edit, Field, Item, ItemId, Key, KeyHash, NewConnection, Refusal, Role, Rule, Tenant,
-    TenantNumber, role_named, role_numbered, rules,
+    Connection, ConnectionId, Edit, Field, Item, ItemId, Key, KeyHash, NewConnection, Refusal, Role, Rule,
+    Tenant, TenantNumber, role_named, role_numbered, rules,
 };
 
 pub(super) fn add_tenant(
@@ -40,7 +40,11 @@ pub(super) fn add_role(name: &str, rank: u32, stamp: &Stamp<'_>) -> Result<Decis
     Ok(one(Edit::AddItem { item: Box::new(Item::Role(role)), members: Vec::new() }))
 }
 
-pub(super) fn add_connection(new: &NewConnection, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+pub(super) fn add_connection(
+    new: &NewConnection,
+    known: &Known,
+    stamp: &Stamp<'_>,
+) -> Result<Decision, Refusal> {
     check_name(&new.name)?;
     let tenant = known.tenant.as_ref().ok_or(Refusal::NoSuchTenant)?;
     if role_numbered(new.highest_role).is_none() {

@@ -1,7 +1,9 @@
 //! What may become of a folder.
 
 use super::{Decision, Known, Stamp, addressed, refuse_if_any, set, set_name, set_text};
-use crate::{Edit, Fault, Field, Folder, FolderEdit, Given, Item, ItemId, ItemKey, ItemKind, Refusal, Rule, rules};
+use crate::{
+    Edit, Fault, Field, Folder, FolderEdit, Given, Item, ItemId, ItemKey, ItemKind, Refusal, Rule, rules,
+};
 
 pub(super) fn create(edit: &FolderEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let mut folder = Folder {

@@ -2,7 +2,8 @@
 
 use super::{Decision, Known, Stamp, addressed, refuse_if_any, set_name, set_text};
 use crate::{
-    Edit, Fault, Field, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit, Refusal, Rule, Status, UserId, rules,
+    Edit, Fault, Field, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit, Refusal, Rule, Status, UserId,
+    rules,
 };
 
 pub(super) fn create(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
@@ -17,7 +18,10 @@ pub(super) fn create(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Resu
     };
     apply(&mut group, edit)?;
     let members = wanted(edit, known)?.unwrap_or_default();
-    Ok(Decision { edits: vec![Edit::AddItem { item: Box::new(Item::Group(group)), members }], ..Decision::default() })
+    Ok(Decision {
+        edits: vec![Edit::AddItem { item: Box::new(Item::Group(group)), members }],
+        ..Decision::default()
+    })
 }
 
 pub(super) fn update(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
@@ -38,7 +42,12 @@ pub(super) fn update(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Resu
     } else {
         after.version += 1;
         after.updated = stamp.now;
-        decision.edits.push(Edit::ChangeItem { before: Box::new(item.clone()), after: Box::new(Item::Group(after)), joined, left });
+        decision.edits.push(Edit::ChangeItem {
+            before: Box::new(item.clone()),
+            after: Box::new(Item::Group(after)),
+            joined,
+            left,
+        });
     }
     Ok(decision)
 }

@@ -1,7 +1,9 @@
 //! What may become of an organisation.
 
 use super::{Decision, Known, Stamp, places::blank_organisation, refuse_if_any, set, set_name, set_text};
-use crate::{Edit, Fault, Field, Given, Item, ItemKind, Organisation, OrganisationEdit, Refusal, Rule, rules};
+use crate::{
+    Edit, Fault, Field, Given, Item, ItemKind, Organisation, OrganisationEdit, Refusal, Rule, rules,
+};
 
 pub(super) fn create(edit: &OrganisationEdit, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let mut organisation = blank_organisation(0, "", stamp);
@@ -87,7 +89,8 @@ fn apply_domains(organisation: &mut Organisation, edit: &OrganisationEdit, fault
     let wanted = edit.domains.value().into_iter().flatten().chain(&edit.more_domains);
     for domain in wanted {
         let domain = crate::fold(domain.trim());
-        if domain.is_empty() || domain.len() > 253 || domain.contains(|c: char| c == '@' || c.is_whitespace()) {
+        if domain.is_empty() || domain.len() > 253 || domain.contains(|c: char| c == '@' || c.is_whitespace())
+        {
             faults.push(Fault { field: Field::Domains, rule: Rule::Malformed });
         } else if !organisation.domains.contains(&domain) {
             rules::check_text(Field::Domains, &domain, faults);

@@ -3,8 +3,8 @@
 
 use super::{Decision, Known, Stamp};
 use crate::{
-    Department, DepartmentRef, Edit, Fault, Field, Given, Item, ItemId, Organisation,
-    OrganisationRef, OrganisationStatus, RoleRef, Rule, User, role_named, role_numbered, rules,
+    Department, DepartmentRef, Edit, Fault, Field, Given, Item, ItemId, Organisation, OrganisationRef,
+    OrganisationStatus, RoleRef, Rule, User, role_named, role_numbered, rules,
 };
 
 /// A department by number or name; entered in the catalogue on first use.
@@ -123,7 +123,9 @@ pub(super) fn organisation(
         _ => {}
     }
     match found {
-        None => decision.edits.push(Edit::AddItem { item: Box::new(Item::Organisation(organisation)), members: Vec::new() }),
+        None => decision
+            .edits
+            .push(Edit::AddItem { item: Box::new(Item::Organisation(organisation)), members: Vec::new() }),
         Some(before) if before.addresses != organisation.addresses => {
             organisation.version += 1;
             organisation.updated = stamp.now;

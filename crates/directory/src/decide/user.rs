@@ -2,8 +2,8 @@
 
 use super::{Decision, Known, Stamp, places, refuse_if_any, set, set_text};
 use crate::{
-    Edit, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status, StatusMove, StatusWish, User,
-    UserEdit, UserId, fold, rules,
+    Edit, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status, StatusMove,
+    StatusWish, User, UserEdit, UserId, fold, rules,
 };
 use secrecy::ExposeSecret;
 
@@ -58,8 +58,7 @@ pub(super) fn move_all(step: &StatusMove, known: &Known, stamp: &Stamp<'_>) -> R
         if step.only_from.is_some_and(|only| only != before.status) {
             return Err(Refusal::WrongStatus);
         }
-        let status =
-            before.status.moved(step.to).ok_or(Refusal::field(Field::Status, Rule::NotAllowed))?;
+        let status = before.status.moved(step.to).ok_or(Refusal::field(Field::Status, Rule::NotAllowed))?;
         if status == before.status {
             decision.unchanged_users.push(before.clone());
         } else {
@@ -99,7 +98,15 @@ fn apply(
     apply_texts(user, before, edit, &mut faults);
     apply_lists(user, edit, known, &mut faults);
     places::department(user, &edit.department, known, stamp, &mut decision, &mut faults);
-    places::organisation(user, before.is_none(), &edit.organisation, known, stamp, &mut decision, &mut faults);
+    places::organisation(
+        user,
+        before.is_none(),
+        &edit.organisation,
+        known,
+        stamp,
+        &mut decision,
+        &mut faults,
+    );
     places::role(user, &edit.role, known, &mut faults);
     set(&mut user.do_not_email, &edit.do_not_email);
     set(&mut user.force_password_change, &edit.force_password_change);
@@ -132,7 +139,8 @@ fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: 
         user.user_name.clone_from(name);
     } else if let Some(email) = &user.email {
         // The user name is the e-mail until somebody gives another.
-        let follows = before.is_none_or(|b| b.email.as_deref().is_some_and(|e| fold(e) == fold(&b.user_name)));
+        let follows =
+            before.is_none_or(|b| b.email.as_deref().is_some_and(|e| fold(e) == fold(&b.user_name)));
         if follows {
             user.user_name.clone_from(email);
         }

@@ -77,7 +77,9 @@ impl Directory {
         known: &mut Known,
     ) -> Result<(), Refusal> {
         match &edit.members {
-            Some(MemberEdit::Replace(keys) | MemberEdit::Add(keys, _)) => self.people(tenant, keys, known).await,
+            Some(MemberEdit::Replace(keys) | MemberEdit::Add(keys, _)) => {
+                self.people(tenant, keys, known).await
+            }
             None => Ok(()),
         }
     }

@@ -4,9 +4,9 @@ mod lookup;
 
 use crate::decide::{Stamp, decide};
 use crate::{
-    Change, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Hasher, Health, Ids, Item, ItemId,
-    ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule, Store, StoreError, StoredPassword,
-    Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
+    Change, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Hasher, Health, Ids, Item,
+    ItemId, ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule, Store, StoreError,
+    StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
 };
 use std::sync::Arc;
 

@@ -10,8 +10,8 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
 use directory::{
-    Access, BUILT_IN_ROLES, Caller, Command, Connection, Directory, Field, ItemKind, ItemQuery, NewConnection, Refusal,
-    Rule, TenantNumber, Time, role_named, role_numbered,
+    Access, BUILT_IN_ROLES, Caller, Command, Connection, Directory, Field, ItemKind, ItemQuery,
+    NewConnection, Refusal, Rule, TenantNumber, Time, role_named, role_numbered,
 };
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ pub(super) enum TenantTask {
     Add {
         /// What people call it
         name: String,
-        /// The number clients send as CompanyId or ProviderId; the next free one when left out
+        /// The number clients send as `CompanyId` or `ProviderId`; the next free one when left out
         #[arg(long)]
         number: Option<u32>,
     },
@@ -101,7 +101,11 @@ pub(super) enum RoleTask {
 
 fn dialect_name(text: &str) -> Result<String, String> {
     let known: Vec<&str> = dialects::ALL.iter().map(|dialect| dialect.name).collect();
-    if known.contains(&text) { Ok(text.to_owned()) } else { Err(format!("the dialects are {}", known.join(", "))) }
+    if known.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("the dialects are {}", known.join(", ")))
+    }
 }
 
 fn role_name(text: &str) -> Result<u32, String> {
@@ -207,7 +211,10 @@ pub(super) fn tenant(settings: &Settings, task: TenantTask, output: Output) -> a
             let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
             let tenant = receipt.tenant.context("no tenant came back")?;
             output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {
-                format!("Tenant {} is {}. Clients send the number as CompanyId or ProviderId.", tenant.number, tenant.name)
+                format!(
+                    "Tenant {} is {}. Clients send the number as CompanyId or ProviderId.",
+                    tenant.number, tenant.name
+                )
             });
         }
         TenantTask::List => {
@@ -244,9 +251,10 @@ pub(super) fn connection(settings: &Settings, task: ConnectionTask, output: Outp
             let (caller, connection) = find(&desk, &named)?;
             let command = Command::RevokeConnection(connection.id);
             desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
-            output.result(&json!({"id": connection.id.to_string(), "name": connection.name, "revoked": true}), || {
-                format!("{} is revoked. Its keys stop working within a second.", connection.name)
-            });
+            output.result(
+                &json!({"id": connection.id.to_string(), "name": connection.name, "revoked": true}),
+                || format!("{} is revoked. Its keys stop working within a second.", connection.name),
+            );
             Ok(())
         }
     }
@@ -273,7 +281,11 @@ fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<(
             "Connection {} opens tenant {} ({}).\nIts key, shown only now:\n\n  {key}\n",
             connection.name,
             connection.tenant,
-            if connection.dialects.is_empty() { "all dialects".to_owned() } else { connection.dialects.join(", ") }
+            if connection.dialects.is_empty() {
+                "all dialects".to_owned()
+            } else {
+                connection.dialects.join(", ")
+            }
         )
     });
     Ok(())
@@ -287,7 +299,8 @@ fn list_connections(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow:
     let rows = document
         .iter()
         .map(|d| {
-            let dialects: Vec<&str> = d["dialects"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let dialects: Vec<&str> =
+                d["dialects"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             vec![
                 d["tenant"].to_string(),
                 text(&d["name"]),
@@ -338,7 +351,8 @@ fn find(desk: &Desk, named: &Named) -> anyhow::Result<(Caller, Connection)> {
     let all = desk.runtime.block_on(desk.directory.connections(Some(caller.tenant))).map_err(refused)?;
     let wanted = directory::fold(&named.name);
     let found = all.into_iter().find(|c| directory::fold(&c.name) == wanted || c.id.to_string() == wanted);
-    let found = found.with_context(|| format!("there is no connection {} in tenant {}", named.name, caller.tenant))?;
+    let found = found
+        .with_context(|| format!("there is no connection {} in tenant {}", named.name, caller.tenant))?;
     Ok((caller, found))
 }
 
@@ -358,12 +372,17 @@ pub(super) fn role(settings: &Settings, task: RoleTask, output: Output) -> anyho
             let caller = desk.tenant(tenant)?;
             let query = ItemQuery::all(ItemKind::Role);
             let own = desk.runtime.block_on(desk.directory.items(&caller, query)).map_err(refused)?.rows;
-            let built_in = BUILT_IN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
-            let all: Vec<(u32, String, &str)> =
-                built_in.chain(own.iter().map(|role| (role.number(), role.name().to_owned(), "own"))).collect();
-            let document: Vec<Value> =
-                all.iter().map(|(number, name, from)| json!({"number": number, "name": name, "from": from})).collect();
-            let rows = all.iter().map(|(n, name, from)| vec![n.to_string(), name.clone(), (*from).into()]).collect();
+            let built_in =
+                BUILT_IN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
+            let all: Vec<(u32, String, &str)> = built_in
+                .chain(own.iter().map(|role| (role.number(), role.name().to_owned(), "own")))
+                .collect();
+            let document: Vec<Value> = all
+                .iter()
+                .map(|(number, name, from)| json!({"number": number, "name": name, "from": from}))
+                .collect();
+            let rows =
+                all.iter().map(|(n, name, from)| vec![n.to_string(), name.clone(), (*from).into()]).collect();
             output.rows(&document.into(), &["number", "name", "from"], rows, "");
         }
     }

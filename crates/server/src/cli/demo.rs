@@ -7,8 +7,8 @@ use crate::{App, new_key};
 use anyhow::Context;
 use dialects::kit::hash_key;
 use directory::{
-    Access, Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString, Status, StatusWish,
-    UserEdit,
+    Access, Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString,
+    Status, StatusWish, UserEdit,
 };
 use serde_json::json;
 
@@ -60,7 +60,8 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
 async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
     let nobody = Caller::terminal(directory::TenantNumber(0));
     let command = Command::AddTenant { name: "Example Ltd".into(), number: None };
-    let tenant = directory.run(&nobody, command).await.map_err(admin::refused)?.tenant.context("no tenant")?;
+    let tenant =
+        directory.run(&nobody, command).await.map_err(admin::refused)?.tenant.context("no tenant")?;
     let caller = Caller::terminal(tenant.number);
     for (first, last, email, department, status) in PEOPLE {
         let mut edit = UserEdit {

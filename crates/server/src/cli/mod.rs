@@ -47,7 +47,8 @@ enum Task {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let wants_json = std::env::args_os().any(|argument| argument == "--json") || std::env::var_os("MUSTER_JSON").is_some();
+    let wants_json =
+        std::env::args_os().any(|argument| argument == "--json") || std::env::var_os("MUSTER_JSON").is_some();
     let output = Output { json: wants_json };
     match run() {
         Ok(code) => code,

@@ -6,8 +6,8 @@ use crate::settings::Settings;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use directory::{
-    Command, Field, Given, RoleRef, Status, StatusWish, User, UserEdit, UserId, UserKey, UserQuery, UserTest, fold,
-    role_numbered,
+    Command, Field, Given, RoleRef, Status, StatusWish, User, UserEdit, UserId, UserKey, UserQuery, UserTest,
+    fold, role_numbered,
 };
 use serde_json::{Value, json};
 
@@ -77,10 +77,14 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
     match task {
         UserTask::List { tenant, search, skip, limit } => {
             let caller = desk.tenant(tenant.tenant)?;
-            let tests = search.iter().map(|text| UserTest::AnyTextHolds { part: fold(text), organisations: Vec::new() }).collect();
+            let tests = search
+                .iter()
+                .map(|text| UserTest::AnyTextHolds { part: fold(text), organisations: Vec::new() })
+                .collect();
             let query = UserQuery { tests, skip, limit, ..UserQuery::default() };
             let page = desk.runtime.block_on(desk.directory.users(&caller, query)).map_err(refused)?;
-            let document = json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});
+            let document =
+                json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});
             let rows = page.rows.iter().map(|user| {
                 let email = user.email.clone().unwrap_or_else(|| user.user_name.clone());
                 vec![user.number.to_string(), user.full_name(), email, user.status.word().into(), role(user)]
@@ -102,7 +106,8 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
         }
         UserTask::Add(new) => {
             let caller = desk.tenant(new.tenant.tenant)?;
-            let mut edit = UserEdit { status: Given::Value(StatusWish::To(Status::Active)), ..UserEdit::default() };
+            let mut edit =
+                UserEdit { status: Given::Value(StatusWish::To(Status::Active)), ..UserEdit::default() };
             edit.text(Field::Email, Given::Value(new.email));
             edit.text(Field::GivenName, Given::if_some(new.first_name));
             edit.text(Field::FamilyName, Given::if_some(new.last_name));

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}\n{text}");
     text
 }
@@ -45,7 +46,8 @@ fn the_servicestack_client_of_pypi_works() {
     copy("servicestack-py", folder.path());
     run(Command::new("python3").args(["-m", "venv", "env"]).current_dir(folder.path()));
     let python = folder.path().join("env/bin/python");
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
+    let install =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
     run(Command::new(&python).args(install).current_dir(folder.path()));
     let said = run(Command::new(&python)
         .arg("test.py")
@@ -76,10 +78,13 @@ fn the_curl_lines_of_the_demo_work_as_printed() {
     let curls: Vec<&String> = printed.iter().filter(|line| line.starts_with("  curl ")).collect();
     assert_eq!(curls.len(), 4, "{printed:?}");
     for line in curls {
-        let said = run(Command::new("sh").args(["-c", &format!("{} --silent --fail-with-body", line.trim())]));
+        let said =
+            run(Command::new("sh").args(["-c", &format!("{} --silent --fail-with-body", line.trim())]));
         assert!(said.contains("example.com") || said.contains("<Status>Invited</Status>"), "{line}\n{said}");
     }
     crate::support::terminate(demo.id());
     assert!(demo.wait().expect("ended").success());
-    assert!(lines.any(|line| line.is_ok_and(|line| line.contains("the store is gone") || line.contains("store is gone"))));
+    assert!(lines.any(|line| {
+        line.is_ok_and(|line| line.contains("the store is gone") || line.contains("store is gone"))
+    }));
 }

@@ -11,7 +11,18 @@ fn every_command_answers_one_json_document() {
     let ask = |arguments: &[&str]| json(&store, arguments);
     assert_eq!(ask(&["tenant", "add", "Acme", "--number", "42"])["number"], 42);
     assert_eq!(ask(&["tenant", "list"])[0]["name"], "Acme");
-    let added = ask(&["connection", "add", "crm", "--tenant", "42", "--dialect", "ccs", "--read-only", "--expires", "90d"]);
+    let added = ask(&[
+        "connection",
+        "add",
+        "crm",
+        "--tenant",
+        "42",
+        "--dialect",
+        "ccs",
+        "--read-only",
+        "--expires",
+        "90d",
+    ]);
     assert_eq!(added["key"].as_str().expect("a key").len(), 32);
     assert_eq!(added["dialects"][0], "ccs");
     let rotated = ask(&["connection", "rotate", "crm"]);
@@ -30,7 +41,9 @@ fn every_command_answers_one_json_document() {
     assert_eq!(ask(&["check"])["sound"], true);
     assert!(ask(&["user", "show", "1"])["error"].as_str().expect("why").contains("no user 1"));
     assert!(ask(&["connection", "revoke", "other"])["error"].is_string());
-    assert!(ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("why").contains("taken"));
+    assert!(
+        ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("why").contains("taken")
+    );
 }
 
 #[test]
@@ -46,7 +59,9 @@ fn settings_come_from_flag_variable_file_and_default_in_that_order() {
         .output()
         .expect("ran");
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let of = |name: &str| (said[name]["value"].as_str().unwrap_or_default(), said[name]["from"].as_str().unwrap_or_default());
+    let of = |name: &str| {
+        (said[name]["value"].as_str().unwrap_or_default(), said[name]["from"].as_str().unwrap_or_default())
+    };
     assert_eq!(of("header-time"), ("9", "--header-time"));
     assert_eq!(of("body-limit"), ("6", "MUSTER_BODY_LIMIT"));
     assert_eq!(of("store"), ("from-file.db", file.to_str().expect("text")));
@@ -62,7 +77,11 @@ fn settings_come_from_flag_variable_file_and_default_in_that_order() {
 fn what_cannot_be_served_is_said_plainly() {
     let folder = tempfile::tempdir().expect("a folder");
     let foreign = folder.path().join("notes.txt");
-    std::fs::write(&foreign, "not a store at all, but long enough that SQLite reads a header of one hundred bytes from it, truly.").expect("written");
+    std::fs::write(
+        &foreign,
+        "not a store at all, but long enough that SQLite reads a header of one hundred bytes from it, truly.",
+    )
+    .expect("written");
     let taken = Server::start(&[]);
     for (arguments, wanted) in [
         (vec!["--store", foreign.to_str().expect("text")], "is not a Muster store"),
@@ -71,7 +90,12 @@ fn what_cannot_be_served_is_said_plainly() {
         (vec!["--store", ":memory:", "--listen", &taken.address], "cannot listen on"),
         (vec!["--tls-cert", "x.pem"], "both --tls-cert and --tls-key"),
     ] {
-        let output = Command::new(MUSTER).arg("serve").args(&arguments).current_dir(folder.path()).output().expect("ran");
+        let output = Command::new(MUSTER)
+            .arg("serve")
+            .args(&arguments)
+            .current_dir(folder.path())
+            .output()
+            .expect("ran");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(wanted), "{arguments:?}: {said}");
     }
@@ -81,7 +105,10 @@ fn what_cannot_be_served_is_said_plainly() {
 fn a_key_that_is_revoked_while_the_server_runs_stops_working() {
     let server = Server::start(&[]);
     let (_, key) = server.tenant(&[]);
-    let get = || send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"").status;
+    let get = || {
+        send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"")
+            .status
+    };
     assert_eq!(get(), 200);
     server.json(&["connection", "revoke", "main"]);
     std::thread::sleep(std::time::Duration::from_millis(1100));
@@ -94,7 +121,10 @@ fn a_full_disk_is_a_503_and_reading_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
     let number = json(&store, &["tenant", "add", "Acme"])["number"].to_string();
-    let key = json(&store, &["connection", "add", "c", "--tenant", &number])["key"].as_str().expect("a key").to_owned();
+    let key = json(&store, &["connection", "add", "c", "--tenant", &number])["key"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
     let script = format!(
         "trap '' XFSZ; ulimit -f 700; exec '{MUSTER}' serve --json --listen 127.0.0.1:0 --log-level error --store '{}'",
         store.display()
@@ -106,7 +136,11 @@ fn a_full_disk_is_a_503_and_reading_goes_on() {
         .spawn()
         .expect("started");
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().expect("output")), &mut line).expect("a line");
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stdout.take().expect("output")),
+        &mut line,
+    )
+    .expect("a line");
     let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     let address = said["listening"].as_str().expect("an address").replace("http://", "");
     let bearer = format!("Bearer {key}");
@@ -124,7 +158,11 @@ fn a_full_disk_is_a_503_and_reading_goes_on() {
     }
     let refused = refused.expect("the disk is full at last");
     assert_eq!(refused.status, 503, "{}", refused.body);
-    assert!(refused.header("retry-after").is_some() && refused.body.contains("\"message\""), "{}", refused.body);
+    assert!(
+        refused.header("retry-after").is_some() && refused.body.contains("\"message\""),
+        "{}",
+        refused.body
+    );
     assert_eq!(send(&address, "GET", "/request/user/1", &headers, b"").status, 200);
     child.kill().expect("killed");
     child.wait().expect("ended");

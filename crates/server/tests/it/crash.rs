@@ -66,7 +66,11 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         }
     }
     assert!(server.stop());
-    let check = std::process::Command::new(MUSTER).args(["check", "--store"]).arg(server.store()).output().expect("ran");
+    let check = std::process::Command::new(MUSTER)
+        .args(["check", "--store"])
+        .arg(server.store())
+        .output()
+        .expect("ran");
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
     whole(&server, tenant, acknowledged.len());
 }

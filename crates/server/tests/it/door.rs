@@ -112,10 +112,23 @@ fn tls_is_spoken() {
     let port = server.address.rsplit(':').next().expect("a port").to_owned();
     let url = format!("https://localhost:{port}/healthz");
     let output = std::process::Command::new("curl")
-        .args(["--silent", "--show-error", "--cacert", c, "--resolve", &format!("localhost:{port}:127.0.0.1"), &url])
+        .args([
+            "--silent",
+            "--show-error",
+            "--cacert",
+            c,
+            "--resolve",
+            &format!("localhost:{port}:127.0.0.1"),
+            &url,
+        ])
         .output()
         .expect("curl");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "alive\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "alive\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let plain = std::panic::catch_unwind(|| send(&server.address, "GET", "/healthz", &[], b""));
     assert!(plain.is_err(), "plain HTTP gets no answer");
 }

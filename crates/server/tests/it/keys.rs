@@ -3,7 +3,9 @@
 
 use crate::support::{House, request, runtime};
 use dialects::kit::{Route, Verb};
-use directory::{Access, Caller, Command, Field, FolderEdit, Given, GroupEdit, MemberEdit, OrganisationEdit, UserKey};
+use directory::{
+    Access, Caller, Command, Field, FolderEdit, Given, GroupEdit, MemberEdit, OrganisationEdit, UserKey,
+};
 use testkit::conformance::person;
 
 /// What marks everything of the first tenant.
@@ -128,6 +130,7 @@ fn forbidden(dialect: &str) -> u16 {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn every_route_refuses_every_wrong_key_and_discloses_nothing() {
     runtime().block_on(async {
         let house = House::new();
@@ -151,12 +154,18 @@ fn every_route_refuses_every_wrong_key_and_discloses_nothing() {
                     let case = Case { dialect: dialect.name, route, verb, ids: &ids };
                     let no_key = case.ask(&house, None, alpha.tenant.0).await;
                     assert_eq!(no_key.0, 401, "no key: {}", case.what());
-                    for (name, key) in [("bad", "x".repeat(32)), ("revoked", revoked.clone()), ("expired", expired.clone())] {
+                    for (name, key) in
+                        [("bad", "x".repeat(32)), ("revoked", revoked.clone()), ("expired", expired.clone())]
+                    {
                         let (status, body) = case.ask(&house, Some(&key), alpha.tenant.0).await;
                         assert_eq!(status, 401, "{name} key: {}", case.what());
                         assert!(!body.contains(MARK) && !body.contains(&key), "{name}: {body}");
                         // Not a word about what is wrong with the key.
-                        let number = |text: &str| text.split('"').map(|t| if t.contains("/error/") { "" } else { t }).collect::<String>();
+                        let number = |text: &str| {
+                            text.split('"')
+                                .map(|t| if t.contains("/error/") { "" } else { t })
+                                .collect::<String>()
+                        };
                         assert_eq!(number(&body), number(&no_key.1), "{name} key: {}", case.what());
                     }
                     let (status, _) = case.ask(&house, Some(&other), alpha.tenant.0).await;
@@ -167,7 +176,11 @@ fn every_route_refuses_every_wrong_key_and_discloses_nothing() {
                         assert!(!body.contains(MARK), "{body}");
                     } else {
                         let (status, _) = case.ask(&house, Some(&reader), alpha.tenant.0).await;
-                        assert!(status < 500 && status != 401 && status != 403, "read-only key on a read: {status} {}", case.what());
+                        assert!(
+                            status < 500 && status != 401 && status != 403,
+                            "read-only key on a read: {status} {}",
+                            case.what()
+                        );
                     }
                     if dialect.name == "onfire" {
                         let (status, body) = case.ask(&house, Some(&foreign), alpha.tenant.0).await;
@@ -182,7 +195,12 @@ fn every_route_refuses_every_wrong_key_and_discloses_nothing() {
                     } else {
                         assert!(status < 500, "{} {body}", case.what());
                     }
-                    assert_eq!(house.events_of(alpha.tenant).await, before, "nothing changed: {}", case.what());
+                    assert_eq!(
+                        house.events_of(alpha.tenant).await,
+                        before,
+                        "nothing changed: {}",
+                        case.what()
+                    );
                     forget_beta(&house, &beta).await;
                 }
             }
@@ -222,7 +240,8 @@ fn a_key_gives_no_role_above_its_own_and_rotation_leaves_no_gap() {
         assert_eq!(house.call(post(3)).await.0, 401);
         let query = format!("/api/v2/user?CompanyId={}&IntegrationKey={key}", alpha.tenant);
         let json = [("content-type", "application/json")];
-        let body = "{\"Email\":\"c@x.y\",\"FirstName\":\"C\",\"LastName\":\"D\",\"WebsiteRole\":\"SuperAdmin\"}";
+        let body =
+            "{\"Email\":\"c@x.y\",\"FirstName\":\"C\",\"LastName\":\"D\",\"WebsiteRole\":\"SuperAdmin\"}";
         let (status, answer) = house.call(request("POST", &query, &json, body)).await;
         assert_eq!(status, 403, "{answer}");
         // Somebody higher keeps role and password.

@@ -7,9 +7,36 @@ const BODIES: usize = 10_000;
 
 /// Pieces that readers stumble over.
 const PIECES: [&str; 30] = [
-    "\"", "'", "{", "}", "[", "]", "<", ">", "</", "/>", "&", "&amp;", "&#0;", "&#x110000;", "<![CDATA[", "]]>", "<!DOCTYPE a>",
-    "<?xml version=\"1.0\" encoding=\"utf-16\"?>", "\u{0}", "\u{FEFF}", "\\u0000", "\\ud800", ",", ":", "null", "1e999",
-    "-99999999999999999999", "%", "%zz", "=",
+    "\"",
+    "'",
+    "{",
+    "}",
+    "[",
+    "]",
+    "<",
+    ">",
+    "</",
+    "/>",
+    "&",
+    "&amp;",
+    "&#0;",
+    "&#x110000;",
+    "<![CDATA[",
+    "]]>",
+    "<!DOCTYPE a>",
+    "<?xml version=\"1.0\" encoding=\"utf-16\"?>",
+    "\u{0}",
+    "\u{FEFF}",
+    "\\u0000",
+    "\\ud800",
+    ",",
+    ":",
+    "null",
+    "1e999",
+    "-99999999999999999999",
+    "%",
+    "%zz",
+    "=",
 ];
 
 fn mutate(body: &str, dice: &mut Dice) -> Vec<u8> {
@@ -36,27 +63,79 @@ fn mutate(body: &str, dice: &mut Dice) -> Vec<u8> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn mutated_bodies_never_hurt() {
     let readers = [
-        ("onfire", "application/json", "POST", "/api/v2/user?CompanyId={t}&IntegrationKey={k}",
-         r#"{"Email":"taken@x.y","FirstName":"A","LastName":"B","Groups":["00000000000000000000000000000001"],"Metadata":[{"Key":"a","Value":"b"}],"DoNotEmail":true}"#),
-        ("onfire", "application/xml", "POST", "/api/v1/suser?ProviderId={t}&IntegrationKey={k}",
-         "<SUser xmlns=\"u\"><Email>taken@x.y</Email><FirstName>A &amp; B</FirstName><Groups><Id>1</Id></Groups><LastName>B</LastName></SUser>"),
-        ("onfire", "application/x-www-form-urlencoded", "POST", "/api/v2/user?CompanyId={t}&IntegrationKey={k}",
-         "Email=taken%40x.y&FirstName=A&LastName=B&Groups=a,b&X-Http-Method-Override=PUT"),
-        ("onfire", "application/json", "POST", "/api/v2/folder?CompanyId={t}&IntegrationKey={k}",
-         r#"{"ExternalId":"taken","Name":"F","Items":[{"KeyId":"1","Type":"Doc"}],"RestrictToGroup":"x"}"#),
-        ("ccs", "application/json", "POST", "/request/user",
-         r#"{title:'Dr',"firstName":"A","email":"taken@x.y","roleId":0x1,/*c*/"departmentId":64,"forcePasswordChange":true,}"#),
-        ("ccs", "application/xml", "POST", "/request/user",
-         "<UserPost><DepartmentId>6</DepartmentId><Email>taken@x.y</Email><FirstName>A</FirstName><RoleId>1</RoleId></UserPost>"),
-        ("ccs", "application/x-www-form-urlencoded", "POST", "/request/user",
-         "firstName=A&email=taken%40x.y&roleId=1&departmentId=64&forcePasswordChange=true&title[]=x"),
-        ("publisher", "application/json", "POST", "/c/api/2/users",
-         r#"{"user":{"email":"taken@x.y","name":{"firstname":"A"},"sociallinks":{"link":[{"name":"a","value":"b"}]},"organisation":{"orgname":"O","orgid":1},"specialities":"a",}}"#),
-        ("publisher", "application/xml", "POST", "/c/api/2/users",
-         "<user><email>taken@x.y</email><name><firstname>A</firstname></name><sociallinks><link><name>a</name><value>b</value></link></sociallinks></user>"),
-        ("publisher", "application/json", "POST", "/c/api/2/users/disable", r#"{"users":{"user":["nobody@x.y",6,"7"]}}"#),
+        (
+            "onfire",
+            "application/json",
+            "POST",
+            "/api/v2/user?CompanyId={t}&IntegrationKey={k}",
+            r#"{"Email":"taken@x.y","FirstName":"A","LastName":"B","Groups":["00000000000000000000000000000001"],"Metadata":[{"Key":"a","Value":"b"}],"DoNotEmail":true}"#,
+        ),
+        (
+            "onfire",
+            "application/xml",
+            "POST",
+            "/api/v1/suser?ProviderId={t}&IntegrationKey={k}",
+            "<SUser xmlns=\"u\"><Email>taken@x.y</Email><FirstName>A &amp; B</FirstName><Groups><Id>1</Id></Groups><LastName>B</LastName></SUser>",
+        ),
+        (
+            "onfire",
+            "application/x-www-form-urlencoded",
+            "POST",
+            "/api/v2/user?CompanyId={t}&IntegrationKey={k}",
+            "Email=taken%40x.y&FirstName=A&LastName=B&Groups=a,b&X-Http-Method-Override=PUT",
+        ),
+        (
+            "onfire",
+            "application/json",
+            "POST",
+            "/api/v2/folder?CompanyId={t}&IntegrationKey={k}",
+            r#"{"ExternalId":"taken","Name":"F","Items":[{"KeyId":"1","Type":"Doc"}],"RestrictToGroup":"x"}"#,
+        ),
+        (
+            "ccs",
+            "application/json",
+            "POST",
+            "/request/user",
+            r#"{title:'Dr',"firstName":"A","email":"taken@x.y","roleId":0x1,/*c*/"departmentId":64,"forcePasswordChange":true,}"#,
+        ),
+        (
+            "ccs",
+            "application/xml",
+            "POST",
+            "/request/user",
+            "<UserPost><DepartmentId>6</DepartmentId><Email>taken@x.y</Email><FirstName>A</FirstName><RoleId>1</RoleId></UserPost>",
+        ),
+        (
+            "ccs",
+            "application/x-www-form-urlencoded",
+            "POST",
+            "/request/user",
+            "firstName=A&email=taken%40x.y&roleId=1&departmentId=64&forcePasswordChange=true&title[]=x",
+        ),
+        (
+            "publisher",
+            "application/json",
+            "POST",
+            "/c/api/2/users",
+            r#"{"user":{"email":"taken@x.y","name":{"firstname":"A"},"sociallinks":{"link":[{"name":"a","value":"b"}]},"organisation":{"orgname":"O","orgid":1},"specialities":"a",}}"#,
+        ),
+        (
+            "publisher",
+            "application/xml",
+            "POST",
+            "/c/api/2/users",
+            "<user><email>taken@x.y</email><name><firstname>A</firstname></name><sociallinks><link><name>a</name><value>b</value></link></sociallinks></user>",
+        ),
+        (
+            "publisher",
+            "application/json",
+            "POST",
+            "/c/api/2/users/disable",
+            r#"{"users":{"user":["nobody@x.y",6,"7"]}}"#,
+        ),
     ];
     runtime().block_on(async {
         for (number, (dialect, media, method, target, body)) in readers.into_iter().enumerate() {
@@ -85,7 +164,10 @@ fn mutated_bodies_never_hurt() {
                 *asked.body_mut() = sent.clone();
                 let (status, answer) = house.call(asked).await;
                 let text = String::from_utf8_lossy(&sent);
-                assert!(status == 200 || (400..500).contains(&status), "{dialect} {media}: {status} {answer}\n{text}");
+                assert!(
+                    status == 200 || (400..500).contains(&status),
+                    "{dialect} {media}: {status} {answer}\n{text}"
+                );
                 if status == 200 {
                     done += 1;
                     events = house.events_of(caller.tenant).await;

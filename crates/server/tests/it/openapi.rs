@@ -19,7 +19,13 @@ fn every_route_is_described_and_every_reference_leads_somewhere() {
                 assert!(operation["summary"].is_string(), "{} {}", verb.method, route.path);
                 assert!(ids.insert(operation["operationId"].as_str().expect("an id").to_owned()));
                 let takes_body = verb.about.body.is_some();
-                assert_eq!(operation["requestBody"].is_object(), takes_body, "{} {}", verb.method, route.path);
+                assert_eq!(
+                    operation["requestBody"].is_object(),
+                    takes_body,
+                    "{} {}",
+                    verb.method,
+                    route.path
+                );
             }
         }
     }
@@ -46,7 +52,8 @@ fn the_page_needs_nothing_from_outside() {
         let house = House::new();
         let (_, page) = house.call(request("GET", "/docs", &[], "")).await;
         assert!(!page.contains("http://") && !page.contains("https://"), "{page}");
-        for part in ["/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"] {
+        for part in ["/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"]
+        {
             assert_eq!(house.call(request("GET", part, &[], "")).await.0, 200, "{part}");
         }
         let answer = house.answer(request("GET", "/docs", &[], "")).await;

@@ -4,11 +4,23 @@ use crate::support::{Server, send};
 use std::time::Duration;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn no_secret_shows_anywhere() {
     let mut server = Server::start(&["--log-level", "debug", "--log-format", "json", "--bad-keys", "100000"]);
     let (tenant, key) = server.tenant(&[]);
-    let rotated = server.json(&["connection", "rotate", "main", "--tenant", &tenant.to_string()])["key"].as_str().expect("a key").to_owned();
-    let secrets = [key.as_str(), rotated.as_str(), "pa55word-one", "pa55word-two", "pa55word-three", "pa55word-four", "guessed-key-0001"];
+    let rotated = server.json(&["connection", "rotate", "main", "--tenant", &tenant.to_string()])["key"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    let secrets = [
+        key.as_str(),
+        rotated.as_str(),
+        "pa55word-one",
+        "pa55word-two",
+        "pa55word-three",
+        "pa55word-four",
+        "guessed-key-0001",
+    ];
     let mut answers = String::new();
     let mut ask = |method: &str, target: &str, headers: &[(&str, &str)], body: &str| {
         let reply = send(&server.address, method, target, headers, body.as_bytes());
@@ -23,19 +35,46 @@ fn no_secret_shows_anywhere() {
     let auth = ("Authorization", bearer.as_str());
     let bad = ("Authorization", "Bearer guessed-key-0001");
     let user = |email: &str, password: &str| {
-        format!("{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{rotated}\",\"Email\":\"{email}\",\"FirstName\":\"A\",\"LastName\":\"B\",\"Password\":\"{password}\"}}")
+        format!(
+            "{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{rotated}\",\"Email\":\"{email}\",\"FirstName\":\"A\",\"LastName\":\"B\",\"Password\":\"{password}\"}}"
+        )
     };
     assert_eq!(ask("POST", "/api/v2/user", &[json], &user("a@x.y", "pa55word-one")), 200);
     assert_eq!(ask("POST", "/api/v2/user", &[json], &user("a@x.y", "pa55word-two")), 400);
     assert_eq!(ask("PUT", "/api/v2/user", &[json], &user("a@x.y", "pa55word-two")), 200);
-    let query = format!("/api/v2/user?CompanyId={tenant}&IntegrationKey={key}&Email=a@x.y&Password=pa55word-three");
+    let query =
+        format!("/api/v2/user?CompanyId={tenant}&IntegrationKey={key}&Email=a@x.y&Password=pa55word-three");
     assert_eq!(ask("GET", &query, &[], ""), 200);
-    assert_eq!(ask("DELETE", &format!("/api/v2/user?CompanyId={tenant}&IntegrationKey=guessed-key-0001&Id=x"), &[], ""), 401);
+    assert_eq!(
+        ask(
+            "DELETE",
+            &format!("/api/v2/user?CompanyId={tenant}&IntegrationKey=guessed-key-0001&Id=x"),
+            &[],
+            ""
+        ),
+        401
+    );
     assert_eq!(ask("POST", &query, &[xml], "<User><Password>pa55word-three</Password><broken"), 400);
     assert_eq!(ask("POST", &query, &[json], "{\"Password\":\"pa55word-three\",\"Email\":5"), 400);
-    assert_eq!(ask("POST", "/request/user", &[auth, json], "{\"email\":\"b@x.y\",\"firstName\":\"B\",\"roleId\":1,\"password\":\"pa55word-four\"}"), 200);
+    assert_eq!(
+        ask(
+            "POST",
+            "/request/user",
+            &[auth, json],
+            "{\"email\":\"b@x.y\",\"firstName\":\"B\",\"roleId\":1,\"password\":\"pa55word-four\"}"
+        ),
+        200
+    );
     assert_eq!(ask("POST", "/request/user", &[auth, form], "password=pa55word-four&roleId=pa55word"), 400);
-    assert_eq!(ask("PUT", "/request/user/2", &[auth, json], "{\"email\":\"b@x.y\",\"firstName\":\"B\",\"roleId\":\"x\",\"password\":\"pa55word-four\"}"), 400);
+    assert_eq!(
+        ask(
+            "PUT",
+            "/request/user/2",
+            &[auth, json],
+            "{\"email\":\"b@x.y\",\"firstName\":\"B\",\"roleId\":\"x\",\"password\":\"pa55word-four\"}"
+        ),
+        400
+    );
     assert_eq!(ask("GET", "/request/user", &[bad], ""), 401);
     assert_eq!(ask("GET", &format!("/nowhere?IntegrationKey={key}"), &[auth], ""), 404);
     assert_eq!(ask("GET", "/api/2/users?search=a", &[auth], ""), 200);
@@ -44,9 +83,13 @@ fn no_secret_shows_anywhere() {
     assert!(answers.contains("muster_requests_total"));
     std::thread::sleep(Duration::from_millis(200));
     let log = server.log();
-    assert!(log.lines().filter(|line| line.contains("\"request\"")).count() > 10, "requests are logged: {log}");
+    assert!(
+        log.lines().filter(|line| line.contains("\"request\"")).count() > 10,
+        "requests are logged: {log}"
+    );
     let db = rusqlite::Connection::open(server.store()).expect("opened");
-    let rows = "SELECT group_concat(ifnull(before, '') || ifnull(after, '') || who || request, '|') FROM events";
+    let rows =
+        "SELECT group_concat(ifnull(before, '') || ifnull(after, '') || who || request, '|') FROM events";
     let events: String = db.query_row(rows, [], |row| row.get(0)).expect("events");
     assert!(events.contains("a@x.y"));
     drop(db);

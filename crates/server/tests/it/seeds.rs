@@ -61,7 +61,8 @@ fn onfire_samples_are_success_and_error_together() {
         let done = if method == "PUT" { post(path, "PUT", user, member, &email) } else { done };
         let refused = post(path, "POST", user, member, &format!("{email}{names}"));
         assert_eq!((done.status, refused.status), (200, 400), "{} {}", done.body, refused.body);
-        let (done, refused, sample) = (skeleton(&done.body), skeleton(&refused.body), skeleton(&sample(name)));
+        let (done, refused, sample) =
+            (skeleton(&done.body), skeleton(&refused.body), skeleton(&sample(name)));
         let ours = done.replace(&format!("</{user}Response>"), part(&refused, "ResponseStatus"));
         assert_eq!(format!("{ours}</{user}Response>"), sample, "{name}");
     }
@@ -82,11 +83,13 @@ fn ccs_and_publisher_samples_are_matched() {
     .enumerate()
     {
         let n = u32::try_from(n).expect("small");
-        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json"), ("Accept", accept)];
+        let headers =
+            [("Authorization", bearer.as_str()), ("Content-Type", "application/json"), ("Accept", accept)];
         let reply = send(&server.address, "POST", "/request/user", &headers, person(n).as_bytes());
         let wanted = tight(&sample(name)).replace('1', &(n + 1).to_string());
         // The namespaces hold digits of their own.
-        let wanted = if n == 0 { wanted } else { tight(&sample(name)).replacen(":1", &format!(":{}", n + 1), 1) };
+        let wanted =
+            if n == 0 { wanted } else { tight(&sample(name)).replacen(":1", &format!(":{}", n + 1), 1) };
         let wanted = wanted.replace("<Id>1<", &format!("<Id>{}<", n + 1));
         assert_eq!(tight(&reply.body), wanted, "{name}");
         assert!(reply.header("content-type").expect("a type").starts_with(accept));
@@ -96,6 +99,8 @@ fn ccs_and_publisher_samples_are_matched() {
     let reply = send(&server.address, "POST", "/context/api/2/users", &headers, body.as_bytes());
     assert_eq!(reply.status, 200, "{}", reply.body);
     // The document's answer lacks its last brace; ours is valid. The number is the fourth here.
-    let wanted = tight(&sample("publisher/seed-004.response.json")).replace("\"id\":3", "\"id\":4").replace("user/3", "user/4");
+    let wanted = tight(&sample("publisher/seed-004.response.json"))
+        .replace("\"id\":3", "\"id\":4")
+        .replace("user/3", "user/4");
     assert_eq!(tight(&reply.body), format!("{wanted}}}"));
 }

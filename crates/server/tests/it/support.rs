@@ -122,7 +122,8 @@ fn launch(folder: &Path, flags: &[&str]) -> (Child, String) {
 
 /// Runs a command on a store; its JSON document.
 pub(crate) fn json(store: &Path, arguments: &[&str]) -> serde_json::Value {
-    let output = Process::new(MUSTER).arg("--store").arg(store).arg("--json").args(arguments).output().expect("ran");
+    let output =
+        Process::new(MUSTER).arg("--store").arg(store).arg("--json").args(arguments).output().expect("ran");
     let text = String::from_utf8(output.stdout).expect("text");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
 }
@@ -145,9 +146,15 @@ impl Reply {
 }
 
 /// Sends a request as bytes and reads the answer. The connection closes after it.
-pub(crate) fn send(address: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+pub(crate) fn send(
+    address: &str,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Reply {
     let mut stream = TcpStream::connect(address).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("set");
     let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         head.push_str("Host: example.com\r\n");
@@ -183,11 +190,7 @@ impl House {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Sqlite::open(&folder.path().join("s.db"), &Options::default()).expect("a store");
-        let limits = Limits {
-            strength: Strength::FOR_TESTS,
-            bad_keys: NonZeroU32::MAX,
-            ..Limits::default()
-        };
+        let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
         let app = server::app(Arc::new(store), limits, None, false).expect("a house");
         Self { app, _folder: folder }
     }
@@ -202,7 +205,12 @@ impl House {
     }
 
     /// A key for a tenant.
-    pub(crate) async fn key(&self, caller: &Caller, name: &str, change: impl FnOnce(&mut NewConnection)) -> String {
+    pub(crate) async fn key(
+        &self,
+        caller: &Caller,
+        name: &str,
+        change: impl FnOnce(&mut NewConnection),
+    ) -> String {
         let key = server::new_key().expect("a key");
         let mut new = NewConnection {
             name: name.into(),

@@ -4,8 +4,8 @@ use super::events::{self, Told};
 use super::rows::encode;
 use crate::claims::{self, Claim};
 use directory::{
-    Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKind, Receipt, Record, StoredPassword, Tenant,
-    TenantNumber, User, UserId,
+    Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKind, Receipt, Record, StoredPassword,
+    Tenant, TenantNumber, User, UserId,
 };
 use directory::{Connection, ExposeSecret, fold};
 use rusqlite::{Connection as Db, ErrorCode, params};
@@ -35,9 +35,9 @@ pub(super) fn change(db: &Db, change: Change) -> Done<Receipt> {
     let author = events::Author { tenant, at, connection, who, request };
     for edit in edits {
         let told = match edit {
-            Edit::AddUser { user, password } => add_user(db, tenant, *user, password, &mut receipt)?,
+            Edit::AddUser { user, password } => add_user(db, tenant, *user, password.as_ref(), &mut receipt)?,
             Edit::ChangeUser { before, after, password } => {
-                change_user(db, tenant, *before, *after, password, &mut receipt)?
+                change_user(db, tenant, *before, *after, password.as_ref(), &mut receipt)?
             }
             Edit::RemoveUser(user) => remove_user(db, tenant, *user)?,
             Edit::AddItem { item, members } => add_item(db, tenant, *item, members, &mut receipt)?,
@@ -54,7 +54,7 @@ pub(super) fn change(db: &Db, change: Change) -> Done<Receipt> {
                 continue;
             }
         };
-        receipt.position = events::write(db, &author, told)?;
+        receipt.position = events::write(db, &author, &told)?;
     }
     Ok(receipt)
 }
@@ -63,14 +63,15 @@ fn add_user(
     db: &Db,
     tenant: TenantNumber,
     mut user: User,
-    password: Option<StoredPassword>,
+    password: Option<&StoredPassword>,
     receipt: &mut Receipt,
 ) -> Done<Told> {
     user.number = next_number(db, tenant, 0, 1)?;
     let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
     let doc = encode(&user)?;
-    let sql = "INSERT INTO users (tenant, number, id, version, password, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let phc = password.as_ref().map(|p| p.0.expose_secret());
+    let sql =
+        "INSERT INTO users (tenant, number, id, version, password, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let phc = password.map(|p| p.0.expose_secret());
     let inserted = db.prepare_cached(sql)?.insert(params![
         tenant.0,
         user.number,
@@ -102,7 +103,7 @@ fn change_user(
     tenant: TenantNumber,
     before: User,
     mut after: User,
-    password: Option<StoredPassword>,
+    password: Option<&StoredPassword>,
     receipt: &mut Receipt,
 ) -> Done<Told> {
     let pk = user_at(db, tenant, &before)?;
@@ -129,7 +130,7 @@ fn change_user(
     receipt.users.push(after.clone());
     (after.groups, after.folders) = (Vec::new(), Vec::new());
     let sql = "UPDATE users SET version = ?1, doc = ?2, password = coalesce(?3, password) WHERE pk = ?4";
-    let phc = password.as_ref().map(|p| p.0.expose_secret());
+    let phc = password.map(|p| p.0.expose_secret());
     db.prepare_cached(sql)?.execute(params![after.version, encode(&after)?, phc, pk])?;
     Ok(told)
 }
@@ -229,8 +230,12 @@ fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<Told> 
 
 fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
     let sql = "INSERT INTO connections (id, tenant, name_key, doc) VALUES (?1, ?2, ?3, ?4)";
-    let inserted =
-        db.prepare_cached(sql)?.insert(params![new.id.0.as_bytes(), new.tenant.0, fold(&new.name), encode(new)?]);
+    let inserted = db.prepare_cached(sql)?.insert(params![
+        new.id.0.as_bytes(),
+        new.tenant.0,
+        fold(&new.name),
+        encode(new)?
+    ]);
     let seq = unique(inserted, Field::Name)?;
     put_keys(db, seq, new)?;
     Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
@@ -261,7 +266,9 @@ fn put_keys(db: &Db, seq: i64, connection: &Connection) -> Done {
 /// The row of a person who must still be as `user` was.
 fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> Done<i64> {
     let sql = "SELECT pk FROM users WHERE tenant = ?1 AND number = ?2 AND version = ?3";
-    row_or_stale(db.prepare_cached(sql)?.query_row(params![tenant.0, user.number, user.version], |row| row.get(0)))
+    row_or_stale(
+        db.prepare_cached(sql)?.query_row(params![tenant.0, user.number, user.version], |row| row.get(0)),
+    )
 }
 
 /// The row of an item that must still be as `item` was.
@@ -334,7 +341,8 @@ fn enrol(db: &Db, tenant: TenantNumber, item: i64, joined: &[UserId], left: &[Us
         let sql = "SELECT pk FROM users WHERE tenant = ?1 AND id = ?2";
         let bound = params![tenant.0, user.0.as_bytes()];
         let pk = row_or_stale(db.prepare_cached(sql)?.query_row(bound, |row| row.get(0)))?;
-        db.prepare_cached("INSERT OR IGNORE INTO memberships (item, user) VALUES (?1, ?2)")?.execute([item, pk])?;
+        db.prepare_cached("INSERT OR IGNORE INTO memberships (item, user) VALUES (?1, ?2)")?
+            .execute([item, pk])?;
     }
     for user in left {
         let sql = "DELETE FROM memberships WHERE item = ?1

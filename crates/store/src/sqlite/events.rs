@@ -40,7 +40,7 @@ impl Told {
 }
 
 /// Writes one event and gives its position. The one writer gives positions, so they follow the commits.
-pub(super) fn write(db: &Connection, author: &Author, told: Told) -> rusqlite::Result<Position> {
+pub(super) fn write(db: &Connection, author: &Author, told: &Told) -> rusqlite::Result<Position> {
     let sql = "INSERT INTO events
         (tenant, at, connection, who, request, action, before, after, joined, left, password_set)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";

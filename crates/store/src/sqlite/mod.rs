@@ -16,9 +16,9 @@ mod writer;
 pub use open::{OpenError, Options};
 
 use directory::{
-    Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page,
-    Pending, Position, Receipt, Store, StoreError, StoredPassword, Tenant, TenantNumber, User, UserId, UserKey,
-    UserQuery,
+    Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery,
+    Page, Pending, Position, Receipt, Store, StoreError, StoredPassword, Tenant, TenantNumber, User, UserId,
+    UserKey, UserQuery,
 };
 use read::Readers;
 use std::path::Path;

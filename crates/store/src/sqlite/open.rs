@@ -62,7 +62,8 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
         return Err(OpenError::ReadOnly(path.into(), "the file or its folder is read-only".into()));
     }
     let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(broken)?;
-    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(broken)?;
+    let tables: i64 =
+        db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(broken)?;
     if id != APPLICATION_ID && (id != 0 || tables > 0) {
         return Err(OpenError::Foreign(path.into()));
     }

@@ -4,8 +4,8 @@ use super::open;
 use super::rows::{decode, id, optional};
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
 use directory::{
-    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, StoreError, StoredPassword, Tenant,
-    TenantNumber, Time, User, UserId, UserKey, fold,
+    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, StoreError, StoredPassword,
+    Tenant, TenantNumber, Time, User, UserId, UserKey, fold,
 };
 use rusqlite::{Connection as Db, OptionalExtension, params};
 use std::path::{Path, PathBuf};
@@ -133,7 +133,8 @@ pub(super) fn stored_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
 
 /// Who belongs to an item, in order of number.
 pub(super) fn members(db: &Db, tenant: TenantNumber, item: ItemId) -> rusqlite::Result<Vec<(UserId, u32)>> {
-    let sql = "SELECT u.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
+    let sql =
+        "SELECT u.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
         WHERE i.tenant = ?1 AND i.id = ?2 ORDER BY u.number";
     let mut statement = db.prepare_cached(sql)?;
     let rows = statement
@@ -174,7 +175,11 @@ pub(super) fn connection(db: &Db, id: ConnectionId) -> rusqlite::Result<Option<C
     optional(db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], stored_connection))
 }
 
-pub(super) fn password(db: &Db, tenant: TenantNumber, user: UserId) -> rusqlite::Result<Option<StoredPassword>> {
+pub(super) fn password(
+    db: &Db,
+    tenant: TenantNumber,
+    user: UserId,
+) -> rusqlite::Result<Option<StoredPassword>> {
     let sql = "SELECT password FROM users WHERE tenant = ?1 AND id = ?2";
     let found: Option<Option<String>> = db
         .prepare_cached(sql)?

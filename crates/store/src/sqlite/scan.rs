@@ -57,8 +57,9 @@ pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlit
     let mut statement = db.prepare_cached(sql)?;
     let mut last = 0;
     loop {
-        let rows: Vec<(i64, User)> =
-            statement.query_map(params![tenant.0, last, STEP], stored_user)?.collect::<rusqlite::Result<_>>()?;
+        let rows: Vec<(i64, User)> = statement
+            .query_map(params![tenant.0, last, STEP], stored_user)?
+            .collect::<rusqlite::Result<_>>()?;
         let Some((_, end)) = rows.last() else { break };
         last = end.number;
         for (pk, user) in rows {

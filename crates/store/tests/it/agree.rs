@@ -1,7 +1,8 @@
 //! The same changes by chance give the same results, the same directory and the same history on both engines.
 
 use directory::{
-    Caller, Command, Directory, Field, ItemKind, ItemQuery, Position, Sort, SortKey, Status, UserQuery, UserTest,
+    Caller, Command, Directory, Field, ItemKind, ItemQuery, Position, Sort, SortKey, Status, UserQuery,
+    UserTest,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -52,7 +53,10 @@ async fn compare(seed: u64) {
         let gone = Command::DeleteUser(directory::UserKey::Number(number));
         assert_eq!(a.run(&caller, gone.clone()).await.is_ok(), b.run(&caller, gone).await.is_ok());
     }
-    assert_eq!(b.users(&caller, UserQuery { limit: 10, ..UserQuery::default() }).await.expect("read").total, 0);
+    assert_eq!(
+        b.users(&caller, UserQuery { limit: 10, ..UserQuery::default() }).await.expect("read").total,
+        0
+    );
 }
 
 async fn all(directory: &Directory, caller: &Caller, kind: ItemKind) -> Vec<directory::Item> {

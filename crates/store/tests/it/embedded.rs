@@ -43,7 +43,11 @@ fn a_queued_write_finishes_when_its_caller_hangs_up_and_nothing_leaks() {
         })
         .await
         .expect("nothing stands still");
-        let total = directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read").total;
+        let total = directory
+            .users(&caller, UserQuery { limit: 1, ..UserQuery::default() })
+            .await
+            .expect("read")
+            .total;
         assert!(total > 250, "{total} of 301 were queued before their callers left");
         let health = directory.health().await.expect("healthy");
         assert_eq!(health.waiting, 0);
@@ -85,7 +89,8 @@ fn a_full_disk_is_said_and_damages_nothing() {
     let directory = fakes::directory_from(open(&path) as _, 1_000_000);
     runtime().block_on(async {
         let caller = Caller::terminal(directory::TenantNumber(1));
-        let page = directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read");
+        let page =
+            directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read");
         assert_eq!(page.total, acknowledged.len() as u64);
         directory.run(&caller, Command::CreateUser(person("again@x.y"))).await.expect("written");
     });
@@ -98,7 +103,8 @@ fn files_that_are_not_ours_are_refused_untouched() {
     fs::write(&text, "these are somebody's notes, and they are longer than a hundred bytes so that SQLite looks at them. Well.").expect("written");
     let other = folder.path().join("other.db");
     let db = rusqlite::Connection::open(&other).expect("made");
-    db.execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup');").expect("filled");
+    db.execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup');")
+        .expect("filled");
     drop(db);
     for path in [&text, &other] {
         let before = fs::read(path).expect("read");

@@ -8,7 +8,6 @@ use testkit::conformance::ALL;
 fn run(make: impl Fn(&str) -> Arc<dyn Store>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     for (name, check) in ALL {
-        println!("{name}");
         runtime.block_on(check(make(name)));
     }
 }

@@ -1,0 +1,209 @@
+//! A closed loop of clients: each sends a request, reads the answer, sends the next. Plain sockets and bytes, so
+//! that the load costs as little as it can beside the server on the same cores.
+
+use anyhow::{Context, bail};
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+type Make = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
+
+/// What the clients send, and for how long.
+pub(crate) struct Load {
+    make: Make,
+    time: Duration,
+    stop_after: u64,
+}
+
+/// What came of it.
+pub(crate) struct Figures {
+    pub(crate) done: u64,
+    pub(crate) seconds: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) cpu_us_per_request: f64,
+}
+
+impl Figures {
+    pub(crate) fn rate(&self) -> f64 {
+        count(self.done) / self.seconds
+    }
+}
+
+/// Numbers below 2^53 are the same as floats.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn count(n: u64) -> f64 {
+    n as f64
+}
+
+fn request(method: &str, target: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}{length}\r\n{body}").into_bytes()
+}
+
+/// Numbers spread over a range, the same in each run.
+fn scatter(n: u64, range: u64) -> u64 {
+    (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16) % range.max(1)
+}
+
+impl Load {
+    fn new(time: Duration, make: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self { make: Arc::new(make), time, stop_after: u64::MAX }
+    }
+
+    pub(crate) fn stop_after(self, requests: u64) -> Self {
+        Self { stop_after: requests, ..self }
+    }
+
+    pub(crate) fn get(target: &'static str, time: Duration) -> Self {
+        Self::new(time, move |_| request("GET", target, "", ""))
+    }
+
+    pub(crate) fn create_json(tenant: u64, key: &str, prefix: &'static str, time: Duration) -> Self {
+        let key = key.to_owned();
+        Self::new(time, move |n| {
+            let body = format!(
+                "{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{key}\",\"Email\":\"{prefix}{n}@example.com\",\
+                 \"FirstName\":\"Given{n}\",\"LastName\":\"Family{n}\",\"ExternalId\":\"{prefix}-{n}\",\
+                 \"WebsiteRole\":\"User\",\"TimeZone\":\"Central Standard Time\",\"Country\":\"BA\",\"DoNotEmail\":true}}"
+            );
+            request("POST", "/api/v2/user?format=json", "Content-Type: application/json\r\n", &body)
+        })
+    }
+
+    pub(crate) fn create_xml(tenant: u64, key: &str, prefix: &'static str, time: Duration) -> Self {
+        let key = key.to_owned();
+        Self::new(time, move |n| {
+            let body = format!(
+                "<User><CompanyId>{tenant}</CompanyId><Country>BA</Country><DoNotEmail>true</DoNotEmail>\
+                 <Email>{prefix}{n}@example.com</Email><ExternalId>{prefix}-{n}</ExternalId><FirstName>Given{n}</FirstName>\
+                 <IntegrationKey>{key}</IntegrationKey><LastName>Family{n}</LastName>\
+                 <TimeZone>Central Standard Time</TimeZone><WebsiteRole>User</WebsiteRole></User>"
+            );
+            request("POST", "/api/v2/user?format=xml", "Content-Type: application/xml\r\n", &body)
+        })
+    }
+
+    /// Reads of people that `create_json` with the prefix `j` made.
+    pub(crate) fn read_by_email(tenant: u64, key: &str, people: u64, time: Duration) -> Self {
+        let key = key.to_owned();
+        Self::new(time, move |n| {
+            let who = scatter(n, people);
+            let target = format!(
+                "/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={key}&Email=j{who}@example.com"
+            );
+            request("GET", &target, "", "")
+        })
+    }
+
+    pub(crate) fn pages(tenant: u64, key: &str, pages: u64, time: Duration) -> Self {
+        let key = key.to_owned();
+        Self::new(time, move |n| {
+            let page = scatter(n, pages);
+            let target = format!(
+                "/api/v2/user/search?format=json&CompanyId={tenant}&IntegrationKey={key}&PageSize=100&PageNo={page}"
+            );
+            request("GET", &target, "", "")
+        })
+    }
+}
+
+/// Drives a load; an error when any answer is not a 200.
+pub(crate) async fn drive(
+    address: &str,
+    connections: usize,
+    load: Load,
+    cpu_seconds: impl Fn() -> f64,
+) -> anyhow::Result<Figures> {
+    let next = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (begun, cpu) = (Instant::now(), cpu_seconds());
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (next, stop, make) = (Arc::clone(&next), Arc::clone(&stop), Arc::clone(&load.make));
+        clients.push(tokio::spawn(client(stream, next, stop, make, load.stop_after)));
+    }
+    let end = begun + load.time;
+    while Instant::now() < end && next.load(Ordering::Relaxed) < load.stop_after {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut micros = Vec::new();
+    for client in clients {
+        micros.extend(client.await??);
+    }
+    let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    micros.sort_unstable();
+    let at = |hundredth: usize| micros.get(micros.len() * hundredth / 100).copied().unwrap_or(0);
+    let done = micros.len() as u64;
+    Ok(Figures {
+        done,
+        seconds,
+        p50_ms: f64::from(at(50)) / 1000.0,
+        p99_ms: f64::from(at(99)) / 1000.0,
+        cpu_us_per_request: cpu * 1e6 / count(done.max(1)),
+    })
+}
+
+async fn client(
+    mut stream: TcpStream,
+    next: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    make: Make,
+    stop_after: u64,
+) -> anyhow::Result<Vec<u32>> {
+    let (mut micros, mut buffer) = (Vec::new(), Vec::with_capacity(64 * 1024));
+    while !stop.load(Ordering::Relaxed) {
+        let n = next.fetch_add(1, Ordering::Relaxed);
+        if n >= stop_after {
+            break;
+        }
+        let request = make(n);
+        let begun = Instant::now();
+        stream.write_all(&request).await?;
+        buffer.clear();
+        let whole = loop {
+            if stream.read_buf(&mut buffer).await? == 0 {
+                bail!("the server closed");
+            }
+            if let Some(whole) = length(&buffer) {
+                break whole;
+            }
+        };
+        while buffer.len() < whole {
+            if stream.read_buf(&mut buffer).await? == 0 {
+                bail!("the server closed");
+            }
+        }
+        micros.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
+        if !buffer.starts_with(b"HTTP/1.1 200") {
+            bail!("not done: {}", String::from_utf8_lossy(&buffer));
+        }
+    }
+    Ok(micros)
+}
+
+/// How long the answer is in all, once its head is there.
+fn length(buffer: &[u8]) -> Option<usize> {
+    let head = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&buffer[..head]).ok()?;
+    let body = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    })?;
+    Some(head + body)
+}
+
+/// One request; the body of its answer.
+pub(crate) fn get_once(address: &str, target: &str) -> anyhow::Result<String> {
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).context("no answer")
+}

@@ -1,0 +1,168 @@
+//! The benchmark: a release server on a fresh store under load from this process, beside yardsticks of the same
+//! run. Ratios count; rates depend on the machine and its neighbours.
+
+mod load;
+mod report;
+pub(crate) mod yardsticks;
+
+use anyhow::Context;
+use load::{Figures, Load, drive};
+use report::Row;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const CONNECTIONS: usize = 64;
+const SECONDS: u64 = 8;
+/// Creates go on until so many people are there.
+const PEOPLE: u64 = 200_000;
+
+/// Runs it all, prints the table, writes it beside as JSON.
+pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
+    let folder = std::env::temp_dir().join(format!("muster-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let measured = measure(&folder);
+    drop(std::fs::remove_dir_all(&folder));
+    let (rows, facts) = measured?;
+    report::show(&rows, &facts);
+    let results = root.join("bench-results");
+    std::fs::create_dir_all(&results)?;
+    let document = json!({"facts": facts, "rows": rows.iter().map(Row::json).collect::<Vec<Value>>()});
+    std::fs::write(results.join("bench.json"), serde_json::to_string_pretty(&document)?)?;
+    Ok(())
+}
+
+fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut rows = Vec::new();
+    let syncs = yardsticks::syncs_per_second(folder)?;
+    let seconds = Duration::from_secs(SECONDS);
+    let mut under = |name: &str, process: &Process, load: Load, vs: Option<f64>| -> anyhow::Result<Figures> {
+        let figures =
+            runtime.block_on(drive(&process.address, CONNECTIONS, load, || process.cpu_seconds()))?;
+        rows.push(Row::new(name, &figures, vs));
+        Ok(figures)
+    };
+    let hello = Process::yardstick("hello")?;
+    let greeting = under("hello world", &hello, Load::get("/hello", seconds), None)?;
+    drop(hello);
+    let discard = Process::yardstick("discard")?;
+    let (tenant, key) = discard.credentials.clone().context("credentials")?;
+    let bare_json =
+        under("create, JSON, no store", &discard, Load::create_json(tenant, &key, "d", seconds), None)?;
+    let bare_xml =
+        under("create, XML, no store", &discard, Load::create_xml(tenant, &key, "d", seconds), None)?;
+    drop(discard);
+
+    let store = folder.join("muster.db");
+    let muster = Process::muster(&store)?;
+    let (tenant, key) = muster.credentials.clone().context("credentials")?;
+    std::thread::sleep(Duration::from_millis(500));
+    let idle = muster.resident_mib();
+    let before = muster.commits()?;
+    let until = Load::create_json(tenant, &key, "j", Duration::from_secs(120)).stop_after(PEOPLE / 2);
+    let made = under("create, JSON, 0 to 100,000 people", &muster, until, Some(bare_json.rate()))?;
+    let until = Load::create_xml(tenant, &key, "x", Duration::from_secs(120)).stop_after(PEOPLE / 2);
+    under("create, XML, 100,000 to 200,000", &muster, until, Some(bare_xml.rate()))?;
+    let after = muster.commits()?;
+    let read = Load::read_by_email(tenant, &key, made.done, seconds);
+    under("read by e-mail", &muster, read, Some(greeting.rate()))?;
+    let pages = Load::pages(tenant, &key, PEOPLE / 100, seconds);
+    under("page of 100, anywhere in 200,000", &muster, pages, None)?;
+    let loaded = muster.resident_mib();
+    let per_commit = (after.1 - before.1) / (after.0 - before.0).max(1.0);
+    let facts = json!({
+        "fdatasync_per_second": syncs.round(),
+        "connections": CONNECTIONS,
+        "changes_per_commit": (per_commit * 10.0).round() / 10.0,
+        "commits": after.0 - before.0,
+        "idle_resident_mib": idle.round(),
+        "resident_mib_after_load": loaded.round(),
+        "store_mib": std::fs::metadata(&store).map_or(0, |m| m.len()) / 1_048_576,
+    });
+    Ok((rows, facts))
+}
+
+/// A server that is measured.
+struct Process {
+    child: Child,
+    address: String,
+    credentials: Option<(u64, String)>,
+}
+
+impl Process {
+    /// The program itself, on a fresh store with a tenant and a key.
+    fn muster(store: &Path) -> anyhow::Result<Self> {
+        let program = program("muster")?;
+        let ask = |arguments: &[&str]| -> anyhow::Result<Value> {
+            let output =
+                Command::new(&program).arg("--store").arg(store).arg("--json").args(arguments).output()?;
+            Ok(serde_json::from_slice(&output.stdout)?)
+        };
+        let tenant = ask(&["tenant", "add", "Bench"])?["number"].as_u64().context("a number")?;
+        let key = ask(&["connection", "add", "bench"])?["key"].as_str().context("a key")?.to_owned();
+        let mut command = Command::new(&program);
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--store"]).arg(store);
+        let mut process = Self::start(&mut command)?;
+        process.credentials = Some((tenant, key));
+        Ok(process)
+    }
+
+    /// A yardstick: this program again, serving.
+    fn yardstick(name: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["bench-serve", name]);
+        Self::start(&mut command)
+    }
+
+    fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("output")?).read_line(&mut line)?;
+        let said: Value = serde_json::from_str(&line)?;
+        let address = said["listening"].as_str().context("an address")?.replace("http://", "");
+        let key = said["key"].as_str().map(|key| (said["tenant"].as_u64().unwrap_or(1), key.to_owned()));
+        Ok(Self { child, address, credentials: key })
+    }
+
+    /// Seconds of CPU it has used, all threads.
+    fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |n: usize| fields.get(n).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+        // Fields 14 and 15 of proc(5), counted here from the third; a tick is a hundredth of a second.
+        (ticks(11) + ticks(12)) / 100.0
+    }
+
+    fn resident_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<f64>().ok());
+        kib.unwrap_or(0.0) / 1024.0
+    }
+
+    /// Commits and changes so far, from its own figures.
+    fn commits(&self) -> anyhow::Result<(f64, f64)> {
+        let text = load::get_once(&self.address, "/metrics")?;
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.trim().parse::<f64>().ok()).unwrap_or(0.0)
+        };
+        Ok((value("muster_store_commits "), value("muster_store_changes ")))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A program that was built beside this one.
+fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    Ok(here.parent().context("a folder")?.join(name))
+}

@@ -1,0 +1,166 @@
+//! What the figures are measured against in the same run: the disk's flushes, a server that only says hello, and
+//! the very same create handler over a store that keeps nothing.
+
+use anyhow::Context;
+use bytes::Bytes;
+use directory::{
+    Access, Caller, Change, Command, CommitError, Connection, ConnectionId, Edit, Event, Health, Item,
+    ItemId, ItemKey, ItemKind, ItemQuery, NewConnection, Page, Pending, Position, Receipt, Store, StoreError,
+    StoredPassword, Tenant, TenantNumber, User, UserId, UserKey, UserQuery,
+};
+use http_body_util::Full;
+use hyper::Response;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use server::{Limits, Listener};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+
+/// How often 4 KiB in a file can be overwritten and flushed in a second.
+pub(crate) fn syncs_per_second(folder: &Path) -> anyhow::Result<f64> {
+    let mut file = std::fs::File::create(folder.join("flush"))?;
+    file.write_all(&[0; 4096])?;
+    file.sync_data()?;
+    let begun = Instant::now();
+    let mut syncs = 0_u32;
+    while begun.elapsed() < Duration::from_secs(2) {
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&[1; 4096])?;
+        file.sync_data()?;
+        syncs += 1;
+    }
+    Ok(f64::from(syncs) / begun.elapsed().as_secs_f64())
+}
+
+/// Serves a yardstick until it is killed.
+pub(crate) fn serve() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match std::env::args().nth(2).as_deref() {
+        Some("hello") => runtime.block_on(hello()),
+        Some("discard") => runtime.block_on(discard()),
+        _ => anyhow::bail!("there are hello and discard"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the address, for the benchmark")]
+fn announce(text: &str) {
+    println!("{text}");
+}
+
+async fn hello() -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    announce(&format!("{{\"listening\":\"http://{}\"}}", listener.local_addr()?));
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(async move {
+            let service = service_fn(|_| async {
+                Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from_static(
+                    b"hello world",
+                ))))
+            });
+            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+        });
+    }
+}
+
+async fn discard() -> anyhow::Result<()> {
+    let house = server::app(Arc::new(Discard::default()), Limits::default(), None, false)?;
+    let key = server::new_key()?;
+    let new = NewConnection {
+        name: "bench".into(),
+        dialects: Vec::new(),
+        access: Access::ReadWrite,
+        highest_role: 4,
+        expires: None,
+        key: server::hash_key(&key),
+    };
+    let caller = Caller::terminal(TenantNumber(1));
+    let added = house.directory.run(&caller, Command::AddConnection(new)).await;
+    added.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
+    let socket = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = Listener {
+        socket,
+        tls: None,
+        connections: 1024,
+        header_time: Duration::from_secs(15),
+        write_time: Duration::from_secs(30),
+        drain_time: Duration::from_secs(1),
+    };
+    let address = listener.address().context("an address")?;
+    announce(&format!("{{\"listening\":\"http://{address}\",\"tenant\":1,\"key\":\"{key}\"}}"));
+    listener.serve(house.shell, house.metrics, std::future::pending()).await;
+    Ok(())
+}
+
+/// A store that acknowledges everything and keeps one connection.
+#[derive(Default)]
+struct Discard {
+    connections: Mutex<Vec<Connection>>,
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> Pending<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+type Found<T> = Result<T, StoreError>;
+
+impl Store for Discard {
+    fn user(&self, _: TenantNumber, _: UserKey) -> Pending<'_, Found<Option<User>>> {
+        ready(Ok(None))
+    }
+    fn users(&self, _: TenantNumber, _: UserQuery) -> Pending<'_, Found<Page<User>>> {
+        ready(Ok(Page { rows: Vec::new(), total: 0 }))
+    }
+    fn item(&self, _: TenantNumber, _: ItemKind, _: ItemKey) -> Pending<'_, Found<Option<Item>>> {
+        ready(Ok(None))
+    }
+    fn items(&self, _: TenantNumber, _: ItemQuery) -> Pending<'_, Found<Page<Item>>> {
+        ready(Ok(Page { rows: Vec::new(), total: 0 }))
+    }
+    fn members(&self, _: TenantNumber, _: ItemId) -> Pending<'_, Found<Vec<(UserId, u32)>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn tenant(&self, number: TenantNumber) -> Pending<'_, Found<Option<Tenant>>> {
+        let created = directory::Time::default();
+        ready(Ok(Some(Tenant { number, name: "Bench".into(), created })))
+    }
+    fn tenants(&self) -> Pending<'_, Found<Vec<Tenant>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn connections_near(&self, _: [u8; 4]) -> Pending<'_, Found<Vec<Connection>>> {
+        self.connections(None)
+    }
+    fn connections(&self, _: Option<TenantNumber>) -> Pending<'_, Found<Vec<Connection>>> {
+        ready(Ok(self.connections.lock().unwrap_or_else(PoisonError::into_inner).clone()))
+    }
+    fn connection(&self, _: ConnectionId) -> Pending<'_, Found<Option<Connection>>> {
+        ready(Ok(None))
+    }
+    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
+        let mut receipt = Receipt::default();
+        for edit in change.edits {
+            match edit {
+                Edit::AddUser { user, .. } => receipt.users.push(*user),
+                Edit::AddConnection(new) => {
+                    self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(*new);
+                }
+                _ => {}
+            }
+        }
+        ready(Ok(receipt))
+    }
+    fn events(&self, _: Position, _: u32) -> Pending<'_, Found<Vec<Event>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn password(&self, _: TenantNumber, _: UserId) -> Pending<'_, Found<Option<StoredPassword>>> {
+        ready(Ok(None))
+    }
+    fn health(&self) -> Pending<'_, Found<Health>> {
+        ready(Ok(Health::default()))
+    }
+}

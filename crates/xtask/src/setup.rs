@@ -1,0 +1,40 @@
+//! What the tests need besides Rust and a C compiler: curl, Node.js with npm, and Python with venv. On Debian what
+//! is missing is installed; elsewhere it is said.
+
+use crate::{run, say};
+use anyhow::bail;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A program the tests run, how to see that it works, and the Debian package it is in.
+const NEEDED: [(&str, &[&str], &str); 5] = [
+    ("curl", &["--version"], "curl"),
+    ("node", &["--version"], "nodejs"),
+    ("npm", &["--version"], "npm"),
+    ("python3", &["--version"], "python3"),
+    ("python3", &["-c", "import venv, ensurepip"], "python3-venv"),
+];
+
+/// Makes sure everything is there.
+pub(crate) fn prepare() -> anyhow::Result<()> {
+    let missing: Vec<&str> =
+        NEEDED.iter().filter(|(p, a, _)| !works(p, a)).map(|(_, _, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !Path::new("/etc/debian_version").exists() {
+        bail!("the tests need {}: please install them and run this again", missing.join(", "));
+    }
+    say(&format!("installing {}", missing.join(", ")));
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"));
+    let apt = |arguments: &[&str]| {
+        if is_root { run("apt-get", arguments) } else { run("sudo", &[&["apt-get"], arguments].concat()) }
+    };
+    apt(&["update", "--quiet"])?;
+    apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+fn works(program: &str, arguments: &[&str]) -> bool {
+    let quiet = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet.is_ok_and(|status| status.success())
+}

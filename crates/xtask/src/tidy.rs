@@ -1,0 +1,156 @@
+//! The house rules that no compiler checks: which crate may know which, what a dialect's folder holds, how long
+//! files are, that modules say what they are for, and that nothing is left half done.
+
+use anyhow::bail;
+use std::path::{Path, PathBuf};
+
+/// Which of our crates a crate may depend on, tests not counted.
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("directory", &[]),
+    ("store", &["directory"]),
+    ("dialects", &["directory"]),
+    ("testkit", &["directory"]),
+    ("server", &["directory", "store", "dialects"]),
+    ("xtask", &["directory", "muster"]),
+];
+const OURS: [&str; 5] = ["directory", "store", "dialects", "muster", "testkit"];
+
+/// Crates the core must not know.
+const NOT_IN_CORE: [&str; 8] =
+    ["http", "hyper", "axum", "tokio", "rusqlite", "serde_json", "quick-xml", "jiff"];
+
+/// What every dialect's folder holds.
+const DIALECT_FILES: [&str; 6] = ["mod.rs", "wire.rs", "read.rs", "write.rs", "errors.rs", "routes.rs"];
+
+const LONGEST_FILE: usize = 500;
+const LONGEST_DIALECT_MOD: usize = 110;
+
+/// Checks the house; an error that lists everything found.
+pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
+    let mut found = Vec::new();
+    arrows(root, &mut found)?;
+    dialects(root, &mut found)?;
+    let mut files = Vec::new();
+    collect(&root.join("crates"), &mut files)?;
+    let mut lengths = Vec::new();
+    for path in &files {
+        let text = std::fs::read_to_string(path)?;
+        let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
+        lengths.push(text.lines().count());
+        file(&name, &text, &mut found);
+    }
+    lengths.sort_unstable();
+    let (median, nine_tenths) = (lengths[lengths.len() / 2], lengths[lengths.len() * 9 / 10]);
+    crate::say(&format!(
+        "tidy: {} files, median {median} lines, nine tenths within {nine_tenths}",
+        lengths.len()
+    ));
+    if found.is_empty() { Ok(()) } else { bail!("tidy found:\n  {}", found.join("\n  ")) }
+}
+
+fn file(name: &str, text: &str, found: &mut Vec<String>) {
+    let lines = text.lines().count();
+    if lines > LONGEST_FILE {
+        found.push(format!("{name}: {lines} lines; is there a second thing in it?"));
+    }
+    if !text.starts_with("//!") {
+        found.push(format!("{name}: does not begin by saying what it is for"));
+    }
+    // Spelled apart, so that this file does not find itself.
+    let unfinished = [
+        concat!("todo", "!("),
+        concat!("unimple", "mented!("),
+        concat!("FIX", "ME"),
+        concat!("#[ign", "ore"),
+    ];
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.ends_with(' ') {
+            found.push(format!("{name}:{number}: blank at the end"));
+        }
+        if unfinished.iter().any(|word| line.contains(word)) {
+            found.push(format!("{name}:{number}: unfinished"));
+        }
+    }
+    let is_dialect = name.contains("dialects/src/") && !name.contains("/kit/");
+    if is_dialect && (text.contains("axum::") || text.contains("rusqlite")) {
+        found.push(format!("{name}: a dialect knows neither axum nor an engine"));
+    }
+    if name.contains("dialects/src/kit/") {
+        for dialect in ["onfire", "publisher"] {
+            if text.contains(dialect) {
+                found.push(format!("{name}: the kit names {dialect}"));
+            }
+        }
+    }
+}
+
+fn arrows(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
+    for (name, allowed) in ARROWS {
+        let manifest = std::fs::read_to_string(root.join("crates").join(name).join("Cargo.toml"))?;
+        let needs = manifest.split("[dependencies]").nth(1).unwrap_or_default();
+        let needs = needs.split("\n[").next().unwrap_or_default();
+        let needs = needs.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+        for need in needs.filter(|need| !need.is_empty()) {
+            if OURS.contains(&need) && !allowed.contains(&need) {
+                found.push(format!("crates/{name} must not know {need}"));
+            }
+            if name == "directory" && NOT_IN_CORE.contains(&need) {
+                found.push(format!("the core must not know {need}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn dialects(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
+    let folder = root.join("crates/dialects/src");
+    let list = std::fs::read_to_string(folder.join("lib.rs"))?;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if path.is_dir() && name != "kit" {
+            names.push(name);
+        }
+    }
+    for name in &names {
+        if !list.contains(&format!("&{name}::DIALECT")) {
+            found.push(format!("dialect {name} is not in ALL"));
+        }
+        for file in DIALECT_FILES.iter().filter(|file| !folder.join(name).join(file).is_file()) {
+            found.push(format!("dialect {name} has no {file}"));
+        }
+        let opening = std::fs::read_to_string(folder.join(name).join("mod.rs")).unwrap_or_default();
+        if opening.lines().count() > LONGEST_DIALECT_MOD {
+            found.push(format!("dialect {name}: mod.rs says what it is and no more"));
+        }
+        for page in [format!("docs/dialects/{name}.md"), format!("transcripts/{name}")] {
+            if !root.join(&page).exists() {
+                found.push(format!("dialect {name} has no {page}"));
+            }
+        }
+        let mut files = Vec::new();
+        collect(&folder.join(name), &mut files)?;
+        for path in files {
+            let text = std::fs::read_to_string(&path)?;
+            for other in names.iter().filter(|other| *other != name) {
+                if text.contains(&format!("crate::{other}")) {
+                    found.push(format!("{}: dialects do not know one another", path.display()));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
