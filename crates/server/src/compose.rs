@@ -69,6 +69,6 @@ pub fn app(
         public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
         secure,
     };
-    let shell = Arc::new(Shell::new(desk, Arc::clone(&metrics), ids, limits));
+    let shell = Arc::new(Shell::new(desk, Arc::clone(&metrics), ids.as_ref(), limits));
     Ok(App { directory, shell, metrics })
 }

@@ -2,6 +2,7 @@
 //!
 //! The only room that knows every other. It knows no SQL and no dialect's spelling.
 
+mod allocator;
 mod brake;
 pub mod cli;
 mod compose;
@@ -19,6 +20,7 @@ pub use compose::{App, Limits, app};
 pub use dialects::kit::hash_key;
 pub use keys::new_key;
 pub use listen::{Listener, Tls};
+pub use logging::start as start_logging;
 pub use metrics::Metrics;
 pub use passwords::{PasswordPool, Strength};
 pub use ports::{SystemClock, TimeOrderedIds};

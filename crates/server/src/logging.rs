@@ -6,7 +6,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging. A second start in one process changes nothing.
-pub(crate) fn start(format: &str, level: Level) {
+pub fn start(format: &str, level: Level) {
     let filter = LevelFilter::from_level(level);
     let registry = tracing_subscriber::registry().with(filter);
     let started = if format == "json" {

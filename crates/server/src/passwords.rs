@@ -65,14 +65,15 @@ impl Hasher for PasswordPool {
 
 fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params) {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    // Kept between hashes: fresh pages would cost two fifths of the time.
-    let mut memory = vec![Block::default(); argon2.params().block_count()];
+    // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
+    let mut memory = Vec::new();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         if job.answer.is_closed() {
             continue; // the caller has gone; nothing was promised
         }
+        memory.resize(argon2.params().block_count(), Block::default());
         let hashed = hash(&argon2, &mut memory, job.password.expose_secret());
         if hashed.is_none() {
             tracing::error!("a password could not be hashed");

@@ -15,21 +15,37 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Answers requests.
 pub struct Shell {
     desk: Desk,
     metrics: Arc<Metrics>,
-    ids: Arc<dyn Ids>,
+    numbers: RequestNumbers,
     limits: Limits,
     pages: Router,
 }
 
+/// Numbers of requests: where this process began, and a count. They need be unlike one another, not secret, so no
+/// randomness is asked of the kernel for each.
+struct RequestNumbers {
+    start: u128,
+    count: AtomicU64,
+}
+
+impl RequestNumbers {
+    fn next(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        format!("{:024x}{count:08x}", self.start >> 32)
+    }
+}
+
 impl Shell {
-    pub(crate) fn new(desk: Desk, metrics: Arc<Metrics>, ids: Arc<dyn Ids>, limits: Limits) -> Self {
+    pub(crate) fn new(desk: Desk, metrics: Arc<Metrics>, ids: &dyn Ids, limits: Limits) -> Self {
         let pages = pages::router(Arc::clone(&desk.directory), Arc::clone(&metrics));
-        Self { desk, metrics, ids, limits, pages }
+        let numbers = RequestNumbers { start: ids.next().as_u128(), count: AtomicU64::new(0) };
+        Self { desk, metrics, numbers, limits, pages }
     }
 
     /// Answers one request from `address`.
@@ -39,7 +55,7 @@ impl Shell {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let begun = Instant::now();
-        let number = self.ids.next().simple().to_string();
+        let number = self.numbers.next();
         let (parts, body) = request.into_parts();
         if let Some(answer) = pages::answer(&self.pages, &parts).await {
             return answer.map(Full::new);

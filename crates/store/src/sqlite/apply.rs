@@ -2,6 +2,7 @@
 
 use super::events::{self, Told};
 use super::rows::encode;
+use super::tally::Tally;
 use crate::claims::{self, Claim};
 use directory::{
     Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKind, Receipt, Record, StoredPassword,
@@ -29,18 +30,20 @@ type Done<T = ()> = Result<T, Failure>;
 const STALE: Failure = Failure::Refused(CommitError::Stale);
 
 /// Carries out one change.
-pub(super) fn change(db: &Db, change: Change) -> Done<Receipt> {
+pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt> {
     let mut receipt = Receipt::default();
     let Change { tenant, at, connection, who, request, edits } = change;
     let author = events::Author { tenant, at, connection, who, request };
     for edit in edits {
         let told = match edit {
-            Edit::AddUser { user, password } => add_user(db, tenant, *user, password.as_ref(), &mut receipt)?,
+            Edit::AddUser { user, password } => {
+                add_user(db, tally, tenant, *user, password.as_ref(), &mut receipt)?
+            }
             Edit::ChangeUser { before, after, password } => {
                 change_user(db, tenant, *before, *after, password.as_ref(), &mut receipt)?
             }
-            Edit::RemoveUser(user) => remove_user(db, tenant, *user)?,
-            Edit::AddItem { item, members } => add_item(db, tenant, *item, members, &mut receipt)?,
+            Edit::RemoveUser(user) => remove_user(db, tally, tenant, *user)?,
+            Edit::AddItem { item, members } => add_item(db, tally, tenant, *item, members, &mut receipt)?,
             Edit::ChangeItem { before, after, joined, left } => {
                 change_item(db, tenant, *before, *after, (joined, left), &mut receipt)?
             }
@@ -61,12 +64,13 @@ pub(super) fn change(db: &Db, change: Change) -> Done<Receipt> {
 
 fn add_user(
     db: &Db,
+    tally: &mut Tally,
     tenant: TenantNumber,
     mut user: User,
     password: Option<&StoredPassword>,
     receipt: &mut Receipt,
 ) -> Done<Told> {
-    user.number = next_number(db, tenant, 0, 1)?;
+    user.number = next_number(db, tally, tenant, 0, 1)?;
     let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
     let doc = encode(&user)?;
     let sql =
@@ -87,7 +91,7 @@ fn add_user(
     for item in groups.iter().chain(&folders) {
         join(db, tenant, *item, pk)?;
     }
-    count(db, tenant, user.number, 1)?;
+    tally.count(tenant, super::scan::block_of(user.number), 1);
     let told = if groups.is_empty() && folders.is_empty() {
         Told { after: Some(format!("{{\"user\":{doc}}}")), ..Told::new(Action::Created) }
     } else {
@@ -135,17 +139,18 @@ fn change_user(
     Ok(told)
 }
 
-fn remove_user(db: &Db, tenant: TenantNumber, user: User) -> Done<Told> {
+fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User) -> Done<Told> {
     let pk = user_at(db, tenant, &user)?;
     swap(db, tenant, &claims::of_user(&user), &[], pk)?;
     db.prepare_cached("DELETE FROM memberships WHERE user = ?1")?.execute([pk])?;
     db.prepare_cached("DELETE FROM users WHERE pk = ?1")?.execute([pk])?;
-    count(db, tenant, user.number, -1)?;
+    tally.count(tenant, super::scan::block_of(user.number), -1);
     Ok(Told { before: Some(encode(&Record::User(Box::new(user)))?), ..Told::new(Action::Deleted) })
 }
 
 fn add_item(
     db: &Db,
+    tally: &mut Tally,
     tenant: TenantNumber,
     mut item: Item,
     members: Vec<UserId>,
@@ -154,11 +159,9 @@ fn add_item(
     let kind = item.kind();
     let sort = 1 + claims::kind_number(kind);
     if item.number() == 0 && kind != ItemKind::Department {
-        item.set_number(next_number(db, tenant, sort, claims::first_number(kind))?);
+        item.set_number(next_number(db, tally, tenant, sort, claims::first_number(kind))?);
     } else {
-        let sql = "INSERT INTO counters (tenant, sort, last) VALUES (?1, ?2, ?3)
-            ON CONFLICT (tenant, sort) DO UPDATE SET last = max(last, excluded.last)";
-        db.prepare_cached(sql)?.execute(params![tenant.0, sort, item.number()])?;
+        tally.reach(db, tenant, sort, item.number())?;
     }
     let sql = "INSERT INTO items (tenant, kind, number, id, version, name_key, doc)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -283,23 +286,13 @@ fn row_or_stale(found: rusqlite::Result<i64>) -> Done<i64> {
     super::rows::optional(found)?.ok_or(STALE)
 }
 
-fn next_number(db: &Db, tenant: TenantNumber, sort: u8, first: u32) -> Done<u32> {
-    let sql = "INSERT INTO counters (tenant, sort, last) VALUES (?1, ?2, ?3)
-        ON CONFLICT (tenant, sort) DO UPDATE SET last = max(last + 1, excluded.last) RETURNING last";
-    let next: u32 = db.prepare_cached(sql)?.query_row(params![tenant.0, sort, first], |row| row.get(0))?;
+fn next_number(db: &Db, tally: &mut Tally, tenant: TenantNumber, sort: u8, first: u32) -> Done<u32> {
+    let next = tally.next(db, tenant, sort, first)?;
     if next > i32::MAX.unsigned_abs() {
         let text = format!("tenant {tenant} has used up its numbers");
         return Err(Failure::Refused(CommitError::Unavailable(text)));
     }
     Ok(next)
-}
-
-/// Keeps the number of people per block of a thousand numbers.
-fn count(db: &Db, tenant: TenantNumber, number: u32, by: i32) -> Done {
-    let sql = "INSERT INTO blocks (tenant, block, live) VALUES (?1, ?2, ?3)
-        ON CONFLICT (tenant, block) DO UPDATE SET live = live + excluded.live";
-    db.prepare_cached(sql)?.execute(params![tenant.0, super::scan::block_of(number), by])?;
-    Ok(())
 }
 
 /// Gives up the claims that are only in `old` and takes those that are only in `new`.

@@ -11,6 +11,7 @@ mod open;
 mod read;
 mod rows;
 mod scan;
+mod tally;
 mod writer;
 
 pub use open::{OpenError, Options};

@@ -1,6 +1,7 @@
 //! Opening a file: ours and sound, or refused untouched.
 
 use super::migrations;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +79,7 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
     if let Some(pages) = options.max_pages {
         db.pragma_update(None, "max_page_count", pages).map_err(broken)?;
     }
-    db.set_prepared_statement_cache_capacity(64);
+    keep_plans(&db).map_err(broken)?;
     migrations::run(&mut db, path)?;
     Ok(db)
 }
@@ -91,8 +92,15 @@ pub(super) fn reading(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "query_only", true)?;
     db.pragma_update(None, "cache_size", -4096)?;
     db.pragma_update(None, "mmap_size", 1_i64 << 33)?;
-    db.set_prepared_statement_cache_capacity(64);
+    keep_plans(&db)?;
     Ok(db)
+}
+
+/// Keeps prepared statements, and their plans with them: without the guarantee of stable plans, a statement whose
+/// parameters could matter to its plan is parsed anew with every binding, which doubled the cost of a read.
+fn keep_plans(db: &Connection) -> rusqlite::Result<()> {
+    db.set_prepared_statement_cache_capacity(64);
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
 /// What SQLite's own check of the whole file finds.

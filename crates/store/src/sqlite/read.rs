@@ -40,58 +40,61 @@ impl Readers {
     }
 }
 
+/// A person's row: the document, and the groups and folders as `<kind>:<id in hex>` with commas between, so that one
+/// statement reads it all.
+const USER: &str = "SELECT u.doc, (SELECT group_concat(i.kind || ':' || hex(i.id))
+    FROM memberships m JOIN items i ON i.pk = m.item WHERE m.user = u.pk) FROM";
+
+/// The statement that reads people `from` somewhere.
+pub(super) fn user_sql(from: &str) -> String {
+    format!("{USER} {from}")
+}
+
 /// One person.
 pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<User>> {
     let number = tenant.0;
     let found = match by {
         UserKey::Id(id) => {
-            let sql = "SELECT pk, doc FROM users WHERE tenant = ?1 AND id = ?2";
-            db.prepare_cached(sql)?.query_row(params![number, id.0.as_bytes()], stored_user)
+            let sql = user_sql("users u WHERE u.tenant = ?1 AND u.id = ?2");
+            db.prepare_cached(&sql)?.query_row(params![number, id.0.as_bytes()], stored_user)
         }
         UserKey::Number(wanted) => {
-            let sql = "SELECT pk, doc FROM users WHERE tenant = ?1 AND number = ?2";
-            db.prepare_cached(sql)?.query_row(params![number, wanted], stored_user)
+            let sql = user_sql("users u WHERE u.tenant = ?1 AND u.number = ?2");
+            db.prepare_cached(&sql)?.query_row(params![number, wanted], stored_user)
         }
         UserKey::Email(handle) | UserKey::Handle(handle) => claimed(db, number, HANDLES, &fold(handle)),
         UserKey::ExternalId(id) => claimed(db, number, USER_EXTERNAL_IDS, &claims::external_id(id)),
     };
-    let Some((pk, mut user)) = optional(found)? else { return Ok(None) };
-    if let UserKey::Email(email) = by
-        && user.email.as_deref().is_none_or(|e| fold(e) != fold(email))
-    {
-        return Ok(None);
-    }
-    fill_memberships(db, pk, &mut user)?;
-    Ok(Some(user))
+    let found = optional(found)?;
+    let UserKey::Email(email) = by else { return Ok(found) };
+    let has_email = |user: &User| user.email.as_deref().is_some_and(|e| fold(e) == fold(email));
+    Ok(found.filter(has_email))
 }
 
-fn claimed(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::Result<(i64, User)> {
-    let sql = "SELECT u.pk, u.doc FROM claims c JOIN users u ON u.pk = c.owner
-        WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3";
-    db.prepare_cached(sql)?.query_row(params![tenant, space, text], stored_user)
+fn claimed(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::Result<User> {
+    let sql = user_sql(
+        "claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3",
+    );
+    db.prepare_cached(&sql)?.query_row(params![tenant, space, text], stored_user)
 }
 
-/// A row of `pk, doc`.
-pub(super) fn stored_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, User)> {
-    Ok((row.get(0)?, decode(1, row.get_ref(1)?.as_str()?)?))
-}
-
-/// Puts the groups and folders on a person, ascending.
-pub(super) fn fill_memberships(db: &Db, pk: i64, user: &mut User) -> rusqlite::Result<()> {
-    let sql = "SELECT i.id, i.kind FROM memberships m JOIN items i ON i.pk = m.item WHERE m.user = ?1";
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query([pk])?;
-    while let Some(row) = rows.next()? {
-        let item = ItemId(id(0, row)?);
-        if row.get::<_, u8>(1)? == 1 + kind_number(ItemKind::Folder) {
-            user.folders.push(item);
+/// A row of [`USER`].
+pub(super) fn stored_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
+    let mut user: User = decode(0, row.get_ref(0)?.as_str()?)?;
+    let Some(memberships) = row.get_ref(1)?.as_str_or_null()? else { return Ok(user) };
+    for membership in memberships.split(',') {
+        let (kind, hex) = membership.split_once(':').unwrap_or_default();
+        let id =
+            uuid::Uuid::try_parse(hex).map(ItemId).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?;
+        if kind.parse() == Ok(1 + kind_number(ItemKind::Folder)) {
+            user.folders.push(id);
         } else {
-            user.groups.push(item);
+            user.groups.push(id);
         }
     }
     user.groups.sort_unstable();
     user.folders.sort_unstable();
-    Ok(())
+    Ok(user)
 }
 
 /// One item.

@@ -4,7 +4,7 @@
 //! that every engine means the same. A page in order of arrival without conditions goes by the counted blocks
 //! of numbers: its cost does not grow with its depth.
 
-use super::read::{fill_memberships, stored_item, stored_user};
+use super::read::{stored_item, stored_user, user_sql};
 use super::rows::optional;
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
 use directory::{Item, ItemQuery, Page, TenantNumber, User, UserQuery, UserTest};
@@ -44,26 +44,27 @@ pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlit
         _ => None,
     });
     if let Some((space, from, to)) = narrowed {
-        let sql = "SELECT u.pk, u.doc FROM claims c JOIN users u ON u.pk = c.owner
-            WHERE c.tenant = ?1 AND c.space = ?2 AND c.text >= ?3 AND c.text < ?4 ORDER BY u.number";
-        let mut statement = db.prepare_cached(sql)?;
-        for row in statement.query_map(params![tenant.0, space, from, to], stored_user)? {
-            let (pk, user) = row?;
-            found.look_at(db, pk, user)?;
+        let sql = user_sql(
+            "claims c JOIN users u ON u.pk = c.owner
+            WHERE c.tenant = ?1 AND c.space = ?2 AND c.text >= ?3 AND c.text < ?4 ORDER BY u.number",
+        );
+        let mut statement = db.prepare_cached(&sql)?;
+        for user in statement.query_map(params![tenant.0, space, from, to], stored_user)? {
+            found.look_at(user?);
         }
         return Ok(found.page());
     }
-    let sql = "SELECT pk, doc FROM users WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
-    let mut statement = db.prepare_cached(sql)?;
+    let sql = user_sql("users u WHERE u.tenant = ?1 AND u.number > ?2 ORDER BY u.number LIMIT ?3");
+    let mut statement = db.prepare_cached(&sql)?;
     let mut last = 0;
     loop {
-        let rows: Vec<(i64, User)> = statement
+        let rows: Vec<User> = statement
             .query_map(params![tenant.0, last, STEP], stored_user)?
             .collect::<rusqlite::Result<_>>()?;
-        let Some((_, end)) = rows.last() else { break };
+        let Some(end) = rows.last() else { break };
         last = end.number;
-        for (pk, user) in rows {
-            found.look_at(db, pk, user)?;
+        for user in rows {
+            found.look_at(user);
         }
     }
     Ok(found.page())
@@ -72,45 +73,30 @@ pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlit
 /// What a walk has found so far, never much more than the page asked for.
 struct Found<'a> {
     query: &'a UserQuery,
-    needs_groups: bool,
     total: u64,
     page: Vec<User>,
 }
 
 impl<'a> Found<'a> {
     fn new(query: &'a UserQuery) -> Self {
-        let needs_groups = query.tests.iter().any(|test| matches!(test, UserTest::Group(_)));
-        Self { query, needs_groups, total: 0, page: Vec::new() }
+        Self { query, total: 0, page: Vec::new() }
     }
 
-    fn look_at(&mut self, db: &Db, pk: i64, mut user: User) -> rusqlite::Result<()> {
-        if self.needs_groups {
-            fill_memberships(db, pk, &mut user)?;
-        }
+    fn look_at(&mut self, user: User) {
         if !self.query.tests.iter().all(|test| test.matches(&user)) {
-            return Ok(());
+            return;
         }
         self.total += 1;
-        if self.query.sort.is_arrival() {
-            let wanted = self.total > self.query.skip && self.page.len() < self.query.limit as usize;
-            if wanted {
-                self.fill(db, pk, &mut user)?;
-                self.page.push(user);
-            }
-        } else {
-            self.fill(db, pk, &mut user)?;
+        if !self.query.sort.is_arrival() {
             self.page.push(user);
             let enough = self.query.skip.saturating_add(u64::from(self.query.limit));
             if self.page.len() as u64 > enough.saturating_mul(2).max(10_000) {
                 self.query.sort.apply(&mut self.page);
                 self.page.truncate(usize::try_from(enough).unwrap_or(usize::MAX));
             }
+        } else if self.total > self.query.skip && self.page.len() < self.query.limit as usize {
+            self.page.push(user);
         }
-        Ok(())
-    }
-
-    fn fill(&self, db: &Db, pk: i64, user: &mut User) -> rusqlite::Result<()> {
-        if self.needs_groups { Ok(()) } else { fill_memberships(db, pk, user) }
     }
 
     fn page(mut self) -> Page<User> {
@@ -144,14 +130,11 @@ fn arrival_page(db: &Db, tenant: TenantNumber, skip: u64, limit: u32) -> rusqlit
         db.prepare_cached(sql)?.query_row(params![tenant.0, first, rest], |row| row.get::<_, u32>(0)),
     )?;
     let Some(begin) = begin else { return Ok(Page { rows: Vec::new(), total }) };
-    let sql = "SELECT pk, doc FROM users WHERE tenant = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = Vec::new();
-    for row in statement.query_map(params![tenant.0, begin, limit], stored_user)? {
-        let (pk, mut user) = row?;
-        fill_memberships(db, pk, &mut user)?;
-        rows.push(user);
-    }
+    let sql = user_sql("users u WHERE u.tenant = ?1 AND u.number >= ?2 ORDER BY u.number LIMIT ?3");
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement
+        .query_map(params![tenant.0, begin, limit], stored_user)?
+        .collect::<rusqlite::Result<_>>()?;
     Ok(Page { rows, total })
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A change that is queued is carried out whether or not its caller still waits; the answer is then dropped.
 
-use super::apply;
-use crate::sqlite::apply::Failure;
+use super::apply::{self, Failure};
+use super::tally::Tally;
 use directory::{Change, CommitError, Health, Pending, Receipt};
 use rusqlite::{Connection, ErrorCode};
 use std::panic::AssertUnwindSafe;
@@ -44,7 +44,7 @@ impl Writer {
         let seen = Arc::clone(&figures);
         let thread = std::thread::Builder::new()
             .name("muster-writer".into())
-            .spawn(move || run(connection, receiver, &seen))?;
+            .spawn(move || run(&connection, receiver, &seen))?;
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), figures })
     }
 
@@ -90,25 +90,22 @@ fn closed() -> CommitError {
     CommitError::Unavailable("the store is closed".into())
 }
 
-fn run(mut db: Connection, mut queue: mpsc::Receiver<Job>, figures: &Figures) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let (changes, answers): (Vec<Change>, Vec<oneshot::Sender<Answer>>) =
-            batch.drain(..).map(|job| (job.change, job.answer)).unzip();
-        let count = changes.len();
+fn run(db: &Connection, mut queue: mpsc::Receiver<Job>, figures: &Figures) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut answers = Vec::with_capacity(BATCH);
         // A panic in one batch is a refusal of that batch and never the end of the writer.
-        let written = std::panic::catch_unwind(AssertUnwindSafe(|| write(&mut db, changes)));
-        let results = written.unwrap_or_else(|_| Err(CommitError::Broken("a write panicked".into())));
-        match results {
+        let written =
+            std::panic::catch_unwind(AssertUnwindSafe(|| write(db, first, &mut queue, &mut answers)));
+        match written.unwrap_or_else(|_| Err(CommitError::Broken("a write panicked".into()))) {
             Ok(results) => {
                 figures.commits.fetch_add(1, Ordering::Relaxed);
-                figures.changes.fetch_add(count as u64, Ordering::Relaxed);
+                figures.changes.fetch_add(results.len() as u64, Ordering::Relaxed);
                 for (answer, result) in answers.into_iter().zip(results) {
                     drop(answer.send(result));
                 }
             }
             Err(error) => {
-                tracing::error!(%error, changes = count, "a batch was not written");
+                tracing::error!(%error, changes = answers.len(), "a batch was not written");
                 if !db.is_autocommit() && db.execute_batch("ROLLBACK").is_err() {
                     tracing::error!("a batch was not rolled back");
                 }
@@ -122,38 +119,53 @@ fn run(mut db: Connection, mut queue: mpsc::Receiver<Job>, figures: &Figures) {
     drop(db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
 }
 
-/// All changes in one transaction, each in a savepoint of its own, so that one refusal spoils no neighbour.
-fn write(db: &mut Connection, changes: Vec<Change>) -> Result<Vec<Answer>, CommitError> {
+/// One transaction: the first change, and whatever else arrives until nothing is waiting. Each change has a savepoint
+/// of its own, so that one refusal spoils no neighbour. The answers' places are left in `answers`.
+fn write(
+    db: &Connection,
+    first: Job,
+    queue: &mut mpsc::Receiver<Job>,
+    answers: &mut Vec<oneshot::Sender<Answer>>,
+) -> Result<Vec<Answer>, CommitError> {
     let fatal = |error: rusqlite::Error| fatal(&error);
-    db.execute_batch("BEGIN IMMEDIATE").map_err(fatal)?;
-    let mut results = Vec::with_capacity(changes.len());
-    let alone = changes.len() == 1;
-    for change in changes {
-        let run = |sql: &str| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(fatal);
-        if !alone {
-            run("SAVEPOINT change")?;
+    let run = |sql: &str| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(fatal);
+    let (mut results, mut tally) = (Vec::with_capacity(BATCH), Tally::default());
+    let mut next = Some(first);
+    let mut begun = Ok(0);
+    while let Some(job) = next {
+        answers.push(job.answer);
+        if results.is_empty() {
+            begun = run("BEGIN IMMEDIATE");
         }
-        match apply::change(db, change) {
-            Ok(receipt) => {
-                if !alone {
-                    run("RELEASE change")?;
-                }
-                results.push(Ok(receipt));
-            }
-            Err(Failure::Refused(refusal)) if alone => {
-                db.execute_batch("ROLLBACK").map_err(fatal)?;
-                return Ok(vec![Err(refusal)]);
-            }
+        if let Err(error) = begun {
+            return Err(error);
+        }
+        run("SAVEPOINT change")?;
+        tally.begin();
+        match apply::change(db, &mut tally, job.change) {
+            Ok(receipt) => results.push(Ok(receipt)),
             Err(Failure::Refused(refusal)) => {
                 run("ROLLBACK TO change")?;
-                run("RELEASE change")?;
+                tally.undo();
                 results.push(Err(refusal));
             }
             Err(Failure::Engine(error)) => return Err(fatal(error)),
         }
+        run("RELEASE change")?;
+        next = if results.len() < BATCH { waiting(queue) } else { None };
     }
-    db.execute_batch("COMMIT").map_err(fatal)?;
+    tally.write(db).map_err(fatal)?;
+    run("COMMIT")?;
     Ok(results)
+}
+
+/// What is waiting now. Before it says nothing, others get the processor once: requests that are nearly here are
+/// cheaper in this commit than in the next.
+fn waiting(queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    queue.try_recv().ok().or_else(|| {
+        std::thread::yield_now();
+        queue.try_recv().ok()
+    })
 }
 
 fn fatal(error: &rusqlite::Error) -> CommitError {

@@ -62,9 +62,9 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     std::thread::sleep(Duration::from_millis(500));
     let idle = muster.resident_mib();
     let before = muster.commits()?;
-    let until = Load::create_json(tenant, &key, "j", Duration::from_secs(120)).stop_after(PEOPLE / 2);
+    let until = Load::create_json(tenant, &key, "j", Duration::from_mins(2)).stop_after(PEOPLE / 2);
     let made = under("create, JSON, 0 to 100,000 people", &muster, until, Some(bare_json.rate()))?;
-    let until = Load::create_xml(tenant, &key, "x", Duration::from_secs(120)).stop_after(PEOPLE / 2);
+    let until = Load::create_xml(tenant, &key, "x", Duration::from_mins(2)).stop_after(PEOPLE / 2);
     under("create, XML, 100,000 to 200,000", &muster, until, Some(bare_xml.rate()))?;
     let after = muster.commits()?;
     let read = Load::read_by_email(tenant, &key, made.done, seconds);

@@ -1,0 +1,105 @@
+//! Numbers given and people counted within one transaction, written once at its end.
+//!
+//! Every create takes a number and adds to a count; a row each per create would be two writes of the same two rows
+//! over and over.
+
+use directory::TenantNumber;
+use rusqlite::{Connection, params};
+use std::collections::HashMap;
+
+/// The counters of one transaction.
+#[derive(Default)]
+pub(super) struct Tally {
+    numbers: HashMap<(u32, u8), u32>,
+    live: HashMap<(u32, u32), i64>,
+    undo: Vec<Undo>,
+}
+
+enum Undo {
+    Number((u32, u8), Option<u32>),
+    Live((u32, u32), i64),
+}
+
+impl Tally {
+    /// From here on, [`Tally::undo`] takes back.
+    pub(super) fn begin(&mut self) {
+        self.undo.clear();
+    }
+
+    /// Takes back what was noted since [`Tally::begin`].
+    pub(super) fn undo(&mut self) {
+        while let Some(step) = self.undo.pop() {
+            match step {
+                Undo::Number(key, Some(last)) => {
+                    self.numbers.insert(key, last);
+                }
+                Undo::Number(key, None) => {
+                    self.numbers.remove(&key);
+                }
+                Undo::Live(key, by) => *self.live.entry(key).or_default() -= by,
+            }
+        }
+    }
+
+    /// The next number of a sort, `first` at the least.
+    pub(super) fn next(
+        &mut self,
+        db: &Connection,
+        tenant: TenantNumber,
+        sort: u8,
+        first: u32,
+    ) -> rusqlite::Result<u32> {
+        let next = self.last(db, tenant, sort)?.saturating_add(1).max(first);
+        self.set(tenant, sort, next);
+        Ok(next)
+    }
+
+    /// Notes a number that came from elsewhere, so that it is not given again.
+    pub(super) fn reach(
+        &mut self,
+        db: &Connection,
+        tenant: TenantNumber,
+        sort: u8,
+        number: u32,
+    ) -> rusqlite::Result<()> {
+        if self.last(db, tenant, sort)? < number {
+            self.set(tenant, sort, number);
+        }
+        Ok(())
+    }
+
+    /// One person more or less among the numbers of a block.
+    pub(super) fn count(&mut self, tenant: TenantNumber, block: u32, by: i64) {
+        *self.live.entry((tenant.0, block)).or_default() += by;
+        self.undo.push(Undo::Live((tenant.0, block), by));
+    }
+
+    /// Writes what has changed.
+    pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+        for ((tenant, sort), last) in &self.numbers {
+            let sql = "INSERT INTO counters (tenant, sort, last) VALUES (?1, ?2, ?3)
+                ON CONFLICT (tenant, sort) DO UPDATE SET last = excluded.last";
+            db.prepare_cached(sql)?.execute(params![tenant, sort, last])?;
+        }
+        for ((tenant, block), by) in self.live.iter().filter(|(_, by)| **by != 0) {
+            let sql = "INSERT INTO blocks (tenant, block, live) VALUES (?1, ?2, ?3)
+                ON CONFLICT (tenant, block) DO UPDATE SET live = live + excluded.live";
+            db.prepare_cached(sql)?.execute(params![tenant, block, by])?;
+        }
+        Ok(())
+    }
+
+    fn last(&self, db: &Connection, tenant: TenantNumber, sort: u8) -> rusqlite::Result<u32> {
+        if let Some(last) = self.numbers.get(&(tenant.0, sort)) {
+            return Ok(*last);
+        }
+        let sql = "SELECT coalesce(max(last), 0) FROM counters WHERE tenant = ?1 AND sort = ?2";
+        db.prepare_cached(sql)?.query_row(params![tenant.0, sort], |row| row.get(0))
+    }
+
+    fn set(&mut self, tenant: TenantNumber, sort: u8, last: u32) {
+        let key = (tenant.0, sort);
+        let before = self.numbers.insert(key, last);
+        self.undo.push(Undo::Number(key, before));
+    }
+}
