@@ -70,8 +70,13 @@ pub enum Edit {
     AddTenant(Tenant),
     /// A new connection.
     AddConnection(Box<Connection>),
-    /// A connection as it shall be.
-    ChangeConnection(Box<Connection>),
+    /// A connection as it was and as it shall be.
+    ChangeConnection {
+        /// As decided from; all of it but the last use guards the edit.
+        before: Box<Connection>,
+        /// As it shall be.
+        after: Box<Connection>,
+    },
     /// A connection was used. The one edit without an event: it is no change of anybody's data.
     Touch(ConnectionId),
 }

@@ -14,6 +14,13 @@ impl std::fmt::Debug for KeyHash {
     }
 }
 
+impl KeyHash {
+    /// The four bytes by which stores find a key.
+    pub fn prefix(&self) -> [u8; 4] {
+        [self.0[0], self.0[1], self.0[2], self.0[3]]
+    }
+}
+
 /// One client written for one or more dialects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
@@ -71,6 +78,11 @@ impl Connection {
     /// Whether its keys open anything at `now`.
     pub fn is_live(&self, now: Time) -> bool {
         !self.revoked && self.expires.is_none_or(|end| now < end)
+    }
+
+    /// Whether it is still what it was when `before` was read, whenever it was used since.
+    pub fn is_still(&self, before: &Self) -> bool {
+        Self { last_use: before.last_use, ..self.clone() } == *before
     }
 
     /// Whether it may speak `dialect`.

@@ -2,7 +2,7 @@
 
 /// A field of a user or item, by its canonical name. Refusals name fields with it and each dialect translates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are the documentation; ../shared table: one user, all dialects")]
+#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum Field {
     Id,
     Number,
@@ -51,6 +51,4 @@ pub enum Field {
     Domains,
     Addresses,
     Url,
-    Dialects,
-    Key,
 }

@@ -44,13 +44,4 @@ impl<T> Given<T> {
             Self::Value(value) => Given::Value(f(value)),
         }
     }
-
-    /// Absent becomes cleared: what a request that replaces the whole thing means by silence.
-    #[must_use]
-    pub fn or_cleared(self) -> Self {
-        match self {
-            Self::Absent => Self::Cleared,
-            other => other,
-        }
-    }
 }

@@ -266,7 +266,7 @@ impl Item {
         if kind == ItemKind::Department { name.to_owned() } else { crate::fold(name) }
     }
 
-    /// Everything no two items of this kind in one tenant may share, as text that names its sort first.
+    /// Everything no two items of this kind in one tenant may share.
     /// Groups and folders may share a name (RFC 7643 section 4.2 does not make `displayName` unique).
     pub fn unique_keys(&self) -> Vec<ItemKey> {
         let mut keys = Vec::new();

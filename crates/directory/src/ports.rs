@@ -1,8 +1,8 @@
 //! What the core needs from outside: storage, time, ids and password hashing.
 
 use crate::{
-    Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, KeyHash,
-    Page, Position, Receipt, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
+    Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page,
+    Position, Receipt, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
 };
 use secrecy::SecretString;
 use std::future::Future;
@@ -121,11 +121,3 @@ pub trait Hasher: Send + Sync {
 /// More passwords are waiting to be hashed than can be in reasonable time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overloaded;
-
-/// The whole hash of a key begins with these bytes, under which stores find it.
-impl KeyHash {
-    /// The four bytes by which stores find a key.
-    pub fn prefix(&self) -> [u8; 4] {
-        [self.0[0], self.0[1], self.0[2], self.0[3]]
-    }
-}

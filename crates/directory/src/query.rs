@@ -82,6 +82,10 @@ impl Span {
     }
 }
 
+/// The lines of an address.
+const ADDRESS: [Field; 5] =
+    [Field::AddressLine1, Field::AddressLine2, Field::City, Field::PostalCode, Field::Country];
+
 /// Texts that a search over "all fields" looks through.
 const SEARCHED: [Field; 21] = [
     Field::UserName,
@@ -122,8 +126,7 @@ impl UserTest {
                     || user.organisation.is_some_and(|id| organisations.contains(&id))
             }
             Self::AddressHolds(parts) => {
-                let lines: Vec<String> =
-                    SEARCHED[9..14].iter().filter_map(|f| user.text(*f)).map(fold).collect();
+                let lines: Vec<String> = ADDRESS.iter().filter_map(|f| user.text(*f)).map(fold).collect();
                 parts.iter().any(|part| lines.iter().any(|line| line.contains(part)))
             }
             Self::Status(statuses) => statuses.contains(&user.status),

@@ -10,6 +10,8 @@ pub const MIN_PASSWORD_CHARS: usize = 6;
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 /// Most entries in any list of one person, other than groups and folders.
 pub(crate) const MAX_LIST: usize = 100;
+/// Most people or organisations one bulk request may name, and most entries in any list of an organisation.
+pub(crate) const MAX_BULK: usize = 1_000;
 /// Most groups or folders of one person, and most members named in one request.
 pub(crate) const MAX_REFERENCES: usize = 10_000;
 

@@ -6,34 +6,40 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 /// After how many bad keys what is remembered of quiet addresses is let go.
 const FORGET_EVERY: u64 = 1024;
-/// How many addresses are remembered at the most; beyond that all are let go.
+/// How many addresses are remembered about at the most; beyond that all are forgotten, which is kinder than running
+/// out of memory.
 const ADDRESSES: usize = 100_000;
 
 /// So many bad keys a minute from one address; IPv6 counts by /64, which is what one client gets.
 pub(crate) struct BadKeys {
-    limiter: DefaultKeyedRateLimiter<IpAddr>,
+    quota: Quota,
+    limiter: RwLock<DefaultKeyedRateLimiter<IpAddr>>,
     count: AtomicU64,
 }
 
 impl BadKeys {
     pub(crate) fn new(a_minute: NonZeroU32) -> Self {
-        Self { limiter: RateLimiter::dashmap(Quota::per_minute(a_minute)), count: AtomicU64::new(0) }
+        let quota = Quota::per_minute(a_minute);
+        Self { quota, limiter: RwLock::new(RateLimiter::dashmap(quota)), count: AtomicU64::new(0) }
     }
 }
 
 impl Brake for BadKeys {
     fn failed(&self, address: IpAddr) -> Option<u32> {
         if self.count.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
-            self.limiter.retain_recent();
-            self.limiter.shrink_to_fit();
+            let mut limiter = self.limiter.write().unwrap_or_else(PoisonError::into_inner);
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+            if limiter.len() > ADDRESSES {
+                *limiter = RateLimiter::dashmap(self.quota);
+            }
         }
-        if self.limiter.len() > ADDRESSES {
-            self.limiter.retain_recent();
-        }
-        let wait = self.limiter.check_key(&network(address)).err()?;
+        let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
+        let wait = limiter.check_key(&network(address)).err()?;
         let wait = wait.wait_time_from(DefaultClock::default().now());
         Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
     }

@@ -17,6 +17,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// Answers requests.
 pub struct Shell {
@@ -25,7 +26,13 @@ pub struct Shell {
     numbers: RequestNumbers,
     limits: Limits,
     pages: Router,
+    large_bodies: Semaphore,
 }
+
+/// Bodies up to so many bytes are read as they come.
+const SMALL_BODY: u64 = 64 * 1024;
+/// So many larger ones at a time.
+const LARGE_BODIES: usize = 128;
 
 /// Numbers of requests: where this process began, and a count. They need be unlike one another, not secret, so no
 /// randomness is asked of the kernel for each.
@@ -45,7 +52,7 @@ impl Shell {
     pub(crate) fn new(desk: Desk, metrics: Arc<Metrics>, ids: &dyn Ids, limits: Limits) -> Self {
         let pages = pages::router(Arc::clone(&desk.directory), Arc::clone(&metrics));
         let numbers = RequestNumbers { start: ids.next().as_u128(), count: AtomicU64::new(0) };
-        Self { desk, metrics, numbers, limits, pages }
+        Self { desk, metrics, numbers, limits, pages, large_bodies: Semaphore::new(LARGE_BODIES) }
     }
 
     /// Answers one request from `address`.
@@ -88,7 +95,14 @@ impl Shell {
         if announced.is_some_and(|length: u64| length > self.limits.body as u64) {
             return Err(BodyFault::TooLarge(self.limits.body));
         }
-        let whole = Limited::new(body, self.limits.body).collect();
+        // Nobody has shown a key yet, so what strangers may have us hold is bounded: large bodies take turns.
+        let is_small = announced.is_some_and(|length| length <= SMALL_BODY);
+        let has_body = announced.is_some_and(|length| length > 0)
+            || parts.headers.contains_key(header::TRANSFER_ENCODING);
+        let whole = async {
+            let _place = if is_small || !has_body { None } else { self.large_bodies.acquire().await.ok() };
+            Limited::new(body, self.limits.body).collect().await
+        };
         match tokio::time::timeout(self.limits.body_time, whole).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge(self.limits.body)),

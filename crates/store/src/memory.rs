@@ -125,8 +125,11 @@ impl State {
                 event.after = Some(Record::of_connection(&new));
                 self.connections.push(*new);
             }
-            Edit::ChangeConnection(new) => {
+            Edit::ChangeConnection { before, after: new } => {
                 let old = self.connections.iter_mut().find(|c| c.id == new.id).ok_or(CommitError::Stale)?;
+                if !old.is_still(&before) {
+                    return Err(CommitError::Stale);
+                }
                 event.before = Some(Record::of_connection(old));
                 event.after = Some(Record::of_connection(&new));
                 *old = *new;
@@ -169,7 +172,7 @@ impl Shelf {
                 after.number = before.number;
                 self.release(&claims::of_user(&before));
                 self.claim(&claims::of_user(&after), Owner::User(after.number))?;
-                let old: Vec<ItemId> = before.groups.iter().chain(&before.folders).copied().collect();
+                let old = belongings(&before);
                 self.put_user(&after, &old, password, event)?;
                 event.before = Some(Record::User(before));
                 event.after = Some(Record::User(after.clone()));
@@ -191,9 +194,13 @@ impl Shelf {
                 let kind = item.kind();
                 let last = self.last_item.entry(kind).or_insert(claims::first_number(kind) - 1);
                 if item.number() == 0 && kind != ItemKind::Department {
-                    item.set_number(*last + 1);
+                    *last += 1;
+                    // Numbers that were wished for are passed over.
+                    while self.items.contains_key(&(kind, *last)) {
+                        *last += 1;
+                    }
+                    item.set_number(*last);
                 }
-                *last = (*last).max(item.number());
                 let taken = self.items.contains_key(&(kind, item.number()))
                     || self.items.values().any(|other| other.id() == item.id());
                 if taken {
@@ -233,7 +240,7 @@ impl Shelf {
                 event.action = Action::Deleted;
                 event.before = Some(Record::Item(item));
             }
-            Edit::AddTenant(_) | Edit::AddConnection(_) | Edit::ChangeConnection(_) | Edit::Touch(_) => {}
+            Edit::AddTenant(_) | Edit::AddConnection(_) | Edit::ChangeConnection { .. } | Edit::Touch(_) => {}
         }
         Ok(())
     }
@@ -245,7 +252,7 @@ impl Shelf {
         password: Option<StoredPassword>,
         event: &mut EventDraft,
     ) -> Result<(), CommitError> {
-        let new: Vec<ItemId> = user.groups.iter().chain(&user.folders).copied().collect();
+        let new = belongings(user);
         for item in old.iter().filter(|item| !new.contains(item)) {
             self.members.remove(&(*item, user.id));
         }
@@ -297,7 +304,8 @@ impl Shelf {
             if self.members.contains(&(item.id(), user.id)) {
                 match item.kind() {
                     ItemKind::Folder => user.folders.push(item.id()),
-                    _ => user.groups.push(item.id()),
+                    ItemKind::Group => user.groups.push(item.id()),
+                    ItemKind::Organisation | ItemKind::Role | ItemKind::Department => {}
                 }
             }
         }
@@ -341,6 +349,11 @@ impl Shelf {
         };
         found.cloned()
     }
+}
+
+/// Everything a person belongs to.
+fn belongings(user: &User) -> Vec<ItemId> {
+    user.groups.iter().chain(&user.folders).chain(&user.organisation).copied().collect()
 }
 
 fn page<T>(all: Vec<T>, skip: u64, limit: u32) -> Page<T> {

@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document, made of the same tables that the readers and the router use.
 
-use super::{Kind, Member, Record, Route, Verb, Way};
+use super::{Kind, Member, Record, Verb, Way};
 use crate::Dialect;
 use serde_json::{Map, Value, json};
 
@@ -12,11 +12,14 @@ pub(crate) fn document(dialects: &[&Dialect], version: &str) -> Value {
     for dialect in dialects {
         security.extend(dialect.security.iter().map(|(name, scheme)| ((*name).to_owned(), scheme())));
         for route in dialect.routes {
-            let entry = paths.entry(route.path).or_insert_with(|| json!({}));
-            if let Value::Object(methods) = entry {
-                for verb in route.verbs {
-                    let operation = operation(dialect, route, verb, &mut schemas);
-                    methods.insert(verb.method.to_ascii_lowercase(), operation);
+            // A context in front may be left out, which OpenAPI can only say with two paths.
+            for path in [Some(route.path), route.path.strip_prefix("/{context}")].into_iter().flatten() {
+                let entry = paths.entry(path).or_insert_with(|| json!({}));
+                if let Value::Object(methods) = entry {
+                    for verb in route.verbs {
+                        let operation = operation(dialect, path, verb, &mut schemas);
+                        methods.insert(verb.method.to_ascii_lowercase(), operation);
+                    }
                 }
             }
         }
@@ -35,9 +38,8 @@ pub(crate) fn document(dialects: &[&Dialect], version: &str) -> Value {
     })
 }
 
-fn operation(dialect: &Dialect, route: &Route, verb: &Verb, schemas: &mut Map<String, Value>) -> Value {
-    let mut parameters: Vec<Value> = route
-        .path
+fn operation(dialect: &Dialect, path: &str, verb: &Verb, schemas: &mut Map<String, Value>) -> Value {
+    let mut parameters: Vec<Value> = path
         .split('/')
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
@@ -49,7 +51,7 @@ fn operation(dialect: &Dialect, route: &Route, verb: &Verb, schemas: &mut Map<St
     let mut operation = json!({
         "tags": [dialect.name],
         "summary": verb.about.summary,
-        "operationId": operation_id(dialect, route, verb),
+        "operationId": operation_id(dialect, path, verb),
         "parameters": parameters,
         "responses": responses(dialect, verb, schemas),
         "security": dialect.security.iter().map(|(name, _)| json!({*name: []})).collect::<Vec<_>>(),
@@ -63,8 +65,8 @@ fn operation(dialect: &Dialect, route: &Route, verb: &Verb, schemas: &mut Map<St
     operation
 }
 
-fn operation_id(dialect: &Dialect, route: &Route, verb: &Verb) -> String {
-    let path: String = route.path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+fn operation_id(dialect: &Dialect, path: &str, verb: &Verb) -> String {
+    let path: String = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     format!("{}_{}{}", dialect.name, verb.method.to_ascii_lowercase(), path)
 }
 

@@ -87,11 +87,16 @@ pub fn parts(node: &Node) -> Vec<&Node> {
 
 /// Keys and values: a list of objects with two members of those names (called `entry` in XML), or one object
 /// whose members they are.
-pub fn pairs_of(node: &Node, entry: &str, key: &str, value: &str) -> Result<Vec<(String, String)>, Rule> {
+pub fn pairs_of(
+    node: &Node,
+    entry: &str,
+    (key, value): (&str, &str),
+    duplicates: Duplicates,
+) -> Result<Vec<(String, String)>, Rule> {
     let mut pairs = Vec::new();
     for node in node.entries(entry) {
         let object = node.object().ok_or(Rule::Malformed)?;
-        let named = |name| object.get(name, Duplicates::FirstWins);
+        let named = |name| object.get(name, duplicates);
         if let (Some(key), value) = (named(key), named(value)) {
             let text = |node: Option<&Node>| node.map_or(Ok(None), text_of).map(Option::unwrap_or_default);
             pairs.push((text(Some(key))?, text(value)?));

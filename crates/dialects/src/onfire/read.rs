@@ -224,7 +224,8 @@ fn references(request: &Request, name: &'static str) -> Result<Given<Vec<ItemKey
 
 fn metadata(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
     let Some(node) = request.get("Metadata").filter(|node| **node != Node::Null) else { return Ok(()) };
-    let pairs = pairs_of(node, "KeyValue", "Key", "Value").map_err(|rule| Fault::field("Metadata", rule))?;
+    let pairs = pairs_of(node, "KeyValue", ("Key", "Value"), request.duplicates)
+        .map_err(|rule| Fault::field("Metadata", rule))?;
     edit.metadata = Given::Value(pairs.into_iter().map(|(key, value)| Pair { key, value }).collect());
     Ok(())
 }
@@ -322,7 +323,7 @@ pub(super) fn folder_edit(call: &Call, is_new: bool) -> Result<(Request, FolderE
         };
     }
     if let Some(node) = request.get("Items").filter(|node| **node != Node::Null) {
-        edit.entries = Given::Value(folder_entries(node)?);
+        edit.entries = Given::Value(folder_entries(node, request.duplicates)?);
     }
     Ok((request, edit))
 }
@@ -330,12 +331,12 @@ pub(super) fn folder_edit(call: &Call, is_new: bool) -> Result<(Request, FolderE
 /// What can lie in a folder.
 const ENTRY_KINDS: [&str; 5] = ["Screen", "Doc", "DataSource", "Folder", "TaskTemplate"];
 
-fn folder_entries(node: &Node) -> Result<Vec<FolderEntry>, Fault> {
+fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry>, Fault> {
     let mut entries = Vec::new();
     for node in parts(node) {
         let object = node.object().ok_or_else(|| Fault::field("Items", Rule::Malformed))?;
         let text = |name: &str| {
-            let node = object.get(name, Duplicates::FirstWins);
+            let node = object.get(name, duplicates);
             let text = node.map_or(Ok(None), text_of).map_err(|rule| Fault::field("Items", rule))?;
             Ok::<_, Fault>(text.unwrap_or_default())
         };

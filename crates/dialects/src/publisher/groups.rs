@@ -1,14 +1,16 @@
 //! What the routes of groups do.
 
 use super::{read, write};
-use crate::kit::{Answer, Call, Desk, Fault, Out};
-use directory::{Command, Group, Item, ItemId, ItemKind, ItemQuery, ItemTest, Refusal, Rule, fold};
+use crate::kit::{Answer, Call, Desk, Fault};
+use directory::{Command, Group, Item, ItemKind, ItemQuery, ItemTest, Refusal, Rule, UserKey, fold};
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let item = desk.directory.item(call.caller()?, ItemKind::Group, read::item_key(call)).await?;
-    let out = whole(desk, call, group_of(&item)?, false).await?;
-    Ok(write::ok(call, "group", out))
+    let group = group_of(&item)?;
+    let members = members(desk, call, group).await?;
+    Ok(write::ok(call, "group", write::group(group, &members, false, None)))
 }
 
 pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
@@ -26,8 +28,10 @@ pub(super) async fn add_users(desk: &Desk, call: &Call) -> Result<Answer, Fault>
     let command = Command::UpdateGroup { group: read::item_key(call), edit: read::new_members(call)? };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     let item = receipt.items.first().ok_or(Refusal::NoSuchItem(ItemKind::Group))?;
-    let out = whole(desk, call, group_of(item)?, true).await?;
-    Ok(write::ok(call, "group", out))
+    let group = group_of(item)?;
+    let members = members(desk, call, group).await?;
+    let organisations = organisations(desk, call, &members).await?;
+    Ok(write::ok(call, "group", write::group(group, &members, true, organisations)))
 }
 
 pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
@@ -40,13 +44,14 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let mut all = desk.directory.items(call.caller()?, query).await?.rows;
     sort_items(call, &mut all, |_, _| None)?;
     let total = all.len() as u64;
-    let fields = read::list(call, "fields");
+    let fields = read::list(call, "fields")?;
     let mut rows = Vec::new();
     for item in all.iter().skip(offset as usize).take(limit as usize) {
         rows.push(match &fields {
             None => write::named_summary(call, "groups", item.number(), item.name()),
             Some(fields) => {
-                let whole = whole(desk, call, group_of(item)?, true).await?;
+                let group = group_of(item)?;
+                let whole = write::group(group, &members(desk, call, group).await?, true, None);
                 let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
                 if is_all { whole } else { write::chosen(&whole, fields) }
             }
@@ -54,6 +59,9 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     }
     Ok(write::page(call, "groups", "group", rows, total, offset.checked_div(limit).unwrap_or(0)))
 }
+
+/// The most fields a list can be sorted by, one after the other.
+const SORT_FIELDS: usize = 8;
 
 /// Sorts by the fields that all items have, several in turn; `more` knows those of one kind.
 pub(super) fn sort_items(
@@ -64,7 +72,7 @@ pub(super) fn sort_items(
     let Some(parts) = call.query.get("sort") else { return Ok(()) };
     let wrong = || Fault::field("sort", Rule::Malformed);
     let parts: Option<Vec<(String, bool)>> = parts.split(',').map(read::sort).collect();
-    let parts = parts.ok_or_else(wrong)?;
+    let parts = parts.filter(|parts| parts.len() <= SORT_FIELDS).ok_or_else(wrong)?;
     let is_known = |field: &str| {
         matches!(field, "id" | "name" | "created" | "updated")
             || items.first().is_none_or(|i| more(i, field).is_some())
@@ -75,6 +83,9 @@ pub(super) fn sort_items(
     items.sort_by(|a, b| {
         let mut order = Ordering::Equal;
         for (field, descending) in &parts {
+            if order != Ordering::Equal {
+                break;
+            }
             let by_field = match field.as_str() {
                 "id" => a.number().cmp(&b.number()),
                 "name" => fold(a.name()).cmp(&fold(b.name())),
@@ -82,28 +93,33 @@ pub(super) fn sort_items(
                 "updated" => a.updated().cmp(&b.updated()),
                 other => more(a, other).cmp(&more(b, other)),
             };
-            order = order.then(if *descending { by_field.reverse() } else { by_field });
+            order = if *descending { by_field.reverse() } else { by_field };
         }
         order
     });
     Ok(())
 }
 
-async fn whole(desk: &Desk, call: &Call, group: &Group, is_full: bool) -> Result<Out, Fault> {
+async fn members(desk: &Desk, call: &Call, group: &Group) -> Result<Vec<u32>, Fault> {
     let members = desk.directory.members(call.caller()?, group.id).await?;
-    let numbers: Vec<u32> = members.into_iter().map(|(_, number)| number).collect();
-    let organisations = if is_full { organisations(desk, call, group.id).await? } else { 0 };
-    Ok(write::group(group, &numbers, is_full.then_some(organisations)))
+    Ok(members.into_iter().map(|(_, number)| number).collect())
 }
 
-/// How many organisations the members of a group belong to.
-async fn organisations(desk: &Desk, call: &Call, group: ItemId) -> Result<u32, Fault> {
-    let tests = vec![directory::UserTest::Group(vec![group])];
-    let query = directory::UserQuery { tests, limit: u32::MAX, ..directory::UserQuery::default() };
-    let users = desk.directory.users(call.caller()?, query).await?.rows;
-    let distinct: std::collections::HashSet<ItemId> = users.iter().filter_map(|u| u.organisation).collect();
-    Ok(u32::try_from(distinct.len()).unwrap_or(u32::MAX))
+/// How many organisations the members of a group belong to; nothing where there are too many to look at.
+async fn organisations(desk: &Desk, call: &Call, members: &[u32]) -> Result<Option<u32>, Fault> {
+    if members.len() > LOOKED_AT {
+        return Ok(None);
+    }
+    let mut distinct = HashSet::new();
+    for number in members {
+        let member = desk.directory.user(call.caller()?, UserKey::Number(*number)).await;
+        distinct.extend(member.ok().and_then(|user| user.organisation));
+    }
+    Ok(u32::try_from(distinct.len()).ok())
 }
+
+/// The most members that are looked at one by one.
+const LOOKED_AT: usize = 1_000;
 
 fn summary(call: &Call, items: &[Item]) -> Result<Answer, Fault> {
     let item = items.first().ok_or(Refusal::NoSuchItem(ItemKind::Group))?;

@@ -84,9 +84,7 @@ impl<'a> Gather<'a> {
             if matches!(field, Field::Department | Field::Status) {
                 continue;
             }
-            // The shared model spells the postal code with a capital.
-            let other = if field == Field::PostalCode { "postCode" } else { member.name };
-            let node = object.and_then(|object| self.get(object, &[member.name, other]));
+            let node = object.and_then(|object| self.get(object, &[member.name]));
             match node.map_or(Ok(None), text_of) {
                 Ok(text) => self.edit.text(field, Given::replace(text)),
                 Err(rule) => self.faults.push(FieldFault::new(member.name, rule)),
@@ -296,6 +294,9 @@ fn addresses(node: Option<&Node>, body: &Body) -> Result<Vec<u32>, Fault> {
         let wrong = |rule| Fault::field("addressid", rule);
         let number = get("addressid").map_or(Ok(None), integer).map_err(wrong)?;
         let number = number.ok_or_else(|| wrong(Rule::Missing))?;
+        if addresses.len() > LIST_AT_MOST * 10 {
+            return Err(wrong(Rule::TooLong(LIST_AT_MOST * 10)));
+        }
         let is_default = get("isDefault").map_or(Ok(None), boolean).map_err(wrong)?.unwrap_or(false);
         addresses.insert(if is_default { 0 } else { addresses.len() }, number);
     }
@@ -338,11 +339,19 @@ pub(super) fn page(call: &Call, limit: u32) -> Result<(u32, u32), Fault> {
 /// The largest page; more is cut, and the answer's `total` says so.
 const LIMIT_AT_MOST: u32 = 1000;
 
-/// A comma-separated parameter, folded for comparing.
-pub(super) fn list(call: &Call, name: &str) -> Option<Vec<String>> {
-    let text = call.query.get(name)?;
-    Some(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+/// A comma-separated parameter of so many entries at the most.
+pub(super) fn list(call: &Call, name: &'static str) -> Result<Option<Vec<String>>, Fault> {
+    let Some(text) = call.query.get(name) else { return Ok(None) };
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<String> = parts.take(LIST_AT_MOST + 1).map(str::to_owned).collect();
+    if parts.len() > LIST_AT_MOST {
+        Err(Fault::field(name, Rule::TooLong(LIST_AT_MOST)))
+    } else {
+        Ok(Some(parts))
+    }
 }
+
+const LIST_AT_MOST: usize = 100;
 
 /// `sort` as field and direction. A plus sign arrives as a blank where the client did not escape it.
 pub(super) fn sort(part: &str) -> Option<(String, bool)> {

@@ -60,15 +60,21 @@ async fn move_all(desk: &Desk, call: &Call, to: Status) -> Result<Answer, Fault>
     let command = Command::MoveUsers(StatusMove { users: users.clone(), to, only_from: None });
     let receipt = desk.directory.run(call.caller()?, command).await?;
     // Answered in the order they were named, each once.
-    let named = |user: &User| {
-        users.iter().position(|key| match key {
-            UserKey::Number(number) => *number == user.number,
-            UserKey::Email(email) => user.email.as_deref().is_some_and(|e| fold(e) == fold(email)),
-            _ => false,
-        })
+    let mut order: HashMap<String, usize> = HashMap::new();
+    for (place, key) in users.iter().enumerate() {
+        let name = match key {
+            UserKey::Number(number) => number.to_string(),
+            UserKey::Email(email) => fold(email),
+            _ => continue,
+        };
+        order.entry(name).or_insert(place);
+    }
+    let place = |user: &User| {
+        let by_email = user.email.as_deref().and_then(|email| order.get(&fold(email)));
+        order.get(&user.number.to_string()).into_iter().chain(by_email).min().copied()
     };
     let mut moved = receipt.users;
-    moved.sort_by_key(named);
+    moved.sort_by_cached_key(place);
     let rows: Vec<Out> = moved.iter().map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
     let total = rows.len() as u64;
     Ok(write::page(call, "users", "user", rows, total, 0))
@@ -100,14 +106,21 @@ async fn organisations_of(
     Ok(found)
 }
 
+/// How deep a sorted list may be paged through.
+const SORTED_AT_MOST: u32 = 100_000;
+
 pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let caller = call.caller()?;
     let (offset, limit) = read::page(call, 200)?;
     let sort = sort(desk, call).await?;
+    // Sorted people are held in memory up to the end of the page.
+    if !sort.is_arrival() && offset > SORTED_AT_MOST {
+        return Err(Fault::field("offset", Rule::TooLong(SORTED_AT_MOST as usize)));
+    }
     let tests = tests(desk, call).await?;
     let query = UserQuery { tests, sort, skip: offset.into(), limit };
     let page = desk.directory.users(caller, query).await?;
-    let fields = read::list(call, "fields");
+    let fields = read::list(call, "fields")?;
     let rows = match &fields {
         None => page.rows.iter().map(|user| write::summary(call, user, LinkStyle::Plural)).collect(),
         Some(fields) => {
@@ -154,17 +167,17 @@ async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserTest>, Fault> {
         let status = status::of_user(word).ok_or_else(|| Fault::field("status filter", Rule::Malformed))?;
         tests.push(UserTest::Status(vec![status]));
     }
-    if let Some(list) = read::list(call, "organisations") {
+    if let Some(list) = read::list(call, "organisations")? {
         tests.push(UserTest::Organisation(ids(desk, call, ItemKind::Organisation, &list).await?));
     }
-    if let Some(list) = read::list(call, "usergroups") {
+    if let Some(list) = read::list(call, "usergroups")? {
         tests.push(UserTest::Group(ids(desk, call, ItemKind::Group, &list).await?));
     }
     // There are no groups of organisations, so nobody is in one.
-    if read::list(call, "organisationgroups").is_some() {
+    if read::list(call, "organisationgroups")?.is_some() {
         tests.push(UserTest::Organisation(Vec::new()));
     }
-    if let Some(list) = read::list(call, "departments") {
+    if let Some(list) = read::list(call, "departments")? {
         let mut names = folded(list.clone());
         for number in list.iter().filter_map(|text| text.parse().ok()) {
             let by_number =
@@ -173,7 +186,7 @@ async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserTest>, Fault> {
         }
         tests.push(UserTest::Department(names));
     }
-    tests.extend(read::list(call, "locations").map(|list| UserTest::AddressHolds(folded(list))));
+    tests.extend(read::list(call, "locations")?.map(|list| UserTest::AddressHolds(folded(list))));
     if let Some(text) = call.query.get("search") {
         let part = fold(text);
         let mut query = ItemQuery::all(ItemKind::Organisation);

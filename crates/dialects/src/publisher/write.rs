@@ -185,18 +185,18 @@ pub(super) fn page(
     ok(call, root, Out::object(members))
 }
 
-/// A whole group; with `organisations`, how many its members belong to, also what only some calls answer.
-pub(super) fn group(group: &Group, members: &[u32], organisations: Option<u32>) -> Out {
+/// A whole group; `is_full` and `organisations`, how many its members belong to, are what only some calls answer.
+pub(super) fn group(group: &Group, members: &[u32], is_full: bool, organisations: Option<u32>) -> Out {
     let users = members.iter().map(|n| Out::Integer((*n).into())).collect();
     let mut out = vec![
         number("id", group.number),
         text("name", &group.name),
         (Cow::Borrowed("users"), Out::List("user", users)),
     ];
-    if let Some(count) = organisations {
+    if is_full {
         out.push(text("createddate", dates::day_first(group.created)));
-        out.push(number("organisationcount", count));
     }
+    out.extend(organisations.map(|count| number("organisationcount", count)));
     Out::Object(out)
 }
 

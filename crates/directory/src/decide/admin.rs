@@ -12,8 +12,9 @@ pub(super) fn add_tenant(
     stamp: &Stamp<'_>,
 ) -> Result<Decision, Refusal> {
     check_name(name)?;
+    let is_usable = number.is_none_or(|number| (1..=i32::MAX.unsigned_abs()).contains(&number.0));
     let number = number.unwrap_or(TenantNumber(0));
-    if number.0 > i32::MAX.unsigned_abs() {
+    if !is_usable {
         return Err(Refusal::field(Field::Number, Rule::Malformed));
     }
     let tenant = Tenant { number, name: name.to_owned(), created: stamp.now };
@@ -66,22 +67,21 @@ pub(super) fn add_connection(
 }
 
 pub(super) fn add_key(key: KeyHash, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let mut connection = known.connection.clone().ok_or(Refusal::NoSuchConnection)?;
-    if connection.revoked {
-        return Err(Refusal::NoSuchConnection);
-    }
+    let before = known.connection.as_ref().filter(|c| !c.revoked).ok_or(Refusal::NoSuchConnection)?;
+    let mut connection = before.clone();
     connection.keys.push(Key { hash: key, created: stamp.now });
     if connection.keys.len() > Connection::MAX_KEYS {
         connection.keys.remove(0);
     }
-    Ok(one(Edit::ChangeConnection(Box::new(connection))))
+    Ok(one(Edit::ChangeConnection { before: Box::new(before.clone()), after: Box::new(connection) }))
 }
 
 pub(super) fn revoke(known: &Known) -> Result<Decision, Refusal> {
-    let mut connection = known.connection.clone().ok_or(Refusal::NoSuchConnection)?;
+    let before = known.connection.as_ref().ok_or(Refusal::NoSuchConnection)?;
+    let mut connection = before.clone();
     connection.revoked = true;
     connection.keys.clear();
-    Ok(one(Edit::ChangeConnection(Box::new(connection))))
+    Ok(one(Edit::ChangeConnection { before: Box::new(before.clone()), after: Box::new(connection) }))
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {

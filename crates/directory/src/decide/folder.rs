@@ -54,15 +54,17 @@ fn apply(folder: &mut Folder, edit: &FolderEdit, known: &Known) -> Result<(), Re
     match &edit.restricted_to {
         Given::Absent => {}
         Given::Cleared => folder.restricted_to = None,
+        // What was read may be sent back, also when the group has gone since.
+        Given::Value(id) if folder.restricted_to == Some(*id) => {}
         Given::Value(id) if known.referred.contains_key(&(ItemKind::Group, ItemKey::Id(*id))) => {
             folder.restricted_to = Some(*id);
         }
         Given::Value(_) => faults.push(Fault { field: Field::RestrictedTo, rule: Rule::Unknown }),
     }
-    set(&mut folder.entries, &edit.entries);
-    if folder.entries.len() > rules::MAX_REFERENCES {
-        faults.push(Fault { field: Field::Entries, rule: Rule::TooLong(rules::MAX_REFERENCES) });
+    if edit.entries.value().is_some_and(|entries| entries.len() > rules::MAX_REFERENCES) {
+        return Err(Refusal::field(Field::Entries, Rule::TooLong(rules::MAX_REFERENCES)));
     }
+    set(&mut folder.entries, &edit.entries);
     for entry in &folder.entries {
         rules::check_text(Field::Entries, &entry.key, &mut faults);
         rules::check_text(Field::Entries, &entry.kind, &mut faults);

@@ -68,7 +68,7 @@ pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Res
     match command {
         Command::CreateUser(edit) => user::create(edit, known, stamp),
         Command::UpdateUser { edit, .. } => user::update(edit, known, stamp),
-        Command::DeleteUser(_) => user::delete(known),
+        Command::DeleteUser(_) => user::delete(known, stamp),
         Command::MoveUsers(step) => user::move_all(step, known, stamp),
         Command::CreateGroup(edit) => group::create(edit, known, stamp),
         Command::UpdateGroup { edit, .. } => group::update(edit, known, stamp),

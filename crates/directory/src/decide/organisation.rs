@@ -4,6 +4,7 @@ use super::{Decision, Known, Stamp, places::blank_organisation, refuse_if_any, s
 use crate::{
     Edit, Fault, Field, Given, Item, ItemKind, Organisation, OrganisationEdit, Refusal, Rule, rules,
 };
+use std::collections::HashSet;
 
 pub(super) fn create(edit: &OrganisationEdit, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let mut organisation = blank_organisation(0, "", stamp);
@@ -18,15 +19,14 @@ pub(super) fn update_all(
     stamp: &Stamp<'_>,
 ) -> Result<Decision, Refusal> {
     let mut decision = Decision::default();
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for item in &known.items {
         let Some(item @ Item::Organisation(before)) = item else {
             return Err(Refusal::NoSuchItem(ItemKind::Organisation));
         };
-        if seen.contains(&before.id) {
+        if !seen.insert(before.id) {
             continue;
         }
-        seen.push(before.id);
         let mut after = before.clone();
         apply(&mut after, edit)?;
         if after == *before {
@@ -46,6 +46,7 @@ pub(super) fn update_all(
 }
 
 fn apply(organisation: &mut Organisation, edit: &OrganisationEdit) -> Result<(), Refusal> {
+    refuse_if_any(too_long(edit))?;
     let mut faults = Vec::new();
     set_name(&mut organisation.name, &edit.name, &mut faults);
     if let Some(status) = edit.status {
@@ -70,15 +71,24 @@ fn apply(organisation: &mut Organisation, edit: &OrganisationEdit) -> Result<(),
     set_number(&mut organisation.industry, &edit.industry);
     set_number(&mut organisation.category, &edit.category);
     set(&mut organisation.key_contacts, &edit.key_contacts);
-    let lists = [
-        (Field::Domains, organisation.domains.len()),
-        (Field::Addresses, organisation.addresses.len()),
-        (Field::Members, organisation.key_contacts.len()),
-    ];
-    for (field, _) in lists.into_iter().filter(|(_, count)| *count > rules::MAX_REFERENCES) {
-        faults.push(Fault { field, rule: Rule::TooLong(rules::MAX_REFERENCES) });
-    }
     refuse_if_any(faults)
+}
+
+/// The lists that are too long, told before anything is compared with anything.
+fn too_long(edit: &OrganisationEdit) -> Vec<Fault> {
+    let count = |list: &Given<Vec<u32>>| list.value().map_or(0, Vec::len);
+    let domains = edit.domains.value().map_or(0, Vec::len) + edit.more_domains.len();
+    let lists = [
+        (Field::Domains, domains),
+        (Field::Addresses, count(&edit.addresses)),
+        (Field::Members, count(&edit.key_contacts)),
+    ];
+    let rule = Rule::TooLong(rules::MAX_BULK);
+    lists
+        .into_iter()
+        .filter(|(_, count)| *count > rules::MAX_BULK)
+        .map(|(field, _)| Fault { field, rule })
+        .collect()
 }
 
 fn apply_domains(organisation: &mut Organisation, edit: &OrganisationEdit, faults: &mut Vec<Fault>) {

@@ -37,8 +37,8 @@ pub(super) fn department(
         }
         Given::Value(DepartmentRef::Name(name)) => {
             rules::check_text(Field::Department, name, faults);
-            if name.is_empty() || known.departments.iter().any(|(_, n)| n == name) {
-                user.department = Some(name.clone()).filter(|name| !name.is_empty());
+            if name.trim().is_empty() || known.departments.iter().any(|(_, n)| n == name) {
+                user.department = Some(name.clone()).filter(|name| !name.trim().is_empty());
                 return;
             }
             (free_number(known), name.clone())
@@ -118,6 +118,9 @@ pub(super) fn organisation(
         Some(_) if taken_by.is_some() && found.is_none() => user.office = None,
         Some(_) if taken_by.is_some_and(|other| other != organisation.id) => {
             faults.push(Fault { field: Field::Office, rule: Rule::Taken });
+        }
+        Some(_) if taken_by.is_none() && organisation.addresses.len() >= rules::MAX_BULK => {
+            faults.push(Fault { field: Field::Office, rule: Rule::TooLong(rules::MAX_BULK) });
         }
         Some(address) if taken_by.is_none() => organisation.addresses.push(address),
         _ => {}

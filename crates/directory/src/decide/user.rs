@@ -6,6 +6,7 @@ use crate::{
     StatusWish, User, UserEdit, UserId, fold, rules,
 };
 use secrecy::ExposeSecret;
+use std::collections::HashSet;
 
 pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let mut user = User::blank(UserId(stamp.ids.next()), stamp.now);
@@ -25,7 +26,11 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     let before = addressed(known)?;
     let mut after = before.clone();
     let mut decision = apply(&mut after, Some(before), edit, known, stamp)?;
-    if decision.password.is_some() && rank(before.role, known) > stamp.highest_role {
+    // Whoever could change how somebody higher signs in, or whether, could become them.
+    let is_touchy = decision.password.is_some()
+        || (&after.email, &after.user_name) != (&before.email, &before.user_name)
+        || (after.role, after.status) != (before.role, before.status);
+    if is_touchy && rank(before.role, known) > stamp.highest_role {
         return Err(Refusal::RoleTooHigh);
     }
     if after == *before && decision.password.is_none() {
@@ -41,20 +46,25 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     Ok(decision)
 }
 
-pub(super) fn delete(known: &Known) -> Result<Decision, Refusal> {
+pub(super) fn delete(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let user = addressed(known)?.clone();
+    if rank(user.role, known) > stamp.highest_role {
+        return Err(Refusal::RoleTooHigh);
+    }
     Ok(Decision { edits: vec![Edit::RemoveUser(Box::new(user))], ..Decision::default() })
 }
 
 pub(super) fn move_all(step: &StatusMove, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let mut decision = Decision::default();
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for user in &known.users {
         let before = user.as_ref().ok_or(Refusal::NoSuchUser)?;
-        if seen.contains(&before.id) {
+        if !seen.insert(before.id) {
             continue;
         }
-        seen.push(before.id);
+        if rank(before.role, known) > stamp.highest_role {
+            return Err(Refusal::RoleTooHigh);
+        }
         if step.only_from.is_some_and(|only| only != before.status) {
             return Err(Refusal::WrongStatus);
         }
@@ -161,7 +171,9 @@ fn apply_lists(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec
             user.links.retain(|link| link.kind != *kind);
         }
         let links: &[Link] = given.value().map_or(&[], Vec::as_slice);
-        too_many(field, links.len(), rules::MAX_LIST, faults);
+        if too_many(field, links.len(), rules::MAX_LIST, faults) {
+            return;
+        }
         for link in links {
             rules::check_text(field, &link.name, faults);
             rules::check_text(field, &link.value, faults);
@@ -170,7 +182,9 @@ fn apply_lists(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec
     }
     user.links.sort_by_key(|link| link.kind as u8);
     set(&mut user.metadata, &edit.metadata);
-    too_many(Field::Metadata, user.metadata.len(), rules::MAX_LIST, faults);
+    if too_many(Field::Metadata, user.metadata.len(), rules::MAX_LIST, faults) {
+        return;
+    }
     for pair in edit.metadata.value().into_iter().flatten() {
         rules::check_text(Field::Metadata, &pair.key, faults);
         rules::check_text(Field::Metadata, &pair.value, faults);
@@ -191,7 +205,9 @@ fn refer(
         return;
     }
     let keys: &[ItemKey] = given.value().map_or(&[], Vec::as_slice);
-    too_many(field, keys.len(), rules::MAX_REFERENCES, faults);
+    if too_many(field, keys.len(), rules::MAX_REFERENCES, faults) {
+        return;
+    }
     slot.clear();
     for key in keys {
         let Some(id) = known.referred.get(&(kind, key.clone())) else {
@@ -204,10 +220,12 @@ fn refer(
     slot.dedup();
 }
 
-fn too_many(field: Field, count: usize, max: usize, faults: &mut Vec<Fault>) {
+/// Whether a list is too long; then that is the one fault of it.
+fn too_many(field: Field, count: usize, max: usize, faults: &mut Vec<Fault>) -> bool {
     if count > max {
         faults.push(Fault { field, rule: Rule::TooLong(max) });
     }
+    count > max
 }
 
 fn check_password(password: &str) -> Option<Fault> {

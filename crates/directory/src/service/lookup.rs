@@ -2,9 +2,10 @@
 
 use super::{Directory, unread};
 use crate::decide::Known;
+use crate::rules::{MAX_BULK, MAX_REFERENCES};
 use crate::{
     Command, Field, Given, GroupEdit, Item, ItemKey, ItemKind, ItemQuery, MemberEdit, Organisation, Refusal,
-    TenantNumber, UserEdit, UserKey,
+    Rule, TenantNumber, UserEdit, UserKey, role_numbered,
 };
 
 impl Directory {
@@ -18,7 +19,10 @@ impl Directory {
                 self.for_edit(tenant, edit, false, &mut known).await?;
             }
             Command::DeleteUser(user) => self.people(tenant, std::slice::from_ref(user), &mut known).await?,
-            Command::MoveUsers(step) => self.people(tenant, &step.users, &mut known).await?,
+            Command::MoveUsers(step) => {
+                at_most(step.users.len(), MAX_BULK)?;
+                self.people(tenant, &step.users, &mut known).await?;
+            }
             Command::CreateGroup(edit) => self.members_named(tenant, edit, &mut known).await?,
             Command::UpdateGroup { group, edit } => {
                 self.addressed(tenant, ItemKind::Group, std::slice::from_ref(group), &mut known).await?;
@@ -35,6 +39,7 @@ impl Directory {
                 self.refer_group(tenant, &edit.restricted_to, &mut known).await?;
             }
             Command::UpdateOrganisations { organisations, .. } => {
+                at_most(organisations.len(), MAX_BULK)?;
                 self.addressed(tenant, ItemKind::Organisation, organisations, &mut known).await?;
             }
             Command::DeleteItem { kind, item } => {
@@ -51,8 +56,18 @@ impl Directory {
     }
 
     async fn people(&self, tenant: TenantNumber, keys: &[UserKey], known: &mut Known) -> Result<(), Refusal> {
-        for key in keys {
+        for (index, key) in keys.iter().enumerate() {
+            breathe(index).await;
             known.users.push(self.store.user(tenant, key.clone()).await.map_err(unread)?);
+        }
+        // What somebody's own role is worth is needed to see who may touch them.
+        if known
+            .users
+            .iter()
+            .flatten()
+            .any(|user| user.role.is_some_and(|role| role_numbered(role).is_none()))
+        {
+            self.own_roles(tenant, known).await?;
         }
         Ok(())
     }
@@ -101,7 +116,8 @@ impl Directory {
         keys: &[ItemKey],
         known: &mut Known,
     ) -> Result<(), Refusal> {
-        for key in keys {
+        for (index, key) in keys.iter().enumerate() {
+            breathe(index).await;
             if let Some(item) = self.store.item(tenant, kind, key.clone()).await.map_err(unread)? {
                 known.referred.insert((kind, key.clone()), item.id());
             }
@@ -119,16 +135,12 @@ impl Directory {
         for (kind, given) in [(ItemKind::Group, &edit.groups), (ItemKind::Folder, &edit.folders)] {
             let keys = given.value().map_or(&[][..], Vec::as_slice);
             // More than may be named are refused unread.
-            if keys.len() <= crate::rules::MAX_REFERENCES {
+            if keys.len() <= MAX_REFERENCES {
                 self.refer(tenant, kind, keys, known).await?;
             }
         }
         if edit.role.is_mentioned() || edit.password.is_some() {
-            for item in self.all(tenant, ItemKind::Role).await? {
-                if let Item::Role(role) = item {
-                    known.roles.push(role);
-                }
-            }
+            self.own_roles(tenant, known).await?;
         }
         if edit.department.value().is_some() {
             let all = self.all(tenant, ItemKind::Department).await?;
@@ -149,6 +161,16 @@ impl Directory {
         Ok(())
     }
 
+    async fn own_roles(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {
+        known.roles.clear();
+        for item in self.all(tenant, ItemKind::Role).await? {
+            if let Item::Role(role) = item {
+                known.roles.push(role);
+            }
+        }
+        Ok(())
+    }
+
     async fn all(&self, tenant: TenantNumber, kind: ItemKind) -> Result<Vec<Item>, Refusal> {
         Ok(self.store.items(tenant, ItemQuery::all(kind)).await.map_err(unread)?.rows)
     }
@@ -165,4 +187,26 @@ impl Directory {
             _ => None,
         }))
     }
+}
+
+/// Refuses lists that are too long before anything is read for them.
+fn at_most(count: usize, max: usize) -> Result<(), Refusal> {
+    if count > max { Err(Refusal::field(Field::Members, Rule::TooLong(max))) } else { Ok(()) }
+}
+
+/// Every few hundred reads, lets others have the thread: reads of the embedded engine are done at once and would
+/// otherwise never give way, not even to a time limit.
+async fn breathe(index: usize) {
+    if index % 256 != 255 {
+        return;
+    }
+    let mut waited = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
 }

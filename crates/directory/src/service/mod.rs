@@ -4,14 +4,15 @@ mod lookup;
 
 use crate::decide::{Stamp, decide};
 use crate::{
-    Change, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Hasher, Health, Ids, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule, Store, StoreError,
+    Change, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Field, Hasher, Health, Ids,
+    Item, ItemId, ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule, Store, StoreError,
     StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
 };
 use std::sync::Arc;
 
-/// How often a command is decided again when others changed the same thing meanwhile.
-const TRIES: usize = 8;
+/// How often a command is decided when others keep changing the same thing. Of those that clash one gets through each
+/// time, so this is how many may clash at once.
+const TRIES: usize = 100;
 
 /// Seconds after which a caller is told to come again.
 const RETRY_AFTER: u32 = 1;
@@ -84,7 +85,7 @@ impl Directory {
                 };
                 match self.store.commit(change).await {
                     Ok(done) => receipt = done,
-                    Err(CommitError::Stale) => continue,
+                    Err(error) if must_decide_again(&command, &error) => continue,
                     Err(error) => return Err(refused(error)),
                 }
             }
@@ -167,6 +168,19 @@ impl Directory {
     /// Now, as the directory knows it.
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+}
+
+/// Whether what was decided is out of date: something changed meanwhile, or a department or organisation that was to
+/// be made along with a person was made by somebody else first.
+fn must_decide_again(command: &Command, error: &CommitError) -> bool {
+    let makes_places = matches!(command, Command::CreateUser(_) | Command::UpdateUser { .. });
+    match error {
+        CommitError::Stale => true,
+        CommitError::Taken(field) => {
+            makes_places && !matches!(field, Field::Email | Field::UserName | Field::ExternalId)
+        }
+        _ => false,
     }
 }
 

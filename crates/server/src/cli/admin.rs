@@ -135,7 +135,16 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// On the store there is; only the first tenant makes one, so that a mistyped path is noticed.
     pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
+        if !settings.store.exists() {
+            let path = settings.store.display();
+            bail!("there is no store at {path}; `muster tenant add` or `muster serve` makes one");
+        }
+        Self::open_or_make(settings)
+    }
+
+    fn open_or_make(settings: &Settings) -> anyhow::Result<Self> {
         let store = serve::open(&settings.store, settings.cache_mib)?;
         let house = app(Arc::clone(&store) as _, Limits::default(), None, false)?;
         Ok(Self { directory: house.directory, runtime: serve::runtime()?, store })
@@ -203,7 +212,10 @@ fn word(field: Field) -> String {
 }
 
 pub(super) fn tenant(settings: &Settings, task: TenantTask, output: Output) -> anyhow::Result<()> {
-    let desk = Desk::open(settings)?;
+    let desk = match task {
+        TenantTask::Add { .. } => Desk::open_or_make(settings)?,
+        TenantTask::List => Desk::open(settings)?,
+    };
     match task {
         TenantTask::Add { name, number } => {
             let command = Command::AddTenant { name, number: number.map(TenantNumber) };

@@ -39,7 +39,8 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         }
         let (listener, app) = serve::prepare(&settings, &store).await?;
         let caller = populate(&app.directory).await?;
-        let base = format!("http://{}", listener.address()?);
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{}", listener.address()?);
         let keys = keys(&app.directory, &caller).await?;
         let [onfire, ccs, publisher] = keys.each_ref().map(ExposeSecret::expose_secret);
         let number = caller.tenant.0;
@@ -123,7 +124,10 @@ struct Folder {
 impl Folder {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("muster-demo-{}", new_key()?));
-        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let mut maker = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut maker, 0o700);
+        maker.create(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self { path })
     }
 }

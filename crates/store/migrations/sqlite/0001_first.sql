@@ -58,7 +58,7 @@ CREATE TABLE claims (
     PRIMARY KEY (tenant, space, text)
 ) STRICT, WITHOUT ROWID;
 
--- Who is a member of a group or may see a folder.
+-- Who is a member of a group, may see a folder, or belongs to an organisation.
 CREATE TABLE memberships (
     item INTEGER NOT NULL REFERENCES items (pk),
     user INTEGER NOT NULL REFERENCES users (pk),
@@ -66,7 +66,7 @@ CREATE TABLE memberships (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX memberships_of_user ON memberships (user, item);
 
--- The number last given, per tenant and sort (0 is users, 1 + kind is items). Tenants count under tenant 0.
+-- The number last given, per tenant and sort (0 is users, 1 + kind is items).
 CREATE TABLE counters (
     tenant INTEGER NOT NULL,
     sort   INTEGER NOT NULL,

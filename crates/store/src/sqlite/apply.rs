@@ -10,6 +10,7 @@ use directory::{
 };
 use directory::{Connection, ExposeSecret, fold};
 use rusqlite::{Connection as Db, ErrorCode, params};
+use std::collections::BTreeSet;
 
 /// Why a change did not go in.
 pub(super) enum Failure {
@@ -50,7 +51,7 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
             Edit::RemoveItem(item) => remove_item(db, tenant, *item)?,
             Edit::AddTenant(new) => add_tenant(db, new, &mut receipt)?,
             Edit::AddConnection(new) => add_connection(db, &new)?,
-            Edit::ChangeConnection(new) => change_connection(db, &new)?,
+            Edit::ChangeConnection { before, after } => change_connection(db, &before, &after)?,
             Edit::Touch(id) => {
                 let sql = "UPDATE connections SET last_use = ?1 WHERE id = ?2";
                 db.prepare_cached(sql)?.execute(params![at.0, id.0.as_bytes()])?;
@@ -88,7 +89,7 @@ fn add_user(
     for claim in claims::of_user(&user) {
         take(db, tenant, &claim, pk)?;
     }
-    for item in groups.iter().chain(&folders) {
+    for item in groups.iter().chain(&folders).chain(&user.organisation) {
         join(db, tenant, *item, pk)?;
     }
     tally.count(tenant, super::scan::block_of(user.number), 1);
@@ -114,16 +115,14 @@ fn change_user(
     after.number = before.number;
     let (old, new) = (claims::of_user(&before), claims::of_user(&after));
     swap(db, tenant, &old, &new, pk)?;
-    for item in before.groups.iter().chain(&before.folders) {
-        if !after.groups.contains(item) && !after.folders.contains(item) {
-            let sql = "DELETE FROM memberships WHERE user = ?1 AND item = (SELECT pk FROM items WHERE tenant = ?2 AND id = ?3)";
-            db.prepare_cached(sql)?.execute(params![pk, tenant.0, item.0.as_bytes()])?;
-        }
+    let (old, new) = (belongings(&before), belongings(&after));
+    for item in old.difference(&new) {
+        let sql = "DELETE FROM memberships WHERE user = ?1
+            AND item = (SELECT pk FROM items WHERE tenant = ?2 AND id = ?3)";
+        db.prepare_cached(sql)?.execute(params![pk, tenant.0, item.0.as_bytes()])?;
     }
-    for item in after.groups.iter().chain(&after.folders) {
-        if !before.groups.contains(item) && !before.folders.contains(item) {
-            join(db, tenant, *item, pk)?;
-        }
+    for item in new.difference(&old) {
+        join(db, tenant, *item, pk)?;
     }
     let told = Told {
         before: Some(encode(&Record::User(Box::new(before)))?),
@@ -137,6 +136,11 @@ fn change_user(
     let phc = password.map(|p| p.0.expose_secret());
     db.prepare_cached(sql)?.execute(params![after.version, encode(&after)?, phc, pk])?;
     Ok(told)
+}
+
+/// Everything a person belongs to.
+fn belongings(user: &User) -> BTreeSet<ItemId> {
+    user.groups.iter().chain(&user.folders).chain(&user.organisation).copied().collect()
 }
 
 fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User) -> Done<Told> {
@@ -159,9 +163,12 @@ fn add_item(
     let kind = item.kind();
     let sort = 1 + claims::kind_number(kind);
     if item.number() == 0 && kind != ItemKind::Department {
-        item.set_number(next_number(db, tally, tenant, sort, claims::first_number(kind))?);
-    } else {
-        tally.reach(db, tenant, sort, item.number())?;
+        let mut number = next_number(db, tally, tenant, sort, claims::first_number(kind))?;
+        // Numbers that were wished for are passed over.
+        while item_numbered(db, tenant, sort, number)? {
+            number = next_number(db, tally, tenant, sort, 1)?;
+        }
+        item.set_number(number);
     }
     let sql = "INSERT INTO items (tenant, kind, number, id, version, name_key, doc)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -182,6 +189,11 @@ fn add_item(
     let after = Some(encode(&Record::Item(Box::new(item.clone())))?);
     receipt.items.push(item);
     Ok(Told { after, joined: members, ..Told::new(Action::Created) })
+}
+
+fn item_numbered(db: &Db, tenant: TenantNumber, sort: u8, number: u32) -> Done<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM items WHERE tenant = ?1 AND kind = ?2 AND number = ?3)";
+    Ok(db.prepare_cached(sql)?.query_row(params![tenant.0, sort, number], |row| row.get(0))?)
 }
 
 fn change_item(
@@ -244,8 +256,9 @@ fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
     Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
 }
 
-fn change_connection(db: &Db, new: &Connection) -> Done<Told> {
-    let Some(old) = super::read::connection(db, new.id)? else { return Err(STALE) };
+fn change_connection(db: &Db, before: &Connection, new: &Connection) -> Done<Told> {
+    let stored = super::read::connection(db, new.id)?;
+    let Some(old) = stored.filter(|stored| stored.is_still(before)) else { return Err(STALE) };
     let sql = "UPDATE connections SET doc = ?1 WHERE id = ?2 RETURNING seq";
     let seq =
         db.prepare_cached(sql)?.query_row(params![encode(new)?, new.id.0.as_bytes()], |row| row.get(0))?;

@@ -27,14 +27,17 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use writer::Writer;
 
-/// How many questions that walk the whole directory may run at a time. They take a thread each.
-const SCANS_AT_ONCE: usize = 2;
+/// How many questions that walk all people may run at a time. They take a thread each.
+const WALKS_AT_ONCE: usize = 2;
+/// The same for lists of other things, which end sooner and must not wait for walks.
+const LISTS_AT_ONCE: usize = 4;
 
 /// The engine over one file.
 pub struct Sqlite {
     readers: Arc<Readers>,
     writer: Writer,
-    scans: Arc<Semaphore>,
+    walks: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
 }
 
 impl Sqlite {
@@ -45,7 +48,8 @@ impl Sqlite {
         Ok(Self {
             readers: Arc::new(Readers::new(path)),
             writer: Writer::start(connection).map_err(OpenError::Thread)?,
-            scans: Arc::new(Semaphore::new(SCANS_AT_ONCE)),
+            walks: Arc::new(Semaphore::new(WALKS_AT_ONCE)),
+            lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
         })
     }
 
@@ -73,9 +77,10 @@ impl Sqlite {
     /// that is still in use.
     fn scan<T: Send + 'static>(
         &self,
+        places: &Arc<Semaphore>,
         f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<'_, Result<T, StoreError>> {
-        let (readers, scans) = (Arc::clone(&self.readers), Arc::clone(&self.scans));
+        let (readers, scans) = (Arc::clone(&self.readers), Arc::clone(places));
         Box::pin(async move {
             let gone = |error: &dyn std::fmt::Display| StoreError(format!("a read was lost: {error}"));
             let permit = scans.acquire_owned().await.map_err(|e| gone(&e))?;
@@ -98,7 +103,7 @@ impl Store for Sqlite {
         if scan::is_short(&query) {
             self.read(|db| scan::users(db, tenant, &query))
         } else {
-            self.scan(move |db| scan::users(db, tenant, &query))
+            self.scan(&self.walks, move |db| scan::users(db, tenant, &query))
         }
     }
 
@@ -115,7 +120,7 @@ impl Store for Sqlite {
         if matches!(query.kind, ItemKind::Role | ItemKind::Department) {
             self.read(|db| scan::items(db, tenant, &query))
         } else {
-            self.scan(move |db| scan::items(db, tenant, &query))
+            self.scan(&self.lists, move |db| scan::items(db, tenant, &query))
         }
     }
 
@@ -124,7 +129,7 @@ impl Store for Sqlite {
         tenant: TenantNumber,
         item: ItemId,
     ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
-        self.scan(move |db| read::members(db, tenant, item))
+        self.scan(&self.lists, move |db| read::members(db, tenant, item))
     }
 
     fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>> {
@@ -152,7 +157,7 @@ impl Store for Sqlite {
     }
 
     fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>> {
-        self.scan(move |db| events::after(db, after, limit))
+        self.scan(&self.lists, move |db| events::after(db, after, limit))
     }
 
     fn password(

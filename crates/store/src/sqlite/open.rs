@@ -57,6 +57,7 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
     if path.is_file() && std::fs::metadata(path).is_ok_and(|m| m.permissions().readonly()) {
         return Err(OpenError::ReadOnly(path.into(), "the file is read-only".into()));
     }
+    private(path);
     let mut db = Connection::open_with_flags(path, flags).map_err(broken)?;
     db.busy_timeout(Duration::from_secs(10)).map_err(broken)?;
     if db.is_readonly(rusqlite::MAIN_DB).map_err(broken)? {
@@ -82,6 +83,16 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
     keep_plans(&db).map_err(broken)?;
     migrations::run(&mut db, path)?;
     Ok(db)
+}
+
+/// Makes a new store's file readable by its owner alone; the files that SQLite puts beside it follow suit. Where this
+/// fails, opening says why.
+fn private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(path));
 }
 
 /// A connection that can only read.

@@ -40,10 +40,10 @@ impl Readers {
     }
 }
 
-/// A person's row: the document, and the groups and folders as `<kind>:<id in hex>` with commas between, so that one
+/// A person's row: the document (which names the organisation), and groups (kind 1) and folders (kind 2) as `<kind>:<id in hex>` with commas between, so that one
 /// statement reads it all.
 const USER: &str = "SELECT u.doc, (SELECT group_concat(i.kind || ':' || hex(i.id))
-    FROM memberships m JOIN items i ON i.pk = m.item WHERE m.user = u.pk) FROM";
+    FROM memberships m JOIN items i ON i.pk = m.item WHERE m.user = u.pk AND i.kind < 3) FROM";
 
 /// The statement that reads people `from` somewhere.
 pub(super) fn user_sql(from: &str) -> String {

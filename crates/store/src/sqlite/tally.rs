@@ -54,20 +54,6 @@ impl Tally {
         Ok(next)
     }
 
-    /// Notes a number that came from elsewhere, so that it is not given again.
-    pub(super) fn reach(
-        &mut self,
-        db: &Connection,
-        tenant: TenantNumber,
-        sort: u8,
-        number: u32,
-    ) -> rusqlite::Result<()> {
-        if self.last(db, tenant, sort)? < number {
-            self.set(tenant, sort, number);
-        }
-        Ok(())
-    }
-
     /// One person more or less among the numbers of a block.
     pub(super) fn count(&mut self, tenant: TenantNumber, block: u32, by: i64) {
         *self.live.entry((tenant.0, block)).or_default() += by;

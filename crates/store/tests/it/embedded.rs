@@ -1,6 +1,9 @@
 //! What only the embedded engine must withstand: callers who hang up, full disks, files that are not ours.
 
-use directory::{Caller, Command, Refusal, UserKey, UserQuery};
+use directory::{
+    Caller, Command, DepartmentRef, Given, ItemKey, ItemKind, ItemQuery, OrganisationRef, Refusal, Status,
+    StatusMove, UserKey, UserQuery,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -151,4 +154,74 @@ fn a_damaged_file_is_said() {
     fs::write(&path, bytes).expect("written");
     let found = Sqlite::check(&path).map(|found| !found.is_empty());
     assert!(found.unwrap_or(true), "the damage is found");
+}
+
+#[test]
+fn parallel_creates_that_make_the_same_places_all_succeed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder.path().join("s.db"));
+    let directory = Arc::new(fakes::directory(store as _));
+    runtime().block_on(async {
+        let caller = tenant(&directory, "One").await;
+        let tasks: Vec<_> = (0..60)
+            .map(|n| {
+                let (directory, caller) = (Arc::clone(&directory), caller.clone());
+                tokio::spawn(async move {
+                    let mut edit = person(&format!("{n}@x.y"));
+                    edit.department = Given::Value(DepartmentRef::Name(format!("New {}", n % 20)));
+                    let name = Some(format!("Organisation {}", n % 20));
+                    let wanted = OrganisationRef { name, ..OrganisationRef::default() };
+                    edit.organisation = Given::Value(wanted);
+                    directory.run(&caller, Command::CreateUser(edit)).await
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("ran").expect("made");
+        }
+        for kind in [ItemKind::Department, ItemKind::Organisation] {
+            let made = directory.items(&caller, ItemQuery::all(kind)).await.expect("read");
+            assert_eq!(made.total, 20, "each place once");
+        }
+        let first =
+            directory.item(&caller, ItemKind::Organisation, ItemKey::Name("organisation 3".into())).await;
+        let members = directory.members(&caller, first.expect("there").id()).await.expect("read");
+        assert_eq!(members.len(), 3, "an organisation knows its people");
+    });
+}
+
+#[test]
+fn a_wished_number_uses_up_no_others_and_lists_have_an_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = fakes::directory(open(&folder.path().join("s.db")) as _);
+    runtime().block_on(async {
+        let caller = tenant(&directory, "One").await;
+        let make = async |number: Option<u32>, name: &str, email: &str| {
+            let mut edit = person(email);
+            let wanted = OrganisationRef { number, name: Some(name.into()), address: None };
+            edit.organisation = Given::Value(wanted);
+            directory.run(&caller, Command::CreateUser(edit)).await.expect("made");
+            let made = directory.item(&caller, ItemKind::Organisation, ItemKey::Name(name.into())).await;
+            made.expect("there").number()
+        };
+        assert_eq!(make(Some(i32::MAX.unsigned_abs()), "Last", "a@x.y").await, i32::MAX.unsigned_abs());
+        assert_eq!(make(Some(2), "Two", "b@x.y").await, 2);
+        assert_eq!(make(None, "One", "c@x.y").await, 1);
+        assert_eq!(make(None, "Three", "d@x.y").await, 3, "what was wished for is passed over");
+        let users = vec![UserKey::Number(1); 1_001];
+        let many = Command::MoveUsers(StatusMove { users, to: Status::Active, only_from: None });
+        assert!(matches!(directory.run(&caller, many).await, Err(Refusal::Invalid(_))));
+    });
+}
+
+#[test]
+fn a_new_store_is_its_owners_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    let store = open(&path);
+    for file in fs::read_dir(folder.path()).expect("listed") {
+        let mode = file.expect("a file").metadata().expect("known").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
+    }
+    store.close();
 }
