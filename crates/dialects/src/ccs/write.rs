@@ -16,10 +16,15 @@ const VOICES: [(&str, Voice); 5] = [
     ("text/xml", Voice { format: Format::Xml, media: "text/xml; charset=utf-8" }),
 ];
 
+/// How the answer is written.
+pub(super) fn voice(call: &Call) -> Voice {
+    call.voice(choose)
+}
+
 /// The framework's choice: a script that says nothing else gets JSON; then the best of `Accept`, where a literal
 /// entry goes before `type/*` and that before `*/*`, and the JSON writer before the XML one; then the request's own
 /// type; then JSON. There is no 406.
-pub(super) fn voice(call: &Call) -> Voice {
+fn choose(call: &Call) -> Voice {
     let wanted = accept::wanted(&call.headers);
     let is_script =
         call.header("x-requested-with").is_some_and(|by| by.to_ascii_lowercase().contains("xmlhttprequest"));

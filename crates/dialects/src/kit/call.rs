@@ -1,6 +1,6 @@
 //! One request as a dialect sees it: pure data, no socket.
 
-use super::{Body, Fault, Query, Route, Verb};
+use super::{Body, Fault, Query, Route, Verb, Voice};
 use bytes::Bytes;
 use directory::Caller;
 use http::{HeaderMap, Response};
@@ -48,6 +48,8 @@ pub struct Call {
     pub caller: Option<Caller>,
     /// The body once it was parsed.
     pub parsed: OnceLock<Result<Option<Body>, Fault>>,
+    /// How the answer is written, once that was chosen.
+    pub chosen: OnceLock<Voice>,
     /// How many members were sent that the dialect does not know.
     pub unknown: AtomicUsize,
 }
@@ -61,6 +63,11 @@ impl Call {
     /// The body, parsed by `read` when it is asked for the first time; `None` when there is none.
     pub fn body(&self, read: fn(&Self) -> Result<Option<Body>, Fault>) -> Result<Option<&Body>, Fault> {
         self.parsed.get_or_init(|| read(self)).as_ref().map(Option::as_ref).map_err(Clone::clone)
+    }
+
+    /// How the answer is written, chosen by `choose` when it is asked for the first time.
+    pub fn voice(&self, choose: fn(&Self) -> Voice) -> Voice {
+        *self.chosen.get_or_init(|| choose(self))
     }
 
     /// The path of the route it leads to, as in the table.

@@ -126,6 +126,7 @@ fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
         route: None,
         caller: None,
         parsed: OnceLock::new(),
+        chosen: OnceLock::new(),
         unknown: AtomicUsize::new(0),
     }
 }

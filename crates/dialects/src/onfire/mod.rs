@@ -50,8 +50,8 @@ enum Generation {
 }
 
 fn generation(call: &Call) -> Generation {
-    let path = call.path.to_ascii_lowercase();
-    if path.starts_with("/api/v1") || path.contains("/reply/suser") { Generation::V1 } else { Generation::V2 }
+    let is_v1 = call.path.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("/api/v1"));
+    if is_v1 || call.route_path().contains("/reply/SUser") { Generation::V1 } else { Generation::V2 }
 }
 
 fn owns(path: &str) -> bool {

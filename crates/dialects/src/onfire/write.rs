@@ -15,9 +15,14 @@ const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
 const V1_NAMESPACES: &str =
     " xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.servicestack.net/types\"";
 
+/// How the answer is written.
+pub(super) fn voice(call: &Call) -> Voice {
+    call.voice(choose)
+}
+
 /// The format of the answer: `format=`, the path's ending, the reply route, `Accept`, the request's own type, and
 /// at last XML for v1 and JSON for v2.
-pub(super) fn voice(call: &Call) -> Voice {
+fn choose(call: &Call) -> Voice {
     let named = |text: &str| match text.to_ascii_lowercase().as_str() {
         "json" => Some(JSON),
         "xml" => Some(XML),

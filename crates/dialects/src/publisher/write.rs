@@ -12,8 +12,13 @@ const XML: Voice = Voice { format: Format::Xml, media: "application/xml" };
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>";
 const ATOM: &str = " xmlns:atom=\"http://www.w3.org/2005/Atom\"";
 
-/// XML when `Accept` likes it better, else JSON.
+/// How the answer is written.
 pub(super) fn voice(call: &Call) -> Voice {
+    call.voice(choose)
+}
+
+/// XML when `Accept` likes it better, else JSON.
+fn choose(call: &Call) -> Voice {
     let wanted = accept::wanted(&call.headers);
     let best = |media: [&str; 2]| {
         let matches = wanted.iter().map(|entry| {

@@ -1,6 +1,8 @@
 //! Real clients from the registries, and curl with the lines that `muster demo` prints.
 
-use crate::support::{MUSTER, Server, root};
+use crate::support::{MUSTER, Reply, Server, root};
+use crate::transcripts::{compare, fill, parse};
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -56,6 +58,40 @@ fn the_servicestack_client_of_pypi_works() {
         .env("MUSTER_COMPANY", tenant.to_string())
         .env("MUSTER_KEY", key));
     assert!(said.contains("0 failed"), "{said}");
+}
+
+/// The printed samples, sent by curl: the same files that the transcripts speak over a bare socket.
+#[test]
+fn curl_sends_the_printed_samples() {
+    let server = Server::start(&[]);
+    let mut sent = 0;
+    for name in ["onfire", "ccs", "publisher"] {
+        let (tenant, key) = server.tenant(&["--highest-role", "SuperAdmin"]);
+        let mut known = HashMap::from([("company".to_owned(), tenant.to_string()), ("key".to_owned(), key)]);
+        let text = std::fs::read_to_string(root().join("transcripts").join(name).join("seeds.http"))
+            .expect("samples");
+        for exchange in parse(&text) {
+            let path = exchange.target.replace("http://example.com", "");
+            let mut curl = Command::new("curl");
+            curl.args(["--silent", "--include", "--request", &exchange.method]);
+            // What curl would add by itself is taken away: the samples say what is sent.
+            curl.args(["--header", "Host: example.com", "--header", "Accept:"]);
+            if !exchange.headers.iter().any(|(header, _)| header == "Content-Type") {
+                curl.args(["--header", "Content-Type:"]);
+            }
+            for (header, value) in &exchange.headers {
+                curl.args(["--header", &format!("{header}: {}", fill(value, &known))]);
+            }
+            if !exchange.body.is_empty() {
+                curl.args(["--data-binary", &fill(&exchange.body, &known)]);
+            }
+            let said = run(curl.arg(format!("http://{}{}", server.address, fill(&path, &known))));
+            let compared = compare(&exchange, &Reply::parse(said.as_bytes()), &mut known);
+            assert_eq!(compared, Ok(()), "{name}: {}", exchange.title);
+            sent += 1;
+        }
+    }
+    assert!(sent > 10, "the samples were found: {sent}");
 }
 
 #[test]

@@ -137,6 +137,14 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// An answer as bytes, head and body.
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status");
+        Self { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (n, value) = line.split_once(':')?;
@@ -170,14 +178,7 @@ pub(crate) fn send(
     drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
     let mut bytes = Vec::new();
     drop(stream.read_to_end(&mut bytes));
-    parse(&bytes)
-}
-
-fn parse(bytes: &[u8]) -> Reply {
-    let text = String::from_utf8_lossy(bytes);
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
-    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status");
-    Reply { status, head: head.to_owned(), body: body.to_owned() }
+    Reply::parse(&bytes)
 }
 
 /// The house without a door, on an embedded store, with the cheapest of passwords and no brake.

@@ -10,13 +10,13 @@ use crate::support::{Reply, Server, root, send};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-struct Exchange {
-    title: String,
-    method: String,
-    target: String,
-    headers: Vec<(String, String)>,
-    body: String,
-    status: u16,
+pub(crate) struct Exchange {
+    pub(crate) title: String,
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+    pub(crate) status: u16,
     wanted_headers: Vec<(String, String)>,
     wanted_body: String,
 }
@@ -69,7 +69,7 @@ fn ask(server: &Server, exchange: &Exchange, known: &HashMap<String, String>) ->
     send(&server.address, &exchange.method, &target, &headers, fill(&exchange.body, known).as_bytes())
 }
 
-fn parse(text: &str) -> Vec<Exchange> {
+pub(crate) fn parse(text: &str) -> Vec<Exchange> {
     text.split("\n### ").skip(1).map(exchange).collect()
 }
 
@@ -105,7 +105,7 @@ fn head_and_body(text: &str) -> (Vec<(String, String)>, String) {
     (headers, rest.trim_end().to_owned())
 }
 
-fn fill(text: &str, known: &HashMap<String, String>) -> String {
+pub(crate) fn fill(text: &str, known: &HashMap<String, String>) -> String {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -120,7 +120,11 @@ fn fill(text: &str, known: &HashMap<String, String>) -> String {
     filled + rest
 }
 
-fn compare(exchange: &Exchange, reply: &Reply, known: &mut HashMap<String, String>) -> Result<(), String> {
+pub(crate) fn compare(
+    exchange: &Exchange,
+    reply: &Reply,
+    known: &mut HashMap<String, String>,
+) -> Result<(), String> {
     if reply.status != exchange.status {
         return Err(format!("status {} instead of {}: {}", reply.status, exchange.status, reply.body));
     }
