@@ -237,6 +237,14 @@ impl Item {
         each!(self, it => it.version)
     }
 
+    /// Notes that it changed.
+    pub(crate) fn touch(&mut self, now: Time) {
+        each!(self, it => {
+            it.version += 1;
+            it.updated = now;
+        });
+    }
+
     /// What people call it.
     pub fn name(&self) -> &str {
         each!(self, it => &it.name)

@@ -53,6 +53,18 @@ pub struct About {
     pub answer: Option<&'static Record>,
 }
 
+impl About {
+    /// A verb that answers with something.
+    pub(crate) const fn new(
+        summary: &'static str,
+        query: &'static [(&'static str, Kind, &'static str)],
+        body: Option<&'static Record>,
+        answer: &'static Record,
+    ) -> Self {
+        Self { summary, query, body, answer: Some(answer) }
+    }
+}
+
 /// What a verb does.
 pub type Handler = for<'a> fn(&'a Desk, &'a Call) -> Pending<'a, Result<Answer, Fault>>;
 

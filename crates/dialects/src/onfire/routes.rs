@@ -1,7 +1,7 @@
 //! The table of paths.
 
 use super::{groups, users, wire};
-use crate::kit::{About, Access, Kind, Record, Route, Verb};
+use crate::kit::{About, Access, Kind, Route, Verb};
 
 type Parameters = &'static [(&'static str, Kind, &'static str)];
 
@@ -33,34 +33,25 @@ const FIND_ITEMS: Parameters = &[
     ("PageSize", Kind::Integer, "100 unless said otherwise, at most 250"),
 ];
 
-const fn about(
-    summary: &'static str,
-    query: Parameters,
-    body: Option<&'static Record>,
-    answer: &'static Record,
-) -> About {
-    About { summary, query, body, answer: Some(answer) }
-}
-
 macro_rules! resource {
     ($name:ident, $record:expr, $answer:expr, $who:expr, $what:literal, $module:ident: $get:ident $post:ident $put:ident $delete:ident) => {
         const $name: &[Verb] = &[
             Verb {
                 method: "GET",
                 access: Access::Read,
-                about: about(concat!("Get a ", $what), $who, None, $answer),
+                about: About::new(concat!("Get a ", $what), $who, None, $answer),
                 handler: |desk, call| Box::pin($module::$get(desk, call)),
             },
             Verb {
                 method: "POST",
                 access: Access::Write,
-                about: about(concat!("Create a ", $what), &[], Some($record), $answer),
+                about: About::new(concat!("Create a ", $what), &[], Some($record), $answer),
                 handler: |desk, call| Box::pin($module::$post(desk, call)),
             },
             Verb {
                 method: "PUT",
                 access: Access::Write,
-                about: about(
+                about: About::new(
                     concat!("Change a ", $what, "; what is left out stays"),
                     &[],
                     Some($record),
@@ -71,7 +62,7 @@ macro_rules! resource {
             Verb {
                 method: "DELETE",
                 access: Access::Write,
-                about: about(concat!("Delete a ", $what), ID, Some($record), $answer),
+                about: About::new(concat!("Delete a ", $what), ID, Some($record), $answer),
                 handler: |desk, call| Box::pin($module::$delete(desk, call)),
             },
         ];
@@ -89,7 +80,7 @@ macro_rules! search {
         const $name: &[Verb] = &[$(Verb {
             method: $method,
             access: Access::Read,
-            about: about(concat!("Find ", $what), $query, None, $answer),
+            about: About::new(concat!("Find ", $what), $query, None, $answer),
             handler: |desk, call| Box::pin($handler(desk, call)),
         }),+];
     };

@@ -1,7 +1,7 @@
 //! The table of paths, each also behind one segment of context.
 
 use super::{groups, organisations, users, wire};
-use crate::kit::{About, Access, Kind, Record, Route, Verb};
+use crate::kit::{About, Access, Kind, Route, Verb};
 
 type Parameters = &'static [(&'static str, Kind, &'static str)];
 
@@ -54,15 +54,6 @@ const FIND_ORGANISATIONS: Parameters = &[
     DATES[1],
 ];
 
-const fn about(
-    summary: &'static str,
-    query: Parameters,
-    body: Option<&'static Record>,
-    answer: &'static Record,
-) -> About {
-    About { summary, query, body, answer: Some(answer) }
-}
-
 macro_rules! verb {
     ($method:literal, $access:ident, $about:expr, $handler:path) => {
         Verb {
@@ -76,34 +67,47 @@ macro_rules! verb {
 
 macro_rules! post {
     ($path:literal, $summary:literal, $body:expr, $answer:expr, $handler:path) => {
-        Route { path: $path, verbs: &[verb!("POST", Write, about($summary, &[], $body, $answer), $handler)] }
+        Route {
+            path: $path,
+            verbs: &[verb!("POST", Write, About::new($summary, &[], $body, $answer), $handler)],
+        }
     };
 }
 
 const ONE_USER: &[Verb] = &[
-    verb!("GET", Read, about("Get a user by number or e-mail", &[], None, &wire::USER_BODY), users::get),
+    verb!("GET", Read, About::new("Get a user by number or e-mail", &[], None, &wire::USER_BODY), users::get),
     verb!(
         "PUT",
         Write,
-        about("Replace a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
+        About::new("Replace a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
         users::update
     ),
 ];
 const ONE_GROUP: &[Verb] = &[
-    verb!("GET", Read, about("Get a group", &[], None, &wire::GROUP_BODY), groups::get),
+    verb!("GET", Read, About::new("Get a group", &[], None, &wire::GROUP_BODY), groups::get),
     verb!(
         "PUT",
         Write,
-        about("Replace a group and its members", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY),
+        About::new(
+            "Replace a group and its members",
+            &[],
+            Some(&wire::GROUP_BODY),
+            &wire::GROUP_SUMMARY_BODY
+        ),
         groups::update
     ),
 ];
 const ONE_ORGANISATION: &[Verb] = &[
-    verb!("GET", Read, about("Get an organisation", &[], None, &wire::ORGANISATION_BODY), organisations::get),
+    verb!(
+        "GET",
+        Read,
+        About::new("Get an organisation", &[], None, &wire::ORGANISATION_BODY),
+        organisations::get
+    ),
     verb!(
         "PUT",
         Write,
-        about(
+        About::new(
             "Replace an organisation",
             &[],
             Some(&wire::ORGANISATION_BODY),
@@ -118,11 +122,11 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/{context}/api/2/users",
         verbs: &[
-            verb!("GET", Read, about("List users", FIND_USERS, None, &wire::USERS_BODY), users::list),
+            verb!("GET", Read, About::new("List users", FIND_USERS, None, &wire::USERS_BODY), users::list),
             verb!(
                 "POST",
                 Write,
-                about("Add a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
+                About::new("Add a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
                 users::create
             ),
         ],
@@ -174,11 +178,16 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/{context}/api/2/groups",
         verbs: &[
-            verb!("GET", Read, about("List groups", FIND_GROUPS, None, &wire::GROUPS_BODY), groups::list),
+            verb!(
+                "GET",
+                Read,
+                About::new("List groups", FIND_GROUPS, None, &wire::GROUPS_BODY),
+                groups::list
+            ),
             verb!(
                 "POST",
                 Write,
-                about("Add a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY),
+                About::new("Add a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY),
                 groups::create
             ),
         ],
@@ -189,7 +198,7 @@ pub(super) static ROUTES: &[Route] = &[
         verbs: &[verb!(
             "PUT",
             Write,
-            about("Add active users to a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_BODY),
+            About::new("Add active users to a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_BODY),
             groups::add_users
         )],
     },
@@ -199,13 +208,13 @@ pub(super) static ROUTES: &[Route] = &[
             verb!(
                 "GET",
                 Read,
-                about("List organisations", FIND_ORGANISATIONS, None, &wire::ORGANISATIONS_BODY),
+                About::new("List organisations", FIND_ORGANISATIONS, None, &wire::ORGANISATIONS_BODY),
                 organisations::list
             ),
             verb!(
                 "POST",
                 Write,
-                about(
+                About::new(
                     "Add an organisation",
                     &[],
                     Some(&wire::ORGANISATION_BODY),
@@ -263,7 +272,7 @@ pub(super) static ROUTES: &[Route] = &[
         verbs: &[verb!(
             "GET",
             Read,
-            about(
+            About::new(
                 "List groups of organisations; there are none",
                 FIND_GROUPS,
                 None,
@@ -277,7 +286,12 @@ pub(super) static ROUTES: &[Route] = &[
         verbs: &[verb!(
             "GET",
             Read,
-            about("Get a group of organisations; there are none", &[], None, &wire::ORGANISATION_GROUP_BODY),
+            About::new(
+                "Get a group of organisations; there are none",
+                &[],
+                None,
+                &wire::ORGANISATION_GROUP_BODY
+            ),
             organisations::get_group
         )],
     },

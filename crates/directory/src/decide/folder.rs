@@ -30,18 +30,7 @@ pub(super) fn update(edit: &FolderEdit, known: &Known, stamp: &Stamp<'_>) -> Res
     let mut after = before.clone();
     apply(&mut after, edit, known)?;
     let mut decision = Decision::default();
-    if after == *before {
-        decision.unchanged_items.push(item.clone());
-    } else {
-        after.version += 1;
-        after.updated = stamp.now;
-        decision.edits.push(Edit::ChangeItem {
-            before: Box::new(item.clone()),
-            after: Box::new(Item::Folder(after)),
-            joined: Vec::new(),
-            left: Vec::new(),
-        });
-    }
+    decision.change_item(item, Item::Folder(after), (Vec::new(), Vec::new()), stamp);
     Ok(decision)
 }
 

@@ -37,18 +37,7 @@ pub(super) fn update(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Resu
         }
     }
     let mut decision = Decision::default();
-    if after == *before && joined.is_empty() && left.is_empty() {
-        decision.unchanged_items.push(item.clone());
-    } else {
-        after.version += 1;
-        after.updated = stamp.now;
-        decision.edits.push(Edit::ChangeItem {
-            before: Box::new(item.clone()),
-            after: Box::new(Item::Group(after)),
-            joined,
-            left,
-        });
-    }
+    decision.change_item(item, Item::Group(after), (joined, left), stamp);
     Ok(decision)
 }
 

@@ -63,6 +63,44 @@ pub(crate) struct Decision {
     pub(crate) unchanged_items: Vec<Item>,
 }
 
+impl Decision {
+    /// Makes an item what it shall be; one that is so already, with nobody coming or going, stays untouched.
+    fn change_item(
+        &mut self,
+        before: &Item,
+        mut after: Item,
+        (joined, left): (Vec<UserId>, Vec<UserId>),
+        stamp: &Stamp<'_>,
+    ) {
+        if after == *before && joined.is_empty() && left.is_empty() {
+            self.unchanged_items.push(after);
+        } else {
+            after.touch(stamp.now);
+            let (before, after) = (Box::new(before.clone()), Box::new(after));
+            self.edits.push(Edit::ChangeItem { before, after, joined, left });
+        }
+    }
+
+    /// The same for an item that changes along with a person, and is not what was asked about.
+    fn change_side(&mut self, before: &Item, after: Item, stamp: &Stamp<'_>) {
+        if after != *before {
+            self.change_item(before, after, (Vec::new(), Vec::new()), stamp);
+        }
+    }
+
+    /// Makes a person what they shall be; one who is so already stays untouched, unless a password comes along.
+    fn change_user(&mut self, before: &User, mut after: User, stamp: &Stamp<'_>) {
+        if after == *before && self.password.is_none() {
+            self.unchanged_users.push(after);
+        } else {
+            after.version += 1;
+            after.updated = stamp.now;
+            let (before, after) = (Box::new(before.clone()), Box::new(after));
+            self.edits.push(Edit::ChangeUser { before, after, password: None });
+        }
+    }
+}
+
 /// Decides one command.
 pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     match command {

@@ -29,18 +29,7 @@ pub(super) fn update_all(
         }
         let mut after = before.clone();
         apply(&mut after, edit)?;
-        if after == *before {
-            decision.unchanged_items.push(item.clone());
-        } else {
-            after.version += 1;
-            after.updated = stamp.now;
-            decision.edits.push(Edit::ChangeItem {
-                before: Box::new(item.clone()),
-                after: Box::new(Item::Organisation(after)),
-                joined: Vec::new(),
-                left: Vec::new(),
-            });
-        }
+        decision.change_item(item, Item::Organisation(after), (Vec::new(), Vec::new()), stamp);
     }
     Ok(decision)
 }

@@ -129,17 +129,10 @@ pub(super) fn organisation(
         None => decision
             .edits
             .push(Edit::AddItem { item: Box::new(Item::Organisation(organisation)), members: Vec::new() }),
-        Some(before) if before.addresses != organisation.addresses => {
-            organisation.version += 1;
-            organisation.updated = stamp.now;
-            decision.edits.push(Edit::ChangeItem {
-                before: Box::new(Item::Organisation(before.clone())),
-                after: Box::new(Item::Organisation(organisation)),
-                joined: Vec::new(),
-                left: Vec::new(),
-            });
+        Some(before) => {
+            let (before, after) = (Item::Organisation(before.clone()), Item::Organisation(organisation));
+            decision.change_side(&before, after, stamp);
         }
-        Some(_) => {}
     }
 }
 

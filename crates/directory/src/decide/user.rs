@@ -33,16 +33,7 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     if is_touchy && rank(before.role, known) > stamp.highest_role {
         return Err(Refusal::RoleTooHigh);
     }
-    if after == *before && decision.password.is_none() {
-        decision.unchanged_users.push(after);
-    } else {
-        touch(&mut after, stamp);
-        decision.edits.push(Edit::ChangeUser {
-            before: Box::new(before.clone()),
-            after: Box::new(after),
-            password: None,
-        });
-    }
+    decision.change_user(before, after, stamp);
     Ok(decision)
 }
 
@@ -69,29 +60,13 @@ pub(super) fn move_all(step: &StatusMove, known: &Known, stamp: &Stamp<'_>) -> R
             return Err(Refusal::WrongStatus);
         }
         let status = before.status.moved(step.to).ok_or(Refusal::field(Field::Status, Rule::NotAllowed))?;
-        if status == before.status {
-            decision.unchanged_users.push(before.clone());
-        } else {
-            let mut after = before.clone();
-            after.status = status;
-            touch(&mut after, stamp);
-            decision.edits.push(Edit::ChangeUser {
-                before: Box::new(before.clone()),
-                after: Box::new(after),
-                password: None,
-            });
-        }
+        decision.change_user(before, User { status, ..before.clone() }, stamp);
     }
     Ok(decision)
 }
 
 fn addressed(known: &Known) -> Result<&User, Refusal> {
     known.users.first().and_then(Option::as_ref).ok_or(Refusal::NoSuchUser)
-}
-
-fn touch(user: &mut User, stamp: &Stamp<'_>) {
-    user.version += 1;
-    user.updated = stamp.now;
 }
 
 /// Puts everything the edit says on the user. Side edits (a new organisation or department) come first in the
