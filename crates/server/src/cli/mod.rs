@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 /// One user directory that speaks many APIs
 #[derive(Parser)]
-#[command(name = "muster", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(name = "muster", version, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     settings: Settings,

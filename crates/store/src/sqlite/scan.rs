@@ -8,12 +8,15 @@ use super::read::{stored_item, stored_user, user_sql};
 use super::rows::optional;
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
 use directory::{Item, ItemQuery, Page, TenantNumber, User, UserQuery, UserTest};
-use rusqlite::{Connection as Db, params};
+use rusqlite::{Connection as Db, ffi, params};
+use std::time::{Duration, Instant};
 
 /// Numbers per counted block.
 const BLOCK: u32 = 1000;
 /// Rows per step of a walk.
 const STEP: u32 = 2000;
+/// How long one walk may take. Whoever asked has been told to come again by then; the thread is for others.
+const WALK_TIME: Duration = Duration::from_secs(40);
 /// The largest page that is read on the calling thread.
 const SHORT: u32 = 250;
 
@@ -57,7 +60,11 @@ pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlit
     let sql = user_sql("users u WHERE u.tenant = ?1 AND u.number > ?2 ORDER BY u.number LIMIT ?3");
     let mut statement = db.prepare_cached(&sql)?;
     let mut last = 0;
+    let begun = Instant::now();
     loop {
+        if begun.elapsed() > WALK_TIME {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
+        }
         let rows: Vec<User> = statement
             .query_map(params![tenant.0, last, STEP], stored_user)?
             .collect::<rusqlite::Result<_>>()?;
@@ -112,6 +119,8 @@ impl<'a> Found<'a> {
 
 /// A page of everybody: the blocks say in which one it begins, and how many there are in all.
 fn arrival_page(db: &Db, tenant: TenantNumber, skip: u64, limit: u32) -> rusqlite::Result<Page<User>> {
+    // One view for the count and the rows; it ends when it is dropped.
+    let _view = db.unchecked_transaction()?;
     let sql = "SELECT block, live FROM blocks WHERE tenant = ?1 ORDER BY block";
     let (mut total, mut start) = (0_u64, None);
     let mut statement = db.prepare_cached(sql)?;
