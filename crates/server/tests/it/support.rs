@@ -239,6 +239,12 @@ impl House {
         self.app.shell.answer(request.map(|body| Full::new(Bytes::from(body))), address).await
     }
 
+    /// The position of the newest event after `seen`, if anything happened since.
+    pub(crate) async fn news(&self, seen: directory::Position) -> Option<directory::Position> {
+        let events = self.directory().events(seen, 1000).await.expect("read");
+        events.last().map(|event| event.position)
+    }
+
     /// How many events a tenant has.
     pub(crate) async fn events_of(&self, tenant: TenantNumber) -> usize {
         let events = self.directory().events(directory::Position(0), u32::MAX).await.expect("read");
