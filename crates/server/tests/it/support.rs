@@ -161,7 +161,18 @@ pub(crate) fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Reply {
-    let mut stream = TcpStream::connect(address).expect("connected");
+    try_send(address, method, target, headers, body).expect("an answer")
+}
+
+/// The same; `None` when the server is not there, or goes before it has answered.
+pub(crate) fn try_send(
+    address: &str,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Reply> {
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_mins(1))).expect("set");
     let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -178,7 +189,8 @@ pub(crate) fn send(
     drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
     let mut bytes = Vec::new();
     drop(stream.read_to_end(&mut bytes));
-    Reply::parse(&bytes)
+    let is_whole_head = bytes.windows(4).any(|window| window == b"\r\n\r\n");
+    is_whole_head.then(|| Reply::parse(&bytes))
 }
 
 /// The house without a door, on an embedded store, with the cheapest of passwords and no brake.
