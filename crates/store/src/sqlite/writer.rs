@@ -130,15 +130,12 @@ fn write(
     let fatal = |error: rusqlite::Error| fatal(&error);
     let run = |sql: &str| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(fatal);
     let (mut results, mut tally) = (Vec::with_capacity(BATCH), Tally::default());
-    let mut next = Some(first);
-    let mut begun = Ok(0);
+    let (mut next, mut has_begun) = (Some(first), false);
     while let Some(job) = next {
         answers.push(job.answer);
-        if results.is_empty() {
-            begun = run("BEGIN IMMEDIATE");
-        }
-        if let Err(error) = begun {
-            return Err(error);
+        if !has_begun {
+            run("BEGIN IMMEDIATE")?;
+            has_begun = true;
         }
         run("SAVEPOINT change")?;
         tally.begin();
