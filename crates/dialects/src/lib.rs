@@ -39,8 +39,22 @@ pub struct Dialect {
     pub parameters: &'static [(&'static str, Kind, &'static str)],
     /// The shape of its errors.
     pub error: &'static Record,
+    /// Ready `curl` lines for somebody who tries it out.
+    pub curls: fn(&Trial<'_>) -> Vec<String>,
     /// Its security schemes, as OpenAPI has them.
     pub security: &'static [(&'static str, SecurityScheme)],
+}
+
+/// Where and as whom a dialect is tried out.
+pub struct Trial<'a> {
+    /// Scheme and host, such as `http://127.0.0.1:8080`.
+    pub url: &'a str,
+    /// The tenant's number.
+    pub tenant: u32,
+    /// A key that opens it.
+    pub key: &'a str,
+    /// The e-mail of somebody who is there; their number is 1.
+    pub email: &'a str,
 }
 
 /// Makes a security scheme, as OpenAPI has it.

@@ -1,6 +1,6 @@
 //! The built-in roles, the same for every tenant.
 
-/// Numbers and names of the built-in roles, lowest first (`ccs` sends the numbers, `onfire` the names).
+/// Numbers and names of the built-in roles, lowest first. Some dialects send the numbers, some the names.
 pub const BUILT_IN_ROLES: [(u32, &str); 6] = [
     (1, "ReadOnly"),
     (2, "User"),

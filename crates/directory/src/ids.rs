@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
-/// Number of a tenant, which clients know as `CompanyId` or `ProviderId`; 1 to `i32::MAX`.
+/// Number of a tenant, which clients of some dialects send along; 1 to `i32::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TenantNumber(pub u32);

@@ -1,6 +1,6 @@
 //! What a field may hold: the one place with lengths and forms.
 //!
-//! Dialects may be stricter at their door (`ccs` takes titles of 10); nothing is ever looser than this.
+//! Dialects may be stricter at their door (one takes titles of 10); nothing is ever looser than this.
 
 use crate::{Fault, Field, Rule};
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
-    /// Its number, which clients send as `CompanyId` or `ProviderId`.
+    /// Its number, which clients of some dialects send along.
     pub number: TenantNumber,
     /// What people call it; up to 100 characters.
     pub name: String,

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-/// A key of 128 random bits as 32 hex digits: the form `onfire` documents, and a good bearer token.
+/// A key of 128 random bits as 32 hex digits: as clients of old expect one, and a good bearer token.
 pub fn new_key() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)

@@ -13,8 +13,8 @@ mod users;
 mod wire;
 mod write;
 
-use crate::Dialect;
 use crate::kit::bearer;
+use crate::{Dialect, Trial};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "ccs",
@@ -44,5 +44,8 @@ pub(crate) static DIALECT: Dialect = Dialect {
     ],
     parameters: &[],
     error: &wire::ERROR,
+    curls: |Trial { url, key, .. }| {
+        vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/request/user/1'")]
+    },
     security: &[("bearer", crate::kit::bearer_scheme)],
 };

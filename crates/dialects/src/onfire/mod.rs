@@ -13,8 +13,8 @@ mod users;
 mod wire;
 mod write;
 
-use crate::Dialect;
 use crate::kit::{Call, Fault, Kind};
+use crate::{Dialect, Trial};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "onfire",
@@ -34,6 +34,17 @@ pub(crate) static DIALECT: Dialect = Dialect {
         ("IntegrationKey", Kind::Text, "The connection's key; better sent in the body"),
     ],
     error: &wire::ERROR,
+    curls: |Trial { url, tenant, key, .. }| {
+        let find = format!("{url}/api/v2/user/search?CompanyId={tenant}&IntegrationKey={key}&PageSize=2");
+        let user = format!(
+            "<User><CompanyId>{tenant}</CompanyId><Email>new@example.com</Email><FirstName>New</FirstName>\
+             <IntegrationKey>{key}</IntegrationKey><LastName>Person</LastName></User>"
+        );
+        vec![
+            format!("curl '{find}'"),
+            format!("curl -H 'Content-Type: application/xml' '{url}/api/v2/user?format=xml' -d '{user}'"),
+        ]
+    },
     security: &[("integrationKey", || {
         serde_json::json!({
             "type": "apiKey", "in": "query", "name": "IntegrationKey",

@@ -14,8 +14,8 @@ mod users;
 mod wire;
 mod write;
 
-use crate::Dialect;
 use crate::kit::{Call, Fault, accept, bearer};
+use crate::{Dialect, Trial};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "publisher",
@@ -31,6 +31,9 @@ pub(crate) static DIALECT: Dialect = Dialect {
     writes: &["application/json", "application/xml"],
     parameters: &[],
     error: &wire::ERROR,
+    curls: |Trial { url, key, email, .. }| {
+        vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/api/2/users/{email}'")]
+    },
     security: &[("bearer", crate::kit::bearer_scheme)],
 };
 

@@ -24,7 +24,7 @@ pub(super) enum TenantTask {
     Add {
         /// What people call it
         name: String,
-        /// The number clients send as `CompanyId` or `ProviderId`; the next free one when left out
+        /// Its number, which some clients send along; the next free one when left out
         #[arg(long)]
         number: Option<u32>,
     },
@@ -55,7 +55,7 @@ pub(super) struct NewArgs {
     /// The tenant it opens; may be left out when there is just one
     #[arg(long)]
     tenant: Option<u32>,
-    /// A dialect it may speak (onfire, ccs, publisher); repeat for several, leave out for all
+    /// A dialect it may speak; repeat for several, leave out for all
     #[arg(long = "dialect", value_parser = dialect_name)]
     dialects: Vec<String>,
     /// It may only look
@@ -224,7 +224,7 @@ pub(super) fn tenant(settings: &Settings, task: TenantTask, output: Output) -> a
             let tenant = receipt.tenant.context("no tenant came back")?;
             output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {
                 format!(
-                    "Tenant {} is {}. Clients send the number as CompanyId or ProviderId.",
+                    "Tenant {} is {}. Some clients send the number along with their key.",
                     tenant.number, tenant.name
                 )
             });

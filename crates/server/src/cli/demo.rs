@@ -6,11 +6,12 @@ use crate::settings::Settings;
 use crate::{App, new_key};
 use anyhow::Context;
 use dialects::kit::hash_key;
+use dialects::{Dialect, Trial};
 use directory::{
     Access, Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString,
     Status, StatusWish, UserEdit,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Some people to look at: first name, last name, e-mail, department, status.
 const PEOPLE: [(&str, &str, &str, &str, Status); 6] = [
@@ -42,12 +43,12 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", listener.address()?);
         let keys = keys(&app.directory, &caller).await?;
-        let [onfire, ccs, publisher] = keys.each_ref().map(ExposeSecret::expose_secret);
         let number = caller.tenant.0;
-        output.result(
-            &json!({"listening": base, "tenant": number, "keys": {"onfire": onfire, "ccs": ccs, "publisher": publisher}}),
-            || words(&base, number, [onfire, ccs, publisher]),
-        );
+        let shown: serde_json::Map<String, Value> =
+            keys.iter().map(|(dialect, key)| (dialect.name.to_owned(), json!(key.expose_secret()))).collect();
+        output.result(&json!({"listening": base, "tenant": number, "keys": shown}), || {
+            words(&base, number, &keys)
+        });
         let App { shell, metrics, .. } = app;
         listener.serve(shell, metrics, serve::stop_asked()?).await;
         Ok::<_, anyhow::Error>(())
@@ -79,41 +80,40 @@ async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
     Ok(caller)
 }
 
-/// A connection for each dialect; their keys in the order onfire, ccs, publisher.
-async fn keys(directory: &Directory, caller: &Caller) -> anyhow::Result<[SecretString; 3]> {
-    let mut keys = Vec::with_capacity(3);
-    for dialect in ["onfire", "ccs", "publisher"] {
+/// A dialect with a key that may speak it.
+type Opened = (&'static Dialect, SecretString);
+
+/// A connection for each dialect.
+async fn keys(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<Opened>> {
+    let mut keys = Vec::new();
+    for dialect in dialects::ALL.iter().copied() {
         let key = new_key()?;
         let new = NewConnection {
-            name: format!("demo {dialect}"),
-            dialects: vec![dialect.to_owned()],
+            name: format!("demo {}", dialect.name),
+            dialects: vec![dialect.name.to_owned()],
             access: Access::ReadWrite,
             highest_role: 4,
             expires: None,
             key: hash_key(&key),
         };
         directory.run(caller, Command::AddConnection(new)).await.map_err(admin::refused)?;
-        keys.push(SecretString::from(key));
+        keys.push((dialect, SecretString::from(key)));
     }
-    keys.try_into().map_err(|_| anyhow::anyhow!("three keys"))
+    Ok(keys)
 }
 
-fn words(base: &str, tenant: u32, [onfire, ccs, publisher]: [&str; 3]) -> String {
-    format!(
-        "Muster demo on {base}: tenant {tenant}, six people, nothing is kept.
-
-onfire     key {onfire}
-  curl '{base}/api/v2/user/search?CompanyId={tenant}&IntegrationKey={onfire}&PageSize=2'
-  curl -H 'Content-Type: application/xml' '{base}/api/v2/user?format=xml' -d '<User><CompanyId>{tenant}</CompanyId><Email>new@example.com</Email><FirstName>New</FirstName><IntegrationKey>{onfire}</IntegrationKey><LastName>Person</LastName></User>'
-
-ccs        key {ccs}
-  curl -H 'Authorization: Bearer {ccs}' '{base}/request/user/1'
-
-publisher  key {publisher}
-  curl -H 'Authorization: Bearer {publisher}' '{base}/api/2/users/ada@example.com'
-
-The APIs in full: {base}/docs      Stop with Ctrl-C."
-    )
+fn words(url: &str, tenant: u32, keys: &[Opened]) -> String {
+    let people = PEOPLE.len();
+    let mut words = format!("Muster demo on {url}: tenant {tenant}, {people} people, nothing is kept.\n");
+    for (dialect, key) in keys {
+        let key = key.expose_secret();
+        words.push_str(&format!("\n{:<10} key {key}\n", dialect.name));
+        for line in (dialect.curls)(&Trial { url, tenant, key, email: PEOPLE[0].2 }) {
+            words.push_str(&format!("  {line}\n"));
+        }
+    }
+    words.push_str(&format!("\nThe APIs in full: {url}/docs      Stop with Ctrl-C."));
+    words
 }
 
 /// A folder that goes when it is dropped.
