@@ -5,8 +5,10 @@
 
 mod ccs;
 pub mod kit;
+mod oauth;
 mod onfire;
 mod publisher;
+mod scim;
 
 use http::Response;
 use kit::{Answer, Call, Credential, Fault, Kind, Record, Route};
@@ -61,16 +63,21 @@ pub struct Trial<'a> {
 pub type SecurityScheme = fn() -> serde_json::Value;
 
 /// Every language there is.
-pub static ALL: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIALECT];
+pub static ALL: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIALECT, &scim::DIALECT];
+
+/// All that may stand behind a path: the languages, and where clients get tokens for them.
+pub fn doors() -> impl Iterator<Item = &'static Dialect> {
+    ALL.iter().copied().chain(std::iter::once(&oauth::DIALECT))
+}
 
 /// The OpenAPI 3.1 document over all dialects.
 pub fn openapi(version: &str) -> serde_json::Value {
-    kit::openapi::document(ALL, version)
+    kit::openapi::document(&doors().collect::<Vec<_>>(), version)
 }
 
 /// An answer with a body of that type.
 fn answer(status: http::StatusCode, media: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(bytes::Bytes::from(body));
+    let mut answer = Response::new(kit::Content::from(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media));
     answer

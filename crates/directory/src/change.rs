@@ -64,6 +64,15 @@ pub enum Edit {
         /// Who leaves.
         left: Vec<UserId>,
     },
+    /// People join and leave an item, whatever else has become of it; who is in it already or is not is passed over.
+    ChangeMembers {
+        /// As decided from; only that it is still there guards the edit.
+        item: Box<Item>,
+        /// Who joins.
+        joined: Vec<UserId>,
+        /// Who leaves.
+        left: Vec<UserId>,
+    },
     /// An item goes, with all its memberships.
     RemoveItem(Box<Item>),
     /// A new tenant; number 0 asks for the next one.
@@ -77,13 +86,25 @@ pub enum Edit {
         /// As it shall be.
         after: Box<Connection>,
     },
-    /// A connection was used. The one edit without an event: it is no change of anybody's data.
+    /// A connection was used. No change of anybody's data, so it leaves no event.
     Touch(ConnectionId),
+    /// A secret of the installation, under a name that is not taken. It leaves no event either.
+    AddSecret(&'static str, ServerSecret),
 }
 
 /// A password as it is stored: a PHC string, which is as secret as any other.
 #[derive(Clone, Debug)]
 pub struct StoredPassword(pub SecretString);
+
+/// What an installation keeps to itself, such as what its tokens are signed with.
+#[derive(Clone)]
+pub struct ServerSecret(pub [u8; 32]);
+
+impl std::fmt::Debug for ServerSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ServerSecret(…)")
+    }
+}
 
 /// What came of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

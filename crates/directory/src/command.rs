@@ -1,7 +1,7 @@
 //! Everything that can be asked of the directory, as values.
 
 use crate::{
-    Access, ConnectionId, Field, FolderEntry, Given, ItemKey, ItemKind, KeyHash, Link, LinkKind,
+    Access, Address, ClientProfile, ConnectionId, Entry, Field, FolderEntry, Given, ItemKey, ItemKind, KeyHash, Link, LinkKind,
     OrganisationStatus, Pair, Status, StatusWish, TenantNumber, Time, UserKey,
 };
 use secrecy::SecretString;
@@ -81,6 +81,18 @@ pub enum Command {
     },
     /// Take a connection back for good.
     RevokeConnection(ConnectionId),
+    /// A command that is only done while the person or item it addresses is still of this version.
+    IfVersion(u32, Box<Command>),
+}
+
+impl Command {
+    /// The command itself, and the version it is bound to.
+    pub(crate) fn bare(&self) -> (&Self, Option<u32>) {
+        match self {
+            Self::IfVersion(version, command) => (command.bare().0, Some(*version)),
+            command => (command, None),
+        }
+    }
 }
 
 /// What a request says of a person. On create, what is absent stays empty.
@@ -93,6 +105,11 @@ pub struct UserEdit {
     pub organisation: Given<OrganisationRef>,
     /// One entry per list of links that is mentioned.
     pub links: Vec<(LinkKind, Given<Vec<Link>>)>,
+    /// One entry per plural that is mentioned: e-mails, phones, photos, entitlements, certificates, roles.
+    pub plurals: Vec<(Field, Given<Vec<Entry>>)>,
+    pub addresses: Given<Vec<Address>>,
+    /// The number of one of the organisation's addresses, apart from the organisation.
+    pub office: Given<u32>,
     pub metadata: Given<Vec<Pair>>,
     pub role: Given<RoleRef>,
     pub groups: Given<Vec<ItemRef>>,
@@ -178,6 +195,14 @@ pub enum MemberEdit {
     Replace(Vec<UserKey>),
     /// These too; with `true`, only active people may join.
     Add(Vec<UserKey>, bool),
+    /// These join and those leave, whoever else is in it; neither those who are in it already nor those who are not
+    /// are a fault, and what it costs does not depend on how many the others are.
+    Change {
+        /// Who joins; each must exist.
+        join: Vec<UserKey>,
+        /// Who leaves.
+        leave: Vec<UserKey>,
+    },
 }
 
 /// What a request says of a folder.
@@ -227,6 +252,29 @@ pub struct NewConnection {
     pub highest_role: u32,
     /// When it ends, if it does.
     pub expires: Option<Time>,
+    /// Whose client it is.
+    pub profile: ClientProfile,
+    /// The person whose own client it is.
+    pub user: Option<UserKey>,
+    /// Public keys in PEM with which the client may prove itself instead of with its key.
+    pub public_keys: Vec<String>,
     /// What is kept of its first key.
     pub key: KeyHash,
+}
+
+impl NewConnection {
+    /// One that may speak every dialect and change things, and gives roles up to `EnterpriseAdmin`.
+    pub fn new(name: impl Into<String>, key: KeyHash) -> Self {
+        Self {
+            name: name.into(),
+            dialects: Vec::new(),
+            access: Access::ReadWrite,
+            highest_role: 4,
+            expires: None,
+            profile: ClientProfile::default(),
+            user: None,
+            public_keys: Vec::new(),
+            key,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A connection: one inbound client, its keys and what it may do.
 
-use crate::{ConnectionId, TenantNumber, Time};
+use crate::{ConnectionId, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
 
 /// SHA-256 of a key. Keys carry 128 random bits, so a plain hash cannot be turned back.
@@ -37,6 +37,15 @@ pub struct Connection {
     pub access: Access,
     /// The highest role it may give.
     pub highest_role: u32,
+    /// Whose client it is, where clients of one API differ in what they expect.
+    #[serde(default)]
+    pub profile: ClientProfile,
+    /// The person whose own client it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// Public keys in PEM with which the client may prove itself instead of with its key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub public_keys: Vec<String>,
     /// Its live keys, oldest first; never more than two.
     pub keys: Vec<Key>,
     /// From when on it is refused.
@@ -50,6 +59,36 @@ pub struct Connection {
     /// When a request last came in over it, to the minute.
     #[serde(default)]
     pub last_use: Option<Time>,
+}
+
+/// How a client reads its API's standard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientProfile {
+    /// By the letter of the standard, and tolerant.
+    #[default]
+    Rfc,
+    /// As Microsoft Entra ID does.
+    Entra,
+    /// As Okta does.
+    Okta,
+    /// By the letter and not tolerant.
+    Strict,
+}
+
+impl ClientProfile {
+    /// Every profile.
+    pub const ALL: [Self; 4] = [Self::Rfc, Self::Entra, Self::Okta, Self::Strict];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rfc => "rfc",
+            Self::Entra => "entra",
+            Self::Okta => "okta",
+            Self::Strict => "strict",
+        }
+    }
 }
 
 /// What a connection may do.

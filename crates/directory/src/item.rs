@@ -238,7 +238,7 @@ impl Item {
     }
 
     /// Notes that it changed.
-    pub(crate) fn touch(&mut self, now: Time) {
+    pub fn touch(&mut self, now: Time) {
         each!(self, it => {
             it.version += 1;
             it.updated = now;

@@ -11,10 +11,12 @@ mod connection;
 mod decide;
 mod event;
 mod field;
+mod filter;
 mod fold;
 mod given;
 mod ids;
 mod item;
+mod plural;
 mod ports;
 mod query;
 mod refusal;
@@ -23,28 +25,32 @@ mod service;
 mod status;
 mod tenant;
 mod user;
+mod view;
 
 pub use catalogue::{BUILT_IN_ROLES, role_named, role_numbered};
-pub use change::{Change, Edit, Receipt, StoredPassword};
+pub use change::{Change, Edit, Receipt, ServerSecret, StoredPassword};
 pub use command::{
     Command, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit, NewConnection, OrganisationEdit,
     OrganisationRef, RoleRef, StatusMove, UserEdit,
 };
-pub use connection::{Access, Connection, Key, KeyHash};
+pub use connection::{Access, ClientProfile, Connection, Key, KeyHash};
 pub use event::{Action, Event, EventDraft, Record};
 pub use field::Field;
+pub use filter::{Filter, Op, Test};
 pub use fold::fold;
 pub use given::Given;
 pub use ids::{ConnectionId, ItemId, Position, TenantNumber, Time, UserId};
 pub use item::{
     Department, Folder, FolderEntry, Group, Item, ItemKey, ItemKind, Organisation, OrganisationStatus, Role,
 };
+pub use plural::{Address, Entry};
 pub use ports::{Clock, CommitError, Hasher, Health, Ids, Overloaded, Pending, Store, StoreError};
-pub use query::{ItemQuery, ItemTest, Page, Sort, SortKey, Span, UserKey, UserQuery, UserTest};
+pub use query::{Bound, ItemBound, ItemQuery, ItemTest, Page, Place, Sort, SortKey, Span, UserKey, UserQuery, UserTest};
 pub use refusal::{Fault, Refusal, Rule};
 pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, limit};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::{Caller, Directory};
 pub use status::{Status, StatusWish};
 pub use tenant::Tenant;
-pub use user::{Address, Link, LinkKind, Name, Pair, Phones, Secretary, User};
+pub use user::{Employment, Link, LinkKind, Name, Pair, Profile, Secretary, User};
+pub use view::{Labels, Parts, Scalar, Seen, Subject};

@@ -2,7 +2,7 @@
 
 use crate::{
     Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page,
-    Position, Receipt, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
+    Position, Receipt, ServerSecret, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
 };
 use secrecy::SecretString;
 use std::future::Future;
@@ -49,6 +49,16 @@ pub trait Store: Send + Sync {
     fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>>;
     /// What happened after a position, oldest first.
     fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>>;
+    /// Some of those who belong to an item, in order of number: those with a higher number than `after`.
+    fn members_after(
+        &self,
+        tenant: TenantNumber,
+        item: ItemId,
+        after: u32,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>>;
+    /// A secret of the installation.
+    fn secret(&self, name: &'static str) -> Pending<'_, Result<Option<ServerSecret>, StoreError>>;
     /// The stored password of a person, for checking one.
     fn password(
         &self,
@@ -110,6 +120,8 @@ pub trait Clock: Send + Sync {
 pub trait Ids: Send + Sync {
     /// One that was never given before.
     fn next(&self) -> Uuid;
+    /// Bytes that nobody can guess; `None` when the machine has none to give.
+    fn secret(&self) -> Option<ServerSecret>;
 }
 
 /// Slow hashing of passwords, in a bounded pool.

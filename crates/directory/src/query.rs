@@ -3,7 +3,7 @@
 //! A condition can be checked against a person here, in one place; engines use an index where they have one
 //! and this check for the rest, so that all engines mean the same.
 
-use crate::{Field, Item, ItemId, ItemKind, Status, Time, User, UserId, fold};
+use crate::{Field, Filter, Item, ItemId, ItemKind, Labels, Seen, Status, Time, User, UserId, fold};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -33,6 +33,29 @@ pub struct UserQuery {
     pub skip: u64,
     /// How many to return.
     pub limit: u32,
+    /// Only those behind or in front of somebody; skipping counts from there.
+    pub bound: Option<Bound>,
+}
+
+/// Where a page begins or ends, by somebody's place in the order instead of a count: people who come and go
+/// meanwhile shift nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Only those behind this place, from the first on.
+    After(Place),
+    /// Only those in front of this place, up to the last.
+    Before(Place),
+}
+
+/// Somebody's place in an order. It stays good when they are gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// What texts are sorted by.
+    pub text: Option<String>,
+    /// What times are sorted by.
+    pub time: Option<Time>,
+    /// The number, by which equals are in order.
+    pub number: u32,
 }
 
 /// One condition on a person. Texts are compared case-folded and must come folded.
@@ -65,6 +88,8 @@ pub enum UserTest {
     Created(Span),
     /// Last changed within.
     Updated(Span),
+    /// They meet a filter, references seen by these labels.
+    Meets(Arc<Filter>, Arc<Labels>),
 }
 
 /// A stretch of time, the end not included.
@@ -115,7 +140,7 @@ impl UserTest {
     /// Whether the person meets the condition.
     pub fn matches(&self, user: &User) -> bool {
         match self {
-            Self::Email(email) => user.email.as_deref().is_some_and(|e| fold(e) == *email),
+            Self::Email(email) => user.email().is_some_and(|e| fold(e) == *email),
             Self::ExternalId(id) => user.external_id.as_deref().is_some_and(|e| fold(e) == *id),
             Self::NameHolds(part) => fold(&user.full_name()).contains(part),
             Self::AnyTextHolds { part, organisations } => {
@@ -135,6 +160,7 @@ impl UserTest {
             Self::Group(ids) => user.groups.iter().any(|id| ids.contains(id)),
             Self::Created(span) => span.holds(user.created),
             Self::Updated(span) => span.holds(user.updated),
+            Self::Meets(filter, labels) => filter.meets(&Seen { user, labels }),
         }
     }
 }
@@ -173,24 +199,52 @@ pub enum SortKey {
 impl Sort {
     /// Puts people in order. Equals stay as they were, so that what is sorted may be added to and sorted again.
     pub fn apply(&self, users: &mut [User]) {
-        let text = |user: &User| match &self.key {
+        match (&self.key, self.descending) {
+            (SortKey::Arrival, false) => {}
+            (SortKey::Arrival, true) => users.sort_by_key(|user| std::cmp::Reverse(user.number)),
+            (_, false) => users.sort_by_cached_key(|user| self.key_of(user)),
+            (_, true) => users.sort_by_cached_key(|user| std::cmp::Reverse(self.key_of(user))),
+        }
+    }
+
+    fn key_of(&self, user: &User) -> (Option<String>, Option<Time>) {
+        let text = match &self.key {
             SortKey::Text(field) => user.text(*field).map(fold),
             SortKey::Status => Some(user.status.word().to_owned()),
             SortKey::Organisation(names) => user.organisation.and_then(|id| names.get(&id)).map(|n| fold(n)),
             _ => None,
         };
-        let time = |user: &User| match self.key {
+        let time = match self.key {
             SortKey::Invited => user.invited,
             SortKey::LastActivity => user.last_activity,
             SortKey::Created => Some(user.created),
             SortKey::Updated => Some(user.updated),
             _ => None,
         };
-        match (&self.key, self.descending) {
-            (SortKey::Arrival, false) => {}
-            (SortKey::Arrival, true) => users.sort_by_key(|user| std::cmp::Reverse(user.number)),
-            (_, false) => users.sort_by_cached_key(|user| (text(user), time(user))),
-            (_, true) => users.sort_by_cached_key(|user| std::cmp::Reverse((text(user), time(user)))),
+        (text, time)
+    }
+
+    /// Somebody's place in this order.
+    pub fn place(&self, user: &User) -> Place {
+        let (text, time) = self.key_of(user);
+        Place { text, time, number: user.number }
+    }
+
+    /// Whether somebody is on the right side of a bound.
+    pub fn is_within(&self, user: &User, bound: Option<&Bound>) -> bool {
+        let order = |place: &Place| {
+            let here = self.place(user);
+            let by_key = (&here.text, here.time).cmp(&(&place.text, place.time));
+            match (&self.key, self.descending) {
+                (SortKey::Arrival, true) => here.number.cmp(&place.number).reverse(),
+                (_, true) => by_key.reverse().then(here.number.cmp(&place.number)),
+                (_, false) => by_key.then(here.number.cmp(&place.number)),
+            }
+        };
+        match bound {
+            None => true,
+            Some(Bound::After(place)) => order(place).is_gt(),
+            Some(Bound::Before(place)) => order(place).is_lt(),
         }
     }
 
@@ -211,12 +265,33 @@ pub struct ItemQuery {
     pub skip: u64,
     /// How many to return.
     pub limit: u32,
+    /// Only those with a number above or below.
+    pub bound: Option<ItemBound>,
+}
+
+/// Where a page of items begins or ends, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemBound {
+    /// Only those with a higher number, from the first on.
+    After(u32),
+    /// Only those with a lower number, up to the last.
+    Before(u32),
+}
+
+impl ItemBound {
+    /// Whether an item's number is on the right side.
+    pub fn holds(self, number: u32) -> bool {
+        match self {
+            Self::After(bound) => number > bound,
+            Self::Before(bound) => number < bound,
+        }
+    }
 }
 
 impl ItemQuery {
     /// All items of a kind.
     pub fn all(kind: ItemKind) -> Self {
-        Self { kind, tests: Vec::new(), skip: 0, limit: u32::MAX }
+        Self { kind, tests: Vec::new(), skip: 0, limit: u32::MAX, bound: None }
     }
 }
 
@@ -231,6 +306,8 @@ pub enum ItemTest {
     Created(Span),
     /// Last changed within.
     Updated(Span),
+    /// It meets a filter.
+    Meets(Arc<Filter>),
 }
 
 impl ItemTest {
@@ -241,6 +318,7 @@ impl ItemTest {
             Self::ExternalId(id) => item.external_id().is_some_and(|e| fold(e) == *id),
             Self::Created(span) => span.holds(item.created()),
             Self::Updated(span) => span.holds(item.updated()),
+            Self::Meets(filter) => filter.meets(item),
         }
     }
 }
@@ -252,4 +330,6 @@ pub struct Page<T> {
     pub rows: Vec<T>,
     /// How many there are over all pages.
     pub total: u64,
+    /// How many of them come before this page.
+    pub before: u64,
 }

@@ -22,6 +22,8 @@ pub enum Refusal {
     RoleTooHigh,
     /// The status does not allow it (somebody who is not suspended cannot be reinstated).
     WrongStatus,
+    /// It is not of the version any more that the caller wanted to change.
+    VersionMismatch,
     /// Others kept changing the same thing; trying again may help.
     Conflict,
     /// Too much is waiting already; try again after so many seconds.

@@ -23,17 +23,37 @@ pub const fn limit(field: Field) -> usize {
         | Field::WorkPhone
         | Field::MobilePhone
         | Field::PostalCode
+        | Field::HonorificSuffix
+        | Field::PreferredLanguage
+        | Field::Locale
+        | Field::Kind
         | Field::Source
         | Field::Licence => 50,
-        Field::GivenName | Field::FamilyName | Field::City | Field::Country | Field::TimeZone => 100,
+        Field::GivenName
+        | Field::FamilyName
+        | Field::MiddleName
+        | Field::NickName
+        | Field::UserType
+        | Field::City
+        | Field::Region
+        | Field::Country
+        | Field::TimeZone => 100,
         Field::Title
         | Field::Department
         | Field::AddressLine1
         | Field::AddressLine2
         | Field::SecretaryName
+        | Field::DisplayName
+        | Field::FormattedName
+        | Field::EmployeeNumber
+        | Field::CostCenter
+        | Field::Division
+        | Field::Manager
+        | Field::Display
         | Field::Name => 256,
-        Field::Photo | Field::Url | Field::Specialities => 2048,
+        Field::Photo | Field::ProfileUrl | Field::Url | Field::Specialities => 2048,
         Field::Bio | Field::Description => 10_000,
+        Field::Certificates => 16_384,
         Field::Color => 30,
         _ => 1024,
     }

@@ -2,6 +2,7 @@
 //!
 //! Field names follow RFC 7643 where it has one. What a dialect cannot show is kept all the same.
 
+use crate::plural::{self, Address, Entry};
 use crate::{Field, ItemId, Status, Time, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +17,9 @@ pub struct User {
     pub version: u32,
     /// What the person signs in with; the e-mail unless something else was given.
     pub user_name: String,
-    /// Primary e-mail, in the spelling that was sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
+    /// E-mails in the spelling that was sent; the preferred one is what other dialects show ([`User::email`]).
+    #[serde(default, rename = "email", with = "plural::work", skip_serializing_if = "Vec::is_empty")]
+    pub emails: Vec<Entry>,
     /// The client's own key for the person; case is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
@@ -26,8 +27,8 @@ pub struct User {
     #[serde(default, skip_serializing_if = "unset")]
     pub name: Name,
     /// Phone numbers, as free text.
-    #[serde(default, skip_serializing_if = "unset")]
-    pub phones: Phones,
+    #[serde(default, with = "plural::work", skip_serializing_if = "Vec::is_empty")]
+    pub phones: Vec<Entry>,
     /// Job title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -40,12 +41,24 @@ pub struct User {
     /// The organisation's address where the person works, by its number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub office: Option<u32>,
-    /// Work address.
+    /// Employee number, cost centre, division and manager (RFC 7643 section 4.3).
     #[serde(default, skip_serializing_if = "unset")]
-    pub address: Address,
-    /// URL of a picture.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub photo: Option<String>,
+    pub employment: Employment,
+    /// Postal addresses; the one at work is what other dialects show ([`User::address`]).
+    #[serde(default, rename = "address", with = "plural::addresses", skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Address>,
+    /// URLs of pictures.
+    #[serde(default, rename = "photo", with = "plural::photo", skip_serializing_if = "Vec::is_empty")]
+    pub photos: Vec<Entry>,
+    /// What the person is called, their language and where on the web they are (RFC 7643 section 4.1.1).
+    #[serde(default, skip_serializing_if = "unset")]
+    pub profile: Profile,
+    /// What the person is entitled to, as client systems call it.
+    #[serde(default, with = "plural::work", skip_serializing_if = "Vec::is_empty")]
+    pub entitlements: Vec<Entry>,
+    /// X.509 certificates, in Base64.
+    #[serde(default, with = "plural::work", skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Entry>,
     /// Social, custom and messaging links, in the order given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
@@ -64,6 +77,9 @@ pub struct User {
     /// Number of a role in the tenant's catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<u32>,
+    /// Roles as client systems call them, besides [`User::role`] or saying more of it; they allow nothing.
+    #[serde(default, with = "plural::work", skip_serializing_if = "Vec::is_empty")]
+    pub other_roles: Vec<Entry>,
     /// Kind of licence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
@@ -114,37 +130,48 @@ pub struct Name {
     /// `Dr`, `Ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub honorific_prefix: Option<String>,
+    /// The middle name or names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub middle: Option<String>,
+    /// `Jr`, `III`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub honorific_suffix: Option<String>,
+    /// All of it in one, where the client said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formatted: Option<String>,
 }
 
-/// Phone numbers, as free text.
+/// What a person is called and where on the web they are (RFC 7643 section 4.1.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Phones {
-    /// At the desk.
+#[expect(missing_docs, reason = "the names are RFC 7643's")]
+pub struct Profile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<String>,
-    /// In the pocket.
+    pub display_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mobile: Option<String>,
+    pub nick_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_language: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
 }
 
-/// A postal address.
+/// A person's place in a company (RFC 7643 section 4.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Address {
-    /// First line.
+#[expect(missing_docs, reason = "the names are RFC 7643's")]
+pub struct Employment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line1: Option<String>,
-    /// Second line.
+    pub employee_number: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line2: Option<String>,
-    /// City.
+    pub cost_center: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub city: Option<String>,
-    /// Postal code.
+    pub division: Option<String>,
+    /// The manager's id, as the client knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub postal_code: Option<String>,
-    /// Country, as a name or a code, as given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub country: Option<String>,
+    pub manager: Option<String>,
 }
 
 /// Who answers for the person.
@@ -167,6 +194,19 @@ pub struct Link {
     pub name: String,
     /// Where it leads: a URL, or a handle.
     pub value: String,
+    /// How to show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<String>,
+    /// Whether it is the preferred one of its list.
+    #[serde(default, skip_serializing_if = "no")]
+    pub primary: bool,
+}
+
+impl Link {
+    /// A link with a name and a value.
+    pub fn new(kind: LinkKind, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { kind, name: name.into(), value: value.into(), display: None, primary: false }
+    }
 }
 
 /// The three lists of links.
@@ -198,22 +238,27 @@ impl User {
             number: 0,
             version: 1,
             user_name: String::new(),
-            email: None,
+            emails: Vec::new(),
             external_id: None,
             name: Name::default(),
-            phones: Phones::default(),
+            phones: Vec::new(),
             title: None,
             department: None,
             organisation: None,
             office: None,
-            address: Address::default(),
-            photo: None,
+            employment: Employment::default(),
+            addresses: Vec::new(),
+            photos: Vec::new(),
+            profile: Profile::default(),
+            entitlements: Vec::new(),
+            certificates: Vec::new(),
             links: Vec::new(),
             secretary: Secretary::default(),
             bio: None,
             source: None,
             specialities: None,
             role: None,
+            other_roles: Vec::new(),
             licence: None,
             time_zone: None,
             color: None,
@@ -230,64 +275,94 @@ impl User {
         }
     }
 
-    /// The plain text kept under `field`, if that is a plain text and set.
-    pub fn text(&self, field: Field) -> Option<&str> {
-        Some(match field {
-            Field::UserName => self.user_name.as_str(),
-            Field::Email => self.email.as_deref()?,
-            Field::ExternalId => self.external_id.as_deref()?,
-            Field::GivenName => self.name.given.as_deref()?,
-            Field::FamilyName => self.name.family.as_deref()?,
-            Field::HonorificPrefix => self.name.honorific_prefix.as_deref()?,
-            Field::WorkPhone => self.phones.work.as_deref()?,
-            Field::MobilePhone => self.phones.mobile.as_deref()?,
-            Field::Title => self.title.as_deref()?,
-            Field::Department => self.department.as_deref()?,
-            Field::AddressLine1 => self.address.line1.as_deref()?,
-            Field::AddressLine2 => self.address.line2.as_deref()?,
-            Field::City => self.address.city.as_deref()?,
-            Field::PostalCode => self.address.postal_code.as_deref()?,
-            Field::Country => self.address.country.as_deref()?,
-            Field::Photo => self.photo.as_deref()?,
-            Field::SecretaryName => self.secretary.name.as_deref()?,
-            Field::SecretaryEmail => self.secretary.email.as_deref()?,
-            Field::Bio => self.bio.as_deref()?,
-            Field::Source => self.source.as_deref()?,
-            Field::Specialities => self.specialities.as_deref()?,
-            Field::Licence => self.licence.as_deref()?,
-            Field::TimeZone => self.time_zone.as_deref()?,
-            Field::Color => self.color.as_deref()?,
-            _ => return None,
-        })
+    /// The preferred e-mail: the primary one, else the one at work, else the first.
+    pub fn email(&self) -> Option<&str> {
+        plural::preferred(&self.emails, "work").map(|place| self.emails[place].value.as_str())
     }
 
-    /// Where the optional plain text `field` is kept; `None` for every other kind of field.
-    pub(crate) fn text_slot(&mut self, field: Field) -> Option<&mut Option<String>> {
-        Some(match field {
-            Field::Email => &mut self.email,
-            Field::ExternalId => &mut self.external_id,
-            Field::GivenName => &mut self.name.given,
-            Field::FamilyName => &mut self.name.family,
-            Field::HonorificPrefix => &mut self.name.honorific_prefix,
-            Field::WorkPhone => &mut self.phones.work,
-            Field::MobilePhone => &mut self.phones.mobile,
-            Field::Title => &mut self.title,
-            Field::AddressLine1 => &mut self.address.line1,
-            Field::AddressLine2 => &mut self.address.line2,
-            Field::City => &mut self.address.city,
-            Field::PostalCode => &mut self.address.postal_code,
-            Field::Country => &mut self.address.country,
-            Field::Photo => &mut self.photo,
-            Field::SecretaryName => &mut self.secretary.name,
-            Field::SecretaryEmail => &mut self.secretary.email,
-            Field::Bio => &mut self.bio,
-            Field::Source => &mut self.source,
-            Field::Specialities => &mut self.specialities,
-            Field::Licence => &mut self.licence,
-            Field::TimeZone => &mut self.time_zone,
-            Field::Color => &mut self.color,
-            _ => return None,
-        })
+    /// The first phone number of a kind.
+    pub fn phone(&self, kind: &str) -> Option<&str> {
+        self.phones.iter().find(|entry| entry.is(kind)).map(|entry| entry.value.as_str())
+    }
+
+    /// The address at work.
+    pub fn address(&self) -> Option<&Address> {
+        self.addresses.iter().find(|address| address.is_work())
+    }
+
+    /// The preferred picture.
+    pub fn photo(&self) -> Option<&str> {
+        plural::preferred(&self.photos, "photo").map(|place| self.photos[place].value.as_str())
+    }
+
+    /// The plain text kept under `field`, if that is a plain text and set. Of what can have several values it is the
+    /// one that dialects with a single one show.
+    pub fn text(&self, field: Field) -> Option<&str> {
+        let address = |line: fn(&Address) -> &Option<String>| line(self.address()?).as_deref();
+        match field {
+            Field::UserName => Some(self.user_name.as_str()),
+            Field::Email => self.email(),
+            Field::WorkPhone => self.phone("work"),
+            Field::MobilePhone => self.phone("mobile"),
+            Field::Department => self.department.as_deref(),
+            Field::AddressLine1 => address(|a| &a.line1),
+            Field::AddressLine2 => address(|a| &a.line2),
+            Field::City => address(|a| &a.city),
+            Field::Region => address(|a| &a.region),
+            Field::PostalCode => address(|a| &a.postal_code),
+            Field::Country => address(|a| &a.country),
+            Field::Photo => self.photo(),
+            // The same slots as for writing; one table for both.
+            field => self.slot(field)?.as_deref(),
+        }
+    }
+
+    /// Puts a plain text where `field` is kept; other kinds of fields are left alone.
+    pub(crate) fn set_text(&mut self, field: Field, value: Option<String>) {
+        let phone = |user: &mut Self, kind: &str, value| {
+            let place = user.phones.iter().position(|entry| entry.is(kind));
+            plural::put(&mut user.phones, place, value, |value| Entry::of(kind, value));
+        };
+        match field {
+            Field::Email => {
+                let place = plural::preferred(&self.emails, "work");
+                plural::put(&mut self.emails, place, value, |value| Entry::of("work", value).preferred());
+            }
+            Field::Photo => {
+                let place = plural::preferred(&self.photos, "photo");
+                plural::put(&mut self.photos, place, value, |value| Entry::of("photo", value).preferred());
+            }
+            Field::WorkPhone => phone(self, "work", value),
+            Field::MobilePhone => phone(self, "mobile", value),
+            Field::AddressLine1 => self.set_line(|a| &mut a.line1, value),
+            Field::AddressLine2 => self.set_line(|a| &mut a.line2, value),
+            Field::City => self.set_line(|a| &mut a.city, value),
+            Field::Region => self.set_line(|a| &mut a.region, value),
+            Field::PostalCode => self.set_line(|a| &mut a.postal_code, value),
+            Field::Country => self.set_line(|a| &mut a.country, value),
+            field => {
+                if let Some(slot) = self.slot_mut(field) {
+                    *slot = value;
+                }
+            }
+        }
+    }
+
+    fn set_line(&mut self, line: fn(&mut Address) -> &mut Option<String>, value: Option<String>) {
+        match self.addresses.iter().position(Address::is_work) {
+            Some(place) => {
+                *line(&mut self.addresses[place]) = value;
+                if self.addresses[place].is_blank() {
+                    self.addresses.remove(place);
+                }
+            }
+            None if value.is_some() => {
+                let mut address = Address::at_work();
+                *line(&mut address) = value;
+                self.addresses.push(address);
+            }
+            None => {}
+        }
     }
 
     /// First and last name with a blank between, as far as they are known.
@@ -300,6 +375,55 @@ impl User {
     pub fn links_of(&self, kind: LinkKind) -> impl Iterator<Item = &Link> {
         self.links.iter().filter(move |link| link.kind == kind)
     }
+}
+
+/// Where the optional plain texts that have a place of their own are kept, to read and to write.
+macro_rules! slots {
+    ($($field:ident => $($path:ident).+),* $(,)?) => {
+        impl User {
+            fn slot(&self, field: Field) -> Option<&Option<String>> {
+                match field {
+                    $(Field::$field => Some(&self.$($path).+),)*
+                    _ => None,
+                }
+            }
+
+            fn slot_mut(&mut self, field: Field) -> Option<&mut Option<String>> {
+                match field {
+                    $(Field::$field => Some(&mut self.$($path).+),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+slots! {
+    ExternalId => external_id,
+    GivenName => name.given,
+    FamilyName => name.family,
+    HonorificPrefix => name.honorific_prefix,
+    MiddleName => name.middle,
+    HonorificSuffix => name.honorific_suffix,
+    FormattedName => name.formatted,
+    Title => title,
+    DisplayName => profile.display_name,
+    NickName => profile.nick_name,
+    ProfileUrl => profile.profile_url,
+    UserType => profile.user_type,
+    PreferredLanguage => profile.preferred_language,
+    Locale => profile.locale,
+    EmployeeNumber => employment.employee_number,
+    CostCenter => employment.cost_center,
+    Division => employment.division,
+    Manager => employment.manager,
+    SecretaryName => secretary.name,
+    SecretaryEmail => secretary.email,
+    Bio => bio,
+    Source => source,
+    Specialities => specialities,
+    Licence => licence,
+    TimeZone => time_zone,
+    Color => color,
 }
 
 fn unset<T: Default + PartialEq>(value: &T) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::brake::BadKeys;
 use crate::{Metrics, PasswordPool, Shell, Strength, SystemClock, TimeOrderedIds};
-use dialects::kit::{Desk, Gate};
+use dialects::kit::{Desk, Gate, Seals, Walks};
 use directory::{Directory, Store};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -68,6 +68,9 @@ pub fn app(
         gate: Gate::new(Box::new(BadKeys::new(limits.bad_keys))),
         public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
         secure,
+        body_limit: limits.body,
+        seals: Seals::default(),
+        walks: Walks::default(),
     };
     let shell = Arc::new(Shell::new(desk, Arc::clone(&metrics), ids.as_ref(), limits));
     Ok(App { directory, shell, metrics })

@@ -1,6 +1,6 @@
 //! The real clock and the real ids: the only place where either is asked of the machine.
 
-use directory::{Clock, Ids, Time};
+use directory::{Clock, Ids, ServerSecret, Time};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
@@ -22,5 +22,10 @@ impl Ids for TimeOrderedIds {
     #[expect(clippy::disallowed_methods, reason = "this is the port")]
     fn next(&self) -> Uuid {
         Uuid::now_v7()
+    }
+
+    fn secret(&self) -> Option<ServerSecret> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).ok().map(|()| ServerSecret(bytes))
     }
 }

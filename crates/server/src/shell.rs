@@ -6,12 +6,12 @@
 use crate::{Limits, Metrics, pages};
 use axum::Router;
 use bytes::Bytes;
-use dialects::kit::{Answer, BodyFault, Desk, Fault, Served};
+use dialects::kit::{Answer, BodyFault, Content, Desk, Fault, Served};
 use directory::{Ids, Refusal};
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Shell {
     }
 
     /// Answers one request from `address`.
-    pub async fn answer<B>(&self, request: Request<B>, address: IpAddr) -> Response<Full<Bytes>>
+    pub async fn answer<B>(&self, request: Request<B>, address: IpAddr) -> Answer
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -65,7 +65,7 @@ impl Shell {
         let number = self.numbers.next();
         let (parts, body) = request.into_parts();
         if let Some(answer) = pages::answer(&self.pages, &parts).await {
-            return answer.map(Full::new);
+            return answer.map(Content::from);
         }
         let body = self.read(&parts, body).await;
         let broken = body.is_err();
@@ -81,7 +81,7 @@ impl Shell {
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         self.note(&parts.method, &answer, served.as_ref(), &number, address, begun.elapsed());
-        answer.map(Full::new)
+        answer
     }
 
     /// The body within its limits of size and time.
@@ -157,7 +157,7 @@ impl Shell {
 
 /// A path that no dialect and no page owns.
 fn nowhere() -> Answer {
-    let mut answer = Response::new(Bytes::from_static(b"There is nothing here. See /docs.\n"));
+    let mut answer = Response::new(Content::from(Bytes::from_static(b"There is nothing here. See /docs.\n")));
     *answer.status_mut() = StatusCode::NOT_FOUND;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, plain);

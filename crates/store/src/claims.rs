@@ -24,7 +24,7 @@ const ITEMS: u8 = 10;
 /// What a person claims.
 pub(crate) fn of_user(user: &User) -> Vec<Claim> {
     let mut claims = Vec::with_capacity(3);
-    if let Some(email) = &user.email {
+    if let Some(email) = user.email() {
         claims.push(Claim { space: HANDLES, text: fold(email), field: Field::Email });
     }
     let name = fold(&user.user_name);
@@ -35,6 +35,19 @@ pub(crate) fn of_user(user: &User) -> Vec<Claim> {
         claims.push(Claim { space: USER_EXTERNAL_IDS, text: external_id(id), field: Field::ExternalId });
     }
     claims
+}
+
+/// E-mails besides the preferred one, as they are compared. They are searched for, and claimed by nobody.
+pub(crate) fn mentions(user: &User) -> Vec<String> {
+    if user.emails.len() < 2 {
+        return Vec::new();
+    }
+    let preferred = user.email().map(fold);
+    let mut others: Vec<String> = user.emails.iter().map(|entry| fold(&entry.value)).collect();
+    others.retain(|email| Some(email) != preferred.as_ref());
+    others.sort_unstable();
+    others.dedup();
+    others
 }
 
 /// What an item claims.

@@ -4,8 +4,8 @@
 
 use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
 use directory::{
-    Action, Change, CommitError, Connection, ConnectionId, Edit, Event, EventDraft, Field, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, Page, Pending, Position, Receipt, Record, Store, StoreError,
+    Action, Bound, Change, CommitError, Connection, ConnectionId, Edit, Event, EventDraft, Field, Health, Item,
+    ItemBound, ItemId, ItemKey, ItemKind, ItemQuery, Page, Pending, Position, Receipt, Record, ServerSecret, Store, StoreError,
     StoredPassword, Tenant, TenantNumber, User, UserId, UserKey, UserQuery, fold,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,6 +23,7 @@ struct State {
     connections: Vec<Connection>,
     shelves: HashMap<TenantNumber, Shelf>,
     events: Vec<Event>,
+    secrets: HashMap<&'static str, ServerSecret>,
     commits: u64,
 }
 
@@ -140,11 +141,21 @@ impl State {
                 }
                 return Ok(None);
             }
+            Edit::AddSecret(name, secret) => {
+                if self.secrets.contains_key(name) {
+                    return Err(CommitError::Taken(Field::Name));
+                }
+                self.secrets.insert(name, secret);
+                return Ok(None);
+            }
             other => {
                 if !self.tenants.contains_key(&tenant) {
                     return Err(CommitError::Gone(Field::Number));
                 }
-                self.shelves.entry(tenant).or_default().edit(other, &mut event, receipt)?;
+                let shelf = self.shelves.entry(tenant).or_default();
+                if !shelf.edit(other, &mut event, receipt)? {
+                    return Ok(None);
+                }
             }
         }
         Ok(Some(event))
@@ -153,7 +164,8 @@ impl State {
 
 impl Shelf {
     #[expect(clippy::too_many_lines, reason = "one arm an edit, to be compared side by side")]
-    fn edit(&mut self, edit: Edit, event: &mut EventDraft, receipt: &mut Receipt) -> Result<(), CommitError> {
+    /// Carries out an edit; whether there is anything to tell of it.
+    fn edit(&mut self, edit: Edit, event: &mut EventDraft, receipt: &mut Receipt) -> Result<bool, CommitError> {
         match edit {
             Edit::AddUser { mut user, password } => {
                 self.last_user += 1;
@@ -229,6 +241,23 @@ impl Shelf {
                 (event.joined, event.left) = (joined, left);
                 receipt.items.push(*after);
             }
+            Edit::ChangeMembers { item, mut joined, mut left } => {
+                let stored = self.items.get_mut(&(item.kind(), item.number()));
+                let stored = stored.filter(|stored| stored.id() == item.id()).ok_or(CommitError::Stale)?;
+                joined.retain(|user| !self.members.contains(&(item.id(), *user)));
+                left.retain(|user| self.members.contains(&(item.id(), *user)) && !joined.contains(user));
+                if joined.is_empty() && left.is_empty() {
+                    receipt.items.push(stored.clone());
+                    return Ok(false);
+                }
+                event.before = Some(Record::Item(Box::new(stored.clone())));
+                stored.touch(event.at);
+                event.after = Some(Record::Item(Box::new(stored.clone())));
+                receipt.items.push(stored.clone());
+                self.join(item.id(), &joined)?;
+                self.members.retain(|(group, user)| *group != item.id() || !left.contains(user));
+                (event.joined, event.left) = (joined, left);
+            }
             Edit::RemoveItem(item) => {
                 let place = (item.kind(), item.number());
                 if self.items.get(&place).is_none_or(|stored| stored.version() != item.version()) {
@@ -240,9 +269,13 @@ impl Shelf {
                 event.action = Action::Deleted;
                 event.before = Some(Record::Item(item));
             }
-            Edit::AddTenant(_) | Edit::AddConnection(_) | Edit::ChangeConnection { .. } | Edit::Touch(_) => {}
+            Edit::AddTenant(_)
+            | Edit::AddConnection(_)
+            | Edit::ChangeConnection { .. }
+            | Edit::AddSecret(..)
+            | Edit::Touch(_) => {}
         }
-        Ok(())
+        Ok(true)
     }
 
     fn put_user(
@@ -325,7 +358,7 @@ impl Shelf {
             UserKey::Handle(handle) => owned(HANDLES, fold(handle)),
             UserKey::ExternalId(id) => owned(USER_EXTERNAL_IDS, claims::external_id(id)),
             UserKey::Email(email) => owned(HANDLES, fold(email))
-                .filter(|user| user.email.as_deref().is_some_and(|e| fold(e) == fold(email))),
+                .filter(|user| user.email().is_some_and(|e| fold(e) == fold(email))),
         };
         found.map(|user| self.whole(user))
     }
@@ -356,10 +389,27 @@ fn belongings(user: &User) -> Vec<ItemId> {
     user.groups.iter().chain(&user.folders).chain(&user.organisation).copied().collect()
 }
 
-fn page<T>(all: Vec<T>, skip: u64, limit: u32) -> Page<T> {
-    let total = all.len() as u64;
+/// The side of a bound that a page is on.
+enum Side<T> {
+    Behind(T),
+    InFront(T),
+}
+
+/// A page of rows in order; `is_within` says which of them are on the right side of a bound.
+fn page<T>(mut all: Vec<T>, skip: u64, limit: u32, side: Side<impl Fn(&T) -> bool>) -> Page<T> {
+    let (total, limit) = (all.len() as u64, limit as usize);
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-    Page { rows: all.into_iter().skip(skip).take(limit as usize).collect(), total }
+    let before = match side {
+        Side::Behind(is_within) => {
+            let outside = all.iter().filter(|row| !is_within(row)).count();
+            outside.saturating_add(skip).min(all.len())
+        }
+        Side::InFront(is_within) => {
+            all.retain(is_within);
+            all.len().saturating_sub(limit)
+        }
+    };
+    Page { rows: all.into_iter().skip(before).take(limit).collect(), total, before: before as u64 }
 }
 
 impl Store for Memory {
@@ -369,11 +419,14 @@ impl Store for Memory {
 
     fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.shelves.get(&tenant) else { return page(Vec::new(), 0, 0) };
+            let nobody = || Page { rows: Vec::new(), total: 0, before: 0 };
+            let Some(shelf) = state.shelves.get(&tenant) else { return nobody() };
             let all = shelf.users.values().map(|user| shelf.whole(user));
             let mut all: Vec<User> = all.filter(|user| query.tests.iter().all(|t| t.matches(user))).collect();
             query.sort.apply(&mut all);
-            page(all, query.skip, query.limit)
+            let is_within = |user: &User| query.sort.is_within(user, query.bound.as_ref());
+            let is_backward = matches!(query.bound, Some(Bound::Before(_)));
+            page(all, query.skip, query.limit, if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) })
         })
     }
 
@@ -388,10 +441,13 @@ impl Store for Memory {
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.shelves.get(&tenant) else { return page(Vec::new(), 0, 0) };
+            let nothing = || Page { rows: Vec::new(), total: 0, before: 0 };
+            let Some(shelf) = state.shelves.get(&tenant) else { return nothing() };
             let all = shelf.items.range((query.kind, 0)..=(query.kind, u32::MAX)).map(|(_, item)| item);
             let all = all.filter(|item| query.tests.iter().all(|t| t.matches(item))).cloned().collect();
-            page(all, query.skip, query.limit)
+            let is_within = |item: &Item| query.bound.is_none_or(|bound| bound.holds(item.number()));
+            let is_backward = matches!(query.bound, Some(ItemBound::Before(_)));
+            page(all, query.skip, query.limit, if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) })
         })
     }
 
@@ -405,6 +461,25 @@ impl Store for Memory {
             let members = shelf.users.values().filter(|user| shelf.members.contains(&(item, user.id)));
             members.map(|user| (user.id, user.number)).collect()
         })
+    }
+
+    fn members_after(
+        &self,
+        tenant: TenantNumber,
+        item: ItemId,
+        after: u32,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+        self.read(|state| {
+            let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
+            let later = shelf.users.values().filter(|user| user.number > after);
+            let members = later.filter(|user| shelf.members.contains(&(item, user.id)));
+            members.take(limit as usize).map(|user| (user.id, user.number)).collect()
+        })
+    }
+
+    fn secret(&self, name: &'static str) -> Pending<'_, Result<Option<ServerSecret>, StoreError>> {
+        self.read(|state| state.secrets.get(name).cloned())
     }
 
     fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>> {

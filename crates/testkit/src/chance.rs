@@ -157,7 +157,7 @@ fn user_edit(dice: &mut Dice, made: u64, is_new: bool) -> UserEdit {
         });
     }
     if dice.chance(20) {
-        let link = Link { kind: LinkKind::Social, name: "n".into(), value: (*dice.pick(&TEXTS)).to_owned() };
+        let link = Link::new(LinkKind::Social, "n", *dice.pick(&TEXTS));
         edit.links.push((LinkKind::Social, Given::Value(vec![link])));
         edit.metadata = Given::Value(vec![Pair { key: "k".into(), value: (*dice.pick(&TEXTS)).to_owned() }]);
     }

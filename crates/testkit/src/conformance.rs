@@ -2,7 +2,7 @@
 
 use crate::fakes;
 use directory::{
-    Access, Action, Caller, Command, Directory, Field, Given, GroupEdit, ItemKey, ItemKind, KeyHash,
+    Action, Caller, Command, Directory, Field, Given, GroupEdit, ItemKey, ItemKind, KeyHash,
     MemberEdit, NewConnection, Pending, Position, Record, Refusal, Rule, Sort, SortKey, Store, TenantNumber,
     UserEdit, UserKey, UserQuery, UserTest,
 };
@@ -84,7 +84,7 @@ async fn handles(store: Arc<dyn Store>) {
     let taken = Err(Refusal::field(Field::Email, Rule::Taken));
     assert_eq!(add(&directory, &caller, "aNN@x.Y").await, taken);
     let user = directory.user(&caller, UserKey::Email("ann@x.y".into())).await.expect("found in any case");
-    assert_eq!(user.email.as_deref(), Some("Ann@X.y"), "the spelling that was sent is kept");
+    assert_eq!(user.email(), Some("Ann@X.y"), "the spelling that was sent is kept");
     let mut edit = person("bob@x.y");
     edit.text(Field::UserName, Given::Value("ANN@x.y".into()));
     let refused = directory.run(&caller, Command::CreateUser(edit)).await;
@@ -229,7 +229,7 @@ async fn events(store: Arc<dyn Store>) {
     assert!(events.iter().all(|event| event.what.request == "req-1" && event.what.who == "terminal"));
     assert!(events[0].what.password_set && !events[1].what.password_set);
     let emails = |record: &Option<Record>| match record {
-        Some(Record::User(user)) => user.email.clone(),
+        Some(Record::User(user)) => user.email().map(str::to_owned),
         _ => None,
     };
     let update = &events[1].what;
@@ -241,16 +241,7 @@ async fn keys(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = tenant(&directory, "One").await;
     let hash = |n: u8| KeyHash([n; 32]);
-    let add = |name: &str, n: u8| {
-        Command::AddConnection(NewConnection {
-            name: name.into(),
-            dialects: Vec::new(),
-            access: Access::ReadWrite,
-            highest_role: 3,
-            expires: None,
-            key: hash(n),
-        })
-    };
+    let add = |name: &str, n: u8| Command::AddConnection(NewConnection::new(name, hash(n)));
     directory.run(&caller, add("crm", 1)).await.expect("added");
     assert_eq!(directory.run(&caller, add("CRM", 2)).await, Err(Refusal::field(Field::Name, Rule::Taken)));
     let id = directory.connections(None).await.expect("listed")[0].id;

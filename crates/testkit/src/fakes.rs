@@ -1,7 +1,7 @@
 //! Ports that can be foretold.
 
 use directory::{
-    Clock, Directory, ExposeSecret, Hasher, Ids, Overloaded, Pending, SecretString, Store, StoredPassword,
+    Clock, Directory, ExposeSecret, Hasher, Ids, Overloaded, Pending, SecretString, ServerSecret, Store, StoredPassword,
     Time,
 };
 use std::sync::Arc;
@@ -32,6 +32,10 @@ impl CountingIds {
 impl Ids for CountingIds {
     fn next(&self) -> Uuid {
         Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1)
+    }
+
+    fn secret(&self) -> Option<ServerSecret> {
+        Some(ServerSecret([7; 32]))
     }
 }
 

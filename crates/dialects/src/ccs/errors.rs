@@ -46,6 +46,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             StatusCode::TOO_MANY_REQUESTS,
             "Too many requests were not authorized. Try again later.",
         ),
+        Fault::Own(own) => message(call, own.status, &own.text),
         Fault::TimedOut => message(call, StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),
     };
     if answer.status() == StatusCode::UNAUTHORIZED {
@@ -85,7 +86,7 @@ fn refused(refusal: &Refusal, call: &Call) -> Answer {
             model_state(call, &faults)
         }
         Refusal::NoSuchUser | Refusal::NoSuchItem(_) | Refusal::NoSuchTenant | Refusal::NoSuchConnection => {
-            let mut answer = Response::new(bytes::Bytes::new());
+            let mut answer = Response::default();
             *answer.status_mut() = StatusCode::NOT_FOUND;
             answer
         }
@@ -93,7 +94,7 @@ fn refused(refusal: &Refusal, call: &Call) -> Answer {
         Refusal::WrongStatus => {
             message(call, StatusCode::BAD_REQUEST, "The user's status does not allow this.")
         }
-        Refusal::Conflict => message(call, StatusCode::CONFLICT, "The user was changed at the same time."),
+        Refusal::Conflict | Refusal::VersionMismatch => message(call, StatusCode::CONFLICT, "The user was changed at the same time."),
         Refusal::Busy { .. } | Refusal::Unavailable(_) => {
             message(call, StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Try again in a moment.")
         }

@@ -23,7 +23,7 @@ pub(super) async fn update(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 
 pub(super) async fn delete(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     desk.directory.run(call.caller()?, Command::DeleteUser(read::user_key(call)?)).await?;
-    let mut answer = Response::new(bytes::Bytes::new());
+    let mut answer = Response::default();
     *answer.status_mut() = StatusCode::NO_CONTENT;
     Ok(answer)
 }

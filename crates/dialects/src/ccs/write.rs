@@ -3,7 +3,7 @@
 use super::wire::{NAMESPACE, clr_name};
 use crate::answer;
 use crate::kit::{Answer, Call, Format, Out, Voice, accept, json, xml};
-use directory::User;
+use directory::{Field, User};
 use http::StatusCode;
 use std::borrow::Cow;
 
@@ -82,7 +82,7 @@ pub(super) fn model(call: &Call, root: &str, out: &Out) -> Answer {
 
 /// A user as a GET shows it, nulls written. `departments` are the numbers and names of the catalogue.
 pub(super) fn user(call: &Call, user: &User, departments: &[(u32, String)]) -> Out {
-    let text = |value: &Option<String>| value.as_ref().map_or(Out::Null, Out::text);
+    let text = |field: Field| user.text(field).map_or(Out::Null, Out::text);
     let number = |value: Option<u32>| value.map_or(Out::Null, |n| Out::Integer(n.into()));
     let department = user
         .department
@@ -92,11 +92,11 @@ pub(super) fn user(call: &Call, user: &User, departments: &[(u32, String)]) -> O
         call,
         vec![
             ("id", Out::Integer(user.number.into())),
-            ("title", text(&user.name.honorific_prefix)),
-            ("firstName", text(&user.name.given)),
-            ("lastName", text(&user.name.family)),
-            ("phone", text(&user.phones.work)),
-            ("email", text(&user.email)),
+            ("title", text(Field::HonorificPrefix)),
+            ("firstName", text(Field::GivenName)),
+            ("lastName", text(Field::FamilyName)),
+            ("phone", text(Field::WorkPhone)),
+            ("email", text(Field::Email)),
             ("roleId", number(user.role)),
             ("departmentId", number(department)),
             ("forcePasswordChange", Out::Bool(user.force_password_change)),

@@ -1,14 +1,16 @@
 //! One request as a dialect sees it: pure data, no socket.
 
 use super::{Body, Fault, Query, Route, Verb, Voice};
+use super::Content;
 use bytes::Bytes;
 use directory::Caller;
 use http::{HeaderMap, Response};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a handler gives back.
-pub type Answer = Response<Bytes>;
+pub type Answer = Response<Content>;
 
 /// Why the body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Call {
     pub route: Option<(&'static Route, &'static Verb)>,
     /// On whose behalf it comes; nobody's until the key was looked at.
     pub caller: Option<Caller>,
+    /// Where it comes from, told to open routes alone.
+    pub address: Option<IpAddr>,
     /// The body once it was parsed.
     pub parsed: OnceLock<Result<Option<Body>, Fault>>,
     /// How the answer is written, once that was chosen.
@@ -68,6 +72,28 @@ impl Call {
     /// How the answer is written, chosen by `choose` when it is asked for the first time.
     pub fn voice(&self, choose: fn(&Self) -> Voice) -> Voice {
         *self.chosen.get_or_init(|| choose(self))
+    }
+
+    /// A request of the same caller that this one stands for; where it leads and its body are still to be said.
+    pub(crate) fn sub_call(&self, method: String, path: String) -> Self {
+        Self {
+            method,
+            path,
+            named: Vec::new(),
+            context: self.context.clone(),
+            suffix: None,
+            query: Query::default(),
+            headers: self.headers.clone(),
+            body: Bytes::new(),
+            request: self.request.clone(),
+            origin: self.origin.clone(),
+            route: None,
+            caller: self.caller.clone(),
+            address: None,
+            parsed: OnceLock::new(),
+            chosen: OnceLock::new(),
+            unknown: AtomicUsize::new(0),
+        }
     }
 
     /// The path of the route it leads to, as in the table.

@@ -1,7 +1,7 @@
 //! Whose key is this, and what does it open?
 
-use super::Fault;
-use directory::{Access, Caller, Connection, Directory, KeyHash, Time};
+use super::{Desk, Fault, jwt};
+use directory::{Access, Caller, Connection, ConnectionId, KeyHash, Time};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,6 +13,9 @@ use subtle::ConstantTimeEq;
 const TRUSTED_FOR_SECONDS: i64 = 1;
 /// How often a connection's last use is written down.
 const TOUCH_EVERY_SECONDS: i64 = 60;
+
+/// How many keys and tokens are taken as good at a time before those of a second ago are let go.
+const REMEMBERED: usize = 10_000;
 
 /// What a client brings to be let in.
 #[derive(Clone)]
@@ -59,22 +62,47 @@ impl Gate {
         Self { trusted: RwLock::default(), brake }
     }
 
+    /// What a bad credential from there is answered.
+    pub(crate) fn refuse(&self, address: IpAddr) -> Fault {
+        match self.brake.failed(address) {
+            Some(retry_after) => Fault::TooManyAttempts { retry_after },
+            None => Fault::Unauthorised,
+        }
+    }
+
+    fn trusted(&self, hash: &KeyHash, now: Time) -> Option<Arc<Connection>> {
+        let trusted = self.trusted.read().unwrap_or_else(PoisonError::into_inner);
+        let (connection, since) = trusted.get(hash)?;
+        (now < since.plus_seconds(TRUSTED_FOR_SECONDS) && now >= *since).then(|| Arc::clone(connection))
+    }
+
+    /// Takes a connection as good for a while under a key or token.
+    fn trust(&self, hash: KeyHash, found: Option<&Arc<Connection>>, now: Time) {
+        let mut trusted = self.trusted.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(connection) = found else {
+            trusted.remove(&hash);
+            return;
+        };
+        if trusted.len() >= REMEMBERED {
+            trusted.retain(|_, (_, since)| now < since.plus_seconds(TRUSTED_FOR_SECONDS));
+        }
+        trusted.insert(hash, (Arc::clone(connection), now));
+    }
+}
+
+impl Desk {
     /// Lets a client in, or says why not: `Unauthorised` whenever the key opens nothing here, without a word
     /// about what is wrong with it; `Forbidden` when it is good but not for this.
     pub(crate) async fn admit(
         &self,
-        directory: &Directory,
         credential: Option<Credential>,
         address: IpAddr,
         dialect: &str,
         writes: bool,
     ) -> Result<Caller, Fault> {
         let Some(credential) = credential else { return Err(Fault::Unauthorised) };
-        let Some(connection) = self.connection(directory, &credential).await? else {
-            return Err(match self.brake.failed(address) {
-                Some(retry_after) => Fault::TooManyAttempts { retry_after },
-                None => Fault::Unauthorised,
-            });
+        let Some(connection) = self.connection(&credential).await? else {
+            return Err(self.gate.refuse(address));
         };
         if !connection.speaks(dialect) || (writes && connection.access == Access::ReadOnly) {
             return Err(Fault::Forbidden);
@@ -84,21 +112,19 @@ impl Gate {
             connection: Some(connection.id),
             who: connection.name.clone(),
             highest_role: connection.highest_role,
+            profile: connection.profile,
+            user: connection.user,
             request: String::new(),
         })
     }
 
-    /// The live connection the key belongs to, if it opens the tenant that was named.
-    async fn connection(
-        &self,
-        directory: &Directory,
-        credential: &Credential,
-    ) -> Result<Option<Arc<Connection>>, Fault> {
+    /// The live connection that a key or access token belongs to, if it opens the tenant that was named.
+    pub(crate) async fn connection(&self, credential: &Credential) -> Result<Option<Arc<Connection>>, Fault> {
         let hash = hash_key(&credential.key);
-        let now = directory.now();
-        let connection = match self.trusted(&hash, now) {
+        let now = self.directory.now();
+        let connection = match self.gate.trusted(&hash, now) {
             Some(connection) => connection,
-            None => match self.look_up(directory, &hash, now).await? {
+            None => match self.look_up(&credential.key, &hash, now).await? {
                 Some(connection) => connection,
                 None => return Ok(None),
             },
@@ -108,32 +134,32 @@ impl Gate {
         Ok((right_tenant && connection.is_live(now)).then_some(connection))
     }
 
-    fn trusted(&self, hash: &KeyHash, now: Time) -> Option<Arc<Connection>> {
-        let trusted = self.trusted.read().unwrap_or_else(PoisonError::into_inner);
-        let (connection, since) = trusted.get(hash)?;
-        (now < since.plus_seconds(TRUSTED_FOR_SECONDS) && now >= *since).then(|| Arc::clone(connection))
-    }
-
-    async fn look_up(
-        &self,
-        directory: &Directory,
-        hash: &KeyHash,
-        now: Time,
-    ) -> Result<Option<Arc<Connection>>, Fault> {
-        let near = directory.connections_near(hash.prefix()).await?;
-        let found = near.into_iter().find(|c| c.keys.iter().any(|key| bool::from(key.hash.0.ct_eq(&hash.0))));
-        let mut trusted = self.trusted.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(connection) = found.map(Arc::new) else {
-            trusted.remove(hash);
-            return Ok(None);
+    async fn look_up(&self, key: &str, hash: &KeyHash, now: Time) -> Result<Option<Arc<Connection>>, Fault> {
+        let found = if jwt::is_token(key) {
+            self.of_token(key, now).await?
+        } else {
+            let near = self.directory.connections_near(hash.prefix()).await?;
+            near.into_iter().find(|c| c.keys.iter().any(|key| bool::from(key.hash.0.ct_eq(&hash.0))))
         };
-        trusted.insert(*hash, (Arc::clone(&connection), now));
-        drop(trusted);
+        let found = found.map(Arc::new);
+        self.gate.trust(*hash, found.as_ref(), now);
+        let Some(connection) = found else { return Ok(None) };
         if connection.is_live(now)
             && connection.last_use.is_none_or(|last| now >= last.plus_seconds(TOUCH_EVERY_SECONDS))
         {
-            directory.touch(&connection);
+            self.directory.touch(&connection);
         }
         Ok(Some(connection))
+    }
+
+    /// The connection an access token of ours was given to, while it has not ended.
+    async fn of_token(&self, token: &str, now: Time) -> Result<Option<Connection>, Fault> {
+        let keys = self.seals.keys(&self.directory).await?;
+        let access = jwt::verify(token, &keys.tokens).filter(|access| now.0 / 1_000_000 < access.exp);
+        let id = access.and_then(|access| uuid::Uuid::try_parse(&access.sub).ok());
+        match id {
+            Some(id) => Ok(self.directory.connection(ConnectionId(id)).await?),
+            None => Ok(None),
+        }
     }
 }

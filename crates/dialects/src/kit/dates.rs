@@ -25,6 +25,22 @@ pub fn rfc3339(time: Time) -> String {
     zoned(time).map_or_else(String::new, |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
+/// `2019-09-11T06:24:03.963000Z`: all we know of a moment, always with as many digits, so that texts sort as times do.
+pub(crate) fn precise(time: Time) -> String {
+    zoned(time).map_or_else(String::new, |t| t.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+}
+
+/// A moment as RFC 3339 writes it, with any offset; without one it is UTC, and a mere date is its beginning.
+pub(crate) fn parse(text: &str) -> Option<Time> {
+    let text = text.trim();
+    let stamp = text.parse::<Timestamp>().ok();
+    let stamp = stamp.or_else(|| {
+        let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+        civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    });
+    stamp.map(|stamp| Time(stamp.as_microsecond()))
+}
+
 /// `lastweek`, `lastmonth`, `lastyear` (up to now), or `YYYYMMDD,YYYYMMDD` (both days whole).
 pub(crate) fn span(text: &str, now: Time) -> Option<Span> {
     let today = zoned(now)?;

@@ -3,8 +3,8 @@
 //! A request goes through here once, in this order: route, method, body, key, handler. Whatever stops it on the
 //! way is said in the dialect's own voice.
 
-use super::{Access, Answer, BodyFault, Call, Fault, Gate, Query, Route, route};
-use crate::{ALL, Dialect};
+use super::{Access, Answer, BodyFault, Call, Fault, Gate, Query, Route, Seals, Walks, route};
+use crate::Dialect;
 use bytes::Bytes;
 use directory::Directory;
 use http::request::Parts;
@@ -23,6 +23,12 @@ pub struct Desk {
     pub public_url: Option<String>,
     /// Whether clients reach us over TLS.
     pub secure: bool,
+    /// The largest body that is read, in bytes.
+    pub body_limit: usize,
+    /// Keys that all processes of the installation share.
+    pub seals: Seals,
+    /// Where walks by index stand.
+    pub walks: Walks,
 }
 
 /// An answer, and what the log and the figures may know of how it came about.
@@ -50,12 +56,12 @@ pub(crate) struct Found {
 
 pub(crate) fn find(path: &str) -> Option<Found> {
     let mut mine = None;
-    for dialect in ALL {
+    for dialect in crate::doors() {
         if let Some(matched) = route::find(dialect.routes, path, dialect.suffixes) {
             return Some(Found { dialect, matched: Some(matched) });
         }
         if mine.is_none() && (dialect.owns)(path) {
-            mine = Some(*dialect);
+            mine = Some(dialect);
         }
     }
     mine.map(|dialect| Found { dialect, matched: None })
@@ -125,6 +131,7 @@ fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
         origin: desk.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}")),
         route: None,
         caller: None,
+        address: None,
         parsed: OnceLock::new(),
         chosen: OnceLock::new(),
         unknown: AtomicUsize::new(0),
@@ -155,9 +162,13 @@ async fn attend(
         Some(BodyFault::Cut) => return Err(Fault::BodyCut),
     }
     (dialect.acceptable)(call)?;
+    if verb.access == Access::Open {
+        call.address = Some(address);
+        return (verb.handler)(desk, call).await;
+    }
     let credential = (dialect.credential)(call)?;
     let writes = verb.access == Access::Write;
-    let mut caller = desk.gate.admit(&desk.directory, credential, address, dialect.name, writes).await?;
+    let mut caller = desk.admit(credential, address, dialect.name, writes).await?;
     caller.request.clone_from(&call.request);
     call.caller = Some(caller);
     (verb.handler)(desk, call).await

@@ -37,6 +37,19 @@ pub enum Fault {
     },
     /// It took too long.
     TimedOut,
+    /// What only one dialect knows, said by itself in its own words.
+    Own(Box<OwnFault>),
+}
+
+/// A fault that one dialect alone has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnFault {
+    /// The status it is answered with.
+    pub status: http::StatusCode,
+    /// What the dialect calls it.
+    pub code: &'static str,
+    /// A sentence for the caller.
+    pub text: String,
 }
 
 /// One member that breaks a rule, under the name the dialect has for it.
@@ -61,6 +74,11 @@ impl Fault {
     /// A fault of one member.
     pub fn field(name: impl Into<String>, rule: Rule) -> Self {
         Self::Fields(vec![FieldFault::new(name, rule)])
+    }
+
+    /// A fault of one dialect's own.
+    pub fn own(status: http::StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+        Self::Own(Box::new(OwnFault { status, code, text: text.into() }))
     }
 
     /// Seconds after which trying again may help.

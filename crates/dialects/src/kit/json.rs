@@ -120,6 +120,13 @@ fn put_list(text: &mut String, entries: &[Out]) {
     text.push(']');
 }
 
+/// A text as JSON writes one.
+pub(crate) fn quoted(value: &str) -> String {
+    let mut text = String::with_capacity(value.len() + 2);
+    put_text(&mut text, value);
+    text
+}
+
 fn put_text(text: &mut String, value: &str) {
     // A str always serialises.
     text.push_str(&serde_json::to_string(value).unwrap_or_default());

@@ -4,12 +4,14 @@
 
 pub(crate) mod accept;
 mod call;
+mod content;
 mod credentials;
 pub(crate) mod dates;
 pub(crate) mod door;
 mod fault;
 pub(crate) mod form;
 pub(crate) mod json;
+pub(crate) mod jwt;
 pub(crate) mod lenient;
 mod node;
 pub(crate) mod openapi;
@@ -18,20 +20,28 @@ mod query;
 mod read;
 mod record;
 mod route;
+mod seal;
+mod walks;
 pub(crate) mod xml;
 
+pub use content::{Content, Cut, Part, Source};
 pub use call::{Answer, BodyFault, Call};
 pub use credentials::{Brake, Credential, Gate, hash_key};
 pub(crate) use credentials::{bearer, bearer_scheme};
 pub use dates::rfc3339;
+pub use jwt::check_public_key;
 pub use door::{Desk, Served, give_up, serve};
-pub use fault::{Fault, FieldFault};
+pub use fault::{Fault, FieldFault, OwnFault};
 pub use node::{Duplicates, Node, Object};
 pub use out::Out;
 pub use query::Query;
 pub(crate) use read::check;
 pub use read::{Body, boolean, integer, pairs_of, parts, text_of};
 pub use record::{Kind, Member, Record, Way};
+pub(crate) use route::find as find_route;
+pub use seal::Seals;
+pub use walks::Walks;
+pub(crate) use walks::Question;
 pub use route::{About, Access, Handler, Route, Verb};
 
 /// How a body is written.

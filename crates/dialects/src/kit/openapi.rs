@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document, made of the same tables that the readers and the router use.
 
-use super::{Kind, Member, Record, Verb, Way};
+use super::{Access, Kind, Member, Record, Verb, Way};
 use crate::Dialect;
 use serde_json::{Map, Value, json};
 
@@ -54,8 +54,13 @@ fn operation(dialect: &Dialect, path: &str, verb: &Verb, schemas: &mut Map<Strin
         "operationId": operation_id(dialect, path, verb),
         "parameters": parameters,
         "responses": responses(dialect, verb, schemas),
-        "security": dialect.security.iter().map(|(name, _)| json!({*name: []})).collect::<Vec<_>>(),
     });
+    if verb.access == Access::Open {
+        operation["security"] = json!([]);
+    } else {
+        let schemes = dialect.security.iter().map(|(name, _)| json!({*name: []}));
+        operation["security"] = schemes.collect::<Vec<_>>().into();
+    }
     if let Some(record) = verb.about.body {
         let reference = reference(dialect, record, schemas, Way::In);
         let content: Map<String, Value> =
@@ -136,7 +141,8 @@ fn member_schema(dialect: &Dialect, member: &Member, schemas: &mut Map<String, V
 
 fn kind_schema(dialect: &Dialect, kind: &Kind, schemas: &mut Map<String, Value>, way: Way) -> Value {
     match kind {
-        Kind::Text | Kind::Moment => json!({"type": "string"}),
+        Kind::Text | Kind::Moment | Kind::Binary => json!({"type": "string"}),
+        Kind::Reference(_) => json!({"type": "string", "format": "uri-reference"}),
         Kind::Guid => {
             json!({"type": "string", "pattern": "^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"})
         }

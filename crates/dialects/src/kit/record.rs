@@ -30,7 +30,31 @@ pub struct Member {
     pub way: Way,
     /// What it means.
     pub about: &'static str,
+    /// What a standard says of it besides.
+    pub traits: Traits,
 }
+
+/// What RFC 7643 section 2.2 lets a schema say of an attribute, for dialects that publish their schema.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one characteristic of RFC 7643")]
+pub struct Traits {
+    /// Case counts when it is compared.
+    pub exact: bool,
+    /// It is set once and then only removed.
+    pub fixed: bool,
+    /// No two may share it.
+    pub unique: bool,
+    /// It is in every answer, whatever was asked for.
+    pub always: bool,
+    /// It cannot be filtered by.
+    pub unfiltered: bool,
+    /// Words that are usual.
+    pub words: &'static [&'static str],
+}
+
+const PLAIN: Traits =
+    Traits { exact: false, fixed: false, unique: false, always: false, unfiltered: false, words: &[] };
+
 
 /// What a member holds.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +69,10 @@ pub enum Kind {
     Guid,
     /// A moment in the dialect's spelling.
     Moment,
+    /// Where something is: a URI, or of what sorts the thing is.
+    Reference(&'static [&'static str]),
+    /// Bytes in Base64.
+    Binary,
     /// An object.
     Object(&'static Record),
     /// A list; in XML of elements of that name.
@@ -65,12 +93,48 @@ pub enum Way {
 impl Member {
     /// An optional text that travels both ways.
     pub const fn text(name: &'static str, field: Field, about: &'static str) -> Self {
-        Self { name, field: Some(field), kind: Kind::Text, max: 0, required: false, way: Way::Both, about }
+        Self::of(name, Kind::Text, about).field(field)
     }
 
     /// Anything else that is optional and travels both ways.
     pub const fn of(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { name, field: None, kind, max: 0, required: false, way: Way::Both, about }
+        Self { name, field: None, kind, max: 0, required: false, way: Way::Both, about, traits: PLAIN }
+    }
+
+    /// The same, compared to the letter.
+    #[must_use]
+    pub const fn exact(self) -> Self {
+        Self { traits: Traits { exact: true, ..self.traits }, ..self }
+    }
+
+    /// The same, set once.
+    #[must_use]
+    pub const fn fixed(self) -> Self {
+        Self { traits: Traits { fixed: true, ..self.traits }, ..self }
+    }
+
+    /// The same, shared by no two.
+    #[must_use]
+    pub const fn unique(self) -> Self {
+        Self { traits: Traits { unique: true, ..self.traits }, ..self }
+    }
+
+    /// The same, in every answer.
+    #[must_use]
+    pub const fn always(self) -> Self {
+        Self { traits: Traits { always: true, ..self.traits }, ..self }
+    }
+
+    /// The same, of no use in a filter.
+    #[must_use]
+    pub const fn unfiltered(self) -> Self {
+        Self { traits: Traits { unfiltered: true, ..self.traits }, ..self }
+    }
+
+    /// The same with words that are usual.
+    #[must_use]
+    pub const fn words(self, words: &'static [&'static str]) -> Self {
+        Self { traits: Traits { words, ..self.traits }, ..self }
     }
 
     /// The same with the field behind it.

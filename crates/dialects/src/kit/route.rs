@@ -38,6 +38,8 @@ pub enum Access {
     Read,
     /// It may change.
     Write,
+    /// Anybody may: it says nothing of any tenant, or looks at credentials of its own.
+    Open,
 }
 
 /// What a verb is and takes.

@@ -53,6 +53,7 @@ fn root(call: &Call) -> &'static str {
 fn head(fault: &Fault, call: &Call) -> (StatusCode, &'static str, String) {
     let (status, code, message): (StatusCode, &str, &str) = match fault {
         Fault::Refused(refusal) => return refused(refusal, call),
+        Fault::Own(own) => return (own.status, own.code, own.text.clone()),
         Fault::Fields(_) => (StatusCode::BAD_REQUEST, "ArgumentException", "The request is not valid."),
         Fault::NoRoute => {
             (StatusCode::METHOD_NOT_ALLOWED, "NotImplementedException", "There is no such endpoint.")
@@ -113,7 +114,7 @@ fn refused(refusal: &Refusal, call: &Call) -> (StatusCode, &'static str, String)
             "The integration key does not allow users of that WebsiteRole.",
         ),
         Refusal::WrongStatus => (bad, "InvalidStatus", "The user's status does not allow this."),
-        Refusal::Conflict => {
+        Refusal::Conflict | Refusal::VersionMismatch => {
             (StatusCode::CONFLICT, "OptimisticConcurrencyException", "It was changed at the same time.")
         }
         Refusal::Busy { .. } | Refusal::Unavailable(_) => {

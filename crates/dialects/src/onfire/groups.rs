@@ -85,7 +85,7 @@ async fn delete(
 
 async fn search(desk: &Desk, call: &Call, kind: ItemKind) -> Result<Page<Item>, Fault> {
     let (skip, limit) = read::page(call)?;
-    let mut query = ItemQuery { kind, tests: Vec::new(), skip, limit };
+    let mut query = ItemQuery { skip, limit, ..ItemQuery::all(kind) };
     let name = read::parameter(call, "Name")?;
     query.tests.extend(name.map(|text| ItemTest::NameHolds(fold(text.trim()))));
     let id = read::parameter(call, "ExternalId")?;

@@ -3,7 +3,7 @@
 use super::{Generation, generation};
 use crate::answer;
 use crate::kit::{Answer, Call, Format, Out, Voice, accept, dates, json, xml};
-use directory::{Folder, Group, ItemId, Status, TenantNumber, User, UserId, role_numbered};
+use directory::{Field, Folder, Group, ItemId, Status, TenantNumber, User, UserId, role_numbered};
 use http::StatusCode;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -141,12 +141,12 @@ pub(super) fn user(call: &Call, tenant: TenantNumber, user: &User, names: &Names
     }
     put("FirstName", text(user.name.given.as_deref()));
     put("LastName", text(user.name.family.as_deref()));
-    put("Email", text(user.email.as_deref()));
+    put("Email", text(user.email()));
     put("Status", Some(Out::text(status(user))));
     put("ExternalId", text(user.external_id.as_deref()));
     if is_v2 {
         put("TimeZone", text(user.time_zone.as_deref()));
-        put("Country", text(user.address.country.as_deref()));
+        put("Country", text(user.text(Field::Country)));
     }
     put("WebsiteRole", role);
     if is_v2 {

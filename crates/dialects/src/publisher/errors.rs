@@ -49,6 +49,7 @@ fn say(fault: &Fault, call: &Call) -> Said {
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, 429, "Too many requests were not authorised; try again later")
         }
+        Fault::Own(own) => return (own.status, 100, own.text.clone()),
         Fault::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, 503, "The request took too long"),
     };
     (status, number, text.to_owned())
@@ -76,7 +77,7 @@ fn refused(refusal: &Refusal, call: &Call) -> Said {
         | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
         Refusal::RoleTooHigh => (StatusCode::FORBIDDEN, 123, "Access denied"),
         Refusal::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
-        Refusal::Conflict => (StatusCode::CONFLICT, 409, "The resource was changed at the same time"),
+        Refusal::Conflict | Refusal::VersionMismatch => (StatusCode::CONFLICT, 409, "The resource was changed at the same time"),
         Refusal::Busy { .. } | Refusal::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, 503, "The service is busy; try again in a moment")
         }

@@ -104,7 +104,7 @@ impl<'a> Gather<'a> {
                 Some(found.map_or(Ok(None), text_of).ok()?.unwrap_or_default())
             };
             match (text("name"), text("value")) {
-                (Some(name), Some(value)) => links.push(Link { kind, name, value }),
+                (Some(name), Some(value)) => links.push(Link::new(kind, name, value)),
                 _ => self.faults.push(FieldFault::new(names[0], Rule::Malformed)),
             }
         }

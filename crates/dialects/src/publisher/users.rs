@@ -70,7 +70,7 @@ async fn move_all(desk: &Desk, call: &Call, to: Status) -> Result<Answer, Fault>
         order.entry(name).or_insert(place);
     }
     let place = |user: &User| {
-        let by_email = user.email.as_deref().and_then(|email| order.get(&fold(email)));
+        let by_email = user.email().and_then(|email| order.get(&fold(email)));
         order.get(&user.number.to_string()).into_iter().chain(by_email).min().copied()
     };
     let mut moved = receipt.users;
@@ -118,7 +118,7 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
         return Err(Fault::field("offset", Rule::TooLong(SORTED_AT_MOST as usize)));
     }
     let tests = tests(desk, call).await?;
-    let query = UserQuery { tests, sort, skip: offset.into(), limit };
+    let query = UserQuery { tests, sort, skip: offset.into(), limit, bound: None };
     let page = desk.directory.users(caller, query).await?;
     let fields = read::list(call, "fields")?;
     let rows = match &fields {

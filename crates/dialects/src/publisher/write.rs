@@ -86,7 +86,7 @@ pub(super) fn summary(call: &Call, user: &User, style: LinkStyle) -> Out {
         LinkStyle::Plural => "users",
     };
     let mut members = vec![number("id", user.number)];
-    members.extend(user.email.as_ref().map(|email| text("email", email)));
+    members.extend(user.email().map(|email| text("email", email)));
     members.push(link(call, path, user.number));
     Out::Object(members)
 }

@@ -51,6 +51,11 @@ pub(super) fn add_connection(
     if role_numbered(new.highest_role).is_none() {
         return Err(Refusal::field(Field::Role, Rule::Unknown));
     }
+    let user = match (&new.user, known.users.first()) {
+        (None, _) => None,
+        (Some(_), Some(Some(user))) => Some(user.id),
+        (Some(_), _) => return Err(Refusal::NoSuchUser),
+    };
     Ok(one(Edit::AddConnection(Box::new(Connection {
         id: ConnectionId(stamp.ids.next()),
         tenant: tenant.number,
@@ -58,6 +63,9 @@ pub(super) fn add_connection(
         dialects: new.dialects.clone(),
         access: new.access,
         highest_role: new.highest_role,
+        profile: new.profile,
+        user,
+        public_keys: new.public_keys.clone(),
         keys: vec![Key { hash: new.key, created: stamp.now }],
         expires: new.expires,
         revoked: false,

@@ -30,6 +30,9 @@ pub(super) fn update(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Resu
     let mut after = before.clone();
     apply(&mut after, edit)?;
     let (mut joined, mut left) = (Vec::new(), Vec::new());
+    if let Some(MemberEdit::Change { join, .. }) = &edit.members {
+        return change_members(before, after, join.len(), known, stamp);
+    }
     if let Some(wanted) = wanted(edit, known)? {
         joined = wanted.iter().filter(|id| !known.members.contains_sorted(id)).copied().collect();
         if matches!(edit.members, Some(MemberEdit::Replace(_))) {
@@ -48,11 +51,44 @@ fn apply(group: &mut Group, edit: &GroupEdit) -> Result<(), Refusal> {
     refuse_if_any(faults)
 }
 
+/// Who joins and who leaves, seen from their side, so that nobody else of the group is looked at. When nothing but
+/// members changes, that is all the edit says: others may change members at the same time.
+fn change_members(
+    before: &Group,
+    after: Group,
+    joining: usize,
+    known: &Known,
+    stamp: &Stamp<'_>,
+) -> Result<Decision, Refusal> {
+    let (join, leave) = known.users.split_at(joining.min(known.users.len()));
+    if known.users.len() > rules::MAX_REFERENCES {
+        return Err(Refusal::field(Field::Members, Rule::TooLong(rules::MAX_REFERENCES)));
+    }
+    if join.iter().any(Option::is_none) {
+        return Err(Refusal::field(Field::Members, Rule::Unknown));
+    }
+    let is_in = |user: &&crate::User| user.groups.contains(&before.id);
+    let mut joined: Vec<UserId> = join.iter().flatten().filter(|u| !is_in(u)).map(|u| u.id).collect();
+    let mut left: Vec<UserId> = leave.iter().flatten().filter(is_in).map(|u| u.id).collect();
+    for list in [&mut joined, &mut left] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    let mut decision = Decision::default();
+    let item = Item::Group(before.clone());
+    if after == *before && !(joined.is_empty() && left.is_empty()) {
+        decision.edits.push(Edit::ChangeMembers { item: Box::new(item), joined, left });
+    } else {
+        decision.change_item(&item, Item::Group(after), (joined, left), stamp);
+    }
+    Ok(decision)
+}
+
 /// The people the edit names, sorted and each once; `None` when it names none.
 fn wanted(edit: &GroupEdit, known: &Known) -> Result<Option<Vec<UserId>>, Refusal> {
     let only_active = match &edit.members {
         None => return Ok(None),
-        Some(MemberEdit::Replace(_)) => false,
+        Some(MemberEdit::Replace(_) | MemberEdit::Change { .. }) => false,
         Some(MemberEdit::Add(_, only_active)) => *only_active,
     };
     if known.users.len() > rules::MAX_REFERENCES {

@@ -103,7 +103,14 @@ impl Decision {
 
 /// Decides one command.
 pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let (command, version) = command.bare();
+    let now_at = known.users.first().and_then(|user| user.as_ref().map(|user| user.version));
+    let now_at = known.items.first().and_then(|item| item.as_ref().map(Item::version)).or(now_at);
+    if version.is_some() && now_at.is_some() && version != now_at {
+        return Err(Refusal::VersionMismatch);
+    }
     match command {
+        Command::IfVersion(..) => Err(Refusal::Conflict),
         Command::CreateUser(edit) => user::create(edit, known, stamp),
         Command::UpdateUser { edit, .. } => user::update(edit, known, stamp),
         Command::DeleteUser(_) => user::delete(known, stamp),

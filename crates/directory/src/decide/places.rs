@@ -3,7 +3,7 @@
 
 use super::{Decision, Known, Stamp};
 use crate::{
-    Department, DepartmentRef, Edit, Fault, Field, Given, Item, ItemId, Organisation, OrganisationRef,
+    Department, DepartmentRef, Edit, Entry, Fault, Field, Given, Item, ItemId, Organisation, OrganisationRef,
     OrganisationStatus, RoleRef, Rule, User, role_named, role_numbered, rules,
 };
 
@@ -158,8 +158,38 @@ pub(super) fn blank_organisation(number: u32, name: &str, stamp: &Stamp<'_>) -> 
     }
 }
 
+/// Roles as a client lists them: the first that the catalogue knows, the preferred one before others, is the
+/// person's; all others are kept as they are. One that says no more than its name needs no keeping.
+pub(super) fn roles(user: &mut User, mut entries: Vec<Entry>, known: &Known) {
+    let number = |entry: &Entry| numbered(&entry.value, known);
+    let preferred = entries.iter().position(|entry| entry.primary && number(entry).is_some());
+    let place = preferred.or_else(|| entries.iter().position(|entry| number(entry).is_some()));
+    user.role = place.and_then(|place| number(&entries[place]));
+    if let Some(place) = place {
+        let others_prefer = entries.iter().enumerate().any(|(n, entry)| n != place && entry.primary);
+        let entry = &entries[place];
+        let says_more = entry.kind.is_some() || entry.display.is_some() || entry.primary == others_prefer;
+        if !says_more && place == 0 {
+            entries.remove(place);
+        }
+    }
+    user.other_roles = entries;
+}
+
+fn numbered(name: &str, known: &Known) -> Option<u32> {
+    role_named(name).or_else(|| {
+        let key = crate::fold(name);
+        known.roles.iter().find(|role| crate::fold(&role.name) == key).map(|role| role.number)
+    })
+}
+
 /// A role of the catalogue: built in, or the tenant's own.
 pub(super) fn role(user: &mut User, given: &Given<RoleRef>, known: &Known, faults: &mut Vec<Fault>) {
+    if given.is_mentioned() {
+        // What else was said of the role before is not said of this one.
+        let was = user.role;
+        user.other_roles.retain(|entry| was.is_none() || numbered(&entry.value, known) != was);
+    }
     let found = match given {
         Given::Absent => return,
         Given::Cleared => {
@@ -169,10 +199,7 @@ pub(super) fn role(user: &mut User, given: &Given<RoleRef>, known: &Known, fault
         Given::Value(RoleRef::Number(number)) => role_numbered(*number)
             .map(|_| *number)
             .or_else(|| known.roles.iter().find(|role| role.number == *number).map(|role| role.number)),
-        Given::Value(RoleRef::Name(name)) => role_named(name).or_else(|| {
-            let key = crate::fold(name);
-            known.roles.iter().find(|role| crate::fold(&role.name) == key).map(|role| role.number)
-        }),
+        Given::Value(RoleRef::Name(name)) => numbered(name, known),
     };
     match found {
         Some(number) => user.role = Some(number),

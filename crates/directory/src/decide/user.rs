@@ -1,8 +1,8 @@
 //! What may become of a person.
 
-use super::{Decision, Known, Stamp, places, refuse_if_any, set, set_text};
+use super::{Decision, Known, Stamp, places, refuse_if_any, set};
 use crate::{
-    Edit, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status, StatusMove,
+    Edit, Entry, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status, StatusMove,
     StatusWish, User, UserEdit, UserId, fold, rules,
 };
 use secrecy::ExposeSecret;
@@ -28,7 +28,7 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     let mut decision = apply(&mut after, Some(before), edit, known, stamp)?;
     // Whoever could change how somebody higher signs in, or whether, could become them.
     let is_touchy = decision.password.is_some()
-        || (&after.email, &after.user_name) != (&before.email, &before.user_name)
+        || (after.email(), &after.user_name) != (before.email(), &before.user_name)
         || (after.role, after.status) != (before.role, before.status);
     if is_touchy && rank(before.role, known) > stamp.highest_role {
         return Err(Refusal::RoleTooHigh);
@@ -81,6 +81,7 @@ fn apply(
     let mut faults = Vec::new();
     let mut decision = Decision::default();
     apply_texts(user, before, edit, &mut faults);
+    apply_plurals(user, edit, known, &mut faults);
     apply_lists(user, edit, known, &mut faults);
     places::department(user, &edit.department, known, stamp, &mut decision, &mut faults);
     places::organisation(
@@ -93,6 +94,11 @@ fn apply(
         &mut faults,
     );
     places::role(user, &edit.role, known, &mut faults);
+    match edit.office {
+        Given::Absent => {}
+        Given::Cleared => user.office = None,
+        Given::Value(number) => user.office = Some(number),
+    }
     set(&mut user.do_not_email, &edit.do_not_email);
     set(&mut user.force_password_change, &edit.force_password_change);
     if let (Some(before), Given::Value(wish)) = (before, &edit.status) {
@@ -114,25 +120,102 @@ fn apply(
 }
 
 fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: &mut Vec<Fault>) {
-    for (field, given) in &edit.texts {
-        if let Some(slot) = user.text_slot(*field) {
-            set_text(slot, *field, given, faults);
+    for (field, given) in edit.texts.iter().filter(|(field, _)| *field != Field::UserName) {
+        match given {
+            Given::Absent => {}
+            Given::Value(text) if !text.is_empty() => {
+                rules::check_text(*field, text, faults);
+                user.set_text(*field, Some(text.clone()));
+            }
+            Given::Cleared | Given::Value(_) => user.set_text(*field, None),
         }
     }
     if let Some(Given::Value(name)) = edit.said(Field::UserName) {
         rules::check_text(Field::UserName, name, faults);
         user.user_name.clone_from(name);
-    } else if let Some(email) = &user.email {
+    } else if let Some(email) = user.email().map(str::to_owned) {
         // The user name is the e-mail until somebody gives another.
         let follows =
-            before.is_none_or(|b| b.email.as_deref().is_some_and(|e| fold(e) == fold(&b.user_name)));
+            before.is_none_or(|b| b.email().is_some_and(|e| fold(e) == fold(&b.user_name)));
         if follows {
-            user.user_name.clone_from(email);
+            user.user_name = email;
         }
     }
     if user.user_name.is_empty() {
         faults.push(Fault { field: Field::Email, rule: Rule::Missing });
     }
+}
+
+/// Puts whole plurals where they belong; what was the catalogue's role among the roles becomes the person's.
+fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec<Fault>) {
+    for (field, given) in &edit.plurals {
+        if !given.is_mentioned() {
+            continue;
+        }
+        let entries: &[Entry] = given.value().map_or(&[], Vec::as_slice);
+        if too_many(*field, entries.len(), rules::MAX_LIST, faults) {
+            continue;
+        }
+        if entries.iter().filter(|entry| entry.primary).count() > 1 {
+            faults.push(Fault { field: *field, rule: Rule::Malformed });
+        }
+        // An e-mail or photo in a list keeps the rules of a single one.
+        let rule = match field {
+            Field::Emails => Field::Email,
+            Field::Phones => Field::WorkPhone,
+            Field::Photos => Field::Photo,
+            other => *other,
+        };
+        for entry in entries {
+            if entry.value.is_empty() {
+                faults.push(Fault { field: *field, rule: Rule::Missing });
+            }
+            rules::check_text(rule, &entry.value, faults);
+            rules::check_text(Field::Kind, entry.kind.as_deref().unwrap_or_default(), faults);
+            rules::check_text(Field::Display, entry.display.as_deref().unwrap_or_default(), faults);
+        }
+        let entries = entries.to_vec();
+        match field {
+            Field::Emails => user.emails = entries,
+            Field::Phones => user.phones = entries,
+            Field::Photos => user.photos = entries,
+            Field::Entitlements => user.entitlements = entries,
+            Field::Certificates => user.certificates = entries,
+            Field::Roles => places::roles(user, entries, known),
+            Field::MessagingLinks => {
+                user.links.retain(|link| link.kind != LinkKind::Messaging);
+                user.links.extend(entries.into_iter().map(|Entry { value, kind, display, primary }| Link {
+                    display,
+                    primary,
+                    ..Link::new(LinkKind::Messaging, kind.unwrap_or_default(), value)
+                }));
+            }
+            _ => {}
+        }
+    }
+    if let Given::Value(addresses) = &edit.addresses
+        && !too_many(Field::PostalAddresses, addresses.len(), rules::MAX_LIST, faults)
+    {
+        if addresses.iter().filter(|address| address.primary).count() > 1 {
+            faults.push(Fault { field: Field::PostalAddresses, rule: Rule::Malformed });
+        }
+        for address in addresses {
+            let lines = [
+                (Field::AddressLine1, &address.line1),
+                (Field::AddressLine2, &address.line2),
+                (Field::City, &address.city),
+                (Field::Region, &address.region),
+                (Field::PostalCode, &address.postal_code),
+                (Field::Country, &address.country),
+                (Field::Formatted, &address.formatted),
+                (Field::Kind, &address.kind),
+            ];
+            for (field, line) in lines {
+                rules::check_text(field, line.as_deref().unwrap_or_default(), faults);
+            }
+        }
+    }
+    set(&mut user.addresses, &edit.addresses);
 }
 
 fn apply_lists(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec<Fault>) {
@@ -142,8 +225,9 @@ fn apply_lists(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec
             LinkKind::Custom => Field::CustomLinks,
             LinkKind::Messaging => Field::MessagingLinks,
         };
+        let mut gone = Vec::new();
         if given.is_mentioned() {
-            user.links.retain(|link| link.kind != *kind);
+            gone = user.links.extract_if(.., |link| link.kind == *kind).collect();
         }
         let links: &[Link] = given.value().map_or(&[], Vec::as_slice);
         if too_many(field, links.len(), rules::MAX_LIST, faults) {
@@ -153,7 +237,10 @@ fn apply_lists(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec
             rules::check_text(field, &link.name, faults);
             rules::check_text(field, &link.value, faults);
         }
-        user.links.extend(links.iter().cloned());
+        // Whoever sends these knows names and values alone; what else was said of the same link stays.
+        let same = |new: &Link, old: &&Link| (&old.name, &old.value) == (&new.name, &new.value);
+        let known = |new: &Link| gone.iter().find(|old| same(new, old)).unwrap_or(new).clone();
+        user.links.extend(links.iter().map(known));
     }
     user.links.sort_by_key(|link| link.kind as u8);
     set(&mut user.metadata, &edit.metadata);

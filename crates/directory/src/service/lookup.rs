@@ -2,6 +2,7 @@
 
 use super::{Directory, unread};
 use crate::decide::Known;
+use crate::plural::preferred;
 use crate::rules::{MAX_BULK, MAX_REFERENCES};
 use crate::{
     Command, Field, Given, GroupEdit, Item, ItemKey, ItemKind, ItemQuery, MemberEdit, Organisation, Refusal,
@@ -12,7 +13,8 @@ impl Directory {
     /// Looks up what the command names.
     pub(super) async fn look_up(&self, tenant: TenantNumber, command: &Command) -> Result<Known, Refusal> {
         let mut known = Known::default();
-        match command {
+        match command.bare().0 {
+            Command::IfVersion(..) => {}
             Command::CreateUser(edit) => self.for_edit(tenant, edit, true, &mut known).await?,
             Command::UpdateUser { user, edit } => {
                 self.people(tenant, std::slice::from_ref(user), &mut known).await?;
@@ -27,7 +29,9 @@ impl Directory {
             Command::UpdateGroup { group, edit } => {
                 self.addressed(tenant, ItemKind::Group, std::slice::from_ref(group), &mut known).await?;
                 self.members_named(tenant, edit, &mut known).await?;
-                if let (Some(Some(group)), Some(_)) = (known.items.first(), &edit.members) {
+                // A change of members looks at those alone, from their side.
+                let needs_all = matches!(edit.members, Some(MemberEdit::Replace(_) | MemberEdit::Add(..)));
+                if let (Some(Some(group)), true) = (known.items.first(), needs_all) {
                     let members = self.store.members(tenant, group.id()).await.map_err(unread)?;
                     known.members = members.into_iter().map(|(id, _)| id).collect();
                     known.members.sort_unstable();
@@ -45,7 +49,10 @@ impl Directory {
             Command::DeleteItem { kind, item } => {
                 self.addressed(tenant, *kind, std::slice::from_ref(item), &mut known).await?;
             }
-            Command::AddConnection(_) => known.tenant = self.store.tenant(tenant).await.map_err(unread)?,
+            Command::AddConnection(new) => {
+                known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
+                self.people(tenant, new.user.as_slice(), &mut known).await?;
+            }
             Command::AddKey { connection, .. } | Command::RevokeConnection(connection) => {
                 let found = self.store.connection(*connection).await.map_err(unread)?;
                 known.connection = found.filter(|c| c.tenant == tenant);
@@ -95,6 +102,11 @@ impl Directory {
             Some(MemberEdit::Replace(keys) | MemberEdit::Add(keys, _)) => {
                 self.people(tenant, keys, known).await
             }
+            Some(MemberEdit::Change { join, leave }) => {
+                at_most(join.len() + leave.len(), MAX_REFERENCES)?;
+                self.people(tenant, join, known).await?;
+                self.people(tenant, leave, known).await
+            }
             None => Ok(()),
         }
     }
@@ -139,20 +151,25 @@ impl Directory {
                 self.refer(tenant, kind, keys, known).await?;
             }
         }
-        if edit.role.is_mentioned() || edit.password.is_some() {
+        let lists_roles = edit.plurals.iter().any(|(field, _)| *field == Field::Roles);
+        if edit.role.is_mentioned() || lists_roles || edit.password.is_some() {
             self.own_roles(tenant, known).await?;
         }
         if edit.department.value().is_some() {
             let all = self.all(tenant, ItemKind::Department).await?;
             known.departments = all.into_iter().map(|d| (d.number(), d.name().to_owned())).collect();
         }
-        match (&edit.organisation, edit.said(Field::Email)) {
+        let email = edit.said(Field::Email).and_then(Given::value);
+        let listed = edit.plurals.iter().find(|(field, _)| *field == Field::Emails);
+        let listed = listed.and_then(|(_, given)| given.value()).map(Vec::as_slice).unwrap_or_default();
+        let email = email.or_else(|| preferred(listed, "work").map(|place| &listed[place].value));
+        match (&edit.organisation, email) {
             (Given::Value(wanted), _) => {
                 known.by_number = self.organisation(tenant, wanted.number.map(ItemKey::Number)).await?;
                 known.by_name = self.organisation(tenant, wanted.name.clone().map(ItemKey::Name)).await?;
                 known.by_address = self.organisation(tenant, wanted.address.map(ItemKey::Address)).await?;
             }
-            (Given::Absent, Some(Given::Value(email))) if is_new => {
+            (Given::Absent, Some(email)) if is_new => {
                 let domain = email.rsplit_once('@').map(|(_, domain)| ItemKey::Domain(crate::fold(domain)));
                 known.by_domain = self.organisation(tenant, domain).await?;
             }

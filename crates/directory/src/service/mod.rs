@@ -4,8 +4,8 @@ mod lookup;
 
 use crate::decide::{Stamp, decide};
 use crate::{
-    Change, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Field, Hasher, Health, Ids,
-    Item, ItemId, ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule, Store, StoreError,
+    Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Field, Hasher, Health, Ids,
+    Item, ItemId, ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule, ServerSecret, Store, StoreError,
     StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
 };
 use std::sync::Arc;
@@ -28,6 +28,10 @@ pub struct Caller {
     pub who: String,
     /// The highest built-in role the caller may give.
     pub highest_role: u32,
+    /// Whose client it came from.
+    pub profile: ClientProfile,
+    /// The person whose own client it came from.
+    pub user: Option<UserId>,
     /// The request, for the record.
     pub request: String,
 }
@@ -35,7 +39,15 @@ pub struct Caller {
 impl Caller {
     /// The person at the terminal, who may do everything in a tenant.
     pub fn terminal(tenant: TenantNumber) -> Self {
-        Self { tenant, connection: None, who: "terminal".into(), highest_role: 6, request: String::new() }
+        Self {
+            tenant,
+            connection: None,
+            who: "terminal".into(),
+            highest_role: 6,
+            profile: ClientProfile::Rfc,
+            user: None,
+            request: String::new(),
+        }
     }
 }
 
@@ -135,6 +147,44 @@ impl Directory {
         self.store.members(caller.tenant, item).await.map_err(unread)
     }
 
+    /// Some of those who belong to an item, in order of number: those with a higher number than `after`.
+    pub async fn members_after(
+        &self,
+        caller: &Caller,
+        item: ItemId,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<(UserId, u32)>, Refusal> {
+        self.store.members_after(caller.tenant, item, after, limit).await.map_err(unread)
+    }
+
+    /// A secret of the installation, made when it is asked for the first time. All processes on one store share it.
+    pub async fn secret(&self, name: &'static str) -> Result<ServerSecret, Refusal> {
+        if let Some(secret) = self.store.secret(name).await.map_err(unread)? {
+            return Ok(secret);
+        }
+        let new = self.ids.secret().ok_or_else(|| Refusal::Broken("no randomness".into()))?;
+        let change = Change {
+            tenant: TenantNumber(0),
+            at: self.clock.now(),
+            connection: None,
+            who: "server".into(),
+            request: String::new(),
+            edits: vec![Edit::AddSecret(name, new)],
+        };
+        // Somebody else may have been first; whatever is stored is the secret.
+        match self.store.commit(change).await {
+            Ok(_) | Err(CommitError::Taken(_)) => {}
+            Err(error) => return Err(refused(error)),
+        }
+        self.store.secret(name).await.map_err(unread)?.ok_or_else(|| Refusal::Broken("no secret".into()))
+    }
+
+    /// One connection.
+    pub async fn connection(&self, id: ConnectionId) -> Result<Option<Connection>, Refusal> {
+        self.store.connection(id).await.map_err(unread)
+    }
+
     /// All tenants.
     pub async fn tenants(&self) -> Result<Vec<Tenant>, Refusal> {
         self.store.tenants().await.map_err(unread)
@@ -174,7 +224,7 @@ impl Directory {
 /// Whether what was decided is out of date: something changed meanwhile, or a department or organisation that was to
 /// be made along with a person was made by somebody else first.
 fn must_decide_again(command: &Command, error: &CommitError) -> bool {
-    let makes_places = matches!(command, Command::CreateUser(_) | Command::UpdateUser { .. });
+    let makes_places = matches!(command.bare().0, Command::CreateUser(_) | Command::UpdateUser { .. });
     match error {
         CommitError::Stale => true,
         CommitError::Taken(field) => {

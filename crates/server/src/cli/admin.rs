@@ -3,17 +3,18 @@
 //! These open the store themselves, also while a server runs on it; a server takes notice within a second.
 
 use super::output::Output;
-use super::serve;
+use super::{people, serve};
 use crate::settings::Settings;
 use crate::{Limits, app, new_key};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
 use directory::{
-    Access, BUILT_IN_ROLES, Caller, Command, Connection, Directory, Field, ItemKind, ItemQuery,
-    NewConnection, Refusal, Rule, TenantNumber, Time, role_named, role_numbered,
+    Access, BUILT_IN_ROLES, Caller, ClientProfile, Command, Connection, Directory, Field, ItemKind, ItemQuery,
+    NewConnection, Refusal, Rule, TenantNumber, Time, UserKey, role_named, role_numbered,
 };
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use store::Sqlite;
@@ -67,6 +68,15 @@ pub(super) struct NewArgs {
     /// The highest role it may give
     #[arg(long, default_value = "EnterpriseAdmin", value_parser = role_name)]
     highest_role: u32,
+    /// Whose client it is, where clients of one standard differ: rfc, entra, okta or strict
+    #[arg(long, default_value = "rfc", value_parser = profile)]
+    profile: ClientProfile,
+    /// The person whose own client it is: number, e-mail, id or external id
+    #[arg(long, value_name = "WHO")]
+    user: Option<String>,
+    /// A public key in PEM with which it may prove itself when it asks for a token; repeat for several
+    #[arg(long = "public-key", value_name = "FILE")]
+    public_keys: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -111,6 +121,11 @@ fn dialect_name(text: &str) -> Result<String, String> {
 fn role_name(text: &str) -> Result<u32, String> {
     let known = BUILT_IN_ROLES.map(|(_, name)| name).join(", ");
     role_named(text).ok_or_else(|| format!("the built-in roles are {known}"))
+}
+
+fn profile(text: &str) -> Result<ClientProfile, String> {
+    let known = ClientProfile::ALL.into_iter().find(|profile| profile.word() == text);
+    known.ok_or_else(|| format!("the profiles are {}", ClientProfile::ALL.map(ClientProfile::word).join(", ")))
 }
 
 /// Seconds of `90d`, `12h`, `30m` or `45s`.
@@ -194,6 +209,7 @@ pub(super) fn refused(refusal: Refusal) -> anyhow::Error {
         Refusal::NoSuchConnection => anyhow!("there is no such connection, or it was revoked"),
         Refusal::RoleTooHigh => anyhow!("the role is too high"),
         Refusal::WrongStatus => anyhow!("the status does not allow it"),
+        Refusal::VersionMismatch => anyhow!("it was changed meanwhile"),
         Refusal::Conflict => anyhow!("somebody else changed it at the same time; try again"),
         Refusal::Busy { .. } => anyhow!("too much is waiting; try again in a moment"),
         Refusal::Unavailable(text) => anyhow!("the store takes no writes: {text}"),
@@ -275,13 +291,20 @@ pub(super) fn connection(settings: &Settings, task: ConnectionTask, output: Outp
 fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<()> {
     let caller = desk.tenant(new.tenant)?;
     let key = new_key()?;
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        dialects::kit::check_public_key(&text).map_err(|what| anyhow!("{}: {what}", path.display()))?;
+        Ok(text)
+    };
     let command = Command::AddConnection(NewConnection {
-        name: new.name.clone(),
         dialects: new.dialects.clone(),
         access: if new.read_only { Access::ReadOnly } else { Access::ReadWrite },
         highest_role: new.highest_role,
         expires: new.expires.map(|seconds| desk.directory.now().plus_seconds(seconds)),
-        key: hash_key(&key),
+        profile: new.profile,
+        user: new.user.as_deref().map(|who| people::find(desk, &caller, who)).transpose()?.map(|u| UserKey::Id(u.id)),
+        public_keys: new.public_keys.iter().map(read).collect::<anyhow::Result<_>>()?,
+        ..NewConnection::new(new.name.clone(), hash_key(&key))
     });
     desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
     let added = Named { name: new.name, tenant: Some(caller.tenant.0) };
@@ -290,14 +313,15 @@ fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<(
     document["key"] = json!(key);
     output.result(&document, || {
         format!(
-            "Connection {} opens tenant {} ({}).\nIts key, shown only now:\n\n  {key}\n",
+            "Connection {} opens tenant {} ({}).\nIts client id is {}; its key, shown only now:\n\n  {key}\n",
             connection.name,
             connection.tenant,
             if connection.dialects.is_empty() {
                 "all dialects".to_owned()
             } else {
                 connection.dialects.join(", ")
-            }
+            },
+            connection.id
         )
     });
     Ok(())
@@ -346,6 +370,9 @@ fn describe(connection: &Connection, now: Time) -> Value {
         "dialects": connection.dialects,
         "access": if connection.access == Access::ReadOnly { "read-only" } else { "read-write" },
         "highestRole": role_numbered(connection.highest_role),
+        "profile": connection.profile.word(),
+        "user": connection.user.map(|user| user.to_string()),
+        "publicKeys": connection.public_keys.len(),
         "state": state,
         "keys": connection.keys.len(),
         "expires": connection.expires.map(moment),

@@ -8,7 +8,7 @@ use anyhow::Context;
 use dialects::kit::hash_key;
 use dialects::{Dialect, Trial};
 use directory::{
-    Access, Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString,
+    Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString,
     Status, StatusWish, UserEdit,
 };
 use serde_json::{Value, json};
@@ -88,14 +88,8 @@ async fn keys(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<Open
     let mut keys = Vec::new();
     for dialect in dialects::ALL.iter().copied() {
         let key = new_key()?;
-        let new = NewConnection {
-            name: format!("demo {}", dialect.name),
-            dialects: vec![dialect.name.to_owned()],
-            access: Access::ReadWrite,
-            highest_role: 4,
-            expires: None,
-            key: hash_key(&key),
-        };
+        let mut new = NewConnection::new(format!("demo {}", dialect.name), hash_key(&key));
+        new.dialects = vec![dialect.name.to_owned()];
         directory.run(caller, Command::AddConnection(new)).await.map_err(admin::refused)?;
         keys.push((dialect, SecretString::from(key)));
     }

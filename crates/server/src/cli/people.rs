@@ -86,7 +86,7 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
             let document =
                 json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});
             let rows = page.rows.iter().map(|user| {
-                let email = user.email.clone().unwrap_or_else(|| user.user_name.clone());
+                let email = user.email().unwrap_or(&user.user_name).to_owned();
                 vec![user.number.to_string(), user.full_name(), email, user.status.word().into(), role(user)]
             });
             let rows: Vec<Vec<String>> = rows.collect();
@@ -132,7 +132,7 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
 }
 
 /// Somebody by number, id, e-mail, user name or external id: whatever fits.
-fn find(desk: &Desk, caller: &directory::Caller, who: &str) -> anyhow::Result<User> {
+pub(super) fn find(desk: &Desk, caller: &directory::Caller, who: &str) -> anyhow::Result<User> {
     let number = who.parse().map(UserKey::Number).ok();
     let id = uuid::Uuid::try_parse(who).map(|id| UserKey::Id(UserId(id))).ok();
     let keys = [number, id, Some(UserKey::Handle(who.into())), Some(UserKey::ExternalId(who.into()))];

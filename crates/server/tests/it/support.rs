@@ -2,8 +2,8 @@
 //! they are.
 
 use bytes::Bytes;
-use dialects::kit::hash_key;
-use directory::{Access, Caller, Command, Directory, NewConnection, TenantNumber};
+use dialects::kit::{Content, hash_key};
+use directory::{Caller, Command, Directory, NewConnection, TenantNumber};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use server::{App, Limits, Strength};
@@ -225,14 +225,8 @@ impl House {
         change: impl FnOnce(&mut NewConnection),
     ) -> String {
         let key = server::new_key().expect("a key");
-        let mut new = NewConnection {
-            name: name.into(),
-            dialects: Vec::new(),
-            access: Access::ReadWrite,
-            highest_role: 6,
-            expires: None,
-            key: hash_key(&key),
-        };
+        let mut new = NewConnection::new(name, hash_key(&key));
+        new.highest_role = 6;
         change(&mut new);
         self.directory().run(caller, Command::AddConnection(new)).await.expect("added");
         key
@@ -246,7 +240,7 @@ impl House {
         (status, String::from_utf8(body.to_vec()).expect("text"))
     }
 
-    pub(crate) async fn answer(&self, request: Request<Vec<u8>>) -> Response<Full<Bytes>> {
+    pub(crate) async fn answer(&self, request: Request<Vec<u8>>) -> Response<Content> {
         let address = "127.0.0.1".parse().expect("an address");
         self.app.shell.answer(request.map(|body| Full::new(Bytes::from(body))), address).await
     }

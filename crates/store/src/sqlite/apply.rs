@@ -5,8 +5,8 @@ use super::rows::encode;
 use super::tally::Tally;
 use crate::claims::{self, Claim};
 use directory::{
-    Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKind, Receipt, Record, StoredPassword,
-    Tenant, TenantNumber, User, UserId,
+    Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKey, ItemKind, Receipt, Record, Status,
+    StoredPassword, Tenant, TenantNumber, Time, User, UserId,
 };
 use directory::{Connection, ExposeSecret, fold};
 use rusqlite::{Connection as Db, ErrorCode, params};
@@ -48,6 +48,18 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
             Edit::ChangeItem { before, after, joined, left } => {
                 change_item(db, tenant, *before, *after, (joined, left), &mut receipt)?
             }
+            Edit::ChangeMembers { item, joined, left } => {
+                match change_members(db, tenant, &item, (joined, left), at, &mut receipt)? {
+                    Some(told) => told,
+                    None => continue,
+                }
+            }
+            Edit::AddSecret(name, secret) => {
+                let sql = "INSERT INTO secrets (name, bytes) VALUES (?1, ?2)";
+                let added = db.prepare_cached(sql)?.execute(params![name, secret.0]);
+                unique(added.map(|_| 0), Field::Name)?;
+                continue;
+            }
             Edit::RemoveItem(item) => remove_item(db, tenant, *item)?,
             Edit::AddTenant(new) => add_tenant(db, new, &mut receipt)?,
             Edit::AddConnection(new) => add_connection(db, &new)?,
@@ -74,8 +86,8 @@ fn add_user(
     user.number = next_number(db, tally, tenant, 0, 1)?;
     let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
     let doc = encode(&user)?;
-    let sql =
-        "INSERT INTO users (tenant, number, id, version, password, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql = "INSERT INTO users (tenant, number, id, version, password, doc, active, updated)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let phc = password.map(|p| p.0.expose_secret());
     let inserted = db.prepare_cached(sql)?.insert(params![
         tenant.0,
@@ -83,9 +95,12 @@ fn add_user(
         user.id.0.as_bytes(),
         user.version,
         phc,
-        doc
+        doc,
+        is_active(&user),
+        user.updated.0
     ]);
     let pk = unique(inserted, Field::Id)?;
+    mention(db, tenant, pk, &[], &claims::mentions(&user))?;
     for claim in claims::of_user(&user) {
         take(db, tenant, &claim, pk)?;
     }
@@ -115,6 +130,7 @@ fn change_user(
     after.number = before.number;
     let (old, new) = (claims::of_user(&before), claims::of_user(&after));
     swap(db, tenant, &old, &new, pk)?;
+    mention(db, tenant, pk, &claims::mentions(&before), &claims::mentions(&after))?;
     let (old, new) = (belongings(&before), belongings(&after));
     for item in old.difference(&new) {
         let sql = "DELETE FROM memberships WHERE user = ?1
@@ -132,10 +148,37 @@ fn change_user(
     };
     receipt.users.push(after.clone());
     (after.groups, after.folders) = (Vec::new(), Vec::new());
-    let sql = "UPDATE users SET version = ?1, doc = ?2, password = coalesce(?3, password) WHERE pk = ?4";
+    let sql = "UPDATE users SET version = ?1, doc = ?2, password = coalesce(?3, password), active = ?4, updated = ?5
+        WHERE pk = ?6";
     let phc = password.map(|p| p.0.expose_secret());
-    db.prepare_cached(sql)?.execute(params![after.version, encode(&after)?, phc, pk])?;
+    let doc = encode(&after)?;
+    db.prepare_cached(sql)?.execute(params![
+        after.version,
+        doc,
+        phc,
+        is_active(&after),
+        after.updated.0,
+        pk
+    ])?;
     Ok(told)
+}
+
+/// Whether somebody is switched on: what the index of that name holds.
+fn is_active(user: &User) -> bool {
+    matches!(user.status, Status::Active | Status::Invited)
+}
+
+/// Notes e-mails that are only in `new` and forgets those that are only in `old`.
+fn mention(db: &Db, tenant: TenantNumber, owner: i64, old: &[String], new: &[String]) -> Done {
+    for gone in old.iter().filter(|text| !new.contains(text)) {
+        let sql = "DELETE FROM mentions WHERE tenant = ?1 AND text = ?2 AND owner = ?3";
+        db.prepare_cached(sql)?.execute(params![tenant.0, gone, owner])?;
+    }
+    for text in new.iter().filter(|text| !old.contains(text)) {
+        let sql = "INSERT INTO mentions (tenant, text, owner) VALUES (?1, ?2, ?3)";
+        db.prepare_cached(sql)?.execute(params![tenant.0, text, owner])?;
+    }
+    Ok(())
 }
 
 /// Everything a person belongs to.
@@ -147,6 +190,7 @@ fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User) -> 
     let pk = user_at(db, tenant, &user)?;
     swap(db, tenant, &claims::of_user(&user), &[], pk)?;
     db.prepare_cached("DELETE FROM memberships WHERE user = ?1")?.execute([pk])?;
+    mention(db, tenant, pk, &claims::mentions(&user), &[])?;
     db.prepare_cached("DELETE FROM users WHERE pk = ?1")?.execute([pk])?;
     tally.count(tenant, super::scan::block_of(user.number), -1);
     Ok(Told { before: Some(encode(&Record::User(Box::new(user)))?), ..Told::new(Action::Deleted) })
@@ -219,6 +263,39 @@ fn change_item(
     };
     receipt.items.push(after);
     Ok(told)
+}
+
+/// Lets people join and leave, whatever else became of the item meanwhile; nothing to tell when all was so already.
+fn change_members(
+    db: &Db,
+    tenant: TenantNumber,
+    item: &Item,
+    (joined, left): (Vec<UserId>, Vec<UserId>),
+    at: Time,
+    receipt: &mut Receipt,
+) -> Done<Option<Told>> {
+    let Some(before) = super::read::item(db, tenant, item.kind(), &ItemKey::Id(item.id()))? else {
+        return Err(STALE);
+    };
+    let pk = item_at(db, tenant, &before)?;
+    let (joined, left) = enrol(db, tenant, pk, &joined, &left)?;
+    if joined.is_empty() && left.is_empty() {
+        receipt.items.push(before);
+        return Ok(None);
+    }
+    let mut after = before.clone();
+    after.touch(at);
+    let sql = "UPDATE items SET version = ?1, doc = ?2 WHERE pk = ?3";
+    db.prepare_cached(sql)?.execute(params![after.version(), encode(&after)?, pk])?;
+    let told = Told {
+        before: Some(encode(&Record::Item(Box::new(before)))?),
+        after: Some(encode(&Record::Item(Box::new(after.clone())))?),
+        joined,
+        left,
+        ..Told::new(Action::Updated)
+    };
+    receipt.items.push(after);
+    Ok(Some(told))
 }
 
 fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<Told> {
@@ -341,21 +418,32 @@ fn join(db: &Db, tenant: TenantNumber, item: ItemId, user: i64) -> Done {
     row_or_stale(db.prepare_cached(sql)?.query_row(bound, |row| row.get(0))).map(|_| ())
 }
 
-/// Puts people into an item and takes others out.
-fn enrol(db: &Db, tenant: TenantNumber, item: i64, joined: &[UserId], left: &[UserId]) -> Done {
+/// Puts people into an item and takes others out; who really came and who really went.
+fn enrol(
+    db: &Db,
+    tenant: TenantNumber,
+    item: i64,
+    joined: &[UserId],
+    left: &[UserId],
+) -> Done<(Vec<UserId>, Vec<UserId>)> {
+    let (mut came, mut went) = (Vec::new(), Vec::new());
     for user in joined {
         let sql = "SELECT pk FROM users WHERE tenant = ?1 AND id = ?2";
         let bound = params![tenant.0, user.0.as_bytes()];
         let pk = row_or_stale(db.prepare_cached(sql)?.query_row(bound, |row| row.get(0)))?;
-        db.prepare_cached("INSERT OR IGNORE INTO memberships (item, user) VALUES (?1, ?2)")?
-            .execute([item, pk])?;
+        let sql = "INSERT OR IGNORE INTO memberships (item, user) VALUES (?1, ?2)";
+        if db.prepare_cached(sql)?.execute([item, pk])? > 0 {
+            came.push(*user);
+        }
     }
     for user in left {
         let sql = "DELETE FROM memberships WHERE item = ?1
             AND user = (SELECT pk FROM users WHERE tenant = ?2 AND id = ?3)";
-        db.prepare_cached(sql)?.execute(params![item, tenant.0, user.0.as_bytes()])?;
+        if db.prepare_cached(sql)?.execute(params![item, tenant.0, user.0.as_bytes()])? > 0 {
+            went.push(*user);
+        }
     }
-    Ok(())
+    Ok((came, went))
 }
 
 /// Turns a clash of unique rows into the refusal it is.

@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// Every step, in order.
-const STEPS: &[(&str, &str)] = &[("first", include_str!("../../migrations/sqlite/0001_first.sql"))];
+const STEPS: &[(&str, &str)] = &[
+    ("first", include_str!("../../migrations/sqlite/0001_first.sql")),
+    ("standard", include_str!("../../migrations/sqlite/0002_standard.sql")),
+];
 
 /// Brings the store up to date, each step in a transaction of its own.
 pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {

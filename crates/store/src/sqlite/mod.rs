@@ -6,8 +6,10 @@
 
 mod apply;
 mod events;
+mod items;
 mod migrations;
 mod open;
+mod plan;
 mod read;
 mod rows;
 mod scan;
@@ -18,7 +20,7 @@ pub use open::{OpenError, Options};
 
 use directory::{
     Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery,
-    Page, Pending, Position, Receipt, Store, StoreError, StoredPassword, Tenant, TenantNumber, User, UserId,
+    Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber, User, UserId,
     UserKey, UserQuery,
 };
 use read::Readers;
@@ -117,10 +119,10 @@ impl Store for Sqlite {
     }
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {
-        if matches!(query.kind, ItemKind::Role | ItemKind::Department) {
-            self.read(|db| scan::items(db, tenant, &query))
+        if items::is_short(&query) {
+            self.read(|db| items::items(db, tenant, &query))
         } else {
-            self.scan(&self.lists, move |db| scan::items(db, tenant, &query))
+            self.scan(&self.lists, move |db| items::items(db, tenant, &query))
         }
     }
 
@@ -130,6 +132,20 @@ impl Store for Sqlite {
         item: ItemId,
     ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.scan(&self.lists, move |db| read::members(db, tenant, item))
+    }
+
+    fn members_after(
+        &self,
+        tenant: TenantNumber,
+        item: ItemId,
+        after: u32,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+        self.read(|db| read::members_after(db, tenant, item, after, limit))
+    }
+
+    fn secret(&self, name: &'static str) -> Pending<'_, Result<Option<ServerSecret>, StoreError>> {
+        self.read(|db| read::secret(db, name))
     }
 
     fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>> {

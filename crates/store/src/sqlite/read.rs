@@ -4,7 +4,7 @@ use super::open;
 use super::rows::{decode, id, optional};
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
 use directory::{
-    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, StoreError, StoredPassword,
+    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, ServerSecret, StoreError, StoredPassword,
     Tenant, TenantNumber, Time, User, UserId, UserKey, fold,
 };
 use rusqlite::{Connection as Db, OptionalExtension, params};
@@ -67,7 +67,7 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
     };
     let found = optional(found)?;
     let UserKey::Email(email) = by else { return Ok(found) };
-    let has_email = |user: &User| user.email.as_deref().is_some_and(|e| fold(e) == fold(email));
+    let has_email = |user: &User| user.email().is_some_and(|e| fold(e) == fold(email));
     Ok(found.filter(has_email))
 }
 
@@ -143,6 +143,29 @@ pub(super) fn members(db: &Db, tenant: TenantNumber, item: ItemId) -> rusqlite::
     let rows = statement
         .query_map(params![tenant.0, item.0.as_bytes()], |row| Ok((UserId(id(0, row)?), row.get(1)?)))?;
     rows.collect()
+}
+
+/// Some of those who belong to an item, from behind a number on. People are numbered in the order of their rows.
+pub(super) fn members_after(
+    db: &Db,
+    tenant: TenantNumber,
+    item: ItemId,
+    after: u32,
+    limit: u32,
+) -> rusqlite::Result<Vec<(UserId, u32)>> {
+    let sql = "SELECT u.id, u.number FROM memberships m JOIN users u ON u.pk = m.user
+        WHERE m.item = (SELECT pk FROM items WHERE tenant = ?1 AND id = ?2)
+        AND m.user > coalesce((SELECT pk FROM users WHERE tenant = ?1 AND number <= ?3 ORDER BY number DESC LIMIT 1), 0)
+        ORDER BY m.user LIMIT ?4";
+    let mut statement = db.prepare_cached(sql)?;
+    let bound = params![tenant.0, item.0.as_bytes(), after, limit];
+    let rows = statement.query_map(bound, |row| Ok((UserId(id(0, row)?), row.get(1)?)))?;
+    rows.collect()
+}
+
+pub(super) fn secret(db: &Db, name: &str) -> rusqlite::Result<Option<ServerSecret>> {
+    let sql = "SELECT bytes FROM secrets WHERE name = ?1";
+    optional(db.prepare_cached(sql)?.query_row([name], |row| row.get(0).map(ServerSecret)))
 }
 
 pub(super) fn tenant(db: &Db, number: TenantNumber) -> rusqlite::Result<Option<Tenant>> {

@@ -4,8 +4,8 @@
 use anyhow::Context;
 use bytes::Bytes;
 use directory::{
-    Access, Caller, Change, Command, CommitError, Connection, ConnectionId, Edit, Event, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, NewConnection, Page, Pending, Position, Receipt, Store, StoreError,
+    Caller, Change, Command, CommitError, Connection, ConnectionId, Edit, Event, Health, Item,
+    ItemId, ItemKey, ItemKind, ItemQuery, NewConnection, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
     StoredPassword, Tenant, TenantNumber, User, UserId, UserKey, UserQuery,
 };
 use http_body_util::Full;
@@ -73,14 +73,7 @@ async fn discard() -> anyhow::Result<()> {
     server::start_logging("text", tracing::Level::INFO);
     let house = server::app(Arc::new(Discard::default()), Limits::default(), None, false)?;
     let key = server::new_key()?;
-    let new = NewConnection {
-        name: "bench".into(),
-        dialects: Vec::new(),
-        access: Access::ReadWrite,
-        highest_role: 4,
-        expires: None,
-        key: server::hash_key(&key),
-    };
+    let new = NewConnection::new("bench", server::hash_key(&key));
     let caller = Caller::terminal(TenantNumber(1));
     let added = house.directory.run(&caller, Command::AddConnection(new)).await;
     added.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
@@ -116,16 +109,28 @@ impl Store for Discard {
         ready(Ok(None))
     }
     fn users(&self, _: TenantNumber, _: UserQuery) -> Pending<'_, Found<Page<User>>> {
-        ready(Ok(Page { rows: Vec::new(), total: 0 }))
+        ready(Ok(Page { rows: Vec::new(), total: 0, before: 0 }))
     }
     fn item(&self, _: TenantNumber, _: ItemKind, _: ItemKey) -> Pending<'_, Found<Option<Item>>> {
         ready(Ok(None))
     }
     fn items(&self, _: TenantNumber, _: ItemQuery) -> Pending<'_, Found<Page<Item>>> {
-        ready(Ok(Page { rows: Vec::new(), total: 0 }))
+        ready(Ok(Page { rows: Vec::new(), total: 0, before: 0 }))
     }
     fn members(&self, _: TenantNumber, _: ItemId) -> Pending<'_, Found<Vec<(UserId, u32)>>> {
         ready(Ok(Vec::new()))
+    }
+    fn members_after(
+        &self,
+        _: TenantNumber,
+        _: ItemId,
+        _: u32,
+        _: u32,
+    ) -> Pending<'_, Found<Vec<(UserId, u32)>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn secret(&self, _: &'static str) -> Pending<'_, Found<Option<ServerSecret>>> {
+        ready(Ok(Some(ServerSecret([0; 32]))))
     }
     fn tenant(&self, number: TenantNumber) -> Pending<'_, Found<Option<Tenant>>> {
         let created = directory::Time::default();

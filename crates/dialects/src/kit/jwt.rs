@@ -1,0 +1,188 @@
+//! JSON web tokens, by the `jsonwebtoken` crate over the cryptography that TLS has brought along already.
+
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::signature::{self, Signer, Verifier};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Header, Validation};
+use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
+use ring::hmac;
+use serde::{Deserialize, Serialize};
+use std::sync::Once;
+
+/// With what clients may sign their assertions; HMAC is not among them, for we keep no client's key.
+pub(crate) const ASSERTIONS: [Algorithm; 8] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
+/// What an access token of ours says (RFC 9068).
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Access {
+    /// The connection, as `sub` and `client_id`.
+    pub(crate) sub: String,
+    pub(crate) client_id: String,
+    /// When it was given, in seconds since 1970.
+    pub(crate) iat: i64,
+    /// When it ends.
+    pub(crate) exp: i64,
+}
+
+/// What a client says of itself (RFC 7523 section 3).
+#[derive(Debug, Deserialize)]
+pub(crate) struct Assertion {
+    pub(crate) iss: String,
+    pub(crate) sub: String,
+    pub(crate) exp: i64,
+    pub(crate) nbf: Option<i64>,
+}
+
+/// Whether a key looks like one of these tokens.
+pub(crate) fn is_token(key: &str) -> bool {
+    key.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+/// Signs an access token.
+pub(crate) fn sign(access: &Access, key: &[u8]) -> Option<String> {
+    install();
+    let header = Header { typ: Some("at+jwt".into()), ..Header::new(Algorithm::HS256) };
+    jsonwebtoken::encode(&header, access, &EncodingKey::from_secret(key)).ok()
+}
+
+/// What an access token says, when we signed it. Whether it has ended is the caller's to see.
+pub(crate) fn verify(token: &str, key: &[u8]) -> Option<Access> {
+    install();
+    let mut validation = Validation::new(Algorithm::HS256);
+    // The clock is a port, and is looked at where the others are.
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    let decoded = jsonwebtoken::decode::<Access>(token, &DecodingKey::from_secret(key), &validation).ok()?;
+    (decoded.header.typ.as_deref() == Some("at+jwt")).then_some(decoded.claims)
+}
+
+/// Who an assertion says it is from, before anybody believes it.
+pub(crate) fn claimed(assertion: &str) -> Option<String> {
+    jsonwebtoken::dangerous::insecure_decode_claims::<Assertion>(assertion).ok().map(|claims| claims.sub)
+}
+
+/// What an assertion says, when it was signed with the private half of `pem` and is meant for one of `audiences`.
+pub(crate) fn assertion(assertion: &str, pem: &str, audiences: &[String]) -> Option<Assertion> {
+    install();
+    let algorithm = jsonwebtoken::decode_header(assertion).ok()?.alg;
+    if !ASSERTIONS.contains(&algorithm) {
+        return None;
+    }
+    let mut validation = Validation::new(algorithm);
+    validation.validate_exp = false;
+    validation.set_audience(audiences);
+    validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+    let key = public_key(pem, Some(algorithm))?;
+    jsonwebtoken::decode::<Assertion>(assertion, &key, &validation).ok().map(|decoded| decoded.claims)
+}
+
+fn public_key(pem: &str, algorithm: Option<Algorithm>) -> Option<DecodingKey> {
+    let fits = |ours: &[Algorithm]| algorithm.is_none_or(|algorithm| ours.contains(&algorithm));
+    let (bytes, mut found) = (pem.as_bytes(), None);
+    if fits(&[Algorithm::ES256, Algorithm::ES384]) {
+        found = DecodingKey::from_ec_pem(bytes).ok();
+    }
+    if found.is_none() && fits(&[Algorithm::EdDSA]) {
+        found = DecodingKey::from_ed_pem(bytes).ok();
+    }
+    if found.is_none() && fits(&ASSERTIONS[..5]) {
+        found = DecodingKey::from_rsa_pem(bytes).ok();
+    }
+    found
+}
+
+/// Whether a text is a public key that clients may sign with the other half of.
+pub fn check_public_key(pem: &str) -> Result<(), &'static str> {
+    if pem.contains("PRIVATE KEY") {
+        return Err("this is a private key; give the public one");
+    }
+    public_key(pem, None).map(|_| ()).ok_or("no public key of RSA, P-256, P-384 or Ed25519 in PEM")
+}
+
+/// Makes ring do the arithmetic, once in a process.
+fn install() {
+    static ONCE: Once = Once::new();
+    static PROVIDER: CryptoProvider =
+        CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
+    // Nobody else in this process has one to install.
+    ONCE.call_once(|| PROVIDER.install_default().unwrap_or(()));
+}
+
+fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
+    match algorithm {
+        Algorithm::HS256 => Ok(Box::new(Hmac(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())))),
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    }
+}
+
+fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+    let with: &'static dyn VerificationAlgorithm = match algorithm {
+        Algorithm::HS256 => {
+            let secret = key.try_get_as_bytes()?;
+            return Ok(Box::new(Hmac(hmac::Key::new(hmac::HMAC_SHA256, secret))));
+        }
+        Algorithm::ES256 => &ring_signature::ECDSA_P256_SHA256_FIXED,
+        Algorithm::ES384 => &ring_signature::ECDSA_P384_SHA384_FIXED,
+        Algorithm::EdDSA => &ring_signature::ED25519,
+        Algorithm::RS256 => &ring_signature::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::RS384 => &ring_signature::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::RS512 => &ring_signature::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::PS256 => &ring_signature::RSA_PSS_2048_8192_SHA256,
+        Algorithm::PS384 => &ring_signature::RSA_PSS_2048_8192_SHA384,
+        _ => return Err(ErrorKind::InvalidAlgorithm.into()),
+    };
+    Ok(Box::new(PublicKey { algorithm: *algorithm, with, key: key.clone() }))
+}
+
+struct Hmac(hmac::Key);
+
+impl Signer<Vec<u8>> for Hmac {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
+        Ok(hmac::sign(&self.0, message).as_ref().to_vec())
+    }
+}
+impl Verifier<Vec<u8>> for Hmac {
+    fn verify(&self, message: &[u8], tag: &Vec<u8>) -> Result<(), signature::Error> {
+        hmac::verify(&self.0, message, tag).map_err(|_| signature::Error::new())
+    }
+}
+impl JwtSigner for Hmac {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+impl JwtVerifier for Hmac {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+struct PublicKey {
+    algorithm: Algorithm,
+    with: &'static dyn VerificationAlgorithm,
+    key: DecodingKey,
+}
+
+impl Verifier<Vec<u8>> for PublicKey {
+    fn verify(&self, message: &[u8], signed: &Vec<u8>) -> Result<(), signature::Error> {
+        let bytes = match self.key.kind() {
+            DecodingKeyKind::SecretOrDer(der) => der.as_slice(),
+            DecodingKeyKind::RsaModulusExponent { .. } => return Err(signature::Error::new()),
+        };
+        UnparsedPublicKey::new(self.with, bytes).verify(message, signed).map_err(|_| signature::Error::new())
+    }
+}
+impl JwtVerifier for PublicKey {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}

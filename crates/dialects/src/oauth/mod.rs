@@ -1,0 +1,32 @@
+//! `oauth`: where a client turns what it is known by into a short-lived bearer token (RFC 6749 section 4.4), for every
+//! dialect that takes one. It is no API over users and is not in [`crate::ALL`]; it is a door like the others.
+//!
+//! A client shows its connection's id with the connection's key, in the body or as HTTP Basic, or an assertion signed
+//! with the private half of a registered key (RFC 7523). What it may do is its connection's, as with the key itself.
+
+mod errors;
+mod read;
+mod routes;
+mod token;
+mod wire;
+mod write;
+
+use crate::Dialect;
+
+pub(crate) static DIALECT: Dialect = Dialect {
+    name: "oauth",
+    about: "Short-lived access tokens for connections (RFC 6749, 7523, 8414)",
+    routes: routes::ROUTES,
+    owns: |_| false,
+    suffixes: false,
+    overrides: |_| None,
+    acceptable: |_| Ok(()),
+    credential: |_| Ok(None),
+    refuse: errors::refuse,
+    reads: &["application/x-www-form-urlencoded"],
+    writes: &["application/json"],
+    parameters: &[],
+    error: &wire::ERROR,
+    curls: |_| Vec::new(),
+    security: &[],
+};

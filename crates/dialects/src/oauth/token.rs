@@ -1,0 +1,72 @@
+//! What the routes do: look at what a client shows, and give it a token.
+
+use super::read::{self, Shown};
+use super::write;
+use crate::kit::{Answer, Call, Credential, Desk, Fault, jwt};
+use directory::{Connection, ConnectionId};
+
+/// How long an access token is good.
+const SECONDS: i64 = 3_600;
+/// How far ahead an assertion may end, so that a stolen one is soon worthless.
+const ASSERTION_SECONDS: i64 = 3_600;
+/// How far the client's clock may be off.
+const LEEWAY_SECONDS: i64 = 60;
+
+pub(super) async fn give(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let found = match read::request(call) {
+        Ok(Shown::Secret { id, key }) => by_secret(desk, &id, key).await?,
+        Ok(Shown::Assertion { id, assertion }) => by_assertion(desk, call, id.as_deref(), &assertion).await?,
+        Err(Fault::Unauthorised) => None,
+        Err(fault) => return Err(fault),
+    };
+    let now = desk.directory.now();
+    let Some(connection) = found.filter(|connection| connection.is_live(now)) else {
+        return Err(call.address.map_or(Fault::Unauthorised, |address| desk.gate.refuse(address)));
+    };
+    let keys = desk.seals.keys(&desk.directory).await?;
+    let (id, iat) = (connection.id.to_string(), now.0 / 1_000_000);
+    let access = jwt::Access { sub: id.clone(), client_id: id, iat, exp: iat + SECONDS };
+    let token = jwt::sign(&access, &keys.tokens);
+    let token = token.ok_or_else(|| directory::Refusal::Broken("a token could not be signed".into()))?;
+    Ok(write::token(token, SECONDS))
+}
+
+/// The connection of that id, if the key is one of its. A token is no key: it cannot be used to get another.
+async fn by_secret(desk: &Desk, id: &str, key: String) -> Result<Option<Connection>, Fault> {
+    if jwt::is_token(&key) {
+        return Ok(None);
+    }
+    let found = desk.connection(&Credential { key, tenant: None }).await?;
+    let is_it = |connection: &Connection| connection.id.to_string().eq_ignore_ascii_case(id);
+    Ok(found.filter(|connection| is_it(connection)).map(|connection| Connection::clone(&connection)))
+}
+
+async fn by_assertion(
+    desk: &Desk,
+    call: &Call,
+    id: Option<&str>,
+    assertion: &str,
+) -> Result<Option<Connection>, Fault> {
+    let Some(claimed) = jwt::claimed(assertion) else { return Ok(None) };
+    if id.is_some_and(|id| id != claimed) {
+        return Ok(None);
+    }
+    let Ok(id) = uuid::Uuid::try_parse(&claimed) else { return Ok(None) };
+    let Some(connection) = desk.directory.connection(ConnectionId(id)).await? else { return Ok(None) };
+    let audiences = [call.origin.clone(), format!("{}{}", call.origin, call.path), format!("{}/oauth2/token", call.origin)];
+    let now = desk.directory.now().0 / 1_000_000;
+    let is_good = |pem: &String| {
+        let Some(said) = jwt::assertion(assertion, pem, &audiences) else { return false };
+        said.iss == said.sub
+            && said.sub == claimed
+            && now < said.exp + LEEWAY_SECONDS
+            && said.exp <= now + ASSERTION_SECONDS + LEEWAY_SECONDS
+            && said.nbf.is_none_or(|nbf| nbf <= now + LEEWAY_SECONDS)
+    };
+    Ok(connection.public_keys.iter().any(is_good).then_some(connection))
+}
+
+pub(super) async fn metadata(_: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let algorithms = jwt::ASSERTIONS.iter().map(|algorithm| format!("{algorithm:?}")).collect();
+    Ok(write::metadata(call, algorithms))
+}

@@ -1,0 +1,305 @@
+//! `/Bulk` (RFC 7644 section 3.7): many requests in one. Each is the very request it would be alone, sent through the
+//! same table of routes; only references to what is still to be made are put in between.
+//!
+//! Requests are done in an order in which every reference can be resolved. Where references go in a circle, one of the
+//! circle is made without them and gets them when all are there.
+
+use super::schema::texts;
+use super::{errors, read, routes, write};
+use crate::kit::{Access, Answer, Body, Call, Desk, Duplicates, Fault, Format, Node, Object, Out, find_route};
+use directory::Pending;
+use http::{StatusCode, header};
+use std::collections::HashMap;
+
+/// How many requests one may hold.
+pub(super) const MAX_OPERATIONS: usize = 1_000;
+
+/// One request of many.
+struct Operation {
+    method: String,
+    path: String,
+    bulk_id: Option<String>,
+    version: Option<String>,
+    data: Option<Node>,
+}
+
+/// What came of one.
+struct Done {
+    status: StatusCode,
+    location: Option<String>,
+    version: Option<String>,
+    response: Option<Out>,
+}
+
+pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let body = read::object(call)?;
+    let (mut operations, fail_on_errors) = operations(body)?;
+    let mut done: Vec<Option<Done>> = operations.iter().map(|_| None).collect();
+    let mut made: HashMap<String, String> = HashMap::new();
+    let mut failures = 0_u64;
+    let mut later: Vec<(usize, Node)> = Vec::new();
+    while failures < fail_on_errors {
+        let Some((next, is_circular)) = next(&operations, &done, &made) else { break };
+        let operation = &mut operations[next];
+        if is_circular && let Some(data) = &mut operation.data {
+            // Made without what is not there yet, and changed when it is.
+            let whole = data.clone();
+            if without_references(data, &made) {
+                later.push((next, whole));
+            }
+        }
+        let outcome = run(desk, call, operation, &made).await?;
+        if outcome.status.is_success() {
+            let id = outcome.location.as_ref().and_then(|url| url.rsplit('/').next());
+            if let (Some(bulk_id), Some(id)) = (&operation.bulk_id, id) {
+                made.insert(bulk_id.clone(), id.to_owned());
+            }
+        } else {
+            failures += 1;
+        }
+        done[next] = Some(outcome);
+    }
+    for (place, data) in later {
+        let Some(first) = done[place].as_ref().filter(|first| first.status.is_success()) else { continue };
+        let id = first.location.as_ref().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
+        let operation = &operations[place];
+        let path = format!("{}/{id}", operation.path.trim_end_matches('/'));
+        let second = Operation { method: "PUT".into(), path, bulk_id: None, version: None, data: Some(data) };
+        let outcome = run(desk, call, &second, &made).await?;
+        if !outcome.status.is_success() {
+            done[place] = Some(Done { location: first.location.clone(), ..outcome });
+        } else if let Some(first) = &mut done[place] {
+            first.version = outcome.version;
+        }
+    }
+    let answers = operations.iter().zip(done).filter_map(|(operation, done)| Some(describe(operation, done?)));
+    let out = Out::object(vec![
+        ("schemas", texts(&["urn:ietf:params:scim:api:messages:2.0:BulkResponse"])),
+        ("Operations", Out::List("Operations", answers.collect())),
+    ]);
+    Ok(write::reply(call, StatusCode::OK, &out))
+}
+
+fn syntax(text: impl Into<String>) -> Fault {
+    Fault::own(StatusCode::BAD_REQUEST, "invalidSyntax", text)
+}
+
+fn operations(body: &Object) -> Result<(Vec<Operation>, u64), Fault> {
+    let Some(Node::List(list)) = body.get("Operations", Duplicates::LastWins) else {
+        return Err(syntax("Operations must be a list"));
+    };
+    if list.len() > MAX_OPERATIONS {
+        let text = format!("More than {MAX_OPERATIONS} operations");
+        return Err(Fault::own(StatusCode::BAD_REQUEST, "tooMany", text));
+    }
+    let fail_on_errors = match body.get("failOnErrors", Duplicates::LastWins) {
+        Some(Node::Number(number) | Node::Text(number)) => {
+            let number: u64 = number.parse().map_err(|_| syntax("failOnErrors must be a whole number"))?;
+            if number == 0 { u64::MAX } else { number }
+        }
+        _ => u64::MAX,
+    };
+    let mut operations = Vec::with_capacity(list.len());
+    for node in list {
+        let object = node.object().ok_or_else(|| syntax("An operation must be an object"))?;
+        let text = |name: &str| match object.get(name, Duplicates::LastWins) {
+            Some(Node::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let operation = Operation {
+            method: text("method").ok_or_else(|| syntax("An operation needs a method"))?.to_ascii_uppercase(),
+            path: text("path").ok_or_else(|| syntax("An operation needs a path"))?,
+            bulk_id: text("bulkId"),
+            version: text("version"),
+            data: object.get("data", Duplicates::LastWins).filter(|data| **data != Node::Null).cloned(),
+        };
+        if operation.method == "POST" && operation.bulk_id.is_none() {
+            return Err(syntax("A POST needs a bulkId"));
+        }
+        let is_known = |other: &Operation| other.bulk_id.is_some() && other.bulk_id == operation.bulk_id;
+        if operation.method == "POST" && operations.iter().any(is_known) {
+            return Err(syntax("Two operations have the same bulkId"));
+        }
+        operations.push(operation);
+    }
+    Ok((operations, fail_on_errors))
+}
+
+/// The next operation to do: the first whose references are all made or never will be; where none is left but those
+/// that wait for one another, the first of those.
+fn next(operations: &[Operation], done: &[Option<Done>], made: &HashMap<String, String>) -> Option<(usize, bool)> {
+    let waiting = || (0..operations.len()).filter(|n| done[*n].is_none());
+    let to_come = |bulk_id: &str| {
+        let is_it = |n: &usize| operations[*n].method == "POST" && operations[*n].bulk_id.as_deref() == Some(bulk_id);
+        !made.contains_key(bulk_id) && waiting().any(|n| is_it(&n))
+    };
+    let is_free = |n: &usize| {
+        let operation = &operations[*n];
+        let mut references = Vec::new();
+        operation.data.iter().for_each(|data| references_in(data, &mut references));
+        references.extend(operation.path.split('/').filter_map(reference));
+        !references.iter().any(|bulk_id| to_come(bulk_id))
+    };
+    let free = waiting().find(is_free).map(|n| (n, false));
+    let is_post = |n: &usize| operations[*n].method == "POST";
+    free.or_else(|| waiting().find(is_post).or_else(|| waiting().next()).map(|n| (n, true)))
+}
+
+/// The id in `bulkId:…`.
+fn reference(text: &str) -> Option<&str> {
+    let (prefix, id) = text.split_once(':')?;
+    prefix.eq_ignore_ascii_case("bulkId").then_some(id)
+}
+
+fn references_in<'a>(node: &'a Node, found: &mut Vec<&'a str>) {
+    match node {
+        Node::Text(text) => found.extend(reference(text)),
+        Node::List(nodes) => nodes.iter().for_each(|node| references_in(node, found)),
+        Node::Object(object) => object.members.iter().for_each(|(_, node)| references_in(node, found)),
+        Node::Null | Node::Number(_) | Node::Bool(_) => {}
+    }
+}
+
+/// Takes out every object and value that refers to something that is not made; whether there was any.
+fn without_references(node: &mut Node, made: &HashMap<String, String>) -> bool {
+    let is_open = |node: &Node| {
+        let mut found = Vec::new();
+        references_in(node, &mut found);
+        found.iter().any(|id| !made.contains_key(*id))
+    };
+    match node {
+        Node::List(nodes) => {
+            let before = nodes.len();
+            nodes.retain(|node| !is_open(node));
+            before != nodes.len()
+        }
+        Node::Object(object) => {
+            let mut any = false;
+            object.members.retain_mut(|(_, node)| {
+                let keep = match node {
+                    Node::Text(_) => !is_open(node),
+                    Node::Object(inner) if inner.get("value", Duplicates::LastWins).is_some_and(is_open) => false,
+                    node => {
+                        any |= without_references(node, made);
+                        true
+                    }
+                };
+                any |= !keep;
+                keep
+            });
+            any
+        }
+        _ => false,
+    }
+}
+
+/// Puts the ids of what was made in the place of references; one to what was not made is a fault.
+fn resolve(node: &mut Node, made: &HashMap<String, String>) -> Result<(), Fault> {
+    match node {
+        Node::Text(text) => {
+            if let Some(bulk_id) = reference(text) {
+                *text = made.get(bulk_id).cloned().ok_or_else(|| unmade(bulk_id))?;
+            }
+            Ok(())
+        }
+        Node::List(nodes) => nodes.iter_mut().try_for_each(|node| resolve(node, made)),
+        Node::Object(object) => object.members.iter_mut().try_for_each(|(_, node)| resolve(node, made)),
+        Node::Null | Node::Number(_) | Node::Bool(_) => Ok(()),
+    }
+}
+
+fn unmade(bulk_id: &str) -> Fault {
+    Fault::own(StatusCode::CONFLICT, "invalidValue", format!("bulkId:{bulk_id} was not made"))
+}
+
+/// Does one operation as the request it is. Only what concerns the whole of the bulk is a fault.
+async fn run(
+    desk: &Desk,
+    call: &Call,
+    operation: &Operation,
+    made: &HashMap<String, String>,
+) -> Result<Done, Fault> {
+    let mut sub = sub_call(call, operation);
+    let answered = match prepare(&mut sub, operation, made) {
+        Ok(()) => attend(desk, &sub).await,
+        Err(fault) => Err(fault),
+    };
+    let text = |answer: &Answer, name| {
+        answer.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).map(str::to_owned)
+    };
+    Ok(match answered {
+        Ok(answer) => Done {
+            status: answer.status(),
+            location: text(&answer, header::LOCATION).or_else(|| location_of(&sub)),
+            version: text(&answer, header::ETAG),
+            response: None,
+        },
+        Err(fault) => {
+            let (status, code, text) = errors::say(&fault, &sub);
+            let response = Some(errors::document(status, code, text));
+            Done { status, location: location_of(&sub), version: None, response }
+        }
+    })
+}
+
+/// Where the resource is that a path names.
+fn location_of(sub: &Call) -> Option<String> {
+    (!sub.named.is_empty()).then(|| format!("{}{}", sub.origin, sub.path))
+}
+
+/// The request that an operation stands for.
+fn sub_call(call: &Call, operation: &Operation) -> Call {
+    let mut sub = call.sub_call(operation.method.clone(), String::new());
+    sub.headers.remove(header::IF_MATCH);
+    sub.headers.remove(header::IF_NONE_MATCH);
+    if let Some(version) = operation.version.as_deref().and_then(|v| http::HeaderValue::from_str(v).ok()) {
+        sub.headers.insert(header::IF_MATCH, version);
+    }
+    sub
+}
+
+fn prepare(sub: &mut Call, operation: &Operation, made: &HashMap<String, String>) -> Result<(), Fault> {
+    let segments: Result<Vec<String>, Fault> = operation
+        .path
+        .split('/')
+        .map(|segment| match reference(segment) {
+            Some(bulk_id) => made.get(bulk_id).cloned().ok_or_else(|| unmade(bulk_id)),
+            None => Ok(segment.to_owned()),
+        })
+        .collect();
+    let path = segments?.join("/");
+    sub.path = format!("{}/{}", write::BASE, path.trim_start_matches('/'));
+    let mut data = operation.data.clone();
+    data.iter_mut().try_for_each(|data| resolve(data, made))?;
+    let body = data.map(|node| Body { format: Format::Json, root: None, node });
+    // Nobody has asked for the body yet, so this is the one that will be seen.
+    drop(sub.parsed.set(Ok(body)));
+    let matched = find_route(routes::ROUTES, &sub.path, false).ok_or(Fault::NoRoute)?;
+    let is_resource = matched.route.path.contains("/Users") || matched.route.path.contains("/Groups");
+    if !is_resource || matched.route.path.ends_with(".search") {
+        return Err(syntax("Only users and groups can be changed in bulk"));
+    }
+    let verb = matched.route.verbs.iter().find(|verb| verb.method == sub.method && verb.access == Access::Write);
+    let methods = || matched.route.verbs.iter().map(|verb| verb.method).collect();
+    let verb = verb.ok_or_else(|| Fault::WrongMethod(methods()))?;
+    sub.named = matched.named;
+    sub.route = Some((matched.route, verb));
+    Ok(())
+}
+
+fn attend<'a>(desk: &'a Desk, sub: &'a Call) -> Pending<'a, Result<Answer, Fault>> {
+    match sub.route {
+        Some((_, verb)) => (verb.handler)(desk, sub),
+        None => Box::pin(std::future::ready(Err(Fault::NoRoute))),
+    }
+}
+
+fn describe(operation: &Operation, done: Done) -> Out {
+    let mut members = vec![("method", Out::text(operation.method.as_str()))];
+    members.extend(operation.bulk_id.as_deref().map(|id| ("bulkId", Out::text(id))));
+    members.extend(done.location.map(|location| ("location", Out::Text(location))));
+    members.extend(done.version.map(|version| ("version", Out::Text(version))));
+    members.push(("status", Out::text(done.status.as_str())));
+    members.extend(done.response.map(|response| ("response", response)));
+    Out::object(members)
+}

@@ -1,0 +1,140 @@
+//! From refusals to the standard's error document (RFC 7644 section 3.12): a status, a `scimType` where there is one,
+//! and a sentence.
+
+use super::schema::texts;
+use super::wire::{self, Schema};
+use super::write;
+use crate::kit::{Answer, Call, Fault, Kind, Member, Out, Record};
+use directory::{Field, ItemKind, Refusal, Rule};
+use http::{HeaderValue, StatusCode, header};
+
+/// Says a fault.
+pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
+    let (status, code, text) = say(fault, call);
+    let mut answer = write::reply(call, status, &document(status, code, text));
+    if status == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    answer
+}
+
+/// The error document.
+pub(super) fn document(status: StatusCode, code: &'static str, text: String) -> Out {
+    let mut members = vec![
+        ("schemas", texts(&["urn:ietf:params:scim:api:messages:2.0:Error"])),
+        ("status", Out::text(status.as_str())),
+    ];
+    if !code.is_empty() {
+        members.push(("scimType", Out::text(code)));
+    }
+    members.push(("detail", Out::Text(text)));
+    Out::object(members)
+}
+
+type Said = (StatusCode, &'static str, String);
+
+/// Status, `scimType` and sentence of a fault.
+pub(super) fn say(fault: &Fault, call: &Call) -> Said {
+    let bad = StatusCode::BAD_REQUEST;
+    let (status, code, text): (StatusCode, &str, &str) = match fault {
+        Fault::Refused(refusal) => return refused(refusal, call),
+        Fault::Own(own) => return (own.status, own.code, own.text.clone()),
+        Fault::Fields(faults) => {
+            let text = faults.first().map(|fault| sentence(&fault.name, fault.rule));
+            return (bad, "invalidValue", text.unwrap_or_default());
+        }
+        Fault::NoRoute => (StatusCode::NOT_FOUND, "", "There is no such endpoint"),
+        Fault::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "", "The method is not allowed here; see Allow"),
+        Fault::UnsupportedMedia(_) => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "", "The body must be application/scim+json or application/json")
+        }
+        Fault::NotAcceptable => {
+            (StatusCode::NOT_ACCEPTABLE, "", "Answers are application/scim+json or application/json")
+        }
+        Fault::BodyTooLarge(limit) => {
+            let text = format!("The body is larger than {limit} bytes");
+            return (StatusCode::PAYLOAD_TOO_LARGE, "", text);
+        }
+        Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "", "The body did not arrive in time"),
+        Fault::Unparsable(_) => (bad, "invalidSyntax", "The body is not a JSON object"),
+        Fault::BodyMissing => (bad, "invalidSyntax", "A body is needed"),
+        Fault::Unauthorised => (StatusCode::UNAUTHORIZED, "", "A valid bearer token is needed"),
+        Fault::Forbidden => (StatusCode::FORBIDDEN, "", "The token does not allow this"),
+        Fault::TooManyAttempts { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "", "Too many bad tokens came from this address; try again later")
+        }
+        Fault::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "", "The request took too long"),
+    };
+    (status, code, text.to_owned())
+}
+
+fn refused(refusal: &Refusal, call: &Call) -> Said {
+    let (status, code, text): (StatusCode, &str, &str) = match refusal {
+        Refusal::Invalid(faults) => {
+            let taken = faults.iter().find(|fault| fault.rule == Rule::Taken);
+            let Some(fault) = taken.or(faults.first()) else {
+                return (StatusCode::BAD_REQUEST, "invalidValue", "The request is not valid".into());
+            };
+            let text = sentence(&name_of(fault.field), fault.rule);
+            return if fault.rule == Rule::Taken {
+                (StatusCode::CONFLICT, "uniqueness", text)
+            } else {
+                (StatusCode::BAD_REQUEST, "invalidValue", text)
+            };
+        }
+        Refusal::NoSuchUser => (StatusCode::NOT_FOUND, "", "There is no such user"),
+        Refusal::NoSuchItem(ItemKind::Group) => (StatusCode::NOT_FOUND, "", "There is no such group"),
+        Refusal::NoSuchItem(ItemKind::Folder | ItemKind::Organisation | ItemKind::Role | ItemKind::Department)
+        | Refusal::NoSuchTenant
+        | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
+        Refusal::RoleTooHigh => (StatusCode::FORBIDDEN, "", "The token allows nothing of a role this high"),
+        Refusal::WrongStatus => (StatusCode::BAD_REQUEST, "invalidValue", "The user's status does not allow this"),
+        Refusal::VersionMismatch => {
+            (StatusCode::PRECONDITION_FAILED, "", "The resource is not of the version in If-Match any more")
+        }
+        Refusal::Conflict => (StatusCode::CONFLICT, "", "The resource was changed at the same time; try again"),
+        Refusal::Busy { .. } | Refusal::Unavailable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "", "The service is busy; try again in a moment")
+        }
+        Refusal::Broken(_) => {
+            let text = format!("Something went wrong on our side; it is logged under {}", call.request);
+            return (StatusCode::INTERNAL_SERVER_ERROR, "", text);
+        }
+    };
+    (status, code, text.to_owned())
+}
+
+fn sentence(name: &str, rule: Rule) -> String {
+    match rule {
+        Rule::Missing => format!("{name} is required"),
+        Rule::TooLong(max) => format!("{name} is longer than {max}"),
+        Rule::TooShort(min) => format!("{name} is shorter than {min}"),
+        Rule::Malformed => format!("{name} is not of the right form"),
+        Rule::Taken => format!("{name} is taken"),
+        Rule::Unknown => format!("{name} names something that does not exist"),
+        Rule::NotAllowed => format!("{name} cannot be set to this"),
+    }
+}
+
+/// The attribute behind a canonical field.
+fn name_of(field: Field) -> String {
+    let field = match field {
+        // The one that dialects with a single one know.
+        Field::Email => Field::Emails,
+        Field::WorkPhone | Field::MobilePhone => Field::Phones,
+        Field::Photo => Field::Photos,
+        Field::Role => Field::Roles,
+        other => other,
+    };
+    let records = std::iter::once(&wire::COMMON).chain(wire::SCHEMAS.iter().map(|schema: &&Schema| schema.record));
+    let found = records.into_iter().find_map(|record| path_to(record, field));
+    found.unwrap_or_else(|| format!("{field:?}"))
+}
+
+fn path_to(record: &Record, field: Field) -> Option<String> {
+    record.members.iter().find_map(|member: &Member| match member.kind {
+        _ if member.field == Some(field) => Some(member.name.to_owned()),
+        Kind::Object(inner) => path_to(inner, field).map(|sub| format!("{}.{sub}", member.name)),
+        _ => None,
+    })
+}

@@ -1,0 +1,432 @@
+//! The filter language (RFC 7644 section 3.4.2.2), read into the core's conditions.
+//!
+//! A recursive descent over the text, tolerant in case and blanks and exact about where it went wrong. Attributes are
+//! looked up in the tables as they are read, so that a comparison an attribute does not have is an error and not
+//! an empty list.
+
+use super::schema::{Attribute, Named, find, member_of, record_of};
+use super::wire::Resource;
+use crate::kit::{Kind, Member, Record, Way, dates};
+use directory::{Field, Filter, Op, Scalar, Test};
+
+/// The longest filter, in characters.
+const MAX_LENGTH: usize = 2_048;
+/// How deep brackets may nest.
+const MAX_DEPTH: usize = 10;
+
+/// What is wrong with a filter or path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// Where, counted in characters from 1.
+    pub(super) at: usize,
+    /// What.
+    pub(super) what: String,
+}
+
+impl Wrong {
+    /// A sentence for the caller.
+    pub(super) fn sentence(&self, of: &str) -> String {
+        format!("The {of} is wrong at character {}: {}", self.at, self.what)
+    }
+}
+
+type Read<T> = Result<T, Wrong>;
+
+/// Reads a filter over resources of a type.
+pub(super) fn parse(text: &str, resource: &'static Resource) -> Read<Filter> {
+    let mut parser = Parser::new(text, Scope::Resource(resource))?;
+    let filter = parser.or(0)?;
+    parser.end()?;
+    Ok(filter)
+}
+
+/// What names in a filter mean.
+#[derive(Clone, Copy)]
+enum Scope {
+    /// Attributes of a resource.
+    Resource(&'static Resource),
+    /// Parts of one value of a plural.
+    Entry(&'static Record),
+}
+
+/// A text that is being read.
+pub(super) struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+    scope: Scope,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str, scope: Scope) -> Read<Self> {
+        if text.chars().count() > MAX_LENGTH {
+            return Err(Wrong { at: MAX_LENGTH + 1, what: format!("it is longer than {MAX_LENGTH} characters") });
+        }
+        Ok(Self { text, at: 0, scope })
+    }
+
+    /// A path of a PATCH: a name, perhaps a condition on one value in brackets, perhaps a part behind it.
+    pub(super) fn path(
+        text: &'a str,
+        resource: &'static Resource,
+    ) -> Read<(Named, Option<Filter>, Option<&'static Member>)> {
+        let mut parser = Parser::new(text.trim(), Scope::Resource(resource))?;
+        let (from, name) = (parser.at, parser.name());
+        let found = find(resource, name).ok_or_else(|| parser.unknown(from, name))?;
+        if parser.rest().is_empty() {
+            return Ok((found, None, None));
+        }
+        let Named::Attribute(attribute) = found else { return Err(parser.wrong("an extension has no values")) };
+        let (filter, sub) = parser.value_path(&attribute, 0)?;
+        parser.end()?;
+        Ok((found, Some(filter), sub))
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn wrong_at(&self, at: usize, what: impl Into<String>) -> Wrong {
+        Wrong { at: self.text[..at].chars().count() + 1, what: what.into() }
+    }
+
+    fn wrong(&self, what: impl Into<String>) -> Wrong {
+        self.wrong_at(self.at, what)
+    }
+
+    fn unknown(&self, at: usize, name: &str) -> Wrong {
+        if name.is_empty() {
+            self.wrong_at(at, "an attribute is expected")
+        } else {
+            self.wrong_at(at, format!("there is no attribute {name}"))
+        }
+    }
+
+    fn blanks(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start().len();
+    }
+
+    /// Takes `c` if it is next.
+    fn take(&mut self, c: char) -> bool {
+        let is_next = self.rest().starts_with(c);
+        if is_next {
+            self.at += c.len_utf8();
+        }
+        is_next
+    }
+
+    /// A name, a dotted name, or a URN; empty when there is none.
+    fn name(&mut self) -> &'a str {
+        let rest = self.rest();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '$' | ':' | '.');
+        let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
+        self.at += end;
+        &rest[..end]
+    }
+
+    /// Takes a word in any case if it is next and whole.
+    fn word(&mut self, word: &str) -> bool {
+        let begun = self.at;
+        self.blanks();
+        let is_next = self.name().eq_ignore_ascii_case(word);
+        if !is_next {
+            self.at = begun;
+        }
+        is_next
+    }
+
+    fn end(&mut self) -> Read<()> {
+        self.blanks();
+        if self.rest().is_empty() { Ok(()) } else { Err(self.wrong("`and`, `or` or the end is expected")) }
+    }
+
+    fn or(&mut self, depth: usize) -> Read<Filter> {
+        let mut filters = vec![self.and(depth)?];
+        while self.word("or") {
+            filters.push(self.and(depth)?);
+        }
+        Ok(one_or(filters, Filter::Any))
+    }
+
+    fn and(&mut self, depth: usize) -> Read<Filter> {
+        let mut filters = vec![self.term(depth)?];
+        while self.word("and") {
+            filters.push(self.term(depth)?);
+        }
+        Ok(one_or(filters, Filter::All))
+    }
+
+    fn term(&mut self, depth: usize) -> Read<Filter> {
+        if depth > MAX_DEPTH {
+            return Err(self.wrong(format!("it is nested deeper than {MAX_DEPTH}")));
+        }
+        self.blanks();
+        let begun = self.at;
+        let is_not = self.word("not");
+        self.blanks();
+        if self.take('(') {
+            let inner = self.or(depth + 1)?;
+            self.blanks();
+            if !self.take(')') {
+                return Err(self.wrong("`)` is expected"));
+            }
+            return Ok(if is_not { Filter::Not(Box::new(inner)) } else { inner });
+        }
+        if is_not {
+            self.at = begun;
+        }
+        self.comparison(depth)
+    }
+
+    fn comparison(&mut self, depth: usize) -> Read<Filter> {
+        let (from, name) = (self.at, self.name());
+        let record = match self.scope {
+            Scope::Entry(record) => record,
+            Scope::Resource(resource) => {
+                let found = find(resource, name).ok_or_else(|| self.unknown(from, name))?;
+                return match found {
+                    Named::Extension(schema) => match self.operator()? {
+                        Op::Present => Ok(uses(schema.record)),
+                        _ => Err(self.wrong_at(from, "an extension can only be present")),
+                    },
+                    Named::Attribute(attribute) if self.rest().starts_with('[') => self.of_value(from, attribute, depth),
+                    Named::Attribute(attribute) => self.of_attribute(from, resource, attribute),
+                };
+            }
+        };
+        let member = member_of(record, name).ok_or_else(|| self.unknown(from, name))?;
+        let field = member.field.filter(|_| !member.traits.unfiltered);
+        let field = field.ok_or_else(|| self.wrong_at(from, format!("{name} cannot be filtered by")))?;
+        let op = self.operator()?;
+        self.test(member, field, None, op)
+    }
+
+    /// `emails[…]`, perhaps with `.value eq "x"` behind it, as Entra sends it.
+    fn of_value(&mut self, from: usize, attribute: Attribute, depth: usize) -> Read<Filter> {
+        let (filter, sub) = self.value_path(&attribute, depth)?;
+        let field = attribute.member.field.ok_or_else(|| self.wrong_at(from, "it has no values"))?;
+        let Some(sub) = sub else { return Ok(Filter::Entry(field, Box::new(filter))) };
+        let part = sub.field.ok_or_else(|| self.wrong_at(from, "it cannot be filtered by"))?;
+        let op = self.operator()?;
+        let test = self.test(sub, part, None, op)?;
+        Ok(Filter::Entry(field, Box::new(Filter::All(vec![filter, test]))))
+    }
+
+    /// The condition in brackets and the name of a part behind them.
+    fn value_path(&mut self, attribute: &Attribute, depth: usize) -> Read<(Filter, Option<&'static Member>)> {
+        let record = match attribute.record() {
+            Some(record) if attribute.is_plural() && attribute.sub.is_none() => record,
+            _ => return Err(self.wrong("only an attribute with several values takes a condition")),
+        };
+        if !self.take('[') {
+            return Err(self.wrong("`[` is expected"));
+        }
+        let outer = std::mem::replace(&mut self.scope, Scope::Entry(record));
+        let filter = self.or(depth + 1);
+        self.scope = outer;
+        let filter = filter?;
+        self.blanks();
+        if !self.take(']') {
+            return Err(self.wrong("`]` is expected"));
+        }
+        if !self.take('.') {
+            return Ok((filter, None));
+        }
+        let (from, name) = (self.at, self.name());
+        let sub = member_of(record, name).ok_or_else(|| self.unknown(from, name))?;
+        Ok((filter, Some(sub)))
+    }
+
+    fn of_attribute(&mut self, from: usize, resource: &'static Resource, attribute: Attribute) -> Read<Filter> {
+        let op = self.operator()?;
+        let Attribute { member, sub, .. } = attribute;
+        match (member.name, sub.map(|sub| sub.name)) {
+            ("schemas", None) => return self.of_schemas(resource, op),
+            ("meta", Some("resourceType")) => return self.of_type(resource, op),
+            _ => {}
+        }
+        let no_filter = || self.wrong_at(from, format!("{} cannot be filtered by", attribute.last().name));
+        if attribute.last().traits.unfiltered || attribute.last().way == Way::In {
+            return Err(no_filter());
+        }
+        let Some(record) = record_of(member) else {
+            return self.test(member, member.field.ok_or_else(no_filter)?, None, op);
+        };
+        // A complex attribute is compared by its value (RFC 7644 section 3.4.2.2).
+        let sub = sub.or_else(|| member_of(record, "value").filter(|_| op != Op::Present));
+        let plural = member.field;
+        match sub {
+            None if op == Op::Present => Ok(Filter::Any(present(record, plural))),
+            None => Err(self.wrong_at(from, format!("{} has parts; name one", member.name))),
+            Some(sub) => {
+                let leaf = sub.field.ok_or_else(no_filter)?;
+                let (field, part) = plural.map_or((leaf, None), |plural| (plural, Some(leaf)));
+                self.test(sub, field, part, op)
+            }
+        }
+    }
+
+    fn operator(&mut self) -> Read<Op> {
+        self.blanks();
+        let (from, name) = (self.at, self.name());
+        Ok(match name.to_ascii_lowercase().as_str() {
+            "eq" => Op::Equal,
+            "ne" => Op::NotEqual,
+            "co" => Op::Contains,
+            "sw" => Op::StartsWith,
+            "ew" => Op::EndsWith,
+            "gt" => Op::Greater,
+            "ge" => Op::GreaterOrEqual,
+            "lt" => Op::Less,
+            "le" => Op::LessOrEqual,
+            "pr" => Op::Present,
+            _ => return Err(self.wrong_at(from, "one of eq, ne, co, sw, ew, gt, ge, lt, le, pr is expected")),
+        })
+    }
+
+    /// The rest of a comparison: the value, of the attribute's type.
+    fn test(&mut self, member: &Member, field: Field, part: Option<Field>, op: Op) -> Read<Filter> {
+        let exact = member.traits.exact;
+        let test = |op, value| Filter::Test(Test::new(field, part, op, value, exact));
+        if op == Op::Present {
+            return Ok(test(op, Scalar::Bool(true)));
+        }
+        self.blanks();
+        let from = self.at;
+        let value = self.literal()?;
+        if value == Literal::Null {
+            let present = test(Op::Present, Scalar::Bool(true));
+            return match op {
+                Op::Equal => Ok(Filter::Not(Box::new(present))),
+                Op::NotEqual => Ok(present),
+                _ => Err(self.wrong_at(from, "null is only equal or not")),
+            };
+        }
+        let is_text_op = matches!(op, Op::Contains | Op::StartsWith | Op::EndsWith);
+        let is_equality = matches!(op, Op::Equal | Op::NotEqual);
+        let (scalar, fits) = match (member.kind, value) {
+            (Kind::Boolean, Literal::Bool(value)) => (Scalar::Bool(value), is_equality),
+            (Kind::Boolean, Literal::Text(text)) => {
+                let value = text.to_ascii_lowercase().parse();
+                (Scalar::Bool(value.map_err(|_| self.wrong_at(from, "true or false is expected"))?), is_equality)
+            }
+            (Kind::Integer, Literal::Number(number)) => {
+                let number = number.parse().map_err(|_| self.wrong_at(from, "a whole number is expected"))?;
+                (Scalar::Integer(number), !is_text_op)
+            }
+            (Kind::Moment, Literal::Text(text)) => {
+                let time = dates::parse(&text).ok_or_else(|| self.wrong_at(from, "a date and time is expected"))?;
+                (Scalar::Time(time), !is_text_op)
+            }
+            (Kind::Binary, Literal::Text(text)) => (Scalar::text(text), is_equality),
+            (Kind::Boolean, _) => return Err(self.wrong_at(from, "true or false is expected")),
+            (Kind::Integer, _) => return Err(self.wrong_at(from, "a whole number is expected")),
+            (Kind::Moment, _) => return Err(self.wrong_at(from, "a date and time is expected")),
+            (_, Literal::Text(text) | Literal::Number(text)) => (Scalar::text(text), true),
+            (_, _) => return Err(self.wrong_at(from, "a text is expected")),
+        };
+        if !fits {
+            return Err(self.wrong_at(from, format!("{} cannot be compared like this", member.name)));
+        }
+        Ok(test(op, scalar))
+    }
+
+    fn literal(&mut self) -> Read<Literal> {
+        let (from, rest) = (self.at, self.rest());
+        if rest.starts_with('"') {
+            let mut escaped = false;
+            let end = rest.char_indices().skip(1).find(|(_, c)| {
+                let is_end = *c == '"' && !escaped;
+                escaped = *c == '\\' && !escaped;
+                is_end
+            });
+            let end = end.map(|(end, _)| end + 1).ok_or_else(|| self.wrong("the text does not end"))?;
+            let text = serde_json::from_str(&rest[..end]);
+            self.at += end;
+            return text.map(Literal::Text).map_err(|_| self.wrong_at(from, "the text is not as in JSON"));
+        }
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ')' | ']')).unwrap_or(rest.len());
+        self.at += end;
+        let word = &rest[..end];
+        match word.to_ascii_lowercase().as_str() {
+            "true" => Ok(Literal::Bool(true)),
+            "false" => Ok(Literal::Bool(false)),
+            "null" => Ok(Literal::Null),
+            _ if serde_json::from_str::<serde_json::Number>(word).is_ok() => Ok(Literal::Number(word.into())),
+            _ => Err(self.wrong_at(from, "a text in quotes, a number, true, false or null is expected")),
+        }
+    }
+
+    /// `schemas eq "urn:…"`: which extensions somebody uses.
+    fn of_schemas(&mut self, resource: &'static Resource, op: Op) -> Read<Filter> {
+        if op == Op::Present {
+            return Ok(Filter::always());
+        }
+        self.blanks();
+        let from = self.at;
+        let (Literal::Text(urn), Op::Equal | Op::NotEqual) = (self.literal()?, op) else {
+            return Err(self.wrong_at(from, "schemas are only equal to a URN or not"));
+        };
+        let is = |schema: &super::wire::Schema| schema.urn.eq_ignore_ascii_case(&urn);
+        let used = match resource.extensions.iter().find(|schema| is(schema)) {
+            Some(extension) => uses(extension.record),
+            None if is(resource.schema) => Filter::always(),
+            None => Filter::never(),
+        };
+        Ok(if op == Op::NotEqual { Filter::Not(Box::new(used)) } else { used })
+    }
+
+    /// `meta.resourceType eq "User"`: known before anybody is looked at.
+    fn of_type(&mut self, resource: &'static Resource, op: Op) -> Read<Filter> {
+        if op == Op::Present {
+            return Ok(Filter::always());
+        }
+        self.blanks();
+        let from = self.at;
+        let (Literal::Text(name), Op::Equal | Op::NotEqual) = (self.literal()?, op) else {
+            return Err(self.wrong_at(from, "a type is only equal to its name or not"));
+        };
+        let holds = (name == resource.name) == (op == Op::Equal);
+        Ok(if holds { Filter::always() } else { Filter::never() })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Literal {
+    Text(String),
+    Number(String),
+    Bool(bool),
+    Null,
+}
+
+fn one_or(mut filters: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
+    match filters.pop() {
+        Some(only) if filters.is_empty() => only,
+        Some(last) => {
+            filters.push(last);
+            many(filters)
+        }
+        None => many(filters),
+    }
+}
+
+/// Whether anything of an extension is set.
+fn uses(record: &'static Record) -> Filter {
+    let of_member = |member: &'static Member| match record_of(member) {
+        Some(record) => present(record, member.field),
+        None => member.field.into_iter().map(|field| is_present(field, None)).collect(),
+    };
+    // What is always there says nothing.
+    let said = record.members.iter().filter(|member| member.way != Way::Out);
+    Filter::Any(said.flat_map(of_member).collect())
+}
+
+/// Tests for each part of a complex attribute.
+fn present(record: &'static Record, plural: Option<Field>) -> Vec<Filter> {
+    let parts = record.members.iter().filter(|sub| !sub.traits.unfiltered && sub.name != "primary");
+    let of_part = |part: Field| plural.map_or(is_present(part, None), |plural| is_present(plural, Some(part)));
+    parts.filter_map(|sub| sub.field.map(of_part)).collect()
+}
+
+fn is_present(field: Field, part: Option<Field>) -> Filter {
+    Filter::Test(Test::new(field, part, Op::Present, Scalar::Bool(true), true))
+}

@@ -1,0 +1,199 @@
+//! What the routes of `/Groups` do. Members are rows of their own: they are read only where they are shown, a piece at
+//! a time, and a change of some never looks at the others.
+
+use super::select::Selection;
+use super::tree;
+use super::users::{must_match, not_modified, nothing};
+use super::wire::{GROUPS, USERS};
+use super::{read, write};
+use crate::kit::{Answer, Call, Content, Desk, Fault, Node, Object, Part, Source, json};
+use bytes::Bytes;
+use directory::{Caller, Command, Directory, GroupEdit, Item, ItemId, ItemKey, ItemKind, Pending, Refusal};
+use http::StatusCode;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Members per piece.
+const PIECE: u32 = 1_000;
+
+pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let selection = Selection::of(call, &GROUPS)?;
+    let edit = read::group_edit(&read::resource(call, &GROUPS)?, true)?;
+    let receipt = desk.directory.run(call.caller()?, Command::CreateGroup(edit)).await?;
+    let item = receipt.items.into_iter().next().ok_or(Refusal::NoSuchItem(ItemKind::Group))?;
+    answer(desk, call, StatusCode::CREATED, &item, &selection).await
+}
+
+pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let selection = Selection::of(call, &GROUPS)?;
+    let item = desk.directory.item(call.caller()?, ItemKind::Group, read::group_key(call.named(0))).await?;
+    let etag = write::etag_of_group(&item);
+    if read::matching(call, "if-none-match", &etag) == Some(true) {
+        return Ok(not_modified(&etag));
+    }
+    answer(desk, call, StatusCode::OK, &item, &selection).await
+}
+
+pub(super) async fn replace(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let selection = Selection::of(call, &GROUPS)?;
+    let edit = read::group_edit(&read::resource(call, &GROUPS)?, false)?;
+    let item = change_group(desk, call, |_| Ok(edit.clone())).await?;
+    answer(desk, call, StatusCode::OK, &item, &selection).await
+}
+
+/// Answers 204 unless attributes were asked for (RFC 7644 section 3.5.2): what one member costs must not depend on how
+/// many there are.
+pub(super) async fn modify(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let selection = Selection::of(call, &GROUPS)?;
+    let former = read::former(call, &GROUPS);
+    let operations = read::operations(call, &former)?;
+    let item = change_group(desk, call, |before| read::group_patch(before, &operations, &former)).await?;
+    call.ignore(former.ignored());
+    if selection.is_explicit() {
+        return answer(desk, call, StatusCode::OK, &item, &selection).await;
+    }
+    Ok(write::with_head(nothing(), None, &write::etag_of_group(&item)))
+}
+
+pub(super) async fn delete(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let key = read::group_key(call.named(0));
+    let mut command = Command::DeleteItem { kind: ItemKind::Group, item: key.clone() };
+    if call.headers.contains_key("if-match") {
+        let item = desk.directory.item(call.caller()?, ItemKind::Group, key).await?;
+        must_match(call, &write::etag_of_group(&item))?;
+        command = Command::IfVersion(item.version(), Box::new(command));
+    }
+    desk.directory.run(call.caller()?, command).await?;
+    Ok(nothing())
+}
+
+async fn change_group(
+    desk: &Desk,
+    call: &Call,
+    change: impl Fn(&Object) -> Result<GroupEdit, Fault> + Send,
+) -> Result<Item, Fault> {
+    let caller = call.caller()?;
+    let item = desk.directory.item(caller, ItemKind::Group, read::group_key(call.named(0))).await?;
+    must_match(call, &write::etag_of_group(&item))?;
+    let before = match tree::of_out(&write::group(&write::base(call), &item)) {
+        Node::Object(written) => read::former(call, &GROUPS).resource(&written)?,
+        _ => Object::default(),
+    };
+    let mut command = Command::UpdateGroup { group: ItemKey::Id(item.id()), edit: change(&before)? };
+    if call.headers.contains_key("if-match") {
+        command = Command::IfVersion(item.version(), Box::new(command));
+    }
+    let receipt = desk.directory.run(caller, command).await?;
+    Ok(receipt.items.into_iter().next().unwrap_or(item))
+}
+
+async fn answer(
+    desk: &Desk,
+    call: &Call,
+    status: StatusCode,
+    item: &Item,
+    selection: &Selection,
+) -> Result<Answer, Fault> {
+    let base = write::base(call);
+    let mut pieces = Pieces::new(desk, call, selection)?;
+    pieces.group(desk, item, selection).await?;
+    let mut answer = write::raw(call, pieces.content());
+    *answer.status_mut() = status;
+    let location = write::location(&base, &GROUPS, &item.id().to_string());
+    Ok(write::with_head(answer, Some(&location), &write::etag_of_group(item)))
+}
+
+/// JSON that is put together of text and of members that are read when their turn comes.
+pub(super) struct Pieces {
+    pieces: VecDeque<Piece>,
+    directory: Arc<Directory>,
+    caller: Caller,
+    base: String,
+    with_members: bool,
+}
+
+enum Piece {
+    Text(String),
+    /// The members of a group behind a number.
+    Members(ItemId, u32),
+}
+
+impl Pieces {
+    pub(super) fn new(desk: &Desk, call: &Call, selection: &Selection) -> Result<Self, Fault> {
+        Ok(Self {
+            pieces: VecDeque::new(),
+            directory: Arc::clone(&desk.directory),
+            caller: call.caller()?.clone(),
+            base: write::base(call),
+            with_members: selection.shows("members"),
+        })
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        match self.pieces.back_mut() {
+            Some(Piece::Text(last)) => last.push_str(text),
+            _ => self.pieces.push_back(Piece::Text(text.to_owned())),
+        }
+    }
+
+    /// A whole group. What fits into one piece is read at once; the rest of a huge one when its turn comes.
+    pub(super) async fn group(&mut self, desk: &Desk, item: &Item, selection: &Selection) -> Result<(), Fault> {
+        let written = json::write(&selection.apply(write::group(&self.base, item)));
+        if !self.with_members {
+            self.text(&written);
+            return Ok(());
+        }
+        self.text(written.strip_suffix('}').unwrap_or(&written));
+        self.text(",\"members\":[");
+        let first = desk.directory.members_after(&self.caller, item.id(), 0, PIECE).await?;
+        self.text(&members(&self.base, &first, true));
+        if let (Some((_, last)), true) = (first.last(), first.len() == PIECE as usize) {
+            self.pieces.push_back(Piece::Members(item.id(), *last));
+        }
+        self.text("]}");
+        Ok(())
+    }
+
+    /// The body: whole where all of it is here.
+    pub(super) fn content(mut self) -> Content {
+        if let (1, Some(Piece::Text(text))) = (self.pieces.len(), self.pieces.front_mut()) {
+            return Content::from(std::mem::take(text));
+        }
+        Content::parts(Box::new(self))
+    }
+}
+
+impl Source for Pieces {
+    fn next(mut self: Box<Self>) -> Pending<'static, Result<Option<Part>, Refusal>> {
+        Box::pin(async move {
+            loop {
+                let (item, after) = match self.pieces.pop_front() {
+                    None => return Ok(None),
+                    Some(Piece::Text(text)) => return Ok(Some((Bytes::from(text), self as _))),
+                    Some(Piece::Members(item, after)) => (item, after),
+                };
+                let found = self.directory.members_after(&self.caller, item, after, PIECE).await?;
+                if let (Some((_, last)), true) = (found.last(), found.len() == PIECE as usize) {
+                    self.pieces.push_front(Piece::Members(item, *last));
+                }
+                if !found.is_empty() {
+                    let text = members(&self.base, &found, false);
+                    return Ok(Some((Bytes::from(text), self as _)));
+                }
+            }
+        })
+    }
+}
+
+fn members(base: &str, found: &[(directory::UserId, u32)], is_first: bool) -> String {
+    let mut text = String::with_capacity(found.len() * 160);
+    for (n, (id, _)) in found.iter().enumerate() {
+        if n > 0 || !is_first {
+            text.push(',');
+        }
+        let id = id.to_string();
+        let location = write::location(base, &USERS, &id);
+        text.push_str(&format!("{{\"value\":\"{id}\",\"$ref\":{},\"type\":\"User\"}}", json::quoted(&location)));
+    }
+    text
+}

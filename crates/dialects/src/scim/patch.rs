@@ -1,0 +1,419 @@
+//! PATCH (RFC 7644 section 3.5.2) as a pure function: a resource's tree and operations in, the changed tree or a fault
+//! out. Nothing is half done, because nothing is done here at all.
+//!
+//! Tolerant where identity providers need it: operations in any case, names with dots or URNs as keys of a value
+//! without a path, booleans as texts, and a value for an entry that is not there yet makes it.
+
+use super::filter::Parser;
+use super::schema::{Attribute, Named, find, member_of, record_of};
+use super::tree::{self, Former, invalid};
+use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Record};
+use directory::{Field, Filter, Op, Parts, Scalar};
+use http::StatusCode;
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Add,
+    Replace,
+    Remove,
+}
+
+/// One operation as it was sent.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub(super) verb: Verb,
+    pub(super) path: Option<String>,
+    pub(super) value: Option<Node>,
+}
+
+/// Where an operation points.
+pub(super) struct Target {
+    pub(super) named: Named,
+    pub(super) filter: Option<Filter>,
+    /// The part behind a condition.
+    pub(super) sub: Option<&'static Member>,
+}
+
+fn fault(code: &'static str, text: impl Into<String>) -> Fault {
+    Fault::own(StatusCode::BAD_REQUEST, code, text)
+}
+
+/// Reads the operations of a body.
+pub(super) fn operations(body: &Object, is_strict: bool) -> Result<Vec<Operation>, Fault> {
+    let syntax = |text: &str| fault("invalidSyntax", text);
+    let list = match body.get("Operations", Duplicates::LastWins) {
+        Some(Node::List(nodes)) if !nodes.is_empty() => nodes,
+        _ => return Err(syntax("Operations must be a list of at least one")),
+    };
+    let mut operations = Vec::with_capacity(list.len());
+    for node in list {
+        let object = node.object().ok_or_else(|| syntax("An operation must be an object"))?;
+        let get = |name: &str| object.get(name, Duplicates::LastWins);
+        let Some(Node::Text(verb)) = get("op") else { return Err(syntax("An operation needs an op")) };
+        let verb = match verb.to_ascii_lowercase().as_str() {
+            "add" => Verb::Add,
+            "replace" => Verb::Replace,
+            "remove" => Verb::Remove,
+            _ => return Err(syntax("op must be add, replace or remove")),
+        };
+        let path = match get("path") {
+            None | Some(Node::Null) => None,
+            Some(Node::Text(path)) if path.trim().is_empty() => None,
+            Some(Node::Text(path)) => Some(path.clone()),
+            Some(_) => return Err(fault("invalidPath", "path must be a text")),
+        };
+        let value = get("value").cloned();
+        match (verb, &path, &value) {
+            (Verb::Remove, None, _) => return Err(fault("noTarget", "remove needs a path")),
+            (Verb::Add | Verb::Replace, _, None) => return Err(fault("invalidValue", "add and replace need a value")),
+            (_, None, _) if is_strict => return Err(syntax("An operation needs a path")),
+            _ => operations.push(Operation { verb, path, value }),
+        }
+    }
+    Ok(operations)
+}
+
+/// Where a path points.
+pub(super) fn target(path: &str, former: &Former) -> Result<Target, Fault> {
+    match Parser::path(path, former.resource) {
+        Ok((named, filter, sub)) => Ok(Target { named, filter, sub }),
+        Err(wrong) => Err(fault("invalidPath", wrong.sentence("path"))),
+    }
+}
+
+/// Carries out all operations, in order.
+pub(super) fn apply(mut tree: Object, operations: &[Operation], former: &Former) -> Result<Object, Fault> {
+    for operation in operations {
+        one(&mut tree, operation, former)?;
+    }
+    Ok(tree)
+}
+
+/// Carries out one operation.
+pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> Result<(), Fault> {
+    let Some(path) = &operation.path else {
+        let value = operation.value.as_ref().and_then(Node::object);
+        let value = value.ok_or_else(|| fault("invalidValue", "Without a path the value must be an object"))?;
+        return each(tree, operation.verb, value, former);
+    };
+    let target = target(path, former)?;
+    let attribute = match target.named {
+        Named::Extension(schema) if operation.verb == Verb::Remove => {
+            tree::put(tree, schema.urn, None);
+            return Ok(());
+        }
+        Named::Extension(schema) => {
+            let value = operation.value.as_ref().and_then(Node::object);
+            let value = value.ok_or_else(|| invalid(schema.urn, "must be an object"))?;
+            return merge_extension(tree, schema, operation.verb, value, former);
+        }
+        Named::Attribute(attribute) => attribute,
+    };
+    if attribute.member.name == "schemas" {
+        return Ok(()); // what is used follows from what is set
+    }
+    if attribute.is_read_only() || target.sub.is_some_and(|sub| sub.way == crate::kit::Way::Out) {
+        return Err(fault("mutability", format!("{path} cannot be set")));
+    }
+    if operation.verb == Verb::Remove {
+        return remove(tree, &attribute, &target, operation.value.as_ref(), former);
+    }
+    let value = operation.value.as_ref().unwrap_or(&Node::Null);
+    if let Some(filter) = &target.filter {
+        return put_where(tree, &attribute, filter, target.sub, value, former);
+    }
+    put(tree, operation.verb, &attribute, value, former)
+}
+
+/// A value without a path: each of its members is set (RFC 7644 section 3.5.2.1). What clients may not set, such as
+/// the id they send along, is passed over.
+fn each(tree: &mut Object, verb: Verb, value: &Object, former: &Former) -> Result<(), Fault> {
+    for (name, node) in &value.members {
+        match find(former.resource, name) {
+            Some(Named::Extension(schema)) => match node {
+                Node::Null => tree::put(tree, schema.urn, None),
+                node => {
+                    let value = node.object().ok_or_else(|| invalid(schema.urn, "must be an object"))?;
+                    merge_extension(tree, schema, verb, value, former)?;
+                }
+            },
+            Some(Named::Attribute(attribute)) if attribute.is_read_only() || attribute.member.name == "schemas" => {}
+            Some(Named::Attribute(attribute)) => put(tree, verb, &attribute, node, former)?,
+            // `emails[type eq "work"].value` as a key.
+            None if name.contains('[') => {
+                let operation = Operation { verb, path: Some(name.clone()), value: Some(node.clone()) };
+                one(tree, &operation, former)?;
+            }
+            None => former.unknown(name)?,
+        }
+    }
+    Ok(())
+}
+
+fn merge_extension(
+    tree: &mut Object,
+    schema: &'static super::wire::Schema,
+    verb: Verb,
+    value: &Object,
+    former: &Former,
+) -> Result<(), Fault> {
+    for (name, node) in &value.members {
+        match find(former.resource, &format!("{}:{name}", schema.urn)) {
+            Some(Named::Attribute(attribute)) if attribute.is_read_only() => {}
+            Some(Named::Attribute(attribute)) => put(tree, verb, &attribute, node, former)?,
+            _ => former.unknown(name)?,
+        }
+    }
+    Ok(())
+}
+
+/// Sets an attribute: a plural is added to or replaced, of a complex one the named parts change.
+fn put(tree: &mut Object, verb: Verb, attribute: &Attribute, node: &Node, former: &Former) -> Result<(), Fault> {
+    let member = attribute.member;
+    if let (Kind::List(..), Some(sub)) = (member.kind, attribute.sub) {
+        // `emails.value`: of every entry there is, or of a new one.
+        let value = former.value(sub, node)?;
+        return tree::at_home(tree, attribute, |home| {
+            let mut entries = entries(home, member);
+            if entries.is_empty() {
+                entries.push(Object::default());
+            }
+            for entry in &mut entries {
+                tree::put(entry, sub.name, value.clone());
+            }
+            put_entries(home, member, entries);
+            Ok(())
+        });
+    }
+    let value = former.value(attribute.last(), node)?;
+    match (member.kind, value) {
+        (Kind::List(..), Some(Node::List(new))) if verb == Verb::Add => {
+            tree::at_home(tree, attribute, |home| add_entries(home, member, new));
+        }
+        (Kind::Object(_), Some(Node::Object(parts))) if attribute.sub.is_none() => {
+            // A part that is sent as unassigned goes.
+            let cleared = node.object().map(|sent| cleared(record_of(member), sent)).unwrap_or_default();
+            tree::at_home(tree, attribute, |home| {
+                tree::within(home, member.name, |object| {
+                    for (name, part) in parts.members {
+                        tree::put(object, &name, Some(part));
+                    }
+                    for name in cleared {
+                        tree::put(object, name, None);
+                    }
+                });
+            });
+        }
+        (Kind::List(..), None) if verb == Verb::Add => {}
+        (_, value) => tree::set(tree, attribute, value),
+    }
+    Ok(())
+}
+
+fn cleared(record: Option<&'static Record>, sent: &Object) -> Vec<&'static str> {
+    let is_null = |name: &str| matches!(sent.get(name, Duplicates::LastWins), Some(Node::Null));
+    record.into_iter().flat_map(|record| record.members).map(|member| member.name).filter(|name| is_null(name)).collect()
+}
+
+fn entries(home: &Object, member: &Member) -> Vec<Object> {
+    match tree::get(home, member.name) {
+        Some(Node::List(nodes)) => nodes.iter().filter_map(Node::object).cloned().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn put_entries(home: &mut Object, member: &Member, entries: Vec<Object>) {
+    let nodes: Vec<Node> = entries.into_iter().filter(|e| !e.members.is_empty()).map(in_order(member)).collect();
+    tree::put(home, member.name, (!nodes.is_empty()).then_some(Node::List(nodes)));
+}
+
+/// An entry with its parts in the order of the table, so that equal ones look alike.
+fn in_order(member: &Member) -> impl Fn(Object) -> Node {
+    let record = record_of(member);
+    move |mut entry| {
+        let place = |name: &str| record.and_then(|r| r.members.iter().position(|member| member.name == name));
+        entry.members.sort_by_key(|(name, _)| place(name));
+        Node::Object(entry)
+    }
+}
+
+/// Adds values to a plural; what is in it already is not added again, and a new preference takes over.
+fn add_entries(home: &mut Object, member: &Member, new: Vec<Node>) {
+    let mut all = match tree::take(home, member.name) {
+        Some(Node::List(nodes)) => nodes,
+        _ => Vec::new(),
+    };
+    for node in new {
+        if all.contains(&node) {
+            continue;
+        }
+        if is_primary(&node) {
+            all.iter_mut().for_each(unprefer);
+        }
+        all.push(node);
+    }
+    tree::put(home, member.name, (!all.is_empty()).then_some(Node::List(all)));
+}
+
+fn is_primary(node: &Node) -> bool {
+    node.object().is_some_and(|entry| tree::get(entry, "primary") == Some(&Node::Bool(true)))
+}
+
+fn unprefer(node: &mut Node) {
+    if let Node::Object(entry) = node {
+        tree::put(entry, "primary", None);
+    }
+}
+
+/// Sets something of the entries that meet a condition; where none does, an entry that does is made.
+fn put_where(
+    tree: &mut Object,
+    attribute: &Attribute,
+    filter: &Filter,
+    sub: Option<&'static Member>,
+    node: &Node,
+    former: &Former,
+) -> Result<(), Fault> {
+    let member = attribute.member;
+    let record = attribute.record().ok_or_else(|| fault("invalidPath", "it has no parts"))?;
+    let parts = match sub {
+        Some(sub) => {
+            let value = former.value(sub, node)?;
+            vec![(sub.name, value)]
+        }
+        None => {
+            let sent = node.object().ok_or_else(|| invalid(member.name, "must be an object"))?;
+            let mut parts: Vec<(&str, Option<Node>)> = Vec::new();
+            for (name, value) in former.object(record, sent)?.members {
+                parts.extend(member_of(record, &name).map(|part| (part.name, Some(value))));
+            }
+            parts.extend(cleared(Some(record), sent).into_iter().map(|name| (name, None)));
+            parts
+        }
+    };
+    tree::at_home(tree, attribute, |home| {
+        let mut all = entries(home, member);
+        let mut hit: Vec<usize> =
+            (0..all.len()).filter(|n| filter.meets(&parts_of(record, &all[*n]))).collect();
+        if hit.is_empty() {
+            let made = made_by(record, filter).ok_or_else(|| fault("noTarget", "No value meets the condition"))?;
+            all.push(made);
+            hit.push(all.len() - 1);
+        }
+        for place in &hit {
+            for (name, value) in &parts {
+                tree::put(&mut all[*place], name, value.clone());
+            }
+        }
+        let prefers = parts.iter().any(|(name, value)| *name == "primary" && *value == Some(Node::Bool(true)));
+        if prefers {
+            let others = (0..all.len()).filter(|n| !hit.contains(n)).collect::<Vec<_>>();
+            others.into_iter().for_each(|n| tree::put(&mut all[n], "primary", None));
+        }
+        // What has lost its value is no value any more.
+        let lost = sub.is_some_and(|sub| sub.name == "value") && parts.iter().all(|(_, value)| value.is_none());
+        if lost {
+            hit.into_iter().rev().for_each(|place| drop(all.remove(place)));
+        }
+        put_entries(home, member, all);
+        Ok(())
+    })
+}
+
+/// An entry of a tree as the core's conditions see one.
+pub(super) fn parts_of(record: &'static Record, entry: &Object) -> Parts<'static> {
+    let part = |(name, node): &(String, Node)| {
+        let field = member_of(record, name)?.field?;
+        let value = match node {
+            Node::Text(text) => Scalar::text(text.clone()),
+            Node::Bool(value) => Scalar::Bool(*value),
+            Node::Number(number) => Scalar::Integer(number.parse().ok()?),
+            _ => return None,
+        };
+        Some((field, value))
+    };
+    entry.members.iter().filter_map(part).collect()
+}
+
+/// The entry that a condition made of equalities describes.
+fn made_by(record: &'static Record, filter: &Filter) -> Option<Object> {
+    let mut made = Object::default();
+    let tests = match filter {
+        Filter::All(filters) => filters.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for filter in tests {
+        let Filter::Test(test) = filter else { return None };
+        if test.op != Op::Equal {
+            return None;
+        }
+        let member = record.members.iter().find(|member| member.field == Some(test.field))?;
+        let node = match &test.value {
+            Scalar::Text(text) => Node::Text(text.to_string()),
+            Scalar::Bool(value) => Node::Bool(*value),
+            Scalar::Integer(number) => Node::Number(number.to_string()),
+            Scalar::Time(_) => return None,
+        };
+        // A preference that is not one is not said.
+        if test.field != Field::Primary || node == Node::Bool(true) {
+            tree::put(&mut made, member.name, Some(node));
+        }
+    }
+    Some(made)
+}
+
+fn remove(
+    tree: &mut Object,
+    attribute: &Attribute,
+    target: &Target,
+    value: Option<&Node>,
+    former: &Former,
+) -> Result<(), Fault> {
+    let member = attribute.member;
+    if attribute.last().required && attribute.sub.is_none() && target.filter.is_none() {
+        return Err(fault("mutability", format!("{} is required", member.name)));
+    }
+    let Kind::List(..) = member.kind else {
+        tree::set(tree, attribute, None);
+        return Ok(());
+    };
+    let record = attribute.record();
+    let sub = target.sub.or(attribute.sub);
+    // A list of values: just those go. Otherwise all that meet the condition, or simply all.
+    let listed = match value {
+        Some(node @ (Node::List(_) | Node::Object(_))) if target.filter.is_none() && sub.is_none() => {
+            former.value(member, node)?
+        }
+        _ => None,
+    };
+    tree::at_home(tree, attribute, |home| {
+        let mut all = entries(home, member);
+        let is_listed = |entry: &Object| match &listed {
+            Some(Node::List(nodes)) => nodes.iter().filter_map(Node::object).any(|sent| covers(sent, entry)),
+            _ => true,
+        };
+        let meets = |entry: &Object| match (&target.filter, record) {
+            (Some(filter), Some(record)) => filter.meets(&parts_of(record, entry)),
+            _ => true,
+        };
+        match sub {
+            Some(sub) if sub.name != "value" => {
+                let hit = all.iter_mut().filter(|entry| meets(entry));
+                hit.for_each(|entry| tree::put(entry, sub.name, None));
+            }
+            // Without its value an entry is none.
+            _ => all.retain(|entry| !(meets(entry) && is_listed(entry))),
+        }
+        put_entries(home, member, all);
+    });
+    Ok(())
+}
+
+/// Whether what was sent names this entry: by its value, or by all that it says.
+fn covers(sent: &Object, entry: &Object) -> bool {
+    match tree::get(sent, "value") {
+        Some(value) => tree::get(entry, "value") == Some(value),
+        None => sent.members.iter().all(|(name, node)| tree::get(entry, name) == Some(node)),
+    }
+}

@@ -1,0 +1,377 @@
+//! From bytes to commands: bodies, trees and what changed between two of them.
+
+use super::patch::{self, Operation, Verb};
+use super::schema::record_of;
+use super::tree::{self, Former, get, invalid};
+use super::wire::{self, Resource};
+use crate::kit::{Body, Call, Fault, Format, Kind, Member, Node, Object, Record, Way, accept, json};
+use directory::{
+    Address, ClientProfile, DepartmentRef, Entry, Field, Given, GroupEdit, ItemId, ItemKey, Link, LinkKind,
+    MemberEdit, OrganisationRef, Pair, StatusWish, UserEdit, UserId, UserKey,
+};
+use http::StatusCode;
+use uuid::Uuid;
+
+/// The body as JSON, whichever of the two types it is sent under.
+fn parse(call: &Call) -> Result<Option<Body>, Fault> {
+    if call.body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    match accept::content_type(&call.headers).as_deref() {
+        Some("application/scim+json" | "application/json" | "text/json") => {}
+        None if !call.headers.contains_key(http::header::CONTENT_TYPE) => {}
+        other => return Err(Fault::UnsupportedMedia(other.map(str::to_owned))),
+    }
+    let text = std::str::from_utf8(&call.body).map_err(|error| Fault::Unparsable(error.to_string()))?;
+    let node = json::read(text).map_err(Fault::Unparsable)?;
+    Ok(Some(Body { format: Format::Json, root: None, node }))
+}
+
+/// The object that a body must be.
+pub(super) fn object(call: &Call) -> Result<&Object, Fault> {
+    let body = call.body(parse)?.ok_or(Fault::BodyMissing)?;
+    body.members().ok_or_else(|| Fault::Unparsable("no object".into()))
+}
+
+pub(super) fn former(call: &Call, resource: &'static Resource) -> Former {
+    let profile = call.caller.as_ref().map(|caller| caller.profile);
+    Former::new(resource, profile == Some(ClientProfile::Strict))
+}
+
+/// The whole resource that a POST or PUT sends.
+pub(super) fn resource(call: &Call, resource: &'static Resource) -> Result<Object, Fault> {
+    let former = former(call, resource);
+    let tree = former.resource(object(call)?)?;
+    call.ignore(former.ignored());
+    let missing = |member: &&Member| member.required && get(&tree, member.name).is_none();
+    match resource.schema.record.members.iter().find(missing) {
+        Some(member) => Err(invalid(member.name, "is required")),
+        None => Ok(tree),
+    }
+}
+
+/// The operations that a PATCH sends.
+pub(super) fn operations(call: &Call, former: &Former) -> Result<Vec<Operation>, Fault> {
+    patch::operations(object(call)?, former.is_strict)
+}
+
+/// The person a path names; what is no id is nobody's.
+pub(super) fn user_key(id: &str) -> UserKey {
+    UserKey::Id(UserId(uuid(id)))
+}
+
+/// The group a path names.
+pub(super) fn group_key(id: &str) -> ItemKey {
+    ItemKey::Id(ItemId(uuid(id)))
+}
+
+fn uuid(id: &str) -> Uuid {
+    Uuid::try_parse(id).unwrap_or(Uuid::nil())
+}
+
+/// The version in `If-Match`, when it is one of ours: `Some(None)` where it can match nothing.
+pub(super) fn matching(call: &Call, name: &str, etag: &str) -> Option<bool> {
+    let sent = call.header(name)?;
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned();
+    let ours = opaque(etag);
+    Some(sent.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == ours))
+}
+
+/// What has to be said of a person so that `before` becomes `after`.
+pub(super) fn user_edit(before: &Object, after: &Object) -> Result<UserEdit, Fault> {
+    let mut change = Change { edit: UserEdit::default(), after };
+    change.record(&wire::COMMON, before, after)?;
+    change.record(&wire::USER, before, after)?;
+    for schema in wire::USERS.extensions {
+        let empty = Object::default();
+        let of = |tree: &Object| get(tree, schema.urn).and_then(Node::object).cloned();
+        let (before, after) = (of(before).unwrap_or_default(), of(after).unwrap_or(empty));
+        change.record(schema.record, &before, &after)?;
+    }
+    Ok(change.edit)
+}
+
+struct Change<'a> {
+    edit: UserEdit,
+    after: &'a Object,
+}
+
+impl Change<'_> {
+    fn record(&mut self, record: &'static Record, before: &Object, after: &Object) -> Result<(), Fault> {
+        for member in record.members.iter().filter(|member| member.way != Way::Out) {
+            let (old, new) = (get(before, member.name), get(after, member.name));
+            if old == new {
+                continue;
+            }
+            match (member.kind, member.field) {
+                (Kind::Object(inner), _) => {
+                    let object = |node: Option<&Node>| node.and_then(Node::object).cloned().unwrap_or_default();
+                    self.record(inner, &object(old), &object(new))?;
+                }
+                (Kind::List(..), Some(field)) => self.plural(member, field, new)?,
+                (_, Some(field)) => self.single(member, field, new)?,
+                (_, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn single(&mut self, member: &Member, field: Field, node: Option<&Node>) -> Result<(), Fault> {
+        let text = || node.and_then(text_of);
+        let flag = || Given::replace(node.and_then(|node| if let Node::Bool(on) = node { Some(*on) } else { None }));
+        let edit = &mut self.edit;
+        match field {
+            Field::Active => {
+                // Nobody is neither on nor off: taking it away switches off.
+                let on = matches!(node, Some(Node::Bool(true)));
+                edit.status = Given::Value(if on { StatusWish::On } else { StatusWish::Off });
+            }
+            Field::Password => {
+                let password = text().ok_or_else(|| invalid(member.name, "cannot be taken away"))?;
+                edit.password = Some(password.into());
+            }
+            Field::Department => edit.department = Given::replace(text().map(DepartmentRef::Name)),
+            Field::Organisation => {
+                let office = get(self.after, wire::MORE_SCHEMA.urn).and_then(Node::object);
+                let office = office.and_then(|more| get(more, "office")).and_then(number_of);
+                let named = |name| OrganisationRef { number: None, name: Some(name), address: office };
+                edit.organisation = Given::replace(text().map(named));
+            }
+            Field::Office => edit.office = Given::replace(node.and_then(number_of)),
+            Field::DoNotEmail => edit.do_not_email = flag(),
+            Field::ForcePasswordChange => edit.force_password_change = flag(),
+            field => edit.text(field, Given::replace(text())),
+        }
+        Ok(())
+    }
+
+    fn plural(&mut self, member: &'static Member, field: Field, node: Option<&Node>) -> Result<(), Fault> {
+        let nodes: &[Node] = if let Some(Node::List(nodes)) = node { nodes } else { &[] };
+        let objects = || nodes.iter().filter_map(Node::object);
+        let record = record_of(member);
+        let part = |object: &Object, part: Field| {
+            let name = record?.members.iter().find(|member| member.field == Some(part))?.name;
+            get(object, name).and_then(text_of)
+        };
+        let is_primary = |object: &Object| get(object, "primary") == Some(&Node::Bool(true));
+        let edit = &mut self.edit;
+        match field {
+            Field::PostalAddresses => {
+                let addresses = objects().map(|object| {
+                    let street = part(object, Field::AddressLine1);
+                    let (line1, line2) = match street.as_deref().and_then(|street| street.split_once('\n')) {
+                        Some((line1, line2)) => (Some(line1.to_owned()), Some(line2.to_owned())),
+                        None => (street, None),
+                    };
+                    Address {
+                        line1: line1.filter(|line| !line.is_empty()),
+                        line2: line2.filter(|line| !line.is_empty()),
+                        city: part(object, Field::City),
+                        region: part(object, Field::Region),
+                        postal_code: part(object, Field::PostalCode),
+                        country: part(object, Field::Country),
+                        formatted: part(object, Field::Formatted),
+                        kind: part(object, Field::Kind),
+                        primary: is_primary(object),
+                    }
+                });
+                edit.addresses = Given::Value(addresses.collect());
+            }
+            Field::SocialLinks | Field::CustomLinks => {
+                let kind = if field == Field::SocialLinks { LinkKind::Social } else { LinkKind::Custom };
+                let link = |object: &Object| {
+                    Link::new(kind, part(object, Field::Name).unwrap_or_default(), part(object, Field::Value).unwrap_or_default())
+                };
+                edit.links.push((kind, Given::Value(objects().map(link).collect())));
+            }
+            Field::Metadata => {
+                let pair = |object: &Object| Pair {
+                    key: part(object, Field::Name).unwrap_or_default(),
+                    value: part(object, Field::Value).unwrap_or_default(),
+                };
+                edit.metadata = Given::Value(objects().map(pair).collect());
+            }
+            Field::Folders => {
+                let keys = objects().map(|object| group_key(&part(object, Field::Value).unwrap_or_default()));
+                edit.folders = Given::Value(keys.collect());
+            }
+            field => {
+                let entry = |object: &Object| Entry {
+                    value: part(object, Field::Value).unwrap_or_default(),
+                    kind: part(object, Field::Kind).or_else(|| part(object, Field::Name)),
+                    display: part(object, Field::Display),
+                    primary: is_primary(object),
+                };
+                edit.plurals.push((field, Given::Value(objects().map(entry).collect())));
+                if field == Field::Emails {
+                    // Elsewhere the user name follows the e-mail; here it is what the client says.
+                    let name = get(self.after, "userName").and_then(text_of);
+                    edit.text(Field::UserName, Given::if_some(name));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text_of(node: &Node) -> Option<String> {
+    match node {
+        Node::Text(text) | Node::Number(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn number_of(node: &Node) -> Option<u32> {
+    text_of(node)?.parse().ok()
+}
+
+/// What a POST or PUT says of a group. Members are told apart from it, since they are rows of their own.
+pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, Fault> {
+    let text = |name: &str| Given::replace(get(tree, name).and_then(text_of));
+    let members = members_of(get(tree, "members"))?;
+    let members = (!is_new || !members.is_empty()).then_some(MemberEdit::Replace(members));
+    Ok(GroupEdit { name: text("displayName"), external_id: text("externalId"), members })
+}
+
+/// The people in a list of members.
+fn members_of(node: Option<&Node>) -> Result<Vec<UserKey>, Fault> {
+    let nodes: &[Node] = if let Some(Node::List(nodes)) = node { nodes } else { &[] };
+    let mut keys = Vec::with_capacity(nodes.len());
+    for object in nodes.iter().filter_map(Node::object) {
+        if get(object, "type").and_then(text_of).is_some_and(|kind| !kind.eq_ignore_ascii_case("User")) {
+            return Err(invalid("members", "are people; a group holds no groups"));
+        }
+        let id = get(object, "value").and_then(text_of).ok_or_else(|| invalid("members", "need a value"))?;
+        keys.push(user_key(&id));
+    }
+    Ok(keys)
+}
+
+/// What a PATCH says of a group: its own attributes by the same function as a person's, its members without looking at
+/// those who are in it.
+pub(super) fn group_patch(before: &Object, operations: &[Operation], former: &Former) -> Result<GroupEdit, Fault> {
+    let mut tree = before.clone();
+    let mut members = Members::default();
+    for operation in operations {
+        if !members.take(operation, former)? {
+            patch::one(&mut tree, &without_members(operation, &mut members, former)?, former)?;
+        }
+    }
+    let changed = |name: &str| {
+        let (old, new) = (get(before, name), get(&tree, name));
+        if old == new { Given::Absent } else { Given::replace(new.and_then(text_of)) }
+    };
+    Ok(GroupEdit { name: changed("displayName"), external_id: changed("externalId"), members: members.edit() })
+}
+
+/// An operation without a path may name members among other attributes.
+fn without_members(operation: &Operation, members: &mut Members, former: &Former) -> Result<Operation, Fault> {
+    let mut rest = operation.clone();
+    if operation.path.is_none()
+        && let Some(Node::Object(object)) = &mut rest.value
+    {
+        let (ours, others) = std::mem::take(&mut object.members)
+            .into_iter()
+            .partition(|(name, _)| name.eq_ignore_ascii_case("members"));
+        object.members = others;
+        for (name, value) in ours {
+            members.take(&Operation { verb: operation.verb, path: Some(name), value: Some(value) }, former)?;
+        }
+    }
+    Ok(rest)
+}
+
+/// What becomes of a group's members, one operation after the other.
+#[derive(Default)]
+struct Members {
+    /// Exactly these instead of whoever was there.
+    replaced: bool,
+    join: Vec<UserKey>,
+    leave: Vec<UserKey>,
+}
+
+impl Members {
+    /// Takes an operation on members; whether it was one.
+    fn take(&mut self, operation: &Operation, former: &Former) -> Result<bool, Fault> {
+        let Some(path) = &operation.path else { return Ok(false) };
+        let target = patch::target(path, former)?;
+        let super::schema::Named::Attribute(attribute) = target.named else { return Ok(false) };
+        if attribute.member.field != Some(Field::Members) {
+            return Ok(false);
+        }
+        let value = operation.value.as_ref().map_or(Ok(None), |value| former.value(attribute.member, value))?;
+        match (operation.verb, &target.filter) {
+            (Verb::Add, None) => {
+                for key in members_of(value.as_ref())? {
+                    self.leave.retain(|gone| *gone != key);
+                    self.join.push(key);
+                }
+            }
+            (Verb::Replace, None) => *self = Self { replaced: true, join: members_of(value.as_ref())?, leave: Vec::new() },
+            (Verb::Remove, None) => match &value {
+                Some(_) => self.remove(members_of(value.as_ref())?),
+                None => *self = Self { replaced: true, ..Self::default() },
+            },
+            (Verb::Remove, Some(filter)) => match named_by(filter) {
+                Some(keys) => self.remove(keys),
+                None => {
+                    let text = "Of members, only `value` can be asked for here";
+                    return Err(Fault::own(StatusCode::BAD_REQUEST, "invalidFilter", text));
+                }
+            },
+            // Who is in a group has nothing else that could be set.
+            (Verb::Add | Verb::Replace, Some(filter)) => {
+                self.join.extend(named_by(filter).into_iter().flatten());
+            }
+        }
+        Ok(true)
+    }
+
+    fn remove(&mut self, keys: Vec<UserKey>) {
+        for key in keys {
+            self.join.retain(|come| *come != key);
+            if !self.replaced {
+                self.leave.push(key);
+            }
+        }
+    }
+
+    fn edit(self) -> Option<MemberEdit> {
+        match self {
+            Self { replaced: true, join, .. } => Some(MemberEdit::Replace(join)),
+            Self { join, leave, .. } if join.is_empty() && leave.is_empty() => None,
+            Self { join, leave, .. } => Some(MemberEdit::Change { join, leave }),
+        }
+    }
+}
+
+/// The people a condition on members names.
+fn named_by(filter: &directory::Filter) -> Option<Vec<UserKey>> {
+    use directory::{Filter, Op, Scalar};
+    match filter {
+        Filter::Test(test) if test.field == Field::Value && test.op == Op::Equal => match &test.value {
+            Scalar::Text(id) => Some(vec![user_key(id)]),
+            _ => None,
+        },
+        Filter::Any(filters) => {
+            let keys: Option<Vec<Vec<UserKey>>> = filters.iter().map(named_by).collect();
+            keys.map(|keys| keys.concat())
+        }
+        _ => None,
+    }
+}
+
+/// A PUT keeps what our own extension holds when it does not speak of it: clients of the standard cannot know it.
+pub(super) fn keep_unmentioned(before: &Object, after: &mut Object, sent: &Object) {
+    let urn = wire::MORE_SCHEMA.urn;
+    let is_named = |(name, _): &(String, Node)| name.get(..urn.len()).is_some_and(|start| start.eq_ignore_ascii_case(urn));
+    let is_listed = matches!(sent.get("schemas", crate::kit::Duplicates::LastWins),
+        Some(Node::List(urns)) if urns.contains(&Node::Text(urn.into())));
+    if !is_listed && !sent.members.iter().any(is_named) {
+        tree::put(after, urn, get(before, urn).cloned());
+    }
+    // Whether somebody is switched on is not an option that could be left out.
+    if get(after, "active").is_none() {
+        tree::put(after, "active", get(before, "active").cloned());
+    }
+}

@@ -1,0 +1,472 @@
+//! Questions for many: `GET /Users`, `GET /Groups`, and their `.search`.
+//!
+//! Pages are by index or by cursor. A cursor is a sealed place in the order; an index is turned into the place where
+//! the page before it ended, where we know that ([`crate::kit::Walks`]), so that a walk misses nobody when others are
+//! deleted meanwhile. `totalResults` of such a page counts from there, so that a client which walks up to it comes
+//! to the end.
+
+use super::filter;
+use super::groups::Pieces;
+use super::schema::{Named, find};
+use super::select::Selection;
+use super::wire::{GROUPS, Resource, USERS};
+use super::write::{self, Heading};
+use super::read;
+use crate::kit::{Answer, Call, Desk, Duplicates, Fault, Kind, Node, Out, Question, json};
+use directory::{
+    Bound, Caller, Field, Filter, Item, ItemBound, ItemId, ItemKind, ItemQuery, ItemTest, Labels, Page, Place, Scalar,
+    Sort, SortKey, User, UserQuery, UserTest,
+};
+use http::StatusCode;
+use std::sync::Arc;
+
+/// How many a page holds when nobody says.
+pub(super) const USUAL: u32 = 100;
+/// How many a page holds at the most.
+pub(super) const MOST: u32 = 1_000;
+/// How long a cursor is good, in seconds.
+pub(super) const CURSOR_SECONDS: i64 = 3_600;
+/// How deep a sorted list may be counted into; behind that, cursors lead on.
+const SORTED_MOST: u64 = 100_000;
+
+/// What was asked.
+pub(super) struct Asked {
+    filter: Option<String>,
+    sort_by: Option<String>,
+    descending: bool,
+    start: u64,
+    count: Option<u32>,
+    /// `Some("")` asks for the first page by cursor.
+    cursor: Option<String>,
+    only: Option<String>,
+    not: Option<String>,
+}
+
+fn bad(code: &'static str, text: impl Into<String>) -> Fault {
+    Fault::own(StatusCode::BAD_REQUEST, code, text)
+}
+
+impl Asked {
+    /// In the query of a GET.
+    fn by_query(call: &Call) -> Result<Self, Fault> {
+        let get = |name: &str| call.query.get(name).map(str::to_owned);
+        let has_cursor = call.query.pairs().any(|(name, _)| name.eq_ignore_ascii_case("cursor"));
+        Self::new(get, has_cursor.then(|| get("cursor").unwrap_or_default()))
+    }
+
+    /// In the body of a POST.
+    pub(super) fn by_body(call: &Call) -> Result<Self, Fault> {
+        let object = read::object(call)?;
+        let get = |name: &str| match object.get(name, Duplicates::LastWins)? {
+            Node::Text(text) | Node::Number(text) => Some(text.clone()),
+            Node::List(_) => Selection::text(object, name),
+            _ => None,
+        };
+        Self::new(get, get("cursor"))
+    }
+
+    fn new(get: impl Fn(&str) -> Option<String>, cursor: Option<String>) -> Result<Self, Fault> {
+        let number = |name: &str| -> Result<Option<i64>, Fault> {
+            let Some(text) = get(name) else { return Ok(None) };
+            let number = text.trim().parse().map_err(|_| bad("invalidValue", format!("{name} must be a whole number")))?;
+            Ok(Some(number))
+        };
+        let descending = match get("sortOrder").map(|order| order.to_ascii_lowercase()).as_deref() {
+            None | Some("ascending") => false,
+            Some("descending") => true,
+            Some(_) => return Err(bad("invalidValue", "sortOrder must be ascending or descending")),
+        };
+        let start = number("startIndex")?;
+        let count = number("count")?;
+        if cursor.is_some() {
+            if start.is_some() {
+                return Err(bad("invalidValue", "startIndex and cursor exclude one another"));
+            }
+            if count.is_some_and(|count| count > i64::from(MOST)) {
+                return Err(bad("invalidCount", format!("count must be between 0 and {MOST}")));
+            }
+        }
+        let at_least = |number: i64, least: i64| u64::try_from(number.max(least)).unwrap_or(0);
+        Ok(Self {
+            filter: get("filter").filter(|filter| !filter.trim().is_empty()),
+            sort_by: get("sortBy").filter(|name| !name.trim().is_empty()),
+            descending,
+            start: start.map_or(1, |start| at_least(start, 1)),
+            count: count.map(|count| u32::try_from(at_least(count, 0)).unwrap_or(MOST).min(MOST)),
+            cursor,
+            only: get("attributes"),
+            not: get("excludedAttributes"),
+        })
+    }
+
+    fn count(&self) -> u32 {
+        self.count.unwrap_or(USUAL)
+    }
+
+    fn selection(&self, resource: &'static Resource) -> Result<Selection, Fault> {
+        Selection::new(self.only.as_deref(), self.not.as_deref(), resource)
+    }
+
+    fn filter(&self, resource: &'static Resource) -> Result<Option<Filter>, Fault> {
+        let parse = |text: &String| filter::parse(text, resource);
+        self.filter.as_ref().map(parse).transpose().map_err(|wrong| bad("invalidFilter", wrong.sentence("filter")))
+    }
+
+    /// What a cursor or a walk is bound to: whose directory, and what was asked.
+    fn question(&self, caller: &Caller, resource: &Resource) -> String {
+        let Self { filter, sort_by, descending, .. } = self;
+        format!("{}|{}|{filter:?}|{sort_by:?}|{descending}", caller.tenant, resource.name)
+    }
+
+    fn sort(&self, resource: &'static Resource) -> Result<Sort, Fault> {
+        let Some(name) = &self.sort_by else { return Ok(Sort { key: SortKey::Arrival, descending: false }) };
+        let wrong = || bad("invalidPath", format!("sortBy: there is no order by {name}"));
+        let Some(Named::Attribute(attribute)) = find(resource, name) else { return Err(wrong()) };
+        // A plural is sorted by its preferred value (RFC 7644 section 3.4.2.3).
+        let key = match (attribute.member.field, attribute.last().field) {
+            (Some(Field::Emails), _) => SortKey::Text(Field::Email),
+            (Some(Field::Phones), _) => SortKey::Text(Field::WorkPhone),
+            (Some(Field::Photos), _) => SortKey::Text(Field::Photo),
+            (Some(Field::Active | Field::Status), _) => SortKey::Status,
+            (_, Some(Field::Created)) => SortKey::Created,
+            (_, Some(Field::Updated)) => SortKey::Updated,
+            (_, Some(Field::Invited)) => SortKey::Invited,
+            (_, Some(Field::LastActivity)) => SortKey::LastActivity,
+            // Identities rise with time, as numbers do.
+            (_, Some(Field::Id | Field::Number)) => SortKey::Arrival,
+            (Some(_), _) if attribute.is_plural() => return Err(wrong()),
+            (_, Some(field)) if matches!(attribute.last().kind, Kind::Text | Kind::Reference(_)) => SortKey::Text(field),
+            _ => return Err(wrong()),
+        };
+        Ok(Sort { key, descending: self.descending })
+    }
+}
+
+pub(super) async fn users_by_query(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    users(desk, call, &Asked::by_query(call)?).await
+}
+
+pub(super) async fn users_by_body(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    users(desk, call, &Asked::by_body(call)?).await
+}
+
+pub(super) async fn groups_by_query(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    groups(desk, call, &Asked::by_query(call)?).await
+}
+
+pub(super) async fn groups_by_body(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    groups(desk, call, &Asked::by_body(call)?).await
+}
+
+/// Where a page begins.
+struct Begin {
+    bound: Option<Bound>,
+    skip: u64,
+    /// The place an index page was found to begin behind.
+    walked: Option<Place>,
+}
+
+/// Turns a cursor or an index into where the page begins.
+async fn begin(desk: &Desk, call: &Call, asked: &Asked, resource: &'static Resource) -> Result<Begin, Fault> {
+    let question = asked.question(call.caller()?, resource);
+    match asked.cursor.as_deref() {
+        Some("") => Ok(Begin { bound: None, skip: 0, walked: None }),
+        Some(sealed) => {
+            let keys = desk.seals.keys(&desk.directory).await?;
+            let wrong = || bad("invalidCursor", "The cursor is not one of this question's");
+            let text = keys.open(sealed, &question).ok_or_else(wrong)?;
+            let cursor: Cursor = serde_json::from_str(&text).map_err(|_| wrong())?;
+            if desk.directory.now().0 / 1_000_000 >= cursor.end {
+                return Err(bad("expiredCursor", format!("A cursor is good for {CURSOR_SECONDS} seconds")));
+            }
+            if asked.count.is_some_and(|count| count != cursor.count) {
+                return Err(bad("invalidCount", format!("count must stay {} with this cursor", cursor.count)));
+            }
+            let place = Place { text: cursor.text, time: cursor.time.map(directory::Time), number: cursor.number };
+            let bound = if cursor.is_backward { Bound::Before(place) } else { Bound::After(place) };
+            Ok(Begin { bound: Some(bound), skip: 0, walked: None })
+        }
+        None => {
+            let walk = walk(call, &question)?;
+            let place = walk.and_then(|walk| desk.walks.place(walk, asked.start, desk.directory.now()));
+            Ok(match place {
+                Some(place) => Begin { bound: Some(Bound::After(place.clone())), skip: 0, walked: Some(place) },
+                None => Begin { bound: None, skip: asked.start - 1, walked: None },
+            })
+        }
+    }
+}
+
+fn walk(call: &Call, question: &str) -> Result<Option<Question>, Fault> {
+    Ok(call.caller()?.connection.map(|connection| Question::new(connection, question)))
+}
+
+/// What a cursor says, before it is sealed.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Cursor {
+    text: Option<String>,
+    time: Option<i64>,
+    number: u32,
+    is_backward: bool,
+    count: u32,
+    end: i64,
+}
+
+/// The heading of a page between two places, with cursors or an index.
+async fn heading(
+    desk: &Desk,
+    call: &Call,
+    asked: &Asked,
+    resource: &'static Resource,
+    begin: &Begin,
+    page: (u64, u64, usize),
+    ends: Option<(Place, Place)>,
+) -> Result<Heading, Fault> {
+    let (total, before, rows) = page;
+    let has_next = before + (rows as u64) < total && rows > 0;
+    let question = asked.question(call.caller()?, resource);
+    let now = desk.directory.now();
+    if asked.cursor.is_none() {
+        let last = ends.map(|(_, last)| last);
+        let next = last.filter(|_| has_next).map(|last| (asked.start + rows as u64, last));
+        if let Some(walk) = walk(call, &question)? {
+            desk.walks.note(walk, asked.start, begin.walked.as_ref(), next, now);
+        }
+        // What is behind this page is where it was when the walk began, whoever is gone in front of it.
+        let total = if begin.walked.is_some() { asked.start - 1 + (total - before) } else { total };
+        return Ok(Heading { total, start: Some(asked.start), next: None, previous: None });
+    }
+    let keys = desk.seals.keys(&desk.directory).await?;
+    let count = asked.count();
+    let seal = |place: Place, is_backward: bool| {
+        let Place { text, time, number } = place;
+        let end = now.0 / 1_000_000 + CURSOR_SECONDS;
+        let cursor = Cursor { text, time: time.map(|time| time.0), number, is_backward, count, end };
+        let text = serde_json::to_string(&cursor).map_err(|error| directory::Refusal::Broken(error.to_string()))?;
+        keys.seal(&text, &question)
+    };
+    let (first, last) = ends.unzip();
+    let next = last.filter(|_| has_next).map(|place| seal(place, false)).transpose()?;
+    let previous = first.filter(|_| before > 0).map(|place| seal(place, true)).transpose()?;
+    Ok(Heading { total, start: None, next, previous })
+}
+
+async fn users(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault> {
+    let selection = asked.selection(&USERS)?;
+    let filter = asked.filter(&USERS)?;
+    let sort = asked.sort(&USERS)?;
+    let begin = begin(desk, call, asked, &USERS).await?;
+    let query = UserQuery {
+        tests: user_tests(desk, call, filter).await?,
+        sort,
+        skip: begin.skip,
+        limit: asked.count(),
+        bound: begin.bound.clone(),
+    };
+    if !query.sort.is_arrival() && query.skip > SORTED_MOST {
+        return Err(bad("tooMany", format!("A sorted list is counted up to {SORTED_MOST}; use a cursor")));
+    }
+    let sort = query.sort.clone();
+    let page: Page<User> = desk.directory.users(call.caller()?, query).await?;
+    let ends = page.rows.first().zip(page.rows.last()).map(|(a, b)| (sort.place(a), sort.place(b)));
+    let figures = (page.total, page.before, page.rows.len());
+    let heading = heading(desk, call, asked, &USERS, &begin, figures, ends).await?;
+    let resources = written(desk, call, &page.rows, &selection).await?;
+    Ok(write::list(call, heading, resources))
+}
+
+async fn written(desk: &Desk, call: &Call, users: &[User], selection: &Selection) -> Result<Vec<Out>, Fault> {
+    let labels = write::labels(desk, call, users, selection).await?;
+    let base = write::base(call);
+    Ok(users.iter().map(|user| selection.apply(write::user(&base, user, &labels))).collect())
+}
+
+/// A filter as conditions of the core, with what references are called where it asks by that.
+async fn user_tests(desk: &Desk, call: &Call, filter: Option<Filter>) -> Result<Vec<UserTest>, Fault> {
+    let Some(filter) = filter else { return Ok(Vec::new()) };
+    let mut labels = Labels::default();
+    let kinds = [
+        (Field::Groups, ItemKind::Group),
+        (Field::Folders, ItemKind::Folder),
+        (Field::Organisation, ItemKind::Organisation),
+    ];
+    for (field, kind) in kinds {
+        if names(&filter, field) {
+            let all = desk.directory.items(call.caller()?, ItemQuery::all(kind)).await?.rows;
+            labels.items.extend(all.iter().map(|item| (item.id(), item.name().to_owned())));
+        }
+    }
+    if filter.mentions(Field::Roles) {
+        let own = desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
+        labels.roles = own.iter().map(|role| (role.number(), role.name().to_owned())).collect();
+    }
+    Ok(vec![UserTest::Meets(Arc::new(filter), Arc::new(labels))])
+}
+
+/// Whether a filter asks what a reference is called, and not just which it is.
+fn names(filter: &Filter, field: Field) -> bool {
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(|filter| names(filter, field)),
+        Filter::Not(filter) => names(filter, field),
+        Filter::Test(test) => test.field == field && test.part != Some(Field::Value),
+        Filter::Entry(entry, filter) => *entry == field && filter.mentions(Field::Display),
+    }
+}
+
+async fn groups(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault> {
+    let selection = asked.selection(&GROUPS)?;
+    let filter = asked.filter(&GROUPS)?;
+    let sort = asked.sort(&GROUPS)?;
+    let begin = begin(desk, call, asked, &GROUPS).await?;
+    let page = group_page(desk, call, filter, &sort, &begin, asked.count()).await?;
+    let place = |item: &Item| place_of(item, &sort);
+    let ends = page.rows.first().zip(page.rows.last()).map(|(a, b)| (place(a), place(b)));
+    let figures = (page.total, page.before, page.rows.len());
+    let heading = heading(desk, call, asked, &GROUPS, &begin, figures, ends).await?;
+    let head = json::write(&Out::object(write::list_head(heading, page.rows.len())));
+    let mut pieces = Pieces::new(desk, call, &selection)?;
+    pieces.text(head.strip_suffix('}').unwrap_or(&head));
+    pieces.text(",\"Resources\":[");
+    for (n, item) in page.rows.iter().enumerate() {
+        if n > 0 {
+            pieces.text(",");
+        }
+        pieces.group(desk, item, &selection).await?;
+    }
+    pieces.text("]}");
+    Ok(write::raw(call, pieces.content()))
+}
+
+fn place_of(item: &Item, sort: &Sort) -> Place {
+    let (mut text, mut time) = (None, None);
+    match sort.key {
+        SortKey::Text(Field::Name) => text = Some(directory::fold(item.name())),
+        SortKey::Text(Field::ExternalId) => text = item.external_id().map(directory::fold),
+        SortKey::Created => time = Some(item.created()),
+        SortKey::Updated => time = Some(item.updated()),
+        _ => {}
+    }
+    Place { text, time, number: item.number() }
+}
+
+/// A page of groups. In order of arrival the engine cuts it; any other order is made here, of all that match.
+async fn group_page(
+    desk: &Desk,
+    call: &Call,
+    filter: Option<Filter>,
+    sort: &Sort,
+    begin: &Begin,
+    limit: u32,
+) -> Result<Page<Item>, Fault> {
+    let mut query = ItemQuery::all(ItemKind::Group);
+    if let Some(filter) = filter {
+        query.tests.push(ItemTest::Meets(Arc::new(memberships(desk, call, filter).await?)));
+    }
+    if sort.is_arrival() {
+        query.bound = begin.bound.as_ref().map(|bound| match bound {
+            Bound::After(place) => ItemBound::After(place.number),
+            Bound::Before(place) => ItemBound::Before(place.number),
+        });
+        (query.skip, query.limit) = (begin.skip, limit);
+        return Ok(desk.directory.items(call.caller()?, query).await?);
+    }
+    let mut all = desk.directory.items(call.caller()?, query).await?.rows;
+    let order = |a: &Place, b: &Place| {
+        let by_key = (&a.text, a.time).cmp(&(&b.text, b.time));
+        let by_key = if sort.descending { by_key.reverse() } else { by_key };
+        let by_number = a.number.cmp(&b.number);
+        let is_arrival = matches!(sort.key, SortKey::Arrival);
+        by_key.then(if is_arrival && sort.descending { by_number.reverse() } else { by_number })
+    };
+    all.sort_by(|a, b| order(&place_of(a, sort), &place_of(b, sort)));
+    let total = all.len();
+    let limit = limit as usize;
+    let before = match &begin.bound {
+        None => usize::try_from(begin.skip).unwrap_or(usize::MAX).min(total),
+        Some(Bound::After(place)) => all.partition_point(|item| order(&place_of(item, sort), place).is_le()),
+        Some(Bound::Before(place)) => {
+            let end = all.partition_point(|item| order(&place_of(item, sort), place).is_lt());
+            all.truncate(end);
+            end.saturating_sub(limit)
+        }
+    };
+    let rows = all.into_iter().skip(before).take(limit).collect();
+    Ok(Page { rows, total: total as u64, before: before as u64 })
+}
+
+/// Turns conditions on members into conditions on the group itself: those a person is in are known from their side.
+async fn memberships(desk: &Desk, call: &Call, filter: Filter) -> Result<Filter, Fault> {
+    let many = async |filters: Vec<Filter>| {
+        let mut done = Vec::with_capacity(filters.len());
+        for filter in filters {
+            done.push(Box::pin(memberships(desk, call, filter)).await?);
+        }
+        Ok::<_, Fault>(done)
+    };
+    Ok(match filter {
+        Filter::All(filters) => Filter::All(many(filters).await?),
+        Filter::Any(filters) => Filter::Any(many(filters).await?),
+        Filter::Not(filter) => Filter::Not(Box::new(Box::pin(memberships(desk, call, *filter)).await?)),
+        Filter::Entry(Field::Members, filter) => match *filter {
+            Filter::Test(mut test) if test.field == Field::Value => {
+                (test.field, test.part) = (Field::Members, Some(Field::Value));
+                Box::pin(memberships(desk, call, Filter::Test(test))).await?
+            }
+            _ => return Err(bad("invalidFilter", "Of members, only one value can be asked for at a time")),
+        },
+        Filter::Test(test) if test.field == Field::Members => {
+            use directory::{Op, Test};
+            let Scalar::Text(id) = &test.value else {
+                return Err(bad("invalidFilter", "Of members, only a value can be asked for"));
+            };
+            let is_equality = matches!(test.op, Op::Equal | Op::NotEqual);
+            if !is_equality {
+                return Err(bad("invalidFilter", "A member's value is only equal to an id or not"));
+            }
+            let groups: Vec<ItemId> = match desk.directory.user(call.caller()?, read::user_key(id)).await {
+                Ok(user) => user.groups,
+                Err(directory::Refusal::NoSuchUser) => Vec::new(),
+                Err(refusal) => return Err(refusal.into()),
+            };
+            let is = |id: &ItemId| {
+                Filter::Test(Test::new(Field::Id, None, Op::Equal, Scalar::text(id.to_string()), true))
+            };
+            let any = Filter::Any(groups.iter().map(is).collect());
+            if test.op == Op::NotEqual { Filter::Not(Box::new(any)) } else { any }
+        }
+        other => other,
+    })
+}
+
+/// `/.search`: people and then groups, as one list by index.
+pub(super) async fn everything(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let asked = Asked::by_body(call)?;
+    if asked.cursor.is_some() || asked.sort_by.is_some() {
+        return Err(bad("invalidValue", "Over several types there are neither cursors nor an order"));
+    }
+    // What one type does not have, none of it meets; what no type has is wrong.
+    let (of_users, of_groups) = (asked.filter(&USERS), asked.filter(&GROUPS));
+    if let (Err(fault), Err(_)) = (&of_users, &of_groups) {
+        return Err(fault.clone());
+    }
+    let (skip, limit) = (asked.start - 1, asked.count());
+    let mut people = Page { rows: Vec::new(), total: 0, before: 0 };
+    if let Ok(filter) = of_users {
+        let tests = user_tests(desk, call, filter).await?;
+        let query = UserQuery { tests, skip, limit, ..UserQuery::default() };
+        people = desk.directory.users(call.caller()?, query).await?;
+    }
+    let mut resources = written(desk, call, &people.rows, &asked.selection(&USERS)?).await?;
+    let mut total = people.total;
+    if let Ok(filter) = of_groups {
+        let rest = limit - u32::try_from(people.rows.len()).unwrap_or(limit);
+        let begin = Begin { bound: None, skip: skip.saturating_sub(people.total), walked: None };
+        let found = group_page(desk, call, filter, &Sort::default(), &begin, rest).await?;
+        let selection = asked.selection(&GROUPS)?;
+        let base = write::base(call);
+        total += found.total;
+        resources.extend(found.rows.iter().map(|item| selection.apply(write::group(&base, item))));
+    }
+    let heading = Heading { total, start: Some(asked.start), next: None, previous: None };
+    Ok(write::list(call, heading, resources))
+}

@@ -1,0 +1,151 @@
+//! Which attributes are returned (RFC 7644 section 3.9): all but some, or only some. What is never returned is not
+//! even written, and what always is cannot be left out.
+
+use super::schema::{Named, find};
+use super::wire::Resource;
+use crate::kit::{Call, Fault, Object, Out};
+use http::StatusCode;
+use std::borrow::Cow;
+
+/// A choice of attributes, as paths in the resource: extension or attribute, and perhaps a part.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selection {
+    only: Option<Vec<Path>>,
+    not: Vec<Path>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Path {
+    /// Names from the top of the resource downwards.
+    names: Vec<&'static str>,
+}
+
+impl Selection {
+    /// What a request's query asks for.
+    pub(super) fn of(call: &Call, resource: &'static Resource) -> Result<Self, Fault> {
+        Self::new(call.query.get("attributes"), call.query.get("excludedAttributes"), resource)
+    }
+
+    /// What a request's body or query asks for.
+    pub(super) fn new(
+        only: Option<&str>,
+        not: Option<&str>,
+        resource: &'static Resource,
+    ) -> Result<Self, Fault> {
+        if only.is_some() && not.is_some() {
+            let text = "attributes and excludedAttributes exclude one another";
+            return Err(Fault::own(StatusCode::BAD_REQUEST, "invalidValue", text));
+        }
+        let paths = |text: &str| -> Vec<Path> {
+            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+            // A name that nothing has chooses nothing.
+            names.filter_map(|name| path(name, resource)).collect()
+        };
+        Ok(Self { only: only.map(paths), not: not.map(paths).unwrap_or_default() })
+    }
+
+    /// The texts of `attributes` in a body: a list, or one text with commas.
+    pub(super) fn text(object: &Object, name: &str) -> Option<String> {
+        use crate::kit::{Duplicates, Node};
+        match object.get(name, Duplicates::LastWins)? {
+            Node::Text(text) => Some(text.clone()),
+            Node::List(nodes) => {
+                let texts = nodes.iter().filter_map(|node| if let Node::Text(text) = node { Some(text.as_str()) } else { None });
+                Some(texts.collect::<Vec<_>>().join(","))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether only some attributes were asked for by name.
+    pub(super) fn is_explicit(&self) -> bool {
+        self.only.is_some()
+    }
+
+    /// Whether anything of an attribute or extension may be shown, so that what is not need not even be read.
+    pub(super) fn shows(&self, name: &str) -> bool {
+        let is_it = |path: &Path| path.names.first().is_some_and(|first| *first == name);
+        let is_wanted = self.only.as_ref().is_none_or(|only| only.iter().any(is_it));
+        is_wanted && !self.not.iter().any(|path| path.names.len() == 1 && is_it(path))
+    }
+
+    /// Leaves of a written resource what was asked for.
+    pub(super) fn apply(&self, out: Out) -> Out {
+        if self.only.is_none() && self.not.is_empty() {
+            return out;
+        }
+        let Out::Object(members) = out else { return out };
+        let mut here = Vec::new();
+        Out::Object(self.object(members, &mut here))
+    }
+
+    fn object(&self, members: Vec<(Cow<'static, str>, Out)>, here: &mut Vec<String>) -> Vec<(Cow<'static, str>, Out)> {
+        let mut kept = Vec::with_capacity(members.len());
+        for (name, out) in members {
+            let always = here.is_empty() && matches!(name.as_ref(), "schemas" | "id");
+            here.push(name.clone().into_owned());
+            let fate = if always { Fate::Whole } else { self.fate(here) };
+            match fate {
+                Fate::Gone => {}
+                Fate::Whole => kept.push((name, out)),
+                Fate::InPart => {
+                    if let Some(out) = self.part(out, here) {
+                        kept.push((name, out));
+                    }
+                }
+            }
+            here.pop();
+        }
+        kept
+    }
+
+    fn part(&self, out: Out, here: &mut Vec<String>) -> Option<Out> {
+        match out {
+            Out::Object(members) => {
+                let members = self.object(members, here);
+                (!members.is_empty()).then_some(Out::Object(members))
+            }
+            Out::List(name, outs) => {
+                let outs: Vec<Out> = outs.into_iter().filter_map(|out| self.part(out, here)).collect();
+                (!outs.is_empty()).then_some(Out::List(name, outs))
+            }
+            single => Some(single),
+        }
+    }
+
+    fn fate(&self, here: &[String]) -> Fate {
+        let begins = |path: &Path| here.iter().zip(&path.names).all(|(a, b)| a == b);
+        if self.not.iter().any(|path| begins(path) && path.names.len() <= here.len()) {
+            return Fate::Gone;
+        }
+        let deeper = |path: &Path| begins(path) && path.names.len() > here.len();
+        match &self.only {
+            Some(only) if only.iter().any(|path| begins(path) && path.names.len() <= here.len()) => Fate::Whole,
+            Some(only) if only.iter().any(deeper) => Fate::InPart,
+            Some(_) => Fate::Gone,
+            None if self.not.iter().any(deeper) => Fate::InPart,
+            None => Fate::Whole,
+        }
+    }
+}
+
+enum Fate {
+    Whole,
+    InPart,
+    Gone,
+}
+
+fn path(name: &str, resource: &'static Resource) -> Option<Path> {
+    if name.eq_ignore_ascii_case(resource.schema.urn) {
+        return None;
+    }
+    let names = match find(resource, name)? {
+        Named::Extension(schema) => vec![schema.urn],
+        Named::Attribute(attribute) => {
+            let extension = attribute.extension.map(|schema| schema.urn);
+            let sub = attribute.sub.map(|sub| sub.name);
+            extension.into_iter().chain([attribute.member.name]).chain(sub).collect()
+        }
+    };
+    Some(Path { names })
+}

@@ -1,0 +1,220 @@
+//! A resource as a tree: every name and type as the tables have them, and nothing that is not set. What clients send is
+//! brought into this form once; PATCH works on it, and what changed is read off two such trees.
+
+use super::schema::{Attribute, Named, find};
+use super::wire::Resource;
+use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Out, Record, Way};
+use http::StatusCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Brings what was sent into form.
+pub(super) struct Former {
+    pub(super) resource: &'static Resource,
+    /// Whether unknown attributes are a fault.
+    pub(super) is_strict: bool,
+    /// How many were not.
+    unknown: AtomicUsize,
+}
+
+/// A value that is not of its attribute's type, or breaks its rules.
+pub(super) fn invalid(name: &str, what: &str) -> Fault {
+    Fault::own(StatusCode::BAD_REQUEST, "invalidValue", format!("{name} {what}"))
+}
+
+impl Former {
+    pub(super) fn new(resource: &'static Resource, is_strict: bool) -> Self {
+        Self { resource, is_strict, unknown: AtomicUsize::new(0) }
+    }
+
+    /// How many attributes no table has.
+    pub(super) fn ignored(&self) -> usize {
+        self.unknown.load(Ordering::Relaxed)
+    }
+
+    /// An attribute that no table has: counted, or a fault.
+    pub(super) fn unknown(&self, name: &str) -> Result<(), Fault> {
+        if self.is_strict {
+            let text = format!("There is no attribute {name}");
+            return Err(Fault::own(StatusCode::BAD_REQUEST, "invalidSyntax", text));
+        }
+        self.unknown.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A whole resource. Names may carry their schema's URN, or be dotted; what clients may not set is passed over.
+    pub(super) fn resource(&self, sent: &Object) -> Result<Object, Fault> {
+        let mut tree = Object::default();
+        for (name, node) in &sent.members {
+            match find(self.resource, name) {
+                Some(Named::Extension(schema)) => {
+                    let inner = match node {
+                        Node::Null => continue,
+                        node => node.object().ok_or_else(|| invalid(schema.urn, "must be an object"))?,
+                    };
+                    let values = self.object(schema.record, inner)?;
+                    within(&mut tree, schema.urn, |extension| extension.members.extend(values.members));
+                }
+                Some(Named::Attribute(attribute)) if attribute.is_read_only() => {}
+                Some(Named::Attribute(attribute)) => {
+                    let value = self.value(attribute.last(), node)?;
+                    set(&mut tree, &attribute, value);
+                }
+                None => self.unknown(name)?,
+            }
+        }
+        Ok(tree)
+    }
+
+    /// The members of a record, in its order.
+    pub(super) fn object(&self, record: &'static Record, sent: &Object) -> Result<Object, Fault> {
+        let mut tree = Object::default();
+        for member in record.members.iter().filter(|member| member.way != Way::Out) {
+            let node = sent.get(member.name, Duplicates::LastWins);
+            if let Some(value) = node.map_or(Ok(None), |node| self.value(member, node))? {
+                tree.members.push((member.name.to_owned(), value));
+            }
+        }
+        for (name, _) in &sent.members {
+            if !record.members.iter().any(|member| member.name.eq_ignore_ascii_case(name)) {
+                self.unknown(name)?;
+            }
+        }
+        // Who says where something is says what it is.
+        if let Some(Node::Text(url)) = take(&mut tree, "$ref")
+            && get(&tree, "value").is_none()
+        {
+            let id = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            tree.members.insert(0, ("value".into(), Node::Text(id.into())));
+        }
+        Ok(tree)
+    }
+
+    /// A value of an attribute's type; `None` when it says "unassigned" (RFC 7643 section 2.5).
+    pub(super) fn value(&self, member: &'static Member, node: &Node) -> Result<Option<Node>, Fault> {
+        if let Kind::List(_, kind) = member.kind {
+            let nodes = match node {
+                Node::List(nodes) => nodes.as_slice(),
+                Node::Null => &[],
+                one => std::slice::from_ref(one),
+            };
+            let values = nodes.iter().map(|node| self.single(member, *kind, node));
+            let values: Vec<Node> = values.filter_map(Result::transpose).collect::<Result<_, Fault>>()?;
+            return Ok((!values.is_empty()).then_some(Node::List(values)));
+        }
+        self.single(member, member.kind, node)
+    }
+
+    fn single(&self, member: &'static Member, kind: Kind, node: &Node) -> Result<Option<Node>, Fault> {
+        if let Kind::Object(record) = kind {
+            let object = match node {
+                Node::Null => return Ok(None),
+                Node::Object(object) => self.object(record, object)?,
+                Node::List(nodes) if nodes.len() <= 1 => {
+                    return nodes.first().map_or(Ok(None), |node| self.single(member, kind, node));
+                }
+                // A bare value stands for the object that has nothing else.
+                bare => match super::schema::member_of(record, "value") {
+                    Some(value) => {
+                        let value = self.value(value, bare)?;
+                        Object { members: value.map(|value| ("value".into(), value)).into_iter().collect() }
+                    }
+                    None => return Err(invalid(member.name, "must be an object")),
+                },
+            };
+            return Ok((!object.members.is_empty()).then_some(Node::Object(object)));
+        }
+        scalar(member, kind, node)
+    }
+}
+
+fn scalar(member: &Member, kind: Kind, node: &Node) -> Result<Option<Node>, Fault> {
+    match (kind, node) {
+        (_, Node::Null) => Ok(None),
+        (_, Node::List(nodes)) if nodes.len() <= 1 => nodes.first().map_or(Ok(None), |node| scalar(member, kind, node)),
+        (_, Node::Object(object)) if object.get("value", Duplicates::LastWins).is_some() => {
+            let value = object.get("value", Duplicates::LastWins);
+            value.map_or(Ok(None), |value| scalar(member, kind, value))
+        }
+        (Kind::Boolean, Node::Bool(value)) => Ok(Some(Node::Bool(*value))),
+        // As Entra sends them.
+        (Kind::Boolean, Node::Text(text)) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" => Ok(Some(Node::Bool(true))),
+            "false" => Ok(Some(Node::Bool(false))),
+            "" => Ok(None),
+            _ => Err(invalid(member.name, "must be true or false")),
+        },
+        (Kind::Boolean, _) => Err(invalid(member.name, "must be true or false")),
+        (Kind::Integer, Node::Number(text) | Node::Text(text)) => match text.trim().parse::<u32>() {
+            Ok(number) if i32::try_from(number).is_ok() => Ok(Some(Node::Number(number.to_string()))),
+            _ => Err(invalid(member.name, "must be a whole number")),
+        },
+        (Kind::Integer, _) => Err(invalid(member.name, "must be a whole number")),
+        (_, Node::Text(text) | Node::Number(text)) => {
+            Ok((!text.is_empty()).then(|| Node::Text(text.clone())))
+        }
+        (_, Node::Bool(value)) => Ok(Some(Node::Text(value.to_string()))),
+        (_, Node::List(_) | Node::Object(_)) => Err(invalid(member.name, "must be a single value")),
+    }
+}
+
+/// A member by its exact name.
+pub(super) fn get<'a>(tree: &'a Object, name: &str) -> Option<&'a Node> {
+    tree.members.iter().find(|(n, _)| n == name).map(|(_, node)| node)
+}
+
+/// Takes a member out.
+pub(super) fn take(tree: &mut Object, name: &str) -> Option<Node> {
+    let place = tree.members.iter().position(|(n, _)| n == name)?;
+    Some(tree.members.remove(place).1)
+}
+
+/// Puts a member in, or takes it out.
+pub(super) fn put(tree: &mut Object, name: &str, value: Option<Node>) {
+    match (tree.members.iter_mut().find(|(n, _)| n == name), value) {
+        (Some((_, slot)), Some(value)) => *slot = value,
+        (None, Some(value)) => tree.members.push((name.to_owned(), value)),
+        (_, None) => drop(take(tree, name)),
+    }
+}
+
+/// Changes the object under a name, which is made when it is not there and goes when nothing is left in it.
+pub(super) fn within<T>(tree: &mut Object, name: &str, change: impl FnOnce(&mut Object) -> T) -> T {
+    let mut object = match take(tree, name) {
+        Some(Node::Object(object)) => object,
+        _ => Object::default(),
+    };
+    let done = change(&mut object);
+    put(tree, name, (!object.members.is_empty()).then_some(Node::Object(object)));
+    done
+}
+
+/// Changes what an attribute is in: the resource itself, or its extension.
+pub(super) fn at_home<T>(tree: &mut Object, attribute: &Attribute, change: impl FnOnce(&mut Object) -> T) -> T {
+    match attribute.extension {
+        Some(schema) => within(tree, schema.urn, change),
+        None => change(tree),
+    }
+}
+
+/// Puts the value of an attribute, or of a part of one that is no plural, in its place.
+pub(super) fn set(tree: &mut Object, attribute: &Attribute, value: Option<Node>) {
+    at_home(tree, attribute, |home| match attribute.sub {
+        None => put(home, attribute.member.name, value),
+        Some(sub) => within(home, attribute.member.name, |object| put(object, sub.name, value)),
+    });
+}
+
+/// A written resource as a tree: what is there to be changed.
+pub(super) fn of_out(out: &Out) -> Node {
+    match out {
+        Out::Null => Node::Null,
+        Out::Text(text) | Out::Link(text) => Node::Text(text.clone()),
+        Out::Integer(number) => Node::Number(number.to_string()),
+        Out::Bool(value) => Node::Bool(*value),
+        Out::List(_, outs) | Out::Repeated(outs) => Node::List(outs.iter().map(of_out).collect()),
+        Out::Object(members) => {
+            let members = members.iter().map(|(name, out)| (name.clone().into_owned(), of_out(out)));
+            Node::Object(Object { members: members.collect() })
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What the routes of `/Users` and `/Me` do.
+
+use super::select::Selection;
+use super::tree;
+use super::wire::USERS;
+use super::{patch, read, write};
+use crate::kit::{Answer, Call, Desk, Fault, Node, Object};
+use directory::{Command, Refusal, User, UserEdit, UserKey};
+use http::{Response, StatusCode};
+
+/// How often a change without `If-Match` is worked out anew when others change the same person meanwhile.
+const TRIES: usize = 100;
+
+pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let selection = Selection::of(call, &USERS)?;
+    let tree = read::resource(call, &USERS)?;
+    let mut edit = read::user_edit(&Object::default(), &tree)?;
+    if !edit.status.is_mentioned() {
+        edit.status = directory::Given::Value(directory::StatusWish::On);
+    }
+    let receipt = desk.directory.run(call.caller()?, Command::CreateUser(Box::new(edit))).await?;
+    let user = receipt.users.into_iter().next().ok_or(Refusal::NoSuchUser)?;
+    answer(desk, call, StatusCode::CREATED, user, &selection).await
+}
+
+pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    get_of(desk, call, read::user_key(call.named(0))).await
+}
+
+pub(super) async fn replace(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    replace_of(desk, call, read::user_key(call.named(0))).await
+}
+
+pub(super) async fn modify(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    modify_of(desk, call, read::user_key(call.named(0))).await
+}
+
+pub(super) async fn delete(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    delete_of(desk, call, read::user_key(call.named(0))).await
+}
+
+/// The person whose own client it is (RFC 7644 section 3.11).
+fn me(call: &Call) -> Result<UserKey, Fault> {
+    let nobody = || {
+        let text = "This token belongs to no person, so there is no Me";
+        Fault::own(StatusCode::NOT_IMPLEMENTED, "", text)
+    };
+    call.caller()?.user.map(UserKey::Id).ok_or_else(nobody)
+}
+
+pub(super) async fn get_me(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    get_of(desk, call, me(call)?).await
+}
+
+pub(super) async fn replace_me(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    replace_of(desk, call, me(call)?).await
+}
+
+pub(super) async fn modify_me(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    modify_of(desk, call, me(call)?).await
+}
+
+pub(super) async fn delete_me(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    delete_of(desk, call, me(call)?).await
+}
+
+async fn get_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fault> {
+    let selection = Selection::of(call, &USERS)?;
+    let user = desk.directory.user(call.caller()?, key).await?;
+    let etag = write::etag_of_user(&user);
+    if read::matching(call, "if-none-match", &etag) == Some(true) {
+        return Ok(not_modified(&etag));
+    }
+    answer(desk, call, StatusCode::OK, user, &selection).await
+}
+
+async fn replace_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fault> {
+    let selection = Selection::of(call, &USERS)?;
+    let sent = read::resource(call, &USERS)?;
+    let object = read::object(call)?;
+    let change = |before: &Object| {
+        let mut after = sent.clone();
+        read::keep_unmentioned(before, &mut after, object);
+        read::user_edit(before, &after)
+    };
+    let user = change_user(desk, call, key, change).await?;
+    answer(desk, call, StatusCode::OK, user, &selection).await
+}
+
+async fn modify_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fault> {
+    let selection = Selection::of(call, &USERS)?;
+    let former = read::former(call, &USERS);
+    let operations = read::operations(call, &former)?;
+    let change = |before: &Object| {
+        let after = patch::apply(before.clone(), &operations, &former)?;
+        read::user_edit(before, &after)
+    };
+    let user = change_user(desk, call, key, change).await?;
+    call.ignore(former.ignored());
+    answer(desk, call, StatusCode::OK, user, &selection).await
+}
+
+async fn delete_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fault> {
+    let mut command = Command::DeleteUser(key.clone());
+    if call.headers.contains_key("if-match") {
+        let user = desk.directory.user(call.caller()?, key).await?;
+        must_match(call, &write::etag_of_user(&user))?;
+        command = Command::IfVersion(user.version, Box::new(command));
+    }
+    desk.directory.run(call.caller()?, command).await?;
+    Ok(nothing())
+}
+
+/// Changes a person by what `change` makes of their tree. It is bound to the version it was worked out from: without
+/// `If-Match` it is worked out anew when somebody else was faster, with it that is a 412.
+async fn change_user(
+    desk: &Desk,
+    call: &Call,
+    key: UserKey,
+    change: impl Fn(&Object) -> Result<UserEdit, Fault> + Send,
+) -> Result<User, Fault> {
+    let everything = Selection::default();
+    for _ in 0..TRIES {
+        let user = desk.directory.user(call.caller()?, key.clone()).await?;
+        must_match(call, &write::etag_of_user(&user))?;
+        let labels = write::labels(desk, call, std::slice::from_ref(&user), &everything).await?;
+        let before = match tree::of_out(&write::user(&write::base(call), &user, &labels)) {
+            Node::Object(written) => read::former(call, &USERS).resource(&written)?,
+            _ => Object::default(),
+        };
+        let command =
+            Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(change(&before)?) };
+        let command = Command::IfVersion(user.version, Box::new(command));
+        match desk.directory.run(call.caller()?, command).await {
+            Ok(receipt) => return Ok(receipt.users.into_iter().next().unwrap_or(user)),
+            Err(Refusal::VersionMismatch) if !call.headers.contains_key("if-match") => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    Err(Refusal::Conflict.into())
+}
+
+/// Refuses what was meant for another version.
+pub(super) fn must_match(call: &Call, etag: &str) -> Result<(), Fault> {
+    match read::matching(call, "if-match", etag) {
+        Some(false) => Err(Refusal::VersionMismatch.into()),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn nothing() -> Answer {
+    let mut answer = Response::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
+}
+
+pub(super) fn not_modified(etag: &str) -> Answer {
+    let mut answer = write::with_head(Response::default(), None, etag);
+    *answer.status_mut() = StatusCode::NOT_MODIFIED;
+    answer
+}
+
+async fn answer(
+    desk: &Desk,
+    call: &Call,
+    status: StatusCode,
+    user: User,
+    selection: &Selection,
+) -> Result<Answer, Fault> {
+    let labels = write::labels(desk, call, std::slice::from_ref(&user), selection).await?;
+    let base = write::base(call);
+    let out = selection.apply(write::user(&base, &user, &labels));
+    let location = write::location(&base, &USERS, &user.id.to_string());
+    Ok(write::with_head(write::reply(call, status, &out), Some(&location), &write::etag_of_user(&user)))
+}

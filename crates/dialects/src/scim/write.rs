@@ -1,0 +1,247 @@
+//! From people and groups to bytes.
+
+use super::schema::{self, texts};
+use super::select::Selection;
+use super::wire::{self, Resource};
+use crate::answer;
+use crate::kit::{Answer, Call, Desk, Fault, Kind, Member, Out, Record, Way, accept, dates, json};
+use directory::{Field, Item, Labels, Parts, Scalar, Seen, Subject, User};
+use http::{HeaderValue, StatusCode, header};
+use std::borrow::Cow;
+
+/// Under which path everything is.
+pub(super) const BASE: &str = "/scim/v2";
+
+/// Scheme, host and base path.
+pub(super) fn base(call: &Call) -> String {
+    format!("{}{BASE}", call.origin)
+}
+
+/// `application/json` for who asks for that, and for that alone; else the standard's own type.
+fn media(call: &Call) -> &'static str {
+    let wanted = accept::wanted(&call.headers);
+    let asks = |media: &str| wanted.iter().any(|entry| entry.quality > 0 && entry.media == media);
+    let is_json = asks("application/json") && !asks("application/scim+json");
+    if is_json { "application/json" } else { "application/scim+json" }
+}
+
+/// An answer with a body.
+pub(super) fn reply(call: &Call, status: StatusCode, out: &Out) -> Answer {
+    answer(status, media(call), json::write(out))
+}
+
+/// An answer whose body is text already.
+pub(super) fn raw(call: &Call, body: impl Into<crate::kit::Content>) -> Answer {
+    let mut answer = answer(StatusCode::OK, media(call), String::new());
+    *answer.body_mut() = body.into();
+    answer
+}
+
+/// Adds the headers of a resource.
+pub(super) fn with_head(mut answer: Answer, location: Option<&str>, etag: &str) -> Answer {
+    let headers = answer.headers_mut();
+    if let Some(value) = location.and_then(|url| HeaderValue::from_str(url).ok()) {
+        headers.insert(header::LOCATION, value);
+    }
+    if let Ok(value) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, value);
+    }
+    answer
+}
+
+/// Where a resource is.
+pub(super) fn location(base: &str, resource: &Resource, id: &str) -> String {
+    format!("{base}{}/{id}", resource.endpoint)
+}
+
+/// A person's version: it changes with the person, and with the groups and folders they are in.
+pub(super) fn etag_of_user(user: &User) -> String {
+    let mut mix = 0_u64;
+    for id in user.groups.iter().chain(&user.folders) {
+        let (high, low) = id.0.as_u64_pair();
+        mix = mix.rotate_left(7) ^ high ^ low.rotate_left(32);
+    }
+    if mix == 0 { format!("W/\"{}\"", user.version) } else { format!("W/\"{}-{mix:x}\"", user.version) }
+}
+
+/// A group's version.
+pub(super) fn etag_of_group(item: &Item) -> String {
+    format!("W/\"{}\"", item.version())
+}
+
+/// A person, whole.
+pub(super) fn user(base: &str, user: &User, labels: &Labels) -> Out {
+    let seen = Seen { user, labels };
+    resource(base, &wire::USERS, &seen, &user.id.to_string(), &etag_of_user(user))
+}
+
+/// A group without its members.
+pub(super) fn group(base: &str, item: &Item) -> Out {
+    resource(base, &wire::GROUPS, item, &item.id().to_string(), &etag_of_group(item))
+}
+
+type Members = Vec<(Cow<'static, str>, Out)>;
+
+fn resource(base: &str, resource: &Resource, subject: &dyn Subject, id: &str, etag: &str) -> Out {
+    let mut urns = vec![resource.schema.urn];
+    let mut extensions: Members = Vec::new();
+    for schema in resource.extensions {
+        let members = members(schema.record, subject, base);
+        if !members.is_empty() {
+            urns.push(schema.urn);
+            extensions.push((Cow::Borrowed(schema.urn), Out::Object(members)));
+        }
+    }
+    let mut out: Members = vec![(Cow::Borrowed("schemas"), texts(&urns)), (Cow::Borrowed("id"), Out::text(id))];
+    if let Some(value) = subject.scalar(Field::ExternalId) {
+        out.push((Cow::Borrowed("externalId"), scalar(value)));
+    }
+    out.extend(members(resource.schema.record, subject, base));
+    out.extend(extensions);
+    let time = |field| match subject.scalar(field) {
+        Some(Scalar::Time(time)) => Out::Text(dates::precise(time)),
+        _ => Out::Null,
+    };
+    let meta = Out::object(vec![
+        ("resourceType", Out::text(resource.name)),
+        ("created", time(Field::Created)),
+        ("lastModified", time(Field::Updated)),
+        ("location", Out::Text(location(base, resource, id))),
+        ("version", Out::text(etag)),
+    ]);
+    out.push((Cow::Borrowed("meta"), meta));
+    Out::Object(out)
+}
+
+fn members(record: &'static Record, subject: &dyn Subject, base: &str) -> Members {
+    let shown = record.members.iter().filter(|member| member.way != Way::In);
+    shown.filter_map(|member| Some((Cow::Borrowed(member.name), value(member, subject, base)?))).collect()
+}
+
+fn value(member: &'static Member, subject: &dyn Subject, base: &str) -> Option<Out> {
+    match (member.kind, member.field) {
+        (Kind::List(name, Kind::Object(record)), Some(field)) => {
+            let entries = subject.entries(field);
+            let outs: Vec<Out> = entries.iter().map(|parts| entry(record, parts, base)).collect();
+            (!outs.is_empty()).then_some(Out::List(name, outs))
+        }
+        (Kind::Object(record), _) => {
+            let mut members = members(record, subject, base);
+            if members.is_empty() {
+                return None;
+            }
+            refer(record, &mut members, base);
+            Some(Out::Object(members))
+        }
+        (_, Some(field)) => subject.scalar(field).map(scalar),
+        (_, None) => None,
+    }
+}
+
+fn entry(record: &'static Record, parts: &Parts<'_>, base: &str) -> Out {
+    let mut members: Members = Vec::with_capacity(record.members.len());
+    for member in record.members {
+        let found = member.field.and_then(|field| parts.iter().find(|(part, _)| *part == field));
+        members.extend(found.map(|(_, value)| (Cow::Borrowed(member.name), scalar(value.clone()))));
+    }
+    refer(record, &mut members, base);
+    Out::Object(members)
+}
+
+/// Says where the thing is that a value names, and of what sort it is where there is only one.
+fn refer(record: &'static Record, members: &mut Members, base: &str) {
+    let Some(Out::Text(id)) = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out) else { return };
+    let id = id.clone();
+    for member in record.members {
+        let out = match (member.kind, member.traits.words) {
+            (Kind::Reference(["Group"]), _) => Out::Text(location(base, &wire::GROUPS, &id)),
+            (Kind::Reference(["User"]), _) => Out::Text(location(base, &wire::USERS, &id)),
+            (Kind::Text, [only]) if member.traits.unfiltered => Out::text(*only),
+            _ => continue,
+        };
+        members.push((Cow::Borrowed(member.name), out));
+    }
+}
+
+fn scalar(value: Scalar<'_>) -> Out {
+    match value {
+        Scalar::Text(text) => Out::Text(text.into_owned()),
+        Scalar::Bool(value) => Out::Bool(value),
+        Scalar::Integer(number) => Out::Integer(number),
+        Scalar::Time(time) => Out::Text(dates::precise(time)),
+    }
+}
+
+/// What stands in front of a list's resources.
+pub(super) struct Heading {
+    pub(super) total: u64,
+    pub(super) start: Option<u64>,
+    pub(super) next: Option<String>,
+    pub(super) previous: Option<String>,
+}
+
+/// A list (RFC 7644 section 3.4.2), with its last member open for the resources.
+pub(super) fn list_head(heading: Heading, items: usize) -> Vec<(&'static str, Out)> {
+    let count = |n: u64| Out::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let mut members = vec![
+        ("schemas", texts(&["urn:ietf:params:scim:api:messages:2.0:ListResponse"])),
+        ("totalResults", count(heading.total)),
+        ("itemsPerPage", count(items as u64)),
+    ];
+    members.extend(heading.start.map(|start| ("startIndex", count(start))));
+    members.extend(heading.next.map(|cursor| ("nextCursor", Out::Text(cursor))));
+    members.extend(heading.previous.map(|cursor| ("previousCursor", Out::Text(cursor))));
+    members
+}
+
+/// A list of things that are written already.
+pub(super) fn list(call: &Call, heading: Heading, resources: Vec<Out>) -> Answer {
+    let mut members = list_head(heading, resources.len());
+    members.push(("Resources", Out::List("Resources", resources)));
+    reply(call, StatusCode::OK, &Out::object(members))
+}
+
+/// What references are called, for the people who are to be written; nothing is looked up that was not asked for.
+pub(super) async fn labels(
+    desk: &Desk,
+    call: &Call,
+    users: &[User],
+    selection: &Selection,
+) -> Result<Labels, Fault> {
+    use directory::{ItemKey, ItemKind, ItemQuery, Refusal};
+    let mut labels = Labels::default();
+    let caller = call.caller()?;
+    let is_own = |user: &User| user.role.is_some_and(|role| directory::role_numbered(role).is_none());
+    if selection.shows("roles") && users.iter().any(is_own) {
+        let own = desk.directory.items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
+        labels.roles = own.iter().map(|role| (role.number(), role.name().to_owned())).collect();
+    }
+    let groups = users.iter().flat_map(|user| &user.groups).map(|id| (ItemKind::Group, *id));
+    let folders = users.iter().flat_map(|user| &user.folders).map(|id| (ItemKind::Folder, *id));
+    let organisations = users.iter().filter_map(|user| user.organisation).map(|id| (ItemKind::Organisation, id));
+    let more = selection.shows(wire::MORE_SCHEMA.urn);
+    let wanted = groups
+        .filter(|_| selection.shows("groups"))
+        .chain(folders.filter(|_| more))
+        .chain(organisations.filter(|_| selection.shows(wire::ENTERPRISE_SCHEMA.urn)));
+    for (kind, id) in wanted {
+        // Names of groups and folders are a courtesy, and have an end; an organisation's is the value itself.
+        if labels.items.contains_key(&id) || (kind != ItemKind::Organisation && labels.items.len() >= LABELS) {
+            continue;
+        }
+        match desk.directory.item(caller, kind, ItemKey::Id(id)).await {
+            Ok(item) => drop(labels.items.insert(id, item.name().to_owned())),
+            Err(Refusal::NoSuchItem(_)) => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    Ok(labels)
+}
+
+/// How many groups and folders are named at the most in one answer.
+const LABELS: usize = 1_000;
+
+/// A description of a schema.
+pub(super) fn schema(call: &Call, schema: &wire::Schema) -> Out {
+    schema::describe(schema, &base(call))
+}
