@@ -1,8 +1,8 @@
 //! Everything that can be asked of the directory, as values.
 
 use crate::{
-    Access, Address, ClientProfile, ConnectionId, Entry, Field, FolderEntry, Given, ItemKey, ItemKind, KeyHash, Link, LinkKind,
-    OrganisationStatus, Pair, Status, StatusWish, TenantNumber, Time, UserKey,
+    Access, Address, ClientProfile, ConnectionId, Entry, Field, FolderEntry, Given, ItemKey, ItemKind,
+    KeyHash, Link, LinkKind, OrganisationStatus, Pair, Status, StatusWish, TenantNumber, Time, UserKey,
 };
 use secrecy::SecretString;
 

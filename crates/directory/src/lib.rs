@@ -45,9 +45,11 @@ pub use item::{
 };
 pub use plural::{Address, Entry};
 pub use ports::{Clock, CommitError, Hasher, Health, Ids, Overloaded, Pending, Store, StoreError};
-pub use query::{Bound, ItemBound, ItemQuery, ItemTest, Page, Place, Sort, SortKey, Span, UserKey, UserQuery, UserTest};
+pub use query::{
+    Bound, ItemBound, ItemQuery, ItemTest, Page, Place, Sort, SortKey, Span, UserKey, UserQuery, UserTest,
+};
 pub use refusal::{Fault, Refusal, Rule};
-pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, limit};
+pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, is_email, limit};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::{Caller, Directory};
 pub use status::{Status, StatusWish};

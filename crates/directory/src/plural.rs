@@ -20,21 +20,26 @@ pub struct Entry {
     /// How to show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
-    /// Whether it is the preferred one; one entry of a list at the most.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub primary: bool,
+    /// Whether it is the preferred one, where anybody said so; one entry of a list at the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<bool>,
 }
 
 impl Entry {
     /// A value of a kind, with nothing else said of it.
     pub fn of(kind: &str, value: impl Into<String>) -> Self {
-        Self { value: value.into(), kind: Some(kind.into()), display: None, primary: false }
+        Self { value: value.into(), kind: Some(kind.into()), display: None, primary: None }
     }
 
     /// The same as the preferred one.
     #[must_use]
     pub fn preferred(self) -> Self {
-        Self { primary: true, ..self }
+        Self { primary: Some(true), ..self }
+    }
+
+    /// Whether it is the preferred one.
+    pub fn is_preferred(&self) -> bool {
+        self.primary == Some(true)
     }
 
     /// Whether it is of that kind, in any case.
@@ -45,7 +50,7 @@ impl Entry {
 
 /// The place of the preferred entry: the primary one, else the first of `kind`, else the first.
 pub(crate) fn preferred(entries: &[Entry], kind: &str) -> Option<usize> {
-    let primary = entries.iter().position(|entry| entry.primary);
+    let primary = entries.iter().position(Entry::is_preferred);
     let of_kind = || entries.iter().position(|entry| entry.is(kind));
     primary.or_else(of_kind).or(if entries.is_empty() { None } else { Some(0) })
 }
@@ -88,12 +93,12 @@ compact!(work, "work");
 compact!(photo, "photo");
 
 fn write<S: Serializer>(entries: &[Entry], kind: &str, to: S) -> Result<S::Ok, S::Error> {
-    if let [Entry { value, kind: Some(k), display: None, primary: true }] = entries
+    if let [Entry { value, kind: Some(k), display: None, primary: Some(true) }] = entries
         && k == kind
     {
         return to.serialize_str(value);
     }
-    let is_plain = |entry: &Entry| !entry.primary && entry.display.is_none() && entry.kind.is_some();
+    let is_plain = |entry: &Entry| entry.primary.is_none() && entry.display.is_none() && entry.kind.is_some();
     let alone = |entry: &Entry| entries.iter().filter(|other| other.kind == entry.kind).count() == 1;
     if entries.iter().all(|entry| is_plain(entry) && alone(entry)) {
         let mut map = to.serialize_map(Some(entries.len()))?;
@@ -130,7 +135,7 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Compact, A::Error> {
         let mut entries = Vec::new();
         while let Some((kind, value)) = map.next_entry::<String, String>()? {
-            entries.push(Entry { value, kind: Some(kind), display: None, primary: false });
+            entries.push(Entry { value, kind: Some(kind), display: None, primary: None });
         }
         Ok(Compact::Listed(entries))
     }
@@ -166,8 +171,8 @@ pub struct Address {
     /// `work`, `home`, `other`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub primary: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<bool>,
 }
 
 impl Address {
@@ -183,18 +188,22 @@ impl Address {
 
     /// Whether nothing is said but where it belongs.
     pub(crate) fn is_blank(&self) -> bool {
-        Self { kind: None, primary: false, ..self.clone() } == Self::default()
+        Self { kind: None, primary: None, ..self.clone() } == Self::default()
     }
 }
 
 /// Addresses as they are stored: a single one at work as itself, everything else as a list.
 pub(crate) mod addresses {
-    use super::{Address, Deserializer, Error, MapAccess, MapAccessDeserializer, SeqAccess, Serializer, Visitor, fmt};
+    use super::{
+        Address, Deserializer, Error, MapAccess, MapAccessDeserializer, SeqAccess, Serializer, Visitor, fmt,
+    };
     use serde::{Deserialize as _, Serialize as _};
 
     pub(crate) fn serialize<S: Serializer>(all: &[Address], to: S) -> Result<S::Ok, S::Error> {
         match all {
-            [one] if one.kind.as_deref() == Some("work") => Address { kind: None, ..one.clone() }.serialize(to),
+            [one] if one.kind.as_deref() == Some("work") => {
+                Address { kind: None, ..one.clone() }.serialize(to)
+            }
             all => to.collect_seq(all),
         }
     }
@@ -243,10 +252,10 @@ mod tests {
     /// What is stored is read again, whichever short form it was given.
     #[test]
     fn short_forms_lose_nothing() {
-        let bare = Entry { value: "x".into(), primary: true, ..Entry::default() };
+        let bare = Entry { value: "x".into(), primary: Some(true), ..Entry::default() };
         let plain = Entry { value: "y".into(), ..Entry::default() };
         let shown = Entry { display: Some("d".into()), ..Entry::of("home", "z") };
-        let home = Address { kind: Some("home".into()), primary: true, ..Address::default() };
+        let home = Address { kind: Some("home".into()), primary: Some(true), ..Address::default() };
         let lists: [Vec<Entry>; 8] = [
             vec![],
             vec![Entry::of("work", "x").preferred()],

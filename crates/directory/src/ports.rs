@@ -2,7 +2,8 @@
 
 use crate::{
     Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page,
-    Position, Receipt, ServerSecret, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
+    Position, Receipt, ServerSecret, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey,
+    UserQuery,
 };
 use secrecy::SecretString;
 use std::future::Future;

@@ -28,6 +28,7 @@ pub const fn limit(field: Field) -> usize {
         | Field::Locale
         | Field::Kind
         | Field::Source
+        | Field::Color
         | Field::Licence => 50,
         Field::GivenName
         | Field::FamilyName
@@ -54,7 +55,6 @@ pub const fn limit(field: Field) -> usize {
         Field::Photo | Field::ProfileUrl | Field::Url | Field::Specialities => 2048,
         Field::Bio | Field::Description => 10_000,
         Field::Certificates => 16_384,
-        Field::Color => 30,
         _ => 1024,
     }
 }
@@ -68,7 +68,7 @@ pub(crate) fn check_text(field: Field, text: &str, faults: &mut Vec<Fault>) {
         Some(Rule::Malformed)
     } else {
         match field {
-            Field::Email | Field::SecretaryEmail if !is_email(text) => Some(Rule::Malformed),
+            Field::Email if !is_email(text) => Some(Rule::Malformed),
             Field::UserName if text.trim() != text => Some(Rule::Malformed),
             _ => None,
         }
@@ -87,7 +87,7 @@ fn is_printable(c: char) -> bool {
 
 /// A modest rule for identity: one `@`, something on both sides, no blanks. Directories must be able to store
 /// what the upstream says, so this is looser than RFC 5322.
-fn is_email(text: &str) -> bool {
+pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     !local.is_empty()
         && !domain.is_empty()

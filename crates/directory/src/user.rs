@@ -93,8 +93,8 @@ pub struct User {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metadata: Vec<Pair>,
     /// No invitation mail is wanted.
-    #[serde(default, skip_serializing_if = "no")]
-    pub do_not_email: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub do_not_email: Option<bool>,
     /// Groups the person is a member of, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<ItemId>,
@@ -103,9 +103,12 @@ pub struct User {
     pub folders: Vec<ItemId>,
     /// Where the person stands.
     pub status: Status,
-    /// The password must be changed at next sign-in.
+    /// A client has taken the status away: the person is switched off, and nobody says so any more.
     #[serde(default, skip_serializing_if = "no")]
-    pub force_password_change: bool,
+    pub status_unsaid: bool,
+    /// The password must be changed at next sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force_password_change: Option<bool>,
     /// When the person was created.
     pub created: Time,
     /// When anything last changed.
@@ -197,15 +200,15 @@ pub struct Link {
     /// How to show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
-    /// Whether it is the preferred one of its list.
-    #[serde(default, skip_serializing_if = "no")]
-    pub primary: bool,
+    /// Whether it is the preferred one of its list, where anybody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<bool>,
 }
 
 impl Link {
     /// A link with a name and a value.
     pub fn new(kind: LinkKind, name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { kind, name: name.into(), value: value.into(), display: None, primary: false }
+        Self { kind, name: name.into(), value: value.into(), display: None, primary: None }
     }
 }
 
@@ -263,11 +266,12 @@ impl User {
             time_zone: None,
             color: None,
             metadata: Vec::new(),
-            do_not_email: false,
+            do_not_email: None,
             groups: Vec::new(),
             folders: Vec::new(),
             status: Status::Invited,
-            force_password_change: false,
+            status_unsaid: false,
+            force_password_change: None,
             created: now,
             updated: now,
             invited: None,

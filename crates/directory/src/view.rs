@@ -67,14 +67,15 @@ impl Subject for Seen<'_> {
         Some(match field {
             Field::Id => Scalar::text(user.id.to_string()),
             Field::Number => Scalar::Integer(user.number.into()),
+            Field::Active if user.status_unsaid => return None,
             Field::Active => Scalar::Bool(matches!(user.status, Status::Active | Status::Invited)),
             Field::Status => Scalar::text(user.status.word()),
             Field::Created => Scalar::Time(user.created),
             Field::Updated => Scalar::Time(user.updated),
             Field::Invited => Scalar::Time(user.invited?),
             Field::LastActivity => Scalar::Time(user.last_activity?),
-            Field::DoNotEmail => Scalar::Bool(user.do_not_email),
-            Field::ForcePasswordChange => Scalar::Bool(user.force_password_change),
+            Field::DoNotEmail => Scalar::Bool(user.do_not_email?),
+            Field::ForcePasswordChange => Scalar::Bool(user.force_password_change?),
             Field::Office => Scalar::Integer(user.office?.into()),
             Field::Organisation => Scalar::text(self.labels.items.get(&user.organisation?)?.as_str()),
             field => Scalar::text(user.text(field)?),
@@ -98,7 +99,9 @@ impl Subject for Seen<'_> {
             Field::Folders => self.references(&user.folders),
             Field::Metadata => {
                 let pair = |pair: &'_ crate::Pair| (pair.key.clone(), pair.value.clone());
-                let parts = |(key, value)| vec![(Field::Name, Scalar::text(key)), (Field::Value, Scalar::text(value))];
+                let parts = |(key, value)| {
+                    vec![(Field::Name, Scalar::text(key)), (Field::Value, Scalar::text(value))]
+                };
                 user.metadata.iter().map(pair).map(parts).collect()
             }
             _ => Vec::new(),
@@ -115,7 +118,7 @@ impl Seen<'_> {
         if let Some(name) = name
             && !others.iter().any(|other| crate::fold(&other.value) == crate::fold(name))
         {
-            let primary = !others.iter().any(|other| other.primary);
+            let primary = !others.iter().any(crate::Entry::is_preferred);
             let mut parts = vec![(Field::Value, Scalar::text(name))];
             if primary {
                 parts.push((Field::Primary, Scalar::Bool(true)));
@@ -139,9 +142,7 @@ fn parts(entry: &crate::Entry) -> Parts<'_> {
     let mut parts = vec![(Field::Value, Scalar::text(entry.value.as_str()))];
     parts.extend(entry.kind.as_deref().map(|kind| (Field::Kind, Scalar::text(kind))));
     parts.extend(entry.display.as_deref().map(|display| (Field::Display, Scalar::text(display))));
-    if entry.primary {
-        parts.push((Field::Primary, Scalar::Bool(true)));
-    }
+    parts.extend(entry.primary.map(|primary| (Field::Primary, Scalar::Bool(primary))));
     parts
 }
 
@@ -161,11 +162,10 @@ fn address(address: &crate::Address) -> Parts<'_> {
         (Field::Country, &address.country),
         (Field::Kind, &address.kind),
     ];
-    let said = |(field, text): (Field, &'_ Option<String>)| text.clone().map(|text| (field, Scalar::text(text)));
+    let said =
+        |(field, text): (Field, &'_ Option<String>)| text.clone().map(|text| (field, Scalar::text(text)));
     let mut parts: Parts<'_> = lines.into_iter().filter_map(said).collect();
-    if address.primary {
-        parts.push((Field::Primary, Scalar::Bool(true)));
-    }
+    parts.extend(address.primary.map(|primary| (Field::Primary, Scalar::Bool(primary))));
     parts
 }
 
@@ -176,9 +176,7 @@ fn links(user: &User, kind: LinkKind) -> Vec<Parts<'_>> {
             parts.push((Field::Name, Scalar::text(link.name.clone())));
         }
         parts.extend(link.display.clone().map(|display| (Field::Display, Scalar::text(display))));
-        if link.primary {
-            parts.push((Field::Primary, Scalar::Bool(true)));
-        }
+        parts.extend(link.primary.map(|primary| (Field::Primary, Scalar::Bool(primary))));
         parts
     };
     user.links_of(kind).map(parts).collect()

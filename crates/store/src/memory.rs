@@ -4,9 +4,10 @@
 
 use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
 use directory::{
-    Action, Bound, Change, CommitError, Connection, ConnectionId, Edit, Event, EventDraft, Field, Health, Item,
-    ItemBound, ItemId, ItemKey, ItemKind, ItemQuery, Page, Pending, Position, Receipt, Record, ServerSecret, Store, StoreError,
-    StoredPassword, Tenant, TenantNumber, User, UserId, UserKey, UserQuery, fold,
+    Action, Bound, Change, CommitError, Connection, ConnectionId, Edit, Event, EventDraft, Field, Health,
+    Item, ItemBound, ItemId, ItemKey, ItemKind, ItemQuery, Page, Pending, Position, Receipt, Record,
+    ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber, User, UserId, UserKey, UserQuery,
+    fold,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -165,7 +166,12 @@ impl State {
 impl Shelf {
     #[expect(clippy::too_many_lines, reason = "one arm an edit, to be compared side by side")]
     /// Carries out an edit; whether there is anything to tell of it.
-    fn edit(&mut self, edit: Edit, event: &mut EventDraft, receipt: &mut Receipt) -> Result<bool, CommitError> {
+    fn edit(
+        &mut self,
+        edit: Edit,
+        event: &mut EventDraft,
+        receipt: &mut Receipt,
+    ) -> Result<bool, CommitError> {
         match edit {
             Edit::AddUser { mut user, password } => {
                 self.last_user += 1;
@@ -426,7 +432,12 @@ impl Store for Memory {
             query.sort.apply(&mut all);
             let is_within = |user: &User| query.sort.is_within(user, query.bound.as_ref());
             let is_backward = matches!(query.bound, Some(Bound::Before(_)));
-            page(all, query.skip, query.limit, if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) })
+            page(
+                all,
+                query.skip,
+                query.limit,
+                if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) },
+            )
         })
     }
 
@@ -447,7 +458,12 @@ impl Store for Memory {
             let all = all.filter(|item| query.tests.iter().all(|t| t.matches(item))).cloned().collect();
             let is_within = |item: &Item| query.bound.is_none_or(|bound| bound.holds(item.number()));
             let is_backward = matches!(query.bound, Some(ItemBound::Before(_)));
-            page(all, query.skip, query.limit, if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) })
+            page(
+                all,
+                query.skip,
+                query.limit,
+                if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) },
+            )
         })
     }
 

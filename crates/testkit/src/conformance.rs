@@ -2,9 +2,9 @@
 
 use crate::fakes;
 use directory::{
-    Action, Caller, Command, Directory, Field, Given, GroupEdit, ItemKey, ItemKind, KeyHash,
-    MemberEdit, NewConnection, Pending, Position, Record, Refusal, Rule, Sort, SortKey, Store, TenantNumber,
-    UserEdit, UserKey, UserQuery, UserTest,
+    Action, Caller, Command, Directory, Field, Given, GroupEdit, ItemKey, ItemKind, KeyHash, MemberEdit,
+    NewConnection, Pending, Position, Record, Refusal, Rule, Sort, SortKey, Store, TenantNumber, UserEdit,
+    UserKey, UserQuery, UserTest,
 };
 use std::sync::Arc;
 

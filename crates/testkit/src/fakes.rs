@@ -1,8 +1,8 @@
 //! Ports that can be foretold.
 
 use directory::{
-    Clock, Directory, ExposeSecret, Hasher, Ids, Overloaded, Pending, SecretString, ServerSecret, Store, StoredPassword,
-    Time,
+    Clock, Directory, ExposeSecret, Hasher, Ids, Overloaded, Pending, SecretString, ServerSecret, Store,
+    StoredPassword, Time,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

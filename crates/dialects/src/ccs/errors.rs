@@ -94,7 +94,9 @@ fn refused(refusal: &Refusal, call: &Call) -> Answer {
         Refusal::WrongStatus => {
             message(call, StatusCode::BAD_REQUEST, "The user's status does not allow this.")
         }
-        Refusal::Conflict | Refusal::VersionMismatch => message(call, StatusCode::CONFLICT, "The user was changed at the same time."),
+        Refusal::Conflict | Refusal::VersionMismatch => {
+            message(call, StatusCode::CONFLICT, "The user was changed at the same time.")
+        }
         Refusal::Busy { .. } | Refusal::Unavailable(_) => {
             message(call, StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Try again in a moment.")
         }

@@ -99,7 +99,7 @@ pub(super) fn user(call: &Call, user: &User, departments: &[(u32, String)]) -> O
             ("email", text(Field::Email)),
             ("roleId", number(user.role)),
             ("departmentId", number(department)),
-            ("forcePasswordChange", Out::Bool(user.force_password_change)),
+            ("forcePasswordChange", Out::Bool(user.force_password_change.unwrap_or(false))),
         ],
     )
 }

@@ -1,7 +1,7 @@
 //! One request as a dialect sees it: pure data, no socket.
 
-use super::{Body, Fault, Query, Route, Verb, Voice};
 use super::Content;
+use super::{Body, Fault, Query, Route, Verb, Voice};
 use bytes::Bytes;
 use directory::Caller;
 use http::{HeaderMap, Response};

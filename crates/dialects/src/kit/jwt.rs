@@ -4,8 +4,8 @@ use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{self, Signer, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Header, Validation};
-use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
 use ring::hmac;
+use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
 use serde::{Deserialize, Serialize};
 use std::sync::Once;
 
@@ -111,8 +111,11 @@ pub fn check_public_key(pem: &str) -> Result<(), &'static str> {
 /// Makes ring do the arithmetic, once in a process.
 fn install() {
     static ONCE: Once = Once::new();
-    static PROVIDER: CryptoProvider =
-        CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
+    static PROVIDER: CryptoProvider = CryptoProvider {
+        signer_factory: signer,
+        verifier_factory: verifier,
+        key_utils: KeyUtils::new_unimplemented(),
+    };
     // Nobody else in this process has one to install.
     ONCE.call_once(|| PROVIDER.install_default().unwrap_or(()));
 }

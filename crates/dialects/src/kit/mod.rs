@@ -24,14 +24,14 @@ mod seal;
 mod walks;
 pub(crate) mod xml;
 
-pub use content::{Content, Cut, Part, Source};
 pub use call::{Answer, BodyFault, Call};
+pub use content::{Content, Cut, Part, Source};
 pub use credentials::{Brake, Credential, Gate, hash_key};
 pub(crate) use credentials::{bearer, bearer_scheme};
 pub use dates::rfc3339;
-pub use jwt::check_public_key;
 pub use door::{Desk, Served, give_up, serve};
 pub use fault::{Fault, FieldFault, OwnFault};
+pub use jwt::check_public_key;
 pub use node::{Duplicates, Node, Object};
 pub use out::Out;
 pub use query::Query;
@@ -39,10 +39,10 @@ pub(crate) use read::check;
 pub use read::{Body, boolean, integer, pairs_of, parts, text_of};
 pub use record::{Kind, Member, Record, Way};
 pub(crate) use route::find as find_route;
-pub use seal::Seals;
-pub use walks::Walks;
-pub(crate) use walks::Question;
 pub use route::{About, Access, Handler, Route, Verb};
+pub use seal::Seals;
+pub(crate) use walks::Question;
+pub use walks::Walks;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

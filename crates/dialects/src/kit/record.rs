@@ -48,13 +48,21 @@ pub struct Traits {
     pub always: bool,
     /// It cannot be filtered by.
     pub unfiltered: bool,
+    /// It is in an answer only when it is asked for by name.
+    pub on_request: bool,
     /// Words that are usual.
     pub words: &'static [&'static str],
 }
 
-const PLAIN: Traits =
-    Traits { exact: false, fixed: false, unique: false, always: false, unfiltered: false, words: &[] };
-
+const PLAIN: Traits = Traits {
+    exact: false,
+    fixed: false,
+    unique: false,
+    always: false,
+    unfiltered: false,
+    on_request: false,
+    words: &[],
+};
 
 /// What a member holds.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +137,12 @@ impl Member {
     #[must_use]
     pub const fn unfiltered(self) -> Self {
         Self { traits: Traits { unfiltered: true, ..self.traits }, ..self }
+    }
+
+    /// The same, shown when asked for by name.
+    #[must_use]
+    pub const fn on_request(self) -> Self {
+        Self { traits: Traits { on_request: true, ..self.traits }, ..self }
     }
 
     /// The same with words that are usual.

@@ -80,7 +80,9 @@ impl Walks {
         }
         let walks = open.entry(question).or_default();
         walks.retain(|walk| is_fresh(walk, now));
-        let stood = |walk: &Walk| from.is_some_and(|from| walk.ends.iter().any(|(end, p)| *end == index && p == from));
+        let stood = |walk: &Walk| {
+            from.is_some_and(|from| walk.ends.iter().any(|(end, p)| *end == index && p == from))
+        };
         let place = walks.iter().position(stood);
         match (place, next) {
             (Some(place), Some(end)) => {
@@ -130,7 +132,13 @@ mod tests {
         assert_eq!(walks.place(question, 101, now), Some(at(107)), "a walk that has ended holds nobody back");
         assert_eq!(walks.place(question, 101, now.plus_seconds(REST_SECONDS)), None);
         for n in 0..10_000 {
-            walks.note(Question::new(ConnectionId(uuid::Uuid::nil()), &n.to_string()), 1, None, Some((2, at(1))), now);
+            walks.note(
+                Question::new(ConnectionId(uuid::Uuid::nil()), &n.to_string()),
+                1,
+                None,
+                Some((2, at(1))),
+                now,
+            );
         }
         assert!(walks.open.lock().unwrap().len() <= QUESTIONS);
     }

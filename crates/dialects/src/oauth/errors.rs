@@ -16,12 +16,16 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
     let busy = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, text): (StatusCode, &'static str, &str) = match fault {
         Fault::Own(own) => (own.status, own.code, own.text.as_str()),
-        Fault::Unauthorised => (StatusCode::UNAUTHORIZED, "invalid_client", "The client is not known by this"),
+        Fault::Unauthorised => {
+            (StatusCode::UNAUTHORIZED, "invalid_client", "The client is not known by this")
+        }
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "invalid_client", "Too many bad attempts came from this address")
         }
         Fault::NoRoute => (StatusCode::NOT_FOUND, "invalid_request", "There is no such endpoint"),
-        Fault::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "The method is not allowed here"),
+        Fault::WrongMethod(_) => {
+            (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "The method is not allowed here")
+        }
         Fault::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large"),
         Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body did not arrive in time"),
         Fault::TimedOut => (busy, "temporarily_unavailable", "The request took too long"),

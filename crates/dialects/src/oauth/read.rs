@@ -32,7 +32,11 @@ pub(super) fn request(call: &Call) -> Result<Shown, Fault> {
         Some("client_credentials") => {}
         None => return Err(bad("grant_type is needed")),
         Some(_) => {
-            return Err(own(StatusCode::BAD_REQUEST, "unsupported_grant_type", "Only client_credentials is given"));
+            return Err(own(
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                "Only client_credentials is given",
+            ));
         }
     }
     let id = get(&form, "client_id");

@@ -53,7 +53,11 @@ async fn by_assertion(
     }
     let Ok(id) = uuid::Uuid::try_parse(&claimed) else { return Ok(None) };
     let Some(connection) = desk.directory.connection(ConnectionId(id)).await? else { return Ok(None) };
-    let audiences = [call.origin.clone(), format!("{}{}", call.origin, call.path), format!("{}/oauth2/token", call.origin)];
+    let audiences = [
+        call.origin.clone(),
+        format!("{}{}", call.origin, call.path),
+        format!("{}/oauth2/token", call.origin),
+    ];
     let now = desk.directory.now().0 / 1_000_000;
     let is_good = |pem: &String| {
         let Some(said) = jwt::assertion(assertion, pem, &audiences) else { return false };

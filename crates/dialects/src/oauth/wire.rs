@@ -14,7 +14,11 @@ pub(super) static REQUEST: Record = Record {
             Kind::Text,
             "`urn:ietf:params:oauth:client-assertion-type:jwt-bearer`",
         ),
-        Member::of("client_assertion", Kind::Text, "A JWT signed with a registered key, instead of the secret"),
+        Member::of(
+            "client_assertion",
+            Kind::Text,
+            "A JWT signed with a registered key, instead of the secret",
+        ),
         Member::of("scope", Kind::Text, "Has no meaning here: a token may do what its connection may"),
     ],
 };

@@ -77,7 +77,9 @@ fn refused(refusal: &Refusal, call: &Call) -> Said {
         | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
         Refusal::RoleTooHigh => (StatusCode::FORBIDDEN, 123, "Access denied"),
         Refusal::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
-        Refusal::Conflict | Refusal::VersionMismatch => (StatusCode::CONFLICT, 409, "The resource was changed at the same time"),
+        Refusal::Conflict | Refusal::VersionMismatch => {
+            (StatusCode::CONFLICT, 409, "The resource was changed at the same time")
+        }
         Refusal::Busy { .. } | Refusal::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, 503, "The service is busy; try again in a moment")
         }

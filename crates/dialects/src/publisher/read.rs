@@ -7,7 +7,7 @@ use crate::kit::{
 };
 use directory::{
     DepartmentRef, Field, Given, GroupEdit, ItemKey, Link, LinkKind, MemberEdit, OrganisationEdit,
-    OrganisationRef, Rule, Span, StatusWish, Time, UserEdit, UserKey,
+    OrganisationRef, Rule, Span, StatusWish, Time, UserEdit, UserKey, is_email,
 };
 
 /// The body by its type, JSON when none is said; a trailing comma is let pass, as the documents print one.
@@ -86,6 +86,10 @@ impl<'a> Gather<'a> {
             }
             let node = object.and_then(|object| self.get(object, &[member.name]));
             match node.map_or(Ok(None), text_of) {
+                // Elsewhere this may be any text; here it is an e-mail.
+                Ok(Some(text)) if field == Field::SecretaryEmail && !text.is_empty() && !is_email(&text) => {
+                    self.faults.push(FieldFault::new(member.name, Rule::Malformed));
+                }
                 Ok(text) => self.edit.text(field, Given::replace(text)),
                 Err(rule) => self.faults.push(FieldFault::new(member.name, rule)),
             }

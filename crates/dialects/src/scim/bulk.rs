@@ -6,7 +6,9 @@
 
 use super::schema::texts;
 use super::{errors, read, routes, write};
-use crate::kit::{Access, Answer, Body, Call, Desk, Duplicates, Fault, Format, Node, Object, Out, find_route};
+use crate::kit::{
+    Access, Answer, Body, Call, Desk, Duplicates, Fault, Format, Node, Object, Out, find_route,
+};
 use directory::Pending;
 use http::{StatusCode, header};
 use std::collections::HashMap;
@@ -72,7 +74,8 @@ pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
             first.version = outcome.version;
         }
     }
-    let answers = operations.iter().zip(done).filter_map(|(operation, done)| Some(describe(operation, done?)));
+    let answers =
+        operations.iter().zip(done).filter_map(|(operation, done)| Some(describe(operation, done?)));
     let out = Out::object(vec![
         ("schemas", texts(&["urn:ietf:params:scim:api:messages:2.0:BulkResponse"])),
         ("Operations", Out::List("Operations", answers.collect())),
@@ -127,10 +130,15 @@ fn operations(body: &Object) -> Result<(Vec<Operation>, u64), Fault> {
 
 /// The next operation to do: the first whose references are all made or never will be; where none is left but those
 /// that wait for one another, the first of those.
-fn next(operations: &[Operation], done: &[Option<Done>], made: &HashMap<String, String>) -> Option<(usize, bool)> {
+fn next(
+    operations: &[Operation],
+    done: &[Option<Done>],
+    made: &HashMap<String, String>,
+) -> Option<(usize, bool)> {
     let waiting = || (0..operations.len()).filter(|n| done[*n].is_none());
     let to_come = |bulk_id: &str| {
-        let is_it = |n: &usize| operations[*n].method == "POST" && operations[*n].bulk_id.as_deref() == Some(bulk_id);
+        let is_it =
+            |n: &usize| operations[*n].method == "POST" && operations[*n].bulk_id.as_deref() == Some(bulk_id);
         !made.contains_key(bulk_id) && waiting().any(|n| is_it(&n))
     };
     let is_free = |n: &usize| {
@@ -178,7 +186,9 @@ fn without_references(node: &mut Node, made: &HashMap<String, String>) -> bool {
             object.members.retain_mut(|(_, node)| {
                 let keep = match node {
                     Node::Text(_) => !is_open(node),
-                    Node::Object(inner) if inner.get("value", Duplicates::LastWins).is_some_and(is_open) => false,
+                    Node::Object(inner) if inner.get("value", Duplicates::LastWins).is_some_and(is_open) => {
+                        false
+                    }
                     node => {
                         any |= without_references(node, made);
                         true
@@ -225,7 +235,11 @@ async fn run(
         Err(fault) => Err(fault),
     };
     let text = |answer: &Answer, name| {
-        answer.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).map(str::to_owned)
+        answer
+            .headers()
+            .get(name)
+            .and_then(|value: &http::HeaderValue| value.to_str().ok())
+            .map(str::to_owned)
     };
     Ok(match answered {
         Ok(answer) => Done {
@@ -279,7 +293,8 @@ fn prepare(sub: &mut Call, operation: &Operation, made: &HashMap<String, String>
     if !is_resource || matched.route.path.ends_with(".search") {
         return Err(syntax("Only users and groups can be changed in bulk"));
     }
-    let verb = matched.route.verbs.iter().find(|verb| verb.method == sub.method && verb.access == Access::Write);
+    let verb =
+        matched.route.verbs.iter().find(|verb| verb.method == sub.method && verb.access == Access::Write);
     let methods = || matched.route.verbs.iter().map(|verb| verb.method).collect();
     let verb = verb.ok_or_else(|| Fault::WrongMethod(methods()))?;
     sub.named = matched.named;

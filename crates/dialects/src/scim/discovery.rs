@@ -23,18 +23,19 @@ pub(super) async fn config(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let base = write::base(call);
     let number = |n: usize| Out::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let supported = || Out::object(vec![("supported", Out::Bool(true))]);
-    let scheme = |kind: &'static str, name: &'static str, about: &'static str, spec: &'static str, primary: bool| {
-        let mut members = vec![
-            ("type", Out::text(kind)),
-            ("name", Out::text(name)),
-            ("description", Out::text(about)),
-            ("specUri", Out::text(spec)),
-        ];
-        if primary {
-            members.push(("primary", Out::Bool(true)));
-        }
-        Out::object(members)
-    };
+    let scheme =
+        |kind: &'static str, name: &'static str, about: &'static str, spec: &'static str, primary: bool| {
+            let mut members = vec![
+                ("type", Out::text(kind)),
+                ("name", Out::text(name)),
+                ("description", Out::text(about)),
+                ("specUri", Out::text(spec)),
+            ];
+            if primary {
+                members.push(("primary", Out::Bool(true)));
+            }
+            Out::object(members)
+        };
     let out = Out::object(vec![
         ("schemas", texts(&[&format!("{CORE}:ServiceProviderConfig")])),
         ("documentationUri", Out::Text(format!("{}/docs", call.origin))),

@@ -44,10 +44,14 @@ pub(super) fn say(fault: &Fault, call: &Call) -> Said {
             return (bad, "invalidValue", text.unwrap_or_default());
         }
         Fault::NoRoute => (StatusCode::NOT_FOUND, "", "There is no such endpoint"),
-        Fault::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "", "The method is not allowed here; see Allow"),
-        Fault::UnsupportedMedia(_) => {
-            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "", "The body must be application/scim+json or application/json")
+        Fault::WrongMethod(_) => {
+            (StatusCode::METHOD_NOT_ALLOWED, "", "The method is not allowed here; see Allow")
         }
+        Fault::UnsupportedMedia(_) => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "",
+            "The body must be application/scim+json or application/json",
+        ),
         Fault::NotAcceptable => {
             (StatusCode::NOT_ACCEPTABLE, "", "Answers are application/scim+json or application/json")
         }
@@ -84,15 +88,21 @@ fn refused(refusal: &Refusal, call: &Call) -> Said {
         }
         Refusal::NoSuchUser => (StatusCode::NOT_FOUND, "", "There is no such user"),
         Refusal::NoSuchItem(ItemKind::Group) => (StatusCode::NOT_FOUND, "", "There is no such group"),
-        Refusal::NoSuchItem(ItemKind::Folder | ItemKind::Organisation | ItemKind::Role | ItemKind::Department)
+        Refusal::NoSuchItem(
+            ItemKind::Folder | ItemKind::Organisation | ItemKind::Role | ItemKind::Department,
+        )
         | Refusal::NoSuchTenant
         | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
         Refusal::RoleTooHigh => (StatusCode::FORBIDDEN, "", "The token allows nothing of a role this high"),
-        Refusal::WrongStatus => (StatusCode::BAD_REQUEST, "invalidValue", "The user's status does not allow this"),
+        Refusal::WrongStatus => {
+            (StatusCode::BAD_REQUEST, "invalidValue", "The user's status does not allow this")
+        }
         Refusal::VersionMismatch => {
             (StatusCode::PRECONDITION_FAILED, "", "The resource is not of the version in If-Match any more")
         }
-        Refusal::Conflict => (StatusCode::CONFLICT, "", "The resource was changed at the same time; try again"),
+        Refusal::Conflict => {
+            (StatusCode::CONFLICT, "", "The resource was changed at the same time; try again")
+        }
         Refusal::Busy { .. } | Refusal::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "", "The service is busy; try again in a moment")
         }
@@ -126,7 +136,8 @@ fn name_of(field: Field) -> String {
         Field::Role => Field::Roles,
         other => other,
     };
-    let records = std::iter::once(&wire::COMMON).chain(wire::SCHEMAS.iter().map(|schema: &&Schema| schema.record));
+    let records =
+        std::iter::once(&wire::COMMON).chain(wire::SCHEMAS.iter().map(|schema: &&Schema| schema.record));
     let found = records.into_iter().find_map(|record| path_to(record, field));
     found.unwrap_or_else(|| format!("{field:?}"))
 }

@@ -59,7 +59,10 @@ pub(super) struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(text: &'a str, scope: Scope) -> Read<Self> {
         if text.chars().count() > MAX_LENGTH {
-            return Err(Wrong { at: MAX_LENGTH + 1, what: format!("it is longer than {MAX_LENGTH} characters") });
+            return Err(Wrong {
+                at: MAX_LENGTH + 1,
+                what: format!("it is longer than {MAX_LENGTH} characters"),
+            });
         }
         Ok(Self { text, at: 0, scope })
     }
@@ -75,7 +78,9 @@ impl<'a> Parser<'a> {
         if parser.rest().is_empty() {
             return Ok((found, None, None));
         }
-        let Named::Attribute(attribute) = found else { return Err(parser.wrong("an extension has no values")) };
+        let Named::Attribute(attribute) = found else {
+            return Err(parser.wrong("an extension has no values"));
+        };
         let (filter, sub) = parser.value_path(&attribute, 0)?;
         parser.end()?;
         Ok((found, Some(filter), sub))
@@ -188,7 +193,9 @@ impl<'a> Parser<'a> {
                         Op::Present => Ok(uses(schema.record)),
                         _ => Err(self.wrong_at(from, "an extension can only be present")),
                     },
-                    Named::Attribute(attribute) if self.rest().starts_with('[') => self.of_value(from, attribute, depth),
+                    Named::Attribute(attribute) if self.rest().starts_with('[') => {
+                        self.of_value(from, attribute, depth)
+                    }
                     Named::Attribute(attribute) => self.of_attribute(from, resource, attribute),
                 };
             }
@@ -236,7 +243,12 @@ impl<'a> Parser<'a> {
         Ok((filter, Some(sub)))
     }
 
-    fn of_attribute(&mut self, from: usize, resource: &'static Resource, attribute: Attribute) -> Read<Filter> {
+    fn of_attribute(
+        &mut self,
+        from: usize,
+        resource: &'static Resource,
+        attribute: Attribute,
+    ) -> Read<Filter> {
         let op = self.operator()?;
         let Attribute { member, sub, .. } = attribute;
         match (member.name, sub.map(|sub| sub.name)) {
@@ -307,14 +319,18 @@ impl<'a> Parser<'a> {
             (Kind::Boolean, Literal::Bool(value)) => (Scalar::Bool(value), is_equality),
             (Kind::Boolean, Literal::Text(text)) => {
                 let value = text.to_ascii_lowercase().parse();
-                (Scalar::Bool(value.map_err(|_| self.wrong_at(from, "true or false is expected"))?), is_equality)
+                (
+                    Scalar::Bool(value.map_err(|_| self.wrong_at(from, "true or false is expected"))?),
+                    is_equality,
+                )
             }
             (Kind::Integer, Literal::Number(number)) => {
                 let number = number.parse().map_err(|_| self.wrong_at(from, "a whole number is expected"))?;
                 (Scalar::Integer(number), !is_text_op)
             }
             (Kind::Moment, Literal::Text(text)) => {
-                let time = dates::parse(&text).ok_or_else(|| self.wrong_at(from, "a date and time is expected"))?;
+                let time =
+                    dates::parse(&text).ok_or_else(|| self.wrong_at(from, "a date and time is expected"))?;
                 (Scalar::Time(time), !is_text_op)
             }
             (Kind::Binary, Literal::Text(text)) => (Scalar::text(text), is_equality),
@@ -423,7 +439,8 @@ fn uses(record: &'static Record) -> Filter {
 /// Tests for each part of a complex attribute.
 fn present(record: &'static Record, plural: Option<Field>) -> Vec<Filter> {
     let parts = record.members.iter().filter(|sub| !sub.traits.unfiltered && sub.name != "primary");
-    let of_part = |part: Field| plural.map_or(is_present(part, None), |plural| is_present(plural, Some(part)));
+    let of_part =
+        |part: Field| plural.map_or(is_present(part, None), |plural| is_present(plural, Some(part)));
     parts.filter_map(|sub| sub.field.map(of_part)).collect()
 }
 

@@ -75,7 +75,7 @@ async fn change_group(
     let caller = call.caller()?;
     let item = desk.directory.item(caller, ItemKind::Group, read::group_key(call.named(0))).await?;
     must_match(call, &write::etag_of_group(&item))?;
-    let before = match tree::of_out(&write::group(&write::base(call), &item)) {
+    let before = match tree::of_out(&write::group(&write::base(call), &item, &Selection::default())) {
         Node::Object(written) => read::former(call, &GROUPS).resource(&written)?,
         _ => Object::default(),
     };
@@ -137,8 +137,13 @@ impl Pieces {
     }
 
     /// A whole group. What fits into one piece is read at once; the rest of a huge one when its turn comes.
-    pub(super) async fn group(&mut self, desk: &Desk, item: &Item, selection: &Selection) -> Result<(), Fault> {
-        let written = json::write(&selection.apply(write::group(&self.base, item)));
+    pub(super) async fn group(
+        &mut self,
+        desk: &Desk,
+        item: &Item,
+        selection: &Selection,
+    ) -> Result<(), Fault> {
+        let written = json::write(&write::group(&self.base, item, selection));
         if !self.with_members {
             self.text(&written);
             return Ok(());
@@ -193,7 +198,10 @@ fn members(base: &str, found: &[(directory::UserId, u32)], is_first: bool) -> St
         }
         let id = id.to_string();
         let location = write::location(base, &USERS, &id);
-        text.push_str(&format!("{{\"value\":\"{id}\",\"$ref\":{},\"type\":\"User\"}}", json::quoted(&location)));
+        text.push_str(&format!(
+            "{{\"value\":\"{id}\",\"$ref\":{},\"type\":\"User\"}}",
+            json::quoted(&location)
+        ));
     }
     text
 }

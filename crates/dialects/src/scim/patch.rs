@@ -8,7 +8,7 @@ use super::filter::Parser;
 use super::schema::{Attribute, Named, find, member_of, record_of};
 use super::tree::{self, Former, invalid};
 use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Record};
-use directory::{Field, Filter, Op, Parts, Scalar};
+use directory::{Filter, Op, Parts, Scalar};
 use http::StatusCode;
 
 /// What an operation does.
@@ -66,7 +66,9 @@ pub(super) fn operations(body: &Object, is_strict: bool) -> Result<Vec<Operation
         let value = get("value").cloned();
         match (verb, &path, &value) {
             (Verb::Remove, None, _) => return Err(fault("noTarget", "remove needs a path")),
-            (Verb::Add | Verb::Replace, _, None) => return Err(fault("invalidValue", "add and replace need a value")),
+            (Verb::Add | Verb::Replace, _, None) => {
+                return Err(fault("invalidValue", "add and replace need a value"));
+            }
             (_, None, _) if is_strict => return Err(syntax("An operation needs a path")),
             _ => operations.push(Operation { verb, path, value }),
         }
@@ -94,7 +96,8 @@ pub(super) fn apply(mut tree: Object, operations: &[Operation], former: &Former)
 pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> Result<(), Fault> {
     let Some(path) = &operation.path else {
         let value = operation.value.as_ref().and_then(Node::object);
-        let value = value.ok_or_else(|| fault("invalidValue", "Without a path the value must be an object"))?;
+        let value =
+            value.ok_or_else(|| fault("invalidValue", "Without a path the value must be an object"))?;
         return each(tree, operation.verb, value, former);
     };
     let target = target(path, former)?;
@@ -138,7 +141,8 @@ fn each(tree: &mut Object, verb: Verb, value: &Object, former: &Former) -> Resul
                     merge_extension(tree, schema, verb, value, former)?;
                 }
             },
-            Some(Named::Attribute(attribute)) if attribute.is_read_only() || attribute.member.name == "schemas" => {}
+            Some(Named::Attribute(attribute))
+                if attribute.is_read_only() || attribute.member.name == "schemas" => {}
             Some(Named::Attribute(attribute)) => put(tree, verb, &attribute, node, former)?,
             // `emails[type eq "work"].value` as a key.
             None if name.contains('[') => {
@@ -169,7 +173,13 @@ fn merge_extension(
 }
 
 /// Sets an attribute: a plural is added to or replaced, of a complex one the named parts change.
-fn put(tree: &mut Object, verb: Verb, attribute: &Attribute, node: &Node, former: &Former) -> Result<(), Fault> {
+fn put(
+    tree: &mut Object,
+    verb: Verb,
+    attribute: &Attribute,
+    node: &Node,
+    former: &Former,
+) -> Result<(), Fault> {
     let member = attribute.member;
     if let (Kind::List(..), Some(sub)) = (member.kind, attribute.sub) {
         // `emails.value`: of every entry there is, or of a new one.
@@ -213,7 +223,12 @@ fn put(tree: &mut Object, verb: Verb, attribute: &Attribute, node: &Node, former
 
 fn cleared(record: Option<&'static Record>, sent: &Object) -> Vec<&'static str> {
     let is_null = |name: &str| matches!(sent.get(name, Duplicates::LastWins), Some(Node::Null));
-    record.into_iter().flat_map(|record| record.members).map(|member| member.name).filter(|name| is_null(name)).collect()
+    record
+        .into_iter()
+        .flat_map(|record| record.members)
+        .map(|member| member.name)
+        .filter(|name| is_null(name))
+        .collect()
 }
 
 fn entries(home: &Object, member: &Member) -> Vec<Object> {
@@ -224,7 +239,8 @@ fn entries(home: &Object, member: &Member) -> Vec<Object> {
 }
 
 fn put_entries(home: &mut Object, member: &Member, entries: Vec<Object>) {
-    let nodes: Vec<Node> = entries.into_iter().filter(|e| !e.members.is_empty()).map(in_order(member)).collect();
+    let nodes: Vec<Node> =
+        entries.into_iter().filter(|e| !e.members.is_empty()).map(in_order(member)).collect();
     tree::put(home, member.name, (!nodes.is_empty()).then_some(Node::List(nodes)));
 }
 
@@ -297,7 +313,8 @@ fn put_where(
         let mut hit: Vec<usize> =
             (0..all.len()).filter(|n| filter.meets(&parts_of(record, &all[*n]))).collect();
         if hit.is_empty() {
-            let made = made_by(record, filter).ok_or_else(|| fault("noTarget", "No value meets the condition"))?;
+            let made =
+                made_by(record, filter).ok_or_else(|| fault("noTarget", "No value meets the condition"))?;
             all.push(made);
             hit.push(all.len() - 1);
         }
@@ -306,13 +323,15 @@ fn put_where(
                 tree::put(&mut all[*place], name, value.clone());
             }
         }
-        let prefers = parts.iter().any(|(name, value)| *name == "primary" && *value == Some(Node::Bool(true)));
+        let prefers =
+            parts.iter().any(|(name, value)| *name == "primary" && *value == Some(Node::Bool(true)));
         if prefers {
             let others = (0..all.len()).filter(|n| !hit.contains(n)).collect::<Vec<_>>();
             others.into_iter().for_each(|n| tree::put(&mut all[n], "primary", None));
         }
         // What has lost its value is no value any more.
-        let lost = sub.is_some_and(|sub| sub.name == "value") && parts.iter().all(|(_, value)| value.is_none());
+        let lost =
+            sub.is_some_and(|sub| sub.name == "value") && parts.iter().all(|(_, value)| value.is_none());
         if lost {
             hit.into_iter().rev().for_each(|place| drop(all.remove(place)));
         }
@@ -355,10 +374,7 @@ fn made_by(record: &'static Record, filter: &Filter) -> Option<Object> {
             Scalar::Integer(number) => Node::Number(number.to_string()),
             Scalar::Time(_) => return None,
         };
-        // A preference that is not one is not said.
-        if test.field != Field::Primary || node == Node::Bool(true) {
-            tree::put(&mut made, member.name, Some(node));
-        }
+        tree::put(&mut made, member.name, Some(node));
     }
     Some(made)
 }

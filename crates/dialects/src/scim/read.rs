@@ -1,5 +1,6 @@
 //! From bytes to commands: bodies, trees and what changed between two of them.
 
+use super::lines;
 use super::patch::{self, Operation, Verb};
 use super::schema::record_of;
 use super::tree::{self, Former, get, invalid};
@@ -105,7 +106,8 @@ impl Change<'_> {
             }
             match (member.kind, member.field) {
                 (Kind::Object(inner), _) => {
-                    let object = |node: Option<&Node>| node.and_then(Node::object).cloned().unwrap_or_default();
+                    let object =
+                        |node: Option<&Node>| node.and_then(Node::object).cloned().unwrap_or_default();
                     self.record(inner, &object(old), &object(new))?;
                 }
                 (Kind::List(..), Some(field)) => self.plural(member, field, new)?,
@@ -118,13 +120,12 @@ impl Change<'_> {
 
     fn single(&mut self, member: &Member, field: Field, node: Option<&Node>) -> Result<(), Fault> {
         let text = || node.and_then(text_of);
-        let flag = || Given::replace(node.and_then(|node| if let Node::Bool(on) = node { Some(*on) } else { None }));
+        let flag =
+            || Given::replace(node.and_then(|node| if let Node::Bool(on) = node { Some(*on) } else { None }));
         let edit = &mut self.edit;
         match field {
             Field::Active => {
-                // Nobody is neither on nor off: taking it away switches off.
-                let on = matches!(node, Some(Node::Bool(true)));
-                edit.status = Given::Value(if on { StatusWish::On } else { StatusWish::Off });
+                edit.status = flag().map(|on| if on { StatusWish::On } else { StatusWish::Off });
             }
             Field::Password => {
                 let password = text().ok_or_else(|| invalid(member.name, "cannot be taken away"))?;
@@ -138,6 +139,17 @@ impl Change<'_> {
                 edit.organisation = Given::replace(text().map(named));
             }
             Field::Office => edit.office = Given::replace(node.and_then(number_of)),
+            Field::SocialLinks | Field::CustomLinks => {
+                let kind = if field == Field::SocialLinks { LinkKind::Social } else { LinkKind::Custom };
+                let pairs = lines::read(&text().unwrap_or_default());
+                let links = pairs.into_iter().map(|(name, value)| Link::new(kind, name, value)).collect();
+                edit.links.push((kind, Given::Value(links)));
+            }
+            Field::Metadata => {
+                let pairs = lines::read(&text().unwrap_or_default());
+                edit.metadata =
+                    Given::Value(pairs.into_iter().map(|(key, value)| Pair { key, value }).collect());
+            }
             Field::DoNotEmail => edit.do_not_email = flag(),
             Field::ForcePasswordChange => edit.force_password_change = flag(),
             field => edit.text(field, Given::replace(text())),
@@ -153,7 +165,10 @@ impl Change<'_> {
             let name = record?.members.iter().find(|member| member.field == Some(part))?.name;
             get(object, name).and_then(text_of)
         };
-        let is_primary = |object: &Object| get(object, "primary") == Some(&Node::Bool(true));
+        let primary = |object: &Object| match get(object, "primary") {
+            Some(Node::Bool(value)) => Some(*value),
+            _ => None,
+        };
         let edit = &mut self.edit;
         match field {
             Field::PostalAddresses => {
@@ -172,35 +187,17 @@ impl Change<'_> {
                         country: part(object, Field::Country),
                         formatted: part(object, Field::Formatted),
                         kind: part(object, Field::Kind),
-                        primary: is_primary(object),
+                        primary: primary(object),
                     }
                 });
                 edit.addresses = Given::Value(addresses.collect());
-            }
-            Field::SocialLinks | Field::CustomLinks => {
-                let kind = if field == Field::SocialLinks { LinkKind::Social } else { LinkKind::Custom };
-                let link = |object: &Object| {
-                    Link::new(kind, part(object, Field::Name).unwrap_or_default(), part(object, Field::Value).unwrap_or_default())
-                };
-                edit.links.push((kind, Given::Value(objects().map(link).collect())));
-            }
-            Field::Metadata => {
-                let pair = |object: &Object| Pair {
-                    key: part(object, Field::Name).unwrap_or_default(),
-                    value: part(object, Field::Value).unwrap_or_default(),
-                };
-                edit.metadata = Given::Value(objects().map(pair).collect());
-            }
-            Field::Folders => {
-                let keys = objects().map(|object| group_key(&part(object, Field::Value).unwrap_or_default()));
-                edit.folders = Given::Value(keys.collect());
             }
             field => {
                 let entry = |object: &Object| Entry {
                     value: part(object, Field::Value).unwrap_or_default(),
                     kind: part(object, Field::Kind).or_else(|| part(object, Field::Name)),
                     display: part(object, Field::Display),
-                    primary: is_primary(object),
+                    primary: primary(object),
                 };
                 edit.plurals.push((field, Given::Value(objects().map(entry).collect())));
                 if field == Field::Emails {
@@ -249,7 +246,11 @@ fn members_of(node: Option<&Node>) -> Result<Vec<UserKey>, Fault> {
 
 /// What a PATCH says of a group: its own attributes by the same function as a person's, its members without looking at
 /// those who are in it.
-pub(super) fn group_patch(before: &Object, operations: &[Operation], former: &Former) -> Result<GroupEdit, Fault> {
+pub(super) fn group_patch(
+    before: &Object,
+    operations: &[Operation],
+    former: &Former,
+) -> Result<GroupEdit, Fault> {
     let mut tree = before.clone();
     let mut members = Members::default();
     for operation in operations {
@@ -261,11 +262,19 @@ pub(super) fn group_patch(before: &Object, operations: &[Operation], former: &Fo
         let (old, new) = (get(before, name), get(&tree, name));
         if old == new { Given::Absent } else { Given::replace(new.and_then(text_of)) }
     };
-    Ok(GroupEdit { name: changed("displayName"), external_id: changed("externalId"), members: members.edit() })
+    Ok(GroupEdit {
+        name: changed("displayName"),
+        external_id: changed("externalId"),
+        members: members.edit(),
+    })
 }
 
 /// An operation without a path may name members among other attributes.
-fn without_members(operation: &Operation, members: &mut Members, former: &Former) -> Result<Operation, Fault> {
+fn without_members(
+    operation: &Operation,
+    members: &mut Members,
+    former: &Former,
+) -> Result<Operation, Fault> {
     let mut rest = operation.clone();
     if operation.path.is_none()
         && let Some(Node::Object(object)) = &mut rest.value
@@ -275,7 +284,8 @@ fn without_members(operation: &Operation, members: &mut Members, former: &Former
             .partition(|(name, _)| name.eq_ignore_ascii_case("members"));
         object.members = others;
         for (name, value) in ours {
-            members.take(&Operation { verb: operation.verb, path: Some(name), value: Some(value) }, former)?;
+            members
+                .take(&Operation { verb: operation.verb, path: Some(name), value: Some(value) }, former)?;
         }
     }
     Ok(rest)
@@ -299,7 +309,8 @@ impl Members {
         if attribute.member.field != Some(Field::Members) {
             return Ok(false);
         }
-        let value = operation.value.as_ref().map_or(Ok(None), |value| former.value(attribute.member, value))?;
+        let value =
+            operation.value.as_ref().map_or(Ok(None), |value| former.value(attribute.member, value))?;
         match (operation.verb, &target.filter) {
             (Verb::Add, None) => {
                 for key in members_of(value.as_ref())? {
@@ -307,7 +318,9 @@ impl Members {
                     self.join.push(key);
                 }
             }
-            (Verb::Replace, None) => *self = Self { replaced: true, join: members_of(value.as_ref())?, leave: Vec::new() },
+            (Verb::Replace, None) => {
+                *self = Self { replaced: true, join: members_of(value.as_ref())?, leave: Vec::new() }
+            }
             (Verb::Remove, None) => match &value {
                 Some(_) => self.remove(members_of(value.as_ref())?),
                 None => *self = Self { replaced: true, ..Self::default() },
@@ -364,7 +377,9 @@ fn named_by(filter: &directory::Filter) -> Option<Vec<UserKey>> {
 /// A PUT keeps what our own extension holds when it does not speak of it: clients of the standard cannot know it.
 pub(super) fn keep_unmentioned(before: &Object, after: &mut Object, sent: &Object) {
     let urn = wire::MORE_SCHEMA.urn;
-    let is_named = |(name, _): &(String, Node)| name.get(..urn.len()).is_some_and(|start| start.eq_ignore_ascii_case(urn));
+    let is_named = |(name, _): &(String, Node)| {
+        name.get(..urn.len()).is_some_and(|start| start.eq_ignore_ascii_case(urn))
+    };
     let is_listed = matches!(sent.get("schemas", crate::kit::Duplicates::LastWins),
         Some(Node::List(urns)) if urns.contains(&Node::Text(urn.into())));
     if !is_listed && !sent.members.iter().any(is_named) {

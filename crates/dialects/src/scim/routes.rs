@@ -90,7 +90,15 @@ pub(super) static ROUTES: &[Route] = &[
         verbs: &[
             verb!("GET", Read, "Get a group", ONE, None, GROUP, groups::get),
             verb!("PUT", Write, "Replace a group and its members", ONE, GROUP, GROUP, groups::replace),
-            verb!("PATCH", Write, "Change a group; 204 unless attributes are asked for", ONE, PATCH, GROUP, groups::modify),
+            verb!(
+                "PATCH",
+                Write,
+                "Change a group; 204 unless attributes are asked for",
+                ONE,
+                PATCH,
+                GROUP,
+                groups::modify
+            ),
             verb!("DELETE", Write, "Delete a group", &[], None, None, groups::delete),
         ],
     },
@@ -108,7 +116,15 @@ pub(super) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/scim/v2/Bulk",
-        verbs: &[verb!("POST", Write, "Many requests in one", &[], Some(&wire::BULK), Some(&wire::BULK), bulk::bulk)],
+        verbs: &[verb!(
+            "POST",
+            Write,
+            "Many requests in one",
+            &[],
+            Some(&wire::BULK),
+            Some(&wire::BULK),
+            bulk::bulk
+        )],
     },
     Route {
         path: "/scim/v2/Me",
@@ -121,19 +137,51 @@ pub(super) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/scim/v2/ServiceProviderConfig",
-        verbs: &[verb!("GET", Open, "What this service can do", &[], None, Some(&wire::DISCOVERY), discovery::config)],
+        verbs: &[verb!(
+            "GET",
+            Open,
+            "What this service can do",
+            &[],
+            None,
+            Some(&wire::DISCOVERY),
+            discovery::config
+        )],
     },
     Route {
         path: "/scim/v2/ResourceTypes",
-        verbs: &[verb!("GET", Open, "List the types of resources", &[], None, Some(&wire::DISCOVERY), discovery::types)],
+        verbs: &[verb!(
+            "GET",
+            Open,
+            "List the types of resources",
+            &[],
+            None,
+            Some(&wire::DISCOVERY),
+            discovery::types
+        )],
     },
     Route {
         path: "/scim/v2/ResourceTypes/{name}",
-        verbs: &[verb!("GET", Open, "Get a type of resources", &[], None, Some(&wire::DISCOVERY), discovery::type_named)],
+        verbs: &[verb!(
+            "GET",
+            Open,
+            "Get a type of resources",
+            &[],
+            None,
+            Some(&wire::DISCOVERY),
+            discovery::type_named
+        )],
     },
     Route {
         path: "/scim/v2/Schemas",
-        verbs: &[verb!("GET", Open, "List the schemas", &[], None, Some(&wire::DISCOVERY), discovery::schemas)],
+        verbs: &[verb!(
+            "GET",
+            Open,
+            "List the schemas",
+            &[],
+            None,
+            Some(&wire::DISCOVERY),
+            discovery::schemas
+        )],
     },
     Route {
         path: "/scim/v2/Schemas/{urn}",

@@ -97,7 +97,10 @@ pub(super) fn describe(schema: &Schema, base: &str) -> Out {
         ("id", Out::text(schema.urn)),
         ("name", Out::text(schema.record.name)),
         ("description", Out::text(schema.record.about)),
-        ("attributes", Out::List("attributes", schema.record.members.iter().map(|m| attribute(m, None)).collect())),
+        (
+            "attributes",
+            Out::List("attributes", schema.record.members.iter().map(|m| attribute(m, None)).collect()),
+        ),
         (
             "meta",
             Out::object(vec![
@@ -157,6 +160,7 @@ fn attribute(member: &Member, parent: Option<&Member>) -> Out {
     let returned = match member.way {
         Way::In => "never",
         _ if traits.always => "always",
+        _ if traits.on_request => "request",
         _ => "default",
     };
     out.push(("mutability", Out::text(mutability)));

@@ -7,15 +7,15 @@
 
 use super::filter;
 use super::groups::Pieces;
+use super::read;
 use super::schema::{Named, find};
 use super::select::Selection;
 use super::wire::{GROUPS, Resource, USERS};
 use super::write::{self, Heading};
-use super::read;
 use crate::kit::{Answer, Call, Desk, Duplicates, Fault, Kind, Node, Out, Question, json};
 use directory::{
-    Bound, Caller, Field, Filter, Item, ItemBound, ItemId, ItemKind, ItemQuery, ItemTest, Labels, Page, Place, Scalar,
-    Sort, SortKey, User, UserQuery, UserTest,
+    Bound, Caller, Field, Filter, Item, ItemBound, ItemId, ItemKind, ItemQuery, ItemTest, Labels, Page,
+    Place, Scalar, Sort, SortKey, User, UserQuery, UserTest,
 };
 use http::StatusCode;
 use std::sync::Arc;
@@ -68,7 +68,10 @@ impl Asked {
     fn new(get: impl Fn(&str) -> Option<String>, cursor: Option<String>) -> Result<Self, Fault> {
         let number = |name: &str| -> Result<Option<i64>, Fault> {
             let Some(text) = get(name) else { return Ok(None) };
-            let number = text.trim().parse().map_err(|_| bad("invalidValue", format!("{name} must be a whole number")))?;
+            let number = text
+                .trim()
+                .parse()
+                .map_err(|_| bad("invalidValue", format!("{name} must be a whole number")))?;
             Ok(Some(number))
         };
         let descending = match get("sortOrder").map(|order| order.to_ascii_lowercase()).as_deref() {
@@ -109,7 +112,11 @@ impl Asked {
 
     fn filter(&self, resource: &'static Resource) -> Result<Option<Filter>, Fault> {
         let parse = |text: &String| filter::parse(text, resource);
-        self.filter.as_ref().map(parse).transpose().map_err(|wrong| bad("invalidFilter", wrong.sentence("filter")))
+        self.filter
+            .as_ref()
+            .map(parse)
+            .transpose()
+            .map_err(|wrong| bad("invalidFilter", wrong.sentence("filter")))
     }
 
     /// What a cursor or a walk is bound to: whose directory, and what was asked.
@@ -135,7 +142,9 @@ impl Asked {
             // Identities rise with time, as numbers do.
             (_, Some(Field::Id | Field::Number)) => SortKey::Arrival,
             (Some(_), _) if attribute.is_plural() => return Err(wrong()),
-            (_, Some(field)) if matches!(attribute.last().kind, Kind::Text | Kind::Reference(_)) => SortKey::Text(field),
+            (_, Some(field)) if matches!(attribute.last().kind, Kind::Text | Kind::Reference(_)) => {
+                SortKey::Text(field)
+            }
             _ => return Err(wrong()),
         };
         Ok(Sort { key, descending: self.descending })
@@ -180,9 +189,13 @@ async fn begin(desk: &Desk, call: &Call, asked: &Asked, resource: &'static Resou
                 return Err(bad("expiredCursor", format!("A cursor is good for {CURSOR_SECONDS} seconds")));
             }
             if asked.count.is_some_and(|count| count != cursor.count) {
-                return Err(bad("invalidCount", format!("count must stay {} with this cursor", cursor.count)));
+                return Err(bad(
+                    "invalidCount",
+                    format!("count must stay {} with this cursor", cursor.count),
+                ));
             }
-            let place = Place { text: cursor.text, time: cursor.time.map(directory::Time), number: cursor.number };
+            let place =
+                Place { text: cursor.text, time: cursor.time.map(directory::Time), number: cursor.number };
             let bound = if cursor.is_backward { Bound::Before(place) } else { Bound::After(place) };
             Ok(Begin { bound: Some(bound), skip: 0, walked: None })
         }
@@ -190,7 +203,9 @@ async fn begin(desk: &Desk, call: &Call, asked: &Asked, resource: &'static Resou
             let walk = walk(call, &question)?;
             let place = walk.and_then(|walk| desk.walks.place(walk, asked.start, desk.directory.now()));
             Ok(match place {
-                Some(place) => Begin { bound: Some(Bound::After(place.clone())), skip: 0, walked: Some(place) },
+                Some(place) => {
+                    Begin { bound: Some(Bound::After(place.clone())), skip: 0, walked: Some(place) }
+                }
                 None => Begin { bound: None, skip: asked.start - 1, walked: None },
             })
         }
@@ -242,7 +257,8 @@ async fn heading(
         let Place { text, time, number } = place;
         let end = now.0 / 1_000_000 + CURSOR_SECONDS;
         let cursor = Cursor { text, time: time.map(|time| time.0), number, is_backward, count, end };
-        let text = serde_json::to_string(&cursor).map_err(|error| directory::Refusal::Broken(error.to_string()))?;
+        let text =
+            serde_json::to_string(&cursor).map_err(|error| directory::Refusal::Broken(error.to_string()))?;
         keys.seal(&text, &question)
     };
     let (first, last) = ends.unzip();
@@ -278,7 +294,7 @@ async fn users(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault>
 async fn written(desk: &Desk, call: &Call, users: &[User], selection: &Selection) -> Result<Vec<Out>, Fault> {
     let labels = write::labels(desk, call, users, selection).await?;
     let base = write::base(call);
-    Ok(users.iter().map(|user| selection.apply(write::user(&base, user, &labels))).collect())
+    Ok(users.iter().map(|user| write::user(&base, user, &labels, selection)).collect())
 }
 
 /// A filter as conditions of the core, with what references are called where it asks by that.
@@ -465,7 +481,7 @@ pub(super) async fn everything(desk: &Desk, call: &Call) -> Result<Answer, Fault
         let selection = asked.selection(&GROUPS)?;
         let base = write::base(call);
         total += found.total;
-        resources.extend(found.rows.iter().map(|item| selection.apply(write::group(&base, item))));
+        resources.extend(found.rows.iter().map(|item| write::group(&base, item, &selection)));
     }
     let heading = Heading { total, start: Some(asked.start), next: None, previous: None };
     Ok(write::list(call, heading, resources))

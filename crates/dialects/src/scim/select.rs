@@ -50,7 +50,9 @@ impl Selection {
         match object.get(name, Duplicates::LastWins)? {
             Node::Text(text) => Some(text.clone()),
             Node::List(nodes) => {
-                let texts = nodes.iter().filter_map(|node| if let Node::Text(text) = node { Some(text.as_str()) } else { None });
+                let texts = nodes
+                    .iter()
+                    .filter_map(|node| if let Node::Text(text) = node { Some(text.as_str()) } else { None });
                 Some(texts.collect::<Vec<_>>().join(","))
             }
             _ => None,
@@ -79,7 +81,11 @@ impl Selection {
         Out::Object(self.object(members, &mut here))
     }
 
-    fn object(&self, members: Vec<(Cow<'static, str>, Out)>, here: &mut Vec<String>) -> Vec<(Cow<'static, str>, Out)> {
+    fn object(
+        &self,
+        members: Vec<(Cow<'static, str>, Out)>,
+        here: &mut Vec<String>,
+    ) -> Vec<(Cow<'static, str>, Out)> {
         let mut kept = Vec::with_capacity(members.len());
         for (name, out) in members {
             let always = here.is_empty() && matches!(name.as_ref(), "schemas" | "id");
@@ -120,7 +126,9 @@ impl Selection {
         }
         let deeper = |path: &Path| begins(path) && path.names.len() > here.len();
         match &self.only {
-            Some(only) if only.iter().any(|path| begins(path) && path.names.len() <= here.len()) => Fate::Whole,
+            Some(only) if only.iter().any(|path| begins(path) && path.names.len() <= here.len()) => {
+                Fate::Whole
+            }
             Some(only) if only.iter().any(deeper) => Fate::InPart,
             Some(_) => Fate::Gone,
             None if self.not.iter().any(deeper) => Fate::InPart,

@@ -130,7 +130,9 @@ impl Former {
 fn scalar(member: &Member, kind: Kind, node: &Node) -> Result<Option<Node>, Fault> {
     match (kind, node) {
         (_, Node::Null) => Ok(None),
-        (_, Node::List(nodes)) if nodes.len() <= 1 => nodes.first().map_or(Ok(None), |node| scalar(member, kind, node)),
+        (_, Node::List(nodes)) if nodes.len() <= 1 => {
+            nodes.first().map_or(Ok(None), |node| scalar(member, kind, node))
+        }
         (_, Node::Object(object)) if object.get("value", Duplicates::LastWins).is_some() => {
             let value = object.get("value", Duplicates::LastWins);
             value.map_or(Ok(None), |value| scalar(member, kind, value))
@@ -189,7 +191,11 @@ pub(super) fn within<T>(tree: &mut Object, name: &str, change: impl FnOnce(&mut 
 }
 
 /// Changes what an attribute is in: the resource itself, or its extension.
-pub(super) fn at_home<T>(tree: &mut Object, attribute: &Attribute, change: impl FnOnce(&mut Object) -> T) -> T {
+pub(super) fn at_home<T>(
+    tree: &mut Object,
+    attribute: &Attribute,
+    change: impl FnOnce(&mut Object) -> T,
+) -> T {
     match attribute.extension {
         Some(schema) => within(tree, schema.urn, change),
         None => change(tree),

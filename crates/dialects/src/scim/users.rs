@@ -124,12 +124,11 @@ async fn change_user(
         let user = desk.directory.user(call.caller()?, key.clone()).await?;
         must_match(call, &write::etag_of_user(&user))?;
         let labels = write::labels(desk, call, std::slice::from_ref(&user), &everything).await?;
-        let before = match tree::of_out(&write::user(&write::base(call), &user, &labels)) {
+        let before = match tree::of_out(&write::user(&write::base(call), &user, &labels, &everything)) {
             Node::Object(written) => read::former(call, &USERS).resource(&written)?,
             _ => Object::default(),
         };
-        let command =
-            Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(change(&before)?) };
+        let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(change(&before)?) };
         let command = Command::IfVersion(user.version, Box::new(command));
         match desk.directory.run(call.caller()?, command).await {
             Ok(receipt) => return Ok(receipt.users.into_iter().next().unwrap_or(user)),
@@ -169,7 +168,7 @@ async fn answer(
 ) -> Result<Answer, Fault> {
     let labels = write::labels(desk, call, std::slice::from_ref(&user), selection).await?;
     let base = write::base(call);
-    let out = selection.apply(write::user(&base, &user, &labels));
+    let out = write::user(&base, &user, &labels, selection);
     let location = write::location(&base, &USERS, &user.id.to_string());
     Ok(write::with_head(write::reply(call, status, &out), Some(&location), &write::etag_of_user(&user)))
 }

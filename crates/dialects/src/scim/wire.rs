@@ -23,8 +23,12 @@ pub(super) struct Resource {
     pub(super) extensions: &'static [&'static Schema],
 }
 
-pub(super) static USERS: Resource =
-    Resource { name: "User", endpoint: "/Users", schema: &USER_SCHEMA, extensions: &[&ENTERPRISE_SCHEMA, &MORE_SCHEMA] };
+pub(super) static USERS: Resource = Resource {
+    name: "User",
+    endpoint: "/Users",
+    schema: &USER_SCHEMA,
+    extensions: &[&ENTERPRISE_SCHEMA, &MORE_SCHEMA],
+};
 pub(super) static GROUPS: Resource =
     Resource { name: "Group", endpoint: "/Groups", schema: &GROUP_SCHEMA, extensions: &[] };
 
@@ -44,12 +48,7 @@ pub(super) static SCHEMAS: [&Schema; 4] = [&USER_SCHEMA, &GROUP_SCHEMA, &ENTERPR
 const fn complex(name: &'static str, record: &'static Record, about: &'static str) -> Member {
     Member::of(name, Kind::Object(record), about)
 }
-const fn plural(
-    name: &'static str,
-    field: Field,
-    kind: &'static Kind,
-    about: &'static str,
-) -> Member {
+const fn plural(name: &'static str, field: Field, kind: &'static Kind, about: &'static str) -> Member {
     Member::of(name, Kind::List(name, kind), about).field(field)
 }
 const fn boolean(name: &'static str, field: Field, about: &'static str) -> Member {
@@ -57,6 +56,10 @@ const fn boolean(name: &'static str, field: Field, about: &'static str) -> Membe
 }
 const fn moment(name: &'static str, field: Field, about: &'static str) -> Member {
     Member::of(name, Kind::Moment, about).field(field).only_out()
+}
+/// Pairs as lines of one text (`lines.rs`).
+const fn pairs(name: &'static str, field: Field, about: &'static str) -> Member {
+    Member::text(name, field, about).exact().unfiltered()
 }
 /// Where the thing is that a value names.
 const fn location(of: &'static [&'static str]) -> Member {
@@ -93,26 +96,47 @@ pub(super) static USER: Record = Record {
     name: "User",
     about: "A person",
     members: &[
-        Member::text("userName", Field::UserName, "What the person signs in with, in any case").required().unique(),
+        Member::text("userName", Field::UserName, "What the person signs in with, in any case")
+            .required()
+            .unique(),
         complex("name", &NAME, "The parts of the name"),
-        Member::text("displayName", Field::DisplayName, "What the person is called where there is room for one name"),
+        Member::text(
+            "displayName",
+            Field::DisplayName,
+            "What the person is called where there is room for one name",
+        ),
         Member::text("nickName", Field::NickName, "What friends call the person"),
-        Member::of("profileUrl", Kind::Reference(&["external"]), "The person's page").field(Field::ProfileUrl).exact(),
+        Member::of("profileUrl", Kind::Reference(&["external"]), "The person's page")
+            .field(Field::ProfileUrl)
+            .exact(),
         Member::text("title", Field::Title, "Job title"),
         Member::text("userType", Field::UserType, "How the person belongs to the company"),
         Member::text("preferredLanguage", Field::PreferredLanguage, "As in `Accept-Language`"),
         Member::text("locale", Field::Locale, "For dates, numbers and money"),
         Member::text("timezone", Field::TimeZone, "Time zone"),
         boolean("active", Field::Active, "Whether the person is switched on"),
-        Member::of("password", Kind::Text, "The password; never shown").field(Field::Password).exact().only_in(),
-        plural("emails", Field::Emails, &Kind::Object(&EMAIL), "E-mails; other dialects show the primary one"),
+        Member::of("password", Kind::Text, "The password; never shown")
+            .field(Field::Password)
+            .exact()
+            .only_in(),
+        plural(
+            "emails",
+            Field::Emails,
+            &Kind::Object(&EMAIL),
+            "E-mails; other dialects show the primary one",
+        ),
         plural("phoneNumbers", Field::Phones, &Kind::Object(&PHONE), "Phone numbers"),
         plural("ims", Field::MessagingLinks, &Kind::Object(&IM), "Messaging handles"),
         plural("photos", Field::Photos, &Kind::Object(&PHOTO), "Pictures"),
         plural("addresses", Field::PostalAddresses, &Kind::Object(&ADDRESS), "Postal addresses"),
         plural("groups", Field::Groups, &Kind::Object(&MEMBERSHIP), "Groups the person is in").only_out(),
         plural("entitlements", Field::Entitlements, &Kind::Object(&VALUED), "What the person is entitled to"),
-        plural("roles", Field::Roles, &Kind::Object(&ROLE), "Roles; the first that the tenant's catalogue knows counts"),
+        plural(
+            "roles",
+            Field::Roles,
+            &Kind::Object(&ROLE),
+            "Roles; the first that the tenant's catalogue knows counts",
+        ),
         plural("x509Certificates", Field::Certificates, &Kind::Object(&CERTIFICATE), "Certificates"),
     ],
 };
@@ -172,7 +196,11 @@ static ADDRESS: Record = Record {
     about: "A postal address",
     members: &[
         Member::text("formatted", Field::Formatted, "As on an envelope"),
-        Member::text("streetAddress", Field::AddressLine1, "Street and house; a line break parts the two lines that other APIs have"),
+        Member::text(
+            "streetAddress",
+            Field::AddressLine1,
+            "Street and house; a line break parts the two lines that other APIs have",
+        ),
         Member::text("locality", Field::City, "City"),
         Member::text("region", Field::Region, "State or region"),
         Member::text("postalCode", Field::PostalCode, "Postal code"),
@@ -188,7 +216,10 @@ static MEMBERSHIP: Record = Record {
         Member::text("value", Field::Value, "Its id").exact().only_out(),
         location(&["Group"]).only_out(),
         Member::text("display", Field::Display, "Its name").only_out(),
-        Member::of("type", Kind::Text, "`direct`: groups are in no groups").unfiltered().words(&["direct"]).only_out(),
+        Member::of("type", Kind::Text, "`direct`: groups are in no groups")
+            .unfiltered()
+            .words(&["direct"])
+            .only_out(),
     ],
 };
 static VALUED: Record =
@@ -233,11 +264,16 @@ pub(super) static MORE: Record = Record {
     name: "MusterUser",
     about: "What a person has over other APIs",
     members: &[
-        Member::of("number", Kind::Integer, "Number in the tenant, ascending").field(Field::Number).only_out(),
-        Member::text("status", Field::Status, "`invited`, `active`, `suspended`, `inactive` or `archived`").only_out(),
+        Member::of("number", Kind::Integer, "Number in the tenant, ascending")
+            .field(Field::Number)
+            .only_out()
+            .on_request(),
+        Member::text("status", Field::Status, "`invited`, `active`, `suspended`, `inactive` or `archived`")
+            .only_out()
+            .on_request(),
         Member::of("office", Kind::Integer, "Number of an address of the organisation").field(Field::Office),
-        plural("socialLinks", Field::SocialLinks, &Kind::Object(&LINK), "Social links"),
-        plural("customLinks", Field::CustomLinks, &Kind::Object(&LINK), "Other links"),
+        pairs("socialLinks", Field::SocialLinks, "Social links: `name=value`, a line each"),
+        pairs("customLinks", Field::CustomLinks, "Other links: `name=value`, a line each"),
         Member::text("secretaryName", Field::SecretaryName, "The secretary's name"),
         Member::text("secretaryEmail", Field::SecretaryEmail, "The secretary's e-mail"),
         Member::text("bio", Field::Bio, "A few words about the person"),
@@ -245,29 +281,23 @@ pub(super) static MORE: Record = Record {
         Member::text("specialities", Field::Specialities, "What the person is good at"),
         Member::text("licence", Field::Licence, "Kind of licence"),
         Member::text("color", Field::Color, "A colour for lists"),
-        plural("metadata", Field::Metadata, &Kind::Object(&PAIR), "Free pairs"),
+        pairs("metadata", Field::Metadata, "Free pairs: `key=value`, a line each"),
         boolean("doNotEmail", Field::DoNotEmail, "No invitation mail is wanted"),
-        boolean("forcePasswordChange", Field::ForcePasswordChange, "The password must be changed at next sign-in"),
-        plural("folders", Field::Folders, &Kind::Object(&FOLDER), "Folders the person may see"),
+        boolean(
+            "forcePasswordChange",
+            Field::ForcePasswordChange,
+            "The password must be changed at next sign-in",
+        ),
+        plural("folders", Field::Folders, &Kind::Object(&FOLDER), "Folders the person may see").only_out(),
         moment("invited", Field::Invited, "When last invited"),
         moment("lastActivity", Field::LastActivity, "When last seen"),
     ],
-};
-static LINK: Record = Record {
-    name: "link",
-    about: "A named link",
-    members: &[Member::text("name", Field::Name, "What it is called"), VALUE],
-};
-static PAIR: Record = Record {
-    name: "pair",
-    about: "A key and a value",
-    members: &[Member::text("key", Field::Name, "Key").required(), Member::text("value", Field::Value, "Value")],
 };
 static FOLDER: Record = Record {
     name: "folder",
     about: "A folder",
     members: &[
-        Member::text("value", Field::Value, "Its id").exact().required(),
+        Member::text("value", Field::Value, "Its id").exact().only_out(),
         Member::text("display", Field::Display, "Its name").only_out(),
     ],
 };
@@ -296,61 +326,116 @@ macro_rules! message {
         pub(super) static $name: Record = Record { name: $title, about: $about, members: &[$($member),*] };
     };
 }
-message!(ERROR, "Error", "What went wrong (RFC 7644 section 3.12)", [
-    Member::of("schemas", Kind::List("schemas", &Kind::Text), "`urn:ietf:params:scim:api:messages:2.0:Error`"),
-    Member::of("status", Kind::Text, "The HTTP status, as a text"),
-    Member::of("scimType", Kind::Text, "What is wrong, for programs"),
-    Member::of("detail", Kind::Text, "What is wrong, for people"),
-]);
-message!(PATCH, "PatchOp", "Changes (RFC 7644 section 3.5.2)", [
-    Member::of("schemas", Kind::List("schemas", &Kind::Text), "`urn:ietf:params:scim:api:messages:2.0:PatchOp`"),
-    Member::of("Operations", Kind::List("Operations", &Kind::Object(&OPERATION)), "What to do, in order"),
-]);
-message!(OPERATION, "PatchOperation", "One change", [
-    Member::of("op", Kind::Text, "`add`, `replace` or `remove`, in any case").required(),
-    Member::of("path", Kind::Text, "What to change"),
-    Member::of("value", Kind::Text, "Any JSON: a text, a list, an object"),
-]);
-message!(USER_LIST, "UserList", "A page of people (RFC 7644 section 3.4.2)", [
-    Member::of("totalResults", Kind::Integer, "All that match"),
-    Member::of("itemsPerPage", Kind::Integer, "In this answer"),
-    Member::of("startIndex", Kind::Integer, "Where this page begins, from 1"),
-    Member::of("nextCursor", Kind::Text, "Where the next page begins (RFC 9865)"),
-    Member::of("previousCursor", Kind::Text, "Where the page before begins (RFC 9865)"),
-    Member::of("Resources", Kind::List("Resources", &Kind::Object(&USER)), "The page"),
-]);
-message!(GROUP_LIST, "GroupList", "A page of groups", [
-    Member::of("totalResults", Kind::Integer, "All that match"),
-    Member::of("itemsPerPage", Kind::Integer, "In this answer"),
-    Member::of("startIndex", Kind::Integer, "Where this page begins, from 1"),
-    Member::of("nextCursor", Kind::Text, "Where the next page begins (RFC 9865)"),
-    Member::of("previousCursor", Kind::Text, "Where the page before begins (RFC 9865)"),
-    Member::of("Resources", Kind::List("Resources", &Kind::Object(&GROUP)), "The page"),
-]);
-message!(SEARCH, "SearchRequest", "A question (RFC 7644 section 3.4.3)", [
-    Member::of("filter", Kind::Text, "What must hold"),
-    Member::of("sortBy", Kind::Text, "An attribute"),
-    Member::of("sortOrder", Kind::Text, "`ascending` or `descending`"),
-    Member::of("startIndex", Kind::Integer, "Where to begin, from 1"),
-    Member::of("count", Kind::Integer, "How many at the most"),
-    Member::of("cursor", Kind::Text, "Where to begin, by cursor; empty for the first page"),
-    Member::of("attributes", Kind::List("attributes", &Kind::Text), "Only these attributes"),
-    Member::of("excludedAttributes", Kind::List("excludedAttributes", &Kind::Text), "Not these attributes"),
-]);
-message!(BULK, "BulkRequest", "Many requests in one (RFC 7644 section 3.7)", [
-    Member::of("failOnErrors", Kind::Integer, "After how many errors to stop"),
-    Member::of("Operations", Kind::List("Operations", &Kind::Object(&BULK_OPERATION)), "The requests"),
-]);
-message!(BULK_OPERATION, "BulkOperation", "One request, or its answer", [
-    Member::of("method", Kind::Text, "`POST`, `PUT`, `PATCH` or `DELETE`").required(),
-    Member::of("bulkId", Kind::Text, "A name by which others may refer to what a POST makes"),
-    Member::of("version", Kind::Text, "As in `If-Match`").only_in(),
-    Member::of("path", Kind::Text, "Below the base path").only_in(),
-    Member::of("data", Kind::Text, "The body: any JSON object").only_in(),
-    Member::of("location", Kind::Text, "Where the resource is").only_out(),
-    Member::of("status", Kind::Text, "The HTTP status, as a text").only_out(),
-    Member::of("response", Kind::Text, "The body, when it did not work").only_out(),
-]);
-message!(DISCOVERY, "Discovery", "About this service (RFC 7643 sections 5 to 7)", [
-    Member::of("schemas", Kind::List("schemas", &Kind::Text), "Which of these it is"),
-]);
+message!(
+    ERROR,
+    "Error",
+    "What went wrong (RFC 7644 section 3.12)",
+    [
+        Member::of(
+            "schemas",
+            Kind::List("schemas", &Kind::Text),
+            "`urn:ietf:params:scim:api:messages:2.0:Error`"
+        ),
+        Member::of("status", Kind::Text, "The HTTP status, as a text"),
+        Member::of("scimType", Kind::Text, "What is wrong, for programs"),
+        Member::of("detail", Kind::Text, "What is wrong, for people"),
+    ]
+);
+message!(
+    PATCH,
+    "PatchOp",
+    "Changes (RFC 7644 section 3.5.2)",
+    [
+        Member::of(
+            "schemas",
+            Kind::List("schemas", &Kind::Text),
+            "`urn:ietf:params:scim:api:messages:2.0:PatchOp`"
+        ),
+        Member::of("Operations", Kind::List("Operations", &Kind::Object(&OPERATION)), "What to do, in order"),
+    ]
+);
+message!(
+    OPERATION,
+    "PatchOperation",
+    "One change",
+    [
+        Member::of("op", Kind::Text, "`add`, `replace` or `remove`, in any case").required(),
+        Member::of("path", Kind::Text, "What to change"),
+        Member::of("value", Kind::Text, "Any JSON: a text, a list, an object"),
+    ]
+);
+message!(
+    USER_LIST,
+    "UserList",
+    "A page of people (RFC 7644 section 3.4.2)",
+    [
+        Member::of("totalResults", Kind::Integer, "All that match"),
+        Member::of("itemsPerPage", Kind::Integer, "In this answer"),
+        Member::of("startIndex", Kind::Integer, "Where this page begins, from 1"),
+        Member::of("nextCursor", Kind::Text, "Where the next page begins (RFC 9865)"),
+        Member::of("previousCursor", Kind::Text, "Where the page before begins (RFC 9865)"),
+        Member::of("Resources", Kind::List("Resources", &Kind::Object(&USER)), "The page"),
+    ]
+);
+message!(
+    GROUP_LIST,
+    "GroupList",
+    "A page of groups",
+    [
+        Member::of("totalResults", Kind::Integer, "All that match"),
+        Member::of("itemsPerPage", Kind::Integer, "In this answer"),
+        Member::of("startIndex", Kind::Integer, "Where this page begins, from 1"),
+        Member::of("nextCursor", Kind::Text, "Where the next page begins (RFC 9865)"),
+        Member::of("previousCursor", Kind::Text, "Where the page before begins (RFC 9865)"),
+        Member::of("Resources", Kind::List("Resources", &Kind::Object(&GROUP)), "The page"),
+    ]
+);
+message!(
+    SEARCH,
+    "SearchRequest",
+    "A question (RFC 7644 section 3.4.3)",
+    [
+        Member::of("filter", Kind::Text, "What must hold"),
+        Member::of("sortBy", Kind::Text, "An attribute"),
+        Member::of("sortOrder", Kind::Text, "`ascending` or `descending`"),
+        Member::of("startIndex", Kind::Integer, "Where to begin, from 1"),
+        Member::of("count", Kind::Integer, "How many at the most"),
+        Member::of("cursor", Kind::Text, "Where to begin, by cursor; empty for the first page"),
+        Member::of("attributes", Kind::List("attributes", &Kind::Text), "Only these attributes"),
+        Member::of(
+            "excludedAttributes",
+            Kind::List("excludedAttributes", &Kind::Text),
+            "Not these attributes"
+        ),
+    ]
+);
+message!(
+    BULK,
+    "BulkRequest",
+    "Many requests in one (RFC 7644 section 3.7)",
+    [
+        Member::of("failOnErrors", Kind::Integer, "After how many errors to stop"),
+        Member::of("Operations", Kind::List("Operations", &Kind::Object(&BULK_OPERATION)), "The requests"),
+    ]
+);
+message!(
+    BULK_OPERATION,
+    "BulkOperation",
+    "One request, or its answer",
+    [
+        Member::of("method", Kind::Text, "`POST`, `PUT`, `PATCH` or `DELETE`").required(),
+        Member::of("bulkId", Kind::Text, "A name by which others may refer to what a POST makes"),
+        Member::of("version", Kind::Text, "As in `If-Match`").only_in(),
+        Member::of("path", Kind::Text, "Below the base path").only_in(),
+        Member::of("data", Kind::Text, "The body: any JSON object").only_in(),
+        Member::of("location", Kind::Text, "Where the resource is").only_out(),
+        Member::of("status", Kind::Text, "The HTTP status, as a text").only_out(),
+        Member::of("response", Kind::Text, "The body, when it did not work").only_out(),
+    ]
+);
+message!(
+    DISCOVERY,
+    "Discovery",
+    "About this service (RFC 7643 sections 5 to 7)",
+    [Member::of("schemas", Kind::List("schemas", &Kind::Text), "Which of these it is"),]
+);

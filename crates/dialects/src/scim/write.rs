@@ -1,11 +1,12 @@
 //! From people and groups to bytes.
 
+use super::lines;
 use super::schema::{self, texts};
 use super::select::Selection;
 use super::wire::{self, Resource};
 use crate::answer;
 use crate::kit::{Answer, Call, Desk, Fault, Kind, Member, Out, Record, Way, accept, dates, json};
-use directory::{Field, Item, Labels, Parts, Scalar, Seen, Subject, User};
+use directory::{Field, Item, Labels, LinkKind, Parts, Scalar, Seen, Subject, User};
 use http::{HeaderValue, StatusCode, header};
 use std::borrow::Cow;
 
@@ -69,34 +70,69 @@ pub(super) fn etag_of_group(item: &Item) -> String {
     format!("W/\"{}\"", item.version())
 }
 
-/// A person, whole.
-pub(super) fn user(base: &str, user: &User, labels: &Labels) -> Out {
-    let seen = Seen { user, labels };
-    resource(base, &wire::USERS, &seen, &user.id.to_string(), &etag_of_user(user))
+/// A person as the standard sees one: pairs are lines.
+struct Person<'a>(Seen<'a>);
+
+impl Subject for Person<'_> {
+    fn scalar(&self, field: Field) -> Option<Scalar<'_>> {
+        let user = self.0.user;
+        let links =
+            |kind| lines::write(user.links_of(kind).map(|link| (link.name.as_str(), link.value.as_str())));
+        let text = match field {
+            Field::SocialLinks => links(LinkKind::Social),
+            Field::CustomLinks => links(LinkKind::Custom),
+            Field::Metadata => {
+                lines::write(user.metadata.iter().map(|pair| (pair.key.as_str(), pair.value.as_str())))
+            }
+            field => return self.0.scalar(field),
+        };
+        (!text.is_empty()).then(|| Scalar::text(text))
+    }
+
+    fn entries(&self, field: Field) -> Vec<Parts<'_>> {
+        self.0.entries(field)
+    }
 }
 
-/// A group without its members.
-pub(super) fn group(base: &str, item: &Item) -> Out {
-    resource(base, &wire::GROUPS, item, &item.id().to_string(), &etag_of_group(item))
+/// A person, with what a selection leaves of them.
+pub(super) fn user(base: &str, user: &User, labels: &Labels, selection: &Selection) -> Out {
+    let person = Person(Seen { user, labels });
+    let page = Page { base, on_request: selection.is_explicit() };
+    selection.apply(resource(page, &wire::USERS, &person, &user.id.to_string(), &etag_of_user(user)))
+}
+
+/// What all of one answer share.
+#[derive(Clone, Copy)]
+struct Page<'a> {
+    base: &'a str,
+    /// Whether what is shown only when asked for may be.
+    on_request: bool,
+}
+
+/// A group without its members, with what a selection leaves of it.
+pub(super) fn group(base: &str, item: &Item, selection: &Selection) -> Out {
+    let page = Page { base, on_request: selection.is_explicit() };
+    selection.apply(resource(page, &wire::GROUPS, item, &item.id().to_string(), &etag_of_group(item)))
 }
 
 type Members = Vec<(Cow<'static, str>, Out)>;
 
-fn resource(base: &str, resource: &Resource, subject: &dyn Subject, id: &str, etag: &str) -> Out {
+fn resource(page: Page<'_>, resource: &Resource, subject: &dyn Subject, id: &str, etag: &str) -> Out {
     let mut urns = vec![resource.schema.urn];
     let mut extensions: Members = Vec::new();
     for schema in resource.extensions {
-        let members = members(schema.record, subject, base);
+        let members = members(schema.record, subject, page);
         if !members.is_empty() {
             urns.push(schema.urn);
             extensions.push((Cow::Borrowed(schema.urn), Out::Object(members)));
         }
     }
-    let mut out: Members = vec![(Cow::Borrowed("schemas"), texts(&urns)), (Cow::Borrowed("id"), Out::text(id))];
+    let mut out: Members =
+        vec![(Cow::Borrowed("schemas"), texts(&urns)), (Cow::Borrowed("id"), Out::text(id))];
     if let Some(value) = subject.scalar(Field::ExternalId) {
         out.push((Cow::Borrowed("externalId"), scalar(value)));
     }
-    out.extend(members(resource.schema.record, subject, base));
+    out.extend(members(resource.schema.record, subject, page));
     out.extend(extensions);
     let time = |field| match subject.scalar(field) {
         Some(Scalar::Time(time)) => Out::Text(dates::precise(time)),
@@ -106,31 +142,32 @@ fn resource(base: &str, resource: &Resource, subject: &dyn Subject, id: &str, et
         ("resourceType", Out::text(resource.name)),
         ("created", time(Field::Created)),
         ("lastModified", time(Field::Updated)),
-        ("location", Out::Text(location(base, resource, id))),
+        ("location", Out::Text(location(page.base, resource, id))),
         ("version", Out::text(etag)),
     ]);
     out.push((Cow::Borrowed("meta"), meta));
     Out::Object(out)
 }
 
-fn members(record: &'static Record, subject: &dyn Subject, base: &str) -> Members {
-    let shown = record.members.iter().filter(|member| member.way != Way::In);
-    shown.filter_map(|member| Some((Cow::Borrowed(member.name), value(member, subject, base)?))).collect()
+fn members(record: &'static Record, subject: &dyn Subject, page: Page<'_>) -> Members {
+    let is_shown = |member: &&Member| member.way != Way::In && (page.on_request || !member.traits.on_request);
+    let shown = record.members.iter().filter(is_shown);
+    shown.filter_map(|member| Some((Cow::Borrowed(member.name), value(member, subject, page)?))).collect()
 }
 
-fn value(member: &'static Member, subject: &dyn Subject, base: &str) -> Option<Out> {
+fn value(member: &'static Member, subject: &dyn Subject, page: Page<'_>) -> Option<Out> {
     match (member.kind, member.field) {
         (Kind::List(name, Kind::Object(record)), Some(field)) => {
             let entries = subject.entries(field);
-            let outs: Vec<Out> = entries.iter().map(|parts| entry(record, parts, base)).collect();
+            let outs: Vec<Out> = entries.iter().map(|parts| entry(record, parts, page.base)).collect();
             (!outs.is_empty()).then_some(Out::List(name, outs))
         }
         (Kind::Object(record), _) => {
-            let mut members = members(record, subject, base);
+            let mut members = members(record, subject, page);
             if members.is_empty() {
                 return None;
             }
-            refer(record, &mut members, base);
+            refer(record, &mut members, page.base);
             Some(Out::Object(members))
         }
         (_, Some(field)) => subject.scalar(field).map(scalar),
@@ -150,7 +187,9 @@ fn entry(record: &'static Record, parts: &Parts<'_>, base: &str) -> Out {
 
 /// Says where the thing is that a value names, and of what sort it is where there is only one.
 fn refer(record: &'static Record, members: &mut Members, base: &str) {
-    let Some(Out::Text(id)) = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out) else { return };
+    let Some(Out::Text(id)) = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out) else {
+        return;
+    };
     let id = id.clone();
     for member in record.members {
         let out = match (member.kind, member.traits.words) {
@@ -218,7 +257,8 @@ pub(super) async fn labels(
     }
     let groups = users.iter().flat_map(|user| &user.groups).map(|id| (ItemKind::Group, *id));
     let folders = users.iter().flat_map(|user| &user.folders).map(|id| (ItemKind::Folder, *id));
-    let organisations = users.iter().filter_map(|user| user.organisation).map(|id| (ItemKind::Organisation, id));
+    let organisations =
+        users.iter().filter_map(|user| user.organisation).map(|id| (ItemKind::Organisation, id));
     let more = selection.shows(wire::MORE_SCHEMA.urn);
     let wanted = groups
         .filter(|_| selection.shows("groups"))
@@ -226,7 +266,8 @@ pub(super) async fn labels(
         .chain(organisations.filter(|_| selection.shows(wire::ENTERPRISE_SCHEMA.urn)));
     for (kind, id) in wanted {
         // Names of groups and folders are a courtesy, and have an end; an organisation's is the value itself.
-        if labels.items.contains_key(&id) || (kind != ItemKind::Organisation && labels.items.len() >= LABELS) {
+        if labels.items.contains_key(&id) || (kind != ItemKind::Organisation && labels.items.len() >= LABELS)
+        {
             continue;
         }
         match desk.directory.item(caller, kind, ItemKey::Id(id)).await {

@@ -162,13 +162,14 @@ pub(super) fn blank_organisation(number: u32, name: &str, stamp: &Stamp<'_>) -> 
 /// person's; all others are kept as they are. One that says no more than its name needs no keeping.
 pub(super) fn roles(user: &mut User, mut entries: Vec<Entry>, known: &Known) {
     let number = |entry: &Entry| numbered(&entry.value, known);
-    let preferred = entries.iter().position(|entry| entry.primary && number(entry).is_some());
+    let preferred = entries.iter().position(|entry| entry.is_preferred() && number(entry).is_some());
     let place = preferred.or_else(|| entries.iter().position(|entry| number(entry).is_some()));
     user.role = place.and_then(|place| number(&entries[place]));
     if let Some(place) = place {
-        let others_prefer = entries.iter().enumerate().any(|(n, entry)| n != place && entry.primary);
+        let others_prefer = entries.iter().enumerate().any(|(n, entry)| n != place && entry.is_preferred());
         let entry = &entries[place];
-        let says_more = entry.kind.is_some() || entry.display.is_some() || entry.primary == others_prefer;
+        let as_shown = (!others_prefer).then_some(true);
+        let says_more = entry.kind.is_some() || entry.display.is_some() || entry.primary != as_shown;
         if !says_more && place == 0 {
             entries.remove(place);
         }

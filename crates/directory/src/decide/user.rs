@@ -2,8 +2,8 @@
 
 use super::{Decision, Known, Stamp, places, refuse_if_any, set};
 use crate::{
-    Edit, Entry, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status, StatusMove,
-    StatusWish, User, UserEdit, UserId, fold, rules,
+    Edit, Entry, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status,
+    StatusMove, StatusWish, User, UserEdit, UserId, fold, rules,
 };
 use secrecy::ExposeSecret;
 use std::collections::HashSet;
@@ -60,7 +60,7 @@ pub(super) fn move_all(step: &StatusMove, known: &Known, stamp: &Stamp<'_>) -> R
             return Err(Refusal::WrongStatus);
         }
         let status = before.status.moved(step.to).ok_or(Refusal::field(Field::Status, Rule::NotAllowed))?;
-        decision.change_user(before, User { status, ..before.clone() }, stamp);
+        decision.change_user(before, User { status, status_unsaid: false, ..before.clone() }, stamp);
     }
     Ok(decision)
 }
@@ -99,14 +99,9 @@ fn apply(
         Given::Cleared => user.office = None,
         Given::Value(number) => user.office = Some(number),
     }
-    set(&mut user.do_not_email, &edit.do_not_email);
-    set(&mut user.force_password_change, &edit.force_password_change);
-    if let (Some(before), Given::Value(wish)) = (before, &edit.status) {
-        match wish.from(before.status) {
-            Some(status) => user.status = status,
-            None => faults.push(Fault { field: Field::Status, rule: Rule::NotAllowed }),
-        }
-    }
+    set_flag(&mut user.do_not_email, &edit.do_not_email);
+    set_flag(&mut user.force_password_change, &edit.force_password_change);
+    apply_status(user, before, edit, &mut faults);
     if let Some(password) = &edit.password {
         faults.extend(check_password(password.expose_secret()));
         decision.password = Some(password.clone());
@@ -117,6 +112,30 @@ fn apply(
         return Err(Refusal::RoleTooHigh);
     }
     Ok(decision)
+}
+
+/// Where the person stands. A client that takes the status away switches the person off, and says no more of it.
+fn apply_status(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: &mut Vec<Fault>) {
+    let wish = match edit.status {
+        Given::Absent => return,
+        Given::Cleared => StatusWish::Off,
+        Given::Value(wish) => wish,
+    };
+    user.status_unsaid = edit.status == Given::Cleared;
+    // A new person's was set when they were made.
+    let from = before.map_or(user.status, |before| before.status);
+    match wish.from(from) {
+        Some(status) => user.status = status,
+        None => faults.push(Fault { field: Field::Status, rule: Rule::NotAllowed }),
+    }
+}
+
+fn set_flag(slot: &mut Option<bool>, given: &Given<bool>) {
+    match given {
+        Given::Absent => {}
+        Given::Cleared => *slot = None,
+        Given::Value(on) => *slot = Some(*on),
+    }
 }
 
 fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: &mut Vec<Fault>) {
@@ -135,8 +154,7 @@ fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: 
         user.user_name.clone_from(name);
     } else if let Some(email) = user.email().map(str::to_owned) {
         // The user name is the e-mail until somebody gives another.
-        let follows =
-            before.is_none_or(|b| b.email().is_some_and(|e| fold(e) == fold(&b.user_name)));
+        let follows = before.is_none_or(|b| b.email().is_some_and(|e| fold(e) == fold(&b.user_name)));
         if follows {
             user.user_name = email;
         }
@@ -156,7 +174,7 @@ fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut V
         if too_many(*field, entries.len(), rules::MAX_LIST, faults) {
             continue;
         }
-        if entries.iter().filter(|entry| entry.primary).count() > 1 {
+        if entries.iter().filter(|entry| entry.is_preferred()).count() > 1 {
             faults.push(Fault { field: *field, rule: Rule::Malformed });
         }
         // An e-mail or photo in a list keeps the rules of a single one.
@@ -196,7 +214,7 @@ fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut V
     if let Given::Value(addresses) = &edit.addresses
         && !too_many(Field::PostalAddresses, addresses.len(), rules::MAX_LIST, faults)
     {
-        if addresses.iter().filter(|address| address.primary).count() > 1 {
+        if addresses.iter().filter(|address| address.primary == Some(true)).count() > 1 {
             faults.push(Fault { field: Field::PostalAddresses, rule: Rule::Malformed });
         }
         for address in addresses {

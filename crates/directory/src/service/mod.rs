@@ -4,9 +4,10 @@ mod lookup;
 
 use crate::decide::{Stamp, decide};
 use crate::{
-    Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Field, Hasher, Health, Ids,
-    Item, ItemId, ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule, ServerSecret, Store, StoreError,
-    StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
+    Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Field, Hasher,
+    Health, Ids, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule,
+    ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey,
+    UserQuery,
 };
 use std::sync::Arc;
 

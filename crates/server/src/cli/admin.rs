@@ -10,8 +10,8 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
 use directory::{
-    Access, BUILT_IN_ROLES, Caller, ClientProfile, Command, Connection, Directory, Field, ItemKind, ItemQuery,
-    NewConnection, Refusal, Rule, TenantNumber, Time, UserKey, role_named, role_numbered,
+    Access, BUILT_IN_ROLES, Caller, ClientProfile, Command, Connection, Directory, Field, ItemKind,
+    ItemQuery, NewConnection, Refusal, Rule, TenantNumber, Time, UserKey, role_named, role_numbered,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -125,7 +125,8 @@ fn role_name(text: &str) -> Result<u32, String> {
 
 fn profile(text: &str) -> Result<ClientProfile, String> {
     let known = ClientProfile::ALL.into_iter().find(|profile| profile.word() == text);
-    known.ok_or_else(|| format!("the profiles are {}", ClientProfile::ALL.map(ClientProfile::word).join(", ")))
+    known
+        .ok_or_else(|| format!("the profiles are {}", ClientProfile::ALL.map(ClientProfile::word).join(", ")))
 }
 
 /// Seconds of `90d`, `12h`, `30m` or `45s`.
@@ -292,7 +293,8 @@ fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<(
     let caller = desk.tenant(new.tenant)?;
     let key = new_key()?;
     let read = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         dialects::kit::check_public_key(&text).map_err(|what| anyhow!("{}: {what}", path.display()))?;
         Ok(text)
     };
@@ -302,7 +304,12 @@ fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<(
         highest_role: new.highest_role,
         expires: new.expires.map(|seconds| desk.directory.now().plus_seconds(seconds)),
         profile: new.profile,
-        user: new.user.as_deref().map(|who| people::find(desk, &caller, who)).transpose()?.map(|u| UserKey::Id(u.id)),
+        user: new
+            .user
+            .as_deref()
+            .map(|who| people::find(desk, &caller, who))
+            .transpose()?
+            .map(|u| UserKey::Id(u.id)),
         public_keys: new.public_keys.iter().map(read).collect::<anyhow::Result<_>>()?,
         ..NewConnection::new(new.name.clone(), hash_key(&key))
     });

@@ -8,8 +8,8 @@ use anyhow::Context;
 use dialects::kit::hash_key;
 use dialects::{Dialect, Trial};
 use directory::{
-    Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString,
-    Status, StatusWish, UserEdit,
+    Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString, Status,
+    StatusWish, UserEdit,
 };
 use serde_json::{Value, json};
 

@@ -3,8 +3,8 @@
 
 use crate::support::{House, request, runtime};
 use directory::{
-    Caller, Command, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKind, ItemQuery, LinkKind, Status, User,
-    UserKey, role_numbered,
+    Caller, Command, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKind, ItemQuery, LinkKind, Status,
+    User, UserKey, role_numbered,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -312,7 +312,7 @@ impl World {
                 json!({
                     "id": u.number, "title": u.name.honorific_prefix, "firstName": u.name.given, "lastName": u.name.family,
                     "phone": u.phone("work"), "email": u.email(), "roleId": u.role, "departmentId": department,
-                    "forcePasswordChange": u.force_password_change,
+                    "forcePasswordChange": u.force_password_change.unwrap_or(false),
                 })
             }
             Tongue::Publisher => {
@@ -412,9 +412,12 @@ fn check_kept(tongue: Tongue, p: &Person, u: &User) {
         assert_eq!(u.role, Some(p.role));
     }
     if tongue == Tongue::Ccs {
-        assert_eq!((u.text(Field::HonorificPrefix), u.phone("work")), (p.prefix.as_deref(), p.phone.as_deref()));
+        assert_eq!(
+            (u.text(Field::HonorificPrefix), u.phone("work")),
+            (p.prefix.as_deref(), p.phone.as_deref())
+        );
         assert_eq!(u.department.is_some(), p.department_number.is_some());
-        assert_eq!(u.force_password_change, p.force);
+        assert_eq!(u.force_password_change, Some(p.force));
     }
     if tongue == Tongue::Publisher {
         assert_eq!(u.phone("mobile"), p.mobile.as_deref());

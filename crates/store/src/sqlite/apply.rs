@@ -163,9 +163,9 @@ fn change_user(
     Ok(told)
 }
 
-/// Whether somebody is switched on: what the index of that name holds.
-fn is_active(user: &User) -> bool {
-    matches!(user.status, Status::Active | Status::Invited)
+/// Whether somebody is switched on, as the index of that name holds it: 1, 0, and 2 where nobody says.
+fn is_active(user: &User) -> u8 {
+    if user.status_unsaid { 2 } else { matches!(user.status, Status::Active | Status::Invited).into() }
 }
 
 /// Notes e-mails that are only in `new` and forgets those that are only in `old`.

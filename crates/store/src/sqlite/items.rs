@@ -16,7 +16,8 @@ pub(super) fn is_short(query: &ItemQuery) -> bool {
 
 /// Many items.
 pub(super) fn items(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlite::Result<Page<Item>> {
-    let mut bound = vec![Value::Integer(tenant.0.into()), Value::Integer((1 + kind_number(query.kind)).into())];
+    let mut bound =
+        vec![Value::Integer(tenant.0.into()), Value::Integer((1 + kind_number(query.kind)).into())];
     let narrowed = by_index(query);
     let sql = match narrowed {
         Some((sql, more)) => {

@@ -20,8 +20,8 @@ pub use open::{OpenError, Options};
 
 use directory::{
     Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery,
-    Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber, User, UserId,
-    UserKey, UserQuery,
+    Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber,
+    User, UserId, UserKey, UserQuery,
 };
 use read::Readers;
 use std::path::Path;

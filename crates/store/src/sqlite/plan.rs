@@ -149,9 +149,7 @@ impl Source {
                 "SELECT u.number FROM mentions m JOIN users u ON u.pk = m.owner WHERE m.tenant = ?1 AND m.text = ?2",
                 vec![Value::Text(text.clone())],
             ),
-            Self::Id(user) => {
-                ("SELECT number FROM users WHERE tenant = ?1 AND id = ?2", vec![id(&user.0)])
-            }
+            Self::Id(user) => ("SELECT number FROM users WHERE tenant = ?1 AND id = ?2", vec![id(&user.0)]),
             Self::Number(number) => (
                 "SELECT number FROM users WHERE tenant = ?1 AND number = ?2",
                 vec![Value::Integer((*number).into())],

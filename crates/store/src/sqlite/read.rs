@@ -4,8 +4,8 @@ use super::open;
 use super::rows::{decode, id, optional};
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
 use directory::{
-    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, ServerSecret, StoreError, StoredPassword,
-    Tenant, TenantNumber, Time, User, UserId, UserKey, fold,
+    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, ServerSecret, StoreError,
+    StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, fold,
 };
 use rusqlite::{Connection as Db, OptionalExtension, params};
 use std::path::{Path, PathBuf};

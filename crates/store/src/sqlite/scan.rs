@@ -79,7 +79,12 @@ fn check_time(begun: Instant) -> rusqlite::Result<()> {
 }
 
 /// Those an index finds, each checked against the whole question.
-fn narrowed(db: &Db, tenant: TenantNumber, query: &UserQuery, source: &Source) -> rusqlite::Result<Page<User>> {
+fn narrowed(
+    db: &Db,
+    tenant: TenantNumber,
+    query: &UserQuery,
+    source: &Source,
+) -> rusqlite::Result<Page<User>> {
     let mut numbers: Vec<u32> = Vec::new();
     for (sql, bound) in source.statements() {
         let mut statement = db.prepare_cached(sql)?;
@@ -109,14 +114,23 @@ fn with_tenant(tenant: TenantNumber, bound: Vec<Value>) -> Vec<Value> {
 }
 
 /// A page of exactly those an index finds: counted and cut in the index, so that only the page itself is read.
-fn exact_page(db: &Db, tenant: TenantNumber, query: &UserQuery, source: &Source) -> rusqlite::Result<Page<User>> {
+fn exact_page(
+    db: &Db,
+    tenant: TenantNumber,
+    query: &UserQuery,
+    source: &Source,
+) -> rusqlite::Result<Page<User>> {
     let _view = db.unchecked_transaction()?;
     let statements = source.statements();
-    let Some((numbers, bound)) = statements.first() else { return Ok(Page { rows: Vec::new(), total: 0, before: 0 }) };
+    let Some((numbers, bound)) = statements.first() else {
+        return Ok(Page { rows: Vec::new(), total: 0, before: 0 });
+    };
     let bound = with_tenant(tenant, bound.clone());
     let count = |condition: &str| -> rusqlite::Result<u64> {
         let sql = format!("SELECT count(*) FROM ({numbers}) {condition}");
-        db.prepare_cached(&sql)?.query_row(params_from_iter(&bound), |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+        db.prepare_cached(&sql)?
+            .query_row(params_from_iter(&bound), |row| row.get::<_, i64>(0))
+            .map(i64::unsigned_abs)
     };
     let total = count("")?;
     let (side, order, place) = match &query.bound {
@@ -263,7 +277,8 @@ fn page_before(db: &Db, tenant: TenantNumber, number: u32, limit: u32) -> rusqli
 fn blocks(db: &Db, tenant: TenantNumber) -> rusqlite::Result<Vec<(u32, u64)>> {
     let sql = "SELECT block, live FROM blocks WHERE tenant = ?1 ORDER BY block";
     let mut statement = db.prepare_cached(sql)?;
-    let rows = statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    let rows =
+        statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     rows.collect()
 }
 

@@ -4,9 +4,9 @@
 use anyhow::Context;
 use bytes::Bytes;
 use directory::{
-    Caller, Change, Command, CommitError, Connection, ConnectionId, Edit, Event, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, NewConnection, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
-    StoredPassword, Tenant, TenantNumber, User, UserId, UserKey, UserQuery,
+    Caller, Change, Command, CommitError, Connection, ConnectionId, Edit, Event, Health, Item, ItemId,
+    ItemKey, ItemKind, ItemQuery, NewConnection, Page, Pending, Position, Receipt, ServerSecret, Store,
+    StoreError, StoredPassword, Tenant, TenantNumber, User, UserId, UserKey, UserQuery,
 };
 use http_body_util::Full;
 use hyper::Response;
