@@ -1,7 +1,7 @@
 //! Commands made by chance from small pools, so that they clash, repeat and refer to one another.
 
 use directory::{
-    Command, DepartmentRef, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKey, ItemKind, Link, LinkKind,
+    Address, Command, DepartmentRef, Entry, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKey, ItemKind, Link, LinkKind,
     MemberEdit, OrganisationEdit, OrganisationRef, OrganisationStatus, Pair, RoleRef, Status, StatusMove,
     StatusWish, UserEdit, UserId, UserKey,
 };
@@ -47,10 +47,19 @@ const EMAILS: [&str; 8] = [
     "",
 ];
 const TEXTS: [&str; 8] = ["", "Ann", "Lee", "O'Neill & <Co>", "日本", "🦀", "  spaced  ", "bad\u{0}text"];
+const KINDS: [&str; 4] = ["work", "home", "mobile", "Work"];
 const STATUSES: [Status; 5] = Status::ALL;
 
-/// A command; `made` is how many ids were given so far.
+/// A command; `made` is how many ids were given so far. Some are bound to a version that may be right.
 pub fn command(dice: &mut Dice, made: u64) -> Command {
+    let command = bare(dice, made);
+    if dice.chance(10) {
+        return Command::IfVersion(u32::try_from(1 + dice.roll(3)).unwrap_or(1), Box::new(command));
+    }
+    command
+}
+
+fn bare(dice: &mut Dice, made: u64) -> Command {
     match dice.roll(20) {
         0..=5 => Command::CreateUser(Box::new(user_edit(dice, made, true))),
         6..=9 => {
@@ -161,10 +170,41 @@ fn user_edit(dice: &mut Dice, made: u64, is_new: bool) -> UserEdit {
         edit.links.push((LinkKind::Social, Given::Value(vec![link])));
         edit.metadata = Given::Value(vec![Pair { key: "k".into(), value: (*dice.pick(&TEXTS)).to_owned() }]);
     }
+    for field in [Field::Emails, Field::Phones, Field::Roles, Field::MessagingLinks] {
+        if dice.chance(15) {
+            edit.plurals.push((field, Given::Value((0..dice.roll(4)).map(|_| entry(dice, field)).collect())));
+        }
+    }
+    if dice.chance(15) {
+        let address = |dice: &mut Dice| Address {
+            line1: Some((*dice.pick(&TEXTS)).to_owned()),
+            primary: dice.chance(30).then_some(true),
+            kind: dice.chance(80).then(|| (*dice.pick(&KINDS)).to_owned()),
+            ..Address::default()
+        };
+        edit.addresses = Given::Value((0..dice.roll(3)).map(|_| address(dice)).collect());
+    }
+    if dice.chance(10) {
+        edit.office = Given::Value(u32::try_from(dice.roll(9)).unwrap_or(0));
+    }
     if dice.chance(20) {
         edit.password = Some((*dice.pick(&["long enough", "short"])).into());
     }
     edit
+}
+
+fn entry(dice: &mut Dice, field: Field) -> Entry {
+    let values: &[&str] = match field {
+        Field::Emails => &EMAILS,
+        Field::Roles => &["Admin", "user", "Some other", ""],
+        _ => &TEXTS,
+    };
+    Entry {
+        value: (*dice.pick(values)).to_owned(),
+        kind: dice.chance(70).then(|| (*dice.pick(&KINDS)).to_owned()),
+        display: dice.chance(20).then(|| (*dice.pick(&TEXTS)).to_owned()),
+        primary: dice.chance(30).then(|| dice.chance(60)),
+    }
 }
 
 fn group_edit(dice: &mut Dice, made: u64) -> GroupEdit {
@@ -172,8 +212,9 @@ fn group_edit(dice: &mut Dice, made: u64) -> GroupEdit {
     GroupEdit {
         name: text(dice),
         external_id: text(dice),
-        members: match dice.roll(3) {
+        members: match dice.roll(4) {
             0 => None,
+            3 => Some(MemberEdit::Change { join: keys(dice), leave: keys(dice) }),
             1 => Some(MemberEdit::Replace(keys(dice))),
             _ => Some(MemberEdit::Add(keys(dice), dice.chance(50))),
         },

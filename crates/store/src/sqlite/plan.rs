@@ -2,7 +2,7 @@
 //! question, so a plan may find too many, and never too few.
 
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
-use directory::{Field, Filter, ItemId, Op, Scalar, Test, UserId, UserQuery, UserTest, fold};
+use directory::{Field, Filter, ItemId, ItemKind, Op, Scalar, Test, UserId, UserQuery, UserTest, fold};
 use rusqlite::types::Value;
 use uuid::Uuid;
 
@@ -21,8 +21,8 @@ pub(super) enum Source {
     Active(bool),
     /// When they last changed: from, and up to but not including.
     Updated(i64, i64),
-    /// Who belongs to an item.
-    Member(ItemId),
+    /// Who belongs to an item of a kind.
+    Member(ItemKind, ItemId),
     /// What any of these finds.
     Several(Vec<Source>),
 }
@@ -84,7 +84,8 @@ fn of_comparison(field: Field, part: Option<Field>, test: &Test) -> Option<(Sour
         }
         (Field::Id, None, Op::Equal, Scalar::Text(id)) => (id_source(id, |id| Source::Id(UserId(id))), false),
         (Field::Groups | Field::Folders, Some(Field::Value), Op::Equal, Scalar::Text(id)) => {
-            (id_source(id, |id| Source::Member(ItemId(id))), true)
+            let kind = if field == Field::Groups { ItemKind::Group } else { ItemKind::Folder };
+            (id_source(id, |id| Source::Member(kind, ItemId(id))), true)
         }
         (Field::Number, None, Op::Equal, Scalar::Integer(number)) => {
             (u32::try_from(*number).map_or(Source::Several(Vec::new()), Source::Number), false)
@@ -123,14 +124,14 @@ impl Source {
         match self {
             Self::Claims(..) | Self::Mentions(_) | Self::Id(_) | Self::Number(_) => true,
             Self::Several(sources) => sources.iter().all(Self::is_short),
-            Self::Active(_) | Self::Updated(..) | Self::Member(_) => false,
+            Self::Active(_) | Self::Updated(..) | Self::Member(..) => false,
         }
     }
 
     fn rank(&self) -> u8 {
         match self {
             _ if self.is_short() => 0,
-            Self::Member(_) => 1,
+            Self::Member(..) => 1,
             Self::Updated(..) => 2,
             _ => 3,
         }
@@ -163,13 +164,92 @@ impl Source {
                 WHERE tenant = ?1 AND updated >= ?2 AND updated < ?3",
                 vec![Value::Integer(*from), Value::Integer(*to)],
             ),
-            Self::Member(item) => (
+            Self::Member(kind, item) => (
                 "SELECT u.number FROM memberships m JOIN users u ON u.pk = m.user
-                WHERE m.item = (SELECT pk FROM items WHERE tenant = ?1 AND id = ?2)",
-                vec![id(&item.0)],
+                WHERE m.item = (SELECT pk FROM items WHERE tenant = ?1 AND id = ?2 AND kind = ?3)",
+                vec![id(&item.0), Value::Integer((1 + claims::kind_number(*kind)).into())],
             ),
             Self::Several(sources) => return sources.iter().flat_map(Self::statements).collect(),
         };
         vec![one]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use directory::Labels;
+    use rusqlite::params_from_iter;
+    use std::sync::Arc;
+
+    fn equal(field: Field, part: Option<Field>, value: Scalar<'static>) -> Filter {
+        Filter::Test(Test::new(field, part, Op::Equal, value, false))
+    }
+
+    fn planned(filter: Filter) -> Option<Source> {
+        let test = UserTest::Meets(Arc::new(filter), Arc::new(Labels::default()));
+        plan(&UserQuery { tests: vec![test], ..UserQuery::default() }).map(|(source, _)| source)
+    }
+
+    fn since(op: Op) -> Filter {
+        Filter::Test(Test::new(Field::Updated, None, op, Scalar::Time(directory::Time(7)), true))
+    }
+
+    /// What the engine says it will do for each filter that must use an index: searches, and never a scan.
+    #[test]
+    fn filters_that_must_use_an_index_never_scan() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.db");
+        let store = crate::Sqlite::open(&path, &crate::Options::default()).unwrap();
+        let db = rusqlite::Connection::open(&path).unwrap();
+        let text = || Scalar::text("00000000-0000-0000-0000-000000000001");
+        let work = equal(Field::Kind, None, Scalar::text("work"));
+        let entry = Filter::Entry(
+            Field::Emails,
+            Box::new(Filter::All(vec![work, equal(Field::Value, None, Scalar::text("a@x.y"))])),
+        );
+        let filters = [
+            ("userName", equal(Field::UserName, None, text())),
+            ("externalId", equal(Field::ExternalId, None, text())),
+            ("emails.value", equal(Field::Emails, Some(Field::Value), text())),
+            ("emails[type eq \"work\"].value", entry.clone()),
+            ("id", equal(Field::Id, None, text())),
+            ("active eq true", equal(Field::Active, None, Scalar::Bool(true))),
+            ("active eq false", equal(Field::Active, None, Scalar::Bool(false))),
+            ("meta.lastModified eq", since(Op::Equal)),
+            ("meta.lastModified gt", since(Op::Greater)),
+            ("meta.lastModified ge", since(Op::GreaterOrEqual)),
+            ("meta.lastModified lt", since(Op::Less)),
+            ("meta.lastModified le", since(Op::LessOrEqual)),
+            ("groups.value", equal(Field::Groups, Some(Field::Value), text())),
+            ("two of them", Filter::All(vec![since(Op::Greater), entry.clone()])),
+            ("one of two", Filter::Any(vec![equal(Field::UserName, None, text()), entry])),
+        ];
+        for (name, filter) in filters {
+            let source = planned(filter).unwrap_or_else(|| panic!("{name} has no index"));
+            let mut looked_at = 0;
+            for (sql, bound) in source.statements() {
+                let bound = std::iter::once(Value::Integer(1)).chain(bound);
+                let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+                let steps = statement.query_map(params_from_iter(bound), |row| row.get::<_, String>(3)).unwrap();
+                for step in steps.map(Result::unwrap) {
+                    assert!(!step.contains("SCAN"), "{name}: {step}");
+                    looked_at += usize::from(step.contains("SEARCH"));
+                }
+            }
+            assert!(looked_at > 0, "{name}");
+        }
+        drop(store);
+    }
+
+    #[test]
+    fn what_no_index_serves_is_walked() {
+        let contains = Test::new(Field::UserName, None, Op::Contains, Scalar::text("a"), false);
+        assert_eq!(planned(Filter::Test(contains)), None);
+        assert_eq!(planned(Filter::Not(Box::new(since(Op::Equal)))), None);
+        let either = vec![since(Op::Equal), equal(Field::UserName, None, Scalar::text("a"))];
+        assert_eq!(planned(Filter::Any(either)), None, "a union of long lists is a walk");
+        // What is no identity is nobody's, and takes no look at all.
+        assert_eq!(planned(equal(Field::Id, None, Scalar::text("nobody"))), Some(Source::Several(Vec::new())));
     }
 }

@@ -148,10 +148,13 @@ fn exact_page(
         .prepare(&sql)?
         .query_map(params_from_iter(&bound), stored_user)?
         .collect::<rusqlite::Result<_>>()?;
-    let before = match (rows.first(), place) {
-        (None, _) => total,
-        (Some(_), 0) => query.skip,
-        (Some(first), _) => count(&format!("WHERE number < {}", first.number))?,
+    let before = match (&query.bound, rows.first()) {
+        (None, _) => query.skip.min(total),
+        (Some(Bound::After(_)), _) => {
+            count(&format!("WHERE number <= {place}"))?.saturating_add(query.skip).min(total)
+        }
+        (Some(Bound::Before(_)), None) => 0,
+        (Some(Bound::Before(_)), Some(first)) => count(&format!("WHERE number < {}", first.number))?,
     };
     Ok(Page { rows, total, before })
 }

@@ -1,8 +1,8 @@
 //! The same changes by chance give the same results, the same directory and the same history on both engines.
 
 use directory::{
-    Caller, Command, Directory, Field, ItemKind, ItemQuery, Position, Sort, SortKey, Status, UserQuery,
-    UserTest,
+    Bound, Caller, Command, Directory, Field, Filter, ItemKind, ItemQuery, Labels, Op, Position, Scalar, Sort,
+    SortKey, Status, Test, Time, User, UserQuery, UserTest,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -38,14 +38,26 @@ async fn compare(seed: u64) {
     );
     for query in queries() {
         let (left, right) = (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
-        assert_eq!(left.expect("read"), right.expect("read"), "{query:?}");
+        let left = left.expect("read");
+        assert_eq!(left, right.expect("read"), "{query:?}");
+        for query in from_places(&query, &left.rows) {
+            let (left, right) = (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
+            assert_eq!(left.expect("read"), right.expect("read"), "{query:?}");
+        }
     }
     for kind in ItemKind::ALL {
         let (left, right) = (all(&a, &caller, kind).await, all(&b, &caller, kind).await);
         assert_eq!(left, right);
         for item in left {
             let (left, right) = (a.members(&caller, item.id()).await, b.members(&caller, item.id()).await);
-            assert_eq!(left.expect("read"), right.expect("read"));
+            let left = left.expect("read");
+            assert_eq!(left, right.expect("read"));
+            for after in [0, 1, 3, 7] {
+                let some = b.members_after(&caller, item.id(), after, 2).await.expect("read");
+                let wanted: Vec<_> = left.iter().filter(|(_, number)| *number > after).take(2).copied().collect();
+                assert_eq!(some, wanted);
+                assert_eq!(a.members_after(&caller, item.id(), after, 2).await.expect("read"), wanted);
+            }
         }
     }
     // The same once more after everybody was taken out.
@@ -63,7 +75,27 @@ async fn all(directory: &Directory, caller: &Caller, kind: ItemKind) -> Vec<dire
     directory.items(caller, ItemQuery::all(kind)).await.expect("read").rows
 }
 
+/// A moment in the middle of what the stepping clock gives.
+const MIDDLE: Time = Time(1_600_000_080_000_000);
+
+fn test(field: Field, part: Option<Field>, op: Op, value: Scalar<'static>) -> Test {
+    Test::new(field, part, op, value, false)
+}
+
+fn meets(filter: Filter) -> UserQuery {
+    let tests = vec![UserTest::Meets(Arc::new(filter), Arc::new(Labels::default()))];
+    UserQuery { tests, limit: 50, ..UserQuery::default() }
+}
+
+/// Every question once more from in between: behind and in front of somebody, by their place in its order.
+fn from_places(query: &UserQuery, people: &[User]) -> Vec<UserQuery> {
+    let places = people.iter().map(|user| query.sort.place(user));
+    let bounds = places.flat_map(|place| [Bound::After(place.clone()), Bound::Before(place)]);
+    bounds.map(|bound| UserQuery { bound: Some(bound), skip: 0, limit: 2, ..query.clone() }).collect()
+}
+
 fn queries() -> Vec<UserQuery> {
+    let some_id = uuid::Uuid::from_u128(5).to_string();
     let with = |tests: Vec<UserTest>| UserQuery { tests, limit: 50, ..UserQuery::default() };
     let sorted = |key: SortKey, descending: bool| UserQuery {
         sort: Sort { key, descending },
@@ -83,6 +115,31 @@ fn queries() -> Vec<UserQuery> {
         sorted(SortKey::Text(Field::GivenName), false),
         sorted(SortKey::Text(Field::Email), true),
         sorted(SortKey::Updated, true),
+        meets(Filter::Test(test(Field::UserName, None, Op::Equal, Scalar::text("Ann@example.com")))),
+        meets(Filter::Test(test(Field::Emails, Some(Field::Value), Op::Equal, Scalar::text("bob@example.com")))),
+        meets(Filter::Test(test(Field::ExternalId, None, Op::Equal, Scalar::text("Ann")))),
+        meets(Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(true)))),
+        meets(Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(false)))),
+        meets(Filter::Test(test(Field::Updated, None, Op::Greater, Scalar::Time(MIDDLE)))),
+        meets(Filter::Test(test(Field::Updated, None, Op::LessOrEqual, Scalar::Time(MIDDLE)))),
+        meets(Filter::Test(test(Field::Id, None, Op::Equal, Scalar::text(some_id.clone())))),
+        meets(Filter::Test(test(Field::Groups, Some(Field::Value), Op::Equal, Scalar::text(some_id.clone())))),
+        meets(Filter::Entry(
+            Field::Emails,
+            Box::new(Filter::All(vec![
+                Filter::Test(test(Field::Kind, None, Op::Equal, Scalar::text("work"))),
+                Filter::Test(test(Field::Value, None, Op::Equal, Scalar::text("ann@example.com"))),
+            ])),
+        )),
+        meets(Filter::All(vec![
+            Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(true))),
+            Filter::Test(test(Field::GivenName, None, Op::Present, Scalar::Bool(true))),
+        ])),
+        meets(Filter::Any(vec![
+            Filter::Test(test(Field::UserName, None, Op::Equal, Scalar::text("bob@example.com"))),
+            Filter::Test(test(Field::Number, None, Op::Equal, Scalar::Integer(3))),
+        ])),
+        meets(Filter::Not(Box::new(Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(true)))))),
         sorted(SortKey::Status, false),
     ]
 }

@@ -1,8 +1,8 @@
 //! What only the embedded engine must withstand: callers who hang up, full disks, files that are not ours.
 
 use directory::{
-    Caller, Command, DepartmentRef, Given, ItemKey, ItemKind, ItemQuery, OrganisationRef, Refusal, Status,
-    StatusMove, UserKey, UserQuery,
+    Caller, Command, DepartmentRef, Field, Filter, Given, ItemKey, ItemKind, ItemQuery, Labels, Op, OrganisationRef, Refusal, Scalar, Status,
+    StatusMove, Test, UserKey, UserQuery, UserTest,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -224,4 +224,51 @@ fn a_new_store_is_its_owners_alone() {
         assert_eq!(mode & 0o077, 0, "{mode:o}");
     }
     store.close();
+}
+
+#[test]
+fn a_store_of_the_first_schema_comes_along_with_its_people() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    // As the first schema left it: bare e-mails, phones by kind, one address.
+    let first = include_str!("../../migrations/sqlite/0001_first.sql");
+    let checksum = include_str!("../../migrations/sqlite/checksums.txt").lines().next().expect("a checksum");
+    let db = rusqlite::Connection::open(&path).expect("made");
+    db.execute_batch(first).expect("the first schema");
+    let id = uuid::Uuid::from_u128(7);
+    let doc = format!(
+        r#"{{"id":"{id}","number":1,"version":3,"user_name":"a@x.y","email":"a@x.y","phones":{{"work":"1","mobile":"2"}},
+        "address":{{"city":"Rome"}},"photo":"https://x.y/p","status":"suspended","created":1,"updated":5,
+        "do_not_email":true}}"#
+    );
+    db.execute_batch(
+        "PRAGMA application_id = 0x4D555354;
+        CREATE TABLE migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT;
+        INSERT INTO tenants VALUES (1, '{\"number\":1,\"name\":\"Old\",\"created\":0}');
+        INSERT INTO blocks VALUES (1, 0, 1); INSERT INTO counters VALUES (1, 0, 1);
+        INSERT INTO claims VALUES (1, 0, 'a@x.y', 1);",
+    )
+    .expect("filled");
+    db.execute("INSERT INTO migrations VALUES (1, 'first', ?1)", [checksum]).expect("noted");
+    let insert = "INSERT INTO users (pk, tenant, number, id, version, doc) VALUES (1, 1, 1, ?1, 3, ?2)";
+    db.execute(insert, (id.as_bytes(), doc)).expect("a person");
+    drop(db);
+    let directory = fakes::directory_from(open(&path) as _, 100);
+    runtime().block_on(async {
+        let caller = Caller::terminal(directory::TenantNumber(1));
+        let user = directory.user(&caller, UserKey::Email("A@x.y".into())).await.expect("found");
+        assert_eq!((user.email(), user.phone("mobile"), user.photo()), (Some("a@x.y"), Some("2"), Some("https://x.y/p")));
+        assert_eq!(user.text(Field::City), Some("Rome"));
+        let off = Test::new(Field::Active, None, Op::Equal, Scalar::Bool(false), true);
+        let off = UserTest::Meets(Arc::new(Filter::Test(off)), Arc::new(Labels::default()));
+        let since = Test::new(Field::Updated, None, Op::GreaterOrEqual, Scalar::Time(directory::Time(5)), true);
+        let since = UserTest::Meets(Arc::new(Filter::Test(since)), Arc::new(Labels::default()));
+        for test in [off, since] {
+            let query = UserQuery { tests: vec![test.clone()], limit: 9, ..UserQuery::default() };
+            assert_eq!(directory.users(&caller, query).await.expect("read").total, 1, "{test:?}");
+        }
+        let edit = person("b@x.y");
+        directory.run(&caller, Command::UpdateUser { user: UserKey::Number(1), edit }).await.expect("changed");
+        directory.run(&caller, Command::CreateUser(person("a@x.y"))).await.expect("the e-mail is free");
+    });
 }
