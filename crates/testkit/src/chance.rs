@@ -1,9 +1,9 @@
 //! Commands made by chance from small pools, so that they clash, repeat and refer to one another.
 
 use directory::{
-    Address, Command, DepartmentRef, Entry, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKey, ItemKind, Link, LinkKind,
-    MemberEdit, OrganisationEdit, OrganisationRef, OrganisationStatus, Pair, RoleRef, Status, StatusMove,
-    StatusWish, UserEdit, UserId, UserKey,
+    Address, Command, DepartmentRef, Entry, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKey, ItemKind,
+    Link, LinkKind, MemberEdit, OrganisationEdit, OrganisationRef, OrganisationStatus, Pair, RoleRef, Status,
+    StatusMove, StatusWish, UserEdit, UserId, UserKey,
 };
 use uuid::Uuid;
 

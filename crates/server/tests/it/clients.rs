@@ -112,7 +112,7 @@ fn the_curl_lines_of_the_demo_work_as_printed() {
         }
     }
     let curls: Vec<&String> = printed.iter().filter(|line| line.starts_with("  curl ")).collect();
-    assert_eq!(curls.len(), 4, "{printed:?}");
+    assert_eq!(curls.len(), 5, "{printed:?}");
     for line in curls {
         let said =
             run(Command::new("sh").args(["-c", &format!("{} --silent --fail-with-body", line.trim())]));

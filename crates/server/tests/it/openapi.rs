@@ -12,7 +12,7 @@ fn every_route_is_described_and_every_reference_leads_somewhere() {
     });
     assert_eq!(document["openapi"], "3.1.0");
     let mut ids = std::collections::HashSet::new();
-    for dialect in dialects::ALL {
+    for dialect in dialects::doors() {
         for route in dialect.routes {
             for verb in route.verbs {
                 let operation = &document["paths"][route.path][verb.method.to_ascii_lowercase()];

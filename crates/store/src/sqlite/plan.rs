@@ -231,7 +231,8 @@ mod tests {
             for (sql, bound) in source.statements() {
                 let bound = std::iter::once(Value::Integer(1)).chain(bound);
                 let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-                let steps = statement.query_map(params_from_iter(bound), |row| row.get::<_, String>(3)).unwrap();
+                let steps =
+                    statement.query_map(params_from_iter(bound), |row| row.get::<_, String>(3)).unwrap();
                 for step in steps.map(Result::unwrap) {
                     assert!(!step.contains("SCAN"), "{name}: {step}");
                     looked_at += usize::from(step.contains("SEARCH"));
@@ -250,6 +251,9 @@ mod tests {
         let either = vec![since(Op::Equal), equal(Field::UserName, None, Scalar::text("a"))];
         assert_eq!(planned(Filter::Any(either)), None, "a union of long lists is a walk");
         // What is no identity is nobody's, and takes no look at all.
-        assert_eq!(planned(equal(Field::Id, None, Scalar::text("nobody"))), Some(Source::Several(Vec::new())));
+        assert_eq!(
+            planned(equal(Field::Id, None, Scalar::text("nobody"))),
+            Some(Source::Several(Vec::new()))
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The same changes by chance give the same results, the same directory and the same history on both engines.
 
 use directory::{
-    Bound, Caller, Command, Directory, Field, Filter, ItemKind, ItemQuery, Labels, Op, Position, Scalar, Sort,
-    SortKey, Status, Test, Time, User, UserQuery, UserTest,
+    Bound, Caller, Command, Directory, Field, Filter, ItemKind, ItemQuery, Labels, Op, Position, Scalar,
+    Sort, SortKey, Status, Test, Time, User, UserQuery, UserTest,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -41,7 +41,8 @@ async fn compare(seed: u64) {
         let left = left.expect("read");
         assert_eq!(left, right.expect("read"), "{query:?}");
         for query in from_places(&query, &left.rows) {
-            let (left, right) = (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
+            let (left, right) =
+                (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
             assert_eq!(left.expect("read"), right.expect("read"), "{query:?}");
         }
     }
@@ -54,7 +55,8 @@ async fn compare(seed: u64) {
             assert_eq!(left, right.expect("read"));
             for after in [0, 1, 3, 7] {
                 let some = b.members_after(&caller, item.id(), after, 2).await.expect("read");
-                let wanted: Vec<_> = left.iter().filter(|(_, number)| *number > after).take(2).copied().collect();
+                let wanted: Vec<_> =
+                    left.iter().filter(|(_, number)| *number > after).take(2).copied().collect();
                 assert_eq!(some, wanted);
                 assert_eq!(a.members_after(&caller, item.id(), after, 2).await.expect("read"), wanted);
             }
@@ -116,14 +118,24 @@ fn queries() -> Vec<UserQuery> {
         sorted(SortKey::Text(Field::Email), true),
         sorted(SortKey::Updated, true),
         meets(Filter::Test(test(Field::UserName, None, Op::Equal, Scalar::text("Ann@example.com")))),
-        meets(Filter::Test(test(Field::Emails, Some(Field::Value), Op::Equal, Scalar::text("bob@example.com")))),
+        meets(Filter::Test(test(
+            Field::Emails,
+            Some(Field::Value),
+            Op::Equal,
+            Scalar::text("bob@example.com"),
+        ))),
         meets(Filter::Test(test(Field::ExternalId, None, Op::Equal, Scalar::text("Ann")))),
         meets(Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(true)))),
         meets(Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(false)))),
         meets(Filter::Test(test(Field::Updated, None, Op::Greater, Scalar::Time(MIDDLE)))),
         meets(Filter::Test(test(Field::Updated, None, Op::LessOrEqual, Scalar::Time(MIDDLE)))),
         meets(Filter::Test(test(Field::Id, None, Op::Equal, Scalar::text(some_id.clone())))),
-        meets(Filter::Test(test(Field::Groups, Some(Field::Value), Op::Equal, Scalar::text(some_id.clone())))),
+        meets(Filter::Test(test(
+            Field::Groups,
+            Some(Field::Value),
+            Op::Equal,
+            Scalar::text(some_id.clone()),
+        ))),
         meets(Filter::Entry(
             Field::Emails,
             Box::new(Filter::All(vec![

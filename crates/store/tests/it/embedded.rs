@@ -1,8 +1,8 @@
 //! What only the embedded engine must withstand: callers who hang up, full disks, files that are not ours.
 
 use directory::{
-    Caller, Command, DepartmentRef, Field, Filter, Given, ItemKey, ItemKind, ItemQuery, Labels, Op, OrganisationRef, Refusal, Scalar, Status,
-    StatusMove, Test, UserKey, UserQuery, UserTest,
+    Caller, Command, DepartmentRef, Field, Filter, Given, ItemKey, ItemKind, ItemQuery, Labels, Op,
+    OrganisationRef, Refusal, Scalar, Status, StatusMove, Test, UserKey, UserQuery, UserTest,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -257,18 +257,25 @@ fn a_store_of_the_first_schema_comes_along_with_its_people() {
     runtime().block_on(async {
         let caller = Caller::terminal(directory::TenantNumber(1));
         let user = directory.user(&caller, UserKey::Email("A@x.y".into())).await.expect("found");
-        assert_eq!((user.email(), user.phone("mobile"), user.photo()), (Some("a@x.y"), Some("2"), Some("https://x.y/p")));
+        assert_eq!(
+            (user.email(), user.phone("mobile"), user.photo()),
+            (Some("a@x.y"), Some("2"), Some("https://x.y/p"))
+        );
         assert_eq!(user.text(Field::City), Some("Rome"));
         let off = Test::new(Field::Active, None, Op::Equal, Scalar::Bool(false), true);
         let off = UserTest::Meets(Arc::new(Filter::Test(off)), Arc::new(Labels::default()));
-        let since = Test::new(Field::Updated, None, Op::GreaterOrEqual, Scalar::Time(directory::Time(5)), true);
+        let since =
+            Test::new(Field::Updated, None, Op::GreaterOrEqual, Scalar::Time(directory::Time(5)), true);
         let since = UserTest::Meets(Arc::new(Filter::Test(since)), Arc::new(Labels::default()));
         for test in [off, since] {
             let query = UserQuery { tests: vec![test.clone()], limit: 9, ..UserQuery::default() };
             assert_eq!(directory.users(&caller, query).await.expect("read").total, 1, "{test:?}");
         }
         let edit = person("b@x.y");
-        directory.run(&caller, Command::UpdateUser { user: UserKey::Number(1), edit }).await.expect("changed");
+        directory
+            .run(&caller, Command::UpdateUser { user: UserKey::Number(1), edit })
+            .await
+            .expect("changed");
         directory.run(&caller, Command::CreateUser(person("a@x.y"))).await.expect("the e-mail is free");
     });
 }

@@ -1,0 +1,162 @@
+//! What each dialect must show of a person, said apart from the code that shows it.
+
+use super::Tongue;
+use super::body::lines;
+use super::world::World;
+use directory::{
+    Address, Entry, Field, ItemId, ItemKey, ItemKind, ItemQuery, LinkKind, Status, User, role_numbered,
+};
+use serde_json::{Map, Value, json};
+
+impl World {
+    /// What a dialect must show of a person, said apart from the code that shows it.
+    #[expect(clippy::too_many_lines, reason = "one story, told in order")]
+    pub(super) async fn shown(&self, tongue: Tongue, u: &User) -> Value {
+        let word = |on: &'static str, off: &'static str, wait: &'static str| match u.status {
+            Status::Invited => wait,
+            Status::Active => on,
+            _ => off,
+        };
+        let role = u.role.map(|n| role_numbered(n).expect("built in"));
+        let ids = |ids: &[ItemId]| ids.iter().map(|id| id.0.simple().to_string()).collect::<Vec<_>>();
+        match tongue {
+            Tongue::OnfireV2 | Tongue::OnfireV1 => {
+                let mut shown = json!({
+                    "Id": u.id.0.simple().to_string(), "FirstName": u.name.given, "LastName": u.name.family,
+                    "Email": u.email(), "Status": word("Active", "Inactive", "Invited"), "ExternalId": u.external_id,
+                    "WebsiteRole": role, "Groups": ids(&u.groups), "Folders": ids(&u.folders),
+                });
+                if tongue == Tongue::OnfireV2 {
+                    let pairs: Vec<Value> =
+                        u.metadata.iter().map(|p| json!({"Key": p.key, "Value": p.value})).collect();
+                    for (name, value) in [
+                        ("UserID", json!(u.number)),
+                        ("Type", json!(u.licence.as_deref().unwrap_or("Standard"))),
+                        ("TimeZone", json!(u.time_zone)),
+                        ("Country", json!(u.text(Field::Country))),
+                        ("ColorCode", json!(u.color)),
+                        ("Metadata", if pairs.is_empty() { Value::Null } else { json!(pairs) }),
+                    ] {
+                        shown[name] = value;
+                    }
+                }
+                shown
+            }
+            Tongue::Scim => self.shown_by_standard(u).await,
+            Tongue::Ccs => {
+                let all = ItemQuery::all(ItemKind::Department);
+                let all = self.house.directory().items(&self.caller, all).await.expect("read").rows;
+                let department = all
+                    .iter()
+                    .find(|d| Some(d.name()) == u.department.as_deref())
+                    .map(directory::Item::number);
+                json!({
+                    "id": u.number, "title": u.name.honorific_prefix, "firstName": u.name.given, "lastName": u.name.family,
+                    "phone": u.phone("work"), "email": u.email(), "roleId": u.role, "departmentId": department,
+                    "forcePasswordChange": u.force_password_change.unwrap_or(false),
+                })
+            }
+            Tongue::Publisher => {
+                let status = match u.status {
+                    Status::Suspended => "suspended",
+                    Status::Archived => "archive",
+                    _ => word("active", "disable", "pending"),
+                };
+                let links = |kind: LinkKind| {
+                    let all: Vec<Value> =
+                        u.links_of(kind).map(|l| json!({"name": l.name, "value": l.value})).collect();
+                    match all.as_slice() {
+                        [] => Value::Null,
+                        [one] => json!({"link": one}),
+                        many => json!({"link": many}),
+                    }
+                };
+                let bare = |object: Value| {
+                    let object = object.as_object().expect("an object").clone();
+                    let set: Map<String, Value> = object.into_iter().filter(|(_, v)| !v.is_null()).collect();
+                    Value::Object(set)
+                };
+                let a = u.address().cloned().unwrap_or_default();
+                let location = bare(json!({"addressline1": a.line1, "addressline2": a.line2, "city": a.city,
+                    "country": a.country, "postcode": a.postal_code}));
+                json!({
+                    "id": u.number, "externalid": u.external_id, "email": u.email(), "phone": u.phone("work"),
+                    "name": bare(json!({"firstname": u.name.given, "lastname": u.name.family, "title": u.name.honorific_prefix})),
+                    "mobile": u.phone("mobile"), "jobtitle": u.title, "department": u.department, "status": status,
+                    "location": if location == json!({}) { Value::Null } else { location }, "img": u.photo(),
+                    "sociallinks": links(LinkKind::Social), "customlinks": links(LinkKind::Custom),
+                    "messaginglinks": links(LinkKind::Messaging), "secretaryname": u.secretary.name,
+                    "secretarymail": u.secretary.email, "bio": u.bio, "sourcetype": u.source,
+                    "specialities": u.specialities,
+                })
+            }
+        }
+    }
+
+    async fn shown_by_standard(&self, u: &User) -> Value {
+        let bare = |object: Value| {
+            let members = object.as_object().expect("an object").clone();
+            let is_said = |(_, value): &(String, Value)| !(value.is_null() || value == &json!([]));
+            let set: Map<String, Value> = members.into_iter().filter(is_said).collect();
+            if set.is_empty() { Value::Null } else { Value::Object(set) }
+        };
+        let entry = |e: &Entry| {
+            bare(json!({"value": e.value, "type": e.kind, "display": e.display, "primary": e.primary}))
+        };
+        let entries =
+            |all: &[Entry]| if all.is_empty() { Value::Null } else { all.iter().map(entry).collect() };
+        let directory = self.house.directory();
+        let organisation = match u.organisation {
+            Some(id) => {
+                let found = directory.item(&self.caller, ItemKind::Organisation, ItemKey::Id(id)).await;
+                Some(found.expect("there").name().to_owned())
+            }
+            None => None,
+        };
+        let address = |a: &Address| {
+            let street = match (&a.line1, &a.line2) {
+                (None, None) => None,
+                (Some(line1), None) => Some(line1.clone()),
+                (line1, Some(line2)) => Some(format!("{}\n{line2}", line1.as_deref().unwrap_or_default())),
+            };
+            bare(json!({"streetAddress": street, "locality": a.city, "postalCode": a.postal_code,
+                "country": a.country, "type": a.kind, "primary": a.primary}))
+        };
+        let ims: Vec<Value> =
+            u.links_of(LinkKind::Messaging).map(|l| json!({"type": l.name, "value": l.value})).collect();
+        let links = |kind| lines(u.links_of(kind).map(|l| (l.name.as_str(), l.value.as_str())));
+        let groups: Vec<Value> = u
+            .groups
+            .iter()
+            .map(|id| {
+                let url = format!("http://example.com/scim/v2/Groups/{id}");
+                json!({"value": id.to_string(), "$ref": url, "display": "Staff", "type": "direct"})
+            })
+            .collect();
+        let folders: Vec<Value> =
+            u.folders.iter().map(|id| json!({"value": id.to_string(), "display": "Staff"})).collect();
+        let list = |values: Vec<Value>| if values.is_empty() { Value::Null } else { Value::Array(values) };
+        let role = u.role.map(|n| json!([{"value": role_numbered(n), "primary": true}]));
+        json!({
+            "id": u.id.to_string(), "userName": u.user_name, "externalId": u.external_id, "title": u.title,
+            "nickName": u.profile.nick_name, "timezone": u.time_zone,
+            "name": bare(json!({"givenName": u.name.given, "familyName": u.name.family,
+                "honorificPrefix": u.name.honorific_prefix, "middleName": u.name.middle})),
+            "active": matches!(u.status, Status::Active | Status::Invited),
+            "emails": entries(&u.emails), "phoneNumbers": entries(&u.phones), "photos": entries(&u.photos),
+            "addresses": list(u.addresses.iter().map(address).collect()), "ims": list(ims), "roles": role,
+            "groups": list(groups),
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": bare(json!({
+                "department": u.department, "division": u.employment.division, "organization": organisation,
+            })),
+            "urn:muster:params:scim:schemas:extension:2.0:User": bare(json!({
+                "office": u.office, "bio": u.bio, "source": u.source, "specialities": u.specialities,
+                "licence": u.licence, "color": u.color, "secretaryName": u.secretary.name,
+                "secretaryEmail": u.secretary.email, "socialLinks": links(LinkKind::Social),
+                "customLinks": links(LinkKind::Custom),
+                "metadata": lines(u.metadata.iter().map(|p| (p.key.as_str(), p.value.as_str()))),
+                "doNotEmail": u.do_not_email, "forcePasswordChange": u.force_password_change, "folders": folders,
+            })),
+        })
+    }
+}

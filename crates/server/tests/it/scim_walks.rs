@@ -1,0 +1,232 @@
+//! Walks over people who are being deleted: everybody who lives through it is met exactly once, by cursor and by index;
+//! and races for one name and one version, which exactly one wins.
+
+use crate::support::{House, request, runtime};
+use directory::{Caller, Command, UserKey};
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use testkit::chance::Dice;
+
+const PEOPLE: u32 = 20_000;
+const DELETIONS: usize = 2_000;
+
+struct World {
+    house: Arc<House>,
+    caller: Caller,
+    bearer: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let house = Arc::new(House::new());
+        let caller = house.tenant("T").await;
+        let bearer = format!("Bearer {}", house.key(&caller, "walker", |_| {}).await);
+        Self { house, caller, bearer }
+    }
+
+    async fn ask(&self, method: &str, target: &str, more: &[(&str, &str)], body: Value) -> (u16, Value) {
+        let mut headers =
+            vec![("authorization", self.bearer.as_str()), ("content-type", "application/scim+json")];
+        headers.extend(more);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let (status, text) = self.house.call(request(method, target, &headers, &body)).await;
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// So many people; their ids.
+    async fn populate(&self, count: u32) -> Vec<directory::UserId> {
+        let mut tasks = tokio::task::JoinSet::new();
+        for part in 0..20 {
+            let (house, caller) = (Arc::clone(&self.house), self.caller.clone());
+            tasks.spawn(async move {
+                let mut ids = Vec::new();
+                for n in (0..count).filter(|n| n % 20 == part) {
+                    let command = Command::CreateUser(testkit::conformance::person(&format!("p{n}@x.y")));
+                    ids.push(house.directory().run(&caller, command).await.expect("added").users[0].id);
+                }
+                ids
+            });
+        }
+        tasks.join_all().await.concat()
+    }
+
+    /// Deletes people picked by chance, until all are gone.
+    fn delete(&self, ids: &[directory::UserId], seed: u64) -> tokio::task::JoinHandle<HashSet<String>> {
+        let (house, caller, ids) = (Arc::clone(&self.house), self.caller.clone(), ids.to_vec());
+        tokio::spawn(async move {
+            let (mut dice, mut gone) = (Dice::new(seed), HashSet::new());
+            while gone.len() < DELETIONS {
+                let id = *dice.pick(&ids);
+                if house.directory().run(&caller, Command::DeleteUser(UserKey::Id(id))).await.is_ok() {
+                    gone.insert(id.to_string());
+                }
+                tokio::task::yield_now().await;
+            }
+            gone
+        })
+    }
+}
+
+/// Notes who is on a page; how many are.
+fn note(page: &Value, seen: &mut HashMap<String, u32>) -> u64 {
+    let rows = page["Resources"].as_array().expect("a page");
+    for row in rows {
+        *seen.entry(row["id"].as_str().expect("an id").to_owned()).or_default() += 1;
+    }
+    rows.len() as u64
+}
+
+/// Everybody who lived through the walk was met once, and nobody twice.
+fn check(seen: &HashMap<String, u32>, all: &[directory::UserId], gone: &HashSet<String>) {
+    let twice: Vec<&String> = seen.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id).collect();
+    assert!(twice.is_empty(), "met more than once: {}", twice.len());
+    let survivors = all.iter().map(ToString::to_string).filter(|id| !gone.contains(id));
+    let missed = survivors.filter(|id| !seen.contains_key(id)).count();
+    assert_eq!(missed, 0, "survivors that were not met");
+    assert_eq!(gone.len(), DELETIONS);
+}
+
+#[test]
+fn a_walk_by_cursor_meets_every_survivor_exactly_once() {
+    runtime().block_on(async {
+        let world = World::new().await;
+        let ids = world.populate(PEOPLE).await;
+        let deleting = world.delete(&ids, 1);
+        let (mut seen, mut cursor) = (HashMap::new(), String::new());
+        loop {
+            let target = format!("/scim/v2/Users?attributes=id&count=100&cursor={cursor}");
+            let (status, page) = world.ask("GET", &target, &[], Value::Null).await;
+            assert_eq!(status, 200, "{page}");
+            note(&page, &mut seen);
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = next.to_owned(),
+                None => break,
+            }
+        }
+        check(&seen, &ids, &deleting.await.expect("deleted"));
+    });
+}
+
+#[test]
+fn a_walk_by_start_index_meets_every_survivor_exactly_once() {
+    runtime().block_on(async {
+        let world = World::new().await;
+        let ids = world.populate(PEOPLE).await;
+        let deleting = world.delete(&ids, 2);
+        let (mut seen, mut start) = (HashMap::new(), 1);
+        loop {
+            let target = format!("/scim/v2/Users?attributes=id&count=100&startIndex={start}");
+            let (status, page) = world.ask("GET", &target, &[], Value::Null).await;
+            assert_eq!((status, page["startIndex"].as_u64()), (200, Some(start)), "{page}");
+            start += note(&page, &mut seen);
+            // As clients do: until there is no more to ask for.
+            if start > page["totalResults"].as_u64().expect("a number") {
+                break;
+            }
+        }
+        check(&seen, &ids, &deleting.await.expect("deleted"));
+    });
+}
+
+#[test]
+fn a_sorted_and_filtered_walk_backward_and_forward_is_one_list() {
+    runtime().block_on(async {
+        let world = World::new().await;
+        world.populate(230).await;
+        let base = "/scim/v2/Users?attributes=userName&count=40&sortBy=userName&sortOrder=descending&filter=userName%20co%20%22p1%22";
+        let (mut forward, mut backward, mut cursor, mut last) = (Vec::new(), Vec::new(), String::new(), None);
+        loop {
+            let (status, page) = world.ask("GET", &format!("{base}&cursor={cursor}"), &[], Value::Null).await;
+            assert_eq!((status, page["totalResults"].as_u64()), (200, Some(111)), "{page}");
+            forward.extend(page["Resources"].as_array().expect("a page").clone());
+            last = page["previousCursor"].as_str().map(str::to_owned).or(last);
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = next.to_owned(),
+                None => break,
+            }
+        }
+        let mut names: Vec<&str> = forward.iter().filter_map(|user| user["userName"].as_str()).collect();
+        assert_eq!(names.len(), 111);
+        assert!(names.is_sorted_by(|a, b| a > b), "in order, each once");
+        let mut tail = 111 % 40;
+        while let Some(previous) = last {
+            let (status, page) = world.ask("GET", &format!("{base}&cursor={previous}"), &[], Value::Null).await;
+            assert_eq!(status, 200, "{page}");
+            let rows = page["Resources"].as_array().expect("a page").clone();
+            backward = [rows, backward].concat();
+            last = page["previousCursor"].as_str().map(str::to_owned);
+        }
+        names.truncate(111 - tail);
+        tail = names.len();
+        let again: Vec<&str> = backward.iter().filter_map(|user| user["userName"].as_str()).collect();
+        assert_eq!((again, tail), (names, 80), "the same pages, backwards");
+    });
+}
+
+#[test]
+fn of_two_who_want_one_name_in_different_case_exactly_one_gets_it() {
+    runtime().block_on(async {
+        let world = Arc::new(World::new().await);
+        for n in 0..1_000 {
+            let ask = |name: String| {
+                let world = Arc::clone(&world);
+                tokio::spawn(async move {
+                    world.ask("POST", "/scim/v2/Users", &[], json!({"userName": name})).await
+                })
+            };
+            let (one, two) = (ask(format!("Racer{n}@x.y")), ask(format!("rACER{n}@X.Y")));
+            let (one, two) = (one.await.expect("asked"), two.await.expect("asked"));
+            let mut statuses = [one.0, two.0];
+            statuses.sort_unstable();
+            assert_eq!(statuses, [201, 409], "{n}: {} {}", one.1, two.1);
+            let refused = if one.0 == 409 { one.1 } else { two.1 };
+            assert_eq!(refused["scimType"], "uniqueness");
+        }
+        let (_, all) = world.ask("GET", "/scim/v2/Users?count=0", &[], Value::Null).await;
+        assert_eq!(all["totalResults"], 1_000);
+    });
+}
+
+#[test]
+fn of_two_changes_bound_to_one_version_exactly_one_is_made() {
+    runtime().block_on(async {
+        let world = Arc::new(World::new().await);
+        let (_, made) = world.ask("POST", "/scim/v2/Users", &[], json!({"userName": "racer@x.y"})).await;
+        let path = format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id"));
+        for n in 0..200 {
+            let (_, user) = world.ask("GET", &path, &[], Value::Null).await;
+            let version = user["meta"]["version"].as_str().expect("a version").to_owned();
+            let ask = |title: String| {
+                let (world, path, version) = (Arc::clone(&world), path.clone(), version.clone());
+                tokio::spawn(async move {
+                    let body = json!({"Operations": [{"op": "replace", "path": "title", "value": title}]});
+                    world.ask("PATCH", &path, &[("if-match", &version)], body).await.0
+                })
+            };
+            let (one, two) = (ask(format!("one {n}")), ask(format!("two {n}")));
+            let (one, two) = (one.await.expect("asked"), two.await.expect("asked"));
+            let (_, now) = world.ask("GET", &path, &[], Value::Null).await;
+            let wanted = match (one, two) {
+                (200, 412) => format!("one {n}"),
+                (412, 200) => format!("two {n}"),
+                other => panic!("{n}: {other:?}"),
+            };
+            assert_eq!(now["title"], wanted);
+        }
+        // Without a version both are made, one after the other, and neither undoes the other.
+        let ask = |path_of: &'static str, value: &'static str| {
+            let (world, path) = (Arc::clone(&world), path.clone());
+            tokio::spawn(async move {
+                let body = json!({"Operations": [{"op": "replace", "path": path_of, "value": value}]});
+                world.ask("PATCH", &path, &[], body).await.0
+            })
+        };
+        for _ in 0..100 {
+            let (one, two) = (ask("nickName", "Nick"), ask("locale", "de-CH"));
+            assert_eq!((one.await.expect("asked"), two.await.expect("asked")), (200, 200));
+        }
+        let (_, now) = world.ask("GET", &path, &[], Value::Null).await;
+        assert_eq!((now["nickName"].as_str(), now["locale"].as_str()), (Some("Nick"), Some("de-CH")));
+    });
+}
