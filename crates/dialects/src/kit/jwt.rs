@@ -189,3 +189,43 @@ impl JwtVerifier for PublicKey {
         self.algorithm
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A public key and an assertion signed with its other half, both made with OpenSSL.
+    const RSA: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAvfDpNjETd01dALv+nWyb\n\
+        2t0Sw4wSadWeIa4JuU9TJ5ccx9GpnDNdbhQzxEH4KZsDLo2wvYOCWvZNG8p54X0Q\n\
+        Rvu+sIVAirylg4LeZ1Z4e+eLM0zeDr9TftwFxzc1zVJAqiNWdc+s+S6wA0dadOcZ\n\
+        UBPShhz4hZ7MPqsdIKB0MPMztIrr7JZ+CzVg3VURQ2jm6Ehf0WxuPDRtaFwUAqBp\n\
+        0WkD6esQeUgXWQlk/qWDUJibuMSUmPVLl5iBBPnZC6T8Xne9hTzH5bG9Ftx8Ptno\n\
+        uWygbbzU5713VqN9NxalsNvz0TQOCgutt1MR7ULSse/PVl+Q3xK55B/d9+Y7XDe5\n\
+        4QIDAQAB\n\
+        -----END PUBLIC KEY-----";
+    const SIGNED: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJjIiwic3ViIjoiYyIsImF1ZCI6Imh0dHBzOi8vbSIsImV4cCI6NDEwMjQ0NDgwMH0.FLC_Q7GpLUrXWe_OIKyWmQT1s-t_1zU2abyzNkAPjooVy5nYBOwgBKTFeafwkTNuoOWHN4cRl0pBLv6WBS5_3JPt3edm_7J9EDtcILatvct5Fa9MD5RjaMHYzZjGokcloKo1cqx1jglvLd27XQxVadXRXM7EIegofpmpRJMvhwMprV2SKsWwK4YZGIg_RpELGxQKfzQLpLijqhg_BiyoKlhRMZMmMGNvzhgBEv5MloJcT84HBbegfPe8B1Od6mY3s4HMXlqsWNLVFH9b1C5Wb2aUjpqAr1GwPQh7WcVees1k0WH8ZE_OPhJRlHCa6CmtWe8aLx5nwlmJ7DcAQsu5-g";
+
+    #[test]
+    fn an_assertion_signed_with_rsa_by_another_program_is_believed() {
+        let audiences = ["https://m".to_owned()];
+        assert_eq!(claimed(SIGNED).as_deref(), Some("c"));
+        let said = assertion(SIGNED, RSA, &audiences).unwrap();
+        assert_eq!((said.iss.as_str(), said.exp), ("c", 4_102_444_800));
+        assert!(assertion(SIGNED, RSA, &["https://n".to_owned()]).is_none());
+        let place = SIGNED.len() - 10;
+        let altered = format!("{}A{}", &SIGNED[..place], &SIGNED[place + 1..]);
+        assert!(assertion(&altered, RSA, &audiences).is_none());
+        assert_eq!(check_public_key(RSA), Ok(()));
+        assert!(check_public_key("nonsense").is_err());
+    }
+
+    #[test]
+    fn a_token_says_what_was_signed_and_nothing_else_is_one() {
+        let access = Access { sub: "s".into(), client_id: "s".into(), iat: 1, exp: 2 };
+        let token = sign(&access, b"key").unwrap();
+        assert_eq!(verify(&token, b"key").unwrap().exp, 2);
+        assert!(verify(&token, b"another").is_none() && verify(SIGNED, b"key").is_none());
+        assert!(is_token(&token) && !is_token("0123456789abcdef"));
+    }
+}

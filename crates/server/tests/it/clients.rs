@@ -4,7 +4,7 @@ use crate::support::{MUSTER, Reply, Server, root};
 use crate::transcripts::{compare, fill, parse};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 fn run(command: &mut Command) -> String {
@@ -40,18 +40,39 @@ fn the_servicestack_client_of_npm_works() {
     assert!(said.contains("0 failed"), "{said}");
 }
 
+/// A Python of its own with what a client needs; the folder of its programs.
+fn python(name: &str, folder: &Path) -> PathBuf {
+    copy(name, folder);
+    run(Command::new("python3").args(["-m", "venv", "env"]).current_dir(folder));
+    let programs = folder.join("env/bin");
+    let install =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
+    run(Command::new(programs.join("python")).args(install).current_dir(folder));
+    programs
+}
+
+/// The conformance suite of the standard: over 150 checks, and each of them a success.
+#[test]
+fn scim2_tester_finds_no_failure_and_no_error() {
+    let server = Server::release();
+    let (_, key) = server.tenant(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let said = run(Command::new(python("scim2-py", folder.path()).join("scim2"))
+        .args(["--url", &format!("http://{}/scim/v2", server.address), "test"])
+        .env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {key}")));
+    let count = |word: &str| said.lines().filter(|line| line.starts_with(word)).count();
+    let (successes, others) = (count("SUCCESS"), count("ERROR") + count("FAILURE") + count("CRITICAL"));
+    assert!(successes >= 150 && others == 0, "{successes} successes, {others} others\n{said}");
+    assert_eq!(count("SKIPPED"), 0, "nothing is left out\n{said}");
+}
+
 #[test]
 fn the_servicestack_client_of_pypi_works() {
     let server = Server::start(&[]);
     let (tenant, key) = server.tenant(&[]);
     let folder = tempfile::tempdir().expect("a folder");
-    copy("servicestack-py", folder.path());
-    run(Command::new("python3").args(["-m", "venv", "env"]).current_dir(folder.path()));
-    let python = folder.path().join("env/bin/python");
-    let install =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
-    run(Command::new(&python).args(install).current_dir(folder.path()));
-    let said = run(Command::new(&python)
+    let python = python("servicestack-py", folder.path()).join("python");
+    let said = run(Command::new(python)
         .arg("test.py")
         .current_dir(folder.path())
         .env("MUSTER_URL", format!("http://{}", server.address))

@@ -40,7 +40,15 @@ impl Server {
 
     /// A server on the store in a folder.
     pub(crate) fn on(folder: tempfile::TempDir, flags: &[&str]) -> Self {
-        let (child, address) = launch(folder.path(), flags);
+        let (child, address) = launch(Path::new(MUSTER), folder.path(), flags);
+        Self { folder, address, child }
+    }
+
+    /// A fresh store and, where `cargo xtask test` has built one, a release server on it.
+    pub(crate) fn release() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = std::env::var_os("MUSTER_RELEASE").unwrap_or_else(|| MUSTER.into());
+        let (child, address) = launch(Path::new(&program), folder.path(), &[]);
         Self { folder, address, child }
     }
 
@@ -101,9 +109,9 @@ pub(crate) fn terminate(pid: u32) {
     Process::new("kill").args(["-TERM", &pid.to_string()]).status().expect("sent");
 }
 
-fn launch(folder: &Path, flags: &[&str]) -> (Child, String) {
+fn launch(program: &Path, folder: &Path, flags: &[&str]) -> (Child, String) {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
-    let mut child = Process::new(MUSTER)
+    let mut child = Process::new(program)
         .arg("serve")
         .args(["--listen", "127.0.0.1:0", "--json", "--store"])
         .arg(folder.join("muster.db"))
