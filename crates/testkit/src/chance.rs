@@ -170,6 +170,17 @@ fn user_edit(dice: &mut Dice, made: u64, is_new: bool) -> UserEdit {
         edit.links.push((LinkKind::Social, Given::Value(vec![link])));
         edit.metadata = Given::Value(vec![Pair { key: "k".into(), value: (*dice.pick(&TEXTS)).to_owned() }]);
     }
+    plurals(dice, &mut edit);
+    if dice.chance(10) {
+        edit.office = Given::Value(u32::try_from(dice.roll(9)).unwrap_or(0));
+    }
+    if dice.chance(20) {
+        edit.password = Some((*dice.pick(&["long enough", "short"])).into());
+    }
+    edit
+}
+
+fn plurals(dice: &mut Dice, edit: &mut UserEdit) {
     for field in [Field::Emails, Field::Phones, Field::Roles, Field::MessagingLinks] {
         if dice.chance(15) {
             edit.plurals.push((field, Given::Value((0..dice.roll(4)).map(|_| entry(dice, field)).collect())));
@@ -184,13 +195,6 @@ fn user_edit(dice: &mut Dice, made: u64, is_new: bool) -> UserEdit {
         };
         edit.addresses = Given::Value((0..dice.roll(3)).map(|_| address(dice)).collect());
     }
-    if dice.chance(10) {
-        edit.office = Given::Value(u32::try_from(dice.roll(9)).unwrap_or(0));
-    }
-    if dice.chance(20) {
-        edit.password = Some((*dice.pick(&["long enough", "short"])).into());
-    }
-    edit
 }
 
 fn entry(dice: &mut Dice, field: Field) -> Entry {

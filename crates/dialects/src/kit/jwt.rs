@@ -120,6 +120,7 @@ fn install() {
     ONCE.call_once(|| PROVIDER.install_default().unwrap_or(()));
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the crate's own signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     match algorithm {
         Algorithm::HS256 => Ok(Box::new(Hmac(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())))),
@@ -127,6 +128,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the crate's own signature")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     let with: &'static dyn VerificationAlgorithm = match algorithm {
         Algorithm::HS256 => {

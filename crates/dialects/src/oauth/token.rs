@@ -70,7 +70,7 @@ async fn by_assertion(
     Ok(connection.public_keys.iter().any(is_good).then_some(connection))
 }
 
-pub(super) async fn metadata(_: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) fn metadata(call: &Call) -> Answer {
     let algorithms = jwt::ASSERTIONS.iter().map(|algorithm| format!("{algorithm:?}")).collect();
-    Ok(write::metadata(call, algorithms))
+    write::metadata(call, algorithms)
 }

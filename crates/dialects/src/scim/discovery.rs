@@ -23,19 +23,6 @@ pub(super) async fn config(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let base = write::base(call);
     let number = |n: usize| Out::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let supported = || Out::object(vec![("supported", Out::Bool(true))]);
-    let scheme =
-        |kind: &'static str, name: &'static str, about: &'static str, spec: &'static str, primary: bool| {
-            let mut members = vec![
-                ("type", Out::text(kind)),
-                ("name", Out::text(name)),
-                ("description", Out::text(about)),
-                ("specUri", Out::text(spec)),
-            ];
-            if primary {
-                members.push(("primary", Out::Bool(true)));
-            }
-            Out::object(members)
-        };
     let out = Out::object(vec![
         ("schemas", texts(&[&format!("{CORE}:ServiceProviderConfig")])),
         ("documentationUri", Out::Text(format!("{}/docs", call.origin))),
@@ -55,28 +42,7 @@ pub(super) async fn config(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
         ("changePassword", supported()),
         ("sort", supported()),
         ("etag", supported()),
-        (
-            "authenticationSchemes",
-            Out::List(
-                "authenticationSchemes",
-                vec![
-                    scheme(
-                        "oauthbearertoken",
-                        "Bearer token",
-                        "The connection's key as a bearer token",
-                        "https://www.rfc-editor.org/rfc/rfc6750",
-                        true,
-                    ),
-                    scheme(
-                        "oauth2",
-                        "Client credentials",
-                        "A short-lived bearer token from /oauth2/token, for the connection's id and key",
-                        "https://www.rfc-editor.org/rfc/rfc6749#section-4.4",
-                        false,
-                    ),
-                ],
-            ),
-        ),
+        ("authenticationSchemes", Out::List("authenticationSchemes", SCHEMES.iter().map(scheme).collect())),
         (
             "pagination",
             Out::object(vec![
@@ -91,6 +57,33 @@ pub(super) async fn config(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
         ("meta", meta("ServiceProviderConfig", format!("{base}/ServiceProviderConfig"))),
     ]);
     Ok(write::reply(call, StatusCode::OK, &out))
+}
+
+/// How clients show who they are: type, name, what it is, and where it is specified; the usual one first.
+const SCHEMES: [[&str; 4]; 2] = [
+    [
+        "oauthbearertoken",
+        "Bearer token",
+        "The connection's key as a bearer token",
+        "https://www.rfc-editor.org/rfc/rfc6750",
+    ],
+    [
+        "oauth2",
+        "Client credentials",
+        "A short-lived bearer token from /oauth2/token, for the connection's id and key",
+        "https://www.rfc-editor.org/rfc/rfc6749#section-4.4",
+    ],
+];
+
+fn scheme(scheme: &[&'static str; 4]) -> Out {
+    let [kind, name, about, spec] = *scheme;
+    Out::object(vec![
+        ("type", Out::text(kind)),
+        ("name", Out::text(name)),
+        ("description", Out::text(about)),
+        ("specUri", Out::text(spec)),
+        ("primary", Out::Bool(kind == SCHEMES[0][0])),
+    ])
 }
 
 fn meta(kind: &'static str, location: String) -> Out {

@@ -105,7 +105,7 @@ async fn answer(
 
 /// JSON that is put together of text and of members that are read when their turn comes.
 pub(super) struct Pieces {
-    pieces: VecDeque<Piece>,
+    queue: VecDeque<Piece>,
     directory: Arc<Directory>,
     caller: Caller,
     base: String,
@@ -121,7 +121,7 @@ enum Piece {
 impl Pieces {
     pub(super) fn new(desk: &Desk, call: &Call, selection: &Selection) -> Result<Self, Fault> {
         Ok(Self {
-            pieces: VecDeque::new(),
+            queue: VecDeque::new(),
             directory: Arc::clone(&desk.directory),
             caller: call.caller()?.clone(),
             base: write::base(call),
@@ -130,9 +130,9 @@ impl Pieces {
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        match self.pieces.back_mut() {
+        match self.queue.back_mut() {
             Some(Piece::Text(last)) => last.push_str(text),
-            _ => self.pieces.push_back(Piece::Text(text.to_owned())),
+            _ => self.queue.push_back(Piece::Text(text.to_owned())),
         }
     }
 
@@ -153,7 +153,7 @@ impl Pieces {
         let first = desk.directory.members_after(&self.caller, item.id(), 0, PIECE).await?;
         self.text(&members(&self.base, &first, true));
         if let (Some((_, last)), true) = (first.last(), first.len() == PIECE as usize) {
-            self.pieces.push_back(Piece::Members(item.id(), *last));
+            self.queue.push_back(Piece::Members(item.id(), *last));
         }
         self.text("]}");
         Ok(())
@@ -161,7 +161,7 @@ impl Pieces {
 
     /// The body: whole where all of it is here.
     pub(super) fn content(mut self) -> Content {
-        if let (1, Some(Piece::Text(text))) = (self.pieces.len(), self.pieces.front_mut()) {
+        if let (1, Some(Piece::Text(text))) = (self.queue.len(), self.queue.front_mut()) {
             return Content::from(std::mem::take(text));
         }
         Content::parts(Box::new(self))
@@ -172,14 +172,14 @@ impl Source for Pieces {
     fn next(mut self: Box<Self>) -> Pending<'static, Result<Option<Part>, Refusal>> {
         Box::pin(async move {
             loop {
-                let (item, after) = match self.pieces.pop_front() {
+                let (item, after) = match self.queue.pop_front() {
                     None => return Ok(None),
                     Some(Piece::Text(text)) => return Ok(Some((Bytes::from(text), self as _))),
                     Some(Piece::Members(item, after)) => (item, after),
                 };
                 let found = self.directory.members_after(&self.caller, item, after, PIECE).await?;
                 if let (Some((_, last)), true) = (found.last(), found.len() == PIECE as usize) {
-                    self.pieces.push_front(Piece::Members(item, *last));
+                    self.queue.push_front(Piece::Members(item, *last));
                 }
                 if !found.is_empty() {
                     let text = members(&self.base, &found, false);

@@ -293,20 +293,16 @@ fn put_where(
 ) -> Result<(), Fault> {
     let member = attribute.member;
     let record = attribute.record().ok_or_else(|| fault("invalidPath", "it has no parts"))?;
-    let parts = match sub {
-        Some(sub) => {
-            let value = former.value(sub, node)?;
-            vec![(sub.name, value)]
+    let parts = if let Some(sub) = sub {
+        vec![(sub.name, former.value(sub, node)?)]
+    } else {
+        let sent = node.object().ok_or_else(|| invalid(member.name, "must be an object"))?;
+        let mut parts: Vec<(&str, Option<Node>)> = Vec::new();
+        for (name, value) in former.object(record, sent)?.members {
+            parts.extend(member_of(record, &name).map(|part| (part.name, Some(value))));
         }
-        None => {
-            let sent = node.object().ok_or_else(|| invalid(member.name, "must be an object"))?;
-            let mut parts: Vec<(&str, Option<Node>)> = Vec::new();
-            for (name, value) in former.object(record, sent)?.members {
-                parts.extend(member_of(record, &name).map(|part| (part.name, Some(value))));
-            }
-            parts.extend(cleared(Some(record), sent).into_iter().map(|name| (name, None)));
-            parts
-        }
+        parts.extend(cleared(Some(record), sent).into_iter().map(|name| (name, None)));
+        parts
     };
     tree::at_home(tree, attribute, |home| {
         let mut all = entries(home, member);
@@ -325,15 +321,16 @@ fn put_where(
         }
         let prefers =
             parts.iter().any(|(name, value)| *name == "primary" && *value == Some(Node::Bool(true)));
-        if prefers {
-            let others = (0..all.len()).filter(|n| !hit.contains(n)).collect::<Vec<_>>();
-            others.into_iter().for_each(|n| tree::put(&mut all[n], "primary", None));
+        for (n, entry) in all.iter_mut().enumerate() {
+            if prefers && !hit.contains(&n) {
+                tree::put(entry, "primary", None);
+            }
         }
         // What has lost its value is no value any more.
         let lost =
             sub.is_some_and(|sub| sub.name == "value") && parts.iter().all(|(_, value)| value.is_none());
-        if lost {
-            hit.into_iter().rev().for_each(|place| drop(all.remove(place)));
+        for place in hit.into_iter().rev().filter(|_| lost) {
+            all.remove(place);
         }
         put_entries(home, member, all);
         Ok(())

@@ -110,7 +110,7 @@ impl Change<'_> {
                         |node: Option<&Node>| node.and_then(Node::object).cloned().unwrap_or_default();
                     self.record(inner, &object(old), &object(new))?;
                 }
-                (Kind::List(..), Some(field)) => self.plural(member, field, new)?,
+                (Kind::List(..), Some(field)) => self.plural(member, field, new),
                 (_, Some(field)) => self.single(member, field, new)?,
                 (_, None) => {}
             }
@@ -157,7 +157,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn plural(&mut self, member: &'static Member, field: Field, node: Option<&Node>) -> Result<(), Fault> {
+    fn plural(&mut self, member: &'static Member, field: Field, node: Option<&Node>) {
         let nodes: &[Node] = if let Some(Node::List(nodes)) = node { nodes } else { &[] };
         let objects = || nodes.iter().filter_map(Node::object);
         let record = record_of(member);
@@ -207,7 +207,6 @@ impl Change<'_> {
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -325,13 +324,11 @@ impl Members {
                 Some(_) => self.remove(members_of(value.as_ref())?),
                 None => *self = Self { replaced: true, ..Self::default() },
             },
-            (Verb::Remove, Some(filter)) => match named_by(filter) {
-                Some(keys) => self.remove(keys),
-                None => {
-                    let text = "Of members, only `value` can be asked for here";
-                    return Err(Fault::own(StatusCode::BAD_REQUEST, "invalidFilter", text));
-                }
-            },
+            (Verb::Remove, Some(filter)) => {
+                let text = "Of members, only `value` can be asked for here";
+                let keys = named_by(filter);
+                self.remove(keys.ok_or_else(|| Fault::own(StatusCode::BAD_REQUEST, "invalidFilter", text))?);
+            }
             // Who is in a group has nothing else that could be set.
             (Verb::Add | Verb::Replace, Some(filter)) => {
                 self.join.extend(named_by(filter).into_iter().flatten());

@@ -7,6 +7,9 @@ use crate::kit::{Call, Fault, Object, Out};
 use http::StatusCode;
 use std::borrow::Cow;
 
+/// Members of a written object.
+type Members = Vec<(Cow<'static, str>, Out)>;
+
 /// A choice of attributes, as paths in the resource: extension or attribute, and perhaps a part.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selection {
@@ -72,23 +75,18 @@ impl Selection {
     }
 
     /// Leaves of a written resource what was asked for.
-    pub(super) fn apply(&self, out: Out) -> Out {
+    pub(super) fn apply(&self, members: Members) -> Members {
         if self.only.is_none() && self.not.is_empty() {
-            return out;
+            return members;
         }
-        let Out::Object(members) = out else { return out };
         let mut here = Vec::new();
-        Out::Object(self.object(members, &mut here))
+        self.object(members, &mut here)
     }
 
-    fn object(
-        &self,
-        members: Vec<(Cow<'static, str>, Out)>,
-        here: &mut Vec<String>,
-    ) -> Vec<(Cow<'static, str>, Out)> {
+    fn object(&self, members: Members, here: &mut Vec<String>) -> Members {
         let mut kept = Vec::with_capacity(members.len());
         for (name, out) in members {
-            let always = here.is_empty() && matches!(name.as_ref(), "schemas" | "id");
+            let always = here.is_empty() && name == "id";
             here.push(name.clone().into_owned());
             let fate = if always { Fate::Whole } else { self.fate(here) };
             match fate {

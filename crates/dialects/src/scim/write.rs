@@ -97,43 +97,37 @@ impl Subject for Person<'_> {
 /// A person, with what a selection leaves of them.
 pub(super) fn user(base: &str, user: &User, labels: &Labels, selection: &Selection) -> Out {
     let person = Person(Seen { user, labels });
-    let page = Page { base, on_request: selection.is_explicit() };
-    selection.apply(resource(page, &wire::USERS, &person, &user.id.to_string(), &etag_of_user(user)))
+    let page = Page { base, selection };
+    resource(page, &wire::USERS, &person, &user.id.to_string(), &etag_of_user(user))
 }
 
 /// What all of one answer share.
 #[derive(Clone, Copy)]
 struct Page<'a> {
     base: &'a str,
-    /// Whether what is shown only when asked for may be.
-    on_request: bool,
+    selection: &'a Selection,
 }
 
 /// A group without its members, with what a selection leaves of it.
 pub(super) fn group(base: &str, item: &Item, selection: &Selection) -> Out {
-    let page = Page { base, on_request: selection.is_explicit() };
-    selection.apply(resource(page, &wire::GROUPS, item, &item.id().to_string(), &etag_of_group(item)))
+    let page = Page { base, selection };
+    resource(page, &wire::GROUPS, item, &item.id().to_string(), &etag_of_group(item))
 }
 
 type Members = Vec<(Cow<'static, str>, Out)>;
 
 fn resource(page: Page<'_>, resource: &Resource, subject: &dyn Subject, id: &str, etag: &str) -> Out {
-    let mut urns = vec![resource.schema.urn];
-    let mut extensions: Members = Vec::new();
-    for schema in resource.extensions {
-        let members = members(schema.record, subject, page);
-        if !members.is_empty() {
-            urns.push(schema.urn);
-            extensions.push((Cow::Borrowed(schema.urn), Out::Object(members)));
-        }
-    }
-    let mut out: Members =
-        vec![(Cow::Borrowed("schemas"), texts(&urns)), (Cow::Borrowed("id"), Out::text(id))];
+    let mut out: Members = vec![(Cow::Borrowed("id"), Out::text(id))];
     if let Some(value) = subject.scalar(Field::ExternalId) {
         out.push((Cow::Borrowed("externalId"), scalar(value)));
     }
     out.extend(members(resource.schema.record, subject, page));
-    out.extend(extensions);
+    for schema in resource.extensions {
+        let members = members(schema.record, subject, page);
+        if !members.is_empty() {
+            out.push((Cow::Borrowed(schema.urn), Out::Object(members)));
+        }
+    }
     let time = |field| match subject.scalar(field) {
         Some(Scalar::Time(time)) => Out::Text(dates::precise(time)),
         _ => Out::Null,
@@ -146,11 +140,20 @@ fn resource(page: Page<'_>, resource: &Resource, subject: &dyn Subject, id: &str
         ("version", Out::text(etag)),
     ]);
     out.push((Cow::Borrowed("meta"), meta));
+    let mut out = page.selection.apply(out);
+    // Of the schemas, those that what is shown belongs to (RFC 7643 section 3).
+    let is_shown = |schema: &&&wire::Schema| out.iter().any(|(name, _)| name == schema.urn);
+    let urns: Vec<&str> = std::iter::once(resource.schema.urn)
+        .chain(resource.extensions.iter().filter(is_shown).map(|schema| schema.urn))
+        .collect();
+    out.insert(0, (Cow::Borrowed("schemas"), texts(&urns)));
     Out::Object(out)
 }
 
 fn members(record: &'static Record, subject: &dyn Subject, page: Page<'_>) -> Members {
-    let is_shown = |member: &&Member| member.way != Way::In && (page.on_request || !member.traits.on_request);
+    let is_shown = |member: &&Member| {
+        member.way != Way::In && (!member.traits.on_request || page.selection.is_explicit())
+    };
     let shown = record.members.iter().filter(is_shown);
     shown.filter_map(|member| Some((Cow::Borrowed(member.name), value(member, subject, page)?))).collect()
 }

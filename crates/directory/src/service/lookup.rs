@@ -14,7 +14,6 @@ impl Directory {
     pub(super) async fn look_up(&self, tenant: TenantNumber, command: &Command) -> Result<Known, Refusal> {
         let mut known = Known::default();
         match command.bare().0 {
-            Command::IfVersion(..) => {}
             Command::CreateUser(edit) => self.for_edit(tenant, edit, true, &mut known).await?,
             Command::UpdateUser { user, edit } => {
                 self.people(tenant, std::slice::from_ref(user), &mut known).await?;
@@ -57,7 +56,10 @@ impl Directory {
                 let found = self.store.connection(*connection).await.map_err(unread)?;
                 known.connection = found.filter(|c| c.tenant == tenant);
             }
-            Command::CreateOrganisation(_) | Command::AddRole { .. } | Command::AddTenant { .. } => {}
+            Command::CreateOrganisation(_)
+            | Command::AddRole { .. }
+            | Command::AddTenant { .. }
+            | Command::IfVersion(..) => {}
         }
         Ok(known)
     }

@@ -3,6 +3,7 @@
 
 mod load;
 mod report;
+mod scim;
 pub(crate) mod yardsticks;
 
 use anyhow::Context;
@@ -20,17 +21,21 @@ const SECONDS: u64 = 8;
 const PEOPLE: u64 = 200_000;
 
 /// Runs it all, prints the table, writes it beside as JSON.
-pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(root: &Path, which: Option<&str>) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("muster-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let measured = measure(&folder);
+    let (name, measured) = match which {
+        None => ("bench", measure(&folder)),
+        Some("scim") => ("bench-scim", scim::measure(&folder)),
+        Some(other) => anyhow::bail!("there is no benchmark {other}; there is scim"),
+    };
     drop(std::fs::remove_dir_all(&folder));
     let (rows, facts) = measured?;
     report::show(&rows, &facts);
     let results = root.join("bench-results");
     std::fs::create_dir_all(&results)?;
     let document = json!({"facts": facts, "rows": rows.iter().map(Row::json).collect::<Vec<Value>>()});
-    std::fs::write(results.join("bench.json"), serde_json::to_string_pretty(&document)?)?;
+    std::fs::write(results.join(format!("{name}.json")), serde_json::to_string_pretty(&document)?)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use directory::role_numbered;
 use serde_json::{Map, Value, json};
 
 impl World {
+    #[expect(clippy::too_many_lines, reason = "one dialect after the other")]
     pub(super) fn body(&self, tongue: Tongue, p: &Person, email: &str) -> Value {
         let mut body = Map::new();
         let mut put = |name: &str, value: Value| {

@@ -1,0 +1,253 @@
+//! The standard dialect under load, at 1,000, 100,000 and 1,000,000 people: what must not grow with them is measured at
+//! each size in one run.
+
+use super::load::{Load, drive, once, request, scatter};
+use super::report::Row;
+use super::{CONNECTIONS, Process};
+use anyhow::Context;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many people there are at each stage.
+const STAGES: [u64; 3] = [1_000, 100_000, 1_000_000];
+/// How many are in the group that one more joins.
+const GROUP: usize = 100_000;
+/// Creates of either dialect that are compared with one another.
+const COMPARED: u64 = 20_000;
+const SECONDS: Duration = Duration::from_secs(5);
+
+/// Runs it all.
+pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
+    let muster = Process::muster(&folder.join("muster.db"))?;
+    let mut bench = Bench::new(&muster)?;
+    let mut people = 0;
+    for stage in STAGES {
+        let name = format!("create, {people} to {stage} people");
+        bench.run(&name, bench.client.creates(people, FOR_LONG).stop_after(stage - people))?;
+        people = stage;
+        if stage == STAGES[1] {
+            bench.compare()?;
+        }
+        bench.run(&format!("userName eq, {stage}"), bench.client.by_user_name(stage))?;
+        bench.run(&format!("emails[type eq \"work\"].value eq, {stage}"), bench.client.by_email(stage))?;
+        bench.run(&format!("page 1 of 100, {stage}"), bench.client.page(1))?;
+        let last = (stage / 100).min(5_000);
+        bench.run(&format!("page {last} of 100, {stage}"), bench.client.page((last - 1) * 100 + 1))?;
+        let ids = bench.client.ids()?;
+        bench.run(&format!("PATCH one attribute, {stage}"), bench.client.patches(&ids))?;
+        if ids.len() > GROUP {
+            bench.join(&ids, stage)?;
+        }
+    }
+    let (standard, other) = (median(&mut bench.standard), median(&mut bench.other));
+    let facts = json!({
+        "cpu_us_of_a_create": standard.round(),
+        "cpu_us_of_an_onfire_json_create": other.round(),
+        "their_ratio": (standard / other * 100.0).round() / 100.0,
+        "one_more_member_alone_p50_ms": bench.alone,
+        "resident_mib": muster.resident_mib().round(),
+        "store_mib": std::fs::metadata(folder.join("muster.db")).map_or(0, |m| m.len()) / 1_048_576,
+    });
+    Ok((bench.rows, facts))
+}
+
+/// Until it has done what it was told to.
+const FOR_LONG: Duration = Duration::from_hours(1);
+
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+}
+
+struct Bench<'a> {
+    muster: &'a Process,
+    client: Client,
+    tenant: u64,
+    key: String,
+    runtime: tokio::runtime::Runtime,
+    rows: Vec<Row>,
+    /// CPU of a create, in turns: here, and over another dialect.
+    standard: Vec<f64>,
+    other: Vec<f64>,
+    /// The group that is joined, once it is there.
+    group: Option<String>,
+    /// What one more member takes when nobody else asks for anything, by stage.
+    alone: Vec<f64>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(muster: &'a Process) -> anyhow::Result<Self> {
+        let (tenant, key) = muster.credentials.clone().context("credentials")?;
+        let bearer = format!("Authorization: Bearer {key}\r\nContent-Type: application/scim+json\r\n");
+        Ok(Self {
+            muster,
+            client: Client { address: muster.address.clone(), bearer },
+            tenant,
+            key,
+            runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
+            rows: Vec::new(),
+            standard: Vec::new(),
+            other: Vec::new(),
+            group: None,
+            alone: Vec::new(),
+        })
+    }
+
+    /// Drives a load and notes a row; CPU per request.
+    fn run(&mut self, name: &str, load: Load) -> anyhow::Result<f64> {
+        let cpu = || self.muster.cpu_seconds();
+        let figures = self.runtime.block_on(drive(&self.muster.address, CONNECTIONS, load, cpu))?;
+        self.rows.push(Row::new(name, &figures, None));
+        Ok(figures.cpu_us_per_request)
+    }
+
+    /// Creates over both dialects, by turns, so that neither has the emptier store.
+    fn compare(&mut self) -> anyhow::Result<()> {
+        for (turn, prefix) in (0..).zip(["j0", "j1", "j2"]) {
+            let load = self.client.creates(10_000_000 + turn * COMPARED, FOR_LONG).stop_after(COMPARED);
+            let cpu = self.run("create, in turns with the next", load)?;
+            self.standard.push(cpu);
+            let load = Load::create_json(self.tenant, &self.key, prefix, FOR_LONG).stop_after(COMPARED);
+            let cpu = self.run("create over onfire, JSON", load)?;
+            self.other.push(cpu);
+        }
+        Ok(())
+    }
+
+    /// One more member for a group of many: under load, and alone.
+    fn join(&mut self, ids: &Arc<Vec<String>>, stage: u64) -> anyhow::Result<()> {
+        let group = match self.group.clone() {
+            Some(group) => group,
+            None => self.client.group(&ids[..GROUP])?,
+        };
+        self.group = Some(group.clone());
+        // From the end, where nobody is in the group yet.
+        let outside: Arc<Vec<String>> = Arc::new(ids[ids.len() - JOINS..].to_vec());
+        let mut alone = Vec::new();
+        for id in &outside[..ALONE] {
+            let begun = Instant::now();
+            self.client.send("PATCH", &format!("/Groups/{group}"), &join(id))?;
+            alone.push(begun.elapsed().as_secs_f64() * 1000.0);
+        }
+        self.alone.push((median(&mut alone) * 100.0).round() / 100.0);
+        let joining = JOINS - ALONE;
+        let load = self.client.joins(&group, &outside, ALONE).stop_after(joining as u64);
+        self.run(&format!("add one member to a group of {GROUP}, {stage}"), load)?;
+        Ok(())
+    }
+}
+
+/// How many join under load, and how many alone before that.
+const JOINS: usize = 5_000;
+const ALONE: usize = 200;
+
+fn join(id: &str) -> String {
+    json!({"Operations": [{"op": "add", "path": "members", "value": [{"value": id}]}]}).to_string()
+}
+
+/// What an identity provider sends.
+struct Client {
+    address: String,
+    bearer: String,
+}
+
+impl Client {
+    fn load(
+        &self,
+        time: Duration,
+        make: impl Fn(u64) -> (&'static str, String, String) + Send + Sync + 'static,
+    ) -> Load {
+        let bearer = self.bearer.clone();
+        Load::new(time, move |n| {
+            let (method, path, body) = make(n);
+            request(method, &format!("/scim/v2{path}"), &bearer, &body)
+        })
+    }
+
+    fn creates(&self, from: u64, time: Duration) -> Load {
+        self.load(time, move |n| {
+            let n = from + n;
+            let body = format!(
+                "{{\"schemas\":[\"urn:ietf:params:scim:schemas:core:2.0:User\"],\"userName\":\"u{n}@example.com\",\
+                 \"externalId\":\"ext-{n}\",\"name\":{{\"givenName\":\"Given{n}\",\"familyName\":\"Family{n}\"}},\
+                 \"emails\":[{{\"value\":\"u{n}@example.com\",\"type\":\"work\",\"primary\":true}}],\
+                 \"timezone\":\"Central Standard Time\",\"active\":true}}"
+            );
+            ("POST", "/Users".to_owned(), body)
+        })
+    }
+
+    fn by_user_name(&self, people: u64) -> Load {
+        self.load(SECONDS, move |n| {
+            let who = scatter(n, people);
+            ("GET", format!("/Users?filter=userName%20eq%20%22u{who}%40example.com%22"), String::new())
+        })
+    }
+
+    fn by_email(&self, people: u64) -> Load {
+        self.load(SECONDS, move |n| {
+            let who = scatter(n, people);
+            let filter =
+                format!("emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22u{who}%40example.com%22");
+            ("GET", format!("/Users?filter={filter}"), String::new())
+        })
+    }
+
+    fn page(&self, start: u64) -> Load {
+        self.load(SECONDS, move |_| ("GET", format!("/Users?startIndex={start}&count=100"), String::new()))
+    }
+
+    fn patches(&self, ids: &Arc<Vec<String>>) -> Load {
+        let ids = Arc::clone(ids);
+        self.load(SECONDS, move |n| {
+            let id = &ids[usize::try_from(scatter(n, ids.len() as u64)).unwrap_or(0)];
+            let body = format!(
+                "{{\"Operations\":[{{\"op\":\"replace\",\"path\":\"title\",\"value\":\"Title {n}\"}}]}}"
+            );
+            ("PATCH", format!("/Users/{id}"), body)
+        })
+    }
+
+    fn joins(&self, group: &str, outside: &Arc<Vec<String>>, from: usize) -> Load {
+        let (outside, path) = (Arc::clone(outside), format!("/Groups/{group}"));
+        self.load(FOR_LONG, move |n| {
+            let id = &outside[(from + usize::try_from(n).unwrap_or(0)).min(outside.len() - 1)];
+            ("PATCH", path.clone(), join(id))
+        })
+    }
+
+    fn send(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Value> {
+        let headers = format!("{}Connection: close\r\n", self.bearer);
+        let answer = once(&self.address, &request(method, &format!("/scim/v2{path}"), &headers, body))?;
+        if answer.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&answer)?) }
+    }
+
+    /// Everybody's id, by cursor.
+    fn ids(&self) -> anyhow::Result<Arc<Vec<String>>> {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/Users?attributes=id&count=1000&cursor={cursor}");
+            let page = self.send("GET", &path, "")?;
+            let rows = page["Resources"].as_array().context("a page")?;
+            ids.extend(rows.iter().filter_map(|row| row["id"].as_str().map(str::to_owned)));
+            match page["nextCursor"].as_str() {
+                Some(next) => next.clone_into(&mut cursor),
+                None => return Ok(Arc::new(ids)),
+            }
+        }
+    }
+
+    /// A group with these members; its id.
+    fn group(&self, members: &[String]) -> anyhow::Result<String> {
+        let group = self.send("POST", "/Groups", "{\"displayName\":\"Everybody\"}")?;
+        let id = group["id"].as_str().context("an id")?.to_owned();
+        for part in members.chunks(5_000) {
+            let value: Vec<Value> = part.iter().map(|member| json!({"value": member})).collect();
+            let body = json!({"Operations": [{"op": "add", "path": "members", "value": value}]});
+            self.send("PATCH", &format!("/Groups/{id}"), &body.to_string())?;
+        }
+        Ok(id)
+    }
+}
