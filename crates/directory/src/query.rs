@@ -4,6 +4,7 @@
 //! and this check for the rest, so that all engines mean the same.
 
 use crate::{Field, Filter, Item, ItemId, ItemKind, Labels, Seen, Status, Time, User, UserId, fold};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -172,6 +173,8 @@ pub struct Sort {
     pub key: SortKey,
     /// From the end.
     pub descending: bool,
+    /// Who lacks what is sorted by comes last instead of first (and first from the end).
+    pub unset_last: bool,
 }
 
 /// What people are sorted by; equals stay in order of arrival.
@@ -199,11 +202,28 @@ pub enum SortKey {
 impl Sort {
     /// Puts people in order. Equals stay as they were, so that what is sorted may be added to and sorted again.
     pub fn apply(&self, users: &mut [User]) {
+        let key = |user: &User| {
+            let (text, time) = self.key_of(user);
+            (self.unset_last && text.is_none() && time.is_none(), text, time)
+        };
         match (&self.key, self.descending) {
             (SortKey::Arrival, false) => {}
             (SortKey::Arrival, true) => users.sort_by_key(|user| std::cmp::Reverse(user.number)),
-            (_, false) => users.sort_by_cached_key(|user| self.key_of(user)),
-            (_, true) => users.sort_by_cached_key(|user| std::cmp::Reverse(self.key_of(user))),
+            (_, false) => users.sort_by_cached_key(key),
+            (_, true) => users.sort_by_cached_key(|user| std::cmp::Reverse(key(user))),
+        }
+    }
+
+    /// How two places follow one another in this order.
+    pub fn order(&self, a: &Place, b: &Place) -> Ordering {
+        let unset = |place: &Place| self.unset_last && place.text.is_none() && place.time.is_none();
+        let by_key = (unset(a), &a.text, a.time).cmp(&(unset(b), &b.text, b.time));
+        let by_number = a.number.cmp(&b.number);
+        match (&self.key, self.descending) {
+            (SortKey::Arrival, false) => by_number,
+            (SortKey::Arrival, true) => by_number.reverse(),
+            (_, true) => by_key.reverse().then(by_number),
+            (_, false) => by_key.then(by_number),
         }
     }
 
@@ -232,15 +252,7 @@ impl Sort {
 
     /// Whether somebody is on the right side of a bound.
     pub fn is_within(&self, user: &User, bound: Option<&Bound>) -> bool {
-        let order = |place: &Place| {
-            let here = self.place(user);
-            let by_key = (&here.text, here.time).cmp(&(&place.text, place.time));
-            match (&self.key, self.descending) {
-                (SortKey::Arrival, true) => here.number.cmp(&place.number).reverse(),
-                (_, true) => by_key.reverse().then(here.number.cmp(&place.number)),
-                (_, false) => by_key.then(here.number.cmp(&place.number)),
-            }
-        };
+        let order = |place: &Place| self.order(&self.place(user), place);
         match bound {
             None => true,
             Some(Bound::After(place)) => order(place).is_gt(),

@@ -3,7 +3,7 @@
 use crate::brake::BadKeys;
 use crate::{Metrics, PasswordPool, Shell, Strength, SystemClock, TimeOrderedIds};
 use dialects::kit::{Desk, Gate, Seals, Walks};
-use directory::{Directory, Store};
+use directory::{Clock, Directory, Store};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,9 +58,20 @@ pub fn app(
     public_url: Option<String>,
     secure: bool,
 ) -> anyhow::Result<App> {
+    app_at(store, limits, public_url, secure, Arc::new(SystemClock))
+}
+
+/// The same by another clock.
+pub fn app_at(
+    store: Arc<dyn Store>,
+    limits: Limits,
+    public_url: Option<String>,
+    secure: bool,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<App> {
     let pool = PasswordPool::start(limits.hash_threads, limits.hash_queue, limits.strength)?;
     let ids = Arc::new(TimeOrderedIds);
-    let directory = Directory::new(store, Arc::new(SystemClock), Arc::clone(&ids) as _, Arc::new(pool));
+    let directory = Directory::new(store, clock, Arc::clone(&ids) as _, Arc::new(pool));
     let directory = Arc::new(directory);
     let metrics = Arc::new(Metrics::default());
     let desk = Desk {

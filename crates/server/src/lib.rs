@@ -16,7 +16,7 @@ mod ports;
 mod settings;
 mod shell;
 
-pub use compose::{App, Limits, app};
+pub use compose::{App, Limits, app, app_at};
 pub use dialects::kit::hash_key;
 pub use keys::new_key;
 pub use listen::{Listener, Tls};

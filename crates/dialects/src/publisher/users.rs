@@ -157,7 +157,7 @@ async fn sort(desk: &Desk, call: &Call) -> Result<Sort, Fault> {
         }
         _ => return Err(wrong()),
     };
-    Ok(Sort { key, descending })
+    Ok(Sort { key, descending, unset_last: false })
 }
 
 async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserTest>, Fault> {

@@ -68,11 +68,17 @@ pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
         let path = format!("{}/{id}", operation.path.trim_end_matches('/'));
         let second = Operation { method: "PUT".into(), path, bulk_id: None, version: None, data: Some(data) };
         let outcome = run(desk, call, &second, &made).await?;
-        if !outcome.status.is_success() {
-            done[place] = Some(Done { location: first.location.clone(), ..outcome });
-        } else if let Some(first) = &mut done[place] {
-            first.version = outcome.version;
+        if outcome.status.is_success() {
+            if let Some(first) = &mut done[place] {
+                first.version = outcome.version;
+            }
+            continue;
         }
+        // What cannot be made whole is not made: its answer says so, and nothing is left of it.
+        let path = second.path;
+        let undo = Operation { method: "DELETE".into(), path, bulk_id: None, version: None, data: None };
+        run(desk, call, &undo, &made).await?;
+        done[place] = Some(Done { location: None, ..outcome });
     }
     let answers =
         operations.iter().zip(done).filter_map(|(operation, done)| Some(describe(operation, done?)));

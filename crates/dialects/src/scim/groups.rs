@@ -47,7 +47,15 @@ pub(super) async fn modify(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let selection = Selection::of(call, &GROUPS)?;
     let former = read::former(call, &GROUPS);
     let operations = read::operations(call, &former)?;
-    let item = change_group(desk, call, |before| read::group_patch(before, &operations, &former)).await?;
+    let mut everybody = Vec::new();
+    if read::needs_everybody(&operations, &former) {
+        let item =
+            desk.directory.item(call.caller()?, ItemKind::Group, read::group_key(call.named(0))).await?;
+        let members = desk.directory.members(call.caller()?, item.id()).await?;
+        everybody.extend(members.into_iter().map(|(id, _)| id));
+    }
+    let patch = |before: &Object| read::group_patch(before, &everybody, &operations, &former);
+    let item = change_group(desk, call, patch).await?;
     call.ignore(former.ignored());
     if selection.is_explicit() {
         return answer(desk, call, StatusCode::OK, &item, &selection).await;

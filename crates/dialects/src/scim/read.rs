@@ -10,7 +10,6 @@ use directory::{
     Address, ClientProfile, DepartmentRef, Entry, Field, Given, GroupEdit, ItemId, ItemKey, Link, LinkKind,
     MemberEdit, OrganisationRef, Pair, StatusWish, UserEdit, UserId, UserKey,
 };
-use http::StatusCode;
 use uuid::Uuid;
 
 /// The body as JSON, whichever of the two types it is sent under.
@@ -53,6 +52,12 @@ pub(super) fn resource(call: &Call, resource: &'static Resource) -> Result<Objec
 
 /// The operations that a PATCH sends.
 pub(super) fn operations(call: &Call, former: &Former) -> Result<Vec<Operation>, Fault> {
+    let body = call.body(parse)?.ok_or(Fault::BodyMissing)?;
+    // In a bulk, the RFC prints the bare list (RFC 7644 section 3.7.3).
+    if let Node::List(_) = &body.node {
+        let body = Object { members: vec![("Operations".into(), body.node.clone())] };
+        return patch::operations(&body, former.is_strict);
+    }
     patch::operations(object(call)?, former.is_strict)
 }
 
@@ -247,11 +252,12 @@ fn members_of(node: Option<&Node>) -> Result<Vec<UserKey>, Fault> {
 /// those who are in it.
 pub(super) fn group_patch(
     before: &Object,
+    everybody: &[UserId],
     operations: &[Operation],
     former: &Former,
 ) -> Result<GroupEdit, Fault> {
     let mut tree = before.clone();
-    let mut members = Members::default();
+    let mut members = Members { everybody, ..Members::default() };
     for operation in operations {
         if !members.take(operation, former)? {
             patch::one(&mut tree, &without_members(operation, &mut members, former)?, former)?;
@@ -271,7 +277,7 @@ pub(super) fn group_patch(
 /// An operation without a path may name members among other attributes.
 fn without_members(
     operation: &Operation,
-    members: &mut Members,
+    members: &mut Members<'_>,
     former: &Former,
 ) -> Result<Operation, Fault> {
     let mut rest = operation.clone();
@@ -292,14 +298,16 @@ fn without_members(
 
 /// What becomes of a group's members, one operation after the other.
 #[derive(Default)]
-struct Members {
+struct Members<'a> {
+    /// Who is in it, where a condition asks more than a member's id.
+    everybody: &'a [UserId],
     /// Exactly these instead of whoever was there.
     replaced: bool,
     join: Vec<UserKey>,
     leave: Vec<UserKey>,
 }
 
-impl Members {
+impl Members<'_> {
     /// Takes an operation on members; whether it was one.
     fn take(&mut self, operation: &Operation, former: &Former) -> Result<bool, Fault> {
         let Some(path) = &operation.path else { return Ok(false) };
@@ -318,16 +326,21 @@ impl Members {
                 }
             }
             (Verb::Replace, None) => {
-                *self = Self { replaced: true, join: members_of(value.as_ref())?, leave: Vec::new() }
+                (self.join, self.leave, self.replaced) = (members_of(value.as_ref())?, Vec::new(), true)
             }
             (Verb::Remove, None) => match &value {
                 Some(_) => self.remove(members_of(value.as_ref())?),
-                None => *self = Self { replaced: true, ..Self::default() },
+                None => (self.join, self.leave, self.replaced) = (Vec::new(), Vec::new(), true),
             },
             (Verb::Remove, Some(filter)) => {
-                let text = "Of members, only `value` can be asked for here";
-                let keys = named_by(filter);
-                self.remove(keys.ok_or_else(|| Fault::own(StatusCode::BAD_REQUEST, "invalidFilter", text))?);
+                let keys = named_by(filter).unwrap_or_else(|| {
+                    let parts = |id: &UserId| -> directory::Parts<'static> {
+                        vec![(Field::Value, directory::Scalar::text(id.to_string()))]
+                    };
+                    let hit = self.everybody.iter().filter(|id| filter.meets(&parts(id)));
+                    hit.map(|id| UserKey::Id(*id)).collect()
+                });
+                self.remove(keys);
             }
             // Who is in a group has nothing else that could be set.
             (Verb::Add | Verb::Replace, Some(filter)) => {
@@ -353,6 +366,15 @@ impl Members {
             Self { join, leave, .. } => Some(MemberEdit::Change { join, leave }),
         }
     }
+}
+
+/// Whether an operation picks members by more than their ids, so that all of them must be looked at.
+pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> bool {
+    operations.iter().any(|operation| {
+        let target = operation.path.as_ref().and_then(|path| patch::target(path, former).ok());
+        let filter = target.as_ref().and_then(|target| target.filter.as_ref());
+        operation.verb == Verb::Remove && filter.is_some_and(|filter| named_by(filter).is_none())
+    })
 }
 
 /// The people a condition on members names.

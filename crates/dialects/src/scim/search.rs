@@ -66,12 +66,12 @@ impl Asked {
     }
 
     fn new(get: impl Fn(&str) -> Option<String>, cursor: Option<String>) -> Result<Self, Fault> {
+        let by_cursor = cursor.is_some();
         let number = |name: &str| -> Result<Option<i64>, Fault> {
             let Some(text) = get(name) else { return Ok(None) };
-            let number = text
-                .trim()
-                .parse()
-                .map_err(|_| bad("invalidValue", format!("{name} must be a whole number")))?;
+            let code = if by_cursor && name == "count" { "invalidCount" } else { "invalidValue" };
+            let number = text.trim().parse();
+            let number = number.map_err(|_| bad(code, format!("{name} must be a whole number")))?;
             Ok(Some(number))
         };
         let descending = match get("sortOrder").map(|order| order.to_ascii_lowercase()).as_deref() {
@@ -126,7 +126,7 @@ impl Asked {
     }
 
     fn sort(&self, resource: &'static Resource) -> Result<Sort, Fault> {
-        let Some(name) = &self.sort_by else { return Ok(Sort { key: SortKey::Arrival, descending: false }) };
+        let Some(name) = &self.sort_by else { return Ok(Sort::default()) };
         let wrong = || bad("invalidPath", format!("sortBy: there is no order by {name}"));
         let Some(Named::Attribute(attribute)) = find(resource, name) else { return Err(wrong()) };
         // A plural is sorted by its preferred value (RFC 7644 section 3.4.2.3).
@@ -147,7 +147,8 @@ impl Asked {
             }
             _ => return Err(wrong()),
         };
-        Ok(Sort { key, descending: self.descending })
+        // Who has no value comes last, and first from the end (RFC 7644 section 3.4.2.3).
+        Ok(Sort { key, descending: self.descending, unset_last: true })
     }
 }
 
@@ -387,13 +388,7 @@ async fn group_page(
         return Ok(desk.directory.items(call.caller()?, query).await?);
     }
     let mut all = desk.directory.items(call.caller()?, query).await?.rows;
-    let order = |a: &Place, b: &Place| {
-        let by_key = (&a.text, a.time).cmp(&(&b.text, b.time));
-        let by_key = if sort.descending { by_key.reverse() } else { by_key };
-        let by_number = a.number.cmp(&b.number);
-        let is_arrival = matches!(sort.key, SortKey::Arrival);
-        by_key.then(if is_arrival && sort.descending { by_number.reverse() } else { by_number })
-    };
+    let order = |a: &Place, b: &Place| sort.order(a, b);
     all.sort_by(|a, b| order(&place_of(a, sort), &place_of(b, sort)));
     let total = all.len();
     let limit = limit as usize;

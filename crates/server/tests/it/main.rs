@@ -10,6 +10,8 @@ mod keys;
 mod mutations;
 mod oauth;
 mod openapi;
+mod scim_rows;
+mod scim_stories;
 mod scim_walks;
 mod secrets;
 mod seeds;

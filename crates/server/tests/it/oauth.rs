@@ -76,9 +76,38 @@ fn a_token_opens_every_bearer_dialect_and_dies_with_its_connection() {
             .run(&world.caller, Command::RevokeConnection(world.id))
             .await
             .expect("revoked");
-        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+        world.house.wait(2);
         assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 401);
         assert_eq!(world.ask("/oauth2/token", &[], &world.form()).await.0, 401);
+    });
+}
+
+#[test]
+fn a_token_and_a_cursor_end_when_they_said() {
+    runtime().block_on(async {
+        let world = World::new(|_| {}).await;
+        world
+            .house
+            .directory()
+            .run(&world.caller, Command::CreateUser(person("b@x.y")))
+            .await
+            .expect("added");
+        let token = world.token().await;
+        let bearer = format!("Bearer {}", world.key);
+        let page = async |cursor: &str| {
+            let target = format!("/scim/v2/Users?count=1&cursor={cursor}");
+            let answer = world.house.call(request("GET", &target, &[("authorization", &bearer)], "")).await;
+            (answer.0, serde_json::from_str::<Value>(&answer.1).expect("JSON"))
+        };
+        let (_, first) = page("").await;
+        let cursor = first["nextCursor"].as_str().expect("a cursor");
+        world.house.wait(3_590);
+        assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 200);
+        assert_eq!(page(cursor).await.0, 200);
+        world.house.wait(12);
+        assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 401);
+        let (status, answer) = page(cursor).await;
+        assert_eq!((status, answer["scimType"].as_str()), (400, Some("expiredCursor")), "{answer}");
     });
 }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use dialects::kit::{Content, hash_key};
-use directory::{Caller, Command, Directory, NewConnection, TenantNumber};
+use directory::{Caller, Clock, Command, Directory, NewConnection, TenantNumber};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use server::{App, Limits, Strength};
@@ -14,6 +14,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use store::{Options, Sqlite};
 
@@ -201,9 +202,20 @@ pub(crate) fn try_send(
     is_whole_head.then(|| Reply::parse(&bytes))
 }
 
+/// The machine's clock, and some seconds on.
+#[derive(Default)]
+struct Ahead(AtomicI64);
+
+impl Clock for Ahead {
+    fn now(&self) -> directory::Time {
+        server::SystemClock.now().plus_seconds(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// The house without a door, on an embedded store, with the cheapest of passwords and no brake.
 pub(crate) struct House {
     pub(crate) app: App,
+    ahead: Arc<Ahead>,
     _folder: tempfile::TempDir,
 }
 
@@ -212,8 +224,14 @@ impl House {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Sqlite::open(&folder.path().join("s.db"), &Options::default()).expect("a store");
         let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
-        let app = server::app(Arc::new(store), limits, None, false).expect("a house");
-        Self { app, _folder: folder }
+        let ahead = Arc::new(Ahead::default());
+        let app = server::app_at(Arc::new(store), limits, None, false, Arc::clone(&ahead) as _);
+        Self { app: app.expect("a house"), ahead, _folder: folder }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&self, seconds: i64) {
+        self.ahead.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
     pub(crate) fn directory(&self) -> &Directory {

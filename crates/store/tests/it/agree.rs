@@ -100,7 +100,7 @@ fn queries() -> Vec<UserQuery> {
     let some_id = uuid::Uuid::from_u128(5).to_string();
     let with = |tests: Vec<UserTest>| UserQuery { tests, limit: 50, ..UserQuery::default() };
     let sorted = |key: SortKey, descending: bool| UserQuery {
-        sort: Sort { key, descending },
+        sort: Sort { key, descending, unset_last: descending },
         skip: 1,
         limit: 3,
         ..UserQuery::default()

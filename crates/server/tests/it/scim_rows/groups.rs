@@ -1,0 +1,262 @@
+//! The section "Groups at scale" of `spec/scim.md`, apart from its timing: membership seen from both sides, one PATCH
+//! with thousands of members, and large groups that are read whole, in part or page by page.
+
+use super::{BULK, CORE, Client, GROUP, encode, id, ids, listed, refused, scim, values};
+use serde_json::{Value, json};
+
+/// More people than a page has.
+const MANY: usize = 3000;
+
+/// Adds that many people; their ids, sorted.
+async fn crowd(client: &Client, number: usize) -> Vec<String> {
+    let all: Vec<usize> = (0..number).collect();
+    let mut found = Vec::new();
+    for part in all.chunks(1000) {
+        let each = |at: &usize| {
+            json!({"method": "POST", "path": "/Users", "bulkId": at.to_string(),
+                "data": {"schemas": [CORE], "userName": format!("p{at}@x.example")}})
+        };
+        let body = json!({"schemas": [BULK], "Operations": part.iter().map(each).collect::<Vec<_>>()});
+        let (status, answer) = client.post("/Bulk", &body).await;
+        assert_eq!(status, 200, "{answer}");
+        for operation in answer["Operations"].as_array().expect("operations") {
+            found.push(id(operation["location"].as_str().expect("a place")).to_owned());
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+fn entries(ids: &[String]) -> Vec<Value> {
+    ids.iter().map(|id| json!({"value": id})).collect()
+}
+
+#[test]
+fn membership_is_seen_from_the_group_and_from_its_people() {
+    scim(async |client| {
+        let (a, b) = (client.person("a@x.example").await, client.person("b@x.example").await);
+        let group = client.group("Tours", &[&a]).await;
+        let add = json!([{"op": "add", "path": "members", "value": [{"value": id(&b)}]}]);
+        assert_eq!(client.patch(&group, &add).await, (204, Value::Null));
+        let body = client.read(&group).await;
+        for member in body["members"].as_array().expect("members") {
+            let place = member["$ref"].as_str().expect("a place");
+            assert!(
+                place.ends_with(&format!("/Users/{}", member["value"].as_str().expect("an id"))),
+                "{place}"
+            );
+        }
+        for person in [&a, &b] {
+            let user = client.read(person).await;
+            assert_eq!(values(&user["groups"]), [id(&group)], "{user}");
+            assert_eq!(user["groups"][0]["display"], "Tours", "{user}");
+        }
+        client.delete(&b).await;
+        assert_eq!(client.members(&group).await, ids(&[&a]), "who is deleted is a member no more");
+        client.delete(&group).await;
+        assert_eq!(client.read(&a).await.get("groups"), None);
+    });
+}
+
+#[test]
+fn adding_and_removing_one_member_leaves_the_others() {
+    scim(async |client| {
+        let people = crowd(&client, 20).await;
+        let group = client.group("Tours", &[]).await;
+        let all = json!([{"op": "add", "path": "members", "value": entries(&people[..19])}]);
+        assert_eq!(client.patch(&group, &all).await.0, 204);
+        let one = json!([{"op": "add", "path": "members", "value": [{"value": people[19]}]}]);
+        assert_eq!(client.patch(&group, &one).await.0, 204);
+        assert_eq!(client.members(&group).await, people);
+        let one = json!([{"op": "remove", "path": format!("members[value eq \"{}\"]", people[0])}]);
+        assert_eq!(client.patch(&group, &one).await.0, 204);
+        assert_eq!(client.members(&group).await, people[1..]);
+    });
+}
+
+#[test]
+fn adding_a_member_twice_is_once() {
+    scim(async |client| {
+        let a = client.person("a@x.example").await;
+        let group = client.group("Tours", &[&a]).await;
+        let again =
+            json!([{"op": "add", "path": "members", "value": [{"value": id(&a)}, {"value": id(&a)}]}]);
+        assert_eq!(client.patch(&group, &again).await.0, 204);
+        assert_eq!(client.members(&group).await, ids(&[&a]));
+    });
+}
+
+#[test]
+fn a_members_filter_is_in_any_spelling() {
+    scim(async |client| {
+        let people = crowd(&client, 3).await;
+        let body = json!({"schemas": [GROUP], "displayName": "Tours", "members": entries(&people)});
+        let group = client.add("/Groups", &body).await;
+        for (at, path) in [
+            format!("Members[Value EQ \"{}\"]", people[0]),
+            format!("{GROUP}:members[ value eq \"{}\" ]", people[1]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let answer = client.patch(&group, &json!([{"op": "Remove", "path": path}])).await;
+            assert_eq!(answer, (204, Value::Null), "{path}");
+            assert_eq!(client.members(&group).await, people[at + 1..]);
+        }
+    });
+}
+
+#[test]
+fn a_members_filter_may_name_several() {
+    scim(async |client| {
+        let people = crowd(&client, 4).await;
+        let body = json!({"schemas": [GROUP], "displayName": "Tours", "members": entries(&people)});
+        let group = client.add("/Groups", &body).await;
+        // RFC 7644, 3.5.2.2: every value that matches is removed, whatever the filter.
+        let both = format!("members[value eq \"{}\" or value eq \"{}\"]", people[0], people[3]);
+        let answer = client.patch(&group, &json!([{"op": "remove", "path": both}])).await;
+        assert_eq!(answer, (204, Value::Null), "{both}");
+        assert_eq!(client.members(&group).await, people[1..3]);
+    });
+}
+
+#[test]
+fn a_members_filter_may_say_who_stays() {
+    scim(async |client| {
+        let people = crowd(&client, 3).await;
+        let body = json!({"schemas": [GROUP], "displayName": "Tours", "members": entries(&people)});
+        let group = client.add("/Groups", &body).await;
+        let others = format!("members[value ne \"{}\"]", people[1]);
+        let answer = client.patch(&group, &json!([{"op": "remove", "path": others}])).await;
+        assert_eq!(answer, (204, Value::Null), "{others}");
+        assert_eq!(client.members(&group).await, people[1..2]);
+    });
+}
+
+#[test]
+fn replacing_members_leaves_only_the_new_ones() {
+    scim(async |client| {
+        let (a, b) = (client.person("a@x.example").await, client.person("b@x.example").await);
+        let group = client.group("Tours", &[&a]).await;
+        let replace = json!([{"op": "replace", "path": "members", "value": [{"value": id(&b)}]}]);
+        assert_eq!(client.patch(&group, &replace).await.0, 204);
+        assert_eq!(client.members(&group).await, ids(&[&b]));
+        let replace = json!([{"op": "replace", "value": {"members": [{"value": id(&a)}]}}]);
+        assert_eq!(client.patch(&group, &replace).await.0, 204);
+        assert_eq!(client.members(&group).await, ids(&[&a]));
+        let whole = json!({"schemas": [GROUP], "displayName": "Tours", "members": [{"value": id(&b)}]});
+        assert_eq!(client.put(&group, &whole).await.0, 200);
+        assert_eq!(client.members(&group).await, ids(&[&b]));
+    });
+}
+
+#[test]
+fn an_unknown_member_is_400_invalid_value_and_nobody_comes_in() {
+    scim(async |client| {
+        let a = client.person("a@x.example").await;
+        let group = client.group("Tours", &[]).await;
+        let before = client.events().await;
+        for stranger in [super::NOBODY, "not-an-id"] {
+            let members = json!([{"value": id(&a)}, {"value": stranger}]);
+            let add = json!([{"op": "add", "path": "members", "value": members}]);
+            refused(&client.patch(&group, &add).await, 400, "invalidValue");
+            let body = json!({"schemas": [GROUP], "displayName": "Other", "members": members});
+            refused(&client.post("/Groups", &body).await, 400, "invalidValue");
+            refused(&client.put(&group, &body).await, 400, "invalidValue");
+        }
+        assert!(client.members(&group).await.is_empty());
+        assert_eq!(client.events().await, before, "nothing changed");
+        listed(&client.get("/Groups").await, 1);
+    });
+}
+
+#[test]
+fn patch_of_a_group_answers_204_unless_attributes_are_asked_for() {
+    scim(async |client| {
+        let a = client.person("a@x.example").await;
+        let group = client.group("Tours", &[]).await;
+        let add = json!([{"op": "add", "path": "members", "value": [{"value": id(&a)}]}]);
+        let answer = client.patch(&format!("{group}?attributes=members"), &add).await;
+        assert_eq!((answer.0, values(&answer.1["members"])), (200, vec![id(&a).to_owned()]));
+        assert!(answer.1.get("displayName").is_none(), "{}", answer.1);
+        assert_eq!(client.patch(&group, &add).await, (204, Value::Null));
+    });
+}
+
+#[test]
+fn one_patch_carries_thousands_of_members_and_reading_gives_every_one_once() {
+    scim(async |client| {
+        let people = crowd(&client, MANY).await;
+        let group = client.group("Everybody", &[]).await;
+        let all = json!([{"op": "add", "path": "members", "value": entries(&people)}]);
+        assert_eq!(client.patch(&group, &all).await, (204, Value::Null));
+        assert_eq!(client.members(&group).await, people);
+        let half = json!([{"op": "remove", "path": "members", "value": entries(&people[..MANY / 2])}]);
+        assert_eq!(client.patch(&group, &half).await.0, 204);
+        assert_eq!(client.members(&group).await, people[MANY / 2..]);
+        let swap = json!([{"op": "replace", "path": "members", "value": entries(&people[..MANY / 2])}]);
+        assert_eq!(client.patch(&group, &swap).await.0, 204);
+        assert_eq!(client.members(&group).await, people[..MANY / 2]);
+        assert_eq!(client.delete(&group).await.0, 204);
+        listed(&client.get("/Users?count=0").await, MANY);
+    });
+}
+
+#[test]
+fn thousands_of_operations_in_one_patch_are_done() {
+    scim(async |client| {
+        let people = crowd(&client, 1500).await;
+        let group = client.group("Everybody", &[]).await;
+        // Some providers write one operation for each member.
+        let add = |id: &String| json!({"op": "add", "path": "members", "value": [{"value": id}]});
+        let all: Vec<Value> = people.iter().map(add).collect();
+        assert_eq!(client.patch(&group, &json!(all)).await.0, 204);
+        assert_eq!(client.members(&group).await, people);
+        let remove = |id: &String| json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")});
+        let most: Vec<Value> = people[1..].iter().map(remove).collect();
+        assert_eq!(client.patch(&group, &json!(most)).await.0, 204);
+        assert_eq!(client.members(&group).await, people[..1]);
+    });
+}
+
+#[test]
+fn members_of_a_large_group_can_be_left_out() {
+    scim(async |client| {
+        let people = crowd(&client, 200).await;
+        let body = json!({"schemas": [GROUP], "displayName": "Many", "members": entries(&people)});
+        let (status, group) = client.post("/Groups?excludedAttributes=members", &body).await;
+        assert_eq!((status, group.get("members")), (201, None), "{group}");
+        let path = format!("/Groups/{}", group["id"].as_str().expect("an id"));
+        for target in [format!("{path}?excludedAttributes=members"), format!("{path}?attributes=displayName")]
+        {
+            let group = client.read(&target).await;
+            assert_eq!((&group["displayName"], group.get("members")), (&json!("Many"), None), "{group}");
+        }
+        let (status, group) = client.put(&format!("{path}?excludedAttributes=members"), &body).await;
+        assert_eq!((status, group.get("members")), (200, None), "{group}");
+        assert_eq!(client.members(&path).await, people);
+    });
+}
+
+#[test]
+fn members_of_a_large_group_can_be_paged_from_the_side_of_the_people() {
+    scim(async |client| {
+        let people = crowd(&client, 250).await;
+        let outsider = client.person("outsider@x.example").await;
+        let body = json!({"schemas": [GROUP], "displayName": "Many", "members": entries(&people)});
+        let group = client.add("/Groups", &body).await;
+        let filter = encode(&format!("groups.value eq \"{}\"", id(&group)));
+        let mut found = Vec::new();
+        for start in [1, 101, 201] {
+            let target = format!("/Users?filter={filter}&startIndex={start}&count=100&attributes=userName");
+            let answer = client.get(&target).await;
+            listed(&answer, 250);
+            for user in answer.1["Resources"].as_array().expect("people") {
+                found.push(user["id"].as_str().expect("an id").to_owned());
+            }
+        }
+        found.sort_unstable();
+        assert_eq!(found, people);
+        assert!(!found.contains(&id(&outsider).to_owned()));
+    });
+}
