@@ -68,12 +68,14 @@ impl Test {
     fn holds(&self, subject: &dyn Subject) -> bool {
         let negated = self.op == Op::NotEqual;
         let passes = |value: &Scalar<'_>| self.passes(value);
+        // A preference that is not said is none (RFC 7643 section 2.4), though it is not there either.
+        let said = |value: Option<Scalar<'_>>, field: Field| match value {
+            None if field == Field::Primary && self.op != Op::Present => passes(&Scalar::Bool(false)),
+            value => value.as_ref().is_some_and(passes),
+        };
         let some = match self.part {
-            None => subject.scalar(self.field).as_ref().is_some_and(passes),
-            Some(part) => {
-                let entries = subject.entries(self.field);
-                entries.iter().any(|parts| parts.scalar(part).as_ref().is_some_and(passes))
-            }
+            None => said(subject.scalar(self.field), self.field),
+            Some(part) => subject.entries(self.field).iter().any(|parts| said(parts.scalar(part), part)),
         };
         some != negated
     }
@@ -148,9 +150,7 @@ impl Filter {
 /// One value of a plural, while its parts are looked at.
 impl Subject for Parts<'_> {
     fn scalar(&self, field: Field) -> Option<Scalar<'_>> {
-        let found = self.iter().find(|(part, _)| *part == field).map(|(_, value)| value.clone());
-        // A preference that is not said is none (RFC 7643 section 2.4).
-        found.or((field == Field::Primary).then_some(Scalar::Bool(false)))
+        self.iter().find(|(part, _)| *part == field).map(|(_, value)| value.clone())
     }
 
     fn entries(&self, _: Field) -> Vec<Parts<'_>> {

@@ -56,3 +56,8 @@ pub use status::{Status, StatusWish};
 pub use tenant::Tenant;
 pub use user::{Employment, Link, LinkKind, Name, Pair, Profile, Secretary, User};
 pub use view::{Labels, Parts, Scalar, Seen, Subject};
+
+/// Whether what an edit of a person says keeps the rules for single values, before anybody is looked up.
+pub fn check(edit: &UserEdit) -> Result<(), Refusal> {
+    decide::check(edit)
+}

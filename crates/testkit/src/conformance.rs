@@ -166,7 +166,11 @@ async fn sorting(store: Arc<dyn Store>) {
         directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
     }
     let order = async |key: SortKey, descending: bool| {
-        let query = UserQuery { sort: Sort { key, descending, unset_last: false }, limit: 10, ..UserQuery::default() };
+        let query = UserQuery {
+            sort: Sort { key, descending, unset_last: false },
+            limit: 10,
+            ..UserQuery::default()
+        };
         let page = directory.users(&caller, query).await.expect("read");
         page.rows.iter().map(|user| user.number).collect::<Vec<_>>()
     };

@@ -214,8 +214,11 @@ impl<'a> Parser<'a> {
         let Some(sub) = sub else { return Ok(Filter::Entry(field, Box::new(filter))) };
         let part = sub.field.ok_or_else(|| self.wrong_at(from, "it cannot be filtered by"))?;
         let op = self.operator()?;
+        // As everywhere, `ne` is the opposite of `eq`: no value that meets the condition is this.
+        let (op, is_opposite) = if op == Op::NotEqual { (Op::Equal, true) } else { (op, false) };
         let test = self.test(sub, part, None, op)?;
-        Ok(Filter::Entry(field, Box::new(Filter::All(vec![filter, test]))))
+        let found = Filter::Entry(field, Box::new(Filter::All(vec![filter, test])));
+        Ok(if is_opposite { Filter::Not(Box::new(found)) } else { found })
     }
 
     /// The condition in brackets and the name of a part behind them.
@@ -253,7 +256,12 @@ impl<'a> Parser<'a> {
         let Attribute { member, sub, .. } = attribute;
         match (member.name, sub.map(|sub| sub.name)) {
             ("schemas", None) => return self.of_schemas(resource, op),
-            ("meta", Some("resourceType")) => return self.of_type(resource, op),
+            ("meta", Some("resourceType")) => {
+                // Known before anybody is looked at.
+                let parts = vec![(Field::Kind, Scalar::text(resource.name))];
+                let holds = self.test(attribute.last(), Field::Kind, None, op)?.meets(&parts);
+                return Ok(if holds { Filter::always() } else { Filter::never() });
+            }
             _ => {}
         }
         let no_filter = || self.wrong_at(from, format!("{} cannot be filtered by", attribute.last().name));
@@ -389,20 +397,6 @@ impl<'a> Parser<'a> {
             None => Filter::never(),
         };
         Ok(if op == Op::NotEqual { Filter::Not(Box::new(used)) } else { used })
-    }
-
-    /// `meta.resourceType eq "User"`: known before anybody is looked at.
-    fn of_type(&mut self, resource: &'static Resource, op: Op) -> Read<Filter> {
-        if op == Op::Present {
-            return Ok(Filter::always());
-        }
-        self.blanks();
-        let from = self.at;
-        let (Literal::Text(name), Op::Equal | Op::NotEqual) = (self.literal()?, op) else {
-            return Err(self.wrong_at(from, "a type is only equal to its name or not"));
-        };
-        let holds = (name == resource.name) == (op == Op::Equal);
-        Ok(if holds { Filter::always() } else { Filter::never() })
     }
 }
 

@@ -84,10 +84,19 @@ pub(super) fn target(path: &str, former: &Former) -> Result<Target, Fault> {
     }
 }
 
-/// Carries out all operations, in order.
-pub(super) fn apply(mut tree: Object, operations: &[Operation], former: &Former) -> Result<Object, Fault> {
-    for operation in operations {
+/// Carries out all operations, in order; `check` looks at what each but the last has made, lest a bad value hides
+/// behind a good one.
+pub(super) fn apply(
+    mut tree: Object,
+    operations: &[Operation],
+    former: &Former,
+    check: impl Fn(&Object) -> Result<(), Fault>,
+) -> Result<Object, Fault> {
+    for (n, operation) in (1..).zip(operations) {
         one(&mut tree, operation, former)?;
+        if n < operations.len() {
+            check(&tree)?;
+        }
     }
     Ok(tree)
 }
@@ -124,7 +133,7 @@ pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> 
     }
     let value = operation.value.as_ref().unwrap_or(&Node::Null);
     if let Some(filter) = &target.filter {
-        return put_where(tree, &attribute, filter, target.sub, value, former);
+        return put_where(tree, operation.verb, &attribute, (filter, target.sub), value, former);
     }
     put(tree, operation.verb, &attribute, value, former)
 }
@@ -197,6 +206,9 @@ fn put(
         });
     }
     let value = former.value(attribute.last(), node)?;
+    if value.is_none() && attribute.last().required && attribute.sub.is_none() {
+        return Err(invalid(member.name, "is required"));
+    }
     match (member.kind, value) {
         (Kind::List(..), Some(Node::List(new))) if verb == Verb::Add => {
             tree::at_home(tree, attribute, |home| add_entries(home, member, new));
@@ -285,9 +297,9 @@ fn unprefer(node: &mut Node) {
 /// Sets something of the entries that meet a condition; where none does, an entry that does is made.
 fn put_where(
     tree: &mut Object,
+    verb: Verb,
     attribute: &Attribute,
-    filter: &Filter,
-    sub: Option<&'static Member>,
+    (filter, sub): (&Filter, Option<&'static Member>),
     node: &Node,
     former: &Former,
 ) -> Result<(), Fault> {
@@ -308,13 +320,17 @@ fn put_where(
         let mut all = entries(home, member);
         let mut hit: Vec<usize> =
             (0..all.len()).filter(|n| filter.meets(&parts_of(record, &all[*n]))).collect();
+        // A whole value replaces whole values (RFC 7644 section 3.5.2.3), and there must be some.
+        let replaces = verb == Verb::Replace && sub.is_none();
         if hit.is_empty() {
-            let made =
-                made_by(record, filter).ok_or_else(|| fault("noTarget", "No value meets the condition"))?;
-            all.push(made);
+            let made = made_by(record, filter).filter(|_| !replaces);
+            all.push(made.ok_or_else(|| fault("noTarget", "No value meets the condition"))?);
             hit.push(all.len() - 1);
         }
         for place in &hit {
+            if replaces {
+                all[*place] = Object::default();
+            }
             for (name, value) in &parts {
                 tree::put(&mut all[*place], name, value.clone());
             }
@@ -396,15 +412,18 @@ fn remove(
     // A list of values: just those go. Otherwise all that meet the condition, or simply all.
     let listed = match value {
         Some(node @ (Node::List(_) | Node::Object(_))) if target.filter.is_none() && sub.is_none() => {
-            former.value(member, node)?
+            Some(former.value(member, node)?)
         }
         _ => None,
     };
     tree::at_home(tree, attribute, |home| {
         let mut all = entries(home, member);
         let is_listed = |entry: &Object| match &listed {
-            Some(Node::List(nodes)) => nodes.iter().filter_map(Node::object).any(|sent| covers(sent, entry)),
-            _ => true,
+            Some(Some(Node::List(nodes))) => {
+                nodes.iter().filter_map(Node::object).any(|sent| covers(sent, entry))
+            }
+            Some(_) => false,
+            None => true,
         };
         let meets = |entry: &Object| match (&target.filter, record) {
             (Some(filter), Some(record)) => filter.meets(&parts_of(record, entry)),

@@ -92,7 +92,8 @@ async fn modify_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fau
     let former = read::former(call, &USERS);
     let operations = read::operations(call, &former)?;
     let change = |before: &Object| {
-        let after = patch::apply(before.clone(), &operations, &former)?;
+        let check = |tree: &Object| Ok(directory::check(&read::user_edit(before, tree)?)?);
+        let after = patch::apply(before.clone(), &operations, &former, check)?;
         read::user_edit(before, &after)
     };
     let user = change_user(desk, call, key, change).await?;

@@ -10,6 +10,8 @@ mod organisation;
 mod places;
 mod user;
 
+pub(crate) use user::check;
+
 use crate::{
     Command, Connection, Edit, Fault, Field, Given, Ids, Item, ItemId, ItemKey, ItemKind, Organisation,
     Refusal, Role, Tenant, Time, User, UserId, rules,

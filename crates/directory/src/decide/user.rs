@@ -22,6 +22,30 @@ pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     Ok(decision)
 }
 
+/// Whether what an edit says keeps the rules for single values, whoever it is about. References are not looked up, so
+/// they are not found wanting either.
+pub(crate) fn check(edit: &UserEdit) -> Result<(), Refusal> {
+    let (mut user, mut faults) = (User::blank(UserId(uuid::Uuid::nil()), crate::Time(0)), Vec::new());
+    user.user_name.push('-');
+    let known = Known::default();
+    let before = user.clone();
+    apply_texts(&mut user, Some(&before), edit, &mut faults);
+    apply_plurals(&mut user, edit, &known, &mut faults);
+    apply_lists(
+        &mut user,
+        &UserEdit { groups: Given::Absent, folders: Given::Absent, ..edit.clone() },
+        &known,
+        &mut faults,
+    );
+    if let Given::Value(crate::DepartmentRef::Name(name)) = &edit.department {
+        rules::check_text(Field::Department, name, &mut faults);
+    }
+    if let Some(password) = &edit.password {
+        faults.extend(check_password(password.expose_secret()));
+    }
+    refuse_if_any(faults)
+}
+
 pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let before = addressed(known)?;
     let mut after = before.clone();

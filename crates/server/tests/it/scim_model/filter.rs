@@ -1,0 +1,376 @@
+//! A filter as a tree: what it selects, plainly evaluated over a document, and how a client may write it.
+
+use super::dice::Dice;
+use super::resource::{CORE, ENTERPRISE, OURS};
+use serde_json::Value;
+
+/// A filter.
+#[derive(Clone, Debug)]
+pub(super) enum Filter {
+    Test(Test),
+    /// `attribute[inner]`, and with `then` a sub-attribute of what was chosen: `attribute[inner].value eq "x"`.
+    Chosen {
+        name: Name,
+        inner: Box<Filter>,
+        then: Option<Test>,
+    },
+    And(Box<Filter>, Box<Filter>),
+    Or(Box<Filter>, Box<Filter>),
+    Not(Box<Filter>),
+}
+
+/// One comparison; `pr` has no literal.
+#[derive(Clone, Debug)]
+pub(super) struct Test {
+    pub(super) name: Name,
+    pub(super) operator: &'static str,
+    pub(super) literal: Option<Literal>,
+}
+
+/// What is compared; inside square brackets, the sub-attribute is the `attribute`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) schema: &'static str,
+    pub(super) attribute: &'static str,
+    pub(super) part: Option<&'static str>,
+}
+
+/// What it is compared with.
+#[derive(Clone, Debug)]
+pub(super) enum Literal {
+    Text(String),
+    Flag(bool),
+    /// Microseconds since 1970, and how the time is written: with how many minutes' offset, with how many digits.
+    Time {
+        micros: i64,
+        offset: i64,
+        digits: usize,
+    },
+}
+
+impl Name {
+    pub(super) const fn core(attribute: &'static str) -> Self {
+        Self { schema: CORE, attribute, part: None }
+    }
+}
+
+impl Test {
+    pub(super) fn text(attribute: &'static str, operator: &'static str, text: impl Into<String>) -> Self {
+        Self { name: Name::core(attribute), operator, literal: Some(Literal::Text(text.into())) }
+    }
+}
+
+/// Whether the letters' case counts, as RFC 7643 section 4 and the discovered schemas say.
+fn is_exact(plural: Option<&str>, name: Name) -> bool {
+    let full = match (plural, name.part) {
+        (Some(plural), _) => format!("{plural}.{}", name.attribute),
+        (None, Some(part)) => format!("{}.{part}", name.attribute),
+        // Without a sub-attribute a comparison means `value`.
+        (None, None) if name.attribute == "photos" => "photos.value".to_owned(),
+        (None, None) => name.attribute.to_owned(),
+    };
+    matches!(
+        full.as_str(),
+        "id" | "externalId"
+            | "profileUrl"
+            | "photos.value"
+            | "manager.value"
+            | "x509Certificates.value"
+            | "meta.resourceType"
+    )
+}
+
+impl Filter {
+    /// Whether it selects a user.
+    pub(super) fn holds(&self, user: &Value) -> bool {
+        self.holds_in(user, None)
+    }
+
+    /// Whether it selects an entry of a plural attribute.
+    pub(super) fn holds_for_entry(&self, attribute: &str, entry: &Value) -> bool {
+        self.holds_in(entry, Some(attribute))
+    }
+
+    fn holds_in(&self, value: &Value, plural: Option<&str>) -> bool {
+        match self {
+            Self::Test(test) => test.holds([value].into_iter(), plural),
+            Self::Chosen { name, inner, then } => {
+                let entries = value.get(name.attribute).and_then(Value::as_array);
+                let is_chosen = |entry: &&Value| inner.holds_for_entry(name.attribute, entry);
+                let mut chosen = entries.into_iter().flatten().filter(is_chosen);
+                match then {
+                    None => chosen.next().is_some(),
+                    Some(test) => test.holds(chosen, Some(name.attribute)),
+                }
+            }
+            Self::And(left, right) => left.holds_in(value, plural) && right.holds_in(value, plural),
+            Self::Or(left, right) => left.holds_in(value, plural) || right.holds_in(value, plural),
+            Self::Not(inner) => !inner.holds_in(value, plural),
+        }
+    }
+}
+
+impl Test {
+    /// Whether it holds for some of the `holders`, which are one user, or entries of the `plural` attribute.
+    fn holds<'a>(&self, mut holders: impl Iterator<Item = &'a Value>, plural: Option<&str>) -> bool {
+        let fold = |text: &str| {
+            if is_exact(plural, self.name) { text.to_owned() } else { text.to_lowercase() }
+        };
+        let passes = |value: &Value, operator: &str| match (self.literal.as_ref(), value) {
+            (Some(Literal::Text(wanted)), Value::String(text)) => {
+                compare_texts(&fold(text), operator, &fold(wanted))
+            }
+            (Some(Literal::Flag(wanted)), Value::Bool(flag)) => operator == "eq" && flag == wanted,
+            (Some(Literal::Time { micros, .. }), Value::String(text)) => {
+                compare(&micros_of(text), operator, micros)
+            }
+            _ => false,
+        };
+        let is_false = matches!(self.literal, Some(Literal::Flag(false)));
+        let means_unset = plural.is_some() && self.name.attribute == "primary" && is_false;
+        let mut holds = |operator: &str| {
+            holders.any(|holder| {
+                let values = values(holder, self.name);
+                if values.is_empty() && means_unset {
+                    return operator == "eq";
+                }
+                values.into_iter().any(|value| operator == "pr" || passes(value, operator))
+            })
+        };
+        if self.operator == "ne" { !holds("eq") } else { holds(self.operator) }
+    }
+}
+
+/// The values behind a name; those of all entries where it is plural.
+fn values(holder: &Value, name: Name) -> Vec<&Value> {
+    let home = if matches!(name.schema, ENTERPRISE | OURS) { holder.get(name.schema) } else { Some(holder) };
+    let Some(value) = home.and_then(|home| home.get(name.attribute)) else { return Vec::new() };
+    match value {
+        Value::Array(list) => list.iter().filter_map(|entry| part_of(entry, name.part)).collect(),
+        value => part_of(value, name.part).into_iter().collect(),
+    }
+}
+
+fn part_of<'a>(value: &'a Value, part: Option<&str>) -> Option<&'a Value> {
+    match (value, part) {
+        (Value::Object(map), Some(part)) => map.get(part),
+        // An address has no `value`, but it is there.
+        (Value::Object(map), None) => map.get("value").or(Some(value)),
+        _ => Some(value),
+    }
+}
+
+fn compare_texts(text: &str, operator: &str, wanted: &str) -> bool {
+    match operator {
+        "co" => text.contains(wanted),
+        "sw" => text.starts_with(wanted),
+        "ew" => text.ends_with(wanted),
+        // The order of UTF-8 bytes is that of code points.
+        _ => compare(&text, operator, &wanted),
+    }
+}
+
+fn compare<T: Ord>(value: &T, operator: &str, wanted: &T) -> bool {
+    match operator {
+        "eq" => value == wanted,
+        "gt" => value > wanted,
+        "ge" => value >= wanted,
+        "lt" => value < wanted,
+        "le" => value <= wanted,
+        _ => false,
+    }
+}
+
+/// A time as the server shows it, in microseconds since 1970.
+pub(super) fn micros_of(text: &str) -> i64 {
+    let number = |from: usize, to: usize| text[from..to].parse::<i64>().expect("a number");
+    assert!(text.ends_with('Z'), "{text} is not in UTC");
+    let days = days_before(number(0, 4), number(5, 7)) + number(8, 10) - 1;
+    let seconds = (number(11, 13) * 60 + number(14, 16)) * 60 + number(17, 19);
+    let fraction = text[19..text.len() - 1].trim_start_matches('.');
+    let micros: i64 = format!("{fraction:0<6}")[..6].parse().expect("a fraction");
+    (days * 86_400 + seconds) * 1_000_000 + micros
+}
+
+/// Days from 1970 to the first of a month.
+fn days_before(year: i64, month: i64) -> i64 {
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let years: i64 = (1970..year).map(|year| if is_leap(year) { 366 } else { 365 }).sum();
+    let february = if is_leap(year) { 29 } else { 28 };
+    let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let months = usize::try_from(month - 1).expect("a month");
+    years + lengths[..months].iter().sum::<i64>()
+}
+
+/// A time as a client in another place may write it.
+fn written(micros: i64, offset: i64, digits: usize) -> String {
+    let local = micros + offset * 60_000_000;
+    let (seconds, fraction) = (local.div_euclid(1_000_000), local.rem_euclid(1_000_000));
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let year = (1970..).take_while(|&year| days_before(year, 1) <= days).last().expect("a year");
+    let month = (1..=12).take_while(|&month| days_before(year, month) <= days).last().expect("a month");
+    let day = days - days_before(year, month) + 1;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let fraction = match digits {
+        0 => String::new(),
+        digits => format!(".{}", &format!("{fraction:06}")[..digits]),
+    };
+    let zone = match offset {
+        0 => "Z".to_owned(),
+        _ => {
+            let sign = if offset < 0 { '-' } else { '+' };
+            format!("{sign}{:02}:{:02}", offset.abs() / 60, offset.abs() % 60)
+        }
+    };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}")
+}
+
+/// How tightly the parts of a tree hold together: brackets are needed where a looser one is inside a tighter one.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Bond {
+    Or,
+    And,
+    Single,
+}
+
+impl Filter {
+    /// The filter as text, in any of the ways in which it may be written.
+    pub(super) fn write(&self, dice: &mut Dice) -> String {
+        let mut text = String::new();
+        if dice.once_in(8) {
+            text.push_str("  ");
+        }
+        self.write_in(&mut text, Bond::Or, dice);
+        if dice.once_in(8) {
+            text.push(' ');
+        }
+        text
+    }
+
+    fn write_in(&self, text: &mut String, around: Bond, dice: &mut Dice) {
+        let bond = match self {
+            Self::Or(..) => Bond::Or,
+            Self::And(..) => Bond::And,
+            _ => Bond::Single,
+        };
+        if bond < around || dice.once_in(12) {
+            let (open, close) = dice.pick(&[("(", ")"), ("(", ")"), ("( ", " )")]);
+            text.push_str(open);
+            self.write_bare(text, dice);
+            text.push_str(close);
+        } else {
+            self.write_bare(text, dice);
+        }
+    }
+
+    fn write_bare(&self, text: &mut String, dice: &mut Dice) {
+        match self {
+            Self::Test(test) => test.write(text, dice),
+            Self::Chosen { name, inner, then } => {
+                name.write(text, dice);
+                let (open, close) = dice.pick(&[("[", "]"), ("[", "]"), ("[", "]"), ("[ ", " ]")]);
+                text.push_str(open);
+                inner.write_in(text, Bond::Or, dice);
+                text.push_str(close);
+                if let Some(test) = then {
+                    text.push('.');
+                    test.write(text, dice);
+                }
+            }
+            Self::And(left, right) => {
+                left.write_in(text, Bond::And, dice);
+                write_word(text, "and", dice);
+                right.write_in(text, Bond::And, dice);
+            }
+            Self::Or(left, right) => {
+                left.write_in(text, Bond::Or, dice);
+                write_word(text, "or", dice);
+                right.write_in(text, Bond::Or, dice);
+            }
+            Self::Not(inner) => {
+                text.push_str(&dice.cased("not"));
+                text.push_str(dice.pick(&[" (", " (", "(", "  ("]));
+                inner.write_in(text, Bond::Or, dice);
+                text.push(')');
+            }
+        }
+    }
+}
+
+/// A word between blanks.
+fn write_word(text: &mut String, word: &str, dice: &mut Dice) {
+    let blanks = [" ", " ", " ", "  "];
+    text.push_str(dice.pick(&blanks));
+    text.push_str(&dice.cased(word));
+    text.push_str(dice.pick(&blanks));
+}
+
+impl Name {
+    fn write(self, text: &mut String, dice: &mut Dice) {
+        // Common attributes such as `id` belong to every schema and are written bare.
+        let is_common = matches!(self.attribute, "id" | "externalId" | "meta");
+        if self.schema != CORE || (!is_common && !self.is_inner() && dice.once_in(6)) {
+            text.push_str(self.schema);
+            text.push(':');
+        }
+        text.push_str(&dice.cased(self.attribute));
+        if let Some(part) = self.part {
+            text.push('.');
+            text.push_str(&dice.cased(part));
+        }
+    }
+
+    /// Whether it is a sub-attribute inside square brackets.
+    fn is_inner(self) -> bool {
+        matches!(
+            self.attribute,
+            "value"
+                | "type"
+                | "display"
+                | "primary"
+                | "formatted"
+                | "streetAddress"
+                | "locality"
+                | "region"
+                | "postalCode"
+                | "country"
+        )
+    }
+}
+
+impl Test {
+    fn write(&self, text: &mut String, dice: &mut Dice) {
+        self.name.write(text, dice);
+        let Some(literal) = &self.literal else {
+            text.push_str(dice.pick(&[" ", " ", "   "]));
+            text.push_str(&dice.cased(self.operator));
+            return;
+        };
+        write_word(text, self.operator, dice);
+        match literal {
+            Literal::Text(wanted) => text.push_str(&quoted(wanted, dice)),
+            Literal::Flag(flag) => text.push_str(if *flag { "true" } else { "false" }),
+            Literal::Time { micros, offset, digits } => {
+                text.push_str(&format!("\"{}\"", written(*micros, *offset, *digits)));
+            }
+        }
+    }
+}
+
+/// A JSON string, now and then with escapes that need not be.
+fn quoted(text: &str, dice: &mut Dice) -> String {
+    if !dice.once_in(8) {
+        return Value::from(text).to_string();
+    }
+    let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    format!("\"{escaped}\"")
+}
+
+#[test]
+fn times_are_read_as_they_are_written() {
+    let text = "2026-03-01T00:30:05.192993Z";
+    let micros = micros_of(text);
+    assert_eq!(micros, 1_772_325_005_192_993);
+    assert_eq!(written(micros, 0, 6), text);
+    assert_eq!(written(micros, -90, 3), "2026-02-28T23:00:05.192-01:30");
+}

@@ -1,0 +1,127 @@
+//! Sixty users who differ in what filters ask for.
+
+use super::World;
+use super::resource::{CORE, ENTERPRISE};
+use serde_json::{Value, json};
+
+pub(super) const COUNT: usize = 60;
+
+// Only letters for which folding the case is making them small; the sharp s and the final sigma have tests elsewhere.
+const GIVEN: [&str; 8] = ["Ann", "Élodie", "Øyvind", "ДМИТРИЙ", "春子", "ann-marie", "ÅSE", "bob"];
+const FAMILY: [&str; 6] = ["Müller", "MÜLLER-Lund", "O'Neill", "łukasz", "Smith", "van der \"Berg\""];
+const USER_NAMES: [&str; 5] = ["Ann.Lee", "bob.smith", "CAROL", "déjà.Vu", "eVe_99"];
+const TITLES: [&str; 4] = ["Engineer", "chief ENGINEER", "Gärtner", "Painter \\ Decorator"];
+const ROLES: [&str; 4] = ["Painter", "chief painter", "Gärtner", "night shift"];
+
+fn pick(all: &[&'static str], number: usize) -> &'static str {
+    all[number % all.len()]
+}
+
+/// The user of a number. The divisors are primes that differ, so that all combinations come up.
+fn person(n: usize) -> Value {
+    let mut user = json!({
+        "schemas": [CORE, ENTERPRISE],
+        "userName": format!("{}{n}", pick(&USER_NAMES, n)),
+        "active": n % 3 != 0,
+        "emails": [],
+    });
+    let mut name = json!({"givenName": pick(&GIVEN, n)});
+    if n % 5 != 4 {
+        name["familyName"] = json!(pick(&FAMILY, n / 2));
+    }
+    user["name"] = name;
+    if n % 4 < 3 {
+        // Neighbours have ids that differ in the case only.
+        let letters = if n.is_multiple_of(2) { "Ext" } else { "eXT" };
+        user["externalId"] = json!(format!("{letters}-{}", n / 2));
+    }
+    let domain = pick(&["Example.com", "example.ORG", "mail.example.net"], n / 3);
+    let mut emails = Vec::new();
+    if n % 7 != 6 {
+        let mut email = json!({"value": format!("Work.{n}@{domain}"), "type": "work"});
+        if n % 2 == 1 {
+            email["primary"] = json!(true);
+        }
+        emails.push(email);
+    }
+    if n % 3 == 1 {
+        let mut email = json!({"value": format!("home{n}@{domain}"), "type": "Home", "display": "At home"});
+        if n % 2 == 0 {
+            email["primary"] = json!(n % 4 == 0);
+        }
+        emails.push(email);
+    }
+    if n % 11 == 5 {
+        emails.push(json!({"value": format!("plain.{n}@example.com")}));
+    }
+    user["emails"] = json!(emails);
+    user["phoneNumbers"] = match n % 4 {
+        0 => json!([]),
+        1 => json!([{"value": format!("+47 55 {n}"), "type": "work"}]),
+        2 => json!([{"value": format!("+47 99 {n}"), "type": "mobile", "primary": true},
+                    {"value": format!("+46 8 {n}"), "type": "work"}]),
+        _ => json!([{"value": format!("ext. {n}")}]),
+    };
+    say_more(&mut user, n);
+    user
+}
+
+fn say_more(user: &mut Value, n: usize) {
+    if n % 5 < 3 {
+        user["title"] = json!(pick(&TITLES, n / 5));
+    }
+    if n % 6 < 2 {
+        user["nickName"] = json!(pick(&["Nick", "nick", "Ñandú", "x"], n));
+    }
+    if n % 7 < 3 {
+        user["displayName"] = json!(format!("Person {n}"));
+    }
+    if n % 8 < 3 {
+        user["profileUrl"] = json!(format!("https://example.com/{}", pick(&["Ann", "ann"], n)));
+    }
+    if n % 9 < 4 {
+        user["roles"] = json!([{"value": pick(&ROLES, n)}, {"value": pick(&ROLES, n + 1), "type": "Site"}]);
+    }
+    if n % 10 < 4 {
+        user["addresses"] = json!([{"type": "work", "locality": pick(&["Bergen", "ÅLESUND", "Oslo"], n),
+            "country": pick(&["NO", "no"], n / 3), "streetAddress": format!("Street {n}")}]);
+    }
+    if n % 11 < 3 {
+        user["photos"] =
+            json!([{"value": format!("https://example.com/{}.png", pick(&["A", "a"], n)), "type": "photo"}]);
+    }
+    let mut employment = json!({});
+    if n % 2 == 0 {
+        employment["department"] = json!(pick(&["Sales", "Research & Development", "Økonomi"], n / 2));
+    }
+    if n % 3 == 0 {
+        employment["employeeNumber"] = json!(format!("E{n:03}"));
+    }
+    if n % 5 == 0 {
+        employment["manager"] = json!({"value": pick(&["Boss-1", "boss-1", "Boss-2"], n / 5)});
+    }
+    user[ENTERPRISE] = employment;
+}
+
+/// Adds the users and changes some of them later; the documents as GET shows them.
+pub(super) async fn settle(world: &World) -> Vec<Value> {
+    let mut targets = Vec::new();
+    for n in 0..COUNT {
+        let made = world.add(&person(n)).await;
+        targets.push(format!("/Users/{}", made["id"].as_str().expect("an id")));
+    }
+    for target in targets.iter().step_by(4) {
+        let operation = json!({"op": "replace", "path": "userType", "value": "Changed"});
+        let body =
+            json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]});
+        let (status, answer) = world.ask("PATCH", target, Some(&body)).await;
+        assert!(matches!(status, 200 | 204), "{answer}");
+    }
+    let mut all = Vec::new();
+    for target in &targets {
+        let (status, user) = world.ask("GET", target, None).await;
+        assert_eq!(status, 200, "{user}");
+        all.push(user);
+    }
+    all
+}
