@@ -32,7 +32,18 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         Fault::Refused(Refusal::Busy { .. } | Refusal::Unavailable(_)) => {
             (busy, "temporarily_unavailable", "The service is busy; try again in a moment")
         }
-        Fault::Refused(_) => {
+        Fault::Refused(
+            Refusal::Invalid(_)
+            | Refusal::NoSuchUser
+            | Refusal::NoSuchItem(_)
+            | Refusal::NoSuchTenant
+            | Refusal::NoSuchConnection
+            | Refusal::RoleTooHigh
+            | Refusal::WrongStatus
+            | Refusal::VersionMismatch
+            | Refusal::Conflict
+            | Refusal::Broken(_),
+        ) => {
             let text = format!("Something went wrong on our side; it is logged under {}", call.request);
             return say(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);
         }

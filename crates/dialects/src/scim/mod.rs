@@ -10,6 +10,7 @@ mod discovery;
 mod errors;
 mod filter;
 mod groups;
+mod labels;
 mod lines;
 mod patch;
 mod read;

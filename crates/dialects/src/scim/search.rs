@@ -7,11 +7,11 @@
 
 use super::filter;
 use super::groups::Pieces;
-use super::read;
 use super::schema::{Named, find};
 use super::select::Selection;
 use super::wire::{GROUPS, Resource, USERS};
 use super::write::{self, Heading};
+use super::{labels, read};
 use crate::kit::{Answer, Call, Desk, Duplicates, Fault, Kind, Node, Out, Question, json};
 use directory::{
     Bound, Caller, Field, Filter, Item, ItemBound, ItemId, ItemKind, ItemQuery, ItemTest, Labels, Page,
@@ -293,7 +293,7 @@ async fn users(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault>
 }
 
 async fn written(desk: &Desk, call: &Call, users: &[User], selection: &Selection) -> Result<Vec<Out>, Fault> {
-    let labels = write::labels(desk, call, users, selection).await?;
+    let labels = labels::of(desk, call, users, selection).await?;
     let base = write::base(call);
     Ok(users.iter().map(|user| write::user(&base, user, &labels, selection)).collect())
 }

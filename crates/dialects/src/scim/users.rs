@@ -3,7 +3,7 @@
 use super::select::Selection;
 use super::tree;
 use super::wire::USERS;
-use super::{patch, read, write};
+use super::{labels, patch, read, write};
 use crate::kit::{Answer, Call, Desk, Fault, Node, Object};
 use directory::{Command, Refusal, User, UserEdit, UserKey};
 use http::{Response, StatusCode};
@@ -124,7 +124,7 @@ async fn change_user(
     for _ in 0..TRIES {
         let user = desk.directory.user(call.caller()?, key.clone()).await?;
         must_match(call, &write::etag_of_user(&user))?;
-        let labels = write::labels(desk, call, std::slice::from_ref(&user), &everything).await?;
+        let labels = labels::of(desk, call, std::slice::from_ref(&user), &everything).await?;
         let before = match tree::of_out(&write::user(&write::base(call), &user, &labels, &everything)) {
             Node::Object(written) => read::former(call, &USERS).resource(&written)?,
             _ => Object::default(),
@@ -167,7 +167,7 @@ async fn answer(
     user: User,
     selection: &Selection,
 ) -> Result<Answer, Fault> {
-    let labels = write::labels(desk, call, std::slice::from_ref(&user), selection).await?;
+    let labels = labels::of(desk, call, std::slice::from_ref(&user), selection).await?;
     let base = write::base(call);
     let out = write::user(&base, &user, &labels, selection);
     let location = write::location(&base, &USERS, &user.id.to_string());

@@ -5,7 +5,7 @@ use super::schema::{self, texts};
 use super::select::Selection;
 use super::wire::{self, Resource};
 use crate::answer;
-use crate::kit::{Answer, Call, Desk, Fault, Kind, Member, Out, Record, Way, accept, dates, json};
+use crate::kit::{Answer, Call, Kind, Member, Out, Record, Way, accept, dates, json};
 use directory::{Field, Item, Labels, LinkKind, Parts, Scalar, Seen, Subject, User};
 use http::{HeaderValue, StatusCode, header};
 use std::borrow::Cow;
@@ -242,48 +242,6 @@ pub(super) fn list(call: &Call, heading: Heading, resources: Vec<Out>) -> Answer
     members.push(("Resources", Out::List("Resources", resources)));
     reply(call, StatusCode::OK, &Out::object(members))
 }
-
-/// What references are called, for the people who are to be written; nothing is looked up that was not asked for.
-pub(super) async fn labels(
-    desk: &Desk,
-    call: &Call,
-    users: &[User],
-    selection: &Selection,
-) -> Result<Labels, Fault> {
-    use directory::{ItemKey, ItemKind, ItemQuery, Refusal};
-    let mut labels = Labels::default();
-    let caller = call.caller()?;
-    let is_own = |user: &User| user.role.is_some_and(|role| directory::role_numbered(role).is_none());
-    if selection.shows("roles") && users.iter().any(is_own) {
-        let own = desk.directory.items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
-        labels.roles = own.iter().map(|role| (role.number(), role.name().to_owned())).collect();
-    }
-    let groups = users.iter().flat_map(|user| &user.groups).map(|id| (ItemKind::Group, *id));
-    let folders = users.iter().flat_map(|user| &user.folders).map(|id| (ItemKind::Folder, *id));
-    let organisations =
-        users.iter().filter_map(|user| user.organisation).map(|id| (ItemKind::Organisation, id));
-    let more = selection.shows(wire::MORE_SCHEMA.urn);
-    let wanted = groups
-        .filter(|_| selection.shows("groups"))
-        .chain(folders.filter(|_| more))
-        .chain(organisations.filter(|_| selection.shows(wire::ENTERPRISE_SCHEMA.urn)));
-    for (kind, id) in wanted {
-        // Names of groups and folders are a courtesy, and have an end; an organisation's is the value itself.
-        if labels.items.contains_key(&id) || (kind != ItemKind::Organisation && labels.items.len() >= LABELS)
-        {
-            continue;
-        }
-        match desk.directory.item(caller, kind, ItemKey::Id(id)).await {
-            Ok(item) => drop(labels.items.insert(id, item.name().to_owned())),
-            Err(Refusal::NoSuchItem(_)) => {}
-            Err(refusal) => return Err(refusal.into()),
-        }
-    }
-    Ok(labels)
-}
-
-/// How many groups and folders are named at the most in one answer.
-const LABELS: usize = 1_000;
 
 /// A description of a schema.
 pub(super) fn schema(call: &Call, schema: &wire::Schema) -> Out {

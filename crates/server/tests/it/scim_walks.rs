@@ -165,6 +165,34 @@ fn a_sorted_and_filtered_walk_backward_and_forward_is_one_list() {
 }
 
 #[test]
+fn the_members_of_a_huge_group_are_streamed_each_once_and_not_read_where_they_are_not_shown() {
+    runtime().block_on(async {
+        let world = World::new().await;
+        let mut ids: Vec<String> = world.populate(3_500).await.iter().map(ToString::to_string).collect();
+        let members: Vec<Value> = ids.iter().map(|id| json!({"value": id})).collect();
+        let body = json!({"displayName": "Everybody", "members": members});
+        let (status, made) = world.ask("POST", "/scim/v2/Groups?excludedAttributes=members", &[], body).await;
+        assert_eq!((status, &made["members"]), (201, &Value::Null));
+        let path = format!("/scim/v2/Groups/{}", made["id"].as_str().expect("an id"));
+        ids.sort_unstable();
+        for target in [path.clone(), "/scim/v2/Groups".into()] {
+            let bearer = [("authorization", world.bearer.as_str())];
+            let answer = world.house.answer(request("GET", &target, &bearer, "")).await;
+            assert!(answer.body().whole().is_none(), "it comes in parts");
+            let (_, group) = world.ask("GET", &target, &[], Value::Null).await;
+            let group = group["Resources"].get(0).cloned().unwrap_or(group);
+            let members = group["members"].as_array().expect("members");
+            let mut read: Vec<&str> = members.iter().filter_map(|member| member["value"].as_str()).collect();
+            read.sort_unstable();
+            assert_eq!(read, ids, "{target}");
+            let without = format!("{target}?excludedAttributes=members");
+            let answer = world.house.answer(request("GET", &without, &bearer, "")).await;
+            assert!(answer.body().whole().is_some_and(|body| body.len() < 1_000), "{without}");
+        }
+    });
+}
+
+#[test]
 fn of_two_who_want_one_name_in_different_case_exactly_one_gets_it() {
     runtime().block_on(async {
         let world = Arc::new(World::new().await);

@@ -12,6 +12,12 @@ fn no_secret_shows_anywhere() {
         .as_str()
         .expect("a key")
         .to_owned();
+    let id = server.json(&["connection", "list"])[0]["id"].as_str().expect("an id").to_owned();
+    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={key}");
+    let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+    let given = send(&server.address, "POST", "/oauth2/token", &kind, form.as_bytes()).body;
+    let given: serde_json::Value = serde_json::from_str(&given).expect("a token");
+    let token = given["access_token"].as_str().expect("a token").to_owned();
     let secrets = [
         key.as_str(),
         rotated.as_str(),
@@ -19,6 +25,9 @@ fn no_secret_shows_anywhere() {
         "pa55word-two",
         "pa55word-three",
         "pa55word-four",
+        "pa55word-five",
+        "pa55word-six",
+        token.as_str(),
         "guessed-key-0001",
     ];
     let mut answers = String::new();
@@ -79,6 +88,22 @@ fn no_secret_shows_anywhere() {
     assert_eq!(ask("GET", &format!("/nowhere?IntegrationKey={key}"), &[auth], ""), 404);
     assert_eq!(ask("GET", "/api/2/users?search=a", &[auth], ""), 200);
     assert_eq!(ask("PATCH", "/api/2/users", &[auth], "pa55word-four"), 405);
+    let bearer = format!("Bearer {token}");
+    let auth = ("Authorization", bearer.as_str());
+    let made = "{\"userName\":\"c@x.y\",\"password\":\"pa55word-five\"}";
+    assert_eq!(ask("POST", "/scim/v2/Users", &[auth, json], made), 201);
+    assert_eq!(ask("POST", "/scim/v2/Users", &[auth, json], made), 409);
+    let changed = "{\"Operations\":[{\"op\":\"replace\",\"path\":\"password\",\"value\":\"pa55word-six\"}]}";
+    assert_eq!(ask("PATCH", &format!("/scim/v2/Users/{id}"), &[auth, json], changed), 404);
+    let bad =
+        "{\"Operations\":[{\"op\":\"add\",\"value\":{\"password\":{\"pa55word-six\":\"pa55word-six\"}}}]}";
+    assert_eq!(ask("PATCH", &format!("/scim/v2/Users/{id}"), &[auth, json], bad), 404);
+    let bulk = "{\"Operations\":[{\"method\":\"POST\",\"path\":\"/Users\",\"bulkId\":\"a\",\"data\":{\"userName\":\"d@x.y\",\"password\":\"pa55word-six\",\"active\":\"pa55word\"}}]}";
+    assert_eq!(ask("POST", "/scim/v2/Bulk", &[auth, json], bulk), 200);
+    let filter = "/scim/v2/Users?filter=password%20eq%20%22pa55word-six%22";
+    assert_eq!(ask("GET", filter, &[auth], ""), 400);
+    let form = format!("grant_type=client_credentials&client_id=x&client_secret={key}");
+    assert_eq!(ask("POST", "/oauth2/token", &kind, &form), 401);
     assert_eq!(ask("GET", "/metrics", &[], ""), 200);
     assert!(answers.contains("muster_requests_total"));
     std::thread::sleep(Duration::from_millis(200));
