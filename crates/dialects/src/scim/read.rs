@@ -326,15 +326,13 @@ impl Members<'_> {
                 }
             }
             (Verb::Replace, None) => {
-                (self.join, self.leave, self.replaced) = (members_of(value.as_ref())?, Vec::new(), true)
+                (self.join, self.leave, self.replaced) = (members_of(value.as_ref())?, Vec::new(), true);
             }
             // A list of nobody takes nobody out.
             (Verb::Remove, None) if matches!(&operation.value, Some(Node::List(nodes)) if nodes.is_empty()) =>
                 {}
-            (Verb::Remove, None) => match &value {
-                Some(_) => self.remove(members_of(value.as_ref())?),
-                None => (self.join, self.leave, self.replaced) = (Vec::new(), Vec::new(), true),
-            },
+            (Verb::Remove, None) if value.is_some() => self.remove(members_of(value.as_ref())?),
+            (Verb::Remove, None) => (self.join, self.leave, self.replaced) = (Vec::new(), Vec::new(), true),
             (Verb::Remove, Some(filter)) => {
                 let keys = named_by(filter).unwrap_or_else(|| {
                     let parts = |id: &UserId| -> directory::Parts<'static> {

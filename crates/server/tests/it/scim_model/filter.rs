@@ -207,7 +207,7 @@ fn written(micros: i64, offset: i64, digits: usize) -> String {
     let local = micros + offset * 60_000_000;
     let (seconds, fraction) = (local.div_euclid(1_000_000), local.rem_euclid(1_000_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let year = (1970..).take_while(|&year| days_before(year, 1) <= days).last().expect("a year");
+    let year = (1970..3000).take_while(|&year| days_before(year, 1) <= days).last().expect("a year");
     let month = (1..=12).take_while(|&month| days_before(year, month) <= days).last().expect("a month");
     let day = days - days_before(year, month) + 1;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
@@ -215,12 +215,11 @@ fn written(micros: i64, offset: i64, digits: usize) -> String {
         0 => String::new(),
         digits => format!(".{}", &format!("{fraction:06}")[..digits]),
     };
-    let zone = match offset {
-        0 => "Z".to_owned(),
-        _ => {
-            let sign = if offset < 0 { '-' } else { '+' };
-            format!("{sign}{:02}:{:02}", offset.abs() / 60, offset.abs() % 60)
-        }
+    let zone = if offset == 0 {
+        "Z".to_owned()
+    } else {
+        let sign = if offset < 0 { '-' } else { '+' };
+        format!("{sign}{:02}:{:02}", offset.abs() / 60, offset.abs() % 60)
     };
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}")
 }
@@ -362,7 +361,7 @@ fn quoted(text: &str, dice: &mut Dice) -> String {
     if !dice.once_in(8) {
         return Value::from(text).to_string();
     }
-    let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let escaped = text.encode_utf16().fold(String::new(), |all, unit| format!("{all}\\u{unit:04x}"));
     format!("\"{escaped}\"")
 }
 

@@ -246,21 +246,21 @@ impl Operation {
                 }
                 json!({"op": verb.write(dice), "value": value})
             }
-            Self::At { verb, place, value } => with_value(*verb, place.write(dice), value, dice),
+            Self::At { verb, place, value } => with_value(*verb, &place.write(dice), value, dice),
             Self::Chosen { verb, attribute, condition, part, value } => {
                 let mut path = Place::core(attribute).write(dice);
                 path.push_str(&format!("[{}]", condition.write(dice).trim()));
                 if let Some(part) = part {
                     path.push_str(&format!(".{}", dice.cased(part)));
                 }
-                with_value(*verb, path, value, dice)
+                with_value(*verb, &path, value, dice)
             }
         }
     }
 }
 
 /// An operation with a path; one that removes carries a value only when that is a list.
-fn with_value(verb: Verb, path: String, value: &Value, dice: &mut Dice) -> Value {
+fn with_value(verb: Verb, path: &str, value: &Value, dice: &mut Dice) -> Value {
     let mut operation = json!({"op": verb.write(dice), "path": path});
     if verb != Verb::Remove || value.is_array() {
         operation["value"] = value.clone();

@@ -22,7 +22,7 @@ fn person(n: usize) -> Value {
     let mut user = json!({
         "schemas": [CORE, ENTERPRISE],
         "userName": format!("{}{n}", pick(&USER_NAMES, n)),
-        "active": n % 3 != 0,
+        "active": !n.is_multiple_of(3),
         "emails": [],
     });
     let mut name = json!({"givenName": pick(&GIVEN, n)});
@@ -46,8 +46,8 @@ fn person(n: usize) -> Value {
     }
     if n % 3 == 1 {
         let mut email = json!({"value": format!("home{n}@{domain}"), "type": "Home", "display": "At home"});
-        if n % 2 == 0 {
-            email["primary"] = json!(n % 4 == 0);
+        if n.is_multiple_of(2) {
+            email["primary"] = json!(n.is_multiple_of(4));
         }
         emails.push(email);
     }
@@ -91,13 +91,13 @@ fn say_more(user: &mut Value, n: usize) {
             json!([{"value": format!("https://example.com/{}.png", pick(&["A", "a"], n)), "type": "photo"}]);
     }
     let mut employment = json!({});
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         employment["department"] = json!(pick(&["Sales", "Research & Development", "Økonomi"], n / 2));
     }
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         employment["employeeNumber"] = json!(format!("E{n:03}"));
     }
-    if n % 5 == 0 {
+    if n.is_multiple_of(5) {
         employment["manager"] = json!({"value": pick(&["Boss-1", "boss-1", "Boss-2"], n / 5)});
     }
     user[ENTERPRISE] = employment;

@@ -6,7 +6,7 @@ use crate::support::runtime;
 use serde_json::{Value, json};
 
 /// The body of a PATCH.
-pub(super) fn request_of(operations: Vec<Value>) -> Value {
+pub(super) fn request_of(operations: &[Value]) -> Value {
     json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
 }
 
@@ -54,7 +54,7 @@ async fn taken(requests: Vec<Vec<Value>>) -> Vec<String> {
     for (number, operations) in requests.into_iter().enumerate() {
         let made = world.add(&newcomer(number)).await;
         let target = format!("/Users/{}", made["id"].as_str().expect("an id"));
-        let body = request_of(operations);
+        let body = request_of(&operations);
         let (status, answer) = world.ask("PATCH", &target, Some(&body)).await;
         let (_, read) = world.ask("GET", &target, None).await;
         if status != 400 || comparable(&read) != comparable(&made) {
