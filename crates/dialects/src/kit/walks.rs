@@ -18,6 +18,10 @@ use std::sync::{Mutex, PoisonError};
 const REST_SECONDS: i64 = 15 * 60;
 /// How many questions are walked at a time, over all clients.
 const QUESTIONS: usize = 4_096;
+/// How many questions of one client, so that none can drive out the others'.
+const QUESTIONS_OF_ONE: usize = 256;
+/// Longer texts are not kept; whoever sorts by such uses cursors.
+const LONGEST_TEXT: usize = 512;
 /// How many walks of one question by one client.
 const WALKS: usize = 16;
 /// How many page ends of one walk are kept, for clients that ask for a page again.
@@ -70,13 +74,13 @@ impl Walks {
         now: Time,
     ) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= QUESTIONS && !open.contains_key(&question) {
-            open.retain(|_, walks| walks.iter().any(|walk| is_fresh(walk, now)));
-            if open.len() >= QUESTIONS {
-                let oldest = open.iter().min_by_key(|(_, walks)| walks.iter().map(|walk| walk.used).max());
-                let oldest = oldest.map(|(question, _)| *question);
-                oldest.and_then(|oldest| open.remove(&oldest));
+        let next =
+            next.filter(|(_, place)| place.text.as_ref().is_none_or(|text| text.len() <= LONGEST_TEXT));
+        if !open.contains_key(&question) {
+            if next.is_none() {
+                return;
             }
+            make_room(&mut open, question, now);
         }
         let walks = open.entry(question).or_default();
         walks.retain(|walk| is_fresh(walk, now));
@@ -105,6 +109,21 @@ impl Walks {
             }
             (None, None) => {}
         }
+    }
+}
+
+/// Lets the walk go that rested longest, where there are too many: of all, or of this client's own.
+fn make_room(open: &mut HashMap<Question, Vec<Walk>>, question: Question, now: Time) {
+    if open.len() >= QUESTIONS {
+        open.retain(|_, walks| walks.iter().any(|walk| is_fresh(walk, now)));
+    }
+    let own = |other: &Question| other.connection == question.connection;
+    let is_full = open.len() >= QUESTIONS;
+    if is_full || open.keys().filter(|other| own(other)).count() >= QUESTIONS_OF_ONE {
+        let rested = open.iter().filter(|(other, _)| is_full || own(other));
+        let oldest = rested.min_by_key(|(_, walks)| walks.iter().map(|walk| walk.used).max());
+        let oldest = oldest.map(|(question, _)| *question);
+        oldest.and_then(|oldest| open.remove(&oldest));
     }
 }
 
@@ -139,6 +158,11 @@ mod tests {
                 Some((2, at(1))),
                 now,
             );
+        }
+        assert!(walks.open.lock().unwrap().len() <= QUESTIONS_OF_ONE);
+        for n in 0..6_000 {
+            let client = ConnectionId(uuid::Uuid::from_u128(n));
+            walks.note(Question::new(client, "all"), 1, None, Some((2, at(1))), now);
         }
         assert!(walks.open.lock().unwrap().len() <= QUESTIONS);
     }

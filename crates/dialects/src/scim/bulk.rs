@@ -11,7 +11,7 @@ use crate::kit::{
 };
 use directory::Pending;
 use http::{StatusCode, header};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How many requests one may hold.
 pub(super) const MAX_OPERATIONS: usize = 1_000;
@@ -40,8 +40,9 @@ pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let mut made: HashMap<String, String> = HashMap::new();
     let mut failures = 0_u64;
     let mut later: Vec<(usize, Node)> = Vec::new();
+    let mut waiting = Waiting::new(&operations);
     while failures < fail_on_errors {
-        let Some((next, is_circular)) = next(&operations, &done, &made) else { break };
+        let Some((next, is_circular)) = waiting.next(&operations) else { break };
         let operation = &mut operations[next];
         if is_circular && let Some(data) = &mut operation.data {
             // Made without what is not there yet, and changed when it is.
@@ -134,29 +135,44 @@ fn operations(body: &Object) -> Result<(Vec<Operation>, u64), Fault> {
     Ok((operations, fail_on_errors))
 }
 
-/// The next operation to do: the first whose references are all made or never will be; where none is left but those
-/// that wait for one another, the first of those.
-fn next(
-    operations: &[Operation],
-    done: &[Option<Done>],
-    made: &HashMap<String, String>,
-) -> Option<(usize, bool)> {
-    let waiting = || (0..operations.len()).filter(|n| done[*n].is_none());
-    let to_come = |bulk_id: &str| {
-        let is_it =
-            |n: &usize| operations[*n].method == "POST" && operations[*n].bulk_id.as_deref() == Some(bulk_id);
-        !made.contains_key(bulk_id) && waiting().any(|n| is_it(&n))
-    };
-    let is_free = |n: &usize| {
-        let operation = &operations[*n];
-        let mut references = Vec::new();
-        operation.data.iter().for_each(|data| references_in(data, &mut references));
-        references.extend(operation.path.split('/').filter_map(reference));
-        !references.iter().any(|bulk_id| to_come(bulk_id))
-    };
-    let free = waiting().find(is_free).map(|n| (n, false));
-    let is_post = |n: &usize| operations[*n].method == "POST";
-    free.or_else(|| waiting().find(is_post).or_else(|| waiting().next()).map(|n| (n, true)))
+/// What is still to be done, and what waits for what.
+struct Waiting {
+    /// Operations in the order they came, with the bulkIds each refers to.
+    operations: Vec<(usize, Vec<String>)>,
+    /// The ids by which others refer to what is still to be made.
+    to_come: HashSet<String>,
+}
+
+impl Waiting {
+    fn new(operations: &[Operation]) -> Self {
+        let mut waiting = Self { operations: Vec::new(), to_come: HashSet::new() };
+        for (n, operation) in operations.iter().enumerate() {
+            let mut references = Vec::new();
+            operation.data.iter().for_each(|data| references_in(data, &mut references));
+            references.extend(operation.path.split('/').filter_map(reference));
+            waiting.operations.push((n, references.into_iter().map(str::to_owned).collect()));
+            if operation.method == "POST" {
+                waiting.to_come.extend(operation.bulk_id.clone());
+            }
+        }
+        waiting
+    }
+
+    /// The next operation to do: the first whose references are all made or never will be; where none is left but
+    /// those that wait for one another, the first of those that makes something, without its references.
+    fn next(&mut self, operations: &[Operation]) -> Option<(usize, bool)> {
+        let is_free =
+            |(_, references): &(usize, Vec<String>)| !references.iter().any(|id| self.to_come.contains(id));
+        let free = self.operations.iter().position(is_free);
+        let is_post = |(n, _): &(usize, Vec<String>)| operations[*n].method == "POST";
+        let place = free.or_else(|| self.operations.iter().position(is_post));
+        let place = place.or(if self.operations.is_empty() { None } else { Some(0) })?;
+        let (n, _) = self.operations.remove(place);
+        if let (true, Some(bulk_id)) = (operations[n].method == "POST", &operations[n].bulk_id) {
+            self.to_come.remove(bulk_id);
+        }
+        Some((n, free.is_none()))
+    }
 }
 
 /// The id in `bulkId:…`.

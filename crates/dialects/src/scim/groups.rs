@@ -48,7 +48,7 @@ pub(super) async fn modify(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let former = read::former(call, &GROUPS);
     let operations = read::operations(call, &former)?;
     let mut everybody = Vec::new();
-    if read::needs_everybody(&operations, &former) {
+    if read::needs_everybody(&operations, &former)? {
         let item =
             desk.directory.item(call.caller()?, ItemKind::Group, read::group_key(call.named(0))).await?;
         let members = desk.directory.members(call.caller()?, item.id()).await?;

@@ -35,6 +35,11 @@ pub(super) struct Target {
     pub(super) sub: Option<&'static Member>,
 }
 
+/// How many operations one PATCH may have.
+const MAX_OPERATIONS: usize = 10_000;
+/// How many values of one attribute may be sent at a time; the core takes no more than that of any.
+const MAX_VALUES: usize = 100;
+
 fn fault(code: &'static str, text: impl Into<String>) -> Fault {
     Fault::own(StatusCode::BAD_REQUEST, code, text)
 }
@@ -46,6 +51,9 @@ pub(super) fn operations(body: &Object, is_strict: bool) -> Result<Vec<Operation
         Some(Node::List(nodes)) if !nodes.is_empty() => nodes,
         _ => return Err(syntax("Operations must be a list of at least one")),
     };
+    if list.len() > MAX_OPERATIONS {
+        return Err(fault("tooMany", format!("More than {MAX_OPERATIONS} operations")));
+    }
     let mut operations = Vec::with_capacity(list.len());
     for node in list {
         let object = node.object().ok_or_else(|| syntax("An operation must be an object"))?;
@@ -208,6 +216,11 @@ fn put(
     let value = former.value(attribute.last(), node)?;
     if value.is_none() && attribute.last().required && attribute.sub.is_none() {
         return Err(invalid(member.name, "is required"));
+    }
+    if let Some(Node::List(new)) = &value
+        && new.len() > MAX_VALUES
+    {
+        return Err(invalid(member.name, "has too many values"));
     }
     match (member.kind, value) {
         (Kind::List(..), Some(Node::List(new))) if verb == Verb::Add => {

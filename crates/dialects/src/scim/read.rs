@@ -10,6 +10,7 @@ use directory::{
     Address, ClientProfile, DepartmentRef, Entry, Field, Given, GroupEdit, ItemId, ItemKey, Link, LinkKind,
     MemberEdit, OrganisationRef, Pair, StatusWish, UserEdit, UserId, UserKey,
 };
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The body as JSON, whichever of the two types it is sent under.
@@ -303,8 +304,8 @@ struct Members<'a> {
     everybody: &'a [UserId],
     /// Exactly these instead of whoever was there.
     replaced: bool,
-    join: Vec<UserKey>,
-    leave: Vec<UserKey>,
+    join: HashSet<UserKey>,
+    leave: HashSet<UserKey>,
 }
 
 impl Members<'_> {
@@ -321,18 +322,21 @@ impl Members<'_> {
         match (operation.verb, &target.filter) {
             (Verb::Add, None) => {
                 for key in members_of(value.as_ref())? {
-                    self.leave.retain(|gone| *gone != key);
-                    self.join.push(key);
+                    self.leave.remove(&key);
+                    self.join.insert(key);
                 }
             }
             (Verb::Replace, None) => {
-                (self.join, self.leave, self.replaced) = (members_of(value.as_ref())?, Vec::new(), true);
+                let join = members_of(value.as_ref())?.into_iter().collect();
+                (self.join, self.leave, self.replaced) = (join, HashSet::new(), true);
             }
             // A list of nobody takes nobody out.
             (Verb::Remove, None) if matches!(&operation.value, Some(Node::List(nodes)) if nodes.is_empty()) =>
                 {}
             (Verb::Remove, None) if value.is_some() => self.remove(members_of(value.as_ref())?),
-            (Verb::Remove, None) => (self.join, self.leave, self.replaced) = (Vec::new(), Vec::new(), true),
+            (Verb::Remove, None) => {
+                (self.join, self.leave, self.replaced) = (HashSet::new(), HashSet::new(), true);
+            }
             (Verb::Remove, Some(filter)) => {
                 let keys = named_by(filter).unwrap_or_else(|| {
                     let parts = |id: &UserId| -> directory::Parts<'static> {
@@ -353,30 +357,43 @@ impl Members<'_> {
 
     fn remove(&mut self, keys: Vec<UserKey>) {
         for key in keys {
-            self.join.retain(|come| *come != key);
+            self.join.remove(&key);
             if !self.replaced {
-                self.leave.push(key);
+                self.leave.insert(key);
             }
         }
     }
 
     fn edit(self) -> Option<MemberEdit> {
         match self {
-            Self { replaced: true, join, .. } => Some(MemberEdit::Replace(join)),
+            Self { replaced: true, join, .. } => Some(MemberEdit::Replace(join.into_iter().collect())),
             Self { join, leave, .. } if join.is_empty() && leave.is_empty() => None,
-            Self { join, leave, .. } => Some(MemberEdit::Change { join, leave }),
+            Self { join, leave, .. } => Some(MemberEdit::Change {
+                join: join.into_iter().collect(),
+                leave: leave.into_iter().collect(),
+            }),
         }
     }
 }
 
-/// Whether an operation picks members by more than their ids, so that all of them must be looked at.
-pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> bool {
-    operations.iter().any(|operation| {
+/// Whether an operation picks members by more than their ids, so that all of them must be looked at; that is done a few
+/// times at the most.
+pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> Result<bool, Fault> {
+    let looks = |operation: &&Operation| {
         let target = operation.path.as_ref().and_then(|path| patch::target(path, former).ok());
         let filter = target.as_ref().and_then(|target| target.filter.as_ref());
         operation.verb == Verb::Remove && filter.is_some_and(|filter| named_by(filter).is_none())
-    })
+    };
+    let count = operations.iter().filter(looks).count();
+    if count > MAX_LOOKS {
+        let text = format!("More than {MAX_LOOKS} conditions that all members must be looked at for");
+        return Err(Fault::own(http::StatusCode::BAD_REQUEST, "tooMany", text));
+    }
+    Ok(count > 0)
 }
+
+/// How many conditions of one request all members are looked at for.
+const MAX_LOOKS: usize = 10;
 
 /// The people a condition on members names.
 fn named_by(filter: &directory::Filter) -> Option<Vec<UserKey>> {

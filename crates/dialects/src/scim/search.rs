@@ -142,7 +142,11 @@ impl Asked {
             // Identities rise with time, as numbers do.
             (_, Some(Field::Id | Field::Number)) => SortKey::Arrival,
             (Some(_), _) if attribute.is_plural() => return Err(wrong()),
-            (_, Some(field)) if matches!(attribute.last().kind, Kind::Text | Kind::Reference(_)) => {
+            // A place in the order must fit into a cursor.
+            (_, Some(field))
+                if directory::limit(field) <= 2_048
+                    && matches!(attribute.last().kind, Kind::Text | Kind::Reference(_)) =>
+            {
                 SortKey::Text(field)
             }
             _ => return Err(wrong()),

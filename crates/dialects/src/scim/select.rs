@@ -41,8 +41,14 @@ impl Selection {
         }
         let paths = |text: &str| -> Vec<Path> {
             let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-            // A name that nothing has chooses nothing.
-            names.filter_map(|name| path(name, resource)).collect()
+            // A name that nothing has chooses nothing, and one that comes again nothing more.
+            let mut paths = Vec::new();
+            for path in names.filter_map(|name| path(name, resource)) {
+                if !paths.contains(&path) {
+                    paths.push(path);
+                }
+            }
+            paths
         };
         Ok(Self { only: only.map(paths), not: not.map(paths).unwrap_or_default() })
     }
