@@ -10,6 +10,9 @@ pub const MIN_PASSWORD_CHARS: usize = 6;
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 /// Most entries in any list of one person, other than groups and folders.
 pub(crate) const MAX_LIST: usize = 100;
+/// Most bytes in all that a person has several of: e-mails, telephones, certificates and the like. Pages of people are
+/// put together in memory.
+pub(crate) const MAX_PLURAL_BYTES: usize = 65_536;
 /// Most people or organisations one bulk request may name, and most entries in any list of an organisation.
 pub(crate) const MAX_BULK: usize = 1_000;
 /// Most groups or folders of one person, and most members named in one request.

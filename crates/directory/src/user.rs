@@ -284,6 +284,27 @@ impl User {
         plural::preferred(&self.emails, "work").map(|place| self.emails[place].value.as_str())
     }
 
+    /// How many bytes all values of plural attributes hold.
+    pub(crate) fn plural_bytes(&self) -> usize {
+        let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let plurals = [
+            &self.emails,
+            &self.phones,
+            &self.photos,
+            &self.other_roles,
+            &self.entitlements,
+            &self.certificates,
+        ];
+        let entries = plurals.into_iter().flatten();
+        let entries = entries.map(|entry| entry.value.len() + of(&entry.kind) + of(&entry.display));
+        let addresses = self.addresses.iter().map(|address| {
+            let Address { line1, line2, city, region, postal_code, country, formatted, kind, primary: _ } =
+                address;
+            [line1, line2, city, region, postal_code, country, formatted, kind].map(of).iter().sum::<usize>()
+        });
+        entries.chain(addresses).sum()
+    }
+
     /// The first phone number of a kind.
     pub fn phone(&self, kind: &str) -> Option<&str> {
         self.phones.iter().find(|entry| entry.is(kind)).map(|entry| entry.value.as_str())

@@ -1,7 +1,8 @@
 //! What nobody else in a tenant may have, as text in named spaces: the one definition of "unique" for all
 //! engines.
 
-use directory::{Field, Item, ItemKey, ItemKind, User, fold};
+use directory::{Field, Item, ItemId, ItemKey, ItemKind, User, fold};
+use std::collections::BTreeSet;
 
 /// One thing claimed, and the field to blame when another has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -95,4 +96,9 @@ pub(crate) fn external_ids_like(folded: &str) -> (String, String) {
 pub(crate) fn first_number(kind: ItemKind) -> u32 {
     // 1 to 6 are the built-in roles.
     if kind == ItemKind::Role { 7 } else { 1 }
+}
+/// What is in one of two lists and not in the other.
+pub(crate) fn only_in_one(old: &[ItemId], new: &[ItemId]) -> Vec<ItemId> {
+    let set = |list: &[ItemId]| list.iter().copied().collect::<BTreeSet<_>>();
+    set(old).symmetric_difference(&set(new)).copied().collect()
 }

@@ -152,7 +152,7 @@ impl Desk {
         Ok(Some(connection))
     }
 
-    /// The connection an access token of ours was given to, while it has not ended.
+    /// The connection an access token of ours was given to, while neither it nor the key it was given for has ended.
     async fn of_token(&self, token: &str, now: Time) -> Result<Option<Connection>, Fault> {
         let keys = self.seals.keys(&self.directory).await?;
         let access = jwt::verify(token, &keys.tokens);
@@ -160,10 +160,9 @@ impl Desk {
             // Whoever holds one that has ended is not guessing.
             return Err(Fault::Unauthorised);
         }
-        let id = access.and_then(|access| uuid::Uuid::try_parse(&access.sub).ok());
-        match id {
-            Some(id) => Ok(self.directory.connection(ConnectionId(id)).await?),
-            None => Ok(None),
-        }
+        let Some(access) = access else { return Ok(None) };
+        let Ok(id) = uuid::Uuid::try_parse(&access.sub) else { return Ok(None) };
+        let found = self.directory.connection(ConnectionId(id)).await?;
+        Ok(found.filter(|connection| jwt::marks(connection).any(|mark| mark == access.key)))
     }
 }

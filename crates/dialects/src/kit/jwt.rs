@@ -1,5 +1,6 @@
 //! JSON web tokens, by the `jsonwebtoken` crate over the cryptography that TLS has brought along already.
 
+use directory::Connection;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{self, Signer, Verifier};
@@ -27,6 +28,8 @@ pub(crate) struct Access {
     /// The connection, as `sub` and `client_id`.
     pub(crate) sub: String,
     pub(crate) client_id: String,
+    /// The [`mark`] of the key it was given for: it ends with that key.
+    pub(crate) key: String,
     /// When it was given, in seconds since 1970.
     pub(crate) iat: i64,
     /// When it ends.
@@ -45,6 +48,19 @@ pub(crate) struct Assertion {
 /// Whether a key looks like one of these tokens.
 pub(crate) fn is_token(key: &str) -> bool {
     key.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+/// By what a token names a key or public key without saying anything of it.
+pub(crate) fn mark(of: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::new().chain_update(b"access token for ").chain_update(of).finalize();
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The marks of all that a connection can get tokens with.
+pub(crate) fn marks(connection: &Connection) -> impl Iterator<Item = String> {
+    let keys = connection.keys.iter().map(|key| mark(&key.hash.0));
+    keys.chain(connection.public_keys.iter().map(|pem| mark(pem.as_bytes())))
 }
 
 /// Signs an access token.
@@ -224,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_token_says_what_was_signed_and_nothing_else_is_one() {
-        let access = Access { sub: "s".into(), client_id: "s".into(), iat: 1, exp: 2 };
+        let access = Access { sub: "s".into(), client_id: "s".into(), key: mark(b"k"), iat: 1, exp: 2 };
         let token = sign(&access, b"key").unwrap();
         assert_eq!(verify(&token, b"key").unwrap().exp, 2);
         assert!(verify(&token, b"another").is_none() && verify(SIGNED, b"key").is_none());

@@ -8,7 +8,7 @@
 //! What is remembered is bounded in number and time. It helps and is not needed: without it, pages are counted off.
 //! A second process knows nothing of it; clients that move between processes use cursors.
 
-use directory::{ConnectionId, Place, Time};
+use directory::{ConnectionId, Place, Sort, Time};
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -56,11 +56,11 @@ struct Walk {
 
 impl Walks {
     /// Where the page that begins with `index` begins, if a page before it ended there.
-    pub(crate) fn place(&self, question: Question, index: u64, now: Time) -> Option<Place> {
+    pub(crate) fn place(&self, question: Question, index: u64, sort: &Sort, now: Time) -> Option<Place> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let walks = open.get(&question)?.iter().filter(|walk| is_fresh(walk, now));
         let ends = walks.flat_map(|walk| &walk.ends).filter(|(end, _)| *end == index);
-        ends.map(|(_, place)| place).min().cloned()
+        ends.map(|(_, place)| place).min_by(|a, b| sort.order(a, b)).cloned()
     }
 
     /// Notes that a page that began with `index`, behind `from`, ended at `place`, so that the next one begins with
@@ -140,16 +140,29 @@ mod tests {
         let walks = Walks::default();
         let question = Question::new(ConnectionId(uuid::Uuid::nil()), "all");
         let at = |number: u32| Place { number, ..Place::default() };
-        let now = Time(0);
+        let (sort, now) = (Sort::default(), Time(0));
         walks.note(question, 1, None, Some((101, at(100))), now);
         walks.note(question, 1, None, Some((101, at(107))), now);
-        assert_eq!(walks.place(question, 101, now), Some(at(100)));
-        assert_eq!(walks.place(Question::new(ConnectionId(uuid::Uuid::nil()), "some"), 101, now), None);
+        assert_eq!(walks.place(question, 101, &sort, now), Some(at(100)));
+        assert_eq!(
+            walks.place(Question::new(ConnectionId(uuid::Uuid::nil()), "some"), 101, &sort, now),
+            None
+        );
+        let backward = Sort { descending: true, ..Sort::default() };
+        assert_eq!(
+            walks.place(question, 101, &backward, now),
+            Some(at(107)),
+            "furthest behind, in that order"
+        );
         walks.note(question, 101, Some(&at(100)), Some((201, at(210))), now);
-        assert_eq!(walks.place(question, 101, now), Some(at(100)), "a page may be asked for again");
+        assert_eq!(walks.place(question, 101, &sort, now), Some(at(100)), "a page may be asked for again");
         walks.note(question, 201, Some(&at(210)), None, now);
-        assert_eq!(walks.place(question, 101, now), Some(at(107)), "a walk that has ended holds nobody back");
-        assert_eq!(walks.place(question, 101, now.plus_seconds(REST_SECONDS)), None);
+        assert_eq!(
+            walks.place(question, 101, &sort, now),
+            Some(at(107)),
+            "a walk that has ended holds nobody back"
+        );
+        assert_eq!(walks.place(question, 101, &sort, now.plus_seconds(REST_SECONDS)), None);
         for n in 0..10_000 {
             walks.note(
                 Question::new(ConnectionId(uuid::Uuid::nil()), &n.to_string()),

@@ -5,6 +5,7 @@ use crate::kit::{Call, Duplicates, Fault, Node, Object, accept, form};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
+use std::collections::HashSet;
 
 /// What a client shows of itself.
 pub(super) enum Shown {
@@ -23,10 +24,9 @@ pub(super) fn request(call: &Call) -> Result<Shown, Fault> {
         return Err(bad("The body must be application/x-www-form-urlencoded"));
     }
     let Ok(Node::Object(form)) = form::read(&call.body) else { return Err(bad("The form cannot be read")) };
-    for (n, (name, _)) in form.members.iter().enumerate() {
-        if form.members[..n].iter().any(|(other, _)| other == name) {
-            return Err(bad("A parameter comes twice"));
-        }
+    let mut names = HashSet::new();
+    if !form.members.iter().all(|(name, _)| names.insert(name)) {
+        return Err(bad("A parameter comes twice"));
     }
     match get(&form, "grant_type").as_deref() {
         Some("client_credentials") => {}

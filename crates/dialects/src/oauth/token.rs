@@ -2,7 +2,7 @@
 
 use super::read::{self, Shown};
 use super::write;
-use crate::kit::{Answer, Call, Credential, Desk, Fault, jwt};
+use crate::kit::{Answer, Call, Credential, Desk, Fault, hash_key, jwt};
 use directory::{Connection, ConnectionId};
 
 /// How long an access token is good.
@@ -20,33 +20,32 @@ pub(super) async fn give(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
         Err(fault) => return Err(fault),
     };
     let now = desk.directory.now();
-    let Some(connection) = found.filter(|connection| connection.is_live(now)) else {
+    let Some((connection, key)) = found.filter(|(connection, _)| connection.is_live(now)) else {
         return Err(call.address.map_or(Fault::Unauthorised, |address| desk.gate.refuse(address)));
     };
     let keys = desk.seals.keys(&desk.directory).await?;
     let (id, iat) = (connection.id.to_string(), now.0 / 1_000_000);
-    let access = jwt::Access { sub: id.clone(), client_id: id, iat, exp: iat + SECONDS };
+    let access = jwt::Access { sub: id.clone(), client_id: id, key, iat, exp: iat + SECONDS };
     let token = jwt::sign(&access, &keys.tokens);
     let token = token.ok_or_else(|| directory::Refusal::Broken("a token could not be signed".into()))?;
     Ok(write::token(token, SECONDS))
 }
 
+/// A connection, and the mark of the key it has shown.
+type Found = Option<(Connection, String)>;
+
 /// The connection of that id, if the key is one of its. A token is no key: it cannot be used to get another.
-async fn by_secret(desk: &Desk, id: &str, key: String) -> Result<Option<Connection>, Fault> {
+async fn by_secret(desk: &Desk, id: &str, key: String) -> Result<Found, Fault> {
+    let mark = jwt::mark(&hash_key(&key).0);
     if jwt::is_token(&key) {
         return Ok(None);
     }
     let found = desk.connection(&Credential { key, tenant: None }).await?;
     let is_it = |connection: &Connection| connection.id.to_string().eq_ignore_ascii_case(id);
-    Ok(found.filter(|connection| is_it(connection)).map(|connection| Connection::clone(&connection)))
+    Ok(found.filter(|connection| is_it(connection)).map(|connection| (Connection::clone(&connection), mark)))
 }
 
-async fn by_assertion(
-    desk: &Desk,
-    call: &Call,
-    id: Option<&str>,
-    assertion: &str,
-) -> Result<Option<Connection>, Fault> {
+async fn by_assertion(desk: &Desk, call: &Call, id: Option<&str>, assertion: &str) -> Result<Found, Fault> {
     let Some(claimed) = jwt::claimed(assertion) else { return Ok(None) };
     if id.is_some_and(|id| id != claimed) {
         return Ok(None);
@@ -59,15 +58,16 @@ async fn by_assertion(
         format!("{}/oauth2/token", call.origin),
     ];
     let now = desk.directory.now().0 / 1_000_000;
-    let is_good = |pem: &String| {
+    let is_good = |pem: &str| {
         let Some(said) = jwt::assertion(assertion, pem, &audiences) else { return false };
         said.iss == said.sub
             && said.sub == claimed
-            && now < said.exp + LEEWAY_SECONDS
+            && now < said.exp.saturating_add(LEEWAY_SECONDS)
             && said.exp <= now + ASSERTION_SECONDS + LEEWAY_SECONDS
             && said.nbf.is_none_or(|nbf| nbf <= now + LEEWAY_SECONDS)
     };
-    Ok(connection.public_keys.iter().any(is_good).then_some(connection))
+    let shown = connection.public_keys.iter().find(|pem| is_good(pem)).map(|pem| jwt::mark(pem.as_bytes()));
+    Ok(shown.map(|mark| (connection, mark)))
 }
 
 pub(super) fn metadata(call: &Call) -> Answer {

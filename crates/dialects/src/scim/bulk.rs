@@ -10,8 +10,9 @@ use crate::kit::{
     Access, Answer, Body, Call, Desk, Duplicates, Fault, Format, Node, Object, Out, find_route,
 };
 use directory::Pending;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
 /// How many requests one may hold.
 pub(super) const MAX_OPERATIONS: usize = 1_000;
@@ -21,7 +22,7 @@ struct Operation {
     method: String,
     path: String,
     bulk_id: Option<String>,
-    version: Option<String>,
+    version: Option<HeaderValue>,
     data: Option<Node>,
 }
 
@@ -39,7 +40,7 @@ pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let mut done: Vec<Option<Done>> = operations.iter().map(|_| None).collect();
     let mut made: HashMap<String, String> = HashMap::new();
     let mut failures = 0_u64;
-    let mut later: Vec<(usize, Node)> = Vec::new();
+    let mut later: Vec<(usize, Object)> = Vec::new();
     let mut waiting = Waiting::new(&operations);
     while failures < fail_on_errors {
         let Some((next, is_circular)) = waiting.next(&operations) else { break };
@@ -48,7 +49,7 @@ pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
             // Made without what is not there yet, and changed when it is.
             let whole = data.clone();
             if without_references(data, &made) {
-                later.push((next, whole));
+                later.push((next, left_out(&whole, data)));
             }
         }
         let outcome = run(desk, call, operation, &made).await?;
@@ -61,25 +62,13 @@ pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
             failures += 1;
         }
         done[next] = Some(outcome);
-    }
-    for (place, data) in later {
-        let Some(first) = done[place].as_ref().filter(|first| first.status.is_success()) else { continue };
-        let id = first.location.as_ref().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
-        let operation = &operations[place];
-        let path = format!("{}/{id}", operation.path.trim_end_matches('/'));
-        let second = Operation { method: "PUT".into(), path, bulk_id: None, version: None, data: Some(data) };
-        let outcome = run(desk, call, &second, &made).await?;
-        if outcome.status.is_success() {
-            if let Some(first) = &mut done[place] {
-                first.version = outcome.version;
-            }
-            continue;
+        for (place, left_out) in later.extract_if(.., |(_, left_out)| is_made(left_out, &waiting, &made)) {
+            complete(desk, call, &operations[place], &mut done[place], left_out, &made).await?;
         }
-        // What cannot be made whole is not made: its answer says so, and nothing is left of it.
-        let path = second.path;
-        let undo = Operation { method: "DELETE".into(), path, bulk_id: None, version: None, data: None };
-        run(desk, call, &undo, &made).await?;
-        done[place] = Some(Done { location: None, ..outcome });
+    }
+    // Where too many failed, what was begun is still not left half done.
+    for (place, left_out) in later {
+        complete(desk, call, &operations[place], &mut done[place], left_out, &made).await?;
     }
     let answers =
         operations.iter().zip(done).filter_map(|(operation, done)| Some(describe(operation, done?)));
@@ -90,8 +79,67 @@ pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     Ok(write::reply(call, StatusCode::OK, &out))
 }
 
+/// The attributes that differ between what was sent and what was made of it at first.
+fn left_out(whole: &Node, at_first: &Node) -> Object {
+    let mut left_out = Object::default();
+    for (name, node) in whole.object().map_or(&[][..], |whole| &whole.members) {
+        let first = at_first.object().and_then(|first| first.get(name, Duplicates::LastWins));
+        if first != Some(node) {
+            left_out.members.push((name.clone(), node.clone()));
+        }
+    }
+    left_out
+}
+
+/// Whether all that was left out refers to is made by now, or never will be.
+fn is_made(left_out: &Object, waiting: &Waiting, made: &HashMap<String, String>) -> bool {
+    let mut references = Vec::new();
+    left_out.members.iter().for_each(|(_, node)| references_in(node, &mut references));
+    references.iter().all(|id| made.contains_key(*id) || !waiting.to_come.contains(*id))
+}
+
+/// Gives what was made without its references the attributes that were left out, and touches no other.
+async fn complete(
+    desk: &Desk,
+    call: &Call,
+    operation: &Operation,
+    done: &mut Option<Done>,
+    left_out: Object,
+    made: &HashMap<String, String>,
+) -> Result<(), Fault> {
+    let Some(first) = done.as_mut().filter(|first| first.status.is_success()) else { return Ok(()) };
+    let id = first.location.as_ref().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
+    let path = format!("{}/{id}", operation.path.trim_end_matches('/'));
+    let add = |(name, value): (String, Node)| {
+        let members = [("op", Node::Text("add".into())), ("path", Node::Text(name)), ("value", value)];
+        Node::Object(Object { members: members.map(|(name, node)| (name.to_owned(), node)).into() })
+    };
+    let operations = Node::List(left_out.members.into_iter().map(add).collect());
+    let data = Node::Object(Object { members: vec![("Operations".into(), operations)] });
+    let step = |method: &str, data| Operation {
+        method: method.into(),
+        path: path.clone(),
+        bulk_id: None,
+        version: None,
+        data,
+    };
+    let outcome = run(desk, call, &step("PATCH", Some(data)), made).await?;
+    if outcome.status.is_success() {
+        first.version = outcome.version.or(first.version.take());
+        return Ok(());
+    }
+    // What cannot be made whole is not made: its answer says so, and nothing is left of it.
+    run(desk, call, &step("DELETE", None), made).await?;
+    *done = Some(Done { location: None, ..outcome });
+    Ok(())
+}
+
 fn syntax(text: impl Into<String>) -> Fault {
     Fault::own(StatusCode::BAD_REQUEST, "invalidSyntax", text)
+}
+
+fn wrong_version() -> Fault {
+    syntax("version must be an entity tag")
 }
 
 fn operations(body: &Object) -> Result<(Vec<Operation>, u64), Fault> {
@@ -116,11 +164,17 @@ fn operations(body: &Object) -> Result<(Vec<Operation>, u64), Fault> {
             Some(Node::Text(text)) => Some(text.clone()),
             _ => None,
         };
+        // A version that cannot be read must not leave the change unguarded.
+        let version = match object.get("version", Duplicates::LastWins) {
+            None | Some(Node::Null) => None,
+            Some(Node::Text(version)) => Some(HeaderValue::from_str(version).map_err(|_| wrong_version())?),
+            Some(_) => return Err(wrong_version()),
+        };
         let operation = Operation {
             method: text("method").ok_or_else(|| syntax("An operation needs a method"))?.to_ascii_uppercase(),
             path: text("path").ok_or_else(|| syntax("An operation needs a path"))?,
             bulk_id: text("bulkId"),
-            version: text("version"),
+            version,
             data: object.get("data", Duplicates::LastWins).filter(|data| **data != Node::Null).cloned(),
         };
         if operation.method == "POST" && operation.bulk_id.is_none() {
@@ -256,12 +310,9 @@ async fn run(
         Ok(()) => attend(desk, &sub).await,
         Err(fault) => Err(fault),
     };
+    call.ignore(sub.unknown.load(Ordering::Relaxed));
     let text = |answer: &Answer, name| {
-        answer
-            .headers()
-            .get(name)
-            .and_then(|value: &http::HeaderValue| value.to_str().ok())
-            .map(str::to_owned)
+        answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned)
     };
     Ok(match answered {
         Ok(answer) => Done {
@@ -288,8 +339,8 @@ fn sub_call(call: &Call, operation: &Operation) -> Call {
     let mut sub = call.sub_call(operation.method.clone(), String::new());
     sub.headers.remove(header::IF_MATCH);
     sub.headers.remove(header::IF_NONE_MATCH);
-    if let Some(version) = operation.version.as_deref().and_then(|v| http::HeaderValue::from_str(v).ok()) {
-        sub.headers.insert(header::IF_MATCH, version);
+    if let Some(version) = &operation.version {
+        sub.headers.insert(header::IF_MATCH, version.clone());
     }
     sub
 }

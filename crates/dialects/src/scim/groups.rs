@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Members per piece.
 const PIECE: u32 = 1_000;
+/// Up to how many bytes an answer is put together before any of it is sent.
+const WHOLE: usize = 65_536;
 
 pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let selection = Selection::of(call, &GROUPS)?;
@@ -104,8 +106,8 @@ async fn answer(
 ) -> Result<Answer, Fault> {
     let base = write::base(call);
     let mut pieces = Pieces::new(desk, call, selection)?;
-    pieces.group(desk, item, selection).await?;
-    let mut answer = write::raw(call, pieces.content());
+    pieces.group(item, selection);
+    let mut answer = write::raw(call, pieces.content().await?);
     *answer.status_mut() = status;
     let location = write::location(&base, &GROUPS, &item.id().to_string());
     Ok(write::with_head(answer, Some(&location), &write::etag_of_group(item)))
@@ -117,23 +119,25 @@ pub(super) struct Pieces {
     directory: Arc<Directory>,
     caller: Caller,
     base: String,
-    with_members: bool,
+    /// What is shown of a member.
+    parts: Vec<&'static str>,
 }
 
 enum Piece {
     Text(String),
-    /// The members of a group behind a number.
+    /// The members of a group behind a number; 0 begins with the first.
     Members(ItemId, u32),
 }
 
 impl Pieces {
     pub(super) fn new(desk: &Desk, call: &Call, selection: &Selection) -> Result<Self, Fault> {
+        let is_shown = |part: &&str| selection.shows_part("members", part);
         Ok(Self {
             queue: VecDeque::new(),
             directory: Arc::clone(&desk.directory),
             caller: call.caller()?.clone(),
             base: write::base(call),
-            with_members: selection.shows("members"),
+            parts: ["value", "$ref", "type"].into_iter().filter(is_shown).collect(),
         })
     }
 
@@ -144,35 +148,43 @@ impl Pieces {
         }
     }
 
-    /// A whole group. What fits into one piece is read at once; the rest of a huge one when its turn comes.
-    pub(super) async fn group(
-        &mut self,
-        desk: &Desk,
-        item: &Item,
-        selection: &Selection,
-    ) -> Result<(), Fault> {
+    /// A whole group; its members are read when their turn comes.
+    pub(super) fn group(&mut self, item: &Item, selection: &Selection) {
         let written = json::write(&write::group(&self.base, item, selection));
-        if !self.with_members {
+        if self.parts.is_empty() {
             self.text(&written);
-            return Ok(());
+            return;
         }
         self.text(written.strip_suffix('}').unwrap_or(&written));
         self.text(",\"members\":[");
-        let first = desk.directory.members_after(&self.caller, item.id(), 0, PIECE).await?;
-        self.text(&members(&self.base, &first, true));
-        if let (Some((_, last)), true) = (first.last(), first.len() == PIECE as usize) {
-            self.queue.push_back(Piece::Members(item.id(), *last));
-        }
+        self.queue.push_back(Piece::Members(item.id(), 0));
         self.text("]}");
-        Ok(())
     }
 
-    /// The body: whole where all of it is here.
-    pub(super) fn content(mut self) -> Content {
-        if let (1, Some(Piece::Text(text))) = (self.queue.len(), self.queue.front_mut()) {
-            return Content::from(std::mem::take(text));
+    /// The body: whole where it is short, and else in parts as somebody reads them.
+    pub(super) async fn content(mut self) -> Result<Content, Fault> {
+        let mut whole = String::new();
+        while whole.len() < WHOLE {
+            match self.piece().await? {
+                Some(text) => whole.push_str(&text),
+                None => return Ok(Content::from(whole)),
+            }
         }
-        Content::parts(Box::new(self))
+        self.queue.push_front(Piece::Text(whole));
+        Ok(Content::parts(Box::new(self)))
+    }
+
+    async fn piece(&mut self) -> Result<Option<String>, Refusal> {
+        let (item, after) = match self.queue.pop_front() {
+            None => return Ok(None),
+            Some(Piece::Text(text)) => return Ok(Some(text)),
+            Some(Piece::Members(item, after)) => (item, after),
+        };
+        let found = self.directory.members_after(&self.caller, item, after, PIECE).await?;
+        if let (Some((_, last)), true) = (found.last(), found.len() == PIECE as usize) {
+            self.queue.push_front(Piece::Members(item, *last));
+        }
+        Ok(Some(members(&self.base, &found, &self.parts, after == 0)))
     }
 }
 
@@ -180,36 +192,33 @@ impl Source for Pieces {
     fn next(mut self: Box<Self>) -> Pending<'static, Result<Option<Part>, Refusal>> {
         Box::pin(async move {
             loop {
-                let (item, after) = match self.queue.pop_front() {
+                match self.piece().await? {
                     None => return Ok(None),
-                    Some(Piece::Text(text)) => return Ok(Some((Bytes::from(text), self as _))),
-                    Some(Piece::Members(item, after)) => (item, after),
-                };
-                let found = self.directory.members_after(&self.caller, item, after, PIECE).await?;
-                if let (Some((_, last)), true) = (found.last(), found.len() == PIECE as usize) {
-                    self.queue.push_front(Piece::Members(item, *last));
-                }
-                if !found.is_empty() {
-                    let text = members(&self.base, &found, false);
-                    return Ok(Some((Bytes::from(text), self as _)));
+                    Some(text) if text.is_empty() => {}
+                    Some(text) => return Ok(Some((Bytes::from(text), self as _))),
                 }
             }
         })
     }
 }
 
-fn members(base: &str, found: &[(directory::UserId, u32)], is_first: bool) -> String {
+fn members(base: &str, found: &[(directory::UserId, u32)], parts: &[&str], is_first: bool) -> String {
     let mut text = String::with_capacity(found.len() * 160);
     for (n, (id, _)) in found.iter().enumerate() {
         if n > 0 || !is_first {
             text.push(',');
         }
         let id = id.to_string();
-        let location = write::location(base, &USERS, &id);
-        text.push_str(&format!(
-            "{{\"value\":\"{id}\",\"$ref\":{},\"type\":\"User\"}}",
-            json::quoted(&location)
-        ));
+        for (n, part) in parts.iter().enumerate() {
+            text.push_str(if n == 0 { "{" } else { "," });
+            let value = match *part {
+                "value" => json::quoted(&id),
+                "$ref" => json::quoted(&write::location(base, &USERS, &id)),
+                _ => json::quoted("User"),
+            };
+            text.push_str(&format!("\"{part}\":{value}"));
+        }
+        text.push('}');
     }
     text
 }

@@ -23,7 +23,7 @@ pub(super) async fn of(
     let folders = users.iter().flat_map(|user| &user.folders).map(|id| (ItemKind::Folder, *id));
     let organisations =
         users.iter().filter_map(|user| user.organisation).map(|id| (ItemKind::Organisation, id));
-    let more = selection.shows(wire::MORE_SCHEMA.urn);
+    let more = selection.shows_part(wire::MORE_SCHEMA.urn, "folders");
     let wanted = groups
         .filter(|_| selection.shows("groups"))
         .chain(folders.filter(|_| more))

@@ -12,6 +12,7 @@ mod filter;
 mod groups;
 mod labels;
 mod lines;
+mod memberships;
 mod patch;
 mod read;
 mod routes;

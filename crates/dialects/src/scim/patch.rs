@@ -7,7 +7,7 @@
 use super::filter::Parser;
 use super::schema::{Attribute, Named, find, member_of, record_of};
 use super::tree::{self, Former, invalid};
-use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Record};
+use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Record, Way};
 use directory::{Filter, Op, Parts, Scalar};
 use http::StatusCode;
 
@@ -35,8 +35,10 @@ pub(super) struct Target {
     pub(super) sub: Option<&'static Member>,
 }
 
-/// How many operations one PATCH may have.
+/// How many operations one PATCH of a group may have, where each is small: a member comes or goes.
 const MAX_OPERATIONS: usize = 10_000;
+/// How many one of a person may have, where what each leaves behind is checked as a whole.
+const MAX_OPERATIONS_ON_USER: usize = 500;
 /// How many values of one attribute may be sent at a time; the core takes no more than that of any.
 const MAX_VALUES: usize = 100;
 
@@ -45,14 +47,16 @@ fn fault(code: &'static str, text: impl Into<String>) -> Fault {
 }
 
 /// Reads the operations of a body.
-pub(super) fn operations(body: &Object, is_strict: bool) -> Result<Vec<Operation>, Fault> {
+pub(super) fn operations(body: &Object, former: &Former) -> Result<Vec<Operation>, Fault> {
     let syntax = |text: &str| fault("invalidSyntax", text);
     let list = match body.get("Operations", Duplicates::LastWins) {
         Some(Node::List(nodes)) if !nodes.is_empty() => nodes,
         _ => return Err(syntax("Operations must be a list of at least one")),
     };
-    if list.len() > MAX_OPERATIONS {
-        return Err(fault("tooMany", format!("More than {MAX_OPERATIONS} operations")));
+    let is_user = std::ptr::eq(former.resource, &raw const super::wire::USERS);
+    let most = if is_user { MAX_OPERATIONS_ON_USER } else { MAX_OPERATIONS };
+    if list.len() > most {
+        return Err(fault("tooMany", format!("More than {most} operations")));
     }
     let mut operations = Vec::with_capacity(list.len());
     for node in list {
@@ -77,7 +81,7 @@ pub(super) fn operations(body: &Object, is_strict: bool) -> Result<Vec<Operation
             (Verb::Add | Verb::Replace, _, None) => {
                 return Err(fault("invalidValue", "add and replace need a value"));
             }
-            (_, None, _) if is_strict => return Err(syntax("An operation needs a path")),
+            (_, None, _) if former.is_strict => return Err(syntax("An operation needs a path")),
             _ => operations.push(Operation { verb, path, value }),
         }
     }
@@ -133,7 +137,7 @@ pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> 
     if attribute.member.name == "schemas" {
         return Ok(()); // what is used follows from what is set
     }
-    if attribute.is_read_only() || target.sub.is_some_and(|sub| sub.way == crate::kit::Way::Out) {
+    if attribute.is_read_only() || target.sub.is_some_and(|sub| sub.way == Way::Out) {
         return Err(fault("mutability", format!("{path} cannot be set")));
     }
     if operation.verb == Verb::Remove {
@@ -213,6 +217,9 @@ fn put(
             Ok(())
         });
     }
+    if let (Kind::Object(record), Node::Object(sent), None) = (member.kind, node, attribute.sub) {
+        return put_parts(tree, attribute, record, sent, former);
+    }
     let value = former.value(attribute.last(), node)?;
     if value.is_none() && attribute.last().required && attribute.sub.is_none() {
         return Err(invalid(member.name, "is required"));
@@ -226,34 +233,46 @@ fn put(
         (Kind::List(..), Some(Node::List(new))) if verb == Verb::Add => {
             tree::at_home(tree, attribute, |home| add_entries(home, member, new));
         }
-        (Kind::Object(_), Some(Node::Object(parts))) if attribute.sub.is_none() => {
-            // A part that is sent as unassigned goes.
-            let cleared = node.object().map(|sent| cleared(record_of(member), sent)).unwrap_or_default();
-            tree::at_home(tree, attribute, |home| {
-                tree::within(home, member.name, |object| {
-                    for (name, part) in parts.members {
-                        tree::put(object, &name, Some(part));
-                    }
-                    for name in cleared {
-                        tree::put(object, name, None);
-                    }
-                });
-            });
-        }
         (Kind::List(..), None) if verb == Verb::Add => {}
         (_, value) => tree::set(tree, attribute, value),
     }
     Ok(())
 }
 
-fn cleared(record: Option<&'static Record>, sent: &Object) -> Vec<&'static str> {
-    let is_null = |name: &str| matches!(sent.get(name, Duplicates::LastWins), Some(Node::Null));
-    record
+/// Sets the named parts of a complex attribute, and no other.
+fn put_parts(
+    tree: &mut Object,
+    attribute: &Attribute,
+    record: &'static Record,
+    sent: &Object,
+    former: &Former,
+) -> Result<(), Fault> {
+    let parts = parts(record, sent, former)?;
+    tree::at_home(tree, attribute, |home| {
+        tree::within(home, attribute.member.name, |object| {
+            for (name, part) in parts {
+                tree::put(object, name, part);
+            }
+        });
+    });
+    Ok(())
+}
+
+/// The parts that were sent; `None` for one that was sent as unassigned and goes.
+fn parts(
+    record: &'static Record,
+    sent: &Object,
+    former: &Former,
+) -> Result<Vec<(&'static str, Option<Node>)>, Fault> {
+    let formed = former.object(record, sent)?.members;
+    let is_formed = |name: &str| formed.iter().any(|(other, _)| other == name);
+    let names = record.members.iter().filter(|member| member.way != Way::Out).map(|member| member.name);
+    let gone: Vec<&str> =
+        names.filter(|name| sent.get(name, Duplicates::LastWins).is_some() && !is_formed(name)).collect();
+    let set = formed
         .into_iter()
-        .flat_map(|record| record.members)
-        .map(|member| member.name)
-        .filter(|name| is_null(name))
-        .collect()
+        .filter_map(|(name, value)| member_of(record, &name).map(|part| (part.name, Some(value))));
+    Ok(set.chain(gone.into_iter().map(|name| (name, None))).collect())
 }
 
 fn entries(home: &Object, member: &Member) -> Vec<Object> {
@@ -322,12 +341,7 @@ fn put_where(
         vec![(sub.name, former.value(sub, node)?)]
     } else {
         let sent = node.object().ok_or_else(|| invalid(member.name, "must be an object"))?;
-        let mut parts: Vec<(&str, Option<Node>)> = Vec::new();
-        for (name, value) in former.object(record, sent)?.members {
-            parts.extend(member_of(record, &name).map(|part| (part.name, Some(value))));
-        }
-        parts.extend(cleared(Some(record), sent).into_iter().map(|name| (name, None)));
-        parts
+        parts(record, sent, former)?
     };
     tree::at_home(tree, attribute, |home| {
         let mut all = entries(home, member);
@@ -422,9 +436,9 @@ fn remove(
     };
     let record = attribute.record();
     let sub = target.sub.or(attribute.sub);
-    // A list of values: just those go. Otherwise all that meet the condition, or simply all.
+    // Where values are named, just those go. Otherwise all that meet the condition, or simply all.
     let listed = match value {
-        Some(node @ (Node::List(_) | Node::Object(_))) if target.filter.is_none() && sub.is_none() => {
+        Some(node) if *node != Node::Null && target.filter.is_none() && sub.is_none() => {
             Some(former.value(member, node)?)
         }
         _ => None,

@@ -57,9 +57,9 @@ pub(super) fn operations(call: &Call, former: &Former) -> Result<Vec<Operation>,
     // In a bulk, the RFC prints the bare list (RFC 7644 section 3.7.3).
     if let Node::List(_) = &body.node {
         let body = Object { members: vec![("Operations".into(), body.node.clone())] };
-        return patch::operations(&body, former.is_strict);
+        return patch::operations(&body, former);
     }
-    patch::operations(object(call)?, former.is_strict)
+    patch::operations(object(call)?, former)
 }
 
 /// The person a path names; what is no id is nobody's.
@@ -76,12 +76,14 @@ fn uuid(id: &str) -> Uuid {
     Uuid::try_parse(id).unwrap_or(Uuid::nil())
 }
 
-/// The version in `If-Match`, when it is one of ours: `Some(None)` where it can match nothing.
+/// Whether a version is among those that a header such as `If-Match` names; `None` where there is no such header.
 pub(super) fn matching(call: &Call, name: &str, etag: &str) -> Option<bool> {
-    let sent = call.header(name)?;
+    let mut sent = call.headers.get_all(name).iter().peekable();
+    sent.peek()?;
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned();
     let ours = opaque(etag);
-    Some(sent.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == ours))
+    let names = |line: &str| line.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == ours);
+    Some(sent.any(|line| line.to_str().is_ok_and(names)))
 }
 
 /// What has to be said of a person so that `before` becomes `after`.
@@ -376,8 +378,8 @@ impl Members<'_> {
     }
 }
 
-/// Whether an operation picks members by more than their ids, so that all of them must be looked at; that is done a few
-/// times at the most.
+/// Whether an operation picks members by more than their ids, so that all of them must be looked at; that is done once at
+/// the most.
 pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> Result<bool, Fault> {
     let looks = |operation: &&Operation| {
         let target = operation.path.as_ref().and_then(|path| patch::target(path, former).ok());
@@ -386,14 +388,14 @@ pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> Resu
     };
     let count = operations.iter().filter(looks).count();
     if count > MAX_LOOKS {
-        let text = format!("More than {MAX_LOOKS} conditions that all members must be looked at for");
+        let text = format!("More than {MAX_LOOKS} condition that all members must be looked at for");
         return Err(Fault::own(http::StatusCode::BAD_REQUEST, "tooMany", text));
     }
     Ok(count > 0)
 }
 
 /// How many conditions of one request all members are looked at for.
-const MAX_LOOKS: usize = 10;
+const MAX_LOOKS: usize = 1;
 
 /// The people a condition on members names.
 fn named_by(filter: &directory::Filter) -> Option<Vec<UserKey>> {

@@ -11,11 +11,11 @@ use super::schema::{Named, find};
 use super::select::Selection;
 use super::wire::{GROUPS, Resource, USERS};
 use super::write::{self, Heading};
-use super::{labels, read};
+use super::{labels, memberships, read};
 use crate::kit::{Answer, Call, Desk, Duplicates, Fault, Kind, Node, Out, Question, json};
 use directory::{
-    Bound, Caller, Field, Filter, Item, ItemBound, ItemId, ItemKind, ItemQuery, ItemTest, Labels, Page,
-    Place, Scalar, Sort, SortKey, User, UserQuery, UserTest,
+    Bound, Caller, Field, Filter, Item, ItemBound, ItemKind, ItemQuery, ItemTest, Labels, Page, Place, Sort,
+    SortKey, User, UserQuery, UserTest,
 };
 use http::StatusCode;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) const MOST: u32 = 1_000;
 /// How long a cursor is good, in seconds.
 pub(super) const CURSOR_SECONDS: i64 = 3_600;
 /// How deep a sorted list may be counted into; behind that, cursors lead on.
-const SORTED_MOST: u64 = 100_000;
+const SORTED_MOST: u64 = 10_000;
 
 /// What was asked.
 pub(super) struct Asked {
@@ -141,6 +141,10 @@ impl Asked {
             (_, Some(Field::LastActivity)) => SortKey::LastActivity,
             // Identities rise with time, as numbers do.
             (_, Some(Field::Id | Field::Number)) => SortKey::Arrival,
+            (_, Some(Field::Organisation)) => SortKey::Organisation(Arc::default()),
+            (_, Some(Field::SocialLinks | Field::CustomLinks | Field::Metadata | Field::Password)) => {
+                return Err(wrong());
+            }
             (Some(_), _) if attribute.is_plural() => return Err(wrong()),
             // A place in the order must fit into a cursor.
             (_, Some(field))
@@ -178,13 +182,21 @@ struct Begin {
     skip: u64,
     /// The place an index page was found to begin behind.
     walked: Option<Place>,
+    /// How many the page holds at the most.
+    count: u32,
 }
 
 /// Turns a cursor or an index into where the page begins.
-async fn begin(desk: &Desk, call: &Call, asked: &Asked, resource: &'static Resource) -> Result<Begin, Fault> {
+async fn begin(
+    desk: &Desk,
+    call: &Call,
+    asked: &Asked,
+    resource: &'static Resource,
+    sort: &Sort,
+) -> Result<Begin, Fault> {
     let question = asked.question(call.caller()?, resource);
     match asked.cursor.as_deref() {
-        Some("") => Ok(Begin { bound: None, skip: 0, walked: None }),
+        Some("") => Ok(Begin { bound: None, skip: 0, walked: None, count: asked.count() }),
         Some(sealed) => {
             let keys = desk.seals.keys(&desk.directory).await?;
             let wrong = || bad("invalidCursor", "The cursor is not one of this question's");
@@ -202,16 +214,18 @@ async fn begin(desk: &Desk, call: &Call, asked: &Asked, resource: &'static Resou
             let place =
                 Place { text: cursor.text, time: cursor.time.map(directory::Time), number: cursor.number };
             let bound = if cursor.is_backward { Bound::Before(place) } else { Bound::After(place) };
-            Ok(Begin { bound: Some(bound), skip: 0, walked: None })
+            Ok(Begin { bound: Some(bound), skip: 0, walked: None, count: cursor.count })
         }
         None => {
             let walk = walk(call, &question)?;
-            let place = walk.and_then(|walk| desk.walks.place(walk, asked.start, desk.directory.now()));
+            let place = walk.and_then(|walk| desk.walks.place(walk, asked.start, sort, desk.directory.now()));
+            let count = asked.count();
             Ok(match place {
                 Some(place) => {
-                    Begin { bound: Some(Bound::After(place.clone())), skip: 0, walked: Some(place) }
+                    let bound = Some(Bound::After(place.clone()));
+                    Begin { bound, skip: 0, walked: Some(place), count }
                 }
-                None => Begin { bound: None, skip: asked.start - 1, walked: None },
+                None => Begin { bound: None, skip: asked.start - 1, walked: None, count },
             })
         }
     }
@@ -257,7 +271,7 @@ async fn heading(
         return Ok(Heading { total, start: Some(asked.start), next: None, previous: None });
     }
     let keys = desk.seals.keys(&desk.directory).await?;
-    let count = asked.count();
+    let count = begin.count;
     let seal = |place: Place, is_backward: bool| {
         let Place { text, time, number } = place;
         let end = now.0 / 1_000_000 + CURSOR_SECONDS;
@@ -275,13 +289,17 @@ async fn heading(
 async fn users(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault> {
     let selection = asked.selection(&USERS)?;
     let filter = asked.filter(&USERS)?;
-    let sort = asked.sort(&USERS)?;
-    let begin = begin(desk, call, asked, &USERS).await?;
+    let mut sort = asked.sort(&USERS)?;
+    if let SortKey::Organisation(names) = &mut sort.key {
+        let all = desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Organisation)).await?.rows;
+        *names = Arc::new(all.iter().map(|item| (item.id(), item.name().to_owned())).collect());
+    }
+    let begin = begin(desk, call, asked, &USERS, &sort).await?;
     let query = UserQuery {
         tests: user_tests(desk, call, filter).await?,
         sort,
         skip: begin.skip,
-        limit: asked.count(),
+        limit: begin.count,
         bound: begin.bound.clone(),
     };
     if !query.sort.is_arrival() && query.skip > SORTED_MOST {
@@ -338,8 +356,8 @@ async fn groups(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault
     let selection = asked.selection(&GROUPS)?;
     let filter = asked.filter(&GROUPS)?;
     let sort = asked.sort(&GROUPS)?;
-    let begin = begin(desk, call, asked, &GROUPS).await?;
-    let page = group_page(desk, call, filter, &sort, &begin, asked.count()).await?;
+    let begin = begin(desk, call, asked, &GROUPS, &sort).await?;
+    let page = group_page(desk, call, filter, &sort, &begin).await?;
     let place = |item: &Item| place_of(item, &sort);
     let ends = page.rows.first().zip(page.rows.last()).map(|(a, b)| (place(a), place(b)));
     let figures = (page.total, page.before, page.rows.len());
@@ -352,10 +370,10 @@ async fn groups(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault
         if n > 0 {
             pieces.text(",");
         }
-        pieces.group(desk, item, &selection).await?;
+        pieces.group(item, &selection);
     }
     pieces.text("]}");
-    Ok(write::raw(call, pieces.content()))
+    Ok(write::raw(call, pieces.content().await?))
 }
 
 fn place_of(item: &Item, sort: &Sort) -> Place {
@@ -377,25 +395,24 @@ async fn group_page(
     filter: Option<Filter>,
     sort: &Sort,
     begin: &Begin,
-    limit: u32,
 ) -> Result<Page<Item>, Fault> {
     let mut query = ItemQuery::all(ItemKind::Group);
     if let Some(filter) = filter {
-        query.tests.push(ItemTest::Meets(Arc::new(memberships(desk, call, filter).await?)));
+        query.tests.push(ItemTest::Meets(Arc::new(memberships::of(desk, call, filter).await?)));
     }
     if sort.is_arrival() {
         query.bound = begin.bound.as_ref().map(|bound| match bound {
             Bound::After(place) => ItemBound::After(place.number),
             Bound::Before(place) => ItemBound::Before(place.number),
         });
-        (query.skip, query.limit) = (begin.skip, limit);
+        (query.skip, query.limit) = (begin.skip, begin.count);
         return Ok(desk.directory.items(call.caller()?, query).await?);
     }
     let mut all = desk.directory.items(call.caller()?, query).await?.rows;
     let order = |a: &Place, b: &Place| sort.order(a, b);
     all.sort_by(|a, b| order(&place_of(a, sort), &place_of(b, sort)));
     let total = all.len();
-    let limit = limit as usize;
+    let limit = begin.count as usize;
     let before = match &begin.bound {
         None => usize::try_from(begin.skip).unwrap_or(usize::MAX).min(total),
         Some(Bound::After(place)) => all.partition_point(|item| order(&place_of(item, sort), place).is_le()),
@@ -407,50 +424,6 @@ async fn group_page(
     };
     let rows = all.into_iter().skip(before).take(limit).collect();
     Ok(Page { rows, total: total as u64, before: before as u64 })
-}
-
-/// Turns conditions on members into conditions on the group itself: those a person is in are known from their side.
-async fn memberships(desk: &Desk, call: &Call, filter: Filter) -> Result<Filter, Fault> {
-    let many = async |filters: Vec<Filter>| {
-        let mut done = Vec::with_capacity(filters.len());
-        for filter in filters {
-            done.push(Box::pin(memberships(desk, call, filter)).await?);
-        }
-        Ok::<_, Fault>(done)
-    };
-    Ok(match filter {
-        Filter::All(filters) => Filter::All(many(filters).await?),
-        Filter::Any(filters) => Filter::Any(many(filters).await?),
-        Filter::Not(filter) => Filter::Not(Box::new(Box::pin(memberships(desk, call, *filter)).await?)),
-        Filter::Entry(Field::Members, filter) => match *filter {
-            Filter::Test(mut test) if test.field == Field::Value => {
-                (test.field, test.part) = (Field::Members, Some(Field::Value));
-                Box::pin(memberships(desk, call, Filter::Test(test))).await?
-            }
-            _ => return Err(bad("invalidFilter", "Of members, only one value can be asked for at a time")),
-        },
-        Filter::Test(test) if test.field == Field::Members => {
-            use directory::{Op, Test};
-            let Scalar::Text(id) = &test.value else {
-                return Err(bad("invalidFilter", "Of members, only a value can be asked for"));
-            };
-            let is_equality = matches!(test.op, Op::Equal | Op::NotEqual);
-            if !is_equality {
-                return Err(bad("invalidFilter", "A member's value is only equal to an id or not"));
-            }
-            let groups: Vec<ItemId> = match desk.directory.user(call.caller()?, read::user_key(id)).await {
-                Ok(user) => user.groups,
-                Err(directory::Refusal::NoSuchUser) => Vec::new(),
-                Err(refusal) => return Err(refusal.into()),
-            };
-            let is = |id: &ItemId| {
-                Filter::Test(Test::new(Field::Id, None, Op::Equal, Scalar::text(id.to_string()), true))
-            };
-            let any = Filter::Any(groups.iter().map(is).collect());
-            if test.op == Op::NotEqual { Filter::Not(Box::new(any)) } else { any }
-        }
-        other => other,
-    })
 }
 
 /// `/.search`: people and then groups, as one list by index.
@@ -474,9 +447,9 @@ pub(super) async fn everything(desk: &Desk, call: &Call) -> Result<Answer, Fault
     let mut resources = written(desk, call, &people.rows, &asked.selection(&USERS)?).await?;
     let mut total = people.total;
     if let Ok(filter) = of_groups {
-        let rest = limit - u32::try_from(people.rows.len()).unwrap_or(limit);
-        let begin = Begin { bound: None, skip: skip.saturating_sub(people.total), walked: None };
-        let found = group_page(desk, call, filter, &Sort::default(), &begin, rest).await?;
+        let count = limit - u32::try_from(people.rows.len()).unwrap_or(limit);
+        let begin = Begin { bound: None, skip: skip.saturating_sub(people.total), walked: None, count };
+        let found = group_page(desk, call, filter, &Sort::default(), &begin).await?;
         let selection = asked.selection(&GROUPS)?;
         let base = write::base(call);
         total += found.total;

@@ -80,6 +80,18 @@ impl Selection {
         is_wanted && !self.not.iter().any(|path| path.names.len() == 1 && is_it(path))
     }
 
+    /// Whether one part of an attribute is shown.
+    pub(super) fn shows_part(&self, name: &str, part: &str) -> bool {
+        let here = [name.to_owned(), part.to_owned()];
+        self.shows(name) && !matches!(self.fate(&here), Fate::Gone)
+    }
+
+    /// What clients may set: without the names of what people belong to, which are looked up one by one.
+    pub(super) fn settable() -> Self {
+        let path = |names: &[&'static str]| Path { names: names.to_vec() };
+        Self { only: None, not: vec![path(&["groups"]), path(&[super::wire::MORE_SCHEMA.urn, "folders"])] }
+    }
+
     /// Leaves of a written resource what was asked for.
     pub(super) fn apply(&self, members: Members) -> Members {
         if self.only.is_none() && self.not.is_empty() {

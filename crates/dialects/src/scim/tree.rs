@@ -4,6 +4,7 @@
 use super::schema::{Attribute, Named, find};
 use super::wire::Resource;
 use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Out, Record, Way};
+use directory::Field;
 use http::StatusCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -99,6 +100,10 @@ impl Former {
             };
             let values = nodes.iter().map(|node| self.single(member, *kind, node));
             let values: Vec<Node> = values.filter_map(Result::transpose).collect::<Result<_, Fault>>()?;
+            // A group is not emptied by members that nobody can read.
+            if member.field == Some(Field::Members) && values.len() < nodes.len() {
+                return Err(invalid(member.name, "need a value"));
+            }
             return Ok((!values.is_empty()).then_some(Node::List(values)));
         }
         self.single(member, member.kind, node)

@@ -120,12 +120,12 @@ async fn change_user(
     key: UserKey,
     change: impl Fn(&Object) -> Result<UserEdit, Fault> + Send,
 ) -> Result<User, Fault> {
-    let everything = Selection::default();
+    let settable = Selection::settable();
     for _ in 0..TRIES {
         let user = desk.directory.user(call.caller()?, key.clone()).await?;
         must_match(call, &write::etag_of_user(&user))?;
-        let labels = labels::of(desk, call, std::slice::from_ref(&user), &everything).await?;
-        let before = match tree::of_out(&write::user(&write::base(call), &user, &labels, &everything)) {
+        let labels = labels::of(desk, call, std::slice::from_ref(&user), &settable).await?;
+        let before = match tree::of_out(&write::user(&write::base(call), &user, &labels, &settable)) {
             Node::Object(written) => read::former(call, &USERS).resource(&written)?,
             _ => Object::default(),
         };

@@ -364,32 +364,26 @@ message!(
         Member::of("value", Kind::Text, "Any JSON: a text, a list, an object"),
     ]
 );
-message!(
-    USER_LIST,
-    "UserList",
-    "A page of people (RFC 7644 section 3.4.2)",
-    [
-        Member::of("totalResults", Kind::Integer, "All that match"),
-        Member::of("itemsPerPage", Kind::Integer, "In this answer"),
-        Member::of("startIndex", Kind::Integer, "Where this page begins, from 1"),
-        Member::of("nextCursor", Kind::Text, "Where the next page begins (RFC 9865)"),
-        Member::of("previousCursor", Kind::Text, "Where the page before begins (RFC 9865)"),
-        Member::of("Resources", Kind::List("Resources", &Kind::Object(&USER)), "The page"),
-    ]
-);
-message!(
-    GROUP_LIST,
-    "GroupList",
-    "A page of groups",
-    [
-        Member::of("totalResults", Kind::Integer, "All that match"),
-        Member::of("itemsPerPage", Kind::Integer, "In this answer"),
-        Member::of("startIndex", Kind::Integer, "Where this page begins, from 1"),
-        Member::of("nextCursor", Kind::Text, "Where the next page begins (RFC 9865)"),
-        Member::of("previousCursor", Kind::Text, "Where the page before begins (RFC 9865)"),
-        Member::of("Resources", Kind::List("Resources", &Kind::Object(&GROUP)), "The page"),
-    ]
-);
+/// A page of a collection (RFC 7644 section 3.4.2, RFC 9865).
+macro_rules! list {
+    ($name:ident, $type:literal, $about:literal, $of:ident) => {
+        message!(
+            $name,
+            $type,
+            $about,
+            [
+                Member::of("totalResults", Kind::Integer, "All that match"),
+                Member::of("itemsPerPage", Kind::Integer, "In this answer"),
+                Member::of("startIndex", Kind::Integer, "Where this page begins, from 1"),
+                Member::of("nextCursor", Kind::Text, "Where the next page begins"),
+                Member::of("previousCursor", Kind::Text, "Where the page before begins"),
+                Member::of("Resources", Kind::List("Resources", &Kind::Object(&$of)), "The page"),
+            ]
+        );
+    };
+}
+list!(USER_LIST, "UserList", "A page of people (RFC 7644 section 3.4.2)", USER);
+list!(GROUP_LIST, "GroupList", "A page of groups (RFC 7644 section 3.4.2)", GROUP);
 message!(
     SEARCH,
     "SearchRequest",

@@ -24,14 +24,19 @@ pub(super) fn create(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Resu
     })
 }
 
-pub(super) fn update(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+pub(super) fn update(
+    edit: &GroupEdit,
+    is_bound: bool,
+    known: &Known,
+    stamp: &Stamp<'_>,
+) -> Result<Decision, Refusal> {
     let item = addressed(known, ItemKind::Group)?;
     let Item::Group(before) = item else { return Err(Refusal::NoSuchItem(ItemKind::Group)) };
     let mut after = before.clone();
     apply(&mut after, edit)?;
     let (mut joined, mut left) = (Vec::new(), Vec::new());
     if let Some(MemberEdit::Change { join, .. }) = &edit.members {
-        return change_members(before, after, join.len(), known, stamp);
+        return change_members(before, after, (join.len(), is_bound), known, stamp);
     }
     if let Some(wanted) = wanted(edit, known)? {
         joined = wanted.iter().filter(|id| !known.members.contains_sorted(id)).copied().collect();
@@ -52,11 +57,11 @@ fn apply(group: &mut Group, edit: &GroupEdit) -> Result<(), Refusal> {
 }
 
 /// Who joins and who leaves, seen from their side, so that nobody else of the group is looked at. When nothing but
-/// members changes, that is all the edit says: others may change members at the same time.
+/// members changes, and no version was asked for, that is all the edit says: others may change members at the same time.
 fn change_members(
     before: &Group,
     after: Group,
-    joining: usize,
+    (joining, is_bound): (usize, bool),
     known: &Known,
     stamp: &Stamp<'_>,
 ) -> Result<Decision, Refusal> {
@@ -76,7 +81,7 @@ fn change_members(
     }
     let mut decision = Decision::default();
     let item = Item::Group(before.clone());
-    if after == *before && !(joined.is_empty() && left.is_empty()) {
+    if !is_bound && after == *before && !(joined.is_empty() && left.is_empty()) {
         decision.edits.push(Edit::ChangeMembers { item: Box::new(item), joined, left });
     } else {
         decision.change_item(&item, Item::Group(after), (joined, left), stamp);

@@ -118,7 +118,7 @@ pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Res
         Command::DeleteUser(_) => user::delete(known, stamp),
         Command::MoveUsers(step) => user::move_all(step, known, stamp),
         Command::CreateGroup(edit) => group::create(edit, known, stamp),
-        Command::UpdateGroup { edit, .. } => group::update(edit, known, stamp),
+        Command::UpdateGroup { edit, .. } => group::update(edit, version.is_some(), known, stamp),
         Command::CreateFolder(edit) => folder::create(edit, known, stamp),
         Command::UpdateFolder { edit, .. } => folder::update(edit, known, stamp),
         Command::CreateOrganisation(edit) => organisation::create(edit, stamp),

@@ -43,6 +43,8 @@ pub(crate) fn check(edit: &UserEdit) -> Result<(), Refusal> {
     if let Some(password) = &edit.password {
         faults.extend(check_password(password.expose_secret()));
     }
+    // What is not there yet may still come.
+    faults.retain(|fault| fault.rule != Rule::Missing);
     refuse_if_any(faults)
 }
 
@@ -258,6 +260,13 @@ fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut V
         }
     }
     set(&mut user.addresses, &edit.addresses);
+    let grown = edit.plurals.iter().find(|(_, given)| given.value().is_some()).map(|(field, _)| *field);
+    let grown = grown.or(edit.addresses.value().map(|_| Field::PostalAddresses));
+    if let Some(field) = grown
+        && user.plural_bytes() > rules::MAX_PLURAL_BYTES
+    {
+        faults.push(Fault { field, rule: Rule::TooLong(rules::MAX_PLURAL_BYTES) });
+    }
 }
 
 fn apply_lists(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec<Fault>) {

@@ -102,6 +102,7 @@ impl Directory {
     ) -> Result<(), Refusal> {
         match &edit.members {
             Some(MemberEdit::Replace(keys) | MemberEdit::Add(keys, _)) => {
+                at_most(keys.len(), MAX_REFERENCES)?;
                 self.people(tenant, keys, known).await
             }
             Some(MemberEdit::Change { join, leave }) => {

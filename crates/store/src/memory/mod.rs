@@ -7,8 +7,8 @@ mod reads;
 use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
 use directory::{
     Action, Change, CommitError, Connection, Edit, Event, EventDraft, Field, Item, ItemId, ItemKey, ItemKind,
-    Pending, Position, Receipt, Record, ServerSecret, StoreError, StoredPassword, Tenant, TenantNumber, User,
-    UserId, UserKey, fold,
+    Pending, Position, Receipt, Record, ServerSecret, StoreError, StoredPassword, Tenant, TenantNumber, Time,
+    User, UserId, UserKey, fold,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,6 +179,7 @@ impl Shelf {
                 user.number = self.last_user;
                 self.claim(&claims::of_user(&user), Owner::User(user.number))?;
                 self.put_user(&user, &[], password, event)?;
+                self.touch_groups(&[], &user.groups, event.at);
                 event.action = Action::Created;
                 event.after = Some(Record::User(user.clone()));
                 receipt.users.push(*user);
@@ -193,6 +194,7 @@ impl Shelf {
                 self.claim(&claims::of_user(&after), Owner::User(after.number))?;
                 let old = belongings(&before);
                 self.put_user(&after, &old, password, event)?;
+                self.touch_groups(&before.groups, &after.groups, event.at);
                 event.before = Some(Record::User(before));
                 event.after = Some(Record::User(after.clone()));
                 receipt.users.push(*after);
@@ -206,6 +208,7 @@ impl Shelf {
                 self.users.remove(&user.number);
                 self.passwords.remove(&user.id);
                 self.members.retain(|(_, member)| *member != user.id);
+                self.touch_groups(&user.groups, &[], event.at);
                 event.action = Action::Deleted;
                 event.before = Some(Record::User(user));
             }
@@ -283,6 +286,14 @@ impl Shelf {
             | Edit::Touch(_) => {}
         }
         Ok(true)
+    }
+
+    /// Who is in a group is part of it: one that somebody came to or left, seen from their side, has a new version.
+    fn touch_groups(&mut self, old: &[ItemId], new: &[ItemId], at: Time) {
+        let concerned = claims::only_in_one(old, new);
+        for item in self.items.values_mut().filter(|item| concerned.contains(&item.id())) {
+            item.touch(at);
+        }
     }
 
     fn put_user(

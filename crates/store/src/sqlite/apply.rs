@@ -38,12 +38,12 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
     for edit in edits {
         let told = match edit {
             Edit::AddUser { user, password } => {
-                add_user(db, tally, tenant, *user, password.as_ref(), &mut receipt)?
+                add_user(db, tally, tenant, (*user, at), password.as_ref(), &mut receipt)?
             }
             Edit::ChangeUser { before, after, password } => {
-                change_user(db, tenant, *before, *after, password.as_ref(), &mut receipt)?
+                change_user(db, tenant, (*before, *after, at), password.as_ref(), &mut receipt)?
             }
-            Edit::RemoveUser(user) => remove_user(db, tally, tenant, *user)?,
+            Edit::RemoveUser(user) => remove_user(db, tally, tenant, *user, at)?,
             Edit::AddItem { item, members } => add_item(db, tally, tenant, *item, members, &mut receipt)?,
             Edit::ChangeItem { before, after, joined, left } => {
                 change_item(db, tenant, *before, *after, (joined, left), &mut receipt)?
@@ -79,7 +79,7 @@ fn add_user(
     db: &Db,
     tally: &mut Tally,
     tenant: TenantNumber,
-    mut user: User,
+    (mut user, at): (User, Time),
     password: Option<&StoredPassword>,
     receipt: &mut Receipt,
 ) -> Done<Told> {
@@ -107,6 +107,7 @@ fn add_user(
     for item in groups.iter().chain(&folders).chain(&user.organisation) {
         join(db, tenant, *item, pk)?;
     }
+    touch_groups(db, tenant, &[], &groups, at)?;
     tally.count(tenant, super::scan::block_of(user.number), 1);
     let told = if groups.is_empty() && folders.is_empty() {
         Told { after: Some(format!("{{\"user\":{doc}}}")), ..Told::new(Action::Created) }
@@ -121,8 +122,7 @@ fn add_user(
 fn change_user(
     db: &Db,
     tenant: TenantNumber,
-    before: User,
-    mut after: User,
+    (before, mut after, at): (User, User, Time),
     password: Option<&StoredPassword>,
     receipt: &mut Receipt,
 ) -> Done<Told> {
@@ -140,6 +140,7 @@ fn change_user(
     for item in new.difference(&old) {
         join(db, tenant, *item, pk)?;
     }
+    touch_groups(db, tenant, &before.groups, &after.groups, at)?;
     let told = Told {
         before: Some(encode(&Record::User(Box::new(before)))?),
         after: Some(encode(&Record::User(Box::new(after.clone())))?),
@@ -161,6 +162,25 @@ fn change_user(
         pk
     ])?;
     Ok(told)
+}
+
+/// Who is in a group is part of it: one that somebody came to or left, seen from their side, has a new version.
+fn touch_groups(db: &Db, tenant: TenantNumber, old: &[ItemId], new: &[ItemId], at: Time) -> Done {
+    for group in claims::only_in_one(old, new) {
+        let key = ItemKey::Id(group);
+        let Some(mut item) = super::read::item(db, tenant, ItemKind::Group, &key)? else { continue };
+        let pk = item_at(db, tenant, &item)?;
+        item.touch(at);
+        save_item(db, &item, pk)?;
+    }
+    Ok(())
+}
+
+/// Writes an item over what it was; its name stays.
+fn save_item(db: &Db, item: &Item, pk: i64) -> Done {
+    let sql = "UPDATE items SET version = ?1, doc = ?2 WHERE pk = ?3";
+    db.prepare_cached(sql)?.execute(params![item.version(), encode(item)?, pk])?;
+    Ok(())
 }
 
 /// Whether somebody is switched on, as the index of that name holds it: 1, 0, and 2 where nobody says.
@@ -186,10 +206,11 @@ fn belongings(user: &User) -> BTreeSet<ItemId> {
     user.groups.iter().chain(&user.folders).chain(&user.organisation).copied().collect()
 }
 
-fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User) -> Done<Told> {
+fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User, at: Time) -> Done<Told> {
     let pk = user_at(db, tenant, &user)?;
     swap(db, tenant, &claims::of_user(&user), &[], pk)?;
     db.prepare_cached("DELETE FROM memberships WHERE user = ?1")?.execute([pk])?;
+    touch_groups(db, tenant, &user.groups, &[], at)?;
     mention(db, tenant, pk, &claims::mentions(&user), &[])?;
     db.prepare_cached("DELETE FROM users WHERE pk = ?1")?.execute([pk])?;
     tally.count(tenant, super::scan::block_of(user.number), -1);
@@ -285,8 +306,7 @@ fn change_members(
     }
     let mut after = before.clone();
     after.touch(at);
-    let sql = "UPDATE items SET version = ?1, doc = ?2 WHERE pk = ?3";
-    db.prepare_cached(sql)?.execute(params![after.version(), encode(&after)?, pk])?;
+    save_item(db, &after, pk)?;
     let told = Told {
         before: Some(encode(&Record::Item(Box::new(before)))?),
         after: Some(encode(&Record::Item(Box::new(after.clone())))?),

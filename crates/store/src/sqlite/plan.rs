@@ -85,7 +85,9 @@ fn of_comparison(field: Field, part: Option<Field>, test: &Test) -> Option<(Sour
         (Field::Id, None, Op::Equal, Scalar::Text(id)) => (id_source(id, |id| Source::Id(UserId(id))), false),
         (Field::Groups | Field::Folders, Some(Field::Value), Op::Equal, Scalar::Text(id)) => {
             let kind = if field == Field::Groups { ItemKind::Group } else { ItemKind::Folder };
-            (id_source(id, |id| Source::Member(kind, ItemId(id))), true)
+            // Only the usual spelling is compared equal, and so found by the index alone.
+            let is_usual = Uuid::try_parse(id).is_ok_and(|known| known.to_string() == **id);
+            (id_source(id, |id| Source::Member(kind, ItemId(id))), is_usual)
         }
         (Field::Number, None, Op::Equal, Scalar::Integer(number)) => {
             (u32::try_from(*number).map_or(Source::Several(Vec::new()), Source::Number), false)

@@ -7,7 +7,7 @@
 use super::plan::{Source, plan};
 use super::read::{stored_user, user_sql};
 use super::rows::optional;
-use directory::{Bound, Page, TenantNumber, User, UserQuery};
+use directory::{Bound, Page, SortKey, TenantNumber, User, UserQuery};
 use rusqlite::types::Value;
 use rusqlite::{Connection as Db, ffi, params, params_from_iter};
 use std::time::{Duration, Instant};
@@ -159,7 +159,7 @@ fn exact_page(
     Ok(Page { rows, total, before })
 }
 
-/// What a walk has found so far, never much more than the page asked for.
+/// What a walk has found so far: never much more than the page asked for, and of a sorted one than all up to its end.
 struct Found<'a> {
     query: &'a UserQuery,
     total: u64,
@@ -177,6 +177,11 @@ impl<'a> Found<'a> {
         matches!(self.query.bound, Some(Bound::Before(_)))
     }
 
+    fn is_cut(&self) -> bool {
+        matches!((&self.query.sort.key, self.query.sort.descending), (SortKey::Arrival, false))
+            && !self.is_backward()
+    }
+
     /// How many in order are enough to cut the page from.
     fn enough(&self) -> usize {
         usize::try_from(self.query.skip.saturating_add(u64::from(self.query.limit))).unwrap_or(usize::MAX)
@@ -192,11 +197,12 @@ impl<'a> Found<'a> {
             return;
         }
         self.within += 1;
-        if query.sort.is_arrival() && !self.is_backward() && self.within > self.enough() as u64 {
+        // In order of arrival a page is cut as it comes by.
+        if self.is_cut() && (self.within <= query.skip || self.within > self.enough() as u64) {
             return;
         }
         self.page.push(user);
-        if self.page.len() > self.enough().saturating_mul(2).max(10_000) {
+        if self.page.len() > self.enough().saturating_add(5_000) {
             self.trim();
         }
     }
@@ -219,7 +225,8 @@ impl<'a> Found<'a> {
             let before = self.within - self.page.len() as u64;
             (self.page, before)
         } else {
-            let skip = usize::try_from(self.query.skip).unwrap_or(usize::MAX).min(self.page.len());
+            let skip = if self.is_cut() { 0 } else { self.query.skip };
+            let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.page.len());
             (self.page.split_off(skip), outside + self.query.skip.min(self.within))
         };
         Page { rows, total: self.total, before }

@@ -1,0 +1,54 @@
+//! Filters of groups by who is in them.
+
+use super::read;
+use crate::kit::{Call, Desk, Fault};
+use directory::{Field, Filter, ItemId, Scalar};
+use http::StatusCode;
+
+fn bad(text: &str) -> Fault {
+    Fault::own(StatusCode::BAD_REQUEST, "invalidFilter", text)
+}
+
+/// Turns conditions on members into conditions on the group itself: those a person is in are known from their side.
+pub(super) async fn of(desk: &Desk, call: &Call, filter: Filter) -> Result<Filter, Fault> {
+    let many = async |filters: Vec<Filter>| {
+        let mut done = Vec::with_capacity(filters.len());
+        for filter in filters {
+            done.push(Box::pin(of(desk, call, filter)).await?);
+        }
+        Ok::<_, Fault>(done)
+    };
+    Ok(match filter {
+        Filter::All(filters) => Filter::All(many(filters).await?),
+        Filter::Any(filters) => Filter::Any(many(filters).await?),
+        Filter::Not(filter) => Filter::Not(Box::new(Box::pin(of(desk, call, *filter)).await?)),
+        Filter::Entry(Field::Members, filter) => match *filter {
+            Filter::Test(mut test) if test.field == Field::Value => {
+                (test.field, test.part) = (Field::Members, Some(Field::Value));
+                Box::pin(of(desk, call, Filter::Test(test))).await?
+            }
+            _ => return Err(bad("Of members, only one value can be asked for at a time")),
+        },
+        Filter::Test(test) if test.field == Field::Members => {
+            use directory::{Op, Test};
+            let Scalar::Text(id) = &test.value else {
+                return Err(bad("Of members, only a value can be asked for"));
+            };
+            let is_equality = matches!(test.op, Op::Equal | Op::NotEqual);
+            if !is_equality {
+                return Err(bad("A member's value is only equal to an id or not"));
+            }
+            let groups: Vec<ItemId> = match desk.directory.user(call.caller()?, read::user_key(id)).await {
+                Ok(user) => user.groups,
+                Err(directory::Refusal::NoSuchUser) => Vec::new(),
+                Err(refusal) => return Err(refusal.into()),
+            };
+            let is = |id: &ItemId| {
+                Filter::Test(Test::new(Field::Id, None, Op::Equal, Scalar::text(id.to_string()), true))
+            };
+            let any = Filter::Any(groups.iter().map(is).collect());
+            if test.op == Op::NotEqual { Filter::Not(Box::new(any)) } else { any }
+        }
+        other => other,
+    })
+}
