@@ -1,5 +1,7 @@
 //! JSON web tokens, by the `jsonwebtoken` crate over the cryptography that TLS has brought along already.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use directory::Connection;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -54,7 +56,7 @@ pub(crate) fn is_token(key: &str) -> bool {
 pub(crate) fn mark(of: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::new().chain_update(b"access token for ").chain_update(of).finalize();
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(&digest[..8])
 }
 
 /// The marks of all that a connection can get tokens with.

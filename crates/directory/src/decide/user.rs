@@ -260,6 +260,11 @@ fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut V
         }
     }
     set(&mut user.addresses, &edit.addresses);
+    weigh(user, edit, faults);
+}
+
+/// Refuses more of a person's plurals in all than there may be; the one that was said is to blame.
+fn weigh(user: &User, edit: &UserEdit, faults: &mut Vec<Fault>) {
     let grown = edit.plurals.iter().find(|(_, given)| given.value().is_some()).map(|(field, _)| *field);
     let grown = grown.or(edit.addresses.value().map(|_| Field::PostalAddresses));
     if let Some(field) = grown

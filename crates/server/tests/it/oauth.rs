@@ -324,3 +324,30 @@ fn tokens_and_cursors_outlive_the_process_and_work_in_another_on_the_same_store(
     assert_eq!((status, page["Resources"].as_array().map(Vec::len)), (200, Some(1)), "{page}");
     assert_eq!(page["Resources"][0]["userName"], "p2@x.y");
 }
+
+#[test]
+fn a_token_ends_with_the_key_it_was_given_for() {
+    runtime().block_on(async {
+        let world = World::new(|_| {}).await;
+        let token = world.token().await;
+        for (round, status) in [(1, 200), (2, 401)] {
+            let next = server::new_key().expect("a key");
+            let key = dialects::kit::hash_key(&next);
+            let command = Command::AddKey { connection: world.id, key };
+            world.house.directory().run(&world.caller, command).await.expect("rotated");
+            world.house.wait(2);
+            assert_eq!(world.status("GET", "/scim/v2/Users", &world.key).await, status, "round {round}");
+            assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, status, "round {round}");
+        }
+    });
+}
+
+#[test]
+fn a_form_of_very_many_names_is_read_once() {
+    runtime().block_on(async {
+        let world = World::new(|_| {}).await;
+        let names: Vec<String> = (0..100_000).map(|n| format!("a{n}")).collect();
+        let (status, answer) = world.ask("/oauth2/token", &[], &names.join("&")).await;
+        assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")));
+    });
+}

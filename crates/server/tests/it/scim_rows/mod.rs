@@ -2,6 +2,7 @@
 //! here: a client with a key, and what every error must look like.
 
 mod bulk;
+mod careful;
 mod filters;
 mod groups;
 mod paging;
