@@ -275,6 +275,16 @@ fn change_item(
     let key = Item::name_key(after.kind(), after.name());
     db.prepare_cached(sql)?.execute(params![after.version(), key, encode(&after)?, pk])?;
     enrol(db, tenant, pk, &joined, &left)?;
+    item_changed(before, after, (joined, left), receipt)
+}
+
+/// What is told of an item that changed.
+fn item_changed(
+    before: Item,
+    after: Item,
+    (joined, left): (Vec<UserId>, Vec<UserId>),
+    receipt: &mut Receipt,
+) -> Done<Told> {
     let told = Told {
         before: Some(encode(&Record::Item(Box::new(before)))?),
         after: Some(encode(&Record::Item(Box::new(after.clone())))?),
@@ -307,15 +317,7 @@ fn change_members(
     let mut after = before.clone();
     after.touch(at);
     save_item(db, &after, pk)?;
-    let told = Told {
-        before: Some(encode(&Record::Item(Box::new(before)))?),
-        after: Some(encode(&Record::Item(Box::new(after.clone())))?),
-        joined,
-        left,
-        ..Told::new(Action::Updated)
-    };
-    receipt.items.push(after);
-    Ok(Some(told))
+    item_changed(before, after, (joined, left), receipt).map(Some)
 }
 
 fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<Told> {
