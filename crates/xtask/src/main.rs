@@ -39,9 +39,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The repository's root.
+/// The root of the repository that cargo was called in. What was there at compile time may be another clone's, where
+/// several share what they have built.
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(here).join("../..")
 }
 
 #[expect(clippy::print_stderr, reason = "this is the developer's terminal")]

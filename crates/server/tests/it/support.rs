@@ -23,7 +23,8 @@ pub(crate) const MUSTER: &str = env!("CARGO_BIN_EXE_muster");
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).join("../..")
 }
 
 /// A running server on a store of its own. It is killed when dropped.
