@@ -123,7 +123,14 @@ pub fn check_public_key(pem: &str) -> Result<(), &'static str> {
     if pem.contains("PRIVATE KEY") {
         return Err("this is a private key; give the public one");
     }
-    public_key(pem, None).map(|_| ()).ok_or("no public key of RSA, P-256, P-384 or Ed25519 in PEM")
+    let none = "no public key of RSA (2048 to 8192 bits), P-256, P-384 or Ed25519 in PEM";
+    let key = public_key(pem, None).ok_or(none)?;
+    // What can be read and would never verify is known by its length: an Ed25519 key, a point of a curve, or the modulus
+    // and exponent of RSA.
+    match key.kind() {
+        DecodingKeyKind::SecretOrDer(der) if matches!(der.len(), 32 | 65 | 97 | 265..=1050) => Ok(()),
+        _ => Err(none),
+    }
 }
 
 /// Makes ring do the arithmetic, once in a process.
@@ -214,6 +221,28 @@ impl JwtVerifier for PublicKey {
 mod tests {
     use super::*;
 
+    /// Keys made with OpenSSL: two that nothing here verifies with, and two that are good.
+    const RSA_OF_1024_BITS: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDWbfIY4C1EDWnOTGMCNs3lLiA+\n\
+        B0zGsj4XO5yOESALncyR/n3mXxlOoo391oYN0boGUokaX7DKZao465C+ygBMldIS\n\
+        C5tJflsh85ksBjwKMPVChTbLfDN5a8BGlsVfxY8SCBPmVgj+eH2zm3O+N22tg/UO\n\
+        cqRzKugtKVit4301AQIDAQAB\n\
+        -----END PUBLIC KEY-----\n";
+    const P_521: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQBeL1hwhFjlX8KNGdhN3Z4q5Ua+Akv\n\
+        7PWQtFYXDqmn0kQcXFhIEc8Gz7OWgMjyM0llFYty9ZCEG6UIcFmEE02nLHMBo/NC\n\
+        sZ+f4IKgXdA4myDOlR4TE2WRVpSwbgY6iJFPZdU6GVJA6yYWZFXY3o+3vE4UNXj/\n\
+        2+c8Lk5Ucdi8F0mXOIU=\n\
+        -----END PUBLIC KEY-----\n";
+    const P_384: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEi6eE0tm6Z+eEKMieYJhSU1SEaBg9TUSA\n\
+        PtsXlqFkLgcVnoM+0BSw+HmZWADe+gLklk1M5vt8QbeLaZ1EFPxFDcT+j85WxVkH\n\
+        u/8xUZs9Vl7cV6PzBYYxFPW9Z9K5DWFR\n\
+        -----END PUBLIC KEY-----\n";
+    const ED_25519: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MCowBQYDK2VwAyEAzEVG6lFvzF1GcMs/dRxUun+fHpnVkf63RpuagUBmxlg=\n\
+        -----END PUBLIC KEY-----\n";
+
     /// A public key and an assertion signed with its other half, both made with OpenSSL.
     const RSA: &str = "-----BEGIN PUBLIC KEY-----\n\
         MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAvfDpNjETd01dALv+nWyb\n\
@@ -237,7 +266,12 @@ mod tests {
         let altered = format!("{}A{}", &SIGNED[..place], &SIGNED[place + 1..]);
         assert!(assertion(&altered, RSA, &audiences).is_none());
         assert_eq!(check_public_key(RSA), Ok(()));
-        assert!(check_public_key("nonsense").is_err());
+        for useless in ["nonsense", RSA_OF_1024_BITS, P_521] {
+            assert!(check_public_key(useless).is_err(), "{useless}");
+        }
+        for good in [P_384, ED_25519] {
+            assert_eq!(check_public_key(good), Ok(()), "{good}");
+        }
     }
 
     #[test]
