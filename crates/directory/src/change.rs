@@ -5,7 +5,7 @@
 //! refused when something it must not share is taken. And because an event is made of the edit itself, nothing
 //! can be changed without one.
 
-use crate::{Connection, ConnectionId, Item, Position, Tenant, TenantNumber, Time, User, UserId};
+use crate::{Connection, ConnectionId, Item, Tenant, TenantNumber, Time, User, UserId};
 use secrecy::SecretString;
 
 /// A decided change of one tenant.
@@ -109,8 +109,6 @@ impl std::fmt::Debug for ServerSecret {
 /// What came of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// Position of the last event written.
-    pub position: Position,
     /// People added or changed, as stored.
     pub users: Vec<User>,
     /// Items added or changed, as stored.

@@ -245,6 +245,14 @@ impl Item {
         });
     }
 
+    /// For a store that keeps both beside the document.
+    pub fn set_state(&mut self, version: u32, updated: Time) {
+        each!(self, it => {
+            it.version = version;
+            it.updated = updated;
+        });
+    }
+
     /// What people call it.
     pub fn name(&self) -> &str {
         each!(self, it => &it.name)

@@ -48,7 +48,8 @@ pub trait Store: Send + Sync {
     fn connection(&self, id: ConnectionId) -> Pending<'_, Result<Option<Connection>, StoreError>>;
     /// Carries out a change, all of it or nothing. It goes on when the caller stops waiting.
     fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>>;
-    /// What happened after a position, oldest first.
+    /// What happened after a position, oldest first. Whoever follows the positions misses nothing: an event that is
+    /// there has all its predecessors there. An event may get its position a moment after its change was committed.
     fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>>;
     /// Some of those who belong to an item, in order of number: those with a higher number than `after`.
     fn members_after(
@@ -83,10 +84,16 @@ pub struct Health {
     pub waiting: u64,
 }
 
-/// A read that did not work. The text is for the log.
+/// Why a read did not work. The texts are for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StoreError(pub String);
+pub enum StoreError {
+    /// The store does not answer at the moment.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+    /// Anything else.
+    #[error("{0}")]
+    Broken(String),
+}
 
 /// Why a change was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

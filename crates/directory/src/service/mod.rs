@@ -244,7 +244,10 @@ fn put_password(edits: &mut [Edit], hashed: Option<&StoredPassword>) {
 }
 
 fn unread(error: StoreError) -> Refusal {
-    Refusal::Broken(error.0)
+    match error {
+        StoreError::Unavailable(text) => Refusal::Unavailable(text),
+        StoreError::Broken(text) => Refusal::Broken(text),
+    }
 }
 
 fn refused(error: CommitError) -> Refusal {

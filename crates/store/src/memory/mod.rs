@@ -91,8 +91,8 @@ impl State {
                 password_set: false,
             };
             if let Some(what) = self.edit(tenant, edit, draft, &mut receipt)? {
-                receipt.position = Position(self.events.len() as u64 + 1);
-                self.events.push(Event { position: receipt.position, what });
+                let position = Position(self.events.len() as u64 + 1);
+                self.events.push(Event { position, what });
             }
         }
         Ok(receipt)

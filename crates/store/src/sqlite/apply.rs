@@ -1,11 +1,13 @@
 //! One change as rows: guards, rows and events, in the caller's transaction.
 
-use super::events::{self, Told};
-use super::rows::encode;
+use super::events;
 use super::tally::Tally;
 use crate::claims::{self, Claim};
+use crate::plan::is_active;
+use crate::sql;
+use crate::told::{Author, Told, encode};
 use directory::{
-    Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKey, ItemKind, Receipt, Record, Status,
+    Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKey, ItemKind, Receipt, Record,
     StoredPassword, Tenant, TenantNumber, Time, User, UserId,
 };
 use directory::{Connection, ExposeSecret, fold};
@@ -26,6 +28,12 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Refused(CommitError::Broken(error.to_string()))
+    }
+}
+
 type Done<T = ()> = Result<T, Failure>;
 
 const STALE: Failure = Failure::Refused(CommitError::Stale);
@@ -34,7 +42,7 @@ const STALE: Failure = Failure::Refused(CommitError::Stale);
 pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt> {
     let mut receipt = Receipt::default();
     let Change { tenant, at, connection, who, request, edits } = change;
-    let author = events::Author { tenant, at, connection, who, request };
+    let author = Author { tenant, at, connection, who, request };
     for edit in edits {
         let told = match edit {
             Edit::AddUser { user, password } => {
@@ -55,8 +63,7 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
                 }
             }
             Edit::AddSecret(name, secret) => {
-                let sql = "INSERT INTO secrets (name, bytes) VALUES (?1, ?2)";
-                let added = db.prepare_cached(sql)?.execute(params![name, secret.0]);
+                let added = db.prepare_cached(sql::ADD_SECRET.sqlite)?.execute(params![name, secret.0]);
                 unique(added.map(|_| 0), Field::Name)?;
                 continue;
             }
@@ -65,12 +72,11 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
             Edit::AddConnection(new) => add_connection(db, &new)?,
             Edit::ChangeConnection { before, after } => change_connection(db, &before, &after)?,
             Edit::Touch(id) => {
-                let sql = "UPDATE connections SET last_use = ?1 WHERE id = ?2";
-                db.prepare_cached(sql)?.execute(params![at.0, id.0.as_bytes()])?;
+                db.prepare_cached(sql::TOUCH_CONNECTION.sqlite)?.execute(params![at.0, id.0.as_bytes()])?;
                 continue;
             }
         };
-        receipt.position = events::write(db, &author, &told)?;
+        events::write(db, &author, &told)?;
     }
     Ok(receipt)
 }
@@ -86,10 +92,8 @@ fn add_user(
     user.number = next_number(db, tally, tenant, 0, 1)?;
     let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
     let doc = encode(&user)?;
-    let sql = "INSERT INTO users (tenant, number, id, version, password, doc, active, updated)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let phc = password.map(|p| p.0.expose_secret());
-    let inserted = db.prepare_cached(sql)?.insert(params![
+    let inserted = db.prepare_cached(sql::ADD_USERS.sqlite)?.insert(params![
         tenant.0,
         user.number,
         user.id.0.as_bytes(),
@@ -108,7 +112,7 @@ fn add_user(
         join(db, tenant, *item, pk)?;
     }
     touch_groups(db, tenant, &[], &groups, at)?;
-    tally.count(tenant, super::scan::block_of(user.number), 1);
+    tally.count(tenant, crate::found::block_of(user.number), 1);
     let told = if groups.is_empty() && folders.is_empty() {
         Told { after: Some(format!("{{\"user\":{doc}}}")), ..Told::new(Action::Created) }
     } else {
@@ -133,9 +137,7 @@ fn change_user(
     mention(db, tenant, pk, &claims::mentions(&before), &claims::mentions(&after))?;
     let (old, new) = (belongings(&before), belongings(&after));
     for item in old.difference(&new) {
-        let sql = "DELETE FROM memberships WHERE user = ?1
-            AND item = (SELECT pk FROM items WHERE tenant = ?2 AND id = ?3)";
-        db.prepare_cached(sql)?.execute(params![pk, tenant.0, item.0.as_bytes()])?;
+        db.prepare_cached(sql::LEAVE_ITEM.sqlite)?.execute(params![pk, tenant.0, item.0.as_bytes()])?;
     }
     for item in new.difference(&old) {
         join(db, tenant, *item, pk)?;
@@ -149,11 +151,9 @@ fn change_user(
     };
     receipt.users.push(after.clone());
     (after.groups, after.folders) = (Vec::new(), Vec::new());
-    let sql = "UPDATE users SET version = ?1, doc = ?2, password = coalesce(?3, password), active = ?4, updated = ?5
-        WHERE pk = ?6";
     let phc = password.map(|p| p.0.expose_secret());
     let doc = encode(&after)?;
-    db.prepare_cached(sql)?.execute(params![
+    db.prepare_cached(sql::CHANGE_USERS.sqlite)?.execute(params![
         after.version,
         doc,
         phc,
@@ -178,25 +178,17 @@ fn touch_groups(db: &Db, tenant: TenantNumber, old: &[ItemId], new: &[ItemId], a
 
 /// Writes an item over what it was; its name stays.
 fn save_item(db: &Db, item: &Item, pk: i64) -> Done {
-    let sql = "UPDATE items SET version = ?1, doc = ?2 WHERE pk = ?3";
-    db.prepare_cached(sql)?.execute(params![item.version(), encode(item)?, pk])?;
+    db.prepare_cached(sql::TOUCH_ITEMS.sqlite)?.execute(params![item.version(), encode(item)?, pk])?;
     Ok(())
-}
-
-/// Whether somebody is switched on, as the index of that name holds it: 1, 0, and 2 where nobody says.
-fn is_active(user: &User) -> u8 {
-    if user.status_unsaid { 2 } else { matches!(user.status, Status::Active | Status::Invited).into() }
 }
 
 /// Notes e-mails that are only in `new` and forgets those that are only in `old`.
 fn mention(db: &Db, tenant: TenantNumber, owner: i64, old: &[String], new: &[String]) -> Done {
     for gone in old.iter().filter(|text| !new.contains(text)) {
-        let sql = "DELETE FROM mentions WHERE tenant = ?1 AND text = ?2 AND owner = ?3";
-        db.prepare_cached(sql)?.execute(params![tenant.0, gone, owner])?;
+        db.prepare_cached(sql::FORGET.sqlite)?.execute(params![tenant.0, gone, owner])?;
     }
     for text in new.iter().filter(|text| !old.contains(text)) {
-        let sql = "INSERT INTO mentions (tenant, text, owner) VALUES (?1, ?2, ?3)";
-        db.prepare_cached(sql)?.execute(params![tenant.0, text, owner])?;
+        db.prepare_cached(sql::MENTION.sqlite)?.execute(params![tenant.0, text, owner])?;
     }
     Ok(())
 }
@@ -209,11 +201,11 @@ fn belongings(user: &User) -> BTreeSet<ItemId> {
 fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User, at: Time) -> Done<Told> {
     let pk = user_at(db, tenant, &user)?;
     swap(db, tenant, &claims::of_user(&user), &[], pk)?;
-    db.prepare_cached("DELETE FROM memberships WHERE user = ?1")?.execute([pk])?;
+    db.prepare_cached(sql::LEAVE_ALL.sqlite)?.execute([pk])?;
     touch_groups(db, tenant, &user.groups, &[], at)?;
     mention(db, tenant, pk, &claims::mentions(&user), &[])?;
-    db.prepare_cached("DELETE FROM users WHERE pk = ?1")?.execute([pk])?;
-    tally.count(tenant, super::scan::block_of(user.number), -1);
+    db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?;
+    tally.count(tenant, crate::found::block_of(user.number), -1);
     Ok(Told { before: Some(encode(&Record::User(Box::new(user)))?), ..Told::new(Action::Deleted) })
 }
 
@@ -235,9 +227,7 @@ fn add_item(
         }
         item.set_number(number);
     }
-    let sql = "INSERT INTO items (tenant, kind, number, id, version, name_key, doc)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let inserted = db.prepare_cached(sql)?.insert(params![
+    let inserted = db.prepare_cached(sql::ADD_ITEM.sqlite)?.insert(params![
         tenant.0,
         sort,
         item.number(),
@@ -257,8 +247,9 @@ fn add_item(
 }
 
 fn item_numbered(db: &Db, tenant: TenantNumber, sort: u8, number: u32) -> Done<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM items WHERE tenant = ?1 AND kind = ?2 AND number = ?3)";
-    Ok(db.prepare_cached(sql)?.query_row(params![tenant.0, sort, number], |row| row.get(0))?)
+    Ok(db
+        .prepare_cached(sql::ITEM_NUMBERED.sqlite)?
+        .query_row(params![tenant.0, sort, number], |row| row.get(0))?)
 }
 
 fn change_item(
@@ -271,9 +262,13 @@ fn change_item(
 ) -> Done<Told> {
     let pk = item_at(db, tenant, &before)?;
     swap(db, tenant, &claims::of_item(&before), &claims::of_item(&after), pk)?;
-    let sql = "UPDATE items SET version = ?1, name_key = ?2, doc = ?3 WHERE pk = ?4";
     let key = Item::name_key(after.kind(), after.name());
-    db.prepare_cached(sql)?.execute(params![after.version(), key, encode(&after)?, pk])?;
+    db.prepare_cached(sql::CHANGE_ITEM.sqlite)?.execute(params![
+        after.version(),
+        key,
+        encode(&after)?,
+        pk
+    ])?;
     enrol(db, tenant, pk, &joined, &left)?;
     item_changed(before, after, (joined, left), receipt)
 }
@@ -323,18 +318,18 @@ fn change_members(
 fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<Told> {
     let pk = item_at(db, tenant, &item)?;
     swap(db, tenant, &claims::of_item(&item), &[], pk)?;
-    db.prepare_cached("DELETE FROM memberships WHERE item = ?1")?.execute([pk])?;
-    db.prepare_cached("DELETE FROM items WHERE pk = ?1")?.execute([pk])?;
+    db.prepare_cached(sql::DISBAND.sqlite)?.execute([pk])?;
+    db.prepare_cached(sql::REMOVE_ITEM.sqlite)?.execute([pk])?;
     Ok(Told { before: Some(encode(&Record::Item(Box::new(item)))?), ..Told::new(Action::Deleted) })
 }
 
 fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<Told> {
     if tenant.number.0 == 0 {
-        let sql = "SELECT coalesce(max(number), 0) + 1 FROM tenants";
-        tenant.number = TenantNumber(db.query_row(sql, [], |row| row.get(0))?);
+        let highest: Option<u32> = db.query_row(sql::HIGHEST_TENANT.sqlite, [], |row| row.get(0))?;
+        tenant.number = TenantNumber(highest.map_or(1, |highest| highest.saturating_add(1)));
     }
-    let sql = "INSERT INTO tenants (number, doc) VALUES (?1, ?2)";
-    let inserted = db.prepare_cached(sql)?.insert(params![tenant.number.0, encode(&tenant)?]);
+    let inserted =
+        db.prepare_cached(sql::ADD_TENANT.sqlite)?.insert(params![tenant.number.0, encode(&tenant)?]);
     unique(inserted, Field::Number)?;
     let after = Some(encode(&Record::Tenant(tenant.clone()))?);
     let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
@@ -343,8 +338,7 @@ fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<Told> 
 }
 
 fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
-    let sql = "INSERT INTO connections (id, tenant, name_key, doc) VALUES (?1, ?2, ?3, ?4)";
-    let inserted = db.prepare_cached(sql)?.insert(params![
+    let inserted = db.prepare_cached(sql::ADD_CONNECTION.sqlite)?.insert(params![
         new.id.0.as_bytes(),
         new.tenant.0,
         fold(&new.name),
@@ -358,10 +352,10 @@ fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
 fn change_connection(db: &Db, before: &Connection, new: &Connection) -> Done<Told> {
     let stored = super::read::connection(db, new.id)?;
     let Some(old) = stored.filter(|stored| stored.is_still(before)) else { return Err(STALE) };
-    let sql = "UPDATE connections SET doc = ?1 WHERE id = ?2 RETURNING seq";
-    let seq =
-        db.prepare_cached(sql)?.query_row(params![encode(new)?, new.id.0.as_bytes()], |row| row.get(0))?;
-    db.prepare_cached("DELETE FROM keys WHERE connection = ?1")?.execute([seq])?;
+    let seq = db
+        .prepare_cached(sql::CHANGE_CONNECTION.sqlite)?
+        .query_row(params![encode(new)?, new.id.0.as_bytes()], |row| row.get(0))?;
+    db.prepare_cached(sql::REMOVE_KEYS.sqlite)?.execute([seq])?;
     put_keys(db, seq, new)?;
     Ok(Told {
         before: Some(encode(&Record::of_connection(&old))?),
@@ -372,26 +366,24 @@ fn change_connection(db: &Db, before: &Connection, new: &Connection) -> Done<Tol
 
 fn put_keys(db: &Db, seq: i64, connection: &Connection) -> Done {
     for key in &connection.keys {
-        let sql = "INSERT OR IGNORE INTO keys (prefix, connection) VALUES (?1, ?2)";
-        db.prepare_cached(sql)?.execute(params![key.hash.prefix(), seq])?;
+        db.prepare_cached(sql::ADD_KEY.sqlite)?.execute(params![key.hash.prefix(), seq])?;
     }
     Ok(())
 }
 
 /// The row of a person who must still be as `user` was.
 fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> Done<i64> {
-    let sql = "SELECT pk FROM users WHERE tenant = ?1 AND number = ?2 AND version = ?3";
     row_or_stale(
-        db.prepare_cached(sql)?.query_row(params![tenant.0, user.number, user.version], |row| row.get(0)),
+        db.prepare_cached(sql::USER_AT.sqlite)?
+            .query_row(params![tenant.0, user.number, user.version], |row| row.get(0)),
     )
 }
 
 /// The row of an item that must still be as `item` was.
 fn item_at(db: &Db, tenant: TenantNumber, item: &Item) -> Done<i64> {
-    let sql = "SELECT pk FROM items WHERE tenant = ?1 AND id = ?2 AND version = ?3";
     let id = item.id();
     let key = params![tenant.0, id.0.as_bytes(), item.version()];
-    row_or_stale(db.prepare_cached(sql)?.query_row(key, |row| row.get(0)))
+    row_or_stale(db.prepare_cached(sql::ITEM_AT.sqlite)?.query_row(key, |row| row.get(0)))
 }
 
 fn row_or_stale(found: rusqlite::Result<i64>) -> Done<i64> {
@@ -411,8 +403,7 @@ fn next_number(db: &Db, tally: &mut Tally, tenant: TenantNumber, sort: u8, first
 fn swap(db: &Db, tenant: TenantNumber, old: &[Claim], new: &[Claim], owner: i64) -> Done {
     let same = |a: &Claim, b: &Claim| a.space == b.space && a.text == b.text;
     for gone in old.iter().filter(|o| !new.iter().any(|n| same(o, n))) {
-        let sql = "DELETE FROM claims WHERE tenant = ?1 AND space = ?2 AND text = ?3 AND owner = ?4";
-        db.prepare_cached(sql)?.execute(params![tenant.0, gone.space, gone.text, owner])?;
+        db.prepare_cached(sql::RELEASE.sqlite)?.execute(params![tenant.0, gone.space, gone.text, owner])?;
     }
     for claim in new.iter().filter(|n| !old.iter().any(|o| same(o, n))) {
         take(db, tenant, claim, owner)?;
@@ -421,23 +412,21 @@ fn swap(db: &Db, tenant: TenantNumber, old: &[Claim], new: &[Claim], owner: i64)
 }
 
 fn take(db: &Db, tenant: TenantNumber, claim: &Claim, owner: i64) -> Done {
-    let sql = "INSERT INTO claims (tenant, space, text, owner) VALUES (?1, ?2, ?3, ?4)";
-    let taken = db.prepare_cached(sql)?.execute(params![tenant.0, claim.space, claim.text, owner]);
+    let taken =
+        db.prepare_cached(sql::CLAIM.sqlite)?.execute(params![tenant.0, claim.space, claim.text, owner]);
     unique(taken.map(|_| 0), claim.field).map(|_| ())
 }
 
 /// Puts a person into a group or folder; one that is gone makes the change stale.
 fn join(db: &Db, tenant: TenantNumber, item: ItemId, user: i64) -> Done {
-    let sql = "INSERT OR IGNORE INTO memberships (item, user)
-        SELECT pk, ?1 FROM items WHERE tenant = ?2 AND id = ?3 RETURNING 1";
     let bound = params![user, tenant.0, item.0.as_bytes()];
-    let added = super::rows::optional(db.prepare_cached(sql)?.query_row(bound, |_| Ok(())))?;
+    let added =
+        super::rows::optional(db.prepare_cached(sql::JOIN_ITEM.sqlite)?.query_row(bound, |_| Ok(())))?;
     if added.is_some() {
         return Ok(());
     }
-    let sql = "SELECT pk FROM items WHERE tenant = ?1 AND id = ?2";
     let bound = params![tenant.0, item.0.as_bytes()];
-    row_or_stale(db.prepare_cached(sql)?.query_row(bound, |row| row.get(0))).map(|_| ())
+    row_or_stale(db.prepare_cached(sql::ITEM_ROW.sqlite)?.query_row(bound, |row| row.get(0))).map(|_| ())
 }
 
 /// Puts people into an item and takes others out; who really came and who really went.
@@ -450,18 +439,14 @@ fn enrol(
 ) -> Done<(Vec<UserId>, Vec<UserId>)> {
     let (mut came, mut went) = (Vec::new(), Vec::new());
     for user in joined {
-        let sql = "SELECT pk FROM users WHERE tenant = ?1 AND id = ?2";
         let bound = params![tenant.0, user.0.as_bytes()];
-        let pk = row_or_stale(db.prepare_cached(sql)?.query_row(bound, |row| row.get(0)))?;
-        let sql = "INSERT OR IGNORE INTO memberships (item, user) VALUES (?1, ?2)";
-        if db.prepare_cached(sql)?.execute([item, pk])? > 0 {
+        let pk = row_or_stale(db.prepare_cached(sql::USER_ROW.sqlite)?.query_row(bound, |row| row.get(0)))?;
+        if db.prepare_cached(sql::JOIN.sqlite)?.execute([item, pk])? > 0 {
             came.push(*user);
         }
     }
     for user in left {
-        let sql = "DELETE FROM memberships WHERE item = ?1
-            AND user = (SELECT pk FROM users WHERE tenant = ?2 AND id = ?3)";
-        if db.prepare_cached(sql)?.execute(params![item, tenant.0, user.0.as_bytes()])? > 0 {
+        if db.prepare_cached(sql::LEAVE.sqlite)?.execute(params![item, tenant.0, user.0.as_bytes()])? > 0 {
             went.push(*user);
         }
     }

@@ -3,6 +3,7 @@
 //! A step that was released is never edited; a store that was migrated by another text is refused.
 
 use super::open::{OpenError, classify};
+use crate::sql;
 use rusqlite::{Connection, TransactionBehavior};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -17,8 +18,7 @@ const STEPS: &[(&str, &str)] = &[
 /// Brings the store up to date, each step in a transaction of its own.
 pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let broken = |error: rusqlite::Error| classify(path, &error);
-    let table = "CREATE TABLE IF NOT EXISTS migrations
-        (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT";
+    let table = sql::STEPS_TABLE.sqlite;
     db.execute(table, []).map_err(broken)?;
     let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     for (number, (name, sql)) in (1_u32..).zip(STEPS) {
@@ -38,7 +38,7 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
             Err(error) => return Err(broken(error)),
         }
         step.execute_batch(sql).map_err(broken)?;
-        let insert = "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)";
+        let insert = sql::ADD_STEP.sqlite;
         step.execute(insert, (number, name, checksum)).map_err(broken)?;
         step.commit().map_err(broken)?;
     }

@@ -9,15 +9,18 @@ mod events;
 mod items;
 mod migrations;
 mod open;
-mod plan;
 mod read;
 mod rows;
 mod scan;
+mod source;
 mod tally;
 mod writer;
 
 pub use open::{OpenError, Options};
 
+use crate::found::is_short;
+use crate::plan::items_are_few;
+use crate::sql;
 use directory::{
     Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery,
     Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber,
@@ -84,7 +87,8 @@ impl Sqlite {
     ) -> Pending<'_, Result<T, StoreError>> {
         let (readers, scans) = (Arc::clone(&self.readers), Arc::clone(places));
         Box::pin(async move {
-            let gone = |error: &dyn std::fmt::Display| StoreError(format!("a read was lost: {error}"));
+            let gone =
+                |error: &dyn std::fmt::Display| StoreError::Broken(format!("a read was lost: {error}"));
             let permit = scans.acquire_owned().await.map_err(|e| gone(&e))?;
             #[expect(clippy::disallowed_methods, reason = "bounded by the permit that moves into it")]
             let task = tokio::task::spawn_blocking(move || {
@@ -102,7 +106,7 @@ impl Store for Sqlite {
     }
 
     fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>> {
-        if scan::is_short(&query) {
+        if is_short(&query) {
             self.read(|db| scan::users(db, tenant, &query))
         } else {
             self.scan(&self.walks, move |db| scan::users(db, tenant, &query))
@@ -119,7 +123,7 @@ impl Store for Sqlite {
     }
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {
-        if items::is_short(&query) {
+        if items_are_few(&query) {
             self.read(|db| items::items(db, tenant, &query))
         } else {
             self.scan(&self.lists, move |db| items::items(db, tenant, &query))
@@ -185,7 +189,7 @@ impl Store for Sqlite {
     }
 
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
-        let answers = self.readers.with(|db| db.query_row("SELECT count(*) FROM tenants", [], |_| Ok(())));
+        let answers = self.readers.with(|db| db.query_row(sql::PING.sqlite, [], |_| Ok(())));
         Box::pin(std::future::ready(answers.map(|()| self.writer.health())))
     }
 }

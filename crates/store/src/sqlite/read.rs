@@ -3,6 +3,7 @@
 use super::open;
 use super::rows::{decode, id, optional};
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
+use crate::sql;
 use directory::{
     Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, ServerSecret, StoreError,
     StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, fold,
@@ -25,7 +26,7 @@ impl Readers {
     /// Runs a read. It never waits for the caller inside, so a caller who hangs up can keep nothing.
     pub(super) fn with<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let told = |error: rusqlite::Error| StoreError(error.to_string());
+        let told = |error: rusqlite::Error| StoreError::Broken(error.to_string());
         let db = match idle {
             Some(db) => db,
             None => open::reading(&self.path).map_err(told)?,
@@ -40,27 +41,15 @@ impl Readers {
     }
 }
 
-/// A person's row: the document (which names the organisation), and groups (kind 1) and folders (kind 2) as `<kind>:<id in hex>` with commas between, so that one
-/// statement reads it all.
-const USER: &str = "SELECT u.doc, (SELECT group_concat(i.kind || ':' || hex(i.id))
-    FROM memberships m JOIN items i ON i.pk = m.item WHERE m.user = u.pk AND i.kind < 3) FROM";
-
-/// The statement that reads people `from` somewhere.
-pub(super) fn user_sql(from: &str) -> String {
-    format!("{USER} {from}")
-}
-
 /// One person.
 pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<User>> {
     let number = tenant.0;
     let found = match by {
-        UserKey::Id(id) => {
-            let sql = user_sql("users u WHERE u.tenant = ?1 AND u.id = ?2");
-            db.prepare_cached(&sql)?.query_row(params![number, id.0.as_bytes()], stored_user)
-        }
+        UserKey::Id(id) => db
+            .prepare_cached(sql::USER_BY_ID.sqlite)?
+            .query_row(params![number, id.0.as_bytes()], stored_user),
         UserKey::Number(wanted) => {
-            let sql = user_sql("users u WHERE u.tenant = ?1 AND u.number = ?2");
-            db.prepare_cached(&sql)?.query_row(params![number, wanted], stored_user)
+            db.prepare_cached(sql::USER_BY_NUMBER.sqlite)?.query_row(params![number, wanted], stored_user)
         }
         UserKey::Email(handle) | UserKey::Handle(handle) => claimed(db, number, HANDLES, &fold(handle)),
         UserKey::ExternalId(id) => claimed(db, number, USER_EXTERNAL_IDS, &claims::external_id(id)),
@@ -72,13 +61,10 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
 }
 
 fn claimed(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::Result<User> {
-    let sql = user_sql(
-        "claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3",
-    );
-    db.prepare_cached(&sql)?.query_row(params![tenant, space, text], stored_user)
+    db.prepare_cached(sql::USER_BY_CLAIM.sqlite)?.query_row(params![tenant, space, text], stored_user)
 }
 
-/// A row of [`USER`].
+/// A row with a person: the document, and what they belong to.
 pub(super) fn stored_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     let mut user: User = decode(0, row.get_ref(0)?.as_str()?)?;
     let Some(memberships) = row.get_ref(1)?.as_str_or_null()? else { return Ok(user) };
@@ -106,24 +92,19 @@ pub(super) fn item(
 ) -> rusqlite::Result<Option<Item>> {
     let (tenant, sort) = (tenant.0, 1 + kind_number(kind));
     let found = match by {
-        ItemKey::Id(id) => {
-            let sql = "SELECT doc FROM items WHERE tenant = ?1 AND id = ?2 AND kind = ?3";
-            db.prepare_cached(sql)?.query_row(params![tenant, id.0.as_bytes(), sort], stored_item)
-        }
-        ItemKey::Number(number) => {
-            let sql = "SELECT doc FROM items WHERE tenant = ?1 AND kind = ?2 AND number = ?3";
-            db.prepare_cached(sql)?.query_row(params![tenant, sort, number], stored_item)
-        }
-        ItemKey::Name(name) => {
-            let sql = "SELECT doc FROM items WHERE tenant = ?1 AND kind = ?2 AND name_key = ?3
-                ORDER BY number LIMIT 1";
-            db.prepare_cached(sql)?.query_row(params![tenant, sort, Item::name_key(kind, name)], stored_item)
-        }
+        ItemKey::Id(id) => db
+            .prepare_cached(sql::ITEM_BY_ID.sqlite)?
+            .query_row(params![tenant, id.0.as_bytes(), sort], stored_item),
+        ItemKey::Number(number) => db
+            .prepare_cached(sql::ITEM_BY_NUMBER.sqlite)?
+            .query_row(params![tenant, sort, number], stored_item),
+        ItemKey::Name(name) => db
+            .prepare_cached(sql::ITEM_BY_NAME.sqlite)?
+            .query_row(params![tenant, sort, Item::name_key(kind, name)], stored_item),
         ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
             let Some(claim) = claims::of_key(kind, by) else { return Ok(None) };
-            let sql = "SELECT i.doc FROM claims c JOIN items i ON i.pk = c.owner
-                WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3";
-            db.prepare_cached(sql)?.query_row(params![tenant, claim.space, claim.text], stored_item)
+            db.prepare_cached(sql::ITEM_BY_CLAIM.sqlite)?
+                .query_row(params![tenant, claim.space, claim.text], stored_item)
         }
     };
     optional(found)
@@ -136,9 +117,7 @@ pub(super) fn stored_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
 
 /// Who belongs to an item, in order of number.
 pub(super) fn members(db: &Db, tenant: TenantNumber, item: ItemId) -> rusqlite::Result<Vec<(UserId, u32)>> {
-    let sql =
-        "SELECT u.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
-        WHERE i.tenant = ?1 AND i.id = ?2 ORDER BY u.number";
+    let sql = sql::MEMBERS.sqlite;
     let mut statement = db.prepare_cached(sql)?;
     let rows = statement
         .query_map(params![tenant.0, item.0.as_bytes()], |row| Ok((UserId(id(0, row)?), row.get(1)?)))?;
@@ -153,32 +132,25 @@ pub(super) fn members_after(
     after: u32,
     limit: u32,
 ) -> rusqlite::Result<Vec<(UserId, u32)>> {
-    let sql = "SELECT u.id, u.number FROM memberships m JOIN users u ON u.pk = m.user
-        WHERE m.item = (SELECT pk FROM items WHERE tenant = ?1 AND id = ?2)
-        AND m.user > coalesce((SELECT pk FROM users WHERE tenant = ?1 AND number <= ?3 ORDER BY number DESC LIMIT 1), 0)
-        ORDER BY m.user LIMIT ?4";
-    let mut statement = db.prepare_cached(sql)?;
+    let mut statement = db.prepare_cached(sql::MEMBERS_AFTER.sqlite)?;
     let bound = params![tenant.0, item.0.as_bytes(), after, limit];
     let rows = statement.query_map(bound, |row| Ok((UserId(id(0, row)?), row.get(1)?)))?;
     rows.collect()
 }
 
 pub(super) fn secret(db: &Db, name: &str) -> rusqlite::Result<Option<ServerSecret>> {
-    let sql = "SELECT bytes FROM secrets WHERE name = ?1";
-    optional(db.prepare_cached(sql)?.query_row([name], |row| row.get(0).map(ServerSecret)))
+    optional(db.prepare_cached(sql::SECRET.sqlite)?.query_row([name], |row| row.get(0).map(ServerSecret)))
 }
 
 pub(super) fn tenant(db: &Db, number: TenantNumber) -> rusqlite::Result<Option<Tenant>> {
-    let mut statement = db.prepare_cached("SELECT doc FROM tenants WHERE number = ?1")?;
+    let mut statement = db.prepare_cached(sql::TENANT.sqlite)?;
     optional(statement.query_row([number.0], |row| decode(0, row.get_ref(0)?.as_str()?)))
 }
 
 pub(super) fn tenants(db: &Db) -> rusqlite::Result<Vec<Tenant>> {
-    let mut statement = db.prepare_cached("SELECT doc FROM tenants ORDER BY number")?;
+    let mut statement = db.prepare_cached(sql::TENANTS.sqlite)?;
     statement.query_map([], |row| decode(0, row.get_ref(0)?.as_str()?))?.collect()
 }
-
-const CONNECTION: &str = "SELECT c.doc, c.last_use FROM connections c";
 
 fn stored_connection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
     let mut connection: Connection = decode(0, row.get_ref(0)?.as_str()?)?;
@@ -187,18 +159,15 @@ fn stored_connection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
 }
 
 pub(super) fn connections_near(db: &Db, prefix: [u8; 4]) -> rusqlite::Result<Vec<Connection>> {
-    let sql = format!("{CONNECTION} JOIN keys k ON k.connection = c.seq WHERE k.prefix = ?1");
-    db.prepare_cached(&sql)?.query_map([prefix], stored_connection)?.collect()
+    db.prepare_cached(sql::CONNECTIONS_NEAR.sqlite)?.query_map([prefix], stored_connection)?.collect()
 }
 
 pub(super) fn connections(db: &Db, tenant: Option<TenantNumber>) -> rusqlite::Result<Vec<Connection>> {
-    let sql = format!("{CONNECTION} WHERE ?1 IS NULL OR c.tenant = ?1 ORDER BY c.seq");
-    db.prepare_cached(&sql)?.query_map([tenant.map(|t| t.0)], stored_connection)?.collect()
+    db.prepare_cached(sql::CONNECTIONS.sqlite)?.query_map([tenant.map(|t| t.0)], stored_connection)?.collect()
 }
 
 pub(super) fn connection(db: &Db, id: ConnectionId) -> rusqlite::Result<Option<Connection>> {
-    let sql = format!("{CONNECTION} WHERE c.id = ?1");
-    optional(db.prepare_cached(&sql)?.query_row([id.0.as_bytes()], stored_connection))
+    optional(db.prepare_cached(sql::CONNECTION.sqlite)?.query_row([id.0.as_bytes()], stored_connection))
 }
 
 pub(super) fn password(
@@ -206,9 +175,8 @@ pub(super) fn password(
     tenant: TenantNumber,
     user: UserId,
 ) -> rusqlite::Result<Option<StoredPassword>> {
-    let sql = "SELECT password FROM users WHERE tenant = ?1 AND id = ?2";
     let found: Option<Option<String>> = db
-        .prepare_cached(sql)?
+        .prepare_cached(sql::PASSWORD.sqlite)?
         .query_row(params![tenant.0, user.0.as_bytes()], |row| row.get(0))
         .optional()?;
     Ok(found.flatten().map(|phc| StoredPassword(SecretString::from(phc))))

@@ -1,14 +1,8 @@
-//! Between rows and values: documents as JSON, ids as 16 bytes.
+//! Between rows and values: documents from JSON, ids as 16 bytes.
 
 use rusqlite::types::{FromSqlError, Type};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
-
-/// A document as stored.
-pub(super) fn encode<T: Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-}
 
 /// A document from column `column`.
 pub(super) fn decode<T: DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {

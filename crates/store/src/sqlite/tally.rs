@@ -3,6 +3,7 @@
 //! Every create takes a number and adds to a count; a row each per create would be two writes of the same two rows
 //! over and over.
 
+use crate::sql;
 use directory::TenantNumber;
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
@@ -63,14 +64,10 @@ impl Tally {
     /// Writes what has changed.
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         for ((tenant, sort), last) in &self.numbers {
-            let sql = "INSERT INTO counters (tenant, sort, last) VALUES (?1, ?2, ?3)
-                ON CONFLICT (tenant, sort) DO UPDATE SET last = excluded.last";
-            db.prepare_cached(sql)?.execute(params![tenant, sort, last])?;
+            db.prepare_cached(sql::SET_COUNTER.sqlite)?.execute(params![tenant, sort, last])?;
         }
         for ((tenant, block), by) in self.live.iter().filter(|(_, by)| **by != 0) {
-            let sql = "INSERT INTO blocks (tenant, block, live) VALUES (?1, ?2, ?3)
-                ON CONFLICT (tenant, block) DO UPDATE SET live = live + excluded.live";
-            db.prepare_cached(sql)?.execute(params![tenant, block, by])?;
+            db.prepare_cached(sql::ADD_TO_BLOCKS.sqlite)?.execute(params![tenant, block, by])?;
         }
         Ok(())
     }
@@ -79,8 +76,7 @@ impl Tally {
         if let Some(last) = self.numbers.get(&(tenant.0, sort)) {
             return Ok(*last);
         }
-        let sql = "SELECT coalesce(max(last), 0) FROM counters WHERE tenant = ?1 AND sort = ?2";
-        db.prepare_cached(sql)?.query_row(params![tenant.0, sort], |row| row.get(0))
+        db.prepare_cached(sql::COUNTER.sqlite)?.query_row(params![tenant.0, sort], |row| row.get(0))
     }
 
     fn set(&mut self, tenant: TenantNumber, sort: u8, last: u32) {

@@ -1,0 +1,239 @@
+//! What must be read before a batch can be planned, and the numbers it will give. What is read here is guarded when it
+//! is written: a batch that was planned from something that has changed does not go in.
+
+use super::line::Session;
+use super::numbers::{Numbers, Sort};
+use super::param::{int, unsigned};
+use super::read::{stored_connection, stored_item};
+use super::rows::{kind_code, tenant_code};
+use super::trouble::Trouble;
+use crate::sql;
+use directory::{
+    Change, CommitError, Connection, ConnectionId, Edit, Field, Item, ItemId, ItemKind, TenantNumber, UserId,
+};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use uuid::Uuid;
+
+/// Tenants that are there; they never go.
+#[derive(Default)]
+pub(super) struct Tenants(Mutex<HashSet<i32>>);
+
+/// What is known for one batch.
+#[derive(Default)]
+pub(super) struct Known {
+    numbers: HashMap<Sort, Reserved>,
+    users: HashMap<(i32, Uuid), u32>,
+    groups: HashMap<(TenantNumber, ItemId), Members>,
+    connections: HashMap<ConnectionId, (String, Connection)>,
+    /// The number of the next tenant.
+    pub(super) next_tenant: u32,
+}
+
+/// Numbers for this batch, and how many of them were used.
+#[derive(Default)]
+struct Reserved {
+    all: Vec<u32>,
+    used: usize,
+}
+
+/// An item, and who really comes to it and leaves it.
+pub(super) struct Members {
+    pub(super) item: Item,
+    pub(super) joined: Vec<(UserId, u32)>,
+    pub(super) left: Vec<(UserId, u32)>,
+}
+
+impl Known {
+    /// The next number; there are as many as the batch asked for.
+    pub(super) fn number(&mut self, tenant: TenantNumber, sort: i16) -> u32 {
+        let reserved = self.numbers.entry((tenant_code(tenant), sort)).or_default();
+        reserved.used += 1;
+        reserved.all.get(reserved.used - 1).copied().unwrap_or(0)
+    }
+
+    pub(super) fn user_number(&self, tenant: i32, user: UserId) -> Option<u32> {
+        self.users.get(&(tenant, user.0)).copied()
+    }
+
+    pub(super) fn group(&self, tenant: TenantNumber, item: ItemId) -> Option<&Members> {
+        self.groups.get(&(tenant, item))
+    }
+
+    pub(super) fn connection(&self, id: ConnectionId) -> Option<&(String, Connection)> {
+        self.connections.get(&id)
+    }
+
+    /// Never gives these numbers: somebody has wished for them.
+    pub(super) fn pass_over(&mut self, tenant: i32, kind: i16, number: u32) {
+        if let Some(reserved) = self.numbers.get_mut(&(tenant, kind)) {
+            reserved.all.retain(|one| *one != number);
+        }
+    }
+
+    /// Gives back the numbers that were not used, or all of them when nothing of the batch went in.
+    pub(super) fn settle(&mut self, numbers: &Numbers, went_in: bool) {
+        for (sort, reserved) in self.numbers.drain() {
+            let used = if went_in { reserved.used } else { 0 };
+            numbers.give_back(sort, reserved.all.into_iter().skip(used));
+        }
+    }
+
+    /// Reads what the changes need, anew where that may have changed. Gives those that cannot be carried out.
+    pub(super) async fn gather(
+        &mut self,
+        session: &Session,
+        changes: &[&Change],
+        numbers: &Numbers,
+        tenants: &Tenants,
+    ) -> Result<Vec<(usize, CommitError)>, Trouble> {
+        let gone = tenants.missing(session, changes).await?;
+        self.reserve(session, changes, numbers).await?;
+        (self.users, self.groups) = (HashMap::new(), HashMap::new());
+        self.people(session, changes).await?;
+        for change in changes {
+            for edit in &change.edits {
+                match edit {
+                    Edit::ChangeMembers { item, joined, left } => {
+                        self.members(session, change.tenant, item, joined, left).await?;
+                    }
+                    Edit::ChangeConnection { after, .. } => {
+                        if let Some(row) = session.row(sql::CONNECTION.postgres, &[&after.id.0]).await? {
+                            self.connections.insert(after.id, (row.try_get(0)?, stored_connection(&row)?));
+                        }
+                    }
+                    Edit::AddTenant(tenant) if tenant.number.0 == 0 => {
+                        let row = session.row(sql::HIGHEST_TENANT.postgres, &[]).await?;
+                        let highest: Option<i32> = row.map(|row| row.try_get(0)).transpose()?.flatten();
+                        self.next_tenant = highest.map_or(1, |highest| unsigned(highest) + 1);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    async fn reserve(
+        &mut self,
+        session: &Session,
+        changes: &[&Change],
+        numbers: &Numbers,
+    ) -> Result<(), Trouble> {
+        let mut wanted: HashMap<Sort, usize> = HashMap::new();
+        for change in changes {
+            for edit in &change.edits {
+                let sort = match edit {
+                    Edit::AddUser { .. } => 0,
+                    Edit::AddItem { item, .. }
+                        if item.number() == 0 && item.kind() != ItemKind::Department =>
+                    {
+                        kind_code(item.kind())
+                    }
+                    _ => continue,
+                };
+                *wanted.entry((tenant_code(change.tenant), sort)).or_default() += 1;
+            }
+        }
+        for reserved in self.numbers.values_mut() {
+            reserved.used = 0;
+        }
+        for (sort, many) in wanted {
+            let reserved = self.numbers.entry(sort).or_default();
+            if let Some(missing) = many.checked_sub(reserved.all.len()).filter(|missing| *missing > 0) {
+                reserved.all.extend(numbers.take(session, sort, missing).await?);
+                reserved.all.sort_unstable();
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of people who are named by identity.
+    async fn people(&mut self, session: &Session, changes: &[&Change]) -> Result<(), Trouble> {
+        let (mut tenants, mut ids) = (Vec::new(), Vec::new());
+        for change in changes {
+            for edit in &change.edits {
+                let (joined, left): (&[UserId], &[UserId]) = match edit {
+                    Edit::AddItem { members, .. } => (members, &[]),
+                    Edit::ChangeItem { joined, left, .. } | Edit::ChangeMembers { joined, left, .. } => {
+                        (joined, left)
+                    }
+                    _ => continue,
+                };
+                ids.extend(joined.iter().chain(left).map(|user| user.0));
+                tenants.resize(ids.len(), tenant_code(change.tenant));
+            }
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        for row in session.rows(sql::USERS_WITH.postgres, &[&tenants, &ids]).await? {
+            self.users.insert((row.try_get(0)?, row.try_get(1)?), unsigned(row.try_get(2)?));
+        }
+        Ok(())
+    }
+
+    async fn members(
+        &mut self,
+        session: &Session,
+        tenant: TenantNumber,
+        item: &Item,
+        joined: &[UserId],
+        left: &[UserId],
+    ) -> Result<(), Trouble> {
+        let (code, id, kind) = (tenant_code(tenant), item.id().0, kind_code(item.kind()));
+        let Some(row) = session.row(sql::ITEM_BY_ID.postgres, &[&code, &id, &kind]).await? else {
+            return Ok(());
+        };
+        let stored = stored_item(&row)?;
+        let numbered = |people: &[UserId]| -> Vec<(UserId, u32)> {
+            // One who is not there has no number; the batch will find that out.
+            people.iter().map(|user| (*user, self.user_number(code, *user).unwrap_or(0))).collect()
+        };
+        let (mut joined, mut left) = (numbered(joined), numbered(left));
+        let all: Vec<i32> = joined.iter().chain(&left).map(|(_, number)| int(*number)).collect();
+        let mut there = HashSet::new();
+        for row in session.rows(sql::MEMBERS_AMONG.postgres, &[&code, &id, &all]).await? {
+            there.insert(unsigned(row.try_get(0)?));
+        }
+        let mut seen = HashSet::new();
+        joined.retain(|(_, number)| !there.contains(number) && seen.insert(*number));
+        let come: HashSet<u32> = joined.iter().map(|(_, number)| *number).collect();
+        let mut seen = HashSet::new();
+        left.retain(|(_, number)| there.contains(number) && !come.contains(number) && seen.insert(*number));
+        self.groups.insert((tenant, item.id()), Members { item: stored, joined, left });
+        Ok(())
+    }
+}
+
+impl Tenants {
+    /// Changes in tenants that do not exist.
+    async fn missing(
+        &self,
+        session: &Session,
+        changes: &[&Change],
+    ) -> Result<Vec<(usize, CommitError)>, Trouble> {
+        let mut gone = Vec::new();
+        for (place, change) in changes.iter().enumerate() {
+            let is_inside = change.edits.iter().any(|edit| {
+                !matches!(
+                    edit,
+                    Edit::AddTenant(_) | Edit::AddSecret(..) | Edit::Touch(_) | Edit::ChangeConnection { .. }
+                )
+            });
+            let code = tenant_code(change.tenant);
+            if is_inside && !self.is_known(code) {
+                if session.row(sql::TENANT.postgres, &[&code]).await?.is_some() {
+                    self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(code);
+                } else {
+                    gone.push((place, CommitError::Gone(Field::Number)));
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    fn is_known(&self, code: i32) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&code)
+    }
+}

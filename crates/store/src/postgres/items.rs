@@ -1,0 +1,73 @@
+//! Lists of items, in order of number.
+
+use super::line::Session;
+use super::param::{Param, int};
+use super::read::{Reading, stored_item};
+use super::rows::{kind_code, tenant_code};
+use super::trouble::Trouble;
+use crate::found::ItemsFound;
+use crate::plan::{Few, few};
+use crate::sql;
+use directory::{Item, ItemBound, ItemQuery, Page, TenantNumber};
+
+/// Many items.
+pub(super) fn items(session: &Session, tenant: TenantNumber, query: ItemQuery) -> Reading<'_, Page<Item>> {
+    Box::pin(async move {
+        let (code, kind) = (tenant_code(tenant), kind_code(query.kind));
+        if query.tests.is_empty() {
+            return plain_page(session, code, kind, &query).await;
+        }
+        let rows = match few(&query) {
+            Some(Few::Ids(ids)) => session.rows(sql::ITEMS_WITH_IDS.postgres, &[&code, &kind, &ids]).await?,
+            Some(Few::Named(name)) => {
+                session.rows(sql::ITEMS_NAMED.postgres, &[&code, &kind, &name.into_bytes()]).await?
+            }
+            Some(Few::Claims(space, from, to)) => {
+                let (space, from, to) = (i16::from(space), from.into_bytes(), to.into_bytes());
+                let params: [&dyn Param; 5] = [&code, &kind, &space, &from, &to];
+                session.rows(sql::ITEMS_CLAIMING.postgres, &params).await?
+            }
+            None => session.rows(sql::ALL_ITEMS.postgres, &[&code, &kind]).await?,
+        };
+        let mut found = ItemsFound::new(&query);
+        for row in rows {
+            found.look_at(stored_item(&row)?);
+        }
+        Ok(found.page())
+    })
+}
+
+/// A page of all items of a kind: counted in the index, and no more of them read than it holds.
+async fn plain_page(
+    session: &Session,
+    code: i32,
+    kind: i16,
+    query: &ItemQuery,
+) -> Result<Page<Item>, Trouble> {
+    let (sql, place) = match query.bound {
+        Some(ItemBound::Before(place)) => (sql::ITEMS_BEFORE, int(place)),
+        Some(ItemBound::After(place)) => (sql::ITEMS_AFTER, int(place)),
+        None => (sql::ITEMS_AFTER, -1),
+    };
+    let is_backward = matches!(query.bound, Some(ItemBound::Before(_)));
+    let skip = if is_backward { 0 } else { i64::try_from(query.skip).unwrap_or(i64::MAX) };
+    let params: [&dyn Param; 5] = [&code, &kind, &place, &i64::from(query.limit), &skip];
+    let rows = session.rows(sql.postgres, &params).await?;
+    let mut rows = rows.iter().map(stored_item).collect::<Result<Vec<Item>, Trouble>>()?;
+    let total = count(session, code, kind, i32::MAX).await?;
+    let before = if is_backward {
+        rows.reverse();
+        match rows.first() {
+            Some(first) => count(session, code, kind, int(first.number())).await?,
+            None => 0,
+        }
+    } else {
+        count(session, code, kind, place.saturating_add(1)).await?.saturating_add(query.skip).min(total)
+    };
+    Ok(Page { rows, total, before })
+}
+
+async fn count(session: &Session, code: i32, kind: i16, below: i32) -> Result<u64, Trouble> {
+    let row = session.row(sql::COUNT_ITEMS.postgres, &[&code, &kind, &below]).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get::<_, i64>(0))?.unsigned_abs())
+}

@@ -1,0 +1,153 @@
+//! A connection to the database: made anew when it was lost, with statements that are prepared once.
+//!
+//! Futures that are polled together on one connection are sent together and answered in order, so one connection
+//! serves many requests at a time.
+
+use super::address::{Address, CONNECT_TIME};
+use super::param::Param;
+use super::trouble::Trouble;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Handle;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row, Statement};
+
+/// How connections are made, and whether statements may be kept on them.
+pub(super) struct Target {
+    address: Address,
+    /// What keeps connections going runs here, whoever asked for them.
+    runtime: Handle,
+    /// Prepared statements have names on the server. Behind a pooler that hands out another server with each
+    /// transaction the names mean nothing; then each statement goes along unnamed.
+    names: AtomicBool,
+}
+
+impl Target {
+    pub(super) fn new(address: Address, runtime: Handle, names: bool) -> Self {
+        Self { address, runtime, names: AtomicBool::new(names) }
+    }
+
+    /// Uses no named statements from here on.
+    pub(super) fn give_up_names(&self) {
+        if self.names.swap(false, Ordering::Relaxed) {
+            tracing::warn!("the database forgets prepared statements; from here on they are sent each time");
+        }
+    }
+
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<Arc<Session>, Trouble> {
+        let target = Arc::clone(self);
+        let connecting = self
+            .runtime
+            .spawn(async move { tokio::time::timeout(CONNECT_TIME, target.address.connect()).await });
+        let client = match connecting.await {
+            Ok(Ok(client)) => client?,
+            Ok(Err(_)) => return Err(Trouble::Lost("connecting took too long".into())),
+            Err(_) => return Err(Trouble::Lost("the store is closed".into())),
+        };
+        let names = self.names.load(Ordering::Relaxed);
+        Ok(Arc::new(Session { client, names, statements: Mutex::default() }))
+    }
+}
+
+/// A place for one connection.
+pub(super) struct Line {
+    target: Arc<Target>,
+    current: tokio::sync::Mutex<Option<Arc<Session>>>,
+}
+
+impl Line {
+    pub(super) fn new(target: Arc<Target>) -> Self {
+        Self { target, current: tokio::sync::Mutex::default() }
+    }
+
+    /// The connection, a new one where there is none.
+    pub(super) async fn session(&self) -> Result<Arc<Session>, Trouble> {
+        let mut current = self.current.lock().await;
+        if let Some(session) = current.as_ref().filter(|session| !session.is_closed()) {
+            return Ok(Arc::clone(session));
+        }
+        let session = self.target.connect().await?;
+        *current = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Lets a connection go that is of no use any more, unless another has taken its place. It ends when the last
+    /// one who uses it has done so.
+    pub(super) async fn leave(&self, session: &Arc<Session>, trouble: &Trouble) {
+        if matches!(trouble, Trouble::Forgotten(_)) {
+            self.target.give_up_names();
+        }
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|held| Arc::ptr_eq(held, session)) {
+            *current = None;
+        }
+    }
+}
+
+/// One connection.
+pub(super) struct Session {
+    client: Client,
+    names: bool,
+    statements: Mutex<HashMap<Box<str>, Statement>>,
+}
+
+impl Session {
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Asks for rows.
+    pub(super) async fn rows(&self, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>, Trouble> {
+        if self.names {
+            let statement = self.prepared(sql, params).await?;
+            Ok(self.client.query(&statement, &plain(params)).await?)
+        } else {
+            Ok(self.client.query_typed(sql, &typed(params)).await?)
+        }
+    }
+
+    /// Asks for one row at the most.
+    pub(super) async fn row(&self, sql: &str, params: &[&dyn Param]) -> Result<Option<Row>, Trouble> {
+        Ok(self.rows(sql, params).await?.into_iter().next())
+    }
+
+    /// Changes rows; how many.
+    pub(super) async fn change(&self, sql: &str, params: &[&dyn Param]) -> Result<u64, Trouble> {
+        if self.names {
+            let statement = self.prepared(sql, params).await?;
+            Ok(self.client.execute(&statement, &plain(params)).await?)
+        } else {
+            Ok(self.client.execute_typed(sql, &typed(params)).await?)
+        }
+    }
+
+    /// Says something that has neither parameters nor rows.
+    pub(super) async fn say(&self, sql: &str) -> Result<(), Trouble> {
+        Ok(self.client.batch_execute(sql).await?)
+    }
+
+    /// Prepares a statement now, so that it is sent at once when its turn comes.
+    pub(super) async fn get_ready(&self, sql: &str, params: &[&dyn Param]) -> Result<(), Trouble> {
+        if self.names { self.prepared(sql, params).await.map(|_| ()) } else { Ok(()) }
+    }
+
+    async fn prepared(&self, sql: &str, params: &[&dyn Param]) -> Result<Statement, Trouble> {
+        let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        if let Some(statement) = known {
+            return Ok(statement);
+        }
+        let types: Vec<Type> = params.iter().map(|param| param.kind()).collect();
+        let statement = self.client.prepare_typed(sql, &types).await?;
+        let mut statements = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(statements.entry(sql.into()).or_insert(statement).clone())
+    }
+}
+
+fn plain<'a>(params: &'a [&'a dyn Param]) -> Vec<&'a (dyn ToSql + Sync)> {
+    params.iter().map(|param| *param as &(dyn ToSql + Sync)).collect()
+}
+
+fn typed<'a>(params: &'a [&'a dyn Param]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    params.iter().map(|param| (*param as &(dyn ToSql + Sync), param.kind())).collect()
+}

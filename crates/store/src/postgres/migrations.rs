@@ -1,0 +1,127 @@
+//! The schema's history on engines that speak PostgreSQL's protocol: ordered, embedded, checksummed, forward only.
+//!
+//! Each statement runs on its own and may run twice, so a step that was cut short is simply run again. Whoever migrates
+//! holds a lease row; processes that start meanwhile wait for it. A database that is up to date is only read.
+
+use super::OpenError;
+use super::address::Address;
+use super::line::Session;
+use super::trouble::Trouble;
+use crate::sql;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Every step, in order.
+const STEPS: &[(&str, &str)] = &[("first", include_str!("../../migrations/postgres/0001_first.sql"))];
+
+const LEASE: &str = "migrations";
+const LEASE_MILLIS: i64 = 60_000;
+
+/// Brings the database up to date.
+pub(super) async fn run(session: &Session, address: &Address, me: Uuid) -> Result<(), OpenError> {
+    let troubled = |trouble: Trouble| OpenError::of(address, &trouble);
+    // Whoever may not make tables may still use those that are there.
+    if let Ok(done) = applied(session).await
+        && is_current(&done, address)?
+    {
+        return Ok(());
+    }
+    once(session, sql::LEASES_TABLE.postgres).await.map_err(troubled)?;
+    while session
+        .row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS])
+        .await
+        .map_err(troubled)?
+        .is_none()
+    {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let done = migrate(session, address).await;
+    session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await.map_err(troubled)?;
+    done
+}
+
+async fn migrate(session: &Session, address: &Address) -> Result<(), OpenError> {
+    let troubled = |trouble: Trouble| OpenError::of(address, &trouble);
+    once(session, sql::STEPS_TABLE.postgres).await.map_err(troubled)?;
+    let done = applied(session).await.map_err(troubled)?;
+    is_current(&done, address)?;
+    for (number, (name, text)) in (1_i32..).zip(STEPS) {
+        if done.contains_key(&number) {
+            continue;
+        }
+        for statement in statements(text) {
+            once(session, &statement).await.map_err(troubled)?;
+        }
+        let sum = checksum(text);
+        session.change(sql::ADD_STEP.postgres, &[&number, name, &sum]).await.map_err(troubled)?;
+    }
+    Ok(())
+}
+
+async fn applied(session: &Session) -> Result<HashMap<i32, String>, Trouble> {
+    let rows = session.rows(sql::STEPS.postgres, &[]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Whether nothing is left to be done; an error where it was done by a newer version or another text.
+fn is_current(done: &HashMap<i32, String>, address: &Address) -> Result<bool, OpenError> {
+    let latest = i32::try_from(STEPS.len()).unwrap_or(i32::MAX);
+    if let Some(newest) = done.keys().max().filter(|newest| **newest > latest) {
+        return Err(OpenError::Newer(address.to_string(), newest.unsigned_abs(), latest.unsigned_abs()));
+    }
+    for (number, (_, text)) in (1_i32..).zip(STEPS) {
+        match done.get(&number) {
+            Some(sum) if *sum == checksum(text) => {}
+            Some(_) => return Err(OpenError::Diverged(address.to_string(), number.unsigned_abs())),
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// One statement, again where another process was just making the same: two that make a table at once can meet in
+/// the catalogue, whatever `IF NOT EXISTS` says.
+async fn once(session: &Session, statement: &str) -> Result<(), Trouble> {
+    let mut tries = 0;
+    loop {
+        match session.say(statement).await {
+            Err(Trouble::Taken(_) | Trouble::Again(_)) if tries < 20 => tries += 1,
+            // "Already exists", said in spite of it.
+            Err(Trouble::Broken(text))
+                if tries < 20 && ["42P07", "42710"].iter().any(|code| text.starts_with(code)) =>
+            {
+                tries += 1;
+            }
+            done => return done,
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// The statements of a step; none of ours has a semicolon inside.
+pub(crate) fn statements(step: &str) -> Vec<String> {
+    let plain: Vec<&str> = step.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+    let plain = plain.join("\n");
+    plain.split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
+}
+
+fn checksum(sql: &str) -> String {
+    Sha256::digest(sql.as_bytes()).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    /// A released step is history. When this fails, add a step instead of editing one.
+    #[test]
+    fn released_steps_are_never_edited() {
+        let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| super::checksum(sql)).collect();
+        assert_eq!(sums, include_str!("../../migrations/postgres/checksums.txt").lines().collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,358 @@
+//! The server engine: any database that speaks PostgreSQL's protocol, shared by as many processes as one likes.
+//!
+//! Changes go in over lanes, many in a transaction (`lanes`); reads are sent together over a few connections (`read`);
+//! positions are given after the commit by one process (`sealer`). It has a small runtime of its own, so that what was
+//! queued goes on whatever becomes of its caller. How to run it, and what was shown where: `docs/scaling.md`.
+
+mod address;
+mod apply;
+mod events;
+mod gather;
+mod items;
+mod lanes;
+mod line;
+mod migrations;
+mod needs;
+mod numbers;
+mod param;
+mod queue;
+mod read;
+mod rows;
+mod scan;
+mod sealer;
+mod trouble;
+
+pub use address::{Address, AddressError};
+#[cfg(test)]
+pub(crate) use migrations::statements;
+
+use crate::found::is_short;
+use crate::sql;
+use directory::{
+    Change, CommitError, Connection, ConnectionId, Event, Health, Ids, Item, ItemId, ItemKey, ItemKind,
+    ItemQuery, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, StoredPassword, Tenant,
+    TenantNumber, User, UserId, UserKey, UserQuery,
+};
+use lanes::{Lanes, PATIENCE};
+use line::{Line, Session, Target};
+use read::{Readers, Which, pending};
+use sealer::{Sealer, Seals};
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use trouble::Trouble;
+
+/// How to use a database.
+#[derive(Clone)]
+pub struct ServerOptions {
+    /// Lanes for changes: connections that write.
+    pub lanes: usize,
+    /// Connections that short reads share.
+    pub readers: usize,
+    /// Long reads at a time, over a connection each.
+    pub long_reads: usize,
+    /// Whether statements are prepared once and kept by name. Behind a pooler that does not know them this is noticed
+    /// and given up.
+    pub named_statements: bool,
+    /// Identities of batches: rising with time, or random where rising keys would all go to one place.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl ServerOptions {
+    /// What serves most: two lanes, four shared connections.
+    pub fn new(ids: Arc<dyn Ids>) -> Self {
+        Self { lanes: 2, readers: 4, long_reads: 4, named_statements: true, ids }
+    }
+}
+
+/// Why a database could not be opened. Texts show neither password nor parameters of its URL.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be reached, or does not let us in.
+    #[error("the store at {0} cannot be reached: {1}")]
+    Unreachable(String, String),
+    /// It was made by a later version.
+    #[error(
+        "the store at {0} was made by a newer Muster (schema {1}); use that version, this one knows up to {2}"
+    )]
+    Newer(String, u32, u32),
+    /// A migration that was applied is not the one this version has.
+    #[error(
+        "the store at {0} was migrated differently from what this version knows (step {1}); it was left as it is"
+    )]
+    Diverged(String, u32),
+    /// Anything else the database says.
+    #[error("the store at {0} cannot be used: {1}")]
+    Broken(String, String),
+    /// No thread could be started.
+    #[error("the store's runtime could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+impl OpenError {
+    fn of(address: &Address, trouble: &Trouble) -> Self {
+        let text = trouble.text().to_owned();
+        if trouble.passes() {
+            Self::Unreachable(address.to_string(), text)
+        } else {
+            Self::Broken(address.to_string(), text)
+        }
+    }
+}
+
+/// The engine over one database.
+pub struct Postgres {
+    lanes: Arc<Lanes>,
+    readers: Readers,
+    pulse: Line,
+    seals: Seals,
+    ending: Mutex<Option<Ending>>,
+}
+
+/// What runs in the background, until it is closed.
+struct Ending {
+    runtime: Runtime,
+    tasks: Vec<JoinHandle<()>>,
+    sealer: JoinHandle<()>,
+    stop: Arc<Notify>,
+    last: Line,
+}
+
+/// How long closing may take. What is still in doubt then is settled by nobody; its callers were never answered.
+const CLOSING_TIME: Duration = Duration::from_secs(10);
+
+impl Postgres {
+    /// Opens the database, making its tables where they are missing. Waits a few seconds for one that is starting.
+    pub fn open(address: &Address, options: &ServerOptions) -> Result<Self, OpenError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("muster-store")
+            .enable_all()
+            .build()
+            .map_err(OpenError::Thread)?;
+        let target =
+            Arc::new(Target::new(address.clone(), runtime.handle().clone(), options.named_statements));
+        let (opening, me) = (Arc::clone(&target), options.ids.next());
+        let to = address.clone();
+        let opened = on(&runtime, async move {
+            let session = first_session(&opening).await.map_err(|trouble| OpenError::of(&to, &trouble))?;
+            migrations::run(&session, &to, me).await
+        });
+        if let Err(error) = opened {
+            runtime.shutdown_background();
+            return Err(error);
+        }
+        let lanes = Arc::new(Lanes::new(Arc::clone(&options.ids)));
+        let mut tasks = Vec::new();
+        for _ in 0..options.lanes.max(1) {
+            let (lanes, line) = (Arc::clone(&lanes), Line::new(Arc::clone(&target)));
+            tasks.push(runtime.spawn(async move { lanes.run(&line).await }));
+        }
+        let stop = Arc::new(Notify::new());
+        let (sealer, seals) = Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes));
+        let sealer = runtime.spawn(sealer.run(Arc::clone(&stop)));
+        let waiting = Arc::clone(&lanes);
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                waiting.queue.expire(PATIENCE);
+            }
+        });
+        let last = Line::new(Arc::clone(&target));
+        Ok(Self {
+            lanes,
+            readers: Readers::new(&target, options.readers.max(1), options.long_reads.max(1)),
+            pulse: Line::new(target),
+            seals,
+            ending: Mutex::new(Some(Ending { runtime, tasks, sealer, stop, last })),
+        })
+    }
+
+    /// Waits until everything queued is in the database, a bounded time, and lets go. Later writes are refused.
+    pub fn close(&self) {
+        let Some(ending) = self.ending.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        self.lanes.queue.close();
+        let (lanes, end) = (Arc::clone(&self.lanes), Instant::now() + CLOSING_TIME);
+        let Ending { runtime, tasks, sealer, stop, last } = ending;
+        on(&runtime, async move {
+            let left = || end.saturating_duration_since(Instant::now());
+            for task in tasks {
+                if tokio::time::timeout(left(), task).await.is_err() {
+                    tracing::warn!(
+                        "the database did not answer in time; what was under way may or may not be in it"
+                    );
+                }
+            }
+            let returned = async {
+                let session = last.session().await?;
+                lanes.numbers.return_all(&session).await
+            };
+            drop(tokio::time::timeout(left().min(Duration::from_secs(2)), returned).await);
+            stop.notify_one();
+            drop(tokio::time::timeout(left().min(Duration::from_secs(2)), sealer).await);
+        });
+        runtime.shutdown_background();
+    }
+}
+
+/// Waits for something on our own runtime, also from within another one.
+fn on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send + 'static) -> T {
+    std::thread::scope(|scope| {
+        let handle = runtime.handle().clone();
+        let waiting = scope.spawn(move || handle.block_on(task));
+        waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, Trouble> {
+    let begun = Instant::now();
+    loop {
+        match target.connect().await {
+            // Wrong passwords and names do not get better by waiting.
+            Err(trouble)
+                if begun.elapsed() < PATIENCE
+                    && !["28", "3D"].iter().any(|c| trouble.text().starts_with(c)) =>
+            {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+impl Store for Postgres {
+    fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>> {
+        pending(self.readers.short(move |session| read::user(session, tenant, by.clone())))
+    }
+
+    fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>> {
+        if is_short(&query) {
+            pending(self.readers.short(move |session| scan::users(session, tenant, query.clone())))
+        } else {
+            pending(self.readers.long(move |session| scan::users(session, tenant, query.clone())))
+        }
+    }
+
+    fn item(
+        &self,
+        tenant: TenantNumber,
+        kind: ItemKind,
+        by: ItemKey,
+    ) -> Pending<'_, Result<Option<Item>, StoreError>> {
+        pending(self.readers.short(move |session| read::item(session, tenant, kind, by.clone())))
+    }
+
+    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {
+        if crate::plan::items_are_few(&query) {
+            pending(self.readers.short(move |session| items::items(session, tenant, query.clone())))
+        } else {
+            pending(self.readers.long(move |session| items::items(session, tenant, query.clone())))
+        }
+    }
+
+    fn members(
+        &self,
+        tenant: TenantNumber,
+        item: ItemId,
+    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+        pending(self.readers.long(move |session| read::members(session, tenant, item, None)))
+    }
+
+    fn members_after(
+        &self,
+        tenant: TenantNumber,
+        item: ItemId,
+        after: u32,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+        pending(self.readers.short(move |session| read::members(session, tenant, item, Some((after, limit)))))
+    }
+
+    fn secret(&self, name: &'static str) -> Pending<'_, Result<Option<ServerSecret>, StoreError>> {
+        pending(self.readers.short(move |session| read::secret(session, name)))
+    }
+
+    fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>> {
+        pending(async move {
+            let found = self.readers.short(move |session| read::tenants(session, Some(number))).await?;
+            Ok(found.into_iter().next())
+        })
+    }
+
+    fn tenants(&self) -> Pending<'_, Result<Vec<Tenant>, StoreError>> {
+        pending(self.readers.short(|session| read::tenants(session, None)))
+    }
+
+    fn connections_near(&self, prefix: [u8; 4]) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+        pending(self.readers.short(move |session| read::connections(session, Which::Near(prefix))))
+    }
+
+    fn connections(&self, tenant: Option<TenantNumber>) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+        pending(self.readers.short(move |session| read::connections(session, Which::Of(tenant))))
+    }
+
+    fn connection(&self, id: ConnectionId) -> Pending<'_, Result<Option<Connection>, StoreError>> {
+        pending(async move {
+            let found = self.readers.short(move |session| read::connections(session, Which::One(id))).await?;
+            Ok(found.into_iter().next())
+        })
+    }
+
+    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
+        // Queued at once: what follows is only the waiting.
+        let queued = self.lanes.queue.push(change);
+        Box::pin(async move {
+            let closed = |_| CommitError::Unavailable("the store is closed".into());
+            queued?.await.map_err(closed)?
+        })
+    }
+
+    fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+        pending(async move {
+            // Whoever reads their own writes over this process finds them in the history, too.
+            self.seals.now().await;
+            self.readers.long(move |session| events::after(session, after, limit)).await
+        })
+    }
+
+    fn password(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+    ) -> Pending<'_, Result<Option<StoredPassword>, StoreError>> {
+        pending(self.readers.short(move |session| read::password(session, tenant, user)))
+    }
+
+    fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
+        pending(async move {
+            let asked = async {
+                let session = self.pulse.session().await?;
+                let answer = session.row(sql::PING.postgres, &[]).await;
+                if let Err(trouble) = &answer {
+                    self.pulse.leave(&session, trouble).await;
+                }
+                answer
+            };
+            match tokio::time::timeout(Duration::from_secs(2), asked).await {
+                Ok(answer) => drop(answer?),
+                Err(_) => return Err(StoreError::Unavailable("the database does not answer".into())),
+            }
+            Ok(Health {
+                engine: "postgres",
+                commits: self.lanes.commits.load(Ordering::Relaxed),
+                changes: self.lanes.changes.load(Ordering::Relaxed),
+                waiting: self.lanes.queue.waiting(),
+            })
+        })
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,176 @@
+//! What must be so for a change to be carried out, and what is found to stand in its way when a batch did not go in.
+
+use super::apply::IDENTITY;
+use super::line::Session;
+use super::param::Param;
+use super::trouble::Trouble;
+use crate::claims::Claim;
+use crate::sql;
+use directory::{CommitError, Field};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// One thing that must be so. Tenants come first where there are several.
+#[derive(Clone, Debug)]
+pub(super) enum Need {
+    /// A person of that number is of that version.
+    UserAt(i32, i32, i32),
+    /// A person of that identity is there.
+    UserThere(i32, Uuid),
+    /// Nobody has that identity.
+    UserIdFree(i32, Uuid),
+    /// An item is of that version.
+    ItemAt(i32, Uuid, i32),
+    /// An item is there.
+    ItemThere(i32, Uuid),
+    /// No item has that identity.
+    ItemIdFree(i32, Uuid),
+    /// No item of that kind has that number; one that was given here is passed over instead.
+    NumberFree { tenant: i32, kind: i16, number: i32, is_given: bool },
+    /// Nobody claims this.
+    Free(i32, Claim),
+    /// No tenant has that number; one that was given here is passed over instead.
+    TenantFree { number: i32, is_given: bool },
+    /// No connection of the tenant has that name.
+    ConnectionNameFree(i32, Vec<u8>),
+    /// No secret has that name.
+    SecretFree(&'static str),
+    /// What was decided from is not so any more, as was seen beforehand.
+    Impossible,
+}
+
+/// What stands in the way of each change; its place in the batch. Where nothing does any more, the batch may be tried
+/// again.
+pub(super) async fn unmet(
+    session: &Session,
+    needs: &[(usize, Need)],
+) -> Result<Vec<(usize, CommitError)>, Trouble> {
+    let state = State::read(session, needs).await?;
+    let mut unmet: Vec<(usize, CommitError)> = Vec::new();
+    for (place, need) in needs {
+        if unmet.last().is_some_and(|(last, _)| last == place) {
+            continue;
+        }
+        if let Some(error) = state.against(need) {
+            unmet.push((*place, error));
+        }
+    }
+    Ok(unmet)
+}
+
+/// What is stored of all that was needed.
+#[derive(Default)]
+struct State {
+    claims: HashSet<(i32, i16, Vec<u8>)>,
+    users: HashMap<(i32, i32), i32>,
+    people: HashSet<(i32, Uuid)>,
+    items: HashMap<(i32, Uuid), i32>,
+    numbers: HashSet<(i32, i16, i32)>,
+    tenants: HashSet<i32>,
+    connections: HashSet<(i32, Vec<u8>)>,
+    secrets: HashSet<&'static str>,
+}
+
+impl State {
+    fn against(&self, need: &Need) -> Option<CommitError> {
+        let stale = |is_so: bool| (!is_so).then_some(CommitError::Stale);
+        let taken = |is_free: bool, field: Field| (!is_free).then_some(CommitError::Taken(field));
+        match need {
+            Need::UserAt(tenant, number, version) => {
+                stale(self.users.get(&(*tenant, *number)) == Some(version))
+            }
+            Need::UserThere(tenant, id) => stale(self.people.contains(&(*tenant, *id))),
+            Need::UserIdFree(tenant, id) => taken(!self.people.contains(&(*tenant, *id)), IDENTITY),
+            Need::ItemAt(tenant, id, version) => stale(self.items.get(&(*tenant, *id)) == Some(version)),
+            Need::ItemThere(tenant, id) => stale(self.items.contains_key(&(*tenant, *id))),
+            Need::ItemIdFree(tenant, id) => taken(!self.items.contains_key(&(*tenant, *id)), IDENTITY),
+            Need::NumberFree { tenant, kind, number, is_given } => {
+                taken(*is_given || !self.numbers.contains(&(*tenant, *kind, *number)), IDENTITY)
+            }
+            Need::Free(tenant, claim) => {
+                let key = (*tenant, i16::from(claim.space), claim.text.clone().into_bytes());
+                taken(!self.claims.contains(&key), claim.field)
+            }
+            Need::TenantFree { number, is_given } => {
+                taken(*is_given || !self.tenants.contains(number), Field::Number)
+            }
+            Need::ConnectionNameFree(tenant, name) => {
+                taken(!self.connections.contains(&(*tenant, name.clone())), Field::Name)
+            }
+            Need::SecretFree(name) => taken(!self.secrets.contains(name), Field::Name),
+            Need::Impossible => Some(CommitError::Stale),
+        }
+    }
+
+    async fn read(session: &Session, needs: &[(usize, Need)]) -> Result<Self, Trouble> {
+        let mut state = Self::default();
+        let (mut users, mut people, mut items) = ((vec![], vec![]), (vec![], vec![]), (vec![], vec![]));
+        let (mut claims, mut numbers) = ((vec![], vec![], vec![]), (vec![], vec![], vec![]));
+        for (_, need) in needs {
+            match need {
+                Need::UserAt(tenant, number, _) => {
+                    users.0.push(*tenant);
+                    users.1.push(*number);
+                }
+                Need::UserThere(tenant, id) | Need::UserIdFree(tenant, id) => {
+                    people.0.push(*tenant);
+                    people.1.push(*id);
+                }
+                Need::ItemAt(tenant, id, _) | Need::ItemThere(tenant, id) | Need::ItemIdFree(tenant, id) => {
+                    items.0.push(*tenant);
+                    items.1.push(*id);
+                }
+                Need::NumberFree { tenant, kind, number, .. } => {
+                    numbers.0.push(*tenant);
+                    numbers.1.push(*kind);
+                    numbers.2.push(*number);
+                }
+                Need::Free(tenant, claim) => {
+                    claims.0.push(*tenant);
+                    claims.1.push(i16::from(claim.space));
+                    claims.2.push(claim.text.clone().into_bytes());
+                }
+                Need::TenantFree { number, .. } => {
+                    let found = session.row(sql::TENANT.postgres, &[number]).await?;
+                    state.tenants.extend(found.map(|_| *number));
+                }
+                Need::ConnectionNameFree(tenant, name) => {
+                    let found = session.row(sql::NAME_TAKEN.postgres, &[tenant, name]).await?;
+                    state.connections.extend(found.map(|_| (*tenant, name.clone())));
+                }
+                Need::SecretFree(name) => {
+                    let found = session.row(sql::SECRET.postgres, &[name]).await?;
+                    state.secrets.extend(found.map(|_| *name));
+                }
+                Need::Impossible => {}
+            }
+        }
+        for row in ask(session, sql::USERS_AT, users.0.len(), &[&users.0, &users.1]).await? {
+            state.users.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
+        }
+        for row in ask(session, sql::USERS_WITH, people.0.len(), &[&people.0, &people.1]).await? {
+            state.people.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+        for row in ask(session, sql::ITEMS_WITH, items.0.len(), &[&items.0, &items.1]).await? {
+            state.items.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
+        }
+        let params: [&dyn Param; 3] = [&numbers.0, &numbers.1, &numbers.2];
+        for row in ask(session, sql::ITEMS_NUMBERED, numbers.0.len(), &params).await? {
+            state.numbers.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        }
+        let params: [&dyn Param; 3] = [&claims.0, &claims.1, &claims.2];
+        for row in ask(session, sql::CLAIMED, claims.0.len(), &params).await? {
+            state.claims.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        }
+        Ok(state)
+    }
+}
+
+async fn ask(
+    session: &Session,
+    sql: sql::Sql,
+    many: usize,
+    params: &[&dyn Param],
+) -> Result<Vec<tokio_postgres::Row>, Trouble> {
+    if many == 0 { Ok(Vec::new()) } else { session.rows(sql.postgres, params).await }
+}

@@ -1,0 +1,56 @@
+//! Values that go to the database with their types, so that no statement has to say them.
+
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+/// A value for a statement.
+pub(super) trait Param: ToSql + Sync + Send {
+    /// Its type there.
+    fn kind(&self) -> Type;
+}
+
+macro_rules! kinds {
+    ($($rust:ty: $one:ident, $many:ident;)*) => {$(
+        impl Param for $rust {
+            fn kind(&self) -> Type {
+                Type::$one
+            }
+        }
+        impl Param for Option<$rust> {
+            fn kind(&self) -> Type {
+                Type::$one
+            }
+        }
+        impl Param for Vec<$rust> {
+            fn kind(&self) -> Type {
+                Type::$many
+            }
+        }
+        impl Param for Vec<Option<$rust>> {
+            fn kind(&self) -> Type {
+                Type::$many
+            }
+        }
+    )*};
+}
+kinds! {
+    i16: INT2, INT2_ARRAY;
+    i32: INT4, INT4_ARRAY;
+    i64: INT8, INT8_ARRAY;
+    bool: BOOL, BOOL_ARRAY;
+    String: TEXT, TEXT_ARRAY;
+    &str: TEXT, TEXT_ARRAY;
+    Uuid: UUID, UUID_ARRAY;
+    Vec<u8>: BYTEA, BYTEA_ARRAY;
+    &[u8]: BYTEA, BYTEA_ARRAY;
+}
+
+/// Numbers are stored as signed ones; ours never come near the end.
+pub(super) fn int(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// The same for what was stored.
+pub(super) fn unsigned(number: i32) -> u32 {
+    number.unsigned_abs()
+}

@@ -1,0 +1,216 @@
+//! Changes that wait, and which of them may go together into one transaction.
+
+use super::rows::tenant_code;
+use crate::claims;
+use directory::{Change, CommitError, Edit, Receipt};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// How many changes may wait; more are refused as busy.
+const LENGTH: usize = 8192;
+/// How many changes go into one transaction at the most.
+const BATCH: usize = 256;
+
+pub(super) type Answer = Result<Receipt, CommitError>;
+
+/// A change and who waits for it.
+pub(super) struct Job {
+    pub(super) change: Change,
+    touches: Vec<Touch>,
+    answer: oneshot::Sender<Answer>,
+    since: Instant,
+}
+
+impl Job {
+    pub(super) fn answer(self, answer: Answer) {
+        // Whoever asked may have gone.
+        drop(self.answer.send(answer));
+    }
+
+    /// How long it has waited.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+/// The changes that wait, oldest first.
+#[derive(Default)]
+pub(super) struct Queue {
+    jobs: Mutex<Waiting>,
+    wake: Notify,
+    /// Jobs a lane has taken and not answered yet.
+    pub(super) taken: AtomicU64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    is_closed: bool,
+}
+
+impl Queue {
+    pub(super) fn push(&self, change: Change) -> Result<oneshot::Receiver<Answer>, CommitError> {
+        let touches = touches(&change);
+        let (answer, answered) = oneshot::channel();
+        let job = Job { change, touches, answer, since: Instant::now() };
+        let mut waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.is_closed {
+            return Err(CommitError::Unavailable("the store is closed".into()));
+        }
+        if waiting.jobs.len() >= LENGTH {
+            return Err(CommitError::Busy);
+        }
+        waiting.jobs.push_back(job);
+        drop(waiting);
+        self.wake.notify_one();
+        Ok(answered)
+    }
+
+    /// The next batch: changes that do not touch the same, in order. One that must wait for another of them makes
+    /// those wait that must wait for it.
+    fn take(&self) -> Vec<Job> {
+        let mut waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut batch, mut held, mut touched) = (Vec::new(), VecDeque::new(), HashMap::new());
+        while batch.len() < BATCH {
+            let Some(job) = waiting.jobs.pop_front() else { break };
+            let goes = job.touches.iter().all(|touch| touch.is_free(&touched));
+            for touch in &job.touches {
+                let is_shared = goes && touch.is_shared;
+                touched.entry(touch.what).and_modify(|shared| *shared &= is_shared).or_insert(is_shared);
+            }
+            if goes { batch.push(job) } else { held.push_back(job) }
+        }
+        while let Some(job) = held.pop_back() {
+            waiting.jobs.push_front(job);
+        }
+        self.taken.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        if !waiting.jobs.is_empty() {
+            self.wake.notify_one();
+        }
+        batch
+    }
+
+    /// Waits for the next batch; `None` when the queue is closed and empty.
+    pub(super) async fn next(&self) -> Option<Vec<Job>> {
+        loop {
+            let batch = self.take();
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            if self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_closed {
+                // The other lanes wait for the same word.
+                self.wake.notify_one();
+                return None;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// Answers those that have waited for too long: the database does not take them.
+    pub(super) fn expire(&self, patience: Duration) {
+        let mut waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        while waiting.jobs.front().is_some_and(|job| job.age() > patience) {
+            if let Some(job) = waiting.jobs.pop_front() {
+                job.answer(Err(CommitError::Unavailable("the database takes no changes".into())));
+            }
+        }
+    }
+
+    pub(super) fn waiting(&self) -> u64 {
+        let waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).jobs.len() as u64;
+        waiting + self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more.
+    pub(super) fn close(&self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
+        self.wake.notify_one();
+    }
+}
+
+/// Something a change touches, as a hash: two that look the same by chance only wait for one another.
+struct Touch {
+    what: u64,
+    /// Others may touch it too, as long as they share as well.
+    is_shared: bool,
+}
+
+impl Touch {
+    fn new(what: impl Hash, is_shared: bool) -> Self {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        Self { what: hasher.finish(), is_shared }
+    }
+
+    fn is_free(&self, touched: &HashMap<u64, bool>) -> bool {
+        touched.get(&self.what).is_none_or(|is_shared| *is_shared && self.is_shared)
+    }
+}
+
+/// Everything a change touches. What it takes for itself alone must be named by whoever takes it, too.
+fn touches(change: &Change) -> Vec<Touch> {
+    let tenant = tenant_code(change.tenant);
+    let mut all = Vec::with_capacity(4);
+    for edit in &change.edits {
+        match edit {
+            Edit::AddUser { user, .. } => of_user(tenant, user, &mut all),
+            Edit::ChangeUser { before, after, .. } => {
+                all.push(Touch::new(("user", before.id), false));
+                of_user(tenant, before, &mut all);
+                of_user(tenant, after, &mut all);
+            }
+            Edit::RemoveUser(user) => {
+                all.push(Touch::new(("user", user.id), false));
+                of_user(tenant, user, &mut all);
+            }
+            Edit::AddItem { item, members } => {
+                of_item(tenant, item, &mut all);
+                all.extend(members.iter().map(|user| Touch::new(("user", user), true)));
+                if item.number() > 0 {
+                    all.push(Touch::new(("number", tenant, item.kind(), item.number()), false));
+                }
+            }
+            Edit::ChangeItem { before, after, joined, left } => {
+                of_item(tenant, before, &mut all);
+                of_item(tenant, after, &mut all);
+                all.extend(joined.iter().chain(left).map(|user| Touch::new(("user", user), true)));
+            }
+            Edit::ChangeMembers { item, joined, left } => {
+                all.push(Touch::new(("item", item.id()), false));
+                all.extend(joined.iter().chain(left).map(|user| Touch::new(("user", user), true)));
+            }
+            Edit::RemoveItem(item) => of_item(tenant, item, &mut all),
+            Edit::AddTenant(_) => all.push(Touch::new("tenants", false)),
+            Edit::AddConnection(new) => {
+                all.push(Touch::new(("connection", new.tenant, directory::fold(&new.name)), false));
+            }
+            Edit::ChangeConnection { after, .. } => all.push(Touch::new(("connection", after.id), false)),
+            Edit::Touch(id) => all.push(Touch::new(("connection", id), false)),
+            Edit::AddSecret(name, _) => all.push(Touch::new(("secret", name), false)),
+        }
+    }
+    // A change is never in its own way.
+    all.sort_unstable_by_key(|touch| (touch.what, touch.is_shared));
+    all.dedup_by_key(|touch| touch.what);
+    all
+}
+
+fn of_user(tenant: i32, user: &directory::User, all: &mut Vec<Touch>) {
+    all.extend(
+        claims::of_user(user).iter().map(|claim| Touch::new((tenant, claim.space, &claim.text), false)),
+    );
+    let items = user.groups.iter().chain(&user.folders).chain(&user.organisation);
+    all.extend(items.map(|item| Touch::new(("item", item), true)));
+}
+
+fn of_item(tenant: i32, item: &directory::Item, all: &mut Vec<Touch>) {
+    all.push(Touch::new(("item", item.id()), false));
+    all.extend(
+        claims::of_item(item).iter().map(|claim| Touch::new((tenant, claim.space, &claim.text), false)),
+    );
+}

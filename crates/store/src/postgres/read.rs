@@ -1,0 +1,298 @@
+//! Short reads, sent together over a few shared connections, and long ones over connections of their own.
+
+use super::lanes::{PATIENCE, rest};
+use super::line::{Line, Session, Target};
+use super::param::{Param, int, unsigned};
+use super::rows::{kind_code, tenant_code};
+use super::trouble::Trouble;
+use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
+use crate::sql::{self, Sql};
+use directory::{
+    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Pending, SecretString, ServerSecret,
+    StoreError, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, fold,
+};
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// How long one short read may take.
+const SHORT_TIME: Duration = Duration::from_secs(4);
+/// How long one long read may take. Whoever asked has been told to come again by then.
+const LONG_TIME: Duration = Duration::from_secs(40);
+
+/// A read under way.
+pub(super) type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
+
+/// The connections that reads go over.
+pub(super) struct Readers {
+    shared: Vec<Line>,
+    next: AtomicUsize,
+    long: Vec<Line>,
+    /// Which of the long ones are free.
+    free: std::sync::Mutex<Vec<usize>>,
+    places: Semaphore,
+}
+
+impl Readers {
+    pub(super) fn new(target: &Arc<Target>, shared: usize, long: usize) -> Self {
+        let lines = |count: usize| (0..count).map(|_| Line::new(Arc::clone(target))).collect();
+        Self {
+            shared: lines(shared),
+            next: AtomicUsize::new(0),
+            long: lines(long),
+            free: std::sync::Mutex::new((0..long).collect()),
+            places: Semaphore::new(long),
+        }
+    }
+
+    /// A short read, tried again while the database is out of reach or in conflict, for a bounded time.
+    pub(super) async fn short<T>(
+        &self,
+        read: impl for<'a> Fn(&'a Session) -> Reading<'a, T>,
+    ) -> Result<T, StoreError> {
+        let place = self.next.fetch_add(1, Ordering::Relaxed) % self.shared.len();
+        again(&self.shared[place], SHORT_TIME, read).await
+    }
+
+    /// A long read. There are so many places for them; more wait.
+    pub(super) async fn long<T>(
+        &self,
+        read: impl for<'a> Fn(&'a Session) -> Reading<'a, T>,
+    ) -> Result<T, StoreError> {
+        let gone = |error: tokio::sync::AcquireError| StoreError::Unavailable(error.to_string());
+        let _permit = self.places.acquire().await.map_err(gone)?;
+        let place = Place::take(self);
+        again(&self.long[place.index], LONG_TIME, read).await
+    }
+}
+
+/// A long line that goes back when this is dropped, also when the caller has gone.
+struct Place<'a> {
+    readers: &'a Readers,
+    index: usize,
+}
+
+impl<'a> Place<'a> {
+    fn take(readers: &'a Readers) -> Self {
+        let free = readers.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
+        Self { readers, index: free.unwrap_or(0) }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.readers.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(self.index);
+    }
+}
+
+async fn again<T>(
+    line: &Line,
+    time: Duration,
+    read: impl for<'a> Fn(&'a Session) -> Reading<'a, T>,
+) -> Result<T, StoreError> {
+    let begun = Instant::now();
+    let mut tries = 0;
+    loop {
+        let left = PATIENCE.saturating_sub(begun.elapsed());
+        let trouble = match tokio::time::timeout(left, line.session()).await {
+            Ok(Ok(session)) => match tokio::time::timeout(time, read(&session)).await {
+                Ok(Ok(found)) => return Ok(found),
+                Ok(Err(trouble)) => {
+                    if !matches!(trouble, Trouble::Again(_) | Trouble::Broken(_)) || session.is_closed() {
+                        line.leave(&session, &trouble).await;
+                    }
+                    trouble
+                }
+                Err(_) => {
+                    let trouble = Trouble::Lost("the database does not answer".into());
+                    line.leave(&session, &trouble).await;
+                    trouble
+                }
+            },
+            Ok(Err(trouble)) => trouble,
+            Err(_) => Trouble::Lost("the database cannot be reached".into()),
+        };
+        tries += 1;
+        if !trouble.passes() || begun.elapsed() > PATIENCE {
+            return Err(trouble.into());
+        }
+        rest(tries).await;
+    }
+}
+
+/// A document.
+pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Trouble> {
+    serde_json::from_str(text).map_err(|error| Trouble::Broken(format!("a document cannot be read: {error}")))
+}
+
+/// One person.
+pub(super) fn user(session: &Session, tenant: TenantNumber, by: UserKey) -> Reading<'_, Option<User>> {
+    Box::pin(async move {
+        let code = tenant_code(tenant);
+        let row = match &by {
+            UserKey::Id(id) => session.row(sql::USER_BY_ID.postgres, &[&code, &id.0]).await?,
+            UserKey::Number(number) => {
+                session.row(sql::USER_BY_NUMBER.postgres, &[&code, &int(*number)]).await?
+            }
+            UserKey::Email(handle) | UserKey::Handle(handle) => {
+                claimed(session, code, HANDLES, fold(handle)).await?
+            }
+            UserKey::ExternalId(id) => {
+                claimed(session, code, USER_EXTERNAL_IDS, claims::external_id(id)).await?
+            }
+        };
+        let found = row.map(|row| stored_user(&row)).transpose()?;
+        let UserKey::Email(email) = &by else { return Ok(found) };
+        let has_email = |user: &User| user.email().is_some_and(|e| fold(e) == fold(email));
+        Ok(found.filter(has_email))
+    })
+}
+
+async fn claimed(session: &Session, code: i32, space: u8, text: String) -> Result<Option<Row>, Trouble> {
+    session.row(sql::USER_BY_CLAIM.postgres, &[&code, &i16::from(space), &text.into_bytes()]).await
+}
+
+/// A row with a person: the document, and what they belong to.
+pub(super) fn stored_user(row: &Row) -> Result<User, Trouble> {
+    let mut user: User = decode(row.try_get(0)?)?;
+    let Some(memberships) = row.try_get::<_, Option<&str>>(1)? else { return Ok(user) };
+    for membership in memberships.split(',') {
+        let (kind, id) = membership.split_once(':').unwrap_or_default();
+        let id = Uuid::try_parse(id).map(ItemId).map_err(|error| Trouble::Broken(error.to_string()))?;
+        if kind.parse() == Ok(kind_code(ItemKind::Folder)) {
+            user.folders.push(id);
+        } else {
+            user.groups.push(id);
+        }
+    }
+    user.groups.sort_unstable();
+    user.folders.sort_unstable();
+    Ok(user)
+}
+
+/// One item.
+pub(super) fn item(
+    session: &Session,
+    tenant: TenantNumber,
+    kind: ItemKind,
+    by: ItemKey,
+) -> Reading<'_, Option<Item>> {
+    Box::pin(async move {
+        let (code, sort) = (tenant_code(tenant), kind_code(kind));
+        let row = match &by {
+            ItemKey::Id(id) => session.row(sql::ITEM_BY_ID.postgres, &[&code, &id.0, &sort]).await?,
+            ItemKey::Number(number) => {
+                session.row(sql::ITEM_BY_NUMBER.postgres, &[&code, &sort, &int(*number)]).await?
+            }
+            ItemKey::Name(name) => {
+                let name = Item::name_key(kind, name).into_bytes();
+                session.row(sql::ITEM_BY_NAME.postgres, &[&code, &sort, &name]).await?
+            }
+            ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
+                let Some(claim) = claims::of_key(kind, &by) else { return Ok(None) };
+                let params: [&dyn Param; 4] =
+                    [&code, &i16::from(claim.space), &claim.text.into_bytes(), &sort];
+                session.row(sql::ITEM_BY_CLAIM.postgres, &params).await?
+            }
+        };
+        row.map(|row| stored_item(&row)).transpose()
+    })
+}
+
+/// A row with an item: the document, and what stands beside it.
+pub(super) fn stored_item(row: &Row) -> Result<Item, Trouble> {
+    let mut item: Item = decode(row.try_get(0)?)?;
+    item.set_state(unsigned(row.try_get(1)?), Time(row.try_get(2)?));
+    Ok(item)
+}
+
+/// Who belongs to an item, in order of number; from behind a number on, where one is given.
+pub(super) fn members(
+    session: &Session,
+    tenant: TenantNumber,
+    item: ItemId,
+    after: Option<(u32, u32)>,
+) -> Reading<'_, Vec<(UserId, u32)>> {
+    Box::pin(async move {
+        let code = tenant_code(tenant);
+        let rows = match after {
+            None => session.rows(sql::MEMBERS.postgres, &[&code, &item.0]).await?,
+            Some((after, limit)) => {
+                let params: [&dyn Param; 4] = [&code, &item.0, &int(after), &i64::from(limit)];
+                session.rows(sql::MEMBERS_AFTER.postgres, &params).await?
+            }
+        };
+        rows.iter().map(|row| Ok((UserId(row.try_get(0)?), unsigned(row.try_get(1)?)))).collect()
+    })
+}
+
+pub(super) fn secret<'a>(session: &'a Session, name: &'static str) -> Reading<'a, Option<ServerSecret>> {
+    Box::pin(async move {
+        let Some(row) = session.row(sql::SECRET.postgres, &[&name]).await? else { return Ok(None) };
+        let bytes: &[u8] = row.try_get(0)?;
+        let bytes = bytes.try_into().map_err(|_| Trouble::Broken("a secret is not of its length".into()))?;
+        Ok(Some(ServerSecret(bytes)))
+    })
+}
+
+pub(super) fn tenants(session: &Session, number: Option<TenantNumber>) -> Reading<'_, Vec<Tenant>> {
+    Box::pin(async move {
+        let rows = match number {
+            Some(number) => session.rows(sql::TENANT.postgres, &[&tenant_code(number)]).await?,
+            None => session.rows(sql::TENANTS.postgres, &[]).await?,
+        };
+        rows.iter().map(|row| decode(row.try_get(0)?)).collect()
+    })
+}
+
+/// A row with a connection: the document, and when it was last used.
+pub(super) fn stored_connection(row: &Row) -> Result<Connection, Trouble> {
+    let mut connection: Connection = decode(row.try_get(0)?)?;
+    connection.last_use = row.try_get::<_, Option<i64>>(1)?.map(Time);
+    Ok(connection)
+}
+
+/// Which connections are meant.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    Near([u8; 4]),
+    Of(Option<TenantNumber>),
+    One(ConnectionId),
+}
+
+pub(super) fn connections(session: &Session, which: Which) -> Reading<'_, Vec<Connection>> {
+    Box::pin(async move {
+        let ask = |sql: Sql| sql.postgres;
+        let rows = match which {
+            Which::Near(prefix) => session.rows(ask(sql::CONNECTIONS_NEAR), &[&prefix.to_vec()]).await?,
+            Which::Of(tenant) => session.rows(ask(sql::CONNECTIONS), &[&tenant.map(tenant_code)]).await?,
+            Which::One(id) => session.rows(ask(sql::CONNECTION), &[&id.0]).await?,
+        };
+        rows.iter().map(stored_connection).collect()
+    })
+}
+
+pub(super) fn password(
+    session: &Session,
+    tenant: TenantNumber,
+    user: UserId,
+) -> Reading<'_, Option<StoredPassword>> {
+    Box::pin(async move {
+        let row = session.row(sql::PASSWORD.postgres, &[&tenant_code(tenant), &user.0]).await?;
+        let phc: Option<String> = row.map(|row| row.try_get(0)).transpose()?.flatten();
+        Ok(phc.map(|phc| StoredPassword(SecretString::from(phc))))
+    })
+}
+
+/// A read that a request waits for.
+pub(super) fn pending<'a, T: Send + 'a>(
+    read: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+) -> Pending<'a, Result<T, StoreError>> {
+    Box::pin(read)
+}

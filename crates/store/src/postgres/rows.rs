@@ -1,0 +1,456 @@
+//! The rows of a batch, table by table and column by column, and how they are sent: each table's in one statement,
+//! all statements on their way before the first is answered.
+
+use super::line::Session;
+use super::param::{Param, int};
+use super::trouble::Trouble;
+use crate::claims::{Claim, kind_number};
+use crate::sql::{self, Sql};
+use crate::told::{Author, Told, list};
+use directory::{ExposeSecret, ItemId, ItemKind, StoredPassword, TenantNumber, Time, User};
+use futures_util::future::{MaybeDone, maybe_done};
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+use uuid::Uuid;
+
+/// Everything a batch writes.
+#[derive(Default)]
+pub(super) struct Rows {
+    new_users: UserRows,
+    changed_users: UserRows,
+    gone_users: UserRows,
+    claimed: Claims,
+    released: Claims,
+    mentioned: Mentions,
+    forgotten: Mentions,
+    joined: Memberships,
+    left: Memberships,
+    left_all: Members,
+    touched: HashMap<(i32, Uuid), (i32, i64)>,
+    /// Statements for one row, with how many rows they must change.
+    pub(super) early: Vec<Single>,
+    pub(super) middle: Vec<Single>,
+    pub(super) late: Vec<Single>,
+    events: Events,
+    counted: HashMap<(i32, i32), i64>,
+}
+
+/// A statement of its own.
+pub(super) struct Single {
+    pub(super) sql: Sql,
+    pub(super) params: Vec<Box<dyn Param>>,
+    /// How many rows it must change; `None` where any number will do.
+    pub(super) must: Option<u64>,
+}
+
+#[derive(Default)]
+struct UserRows {
+    tenant: Vec<i32>,
+    number: Vec<i32>,
+    id: Vec<Uuid>,
+    before: Vec<i32>,
+    version: Vec<i32>,
+    active: Vec<i16>,
+    updated: Vec<i64>,
+    password: Vec<Option<String>>,
+    doc: Vec<String>,
+}
+
+#[derive(Default)]
+struct Claims {
+    tenant: Vec<i32>,
+    space: Vec<i16>,
+    text: Vec<Vec<u8>>,
+    owner: Vec<i32>,
+}
+
+#[derive(Default)]
+struct Mentions {
+    tenant: Vec<i32>,
+    text: Vec<Vec<u8>>,
+    owner: Vec<i32>,
+}
+
+#[derive(Default)]
+struct Memberships {
+    tenant: Vec<i32>,
+    item: Vec<Uuid>,
+    member: Vec<i32>,
+    kind: Vec<i16>,
+}
+
+#[derive(Default)]
+struct Members {
+    tenant: Vec<i32>,
+    member: Vec<i32>,
+}
+
+#[derive(Default)]
+struct Events {
+    place: Vec<i32>,
+    tenant: Vec<i32>,
+    at: Vec<i64>,
+    connection: Vec<Option<Uuid>>,
+    who: Vec<String>,
+    request: Vec<String>,
+    action: Vec<i16>,
+    before: Vec<Option<String>>,
+    after: Vec<Option<String>>,
+    joined: Vec<Option<String>>,
+    departed: Vec<Option<String>>,
+    password_set: Vec<bool>,
+}
+
+/// How a kind of item is stored.
+pub(super) fn kind_code(kind: ItemKind) -> i16 {
+    i16::from(1 + kind_number(kind))
+}
+
+impl Rows {
+    pub(super) fn add_user(
+        &mut self,
+        tenant: i32,
+        user: &User,
+        active: u8,
+        password: Option<&StoredPassword>,
+        doc: String,
+    ) {
+        self.new_users.push(tenant, user, 0, active, password, doc);
+        self.count(tenant, user.number, 1);
+    }
+
+    pub(super) fn change_user(
+        &mut self,
+        tenant: i32,
+        before: u32,
+        user: &User,
+        active: u8,
+        password: Option<&StoredPassword>,
+        doc: String,
+    ) {
+        self.changed_users.push(tenant, user, before, active, password, doc);
+    }
+
+    pub(super) fn remove_user(&mut self, tenant: i32, user: &User) {
+        self.gone_users.push(tenant, user, user.version, 0, None, String::new());
+        self.left_all.tenant.push(tenant);
+        self.left_all.member.push(int(user.number));
+        self.count(tenant, user.number, -1);
+    }
+
+    fn count(&mut self, tenant: i32, number: u32, by: i64) {
+        *self.counted.entry((tenant, int(crate::found::block_of(number)))).or_default() += by;
+    }
+
+    pub(super) fn claim(&mut self, tenant: i32, claim: &Claim, owner: u32) {
+        self.claimed.push(tenant, claim, owner);
+    }
+
+    pub(super) fn release(&mut self, tenant: i32, claim: &Claim, owner: u32) {
+        self.released.push(tenant, claim, owner);
+    }
+
+    pub(super) fn mention(&mut self, tenant: i32, text: &str, owner: u32) {
+        self.mentioned.push(tenant, text, owner);
+    }
+
+    pub(super) fn forget(&mut self, tenant: i32, text: &str, owner: u32) {
+        self.forgotten.push(tenant, text, owner);
+    }
+
+    pub(super) fn join(&mut self, tenant: i32, item: ItemId, member: u32, kind: ItemKind) {
+        self.joined.push(tenant, item, member, kind);
+    }
+
+    pub(super) fn leave(&mut self, tenant: i32, item: ItemId, member: u32, kind: ItemKind) {
+        self.left.push(tenant, item, member, kind);
+    }
+
+    /// An item whose members changed has a new version.
+    pub(super) fn touch(&mut self, tenant: i32, item: ItemId, at: Time) {
+        let (times, last) = self.touched.entry((tenant, item.0)).or_insert((0, at.0));
+        *times += 1;
+        *last = at.0.max(*last);
+    }
+
+    pub(super) fn tell(&mut self, author: &Author, told: Told) -> Result<(), serde_json::Error> {
+        let events = &mut self.events;
+        events.place.push(i32::try_from(events.place.len()).unwrap_or(i32::MAX));
+        events.tenant.push(int(told.tenant.unwrap_or(author.tenant).0));
+        events.at.push(author.at.0);
+        events.connection.push(author.connection.map(|connection| connection.0));
+        events.who.push(author.who.clone());
+        events.request.push(author.request.clone());
+        events.action.push(told.code());
+        events.joined.push(list(&told.joined)?);
+        events.departed.push(list(&told.left)?);
+        events.password_set.push(told.password_set);
+        events.before.push(told.before);
+        events.after.push(told.after);
+        Ok(())
+    }
+
+    /// Sends everything and waits for all of it; whether every statement changed what it must. The last one is the
+    /// batch itself, which nobody sees before the commit.
+    pub(super) async fn send(&self, session: &Session, batch: Uuid) -> Result<bool, Trouble> {
+        let touched = Touched::of(&self.touched);
+        let counted = Counted::of(&self.counted);
+        let events = int(u32::try_from(self.events.place.len()).unwrap_or(u32::MAX));
+        let mut all: Vec<Statement<'_>> = Vec::with_capacity(24);
+        self.left.leave(&mut all);
+        self.left_all.leave(&mut all);
+        all.extend(self.early.iter().map(Single::statement));
+        self.changed_users.change(&mut all);
+        self.gone_users.remove(&mut all);
+        touched.touch(&mut all);
+        self.released.put(sql::RELEASE, None, &mut all);
+        self.claimed.put(sql::CLAIM, Some(self.claimed.tenant.len() as u64), &mut all);
+        self.forgotten.put(sql::FORGET, &mut all);
+        self.new_users.add(&mut all);
+        self.mentioned.put(sql::MENTION, &mut all);
+        all.extend(self.middle.iter().map(Single::statement));
+        self.joined.join(&mut all);
+        all.extend(self.late.iter().map(Single::statement));
+        if events > 0 {
+            self.events.add(&batch, &mut all);
+        }
+        counted.add(&batch, &mut all);
+        // Also a batch without events has a row: it tells whether the commit was carried out.
+        all.push(Statement { sql: sql::ADD_BATCH, params: vec![&batch, &events], must: None });
+        for statement in &all {
+            session.get_ready(statement.sql.postgres, &statement.params).await?;
+        }
+        let sent = all.iter().map(|statement| {
+            maybe_done(Box::pin(session.change(statement.sql.postgres, &statement.params)) as Sent<'_>)
+        });
+        let mut is_whole = true;
+        for (done, statement) in in_order(sent.collect()).await.into_iter().zip(&all) {
+            let changed = done?;
+            is_whole &= statement.must.is_none_or(|must| must == changed);
+        }
+        Ok(is_whole)
+    }
+}
+
+/// One statement of a batch.
+struct Statement<'a> {
+    sql: Sql,
+    params: Vec<&'a dyn Param>,
+    must: Option<u64>,
+}
+
+type Sent<'a> = Pin<Box<dyn Future<Output = Result<u64, Trouble>> + Send + 'a>>;
+
+/// What comes of all of them, each sent when it is first looked at, and they are looked at in order.
+async fn in_order(mut all: Vec<MaybeDone<Sent<'_>>>) -> Vec<Result<u64, Trouble>> {
+    std::future::poll_fn(|context| {
+        let mut is_done = true;
+        for one in &mut all {
+            is_done &= Pin::new(one).poll(context).is_ready();
+        }
+        if is_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    all.iter_mut().filter_map(|one| Pin::new(one).take_output()).collect()
+}
+
+impl Single {
+    fn statement(&self) -> Statement<'_> {
+        Statement {
+            sql: self.sql,
+            params: self.params.iter().map(|param| &**param).collect(),
+            must: self.must,
+        }
+    }
+}
+
+impl UserRows {
+    fn push(
+        &mut self,
+        tenant: i32,
+        user: &User,
+        before: u32,
+        active: u8,
+        password: Option<&StoredPassword>,
+        doc: String,
+    ) {
+        self.tenant.push(tenant);
+        self.number.push(int(user.number));
+        self.id.push(user.id.0);
+        self.before.push(int(before));
+        self.version.push(int(user.version));
+        self.active.push(i16::from(active));
+        self.updated.push(user.updated.0);
+        self.password.push(password.map(|password| password.0.expose_secret().to_owned()));
+        self.doc.push(doc);
+    }
+
+    fn must(&self) -> Option<u64> {
+        Some(self.tenant.len() as u64)
+    }
+
+    fn add<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        let Self { tenant, number, id, version, active, updated, password, doc, .. } = self;
+        if !tenant.is_empty() {
+            let params: Vec<&dyn Param> = vec![tenant, number, id, version, active, updated, password, doc];
+            all.push(Statement { sql: sql::ADD_USERS, params, must: self.must() });
+        }
+    }
+
+    fn change<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        let Self { tenant, number, before, version, active, updated, password, doc, .. } = self;
+        if !tenant.is_empty() {
+            let params: Vec<&dyn Param> =
+                vec![tenant, number, before, version, active, updated, password, doc];
+            all.push(Statement { sql: sql::CHANGE_USERS, params, must: self.must() });
+        }
+    }
+
+    fn remove<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        if !self.tenant.is_empty() {
+            let params: Vec<&dyn Param> = vec![&self.tenant, &self.number, &self.before];
+            all.push(Statement { sql: sql::REMOVE_USERS, params, must: self.must() });
+        }
+    }
+}
+
+impl Claims {
+    fn push(&mut self, tenant: i32, claim: &Claim, owner: u32) {
+        self.tenant.push(tenant);
+        self.space.push(i16::from(claim.space));
+        self.text.push(claim.text.clone().into_bytes());
+        self.owner.push(int(owner));
+    }
+
+    fn put<'a>(&'a self, sql: Sql, must: Option<u64>, all: &mut Vec<Statement<'a>>) {
+        if !self.tenant.is_empty() {
+            all.push(Statement {
+                sql,
+                params: vec![&self.tenant, &self.space, &self.text, &self.owner],
+                must,
+            });
+        }
+    }
+}
+
+impl Mentions {
+    fn push(&mut self, tenant: i32, text: &str, owner: u32) {
+        self.tenant.push(tenant);
+        self.text.push(text.as_bytes().to_vec());
+        self.owner.push(int(owner));
+    }
+
+    fn put<'a>(&'a self, sql: Sql, all: &mut Vec<Statement<'a>>) {
+        if !self.tenant.is_empty() {
+            all.push(Statement { sql, params: vec![&self.tenant, &self.text, &self.owner], must: None });
+        }
+    }
+}
+
+impl Memberships {
+    fn push(&mut self, tenant: i32, item: ItemId, member: u32, kind: ItemKind) {
+        self.tenant.push(tenant);
+        self.item.push(item.0);
+        self.member.push(int(member));
+        self.kind.push(kind_code(kind));
+    }
+
+    fn join<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        if !self.tenant.is_empty() {
+            let params: Vec<&dyn Param> = vec![&self.tenant, &self.item, &self.member, &self.kind];
+            all.push(Statement { sql: sql::JOIN, params, must: None });
+        }
+    }
+
+    fn leave<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        if !self.tenant.is_empty() {
+            all.push(Statement {
+                sql: sql::LEAVE,
+                params: vec![&self.tenant, &self.item, &self.member],
+                must: None,
+            });
+        }
+    }
+}
+
+impl Members {
+    fn leave<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        if !self.tenant.is_empty() {
+            all.push(Statement { sql: sql::LEAVE_ALL, params: vec![&self.tenant, &self.member], must: None });
+        }
+    }
+}
+
+impl Events {
+    fn add<'a>(&'a self, batch: &'a Uuid, all: &mut Vec<Statement<'a>>) {
+        let params: Vec<&dyn Param> = vec![
+            batch,
+            &self.place,
+            &self.tenant,
+            &self.at,
+            &self.connection,
+            &self.who,
+            &self.request,
+            &self.action,
+            &self.before,
+            &self.after,
+            &self.joined,
+            &self.departed,
+            &self.password_set,
+        ];
+        all.push(Statement { sql: sql::ADD_EVENT, params, must: None });
+    }
+}
+
+/// Items in an order of their own, so that two batches wait for one another and not in a circle.
+struct Touched(Vec<i32>, Vec<Uuid>, Vec<i32>, Vec<i64>);
+
+impl Touched {
+    fn of(touched: &HashMap<(i32, Uuid), (i32, i64)>) -> Self {
+        let mut sorted: Vec<_> = touched.iter().collect();
+        sorted.sort_unstable();
+        let mut columns = Self(Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for ((tenant, item), (times, at)) in sorted {
+            columns.0.push(*tenant);
+            columns.1.push(*item);
+            columns.2.push(*times);
+            columns.3.push(*at);
+        }
+        columns
+    }
+
+    fn touch<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        if !self.0.is_empty() {
+            let params: Vec<&dyn Param> = vec![&self.0, &self.1, &self.2, &self.3];
+            all.push(Statement { sql: sql::TOUCH_ITEMS, params, must: None });
+        }
+    }
+}
+
+struct Counted(Vec<i32>, Vec<i32>, Vec<i64>);
+
+impl Counted {
+    fn of(counted: &HashMap<(i32, i32), i64>) -> Self {
+        let mut columns = Self(Vec::new(), Vec::new(), Vec::new());
+        for ((tenant, block), by) in counted.iter().filter(|(_, by)| **by != 0) {
+            columns.0.push(*tenant);
+            columns.1.push(*block);
+            columns.2.push(*by);
+        }
+        columns
+    }
+
+    fn add<'a>(&'a self, batch: &'a Uuid, all: &mut Vec<Statement<'a>>) {
+        if !self.0.is_empty() {
+            let params: Vec<&dyn Param> = vec![batch, &self.0, &self.1, &self.2];
+            all.push(Statement { sql: sql::ADD_COUNTED, params, must: None });
+        }
+    }
+}
+
+/// Whose directory, as stored.
+pub(super) fn tenant_code(tenant: TenantNumber) -> i32 {
+    int(tenant.0)
+}

@@ -1,0 +1,237 @@
+//! Reads of many people. As on the embedded engine: an index narrows where there is one, what it finds is checked
+//! against the whole question, and a page in order of arrival costs the same however deep it lies.
+
+use super::line::Session;
+use super::param::{Param, int, unsigned};
+use super::read::{Reading, stored_user};
+use super::rows::{kind_code, tenant_code};
+use super::trouble::Trouble;
+use crate::found::{BLOCK, Found, block_of};
+use crate::plan::{Source, plan};
+use crate::sql;
+use directory::{Bound, Page, TenantNumber, User, UserQuery};
+
+/// Rows per step of a walk.
+const STEP: i64 = 2000;
+
+/// Many people.
+pub(super) fn users(session: &Session, tenant: TenantNumber, query: UserQuery) -> Reading<'_, Page<User>> {
+    Box::pin(async move {
+        let code = tenant_code(tenant);
+        let plan = plan(&query);
+        if let Some((source, _)) = plan.as_ref().filter(|(source, _)| source.is_short()) {
+            return narrowed(session, code, &query, source).await;
+        }
+        if query.tests.is_empty() && query.sort.is_arrival() {
+            return arrival_page(session, code, &query).await;
+        }
+        match plan {
+            Some((source, true)) if query.sort.is_arrival() => {
+                exact_page(session, code, &query, &source).await
+            }
+            Some((source, _)) => narrowed(session, code, &query, &source).await,
+            None => walk(session, code, &query).await,
+        }
+    })
+}
+
+/// Everybody, one after the other.
+async fn walk(session: &Session, code: i32, query: &UserQuery) -> Result<Page<User>, Trouble> {
+    let mut found = Found::new(query);
+    let mut next = 0;
+    loop {
+        let rows = session.rows(sql::USERS_FROM.postgres, &[&code, &next, &STEP]).await?;
+        if rows.is_empty() {
+            return Ok(found.page());
+        }
+        for row in rows {
+            let user = stored_user(&row)?;
+            next = int(user.number).saturating_add(1);
+            found.look_at(user);
+        }
+    }
+}
+
+/// Those an index finds, each checked against the whole question.
+async fn narrowed(
+    session: &Session,
+    code: i32,
+    query: &UserQuery,
+    source: &Source,
+) -> Result<Page<User>, Trouble> {
+    let mut numbers: Vec<i32> = Vec::new();
+    for look in looks(source) {
+        for row in session.rows(look.sql, &look.params(&code)).await? {
+            numbers.push(row.try_get(0)?);
+        }
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut found = Found::new(query);
+    for some in numbers.chunks(STEP.unsigned_abs() as usize) {
+        for user in numbered(session, code, some.to_vec()).await? {
+            found.look_at(user);
+        }
+    }
+    Ok(found.page())
+}
+
+/// The people of some numbers, in their order; those who have gone meanwhile are left out.
+async fn numbered(session: &Session, code: i32, numbers: Vec<i32>) -> Result<Vec<User>, Trouble> {
+    if let [number] = numbers.as_slice() {
+        let row = session.row(sql::USER_BY_NUMBER.postgres, &[&code, number]).await?;
+        return row.iter().map(stored_user).collect();
+    }
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = session.rows(sql::USERS_NUMBERED.postgres, &[&code, &numbers]).await?;
+    rows.iter().map(stored_user).collect()
+}
+
+/// A statement that gives numbers, with what is bound to it behind the tenant.
+struct Look {
+    sql: &'static str,
+    bound: Vec<Box<dyn Param>>,
+}
+
+impl Look {
+    fn params<'a>(&'a self, code: &'a i32) -> Vec<&'a dyn Param> {
+        let tenant: &dyn Param = code;
+        std::iter::once(tenant).chain(self.bound.iter().map(|param| &**param)).collect()
+    }
+
+    fn with<'a>(&'a self, code: &'a i32, more: &[&'a dyn Param]) -> Vec<&'a dyn Param> {
+        self.params(code).into_iter().chain(more.iter().copied()).collect()
+    }
+}
+
+/// How a source is looked into.
+fn looks(source: &Source) -> Vec<Look> {
+    let (sql, bound): (_, Vec<Box<dyn Param>>) = match source {
+        Source::Claims(space, from, to) => (
+            sql::CLAIMING,
+            vec![
+                Box::new(i16::from(*space)),
+                Box::new(from.clone().into_bytes()),
+                Box::new(to.clone().into_bytes()),
+            ],
+        ),
+        Source::Mentions(text) => (sql::MENTIONED, vec![Box::new(text.clone().into_bytes())]),
+        Source::Id(user) => (sql::WITH_ID, vec![Box::new(user.0)]),
+        Source::Number(number) => (sql::WITH_NUMBER, vec![Box::new(int(*number))]),
+        Source::Active(active) => (sql::WITH_ACTIVE, vec![Box::new(i16::from(*active))]),
+        Source::Updated(from, to) => (sql::WITH_UPDATE, vec![Box::new(*from), Box::new(*to)]),
+        Source::Member(kind, item) => (sql::BELONGING, vec![Box::new(item.0), Box::new(kind_code(*kind))]),
+        Source::Several(sources) => return sources.iter().flat_map(looks).collect(),
+    };
+    vec![Look { sql: sql.postgres, bound }]
+}
+
+/// A page of exactly those an index finds: counted and cut in the index, so that only the page itself is read.
+async fn exact_page(
+    session: &Session,
+    code: i32,
+    query: &UserQuery,
+    source: &Source,
+) -> Result<Page<User>, Trouble> {
+    let looks = looks(source);
+    let Some(look) = looks.first() else { return Ok(Page { rows: Vec::new(), total: 0, before: 0 }) };
+    let last = look.bound.len() + 1;
+    let below = sql::count_below(look.sql, last);
+    let (is_backward, place) = match &query.bound {
+        None => (false, -1),
+        Some(Bound::After(place)) => (false, int(place.number)),
+        Some(Bound::Before(place)) => (true, int(place.number)),
+    };
+    let (limit, skip) = (i64::from(query.limit), i64::try_from(query.skip).unwrap_or(i64::MAX));
+    let cut = sql::cut(look.sql, last, is_backward);
+    let mut numbers: Vec<i32> = Vec::new();
+    for row in session.rows(&cut, &look.with(&code, &[&place, &limit, &skip])).await? {
+        numbers.push(row.try_get(0)?);
+    }
+    let rows = numbered(session, code, numbers).await?;
+    let total = count(session, &below, &look.with(&code, &[&i32::MAX])).await?;
+    let before = match (is_backward, rows.first()) {
+        (false, _) => {
+            let place = place.saturating_add(1);
+            count(session, &below, &look.with(&code, &[&place])).await?.saturating_add(query.skip).min(total)
+        }
+        (true, None) => 0,
+        (true, Some(first)) => count(session, &below, &look.with(&code, &[&int(first.number)])).await?,
+    };
+    Ok(Page { rows, total, before })
+}
+
+async fn count(session: &Session, sql: &str, params: &[&dyn Param]) -> Result<u64, Trouble> {
+    let row = session.row(sql, params).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get::<_, i64>(0))?.unsigned_abs())
+}
+
+/// A page of everybody: the blocks say in which one it begins, and how many there are in all.
+async fn arrival_page(session: &Session, code: i32, query: &UserQuery) -> Result<Page<User>, Trouble> {
+    let blocks = blocks(session, code).await?;
+    let total = blocks.iter().map(|(_, live)| live).sum();
+    let limit = i64::from(query.limit);
+    if let Some(Bound::Before(place)) = &query.bound {
+        let params: [&dyn Param; 3] = [&code, &int(place.number), &limit];
+        let rows = session.rows(sql::USERS_BELOW.postgres, &params).await?;
+        let rows = rows.iter().rev().map(stored_user).collect::<Result<Vec<User>, Trouble>>()?;
+        let before = match rows.first() {
+            Some(first) => rank(session, code, &blocks, first.number).await?,
+            None => 0,
+        };
+        return Ok(Page { rows, total, before });
+    }
+    let passed = match &query.bound {
+        Some(Bound::After(place)) => rank(session, code, &blocks, place.number.saturating_add(1)).await?,
+        _ => 0,
+    };
+    let skip = passed.saturating_add(query.skip);
+    let begin = match &query.bound {
+        Some(Bound::After(place)) if query.skip == 0 => Some(int(place.number).saturating_add(1)),
+        _ => number_at(session, code, &blocks, skip).await?,
+    };
+    let Some(begin) = begin else { return Ok(Page { rows: Vec::new(), total, before: total }) };
+    let rows = session.rows(sql::USERS_FROM.postgres, &[&code, &begin, &limit]).await?;
+    let rows = rows.iter().map(stored_user).collect::<Result<Vec<User>, Trouble>>()?;
+    Ok(Page { rows, total, before: skip.min(total) })
+}
+
+/// The number of the person that so many are in front of.
+async fn number_at(
+    session: &Session,
+    code: i32,
+    blocks: &[(u32, u64)],
+    skip: u64,
+) -> Result<Option<i32>, Trouble> {
+    let mut counted = 0;
+    for (block, live) in blocks {
+        if counted + live > skip {
+            if skip == 0 {
+                return Ok(Some(0));
+            }
+            let (first, rest) = (int(block * BLOCK), i64::try_from(skip - counted).unwrap_or(i64::MAX));
+            let row = session.row(sql::NUMBER_AT.postgres, &[&code, &first, &rest]).await?;
+            return Ok(row.map(|row| row.try_get(0)).transpose()?);
+        }
+        counted += live;
+    }
+    Ok(None)
+}
+
+/// How many live in each block of numbers.
+async fn blocks(session: &Session, code: i32) -> Result<Vec<(u32, u64)>, Trouble> {
+    let rows = session.rows(sql::BLOCKS.postgres, &[&code]).await?;
+    rows.iter()
+        .map(|row| Ok((unsigned(row.try_get(0)?), row.try_get::<_, i64>(1)?.max(0).unsigned_abs())))
+        .collect()
+}
+
+/// How many people have a lower number.
+async fn rank(session: &Session, code: i32, blocks: &[(u32, u64)], number: u32) -> Result<u64, Trouble> {
+    let block = block_of(number);
+    let below: u64 = blocks.iter().filter(|(b, _)| *b < block).map(|(_, live)| live).sum();
+    let params: [&dyn Param; 3] = [&code, &int(block * BLOCK), &int(number)];
+    Ok(below + count(session, sql::COUNT_NUMBERS.postgres, &params).await?)
+}

@@ -1,0 +1,182 @@
+//! Gives batches their positions, after they were committed: one process at a time, which holds a lease.
+//!
+//! Writers never queue for a position, and a reader that follows positions never passes by a batch that commits late:
+//! a batch gets the next position when it is seen, whenever it began. A holder that was away for too long cannot do
+//! harm: the count of positions moves on only for the holder, in the transaction that gives them.
+
+use super::lanes::{Lanes, rest};
+use super::line::{Line, Session};
+use super::trouble::Trouble;
+use crate::sql;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc, oneshot};
+use uuid::Uuid;
+
+const LEASE: &str = "sealer";
+/// How long the lease is good for without being kept.
+const LEASE_MILLIS: i64 = 5_000;
+/// How often it is kept, and how often others look whether it is free.
+const KEEP: Duration = Duration::from_millis(1_500);
+/// How often the holder looks for what other processes have committed.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often what was counted since goes into the blocks.
+const FOLD: Duration = Duration::from_secs(2);
+/// How many batches get their positions at a time.
+const AT_ONCE: i64 = 2_000;
+/// How long one round may take.
+const ROUND_TIME: Duration = Duration::from_secs(5);
+
+/// Asks the sealer of this process to seal what is there now.
+#[derive(Clone)]
+pub(super) struct Seals(mpsc::Sender<oneshot::Sender<()>>);
+
+impl Seals {
+    /// Waits until everything committed before has its position, if this process is the one that gives them; others
+    /// have to wait until that one has looked.
+    pub(super) async fn now(&self) {
+        let (done, heard) = oneshot::channel();
+        if self.0.send(done).await.is_ok() {
+            drop(tokio::time::timeout(ROUND_TIME, heard).await);
+        }
+    }
+}
+
+pub(super) struct Sealer {
+    line: Line,
+    lanes: Arc<Lanes>,
+    me: Uuid,
+    held_until: Option<Instant>,
+    folded: Instant,
+    asked: mpsc::Receiver<oneshot::Sender<()>>,
+}
+
+impl Sealer {
+    pub(super) fn new(line: Line, lanes: Arc<Lanes>) -> (Self, Seals) {
+        let me = lanes.ids.next();
+        let (seals, asked) = mpsc::channel(64);
+        (Self { line, lanes, me, held_until: None, folded: Instant::now(), asked }, Seals(seals))
+    }
+
+    /// Seals until it is told to stop; then what is left, and gives the lease back.
+    pub(super) async fn run(mut self, stop: Arc<Notify>) {
+        let mut kept = Instant::now().checked_sub(KEEP).unwrap_or_else(Instant::now);
+        let mut failures = 0;
+        loop {
+            let (mut waiting, mut is_over) = (Vec::new(), false);
+            let pause = if self.is_holder() { LOOK } else { KEEP };
+            tokio::select! {
+                () = stop.notified() => is_over = true,
+                () = self.lanes.news.notified() => {}
+                asked = self.asked.recv() => waiting.extend(asked),
+                () = tokio::time::sleep(pause) => {}
+            }
+            while let Ok(asked) = self.asked.try_recv() {
+                waiting.push(asked);
+            }
+            let keep = kept.elapsed() >= KEEP || (!self.is_holder() && !waiting.is_empty());
+            if keep {
+                kept = Instant::now();
+            }
+            match tokio::time::timeout(ROUND_TIME, self.round(keep, is_over)).await {
+                Ok(Ok(())) => failures = 0,
+                Ok(Err(trouble)) => {
+                    failures += 1;
+                    tracing::debug!(%trouble, failures, "sealing goes again");
+                    if !is_over {
+                        rest(failures).await;
+                    }
+                }
+                Err(_) => self.held_until = None,
+            }
+            for one in waiting {
+                let _ = one.send(());
+            }
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    fn is_holder(&self) -> bool {
+        self.held_until.is_some_and(|end| Instant::now() < end)
+    }
+
+    async fn round(&mut self, keep: bool, is_last: bool) -> Result<(), Trouble> {
+        let session = self.line.session().await?;
+        let done = self.round_on(&session, keep, is_last).await;
+        if let Err(trouble) = &done {
+            // It may stand in a transaction; a new one is simpler than asking.
+            self.line.leave(&session, trouble).await;
+        }
+        done
+    }
+
+    async fn round_on(&mut self, session: &Session, keep: bool, is_last: bool) -> Result<(), Trouble> {
+        if keep {
+            let begun = Instant::now();
+            let taken = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &self.me, &LEASE_MILLIS]).await?;
+            let lease = Duration::from_millis(LEASE_MILLIS.unsigned_abs());
+            self.held_until = taken.map(|_| begun + lease);
+        }
+        if !self.is_holder() {
+            return Ok(());
+        }
+        while self.seal(session).await? {}
+        if self.folded.elapsed() >= FOLD {
+            self.folded = Instant::now();
+            fold(session).await?;
+        }
+        if is_last {
+            session.change(sql::END_LEASE.postgres, &[&LEASE, &self.me]).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives positions to what has none; whether there may be more.
+    async fn seal(&mut self, session: &Session) -> Result<bool, Trouble> {
+        if session.rows(sql::UNSEALED.postgres, &[&1_i64]).await?.is_empty() {
+            return Ok(false);
+        }
+        session.say(sql::BEGIN.postgres).await?;
+        let rows = session.rows(sql::UNSEALED.postgres, &[&AT_ONCE]).await?;
+        let (mut ids, mut ends, mut total) = (Vec::new(), Vec::new(), 0_i64);
+        for row in &rows {
+            ids.push(row.try_get::<_, Uuid>(0)?);
+            total += i64::from(row.try_get::<_, i32>(1)?);
+            ends.push(total);
+        }
+        let advanced = session.row(sql::ADVANCE_LEASE.postgres, &[&LEASE, &self.me, &total]).await?;
+        let Some(advanced) = advanced else {
+            self.held_until = None;
+            session.say(sql::ROLLBACK.postgres).await?;
+            return Ok(false);
+        };
+        let before = advanced.try_get::<_, i64>(0)? - total;
+        for end in &mut ends {
+            *end += before;
+        }
+        let sealed = session.change(sql::SEAL.postgres, &[&ids, &ends]).await?;
+        if sealed != ids.len() as u64 {
+            return Err(Trouble::Again("somebody else has sealed".into()));
+        }
+        session.say(sql::COMMIT.postgres).await?;
+        Ok(rows.len() as u64 == AT_ONCE.unsigned_abs())
+    }
+}
+
+/// Counts what has come since into the blocks.
+async fn fold(session: &Session) -> Result<(), Trouble> {
+    session.say(sql::BEGIN.postgres).await?;
+    let mut sums = std::collections::BTreeMap::<(i32, i32), i64>::new();
+    for row in session.rows(sql::TAKE_COUNTED.postgres, &[]).await? {
+        *sums.entry((row.try_get(0)?, row.try_get(1)?)).or_default() += row.try_get::<_, i64>(2)?;
+    }
+    let tenants: Vec<i32> = sums.keys().map(|(tenant, _)| *tenant).collect();
+    let blocks: Vec<i32> = sums.keys().map(|(_, block)| *block).collect();
+    let live: Vec<i64> = sums.into_values().collect();
+    if !tenants.is_empty() {
+        session.change(sql::ADD_TO_BLOCKS.postgres, &[&tenants, &blocks, &live]).await?;
+    }
+    session.say(sql::COMMIT.postgres).await
+}

@@ -1,0 +1,98 @@
+//! Tenants, connections, secrets, and what processes agree on among themselves.
+
+use super::{Sql, both, each, statements};
+
+statements! {
+    TENANT = both("SELECT doc FROM tenants WHERE number = $1");
+    TENANTS = both("SELECT doc FROM tenants ORDER BY number");
+    HIGHEST_TENANT = both("SELECT max(number) FROM tenants");
+    ADD_TENANT = each(
+        "INSERT INTO tenants (number, doc) VALUES (?1, ?2)",
+        "INSERT INTO tenants (number, doc) VALUES ($1, $2) ON CONFLICT (number) DO NOTHING",
+    );
+
+    CONNECTION = both("SELECT c.doc, c.last_use FROM connections c WHERE c.id = $1");
+    CONNECTIONS = each(
+        "SELECT c.doc, c.last_use FROM connections c WHERE ?1 IS NULL OR c.tenant = ?1 ORDER BY c.seq",
+        "SELECT c.doc, c.last_use FROM connections c WHERE $1 IS NULL OR c.tenant = $1 ORDER BY c.created, c.id",
+    );
+    CONNECTIONS_NEAR = each(
+        "SELECT c.doc, c.last_use FROM connections c JOIN keys k ON k.connection = c.seq WHERE k.prefix = ?1",
+        "SELECT c.doc, c.last_use FROM connections c JOIN keys k ON k.connection = c.id WHERE k.prefix = $1",
+    );
+    ADD_CONNECTION = each(
+        "INSERT INTO connections (id, tenant, name_key, doc) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO connections (id, tenant, name_key, created, doc) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT DO NOTHING",
+    );
+    /// The server engine compares what it had read; the embedded one has compared already, in the same transaction.
+    CHANGE_CONNECTION = each(
+        "UPDATE connections SET doc = ?1 WHERE id = ?2 RETURNING seq",
+        "UPDATE connections SET doc = $1 WHERE id = $2 AND doc = $3",
+    );
+    TOUCH_CONNECTION = both("UPDATE connections SET last_use = $1 WHERE id = $2");
+    ADD_KEY = each(
+        "INSERT OR IGNORE INTO keys (prefix, connection) VALUES (?1, ?2)",
+        "INSERT INTO keys (prefix, connection) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+    );
+    REMOVE_KEYS = both("DELETE FROM keys WHERE connection = $1");
+    /// Which of these names another connection of the tenant has.
+    NAME_TAKEN = each("", "SELECT id FROM connections WHERE tenant = $1 AND name_key = $2");
+
+    SECRET = both("SELECT bytes FROM secrets WHERE name = $1");
+    ADD_SECRET = each(
+        "INSERT INTO secrets (name, bytes) VALUES (?1, ?2)",
+        "INSERT INTO secrets (name, bytes) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+    );
+
+    /// Whether it answers.
+    PING = both("SELECT count(*) FROM secrets");
+
+    STEPS_TABLE = each(
+        "CREATE TABLE IF NOT EXISTS migrations
+        (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT",
+        "CREATE TABLE IF NOT EXISTS migrations
+        (number INT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL)",
+    );
+    LEASES_TABLE = each(
+        "",
+        "CREATE TABLE IF NOT EXISTS leases
+        (name TEXT PRIMARY KEY, holder UUID NOT NULL, until TIMESTAMPTZ NOT NULL, value BIGINT NOT NULL)",
+    );
+    STEPS = both("SELECT number, checksum FROM migrations ORDER BY number");
+    ADD_STEP = each(
+        "INSERT INTO migrations (number, name, checksum) VALUES (?1, ?2, ?3)",
+        "INSERT INTO migrations (number, name, checksum) VALUES ($1, $2, $3) ON CONFLICT (number) DO NOTHING",
+    );
+
+    /// Takes or keeps a lease for some milliseconds, unless somebody else holds it.
+    TAKE_LEASE = each(
+        "",
+        "INSERT INTO leases (name, holder, until, value)
+        VALUES ($1, $2, clock_timestamp() + $3 * INTERVAL '1 millisecond', 0)
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+        WHERE leases.holder = excluded.holder OR leases.until < clock_timestamp()
+        RETURNING value",
+    );
+    /// Moves the value of a lease on, for its holder alone.
+    ADVANCE_LEASE = each(
+        "",
+        "UPDATE leases SET value = value + $3 WHERE name = $1 AND holder = $2 RETURNING value",
+    );
+    END_LEASE = each(
+        "",
+        "UPDATE leases SET until = clock_timestamp() WHERE name = $1 AND holder = $2",
+    );
+
+    /// Lets the next numbers of a sort to whoever asks.
+    LET_NUMBERS = each(
+        "",
+        "INSERT INTO counters (tenant, sort, last) VALUES ($1, $2, $3 + $4)
+        ON CONFLICT (tenant, sort) DO UPDATE SET last = counters.last + $4 RETURNING last",
+    );
+    /// Takes numbers back that were let last and never given.
+    RETURN_NUMBERS = each(
+        "",
+        "UPDATE counters SET last = $3 WHERE tenant = $1 AND sort = $2 AND last = $4",
+    );
+}

@@ -1,0 +1,61 @@
+//! Reading items and who belongs to them. The server engine keeps version and time beside the document.
+
+use super::{Sql, both, each, statements};
+
+macro_rules! item {
+    ($from:literal) => {
+        each(concat!("SELECT i.doc FROM ", $from), concat!("SELECT i.doc, i.version, i.updated FROM ", $from))
+    };
+}
+
+statements! {
+    ITEM_BY_ID = item!("items i WHERE i.tenant = $1 AND i.id = $2 AND i.kind = $3");
+    ITEM_BY_NUMBER = item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.number = $3");
+    ITEM_BY_NAME = item!(
+        "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number LIMIT 1"
+    );
+    ITEM_BY_CLAIM = each(
+        "SELECT i.doc FROM claims c JOIN items i ON i.pk = c.owner
+        WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3",
+        "SELECT i.doc, i.version, i.updated FROM claims c JOIN items i ON i.tenant = c.tenant AND i.number = c.owner
+        WHERE c.tenant = $1 AND c.space = $2 AND c.text = $3 AND i.kind = $4",
+    );
+
+    ALL_ITEMS = item!("items i WHERE i.tenant = $1 AND i.kind = $2 ORDER BY i.number");
+    ITEMS_NAMED = item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number");
+    ITEMS_CLAIMING = each(
+        "SELECT i.doc FROM claims c JOIN items i ON i.pk = c.owner
+        WHERE c.tenant = ?1 AND i.kind = ?2 AND c.space = ?3 AND c.text >= ?4 AND c.text < ?5 ORDER BY i.number",
+        "SELECT i.doc, i.version, i.updated FROM claims c JOIN items i ON i.tenant = c.tenant AND i.number = c.owner
+        WHERE c.tenant = $1 AND i.kind = $2 AND c.space = $3 AND c.text >= $4 AND c.text < $5 ORDER BY i.number",
+    );
+    /// The embedded engine binds each id by itself.
+    ITEMS_WITH_IDS = each(
+        "",
+        "SELECT i.doc, i.version, i.updated FROM items i WHERE i.tenant = $1 AND i.kind = $2 AND i.id = ANY($3)
+        ORDER BY i.number",
+    );
+    ITEMS_AFTER = item!(
+        "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.number > $3 ORDER BY i.number LIMIT $4 OFFSET $5"
+    );
+    ITEMS_BEFORE = item!(
+        "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.number < $3 ORDER BY i.number DESC LIMIT $4 OFFSET $5"
+    );
+    COUNT_ITEMS = both("SELECT count(*) FROM items WHERE tenant = $1 AND kind = $2 AND number < $3");
+
+    MEMBERS = each(
+        "SELECT u.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
+        WHERE i.tenant = ?1 AND i.id = ?2 ORDER BY u.number",
+        "SELECT u.id, u.number FROM memberships m JOIN users u ON u.tenant = m.tenant AND u.number = m.member
+        WHERE m.tenant = $1 AND m.item = $2 ORDER BY m.member",
+    );
+    /// People are numbered in the order of their rows, which is what the embedded engine's memberships are in.
+    MEMBERS_AFTER = each(
+        "SELECT u.id, u.number FROM memberships m JOIN users u ON u.pk = m.user
+        WHERE m.item = (SELECT pk FROM items WHERE tenant = ?1 AND id = ?2) AND m.user > coalesce(
+        (SELECT pk FROM users WHERE tenant = ?1 AND number <= ?3 ORDER BY number DESC LIMIT 1), 0)
+        ORDER BY m.user LIMIT ?4",
+        "SELECT u.id, u.number FROM memberships m JOIN users u ON u.tenant = m.tenant AND u.number = m.member
+        WHERE m.tenant = $1 AND m.item = $2 AND m.member > $3 ORDER BY m.member LIMIT $4",
+    );
+}

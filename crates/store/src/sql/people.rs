@@ -1,0 +1,95 @@
+//! Reading people: one by a key, pages by number, and the numbers that an index finds.
+
+use super::{Sql, both, each, statements};
+
+/// A person's document, and what they belong to as `<kind>:<id>` with commas between, so that one statement reads it
+/// all.
+macro_rules! sqlite_user {
+    ($from:literal) => {
+        concat!(
+            "SELECT u.doc, (SELECT group_concat(i.kind || ':' || hex(i.id))
+            FROM memberships m JOIN items i ON i.pk = m.item WHERE m.user = u.pk AND i.kind < 3) FROM ",
+            $from
+        )
+    };
+}
+macro_rules! postgres_user {
+    ($from:literal) => {
+        concat!(
+            "SELECT u.doc, (SELECT string_agg(CAST(m.kind AS TEXT) || ':' || CAST(m.item AS TEXT), ',')
+            FROM memberships m WHERE m.tenant = u.tenant AND m.member = u.number AND m.kind < 3) FROM ",
+            $from
+        )
+    };
+}
+macro_rules! user {
+    ($from:literal) => {
+        each(sqlite_user!($from), postgres_user!($from))
+    };
+}
+
+statements! {
+    USER_BY_ID = user!("users u WHERE u.tenant = $1 AND u.id = $2");
+    USER_BY_NUMBER = user!("users u WHERE u.tenant = $1 AND u.number = $2");
+    USER_BY_CLAIM = each(
+        sqlite_user!("claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3"),
+        postgres_user!("claims c JOIN users u ON u.tenant = c.tenant AND u.number = c.owner
+            WHERE c.tenant = $1 AND c.space = $2 AND c.text = $3"),
+    );
+    PASSWORD = both("SELECT password FROM users WHERE tenant = $1 AND id = $2");
+
+    USERS_FROM = user!("users u WHERE u.tenant = $1 AND u.number >= $2 ORDER BY u.number LIMIT $3");
+    USERS_BELOW = user!("users u WHERE u.tenant = $1 AND u.number < $2 ORDER BY u.number DESC LIMIT $3");
+    /// The people of some numbers.
+    USERS_NUMBERED = each("", postgres_user!("users u WHERE u.tenant = $1 AND u.number = ANY($2) ORDER BY u.number"));
+    NUMBER_AT = both("SELECT number FROM users WHERE tenant = $1 AND number >= $2 ORDER BY number LIMIT 1 OFFSET $3");
+    COUNT_NUMBERS = both("SELECT count(*) FROM users WHERE tenant = $1 AND number >= $2 AND number < $3");
+    BLOCKS = each(
+        "SELECT block, live FROM blocks WHERE tenant = ?1 ORDER BY block",
+        "SELECT n.block, CAST(sum(n.live) AS BIGINT) FROM
+        (SELECT block, live FROM blocks WHERE tenant = $1 UNION ALL SELECT block, live FROM counted WHERE tenant = $1) AS n
+        GROUP BY n.block ORDER BY n.block",
+    );
+
+    // The numbers of those an index finds; the tenant comes first.
+    CLAIMING = each(
+        "SELECT u.number FROM claims c JOIN users u ON u.pk = c.owner
+        WHERE c.tenant = ?1 AND c.space = ?2 AND c.text >= ?3 AND c.text < ?4",
+        "SELECT owner AS number FROM claims WHERE tenant = $1 AND space = $2 AND text >= $3 AND text < $4",
+    );
+    MENTIONED = each(
+        "SELECT u.number FROM mentions m JOIN users u ON u.pk = m.owner WHERE m.tenant = ?1 AND m.text = ?2",
+        "SELECT owner AS number FROM mentions WHERE tenant = $1 AND text = $2",
+    );
+    WITH_ID = both("SELECT number FROM users WHERE tenant = $1 AND id = $2");
+    WITH_NUMBER = both("SELECT number FROM users WHERE tenant = $1 AND number = $2");
+    WITH_ACTIVE = each(
+        "SELECT number FROM users INDEXED BY users_by_active WHERE tenant = ?1 AND active = ?2",
+        "SELECT number FROM users WHERE tenant = $1 AND active = $2",
+    );
+    WITH_UPDATE = each(
+        "SELECT number FROM users INDEXED BY users_by_update WHERE tenant = ?1 AND updated >= ?2 AND updated < ?3",
+        "SELECT number FROM users WHERE tenant = $1 AND updated >= $2 AND updated < $3",
+    );
+    BELONGING = each(
+        "SELECT u.number FROM memberships m JOIN users u ON u.pk = m.user
+        WHERE m.item = (SELECT pk FROM items WHERE tenant = ?1 AND id = ?2 AND kind = ?3)",
+        "SELECT member AS number FROM memberships WHERE tenant = $1 AND item = $2 AND kind = $3",
+    );
+}
+
+/// How many of the numbers that a statement gives are below the parameter after its last one, `$last`.
+pub(crate) fn count_below(numbers: &str, last: usize) -> String {
+    format!("SELECT count(*) FROM ({numbers}) AS n WHERE n.number < ${}", last + 1)
+}
+
+/// Some of those numbers, in order: above a place (below it, from there down), so many, so many of them left out. These
+/// are the three parameters after the last one.
+pub(crate) fn cut(numbers: &str, last: usize, is_backward: bool) -> String {
+    let (side, order) = if is_backward { ("<", "DESC") } else { (">", "ASC") };
+    let [place, limit, offset] = [last + 1, last + 2, last + 3];
+    format!(
+        "SELECT n.number FROM ({numbers}) AS n WHERE n.number {side} ${place} ORDER BY n.number {order}
+        LIMIT ${limit} OFFSET ${offset}"
+    )
+}

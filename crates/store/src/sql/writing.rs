@@ -1,0 +1,151 @@
+//! Changing people, items and what hangs on them. The embedded engine writes row by row in its one thread; the server
+//! engine writes a batch's rows of a table with one statement.
+
+use super::{Sql, both, each, statements};
+
+statements! {
+    /// A transaction of a process that vanished with its machine holds nobody up for long.
+    BEGIN = each("BEGIN IMMEDIATE", "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 15000");
+    COMMIT = both("COMMIT");
+    ROLLBACK = both("ROLLBACK");
+
+    ADD_USERS = each(
+        "INSERT INTO users (tenant, number, id, version, password, doc, active, updated)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO users (tenant, number, id, version, active, updated, password, doc)
+        SELECT n.tenant, n.number, n.id, n.version, n.active, n.updated, n.password, n.doc
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS n (tenant, number, id, version, active, updated, password, doc)
+        ON CONFLICT DO NOTHING",
+    );
+    CHANGE_USERS = each(
+        "UPDATE users SET version = ?1, doc = ?2, password = coalesce(?3, password), active = ?4, updated = ?5
+        WHERE pk = ?6",
+        "UPDATE users SET version = n.version, active = n.active, updated = n.updated,
+        password = coalesce(n.password, users.password), doc = n.doc
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS n (tenant, number, before, version, active, updated, password, doc)
+        WHERE users.tenant = n.tenant AND users.number = n.number AND users.version = n.before",
+    );
+    REMOVE_USERS = each(
+        "DELETE FROM users WHERE pk = ?1",
+        "DELETE FROM users WHERE (tenant, number, version) IN (SELECT n.tenant, n.number, n.version
+        FROM unnest($1, $2, $3) AS n (tenant, number, version))",
+    );
+    /// The row of a person who is still of that version.
+    USER_AT = each("SELECT pk FROM users WHERE tenant = ?1 AND number = ?2 AND version = ?3", "");
+    USER_ROW = each("SELECT pk FROM users WHERE tenant = ?1 AND id = ?2", "");
+
+    ADD_ITEM = each(
+        "INSERT INTO items (tenant, kind, number, id, version, name_key, doc)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO items (tenant, kind, number, id, version, name_key, doc, updated)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+    );
+    CHANGE_ITEM = each(
+        "UPDATE items SET version = ?1, name_key = ?2, doc = ?3 WHERE pk = ?4",
+        "UPDATE items SET version = $1, name_key = $2, doc = $3, updated = $4
+        WHERE tenant = $5 AND id = $6 AND version = $7",
+    );
+    /// The name stays. The server engine moves on what stands beside the document, and reads nothing for it.
+    TOUCH_ITEMS = each(
+        "UPDATE items SET version = ?1, doc = ?2 WHERE pk = ?3",
+        "UPDATE items SET version = items.version + n.times, updated = n.at
+        FROM unnest($1, $2, $3, $4) AS n (tenant, id, times, at) WHERE items.tenant = n.tenant AND items.id = n.id",
+    );
+    REMOVE_ITEM = each(
+        "DELETE FROM items WHERE pk = ?1",
+        "DELETE FROM items WHERE tenant = $1 AND id = $2 AND version = $3",
+    );
+    ITEM_AT = each("SELECT pk FROM items WHERE tenant = ?1 AND id = ?2 AND version = ?3", "");
+    ITEM_ROW = each("SELECT pk FROM items WHERE tenant = ?1 AND id = ?2", "");
+    ITEM_NUMBERED = each("SELECT EXISTS (SELECT 1 FROM items WHERE tenant = ?1 AND kind = ?2 AND number = ?3)", "");
+
+    CLAIM = each(
+        "INSERT INTO claims (tenant, space, text, owner) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO claims (tenant, space, text, owner)
+        SELECT n.tenant, n.space, n.text, n.owner FROM unnest($1, $2, $3, $4) AS n (tenant, space, text, owner)
+        ON CONFLICT DO NOTHING",
+    );
+    RELEASE = each(
+        "DELETE FROM claims WHERE tenant = ?1 AND space = ?2 AND text = ?3 AND owner = ?4",
+        "DELETE FROM claims WHERE (tenant, space, text, owner) IN (SELECT n.tenant, n.space, n.text, n.owner
+        FROM unnest($1, $2, $3, $4) AS n (tenant, space, text, owner))",
+    );
+    MENTION = each(
+        "INSERT INTO mentions (tenant, text, owner) VALUES (?1, ?2, ?3)",
+        "INSERT INTO mentions (tenant, text, owner)
+        SELECT n.tenant, n.text, n.owner FROM unnest($1, $2, $3) AS n (tenant, text, owner) ON CONFLICT DO NOTHING",
+    );
+    FORGET = each(
+        "DELETE FROM mentions WHERE tenant = ?1 AND text = ?2 AND owner = ?3",
+        "DELETE FROM mentions WHERE (tenant, text, owner) IN (SELECT n.tenant, n.text, n.owner
+        FROM unnest($1, $2, $3) AS n (tenant, text, owner))",
+    );
+
+    /// From the person's side.
+    JOIN_ITEM = each(
+        "INSERT OR IGNORE INTO memberships (item, user)
+        SELECT pk, ?1 FROM items WHERE tenant = ?2 AND id = ?3 RETURNING 1",
+        "",
+    );
+    /// From either side, on the server engine.
+    JOIN = each(
+        "INSERT OR IGNORE INTO memberships (item, user) VALUES (?1, ?2)",
+        "INSERT INTO memberships (tenant, item, member, kind)
+        SELECT n.tenant, n.item, n.member, n.kind FROM unnest($1, $2, $3, $4) AS n (tenant, item, member, kind)
+        ON CONFLICT DO NOTHING",
+    );
+    LEAVE_ITEM = each(
+        "DELETE FROM memberships WHERE user = ?1 AND item = (SELECT pk FROM items WHERE tenant = ?2 AND id = ?3)",
+        "",
+    );
+    LEAVE = each(
+        "DELETE FROM memberships WHERE item = ?1 AND user = (SELECT pk FROM users WHERE tenant = ?2 AND id = ?3)",
+        "DELETE FROM memberships WHERE (tenant, item, member) IN (SELECT n.tenant, n.item, n.member
+        FROM unnest($1, $2, $3) AS n (tenant, item, member))",
+    );
+    LEAVE_ALL = each(
+        "DELETE FROM memberships WHERE user = ?1",
+        "DELETE FROM memberships WHERE (tenant, member) IN (SELECT n.tenant, n.member
+        FROM unnest($1, $2) AS n (tenant, member))",
+    );
+    DISBAND = each("DELETE FROM memberships WHERE item = ?1", "DELETE FROM memberships WHERE tenant = $1 AND item = $2");
+
+    COUNTER = both("SELECT coalesce(max(last), 0) FROM counters WHERE tenant = $1 AND sort = $2");
+    SET_COUNTER = each(
+        "INSERT INTO counters (tenant, sort, last) VALUES (?1, ?2, ?3)
+        ON CONFLICT (tenant, sort) DO UPDATE SET last = excluded.last",
+        "",
+    );
+
+    // What stands in the way of changes that were not carried out, or what they must know beforehand.
+    CLAIMED = each(
+        "",
+        "SELECT c.tenant, c.space, c.text FROM claims c JOIN unnest($1, $2, $3) AS n (tenant, space, text)
+        ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text",
+    );
+    USERS_AT = each(
+        "",
+        "SELECT u.tenant, u.number, u.version FROM users u JOIN unnest($1, $2) AS n (tenant, number)
+        ON u.tenant = n.tenant AND u.number = n.number",
+    );
+    USERS_WITH = each(
+        "",
+        "SELECT u.tenant, u.id, u.number FROM users u JOIN unnest($1, $2) AS n (tenant, id)
+        ON u.tenant = n.tenant AND u.id = n.id",
+    );
+    ITEMS_WITH = each(
+        "",
+        "SELECT i.tenant, i.id, i.version FROM items i JOIN unnest($1, $2) AS n (tenant, id)
+        ON i.tenant = n.tenant AND i.id = n.id",
+    );
+    ITEMS_NUMBERED = each(
+        "",
+        "SELECT i.tenant, i.kind, i.number FROM items i JOIN unnest($1, $2, $3) AS n (tenant, kind, number)
+        ON i.tenant = n.tenant AND i.kind = n.kind AND i.number = n.number",
+    );
+    /// Which of these people belong to an item already.
+    MEMBERS_AMONG = each(
+        "",
+        "SELECT m.member FROM memberships m WHERE m.tenant = $1 AND m.item = $2 AND m.member = ANY($3)",
+    );
+}

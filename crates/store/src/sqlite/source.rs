@@ -1,0 +1,115 @@
+//! How the embedded engine looks into an index: the statements of a [`Source`] and what is bound to them.
+
+use crate::claims;
+use crate::plan::Source;
+use crate::sql;
+use rusqlite::types::Value;
+use uuid::Uuid;
+
+/// The statements that give the numbers of those it finds, `?1` being the tenant, with what is bound from `?2` on.
+pub(super) fn statements(source: &Source) -> Vec<(&'static str, Vec<Value>)> {
+    let id = |id: &Uuid| Value::Blob(id.as_bytes().to_vec());
+    let one = match source {
+        Source::Claims(space, from, to) => (
+            sql::CLAIMING.sqlite,
+            vec![Value::Integer((*space).into()), Value::Text(from.clone()), Value::Text(to.clone())],
+        ),
+        Source::Mentions(text) => (sql::MENTIONED.sqlite, vec![Value::Text(text.clone())]),
+        Source::Id(user) => (sql::WITH_ID.sqlite, vec![id(&user.0)]),
+        Source::Number(number) => (sql::WITH_NUMBER.sqlite, vec![Value::Integer((*number).into())]),
+        Source::Active(active) => (sql::WITH_ACTIVE.sqlite, vec![Value::Integer((*active).into())]),
+        Source::Updated(from, to) => {
+            (sql::WITH_UPDATE.sqlite, vec![Value::Integer(*from), Value::Integer(*to)])
+        }
+        Source::Member(kind, item) => (
+            sql::BELONGING.sqlite,
+            vec![id(&item.0), Value::Integer((1 + claims::kind_number(*kind)).into())],
+        ),
+        Source::Several(sources) => return sources.iter().flat_map(statements).collect(),
+    };
+    vec![one]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::plan;
+    use directory::{Field, Filter, Labels, Op, Scalar, Test, UserQuery, UserTest};
+    use rusqlite::params_from_iter;
+    use std::sync::Arc;
+
+    fn equal(field: Field, part: Option<Field>, value: Scalar<'static>) -> Filter {
+        Filter::Test(Test::new(field, part, Op::Equal, value, false))
+    }
+
+    fn planned(filter: Filter) -> Option<Source> {
+        let test = UserTest::Meets(Arc::new(filter), Arc::new(Labels::default()));
+        plan(&UserQuery { tests: vec![test], ..UserQuery::default() }).map(|(source, _)| source)
+    }
+
+    fn since(op: Op) -> Filter {
+        Filter::Test(Test::new(Field::Updated, None, op, Scalar::Time(directory::Time(7)), true))
+    }
+
+    /// What the engine says it will do for each filter that must use an index: searches, and never a scan.
+    #[test]
+    fn filters_that_must_use_an_index_never_scan() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.db");
+        let store = crate::Sqlite::open(&path, &crate::Options::default()).unwrap();
+        let db = rusqlite::Connection::open(&path).unwrap();
+        let text = || Scalar::text("00000000-0000-0000-0000-000000000001");
+        let work = equal(Field::Kind, None, Scalar::text("work"));
+        let entry = Filter::Entry(
+            Field::Emails,
+            Box::new(Filter::All(vec![work, equal(Field::Value, None, Scalar::text("a@x.y"))])),
+        );
+        let filters = [
+            ("userName", equal(Field::UserName, None, text())),
+            ("externalId", equal(Field::ExternalId, None, text())),
+            ("emails.value", equal(Field::Emails, Some(Field::Value), text())),
+            ("emails[type eq \"work\"].value", entry.clone()),
+            ("id", equal(Field::Id, None, text())),
+            ("active eq true", equal(Field::Active, None, Scalar::Bool(true))),
+            ("active eq false", equal(Field::Active, None, Scalar::Bool(false))),
+            ("meta.lastModified eq", since(Op::Equal)),
+            ("meta.lastModified gt", since(Op::Greater)),
+            ("meta.lastModified ge", since(Op::GreaterOrEqual)),
+            ("meta.lastModified lt", since(Op::Less)),
+            ("meta.lastModified le", since(Op::LessOrEqual)),
+            ("groups.value", equal(Field::Groups, Some(Field::Value), text())),
+            ("two of them", Filter::All(vec![since(Op::Greater), entry.clone()])),
+            ("one of two", Filter::Any(vec![equal(Field::UserName, None, text()), entry])),
+        ];
+        for (name, filter) in filters {
+            let source = planned(filter).unwrap_or_else(|| panic!("{name} has no index"));
+            let mut looked_at = 0;
+            for (sql, bound) in statements(&source) {
+                let bound = std::iter::once(Value::Integer(1)).chain(bound);
+                let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+                let steps =
+                    statement.query_map(params_from_iter(bound), |row| row.get::<_, String>(3)).unwrap();
+                for step in steps.map(Result::unwrap) {
+                    assert!(!step.contains("SCAN"), "{name}: {step}");
+                    looked_at += usize::from(step.contains("SEARCH"));
+                }
+            }
+            assert!(looked_at > 0, "{name}");
+        }
+        drop(store);
+    }
+
+    #[test]
+    fn what_no_index_serves_is_walked() {
+        let contains = Test::new(Field::UserName, None, Op::Contains, Scalar::text("a"), false);
+        assert_eq!(planned(Filter::Test(contains)), None);
+        assert_eq!(planned(Filter::Not(Box::new(since(Op::Equal)))), None);
+        let either = vec![since(Op::Equal), equal(Field::UserName, None, Scalar::text("a"))];
+        assert_eq!(planned(Filter::Any(either)), None, "a union of long lists is a walk");
+        // What is no identity is nobody's, and takes no look at all.
+        assert_eq!(
+            planned(equal(Field::Id, None, Scalar::text("nobody"))),
+            Some(Source::Several(Vec::new()))
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! What a change tells: an event on its way into a row, its records written already.
+
+use directory::{Action, ConnectionId, TenantNumber, Time, UserId};
+use serde::Serialize;
+
+/// Who made a change.
+pub(crate) struct Author {
+    pub(crate) tenant: TenantNumber,
+    pub(crate) at: Time,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) who: String,
+    pub(crate) request: String,
+}
+
+/// What one edit tells, its records encoded already.
+pub(crate) struct Told {
+    pub(crate) action: Action,
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+    pub(crate) joined: Vec<UserId>,
+    pub(crate) left: Vec<UserId>,
+    pub(crate) password_set: bool,
+    /// The tenant it is about, where that is not the author's.
+    pub(crate) tenant: Option<TenantNumber>,
+}
+
+impl Told {
+    pub(crate) fn new(action: Action) -> Self {
+        Self {
+            action,
+            before: None,
+            after: None,
+            joined: Vec::new(),
+            left: Vec::new(),
+            password_set: false,
+            tenant: None,
+        }
+    }
+
+    /// How the action is stored.
+    pub(crate) fn code(&self) -> i16 {
+        match self.action {
+            Action::Created => 1,
+            Action::Updated => 2,
+            Action::Deleted => 3,
+        }
+    }
+}
+
+/// An action as stored.
+pub(crate) fn action(code: i16) -> Action {
+    match code {
+        1 => Action::Created,
+        2 => Action::Updated,
+        _ => Action::Deleted,
+    }
+}
+
+/// A document as stored.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+    serde_json::to_string(value)
+}
+
+/// A list of people as stored; nothing for nobody.
+pub(crate) fn list(people: &[UserId]) -> Result<Option<String>, serde_json::Error> {
+    if people.is_empty() { Ok(None) } else { encode(&people).map(Some) }
+}
