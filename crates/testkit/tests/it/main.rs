@@ -1,0 +1,3 @@
+//! The tools of the tests are true to their word.
+
+mod clusters;
