@@ -5,3 +5,4 @@ pub mod chance;
 pub mod conformance;
 pub mod fakes;
 pub mod postgres;
+pub mod proxy;
