@@ -3,7 +3,7 @@
 
 use super::client::{Client, Not, Person, Tongue};
 use super::fleet::{Door, Node};
-use super::pick;
+use super::{pick, say};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ fn a_standby_takes_over_and_nothing_acknowledged_is_lost() {
         primary.kill();
         let promoted = Instant::now();
         standby.promote();
-        println!("promoting took {:?}", promoted.elapsed());
+        say(&format!("promoting took {:?}", promoted.elapsed()));
         let back = loop {
             if let Some(back) = seen.first_after(promoted, None) {
                 break back;
@@ -78,11 +78,11 @@ fn a_standby_takes_over_and_nothing_acknowledged_is_lost() {
         std::thread::sleep(AFTER);
         [killed, promoted, back]
     });
-    println!(
+    say(&format!(
         "first acknowledged {:?} after the kill, {:?} after the promotion began",
         back - killed,
         back - promoted
-    );
+    ));
     for (number, node) in nodes.iter().enumerate() {
         let recovered = seen.first_after(promoted, Some(number));
         assert!(recovered.is_some(), "process {number} does not recover: {}", node.log());
@@ -140,7 +140,7 @@ fn check(clients: &[Client], seen: Seen) {
     }
     let counts: Vec<u64> = refused.iter().map(|person| clients[0].count(&person.email)).collect();
     let there: u64 = counts.iter().sum();
-    println!("{} acknowledged, {} refused of whom {there} are there", acknowledged.len(), refused.len());
+    say(&format!("{} acknowledged, {} refused of whom {there} are there", acknowledged.len(), refused.len()));
     assert!(counts.iter().all(|count| *count <= 1), "nobody is there twice");
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     assert_eq!(clients[0].total(), acknowledged.len() as u64 + there, "nobody else is there");

@@ -3,7 +3,7 @@
 
 use super::client::{Answer, Client, Not, Person, Tongue};
 use super::fleet::{Door, Node};
-use super::{pick, roll};
+use super::{pick, roll, say};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,8 +46,11 @@ fn what_was_acknowledged_is_there_once_and_what_was_refused_is_not() {
     let of = |answer: &Answer<()>| attempts.iter().flatten().filter(|one| one.answer == *answer).count();
     let [done, taken, busy, silent] =
         [Ok(()), Err(Not::Possible), Err(Not::Now), Err(Not::Known)].map(|answer| of(&answer));
-    println!("{done} acknowledged, {taken} taken, {busy} busy, {silent} silent in {:?}", begun.elapsed());
-    println!("{} commits: {:?}", proxy.commits(), proxy.counts());
+    say(&format!(
+        "{done} acknowledged, {taken} taken, {busy} busy, {silent} silent in {:?}",
+        begun.elapsed()
+    ));
+    say(&format!("{} commits: {:?}", proxy.commits(), proxy.counts()));
     let logs: String = nodes.iter().map(Node::log).collect();
     assert_eq!(silent, 0, "everybody is answered within a minute: {logs}");
     assert!(done > CREATES / 2, "most of it works: {logs}");

@@ -1,9 +1,13 @@
 //! The database goes away and comes back: until then every dialect says so in its own voice, and nobody has to touch
 //! the process.
 
+mod requests;
+
 use super::client::{Client, Not, Person, Tongue};
 use super::fleet::{Door, Node};
+use super::say;
 use crate::support::{Reply, try_send};
+use requests::{Request, requests};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -29,15 +33,6 @@ fn a_database_that_hangs_is_a_503_until_it_answers() {
     round(&proxy.url(&direct), || proxy.hang(), || proxy.resume());
 }
 
-/// A request of a dialect's, with a good key and with none.
-struct Request {
-    name: &'static str,
-    method: &'static str,
-    target: String,
-    headers: Vec<(&'static str, String)>,
-    body: String,
-}
-
 fn round(url: &str, goes: impl Fn(), comes: impl Fn()) {
     let door = Door::new(url);
     // Everybody is trusted in there; a password is sent all the same.
@@ -55,7 +50,7 @@ fn round(url: &str, goes: impl Fn(), comes: impl Fn()) {
     goes();
     let begun = Instant::now();
     let took = node.wait_for("/readyz", 503, SOON);
-    println!("not ready after {took:?}");
+    say(&format!("not ready after {took:?}"));
     for (request, ordinary) in requests(&door).iter().zip(&ordinary) {
         let name = request.name;
         let (reply, took) = answered(&client, request);
@@ -68,10 +63,10 @@ fn round(url: &str, goes: impl Fn(), comes: impl Fn()) {
         assert_eq!(node.status("/healthz"), 200, "the process lives");
     }
     assert_eq!(node.status("/readyz"), 503);
-    println!("all requests refused in {:?}", begun.elapsed());
+    say(&format!("all requests refused in {:?}", begun.elapsed()));
     comes();
     let begun = Instant::now();
-    println!("ready after {:?}", node.wait_for("/readyz", 200, SOON));
+    say(&format!("ready after {:?}", node.wait_for("/readyz", 200, SOON)));
     creates(&client, begun, &node);
     assert!(!node.log().contains(PASSWORD), "the log holds the password");
 }
@@ -92,90 +87,7 @@ fn creates(client: &Client, begun: Instant, node: &Node) {
         let first = client.read(tongue, "first@x.example");
         assert!(matches!(&first, Ok(seen) if seen.first == "A"), "{tongue:?}: {first:?}");
     }
-    println!("creates work after {:?}", begun.elapsed());
-}
-
-/// A read and a create of every dialect in every format it has, and a token.
-fn requests(door: &Door) -> Vec<Request> {
-    let Door { tenant, key, id } = door;
-    let query = |path: &str, rest: &str| format!("{path}?CompanyId={tenant}&IntegrationKey={key}&{rest}");
-    let ccs = "<UserPost><FirstName>A</FirstName><Email>o2@x.example</Email><RoleId>2</RoleId></UserPost>";
-    let onfire = |email: &str| format!("{{\"Email\":\"{email}\",\"FirstName\":\"A\",\"LastName\":\"L\"}}");
-    let xml = "<User><Email>o5@x.example</Email><FirstName>A</FirstName><LastName>L</LastName></User>";
-    let publisher = "{\"user\":{\"name\":{\"firstname\":\"A\"},\"email\":\"o7@x.example\"}}";
-    let publisher_xml = "<user><name><firstname>A</firstname></name><email>o8@x.example</email></user>";
-    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={key}");
-    let rows: [(&str, &str, String, &str, String); 15] = [
-        ("ccs read", "GET", "/request/user/1".into(), "application/json", String::new()),
-        ("ccs read, XML", "GET", "/request/user/1".into(), "application/xml", String::new()),
-        (
-            "ccs create",
-            "POST",
-            "/request/user".into(),
-            "application/json",
-            "{\"firstName\":\"A\",\"email\":\"o1@x.example\",\"roleId\":2}".into(),
-        ),
-        ("ccs create, XML", "POST", "/request/user".into(), "application/xml", ccs.into()),
-        (
-            "onfire v1 read",
-            "GET",
-            query("/api/v1/suser", "Email=first@x.example"),
-            "application/xml",
-            String::new(),
-        ),
-        (
-            "onfire v2 read",
-            "GET",
-            query("/api/v2/user", "Email=first@x.example"),
-            "application/json",
-            String::new(),
-        ),
-        (
-            "onfire v1 create",
-            "POST",
-            query("/api/v1/suser", "format=json"),
-            "application/json",
-            onfire("o3@x.example"),
-        ),
-        (
-            "onfire v2 create",
-            "POST",
-            query("/api/v2/user", "format=json"),
-            "application/json",
-            onfire("o4@x.example"),
-        ),
-        ("onfire v2 create, XML", "POST", query("/api/v2/user", "format=xml"), "application/xml", xml.into()),
-        ("publisher read", "GET", "/api/2/users/first@x.example".into(), "application/json", String::new()),
-        ("publisher create", "POST", "/api/2/users".into(), "application/json", publisher.into()),
-        ("publisher create, XML", "POST", "/api/2/users".into(), "application/xml", publisher_xml.into()),
-        (
-            "scim read",
-            "GET",
-            "/scim/v2/Users?filter=userName%20eq%20%22first@x.example%22".into(),
-            "application/scim+json",
-            String::new(),
-        ),
-        (
-            "scim create",
-            "POST",
-            "/scim/v2/Users".into(),
-            "application/scim+json",
-            "{\"userName\":\"o9@x.example\"}".into(),
-        ),
-        ("token", "POST", "/oauth2/token".into(), "application/x-www-form-urlencoded", form),
-    ];
-    let request =
-        |(name, method, target, kind, body): (&'static str, &'static str, String, &'static str, String)| {
-            let mut headers = vec![("Content-Type", kind.to_owned())];
-            if name != "token" {
-                headers.push(("Accept", kind.to_owned()));
-            }
-            if !name.starts_with("onfire") && name != "token" {
-                headers.push(("Authorization", format!("Bearer {key}")));
-            }
-            Request { name, method, target, headers, body }
-        };
-    rows.map(request).into()
+    say(&format!("creates work after {:?}", begun.elapsed()));
 }
 
 fn answered(client: &Client, request: &Request) -> (Reply, Duration) {

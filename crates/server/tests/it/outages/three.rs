@@ -7,6 +7,7 @@ mod owner;
 
 use super::client::{Client, Not};
 use super::fleet::{self, Door, Node};
+use super::say;
 use directory::{Position, Record};
 use fight::Prize;
 use follow::{Followed, follow};
@@ -104,7 +105,7 @@ fn kill_one_and_start_it_again(world: &World, number: usize, node: &mut Node) {
     let begun = Instant::now();
     node.restart();
     world.set(number, Some(node.address.clone()));
-    println!("back after {:?}", begun.elapsed());
+    say(&format!("back after {:?}", begun.elapsed()));
     std::thread::sleep(LENGTH / 3);
 }
 
@@ -132,7 +133,7 @@ fn check(world: &World, owners: &[Owner], followed: &Followed) {
         owner.tally.iter().for_each(|(what, times)| *tally.entry(what.clone()).or_default() += times);
         owner.done.iter().for_each(|(what, times)| *done.entry(what).or_default() += times);
     }
-    println!("{done:?}; {} events", followed.last);
+    say(&format!("{done:?}; {} events", followed.last));
     let (_, client) = world.client(0, None);
     let mut told = followed.tally.clone();
     let mut total = 0;
@@ -140,7 +141,7 @@ fn check(world: &World, owners: &[Owner], followed: &Followed) {
         let (email, prize) = (fight::email(number), prize.lock().expect("sound"));
         let count = client.count(&email);
         total += count;
-        println!("{email}: {prize:?}, {:?} times", tally.get(&(email.clone(), "created")));
+        say(&format!("{email}: {prize:?}, {:?} times", tally.get(&(email.clone(), "created"))));
         if *prize == Prize::Unclear {
             // Where one was not answered, either is right, but no more than one person.
             assert!(count <= 1, "{email} is there {count} times");
