@@ -59,3 +59,18 @@ pub fn directory_from(store: Arc<dyn Store>, first_id: u64) -> Directory {
     let ids = CountingIds::from(first_id);
     Directory::new(store, Arc::new(StepClock::default()), Arc::new(ids), Arc::new(PlainHasher))
 }
+
+/// Ids that nobody else has, in this process or another: what a database needs that several stores share.
+#[derive(Default)]
+pub struct UniqueIds;
+
+impl Ids for UniqueIds {
+    #[expect(clippy::disallowed_methods, reason = "ids of the real kind are what is wanted here")]
+    fn next(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    fn secret(&self) -> Option<ServerSecret> {
+        None
+    }
+}

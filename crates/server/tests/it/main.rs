@@ -10,6 +10,7 @@ mod keys;
 mod mutations;
 mod oauth;
 mod openapi;
+mod outages;
 mod scim_model;
 mod scim_rows;
 mod scim_stories;

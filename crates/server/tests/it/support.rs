@@ -42,7 +42,8 @@ impl Server {
 
     /// A server on the store in a folder.
     pub(crate) fn on(folder: tempfile::TempDir, flags: &[&str]) -> Self {
-        let (child, address) = launch(Path::new(MUSTER), folder.path(), flags);
+        let (child, address) =
+            launch(Path::new(MUSTER), folder.path(), &folder.path().join("muster.db"), flags);
         Self { folder, address, child }
     }
 
@@ -50,7 +51,8 @@ impl Server {
     pub(crate) fn release() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let program = std::env::var_os("MUSTER_RELEASE").unwrap_or_else(|| MUSTER.into());
-        let (child, address) = launch(Path::new(&program), folder.path(), &[]);
+        let (child, address) =
+            launch(Path::new(&program), folder.path(), &folder.path().join("muster.db"), &[]);
         Self { folder, address, child }
     }
 
@@ -111,12 +113,13 @@ pub(crate) fn terminate(pid: u32) {
     Process::new("kill").args(["-TERM", &pid.to_string()]).status().expect("sent");
 }
 
-fn launch(program: &Path, folder: &Path, flags: &[&str]) -> (Child, String) {
+/// A server on a store, with its log in a folder; the process, and the address it listens on.
+pub(crate) fn launch(program: &Path, folder: &Path, store: &Path, flags: &[&str]) -> (Child, String) {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
     let mut child = Process::new(program)
         .arg("serve")
         .args(["--listen", "127.0.0.1:0", "--json", "--store"])
-        .arg(folder.join("muster.db"))
+        .arg(store)
         .args(flags)
         .stdout(Stdio::piped())
         .stderr(log)

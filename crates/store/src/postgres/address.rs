@@ -174,7 +174,7 @@ mod tests {
         );
         let shown = format!("{0} {0:?}", address.unwrap());
         assert_eq!(
-            shown.matches("postgres://ann@127.0.0.1:5433,localhost:5433/people").count(),
+            shown.matches("postgres://ann@127.0.0.1:5433,localhost:5432/people").count(),
             2,
             "{shown}"
         );

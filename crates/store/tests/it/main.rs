@@ -2,4 +2,5 @@
 
 mod agree;
 mod embedded;
+mod engines;
 mod suite;

@@ -1,27 +1,50 @@
 //! Every engine passes the same suite.
 
+use crate::engines::{self, Fresh};
 use directory::Store;
 use std::sync::Arc;
-use store::{Memory, Options, Sqlite};
+use store::Memory;
 use testkit::conformance::ALL;
 
-fn run(make: impl Fn(&str) -> Arc<dyn Store>) {
+fn run(make: impl Fn() -> Arc<dyn Store>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     for (name, check) in ALL {
-        runtime.block_on(check(make(name)));
+        println!("{name}");
+        runtime.block_on(check(make()));
     }
 }
 
 #[test]
 fn memory_passes_the_suite() {
-    run(|_| Arc::new(Memory::new()));
+    run(|| Arc::new(Memory::new()));
 }
 
 #[test]
 fn sqlite_passes_the_suite() {
-    let folder = tempfile::tempdir().expect("a folder");
-    run(|name| {
-        let path = folder.path().join(name.replace(' ', "-"));
-        Arc::new(Sqlite::open(&path, &Options::default()).expect("a store"))
+    let fresh = Fresh::default();
+    run(|| fresh.sqlite());
+}
+
+#[test]
+fn postgres_passes_the_suite() {
+    run(|| Arc::new(engines::postgres(&testkit::postgres::shared().database())));
+}
+
+#[test]
+fn postgres_passes_the_suite_where_transactions_are_serializable() {
+    let cluster = testkit::postgres::Cluster::start(&[("default_transaction_isolation", "'serializable'")]);
+    run(|| Arc::new(engines::postgres(&cluster.database())));
+}
+
+/// Prepared statements mean nothing behind a pooler that gives another server with each transaction.
+#[test]
+fn postgres_passes_the_suite_behind_a_pooler() {
+    let cluster = testkit::postgres::Cluster::start(&[]);
+    let bouncers = std::cell::RefCell::new(Vec::new());
+    run(|| {
+        let bouncer = testkit::postgres::Bouncer::start(&cluster, &cluster.database());
+        let store = engines::postgres(&bouncer.url());
+        bouncers.borrow_mut().push(bouncer);
+        Arc::new(store)
     });
 }

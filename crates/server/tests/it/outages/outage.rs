@@ -1,0 +1,121 @@
+//! The database goes away and comes back: until then every dialect says so in its own voice, and nobody has to touch
+//! the process.
+
+mod requests;
+
+use super::client::{Client, Not, Person, Tongue};
+use super::fleet::{Door, Node};
+use super::say;
+use crate::support::{Reply, try_send};
+use requests::{Request, requests};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use testkit::postgres::Cluster;
+use testkit::proxy::{Meddling, Proxy};
+
+/// Within what time everybody knows that it is gone, and that it is back.
+const SOON: Duration = Duration::from_secs(10);
+const PASSWORD: &str = "pa55word-of-the-database";
+
+#[test]
+fn a_database_that_stops_is_a_503_until_it_is_back() {
+    let cluster = Cluster::start(&[]);
+    let url = cluster.database();
+    round(&url, || cluster.stop(), || cluster.restart());
+}
+
+#[test]
+fn a_database_that_hangs_is_a_503_until_it_answers() {
+    let cluster = Cluster::start(&[]);
+    let direct = cluster.database();
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", cluster.port()), |_| Meddling::Pass);
+    round(&proxy.url(&direct), || proxy.hang(), || proxy.resume());
+}
+
+fn round(url: &str, goes: impl Fn(), comes: impl Fn()) {
+    let door = Door::new(url);
+    // Everybody is trusted in there; a password is sent all the same.
+    let node = Node::start(&url.replacen("muster@", &format!("muster:{PASSWORD}@"), 1));
+    let client = node.client(&door);
+    let first = Person { email: "first@x.example".into(), external: "first".into(), first: "A".into() };
+    assert_eq!(client.create(Tongue::Ccs, &first), Ok(()));
+    assert_eq!((node.status("/healthz"), node.status("/readyz")), (200, 200));
+    let stranger = Door { key: "0".repeat(32), id: "nobody".into(), ..door.clone() };
+    let ordinary: Vec<Reply> =
+        requests(&stranger).iter().map(|request| answered(&client, request).0).collect();
+    for reply in &ordinary {
+        assert_eq!(reply.status, 401, "an ordinary refusal: {reply:?}");
+    }
+    goes();
+    let begun = Instant::now();
+    let took = node.wait_for("/readyz", 503, SOON);
+    say(&format!("not ready after {took:?}"));
+    for (request, ordinary) in requests(&door).iter().zip(&ordinary) {
+        let name = request.name;
+        let (reply, took) = answered(&client, request);
+        assert!(took < SOON, "{name} took {took:?}");
+        assert_eq!(reply.status, 503, "{name}: {}\n{}", reply.body, node.log());
+        let wait = reply.header("Retry-After").and_then(|text| text.parse::<u32>().ok());
+        assert!(wait.is_some(), "{name} does not say when to try again: {}", reply.head);
+        assert_eq!(reply.header("Content-Type"), ordinary.header("Content-Type"), "{name}");
+        assert_eq!(members(&reply.body), members(&ordinary.body), "{name}: {}", reply.body);
+        assert_eq!(node.status("/healthz"), 200, "the process lives");
+    }
+    assert_eq!(node.status("/readyz"), 503);
+    say(&format!("all requests refused in {:?}", begun.elapsed()));
+    comes();
+    let begun = Instant::now();
+    say(&format!("ready after {:?}", node.wait_for("/readyz", 200, SOON)));
+    creates(&client, begun, &node);
+    assert!(!node.log().contains(PASSWORD), "the log holds the password");
+}
+
+/// A create works soon, over every dialect; what was there before still is.
+fn creates(client: &Client, begun: Instant, node: &Node) {
+    for (n, tongue) in Tongue::ALL.into_iter().enumerate() {
+        for tries in 0.. {
+            let email = format!("back{n}.{tries}@x.example");
+            let person = Person { external: email.clone(), email, first: "B".into() };
+            match client.create(tongue, &person) {
+                Ok(()) => break,
+                answer => assert_eq!(answer, Err(Not::Now), "{tongue:?}"),
+            }
+            assert!(begun.elapsed() < SOON, "{tongue:?} does not come back: {}", node.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let first = client.read(tongue, "first@x.example");
+        assert!(matches!(&first, Ok(seen) if seen.first == "A"), "{tongue:?}: {first:?}");
+    }
+    say(&format!("creates work after {:?}", begun.elapsed()));
+}
+
+fn answered(client: &Client, request: &Request) -> (Reply, Duration) {
+    let headers: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let begun = Instant::now();
+    let reply = try_send(&client.address, request.method, &request.target, &headers, request.body.as_bytes());
+    (reply.unwrap_or_else(|| panic!("{} is answered", request.name)), begun.elapsed())
+}
+
+/// The names of the members of an answer, in JSON or XML, each with what it is in.
+fn members(body: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    if let Ok(value) = serde_json::from_str::<Value>(body) {
+        collect(&value, "", &mut names);
+    } else {
+        names.extend(body.split('<').skip(1).filter_map(|tag| {
+            let name = tag.split(['>', ' ', '/']).next()?;
+            (!name.is_empty()).then(|| name.to_owned())
+        }));
+    }
+    names
+}
+
+fn collect(value: &Value, path: &str, names: &mut BTreeSet<String>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}/{name}");
+        collect(value, &path, names);
+        names.insert(path);
+    }
+}

@@ -1,0 +1,164 @@
+//! Three processes on one database under a mixed load over every dialect, of which one is killed and comes back: each
+//! sees at once what another has acknowledged, nobody's e-mail has two owners, and the feed tells all of it once.
+
+mod fight;
+mod follow;
+mod owner;
+
+use super::client::{Client, Not};
+use super::fleet::{self, Door, Node};
+use super::say;
+use directory::{Position, Record};
+use fight::Prize;
+use follow::{Followed, follow};
+use owner::Owner;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, RwLock};
+use std::time::{Duration, Instant};
+use testkit::postgres::Cluster;
+
+const LENGTH: Duration = Duration::from_mins(1);
+const THREADS: u64 = 9;
+const PRIZES: usize = 6;
+const SEED: u64 = 4;
+
+/// What all threads share.
+struct World {
+    door: Door,
+    /// Where the processes listen; `None` for the one that is away.
+    addresses: RwLock<Vec<Option<String>>>,
+    /// E-mails that everybody wants.
+    prizes: Vec<Mutex<Prize>>,
+    is_over: AtomicBool,
+}
+
+impl World {
+    fn address(&self, node: usize) -> Option<String> {
+        self.addresses.read().expect("sound")[node].clone()
+    }
+
+    fn set(&self, node: usize, address: Option<String>) {
+        self.addresses.write().expect("sound")[node] = address;
+    }
+
+    /// A process that is there, by a number; not this one.
+    fn client(&self, number: u64, except: Option<usize>) -> (usize, Client) {
+        let addresses = self.addresses.read().expect("sound");
+        let there: Vec<(usize, &String)> = (0..)
+            .zip(addresses.iter())
+            .filter_map(|(node, address)| Some((node, address.as_ref()?)))
+            .collect();
+        let others: Vec<_> = there.into_iter().filter(|(node, _)| Some(*node) != except).collect();
+        let (node, address) = super::pick(&others, number);
+        (node, Client { address: address.clone(), door: self.door.clone() })
+    }
+}
+
+/// How often something was done to each e-mail, by the word of its event.
+type Tally = BTreeMap<(String, &'static str), u64>;
+
+/// Says that something is over when dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn each_process_sees_what_another_acknowledged_and_the_feed_tells_it_once() {
+    let cluster = Cluster::start(&[]);
+    let url = cluster.database();
+    let door = Door::new(&url);
+    let mut nodes: Vec<Node> = (0..3).map(|_| Node::start(&url)).collect();
+    let world = World {
+        door,
+        addresses: RwLock::new(nodes.iter().map(|node| Some(node.address.clone())).collect()),
+        prizes: (0..PRIZES).map(|_| Mutex::default()).collect(),
+        is_over: AtomicBool::new(false),
+    };
+    let is_written = AtomicBool::new(false);
+    let (owners, followed) = std::thread::scope(|scope| {
+        let follower = scope.spawn(|| follow(feed(&url), &is_written));
+        let work = |name| Owner::new(&world, name).work();
+        let threads: Vec<_> = (0..THREADS).map(|name| scope.spawn(move || work(name))).collect();
+        // However this ends, the others must.
+        let (over, written) = (Over(&world.is_over), Over(&is_written));
+        kill_one_and_start_it_again(&world, 1, &mut nodes[1]);
+        drop(over);
+        let owners: Vec<Owner> =
+            threads.into_iter().map(|thread| thread.join().expect("all was right")).collect();
+        drop(written);
+        (owners, follower.join().expect("the feed is right"))
+    });
+    check(&world, &owners, &followed);
+}
+
+fn kill_one_and_start_it_again(world: &World, number: usize, node: &mut Node) {
+    std::thread::sleep(LENGTH / 3);
+    // Away before it is killed: whoever is not answered can tell that this is why.
+    world.set(number, None);
+    node.kill();
+    std::thread::sleep(LENGTH / 3);
+    let begun = Instant::now();
+    node.restart();
+    world.set(number, Some(node.address.clone()));
+    say(&format!("back after {:?}", begun.elapsed()));
+    std::thread::sleep(LENGTH / 3);
+}
+
+/// The feed, read in this process without any of the three.
+fn feed(url: &str) -> impl Fn(u64) -> Vec<(u64, Option<String>, &'static str)> {
+    let (runtime, app) = (crate::support::runtime(), fleet::open(url));
+    move |after| {
+        let events = runtime.block_on(app.directory.events(Position(after), 1000)).expect("read");
+        let told = events.into_iter().map(|event| {
+            let what = event.what;
+            let email = match what.after.or(what.before) {
+                Some(Record::User(user)) => user.email().map(str::to_owned),
+                _ => None,
+            };
+            (event.position.0, email, what.action.word())
+        });
+        told.collect()
+    }
+}
+
+/// What is there at the end, and what the feed has told, is what was acknowledged.
+fn check(world: &World, owners: &[Owner], followed: &Followed) {
+    let (mut tally, mut done) = (Tally::new(), BTreeMap::<&str, u64>::new());
+    for owner in owners {
+        owner.tally.iter().for_each(|(what, times)| *tally.entry(what.clone()).or_default() += times);
+        owner.done.iter().for_each(|(what, times)| *done.entry(what).or_default() += times);
+    }
+    say(&format!("{done:?}; {} events", followed.last));
+    let (_, client) = world.client(0, None);
+    let mut told = followed.tally.clone();
+    let mut total = 0;
+    for (number, prize) in world.prizes.iter().enumerate() {
+        let (email, prize) = (fight::email(number), prize.lock().expect("sound"));
+        let count = client.count(&email);
+        total += count;
+        say(&format!("{email}: {prize:?}, {:?} times", tally.get(&(email.clone(), "created"))));
+        if *prize == Prize::Unclear {
+            // Where one was not answered, either is right, but no more than one person.
+            assert!(count <= 1, "{email} is there {count} times");
+            let is_this = |what: &(String, &str)| what.0 == email;
+            tally.retain(|what, _| !is_this(what));
+            told.retain(|what, _| !is_this(what));
+        } else {
+            assert_eq!(count, u64::from(matches!(*prize, Prize::Held(_))), "{email}: {prize:?}");
+        }
+    }
+    for owner in owners {
+        total += owner.people.len() as u64;
+        for known in &owner.people {
+            let read = client.read(super::client::Tongue::Publisher, &known.person.email);
+            assert_eq!(read.map(|seen| seen.first), Ok::<_, Not>(known.person.first.clone()));
+        }
+    }
+    assert_eq!(client.total(), total, "nobody else is there");
+    assert_eq!(told, tally, "the feed tells what was acknowledged");
+}

@@ -1,0 +1,33 @@
+//! Fresh stores of every engine.
+
+use directory::Store;
+use std::cell::Cell;
+use std::sync::Arc;
+use store::{Address, Options, Postgres, ServerOptions, Sqlite};
+use testkit::fakes::UniqueIds;
+
+/// A folder with as many embedded stores as wanted.
+pub(crate) struct Fresh {
+    folder: tempfile::TempDir,
+    count: Cell<u32>,
+}
+
+impl Default for Fresh {
+    fn default() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), count: Cell::new(0) }
+    }
+}
+
+impl Fresh {
+    pub(crate) fn sqlite(&self) -> Arc<dyn Store> {
+        self.count.set(self.count.get() + 1);
+        let path = self.folder.path().join(self.count.get().to_string());
+        Arc::new(Sqlite::open(&path, &Options::default()).expect("a store"))
+    }
+}
+
+/// The server engine on a database.
+pub(crate) fn postgres(url: &str) -> Postgres {
+    let address = Address::parse(url, None).expect("an address");
+    Postgres::open(&address, &ServerOptions::new(Arc::new(UniqueIds))).expect("a store")
+}

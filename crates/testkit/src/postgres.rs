@@ -1,0 +1,190 @@
+//! Real PostgreSQL servers for tests: as many as wanted, each in a folder and on a port of its own, to be killed,
+//! restarted, followed by a standby and promoted at will. The binaries must be installed.
+
+mod bouncer;
+mod keeper;
+
+pub use bouncer::Bouncer;
+pub(crate) use keeper::free_port;
+
+use keeper::{Keeper, PATIENCE};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What a standby calls itself.
+const STANDBY: &str = "standby";
+
+/// A real PostgreSQL server of the tests' own on a free loopback port. It ends when it is dropped, and also when the
+/// process that started it dies in any way.
+pub struct Cluster {
+    keeper: Keeper,
+    port: u16,
+}
+
+impl Cluster {
+    /// A new, empty server. `settings` are further lines of `postgresql.conf` as it spells them, and outweigh ours:
+    /// `fsync` is off unless they say otherwise, since it costs time and only a real power cut would show.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        let keeper = Keeper::new();
+        let user = ["-D", "data", "-U", "muster", "-A", "trust"];
+        let form = ["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"];
+        keeper.run(&program("initdb"), &[&user[..], &form].concat());
+        let ours = [
+            ("listen_addresses", "'127.0.0.1'"),
+            ("max_connections", "300"),
+            ("synchronous_commit", "on"),
+            ("fsync", "off"),
+            // Files in the folder rather than memory of the system's, which a killed server would leave behind.
+            ("dynamic_shared_memory_type", "mmap"),
+        ];
+        let file = keeper.folder().join("data/postgresql.conf");
+        let mut text = std::fs::read_to_string(&file).expect("made by initdb");
+        for (name, value) in ours.iter().chain(settings) {
+            text.push_str(&format!("{name} = {value}\n"));
+        }
+        std::fs::write(&file, text).expect("written");
+        Self::on(keeper)
+    }
+
+    /// The server on a folder that is ready for it, on a port that nobody else takes first.
+    fn on(keeper: Keeper) -> Self {
+        let mut cluster = Self { keeper, port: 0 };
+        for _ in 0..5 {
+            cluster.port = free_port();
+            if cluster.launch() {
+                return cluster;
+            }
+        }
+        panic!("the server does not start: {}", cluster.log());
+    }
+
+    fn launch(&self) -> bool {
+        let port = self.port.to_string();
+        let folder = self.keeper.folder().to_str().expect("a path in UTF-8");
+        let arguments = ["-D", "data", "-p", &port, "-k", folder];
+        let answers = || {
+            let mut ready = Command::new(program("pg_isready"));
+            ready.args(["-q", "-h", "127.0.0.1", "-p", &port]).status().is_ok_and(|status| status.success())
+        };
+        self.keeper.start(&program("postgres"), &arguments, answers)
+    }
+
+    /// A fresh database on it; its URL.
+    pub fn database(&self) -> String {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("muster_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.administer(&format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// The URL of a database on it.
+    pub fn url(&self, name: &str) -> String {
+        format!("postgres://muster@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A synchronous standby of this server, in step with it: from now on a commit here waits for it.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let keeper = Keeper::new();
+        let source = format!("host=127.0.0.1 port={} user=muster application_name={STANDBY}", self.port);
+        let arguments = ["-D", "data", "-d", &source, "-R", "-X", "stream", "-c", "fast", "--no-sync"];
+        keeper.run(&program("pg_basebackup"), &arguments);
+        let standby = Self::on(keeper);
+        self.administer(&format!("ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'"));
+        self.administer("SELECT pg_reload_conf()");
+        let in_step = format!(
+            "SELECT count(*) FROM pg_stat_replication WHERE application_name = '{STANDBY}' AND sync_state = 'sync'"
+        );
+        let begun = Instant::now();
+        while self.administer(&in_step) != "1" {
+            assert!(begun.elapsed() < PATIENCE, "the standby does not follow: {}", standby.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        standby
+    }
+
+    /// SIGKILL to the server and all its processes, as a power cut would.
+    pub fn kill(&self) {
+        self.keeper.cut();
+    }
+
+    /// Stops it as an administrator would who does not wait for clients.
+    pub fn stop(&self) {
+        self.keeper.stop("INT");
+    }
+
+    /// Starts it again, on the same folder and port.
+    pub fn restart(&self) {
+        assert!(self.launch(), "the server does not start again: {}", self.log());
+    }
+
+    /// Makes a standby the primary; returns when it takes writes.
+    pub fn promote(&self) {
+        assert_eq!(self.administer("SELECT pg_promote(true, 60)"), "t", "promoted: {}", self.log());
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        self.keeper.log()
+    }
+
+    /// The folder that holds all of it.
+    pub fn folder(&self) -> &Path {
+        self.keeper.folder()
+    }
+
+    fn administer(&self, statement: &str) -> String {
+        query(&self.url("postgres"), statement)
+    }
+}
+
+/// What a statement on a database says: rows as lines, columns between bars.
+pub fn query(url: &str, statement: &str) -> String {
+    let options = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statement];
+    let output = Command::new(program("psql")).args(options).output().expect("psql");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{statement}: {error}");
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// The cluster that all tests of this process share, started when first asked for. `MUSTER_TEST_ISOLATION`, if set,
+/// is the isolation its transactions have by default, such as `serializable`.
+pub fn shared() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let isolation = std::env::var("MUSTER_TEST_ISOLATION").ok().filter(|level| !level.is_empty());
+        let isolation = isolation.map(|level| format!("'{level}'"));
+        let settings: Vec<_> =
+            isolation.iter().map(|level| ("default_transaction_isolation", level.as_str())).collect();
+        Cluster::start(&settings)
+    })
+}
+
+/// Where a program of PostgreSQL is: distributions keep those of the server apart from each other, and off the path.
+fn program(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let told = Command::new("pg_config").arg("--bindir").output().ok();
+        let told = told.and_then(|output| String::from_utf8(output.stdout).ok());
+        let told =
+            told.map(|text| PathBuf::from(text.trim())).filter(|folder| folder.join("initdb").exists());
+        told.or_else(newest).unwrap_or_default()
+    });
+    folder.join(name)
+}
+
+/// The newest version's folder, where several may be installed side by side.
+fn newest() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok);
+    let versions = versions.filter(|version| version.path().join("bin/initdb").exists());
+    let number = |entry: &std::fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
+    Some(versions.max_by_key(number)?.path().join("bin"))
+}

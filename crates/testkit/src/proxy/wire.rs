@@ -1,0 +1,77 @@
+//! As much of PostgreSQL's protocol (version 3) as it takes to see a commit go by and to answer in the server's place.
+
+use std::io::{Error, ErrorKind, Read, Result, Write};
+
+/// Longer is no message of a test, so the framing must have been lost.
+const LONGEST: usize = 256 << 20;
+const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
+const GSS_REQUEST: [u8; 4] = 80_877_104_u32.to_be_bytes();
+
+/// The first message of a client, which has no type. Wishes for encryption in front of it are declined.
+pub(super) fn startup(mut client: impl Read + Write) -> Result<Vec<u8>> {
+    loop {
+        let message = body(&mut client, Vec::new())?;
+        if ![SSL_REQUEST, GSS_REQUEST].iter().any(|wish| message[4..].starts_with(wish)) {
+            return Ok(message);
+        }
+        client.write_all(b"N")?;
+    }
+}
+
+/// The next message of either side, from its type on.
+pub(super) fn message(mut from: impl Read) -> Result<Vec<u8>> {
+    let mut kind = [0];
+    from.read_exact(&mut kind)?;
+    body(from, kind.to_vec())
+}
+
+fn body(mut from: impl Read, mut head: Vec<u8>) -> Result<Vec<u8>> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    head.extend(length);
+    // The length counts itself.
+    let rest = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX).checked_sub(4);
+    let rest = rest.filter(|rest| *rest <= LONGEST).ok_or(ErrorKind::InvalidData)?;
+    let begin = head.len();
+    head.resize(begin + rest, 0);
+    from.read_exact(&mut head[begin..])?;
+    Ok(head)
+}
+
+/// Whether the server will say `ReadyForQuery` once for this message of a client's.
+pub(super) fn is_answered(message: &[u8]) -> bool {
+    matches!(message[0], b'Q' | b'S' | b'F')
+}
+
+/// Whether this is the server's `ReadyForQuery`.
+pub(super) fn is_ready(message: &[u8]) -> bool {
+    message[0] == b'Z'
+}
+
+/// Whether this is a simple query that commits.
+pub(super) fn is_commit(message: &[u8]) -> bool {
+    let text = message[5..].strip_suffix(b"\0").and_then(|text| std::str::from_utf8(text).ok());
+    let text = text.map(|text| text.trim_end_matches([';', ' ', '\n']));
+    message[0] == b'Q' && text.is_some_and(|text| text.eq_ignore_ascii_case("COMMIT"))
+}
+
+/// The simple query that rolls back.
+pub(super) fn rollback() -> Vec<u8> {
+    framed(b'Q', b"ROLLBACK\0")
+}
+
+/// What a server says that has failed a transaction with this SQLSTATE, and is ready for another.
+pub(super) fn failure(sqlstate: &str) -> Vec<u8> {
+    let fields = format!("SERROR\0VERROR\0C{sqlstate}\0Mthe proxy made this commit fail\0\0");
+    [framed(b'E', fields.as_bytes()), framed(b'Z', b"I")].concat()
+}
+
+fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).expect("short");
+    [&[kind][..], &length.to_be_bytes(), body].concat()
+}
+
+/// The connection was cut on purpose.
+pub(super) fn cut() -> Error {
+    ErrorKind::ConnectionAborted.into()
+}

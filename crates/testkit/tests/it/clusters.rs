@@ -1,0 +1,115 @@
+//! Clusters start, come back, hand over and leave nothing behind.
+
+use std::path::Path;
+use std::process::Command;
+use testkit::postgres::{Bouncer, Cluster, query, shared};
+
+/// How many processes run that were started with this path.
+fn processes(folder: &Path) -> usize {
+    let output = Command::new("pgrep").arg("-f").arg(folder).output().expect("pgrep");
+    String::from_utf8_lossy(&output.stdout).lines().count()
+}
+
+#[test]
+fn databases_are_apart() {
+    let (one, two) = (shared().database(), shared().database());
+    query(&one, "CREATE TABLE t (n int)");
+    query(&two, "CREATE TABLE t (n int)");
+    query(&one, "INSERT INTO t VALUES (1)");
+    assert_eq!(query(&one, "SELECT n FROM t"), "1");
+    assert_eq!(query(&two, "SELECT n FROM t"), "");
+    assert_eq!(query(&two, "SHOW server_encoding"), "UTF8");
+    let expected = std::env::var("MUSTER_TEST_ISOLATION").unwrap_or_else(|_| "read committed".to_owned());
+    assert_eq!(query(&two, "SHOW default_transaction_isolation"), expected);
+}
+
+#[test]
+fn settings_outweigh_ours() {
+    let cluster = Cluster::start(&[("fsync", "on"), ("default_transaction_isolation", "'serializable'")]);
+    let url = cluster.database();
+    assert_eq!(query(&url, "SHOW fsync"), "on");
+    assert_eq!(query(&url, "SHOW default_transaction_isolation"), "serializable");
+}
+
+#[test]
+fn a_killed_one_and_a_stopped_one_come_back_with_what_they_held() {
+    let cluster = Cluster::start(&[]);
+    let url = cluster.database();
+    query(&url, "CREATE TABLE t AS SELECT 7 AS n");
+    cluster.kill();
+    assert_eq!(processes(cluster.folder()), 0, "all of it is gone");
+    cluster.restart();
+    assert_eq!(query(&url, "SELECT n FROM t"), "7");
+    cluster.stop();
+    assert_eq!(processes(cluster.folder()), 0);
+    cluster.restart();
+    assert_eq!(query(&url, "SELECT n FROM t"), "7");
+}
+
+#[test]
+fn a_standby_takes_over_with_all_that_was_acknowledged() {
+    let primary = Cluster::start(&[]);
+    let url = primary.database();
+    query(&url, "CREATE TABLE t (n int)");
+    let standby = primary.standby();
+    query(&url, "INSERT INTO t VALUES (42)");
+    primary.kill();
+    standby.promote();
+    let name = url.rsplit('/').next().expect("a name");
+    let url = standby.url(name);
+    assert_eq!(query(&url, "SELECT n FROM t"), "42");
+    query(&url, "INSERT INTO t VALUES (43)");
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let cluster = Cluster::start(&[]);
+    let folder = cluster.folder().to_owned();
+    assert!(folder.exists() && processes(&folder) > 0);
+    drop(cluster);
+    assert!(!folder.exists() && processes(&folder) == 0);
+}
+
+#[test]
+fn nothing_is_left_behind_by_a_test_that_was_killed() {
+    // This program once more, as a test that only waits.
+    let this = std::env::current_exe().expect("a path");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let mut child = Command::new(this)
+        .args(["--exact", "clusters::a_cluster_that_waits"])
+        .env("MUSTER_TEST_WAITS", file.path())
+        .spawn()
+        .expect("started");
+    let told = || std::fs::read_to_string(file.path()).expect("read");
+    while told().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let folder = Path::new(&told()).to_owned();
+    assert!(folder.exists() && processes(&folder) > 0);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    for _ in 0..100 {
+        if !folder.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(!folder.exists() && processes(&folder) == 0);
+}
+
+/// Does nothing unless the test above has started it.
+#[test]
+fn a_cluster_that_waits() {
+    let Some(file) = std::env::var_os("MUSTER_TEST_WAITS") else { return };
+    std::fs::write(file, shared().folder().to_str().expect("text")).expect("written");
+    std::thread::sleep(std::time::Duration::from_mins(1));
+}
+
+#[test]
+fn a_bouncer_lets_queries_through_and_holds_them_apart() {
+    let url = shared().database();
+    let bouncer = Bouncer::start(shared(), &url);
+    assert_eq!(query(&bouncer.url(), "SELECT current_user"), "muster");
+    query(&bouncer.url(), "CREATE TABLE t AS SELECT 5 AS n");
+    assert_eq!(query(&url, "SELECT n FROM t"), "5");
+}

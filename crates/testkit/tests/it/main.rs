@@ -1,0 +1,4 @@
+//! The tools of the tests are true to their word.
+
+mod clusters;
+mod meddling;
