@@ -1,12 +1,13 @@
-//! The same changes by chance give the same results, the same directory and the same history on both engines.
+//! The same changes by chance give the same results, the same directory and the same history on every engine.
 
+use crate::engines::{self, Fresh};
 use directory::{
     Bound, Caller, Command, Directory, Field, Filter, ItemKind, ItemQuery, Labels, Op, Position, Scalar,
-    Sort, SortKey, Status, Test, Time, User, UserQuery, UserTest,
+    Sort, SortKey, Status, Store, Test, Time, User, UserQuery, UserTest,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
-use store::{Memory, Options, Sqlite};
+use store::Memory;
 use testkit::chance::{Dice, command};
 use testkit::{conformance, fakes};
 
@@ -14,16 +15,24 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_changes_give_the_same_on_both(seed: u64) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(compare(seed));
+    fn random_changes_give_the_same_on_sqlite_and_in_memory(seed: u64) {
+        let fresh = Fresh::default();
+        runtime().block_on(compare(seed, fresh.sqlite()));
+    }
+
+    #[test]
+    fn random_changes_give_the_same_on_postgres_and_in_memory(seed: u64) {
+        let database = testkit::postgres::shared().database();
+        runtime().block_on(compare(seed, Arc::new(engines::postgres(&database))));
     }
 }
 
-async fn compare(seed: u64) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sqlite = Sqlite::open(&folder.path().join("s.db"), &Options::default()).expect("a store");
-    let (a, b) = (fakes::directory(Arc::new(Memory::new())), fakes::directory(Arc::new(sqlite)));
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+async fn compare(seed: u64, other: Arc<dyn Store>) {
+    let (a, b) = (fakes::directory(Arc::new(Memory::new())), fakes::directory(other));
     let caller = conformance::tenant(&a, "One").await;
     assert_eq!(conformance::tenant(&b, "One").await, caller);
     let mut dice = Dice::new(seed);
