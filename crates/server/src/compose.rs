@@ -1,9 +1,9 @@
 //! Puts the house together: store, ports, directory, gate, shell.
 
 use crate::brake::BadKeys;
-use crate::{Metrics, PasswordPool, Shell, Strength, SystemClock, TimeOrderedIds};
+use crate::{Metrics, PasswordPool, Shell, Strength, SystemClock};
 use dialects::kit::{Desk, Gate, Seals, Walks};
-use directory::{Clock, Directory, Store};
+use directory::{Clock, Directory, Ids, Store};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,27 +51,28 @@ pub struct App {
     pub metrics: Arc<Metrics>,
 }
 
-/// The house over a store.
-pub fn app(
-    store: Arc<dyn Store>,
-    limits: Limits,
-    public_url: Option<String>,
-    secure: bool,
-) -> anyhow::Result<App> {
-    app_at(store, limits, public_url, secure, Arc::new(SystemClock))
+/// What a house is built on.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New identities.
+    pub ids: Arc<dyn Ids>,
 }
 
-/// The same by another clock.
-pub fn app_at(
-    store: Arc<dyn Store>,
-    limits: Limits,
-    public_url: Option<String>,
-    secure: bool,
-    clock: Arc<dyn Clock>,
-) -> anyhow::Result<App> {
+impl Parts {
+    /// On a store, by the machine's clock.
+    pub fn new(store: Arc<dyn Store>, ids: Arc<dyn Ids>) -> Self {
+        Self { store, clock: Arc::new(SystemClock), ids }
+    }
+}
+
+/// The house over a store.
+pub fn app(parts: Parts, limits: Limits, public_url: Option<String>, secure: bool) -> anyhow::Result<App> {
+    let Parts { store, clock, ids } = parts;
     let pool = PasswordPool::start(limits.hash_threads, limits.hash_queue, limits.strength)?;
-    let ids = Arc::new(TimeOrderedIds);
-    let directory = Directory::new(store, clock, Arc::clone(&ids) as _, Arc::new(pool));
+    let directory = Directory::new(store, clock, Arc::clone(&ids), Arc::new(pool));
     let directory = Arc::new(directory);
     let metrics = Arc::new(Metrics::default());
     let desk = Desk {

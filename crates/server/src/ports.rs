@@ -25,7 +25,29 @@ impl Ids for TimeOrderedIds {
     }
 
     fn secret(&self) -> Option<ServerSecret> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).ok().map(|()| ServerSecret(bytes))
+        secret()
     }
+}
+
+/// UUIDs of version 4, for databases that keep rows in ranges of their keys: rising ones would all go to one place.
+pub struct RandomIds;
+
+impl Ids for RandomIds {
+    fn next(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => uuid::Builder::from_random_bytes(bytes).into_uuid(),
+            // Without randomness, time still tells identities apart.
+            Err(_) => TimeOrderedIds.next(),
+        }
+    }
+
+    fn secret(&self) -> Option<ServerSecret> {
+        secret()
+    }
+}
+
+fn secret() -> Option<ServerSecret> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).ok().map(|()| ServerSecret(bytes))
 }

@@ -1,5 +1,6 @@
 //! Settings: flags, else the environment, else a TOML file, else what is built in. Unknown names are errors.
 
+use crate::engine::{StoreSettings, shown};
 use anyhow::{Context, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
@@ -10,9 +11,18 @@ use std::path::{Path, PathBuf};
 /// Everything that can be set. Each is a flag, a variable `MUSTER_…` and a name in the file.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// The store: a file, made when it is not there
-    #[arg(long, env = "MUSTER_STORE", global = true, default_value = "muster.db", value_name = "FILE")]
-    pub(crate) store: PathBuf,
+    /// The store: a file, made when it is not there (muster.db when nothing is said), or a database that several
+    /// processes share, as <postgres://USER@HOST/DATABASE>
+    #[arg(
+        long,
+        env = "MUSTER_STORE",
+        global = true,
+        default_value = "muster.db",
+        value_name = "FILE|URL",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) store: String,
     /// Answer with one JSON document on standard output and nothing else
     #[arg(long, env = "MUSTER_JSON", global = true)]
     pub(crate) json: bool,
@@ -58,12 +68,38 @@ pub(crate) struct Settings {
     /// The most memory the store's page cache may take, in MiB
     #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = SERVER)]
     pub(crate) cache_mib: u32,
+    /// Identities of what is new: time-ordered, or random for databases that keep rows in ranges of their keys
+    #[arg(long, env = "MUSTER_IDS", global = true, default_value = "time-ordered", value_parser = ["time-ordered", "random"], help_heading = SERVER)]
+    pub(crate) ids: String,
+    /// Connections to the database for changes; many changes go over one
+    #[arg(long, env = "MUSTER_STORE_LANES", global = true, default_value_t = 2, value_name = "N", help_heading = SERVER)]
+    pub(crate) store_lanes: usize,
+    /// Connections to the database that short reads share
+    #[arg(long, env = "MUSTER_STORE_READERS", global = true, default_value_t = 4, value_name = "N", help_heading = SERVER)]
+    pub(crate) store_readers: usize,
+    /// Whether statements are kept on the database's connections; `unnamed` for poolers that do not know them
+    #[arg(long, env = "MUSTER_STORE_STATEMENTS", global = true, default_value = "named", value_parser = ["named", "unnamed"], help_heading = SERVER)]
+    pub(crate) store_statements: String,
     /// How log lines look: text or json
     #[arg(long, env = "MUSTER_LOG_FORMAT", global = true, default_value = "text", value_parser = ["text", "json"], help_heading = SERVER)]
     pub(crate) log_format: String,
     /// The least that is logged: error, warn, info, debug
     #[arg(long, env = "MUSTER_LOG_LEVEL", global = true, default_value = "info", value_parser = ["error", "warn", "info", "debug"], help_heading = SERVER)]
     pub(crate) log_level: String,
+}
+
+impl Settings {
+    /// Where the store is and how to use it.
+    pub(crate) fn of_store(&self) -> StoreSettings {
+        StoreSettings {
+            cache_mib: self.cache_mib,
+            random_ids: self.ids == "random",
+            lanes: self.store_lanes,
+            readers: self.store_readers,
+            named_statements: self.store_statements == "named",
+            ..StoreSettings::new(&self.store)
+        }
+    }
 }
 
 const SERVER: &str = "Server";
@@ -150,7 +186,10 @@ impl File {
                 Some(_) => "built in".into(),
                 None => "not set".into(),
             };
-            rows.push((name.to_owned(), raw.map_or_else(String::new, |values| values.join(" ")), from));
+            let value = raw.map_or_else(String::new, |values| values.join(" "));
+            // The URL of a database may hold its password.
+            let value = if id == "store" { shown(&value) } else { value };
+            rows.push((name.to_owned(), value, from));
         }
         rows
     }

@@ -15,7 +15,8 @@ const HELP: &str = "cargo xtask COMMAND
   check   formatting, lints and house rules only
   tidy    house rules only
   bench   the benchmark, on a release build; writes bench-results/
-          `bench scim`: the standard dialect, up to a million people";
+          `bench scim`: the standard dialect, up to a million people
+          `bench --store postgres`: both engines side by side, at 100,000 and a million people";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
@@ -92,7 +93,8 @@ fn bench_on_release() -> anyhow::Result<()> {
     run("cargo", &["build", "--release", "--package", "muster"])?;
     let mut arguments =
         vec!["run", "--release", "--package", "xtask", "--features", "bench", "--quiet", "--", "bench-run"];
-    let which = std::env::args().nth(2);
+    // `--store postgres` and `postgres` are the same.
+    let which = std::env::args().skip(2).find(|argument| argument != "--store");
     arguments.extend(which.as_deref());
     run("cargo", &arguments)
 }

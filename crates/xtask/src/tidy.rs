@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
     ("dialects", &["directory"]),
     ("testkit", &["directory"]),
     ("server", &["directory", "store", "dialects"]),
-    ("xtask", &["directory", "muster"]),
+    ("xtask", &["directory", "muster", "testkit"]),
 ];
 const OURS: [&str; 5] = ["directory", "store", "dialects", "muster", "testkit"];
 

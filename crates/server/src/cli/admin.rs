@@ -4,8 +4,9 @@
 
 use super::output::Output;
 use super::{people, serve};
+use crate::engine::shown;
 use crate::settings::Settings;
-use crate::{Limits, app, new_key};
+use crate::{Engine, Limits, Parts, app, new_key};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
@@ -17,7 +18,6 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use store::Sqlite;
 
 #[derive(Subcommand)]
 pub(super) enum TenantTask {
@@ -147,23 +147,23 @@ fn span(text: &str) -> Result<i64, String> {
 pub(super) struct Desk {
     pub(super) directory: Arc<Directory>,
     pub(super) runtime: tokio::runtime::Runtime,
-    store: Arc<Sqlite>,
+    engine: Engine,
 }
 
 impl Desk {
     /// On the store there is; only the first tenant makes one, so that a mistyped path is noticed.
     pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
-        if !settings.store.exists() {
-            let path = settings.store.display();
-            bail!("there is no store at {path}; `muster tenant add` or `muster serve` makes one");
-        }
-        Self::open_or_make(settings)
+        Self::on(settings, Engine::open_existing(&settings.of_store())?)
     }
 
     fn open_or_make(settings: &Settings) -> anyhow::Result<Self> {
-        let store = serve::open(&settings.store, settings.cache_mib)?;
-        let house = app(Arc::clone(&store) as _, Limits::default(), None, false)?;
-        Ok(Self { directory: house.directory, runtime: serve::runtime()?, store })
+        Self::on(settings, Engine::open(&settings.of_store())?)
+    }
+
+    fn on(settings: &Settings, engine: Engine) -> anyhow::Result<Self> {
+        let parts = Parts::new(engine.store(), settings.of_store().ids());
+        let house = app(parts, Limits::default(), None, false)?;
+        Ok(Self { directory: house.directory, runtime: serve::runtime()?, engine })
     }
 
     /// The tenant that was named, or the only one there is.
@@ -182,7 +182,7 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        self.store.close();
+        self.engine.close();
     }
 }
 
@@ -436,15 +436,13 @@ pub(super) fn role(settings: &Settings, task: RoleTask, output: Output) -> anyho
 }
 
 pub(super) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-    if !settings.store.exists() {
-        bail!("there is no store at {}", settings.store.display());
-    }
-    let found = Sqlite::check(&settings.store)?;
+    let found = Engine::check(&settings.of_store())?;
+    let place = shown(&settings.store);
     output.result(&json!({"sound": found.is_empty(), "found": found}), || {
         if found.is_empty() {
-            format!("{} is sound.", settings.store.display())
+            format!("{place} is sound.")
         } else {
-            format!("{} is damaged:\n  {}", settings.store.display(), found.join("\n  "))
+            format!("{place} is damaged:\n  {}", found.join("\n  "))
         }
     });
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

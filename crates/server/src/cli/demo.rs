@@ -3,7 +3,7 @@
 use super::output::Output;
 use super::{admin, serve};
 use crate::settings::Settings;
-use crate::{App, new_key};
+use crate::{App, Engine, new_key};
 use anyhow::Context;
 use dialects::kit::hash_key;
 use dialects::{Dialect, Trial};
@@ -31,14 +31,15 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
     }
     serve::start_logging(&settings);
     let folder = Folder::new()?;
-    let store = serve::open(&folder.path.join("demo.db"), settings.cache_mib)?;
+    settings.store = folder.path.join("demo.db").to_string_lossy().into_owned();
+    let engine = Engine::open(&settings.of_store())?;
     let runtime = serve::runtime()?;
     let done = runtime.block_on(async {
         let busy = tokio::net::TcpListener::bind(&settings.listen).await.is_err();
         if busy {
             settings.listen = "127.0.0.1:0".into();
         }
-        let (listener, app) = serve::prepare(&settings, &store).await?;
+        let (listener, app) = serve::prepare(&settings, &engine).await?;
         let caller = populate(&app.directory).await?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", listener.address()?);
@@ -53,7 +54,7 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         listener.serve(shell, metrics, serve::stop_asked()?).await;
         Ok::<_, anyhow::Error>(())
     });
-    store.close();
+    engine.close();
     done?;
     output.line("\nThe demo is over and its store is gone.");
     Ok(())

@@ -2,14 +2,11 @@
 
 use super::output::Output;
 use crate::settings::Settings;
-use crate::{App, Limits, Listener, Strength, Tls, app, logging};
+use crate::{App, Engine, Limits, Listener, Parts, Strength, Tls, app, logging};
 use anyhow::{Context, bail};
 use serde_json::json;
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
-use store::{Options, Sqlite};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,9 +15,9 @@ use tracing::Level;
 pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
     start_logging(settings);
     let runtime = runtime()?;
-    let store = open(&settings.store, settings.cache_mib)?;
+    let engine = Engine::open(&settings.of_store())?;
     let served = runtime.block_on(async {
-        let (listener, app) = prepare(settings, &store).await?;
+        let (listener, app) = prepare(settings, &engine).await?;
         let address = listener.address()?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         output.result(&json!({"listening": format!("{scheme}://{address}")}), || {
@@ -37,7 +34,7 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
     });
     // What a cut connection left running ends here; what it queued is still written by `close`.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    store.close();
+    engine.close();
     served?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -51,16 +48,8 @@ pub(super) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime does not start")
 }
 
-/// The store at a path; one of PostgreSQL's URLs is not spoken yet.
-pub(super) fn open(path: &Path, cache_mib: u32) -> anyhow::Result<Arc<Sqlite>> {
-    if path.to_str().is_some_and(|text| text.contains("://")) {
-        bail!("--store takes the path of a file");
-    }
-    Ok(Arc::new(Sqlite::open(path, &Options { cache_mib, ..Options::default() })?))
-}
-
 /// The open port and the house behind it.
-pub(super) async fn prepare(settings: &Settings, store: &Arc<Sqlite>) -> anyhow::Result<(Listener, App)> {
+pub(super) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Result<(Listener, App)> {
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(certificate), Some(key)) => Some(Tls::load(certificate, key)?),
         (None, None) => None,
@@ -79,7 +68,8 @@ pub(super) async fn prepare(settings: &Settings, store: &Arc<Sqlite>) -> anyhow:
         hash_queue: defaults.hash_queue,
         strength: Strength::STANDARD,
     };
-    let house = app(Arc::clone(store) as _, limits, settings.public_url.clone(), tls.is_some())?;
+    let parts = Parts::new(engine.store(), settings.of_store().ids());
+    let house = app(parts, limits, settings.public_url.clone(), tls.is_some())?;
     let listener = Listener {
         socket,
         tls,

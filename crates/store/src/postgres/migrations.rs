@@ -21,13 +21,21 @@ const LEASE: &str = "migrations";
 const LEASE_MILLIS: i64 = 60_000;
 
 /// Brings the database up to date.
-pub(super) async fn run(session: &Session, address: &Address, me: Uuid) -> Result<(), OpenError> {
+pub(super) async fn run(
+    session: &Session,
+    address: &Address,
+    me: Uuid,
+    may_make: bool,
+) -> Result<(), OpenError> {
     let troubled = |trouble: Trouble| OpenError::of(address, &trouble);
     // Whoever may not make tables may still use those that are there.
-    if let Ok(done) = applied(session).await
-        && is_current(&done, address)?
-    {
-        return Ok(());
+    match applied(session).await {
+        Ok(done) if is_current(&done, address)? => return Ok(()),
+        // There is no such table.
+        Err(Trouble::Broken(text)) if text.starts_with("42P01") && !may_make => {
+            return Err(OpenError::Empty(address.to_string()));
+        }
+        Ok(_) | Err(_) => {}
     }
     once(session, sql::LEASES_TABLE.postgres).await.map_err(troubled)?;
     while session

@@ -6,6 +6,7 @@
 
 mod address;
 mod apply;
+mod check;
 mod events;
 mod gather;
 mod items;
@@ -58,6 +59,8 @@ pub struct ServerOptions {
     /// Whether statements are prepared once and kept by name. Behind a pooler that does not know them this is noticed
     /// and given up.
     pub named_statements: bool,
+    /// Whether a database without our tables gets them.
+    pub may_make: bool,
     /// Identities of batches: rising with time, or random where rising keys would all go to one place.
     pub ids: Arc<dyn Ids>,
 }
@@ -65,7 +68,7 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// What serves most: two lanes, four shared connections.
     pub fn new(ids: Arc<dyn Ids>) -> Self {
-        Self { lanes: 2, readers: 4, long_reads: 4, named_statements: true, ids }
+        Self { lanes: 2, readers: 4, long_reads: 4, named_statements: true, may_make: true, ids }
     }
 }
 
@@ -85,6 +88,9 @@ pub enum OpenError {
         "the store at {0} was migrated differently from what this version knows (step {1}); it was left as it is"
     )]
     Diverged(String, u32),
+    /// It has none of our tables, and was not to get them.
+    #[error("there is no Muster store at {0}; `muster tenant add` or `muster serve` makes one")]
+    Empty(String),
     /// Anything else the database says.
     #[error("the store at {0} cannot be used: {1}")]
     Broken(String, String),
@@ -109,6 +115,7 @@ pub struct Postgres {
     lanes: Arc<Lanes>,
     readers: Readers,
     pulse: Line,
+    target: Arc<Target>,
     seals: Seals,
     ending: Mutex<Option<Ending>>,
 }
@@ -137,10 +144,10 @@ impl Postgres {
         let target =
             Arc::new(Target::new(address.clone(), runtime.handle().clone(), options.named_statements));
         let (opening, me) = (Arc::clone(&target), options.ids.next());
-        let to = address.clone();
+        let (to, may_make) = (address.clone(), options.may_make);
         let opened = on(&runtime, async move {
             let session = first_session(&opening).await.map_err(|trouble| OpenError::of(&to, &trouble))?;
-            migrations::run(&session, &to, me).await
+            migrations::run(&session, &to, me, may_make).await
         });
         if let Err(error) = opened {
             runtime.shutdown_background();
@@ -166,9 +173,23 @@ impl Postgres {
         Ok(Self {
             lanes,
             readers: Readers::new(&target, options.readers.max(1), options.long_reads.max(1)),
-            pulse: Line::new(target),
+            pulse: Line::new(Arc::clone(&target)),
+            target,
             seals,
             ending: Mutex::new(Some(Ending { runtime, tasks, sealer, stop, last })),
+        })
+    }
+
+    /// What is wrong in a database: it is read whole, and nothing is changed.
+    pub fn check(address: &Address, options: &ServerOptions) -> Result<Vec<String>, OpenError> {
+        let store = Self::open(address, options)?;
+        let (target, to) = (Arc::clone(&store.target), address.clone());
+        let ending = store.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(ending) = ending.as_ref() else { return Ok(Vec::new()) };
+        on(&ending.runtime, async move {
+            let troubled = |trouble: Trouble| OpenError::of(&to, &trouble);
+            let session = target.connect().await.map_err(troubled)?;
+            check::check(&session).await.map_err(troubled)
         })
     }
 

@@ -9,7 +9,7 @@ const SCHEMA: &str = include_str!("../../migrations/postgres/0001_first.sql");
 const WORDS: &str =
     "select from where and or not is null in any as join on order by asc desc limit offset group union
     all insert into values conflict do nothing update set delete returning excluded cast interval millisecond
-    begin commit rollback local
+    begin commit rollback local isolation level serializable read only
     create table index if exists primary key unique foreign references";
 const TYPES: &str = "int smallint bigint text bytea uuid boolean timestamptz";
 const FUNCTIONS: &str = "count sum max coalesce unnest string_agg clock_timestamp";
@@ -56,7 +56,7 @@ fn foreign(sql: &str) -> Vec<String> {
     let outside: String = sql.split('\'').step_by(2).collect();
     found.extend(signs.iter().filter(|sign| outside.contains(*sign)).map(|sign| (*sign).to_owned()));
     let flat = words(sql).join(" ");
-    let phrases = ["for update", "on constraint", "in any", "not in"];
+    let phrases = ["for update", "on constraint", "in any"];
     found.extend(phrases.iter().filter(|phrase| flat.contains(*phrase)).map(|phrase| (*phrase).to_owned()));
     found
 }

@@ -6,6 +6,8 @@ use super::{Sql, both, each, statements};
 statements! {
     /// A transaction of a process that vanished with its machine holds nobody up for long.
     BEGIN = each("BEGIN IMMEDIATE", "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 15000");
+    /// One view of everything, for a reader alone.
+    WHOLE_VIEW = each("BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY");
     COMMIT = both("COMMIT");
     ROLLBACK = both("ROLLBACK");
 
@@ -143,6 +145,24 @@ statements! {
         "SELECT i.tenant, i.kind, i.number FROM items i JOIN unnest($1, $2, $3) AS n (tenant, kind, number)
         ON i.tenant = n.tenant AND i.kind = n.kind AND i.number = n.number",
     );
+    // What a check of the whole database reads.
+    CLAIM_OWNERS = each(
+        "",
+        "SELECT c.tenant, c.space, c.text, c.owner FROM claims c JOIN unnest($1, $2, $3) AS n (tenant, space, text)
+        ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text",
+    );
+    COUNT_CLAIMS = each("", "SELECT count(*) FROM claims WHERE tenant = $1");
+    COUNT_BATCHES = each(
+        "",
+        "SELECT count(*), CAST(coalesce(sum(events), 0) AS BIGINT), CAST(coalesce(max(position), 0) AS BIGINT)
+        FROM batches WHERE position IS NOT NULL",
+    );
+    COUNT_EVENTS = each(
+        "",
+        "SELECT count(*) FROM events e JOIN batches b ON b.id = e.batch WHERE b.position IS NOT NULL",
+    );
+    COUNT_STRAYS = each("", "SELECT count(*) FROM events e WHERE e.batch NOT IN (SELECT b.id FROM batches b)");
+
     /// Which of these people belong to an item already.
     MEMBERS_AMONG = each(
         "",

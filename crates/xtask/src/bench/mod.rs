@@ -1,6 +1,7 @@
 //! The benchmark: a release server on a fresh store under load from this process, beside yardsticks of the same
 //! run. Ratios count; rates depend on the machine and its neighbours.
 
+mod engines;
 mod load;
 mod report;
 mod scim;
@@ -27,7 +28,8 @@ pub(crate) fn run(root: &Path, which: Option<&str>) -> anyhow::Result<()> {
     let (name, measured) = match which {
         None => ("bench", measure(&folder)),
         Some("scim") => ("bench-scim", scim::measure(&folder)),
-        Some(other) => anyhow::bail!("there is no benchmark {other}; there is scim"),
+        Some("postgres") => ("bench-engines", engines::measure(&folder)),
+        Some(other) => anyhow::bail!("there is no benchmark {other}; there are scim and --store postgres"),
     };
     drop(std::fs::remove_dir_all(&folder));
     let (rows, facts) = measured?;
@@ -62,7 +64,7 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     drop(discard);
 
     let store = folder.join("muster.db");
-    let muster = Process::muster(&store)?;
+    let muster = Process::muster(&store.display().to_string())?;
     let (tenant, key) = muster.credentials.clone().context("credentials")?;
     std::thread::sleep(Duration::from_millis(500));
     let idle = muster.resident_mib();
@@ -90,6 +92,11 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     Ok((rows, facts))
 }
 
+#[expect(clippy::print_stderr, reason = "for whoever waits")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
 /// A server that is measured.
 struct Process {
     child: Child,
@@ -99,7 +106,7 @@ struct Process {
 
 impl Process {
     /// The program itself, on a fresh store with a tenant and a key.
-    fn muster(store: &Path) -> anyhow::Result<Self> {
+    fn muster(store: &str) -> anyhow::Result<Self> {
         let program = program("muster")?;
         let ask = |arguments: &[&str]| -> anyhow::Result<Value> {
             let output =

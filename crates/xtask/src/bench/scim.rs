@@ -20,7 +20,7 @@ const SECONDS: Duration = Duration::from_secs(5);
 
 /// Runs it all.
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
-    let muster = Process::muster(&folder.join("muster.db"))?;
+    let muster = Process::muster(&folder.join("muster.db").display().to_string())?;
     let mut bench = Bench::new(&muster)?;
     let mut people = 0;
     for stage in STAGES {

@@ -71,7 +71,8 @@ async fn hello() -> anyhow::Result<()> {
 async fn discard() -> anyhow::Result<()> {
     // The very same handler logs like it, too.
     server::start_logging("text", tracing::Level::INFO);
-    let house = server::app(Arc::new(Discard::default()), Limits::default(), None, false)?;
+    let parts = server::Parts::new(Arc::new(Discard::default()), Arc::new(server::TimeOrderedIds));
+    let house = server::app(parts, Limits::default(), None, false)?;
     let key = server::new_key()?;
     let new = NewConnection::new("bench", server::hash_key(&key));
     let caller = Caller::terminal(TenantNumber(1));

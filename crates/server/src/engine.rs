@@ -1,0 +1,136 @@
+//! The store that was named: a file, or a database that several processes share.
+
+use crate::{RandomIds, TimeOrderedIds};
+use anyhow::bail;
+use directory::{Ids, Store};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{Address, Options, Postgres, ServerOptions, Sqlite};
+
+/// Where a store is and how to use it.
+#[derive(Clone)]
+pub struct StoreSettings {
+    /// The path of a file, or a URL of PostgreSQL's.
+    pub place: String,
+    /// The most memory the embedded engine's page cache may take, in MiB.
+    pub cache_mib: u32,
+    /// Whether identities are random instead of rising with time.
+    pub random_ids: bool,
+    /// Connections that write to a database, and that short reads from it share.
+    pub lanes: usize,
+    /// The second of these.
+    pub readers: usize,
+    /// Whether a database is to keep prepared statements by name.
+    pub named_statements: bool,
+}
+
+impl StoreSettings {
+    /// The usual ones for a place.
+    pub fn new(place: impl Into<String>) -> Self {
+        let place = place.into();
+        Self { place, cache_mib: 128, random_ids: false, lanes: 2, readers: 4, named_statements: true }
+    }
+
+    /// Identities as they were asked for.
+    pub fn ids(&self) -> Arc<dyn Ids> {
+        if self.random_ids { Arc::new(RandomIds) } else { Arc::new(TimeOrderedIds) }
+    }
+
+    /// The path, where it is a file.
+    fn file(&self) -> Option<PathBuf> {
+        (!Address::is_one(&self.place)).then(|| PathBuf::from(&self.place))
+    }
+
+    /// The address, where it is a database. A password that its URL leaves out may be in `PGPASSWORD`.
+    fn address(&self) -> anyhow::Result<Address> {
+        let password = std::env::var("PGPASSWORD").ok();
+        Ok(Address::parse(&self.place, password.as_deref())?)
+    }
+
+    fn server_options(&self, may_make: bool) -> ServerOptions {
+        ServerOptions {
+            lanes: self.lanes,
+            readers: self.readers,
+            named_statements: self.named_statements,
+            may_make,
+            ..ServerOptions::new(self.ids())
+        }
+    }
+}
+
+/// How a place may be shown: a URL without its secrets.
+pub(crate) fn shown(place: &str) -> String {
+    if !place.contains("://") {
+        return place.to_owned();
+    }
+    Address::parse(place, None)
+        .map_or_else(|_| "(a URL that cannot be used)".into(), |address| address.to_string())
+}
+
+/// An open store.
+pub enum Engine {
+    /// A file.
+    Embedded(Arc<Sqlite>),
+    /// A database.
+    Server(Arc<Postgres>),
+}
+
+impl Engine {
+    /// Opens a store, making it where it is not there yet.
+    pub fn open(settings: &StoreSettings) -> anyhow::Result<Self> {
+        Self::at(settings, true)
+    }
+
+    /// Opens a store that is there, so that a mistyped place is noticed.
+    pub(crate) fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
+        if let Some(path) = settings.file().filter(|path| !path.exists()) {
+            let path = path.display();
+            bail!("there is no store at {path}; `muster tenant add` or `muster serve` makes one");
+        }
+        Self::at(settings, false)
+    }
+
+    fn at(settings: &StoreSettings, may_make: bool) -> anyhow::Result<Self> {
+        match settings.file() {
+            Some(path) if settings.place.contains("://") => {
+                drop(path);
+                bail!(
+                    "--store takes the path of a file or a URL like postgres://muster@db.example.com/muster"
+                )
+            }
+            Some(path) => {
+                let options = Options { cache_mib: settings.cache_mib, ..Options::default() };
+                Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)))
+            }
+            None => {
+                let options = settings.server_options(may_make);
+                Ok(Self::Server(Arc::new(Postgres::open(&settings.address()?, &options)?)))
+            }
+        }
+    }
+
+    /// What a directory is built on.
+    pub fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded(store) => Arc::clone(store) as _,
+            Self::Server(store) => Arc::clone(store) as _,
+        }
+    }
+
+    /// Waits until everything queued is stored, and lets go.
+    pub fn close(&self) {
+        match self {
+            Self::Embedded(store) => store.close(),
+            Self::Server(store) => store.close(),
+        }
+    }
+
+    /// What is wrong with a store, found by looking at all of it.
+    pub(crate) fn check(settings: &StoreSettings) -> anyhow::Result<Vec<String>> {
+        match settings.file() {
+            Some(path) if !path.exists() => bail!("there is no store at {}", Path::display(&path)),
+            Some(path) => Ok(Sqlite::check(&path)?),
+            None => Ok(Postgres::check(&settings.address()?, &settings.server_options(false))?),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A check of a whole database: whether what is stored twice agrees, and whether the history is without gaps.
+
+use super::line::Session;
+use super::param::{int, unsigned};
+use super::read::{decode, stored_item, stored_user};
+use super::rows::kind_code;
+use super::trouble::Trouble;
+use crate::claims::{self, Claim};
+use crate::found::block_of;
+use crate::sql;
+use directory::{ItemKind, Tenant};
+use std::collections::BTreeMap;
+
+/// Rows per step.
+const STEP: i64 = 2000;
+
+/// What is wrong, in sentences that name no person.
+pub(super) async fn check(session: &Session) -> Result<Vec<String>, Trouble> {
+    // One view of everything, or what is written meanwhile would look wrong.
+    session.say(sql::WHOLE_VIEW.postgres).await?;
+    let mut found = Vec::new();
+    for row in session.rows(sql::TENANTS.postgres, &[]).await? {
+        let tenant: Tenant = decode(row.try_get(0)?)?;
+        of_tenant(session, int(tenant.number.0), &mut found).await?;
+    }
+    history(session, &mut found).await?;
+    session.say(sql::ROLLBACK.postgres).await?;
+    Ok(found)
+}
+
+async fn of_tenant(session: &Session, code: i32, found: &mut Vec<String>) -> Result<(), Trouble> {
+    let (mut claims, mut blocks, mut next) = (0, BTreeMap::<u32, i64>::new(), 0);
+    loop {
+        let rows = session.rows(sql::USERS_FROM.postgres, &[&code, &next, &STEP]).await?;
+        if rows.is_empty() {
+            break;
+        }
+        let mut wanted: Vec<(Claim, u32)> = Vec::new();
+        for row in &rows {
+            let user = stored_user(row)?;
+            next = int(user.number).saturating_add(1);
+            *blocks.entry(block_of(user.number)).or_default() += 1;
+            wanted.extend(claims::of_user(&user).into_iter().map(|claim| (claim, user.number)));
+        }
+        claims += owned(session, code, &wanted, found).await?;
+    }
+    for kind in ItemKind::ALL {
+        let mut wanted: Vec<(Claim, u32)> = Vec::new();
+        for row in session.rows(sql::ALL_ITEMS.postgres, &[&code, &kind_code(kind)]).await? {
+            let item = stored_item(&row)?;
+            wanted.extend(claims::of_item(&item).into_iter().map(|claim| (claim, item.number())));
+        }
+        claims += owned(session, code, &wanted, found).await?;
+    }
+    let stored = number(session, sql::COUNT_CLAIMS.postgres, &[&code]).await?;
+    if stored != claims {
+        found.push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
+    }
+    let mut counted = BTreeMap::new();
+    for row in session.rows(sql::BLOCKS.postgres, &[&code]).await? {
+        counted.insert(unsigned(row.try_get(0)?), row.try_get::<_, i64>(1)?);
+    }
+    counted.retain(|_, live| *live != 0);
+    if counted != blocks {
+        found.push(format!("tenant {code}: people are counted wrongly"));
+    }
+    Ok(())
+}
+
+/// How many of these claims are stored with their owners.
+async fn owned(
+    session: &Session,
+    code: i32,
+    wanted: &[(Claim, u32)],
+    found: &mut Vec<String>,
+) -> Result<i64, Trouble> {
+    if wanted.is_empty() {
+        return Ok(0);
+    }
+    let tenants = vec![code; wanted.len()];
+    let spaces: Vec<i16> = wanted.iter().map(|(claim, _)| i16::from(claim.space)).collect();
+    let texts: Vec<Vec<u8>> = wanted.iter().map(|(claim, _)| claim.text.clone().into_bytes()).collect();
+    let mut owners = BTreeMap::new();
+    for row in session.rows(sql::CLAIM_OWNERS.postgres, &[&tenants, &spaces, &texts]).await? {
+        owners.insert((row.try_get::<_, i16>(1)?, row.try_get::<_, Vec<u8>>(2)?), row.try_get::<_, i32>(3)?);
+    }
+    let mut count = 0;
+    for ((claim, owner), (space, text)) in wanted.iter().zip(spaces.iter().zip(texts)) {
+        if owners.get(&(*space, text)) == Some(&int(*owner)) {
+            count += 1;
+        } else {
+            found.push(format!("tenant {code}: number {owner} does not hold its {:?}", claim.field));
+        }
+    }
+    Ok(count)
+}
+
+/// Positions without gaps, and every event in its batch.
+async fn history(session: &Session, found: &mut Vec<String>) -> Result<(), Trouble> {
+    let Some(row) = session.row(sql::COUNT_BATCHES.postgres, &[]).await? else { return Ok(()) };
+    let (events, last): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+    if events != last {
+        found.push(format!("the history ends at {last} and has {events} positions"));
+    }
+    let there = number(session, sql::COUNT_EVENTS.postgres, &[]).await?;
+    if there != events {
+        found.push(format!("the history has {events} positions and {there} events"));
+    }
+    let strays = number(session, sql::COUNT_STRAYS.postgres, &[]).await?;
+    if strays != 0 {
+        found.push(format!("{strays} events belong to no batch"));
+    }
+    Ok(())
+}
+
+async fn number(session: &Session, sql: &str, params: &[&dyn super::param::Param]) -> Result<i64, Trouble> {
+    Ok(session.row(sql, params).await?.map_or(Ok(0), |row| row.try_get(0))?)
+}
