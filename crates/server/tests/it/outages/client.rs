@@ -155,7 +155,7 @@ impl Client {
         let is_taken = |status: u16, said: &Value| match tongue {
             Tongue::Publisher => [103, 105].contains(&said["error"]["ref"].as_u64().unwrap_or_default()),
             Tongue::Ccs => {
-                status == 400 && said["message"].as_str().is_some_and(|text| text.contains("in use"))
+                status == 400 && said["message"].as_str().is_some_and(|text| text.contains("already exists"))
             }
             Tongue::OnfireV1 | Tongue::OnfireV2 => said["ResponseStatus"]["ErrorCode"] == "AlreadyExists",
             Tongue::Scim => said["scimType"] == "uniqueness",

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 /// A process on a store. It is killed when dropped.
 pub(super) struct Node {
     url: String,
+    level: &'static str,
     folder: TempDir,
     child: Child,
     pub(super) address: String,
@@ -20,14 +21,19 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn start(url: &str) -> Self {
+        Self::logging("warn", url)
+    }
+
+    /// One that logs from this level on.
+    pub(super) fn logging(level: &'static str, url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (child, address) = serve(url, &folder);
-        Self { url: url.to_owned(), folder, child, address }
+        let (child, address) = serve(url, level, &folder);
+        Self { url: url.to_owned(), level, folder, child, address }
     }
 
     /// A new process in the place of the one that was killed.
     pub(super) fn restart(&mut self) {
-        (self.child, self.address) = serve(&self.url, &self.folder);
+        (self.child, self.address) = serve(&self.url, self.level, &self.folder);
     }
 
     /// SIGKILL.
@@ -52,11 +58,15 @@ impl Node {
     /// Waits until a page has a status; how long that took.
     pub(super) fn wait_for(&self, page: &str, status: u16, at_most: Duration) -> Duration {
         let begun = Instant::now();
-        while self.status(page) != status {
-            assert!(begun.elapsed() < at_most, "{page} is not {status}: {}", self.log());
+        loop {
+            let is_there = self.status(page) == status;
+            let took = begun.elapsed();
+            assert!(took < at_most, "{page} is not {status} after {took:?}: {}", self.log());
+            if is_there {
+                return took;
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
-        begun.elapsed()
     }
 }
 
@@ -67,8 +77,8 @@ impl Drop for Node {
     }
 }
 
-fn serve(url: &str, folder: &TempDir) -> (Child, String) {
-    launch(Path::new(MUSTER), folder.path(), Path::new(url), &["--log-level", "warn"])
+fn serve(url: &str, level: &str, folder: &TempDir) -> (Child, String) {
+    launch(Path::new(MUSTER), folder.path(), Path::new(url), &["--log-level", level])
 }
 
 /// The store, opened in this process.
