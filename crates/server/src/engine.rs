@@ -28,7 +28,7 @@ impl StoreSettings {
     /// The usual ones for a place.
     pub fn new(place: impl Into<String>) -> Self {
         let place = place.into();
-        Self { place, cache_mib: 128, random_ids: false, lanes: 2, readers: 4, named_statements: true }
+        Self { place, cache_mib: 128, random_ids: false, lanes: 2, readers: 2, named_statements: true }
     }
 
     /// Identities as they were asked for.

@@ -74,8 +74,8 @@ pub(crate) struct Settings {
     /// Connections to the database for changes; many changes go over one
     #[arg(long, env = "MUSTER_STORE_LANES", global = true, default_value_t = 2, value_name = "N", help_heading = SERVER)]
     pub(crate) store_lanes: usize,
-    /// Connections to the database that short reads share
-    #[arg(long, env = "MUSTER_STORE_READERS", global = true, default_value_t = 4, value_name = "N", help_heading = SERVER)]
+    /// Connections to the database that short reads share, and as many for look-ups
+    #[arg(long, env = "MUSTER_STORE_READERS", global = true, default_value_t = 2, value_name = "N", help_heading = SERVER)]
     pub(crate) store_readers: usize,
     /// Whether statements are kept on the database's connections; `unnamed` for poolers that do not know them
     #[arg(long, env = "MUSTER_STORE_STATEMENTS", global = true, default_value = "named", value_parser = ["named", "unnamed"], help_heading = SERVER)]

@@ -6,7 +6,7 @@ use crate::plural::preferred;
 use crate::rules::{MAX_BULK, MAX_REFERENCES};
 use crate::{
     Command, Field, Given, GroupEdit, Item, ItemKey, ItemKind, ItemQuery, MemberEdit, Organisation, Refusal,
-    Rule, TenantNumber, UserEdit, UserKey, role_numbered,
+    RoleRef, Rule, TenantNumber, UserEdit, UserKey, role_named, role_numbered,
 };
 
 impl Directory {
@@ -154,8 +154,7 @@ impl Directory {
                 self.refer(tenant, kind, keys, known).await?;
             }
         }
-        let lists_roles = edit.plurals.iter().any(|(field, _)| *field == Field::Roles);
-        if edit.role.is_mentioned() || lists_roles || edit.password.is_some() {
+        if names_own_role(edit) {
             self.own_roles(tenant, known).await?;
         }
         if edit.department.value().is_some() {
@@ -207,6 +206,21 @@ impl Directory {
             _ => None,
         }))
     }
+}
+
+/// Whether an edit names a role that is not built in; those need no look at the tenant's own, which cannot have their
+/// names. What somebody has already was looked up with them.
+fn names_own_role(edit: &UserEdit) -> bool {
+    let given = match &edit.role {
+        Given::Value(RoleRef::Name(name)) => role_named(name).is_none(),
+        Given::Value(RoleRef::Number(number)) => role_numbered(*number).is_none(),
+        Given::Absent | Given::Cleared => false,
+    };
+    let mut listed = edit.plurals.iter().filter(|(field, _)| *field == Field::Roles);
+    given
+        || listed.any(|(_, given)| {
+            given.value().is_some_and(|list| list.iter().any(|entry| role_named(&entry.value).is_none()))
+        })
 }
 
 /// Refuses lists that are too long before anything is read for them.

@@ -109,13 +109,14 @@ CREATE TABLE IF NOT EXISTS counted (
 );
 
 -- Each transaction that changes anything is a batch; it gets its position after it was committed. The position is
--- that of its last event.
+-- that of its last event; one without events has that of the batch before it.
 CREATE TABLE IF NOT EXISTS batches (
     id       UUID PRIMARY KEY,
     at       TIMESTAMPTZ NOT NULL,
     events   INT NOT NULL,
-    position BIGINT UNIQUE
+    position BIGINT
 );
+CREATE INDEX IF NOT EXISTS batches_by_position ON batches (position);
 
 CREATE TABLE IF NOT EXISTS events (
     batch        UUID NOT NULL,

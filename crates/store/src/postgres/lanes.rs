@@ -63,9 +63,9 @@ impl Lanes {
     /// Runs one lane until the queue is closed and empty.
     pub(super) async fn run(&self, line: &Line) {
         while let Some(jobs) = self.queue.next().await {
-            let taken = jobs.len() as u64;
+            let taken = jobs.len();
             self.write(line, jobs).await;
-            self.queue.taken.fetch_sub(taken, Ordering::Relaxed);
+            self.queue.answered(taken);
         }
     }
 
@@ -147,12 +147,7 @@ impl Lanes {
         }
         let Plan { rows, needs, receipts, .. } = apply::plan(changes.into_iter(), &mut batch.known)
             .map_err(|error| Trouble::Broken(error.to_string()))?;
-        let sent = within(async {
-            session.say(sql::BEGIN.postgres).await?;
-            rows.send(session, batch.id).await
-        })
-        .await;
-        match sent {
+        match within(rows.send(session, batch.id)).await {
             Ok(true) => {}
             Ok(false) | Err(Trouble::Dangling(_)) => {
                 within(session.say(sql::ROLLBACK.postgres)).await?;

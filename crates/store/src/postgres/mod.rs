@@ -12,6 +12,7 @@ mod gather;
 mod items;
 mod lanes;
 mod line;
+mod lookups;
 mod migrations;
 mod needs;
 mod numbers;
@@ -36,6 +37,7 @@ use directory::{
 };
 use lanes::{Lanes, PATIENCE};
 use line::{Line, Session, Target};
+use lookups::Lookups;
 use read::{Readers, Which, pending};
 use sealer::{Sealer, Seals};
 use std::future::Future;
@@ -52,7 +54,7 @@ use trouble::Trouble;
 pub struct ServerOptions {
     /// Lanes for changes: connections that write.
     pub lanes: usize,
-    /// Connections that short reads share.
+    /// Connections for short reads, and as many for those that look up one person or item each.
     pub readers: usize,
     /// Long reads at a time, over a connection each.
     pub long_reads: usize,
@@ -66,9 +68,9 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// What serves most: two lanes, four shared connections.
+    /// What serves most: two lanes, two connections for either sort of read.
     pub fn new(ids: Arc<dyn Ids>) -> Self {
-        Self { lanes: 2, readers: 4, long_reads: 4, named_statements: true, may_make: true, ids }
+        Self { lanes: 2, readers: 2, long_reads: 4, named_statements: true, may_make: true, ids }
     }
 }
 
@@ -113,6 +115,7 @@ impl OpenError {
 /// The engine over one database.
 pub struct Postgres {
     lanes: Arc<Lanes>,
+    lookups: Arc<Lookups>,
     readers: Readers,
     pulse: Line,
     target: Arc<Target>,
@@ -159,19 +162,26 @@ impl Postgres {
             let (lanes, line) = (Arc::clone(&lanes), Line::new(Arc::clone(&target)));
             tasks.push(runtime.spawn(async move { lanes.run(&line).await }));
         }
+        let lookups = Arc::new(Lookups::default());
+        for _ in 0..options.readers.max(1) {
+            let (lookups, line) = (Arc::clone(&lookups), Line::new(Arc::clone(&target)));
+            runtime.spawn(async move { lookups.run(&line).await });
+        }
         let stop = Arc::new(Notify::new());
         let (sealer, seals) = Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes));
         let sealer = runtime.spawn(sealer.run(Arc::clone(&stop)));
-        let waiting = Arc::clone(&lanes);
+        let (changes, questions) = (Arc::clone(&lanes), Arc::clone(&lookups));
         runtime.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(250)).await;
-                waiting.queue.expire(PATIENCE);
+                changes.queue.expire(PATIENCE);
+                questions.expire();
             }
         });
         let last = Line::new(Arc::clone(&target));
         Ok(Self {
             lanes,
+            lookups,
             readers: Readers::new(&target, options.readers.max(1), options.long_reads.max(1)),
             pulse: Line::new(Arc::clone(&target)),
             target,
@@ -247,7 +257,7 @@ async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, Trouble> {
 
 impl Store for Postgres {
     fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>> {
-        pending(self.readers.short(move |session| read::user(session, tenant, by.clone())))
+        pending(self.lookups.user(tenant, by))
     }
 
     fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>> {
@@ -264,7 +274,14 @@ impl Store for Postgres {
         kind: ItemKind,
         by: ItemKey,
     ) -> Pending<'_, Result<Option<Item>, StoreError>> {
-        pending(self.readers.short(move |session| read::item(session, tenant, kind, by.clone())))
+        pending(async move {
+            match self.lookups.item(tenant, kind, &by).await {
+                Some(found) => found,
+                None => {
+                    self.readers.short(move |session| read::item(session, tenant, kind, by.clone())).await
+                }
+            }
+        })
     }
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {

@@ -44,13 +44,19 @@ pub(super) struct Queue {
     jobs: Mutex<Waiting>,
     wake: Notify,
     /// Jobs a lane has taken and not answered yet.
-    pub(super) taken: AtomicU64,
+    taken: AtomicU64,
 }
 
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
     is_closed: bool,
+}
+
+impl Waiting {
+    fn is_over(&self) -> bool {
+        self.is_closed && self.jobs.is_empty()
+    }
 }
 
 impl Queue {
@@ -72,9 +78,14 @@ impl Queue {
     }
 
     /// The next batch: changes that do not touch the same, in order. One that must wait for another of them makes
-    /// those wait that must wait for it.
+    /// those wait that must wait for it. Nothing, as long as other lanes have more under way than waits here: few large
+    /// batches cost much less than many small ones.
     fn take(&self) -> Vec<Job> {
         let mut waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = self.taken.load(Ordering::Relaxed);
+        if (waiting.jobs.len() as u64) < under_way.min(BATCH as u64) {
+            return Vec::new();
+        }
         let (mut batch, mut held, mut touched) = (Vec::new(), VecDeque::new(), HashMap::new());
         while batch.len() < BATCH {
             let Some(job) = waiting.jobs.pop_front() else { break };
@@ -95,6 +106,12 @@ impl Queue {
         batch
     }
 
+    /// So many changes of a batch have been answered.
+    pub(super) fn answered(&self, many: usize) {
+        self.taken.fetch_sub(many as u64, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
     /// Waits for the next batch; `None` when the queue is closed and empty.
     pub(super) async fn next(&self) -> Option<Vec<Job>> {
         loop {
@@ -102,7 +119,7 @@ impl Queue {
             if !batch.is_empty() {
                 return Some(batch);
             }
-            if self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_closed {
+            if self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_over() {
                 // The other lanes wait for the same word.
                 self.wake.notify_one();
                 return None;

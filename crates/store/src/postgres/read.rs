@@ -5,11 +5,10 @@ use super::line::{Line, Session, Target};
 use super::param::{Param, int, unsigned};
 use super::rows::{kind_code, tenant_code};
 use super::trouble::Trouble;
-use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
 use crate::sql::{self, Sql};
 use directory::{
     Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Pending, SecretString, ServerSecret,
-    StoreError, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, fold,
+    StoreError, StoredPassword, Tenant, TenantNumber, Time, User, UserId,
 };
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -131,33 +130,6 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Trouble> {
     serde_json::from_str(text).map_err(|error| Trouble::Broken(format!("a document cannot be read: {error}")))
 }
 
-/// One person.
-pub(super) fn user(session: &Session, tenant: TenantNumber, by: UserKey) -> Reading<'_, Option<User>> {
-    Box::pin(async move {
-        let code = tenant_code(tenant);
-        let row = match &by {
-            UserKey::Id(id) => session.row(sql::USER_BY_ID.postgres, &[&code, &id.0]).await?,
-            UserKey::Number(number) => {
-                session.row(sql::USER_BY_NUMBER.postgres, &[&code, &int(*number)]).await?
-            }
-            UserKey::Email(handle) | UserKey::Handle(handle) => {
-                claimed(session, code, HANDLES, fold(handle)).await?
-            }
-            UserKey::ExternalId(id) => {
-                claimed(session, code, USER_EXTERNAL_IDS, claims::external_id(id)).await?
-            }
-        };
-        let found = row.map(|row| stored_user(&row)).transpose()?;
-        let UserKey::Email(email) = &by else { return Ok(found) };
-        let has_email = |user: &User| user.email().is_some_and(|e| fold(e) == fold(email));
-        Ok(found.filter(has_email))
-    })
-}
-
-async fn claimed(session: &Session, code: i32, space: u8, text: String) -> Result<Option<Row>, Trouble> {
-    session.row(sql::USER_BY_CLAIM.postgres, &[&code, &i16::from(space), &text.into_bytes()]).await
-}
-
 /// A row with a person: the document, and what they belong to.
 pub(super) fn stored_user(row: &Row) -> Result<User, Trouble> {
     let mut user: User = decode(row.try_get(0)?)?;
@@ -176,7 +148,7 @@ pub(super) fn stored_user(row: &Row) -> Result<User, Trouble> {
     Ok(user)
 }
 
-/// One item.
+/// One item by its name or number; for others see [`super::lookups`].
 pub(super) fn item(
     session: &Session,
     tenant: TenantNumber,
@@ -186,7 +158,6 @@ pub(super) fn item(
     Box::pin(async move {
         let (code, sort) = (tenant_code(tenant), kind_code(kind));
         let row = match &by {
-            ItemKey::Id(id) => session.row(sql::ITEM_BY_ID.postgres, &[&code, &id.0, &sort]).await?,
             ItemKey::Number(number) => {
                 session.row(sql::ITEM_BY_NUMBER.postgres, &[&code, &sort, &int(*number)]).await?
             }
@@ -194,12 +165,7 @@ pub(super) fn item(
                 let name = Item::name_key(kind, name).into_bytes();
                 session.row(sql::ITEM_BY_NAME.postgres, &[&code, &sort, &name]).await?
             }
-            ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
-                let Some(claim) = claims::of_key(kind, &by) else { return Ok(None) };
-                let params: [&dyn Param; 4] =
-                    [&code, &i16::from(claim.space), &claim.text.into_bytes(), &sort];
-                session.row(sql::ITEM_BY_CLAIM.postgres, &params).await?
-            }
+            ItemKey::Id(_) | ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => None,
         };
         row.map(|row| stored_item(&row)).transpose()
     })

@@ -192,7 +192,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Sends everything and waits for all of it; whether every statement changed what it must. The last one is the
+    /// Begins a transaction, sends everything and waits for all of it; whether every statement changed what it must. The last one is the
     /// batch itself, which nobody sees before the commit.
     pub(super) async fn send(&self, session: &Session, batch: Uuid) -> Result<bool, Trouble> {
         let touched = Touched::of(&self.touched);
@@ -222,11 +222,15 @@ impl Rows {
         for statement in &all {
             session.get_ready(statement.sql.postgres, &statement.params).await?;
         }
+        let begun = async { session.say(sql::BEGIN.postgres).await.map(|()| 0_u64) };
+        let begun = std::iter::once(maybe_done(Box::pin(begun) as Sent<'_, u64>));
         let sent = all.iter().map(|statement| {
-            maybe_done(Box::pin(session.change(statement.sql.postgres, &statement.params)) as Sent<'_>)
+            maybe_done(Box::pin(session.change(statement.sql.postgres, &statement.params)) as Sent<'_, u64>)
         });
+        let mut done = in_order(begun.chain(sent).collect()).await.into_iter();
+        done.next().transpose()?;
         let mut is_whole = true;
-        for (done, statement) in in_order(sent.collect()).await.into_iter().zip(&all) {
+        for (done, statement) in done.zip(&all) {
             let changed = done?;
             is_whole &= statement.must.is_none_or(|must| must == changed);
         }
@@ -241,10 +245,11 @@ struct Statement<'a> {
     must: Option<u64>,
 }
 
-type Sent<'a> = Pin<Box<dyn Future<Output = Result<u64, Trouble>> + Send + 'a>>;
+/// A statement that is sent when it is first looked at.
+pub(super) type Sent<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
 
 /// What comes of all of them, each sent when it is first looked at, and they are looked at in order.
-async fn in_order(mut all: Vec<MaybeDone<Sent<'_>>>) -> Vec<Result<u64, Trouble>> {
+pub(super) async fn in_order<T>(mut all: Vec<MaybeDone<Sent<'_, T>>>) -> Vec<Result<T, Trouble>> {
     std::future::poll_fn(|context| {
         let mut is_done = true;
         for one in &mut all {

@@ -20,6 +20,8 @@ const LEASE_MILLIS: i64 = 5_000;
 const KEEP: Duration = Duration::from_millis(1_500);
 /// How often the holder looks for what other processes have committed.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long the holder lets news of this process gather.
+const GATHER: Duration = Duration::from_millis(20);
 /// How often what was counted since goes into the blocks.
 const FOLD: Duration = Duration::from_secs(2);
 /// How many batches get their positions at a time.
@@ -67,7 +69,11 @@ impl Sealer {
             let pause = if self.is_holder() { LOOK } else { KEEP };
             tokio::select! {
                 () = stop.notified() => is_over = true,
-                () = self.lanes.news.notified() => {}
+                () = self.lanes.news.notified() => {
+                    // More comes right behind; whoever waits for it asks.
+                    let more = tokio::time::timeout(GATHER, self.asked.recv()).await;
+                    waiting.extend(more.ok().flatten());
+                }
                 asked = self.asked.recv() => waiting.extend(asked),
                 () = tokio::time::sleep(pause) => {}
             }

@@ -21,6 +21,20 @@ statements! {
         WHERE c.tenant = $1 AND c.space = $2 AND c.text = $3 AND i.kind = $4",
     );
 
+    // The same for many who ask at once: who asked comes along as a place in their list.
+    ITEMS_BY_IDS = each(
+        "",
+        "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3, $4) AS n (place, tenant, id, kind)
+        JOIN items i ON i.tenant = n.tenant AND i.id = n.id AND i.kind = n.kind",
+    );
+    ITEMS_BY_CLAIMS = each(
+        "",
+        "SELECT i.doc, i.version, i.updated, n.place
+        FROM unnest($1, $2, $3, $4, $5) AS n (place, tenant, space, text, kind)
+        JOIN claims c ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text
+        JOIN items i ON i.tenant = c.tenant AND i.kind = n.kind AND i.number = c.owner",
+    );
+
     ALL_ITEMS = item!("items i WHERE i.tenant = $1 AND i.kind = $2 ORDER BY i.number");
     ITEMS_NAMED = item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number");
     ITEMS_CLAIMING = each(

@@ -15,11 +15,21 @@ macro_rules! sqlite_user {
 }
 macro_rules! postgres_user {
     ($from:literal) => {
+        postgres_user!(") FROM ", $from)
+    };
+    ($between:literal, $from:literal) => {
         concat!(
             "SELECT u.doc, (SELECT string_agg(CAST(m.kind AS TEXT) || ':' || CAST(m.item AS TEXT), ',')
-            FROM memberships m WHERE m.tenant = u.tenant AND m.member = u.number AND m.kind < 3) FROM ",
+            FROM memberships m WHERE m.tenant = u.tenant AND m.member = u.number AND m.kind < 3",
+            $between,
             $from
         )
+    };
+}
+/// With the place of who asked.
+macro_rules! asked {
+    ($from:literal) => {
+        postgres_user!("), n.place FROM ", $from)
     };
 }
 macro_rules! user {
@@ -35,6 +45,26 @@ statements! {
         sqlite_user!("claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3"),
         postgres_user!("claims c JOIN users u ON u.tenant = c.tenant AND u.number = c.owner
             WHERE c.tenant = $1 AND c.space = $2 AND c.text = $3"),
+    );
+    // The same for many who ask at once: who asked comes along as a place in their list.
+    USERS_BY_IDS = each(
+        "",
+        asked!("unnest($1, $2, $3) AS n (place, tenant, id) JOIN users u ON u.tenant = n.tenant AND u.id = n.id"),
+    );
+    USERS_BY_NUMBERS = each(
+        "",
+        asked!(
+            "unnest($1, $2, $3) AS n (place, tenant, number)
+            JOIN users u ON u.tenant = n.tenant AND u.number = n.number"
+        ),
+    );
+    USERS_BY_CLAIMS = each(
+        "",
+        asked!(
+            "unnest($1, $2, $3, $4) AS n (place, tenant, space, text)
+            JOIN claims c ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text
+            JOIN users u ON u.tenant = c.tenant AND u.number = c.owner"
+        ),
     );
     PASSWORD = both("SELECT password FROM users WHERE tenant = $1 AND id = $2");
 

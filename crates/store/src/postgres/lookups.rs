@@ -1,0 +1,250 @@
+//! Looking up one person or item at a time, for many who ask at once: what waits is asked in one statement per sort of
+//! question, as changes are written. A question never joins one that was sent before it came, so whoever asks sees
+//! everything that was committed before they did.
+
+use super::lanes::{PATIENCE, rest};
+use super::line::{Line, Session};
+use super::param::{Param, int};
+use super::read::{stored_item, stored_user};
+use super::rows::{Sent, in_order, kind_code, tenant_code};
+use super::trouble::Trouble;
+use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
+use crate::sql::{self, Sql};
+use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, fold};
+use futures_util::future::maybe_done;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// How many questions go along together.
+const AT_ONCE: usize = 512;
+/// How many may wait.
+const LENGTH: usize = 16_384;
+/// How long the database may take for an answer.
+const ANSWER_TIME: Duration = Duration::from_secs(4);
+
+/// How something is found.
+#[derive(Clone)]
+enum Key {
+    Id(i32, Uuid),
+    Number(i32, i32),
+    Claim(i32, i16, Vec<u8>),
+    ItemId(i32, Uuid, i16),
+    ItemClaim(i32, i16, Vec<u8>, i16),
+}
+
+struct Question {
+    key: Key,
+    answer: oneshot::Sender<Result<Option<Row>, StoreError>>,
+    since: Instant,
+}
+
+/// The questions that wait.
+#[derive(Default)]
+pub(super) struct Lookups {
+    waiting: Mutex<Vec<Question>>,
+    wake: Notify,
+}
+
+impl Lookups {
+    /// One person.
+    pub(super) async fn user(&self, tenant: TenantNumber, by: UserKey) -> Result<Option<User>, StoreError> {
+        let code = tenant_code(tenant);
+        let key = match &by {
+            UserKey::Id(id) => Key::Id(code, id.0),
+            UserKey::Number(number) => Key::Number(code, int(*number)),
+            UserKey::Email(handle) | UserKey::Handle(handle) => {
+                Key::Claim(code, i16::from(HANDLES), fold(handle).into_bytes())
+            }
+            UserKey::ExternalId(id) => {
+                Key::Claim(code, i16::from(USER_EXTERNAL_IDS), claims::external_id(id).into_bytes())
+            }
+        };
+        let Some(row) = self.ask(key).await? else { return Ok(None) };
+        let user = stored_user(&row)?;
+        if let UserKey::Email(email) = &by {
+            // A user name is a handle, and no e-mail.
+            let has_email = user.email().is_some_and(|e| fold(e) == fold(email));
+            return Ok(has_email.then_some(user));
+        }
+        Ok(Some(user))
+    }
+
+    /// One item, where it is asked for by something that is its own alone; `None` where it is not.
+    pub(super) async fn item(
+        &self,
+        tenant: TenantNumber,
+        kind: ItemKind,
+        by: &ItemKey,
+    ) -> Option<Result<Option<Item>, StoreError>> {
+        let (code, sort) = (tenant_code(tenant), kind_code(kind));
+        let key = match by {
+            ItemKey::Id(id) => Key::ItemId(code, id.0, sort),
+            ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
+                let claim = claims::of_key(kind, by)?;
+                Key::ItemClaim(code, i16::from(claim.space), claim.text.into_bytes(), sort)
+            }
+            ItemKey::Name(_) | ItemKey::Number(_) => return None,
+        };
+        let found = self.ask(key).await;
+        Some(found.and_then(|row| Ok(row.map(|row| stored_item(&row)).transpose()?)))
+    }
+
+    async fn ask(&self, key: Key) -> Result<Option<Row>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.len() >= LENGTH {
+                return Err(StoreError::Unavailable("too many questions are waiting".into()));
+            }
+            waiting.push(Question { key, answer, since: Instant::now() });
+        }
+        self.wake.notify_one();
+        answered.await.map_err(|_| StoreError::Unavailable("the store is closed".into()))?
+    }
+
+    /// Answers what waits, for ever.
+    pub(super) async fn run(&self, line: &Line) {
+        loop {
+            let questions = self.take();
+            if questions.is_empty() {
+                self.wake.notified().await;
+            } else {
+                answer(line, questions).await;
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<Question> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let many = waiting.len().min(AT_ONCE);
+        let taken: Vec<Question> = waiting.drain(..many).collect();
+        if !waiting.is_empty() {
+            self.wake.notify_one();
+        }
+        taken
+    }
+
+    /// Answers those that have waited for too long.
+    pub(super) fn expire(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (old, young) = waiting.drain(..).partition(|question| question.since.elapsed() > PATIENCE);
+        *waiting = young;
+        drop(waiting);
+        give_up(old, &Trouble::Lost("the database does not answer".into()));
+    }
+}
+
+fn give_up(questions: Vec<Question>, trouble: &Trouble) {
+    for question in questions {
+        drop(question.answer.send(Err(trouble.clone().into())));
+    }
+}
+
+/// Answers some questions, trying again while the database is out of reach, for a bounded time.
+async fn answer(line: &Line, questions: Vec<Question>) {
+    let (begun, mut tries) = (Instant::now(), 0);
+    loop {
+        let trouble = match tokio::time::timeout(ANSWER_TIME, line.session()).await {
+            Ok(Ok(session)) => match tokio::time::timeout(ANSWER_TIME, ask_all(&session, &questions)).await {
+                Ok(Ok(rows)) => {
+                    for (question, row) in questions.into_iter().zip(rows) {
+                        // Whoever asked may have gone.
+                        drop(question.answer.send(Ok(row)));
+                    }
+                    return;
+                }
+                Ok(Err(trouble)) => {
+                    if !matches!(trouble, Trouble::Again(_) | Trouble::Broken(_)) || session.is_closed() {
+                        line.leave(&session, &trouble).await;
+                    }
+                    trouble
+                }
+                Err(_) => {
+                    let trouble = Trouble::Lost("the database does not answer".into());
+                    line.leave(&session, &trouble).await;
+                    trouble
+                }
+            },
+            Ok(Err(trouble)) => trouble,
+            Err(_) => Trouble::Lost("the database cannot be reached".into()),
+        };
+        tries += 1;
+        if !trouble.passes() || begun.elapsed() > PATIENCE {
+            return give_up(questions, &trouble);
+        }
+        rest(tries).await;
+    }
+}
+
+/// The questions of one sort as columns.
+#[derive(Default)]
+struct Columns {
+    place: Vec<i32>,
+    tenant: Vec<i32>,
+    id: Vec<Uuid>,
+    number: Vec<i32>,
+    space: Vec<i16>,
+    text: Vec<Vec<u8>>,
+    kind: Vec<i16>,
+}
+
+async fn ask_all(session: &Session, questions: &[Question]) -> Result<Vec<Option<Row>>, Trouble> {
+    let [mut ids, mut numbers, mut claims, mut items, mut item_claims] = [(); 5].map(|()| Columns::default());
+    for (place, question) in (0_i32..).zip(questions) {
+        let (columns, tenant) = match &question.key {
+            Key::Id(tenant, id) => {
+                ids.id.push(*id);
+                (&mut ids, tenant)
+            }
+            Key::Number(tenant, number) => {
+                numbers.number.push(*number);
+                (&mut numbers, tenant)
+            }
+            Key::Claim(tenant, space, text) => {
+                claims.space.push(*space);
+                claims.text.push(text.clone());
+                (&mut claims, tenant)
+            }
+            Key::ItemId(tenant, id, kind) => {
+                items.id.push(*id);
+                items.kind.push(*kind);
+                (&mut items, tenant)
+            }
+            Key::ItemClaim(tenant, space, text, kind) => {
+                item_claims.space.push(*space);
+                item_claims.text.push(text.clone());
+                item_claims.kind.push(*kind);
+                (&mut item_claims, tenant)
+            }
+        };
+        columns.place.push(place);
+        columns.tenant.push(*tenant);
+    }
+    let (c, i) = (&claims, &item_claims);
+    let all: [(Sql, Vec<&dyn Param>, usize); 5] = [
+        (sql::USERS_BY_IDS, vec![&ids.place, &ids.tenant, &ids.id], 2),
+        (sql::USERS_BY_NUMBERS, vec![&numbers.place, &numbers.tenant, &numbers.number], 2),
+        (sql::USERS_BY_CLAIMS, vec![&c.place, &c.tenant, &c.space, &c.text], 2),
+        (sql::ITEMS_BY_IDS, vec![&items.place, &items.tenant, &items.id, &items.kind], 3),
+        (sql::ITEMS_BY_CLAIMS, vec![&i.place, &i.tenant, &i.space, &i.text, &i.kind], 3),
+    ];
+    let many = [ids.place.len(), numbers.place.len(), c.place.len(), items.place.len(), i.place.len()];
+    let asked = all.iter().zip(many).filter(|(_, many)| *many > 0).map(|((sql, params, column), _)| {
+        let rows = async move { Ok((session.rows(sql.postgres, params).await?, *column)) };
+        maybe_done(Box::pin(rows) as Sent<'_, (Vec<Row>, usize)>)
+    });
+    let mut found: Vec<Option<Row>> = questions.iter().map(|_| None).collect();
+    for answer in in_order(asked.collect()).await {
+        let (rows, column) = answer?;
+        for row in rows {
+            let place: i32 = row.try_get(column)?;
+            if let Some(place) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
+                *place = Some(row);
+            }
+        }
+    }
+    Ok(found)
+}
