@@ -6,6 +6,7 @@ use directory::{Ids, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Address, Options, Postgres, ServerOptions, Sqlite};
+use tokio::runtime::Handle;
 
 /// Where a store is and how to use it.
 #[derive(Clone)]
@@ -22,13 +23,23 @@ pub struct StoreSettings {
     pub readers: usize,
     /// Whether a database is to keep prepared statements by name.
     pub named_statements: bool,
+    /// Where work with a database goes on, if it outlives the store.
+    pub runtime: Option<Handle>,
 }
 
 impl StoreSettings {
     /// The usual ones for a place.
     pub fn new(place: impl Into<String>) -> Self {
         let place = place.into();
-        Self { place, cache_mib: 128, random_ids: false, lanes: 2, readers: 2, named_statements: true }
+        Self {
+            place,
+            cache_mib: 128,
+            random_ids: false,
+            lanes: 2,
+            readers: 2,
+            named_statements: true,
+            runtime: None,
+        }
     }
 
     /// Identities as they were asked for.
@@ -53,6 +64,7 @@ impl StoreSettings {
             readers: self.readers,
             named_statements: self.named_statements,
             may_make,
+            runtime: self.runtime.clone(),
             ..ServerOptions::new(self.ids())
         }
     }

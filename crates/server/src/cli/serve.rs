@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use crate::settings::Settings;
-use crate::{App, Engine, Limits, Listener, Parts, Strength, Tls, app, logging};
+use crate::{App, Engine, Limits, Listener, Parts, StoreSettings, Strength, Tls, app, logging};
 use anyhow::{Context, bail};
 use serde_json::json;
 use std::process::ExitCode;
@@ -15,7 +15,8 @@ use tracing::Level;
 pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
     start_logging(settings);
     let runtime = runtime()?;
-    let engine = Engine::open(&settings.of_store())?;
+    let engine =
+        Engine::open(&StoreSettings { runtime: Some(runtime.handle().clone()), ..settings.of_store() })?;
     let served = runtime.block_on(async {
         let (listener, app) = prepare(settings, &engine).await?;
         let address = listener.address()?;
@@ -32,9 +33,9 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
         }
         Ok::<_, anyhow::Error>(())
     });
-    // What a cut connection left running ends here; what it queued is still written by `close`.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    // What is queued is still written; what a cut connection left running ends after that.
     engine.close();
+    runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

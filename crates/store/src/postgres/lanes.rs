@@ -32,6 +32,9 @@ const STEP_TIME: Duration = Duration::from_secs(4);
 /// How often a batch meets others before its callers are told to come again.
 const TRIES: u32 = 40;
 
+/// For how many batches a lane expects clashes after it has met one.
+const WARY: u32 = 64;
+
 /// What all lanes share.
 pub(super) struct Lanes {
     pub(super) queue: Queue,
@@ -62,19 +65,21 @@ impl Lanes {
 
     /// Runs one lane until the queue is closed and empty.
     pub(super) async fn run(&self, line: &Line) {
+        let mut wary = 0;
         while let Some(jobs) = self.queue.next().await {
             let taken = jobs.len();
-            self.write(line, jobs).await;
+            self.write(line, jobs, &mut wary).await;
+            wary = wary.saturating_sub(1);
             self.queue.answered(taken);
         }
     }
 
     /// Writes a batch and answers everybody in it.
-    async fn write(&self, line: &Line, jobs: Vec<Job>) {
+    async fn write(&self, line: &Line, jobs: Vec<Job>, wary: &mut u32) {
         let mut batch = Batch { id: self.ids.next(), jobs, known: Known::default(), doubt: None };
         let (mut tries, mut fruitless) = (0, 0);
         while !batch.jobs.is_empty() {
-            let ended = match self.attempt(line, &mut batch).await {
+            let ended = match self.attempt(line, &mut batch, wary).await {
                 Ok(Outcome::Done(receipts)) => return self.done(batch, receipts),
                 Ok(Outcome::Refused(refused)) => {
                     fruitless = if refused.is_empty() { fruitless + 1 } else { 0 };
@@ -104,7 +109,7 @@ impl Lanes {
             }
             // One of them spoils it; alone, it spoils no other.
             for job in std::mem::take(&mut batch.jobs) {
-                Box::pin(self.write(line, vec![job])).await;
+                Box::pin(self.write(line, vec![job], wary)).await;
             }
         }
         batch.known.settle(&self.numbers, false);
@@ -120,9 +125,9 @@ impl Lanes {
         self.news.notify_one();
     }
 
-    async fn attempt(&self, line: &Line, batch: &mut Batch) -> Result<Outcome, Trouble> {
+    async fn attempt(&self, line: &Line, batch: &mut Batch, wary: &mut u32) -> Result<Outcome, Trouble> {
         let session = within(line.session()).await?;
-        let outcome = self.try_on(&session, batch).await;
+        let outcome = self.try_on(&session, batch, wary).await;
         match &outcome {
             Ok(_) => {}
             // The transaction has ended, and the connection is as good as before.
@@ -136,7 +141,12 @@ impl Lanes {
         outcome
     }
 
-    async fn try_on(&self, session: &Arc<Session>, batch: &mut Batch) -> Result<Outcome, Trouble> {
+    async fn try_on(
+        &self,
+        session: &Arc<Session>,
+        batch: &mut Batch,
+        wary: &mut u32,
+    ) -> Result<Outcome, Trouble> {
         if let Some(receipts) = batch.settled(session).await? {
             return Ok(Outcome::Done(receipts));
         }
@@ -147,9 +157,11 @@ impl Lanes {
         }
         let Plan { rows, needs, receipts, .. } = apply::plan(changes.into_iter(), &mut batch.known)
             .map_err(|error| Trouble::Broken(error.to_string()))?;
-        match within(rows.send(session, batch.id)).await {
+        match within(rows.send(session, batch.id, *wary > 0)).await {
             Ok(true) => {}
-            Ok(false) | Err(Trouble::Dangling(_)) => {
+            // In doubt, this may be the row of the batch itself; it is looked for first in either case.
+            Ok(false) | Err(Trouble::Dangling(_) | Trouble::Taken(_)) => {
+                *wary = WARY;
                 within(session.say(sql::ROLLBACK.postgres)).await?;
                 if let Some(receipts) = batch.settled(session).await? {
                     return Ok(Outcome::Done(receipts));
@@ -161,10 +173,6 @@ impl Lanes {
                     self.pass_over(session, batch, &needs).await?;
                 }
                 return Ok(Outcome::Refused(refused));
-            }
-            Err(Trouble::Taken(text)) if batch.doubt.is_some() => {
-                // Our row is there after all; the next try reads it.
-                return Err(Trouble::Again(text));
             }
             Err(trouble) => return Err(trouble),
         }

@@ -1,8 +1,8 @@
 //! The server engine: any database that speaks PostgreSQL's protocol, shared by as many processes as one likes.
 //!
 //! Changes go in over lanes, many in a transaction (`lanes`); reads are sent together over a few connections (`read`);
-//! positions are given after the commit by one process (`sealer`). It has a small runtime of its own, so that what was
-//! queued goes on whatever becomes of its caller. How to run it, and what was shown where: `docs/scaling.md`.
+//! positions are given after the commit by one process (`sealer`). What was queued goes on whatever becomes of its
+//! caller, until the store is closed. How to run it, and what was shown where: `docs/scaling.md`.
 
 mod address;
 mod apply;
@@ -44,7 +44,7 @@ use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use trouble::Trouble;
@@ -63,6 +63,9 @@ pub struct ServerOptions {
     pub named_statements: bool,
     /// Whether a database without our tables gets them.
     pub may_make: bool,
+    /// Where it works: a runtime that lives until the store is closed, or, where none is given, one of its own. Requests
+    /// that are answered on the same one are woken without a word between threads.
+    pub runtime: Option<Handle>,
     /// Identities of batches: rising with time, or random where rising keys would all go to one place.
     pub ids: Arc<dyn Ids>,
 }
@@ -70,7 +73,15 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// What serves most: two lanes, two connections for either sort of read.
     pub fn new(ids: Arc<dyn Ids>) -> Self {
-        Self { lanes: 2, readers: 2, long_reads: 4, named_statements: true, may_make: true, ids }
+        Self {
+            lanes: 2,
+            readers: 2,
+            long_reads: 4,
+            named_statements: true,
+            may_make: true,
+            runtime: None,
+            ids,
+        }
     }
 }
 
@@ -125,6 +136,7 @@ pub struct Postgres {
 
 /// What runs in the background, until it is closed.
 struct Ending {
+    /// Where opening and closing are waited for.
     runtime: Runtime,
     tasks: Vec<JoinHandle<()>>,
     sealer: JoinHandle<()>,
@@ -144,8 +156,8 @@ impl Postgres {
             .enable_all()
             .build()
             .map_err(OpenError::Thread)?;
-        let target =
-            Arc::new(Target::new(address.clone(), runtime.handle().clone(), options.named_statements));
+        let place = options.runtime.clone().unwrap_or_else(|| runtime.handle().clone());
+        let target = Arc::new(Target::new(address.clone(), place.clone(), options.named_statements));
         let (opening, me) = (Arc::clone(&target), options.ids.next());
         let (to, may_make) = (address.clone(), options.may_make);
         let opened = on(&runtime, async move {
@@ -160,18 +172,18 @@ impl Postgres {
         let mut tasks = Vec::new();
         for _ in 0..options.lanes.max(1) {
             let (lanes, line) = (Arc::clone(&lanes), Line::new(Arc::clone(&target)));
-            tasks.push(runtime.spawn(async move { lanes.run(&line).await }));
+            tasks.push(place.spawn(async move { lanes.run(&line).await }));
         }
         let lookups = Arc::new(Lookups::default());
         for _ in 0..options.readers.max(1) {
             let (lookups, line) = (Arc::clone(&lookups), Line::new(Arc::clone(&target)));
-            runtime.spawn(async move { lookups.run(&line).await });
+            place.spawn(async move { lookups.run(&line).await });
         }
         let stop = Arc::new(Notify::new());
         let (sealer, seals) = Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes));
-        let sealer = runtime.spawn(sealer.run(Arc::clone(&stop)));
+        let sealer = place.spawn(sealer.run(Arc::clone(&stop)));
         let (changes, questions) = (Arc::clone(&lanes), Arc::clone(&lookups));
-        runtime.spawn(async move {
+        place.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(250)).await;
                 changes.queue.expire(PATIENCE);

@@ -193,8 +193,8 @@ impl Rows {
     }
 
     /// Begins a transaction, sends everything and waits for all of it; whether every statement changed what it must. The last one is the
-    /// batch itself, which nobody sees before the commit.
-    pub(super) async fn send(&self, session: &Session, batch: Uuid) -> Result<bool, Trouble> {
+    /// batch itself, which nobody sees before the commit. Who is wary expects clashes of what is unique.
+    pub(super) async fn send(&self, session: &Session, batch: Uuid, is_wary: bool) -> Result<bool, Trouble> {
         let touched = Touched::of(&self.touched);
         let counted = Counted::of(&self.counted);
         let events = int(u32::try_from(self.events.place.len()).unwrap_or(u32::MAX));
@@ -206,7 +206,8 @@ impl Rows {
         self.gone_users.remove(&mut all);
         touched.touch(&mut all);
         self.released.put(sql::RELEASE, None, &mut all);
-        self.claimed.put(sql::CLAIM, Some(self.claimed.tenant.len() as u64), &mut all);
+        let claim = if is_wary { sql::CLAIM_WHAT_IS_FREE } else { sql::CLAIM };
+        self.claimed.put(claim, Some(self.claimed.tenant.len() as u64), &mut all);
         self.forgotten.put(sql::FORGET, &mut all);
         self.new_users.add(&mut all);
         self.mentioned.put(sql::MENTION, &mut all);
