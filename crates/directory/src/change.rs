@@ -5,7 +5,7 @@
 //! refused when something it must not share is taken. And because an event is made of the edit itself, nothing
 //! can be changed without one.
 
-use crate::{Connection, ConnectionId, Item, Tenant, TenantNumber, Time, User, UserId};
+use crate::{Connection, ConnectionId, Item, ItemKey, ItemKind, Tenant, TenantNumber, Time, User, UserId};
 use secrecy::SecretString;
 
 /// A decided change of one tenant.
@@ -21,6 +21,9 @@ pub struct Change {
     pub who: String,
     /// The request it came with.
     pub request: String,
+    /// What it was decided without a look for, because it was not there lately: it is stale if any of it is. Keys are
+    /// such as an item has alone (external id, domain, address; names of organisations, roles and departments).
+    pub absent: Vec<(ItemKind, ItemKey)>,
     /// What to do, in order.
     pub edits: Vec<Edit>,
 }

@@ -67,6 +67,10 @@ pub trait Store: Send + Sync {
         tenant: TenantNumber,
         user: UserId,
     ) -> Pending<'_, Result<Option<StoredPassword>, StoreError>>;
+    /// Whether a look-up costs more than a guard that is checked when a change is carried out.
+    fn is_far(&self) -> bool {
+        false
+    }
     /// Whether it works, and its own figures.
     fn health(&self) -> Pending<'_, Result<Health, StoreError>>;
 }

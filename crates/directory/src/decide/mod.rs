@@ -41,6 +41,8 @@ pub(crate) struct Known {
     pub(crate) by_name: Option<Organisation>,
     pub(crate) by_address: Option<Organisation>,
     pub(crate) by_domain: Option<Organisation>,
+    /// What was taken as absent without a look.
+    pub(crate) absent: Vec<(ItemKind, ItemKey)>,
     /// The tenant's own roles.
     pub(crate) roles: Vec<Role>,
     /// Numbers and names of the tenant's departments.

@@ -172,8 +172,16 @@ impl Directory {
                 known.by_address = self.organisation(tenant, wanted.address.map(ItemKey::Address)).await?;
             }
             (Given::Absent, Some(email)) if is_new => {
-                let domain = email.rsplit_once('@').map(|(_, domain)| ItemKey::Domain(crate::fold(domain)));
-                known.by_domain = self.organisation(tenant, domain).await?;
+                let Some((_, domain)) = email.rsplit_once('@') else { return Ok(()) };
+                let (kind, domain) = (ItemKind::Organisation, ItemKey::Domain(crate::fold(domain)));
+                if self.absences.holds(tenant, kind, &domain) {
+                    known.absent.push((kind, domain));
+                    return Ok(());
+                }
+                known.by_domain = self.organisation(tenant, Some(domain.clone())).await?;
+                if known.by_domain.is_none() && self.store.is_far() {
+                    self.absences.note(tenant, kind, domain);
+                }
             }
             _ => {}
         }

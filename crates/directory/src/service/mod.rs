@@ -1,5 +1,6 @@
 //! The directory as its callers see it: questions, and commands that are looked up, decided and committed.
 
+mod absences;
 mod lookup;
 
 use crate::decide::{Stamp, decide};
@@ -9,6 +10,7 @@ use crate::{
     ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey,
     UserQuery,
 };
+use absences::Absences;
 use std::sync::Arc;
 
 /// How often a command is decided when others keep changing the same thing. Of those that clash one gets through each
@@ -58,6 +60,7 @@ pub struct Directory {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     hasher: Arc<dyn Hasher>,
+    absences: Absences,
 }
 
 impl Directory {
@@ -68,7 +71,7 @@ impl Directory {
         ids: Arc<dyn Ids>,
         hasher: Arc<dyn Hasher>,
     ) -> Self {
-        Self { store, clock, ids, hasher }
+        Self { store, clock, ids, hasher, absences: Absences::default() }
     }
 
     /// Does what is asked, wholly or not at all. What it acknowledges is on disk.
@@ -94,11 +97,15 @@ impl Directory {
                     connection: caller.connection,
                     who: caller.who.clone(),
                     request: caller.request.clone(),
+                    absent: known.absent.clone(),
                     edits: decision.edits,
                 };
                 match self.store.commit(change).await {
                     Ok(done) => receipt = done,
-                    Err(error) if must_decide_again(&command, &error) => continue,
+                    Err(error) if must_decide_again(&command, &error) => {
+                        self.absences.forget(caller.tenant, &known.absent);
+                        continue;
+                    }
                     Err(error) => return Err(refused(error)),
                 }
             }
@@ -117,6 +124,7 @@ impl Directory {
             connection: Some(connection.id),
             who: connection.name.clone(),
             request: String::new(),
+            absent: Vec::new(),
             edits: vec![Edit::Touch(connection.id)],
         };
         drop(self.store.commit(change));
@@ -171,6 +179,7 @@ impl Directory {
             connection: None,
             who: "server".into(),
             request: String::new(),
+            absent: Vec::new(),
             edits: vec![Edit::AddSecret(name, new)],
         };
         // Somebody else may have been first; whatever is stored is the secret.

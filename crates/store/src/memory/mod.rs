@@ -74,7 +74,13 @@ impl Memory {
 
 impl State {
     fn apply(&mut self, change: Change) -> Result<Receipt, CommitError> {
-        let Change { tenant, at, connection, who, request, edits } = change;
+        let Change { tenant, at, connection, who, request, absent, edits } = change;
+        let is_there = |(kind, key): &(ItemKind, ItemKey)| {
+            self.shelves.get(&tenant).is_some_and(|shelf| shelf.item(*kind, key).is_some())
+        };
+        if absent.iter().any(is_there) {
+            return Err(CommitError::Stale);
+        }
         let mut receipt = Receipt::default();
         for edit in edits {
             let draft = EventDraft {

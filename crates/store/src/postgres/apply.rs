@@ -41,7 +41,11 @@ pub(super) fn plan<'a>(changes: impl Iterator<Item = &'a Change>, known: &mut Kn
 
 impl Plan {
     fn change(&mut self, change: &Change, known: &mut Known) -> Done {
-        let Change { tenant, at, connection, who, request, edits } = change;
+        let Change { tenant, at, connection, who, request, absent, edits } = change;
+        for claim in absent.iter().filter_map(|(kind, key)| claims::of_key(*kind, key)) {
+            self.rows.without(tenant_code(*tenant), &claim);
+            self.need(Need::Absent(tenant_code(*tenant), claim));
+        }
         let author = Author {
             tenant: *tenant,
             at: *at,

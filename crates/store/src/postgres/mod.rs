@@ -377,6 +377,10 @@ impl Store for Postgres {
         pending(self.readers.short(move |session| read::password(session, tenant, user)))
     }
 
+    fn is_far(&self) -> bool {
+        true
+    }
+
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
         pending(async move {
             let asked = async {

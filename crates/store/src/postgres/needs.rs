@@ -29,6 +29,8 @@ pub(super) enum Need {
     NumberFree { tenant: i32, kind: i16, number: i32, is_given: bool },
     /// Nobody claims this.
     Free(i32, Claim),
+    /// Nobody claims this, as was taken for granted.
+    Absent(i32, Claim),
     /// No tenant has that number; one that was given here is passed over instead.
     TenantFree { number: i32, is_given: bool },
     /// No connection of the tenant has that name.
@@ -91,6 +93,10 @@ impl State {
                 let key = (*tenant, i16::from(claim.space), claim.text.clone().into_bytes());
                 taken(!self.claims.contains(&key), claim.field)
             }
+            Need::Absent(tenant, claim) => {
+                let key = (*tenant, i16::from(claim.space), claim.text.clone().into_bytes());
+                stale(!self.claims.contains(&key))
+            }
             Need::TenantFree { number, is_given } => {
                 taken(*is_given || !self.tenants.contains(number), Field::Number)
             }
@@ -125,7 +131,7 @@ impl State {
                     numbers.1.push(*kind);
                     numbers.2.push(*number);
                 }
-                Need::Free(tenant, claim) => {
+                Need::Free(tenant, claim) | Need::Absent(tenant, claim) => {
                     claims.0.push(*tenant);
                     claims.1.push(i16::from(claim.space));
                     claims.2.push(claim.text.clone().into_bytes());

@@ -173,6 +173,9 @@ impl Touch {
 fn touches(change: &Change) -> Vec<Touch> {
     let tenant = tenant_code(change.tenant);
     let mut all = Vec::with_capacity(4);
+    for claim in change.absent.iter().filter_map(|(kind, key)| claims::of_key(*kind, key)) {
+        all.push(Touch::new((tenant, claim.space, claim.text), true));
+    }
     for edit in &change.edits {
         match edit {
             Edit::AddUser { user, .. } => of_user(tenant, user, &mut all),

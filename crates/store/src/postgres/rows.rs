@@ -9,7 +9,7 @@ use crate::sql::{self, Sql};
 use crate::told::{Author, Told, list};
 use directory::{ExposeSecret, ItemId, ItemKind, StoredPassword, TenantNumber, Time, User};
 use futures_util::future::{MaybeDone, maybe_done};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
@@ -35,6 +35,8 @@ pub(super) struct Rows {
     pub(super) late: Vec<Single>,
     events: Events,
     counted: HashMap<(i32, i32), i64>,
+    /// What must not be there.
+    without: HashSet<(i32, i16, Vec<u8>)>,
 }
 
 /// A statement of its own.
@@ -148,6 +150,11 @@ impl Rows {
         self.claimed.push(tenant, claim, owner);
     }
 
+    /// The change goes in only if nobody claims this.
+    pub(super) fn without(&mut self, tenant: i32, claim: &Claim) {
+        self.without.insert((tenant, i16::from(claim.space), claim.text.clone().into_bytes()));
+    }
+
     pub(super) fn release(&mut self, tenant: i32, claim: &Claim, owner: u32) {
         self.released.push(tenant, claim, owner);
     }
@@ -195,6 +202,12 @@ impl Rows {
     /// Begins a transaction, sends everything and waits for all of it; whether every statement changed what it must. The last one is the
     /// batch itself, which nobody sees before the commit. Who is wary expects clashes of what is unique.
     pub(super) async fn send(&self, session: &Session, batch: Uuid, is_wary: bool) -> Result<bool, Trouble> {
+        let mut without = Claims::default();
+        for (tenant, space, text) in &self.without {
+            without.tenant.push(*tenant);
+            without.space.push(*space);
+            without.text.push(text.clone());
+        }
         let touched = Touched::of(&self.touched);
         let counted = Counted::of(&self.counted);
         let events = int(u32::try_from(self.events.place.len()).unwrap_or(u32::MAX));
@@ -208,6 +221,7 @@ impl Rows {
         self.released.put(sql::RELEASE, None, &mut all);
         let claim = if is_wary { sql::CLAIM_WHAT_IS_FREE } else { sql::CLAIM };
         self.claimed.put(claim, Some(self.claimed.tenant.len() as u64), &mut all);
+        without.find(&mut all);
         self.forgotten.put(sql::FORGET, &mut all);
         self.new_users.add(&mut all);
         self.mentioned.put(sql::MENTION, &mut all);
@@ -337,6 +351,16 @@ impl Claims {
                 params: vec![&self.tenant, &self.space, &self.text, &self.owner],
                 must,
             });
+        }
+    }
+}
+
+impl Claims {
+    /// That none of these is there.
+    fn find<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        if !self.tenant.is_empty() {
+            let params: Vec<&dyn Param> = vec![&self.tenant, &self.space, &self.text];
+            all.push(Statement { sql: sql::CLAIMED, params, must: Some(0) });
         }
     }
 }

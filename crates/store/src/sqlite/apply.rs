@@ -41,7 +41,12 @@ const STALE: Failure = Failure::Refused(CommitError::Stale);
 /// Carries out one change.
 pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt> {
     let mut receipt = Receipt::default();
-    let Change { tenant, at, connection, who, request, edits } = change;
+    let Change { tenant, at, connection, who, request, absent, edits } = change;
+    for (kind, key) in &absent {
+        if super::read::item(db, tenant, *kind, key)?.is_some() {
+            return Err(STALE);
+        }
+    }
     let author = Author { tenant, at, connection, who, request };
     for edit in edits {
         let told = match edit {
