@@ -6,7 +6,8 @@ use dialects::kit::{Content, hash_key};
 use directory::{Caller, Clock, Command, Directory, NewConnection, TenantNumber};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use server::{App, Limits, Strength};
+use server::{App, Engine, Limits, Parts, StoreSettings, Strength};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -16,7 +17,6 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use store::{Options, Sqlite};
 
 /// The program.
 pub(crate) const MUSTER: &str = env!("CARGO_BIN_EXE_muster");
@@ -27,9 +27,40 @@ pub(crate) fn root() -> PathBuf {
     Path::new(&here).join("../..")
 }
 
+/// A store that is there as long as this is: a file, or a database where `MUSTER_TEST_ENGINE` says `postgres`.
+pub(crate) struct Place {
+    pub(crate) folder: tempfile::TempDir,
+    /// What `--store` takes.
+    pub(crate) store: String,
+}
+
+impl Place {
+    /// An empty one on the engine that is tested.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = if is_on_postgres() {
+            testkit::postgres::shared().database()
+        } else {
+            folder.path().join("muster.db").display().to_string()
+        };
+        Self { folder, store }
+    }
+}
+
+/// Whether these tests run on the server engine.
+pub(crate) fn is_on_postgres() -> bool {
+    match std::env::var("MUSTER_TEST_ENGINE").as_deref() {
+        Err(_) | Ok("sqlite") => false,
+        Ok("postgres") => true,
+        Ok(other) => panic!("there is no engine {other}"),
+    }
+}
+
 /// A running server on a store of its own. It is killed when dropped.
 pub(crate) struct Server {
-    pub(crate) folder: tempfile::TempDir,
+    place: Option<Place>,
+    store: String,
+    log: PathBuf,
     pub(crate) address: String,
     child: Child,
 }
@@ -37,36 +68,37 @@ pub(crate) struct Server {
 impl Server {
     /// A fresh store and a server on it.
     pub(crate) fn start(flags: &[&str]) -> Self {
-        Self::on(tempfile::tempdir().expect("a folder"), flags)
+        Self::on(Place::new(), flags)
     }
 
-    /// A server on the store in a folder.
-    pub(crate) fn on(folder: tempfile::TempDir, flags: &[&str]) -> Self {
-        let (child, address) =
-            launch(Path::new(MUSTER), folder.path(), &folder.path().join("muster.db"), flags);
-        Self { folder, address, child }
+    /// A server on a store.
+    pub(crate) fn on(place: Place, flags: &[&str]) -> Self {
+        Self::of(Path::new(MUSTER), place, flags)
+    }
+
+    fn of(program: &Path, place: Place, flags: &[&str]) -> Self {
+        let (child, address) = launch(program, place.folder.path(), &place.store, flags);
+        let (store, log) = (place.store.clone(), place.folder.path().join("log"));
+        Self { place: Some(place), store, log, address, child }
     }
 
     /// A fresh store and, where `cargo xtask test` has built one, a release server on it.
     pub(crate) fn release() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let program = std::env::var_os("MUSTER_RELEASE").unwrap_or_else(|| MUSTER.into());
-        let (child, address) =
-            launch(Path::new(&program), folder.path(), &folder.path().join("muster.db"), &[]);
-        Self { folder, address, child }
+        Self::of(Path::new(&program), Place::new(), &[])
     }
 
-    pub(crate) fn store(&self) -> PathBuf {
-        self.folder.path().join("muster.db")
+    pub(crate) fn store(&self) -> &str {
+        &self.store
     }
 
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).expect("the log")
+        std::fs::read_to_string(&self.log).expect("the log")
     }
 
     /// Runs a command on the server's store; its JSON document.
     pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
-        json(&self.store(), arguments)
+        json(&self.store, arguments)
     }
 
     /// A tenant's number and a key that opens it.
@@ -86,12 +118,11 @@ impl Server {
         self.child.id()
     }
 
-    /// Ends the process without a word, as a power cut would; the folder stays.
-    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+    /// Ends the process without a word, as a power cut would; the store stays.
+    pub(crate) fn kill(mut self) -> Place {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
-        let empty = tempfile::tempdir().expect("a folder");
-        std::mem::replace(&mut self.folder, empty)
+        self.place.take().expect("a store")
     }
 
     /// Asks it to stop and waits; whether it ended well.
@@ -114,12 +145,17 @@ pub(crate) fn terminate(pid: u32) {
 }
 
 /// A server on a store, with its log in a folder; the process, and the address it listens on.
-pub(crate) fn launch(program: &Path, folder: &Path, store: &Path, flags: &[&str]) -> (Child, String) {
+pub(crate) fn launch(
+    program: &Path,
+    folder: &Path,
+    store: impl AsRef<OsStr>,
+    flags: &[&str],
+) -> (Child, String) {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
     let mut child = Process::new(program)
         .arg("serve")
         .args(["--listen", "127.0.0.1:0", "--json", "--store"])
-        .arg(store)
+        .arg(store.as_ref())
         .args(flags)
         .stdout(Stdio::piped())
         .stderr(log)
@@ -134,9 +170,14 @@ pub(crate) fn launch(program: &Path, folder: &Path, store: &Path, flags: &[&str]
 }
 
 /// Runs a command on a store; its JSON document.
-pub(crate) fn json(store: &Path, arguments: &[&str]) -> serde_json::Value {
-    let output =
-        Process::new(MUSTER).arg("--store").arg(store).arg("--json").args(arguments).output().expect("ran");
+pub(crate) fn json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::Value {
+    let output = Process::new(MUSTER)
+        .arg("--store")
+        .arg(store.as_ref())
+        .arg("--json")
+        .args(arguments)
+        .output()
+        .expect("ran");
     let text = String::from_utf8(output.stdout).expect("text");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
 }
@@ -216,21 +257,24 @@ impl Clock for Ahead {
     }
 }
 
-/// The house without a door, on an embedded store, with the cheapest of passwords and no brake.
+/// The house without a door, on a store of the engine that is tested, with the cheapest of passwords and no brake.
 pub(crate) struct House {
     pub(crate) app: App,
     ahead: Arc<Ahead>,
-    _folder: tempfile::TempDir,
+    engine: Engine,
+    _place: Place,
 }
 
 impl House {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Sqlite::open(&folder.path().join("s.db"), &Options::default()).expect("a store");
+        let place = Place::new();
+        let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
         let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
         let ahead = Arc::new(Ahead::default());
-        let app = server::app_at(Arc::new(store), limits, None, false, Arc::clone(&ahead) as _);
-        Self { app: app.expect("a house"), ahead, _folder: folder }
+        let clock = Arc::clone(&ahead) as _;
+        let parts = Parts { store: engine.store(), clock, ids: Arc::new(server::TimeOrderedIds) };
+        let app = server::app(parts, limits, None, false);
+        Self { app: app.expect("a house"), ahead, engine, _place: place }
     }
 
     /// Lets time pass.
@@ -285,6 +329,12 @@ impl House {
     pub(crate) async fn events_of(&self, tenant: TenantNumber) -> usize {
         let events = self.directory().events(directory::Position(0), u32::MAX).await.expect("read");
         events.iter().filter(|event| event.what.tenant == tenant).count()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.engine.close();
     }
 }
 

@@ -2,12 +2,11 @@
 
 use super::client::Client;
 use crate::support::{MUSTER, json, launch, try_send};
-use server::{App, Limits, Strength};
+use server::{App, Engine, Limits, Parts, StoreSettings, Strength};
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{Options, Sqlite};
 use tempfile::TempDir;
 
 /// A process on a store. It is killed when dropped.
@@ -83,9 +82,10 @@ fn serve(url: &str, level: &str, folder: &TempDir) -> (Child, String) {
 
 /// The store, opened in this process.
 pub(super) fn open(url: &str) -> App {
-    let store = Sqlite::open(Path::new(url), &Options::default()).expect("a store");
+    let engine = Engine::open(&StoreSettings::new(url)).expect("a store");
     let limits = Limits { strength: Strength::FOR_TESTS, ..Limits::default() };
-    server::app_at(Arc::new(store), limits, None, false, Arc::new(server::SystemClock)).expect("a house")
+    let parts = Parts::new(engine.store(), Arc::new(server::TimeOrderedIds));
+    server::app(parts, limits, None, false).expect("a house")
 }
 
 /// What opens a tenant.

@@ -19,16 +19,20 @@ pub(super) fn follow(
     read: impl Fn(u64) -> Vec<(u64, Option<String>, &'static str)>,
     is_written: &AtomicBool,
 ) -> Followed {
-    let mut followed = Followed::default();
+    let (mut followed, mut quiet) = (Followed::default(), 0);
     loop {
         // Asked before reading, so that nothing written in between is left out.
         let is_last = is_written.load(Ordering::SeqCst);
         let events = read(followed.last);
         if events.is_empty() {
-            if is_last {
+            quiet = if is_last { quiet + 1 } else { 0 };
+            // An event may get its position a moment after its change was acknowledged.
+            if quiet > 400 {
                 return followed;
             }
             std::thread::sleep(Duration::from_millis(5));
+        } else {
+            quiet = 0;
         }
         for (position, email, action) in events {
             assert_eq!(position, followed.last + 1, "positions rise by one: {email:?} {action}");
