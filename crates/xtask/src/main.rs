@@ -86,7 +86,16 @@ fn test() -> anyhow::Result<()> {
     check()?;
     run("cargo", &["build", "--release", "--package", "muster"])?;
     // What is judged by others is what people run.
-    run_with("cargo", &["test", "--workspace"], &[("MUSTER_RELEASE", target().join("release/muster"))])
+    let release = ("MUSTER_RELEASE", target().join("release/muster"));
+    run_with("cargo", &["test", "--workspace"], std::slice::from_ref(&release))?;
+    // Once more on the server engine, and where every transaction of its database is serializable. The outages start
+    // servers of their own and have been through.
+    let server = ["test", "--package", "muster", "--test", "it", "--", "--skip", "outages"];
+    let engine = ("MUSTER_TEST_ENGINE", PathBuf::from("postgres"));
+    run_with("cargo", &server, &[release.clone(), engine.clone()])?;
+    let strict = ("MUSTER_TEST_ISOLATION", PathBuf::from("serializable"));
+    run_with("cargo", &["test", "--package", "store", "--test", "it"], std::slice::from_ref(&strict))?;
+    run_with("cargo", &server, &[release, engine, strict])
 }
 
 fn bench_on_release() -> anyhow::Result<()> {

@@ -1,5 +1,5 @@
-//! What the tests need besides Rust and a C compiler: curl, Node.js with npm, and Python with venv. On Debian what
-//! is missing is installed; elsewhere it is said.
+//! What the tests need besides Rust and a C compiler: curl, Node.js with npm, Python with venv, PostgreSQL's server and
+//! PgBouncer, which the tests start by themselves. On Debian what is missing is installed; elsewhere it is said.
 
 use crate::{run, say};
 use anyhow::bail;
@@ -7,12 +7,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A program the tests run, how to see that it works, and the Debian package it is in.
-const NEEDED: [(&str, &[&str], &str); 5] = [
+const NEEDED: [(&str, &[&str], &str); 8] = [
     ("curl", &["--version"], "curl"),
     ("node", &["--version"], "nodejs"),
     ("npm", &["--version"], "npm"),
     ("python3", &["--version"], "python3"),
     ("python3", &["-c", "import venv, ensurepip"], "python3-venv"),
+    // Distributions keep the server's own programs off the path.
+    (
+        "sh",
+        &["-c", "PATH=\"$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')\" initdb --version"],
+        "postgresql",
+    ),
+    ("sh", &["-c", "PATH=\"$PATH:/usr/sbin\" pgbouncer --version"], "pgbouncer"),
+    ("sh", &["-c", "command -v ps && command -v pgrep"], "procps"),
 ];
 
 /// Makes sure everything is there.

@@ -1,7 +1,7 @@
 //! A check of a whole database: whether what is stored twice agrees, and whether the history is without gaps.
 
 use super::line::Session;
-use super::param::{int, unsigned};
+use super::param::int;
 use super::read::{decode, stored_item, stored_user};
 use super::rows::kind_code;
 use super::trouble::Trouble;
@@ -56,10 +56,7 @@ async fn of_tenant(session: &Session, code: i32, found: &mut Vec<String>) -> Res
     if stored != claims {
         found.push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
     }
-    let mut counted = BTreeMap::new();
-    for row in session.rows(sql::BLOCKS.postgres, &[&code]).await? {
-        counted.insert(unsigned(row.try_get(0)?), row.try_get::<_, i64>(1)?);
-    }
+    let mut counted = super::scan::summed_blocks(session, code).await?;
     counted.retain(|_, live| *live != 0);
     if counted != blocks {
         found.push(format!("tenant {code}: people are counted wrongly"));

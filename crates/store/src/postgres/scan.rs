@@ -10,6 +10,7 @@ use crate::found::{BLOCK, Found, block_of};
 use crate::plan::{Source, plan};
 use crate::sql;
 use directory::{Bound, Page, TenantNumber, User, UserQuery};
+use std::collections::BTreeMap;
 
 /// Rows per step of a walk.
 const STEP: i64 = 2000;
@@ -222,10 +223,17 @@ async fn number_at(
 
 /// How many live in each block of numbers.
 async fn blocks(session: &Session, code: i32) -> Result<Vec<(u32, u64)>, Trouble> {
-    let rows = session.rows(sql::BLOCKS.postgres, &[&code]).await?;
-    rows.iter()
-        .map(|row| Ok((unsigned(row.try_get(0)?), row.try_get::<_, i64>(1)?.max(0).unsigned_abs())))
-        .collect()
+    let sums = summed_blocks(session, code).await?.into_iter();
+    Ok(sums.map(|(block, live)| (block, live.max(0).unsigned_abs())).collect())
+}
+
+/// What was counted, and what has come to it since.
+pub(super) async fn summed_blocks(session: &Session, code: i32) -> Result<BTreeMap<u32, i64>, Trouble> {
+    let mut sums = BTreeMap::new();
+    for row in session.rows(sql::BLOCKS.postgres, &[&code]).await? {
+        *sums.entry(unsigned(row.try_get(0)?)).or_default() += row.try_get::<_, i64>(1)?;
+    }
+    Ok(sums)
 }
 
 /// How many people have a lower number.

@@ -92,9 +92,9 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     Ok((rows, facts))
 }
 
-#[expect(clippy::print_stderr, reason = "for whoever waits")]
-fn say(text: &str) {
-    eprintln!("{text}");
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// A server that is measured.

@@ -3,7 +3,7 @@
 
 use super::load::{Load, drive, once, request, scatter};
 use super::report::Row;
-use super::{CONNECTIONS, Process};
+use super::{CONNECTIONS, Process, median};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -55,11 +55,6 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
 
 /// Until it has done what it was told to.
 const FOR_LONG: Duration = Duration::from_hours(1);
-
-fn median(figures: &mut [f64]) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
-}
 
 struct Bench<'a> {
     muster: &'a Process,

@@ -2,7 +2,7 @@
 //! nothing that was acknowledged is lost.
 
 use super::client::{Client, Not, Person, Tongue};
-use super::fleet::{Door, Node};
+use super::fleet::{self, Door, Node};
 use super::{pick, say};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -88,6 +88,7 @@ fn a_standby_takes_over_and_nothing_acknowledged_is_lost() {
         assert!(recovered.is_some(), "process {number} does not recover: {}", node.log());
     }
     check(&clients, seen);
+    fleet::sound(&url);
 }
 
 /// Ends the load when dropped.

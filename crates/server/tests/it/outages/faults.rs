@@ -2,7 +2,7 @@
 //! acknowledged is there exactly once, one that was refused is not there at all.
 
 use super::client::{Answer, Client, Not, Person, Tongue};
-use super::fleet::{Door, Node};
+use super::fleet::{self, Door, Node};
 use super::{pick, roll, say};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -62,6 +62,8 @@ fn what_was_acknowledged_is_there_once_and_what_was_refused_is_not() {
     let calm = Node::start(&direct);
     check(&calm.client(&door), &attempts);
     assert_eq!(calm.client(&door).total(), done as u64, "nobody else is there");
+    drop(calm);
+    fleet::sound(&direct);
 }
 
 const KINDS: [Meddling; 6] = [

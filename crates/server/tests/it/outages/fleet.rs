@@ -80,6 +80,11 @@ fn serve(url: &str, level: &str, folder: &TempDir) -> (Child, String) {
     launch(Path::new(MUSTER), folder.path(), Path::new(url), &["--log-level", level])
 }
 
+/// A store whose parts agree with one another and whose history is whole, as the program itself finds.
+pub(super) fn sound(url: &str) {
+    assert_eq!(json(url, &["check"]), serde_json::json!({"sound": true, "found": []}));
+}
+
 /// The store, opened in this process.
 pub(super) fn open(url: &str) -> App {
     let engine = Engine::open(&StoreSettings::new(url)).expect("a store");

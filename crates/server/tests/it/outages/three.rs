@@ -94,6 +94,7 @@ fn each_process_sees_what_another_acknowledged_and_the_feed_tells_it_once() {
         (owners, follower.join().expect("the feed is right"))
     });
     check(&world, &owners, &followed);
+    fleet::sound(&url);
 }
 
 fn kill_one_and_start_it_again(world: &World, number: usize, node: &mut Node) {
