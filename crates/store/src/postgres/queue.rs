@@ -16,6 +16,9 @@ const LENGTH: usize = 8192;
 /// How many changes go into one transaction at the most.
 const BATCH: usize = 256;
 
+/// How long a change waits for the batches of other lanes.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
 pub(super) type Answer = Result<Receipt, CommitError>;
 
 /// A change and who waits for it.
@@ -78,12 +81,13 @@ impl Queue {
     }
 
     /// The next batch: changes that do not touch the same, in order. One that must wait for another of them makes
-    /// those wait that must wait for it. Nothing, as long as other lanes have more under way than waits here: few large
-    /// batches cost much less than many small ones.
+    /// those wait that must wait for it. Nothing, as long as less than half again as much waits
+    /// here as other lanes have under way: few large batches cost much less than many small ones.
     fn take(&self) -> Vec<Job> {
         let mut waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let under_way = self.taken.load(Ordering::Relaxed);
-        if (waiting.jobs.len() as u64) < under_way.min(BATCH as u64) {
+        let enough = self.taken.load(Ordering::Relaxed).saturating_mul(3) / 2;
+        let is_young = waiting.jobs.front().is_some_and(|job| job.age() < LONGEST_WAIT);
+        if is_young && (waiting.jobs.len() as u64) < enough.min(BATCH as u64) {
             return Vec::new();
         }
         let (mut batch, mut held, mut touched) = (Vec::new(), VecDeque::new(), HashMap::new());
@@ -124,7 +128,12 @@ impl Queue {
                 self.wake.notify_one();
                 return None;
             }
-            self.wake.notified().await;
+            if !self.is_empty() {
+                // Whatever holds the other lanes up, it does not hold up this one.
+                drop(tokio::time::timeout(LONGEST_WAIT, self.wake.notified()).await);
+            } else {
+                self.wake.notified().await;
+            }
         }
     }
 
@@ -136,6 +145,10 @@ impl Queue {
                 job.answer(Err(CommitError::Unavailable("the database takes no changes".into())));
             }
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).jobs.is_empty()
     }
 
     pub(super) fn waiting(&self) -> u64 {
