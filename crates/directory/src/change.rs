@@ -95,6 +95,13 @@ pub enum Edit {
     AddSecret(&'static str, ServerSecret),
 }
 
+impl Edit {
+    /// Whether something may be found afterwards that was not there before.
+    pub(crate) fn brings_item(&self) -> bool {
+        matches!(self, Self::AddItem { .. } | Self::ChangeItem { .. })
+    }
+}
+
 /// A password as it is stored: a PHC string, which is as secret as any other.
 #[derive(Clone, Debug)]
 pub struct StoredPassword(pub SecretString);

@@ -28,7 +28,10 @@ impl Cluster {
     /// A new, empty server. `settings` are further lines of `postgresql.conf` as it spells them, and outweigh ours:
     /// `fsync` is off unless they say otherwise, since it costs time and only a real power cut would show.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let keeper = Keeper::new();
+        Self::in_folder(Keeper::new(), settings)
+    }
+
+    fn in_folder(keeper: Keeper, settings: &[(&str, &str)]) -> Self {
         let user = ["-D", "data", "-U", "muster", "-A", "trust"];
         let form = ["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"];
         keeper.run(&program("initdb"), &[&user[..], &form].concat());
@@ -47,6 +50,20 @@ impl Cluster {
         }
         std::fs::write(&file, text).expect("written");
         Self::on(keeper)
+    }
+
+    /// A new server that speaks TLS with a certificate and its key, in PEM; the file of that certificate comes along.
+    pub fn with_tls(certificate: &str, key: &str) -> (Self, PathBuf) {
+        let keeper = Keeper::new();
+        let files = ["server.crt", "server.key"].map(|name| keeper.folder().join(name));
+        for (file, text) in files.iter().zip([certificate, key]) {
+            std::fs::write(file, text).expect("written");
+            keeper.own(file);
+        }
+        let quoted = files.each_ref().map(|file| format!("'{}'", file.display()));
+        let settings = [("ssl", "on"), ("ssl_cert_file", &quoted[0]), ("ssl_key_file", &quoted[1])];
+        let [certificate, _] = files;
+        (Self::in_folder(keeper, &settings), certificate)
     }
 
     /// The server on a folder that is ready for it, on a port that nobody else takes first.
@@ -166,6 +183,19 @@ pub fn shared() -> &'static Cluster {
             isolation.iter().map(|level| ("default_transaction_isolation", level.as_str())).collect();
         Cluster::start(&settings)
     })
+}
+
+/// A fresh database; its URL. It is on the shared cluster, or, where `MUSTER_TEST_POSTGRES` is the URL of a database
+/// whose user may make others, on that server: the suite on a cluster of one's own.
+pub fn database() -> String {
+    let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") else { return shared().database() };
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("muster_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    query(&url, &format!("CREATE DATABASE {name}"));
+    let (base, parameters) =
+        url.split_once('?').map_or((url.as_str(), None), |(base, rest)| (base, Some(rest)));
+    let server = base.rsplit_once('/').map_or(base, |(server, _)| server);
+    parameters.map_or_else(|| format!("{server}/{name}"), |rest| format!("{server}/{name}?{rest}"))
 }
 
 /// Where a program of PostgreSQL is: distributions keep those of the server apart from each other, and off the path.

@@ -30,6 +30,12 @@ impl Absences {
         known.insert((tenant, kind, key));
     }
 
+    /// This process has brought something new.
+    pub(super) fn forget_all_of(&self, tenant: TenantNumber) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(of, ..)| *of != tenant);
+    }
+
     pub(super) fn forget(&self, tenant: TenantNumber, absent: &[(ItemKind, ItemKey)]) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (kind, key) in absent {

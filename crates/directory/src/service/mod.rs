@@ -91,6 +91,7 @@ impl Directory {
             }
             let mut receipt = Receipt::default();
             if !decision.edits.is_empty() {
+                let adds_items = decision.edits.iter().any(Edit::brings_item);
                 let change = Change {
                     tenant: caller.tenant,
                     at: now,
@@ -101,7 +102,12 @@ impl Directory {
                     edits: decision.edits,
                 };
                 match self.store.commit(change).await {
-                    Ok(done) => receipt = done,
+                    Ok(done) => {
+                        receipt = done;
+                        if adds_items {
+                            self.absences.forget_all_of(caller.tenant);
+                        }
+                    }
                     Err(error) if must_decide_again(&command, &error) => {
                         self.absences.forget(caller.tenant, &known.absent);
                         continue;

@@ -39,7 +39,7 @@ impl Place {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = if is_on_postgres() {
-            testkit::postgres::shared().database()
+            testkit::postgres::database()
         } else {
             folder.path().join("muster.db").display().to_string()
         };

@@ -14,6 +14,8 @@ use directory::{
     Action, Change, Connection, Edit, Field, Item, ItemId, ItemKind, Receipt, Record, StoredPassword, Tenant,
     TenantNumber, Time, User, UserId, fold,
 };
+use std::collections::HashSet;
+use uuid::Uuid;
 
 /// A batch, planned.
 #[derive(Default)]
@@ -24,6 +26,9 @@ pub(super) struct Plan {
     pub(super) receipts: Vec<Receipt>,
     /// The change that is being planned.
     place: usize,
+    /// What the batch itself makes and gives up; nobody needs to have that there or free beforehand.
+    made: HashSet<Uuid>,
+    given_up: HashSet<(i32, u8, String)>,
 }
 
 type Done<T = ()> = Result<T, serde_json::Error>;
@@ -92,7 +97,14 @@ impl Plan {
     }
 
     fn need(&mut self, need: Need) {
-        self.needs.push((self.place, need));
+        let is_met = match &need {
+            Need::ItemThere(_, id) | Need::UserThere(_, id) => self.made.contains(id),
+            Need::Free(code, claim) => self.given_up.contains(&(*code, claim.space, claim.text.clone())),
+            _ => false,
+        };
+        if !is_met {
+            self.needs.push((self.place, need));
+        }
     }
 
     fn early(&mut self, sql: Sql, params: Vec<Box<dyn Param>>, must: Option<u64>) {
@@ -119,6 +131,7 @@ impl Plan {
         let mut user = user.clone();
         user.number = known.number(tenant, 0);
         self.need(Need::UserIdFree(code, user.id.0));
+        self.made.insert(user.id.0);
         for claim in claims::of_user(&user) {
             self.take(code, claim, user.number);
         }
@@ -224,6 +237,7 @@ impl Plan {
             is_given,
         });
         self.need(Need::ItemIdFree(code, item.id().0));
+        self.made.insert(item.id().0);
         for claim in claims::of_item(&item) {
             self.take(code, claim, item.number());
         }
@@ -426,6 +440,7 @@ impl Plan {
         let same = |a: &Claim, b: &Claim| a.space == b.space && a.text == b.text;
         for gone in old.iter().filter(|o| !new.iter().any(|n| same(o, n))) {
             self.rows.release(code, gone, owner);
+            self.given_up.insert((code, gone.space, gone.text.clone()));
         }
         for claim in new.into_iter().filter(|n| !old.iter().any(|o| same(o, n))) {
             self.take(code, claim, owner);

@@ -22,7 +22,7 @@ proptest! {
 
     #[test]
     fn random_changes_give_the_same_on_postgres_and_in_memory(seed: u64) {
-        let database = testkit::postgres::shared().database();
+        let database = testkit::postgres::database();
         runtime().block_on(compare(seed, Arc::new(engines::postgres(&database))));
     }
 }

@@ -1,14 +1,12 @@
 //! What only the embedded engine must withstand: callers who hang up, full disks, files that are not ours.
 
 use directory::{
-    Caller, Command, DepartmentRef, Field, Filter, Given, ItemKey, ItemKind, ItemQuery, Labels, Op,
-    OrganisationRef, Refusal, Scalar, Status, StatusMove, Test, UserKey, UserQuery, UserTest,
+    Caller, Command, Field, Filter, Labels, Op, Refusal, Scalar, Test, UserKey, UserQuery, UserTest,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use store::{OpenError, Options, Sqlite};
 use testkit::conformance::{person, tenant};
 use testkit::fakes;
@@ -19,42 +17,6 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn open(path: &Path) -> Arc<Sqlite> {
     Arc::new(Sqlite::open(path, &Options::default()).expect("a store"))
-}
-
-#[test]
-fn a_queued_write_finishes_when_its_caller_hangs_up_and_nothing_leaks() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = open(&folder.path().join("s.db"));
-    let directory = Arc::new(fakes::directory(Arc::clone(&store) as _));
-    runtime().block_on(async {
-        let caller = tenant(&directory, "One").await;
-        for n in 0..300_u64 {
-            let (directory, caller) = (Arc::clone(&directory), caller.clone());
-            let command = Command::CreateUser(person(&format!("{n}@x.y")));
-            let task = tokio::spawn(async move { directory.run(&caller, command).await });
-            // Polled once, so the change is queued; then its caller is gone.
-            tokio::task::yield_now().await;
-            tokio::time::sleep(Duration::from_micros((n % 7) * 50)).await;
-            task.abort();
-        }
-        tokio::time::timeout(Duration::from_secs(20), async {
-            // Everything queued is written sooner or later, reads and writes go on as ever.
-            directory.run(&caller, Command::CreateUser(person("last@x.y"))).await.expect("written");
-            for _ in 0..100 {
-                directory.user(&caller, UserKey::Email("last@x.y".into())).await.expect("read");
-            }
-        })
-        .await
-        .expect("nothing stands still");
-        let total = directory
-            .users(&caller, UserQuery { limit: 1, ..UserQuery::default() })
-            .await
-            .expect("read")
-            .total;
-        assert!(total > 250, "{total} of 301 were queued before their callers left");
-        let health = directory.health().await.expect("healthy");
-        assert_eq!(health.waiting, 0);
-    });
 }
 
 #[test]
@@ -154,64 +116,6 @@ fn a_damaged_file_is_said() {
     fs::write(&path, bytes).expect("written");
     let found = Sqlite::check(&path).map(|found| !found.is_empty());
     assert!(found.unwrap_or(true), "the damage is found");
-}
-
-#[test]
-fn parallel_creates_that_make_the_same_places_all_succeed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = open(&folder.path().join("s.db"));
-    let directory = Arc::new(fakes::directory(store as _));
-    runtime().block_on(async {
-        let caller = tenant(&directory, "One").await;
-        let tasks: Vec<_> = (0..60)
-            .map(|n| {
-                let (directory, caller) = (Arc::clone(&directory), caller.clone());
-                tokio::spawn(async move {
-                    let mut edit = person(&format!("{n}@x.y"));
-                    edit.department = Given::Value(DepartmentRef::Name(format!("New {}", n % 20)));
-                    let name = Some(format!("Organisation {}", n % 20));
-                    let wanted = OrganisationRef { name, ..OrganisationRef::default() };
-                    edit.organisation = Given::Value(wanted);
-                    directory.run(&caller, Command::CreateUser(edit)).await
-                })
-            })
-            .collect();
-        for task in tasks {
-            task.await.expect("ran").expect("made");
-        }
-        for kind in [ItemKind::Department, ItemKind::Organisation] {
-            let made = directory.items(&caller, ItemQuery::all(kind)).await.expect("read");
-            assert_eq!(made.total, 20, "each place once");
-        }
-        let first =
-            directory.item(&caller, ItemKind::Organisation, ItemKey::Name("organisation 3".into())).await;
-        let members = directory.members(&caller, first.expect("there").id()).await.expect("read");
-        assert_eq!(members.len(), 3, "an organisation knows its people");
-    });
-}
-
-#[test]
-fn a_wished_number_uses_up_no_others_and_lists_have_an_end() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let directory = fakes::directory(open(&folder.path().join("s.db")) as _);
-    runtime().block_on(async {
-        let caller = tenant(&directory, "One").await;
-        let make = async |number: Option<u32>, name: &str, email: &str| {
-            let mut edit = person(email);
-            let wanted = OrganisationRef { number, name: Some(name.into()), address: None };
-            edit.organisation = Given::Value(wanted);
-            directory.run(&caller, Command::CreateUser(edit)).await.expect("made");
-            let made = directory.item(&caller, ItemKind::Organisation, ItemKey::Name(name.into())).await;
-            made.expect("there").number()
-        };
-        assert_eq!(make(Some(i32::MAX.unsigned_abs()), "Last", "a@x.y").await, i32::MAX.unsigned_abs());
-        assert_eq!(make(Some(2), "Two", "b@x.y").await, 2);
-        assert_eq!(make(None, "One", "c@x.y").await, 1);
-        assert_eq!(make(None, "Three", "d@x.y").await, 3, "what was wished for is passed over");
-        let users = vec![UserKey::Number(1); 1_001];
-        let many = Command::MoveUsers(StatusMove { users, to: Status::Active, only_from: None });
-        assert!(matches!(directory.run(&caller, many).await, Err(Refusal::Invalid(_))));
-    });
 }
 
 #[test]

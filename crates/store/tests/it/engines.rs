@@ -29,5 +29,10 @@ impl Fresh {
 /// The server engine on a database.
 pub(crate) fn postgres(url: &str) -> Postgres {
     let address = Address::parse(url, None).expect("an address");
-    Postgres::open(&address, &ServerOptions::new(Arc::new(UniqueIds))).expect("a store")
+    Postgres::open(&address, &options()).expect("a store")
+}
+
+/// How tests use a database.
+pub(crate) fn options() -> ServerOptions {
+    ServerOptions::new(Arc::new(UniqueIds))
 }

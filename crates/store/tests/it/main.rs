@@ -1,6 +1,9 @@
-//! The engines: the suite they share, changes made by chance, and what only the embedded one must withstand.
+//! The engines: the suite they share, changes made by chance, and what each of them must
+//! withstand.
 
 mod agree;
 mod embedded;
 mod engines;
+mod every;
+mod server;
 mod suite;

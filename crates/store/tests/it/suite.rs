@@ -27,7 +27,7 @@ fn sqlite_passes_the_suite() {
 
 #[test]
 fn postgres_passes_the_suite() {
-    run(|| Arc::new(engines::postgres(&testkit::postgres::shared().database())));
+    run(|| Arc::new(engines::postgres(&testkit::postgres::database())));
 }
 
 #[test]

@@ -51,6 +51,15 @@ impl Keeper {
         &self.folder
     }
 
+    /// Gives a file to the user the server runs as, for nobody else to read.
+    pub(super) fn own(&self, file: &Path) {
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
+        let owner = std::fs::metadata(&self.folder).expect("a folder");
+        let (user, group) =
+            (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
+        std::os::unix::fs::chown(file, Some(user), Some(group)).expect("given");
+    }
+
     /// What the server and the commands have said.
     pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()

@@ -1,0 +1,228 @@
+//! What only the server engine must withstand: several processes at once, the ends of blocks of numbers, TLS, databases
+//! that are not ours.
+
+use crate::engines::{options, postgres};
+use directory::{
+    Caller, Command, Directory, Field, Given, ItemKey, ItemKind, OrganisationRef, Position, TenantNumber,
+    UserKey, UserQuery,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use store::{Address, Postgres, ServerOptions};
+use testkit::conformance::{person, tenant};
+use testkit::fakes::{self, PlainHasher, StepClock, UniqueIds};
+use testkit::postgres::{database, query};
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+/// A directory as one of several processes has it.
+fn directory(store: Postgres) -> Directory {
+    Directory::new(
+        Arc::new(store),
+        Arc::new(StepClock::default()),
+        Arc::new(UniqueIds),
+        Arc::new(PlainHasher),
+    )
+}
+
+async fn add(directory: &Directory, caller: &Caller, email: &str) -> u32 {
+    let receipt = directory.run(caller, Command::CreateUser(person(email))).await.expect("added");
+    receipt.users[0].number
+}
+
+#[test]
+fn processes_that_start_at_once_on_an_empty_database_all_do() {
+    let url = database();
+    let stores: Vec<Postgres> = std::thread::scope(|scope| {
+        let starting: Vec<_> = (0..6).map(|_| scope.spawn(|| postgres(&url))).collect();
+        starting.into_iter().map(|one| one.join().expect("started")).collect()
+    });
+    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), "1");
+    drop(stores);
+}
+
+#[test]
+fn a_database_that_is_not_ours_is_left_alone() {
+    let url = database();
+    let address = Address::parse(&url, None).expect("an address");
+    let careful = ServerOptions { may_make: false, ..options() };
+    let error = Postgres::open(&address, &careful).err().expect("refused");
+    assert!(error.to_string().contains("there is no Muster store at postgres://"), "{error}");
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(query(&url, tables), "0");
+    drop(postgres(&url));
+    query(&url, "INSERT INTO migrations VALUES (99, 'later', 'x')");
+    let error = Postgres::open(&address, &options()).err().expect("refused");
+    assert!(error.to_string().contains("newer Muster"), "{error}");
+    query(&url, "DELETE FROM migrations WHERE number = 99");
+    query(&url, "UPDATE migrations SET checksum = 'y'");
+    let error = Postgres::open(&address, &options()).err().expect("refused");
+    assert!(error.to_string().contains("migrated differently"), "{error}");
+}
+
+#[test]
+fn a_wrong_address_is_said_without_its_password() {
+    let url = database().replace("muster@", "muster:s3cret@").replace("/muster_", "/nowhere_");
+    let address = Address::parse(&url, None).expect("an address");
+    let error = Postgres::open(&address, &options()).err().expect("refused").to_string();
+    assert!(error.contains("does not exist") && !error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn numbers_go_on_where_a_process_stopped_and_none_is_given_twice() {
+    let url = database();
+    runtime().block_on(async {
+        let first = directory(postgres(&url));
+        let caller = tenant(&first, "One").await;
+        for n in 1..=5 {
+            assert_eq!(add(&first, &caller, &format!("a{n}@x.y")).await, n);
+        }
+        drop(first);
+        let (second, third) = (directory(postgres(&url)), directory(postgres(&url)));
+        assert_eq!(add(&second, &caller, "b@x.y").await, 6, "what the first one had and did not give");
+        let mut given = BTreeSet::new();
+        for n in 0..200 {
+            let by = if n % 3 == 0 { &third } else { &second };
+            assert!(given.insert(add(by, &caller, &format!("c{n}@x.y")).await), "given twice");
+        }
+        let all = UserQuery { limit: 1, ..UserQuery::default() };
+        assert_eq!(third.users(&caller, all).await.expect("read").total, 206);
+    });
+}
+
+#[test]
+fn an_organisation_that_another_process_adds_is_found_though_it_was_absent_lately() {
+    let url = database();
+    runtime().block_on(async {
+        let (here, there) = (directory(postgres(&url)), directory(postgres(&url)));
+        let caller = tenant(&here, "One").await;
+        for n in 0..3 {
+            add(&here, &caller, &format!("{n}@late.example")).await;
+        }
+        let mut edit = person("owner@elsewhere.example");
+        let wanted = OrganisationRef { name: Some("Late".into()), ..OrganisationRef::default() };
+        edit.organisation = Given::Value(wanted);
+        there.run(&caller, Command::CreateUser(edit)).await.expect("added");
+        let late =
+            there.item(&caller, ItemKind::Organisation, ItemKey::Name("Late".into())).await.expect("there");
+        let domains = directory::OrganisationEdit {
+            domains: Given::Value(vec!["late.example".into()]),
+            ..directory::OrganisationEdit::default()
+        };
+        let change =
+            Command::UpdateOrganisations { organisations: vec![ItemKey::Id(late.id())], edit: domains };
+        there.run(&caller, change).await.expect("changed");
+        add(&here, &caller, "new@late.example").await;
+        let user = here.user(&caller, UserKey::Email("new@late.example".into())).await.expect("there");
+        assert_eq!(user.organisation, Some(late.id()));
+    });
+}
+
+#[test]
+fn two_processes_fight_over_a_handle_and_the_feed_tells_each_change_once() {
+    let url = database();
+    runtime().block_on(async {
+        let directories = [directory(postgres(&url)), directory(postgres(&url))].map(Arc::new);
+        let caller = tenant(&directories[0], "One").await;
+        let mut won = 0;
+        for n in 0..100 {
+            let tasks = directories.clone().map(|directory| {
+                let caller = caller.clone();
+                let command = Command::CreateUser(person(&format!("Fight{n}@x.y")));
+                tokio::spawn(async move { directory.run(&caller, command).await.is_ok() })
+            });
+            for task in tasks {
+                won += usize::from(task.await.expect("ran"));
+            }
+        }
+        assert_eq!(won, 100, "one each time");
+        let mut positions = Vec::new();
+        for _ in 0..200 {
+            let after = positions.last().copied().unwrap_or(Position(0));
+            let events = directories[1].events(after, 7).await.expect("read");
+            positions.extend(events.iter().map(|event| event.position));
+            if positions.len() == 101 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let wanted: Vec<Position> = (1..=101).map(Position).collect();
+        assert_eq!(positions, wanted, "the tenant and a hundred people");
+    });
+    assert_eq!(
+        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_check_finds_what_does_not_fit() {
+    let url = database();
+    let store = postgres(&url);
+    runtime().block_on(async {
+        let directory = fakes::directory(Arc::new(store));
+        let caller = tenant(&directory, "One").await;
+        for n in 0..3 {
+            add(&directory, &caller, &format!("{n}@x.y")).await;
+        }
+        // Whoever asks for the history has everything sealed.
+        assert_eq!(directory.events(Position(0), 10).await.expect("read").len(), 4);
+    });
+    let check =
+        || Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read");
+    assert_eq!(check(), [""; 0]);
+    query(&url, "DELETE FROM claims WHERE owner = 2");
+    query(&url, "UPDATE blocks SET live = live + 1");
+    query(&url, "UPDATE counted SET live = live + 1");
+    query(&url, "DELETE FROM events WHERE place = 0 AND after LIKE '%1@x.y%'");
+    let found = check().join("\n");
+    for part in ["number 2 does not hold", "counted wrongly", "positions and"] {
+        assert!(found.contains(part), "{part}: {found}");
+    }
+    assert!(!found.contains("x.y"), "nobody's data: {found}");
+}
+
+#[test]
+fn tls_is_spoken_and_the_certificate_is_checked() {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (cluster, trusted) =
+        testkit::postgres::Cluster::with_tls(&pair.cert.pem(), &pair.signing_key.serialize_pem());
+    let url = cluster.database().replace("127.0.0.1", "localhost");
+    let at = |parameters: &str| Address::parse(&format!("{url}?{parameters}"), None).expect("an address");
+    let roots = trusted.display();
+    let store = Postgres::open(&at(&format!("sslmode=verify-full&sslrootcert={roots}")), &options())
+        .expect("a store");
+    let directory = fakes::directory(Arc::new(store));
+    runtime().block_on(async {
+        let caller = tenant(&directory, "One").await;
+        assert_eq!(add(&directory, &caller, "a@x.y").await, 1);
+    });
+    let seen = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'muster'";
+    assert_eq!(query(&cluster.url("postgres"), seen), "t");
+    drop(directory);
+    // A name that is not in it, and nobody who vouches for it.
+    let elsewhere = url.replace("localhost", "127.0.0.1");
+    let wrong = Address::parse(&format!("{elsewhere}?sslmode=require&sslrootcert={roots}"), None)
+        .expect("an address");
+    assert!(Postgres::open(&wrong, &options()).is_err());
+    assert!(Postgres::open(&at("sslmode=require"), &options()).is_err());
+}
+
+/// A person whose texts hold what a database might choke on.
+#[test]
+fn awkward_texts_come_back_as_they_were() {
+    runtime().block_on(async {
+        let directory = fakes::directory(Arc::new(postgres(&database())));
+        let caller = tenant(&directory, "Ünï \u{1F600} 'quoted\" \\").await;
+        for (n, text) in (1..).zip(["\u{1F600} é \u{202E}rtl", "'; DROP TABLE users; --", "a\\'b\"c"]) {
+            let mut edit = person(&format!("{n}@x.y"));
+            edit.text(Field::GivenName, Given::Value(text.into()));
+            edit.text(Field::ExternalId, Given::Value(text.into()));
+            directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
+            let user = directory.user(&caller, UserKey::ExternalId(text.into())).await.expect("found");
+            assert_eq!((user.number, user.text(Field::GivenName)), (n, Some(text)));
+        }
+    });
+}
