@@ -188,8 +188,8 @@ pub fn shared() -> &'static Cluster {
 /// A fresh database; its URL. It is on the shared cluster, or, where `MUSTER_TEST_POSTGRES` is the URL of a database
 /// whose user may make others, on that server: the suite on a cluster of one's own.
 pub fn database() -> String {
-    let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") else { return shared().database() };
     static NEXT: AtomicU64 = AtomicU64::new(0);
+    let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") else { return shared().database() };
     let name = format!("muster_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     query(&url, &format!("CREATE DATABASE {name}"));
     let (base, parameters) =

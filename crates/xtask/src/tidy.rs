@@ -75,6 +75,15 @@ fn file(name: &str, text: &str, found: &mut Vec<String>) {
     if is_dialect && (text.contains("axum::") || text.contains("rusqlite")) {
         found.push(format!("{name}: a dialect knows neither axum nor an engine"));
     }
+    // Statements stand side by side in one place.
+    let is_engine = name.contains("store/src/") && !name.contains("store/src/sql/");
+    if is_engine {
+        for word in ["\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE "] {
+            if text.split("#[cfg(test)]").next().unwrap_or_default().contains(word) {
+                found.push(format!("{name}: statements are in store/src/sql"));
+            }
+        }
+    }
     // What no room but a dialect's own folder may say.
     let is_neutral = ["dialects/src/kit/", "directory/src/", "store/src/", "server/src/"];
     if is_neutral.iter().any(|room| name.contains(room)) {

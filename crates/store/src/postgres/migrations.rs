@@ -8,9 +8,7 @@ use super::address::Address;
 use super::line::Session;
 use super::trouble::Trouble;
 use crate::sql;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -63,7 +61,7 @@ async fn migrate(session: &Session, address: &Address) -> Result<(), OpenError> 
         for statement in statements(text) {
             once(session, &statement).await.map_err(troubled)?;
         }
-        let sum = checksum(text);
+        let sum = sql::checksum(text);
         session.change(sql::ADD_STEP.postgres, &[&number, name, &sum]).await.map_err(troubled)?;
     }
     Ok(())
@@ -82,7 +80,7 @@ fn is_current(done: &HashMap<i32, String>, address: &Address) -> Result<bool, Op
     }
     for (number, (_, text)) in (1_i32..).zip(STEPS) {
         match done.get(&number) {
-            Some(sum) if *sum == checksum(text) => {}
+            Some(sum) if *sum == sql::checksum(text) => {}
             Some(_) => return Err(OpenError::Diverged(address.to_string(), number.unsigned_abs())),
             None => return Ok(false),
         }
@@ -116,20 +114,12 @@ pub(crate) fn statements(step: &str) -> Vec<String> {
     plain.split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }
 
-fn checksum(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes()).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     /// A released step is history. When this fails, add a step instead of editing one.
     #[test]
     fn released_steps_are_never_edited() {
-        let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| super::checksum(sql)).collect();
+        let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| crate::sql::checksum(sql)).collect();
         assert_eq!(sums, include_str!("../../migrations/postgres/checksums.txt").lines().collect::<Vec<_>>());
     }
 }

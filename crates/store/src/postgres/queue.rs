@@ -128,11 +128,11 @@ impl Queue {
                 self.wake.notify_one();
                 return None;
             }
-            if !self.is_empty() {
+            if self.is_empty() {
+                self.wake.notified().await;
+            } else {
                 // Whatever holds the other lanes up, it does not hold up this one.
                 drop(tokio::time::timeout(LONGEST_WAIT, self.wake.notified()).await);
-            } else {
-                self.wake.notified().await;
             }
         }
     }

@@ -307,15 +307,15 @@ impl UserRows {
         self.doc.push(doc);
     }
 
-    fn must(&self) -> Option<u64> {
-        Some(self.tenant.len() as u64)
+    fn many(&self) -> u64 {
+        self.tenant.len() as u64
     }
 
     fn add<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
         let Self { tenant, number, id, version, active, updated, password, doc, .. } = self;
         if !tenant.is_empty() {
             let params: Vec<&dyn Param> = vec![tenant, number, id, version, active, updated, password, doc];
-            all.push(Statement { sql: sql::ADD_USERS, params, must: self.must() });
+            all.push(Statement { sql: sql::ADD_USERS, params, must: Some(self.many()) });
         }
     }
 
@@ -324,14 +324,14 @@ impl UserRows {
         if !tenant.is_empty() {
             let params: Vec<&dyn Param> =
                 vec![tenant, number, before, version, active, updated, password, doc];
-            all.push(Statement { sql: sql::CHANGE_USERS, params, must: self.must() });
+            all.push(Statement { sql: sql::CHANGE_USERS, params, must: Some(self.many()) });
         }
     }
 
     fn remove<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
         if !self.tenant.is_empty() {
             let params: Vec<&dyn Param> = vec![&self.tenant, &self.number, &self.before];
-            all.push(Statement { sql: sql::REMOVE_USERS, params, must: self.must() });
+            all.push(Statement { sql: sql::REMOVE_USERS, params, must: Some(self.many()) });
         }
     }
 }

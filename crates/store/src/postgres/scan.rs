@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 /// Rows per step of a walk.
 const STEP: i64 = 2000;
 
+/// People read by their numbers at a time.
+const AT_ONCE: usize = 2000;
+
 /// Many people.
 pub(super) fn users(session: &Session, tenant: TenantNumber, query: UserQuery) -> Reading<'_, Page<User>> {
     Box::pin(async move {
@@ -69,7 +72,7 @@ async fn narrowed(
     numbers.sort_unstable();
     numbers.dedup();
     let mut found = Found::new(query);
-    for some in numbers.chunks(STEP.unsigned_abs() as usize) {
+    for some in numbers.chunks(AT_ONCE) {
         for user in numbered(session, code, some.to_vec()).await? {
             found.look_at(user);
         }

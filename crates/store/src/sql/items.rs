@@ -43,7 +43,7 @@ statements! {
         "SELECT i.doc, i.version, i.updated FROM claims c JOIN items i ON i.tenant = c.tenant AND i.number = c.owner
         WHERE c.tenant = $1 AND i.kind = $2 AND c.space = $3 AND c.text >= $4 AND c.text < $5 ORDER BY i.number",
     );
-    /// The embedded engine binds each id by itself.
+    /// The embedded engine binds each id by itself, see [`with_ids`].
     ITEMS_WITH_IDS = each(
         "",
         "SELECT i.doc, i.version, i.updated FROM items i WHERE i.tenant = $1 AND i.kind = $2 AND i.id = ANY($3)
@@ -72,4 +72,13 @@ statements! {
         "SELECT u.id, u.number FROM memberships m JOIN users u ON u.tenant = m.tenant AND u.number = m.member
         WHERE m.tenant = $1 AND m.item = $2 AND m.member > $3 ORDER BY m.member LIMIT $4",
     );
+}
+
+/// For the embedded engine: items of so many ids, `?3` and so on.
+pub(crate) fn with_ids(many: usize) -> String {
+    let places: Vec<String> = (0..many).map(|n| format!("?{}", n + 3)).collect();
+    let places = places.join(",");
+    format!(
+        "SELECT i.doc FROM items i WHERE i.tenant = ?1 AND i.kind = ?2 AND i.id IN ({places}) ORDER BY i.number"
+    )
 }

@@ -12,6 +12,9 @@ mod people;
 mod subset;
 mod writing;
 
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
 pub(crate) use admin::*;
 pub(crate) use feed::*;
 pub(crate) use items::*;
@@ -34,6 +37,15 @@ const fn both(text: &'static str) -> Sql {
 
 const fn each(sqlite: &'static str, postgres: &'static str) -> Sql {
     Sql { sqlite, postgres }
+}
+
+/// What a step of the schema's history is known by.
+pub(crate) fn checksum(sql: &str) -> String {
+    Sha256::digest(sql.as_bytes()).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Names statements, and keeps the list of them all for the tests that read them.

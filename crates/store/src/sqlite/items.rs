@@ -19,10 +19,8 @@ pub(super) fn items(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlit
         vec![Value::Integer(tenant.0.into()), Value::Integer((1 + kind_number(query.kind)).into())];
     let sql: Cow<'static, str> = match few(query) {
         Some(Few::Ids(ids)) => {
-            let places: Vec<String> = (0..ids.len()).map(|n| format!("?{}", n + 3)).collect();
             bound.extend(ids.iter().map(|id| Value::Blob(id.as_bytes().to_vec())));
-            let sql = "SELECT doc FROM items WHERE tenant = ?1 AND kind = ?2 AND id IN";
-            format!("{sql} ({}) ORDER BY number", places.join(",")).into()
+            sql::with_ids(ids.len()).into()
         }
         Some(Few::Named(name)) => {
             bound.push(Value::Text(name));

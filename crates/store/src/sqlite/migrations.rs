@@ -5,8 +5,6 @@
 use super::open::{OpenError, classify};
 use crate::sql;
 use rusqlite::{Connection, TransactionBehavior};
-use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::path::Path;
 
 /// Every step, in order.
@@ -24,13 +22,12 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     for (number, (name, sql)) in (1_u32..).zip(STEPS) {
         let step = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
         let newest: Option<u32> =
-            step.query_row("SELECT max(number) FROM migrations", [], |row| row.get(0)).map_err(broken)?;
+            step.query_row(sql::NEWEST_STEP.sqlite, [], |row| row.get(0)).map_err(broken)?;
         if let Some(newest) = newest.filter(|newest| *newest > latest) {
             return Err(OpenError::Newer(path.into(), newest, latest));
         }
-        let checksum = checksum(sql);
-        let select = "SELECT checksum FROM migrations WHERE number = ?1";
-        let applied = step.query_row(select, [number], |row| row.get::<_, String>(0));
+        let checksum = sql::checksum(sql);
+        let applied = step.query_row(sql::STEP.sqlite, [number], |row| row.get::<_, String>(0));
         match applied {
             Ok(before) if before == checksum => continue,
             Ok(_) => return Err(OpenError::Diverged(path.into(), number)),
@@ -45,20 +42,12 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn checksum(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes()).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     /// A released step is history. When this fails, add a step instead of editing one.
     #[test]
     fn released_steps_are_never_edited() {
-        let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| super::checksum(sql)).collect();
+        let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| super::sql::checksum(sql)).collect();
         assert_eq!(sums, include_str!("../../migrations/sqlite/checksums.txt").lines().collect::<Vec<_>>());
     }
 }

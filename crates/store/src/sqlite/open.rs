@@ -1,6 +1,7 @@
 //! Opening a file: ours and sound, or refused untouched.
 
 use super::migrations;
+use crate::sql;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -64,8 +65,7 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
         return Err(OpenError::ReadOnly(path.into(), "the file or its folder is read-only".into()));
     }
     let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(broken)?;
-    let tables: i64 =
-        db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(broken)?;
+    let tables: i64 = db.query_row(sql::TABLES.sqlite, [], |row| row.get(0)).map_err(broken)?;
     if id != APPLICATION_ID && (id != 0 || tables > 0) {
         return Err(OpenError::Foreign(path.into()));
     }

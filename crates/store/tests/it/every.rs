@@ -39,7 +39,7 @@ on_each_engine! {
 }
 
 fn hang_up(store: Arc<dyn Store>) {
-    let directory = Arc::new(fakes::directory(Arc::clone(&store)));
+    let directory = Arc::new(fakes::directory(store));
     runtime().block_on(async {
         let caller = tenant(&directory, "One").await;
         for n in 0..300_u64 {

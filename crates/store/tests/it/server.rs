@@ -3,8 +3,8 @@
 
 use crate::engines::{options, postgres};
 use directory::{
-    Caller, Command, Directory, Field, Given, ItemKey, ItemKind, OrganisationRef, Position, TenantNumber,
-    UserKey, UserQuery,
+    Caller, Command, Directory, Field, Given, ItemKey, ItemKind, OrganisationRef, Position, UserKey,
+    UserQuery,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
