@@ -170,3 +170,37 @@ fn a_full_disk_is_a_503_and_reading_goes_on() {
     assert_eq!(json(&store, &["check"])["sound"], true);
     assert_eq!(json(&store, &["user", "list"])["total"], done);
 }
+
+#[test]
+fn the_password_of_a_store_is_shown_nowhere() {
+    let url = "postgres://ann:s3cret@127.0.0.1:1/people?connect_timeout=1";
+    for arguments in
+        [&["config"][..], &["help"], &["serve", "--help"], &["user", "list"], &["check"], &["serve"]]
+    {
+        for is_flag in [true, false] {
+            let mut command = Command::new(MUSTER);
+            command.env("MUSTER_STORE", url).args(arguments);
+            if is_flag {
+                command.args(["--store", url]);
+            }
+            let output = command.output().expect("ran");
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(!said.contains("s3cret") && !said.is_empty(), "{arguments:?}: {said}");
+            if arguments == ["config"] {
+                assert!(said.contains("postgres://ann@127.0.0.1:1/people"), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn identities_rise_with_time_or_are_random() {
+    for (ids, version) in [("time-ordered", '7'), ("random", '4')] {
+        let place = crate::support::Place::new();
+        json(&place.store, &["tenant", "add", "Acme", "--ids", ids]);
+        let id =
+            json(&place.store, &["user", "add", "a@x.y", "--first-name", "A", "--ids", ids])["id"].clone();
+        assert_eq!(id.as_str().expect("an id").chars().nth(14), Some(version), "{ids}: {id}");
+    }
+}
