@@ -47,9 +47,16 @@ impl StoreSettings {
         if self.random_ids { Arc::new(RandomIds) } else { Arc::new(TimeOrderedIds) }
     }
 
-    /// The path, where it is a file.
-    fn file(&self) -> Option<PathBuf> {
-        (!Address::is_one(&self.place)).then(|| PathBuf::from(&self.place))
+    /// The path, where it is a file. What looks like an address and is none of ours may hold a password, and is not
+    /// repeated.
+    fn file(&self) -> anyhow::Result<Option<PathBuf>> {
+        if Address::is_one(&self.place) {
+            return Ok(None);
+        }
+        if may_hold_secrets(&self.place) {
+            bail!("--store takes the path of a file or a URL like postgres://muster@db.example.com/muster");
+        }
+        Ok(Some(PathBuf::from(&self.place)))
     }
 
     /// The address, where it is a database. A password that its URL leaves out may be in `PGPASSWORD`.
@@ -72,11 +79,15 @@ impl StoreSettings {
 
 /// How a place may be shown: a URL without its secrets.
 pub(crate) fn shown(place: &str) -> String {
-    if !place.contains("://") {
+    if !may_hold_secrets(place) {
         return place.to_owned();
     }
     Address::parse(place, None)
         .map_or_else(|_| "(a URL that cannot be used)".into(), |address| address.to_string())
+}
+
+fn may_hold_secrets(place: &str) -> bool {
+    place.contains("://") || place.contains("password=")
 }
 
 /// An open store.
@@ -95,7 +106,7 @@ impl Engine {
 
     /// Opens a store that is there, so that a mistyped place is noticed.
     pub(crate) fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
-        if let Some(path) = settings.file().filter(|path| !path.exists()) {
+        if let Some(path) = settings.file()?.filter(|path| !path.exists()) {
             let path = path.display();
             bail!("there is no store at {path}; `muster tenant add` or `muster serve` makes one");
         }
@@ -103,22 +114,12 @@ impl Engine {
     }
 
     fn at(settings: &StoreSettings, may_make: bool) -> anyhow::Result<Self> {
-        match settings.file() {
-            Some(path) if settings.place.contains("://") => {
-                drop(path);
-                bail!(
-                    "--store takes the path of a file or a URL like postgres://muster@db.example.com/muster"
-                )
-            }
-            Some(path) => {
-                let options = Options { cache_mib: settings.cache_mib, ..Options::default() };
-                Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)))
-            }
-            None => {
-                let options = settings.server_options(may_make);
-                Ok(Self::Server(Arc::new(Postgres::open(&settings.address()?, &options)?)))
-            }
+        if let Some(path) = settings.file()? {
+            let options = Options { cache_mib: settings.cache_mib, ..Options::default() };
+            return Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)));
         }
+        let options = settings.server_options(may_make);
+        Ok(Self::Server(Arc::new(Postgres::open(&settings.address()?, &options)?)))
     }
 
     /// What a directory is built on.
@@ -139,7 +140,7 @@ impl Engine {
 
     /// What is wrong with a store, found by looking at all of it.
     pub(crate) fn check(settings: &StoreSettings) -> anyhow::Result<Vec<String>> {
-        match settings.file() {
+        match settings.file()? {
             Some(path) if !path.exists() => bail!("there is no store at {}", Path::display(&path)),
             Some(path) => Ok(Sqlite::check(&path)?),
             None => Ok(Postgres::check(&settings.address()?, &settings.server_options(false))?),

@@ -135,8 +135,11 @@ impl File {
     fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("the settings {} cannot be read", path.display()))?;
-        let table: toml::Table =
-            text.parse().with_context(|| format!("the settings {} are not TOML", path.display()))?;
+        // What the parser quotes of the file may be a password.
+        let not_toml = |error: toml::de::Error| {
+            anyhow::anyhow!("the settings {} are not TOML: {}", path.display(), error.message())
+        };
+        let table: toml::Table = text.parse().map_err(not_toml)?;
         let mut values = BTreeMap::new();
         for (name, value) in table {
             let text = match value {

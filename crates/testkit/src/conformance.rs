@@ -2,9 +2,9 @@
 
 use crate::fakes;
 use directory::{
-    Action, Caller, Command, Directory, Field, Given, GroupEdit, ItemKey, ItemKind, KeyHash, MemberEdit,
-    NewConnection, Pending, Position, Record, Refusal, Rule, Sort, SortKey, Store, TenantNumber, UserEdit,
-    UserKey, UserQuery, UserTest,
+    Action, Caller, Change, Command, CommitError, Directory, Edit, Field, Given, GroupEdit, Item, ItemKey,
+    ItemKind, KeyHash, MemberEdit, NewConnection, OrganisationRef, Pending, Position, Record, Refusal, Rule,
+    Sort, SortKey, Store, TenantNumber, UserEdit, UserKey, UserQuery, UserTest,
 };
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub const ALL: &[Check] = &[
     ("members agree from both sides", |s| Box::pin(members(s))),
     ("every change leaves its event, without secrets", |s| Box::pin(events(s))),
     ("keys are found, rotated and revoked", |s| Box::pin(keys(s))),
+    ("what was decided from something that has changed is stale", |s| Box::pin(stale(s))),
+    ("numbers that were wished for are passed over, however many", |s| Box::pin(passed_over(s))),
 ];
 
 /// A person with an e-mail.
@@ -262,4 +264,98 @@ async fn keys(store: Arc<dyn Store>) {
     assert!(after.revoked && after.last_use.is_some());
     let again = Command::AddKey { connection: id, key: hash(4) };
     assert_eq!(directory.run(&caller, again).await, Err(Refusal::NoSuchConnection));
+}
+
+/// Every edit of something that has changed since is refused, and leaves nothing: neither a row nor an event.
+#[expect(clippy::too_many_lines, reason = "what was, what became of it, and one line an edit")]
+async fn stale(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let caller = tenant(&directory, "One").await;
+    for n in 1..=3 {
+        add(&directory, &caller, &format!("{n}@x.y")).await.expect("added");
+    }
+    let group = GroupEdit { name: Given::Value("Staff".into()), ..GroupEdit::default() };
+    let group =
+        directory.run(&caller, Command::CreateGroup(group.clone())).await.expect("added").items.remove(0);
+    let gone = GroupEdit { name: Given::Value("Gone".into()), ..GroupEdit::default() };
+    let gone = directory.run(&caller, Command::CreateGroup(gone)).await.expect("added").items.remove(0);
+    let hash = |n: u8| KeyHash([n; 32]);
+    let new = Command::AddConnection(NewConnection::new("crm", hash(1)));
+    directory.run(&caller, new).await.expect("added");
+    let connection = directory.connections(None).await.expect("listed").remove(0);
+    let people: Vec<_> = [1, 2, 3].map(|n| directory.user(&caller, UserKey::Number(n))).into_iter().collect();
+    let mut known = Vec::new();
+    for person in people {
+        known.push(person.await.expect("there"));
+    }
+    // All of it changes.
+    directory.run(&caller, Command::RevokeConnection(connection.id)).await.expect("revoked");
+    directory.run(&caller, Command::DeleteUser(UserKey::Number(1))).await.expect("gone");
+    let edit = Command::UpdateUser { user: UserKey::Number(2), edit: person("new@x.y") };
+    directory.run(&caller, edit).await.expect("changed");
+    let delete = Command::DeleteItem { kind: ItemKind::Group, item: ItemKey::Id(gone.id()) };
+    directory.run(&caller, delete).await.expect("gone");
+    let before = directory.events(Position(0), 1000).await.expect("read");
+    let [first, second, third] = [0, 1, 2].map(|n| known[n].clone());
+    let mut renamed = group.clone();
+    renamed.touch(third.updated);
+    let group_of = |joined: Vec<directory::UserId>| Edit::ChangeItem {
+        before: Box::new(group.clone()),
+        after: Box::new(renamed.clone()),
+        joined,
+        left: Vec::new(),
+    };
+    let members =
+        |item: &Item, joined| Edit::ChangeMembers { item: Box::new(item.clone()), joined, left: Vec::new() };
+    let mut opened = connection.clone();
+    opened.keys.clear();
+    let mut changed = second.clone();
+    changed.version += 1;
+    let edits = [
+        Edit::ChangeConnection { before: Box::new(connection), after: Box::new(opened) },
+        Edit::RemoveUser(Box::new(first.clone())),
+        Edit::ChangeUser { before: Box::new(second), after: Box::new(changed), password: None },
+        Edit::RemoveItem(Box::new(gone.clone())),
+        members(&gone, vec![third.id]),
+        members(&gone, Vec::new()),
+        members(&group, vec![first.id]),
+        members(&group, vec![third.id, first.id]),
+        group_of(vec![first.id]),
+        group_of(vec![third.id, first.id]),
+    ];
+    for edit in edits {
+        let what = format!("{edit:?}");
+        let change = Change {
+            tenant: caller.tenant,
+            at: third.updated,
+            connection: None,
+            who: "test".into(),
+            request: String::new(),
+            absent: Vec::new(),
+            edits: vec![edit],
+        };
+        assert_eq!(store.commit(change).await.err(), Some(CommitError::Stale), "{what}");
+        assert_eq!(directory.events(Position(0), 1000).await.expect("read"), before, "{what}");
+    }
+    assert_eq!(directory.members(&caller, group.id()).await.expect("read"), []);
+    let revoked = directory.connections(None).await.expect("listed").remove(0);
+    assert!(revoked.revoked, "nothing undoes it");
+}
+
+async fn passed_over(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    let make = async |number: Option<u32>, name: String| {
+        let mut edit = person(&format!("{}@x.y", name.replace(' ', "")));
+        let wanted = OrganisationRef { number, name: Some(name.clone()), address: None };
+        edit.organisation = Given::Value(wanted);
+        directory.run(&caller, Command::CreateUser(edit)).await.map(|_| ())?;
+        directory.item(&caller, ItemKind::Organisation, ItemKey::Name(name)).await.map(|item| item.number())
+    };
+    for n in 1..=60 {
+        assert_eq!(make(Some(n), format!("Wished {n}")).await, Ok(n));
+    }
+    assert_eq!(make(None, "Given".into()).await, Ok(61));
+    assert!(make(Some(4_000_000_000), "Far".into()).await.is_err(), "numbers have an end");
+    assert_eq!(make(None, "Next".into()).await, Ok(62));
 }

@@ -101,6 +101,11 @@ pub(super) fn organisation(
     };
     let mut organisation = match (found, name) {
         (Some(found), _) => found.clone(),
+        // Numbers are given up to the same end.
+        (None, Some(_)) if wanted.number.is_some_and(|number| i32::try_from(number).is_err()) => {
+            faults.push(Fault { field: Field::Organisation, rule: Rule::Malformed });
+            return;
+        }
         (None, Some(name)) => {
             rules::check_text(Field::Organisation, name, faults);
             blank_organisation(wanted.number.unwrap_or(0), name, stamp)

@@ -187,6 +187,14 @@ fn the_password_of_a_store_is_shown_nowhere() {
             let said = [output.stdout, output.stderr].concat();
             let said = String::from_utf8_lossy(&said);
             assert!(!said.contains("s3cret") && !said.is_empty(), "{arguments:?}: {said}");
+            for wrong in
+                ["postgress://ann:s3cret@h/db", "POSTGRES://ann:s3cret@h/db", "host=h password=s3cret"]
+            {
+                let output =
+                    Command::new(MUSTER).args(arguments).args(["--store", wrong]).output().expect("ran");
+                let said = [output.stdout, output.stderr].concat();
+                assert!(!String::from_utf8_lossy(&said).contains("s3cret"), "{arguments:?} {wrong}");
+            }
             if arguments == ["config"] {
                 assert!(said.contains("postgres://ann@127.0.0.1:1/people"), "{said}");
             }

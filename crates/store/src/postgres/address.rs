@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::config::{Host, SslMode};
+use tokio::task::AbortHandle;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -77,6 +78,9 @@ impl Address {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut roots) = (None, None);
         let mut rest = form_urlencoded::Serializer::new(String::new());
+        // A plus is a plus here, as libpq has it.
+        let query = query.replace('+', "%2B");
+        let says_which = query.contains("target_session_attrs");
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "sslmode" => mode = Some(value.into_owned()),
@@ -95,6 +99,10 @@ impl Address {
         }
         if let (None, Some(password)) = (config.get_password(), password) {
             config.password(password);
+        }
+        if config.get_hosts().len() > 1 && !says_which {
+            // Of several, the one that takes writes; a standby shows what was.
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         if config.get_application_name().is_none() {
             config.application_name("muster");
@@ -117,16 +125,14 @@ impl Address {
         Ok(Self { config, tls })
     }
 
-    /// A new connection. What keeps it going runs on this runtime.
-    pub(super) async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+    /// A new connection, and what keeps it going, on this runtime.
+    pub(super) async fn connect(&self) -> Result<(Client, AbortHandle), tokio_postgres::Error> {
         if let Some(tls) = &self.tls {
             let (client, connection) = self.config.connect(tls.clone()).await?;
-            tokio::spawn(connection);
-            Ok(client)
+            Ok((client, tokio::spawn(connection).abort_handle()))
         } else {
             let (client, connection) = self.config.connect(NoTls).await?;
-            tokio::spawn(connection);
-            Ok(client)
+            Ok((client, tokio::spawn(connection).abort_handle()))
         }
     }
 }

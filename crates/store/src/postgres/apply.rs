@@ -268,6 +268,7 @@ impl Plan {
     ) -> Done<Told> {
         let code = tenant_code(tenant);
         self.swap(code, &claims::of_item(before), claims::of_item(after), before.number());
+        self.need(Need::ItemAt(code, before.id().0, int(before.version())));
         self.save_item(code, before, after)?;
         self.enrol(code, after, joined, left, known);
         self.item_changed(before, after, joined.to_vec(), left.to_vec())
@@ -275,7 +276,6 @@ impl Plan {
 
     /// An item over what it was.
     fn save_item(&mut self, code: i32, before: &Item, after: &Item) -> Done {
-        self.need(Need::ItemAt(code, before.id().0, int(before.version())));
         let change: Vec<Box<dyn Param>> = vec![
             Box::new(int(after.version())),
             Box::new(Item::name_key(after.kind(), after.name()).into_bytes()),
@@ -318,6 +318,7 @@ impl Plan {
         let code = tenant_code(tenant);
         let Some(group) = known.group(tenant, id) else {
             self.need(Need::ItemThere(code, id.0));
+            self.rows.is_hopeless = true;
             return Ok(None);
         };
         let before = &group.item;
@@ -327,6 +328,8 @@ impl Plan {
         }
         let mut after = before.clone();
         after.touch(at);
+        // Others may have touched it meanwhile; then all of this is read again.
+        self.need(Need::ItemThere(code, id.0));
         self.save_item(code, before, &after)?;
         let kind = kind_code(after.kind());
         // What was looked up beforehand must still be so, to the last member.
@@ -398,6 +401,7 @@ impl Plan {
         let stored = known.connection(new.id).filter(|(_, stored)| stored.is_still(before));
         let Some((text, old)) = stored else {
             self.need(Need::Impossible);
+            self.rows.is_hopeless = true;
             return Ok(Told::new(Action::Updated));
         };
         let change: Vec<Box<dyn Param>> =
@@ -424,8 +428,9 @@ impl Plan {
     fn enrol(&mut self, code: i32, item: &Item, joined: &[UserId], left: &[UserId], known: &Known) {
         for user in joined {
             self.need(Need::UserThere(code, user.0));
-            if let Some(number) = known.user_number(code, *user) {
-                self.rows.join(code, item.id(), number, item.kind());
+            match known.user_number(code, *user) {
+                Some(number) => self.rows.join(code, item.id(), number, item.kind()),
+                None => self.rows.is_hopeless = true,
             }
         }
         for user in left {

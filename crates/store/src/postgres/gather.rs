@@ -91,12 +91,10 @@ impl Known {
         self.reserve(session, changes, numbers).await?;
         (self.users, self.groups) = (HashMap::new(), HashMap::new());
         self.people(session, changes).await?;
+        self.members(session, changes).await?;
         for change in changes {
             for edit in &change.edits {
                 match edit {
-                    Edit::ChangeMembers { item, joined, left } => {
-                        self.members(session, change.tenant, item, joined, left).await?;
-                    }
                     Edit::ChangeConnection { after, .. } => {
                         if let Some(row) = session.row(sql::CONNECTION.postgres, &[&after.id.0]).await? {
                             self.connections.insert(after.id, (row.try_get(0)?, stored_connection(&row)?));
@@ -173,36 +171,67 @@ impl Known {
         Ok(())
     }
 
-    async fn members(
-        &mut self,
-        session: &Session,
-        tenant: TenantNumber,
-        item: &Item,
-        joined: &[UserId],
-        left: &[UserId],
-    ) -> Result<(), Trouble> {
-        let (code, id, kind) = (tenant_code(tenant), item.id().0, kind_code(item.kind()));
-        let Some(row) = session.row(sql::ITEM_BY_ID.postgres, &[&code, &id, &kind]).await? else {
+    /// The items that people come to and leave, and who of these is there already.
+    async fn members(&mut self, session: &Session, changes: &[&Change]) -> Result<(), Trouble> {
+        let edits = changes.iter().flat_map(|change| change.edits.iter().map(|edit| (change.tenant, edit)));
+        let asked: Vec<(TenantNumber, &Item, &[UserId], &[UserId])> = edits
+            .filter_map(|(tenant, edit)| match edit {
+                Edit::ChangeMembers { item, joined, left } => Some((tenant, &**item, &joined[..], &left[..])),
+                _ => None,
+            })
+            .collect();
+        if asked.is_empty() {
             return Ok(());
-        };
-        let stored = stored_item(&row)?;
-        let numbered = |people: &[UserId]| -> Vec<(UserId, u32)> {
-            // One who is not there has no number; the batch will find that out.
-            people.iter().map(|user| (*user, self.user_number(code, *user).unwrap_or(0))).collect()
-        };
-        let (mut joined, mut left) = (numbered(joined), numbered(left));
-        let all: Vec<i32> = joined.iter().chain(&left).map(|(_, number)| int(*number)).collect();
-        let mut there = HashSet::new();
-        for row in session.rows(sql::MEMBERS_AMONG.postgres, &[&code, &id, &all]).await? {
-            there.insert(unsigned(row.try_get(0)?));
         }
-        let mut seen = HashSet::new();
-        joined.retain(|(_, number)| !there.contains(number) && seen.insert(*number));
-        let come: HashSet<u32> = joined.iter().map(|(_, number)| *number).collect();
-        let mut seen = HashSet::new();
-        left.retain(|(_, number)| there.contains(number) && !come.contains(number) && seen.insert(*number));
-        self.groups.insert((tenant, item.id()), Members { item: stored, joined, left });
+        let places: Vec<i32> = (0..int(u32::try_from(asked.len()).unwrap_or(u32::MAX))).collect();
+        let tenants: Vec<i32> = asked.iter().map(|(tenant, ..)| tenant_code(*tenant)).collect();
+        let ids: Vec<Uuid> = asked.iter().map(|(_, item, ..)| item.id().0).collect();
+        let kinds: Vec<i16> = asked.iter().map(|(_, item, ..)| kind_code(item.kind())).collect();
+        let mut stored: HashMap<usize, Item> = HashMap::new();
+        for row in session.rows(sql::ITEMS_BY_IDS.postgres, &[&places, &tenants, &ids, &kinds]).await? {
+            let place = usize::try_from(row.try_get::<_, i32>(3)?).unwrap_or(usize::MAX);
+            stored.insert(place, stored_item(&row)?);
+        }
+        let there = self.there(session, &asked).await?;
+        for (place, (tenant, item, joined, left)) in asked.into_iter().enumerate() {
+            let Some(stored) = stored.remove(&place) else { continue };
+            let (code, id) = (tenant_code(tenant), item.id());
+            let is_there = |number: u32| there.contains(&(code, id.0, number));
+            let (mut joined, mut left) = (self.numbered(code, joined), self.numbered(code, left));
+            let mut seen = HashSet::new();
+            joined.retain(|(_, number)| !is_there(*number) && seen.insert(*number));
+            let come = seen;
+            let mut seen = HashSet::new();
+            left.retain(|(_, number)| is_there(*number) && !come.contains(number) && seen.insert(*number));
+            self.groups.insert((tenant, id), Members { item: stored, joined, left });
+        }
         Ok(())
+    }
+
+    /// Who of all these is a member already.
+    async fn there(
+        &self,
+        session: &Session,
+        asked: &[(TenantNumber, &Item, &[UserId], &[UserId])],
+    ) -> Result<HashSet<(i32, Uuid, u32)>, Trouble> {
+        let (mut tenants, mut items, mut members) = (Vec::new(), Vec::new(), Vec::new());
+        for (tenant, item, joined, left) in asked {
+            let code = tenant_code(*tenant);
+            for user in joined.iter().chain(*left) {
+                if let Some(number) = self.user_number(code, *user) {
+                    tenants.push(code);
+                    items.push(item.id().0);
+                    members.push(int(number));
+                }
+            }
+        }
+        let rows = session.rows(sql::MEMBERS_AMONG.postgres, &[&tenants, &items, &members]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, unsigned(row.try_get(2)?)))).collect()
+    }
+
+    /// With their numbers; one who is not there has none, and the batch will find that out.
+    fn numbered(&self, code: i32, people: &[UserId]) -> Vec<(UserId, u32)> {
+        people.iter().map(|user| (*user, self.user_number(code, *user).unwrap_or(0))).collect()
     }
 }
 

@@ -29,6 +29,10 @@ use uuid::Uuid;
 pub(super) const PATIENCE: Duration = Duration::from_secs(4);
 /// How long the database may take for one step.
 const STEP_TIME: Duration = Duration::from_secs(4);
+/// How much longer for each row.
+const ROW_TIME: Duration = Duration::from_millis(1);
+/// How often a batch goes again though nothing is found to stand in its way.
+const FRUITLESS: u32 = 20;
 /// How often a batch meets others before its callers are told to come again.
 const TRIES: u32 = 40;
 
@@ -76,7 +80,8 @@ impl Lanes {
 
     /// Writes a batch and answers everybody in it.
     async fn write(&self, line: &Line, jobs: Vec<Job>, wary: &mut u32) {
-        let mut batch = Batch { id: self.ids.next(), jobs, known: Known::default(), doubt: None };
+        let mut batch =
+            Batch { id: self.ids.next(), jobs, known: Known::default(), doubt: None, is_full: false };
         let (mut tries, mut fruitless) = (0, 0);
         while !batch.jobs.is_empty() {
             let ended = match self.attempt(line, &mut batch, wary).await {
@@ -85,24 +90,27 @@ impl Lanes {
                     fruitless = if refused.is_empty() { fruitless + 1 } else { 0 };
                     batch.refuse(refused);
                     // Nothing stands in the way any more, or something does that is not understood.
-                    (fruitless > 3).then_some(CommitError::Stale)
+                    (fruitless > FRUITLESS).then_some(CommitError::Stale)
                 }
+                Ok(Outcome::PassedOver) => None,
                 Err(trouble) => {
                     tries += 1;
                     self.retries.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(%trouble, tries, changes = batch.jobs.len(), in_doubt = batch.doubt.is_some(), "a batch goes again");
                     rest(tries).await;
+                    batch.is_full = matches!(trouble, Trouble::Full(_));
                     batch.ends_with(&trouble, tries)
                 }
             };
             let Some(error) = ended else { continue };
-            batch.known.settle(&self.numbers, false);
-            if batch.jobs.len() == 1 {
-                tracing::error!(%error, "a change was not written");
-                batch.jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
-                return;
+            if error == CommitError::Stale {
+                // Perhaps it was the numbers; they are not given again.
+                batch.known = Known::default();
             }
-            if matches!(error, CommitError::Unavailable(_) | CommitError::Busy) {
+            batch.known.settle(&self.numbers, false);
+            let is_everybodys =
+                matches!(error, CommitError::Unavailable(_) | CommitError::Busy) && !batch.is_full;
+            if batch.jobs.len() == 1 || is_everybodys {
                 tracing::error!(%error, changes = batch.jobs.len(), "a batch was not written");
                 batch.jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
                 return;
@@ -157,20 +165,25 @@ impl Lanes {
         }
         let Plan { rows, needs, receipts, .. } = apply::plan(changes.into_iter(), &mut batch.known)
             .map_err(|error| Trouble::Broken(error.to_string()))?;
-        match within(rows.send(session, batch.id, *wary > 0)).await {
+        let time = STEP_TIME + ROW_TIME * u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let sent = tokio::time::timeout(time, rows.send(session, batch.id, *wary > 0)).await;
+        match sent.unwrap_or_else(|_| Err(Trouble::Lost("the database does not answer".into()))) {
             Ok(true) => {}
             // In doubt, this may be the row of the batch itself; it is looked for first in either case.
             Ok(false) | Err(Trouble::Dangling(_) | Trouble::Taken(_)) => {
                 *wary = WARY;
                 within(session.say(sql::ROLLBACK.postgres)).await?;
+                if batch.doubt.is_some() {
+                    within(batch.await_lost(session)).await?;
+                }
                 if let Some(receipts) = batch.settled(session).await? {
                     return Ok(Outcome::Done(receipts));
                 }
-                // What this try met was not held by a lost commit any more: that one has ended without effect.
+                // The lost commit has ended without effect.
                 batch.doubt = None;
                 let refused = within(unmet(session, &needs)).await?;
-                if refused.is_empty() {
-                    self.pass_over(session, batch, &needs).await?;
+                if refused.is_empty() && self.pass_over(session, batch, &needs).await? {
+                    return Ok(Outcome::PassedOver);
                 }
                 return Ok(Outcome::Refused(refused));
             }
@@ -180,31 +193,36 @@ impl Lanes {
         batch.doubt = Some(receipts);
         match within(session.say(sql::COMMIT.postgres)).await {
             Ok(()) => Ok(Outcome::Done(batch.doubt.take().unwrap_or_default())),
-            Err(Trouble::Lost(text)) => Err(Trouble::Lost(text)),
-            Err(trouble) => {
+            Err(trouble @ (Trouble::Again(_) | Trouble::Taken(_) | Trouble::Dangling(_))) => {
                 // The database has answered: it was not carried out.
                 batch.doubt = None;
                 Err(trouble)
             }
+            // Whatever else it says, nobody knows.
+            Err(trouble) => Err(Trouble::Lost(trouble.text().to_owned())),
         }
     }
 
-    /// Numbers that were given here and that somebody else has wished for are not given again.
+    /// Numbers that were given here and that somebody else has wished for are not given again, nor are those behind them
+    /// that were wished for, too. Whether there were any.
     async fn pass_over(
         &self,
         session: &Session,
         batch: &mut Batch,
         needs: &[(usize, Need)],
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
+        let mut has_any = false;
         for (_, need) in needs {
-            if let Need::NumberFree { tenant, kind, number, is_given: true } = need {
-                let params: [&dyn super::param::Param; 3] = [tenant, kind, number];
-                if within(session.row(sql::ITEM_BY_NUMBER.postgres, &params)).await?.is_some() {
-                    batch.known.pass_over(*tenant, *kind, unsigned(*number));
-                }
+            let Need::NumberFree { tenant, kind, number, is_given: true } = need else { continue };
+            let params: [&dyn super::param::Param; 3] = [tenant, kind, number];
+            for row in within(session.rows(sql::NUMBERS_FROM.postgres, &params)).await? {
+                let taken = unsigned(row.try_get(0)?);
+                has_any |= taken == unsigned(*number);
+                batch.known.pass_over(*tenant, *kind, taken);
+                self.numbers.pass_over((*tenant, *kind), taken);
             }
         }
-        Ok(())
+        Ok(has_any)
     }
 }
 
@@ -213,6 +231,8 @@ enum Outcome {
     Done(Vec<Receipt>),
     /// These cannot be carried out; the others may go again.
     Refused(Vec<(usize, CommitError)>),
+    /// Numbers that were given are taken; it goes again with others.
+    PassedOver,
 }
 
 /// Changes on their way.
@@ -222,17 +242,31 @@ struct Batch {
     known: Known,
     /// What comes of each change if the commit whose answer was lost was carried out.
     doubt: Option<Vec<Receipt>>,
+    /// The database had no room for it, which may be one tenant's matter.
+    is_full: bool,
 }
 
 impl Batch {
     /// What came of a batch that was in doubt, if its commit was carried out.
     async fn settled(&mut self, session: &Session) -> Result<Option<Vec<Receipt>>, Trouble> {
         if self.doubt.is_none()
-            || within(session.row(sql::BATCH_THERE.postgres, &[&self.id])).await?.is_none()
+            || within(session.change(sql::CONFIRM_BATCH.postgres, &[&self.id])).await? == 0
         {
             return Ok(None);
         }
         Ok(self.doubt.take())
+    }
+
+    /// Waits until a lost commit has ended one way or the other: as long as it is under way, its row keeps ours out.
+    async fn await_lost(&self, session: &Session) -> Result<(), Trouble> {
+        session.say(sql::BEGIN.postgres).await?;
+        let ours = session.change(sql::ADD_BATCH.postgres, &[&self.id, &0]).await;
+        session.say(sql::ROLLBACK.postgres).await?;
+        match ours {
+            // Either it never was, or it is there.
+            Ok(_) | Err(Trouble::Taken(_)) => Ok(()),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Answers those that cannot be carried out and goes on without them.

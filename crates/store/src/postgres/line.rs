@@ -6,10 +6,13 @@
 use super::address::{Address, CONNECT_TIME};
 use super::param::Param;
 use super::trouble::Trouble;
+use crate::sql;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 
@@ -40,13 +43,12 @@ impl Target {
         let connecting = self
             .runtime
             .spawn(async move { tokio::time::timeout(CONNECT_TIME, target.address.connect()).await });
-        let client = match connecting.await {
+        let (client, task) = match connecting.await {
             Ok(Ok(client)) => client?,
             Ok(Err(_)) => return Err(Trouble::Lost("connecting took too long".into())),
             Err(_) => return Err(Trouble::Lost("the store is closed".into())),
         };
-        let names = self.names.load(Ordering::Relaxed);
-        Ok(Arc::new(Session { client, names, statements: Mutex::default() }))
+        Ok(Arc::new(Session { client, task, target: Arc::clone(self), statements: Mutex::default() }))
     }
 }
 
@@ -78,17 +80,65 @@ impl Line {
         if matches!(trouble, Trouble::Forgotten(_)) {
             self.target.give_up_names();
         }
+        if matches!(trouble, Trouble::Lost(_)) {
+            // What is not answered would keep the connection, and the server's side of it, for as long as it takes.
+            session.task.abort();
+        }
         let mut current = self.current.lock().await;
         if current.as_ref().is_some_and(|held| Arc::ptr_eq(held, session)) {
             *current = None;
         }
     }
+
+    /// Lets the connection go, whatever it is at.
+    pub(super) async fn forget(&self) {
+        if let Some(session) = self.current.lock().await.take() {
+            session.task.abort();
+        }
+    }
+}
+
+/// Whether connections are handed out anew with each transaction, by a pooler in between. Then names of statements would
+/// be those that other processes gave theirs, and are given up before any is used.
+pub(super) async fn find_pooler(target: &Arc<Target>) {
+    if !target.names.load(Ordering::Relaxed) {
+        return;
+    }
+    match tokio::time::timeout(Duration::from_secs(2), is_pooled(target)).await {
+        Ok(Ok(false)) => {}
+        // Two transactions at a time that never come about are a pooler's, too.
+        Ok(Ok(true)) | Err(_) => target.give_up_names(),
+        Ok(Err(trouble)) => tracing::debug!(%trouble, "whether there is a pooler was not found out"),
+    }
+}
+
+/// Two connections in transactions at once end them in one order and the other: behind a pooler, one of them then goes
+/// on with another server process.
+async fn is_pooled(target: &Arc<Target>) -> Result<bool, Trouble> {
+    let (a, b) = (target.connect().await?, target.connect().await?);
+    for is_swapped in [false, true, false] {
+        let (first, second) = if is_swapped { (&b, &a) } else { (&a, &b) };
+        first.say(sql::BEGIN.postgres).await?;
+        let before = first.process().await?;
+        second.say(sql::BEGIN.postgres).await?;
+        first.say(sql::COMMIT.postgres).await?;
+        second.say(sql::COMMIT.postgres).await?;
+        first.say(sql::BEGIN.postgres).await?;
+        let after = first.process().await?;
+        first.say(sql::COMMIT.postgres).await?;
+        if before != after {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// One connection.
 pub(super) struct Session {
     client: Client,
-    names: bool,
+    /// What keeps it going.
+    task: AbortHandle,
+    target: Arc<Target>,
     statements: Mutex<HashMap<Box<str>, Statement>>,
 }
 
@@ -97,14 +147,24 @@ impl Session {
         self.client.is_closed()
     }
 
+    fn has_names(&self) -> bool {
+        self.target.names.load(Ordering::Relaxed)
+    }
+
     /// Asks for rows.
     pub(super) async fn rows(&self, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>, Trouble> {
-        if self.names {
+        if self.has_names() {
             let statement = self.prepared(sql, params).await?;
             Ok(self.client.query(&statement, &plain(params)).await?)
         } else {
             Ok(self.client.query_typed(sql, &typed(params)).await?)
         }
+    }
+
+    /// The server's process behind this connection, asked without a name.
+    async fn process(&self) -> Result<i32, Trouble> {
+        let rows = self.client.query_typed(sql::PROCESS.postgres, &[]).await?;
+        Ok(rows.first().map_or(Ok(0), |row| row.try_get(0))?)
     }
 
     /// Asks for one row at the most.
@@ -114,7 +174,7 @@ impl Session {
 
     /// Changes rows; how many.
     pub(super) async fn change(&self, sql: &str, params: &[&dyn Param]) -> Result<u64, Trouble> {
-        if self.names {
+        if self.has_names() {
             let statement = self.prepared(sql, params).await?;
             Ok(self.client.execute(&statement, &plain(params)).await?)
         } else {
@@ -129,7 +189,7 @@ impl Session {
 
     /// Prepares a statement now, so that it is sent at once when its turn comes.
     pub(super) async fn get_ready(&self, sql: &str, params: &[&dyn Param]) -> Result<(), Trouble> {
-        if self.names { self.prepared(sql, params).await.map(|_| ()) } else { Ok(()) }
+        if self.has_names() { self.prepared(sql, params).await.map(|_| ()) } else { Ok(()) }
     }
 
     async fn prepared(&self, sql: &str, params: &[&dyn Param]) -> Result<Statement, Trouble> {

@@ -52,6 +52,9 @@ impl Lookups {
     /// One person.
     pub(super) async fn user(&self, tenant: TenantNumber, by: UserKey) -> Result<Option<User>, StoreError> {
         let code = tenant_code(tenant);
+        if matches!(by, UserKey::Number(number) if i32::try_from(number).is_err()) {
+            return Ok(None);
+        }
         let key = match &by {
             UserKey::Id(id) => Key::Id(code, id.0),
             UserKey::Number(number) => Key::Number(code, int(*number)),

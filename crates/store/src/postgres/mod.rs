@@ -7,6 +7,7 @@
 mod address;
 mod apply;
 mod check;
+mod columns;
 mod events;
 mod gather;
 mod items;
@@ -162,6 +163,7 @@ impl Postgres {
         let (to, may_make) = (address.clone(), options.may_make);
         let opened = on(&runtime, async move {
             let session = first_session(&opening).await.map_err(|trouble| OpenError::of(&to, &trouble))?;
+            line::find_pooler(&opening).await;
             migrations::run(&session, &to, me, may_make).await
         });
         if let Err(error) = opened {
@@ -391,9 +393,11 @@ impl Store for Postgres {
                 }
                 answer
             };
-            match tokio::time::timeout(Duration::from_secs(2), asked).await {
-                Ok(answer) => drop(answer?),
-                Err(_) => return Err(StoreError::Unavailable("the database does not answer".into())),
+            if let Ok(answer) = tokio::time::timeout(Duration::from_secs(2), asked).await {
+                drop(answer?);
+            } else {
+                self.pulse.forget().await;
+                return Err(StoreError::Unavailable("the database does not answer".into()));
             }
             Ok(Health {
                 engine: "postgres",

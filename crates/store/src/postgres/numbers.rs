@@ -64,6 +64,12 @@ impl Numbers {
         Ok(taken)
     }
 
+    /// Never gives a number that somebody has wished for.
+    pub(super) fn pass_over(&self, sort: Sort, number: u32) {
+        let mut sorts = self.sorts.lock().unwrap_or_else(PoisonError::into_inner);
+        sorts.entry(sort).or_default().free.remove(&number);
+    }
+
     /// Takes back what was taken and never seen by anybody.
     pub(super) fn give_back(&self, sort: Sort, numbers: impl IntoIterator<Item = u32>) {
         let mut sorts = self.sorts.lock().unwrap_or_else(PoisonError::into_inner);

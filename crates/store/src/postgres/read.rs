@@ -158,6 +158,7 @@ pub(super) fn item(
     Box::pin(async move {
         let (code, sort) = (tenant_code(tenant), kind_code(kind));
         let row = match &by {
+            ItemKey::Number(number) if i32::try_from(*number).is_err() => None,
             ItemKey::Number(number) => {
                 session.row(sql::ITEM_BY_NUMBER.postgres, &[&code, &sort, &int(*number)]).await?
             }

@@ -1,13 +1,14 @@
 //! The rows of a batch, table by table and column by column, and how they are sent: each table's in one statement,
 //! all statements on their way before the first is answered.
 
+use super::columns::{Events, Statement, UserRows};
 use super::line::Session;
 use super::param::{Param, int};
 use super::trouble::Trouble;
 use crate::claims::{Claim, kind_number};
 use crate::sql::{self, Sql};
-use crate::told::{Author, Told, list};
-use directory::{ExposeSecret, ItemId, ItemKind, StoredPassword, TenantNumber, Time, User};
+use crate::told::{Author, Told};
+use directory::{ItemId, ItemKind, StoredPassword, TenantNumber, Time, User};
 use futures_util::future::{MaybeDone, maybe_done};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -21,7 +22,7 @@ pub(super) struct Rows {
     new_users: UserRows,
     changed_users: UserRows,
     gone_users: UserRows,
-    claimed: Claims,
+    claimed: Vec<Claimed>,
     released: Claims,
     mentioned: Mentions,
     forgotten: Mentions,
@@ -35,6 +36,9 @@ pub(super) struct Rows {
     pub(super) late: Vec<Single>,
     events: Events,
     counted: HashMap<(i32, i32), i64>,
+    /// Something that must be there was not when the batch was planned: it cannot go in, and the needs say why. It is
+    /// sent all the same, for what it waits for settles what is in doubt.
+    pub(super) is_hopeless: bool,
     /// What must not be there.
     without: HashSet<(i32, i16, Vec<u8>)>,
 }
@@ -45,19 +49,6 @@ pub(super) struct Single {
     pub(super) params: Vec<Box<dyn Param>>,
     /// How many rows it must change; `None` where any number will do.
     pub(super) must: Option<u64>,
-}
-
-#[derive(Default)]
-struct UserRows {
-    tenant: Vec<i32>,
-    number: Vec<i32>,
-    id: Vec<Uuid>,
-    before: Vec<i32>,
-    version: Vec<i32>,
-    active: Vec<i16>,
-    updated: Vec<i64>,
-    password: Vec<Option<String>>,
-    doc: Vec<String>,
 }
 
 #[derive(Default)]
@@ -87,22 +78,6 @@ struct Memberships {
 struct Members {
     tenant: Vec<i32>,
     member: Vec<i32>,
-}
-
-#[derive(Default)]
-struct Events {
-    place: Vec<i32>,
-    tenant: Vec<i32>,
-    at: Vec<i64>,
-    connection: Vec<Option<Uuid>>,
-    who: Vec<String>,
-    request: Vec<String>,
-    action: Vec<i16>,
-    before: Vec<Option<String>>,
-    after: Vec<Option<String>>,
-    joined: Vec<Option<String>>,
-    departed: Vec<Option<String>>,
-    password_set: Vec<bool>,
 }
 
 /// How a kind of item is stored.
@@ -147,7 +122,7 @@ impl Rows {
     }
 
     pub(super) fn claim(&mut self, tenant: i32, claim: &Claim, owner: u32) {
-        self.claimed.push(tenant, claim, owner);
+        self.claimed.push((tenant, i16::from(claim.space), claim.text.clone().into_bytes(), int(owner)));
     }
 
     /// The change goes in only if nobody claims this.
@@ -183,25 +158,21 @@ impl Rows {
     }
 
     pub(super) fn tell(&mut self, author: &Author, told: Told) -> Result<(), serde_json::Error> {
-        let events = &mut self.events;
-        events.place.push(i32::try_from(events.place.len()).unwrap_or(i32::MAX));
-        events.tenant.push(int(told.tenant.unwrap_or(author.tenant).0));
-        events.at.push(author.at.0);
-        events.connection.push(author.connection.map(|connection| connection.0));
-        events.who.push(author.who.clone());
-        events.request.push(author.request.clone());
-        events.action.push(told.code());
-        events.joined.push(list(&told.joined)?);
-        events.departed.push(list(&told.left)?);
-        events.password_set.push(told.password_set);
-        events.before.push(told.before);
-        events.after.push(told.after);
-        Ok(())
+        self.events.push(author, told)
+    }
+
+    /// How many rows it is, roughly.
+    pub(super) fn len(&self) -> usize {
+        let singles = self.early.iter().chain(&self.middle).chain(&self.late);
+        let singles: u64 = singles.map(|single| single.must.unwrap_or(1)).sum();
+        let lists = self.new_users.tenant.len() + self.changed_users.tenant.len() + self.joined.tenant.len();
+        lists + self.left.tenant.len() + usize::try_from(singles).unwrap_or(usize::MAX)
     }
 
     /// Begins a transaction, sends everything and waits for all of it; whether every statement changed what it must. The last one is the
     /// batch itself, which nobody sees before the commit. Who is wary expects clashes of what is unique.
     pub(super) async fn send(&self, session: &Session, batch: Uuid, is_wary: bool) -> Result<bool, Trouble> {
+        let claimed = Claims::in_order(&self.claimed);
         let mut without = Claims::default();
         for (tenant, space, text) in &self.without {
             without.tenant.push(*tenant);
@@ -220,7 +191,7 @@ impl Rows {
         touched.touch(&mut all);
         self.released.put(sql::RELEASE, None, &mut all);
         let claim = if is_wary { sql::CLAIM_WHAT_IS_FREE } else { sql::CLAIM };
-        self.claimed.put(claim, Some(self.claimed.tenant.len() as u64), &mut all);
+        claimed.put(claim, Some(claimed.tenant.len() as u64), &mut all);
         without.find(&mut all);
         self.forgotten.put(sql::FORGET, &mut all);
         self.new_users.add(&mut all);
@@ -244,20 +215,13 @@ impl Rows {
         });
         let mut done = in_order(begun.chain(sent).collect()).await.into_iter();
         done.next().transpose()?;
-        let mut is_whole = true;
+        let mut is_whole = !self.is_hopeless;
         for (done, statement) in done.zip(&all) {
             let changed = done?;
             is_whole &= statement.must.is_none_or(|must| must == changed);
         }
         Ok(is_whole)
     }
-}
-
-/// One statement of a batch.
-struct Statement<'a> {
-    sql: Sql,
-    params: Vec<&'a dyn Param>,
-    must: Option<u64>,
 }
 
 /// A statement that is sent when it is first looked at.
@@ -286,57 +250,24 @@ impl Single {
     }
 }
 
-impl UserRows {
-    fn push(
-        &mut self,
-        tenant: i32,
-        user: &User,
-        before: u32,
-        active: u8,
-        password: Option<&StoredPassword>,
-        doc: String,
-    ) {
-        self.tenant.push(tenant);
-        self.number.push(int(user.number));
-        self.id.push(user.id.0);
-        self.before.push(int(before));
-        self.version.push(int(user.version));
-        self.active.push(i16::from(active));
-        self.updated.push(user.updated.0);
-        self.password.push(password.map(|password| password.0.expose_secret().to_owned()));
-        self.doc.push(doc);
-    }
-
-    fn many(&self) -> u64 {
-        self.tenant.len() as u64
-    }
-
-    fn add<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
-        let Self { tenant, number, id, version, active, updated, password, doc, .. } = self;
-        if !tenant.is_empty() {
-            let params: Vec<&dyn Param> = vec![tenant, number, id, version, active, updated, password, doc];
-            all.push(Statement { sql: sql::ADD_USERS, params, must: Some(self.many()) });
-        }
-    }
-
-    fn change<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
-        let Self { tenant, number, before, version, active, updated, password, doc, .. } = self;
-        if !tenant.is_empty() {
-            let params: Vec<&dyn Param> =
-                vec![tenant, number, before, version, active, updated, password, doc];
-            all.push(Statement { sql: sql::CHANGE_USERS, params, must: Some(self.many()) });
-        }
-    }
-
-    fn remove<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
-        if !self.tenant.is_empty() {
-            let params: Vec<&dyn Param> = vec![&self.tenant, &self.number, &self.before];
-            all.push(Statement { sql: sql::REMOVE_USERS, params, must: Some(self.many()) });
-        }
-    }
-}
+/// A claim taken: tenant, space, text, owner.
+type Claimed = (i32, i16, Vec<u8>, i32);
 
 impl Claims {
+    /// In an order of their own, so that two batches wait for one another and not in a circle.
+    fn in_order(claimed: &[Claimed]) -> Self {
+        let mut sorted: Vec<&Claimed> = claimed.iter().collect();
+        sorted.sort_unstable();
+        let mut claims = Self::default();
+        for (tenant, space, text, owner) in sorted {
+            claims.tenant.push(*tenant);
+            claims.space.push(*space);
+            claims.text.push(text.clone());
+            claims.owner.push(*owner);
+        }
+        claims
+    }
+
     fn push(&mut self, tenant: i32, claim: &Claim, owner: u32) {
         self.tenant.push(tenant);
         self.space.push(i16::from(claim.space));
@@ -410,27 +341,6 @@ impl Members {
         if !self.tenant.is_empty() {
             all.push(Statement { sql: sql::LEAVE_ALL, params: vec![&self.tenant, &self.member], must: None });
         }
-    }
-}
-
-impl Events {
-    fn add<'a>(&'a self, batch: &'a Uuid, all: &mut Vec<Statement<'a>>) {
-        let params: Vec<&dyn Param> = vec![
-            batch,
-            &self.place,
-            &self.tenant,
-            &self.at,
-            &self.connection,
-            &self.who,
-            &self.request,
-            &self.action,
-            &self.before,
-            &self.after,
-            &self.joined,
-            &self.departed,
-            &self.password_set,
-        ];
-        all.push(Statement { sql: sql::ADD_EVENT, params, must: None });
     }
 }
 

@@ -26,6 +26,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const FOLD: Duration = Duration::from_secs(2);
 /// How many batches get their positions at a time.
 const AT_ONCE: i64 = 2_000;
+/// How long whoever asks waits for it.
+const ASK_TIME: Duration = Duration::from_secs(2);
 /// How long one round may take.
 const ROUND_TIME: Duration = Duration::from_secs(5);
 
@@ -38,9 +40,12 @@ impl Seals {
     /// have to wait until that one has looked.
     pub(super) async fn now(&self) {
         let (done, heard) = oneshot::channel();
-        if self.0.send(done).await.is_ok() {
-            drop(tokio::time::timeout(ROUND_TIME, heard).await);
-        }
+        let asked = async {
+            if self.0.send(done).await.is_ok() {
+                drop(heard.await);
+            }
+        };
+        drop(tokio::time::timeout(ASK_TIME, asked).await);
     }
 }
 
@@ -93,7 +98,11 @@ impl Sealer {
                         rest(failures).await;
                     }
                 }
-                Err(_) => self.held_until = None,
+                Err(_) => {
+                    // It stands in the middle of something that is not to be gone on with.
+                    self.held_until = None;
+                    self.line.forget().await;
+                }
             }
             for one in waiting {
                 let _ = one.send(());
@@ -128,7 +137,9 @@ impl Sealer {
         if !self.is_holder() {
             return Ok(());
         }
-        while self.seal(session).await? {}
+        // A long backlog takes several rounds.
+        let begun = Instant::now();
+        while self.seal(session).await? && begun.elapsed() < ROUND_TIME / 4 {}
         if self.folded.elapsed() >= FOLD {
             self.folded = Instant::now();
             fold(session).await?;

@@ -62,10 +62,11 @@ impl From<tokio_postgres::Error> for Trouble {
         let code = said.code().code();
         let text = format!("{code} {}", said.message());
         match code {
-            "40001" | "40P01" | "55P03" => Self::Again(text),
+            // Some servers name values here.
+            "40001" | "40P01" | "55P03" => Self::Again(code.to_owned()),
             "23505" => Self::Taken(text),
             "23503" => Self::Dangling(text),
-            "26000" | "42P05" => Self::Forgotten(text),
+            "26000" | "42P05" | "22P03" => Self::Forgotten(text),
             // A prepared statement whose result has changed with the schema.
             "0A000" if text.contains("cached plan") => Self::Forgotten(text),
             "53100" | "53200" | "53400" => Self::Full(text),

@@ -45,6 +45,8 @@ statements! {
         "INSERT INTO secrets (name, bytes) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
     );
 
+    /// Which of the server's processes answers; those that have none say always the same.
+    PROCESS = each("", "SELECT pg_backend_pid()");
     /// Whether it answers.
     PING = both("SELECT count(*) FROM secrets");
 

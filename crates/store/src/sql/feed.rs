@@ -28,7 +28,8 @@ statements! {
     /// The last statement of a batch before its commit: what it waited for has happened, so that of two batches that
     /// touch the same, the later one has the later time.
     ADD_BATCH = each("", "INSERT INTO batches (id, at, events) VALUES ($1, clock_timestamp(), $2)");
-    BATCH_THERE = each("", "SELECT events FROM batches WHERE id = $1");
+    /// Whether a batch went in. As a change of its own it is answered when it is as safe as that, and so is all before it.
+    CONFIRM_BATCH = each("", "UPDATE batches SET events = events WHERE id = $1");
     UNSEALED = each("", "SELECT id, events FROM batches WHERE position IS NULL ORDER BY at, id LIMIT $1");
     SEAL = each(
         "",

@@ -14,6 +14,10 @@ statements! {
     ITEM_BY_NAME = item!(
         "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number LIMIT 1"
     );
+    /// Numbers in use, from one on.
+    NUMBERS_FROM = both(
+        "SELECT number FROM items WHERE tenant = $1 AND kind = $2 AND number >= $3 ORDER BY number LIMIT 2000"
+    );
     ITEM_BY_CLAIM = each(
         "SELECT i.doc FROM claims c JOIN items i ON i.pk = c.owner
         WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3",

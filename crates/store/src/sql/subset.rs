@@ -12,9 +12,10 @@ const WORDS: &str =
     begin commit rollback local isolation level serializable read only
     create table index if exists primary key unique foreign references";
 const TYPES: &str = "int smallint bigint text bytea uuid boolean timestamptz";
-const FUNCTIONS: &str = "count sum max coalesce unnest string_agg clock_timestamp";
+const FUNCTIONS: &str = "count sum max coalesce unnest string_agg clock_timestamp pg_backend_pid";
 /// Names that statements give themselves, and the one setting that is set.
-const NAMES: &str = "n b c e i k m u times idle_in_transaction_session_timeout migrations checksum";
+const NAMES: &str =
+    "n b c e i k m u times lock_timeout idle_in_transaction_session_timeout migrations checksum";
 
 /// Words of the schema that are no words of the language: its tables, columns and indexes.
 fn names() -> BTreeSet<String> {

@@ -4,8 +4,9 @@
 use super::{Sql, both, each, statements};
 
 statements! {
-    /// A transaction of a process that vanished with its machine holds nobody up for long.
-    BEGIN = each("BEGIN IMMEDIATE", "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 15000");
+    /// A transaction of a process that vanished with its machine holds nobody up for long, and one that nobody waits for
+    /// any more does not go on waiting itself.
+    BEGIN = each("BEGIN IMMEDIATE", "BEGIN; SET LOCAL lock_timeout = 4000; SET LOCAL idle_in_transaction_session_timeout = 15000");
     /// One view of everything, for a reader alone.
     WHOLE_VIEW = each("BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY");
     COMMIT = both("COMMIT");
@@ -172,6 +173,7 @@ statements! {
     /// Which of these people belong to an item already.
     MEMBERS_AMONG = each(
         "",
-        "SELECT m.member FROM memberships m WHERE m.tenant = $1 AND m.item = $2 AND m.member = ANY($3)",
+        "SELECT m.tenant, m.item, m.member FROM memberships m JOIN unnest($1, $2, $3) AS n (tenant, item, member)
+        ON m.tenant = n.tenant AND m.item = n.item AND m.member = n.member",
     );
 }
