@@ -5,7 +5,9 @@
 
 use super::OpenError;
 use super::address::Address;
+use super::lanes::rest;
 use super::line::Session;
+use super::param::Param;
 use super::trouble::Trouble;
 use crate::sql;
 use std::collections::HashMap;
@@ -36,16 +38,11 @@ pub(super) async fn run(
         Ok(_) | Err(_) => {}
     }
     once(session, sql::LEASES_TABLE.postgres).await.map_err(troubled)?;
-    while session
-        .row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS])
-        .await
-        .map_err(troubled)?
-        .is_none()
-    {
+    while !changed(session, sql::TAKE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await.map_err(troubled)? {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let done = migrate(session, address).await;
-    session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await.map_err(troubled)?;
+    changed(session, sql::END_LEASE, &[&LEASE, &me]).await.map_err(troubled)?;
     done
 }
 
@@ -62,7 +59,7 @@ async fn migrate(session: &Session, address: &Address) -> Result<(), OpenError> 
             once(session, &statement).await.map_err(troubled)?;
         }
         let sum = sql::checksum(text);
-        session.change(sql::ADD_STEP.postgres, &[&number, name, &sum]).await.map_err(troubled)?;
+        changed(session, sql::ADD_STEP, &[&number, name, &sum]).await.map_err(troubled)?;
     }
     Ok(())
 }
@@ -86,6 +83,17 @@ fn is_current(done: &HashMap<i32, String>, address: &Address) -> Result<bool, Op
         }
     }
     Ok(true)
+}
+
+/// Whether a statement has changed a row, again where other processes were just doing the same.
+async fn changed(session: &Session, sql: sql::Sql, params: &[&dyn Param]) -> Result<bool, Trouble> {
+    for tries in 1.. {
+        match session.change(sql.postgres, params).await {
+            Err(Trouble::Again(_)) if tries < 200 => rest(tries).await,
+            done => return Ok(done? > 0),
+        }
+    }
+    Ok(false)
 }
 
 /// One statement, again where another process was just making the same: two that make a table at once can meet in

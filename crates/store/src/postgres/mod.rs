@@ -213,7 +213,17 @@ impl Postgres {
         on(&ending.runtime, async move {
             let troubled = |trouble: Trouble| OpenError::of(&to, &trouble);
             let session = target.connect().await.map_err(troubled)?;
-            check::check(&session).await.map_err(troubled)
+            let mut tries = 0;
+            loop {
+                match check::check(&session).await {
+                    // A view of everything can meet writers, and is then taken anew.
+                    Err(Trouble::Again(_)) if tries < 20 => {
+                        tries += 1;
+                        session.say(sql::ROLLBACK.postgres).await.map_err(troubled)?;
+                    }
+                    done => return done.map_err(troubled),
+                }
+            }
         })
     }
 
