@@ -2,18 +2,18 @@
 //! question, as changes are written. A question never joins one that was sent before it came, so whoever asks sees
 //! everything that was committed before they did.
 
-use super::lanes::{PATIENCE, rest};
+use super::lanes::PATIENCE;
 use super::line::{Line, Session};
 use super::param::{Param, int};
-use super::read::{stored_item, stored_user};
+use super::read::{SHORT_TIME, again, stored_item, stored_user};
 use super::rows::{Sent, in_order, kind_code, tenant_code};
 use super::trouble::Trouble;
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
 use crate::sql::{self, Sql};
 use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, fold};
 use futures_util::future::maybe_done;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -22,8 +22,6 @@ use uuid::Uuid;
 const AT_ONCE: usize = 512;
 /// How many may wait.
 const LENGTH: usize = 16_384;
-/// How long the database may take for an answer.
-const ANSWER_TIME: Duration = Duration::from_secs(4);
 
 /// How something is found.
 #[derive(Clone)]
@@ -136,49 +134,28 @@ impl Lookups {
         let (old, young) = waiting.drain(..).partition(|question| question.since.elapsed() > PATIENCE);
         *waiting = young;
         drop(waiting);
-        give_up(old, &Trouble::Lost("the database does not answer".into()));
+        give_up(old, &StoreError::Unavailable("the database does not answer".into()));
     }
 }
 
-fn give_up(questions: Vec<Question>, trouble: &Trouble) {
+fn give_up(questions: Vec<Question>, error: &StoreError) {
     for question in questions {
-        drop(question.answer.send(Err(trouble.clone().into())));
+        drop(question.answer.send(Err(error.clone())));
     }
 }
 
 /// Answers some questions, trying again while the database is out of reach, for a bounded time.
 async fn answer(line: &Line, questions: Vec<Question>) {
-    let (begun, mut tries) = (Instant::now(), 0);
-    loop {
-        let trouble = match tokio::time::timeout(ANSWER_TIME, line.session()).await {
-            Ok(Ok(session)) => match tokio::time::timeout(ANSWER_TIME, ask_all(&session, &questions)).await {
-                Ok(Ok(rows)) => {
-                    for (question, row) in questions.into_iter().zip(rows) {
-                        // Whoever asked may have gone.
-                        drop(question.answer.send(Ok(row)));
-                    }
-                    return;
-                }
-                Ok(Err(trouble)) => {
-                    if !matches!(trouble, Trouble::Again(_) | Trouble::Broken(_)) || session.is_closed() {
-                        line.leave(&session, &trouble).await;
-                    }
-                    trouble
-                }
-                Err(_) => {
-                    let trouble = Trouble::Lost("the database does not answer".into());
-                    line.leave(&session, &trouble).await;
-                    trouble
-                }
-            },
-            Ok(Err(trouble)) => trouble,
-            Err(_) => Trouble::Lost("the database cannot be reached".into()),
-        };
-        tries += 1;
-        if !trouble.passes() || begun.elapsed() > PATIENCE {
-            return give_up(questions, &trouble);
+    let keys: Arc<[Key]> = questions.iter().map(|question| question.key.clone()).collect();
+    let found = again(line, SHORT_TIME, |session| Box::pin(ask_all(session, Arc::clone(&keys)))).await;
+    match found {
+        Ok(rows) => {
+            for (question, row) in questions.into_iter().zip(rows) {
+                // Whoever asked may have gone.
+                drop(question.answer.send(Ok(row)));
+            }
         }
-        rest(tries).await;
+        Err(error) => give_up(questions, &error),
     }
 }
 
@@ -194,10 +171,10 @@ struct Columns {
     kind: Vec<i16>,
 }
 
-async fn ask_all(session: &Session, questions: &[Question]) -> Result<Vec<Option<Row>>, Trouble> {
+async fn ask_all(session: &Session, keys: Arc<[Key]>) -> Result<Vec<Option<Row>>, Trouble> {
     let [mut ids, mut numbers, mut claims, mut items, mut item_claims] = [(); 5].map(|()| Columns::default());
-    for (place, question) in (0_i32..).zip(questions) {
-        let (columns, tenant) = match &question.key {
+    for (place, key) in (0_i32..).zip(keys.iter()) {
+        let (columns, tenant) = match key {
             Key::Id(tenant, id) => {
                 ids.id.push(*id);
                 (&mut ids, tenant)
@@ -239,7 +216,7 @@ async fn ask_all(session: &Session, questions: &[Question]) -> Result<Vec<Option
         let rows = async move { Ok((session.rows(sql.postgres, params).await?, *column)) };
         maybe_done(Box::pin(rows) as Sent<'_, (Vec<Row>, usize)>)
     });
-    let mut found: Vec<Option<Row>> = questions.iter().map(|_| None).collect();
+    let mut found: Vec<Option<Row>> = keys.iter().map(|_| None).collect();
     for answer in in_order(asked.collect()).await {
         let (rows, column) = answer?;
         for row in rows {

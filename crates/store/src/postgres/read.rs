@@ -21,7 +21,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// How long one short read may take.
-const SHORT_TIME: Duration = Duration::from_secs(4);
+pub(super) const SHORT_TIME: Duration = Duration::from_secs(4);
 /// How long one long read may take. Whoever asked has been told to come again by then.
 const LONG_TIME: Duration = Duration::from_secs(40);
 
@@ -90,7 +90,8 @@ impl Drop for Place<'_> {
     }
 }
 
-async fn again<T>(
+/// A read on a line, tried again while the database is out of reach or in conflict.
+pub(super) async fn again<T>(
     line: &Line,
     time: Duration,
     read: impl for<'a> Fn(&'a Session) -> Reading<'a, T>,

@@ -61,8 +61,8 @@ statements! {
         "CREATE TABLE IF NOT EXISTS leases
         (name TEXT PRIMARY KEY, holder UUID NOT NULL, until TIMESTAMPTZ NOT NULL, value BIGINT NOT NULL)",
     );
-    NEWEST_STEP = both("SELECT max(number) FROM migrations");
-    STEP = both("SELECT checksum FROM migrations WHERE number = $1");
+    NEWEST_STEP = each("SELECT max(number) FROM migrations", "");
+    STEP = each("SELECT checksum FROM migrations WHERE number = ?1", "");
     /// How many tables and the like a file has, ours or not.
     TABLES = each("SELECT count(*) FROM sqlite_schema", "");
     STEPS = both("SELECT number, checksum FROM migrations ORDER BY number");

@@ -9,20 +9,17 @@ macro_rules! item {
 }
 
 statements! {
-    ITEM_BY_ID = item!("items i WHERE i.tenant = $1 AND i.id = $2 AND i.kind = $3");
+    ITEM_BY_ID = each("SELECT i.doc FROM items i WHERE i.tenant = $1 AND i.id = $2 AND i.kind = $3", "");
     ITEM_BY_NUMBER = item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.number = $3");
     ITEM_BY_NAME = item!(
         "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number LIMIT 1"
     );
     /// Numbers in use, from one on.
-    NUMBERS_FROM = both(
-        "SELECT number FROM items WHERE tenant = $1 AND kind = $2 AND number >= $3 ORDER BY number LIMIT 2000"
-    );
+    NUMBERS_FROM = each("", "SELECT number FROM items WHERE tenant = $1 AND kind = $2 AND number >= $3 ORDER BY number LIMIT 2000");
     ITEM_BY_CLAIM = each(
         "SELECT i.doc FROM claims c JOIN items i ON i.pk = c.owner
         WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3",
-        "SELECT i.doc, i.version, i.updated FROM claims c JOIN items i ON i.tenant = c.tenant AND i.number = c.owner
-        WHERE c.tenant = $1 AND c.space = $2 AND c.text = $3 AND i.kind = $4",
+        "",
     );
 
     // The same for many who ask at once: who asked comes along as a place in their list.

@@ -39,12 +39,12 @@ macro_rules! user {
 }
 
 statements! {
-    USER_BY_ID = user!("users u WHERE u.tenant = $1 AND u.id = $2");
+    // One at a time; the server engine asks for many, below.
+    USER_BY_ID = each(sqlite_user!("users u WHERE u.tenant = ?1 AND u.id = ?2"), "");
     USER_BY_NUMBER = user!("users u WHERE u.tenant = $1 AND u.number = $2");
     USER_BY_CLAIM = each(
         sqlite_user!("claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3"),
-        postgres_user!("claims c JOIN users u ON u.tenant = c.tenant AND u.number = c.owner
-            WHERE c.tenant = $1 AND c.space = $2 AND c.text = $3"),
+        "",
     );
     // The same for many who ask at once: who asked comes along as a place in their list.
     USERS_BY_IDS = each(

@@ -6,7 +6,7 @@ use super::{Sql, both, each, statements};
 statements! {
     /// A transaction of a process that vanished with its machine holds nobody up for long, and one that nobody waits for
     /// any more does not go on waiting itself.
-    BEGIN = each("BEGIN IMMEDIATE", "BEGIN; SET LOCAL lock_timeout = 4000; SET LOCAL idle_in_transaction_session_timeout = 15000");
+    BEGIN = each("", "BEGIN; SET LOCAL lock_timeout = 4000; SET LOCAL idle_in_transaction_session_timeout = 15000");
     /// One view of everything, for a reader alone.
     WHOLE_VIEW = each("BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY");
     COMMIT = both("COMMIT");
