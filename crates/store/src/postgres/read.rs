@@ -5,6 +5,7 @@ use super::line::{Line, Session, Target};
 use super::param::{Param, int, unsigned};
 use super::rows::{kind_code, tenant_code};
 use super::trouble::Trouble;
+use crate::found::put_memberships;
 use crate::sql::{self, Sql};
 use directory::{
     Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Pending, SecretString, ServerSecret,
@@ -18,7 +19,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 /// How long one short read may take.
 pub(super) const SHORT_TIME: Duration = Duration::from_secs(4);
@@ -135,17 +135,7 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Trouble> {
 pub(super) fn stored_user(row: &Row) -> Result<User, Trouble> {
     let mut user: User = decode(row.try_get(0)?)?;
     let Some(memberships) = row.try_get::<_, Option<&str>>(1)? else { return Ok(user) };
-    for membership in memberships.split(',') {
-        let (kind, id) = membership.split_once(':').unwrap_or_default();
-        let id = Uuid::try_parse(id).map(ItemId).map_err(|error| Trouble::Broken(error.to_string()))?;
-        if kind.parse() == Ok(kind_code(ItemKind::Folder)) {
-            user.folders.push(id);
-        } else {
-            user.groups.push(id);
-        }
-    }
-    user.groups.sort_unstable();
-    user.folders.sort_unstable();
+    put_memberships(&mut user, memberships).map_err(|error| Trouble::Broken(error.to_string()))?;
     Ok(user)
 }
 

@@ -3,6 +3,7 @@
 use super::open;
 use super::rows::{decode, id, optional};
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
+use crate::found::put_memberships;
 use crate::sql;
 use directory::{
     Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, ServerSecret, StoreError,
@@ -68,18 +69,7 @@ fn claimed(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::Result<User
 pub(super) fn stored_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     let mut user: User = decode(0, row.get_ref(0)?.as_str()?)?;
     let Some(memberships) = row.get_ref(1)?.as_str_or_null()? else { return Ok(user) };
-    for membership in memberships.split(',') {
-        let (kind, hex) = membership.split_once(':').unwrap_or_default();
-        let id =
-            uuid::Uuid::try_parse(hex).map(ItemId).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?;
-        if kind.parse() == Ok(1 + kind_number(ItemKind::Folder)) {
-            user.folders.push(id);
-        } else {
-            user.groups.push(id);
-        }
-    }
-    user.groups.sort_unstable();
-    user.folders.sort_unstable();
+    put_memberships(&mut user, memberships).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?;
     Ok(user)
 }
 
