@@ -1,8 +1,9 @@
-//! What tests share: ports that can be foretold, commands made by chance, the suite every engine must pass, and real
-//! database servers with a proxy that meddles with them.
+//! What tests share: ports that can be foretold, commands made by chance, the suite every engine must pass, real
+//! database servers with a proxy that meddles with them, and a mail server that fails on demand.
 
 pub mod chance;
 pub mod conformance;
 pub mod fakes;
 pub mod postgres;
 pub mod proxy;
+pub mod smtp;

@@ -1,0 +1,129 @@
+//! As much of MIME (RFC 2045 to 2047) as it takes to read a message in a test. Text is UTF-8, and only that.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// The headers of a message or part, and its body.
+pub(super) fn split(raw: &str) -> (&str, &str) {
+    match raw.strip_prefix("\r\n") {
+        Some(body) => ("", body),
+        None => raw.split_once("\r\n\r\n").unwrap_or((raw, "")),
+    }
+}
+
+/// The first header of this name, on one line.
+pub(super) fn field(head: &str, name: &str) -> Option<String> {
+    let mut lines = head.split("\r\n");
+    let first = lines.find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.trim_end().eq_ignore_ascii_case(name).then_some(value)
+    })?;
+    let more = lines.take_while(|line| line.starts_with([' ', '\t']));
+    let value: String = std::iter::once(first).chain(more).collect();
+    Some(value.trim().to_owned())
+}
+
+/// The first part of this type in a message or part, decoded, its lines ending with LF. Attachments do not count.
+pub(super) fn part(raw: &str, wanted: &str) -> Option<String> {
+    let (head, body) = split(raw);
+    let of_type = field(head, "Content-Type").unwrap_or_else(|| "text/plain".to_owned());
+    let kind = of_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind.starts_with("multipart/") {
+        let boundary = parameter(&of_type, "boundary").expect("parts have a boundary");
+        return parts(body, &boundary).iter().find_map(|raw| part(raw, wanted));
+    }
+    let disposition = field(head, "Content-Disposition").unwrap_or_default().to_ascii_lowercase();
+    if kind != wanted || disposition.starts_with("attachment") {
+        return None;
+    }
+    let encoding = field(head, "Content-Transfer-Encoding").unwrap_or_default().to_ascii_lowercase();
+    let text = match encoding.as_str() {
+        "base64" => {
+            let text: String = body.split_ascii_whitespace().collect();
+            let bytes = STANDARD.decode(text).expect("the part is in base64 as it says");
+            String::from_utf8(bytes).expect("the part is text in UTF-8")
+        }
+        "quoted-printable" => String::from_utf8(quoted(&soft(body))).expect("the part is text in UTF-8"),
+        _ => body.to_owned(),
+    };
+    Some(text.replace("\r\n", "\n"))
+}
+
+fn parameter(value: &str, name: &str) -> Option<String> {
+    value.split(';').skip(1).find_map(|parameter| {
+        let (found, value) = parameter.split_once('=')?;
+        found.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
+    })
+}
+
+/// What stands between the lines of the boundary. The line's end before each belongs to the boundary.
+fn parts(body: &str, boundary: &str) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for line in body.split_inclusive("\r\n") {
+        match line.trim_end().strip_prefix("--").and_then(|line| line.strip_prefix(boundary)) {
+            Some("") => parts.push(String::new()),
+            Some("--") => break,
+            _ => parts.last_mut().into_iter().for_each(|part| part.push_str(line)),
+        }
+    }
+    for part in &mut parts {
+        part.truncate(part.strip_suffix("\r\n").unwrap_or(part).len());
+    }
+    parts
+}
+
+/// Takes blanks from the ends of lines, and then the ends that are there only to keep lines short.
+fn soft(body: &str) -> String {
+    let lines: Vec<&str> = body.split("\r\n").map(|line| line.trim_end_matches([' ', '\t'])).collect();
+    lines.join("\r\n").replace("=\r\n", "")
+}
+
+/// Takes `=XX` for the byte it stands for.
+fn quoted(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, more @ ..] = rest {
+        let code = more.get(..2).filter(|code| *first == b'=' && code.iter().all(u8::is_ascii_hexdigit));
+        let byte = code.and_then(|code| u8::from_str_radix(str::from_utf8(code).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &more[2..] } else { more };
+    }
+    bytes
+}
+
+/// A header with its encoded words decoded. Those that are not right stay as they are.
+pub(super) fn words(value: &str) -> String {
+    let mut text = String::new();
+    let mut rest = value;
+    let mut is_behind_word = false;
+    while let Some(start) = rest.find("=?") {
+        let before = &rest[..start];
+        let found = word(&rest[start..]);
+        // Blanks between two of them only keep them apart.
+        if !(is_behind_word && found.is_some() && before.trim().is_empty()) {
+            text.push_str(before);
+        }
+        is_behind_word = found.is_some();
+        let (decoded, length) = found.unwrap_or_else(|| ("=?".to_owned(), 2));
+        text.push_str(&decoded);
+        rest = &rest[start + length..];
+    }
+    text + rest
+}
+
+/// The encoded word a text begins with, decoded, and its length.
+fn word(text: &str) -> Option<(String, usize)> {
+    let mut pieces = text.strip_prefix("=?")?.splitn(4, '?');
+    let (charset, encoding, content, rest) = (pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?);
+    let rest = rest.strip_prefix('=')?;
+    // A language may stand behind it.
+    let charset = charset.split('*').next().unwrap_or_default().to_ascii_lowercase();
+    let bytes = match (charset.as_str(), encoding) {
+        ("utf-8" | "us-ascii", "B" | "b") => STANDARD.decode(content).ok()?,
+        ("utf-8" | "us-ascii", "Q" | "q") if !content.contains([' ', '\t']) => {
+            quoted(&content.replace('_', " "))
+        }
+        _ => return None,
+    };
+    Some((String::from_utf8(bytes).ok()?, text.len() - rest.len()))
+}
