@@ -9,6 +9,7 @@ mod oauth;
 mod onfire;
 mod publisher;
 mod scim;
+mod sign_in;
 
 use http::Response;
 use kit::{Answer, Call, Credential, Fault, Kind, Record, Route};
@@ -43,6 +44,8 @@ pub struct Dialect {
     pub error: &'static Record,
     /// Ready `curl` lines for somebody who tries it out.
     pub curls: fn(&Trial<'_>) -> Vec<String>,
+    /// Whether a connection must be told by name that it may speak it; others come with the rest.
+    pub by_name: bool,
     /// Its security schemes, as OpenAPI has them.
     pub security: &'static [(&'static str, SecurityScheme)],
 }
@@ -65,9 +68,14 @@ pub type SecurityScheme = fn() -> serde_json::Value;
 /// Every language there is.
 pub static ALL: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIALECT, &scim::DIALECT];
 
-/// All that may stand behind a path: the languages, and where clients get tokens for them.
+/// All that may stand behind a path: the languages, where clients get tokens for them, and where people sign in.
 pub fn doors() -> impl Iterator<Item = &'static Dialect> {
-    ALL.iter().copied().chain(std::iter::once(&oauth::DIALECT))
+    ALL.iter().copied().chain([&oauth::DIALECT, &sign_in::DIALECT])
+}
+
+/// What a connection may be let speak.
+pub fn spoken() -> impl Iterator<Item = &'static Dialect> {
+    ALL.iter().copied().chain([&sign_in::DIALECT])
 }
 
 /// The OpenAPI 3.1 document over all dialects.

@@ -5,7 +5,10 @@
 //! refused when something it must not share is taken. And because an event is made of the edit itself, nothing
 //! can be changed without one.
 
-use crate::{Connection, ConnectionId, Item, ItemKey, ItemKind, Tenant, TenantNumber, Time, User, UserId};
+use crate::{
+    AccountEdit, Connection, ConnectionId, Item, ItemKey, ItemKind, Mail, Note, Tenant, TenantNumber, Time,
+    Tombstone, User, UserId,
+};
 use secrecy::SecretString;
 
 /// A decided change of one tenant.
@@ -24,6 +27,8 @@ pub struct Change {
     /// What it was decided without a look for, because it was not there lately: it is stale if any of it is. Keys are
     /// such as an item has alone (external id, domain, address; names of organisations, roles and departments).
     pub absent: Vec<(ItemKind, ItemKey)>,
+    /// An external id that it was decided without a look for among the deleted: it is stale if one of them has it.
+    pub not_deleted: Option<String>,
     /// What to do, in order.
     pub edits: Vec<Edit>,
 }
@@ -35,8 +40,8 @@ pub enum Edit {
     AddUser {
         /// The person.
         user: Box<User>,
-        /// The first password.
-        password: Option<StoredPassword>,
+        /// How they sign in.
+        account: AccountEdit,
     },
     /// A person as they were and as they shall be.
     ChangeUser {
@@ -44,11 +49,26 @@ pub enum Edit {
         before: Box<User>,
         /// As it shall be.
         after: Box<User>,
-        /// A new password.
-        password: Option<StoredPassword>,
+        /// What becomes of how they sign in.
+        account: AccountEdit,
+        /// What it means besides.
+        notes: Vec<Note>,
     },
-    /// A person goes.
+    /// A person goes and leaves a tombstone. Nobody is signed in as them any more.
     RemoveUser(Box<User>),
+    /// A person who was deleted is back under their old number, as `user` says.
+    RestoreUser {
+        /// What was left of them; guards the edit.
+        before: Box<Tombstone>,
+        /// As they shall be.
+        user: Box<User>,
+        /// How they sign in.
+        account: AccountEdit,
+        /// Whether the password they had stays good.
+        keeps_password: bool,
+    },
+    /// What was left of a person is gone for good.
+    PurgeUser(Box<Tombstone>),
     /// A new item; number 0 asks for the next one (departments bring theirs).
     AddItem {
         /// The item.
@@ -80,6 +100,24 @@ pub enum Edit {
     RemoveItem(Box<Item>),
     /// A new tenant; number 0 asks for the next one.
     AddTenant(Tenant),
+    /// A tenant as it was and as it shall be; all of it guards the edit.
+    ChangeTenant {
+        /// As decided from.
+        before: Box<Tenant>,
+        /// As it shall be.
+        after: Box<Tenant>,
+    },
+    /// A new mail to a person.
+    AddMail(Box<Mail>),
+    /// A mail as it was and as it shall be; its version guards the edit. It leaves an event when it fails for good.
+    ChangeMail {
+        /// As decided from.
+        before: Box<Mail>,
+        /// As it shall be.
+        after: Box<Mail>,
+    },
+    /// A mail is done with, its outcome on it.
+    RemoveMail(Box<Mail>),
     /// A new connection.
     AddConnection(Box<Connection>),
     /// A connection as it was and as it shall be.

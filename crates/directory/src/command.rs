@@ -2,7 +2,8 @@
 
 use crate::{
     Access, Address, ClientProfile, ConnectionId, Entry, Field, FolderEntry, Given, ItemKey, ItemKind,
-    KeyHash, Link, LinkKind, OrganisationStatus, Pair, Status, StatusWish, TenantNumber, Time, UserKey,
+    KeyHash, Link, LinkKey, LinkKind, Mail, OrganisationStatus, Outcome, Pair, Status, StatusWish,
+    StoredPassword, TenantNumber, Time, UserId, UserKey,
 };
 use secrecy::SecretString;
 
@@ -20,8 +21,32 @@ pub enum Command {
     },
     /// Remove a person.
     DeleteUser(UserKey),
+    /// Bring back somebody who was deleted, by id, number or external id.
+    RestoreUser(UserKey),
+    /// Let what is left of somebody go who can no longer be restored.
+    PurgeUser(UserKey),
+    /// Send somebody who has not signed in yet a link with which they choose a password.
+    Invite(UserKey),
     /// Move one or many people to a status, all or none.
     MoveUsers(StatusMove),
+    /// What somebody does with their own account.
+    Account {
+        /// Who.
+        user: UserId,
+        /// What.
+        step: AccountStep,
+    },
+    /// What has become of a mail. It is refused as a conflict if somebody else was first.
+    MoveMail {
+        /// As it was read.
+        mail: Box<Mail>,
+        /// When it is tried next, if it is.
+        due: Option<Time>,
+        /// What came of it.
+        outcome: Option<Outcome>,
+        /// Whether this begins an attempt.
+        is_attempt: bool,
+    },
     /// Add a group.
     CreateGroup(GroupEdit),
     /// Change a group.
@@ -70,6 +95,8 @@ pub enum Command {
         /// The number it shall have; the next one, when not given.
         number: Option<TenantNumber>,
     },
+    /// Settle something of the tenant.
+    UpdateTenant(TenantEdit),
     /// Let an inbound client in.
     AddConnection(NewConnection),
     /// Give a connection a new key; the oldest goes when there are two already.
@@ -116,6 +143,10 @@ pub struct UserEdit {
     pub folders: Given<Vec<ItemRef>>,
     pub status: Given<StatusWish>,
     pub password: Option<SecretString>,
+    /// A password as another system had stored it; [`crate::Hasher::can_verify`] says which are taken.
+    pub password_hash: Option<StoredPassword>,
+    /// On create: a mail shall invite the person, unless they want none.
+    pub invite: bool,
     pub do_not_email: Given<bool>,
     pub force_password_change: Given<bool>,
 }
@@ -237,6 +268,57 @@ pub struct OrganisationEdit {
     pub industry: Given<u32>,
     pub category: Given<u32>,
     pub key_contacts: Given<Vec<u32>>,
+}
+
+/// What somebody does with their own account.
+#[derive(Clone, Debug)]
+pub enum AccountStep {
+    /// They have shown the password that is stored as this.
+    SignIn {
+        /// What was compared.
+        shown: StoredPassword,
+        /// What is kept of the key of their browser, if it is one.
+        session: Option<KeyHash>,
+        /// The same password, stored better.
+        rehashed: Option<StoredPassword>,
+    },
+    /// They leave one browser.
+    SignOut(KeyHash),
+    /// They leave all browsers.
+    SignOutEverywhere,
+    /// They choose a password.
+    ChoosePassword {
+        /// The new one.
+        password: SecretString,
+        /// What lets them.
+        by: Proof,
+        /// The browser in which they stay signed in.
+        keep: Option<KeyHash>,
+    },
+    /// They ask for a link because they have forgotten their password.
+    Forgot,
+}
+
+/// What lets somebody choose a password.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// A link that was sent to them.
+    Link(LinkKey),
+    /// They have shown the password that is stored as this.
+    Password(StoredPassword),
+}
+
+/// What is to be settled of a tenant.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "as in TenantSettings")]
+pub struct TenantEdit {
+    pub name: Given<String>,
+    pub invitation_hours: Given<u32>,
+    pub min_password: Given<u32>,
+    pub sender_name: Given<String>,
+    pub mails_to: Given<String>,
+    /// A template by name, or its removal.
+    pub templates: Vec<(String, Given<String>)>,
 }
 
 /// A connection to be added.

@@ -1,6 +1,6 @@
 //! What happened: the record every change leaves in the same transaction.
 
-use crate::{Connection, ConnectionId, Item, Position, Tenant, TenantNumber, Time, User, UserId};
+use crate::{Connection, ConnectionId, Item, Mail, Position, Tenant, TenantNumber, Time, User, UserId};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened, as stored.
@@ -37,6 +37,43 @@ pub struct EventDraft {
     pub left: Vec<UserId>,
     /// A password was set. The password itself is nowhere.
     pub password_set: bool,
+    /// What else it meant.
+    pub notes: Vec<Note>,
+}
+
+/// What an event meant besides what changed on its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Note {
+    /// The person has signed in.
+    SignedIn,
+    /// The person has signed out.
+    SignedOut,
+    /// Whoever was signed in as the person is signed out, and no link that was sent to them is good any more.
+    SignInsEnded,
+    /// A link was made for the person; a mail takes it to them.
+    LinkMade,
+    /// The person used a link that was sent to them.
+    LinkUsed,
+    /// The person was deleted and is back.
+    Restored,
+    /// What was left of the person is gone for good.
+    Purged,
+}
+
+impl Note {
+    /// What it says, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::SignedIn => "signed in",
+            Self::SignedOut => "signed out",
+            Self::SignInsEnded => "all sign-ins ended",
+            Self::LinkMade => "a link was made",
+            Self::LinkUsed => "a link was used",
+            Self::Restored => "restored",
+            Self::Purged => "gone for good",
+        }
+    }
 }
 
 /// What was done to something.
@@ -74,6 +111,8 @@ pub enum Record {
     Tenant(Tenant),
     /// A connection, without its keys.
     Connection(Box<Connection>),
+    /// A mail to a person.
+    Mail(Box<Mail>),
 }
 
 impl Record {

@@ -4,9 +4,11 @@
 //! [`Store`] carries the change out as one. This crate knows no HTTP, SQL, XML, JSON, socket or clock: time,
 //! ids, password hashing and storage are ports that come in from outside.
 
+mod account;
 mod catalogue;
 mod change;
 mod command;
+mod common;
 mod connection;
 mod decide;
 mod event;
@@ -16,6 +18,7 @@ mod fold;
 mod given;
 mod ids;
 mod item;
+mod mail;
 mod plural;
 mod ports;
 mod query;
@@ -27,14 +30,15 @@ mod tenant;
 mod user;
 mod view;
 
+pub use account::{Account, AccountEdit, LinkKey, OpenLink, Purpose, Session, SignIns, Tombstone};
 pub use catalogue::{BUILT_IN_ROLES, role_named, role_numbered};
 pub use change::{Change, Edit, Receipt, ServerSecret, StoredPassword};
 pub use command::{
-    Command, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit, NewConnection, OrganisationEdit,
-    OrganisationRef, RoleRef, StatusMove, UserEdit,
+    AccountStep, Command, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit, NewConnection,
+    OrganisationEdit, OrganisationRef, Proof, RoleRef, StatusMove, TenantEdit, UserEdit,
 };
 pub use connection::{Access, ClientProfile, Connection, Key, KeyHash};
-pub use event::{Action, Event, EventDraft, Record};
+pub use event::{Action, Event, EventDraft, Note, Record};
 pub use field::Field;
 pub use filter::{Filter, Op, Test};
 pub use fold::fold;
@@ -43,17 +47,20 @@ pub use ids::{ConnectionId, ItemId, Position, TenantNumber, Time, UserId};
 pub use item::{
     Department, Folder, FolderEntry, Group, Item, ItemKey, ItemKind, Organisation, OrganisationStatus, Role,
 };
+pub use mail::{Mail, Outcome};
 pub use plural::{Address, Entry};
-pub use ports::{Clock, CommitError, Hasher, Health, Ids, Overloaded, Pending, Store, StoreError};
+pub use ports::{
+    Chain, Clock, CommitError, Hasher, Health, Ids, Overloaded, Pending, Store, StoreError, Verdict,
+};
 pub use query::{
     Bound, ItemBound, ItemQuery, ItemTest, Page, Place, Sort, SortKey, Span, UserKey, UserQuery, UserTest,
 };
-pub use refusal::{Fault, Refusal, Rule};
+pub use refusal::{Fault, Refusal, Rule, SignInFault};
 pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, is_email, limit};
 pub use secrecy::{ExposeSecret, SecretString};
-pub use service::{Caller, Directory};
+pub use service::{Caller, Directory, Guess};
 pub use status::{Status, StatusWish};
-pub use tenant::Tenant;
+pub use tenant::{Tenant, TenantSettings};
 pub use user::{Employment, Link, LinkKind, Name, Pair, Profile, Secretary, User};
 pub use view::{Labels, Parts, Scalar, Seen, Subject};
 

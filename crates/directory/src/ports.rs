@@ -1,9 +1,9 @@
 //! What the core needs from outside: storage, time, ids and password hashing.
 
 use crate::{
-    Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page,
-    Position, Receipt, ServerSecret, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey,
-    UserQuery,
+    Account, Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery,
+    Mail, Page, Position, Receipt, ServerSecret, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User,
+    UserId, UserKey, UserQuery,
 };
 use secrecy::SecretString;
 use std::future::Future;
@@ -61,18 +61,68 @@ pub trait Store: Send + Sync {
     ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>>;
     /// A secret of the installation.
     fn secret(&self, name: &'static str) -> Pending<'_, Result<Option<ServerSecret>, StoreError>>;
-    /// The stored password of a person, for checking one.
-    fn password(
+    /// How a person signs in; `None` when there is no such person.
+    fn account(&self, tenant: TenantNumber, user: UserId)
+    -> Pending<'_, Result<Option<Account>, StoreError>>;
+    /// What is left of somebody who was deleted, by id, number or external id; other keys find nothing.
+    fn tombstone(
+        &self,
+        tenant: TenantNumber,
+        by: UserKey,
+    ) -> Pending<'_, Result<Option<Tombstone>, StoreError>>;
+    /// The deleted of a tenant, in order of number: those with a higher number than `after`.
+    fn tombstones(
+        &self,
+        tenant: TenantNumber,
+        after: u32,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Tombstone>, StoreError>>;
+    /// Those of all tenants who were deleted before a moment.
+    fn tombstones_before(
+        &self,
+        moment: Time,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>>;
+    /// Mails that are to be tried by `now`, those first that have waited longest.
+    fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>>;
+    /// Mails of a tenant, or of one of its people, that wait or have failed; the oldest first.
+    fn mails(
+        &self,
+        tenant: TenantNumber,
+        user: Option<UserId>,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Mail>, StoreError>>;
+    /// What happened to a person after a position, oldest first. Some of it may be about others: the caller looks again.
+    fn history(
         &self,
         tenant: TenantNumber,
         user: UserId,
-    ) -> Pending<'_, Result<Option<StoredPassword>, StoreError>>;
+        after: Position,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Event>, StoreError>>;
+    /// Goes through the chain of a tenant's events.
+    fn verify(&self, tenant: TenantNumber) -> Pending<'_, Result<Chain, StoreError>>;
     /// Whether a look-up costs more than a guard that is checked when a change is carried out.
     fn is_far(&self) -> bool {
         false
     }
     /// Whether it works, and its own figures.
     fn health(&self) -> Pending<'_, Result<Health, StoreError>>;
+}
+
+/// What a look at a tenant's chain of events has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// Events that are links of it, up to the first that is broken.
+    pub events: u64,
+    /// Events from before there was a chain; nothing can be said of them.
+    pub older: u64,
+    /// The position of its last link.
+    pub last: Position,
+    /// The last link: whoever keeps it can tell later that nothing before it has changed.
+    pub head: Option<[u8; 32]>,
+    /// Where it is broken first: the event there is not what was stored, or events are missing.
+    pub broken: Option<Position>,
 }
 
 /// How a store is doing.
@@ -140,6 +190,25 @@ pub trait Ids: Send + Sync {
 pub trait Hasher: Send + Sync {
     /// The stored form of a password.
     fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>>;
+    /// Whether a password is the one that was stored. Where nothing was stored it is not, and that takes as long.
+    fn verify(
+        &self,
+        password: SecretString,
+        stored: Option<StoredPassword>,
+    ) -> Pending<'_, Result<Verdict, Overloaded>>;
+    /// Whether a stored form that was made elsewhere can be verified here, at a bearable cost.
+    fn can_verify(&self, stored: &StoredPassword) -> bool;
+}
+
+/// What came of comparing a password with a stored one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is another.
+    Wrong,
+    /// It is the same, stored as it should be.
+    Right,
+    /// It is the same, but was stored in a way that is easier to guess from than it should be: it is to be hashed anew.
+    RightButWeak,
 }
 
 /// More passwords are waiting to be hashed than can be in reasonable time.

@@ -22,6 +22,8 @@ pub enum Refusal {
     RoleTooHigh,
     /// The status does not allow it (somebody who is not suspended cannot be reinstated).
     WrongStatus,
+    /// Somebody was not let in, or a link lets nobody in any more.
+    SignIn(SignInFault),
     /// It is not of the version any more that the caller wanted to change.
     VersionMismatch,
     /// Others kept changing the same thing; trying again may help.
@@ -35,6 +37,22 @@ pub enum Refusal {
     Unavailable(String),
     /// A fault inside; the text is for the log.
     Broken(String),
+}
+
+/// Why somebody was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInFault {
+    /// Nobody signs in with that. Nothing says whether there is such a person.
+    Refused,
+    /// There were too many failures: nothing is looked at for so many seconds.
+    Slow {
+        /// Seconds to wait.
+        retry_after: u32,
+    },
+    /// The link was good and lasts no longer.
+    LinkExpired,
+    /// The link was used, replaced by a newer one or closed, or never was.
+    LinkGone,
 }
 
 /// One broken rule on one field.
@@ -63,6 +81,10 @@ pub enum Rule {
     Unknown,
     /// The status cannot move there.
     NotAllowed,
+    /// A password that many people have.
+    Common,
+    /// A password that has the person's own name or e-mail in it.
+    Personal,
 }
 
 impl Refusal {

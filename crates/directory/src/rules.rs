@@ -2,7 +2,7 @@
 //!
 //! Dialects may be stricter at their door (one takes titles of 10); nothing is ever looser than this.
 
-use crate::{Fault, Field, Rule};
+use crate::{Fault, Field, Rule, TenantSettings, User, fold};
 
 /// Shortest password a dialect may set, in characters.
 pub const MIN_PASSWORD_CHARS: usize = 6;
@@ -86,6 +86,35 @@ fn is_printable(c: char) -> bool {
         '\u{FFFE}' | '\u{FFFF}' => false,
         c => !c.is_control(),
     }
+}
+
+/// Shortest part of a name or e-mail that a chosen password may not hold, in characters: shorter ones are in too many.
+const PERSONAL_CHARS: usize = 4;
+
+/// What is wrong with a password that somebody chooses for themselves. There are no rules of composition (NIST SP
+/// 800-63B section 3.1.1.2): length counts, and that it cannot be guessed from a list or from who they are.
+pub(crate) fn check_chosen_password(password: &str, user: &User, settings: &TenantSettings) -> Option<Rule> {
+    let shortest = usize::try_from(settings.min_password).unwrap_or(usize::MAX).max(MIN_PASSWORD_CHARS);
+    if password.len() > MAX_PASSWORD_BYTES {
+        return Some(Rule::TooLong(MAX_PASSWORD_BYTES));
+    }
+    if password.chars().count() < shortest {
+        return Some(Rule::TooShort(shortest));
+    }
+    let folded = fold(password);
+    let email = user.email().unwrap_or_default();
+    let local = email.split('@').next().unwrap_or_default();
+    let full = user.full_name();
+    let own = [full.as_str(), email, local, user.user_name.as_str()]
+        .into_iter()
+        .chain(user.name.given.as_deref())
+        .chain(user.name.family.as_deref())
+        .map(|text| fold(text.trim()));
+    let mut own = own.filter(|text| text.chars().count() >= PERSONAL_CHARS);
+    if own.any(|text| folded.contains(&text)) {
+        return Some(Rule::Personal);
+    }
+    crate::common::is_common(&folded).then_some(Rule::Common)
 }
 
 /// A modest rule for identity: one `@`, something on both sides, no blanks. Directories must be able to store

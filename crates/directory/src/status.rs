@@ -33,13 +33,40 @@ impl Status {
         }
     }
 
-    /// Where asking for `to` leads: every move is allowed, except that nobody is put back to `invited`.
-    /// `None` is a refusal; an invited person who is asked to be invited stays so.
+    /// The moves there are, and what each is called. Whoever is asked to be what they are already stays so; what is not
+    /// here is refused: nobody is put back to `invited`.
+    const MOVES: [(Self, Self, &'static str); 16] = [
+        (Self::Invited, Self::Active, "activated"),
+        (Self::Invited, Self::Suspended, "suspended"),
+        (Self::Invited, Self::Inactive, "deactivated"),
+        (Self::Invited, Self::Archived, "archived"),
+        (Self::Active, Self::Suspended, "suspended"),
+        (Self::Active, Self::Inactive, "deactivated"),
+        (Self::Active, Self::Archived, "archived"),
+        (Self::Suspended, Self::Active, "reinstated"),
+        (Self::Suspended, Self::Inactive, "deactivated"),
+        (Self::Suspended, Self::Archived, "archived"),
+        (Self::Inactive, Self::Active, "reactivated"),
+        (Self::Inactive, Self::Suspended, "suspended"),
+        (Self::Inactive, Self::Archived, "archived"),
+        (Self::Archived, Self::Active, "brought back from the archive"),
+        (Self::Archived, Self::Suspended, "suspended"),
+        (Self::Archived, Self::Inactive, "deactivated"),
+    ];
+
+    /// What the move from here to there is called; `None` when there is no such move.
+    pub fn move_to(self, to: Self) -> Option<&'static str> {
+        Self::MOVES.iter().find(|(a, b, _)| (*a, *b) == (self, to)).map(|(.., word)| *word)
+    }
+
+    /// Where asking for `to` leads; `None` is a refusal.
     pub fn moved(self, to: Self) -> Option<Self> {
-        match (self, to) {
-            (from, Self::Invited) if from != Self::Invited => None,
-            (_, to) => Some(to),
-        }
+        (self == to || self.move_to(to).is_some()).then_some(to)
+    }
+
+    /// Whether somebody of this status may not sign in, whatever they know.
+    pub fn is_off(self) -> bool {
+        matches!(self, Self::Suspended | Self::Inactive | Self::Archived)
     }
 }
 
@@ -58,12 +85,11 @@ pub enum StatusWish {
 impl StatusWish {
     /// Where the wish leads from a status; `None` is a refusal.
     pub fn from(self, now: Status) -> Option<Status> {
-        let is_off = matches!(now, Status::Suspended | Status::Inactive | Status::Archived);
         match self {
             Self::To(to) => now.moved(to),
-            Self::Off if is_off => Some(now),
+            Self::Off if now.is_off() => Some(now),
             Self::Off => Some(Status::Inactive),
-            Self::On if is_off => Some(Status::Active),
+            Self::On if now.is_off() => Some(Status::Active),
             Self::On => Some(now),
         }
     }

@@ -1,7 +1,8 @@
 //! A tenant: one customer's directory, closed to every other.
 
-use crate::{TenantNumber, Time};
+use crate::{Purpose, TenantNumber, Time};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,4 +13,59 @@ pub struct Tenant {
     pub name: String,
     /// When it was added.
     pub created: Time,
+    /// What it has settled for its people.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub settings: TenantSettings,
+}
+
+/// What a tenant settles for its people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TenantSettings {
+    /// How long an invitation can be accepted, in hours.
+    pub invitation_hours: u32,
+    /// The fewest characters of a password that somebody chooses on a page.
+    pub min_password: u32,
+    /// In whose name mails are sent; the tenant's own, when there is nothing here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender_name: Option<String>,
+    /// Where all mails go instead of to the people themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mails_to: Option<String>,
+    /// Templates of mails besides the built-in ones, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub templates: BTreeMap<String, String>,
+}
+
+impl Default for TenantSettings {
+    fn default() -> Self {
+        Self {
+            invitation_hours: 7 * 24,
+            min_password: 12,
+            sender_name: None,
+            mails_to: None,
+            templates: BTreeMap::new(),
+        }
+    }
+}
+
+impl TenantSettings {
+    /// How long a link that resets a password can be used, in seconds.
+    pub const RESET_SECONDS: i64 = 60 * 60;
+    /// The longest that an invitation may last, in hours.
+    pub const MAX_INVITATION_HOURS: u32 = 90 * 24;
+    /// The most bytes that a template may hold.
+    pub const MAX_TEMPLATE: usize = 64 * 1024;
+
+    /// How long a link can be used, in seconds.
+    pub fn lifetime(&self, purpose: Purpose) -> i64 {
+        match purpose {
+            Purpose::Invitation => i64::from(self.invitation_hours) * 60 * 60,
+            Purpose::Reset => Self::RESET_SECONDS,
+        }
+    }
+}
+
+fn is_usual(settings: &TenantSettings) -> bool {
+    *settings == TenantSettings::default()
 }

@@ -16,6 +16,7 @@ mod passwords;
 mod ports;
 mod settings;
 mod shell;
+mod stored;
 
 pub use compose::{App, Limits, Parts, app};
 pub use dialects::kit::hash_key;

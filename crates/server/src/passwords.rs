@@ -1,11 +1,15 @@
-//! Argon2id in a pool of its own: a few threads that each keep their memory, and a short queue before them.
+//! Slow hashing of passwords in a pool of its own: a few threads that each keep their memory, and a short queue before
+//! them.
 //!
 //! A password costs as much as hundreds of creates, so hashing never runs where requests or writes do, never takes
-//! more memory than threads × 19 MiB, and refuses rather than queues without end.
+//! more memory than threads × 19 MiB (more for a moment where another system has stored a password so), and refuses
+//! rather than queues without end. The threads give way to all others, so that whoever asks for many sign-ins does not
+//! slow down what needs no password.
 
+use crate::stored::{Stored, Way};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use directory::{ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword};
+use directory::{ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword, Verdict};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::oneshot;
 
@@ -25,9 +29,9 @@ impl Strength {
     pub const FOR_TESTS: Self = Self { memory_kib: 8, passes: 1 };
 }
 
-struct Job {
-    password: SecretString,
-    answer: oneshot::Sender<Option<StoredPassword>>,
+enum Job {
+    Hash(SecretString, oneshot::Sender<Option<StoredPassword>>),
+    Verify(SecretString, Option<StoredPassword>, oneshot::Sender<Verdict>),
 }
 
 /// The pool.
@@ -52,33 +56,95 @@ impl PasswordPool {
     }
 }
 
-impl Hasher for PasswordPool {
-    fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+impl PasswordPool {
+    /// Queues a job; its answer is dropped when it could not be done.
+    fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<T>) -> Job,
+    ) -> Pending<'static, Result<T, Overloaded>> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.queue.try_send(Job { password, answer });
+        let sent = self.queue.try_send(job(answer));
         Box::pin(async move {
             sent.map_err(|_| Overloaded)?;
-            answered.await.ok().flatten().ok_or(Overloaded)
+            answered.await.map_err(|_| Overloaded)
         })
     }
 }
 
+impl Hasher for PasswordPool {
+    fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+        let hashed = self.ask(|answer| Job::Hash(password, answer));
+        Box::pin(async move { hashed.await?.ok_or(Overloaded) })
+    }
+
+    fn verify(
+        &self,
+        password: SecretString,
+        stored: Option<StoredPassword>,
+    ) -> Pending<'_, Result<Verdict, Overloaded>> {
+        self.ask(|answer| Job::Verify(password, stored, answer))
+    }
+
+    fn can_verify(&self, stored: &StoredPassword) -> bool {
+        Stored::read(stored.0.expose_secret()).is_some()
+    }
+}
+
+/// The threads that hash give way to the others by so much.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 15;
+
 fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params) {
+    // On Linux this is this thread's own. Where it is not allowed, all are alike.
+    #[cfg(target_os = "linux")]
+    drop(rustix::process::nice(NICE));
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
     let mut memory = Vec::new();
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        if job.answer.is_closed() {
-            continue; // the caller has gone; nothing was promised
-        }
         memory.resize(argon2.params().block_count(), Block::default());
-        let hashed = hash(&argon2, &mut memory, job.password.expose_secret());
-        if hashed.is_none() {
-            tracing::error!("a password could not be hashed");
+        match job {
+            // Where the caller has gone, nothing was promised.
+            Job::Hash(_, answer) if answer.is_closed() => {}
+            Job::Verify(.., answer) if answer.is_closed() => {}
+            Job::Hash(password, answer) => {
+                let hashed = hash(&argon2, &mut memory, password.expose_secret());
+                if hashed.is_none() {
+                    tracing::error!("a password could not be hashed");
+                }
+                drop(answer.send(hashed));
+            }
+            Job::Verify(password, stored, answer) => {
+                let verdict = verify(&argon2, &mut memory, password.expose_secret(), stored.as_ref());
+                drop(answer.send(verdict));
+            }
         }
-        drop(job.answer.send(hashed));
+    }
+}
+
+fn verify(
+    argon2: &Argon2<'_>,
+    memory: &mut [Block],
+    password: &str,
+    stored: Option<&StoredPassword>,
+) -> Verdict {
+    let stored = stored.and_then(|stored| Stored::read(stored.0.expose_secret()));
+    let Some(stored) = stored else {
+        // As long as if there were one.
+        drop(hash(argon2, memory, password));
+        return Verdict::Wrong;
+    };
+    if !stored.fits(password.as_bytes(), memory) {
+        return Verdict::Wrong;
+    }
+    let ours = argon2.params();
+    match stored.way() {
+        Way::Argon2id { memory_kib, passes } if memory_kib >= ours.m_cost() && passes >= ours.t_cost() => {
+            Verdict::Right
+        }
+        Way::Argon2id { .. } | Way::Another => Verdict::RightButWeak,
     }
 }
 
@@ -111,6 +177,15 @@ mod tests {
         assert!(phc.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{phc}");
         assert!(Argon2::default().verify_password(b"secret-1", phc).is_ok());
         assert!(Argon2::default().verify_password(b"secret-2", phc).is_err());
+        let same = runtime.block_on(pool.verify("secret-1".into(), Some(stored.clone()))).unwrap();
+        assert_eq!(same, Verdict::Right);
+        let other = runtime.block_on(pool.verify("secret-2".into(), Some(stored.clone()))).unwrap();
+        assert_eq!(other, Verdict::Wrong);
+        assert_eq!(runtime.block_on(pool.verify("secret-1".into(), None)).unwrap(), Verdict::Wrong);
+        let better = Strength { memory_kib: 16, passes: 2 };
+        let better = PasswordPool::start(1, 1, better).unwrap();
+        let weak = runtime.block_on(better.verify("secret-1".into(), Some(stored.clone()))).unwrap();
+        assert_eq!(weak, Verdict::RightButWeak);
         let slow = PasswordPool::start(1, 1, Strength::STANDARD).unwrap();
         let many: Vec<_> = (0..50).map(|_| slow.hash("secret-1".into())).collect();
         let done = runtime.block_on(futures_util::future::join_all(many));

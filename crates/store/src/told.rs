@@ -1,6 +1,6 @@
 //! What a change tells: an event on its way into a row, its records written already.
 
-use directory::{Action, ConnectionId, TenantNumber, Time, UserId};
+use directory::{Action, ConnectionId, Mail, Note, Record, TenantNumber, Time, UserId};
 use serde::Serialize;
 
 /// Who made a change.
@@ -20,6 +20,7 @@ pub(crate) struct Told {
     pub(crate) joined: Vec<UserId>,
     pub(crate) left: Vec<UserId>,
     pub(crate) password_set: bool,
+    pub(crate) notes: Vec<Note>,
     /// The tenant it is about, where that is not the author's.
     pub(crate) tenant: Option<TenantNumber>,
 }
@@ -33,6 +34,7 @@ impl Told {
             joined: Vec::new(),
             left: Vec::new(),
             password_set: false,
+            notes: Vec::new(),
             tenant: None,
         }
     }
@@ -61,7 +63,24 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<String, serde_json::Erro
     serde_json::to_string(value)
 }
 
-/// A list of people as stored; nothing for nobody.
-pub(crate) fn list(people: &[UserId]) -> Result<Option<String>, serde_json::Error> {
-    if people.is_empty() { Ok(None) } else { encode(&people).map(Some) }
+/// A list as stored; nothing for an empty one.
+pub(crate) fn list<T: Serialize>(list: &[T]) -> Result<Option<String>, serde_json::Error> {
+    if list.is_empty() { Ok(None) } else { encode(&list).map(Some) }
+}
+
+/// What is told of a mail, where that is news: the one before, and the one after.
+pub(crate) fn of_mail(
+    before: Option<&Mail>,
+    after: Option<&Mail>,
+) -> Result<Option<Told>, serde_json::Error> {
+    let action = match (before, after) {
+        (None, _) => Action::Created,
+        // Only that it was tried and will be again.
+        (Some(_), Some(after)) if !after.has_failed() => return Ok(None),
+        (Some(_), Some(_)) => Action::Updated,
+        (Some(_), None) => Action::Deleted,
+    };
+    let record =
+        |mail: Option<&Mail>| mail.map(|mail| encode(&Record::Mail(Box::new(mail.clone())))).transpose();
+    Ok(Some(Told { before: record(before)?, after: record(after)?, ..Told::new(action) }))
 }

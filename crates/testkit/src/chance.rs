@@ -1,9 +1,10 @@
 //! Commands made by chance from small pools, so that they clash, repeat and refer to one another.
 
 use directory::{
-    Address, Command, DepartmentRef, Entry, Field, FolderEdit, Given, GroupEdit, ItemId, ItemKey, ItemKind,
-    Link, LinkKind, MemberEdit, OrganisationEdit, OrganisationRef, OrganisationStatus, Pair, RoleRef, Status,
-    StatusMove, StatusWish, UserEdit, UserId, UserKey,
+    AccountStep, Address, Command, DepartmentRef, Entry, Field, FolderEdit, Given, GroupEdit, ItemId,
+    ItemKey, ItemKind, KeyHash, Link, LinkKind, MemberEdit, OrganisationEdit, OrganisationRef,
+    OrganisationStatus, Pair, Proof, RoleRef, Status, StatusMove, StatusWish, StoredPassword, UserEdit,
+    UserId, UserKey,
 };
 use uuid::Uuid;
 
@@ -60,7 +61,7 @@ pub fn command(dice: &mut Dice, made: u64) -> Command {
 }
 
 fn bare(dice: &mut Dice, made: u64) -> Command {
-    match dice.roll(20) {
+    match dice.roll(25) {
         0..=5 => Command::CreateUser(Box::new(user_edit(dice, made, true))),
         6..=9 => {
             Command::UpdateUser { user: user_key(dice, made), edit: Box::new(user_edit(dice, made, false)) }
@@ -80,9 +81,29 @@ fn bare(dice: &mut Dice, made: u64) -> Command {
             organisations: (0..=dice.roll(2)).map(|_| item_key(dice, made)).collect(),
             edit: organisation_edit(dice),
         },
+        20 => Command::DeleteUser(user_key(dice, made)),
+        21 | 22 => Command::RestoreUser(user_key(dice, made)),
+        23 => Command::Invite(user_key(dice, made)),
+        24 => Command::Account { user: UserId(id(dice, made)), step: step(dice) },
         _ => Command::DeleteItem {
             kind: *dice.pick(&[ItemKind::Group, ItemKind::Folder]),
             item: item_key(dice, made),
+        },
+    }
+}
+
+fn step(dice: &mut Dice) -> AccountStep {
+    let key = |dice: &mut Dice| KeyHash([u8::try_from(dice.roll(3)).unwrap_or(0); 32]);
+    let stored = StoredPassword("plain$long enough".into());
+    match dice.roll(5) {
+        0 => AccountStep::Forgot,
+        1 => AccountStep::SignOut(key(dice)),
+        2 => AccountStep::SignOutEverywhere,
+        3 => AccountStep::SignIn { shown: stored, session: Some(key(dice)), rehashed: None },
+        _ => AccountStep::ChoosePassword {
+            password: "vier rote fische".into(),
+            by: Proof::Password(stored),
+            keep: Some(key(dice)),
         },
     }
 }
@@ -177,6 +198,7 @@ fn user_edit(dice: &mut Dice, made: u64, is_new: bool) -> UserEdit {
     if dice.chance(20) {
         edit.password = Some((*dice.pick(&["long enough", "short"])).into());
     }
+    edit.invite = is_new && dice.chance(40);
     edit
 }
 

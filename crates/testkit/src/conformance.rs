@@ -2,9 +2,9 @@
 
 use crate::fakes;
 use directory::{
-    Action, Caller, Change, Command, CommitError, Directory, Edit, Field, Given, GroupEdit, Item, ItemKey,
-    ItemKind, KeyHash, MemberEdit, NewConnection, OrganisationRef, Pending, Position, Record, Refusal, Rule,
-    Sort, SortKey, Store, TenantNumber, UserEdit, UserKey, UserQuery, UserTest,
+    AccountEdit, Action, Caller, Change, Command, CommitError, Directory, Edit, Field, Given, GroupEdit,
+    Item, ItemKey, ItemKind, KeyHash, MemberEdit, NewConnection, OrganisationRef, Pending, Position, Record,
+    Refusal, Rule, Sort, SortKey, Store, TenantNumber, UserEdit, UserKey, UserQuery, UserTest,
 };
 use std::sync::Arc;
 
@@ -314,7 +314,12 @@ async fn stale(store: Arc<dyn Store>) {
     let edits = [
         Edit::ChangeConnection { before: Box::new(connection), after: Box::new(opened) },
         Edit::RemoveUser(Box::new(first.clone())),
-        Edit::ChangeUser { before: Box::new(second), after: Box::new(changed), password: None },
+        Edit::ChangeUser {
+            before: Box::new(second),
+            after: Box::new(changed),
+            account: AccountEdit::default(),
+            notes: Vec::new(),
+        },
         Edit::RemoveItem(Box::new(gone.clone())),
         members(&gone, vec![third.id]),
         members(&gone, Vec::new()),
@@ -332,6 +337,7 @@ async fn stale(store: Arc<dyn Store>) {
             who: "test".into(),
             request: String::new(),
             absent: Vec::new(),
+            not_deleted: None,
             edits: vec![edit],
         };
         assert_eq!(store.commit(change).await.err(), Some(CommitError::Stale), "{what}");

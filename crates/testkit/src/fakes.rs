@@ -2,7 +2,7 @@
 
 use directory::{
     Clock, Directory, ExposeSecret, Hasher, Ids, Overloaded, Pending, SecretString, ServerSecret, Store,
-    StoredPassword, Time,
+    StoredPassword, Time, Verdict,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -46,6 +46,20 @@ impl Hasher for PlainHasher {
     fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>> {
         let stored = format!("plain${}", password.expose_secret());
         Box::pin(std::future::ready(Ok(StoredPassword(stored.into()))))
+    }
+
+    fn verify(
+        &self,
+        password: SecretString,
+        stored: Option<StoredPassword>,
+    ) -> Pending<'_, Result<Verdict, Overloaded>> {
+        let shown = format!("plain${}", password.expose_secret());
+        let is_it = stored.is_some_and(|stored| stored.0.expose_secret() == shown);
+        Box::pin(std::future::ready(Ok(if is_it { Verdict::Right } else { Verdict::Wrong })))
+    }
+
+    fn can_verify(&self, stored: &StoredPassword) -> bool {
+        stored.0.expose_secret().starts_with("plain$")
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod chance;
 pub mod conformance;
 pub mod fakes;
+pub mod lives;
 pub mod postgres;
 pub mod proxy;
 pub mod smtp;

@@ -90,7 +90,7 @@ fn refused(refusal: &Refusal, call: &Call) -> Answer {
             *answer.status_mut() = StatusCode::NOT_FOUND;
             answer
         }
-        Refusal::RoleTooHigh => denied(call),
+        Refusal::RoleTooHigh | Refusal::SignIn(_) => denied(call),
         Refusal::WrongStatus => {
             message(call, StatusCode::BAD_REQUEST, "The user's status does not allow this.")
         }
@@ -182,6 +182,8 @@ fn sentence(name: &str, rule: Rule) -> String {
         Rule::Malformed if name == "Email" => "The Email field is not a valid e-mail address.".into(),
         Rule::Malformed => format!("The value is not valid for {name}."),
         Rule::Taken => format!("The {name} is already in use."),
-        Rule::Unknown | Rule::NotAllowed => format!("The {name} is not valid."),
+        Rule::Unknown | Rule::NotAllowed | Rule::Common | Rule::Personal => {
+            format!("The {name} is not valid.")
+        }
     }
 }

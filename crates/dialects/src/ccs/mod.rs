@@ -47,5 +47,6 @@ pub(crate) static DIALECT: Dialect = Dialect {
     curls: |Trial { url, key, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/request/user/1'")]
     },
+    by_name: false,
     security: &[("bearer", crate::kit::bearer_scheme)],
 };

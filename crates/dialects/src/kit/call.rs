@@ -48,7 +48,7 @@ pub struct Call {
     pub route: Option<(&'static Route, &'static Verb)>,
     /// On whose behalf it comes; nobody's until the key was looked at.
     pub caller: Option<Caller>,
-    /// Where it comes from, told to open routes alone.
+    /// Where it comes from.
     pub address: Option<IpAddr>,
     /// The body once it was parsed.
     pub parsed: OnceLock<Result<Option<Body>, Fault>>,

@@ -1,6 +1,7 @@
 //! Whose key is this, and what does it open?
 
 use super::{Desk, Fault, jwt};
+use crate::Dialect;
 use directory::{Access, Caller, Connection, ConnectionId, KeyHash, Time};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -97,14 +98,15 @@ impl Desk {
         &self,
         credential: Option<Credential>,
         address: IpAddr,
-        dialect: &str,
+        dialect: &Dialect,
         writes: bool,
     ) -> Result<Caller, Fault> {
         let Some(credential) = credential else { return Err(Fault::Unauthorised) };
         let Some(connection) = self.connection(&credential).await? else {
             return Err(self.gate.refuse(address));
         };
-        if !connection.speaks(dialect) || (writes && connection.access == Access::ReadOnly) {
+        let speaks = connection.speaks(dialect.name) && !(dialect.by_name && connection.dialects.is_empty());
+        if !speaks || (writes && connection.access == Access::ReadOnly) {
             return Err(Fault::Forbidden);
         }
         Ok(Caller {

@@ -162,13 +162,13 @@ async fn attend(
         Some(BodyFault::Cut) => return Err(Fault::BodyCut),
     }
     (dialect.acceptable)(call)?;
+    call.address = Some(address);
     if verb.access == Access::Open {
-        call.address = Some(address);
         return (verb.handler)(desk, call).await;
     }
     let credential = (dialect.credential)(call)?;
     let writes = verb.access == Access::Write;
-    let mut caller = desk.admit(credential, address, dialect.name, writes).await?;
+    let mut caller = desk.admit(credential, address, dialect, writes).await?;
     caller.request.clone_from(&call.request);
     call.caller = Some(caller);
     (verb.handler)(desk, call).await

@@ -1,7 +1,7 @@
 //! Why a request was not answered with what it asked for: the core's refusals, and what goes wrong on the wire
 //! before the core is asked. Every dialect says each of these in its own words.
 
-use directory::{Refusal, Rule};
+use directory::{Refusal, Rule, SignInFault};
 
 /// One way a request can fail.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,9 +84,10 @@ impl Fault {
     /// Seconds after which trying again may help.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Refused(Refusal::Busy { retry_after }) | Self::TooManyAttempts { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::Refused(
+                Refusal::Busy { retry_after } | Refusal::SignIn(SignInFault::Slow { retry_after }),
+            )
+            | Self::TooManyAttempts { retry_after } => Some(*retry_after),
             Self::Refused(Refusal::Unavailable(_) | Refusal::Conflict) | Self::TimedOut => Some(5),
             _ => None,
         }

@@ -40,6 +40,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             | Refusal::NoSuchConnection
             | Refusal::RoleTooHigh
             | Refusal::WrongStatus
+            | Refusal::SignIn(_)
             | Refusal::VersionMismatch
             | Refusal::Conflict
             | Refusal::Broken(_),

@@ -28,5 +28,6 @@ pub(crate) static DIALECT: Dialect = Dialect {
     parameters: &[],
     error: &wire::ERROR,
     curls: |_| Vec::new(),
+    by_name: false,
     security: &[],
 };

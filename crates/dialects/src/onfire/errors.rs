@@ -108,7 +108,7 @@ fn refused(refusal: &Refusal, call: &Call) -> (StatusCode, &'static str, String)
         Refusal::NoSuchItem(ItemKind::Organisation | ItemKind::Role | ItemKind::Department)
         | Refusal::NoSuchTenant
         | Refusal::NoSuchConnection => (bad, "NotFound", "It does not exist."),
-        Refusal::RoleTooHigh => (
+        Refusal::RoleTooHigh | Refusal::SignIn(_) => (
             StatusCode::FORBIDDEN,
             "Forbidden",
             "The integration key does not allow users of that WebsiteRole.",
@@ -167,7 +167,9 @@ fn entry(field: &str, rule: Rule) -> Entry {
         Rule::Malformed => ("FormatException", format!("'{field}' has an invalid value.")),
         Rule::Taken => ("AlreadyExists", format!("'{field}' is already in use.")),
         Rule::Unknown => ("NotFound", format!("'{field}' names something that does not exist.")),
-        Rule::NotAllowed => ("ArgumentException", format!("'{field}' cannot be set to this value.")),
+        Rule::NotAllowed | Rule::Common | Rule::Personal => {
+            ("ArgumentException", format!("'{field}' cannot be set to this value."))
+        }
     };
     Entry { code, field: field.to_owned(), message }
 }

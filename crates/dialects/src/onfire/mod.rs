@@ -45,6 +45,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
             format!("curl -H 'Content-Type: application/xml' '{url}/api/v2/user?format=xml' -d '{user}'"),
         ]
     },
+    by_name: false,
     security: &[("integrationKey", || {
         serde_json::json!({
             "type": "apiKey", "in": "query", "name": "IntegrationKey",

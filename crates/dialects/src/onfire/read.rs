@@ -156,6 +156,8 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<(Request, UserEdit)
     note("WebsiteRole", role(&request, &mut edit));
     note("Password", password(&request, &mut edit));
     note("DoNotEmail", request.flag("DoNotEmail").map(|f| edit.do_not_email = Given::if_some(f)));
+    // A mail asks every new person in, unless they want none.
+    edit.invite = is_new;
     note("Groups", references(&request, "Groups").map(|given| edit.groups = given));
     note("Folders", references(&request, "Folders").map(|given| edit.folders = given));
     note("Metadata", metadata(&request, &mut edit));

@@ -75,7 +75,7 @@ fn refused(refusal: &Refusal, call: &Call) -> Said {
         Refusal::NoSuchItem(ItemKind::Folder | ItemKind::Role | ItemKind::Department)
         | Refusal::NoSuchTenant
         | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
-        Refusal::RoleTooHigh => (StatusCode::FORBIDDEN, 123, "Access denied"),
+        Refusal::RoleTooHigh | Refusal::SignIn(_) => (StatusCode::FORBIDDEN, 123, "Access denied"),
         Refusal::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
         Refusal::Conflict | Refusal::VersionMismatch => {
             (StatusCode::CONFLICT, 409, "The resource was changed at the same time")

@@ -34,6 +34,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     curls: |Trial { url, key, email, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/api/2/users/{email}'")]
     },
+    by_name: false,
     security: &[("bearer", crate::kit::bearer_scheme)],
 };
 

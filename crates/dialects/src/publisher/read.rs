@@ -195,6 +195,25 @@ pub(super) fn bulk_users(call: &Call) -> Result<Vec<UserKey>, Fault> {
     keys.iter().map(|text| key(text)).collect()
 }
 
+/// Whom an invitation is for. What is to be sent later is refused, rather than sent now or never.
+pub(super) fn invitation(call: &Call) -> Result<Vec<UserKey>, Fault> {
+    let body = call.body(body)?.ok_or(Fault::BodyMissing)?;
+    let members = body.members().ok_or_else(|| Fault::Unparsable("no object".into()))?;
+    call.ignore(members.unknown_to(&wire::INVITATION, &[]));
+    if let Some(now) = members.get("sendInvitationNow", body.duplicates()) {
+        let now = text_of(now).map_err(|rule| Fault::field("sendInvitationNow", rule))?;
+        if now.is_some_and(|now| !now.trim().eq_ignore_ascii_case("true")) {
+            return Err(Fault::field("sendInvitationNow", Rule::NotAllowed));
+        }
+    }
+    let mut keys = Vec::new();
+    for entry in body.node.entries("emailAddress") {
+        let text = text_of(entry).map_err(|rule| Fault::field("emailAddress", rule))?;
+        keys.extend(text.map(|email| UserKey::Email(email.trim().to_owned())));
+    }
+    if keys.is_empty() { Err(Fault::BodyMissing) } else { Ok(keys) }
+}
+
 /// The texts of a bulk call: `{"users":{"user":[…]}}`, `<users><user>…</user>…</users>`.
 fn texts_under(call: &Call, root: &str, item: &str) -> Result<Vec<String>, Fault> {
     let (node, _) = under(call, root)?;

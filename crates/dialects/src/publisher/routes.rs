@@ -145,6 +145,13 @@ pub(super) static ROUTES: &[Route] = &[
         &wire::USERS_BODY,
         users::disable_all
     ),
+    post!(
+        "/{context}/api/2/users/invite",
+        "Ask users in by mail",
+        Some(&wire::INVITATION),
+        &wire::USERS_BODY,
+        users::invite
+    ),
     Route { path: "/{context}/api/2/users/{user}", verbs: ONE_USER },
     Route { path: "/{context}/api/2/user/{user}", verbs: ONE_USER },
     post!(

@@ -80,6 +80,24 @@ async fn move_all(desk: &Desk, call: &Call, to: Status) -> Result<Answer, Fault>
     Ok(write::page(call, "users", "user", rows, total, 0))
 }
 
+/// Asks people in, each once, unless one of them is not there.
+pub(super) async fn invite(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let caller = call.caller()?;
+    let mut users: Vec<User> = Vec::new();
+    for key in read::invitation(call)? {
+        let user = desk.directory.user(caller, key).await?;
+        if !users.iter().any(|other| other.id == user.id) {
+            users.push(user);
+        }
+    }
+    for user in &users {
+        desk.directory.run(caller, Command::Invite(UserKey::Id(user.id))).await?;
+    }
+    let rows: Vec<Out> = users.iter().map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
+    let total = rows.len() as u64;
+    Ok(write::page(call, "users", "user", rows, total, 0))
+}
+
 fn summary(call: &Call, users: &[User], style: LinkStyle) -> Result<Answer, Fault> {
     let user = users.first().ok_or(Refusal::NoSuchUser)?;
     Ok(write::ok(call, "user", write::summary(call, user, style)))

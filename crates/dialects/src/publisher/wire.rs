@@ -244,6 +244,15 @@ static BULK_USERS_INNER: Record = Record {
 /// Whom a bulk call means.
 pub(super) static BULK_USERS: Record =
     Record { name: "BulkUsers", about: "Users", members: &[wrapped("users", &BULK_USERS_INNER)] };
+/// Who is asked in.
+pub(super) static INVITATION: Record = Record {
+    name: "Invitation",
+    about: "People to be asked in by mail",
+    members: &[
+        Member::of("emailAddress", Kind::List("emailAddress", &TEXTS), "Their e-mails").required(),
+        Member::of("sendInvitationNow", Kind::Boolean, "`true`, or left out: mails are not kept for later"),
+    ],
+};
 static BULK_ORGANISATIONS_INNER: Record = Record {
     name: "organisationkeys",
     about: "Organisations by number or name",

@@ -93,7 +93,9 @@ fn refused(refusal: &Refusal, call: &Call) -> Said {
         )
         | Refusal::NoSuchTenant
         | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
-        Refusal::RoleTooHigh => (StatusCode::FORBIDDEN, "", "The token allows nothing of a role this high"),
+        Refusal::RoleTooHigh | Refusal::SignIn(_) => {
+            (StatusCode::FORBIDDEN, "", "The token allows nothing of a role this high")
+        }
         Refusal::WrongStatus => {
             (StatusCode::BAD_REQUEST, "invalidValue", "The user's status does not allow this")
         }
@@ -122,7 +124,7 @@ fn sentence(name: &str, rule: Rule) -> String {
         Rule::Malformed => format!("{name} is not of the right form"),
         Rule::Taken => format!("{name} is taken"),
         Rule::Unknown => format!("{name} names something that does not exist"),
-        Rule::NotAllowed => format!("{name} cannot be set to this"),
+        Rule::NotAllowed | Rule::Common | Rule::Personal => format!("{name} cannot be set to this"),
     }
 }
 

@@ -47,6 +47,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
             "curl -G -H 'Authorization: Bearer {key}' '{url}/scim/v2/Users' --data-urlencode '{filter}'"
         )]
     },
+    by_name: false,
     security: &[("bearer", crate::kit::bearer_scheme)],
 };
 

@@ -1,9 +1,9 @@
 //! Tenants, connections and a tenant's own roles: what the administrator sets up.
 
-use super::{Decision, Known, Stamp};
+use super::{Decision, Known, Stamp, set};
 use crate::{
-    Connection, ConnectionId, Edit, Field, Item, ItemId, Key, KeyHash, NewConnection, Refusal, Role, Rule,
-    Tenant, TenantNumber, role_named, role_numbered, rules,
+    Connection, ConnectionId, Edit, Field, Given, Item, ItemId, Key, KeyHash, NewConnection, Refusal, Role,
+    Rule, Tenant, TenantEdit, TenantNumber, TenantSettings, role_named, role_numbered, rules,
 };
 
 pub(super) fn add_tenant(
@@ -17,8 +17,52 @@ pub(super) fn add_tenant(
     if !is_usable {
         return Err(Refusal::field(Field::Number, Rule::Malformed));
     }
-    let tenant = Tenant { number, name: name.to_owned(), created: stamp.now };
+    let tenant =
+        Tenant { number, name: name.to_owned(), created: stamp.now, settings: TenantSettings::default() };
     Ok(one(Edit::AddTenant(tenant)))
+}
+
+pub(super) fn update_tenant(edit: &TenantEdit, known: &Known) -> Result<Decision, Refusal> {
+    let before = known.tenant.as_ref().ok_or(Refusal::NoSuchTenant)?;
+    let mut after = before.clone();
+    set(&mut after.name, &edit.name);
+    check_name(&after.name)?;
+    let (settings, usual) = (&mut after.settings, TenantSettings::default());
+    let number =
+        |slot: &mut u32, given: &Given<u32>, usual: u32, range: std::ops::RangeInclusive<u32>| match given {
+            Given::Absent => Ok(()),
+            Given::Cleared => {
+                *slot = usual;
+                Ok(())
+            }
+            Given::Value(value) if range.contains(value) => {
+                *slot = *value;
+                Ok(())
+            }
+            Given::Value(_) => Err(Refusal::field(Field::Value, Rule::Malformed)),
+        };
+    let longest = TenantSettings::MAX_INVITATION_HOURS;
+    number(&mut settings.invitation_hours, &edit.invitation_hours, usual.invitation_hours, 1..=longest)?;
+    let (fewest, most) = (rules::MIN_PASSWORD_CHARS, 128);
+    let fewest = u32::try_from(fewest).unwrap_or(u32::MAX);
+    number(&mut settings.min_password, &edit.min_password, usual.min_password, fewest..=most)?;
+    let mut faults = Vec::new();
+    super::set_text(&mut settings.sender_name, Field::Name, &edit.sender_name, &mut faults);
+    super::set_text(&mut settings.mails_to, Field::Email, &edit.mails_to, &mut faults);
+    for (name, given) in &edit.templates {
+        match given {
+            Given::Value(text) if text.len() > TenantSettings::MAX_TEMPLATE => {
+                return Err(Refusal::field(Field::Value, Rule::TooLong(TenantSettings::MAX_TEMPLATE)));
+            }
+            Given::Value(text) => drop(settings.templates.insert(name.clone(), text.clone())),
+            Given::Cleared | Given::Absent => drop(settings.templates.remove(name)),
+        }
+    }
+    super::refuse_if_any(faults)?;
+    if after == *before {
+        return Ok(Decision::default());
+    }
+    Ok(one(Edit::ChangeTenant { before: Box::new(before.clone()), after: Box::new(after) }))
 }
 
 pub(super) fn add_role(name: &str, rank: u32, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {

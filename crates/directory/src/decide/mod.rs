@@ -3,6 +3,7 @@
 //! One file per sort of thing. Each takes the command, what was looked up for it ([`Known`]) and the moment
 //! ([`Stamp`]), and gives back the edits, or the first refusal with every fault it found.
 
+mod account;
 mod admin;
 mod folder;
 mod group;
@@ -10,11 +11,12 @@ mod organisation;
 mod places;
 mod user;
 
+pub(crate) use account::check_link;
 pub(crate) use user::check;
 
 use crate::{
-    Command, Connection, Edit, Fault, Field, Given, Ids, Item, ItemId, ItemKey, ItemKind, Organisation,
-    Refusal, Role, Tenant, Time, User, UserId, rules,
+    Account, AccountEdit, Command, Connection, Edit, Fault, Field, Given, Ids, Item, ItemId, ItemKey,
+    ItemKind, Note, Organisation, Refusal, Role, Tenant, TenantNumber, Time, Tombstone, User, UserId, rules,
 };
 use secrecy::SecretString;
 use std::collections::HashMap;
@@ -25,6 +27,8 @@ pub(crate) struct Stamp<'a> {
     pub(crate) ids: &'a dyn Ids,
     /// The highest built-in role the caller may give.
     pub(crate) highest_role: u32,
+    /// Whose directory.
+    pub(crate) tenant: TenantNumber,
 }
 
 /// What was looked up for a command; only what it needs is filled in.
@@ -43,6 +47,12 @@ pub(crate) struct Known {
     pub(crate) by_domain: Option<Organisation>,
     /// What was taken as absent without a look.
     pub(crate) absent: Vec<(ItemKind, ItemKey)>,
+    /// An external id that none of the deleted was taken to have, without a look.
+    pub(crate) not_deleted: Option<String>,
+    /// What is left of the person it names or would make again.
+    pub(crate) tombstone: Option<Tombstone>,
+    /// How the person it names signs in; read after the person.
+    pub(crate) account: Option<Account>,
     /// The tenant's own roles.
     pub(crate) roles: Vec<Role>,
     /// Numbers and names of the tenant's departments.
@@ -93,15 +103,21 @@ impl Decision {
     }
 
     /// Makes a person what they shall be; one who is so already stays untouched, unless a password comes along.
-    fn change_user(&mut self, before: &User, mut after: User, stamp: &Stamp<'_>) {
-        if after == *before && self.password.is_none() {
+    fn change_user(&mut self, before: &User, mut after: User, account: AccountEdit, stamp: &Stamp<'_>) {
+        if after == *before && self.password.is_none() && account.password.is_none() {
             self.unchanged_users.push(after);
         } else {
-            after.version += 1;
             after.updated = stamp.now;
-            let (before, after) = (Box::new(before.clone()), Box::new(after));
-            self.edits.push(Edit::ChangeUser { before, after, password: None });
+            let notes = if account.sign_ins.is_some() { vec![Note::SignInsEnded] } else { Vec::new() };
+            self.push_user(before, after, account, notes);
         }
+    }
+
+    /// The same for what changes how they sign in and is no news of the person themselves.
+    fn push_user(&mut self, before: &User, mut after: User, account: AccountEdit, notes: Vec<Note>) {
+        after.version += 1;
+        let (before, after) = (Box::new(before.clone()), Box::new(after));
+        self.edits.push(Edit::ChangeUser { before, after, account, notes });
     }
 }
 
@@ -118,6 +134,13 @@ pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Res
         Command::CreateUser(edit) => user::create(edit, known, stamp),
         Command::UpdateUser { edit, .. } => user::update(edit, known, stamp),
         Command::DeleteUser(_) => user::delete(known, stamp),
+        Command::RestoreUser(_) => user::restore(known, stamp),
+        Command::PurgeUser(_) => user::purge(known, stamp),
+        Command::Invite(_) => account::invite(known, stamp),
+        Command::Account { step, .. } => account::step(step, known, stamp),
+        Command::MoveMail { mail, due, outcome, is_attempt } => {
+            Ok(account::move_mail(mail, *due, outcome.clone(), *is_attempt))
+        }
         Command::MoveUsers(step) => user::move_all(step, known, stamp),
         Command::CreateGroup(edit) => group::create(edit, known, stamp),
         Command::UpdateGroup { edit, .. } => group::update(edit, version.is_some(), known, stamp),
@@ -131,6 +154,7 @@ pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Res
         }
         Command::AddRole { name, rank } => admin::add_role(name, *rank, stamp),
         Command::AddTenant { name, number } => admin::add_tenant(name, *number, stamp),
+        Command::UpdateTenant(edit) => admin::update_tenant(edit, known),
         Command::AddConnection(new) => admin::add_connection(new, known, stamp),
         Command::AddKey { key, .. } => admin::add_key(*key, known, stamp),
         Command::RevokeConnection(_) => admin::revoke(known),

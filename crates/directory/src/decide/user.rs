@@ -1,9 +1,9 @@
 //! What may become of a person.
 
-use super::{Decision, Known, Stamp, places, refuse_if_any, set};
+use super::{Decision, Known, Stamp, account, places, refuse_if_any, set};
 use crate::{
-    Edit, Entry, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule, Status,
-    StatusMove, StatusWish, User, UserEdit, UserId, fold, rules,
+    AccountEdit, Edit, Entry, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule,
+    Status, StatusMove, StatusWish, User, UserEdit, UserId, fold, rules,
 };
 use secrecy::ExposeSecret;
 use std::collections::HashSet;
@@ -18,8 +18,67 @@ pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
         };
     }
     let mut decision = apply(&mut user, None, edit, known, stamp)?;
-    decision.edits.push(Edit::AddUser { user: Box::new(user), password: None });
+    let mut account = AccountEdit { password: edit.password_hash.clone(), sign_ins: None };
+    let mut mail = None;
+    if edit.invite && user.do_not_email != Some(true) && account::can_be_invited(&user) {
+        let mut sign_ins = crate::SignIns::default();
+        mail = Some(account::make_link(&mut user, &mut sign_ins, crate::Purpose::Invitation, stamp));
+        account.sign_ins = Some(sign_ins);
+    }
+    match &known.tombstone {
+        // Whoever makes somebody again whom they know by the same key means the same person.
+        Some(before) => {
+            (user.id, user.number) = (before.user.id, before.user.number);
+            (user.created, user.version) = (before.user.created, before.user.version + 1);
+            if let Some(mail) = &mut mail {
+                mail.user = user.id;
+            }
+            if rank(before.user.role, known) > stamp.highest_role {
+                return Err(Refusal::RoleTooHigh);
+            }
+            decision.edits.push(Edit::RestoreUser {
+                before: Box::new(before.clone()),
+                user: Box::new(user),
+                account,
+                keeps_password: false,
+            });
+        }
+        None => decision.edits.push(Edit::AddUser { user: Box::new(user), account }),
+    }
+    decision.edits.extend(mail.map(|mail| Edit::AddMail(Box::new(mail))));
     Ok(decision)
+}
+
+/// Somebody who was deleted is back as they were. What they belonged to and is gone meanwhile, they belong to no more.
+pub(super) fn restore(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let before = known.tombstone.as_ref().filter(|stone| stone.is_restorable(stamp.now));
+    let before = before.ok_or(Refusal::NoSuchUser)?;
+    if rank(before.user.role, known) > stamp.highest_role {
+        return Err(Refusal::RoleTooHigh);
+    }
+    let mut user = before.user.clone();
+    let is_there = |kind: ItemKind, id: &ItemId| known.referred.contains_key(&(kind, ItemKey::Id(*id)));
+    user.groups.retain(|id| is_there(ItemKind::Group, id));
+    user.folders.retain(|id| is_there(ItemKind::Folder, id));
+    user.organisation = user.organisation.filter(|id| is_there(ItemKind::Organisation, id));
+    user.version += 1;
+    user.updated = stamp.now;
+    let edit = Edit::RestoreUser {
+        before: Box::new(before.clone()),
+        user: Box::new(user),
+        account: AccountEdit::default(),
+        keeps_password: true,
+    };
+    Ok(Decision { edits: vec![edit], ..Decision::default() })
+}
+
+/// What is left of somebody goes, once they can no longer be restored.
+pub(super) fn purge(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let before = known.tombstone.as_ref().ok_or(Refusal::NoSuchUser)?;
+    if before.is_restorable(stamp.now) {
+        return Err(Refusal::WrongStatus);
+    }
+    Ok(Decision { edits: vec![Edit::PurgeUser(Box::new(before.clone()))], ..Decision::default() })
 }
 
 /// Whether what an edit says keeps the rules for single values, whoever it is about. References are not looked up, so
@@ -54,12 +113,28 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     let mut decision = apply(&mut after, Some(before), edit, known, stamp)?;
     // Whoever could change how somebody higher signs in, or whether, could become them.
     let is_touchy = decision.password.is_some()
+        || edit.password_hash.is_some()
         || (after.email(), &after.user_name) != (before.email(), &before.user_name)
         || (after.role, after.status) != (before.role, before.status);
     if is_touchy && rank(before.role, known) > stamp.highest_role {
         return Err(Refusal::RoleTooHigh);
     }
-    decision.change_user(before, after, stamp);
+    // Whoever is signed in with what is no longer good is out, and so are links that went to another address.
+    let has_moved = after.email().map(fold) != before.email().map(fold);
+    let is_shut = after.status.is_off() && !before.status.is_off();
+    let mut account = if has_moved || is_shut || decision.password.is_some() {
+        AccountEdit::ended()
+    } else {
+        AccountEdit::default()
+    };
+    account.password.clone_from(&edit.password_hash);
+    let mut mail = None;
+    if has_moved && before.invited.is_some() && account::can_be_invited(&after) {
+        let sign_ins = account.sign_ins.get_or_insert_default();
+        mail = Some(account::make_link(&mut after, sign_ins, crate::Purpose::Invitation, stamp));
+    }
+    decision.change_user(before, after, account, stamp);
+    decision.edits.extend(mail.map(|mail| Edit::AddMail(Box::new(mail))));
     Ok(decision)
 }
 
@@ -86,12 +161,14 @@ pub(super) fn move_all(step: &StatusMove, known: &Known, stamp: &Stamp<'_>) -> R
             return Err(Refusal::WrongStatus);
         }
         let status = before.status.moved(step.to).ok_or(Refusal::field(Field::Status, Rule::NotAllowed))?;
-        decision.change_user(before, User { status, status_unsaid: false, ..before.clone() }, stamp);
+        let is_shut = status.is_off() && !before.status.is_off();
+        let account = if is_shut { AccountEdit::ended() } else { AccountEdit::default() };
+        decision.change_user(before, User { status, status_unsaid: false, ..before.clone() }, account, stamp);
     }
     Ok(decision)
 }
 
-fn addressed(known: &Known) -> Result<&User, Refusal> {
+pub(super) fn addressed(known: &Known) -> Result<&User, Refusal> {
     known.users.first().and_then(Option::as_ref).ok_or(Refusal::NoSuchUser)
 }
 
@@ -346,7 +423,7 @@ fn too_many(field: Field, count: usize, max: usize, faults: &mut Vec<Fault>) -> 
     count > max
 }
 
-fn check_password(password: &str) -> Option<Fault> {
+pub(super) fn check_password(password: &str) -> Option<Fault> {
     let rule = if password.len() > rules::MAX_PASSWORD_BYTES {
         Rule::TooLong(rules::MAX_PASSWORD_BYTES)
     } else if password.chars().count() < rules::MIN_PASSWORD_CHARS {

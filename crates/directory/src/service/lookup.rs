@@ -5,16 +5,42 @@ use crate::decide::Known;
 use crate::plural::preferred;
 use crate::rules::{MAX_BULK, MAX_REFERENCES};
 use crate::{
-    Command, Field, Given, GroupEdit, Item, ItemKey, ItemKind, ItemQuery, MemberEdit, Organisation, Refusal,
-    RoleRef, Rule, TenantNumber, UserEdit, UserKey, role_named, role_numbered,
+    AccountStep, Command, Field, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind, ItemQuery, MemberEdit,
+    Organisation, Refusal, RoleRef, Rule, TenantNumber, UserEdit, UserKey, role_named, role_numbered,
 };
 
 impl Directory {
     /// Looks up what the command names.
-    pub(super) async fn look_up(&self, tenant: TenantNumber, command: &Command) -> Result<Known, Refusal> {
+    pub(super) async fn look_up(
+        &self,
+        tenant: TenantNumber,
+        command: &Command,
+        is_again: bool,
+    ) -> Result<Known, Refusal> {
         let mut known = Known::default();
         match command.bare().0 {
-            Command::CreateUser(edit) => self.for_edit(tenant, edit, true, &mut known).await?,
+            Command::CreateUser(edit) => {
+                self.for_edit(tenant, edit, true, &mut known).await?;
+                self.among_the_deleted(tenant, edit, is_again, &mut known).await?;
+            }
+            Command::RestoreUser(user) | Command::PurgeUser(user) => {
+                known.tombstone = self.store.tombstone(tenant, user.clone()).await.map_err(unread)?;
+                self.what_is_left(tenant, &mut known).await?;
+            }
+            Command::Invite(user) => {
+                self.people(tenant, std::slice::from_ref(user), &mut known).await?;
+                self.account_of(tenant, &mut known).await?;
+            }
+            Command::Account { user, step } => {
+                self.people(tenant, &[UserKey::Id(*user)], &mut known).await?;
+                self.account_of(tenant, &mut known).await?;
+                if matches!(step, AccountStep::ChoosePassword { .. }) {
+                    known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
+                }
+            }
+            Command::UpdateTenant(_) => {
+                known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
+            }
             Command::UpdateUser { user, edit } => {
                 self.people(tenant, std::slice::from_ref(user), &mut known).await?;
                 self.for_edit(tenant, edit, false, &mut known).await?;
@@ -59,9 +85,56 @@ impl Directory {
             Command::CreateOrganisation(_)
             | Command::AddRole { .. }
             | Command::AddTenant { .. }
+            | Command::MoveMail { .. }
             | Command::IfVersion(..) => {}
         }
         Ok(known)
+    }
+
+    /// How the first person it names signs in. Their version, read before, guards what is decided from it.
+    async fn account_of(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {
+        if let Some(Some(user)) = known.users.first() {
+            known.account = self.store.account(tenant, user.id).await.map_err(unread)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a new person is somebody who was deleted. That is rare, so the first time it is taken as not so, and the
+    /// store says when it is.
+    async fn among_the_deleted(
+        &self,
+        tenant: TenantNumber,
+        edit: &UserEdit,
+        is_again: bool,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        let Some(Given::Value(id)) = edit.said(Field::ExternalId) else { return Ok(()) };
+        if is_again {
+            let by = UserKey::ExternalId(id.clone());
+            known.tombstone = self.store.tombstone(tenant, by).await.map_err(unread)?;
+        }
+        match &known.tombstone {
+            Some(stone) => {
+                if stone.user.role.is_some_and(|role| role_numbered(role).is_none()) {
+                    self.own_roles(tenant, known).await?;
+                }
+            }
+            None => known.not_deleted = Some(id.clone()),
+        }
+        Ok(())
+    }
+
+    /// What somebody who was deleted belonged to, as far as it is still there.
+    async fn what_is_left(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {
+        let Some(user) = known.tombstone.as_ref().map(|stone| stone.user.clone()) else { return Ok(()) };
+        let keys = |ids: &[ItemId]| ids.iter().map(|id| ItemKey::Id(*id)).collect::<Vec<_>>();
+        self.refer(tenant, ItemKind::Group, &keys(&user.groups), known).await?;
+        self.refer(tenant, ItemKind::Folder, &keys(&user.folders), known).await?;
+        self.refer(tenant, ItemKind::Organisation, &keys(user.organisation.as_slice()), known).await?;
+        if user.role.is_some_and(|role| role_numbered(role).is_none()) {
+            self.own_roles(tenant, known).await?;
+        }
+        Ok(())
     }
 
     async fn people(&self, tenant: TenantNumber, keys: &[UserKey], known: &mut Known) -> Result<(), Refusal> {

@@ -1,7 +1,9 @@
 //! The directory as its callers see it: questions, and commands that are looked up, decided and committed.
 
 mod absences;
+mod accounts;
 mod lookup;
+mod throttle;
 
 use crate::decide::{Stamp, decide};
 use crate::{
@@ -11,7 +13,9 @@ use crate::{
     UserQuery,
 };
 use absences::Absences;
+pub use accounts::Guess;
 use std::sync::Arc;
+use throttle::Throttle;
 
 /// How often a command is decided when others keep changing the same thing. Of those that clash one gets through each
 /// time, so this is how many may clash at once.
@@ -61,6 +65,7 @@ pub struct Directory {
     ids: Arc<dyn Ids>,
     hasher: Arc<dyn Hasher>,
     absences: Absences,
+    throttle: Throttle,
 }
 
 impl Directory {
@@ -71,16 +76,18 @@ impl Directory {
         ids: Arc<dyn Ids>,
         hasher: Arc<dyn Hasher>,
     ) -> Self {
-        Self { store, clock, ids, hasher, absences: Absences::default() }
+        Self { store, clock, ids, hasher, absences: Absences::default(), throttle: Throttle::default() }
     }
 
     /// Does what is asked, wholly or not at all. What it acknowledges is on disk.
     pub async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, Refusal> {
         let mut hashed: Option<StoredPassword> = None;
-        for _ in 0..TRIES {
-            let known = self.look_up(caller.tenant, &command).await?;
+        self.check_hash(&command)?;
+        for attempt in 0..TRIES {
+            let known = self.look_up(caller.tenant, &command, attempt > 0).await?;
             let now = self.clock.now();
-            let stamp = Stamp { now, ids: self.ids.as_ref(), highest_role: caller.highest_role };
+            let (ids, tenant) = (self.ids.as_ref(), caller.tenant);
+            let stamp = Stamp { now, ids, highest_role: caller.highest_role, tenant };
             let mut decision = decide(&command, &known, &stamp)?;
             if let Some(password) = decision.password.take() {
                 if hashed.is_none() {
@@ -99,6 +106,7 @@ impl Directory {
                     who: caller.who.clone(),
                     request: caller.request.clone(),
                     absent: known.absent.clone(),
+                    not_deleted: known.not_deleted.clone(),
                     edits: decision.edits,
                 };
                 match self.store.commit(change).await {
@@ -131,6 +139,7 @@ impl Directory {
             who: connection.name.clone(),
             request: String::new(),
             absent: Vec::new(),
+            not_deleted: None,
             edits: vec![Edit::Touch(connection.id)],
         };
         drop(self.store.commit(change));
@@ -186,6 +195,7 @@ impl Directory {
             who: "server".into(),
             request: String::new(),
             absent: Vec::new(),
+            not_deleted: None,
             edits: vec![Edit::AddSecret(name, new)],
         };
         // Somebody else may have been first; whatever is stored is the secret.
@@ -242,7 +252,8 @@ impl Directory {
 fn must_decide_again(command: &Command, error: &CommitError) -> bool {
     let makes_places = matches!(command.bare().0, Command::CreateUser(_) | Command::UpdateUser { .. });
     match error {
-        CommitError::Stale => true,
+        // Somebody else has the mail in hand.
+        CommitError::Stale => !matches!(command.bare().0, Command::MoveMail { .. }),
         CommitError::Taken(field) => {
             makes_places && !matches!(field, Field::Email | Field::UserName | Field::ExternalId)
         }
@@ -252,8 +263,11 @@ fn must_decide_again(command: &Command, error: &CommitError) -> bool {
 
 fn put_password(edits: &mut [Edit], hashed: Option<&StoredPassword>) {
     for edit in edits {
-        if let Edit::AddUser { password, .. } | Edit::ChangeUser { password, .. } = edit {
-            *password = hashed.cloned();
+        if let Edit::AddUser { account, .. }
+        | Edit::ChangeUser { account, .. }
+        | Edit::RestoreUser { account, .. } = edit
+        {
+            account.password = hashed.cloned();
         }
     }
 }

@@ -110,7 +110,7 @@ pub(super) enum RoleTask {
 }
 
 fn dialect_name(text: &str) -> Result<String, String> {
-    let known: Vec<&str> = dialects::ALL.iter().map(|dialect| dialect.name).collect();
+    let known: Vec<&str> = dialects::spoken().map(|dialect| dialect.name).collect();
     if known.contains(&text) {
         Ok(text.to_owned())
     } else {
@@ -200,6 +200,8 @@ pub(super) fn refused(refusal: Refusal) -> anyhow::Error {
                     Rule::Taken => format!("{} is taken", word(fault.field)),
                     Rule::Unknown => format!("{} names something that does not exist", word(fault.field)),
                     Rule::NotAllowed => format!("{} cannot be set to this", word(fault.field)),
+                    Rule::Common => format!("{} is one that many people have", word(fault.field)),
+                    Rule::Personal => format!("{} has their own name or e-mail in it", word(fault.field)),
                 })
                 .collect();
             anyhow!("{}", said.join("; "))
@@ -210,6 +212,7 @@ pub(super) fn refused(refusal: Refusal) -> anyhow::Error {
         Refusal::NoSuchConnection => anyhow!("there is no such connection, or it was revoked"),
         Refusal::RoleTooHigh => anyhow!("the role is too high"),
         Refusal::WrongStatus => anyhow!("the status does not allow it"),
+        Refusal::SignIn(_) => anyhow!("nobody signs in with that"),
         Refusal::VersionMismatch => anyhow!("it was changed meanwhile"),
         Refusal::Conflict => anyhow!("somebody else changed it at the same time; try again"),
         Refusal::Busy { .. } => anyhow!("too much is waiting; try again in a moment"),

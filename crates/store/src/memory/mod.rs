@@ -6,12 +6,13 @@ mod reads;
 
 use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
 use directory::{
-    Action, Change, CommitError, Connection, Edit, Event, EventDraft, Field, Item, ItemId, ItemKey, ItemKind,
-    Pending, Position, Receipt, Record, ServerSecret, StoreError, StoredPassword, Tenant, TenantNumber, Time,
-    User, UserId, UserKey, fold,
+    Account, AccountEdit, Action, Change, CommitError, Connection, Edit, Event, EventDraft, Field, Item,
+    ItemId, ItemKey, ItemKind, Mail, Note, Pending, Position, Receipt, Record, ServerSecret, StoreError,
+    StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, fold,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use uuid::Uuid;
 
 /// The engine. It forgets everything when it is dropped.
 #[derive(Default)]
@@ -26,6 +27,7 @@ struct State {
     shelves: HashMap<TenantNumber, Shelf>,
     events: Vec<Event>,
     secrets: HashMap<&'static str, ServerSecret>,
+    mails: HashMap<Uuid, Mail>,
     commits: u64,
 }
 
@@ -33,7 +35,9 @@ struct State {
 #[derive(Clone, Default)]
 struct Shelf {
     users: BTreeMap<u32, User>,
-    passwords: HashMap<UserId, StoredPassword>,
+    accounts: HashMap<UserId, Account>,
+    /// Those who were deleted, by number, with the passwords they had.
+    tombstones: BTreeMap<u32, (Tombstone, Option<StoredPassword>)>,
     items: BTreeMap<(ItemKind, u32), Item>,
     members: BTreeSet<(ItemId, UserId)>,
     claims: HashMap<(u8, String), Owner>,
@@ -74,11 +78,19 @@ impl Memory {
 
 impl State {
     fn apply(&mut self, change: Change) -> Result<Receipt, CommitError> {
-        let Change { tenant, at, connection, who, request, absent, edits } = change;
+        let Change { tenant, at, connection, who, request, absent, not_deleted, edits } = change;
         let is_there = |(kind, key): &(ItemKind, ItemKey)| {
             self.shelves.get(&tenant).is_some_and(|shelf| shelf.item(*kind, key).is_some())
         };
         if absent.iter().any(is_there) {
+            return Err(CommitError::Stale);
+        }
+        let is_buried = |id: &String| {
+            let shelf = self.shelves.get(&tenant);
+            let mut stones = shelf.into_iter().flat_map(|shelf| shelf.tombstones.values());
+            stones.any(|(stone, _)| stone.user.external_id.as_ref() == Some(id))
+        };
+        if not_deleted.as_ref().is_some_and(is_buried) {
             return Err(CommitError::Stale);
         }
         let mut receipt = Receipt::default();
@@ -95,6 +107,7 @@ impl State {
                 joined: Vec::new(),
                 left: Vec::new(),
                 password_set: false,
+                notes: Vec::new(),
             };
             if let Some(what) = self.edit(tenant, edit, draft, &mut receipt)? {
                 let position = Position(self.events.len() as u64 + 1);
@@ -124,6 +137,40 @@ impl State {
                 event.action = Action::Created;
                 event.after = Some(Record::Tenant(new.clone()));
                 receipt.tenant = Some(new);
+            }
+            Edit::ChangeTenant { before, after } => {
+                if self.tenants.get(&before.number) != Some(&before) {
+                    return Err(CommitError::Stale);
+                }
+                self.tenants.insert(after.number, (*after).clone());
+                event.before = Some(Record::Tenant(*before));
+                event.after = Some(Record::Tenant((*after).clone()));
+                receipt.tenant = Some(*after);
+            }
+            Edit::AddMail(mail) => {
+                if self.mails.contains_key(&mail.id) {
+                    return Err(CommitError::Taken(Field::Id));
+                }
+                event.action = Action::Created;
+                event.after = Some(Record::Mail(mail.clone()));
+                self.mails.insert(mail.id, *mail);
+            }
+            Edit::ChangeMail { before, after } => {
+                let stored = self.mails.get_mut(&before.id).filter(|mail| mail.version == before.version);
+                *stored.ok_or(CommitError::Stale)? = (*after).clone();
+                if !after.has_failed() {
+                    return Ok(None);
+                }
+                event.before = Some(Record::Mail(before));
+                event.after = Some(Record::Mail(after));
+            }
+            Edit::RemoveMail(mail) => {
+                if self.mails.get(&mail.id).is_none_or(|stored| stored.version != mail.version) {
+                    return Err(CommitError::Stale);
+                }
+                self.mails.remove(&mail.id);
+                event.action = Action::Deleted;
+                event.before = Some(Record::Mail(mail));
             }
             Edit::AddConnection(new) => {
                 let key = fold(&new.name);
@@ -180,17 +227,18 @@ impl Shelf {
         receipt: &mut Receipt,
     ) -> Result<bool, CommitError> {
         match edit {
-            Edit::AddUser { mut user, password } => {
+            Edit::AddUser { mut user, account } => {
                 self.last_user += 1;
                 user.number = self.last_user;
                 self.claim(&claims::of_user(&user), Owner::User(user.number))?;
-                self.put_user(&user, &[], password, event)?;
+                self.put_user(&user, &[], account, event)?;
                 self.touch_groups(&[], &user.groups, event.at);
                 event.action = Action::Created;
                 event.after = Some(Record::User(user.clone()));
                 receipt.users.push(*user);
             }
-            Edit::ChangeUser { before, mut after, password } => {
+            Edit::ChangeUser { before, mut after, account, notes } => {
+                event.notes = notes;
                 let stored = self.users.get(&before.number).ok_or(CommitError::Stale)?;
                 if stored.version != before.version {
                     return Err(CommitError::Stale);
@@ -199,7 +247,7 @@ impl Shelf {
                 self.release(&claims::of_user(&before));
                 self.claim(&claims::of_user(&after), Owner::User(after.number))?;
                 let old = belongings(&before);
-                self.put_user(&after, &old, password, event)?;
+                self.put_user(&after, &old, account, event)?;
                 self.touch_groups(&before.groups, &after.groups, event.at);
                 event.before = Some(Record::User(before));
                 event.after = Some(Record::User(after.clone()));
@@ -212,11 +260,43 @@ impl Shelf {
                 }
                 self.release(&claims::of_user(&user));
                 self.users.remove(&user.number);
-                self.passwords.remove(&user.id);
+                let password = self.accounts.remove(&user.id).and_then(|account| account.password);
+                let stone = Tombstone { user: (*user).clone(), deleted: event.at };
+                self.tombstones.insert(user.number, (stone, password));
+                event.notes = vec![Note::SignInsEnded];
                 self.members.retain(|(_, member)| *member != user.id);
                 self.touch_groups(&user.groups, &[], event.at);
                 event.action = Action::Deleted;
                 event.before = Some(Record::User(user));
+            }
+            Edit::RestoreUser { before, mut user, account, keeps_password } => {
+                let stored = self.tombstones.get(&before.user.number).ok_or(CommitError::Stale)?;
+                if stored.0.deleted != before.deleted {
+                    return Err(CommitError::Stale);
+                }
+                let old = self.tombstones.remove(&before.user.number).and_then(|(_, password)| password);
+                (user.id, user.number) = (before.user.id, before.user.number);
+                self.claim(&claims::of_user(&user), Owner::User(user.number))?;
+                self.accounts.remove(&user.id);
+                self.put_user(&user, &[], account, event)?;
+                if let Some(old) = old.filter(|_| keeps_password) {
+                    self.accounts.entry(user.id).or_default().password = Some(old);
+                }
+                self.touch_groups(&[], &user.groups, event.at);
+                event.action = Action::Created;
+                event.notes = vec![Note::Restored];
+                event.after = Some(Record::User(user.clone()));
+                receipt.users.push(*user);
+            }
+            Edit::PurgeUser(stone) => {
+                let stored = self.tombstones.get(&stone.user.number);
+                if stored.is_none_or(|(stored, _)| stored.deleted != stone.deleted) {
+                    return Err(CommitError::Stale);
+                }
+                self.tombstones.remove(&stone.user.number);
+                event.action = Action::Deleted;
+                event.notes = vec![Note::Purged];
+                event.before = Some(Record::User(Box::new(stone.user)));
             }
             Edit::AddItem { mut item, members } => {
                 let kind = item.kind();
@@ -286,6 +366,10 @@ impl Shelf {
                 event.before = Some(Record::Item(item));
             }
             Edit::AddTenant(_)
+            | Edit::ChangeTenant { .. }
+            | Edit::AddMail(_)
+            | Edit::ChangeMail { .. }
+            | Edit::RemoveMail(_)
             | Edit::AddConnection(_)
             | Edit::ChangeConnection { .. }
             | Edit::AddSecret(..)
@@ -306,7 +390,7 @@ impl Shelf {
         &mut self,
         user: &User,
         old: &[ItemId],
-        password: Option<StoredPassword>,
+        edit: AccountEdit,
         event: &mut EventDraft,
     ) -> Result<(), CommitError> {
         let new = belongings(user);
@@ -319,9 +403,13 @@ impl Shelf {
             }
             self.members.insert((*item, user.id));
         }
-        if let Some(password) = password {
+        let account = self.accounts.entry(user.id).or_default();
+        if let Some(password) = edit.password {
             event.password_set = true;
-            self.passwords.insert(user.id, password);
+            account.password = Some(password);
+        }
+        if let Some(sign_ins) = edit.sign_ins {
+            account.sign_ins = sign_ins;
         }
         let stored = User { groups: Vec::new(), folders: Vec::new(), ..user.clone() };
         self.users.insert(user.number, stored);

@@ -2,9 +2,9 @@
 
 use super::Memory;
 use directory::{
-    Bound, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemBound, ItemId, ItemKey,
-    ItemKind, ItemQuery, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, StoredPassword,
-    Tenant, TenantNumber, User, UserId, UserKey, UserQuery,
+    Account, Bound, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemBound,
+    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store,
+    StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 
 /// The side of a bound that a page is on.
@@ -148,12 +148,115 @@ impl Store for Memory {
         })
     }
 
-    fn password(
+    fn account(
         &self,
         tenant: TenantNumber,
         user: UserId,
-    ) -> Pending<'_, Result<Option<StoredPassword>, StoreError>> {
-        self.read(|state| state.shelves.get(&tenant).and_then(|shelf| shelf.passwords.get(&user).cloned()))
+    ) -> Pending<'_, Result<Option<Account>, StoreError>> {
+        self.read(|state| {
+            let shelf = state.shelves.get(&tenant)?;
+            shelf.users.values().find(|known| known.id == user)?;
+            Some(shelf.accounts.get(&user).cloned().unwrap_or_default())
+        })
+    }
+
+    fn tombstone(
+        &self,
+        tenant: TenantNumber,
+        by: UserKey,
+    ) -> Pending<'_, Result<Option<Tombstone>, StoreError>> {
+        self.read(|state| {
+            let stones = state.shelves.get(&tenant)?.tombstones.values().map(|(stone, _)| stone);
+            let found = stones.filter(|stone| match &by {
+                UserKey::Id(id) => stone.user.id == *id,
+                UserKey::Number(number) => stone.user.number == *number,
+                UserKey::ExternalId(id) => stone.user.external_id.as_ref() == Some(id),
+                UserKey::Email(_) | UserKey::Handle(_) => false,
+            });
+            found.max_by_key(|stone| (stone.deleted, stone.user.number)).cloned()
+        })
+    }
+
+    fn tombstones(
+        &self,
+        tenant: TenantNumber,
+        after: u32,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Tombstone>, StoreError>> {
+        self.read(|state| {
+            let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
+            let later = shelf.tombstones.iter().filter(|(number, _)| **number > after);
+            later.map(|(_, (stone, _))| stone.clone()).take(limit as usize).collect()
+        })
+    }
+
+    fn tombstones_before(
+        &self,
+        moment: Time,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
+        self.read(|state| {
+            let of = |(tenant, shelf): (&TenantNumber, &super::Shelf)| {
+                let stones = shelf.tombstones.values().map(|(stone, _)| (*tenant, stone.clone()));
+                stones.filter(|(_, stone)| stone.deleted <= moment).collect::<Vec<_>>()
+            };
+            let mut all: Vec<_> = state.shelves.iter().flat_map(of).collect();
+            all.sort_by_key(|(tenant, stone)| (stone.deleted, *tenant, stone.user.number));
+            all.truncate(limit as usize);
+            all
+        })
+    }
+
+    fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+        self.read(|state| {
+            let mut due: Vec<Mail> =
+                state.mails.values().filter(|mail| mail.due.is_some_and(|due| due <= now)).cloned().collect();
+            due.sort_by_key(|mail| (mail.due, mail.id));
+            due.truncate(limit as usize);
+            due
+        })
+    }
+
+    fn mails(
+        &self,
+        tenant: TenantNumber,
+        user: Option<UserId>,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+        self.read(|state| {
+            let is_asked = |mail: &&Mail| mail.tenant == tenant && user.is_none_or(|user| mail.user == user);
+            let mut all: Vec<Mail> = state.mails.values().filter(is_asked).cloned().collect();
+            all.sort_by_key(|mail| (mail.queued, mail.id));
+            all.truncate(limit as usize);
+            all
+        })
+    }
+
+    fn history(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+        after: Position,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+        self.read(|state| {
+            let id = user.to_string();
+            let holds = |event: &&Event| {
+                let what = &event.what;
+                let told = serde_json::to_string(&(&what.before, &what.after, &what.joined, &what.left));
+                what.tenant == tenant && event.position > after && told.is_ok_and(|told| told.contains(&id))
+            };
+            state.events.iter().filter(holds).take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn verify(&self, tenant: TenantNumber) -> Pending<'_, Result<Chain, StoreError>> {
+        self.read(|state| {
+            // What is in this memory cannot be changed by anybody else.
+            let mine = state.events.iter().filter(|event| event.what.tenant == tenant);
+            let last = mine.clone().next_back().map_or(Position(0), |event| event.position);
+            Chain { events: mine.count() as u64, last, ..Chain::default() }
+        })
     }
 
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {

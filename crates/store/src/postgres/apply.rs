@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits. What has to be read beforehand is in [`Known`].
 
+use super::columns::UserColumns;
 use super::gather::Known;
 use super::needs::Need;
 use super::param::{Param, int};
@@ -9,10 +10,10 @@ use super::rows::{Rows, Single, kind_code, tenant_code};
 use crate::claims::{self, Claim};
 use crate::plan::is_active;
 use crate::sql::{self, Sql};
-use crate::told::{Author, Told, encode};
+use crate::told::{Author, Told, encode, of_mail};
 use directory::{
-    Action, Change, Connection, Edit, Field, Item, ItemId, ItemKind, Receipt, Record, StoredPassword, Tenant,
-    TenantNumber, Time, User, UserId, fold,
+    AccountEdit, Action, Change, Edit, Field, Item, ItemId, ItemKind, Receipt, Record, TenantNumber, Time,
+    User, UserId,
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -27,11 +28,11 @@ pub(super) struct Plan {
     /// The change that is being planned.
     place: usize,
     /// What the batch itself makes and gives up; nobody needs to have that there or free beforehand.
-    made: HashSet<Uuid>,
+    pub(super) made: HashSet<Uuid>,
     given_up: HashSet<(i32, u8, String)>,
 }
 
-type Done<T = ()> = Result<T, serde_json::Error>;
+pub(super) type Done<T = ()> = Result<T, serde_json::Error>;
 
 /// Plans the changes of a batch, in order.
 pub(super) fn plan<'a>(changes: impl Iterator<Item = &'a Change>, known: &mut Known) -> Done<Plan> {
@@ -46,10 +47,15 @@ pub(super) fn plan<'a>(changes: impl Iterator<Item = &'a Change>, known: &mut Kn
 
 impl Plan {
     fn change(&mut self, change: &Change, known: &mut Known) -> Done {
-        let Change { tenant, at, connection, who, request, absent, edits } = change;
+        let Change { tenant, at, connection, who, request, absent, not_deleted, edits } = change;
         for claim in absent.iter().filter_map(|(kind, key)| claims::of_key(*kind, key)) {
             self.rows.without(tenant_code(*tenant), &claim);
             self.need(Need::Absent(tenant_code(*tenant), claim));
+        }
+        if let Some(id) = not_deleted {
+            let (code, key) = (tenant_code(*tenant), claims::external_id(id));
+            self.rows.not_buried(code, &key);
+            self.need(Need::NotBuried(code, key.into_bytes()));
         }
         let author = Author {
             tenant: *tenant,
@@ -68,12 +74,15 @@ impl Plan {
 
     fn edit(&mut self, tenant: TenantNumber, at: Time, edit: &Edit, known: &mut Known) -> Done<Option<Told>> {
         Ok(match edit {
-            Edit::AddUser { user, password } => {
-                Some(self.add_user(tenant, at, user, password.as_ref(), known)?)
+            Edit::AddUser { user, account } => Some(self.add_user(tenant, at, user, account, known)?),
+            Edit::ChangeUser { before, after, account, notes } => {
+                let told = self.change_user(tenant, at, (before, after), account)?;
+                Some(Told { notes: notes.clone(), ..told })
             }
-            Edit::ChangeUser { before, after, password } => {
-                Some(self.change_user(tenant, at, (before, after), password.as_ref())?)
+            Edit::RestoreUser { before, user, account, keeps_password } => {
+                Some(self.restore_user(tenant, at, (before, user), (account, *keeps_password))?)
             }
+            Edit::PurgeUser(stone) => Some(self.purge_user(tenant, stone)?),
             Edit::RemoveUser(user) => Some(self.remove_user(tenant, at, user)?),
             Edit::AddItem { item, members } => Some(self.add_item(tenant, item, members, known)?),
             Edit::ChangeItem { before, after, joined, left } => {
@@ -82,6 +91,13 @@ impl Plan {
             Edit::ChangeMembers { item, .. } => self.change_members(tenant, at, item.id(), known)?,
             Edit::RemoveItem(item) => Some(self.remove_item(tenant, item)?),
             Edit::AddTenant(new) => Some(self.add_tenant(new, known)?),
+            Edit::ChangeTenant { before, after } => Some(self.change_tenant(before, after)?),
+            Edit::AddMail(mail) => {
+                self.rows.add_mail(mail)?;
+                of_mail(None, Some(mail))?
+            }
+            Edit::ChangeMail { before, after } => self.change_mail(before, Some(after))?,
+            Edit::RemoveMail(mail) => self.change_mail(mail, None)?,
             Edit::AddConnection(new) => Some(self.add_connection(new)?),
             Edit::ChangeConnection { before, after } => Some(self.change_connection(before, after, known)?),
             Edit::Touch(id) => {
@@ -96,7 +112,7 @@ impl Plan {
         })
     }
 
-    fn need(&mut self, need: Need) {
+    pub(super) fn need(&mut self, need: Need) {
         let is_met = match &need {
             Need::ItemThere(_, id) | Need::UserThere(_, id) => self.made.contains(id),
             Need::Free(code, claim) => self.given_up.contains(&(*code, claim.space, claim.text.clone())),
@@ -107,15 +123,15 @@ impl Plan {
         }
     }
 
-    fn early(&mut self, sql: Sql, params: Vec<Box<dyn Param>>, must: Option<u64>) {
+    pub(super) fn early(&mut self, sql: Sql, params: Vec<Box<dyn Param>>, must: Option<u64>) {
         self.rows.early.push(Single { sql, params, must });
     }
 
-    fn late(&mut self, sql: Sql, params: Vec<Box<dyn Param>>, must: Option<u64>) {
+    pub(super) fn late(&mut self, sql: Sql, params: Vec<Box<dyn Param>>, must: Option<u64>) {
         self.rows.late.push(Single { sql, params, must });
     }
 
-    fn receipt(&mut self) -> &mut Receipt {
+    pub(super) fn receipt(&mut self) -> &mut Receipt {
         &mut self.receipts[self.place]
     }
 
@@ -124,7 +140,7 @@ impl Plan {
         tenant: TenantNumber,
         at: Time,
         user: &User,
-        password: Option<&StoredPassword>,
+        account: &AccountEdit,
         known: &mut Known,
     ) -> Done<Told> {
         let code = tenant_code(tenant);
@@ -132,19 +148,7 @@ impl Plan {
         user.number = known.number(tenant, 0);
         self.need(Need::UserIdFree(code, user.id.0));
         self.made.insert(user.id.0);
-        for claim in claims::of_user(&user) {
-            self.take(code, claim, user.number);
-        }
-        for text in claims::mentions(&user) {
-            self.rows.mention(code, &text, user.number);
-        }
-        for (item, kind) in belongings(&user) {
-            self.need(Need::ItemThere(code, item.0));
-            self.rows.join(code, item, user.number, kind);
-        }
-        for group in claims::only_in_one(&[], &user.groups) {
-            self.rows.touch(code, group, at);
-        }
+        self.settle(code, at, &user);
         let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
         let doc = encode(&user)?;
         let after = if groups.is_empty() && folders.is_empty() {
@@ -153,9 +157,27 @@ impl Plan {
             (user.groups, user.folders) = (groups, folders);
             encode(&Record::User(Box::new(user.clone())))?
         };
-        self.rows.add_user(code, &user, is_active(&user), password, doc);
+        self.rows.add_user(code, &user, UserColumns::new(is_active(&user), account, doc)?);
         self.receipt().users.push(user);
-        Ok(Told { after: Some(after), password_set: password.is_some(), ..Told::new(Action::Created) })
+        let password_set = account.password.is_some();
+        Ok(Told { after: Some(after), password_set, ..Told::new(Action::Created) })
+    }
+
+    /// What a person's row has around it from when it is there.
+    pub(super) fn settle(&mut self, code: i32, at: Time, user: &User) {
+        for claim in claims::of_user(user) {
+            self.take(code, claim, user.number);
+        }
+        for text in claims::mentions(user) {
+            self.rows.mention(code, &text, user.number);
+        }
+        for (item, kind) in belongings(user) {
+            self.need(Need::ItemThere(code, item.0));
+            self.rows.join(code, item, user.number, kind);
+        }
+        for group in claims::only_in_one(&[], &user.groups) {
+            self.rows.touch(code, group, at);
+        }
     }
 
     fn change_user(
@@ -163,7 +185,7 @@ impl Plan {
         tenant: TenantNumber,
         at: Time,
         (before, after): (&User, &User),
-        password: Option<&StoredPassword>,
+        account: &AccountEdit,
     ) -> Done<Told> {
         let code = tenant_code(tenant);
         let mut after = after.clone();
@@ -191,29 +213,15 @@ impl Plan {
         let told = Told {
             before: Some(encode(&Record::User(Box::new(before.clone())))?),
             after: Some(encode(&Record::User(Box::new(after.clone())))?),
-            password_set: password.is_some(),
+            password_set: account.password.is_some(),
             ..Told::new(Action::Updated)
         };
         self.receipt().users.push(after.clone());
         (after.groups, after.folders) = (Vec::new(), Vec::new());
         let doc = encode(&after)?;
-        self.rows.change_user(code, before.version, &after, is_active(&after), password, doc);
+        let columns = UserColumns::new(is_active(&after), account, doc)?;
+        self.rows.change_user(code, before.version, &after, columns);
         Ok(told)
-    }
-
-    fn remove_user(&mut self, tenant: TenantNumber, at: Time, user: &User) -> Done<Told> {
-        let code = tenant_code(tenant);
-        self.need(Need::UserAt(code, int(user.number), int(user.version)));
-        self.swap(code, &claims::of_user(user), Vec::new(), user.number);
-        for text in claims::mentions(user) {
-            self.rows.forget(code, &text, user.number);
-        }
-        for group in &user.groups {
-            self.rows.touch(code, *group, at);
-        }
-        self.rows.remove_user(code, user);
-        let before = Some(encode(&Record::User(Box::new(user.clone())))?);
-        Ok(Told { before, ..Told::new(Action::Deleted) })
     }
 
     fn add_item(
@@ -367,63 +375,6 @@ impl Plan {
         Ok(Told { before, ..Told::new(Action::Deleted) })
     }
 
-    fn add_tenant(&mut self, tenant: &Tenant, known: &Known) -> Done<Told> {
-        let mut tenant = tenant.clone();
-        let is_given = tenant.number.0 == 0;
-        if is_given {
-            tenant.number = TenantNumber(known.next_tenant);
-        }
-        self.need(Need::TenantFree { number: int(tenant.number.0), is_given });
-        let add: Vec<Box<dyn Param>> = vec![Box::new(int(tenant.number.0)), Box::new(encode(&tenant)?)];
-        self.late(sql::ADD_TENANT, add, Some(1));
-        let after = Some(encode(&Record::Tenant(tenant.clone()))?);
-        let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
-        self.receipt().tenant = Some(tenant);
-        Ok(told)
-    }
-
-    fn add_connection(&mut self, new: &Connection) -> Done<Told> {
-        let name = fold(&new.name).into_bytes();
-        self.need(Need::ConnectionNameFree(int(new.tenant.0), name.clone()));
-        let add: Vec<Box<dyn Param>> = vec![
-            Box::new(new.id.0),
-            Box::new(int(new.tenant.0)),
-            Box::new(name),
-            Box::new(new.created.0),
-            Box::new(encode(new)?),
-        ];
-        self.late(sql::ADD_CONNECTION, add, Some(1));
-        self.put_keys(new);
-        Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
-    }
-
-    fn change_connection(&mut self, before: &Connection, new: &Connection, known: &Known) -> Done<Told> {
-        let stored = known.connection(new.id).filter(|(_, stored)| stored.is_still(before));
-        let Some((text, old)) = stored else {
-            self.need(Need::Impossible);
-            self.rows.is_hopeless = true;
-            return Ok(Told::new(Action::Updated));
-        };
-        let change: Vec<Box<dyn Param>> =
-            vec![Box::new(encode(new)?), Box::new(new.id.0), Box::new(text.clone())];
-        let told = Told {
-            before: Some(encode(&Record::of_connection(old))?),
-            after: Some(encode(&Record::of_connection(new))?),
-            ..Told::new(Action::Updated)
-        };
-        self.late(sql::CHANGE_CONNECTION, change, Some(1));
-        self.late(sql::REMOVE_KEYS, vec![Box::new(new.id.0)], None);
-        self.put_keys(new);
-        Ok(told)
-    }
-
-    fn put_keys(&mut self, connection: &Connection) {
-        for key in &connection.keys {
-            let prefix = key.hash.prefix().to_vec();
-            self.late(sql::ADD_KEY, vec![Box::new(prefix), Box::new(connection.id.0)], None);
-        }
-    }
-
     /// Puts people into an item and takes others out, whoever of them is there already.
     fn enrol(&mut self, code: i32, item: &Item, joined: &[UserId], left: &[UserId], known: &Known) {
         for user in joined {
@@ -441,7 +392,7 @@ impl Plan {
     }
 
     /// Gives up the claims that are only in `old` and takes those that are only in `new`.
-    fn swap(&mut self, code: i32, old: &[Claim], new: Vec<Claim>, owner: u32) {
+    pub(super) fn swap(&mut self, code: i32, old: &[Claim], new: Vec<Claim>, owner: u32) {
         let same = |a: &Claim, b: &Claim| a.space == b.space && a.text == b.text;
         for gone in old.iter().filter(|o| !new.iter().any(|n| same(o, n))) {
             self.rows.release(code, gone, owner);

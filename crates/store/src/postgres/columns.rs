@@ -1,9 +1,10 @@
 //! The two widest tables as columns, people and events, and the statement that a table's columns make.
 
 use super::param::{Param, int};
+use crate::chain::Stored;
 use crate::sql::{self, Sql};
-use crate::told::{Author, Told, list};
-use directory::{ExposeSecret, StoredPassword, User};
+use crate::told::{Author, Told, encode, list};
+use directory::{AccountEdit, ExposeSecret, Mail, User};
 use uuid::Uuid;
 
 /// One statement of a batch.
@@ -23,7 +24,39 @@ pub(super) struct UserRows {
     active: Vec<i16>,
     updated: Vec<i64>,
     password: Vec<Option<String>>,
+    account: Vec<Option<String>>,
     doc: Vec<String>,
+}
+
+/// New mails.
+#[derive(Default)]
+pub(super) struct Mails {
+    id: Vec<Uuid>,
+    tenant: Vec<i32>,
+    person: Vec<Uuid>,
+    due: Vec<Option<i64>>,
+    queued: Vec<i64>,
+    version: Vec<i32>,
+    doc: Vec<String>,
+}
+
+/// A person's documents and how they sign in, as they are stored.
+pub(super) struct UserColumns {
+    pub(super) active: u8,
+    pub(super) password: Option<String>,
+    pub(super) account: Option<String>,
+    pub(super) doc: String,
+}
+
+impl UserColumns {
+    pub(super) fn new(active: u8, account: &AccountEdit, doc: String) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            active,
+            password: account.password.as_ref().map(|password| password.0.expose_secret().to_owned()),
+            account: account.sign_ins.as_ref().map(encode).transpose()?,
+            doc,
+        })
+    }
 }
 
 #[derive(Default)]
@@ -40,27 +73,29 @@ pub(super) struct Events {
     joined: Vec<Option<String>>,
     departed: Vec<Option<String>>,
     password_set: Vec<bool>,
+    notes: Vec<Option<String>>,
+    digest: Vec<Vec<u8>>,
 }
 
 impl UserRows {
-    pub(super) fn push(
-        &mut self,
-        tenant: i32,
-        user: &User,
-        before: u32,
-        active: u8,
-        password: Option<&StoredPassword>,
-        doc: String,
-    ) {
+    pub(super) fn push(&mut self, tenant: i32, user: &User, before: u32, columns: UserColumns) {
         self.tenant.push(tenant);
         self.number.push(int(user.number));
         self.id.push(user.id.0);
         self.before.push(int(before));
         self.version.push(int(user.version));
-        self.active.push(i16::from(active));
+        self.active.push(i16::from(columns.active));
         self.updated.push(user.updated.0);
-        self.password.push(password.map(|password| password.0.expose_secret().to_owned()));
-        self.doc.push(doc);
+        self.password.push(columns.password);
+        self.account.push(columns.account);
+        self.doc.push(columns.doc);
+    }
+
+    /// Somebody who goes: of them, only where they are counts.
+    pub(super) fn push_gone(&mut self, tenant: i32, user: &User) {
+        self.tenant.push(tenant);
+        self.number.push(int(user.number));
+        self.before.push(int(user.version));
     }
 
     pub(super) fn many(&self) -> u64 {
@@ -68,18 +103,19 @@ impl UserRows {
     }
 
     pub(super) fn add<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
-        let Self { tenant, number, id, version, active, updated, password, doc, .. } = self;
+        let Self { tenant, number, id, version, active, updated, password, account, doc, .. } = self;
         if !tenant.is_empty() {
-            let params: Vec<&dyn Param> = vec![tenant, number, id, version, active, updated, password, doc];
+            let params: Vec<&dyn Param> =
+                vec![tenant, number, id, version, active, updated, password, account, doc];
             all.push(Statement { sql: sql::ADD_USERS, params, must: Some(self.many()) });
         }
     }
 
     pub(super) fn change<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
-        let Self { tenant, number, before, version, active, updated, password, doc, .. } = self;
+        let Self { tenant, number, before, version, active, updated, password, account, doc, .. } = self;
         if !tenant.is_empty() {
             let params: Vec<&dyn Param> =
-                vec![tenant, number, before, version, active, updated, password, doc];
+                vec![tenant, number, before, version, active, updated, password, account, doc];
             all.push(Statement { sql: sql::CHANGE_USERS, params, must: Some(self.many()) });
         }
     }
@@ -92,8 +128,45 @@ impl UserRows {
     }
 }
 
+impl Mails {
+    pub(super) fn push(&mut self, mail: &Mail) -> Result<(), serde_json::Error> {
+        self.id.push(mail.id);
+        self.tenant.push(int(mail.tenant.0));
+        self.person.push(mail.user.0);
+        self.due.push(mail.due.map(|due| due.0));
+        self.queued.push(mail.queued.0);
+        self.version.push(int(mail.version));
+        self.doc.push(encode(mail)?);
+        Ok(())
+    }
+
+    pub(super) fn add<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        let Self { id, tenant, person, due, queued, version, doc } = self;
+        if !id.is_empty() {
+            let params: Vec<&dyn Param> = vec![id, tenant, person, due, queued, version, doc];
+            all.push(Statement { sql: sql::ADD_MAIL, params, must: Some(id.len() as u64) });
+        }
+    }
+}
+
 impl Events {
     pub(super) fn push(&mut self, author: &Author, told: Told) -> Result<(), serde_json::Error> {
+        let (joined, left, notes) = (list(&told.joined)?, list(&told.left)?, list(&told.notes)?);
+        let stored = Stored {
+            tenant: told.tenant.unwrap_or(author.tenant).0,
+            at: author.at.0,
+            connection: author.connection.as_ref().map(|connection| &connection.0.as_bytes()[..]),
+            who: &author.who,
+            request: &author.request,
+            action: told.code(),
+            before: told.before.as_deref(),
+            after: told.after.as_deref(),
+            joined: joined.as_deref(),
+            left: left.as_deref(),
+            password_set: told.password_set,
+            notes: notes.as_deref(),
+        };
+        self.digest.push(stored.digest().to_vec());
         self.place.push(i32::try_from(self.place.len()).unwrap_or(i32::MAX));
         self.tenant.push(int(told.tenant.unwrap_or(author.tenant).0));
         self.at.push(author.at.0);
@@ -101,8 +174,9 @@ impl Events {
         self.who.push(author.who.clone());
         self.request.push(author.request.clone());
         self.action.push(told.code());
-        self.joined.push(list(&told.joined)?);
-        self.departed.push(list(&told.left)?);
+        self.joined.push(joined);
+        self.departed.push(left);
+        self.notes.push(notes);
         self.password_set.push(told.password_set);
         self.before.push(told.before);
         self.after.push(told.after);
@@ -124,6 +198,8 @@ impl Events {
             &self.joined,
             &self.departed,
             &self.password_set,
+            &self.notes,
+            &self.digest,
         ];
         all.push(Statement { sql: sql::ADD_EVENT, params, must: None });
     }

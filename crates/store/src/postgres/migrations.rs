@@ -15,7 +15,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Every step, in order.
-const STEPS: &[(&str, &str)] = &[("first", include_str!("../../migrations/postgres/0001_first.sql"))];
+const STEPS: &[(&str, &str)] = &[
+    ("first", include_str!("../../migrations/postgres/0001_first.sql")),
+    ("accounts", include_str!("../../migrations/postgres/0002_accounts.sql")),
+];
 
 const LEASE: &str = "migrations";
 const LEASE_MILLIS: i64 = 60_000;

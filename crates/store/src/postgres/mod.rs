@@ -4,10 +4,13 @@
 //! positions are given after the commit by one process (`sealer`). What was queued goes on whatever becomes of its
 //! caller, until the store is closed. How to run it, and what was shown where: `docs/scaling.md`.
 
+mod accounts;
 mod address;
+mod admin;
 mod apply;
 mod check;
 mod columns;
+mod deleted;
 mod events;
 mod gather;
 mod items;
@@ -32,9 +35,9 @@ pub(crate) use migrations::statements;
 use crate::found::is_short;
 use crate::sql;
 use directory::{
-    Change, CommitError, Connection, ConnectionId, Event, Health, Ids, Item, ItemId, ItemKey, ItemKind,
-    ItemQuery, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, StoredPassword, Tenant,
-    TenantNumber, User, UserId, UserKey, UserQuery,
+    Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Ids, Item, ItemId, ItemKey,
+    ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, Tenant,
+    TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use lanes::{Lanes, PATIENCE};
 use line::{Line, Session, Target};
@@ -381,12 +384,74 @@ impl Store for Postgres {
         })
     }
 
-    fn password(
+    fn account(
         &self,
         tenant: TenantNumber,
         user: UserId,
-    ) -> Pending<'_, Result<Option<StoredPassword>, StoreError>> {
-        pending(self.readers.short(move |session| read::password(session, tenant, user)))
+    ) -> Pending<'_, Result<Option<Account>, StoreError>> {
+        pending(self.readers.short(move |session| accounts::account(session, tenant, user)))
+    }
+
+    fn tombstone(
+        &self,
+        tenant: TenantNumber,
+        by: UserKey,
+    ) -> Pending<'_, Result<Option<Tombstone>, StoreError>> {
+        pending(self.readers.short(move |session| accounts::tombstone(session, tenant, by.clone())))
+    }
+
+    fn tombstones(
+        &self,
+        tenant: TenantNumber,
+        after: u32,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Tombstone>, StoreError>> {
+        pending(async move {
+            let found =
+                self.readers.short(move |session| accounts::tombstones(session, tenant, after, limit));
+            Ok(found.await?.into_iter().map(|(_, stone)| stone).collect())
+        })
+    }
+
+    fn tombstones_before(
+        &self,
+        moment: Time,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
+        pending(self.readers.short(move |session| accounts::tombstones_before(session, moment, limit)))
+    }
+
+    fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+        pending(self.readers.short(move |session| accounts::mails_due(session, now, limit)))
+    }
+
+    fn mails(
+        &self,
+        tenant: TenantNumber,
+        user: Option<UserId>,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+        pending(self.readers.short(move |session| accounts::mails(session, tenant, user, limit)))
+    }
+
+    fn history(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+        after: Position,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+        pending(async move {
+            self.seals.now().await;
+            self.readers.long(move |session| events::history(session, (tenant, user), after, limit)).await
+        })
+    }
+
+    fn verify(&self, tenant: TenantNumber) -> Pending<'_, Result<Chain, StoreError>> {
+        pending(async move {
+            self.seals.now().await;
+            self.readers.long(move |session| events::verify(session, tenant)).await
+        })
     }
 
     fn is_far(&self) -> bool {

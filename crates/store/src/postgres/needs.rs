@@ -37,6 +37,14 @@ pub(super) enum Need {
     ConnectionNameFree(i32, Vec<u8>),
     /// No secret has that name.
     SecretFree(&'static str),
+    /// Nobody who was deleted had that external id, as was taken for granted.
+    NotBuried(i32, Vec<u8>),
+    /// What was left of somebody of that number, deleted at that moment, is there.
+    Buried(i32, i32, i64),
+    /// A mail is of that version.
+    MailAt(Uuid, i32),
+    /// A tenant is still as that says.
+    TenantAt(i32, String),
     /// What was decided from is not so any more, as was seen beforehand.
     Impossible,
 }
@@ -71,6 +79,10 @@ struct State {
     tenants: HashSet<i32>,
     connections: HashSet<(i32, Vec<u8>)>,
     secrets: HashSet<&'static str>,
+    buried_keys: HashSet<(i32, Vec<u8>)>,
+    buried: HashSet<(i32, i32, i64)>,
+    mails: HashSet<(Uuid, i32)>,
+    tenant_docs: HashMap<i32, String>,
 }
 
 impl State {
@@ -104,6 +116,10 @@ impl State {
                 taken(!self.connections.contains(&(*tenant, name.clone())), Field::Name)
             }
             Need::SecretFree(name) => taken(!self.secrets.contains(name), Field::Name),
+            Need::NotBuried(tenant, key) => stale(!self.buried_keys.contains(&(*tenant, key.clone()))),
+            Need::Buried(tenant, number, at) => stale(self.buried.contains(&(*tenant, *number, *at))),
+            Need::MailAt(id, version) => stale(self.mails.contains(&(*id, *version))),
+            Need::TenantAt(tenant, doc) => stale(self.tenant_docs.get(tenant) == Some(doc)),
             Need::Impossible => Some(CommitError::Stale),
         }
     }
@@ -112,6 +128,7 @@ impl State {
         let mut state = Self::default();
         let (mut users, mut people, mut items) = ((vec![], vec![]), (vec![], vec![]), (vec![], vec![]));
         let (mut claims, mut numbers) = ((vec![], vec![], vec![]), (vec![], vec![], vec![]));
+        let mut buried = (vec![], vec![]);
         for (_, need) in needs {
             match need {
                 Need::UserAt(tenant, number, _) => {
@@ -148,8 +165,28 @@ impl State {
                     let found = session.row(sql::SECRET.postgres, &[name]).await?;
                     state.secrets.extend(found.map(|_| *name));
                 }
+                Need::NotBuried(tenant, key) => {
+                    buried.0.push(*tenant);
+                    buried.1.push(key.clone());
+                }
+                Need::Buried(tenant, number, at) => {
+                    let found = session.row(sql::TOMBSTONE_ROW.postgres, &[tenant, number, at]).await?;
+                    state.buried.extend(found.map(|_| (*tenant, *number, *at)));
+                }
+                Need::MailAt(id, version) => {
+                    let found = session.row(sql::MAIL_ROW.postgres, &[id, version]).await?;
+                    state.mails.extend(found.map(|_| (*id, *version)));
+                }
+                Need::TenantAt(tenant, _) => {
+                    if let Some(row) = session.row(sql::TENANT.postgres, &[tenant]).await? {
+                        state.tenant_docs.insert(*tenant, row.try_get(0)?);
+                    }
+                }
                 Need::Impossible => {}
             }
+        }
+        for row in ask(session, sql::BURIED, buried.0.len(), &[&buried.0, &buried.1]).await? {
+            state.buried_keys.insert((row.try_get(0)?, row.try_get(1)?));
         }
         for row in ask(session, sql::USERS_AT, users.0.len(), &[&users.0, &users.1]).await? {
             state.users.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);

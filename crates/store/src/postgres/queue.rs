@@ -189,6 +189,9 @@ fn touches(change: &Change) -> Vec<Touch> {
     for claim in change.absent.iter().filter_map(|(kind, key)| claims::of_key(*kind, key)) {
         all.push(Touch::new((tenant, claim.space, claim.text), true));
     }
+    if let Some(id) = &change.not_deleted {
+        all.push(Touch::new(("deleted", tenant, id), true));
+    }
     for edit in &change.edits {
         match edit {
             Edit::AddUser { user, .. } => of_user(tenant, user, &mut all),
@@ -197,7 +200,17 @@ fn touches(change: &Change) -> Vec<Touch> {
                 of_user(tenant, before, &mut all);
                 of_user(tenant, after, &mut all);
             }
+            Edit::RestoreUser { before, user, .. } => {
+                all.push(Touch::new(("user", before.user.id), false));
+                all.extend(of_deleted(tenant, &before.user));
+                of_user(tenant, user, &mut all);
+            }
+            Edit::PurgeUser(stone) => {
+                all.push(Touch::new(("user", stone.user.id), false));
+                all.extend(of_deleted(tenant, &stone.user));
+            }
             Edit::RemoveUser(user) => {
+                all.extend(of_deleted(tenant, user));
                 all.push(Touch::new(("user", user.id), false));
                 of_user(tenant, user, &mut all);
             }
@@ -218,6 +231,10 @@ fn touches(change: &Change) -> Vec<Touch> {
                 all.extend(joined.iter().chain(left).map(|user| Touch::new(("user", user), true)));
             }
             Edit::RemoveItem(item) => of_item(tenant, item, &mut all),
+            Edit::ChangeTenant { before, .. } => all.push(Touch::new(("tenant", before.number), false)),
+            Edit::AddMail(mail) | Edit::ChangeMail { before: mail, .. } | Edit::RemoveMail(mail) => {
+                all.push(Touch::new(("mail", mail.id), false));
+            }
             Edit::AddTenant(_) => all.push(Touch::new("tenants", false)),
             Edit::AddConnection(new) => {
                 all.push(Touch::new(("connection", new.tenant, directory::fold(&new.name)), false));
@@ -231,6 +248,11 @@ fn touches(change: &Change) -> Vec<Touch> {
     all.sort_unstable_by_key(|touch| (touch.what, touch.is_shared));
     all.dedup_by_key(|touch| touch.what);
     all
+}
+
+/// The external id that somebody had who goes or is gone.
+fn of_deleted(tenant: i32, user: &directory::User) -> Option<Touch> {
+    user.external_id.as_ref().map(|id| Touch::new(("deleted", tenant, id), false))
 }
 
 fn of_user(tenant: i32, user: &directory::User, all: &mut Vec<Touch>) {

@@ -8,8 +8,8 @@ use super::trouble::Trouble;
 use crate::found::put_memberships;
 use crate::sql::{self, Sql};
 use directory::{
-    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Pending, SecretString, ServerSecret,
-    StoreError, StoredPassword, Tenant, TenantNumber, Time, User, UserId,
+    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Pending, ServerSecret, StoreError, Tenant,
+    TenantNumber, Time, User, UserId,
 };
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -233,18 +233,6 @@ pub(super) fn connections(session: &Session, which: Which) -> Reading<'_, Vec<Co
             Which::One(id) => session.rows(ask(sql::CONNECTION), &[&id.0]).await?,
         };
         rows.iter().map(stored_connection).collect()
-    })
-}
-
-pub(super) fn password(
-    session: &Session,
-    tenant: TenantNumber,
-    user: UserId,
-) -> Reading<'_, Option<StoredPassword>> {
-    Box::pin(async move {
-        let row = session.row(sql::PASSWORD.postgres, &[&tenant_code(tenant), &user.0]).await?;
-        let phc: Option<String> = row.map(|row| row.try_get(0)).transpose()?.flatten();
-        Ok(phc.map(|phc| StoredPassword(SecretString::from(phc))))
     })
 }
 

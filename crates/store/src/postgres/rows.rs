@@ -1,14 +1,14 @@
 //! The rows of a batch, table by table and column by column, and how they are sent: each table's in one statement,
 //! all statements on their way before the first is answered.
 
-use super::columns::{Events, Statement, UserRows};
+use super::columns::{Events, Mails, Statement, UserColumns, UserRows};
 use super::line::Session;
 use super::param::{Param, int};
 use super::trouble::Trouble;
 use crate::claims::{Claim, kind_number};
 use crate::sql::{self, Sql};
 use crate::told::{Author, Told};
-use directory::{ItemId, ItemKind, StoredPassword, TenantNumber, Time, User};
+use directory::{ItemId, ItemKind, Mail, TenantNumber, Time, User};
 use futures_util::future::{MaybeDone, maybe_done};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -41,6 +41,9 @@ pub(super) struct Rows {
     pub(super) is_hopeless: bool,
     /// What must not be there.
     without: HashSet<(i32, i16, Vec<u8>)>,
+    /// External ids that nobody must have had who was deleted.
+    not_buried: (Vec<i32>, Vec<Vec<u8>>),
+    mails: Mails,
 }
 
 /// A statement of its own.
@@ -86,38 +89,33 @@ pub(super) fn kind_code(kind: ItemKind) -> i16 {
 }
 
 impl Rows {
-    pub(super) fn add_user(
-        &mut self,
-        tenant: i32,
-        user: &User,
-        active: u8,
-        password: Option<&StoredPassword>,
-        doc: String,
-    ) {
-        self.new_users.push(tenant, user, 0, active, password, doc);
+    pub(super) fn add_user(&mut self, tenant: i32, user: &User, columns: UserColumns) {
+        self.new_users.push(tenant, user, 0, columns);
         self.count(tenant, user.number, 1);
     }
 
-    pub(super) fn change_user(
-        &mut self,
-        tenant: i32,
-        before: u32,
-        user: &User,
-        active: u8,
-        password: Option<&StoredPassword>,
-        doc: String,
-    ) {
-        self.changed_users.push(tenant, user, before, active, password, doc);
+    pub(super) fn change_user(&mut self, tenant: i32, before: u32, user: &User, columns: UserColumns) {
+        self.changed_users.push(tenant, user, before, columns);
     }
 
     pub(super) fn remove_user(&mut self, tenant: i32, user: &User) {
-        self.gone_users.push(tenant, user, user.version, 0, None, String::new());
+        self.gone_users.push_gone(tenant, user);
         self.left_all.tenant.push(tenant);
         self.left_all.member.push(int(user.number));
         self.count(tenant, user.number, -1);
     }
 
-    fn count(&mut self, tenant: i32, number: u32, by: i64) {
+    pub(super) fn add_mail(&mut self, mail: &Mail) -> Result<(), serde_json::Error> {
+        self.mails.push(mail)
+    }
+
+    /// The change goes in only if nobody who was deleted had this external id.
+    pub(super) fn not_buried(&mut self, tenant: i32, key: &str) {
+        self.not_buried.0.push(tenant);
+        self.not_buried.1.push(key.as_bytes().to_vec());
+    }
+
+    pub(super) fn count(&mut self, tenant: i32, number: u32, by: i64) {
         *self.counted.entry((tenant, int(crate::found::block_of(number)))).or_default() += by;
     }
 
@@ -193,12 +191,17 @@ impl Rows {
         let claim = if is_wary { sql::CLAIM_WHAT_IS_FREE } else { sql::CLAIM };
         claimed.put(claim, Some(claimed.tenant.len() as u64), &mut all);
         without.find(&mut all);
+        if !self.not_buried.0.is_empty() {
+            let params: Vec<&dyn Param> = vec![&self.not_buried.0, &self.not_buried.1];
+            all.push(Statement { sql: sql::BURIED, params, must: Some(0) });
+        }
         self.forgotten.put(sql::FORGET, &mut all);
         self.new_users.add(&mut all);
         self.mentioned.put(sql::MENTION, &mut all);
         all.extend(self.middle.iter().map(Single::statement));
         self.joined.join(&mut all);
         all.extend(self.late.iter().map(Single::statement));
+        self.mails.add(&mut all);
         if events > 0 {
             self.events.add(&batch, &mut all);
         }

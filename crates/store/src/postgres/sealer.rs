@@ -7,7 +7,9 @@
 use super::lanes::{Lanes, rest};
 use super::line::{Line, Session};
 use super::trouble::Trouble;
+use crate::chain::{START, Sum, link};
 use crate::sql;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -177,15 +179,56 @@ impl Sealer {
         if sealed != ids.len() as u64 {
             return Err(Trouble::Again("somebody else has sealed".into()));
         }
+        chain(session, &ids, &ends).await?;
         session.say(sql::COMMIT.postgres).await?;
         Ok(rows.len() as u64 == AT_ONCE.unsigned_abs())
     }
 }
 
+/// Links batches to the chains of their tenants, in the order of their positions.
+async fn chain(session: &Session, ids: &[Uuid], ends: &[i64]) -> Result<(), Trouble> {
+    let mut digests: HashMap<(Uuid, i32), Vec<Sum>> = HashMap::new();
+    for row in session.rows(sql::DIGESTS.postgres, &[&ids.to_vec()]).await? {
+        // A batch of a version that knew of no chain has none.
+        let Some(digest) = row.try_get::<_, Option<&[u8]>>(2)? else { continue };
+        digests.entry((row.try_get(0)?, row.try_get(1)?)).or_default().push(sum(digest)?);
+    }
+    let tenants: BTreeSet<i32> = digests.keys().map(|(_, tenant)| *tenant).collect();
+    let tenants: Vec<i32> = tenants.into_iter().collect();
+    let mut heads: BTreeMap<i32, (i64, Sum)> = BTreeMap::new();
+    for row in session.rows(sql::CHAIN_ENDS.postgres, &[&tenants]).await? {
+        heads.insert(row.try_get(0)?, (row.try_get(1)?, sum(row.try_get(2)?)?));
+    }
+    let (mut batches, mut owners, mut links) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, end) in ids.iter().zip(ends) {
+        for tenant in &tenants {
+            let Some(digests) = digests.get(&(*id, *tenant)) else { continue };
+            let (at, head) = heads.entry(*tenant).or_insert((0, START));
+            (*at, *head) = (*end, link(head, end.unsigned_abs(), digests));
+            batches.push(*id);
+            owners.push(*tenant);
+            links.push(head.to_vec());
+        }
+    }
+    if batches.is_empty() {
+        return Ok(());
+    }
+    session.change(sql::ADD_LINKS.postgres, &[&batches, &owners, &links]).await?;
+    let positions: Vec<i64> = heads.values().map(|(at, _)| *at).collect();
+    let (tenants, links): (Vec<i32>, Vec<Vec<u8>>) =
+        heads.iter().map(|(tenant, (_, head))| (*tenant, head.to_vec())).unzip();
+    session.change(sql::SET_CHAIN_END.postgres, &[&tenants, &positions, &links]).await?;
+    Ok(())
+}
+
+fn sum(bytes: &[u8]) -> Result<Sum, Trouble> {
+    bytes.try_into().map_err(|_| Trouble::Broken("a digest is not of its length".into()))
+}
+
 /// Counts what has come since into the blocks.
 async fn fold(session: &Session) -> Result<(), Trouble> {
     session.say(sql::BEGIN.postgres).await?;
-    let mut sums = std::collections::BTreeMap::<(i32, i32), i64>::new();
+    let mut sums = BTreeMap::<(i32, i32), i64>::new();
     for row in session.rows(sql::TAKE_COUNTED.postgres, &[]).await? {
         *sums.entry((row.try_get(0)?, row.try_get(1)?)).or_default() += row.try_get::<_, i64>(2)?;
     }

@@ -11,6 +11,8 @@ statements! {
         "INSERT INTO tenants (number, doc) VALUES ($1, $2) ON CONFLICT (number) DO NOTHING",
     );
 
+    CHANGE_TENANT = both("UPDATE tenants SET doc = $1 WHERE number = $2 AND doc = $3");
+
     CONNECTION = both("SELECT c.doc, c.last_use FROM connections c WHERE c.id = $1");
     CONNECTIONS = each(
         "SELECT c.doc, c.last_use FROM connections c WHERE ?1 IS NULL OR c.tenant = ?1 ORDER BY c.seq",

@@ -1,28 +1,76 @@
 //! The history: events as they are written and read, and how they get their positions.
 
-use super::{Sql, each, statements};
+use super::{Sql, both, each, statements};
+
+/// An event's columns.
+macro_rules! sqlite_event {
+    () => {
+        "position, tenant, at, connection, who, request, action, before, after, joined, left, password_set, notes"
+    };
+}
+macro_rules! postgres_event {
+    () => {
+        "b.position - b.events + e.place + 1, e.tenant, e.at, e.connection, e.who, e.request, e.action, e.before, e.after,
+        e.joined, e.departed, e.password_set, e.notes"
+    };
+}
 
 statements! {
-    /// The embedded engine's one writer gives positions as it writes.
+    /// The embedded engine's one writer gives positions as it writes, and links each event to the one before.
     ADD_EVENT = each(
         "INSERT INTO events
-        (tenant, at, connection, who, request, action, before, after, joined, left, password_set)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        (position, tenant, at, connection, who, request, action, before, after, joined, left, password_set, notes, link)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         "INSERT INTO events
-        (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set)
+        (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
+        digest)
         SELECT $1, n.place, n.tenant, n.at, n.connection, n.who, n.request, n.action, n.before, n.after, n.joined,
-        n.departed, n.password_set
-        FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-        AS n (place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set)",
+        n.departed, n.password_set, n.notes, n.digest
+        FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        AS n (place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
+        digest)",
     );
     EVENTS_AFTER = each(
-        "SELECT position, tenant, at, connection, who, request, action, before, after, joined, left, password_set
-        FROM events WHERE position > ?1 ORDER BY position LIMIT ?2",
-        "SELECT b.position - b.events + e.place + 1, e.tenant, e.at, e.connection, e.who, e.request, e.action,
-        e.before, e.after, e.joined, e.departed, e.password_set
-        FROM batches b JOIN events e ON e.batch = b.id
+        concat!("SELECT ", sqlite_event!(), " FROM events WHERE position > ?1 ORDER BY position LIMIT ?2"),
+        concat!("SELECT ", postgres_event!(), " FROM batches b JOIN events e ON e.batch = b.id
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1
-        ORDER BY b.position, e.place LIMIT $2",
+        ORDER BY b.position, e.place LIMIT $2"),
+    );
+    /// What may be about somebody: their id is somewhere in it.
+    HISTORY = each(
+        concat!("SELECT ", sqlite_event!(), " FROM events WHERE position > ?1 AND tenant = ?2
+        AND (before LIKE ?3 OR after LIKE ?3 OR joined LIKE ?3 OR left LIKE ?3) ORDER BY position LIMIT ?4"),
+        concat!("SELECT ", postgres_event!(), " FROM batches b JOIN events e ON e.batch = b.id
+        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.tenant = $2
+        AND (e.before LIKE $3 OR e.after LIKE $3 OR e.joined LIKE $3 OR e.departed LIKE $3)
+        ORDER BY b.position, e.place LIMIT $4"),
+    );
+    /// A tenant's events with what chains them.
+    CHAINED = each(
+        concat!("SELECT ", sqlite_event!(), ", link FROM events WHERE tenant = ?1 ORDER BY position"),
+        concat!("SELECT ", postgres_event!(), ", e.digest, l.link, b.position FROM batches b JOIN events e ON e.batch = b.id
+        LEFT JOIN links l ON l.batch = b.id AND l.tenant = e.tenant
+        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.tenant = $2
+        ORDER BY b.position, e.place LIMIT $3"),
+    );
+    /// The last position there is.
+    LAST_POSITION = each("SELECT coalesce(max(position), 0) FROM events", "");
+    /// Where a tenant's chain ends.
+    CHAIN_END = both("SELECT position, link FROM chains WHERE tenant = $1");
+    CHAIN_ENDS = each("", "SELECT tenant, position, link FROM chains WHERE tenant = ANY($1)");
+    SET_CHAIN_END = each(
+        "INSERT INTO chains (tenant, position, link) VALUES (?1, ?2, ?3)
+        ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, link = excluded.link",
+        "INSERT INTO chains (tenant, position, link)
+        SELECT n.tenant, n.position, n.link FROM unnest($1, $2, $3) AS n (tenant, position, link)
+        ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, link = excluded.link",
+    );
+    /// The digests of batches that are being linked.
+    DIGESTS = each("", "SELECT batch, tenant, digest FROM events WHERE batch = ANY($1) ORDER BY batch, place");
+    ADD_LINKS = each(
+        "",
+        "INSERT INTO links (batch, tenant, link)
+        SELECT n.batch, n.tenant, n.link FROM unnest($1, $2, $3) AS n (batch, tenant, link)",
     );
 
     /// The last statement of a batch before its commit: what it waited for has happened, so that of two batches that

@@ -66,7 +66,19 @@ statements! {
             JOIN users u ON u.tenant = c.tenant AND u.number = c.owner"
         ),
     );
-    PASSWORD = both("SELECT password FROM users WHERE tenant = $1 AND id = $2");
+    ACCOUNT = both("SELECT password, account FROM users WHERE tenant = $1 AND id = $2");
+
+    // Those who were deleted.
+    TOMBSTONE_BY_ID = both("SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND id = $2");
+    TOMBSTONE_BY_NUMBER = both("SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND number = $2");
+    TOMBSTONE_BY_EXTERNAL_ID = both(
+        "SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND external_key = $2
+        ORDER BY deleted DESC, number DESC LIMIT 1",
+    );
+    TOMBSTONES = both(
+        "SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3",
+    );
+    TOMBSTONES_BEFORE = both("SELECT tenant, deleted, doc FROM tombstones WHERE deleted <= $1 ORDER BY deleted LIMIT $2");
 
     USERS_FROM = user!("users u WHERE u.tenant = $1 AND u.number >= $2 ORDER BY u.number LIMIT $3");
     USERS_BELOW = user!("users u WHERE u.tenant = $1 AND u.number < $2 ORDER BY u.number DESC LIMIT $3");

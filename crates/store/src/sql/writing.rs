@@ -13,18 +13,22 @@ statements! {
     ROLLBACK = both("ROLLBACK");
 
     ADD_USERS = each(
-        "INSERT INTO users (tenant, number, id, version, password, doc, active, updated)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        "INSERT INTO users (tenant, number, id, version, active, updated, password, doc)
-        SELECT n.tenant, n.number, n.id, n.version, n.active, n.updated, n.password, n.doc
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS n (tenant, number, id, version, active, updated, password, doc)",
+        // Rows are in the order of numbers, so the row of somebody who may come back is not given to another.
+        "INSERT INTO users (tenant, number, id, version, password, account, doc, active, updated, pk)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, max(coalesce((SELECT max(pk) FROM users), 0),
+        coalesce((SELECT max(pk) FROM tombstones), 0)) + 1)",
+        "INSERT INTO users (tenant, number, id, version, active, updated, password, account, doc)
+        SELECT n.tenant, n.number, n.id, n.version, n.active, n.updated, n.password, n.account, n.doc
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        AS n (tenant, number, id, version, active, updated, password, account, doc)",
     );
     CHANGE_USERS = each(
-        "UPDATE users SET version = ?1, doc = ?2, password = coalesce(?3, password), active = ?4, updated = ?5
-        WHERE pk = ?6",
+        "UPDATE users SET version = ?1, doc = ?2, password = coalesce(?3, password), account = coalesce(?4, account),
+        active = ?5, updated = ?6 WHERE pk = ?7",
         "UPDATE users SET version = n.version, active = n.active, updated = n.updated,
-        password = coalesce(n.password, users.password), doc = n.doc
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS n (tenant, number, before, version, active, updated, password, doc)
+        password = coalesce(n.password, users.password), account = coalesce(n.account, users.account), doc = n.doc
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        AS n (tenant, number, before, version, active, updated, password, account, doc)
         WHERE users.tenant = n.tenant AND users.number = n.number AND users.version = n.before",
     );
     REMOVE_USERS = each(
@@ -32,6 +36,47 @@ statements! {
         "DELETE FROM users WHERE (tenant, number, version) IN (SELECT n.tenant, n.number, n.version
         FROM unnest($1, $2, $3) AS n (tenant, number, version))",
     );
+    /// What is left of somebody who goes; their password goes with it, should they come back.
+    BURY = each(
+        "INSERT INTO tombstones (pk, tenant, number, id, deleted, external_key, password, doc)
+        SELECT pk, tenant, number, id, ?2, ?3, password, ?4 FROM users WHERE pk = ?1",
+        "INSERT INTO tombstones (tenant, number, id, deleted, external_key, password, doc)
+        SELECT u.tenant, u.number, u.id, $4, $5, u.password, $6 FROM users u
+        WHERE u.tenant = $1 AND u.number = $2 AND u.version = $3",
+    );
+    /// Somebody is back in their old place, with the password they had if they keep it.
+    RAISE = each(
+        "INSERT INTO users (pk, tenant, number, id, version, password, account, doc, active, updated)
+        SELECT pk, tenant, number, id, ?4, CASE WHEN ?5 THEN password ELSE ?6 END, ?7, ?8, ?9, ?10
+        FROM tombstones WHERE tenant = ?1 AND number = ?2 AND deleted = ?3",
+        "INSERT INTO users (tenant, number, id, version, password, account, doc, active, updated)
+        SELECT t.tenant, t.number, t.id, $4, CASE WHEN $5 THEN t.password ELSE $6 END, $7, $8, $9, $10
+        FROM tombstones t WHERE t.tenant = $1 AND t.number = $2 AND t.deleted = $3",
+    );
+    REMOVE_TOMBSTONE = both("DELETE FROM tombstones WHERE tenant = $1 AND number = $2 AND deleted = $3");
+    /// Which of these external ids somebody had who was deleted.
+    BURIED = each(
+        "SELECT EXISTS (SELECT 1 FROM tombstones WHERE tenant = ?1 AND external_key = ?2)",
+        "SELECT t.tenant, t.external_key FROM tombstones t JOIN unnest($1, $2) AS n (tenant, external_key)
+        ON t.tenant = n.tenant AND t.external_key = n.external_key",
+    );
+    TOMBSTONE_ROW = both("SELECT number FROM tombstones WHERE tenant = $1 AND number = $2 AND deleted = $3");
+
+    ADD_MAIL = each(
+        "INSERT INTO mails (id, tenant, user, due, queued, version, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO mails (id, tenant, person, due, queued, version, doc)
+        SELECT n.id, n.tenant, n.person, n.due, n.queued, n.version, n.doc
+        FROM unnest($1, $2, $3, $4, $5, $6, $7) AS n (id, tenant, person, due, queued, version, doc)",
+    );
+    CHANGE_MAIL = both("UPDATE mails SET due = $1, version = $2, doc = $3 WHERE id = $4 AND version = $5");
+    REMOVE_MAIL = both("DELETE FROM mails WHERE id = $1 AND version = $2");
+    MAILS_DUE = both("SELECT doc FROM mails WHERE due <= $1 ORDER BY due, id LIMIT $2");
+    MAILS = each(
+        "SELECT doc FROM mails WHERE tenant = ?1 AND (?2 IS NULL OR user = ?2) ORDER BY queued, id LIMIT ?3",
+        "SELECT m.doc FROM mails m WHERE m.tenant = $1 AND ($2 IS NULL OR m.person = $2) ORDER BY m.queued, m.id LIMIT $3",
+    );
+    MAIL_ROW = each("", "SELECT version FROM mails WHERE id = $1 AND version = $2");
+
     /// The row of a person who is still of that version.
     USER_AT = each("SELECT pk FROM users WHERE tenant = ?1 AND number = ?2 AND version = ?3", "");
     USER_ROW = each("SELECT pk FROM users WHERE tenant = ?1 AND id = ?2", "");

@@ -1,14 +1,14 @@
 //! One change as rows: guards, rows and events, in the caller's transaction.
 
-use super::events;
 use super::tally::Tally;
+use super::{deleted, events, mails};
 use crate::claims::{self, Claim};
 use crate::plan::is_active;
 use crate::sql;
 use crate::told::{Author, Told, encode};
 use directory::{
-    Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKey, ItemKind, Receipt, Record,
-    StoredPassword, Tenant, TenantNumber, Time, User, UserId,
+    AccountEdit, Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKey, ItemKind, Note, Receipt,
+    Record, Tenant, TenantNumber, Time, User, UserId,
 };
 use directory::{Connection, ExposeSecret, fold};
 use rusqlite::{Connection as Db, ErrorCode, params};
@@ -34,28 +34,40 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
-type Done<T = ()> = Result<T, Failure>;
+pub(super) type Done<T = ()> = Result<T, Failure>;
 
-const STALE: Failure = Failure::Refused(CommitError::Stale);
+pub(super) const STALE: Failure = Failure::Refused(CommitError::Stale);
 
 /// Carries out one change.
 pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt> {
     let mut receipt = Receipt::default();
-    let Change { tenant, at, connection, who, request, absent, edits } = change;
+    let Change { tenant, at, connection, who, request, absent, not_deleted, edits } = change;
     for (kind, key) in &absent {
         if super::read::item(db, tenant, *kind, key)?.is_some() {
+            return Err(STALE);
+        }
+    }
+    if let Some(id) = not_deleted {
+        let key = params![tenant.0, claims::external_id(&id)];
+        if db.prepare_cached(sql::BURIED.sqlite)?.query_row(key, |row| row.get(0))? {
             return Err(STALE);
         }
     }
     let author = Author { tenant, at, connection, who, request };
     for edit in edits {
         let told = match edit {
-            Edit::AddUser { user, password } => {
-                add_user(db, tally, tenant, (*user, at), password.as_ref(), &mut receipt)?
+            Edit::AddUser { user, account } => {
+                add_user(db, tally, tenant, (*user, at), &account, &mut receipt)?
             }
-            Edit::ChangeUser { before, after, password } => {
-                change_user(db, tenant, (*before, *after, at), password.as_ref(), &mut receipt)?
+            Edit::ChangeUser { before, after, account, notes } => {
+                let told = change_user(db, tenant, (*before, *after, at), &account, &mut receipt)?;
+                Told { notes, ..told }
             }
+            Edit::RestoreUser { before, user, account, keeps_password } => {
+                let raised = (*before, *user, at);
+                deleted::restore(db, tally, tenant, raised, (&account, keeps_password), &mut receipt)?
+            }
+            Edit::PurgeUser(stone) => deleted::purge(db, tenant, &stone)?,
             Edit::RemoveUser(user) => remove_user(db, tally, tenant, *user, at)?,
             Edit::AddItem { item, members } => add_item(db, tally, tenant, *item, members, &mut receipt)?,
             Edit::ChangeItem { before, after, joined, left } => {
@@ -74,6 +86,19 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
             }
             Edit::RemoveItem(item) => remove_item(db, tenant, *item)?,
             Edit::AddTenant(new) => add_tenant(db, new, &mut receipt)?,
+            Edit::ChangeTenant { before, after } => change_tenant(db, &before, *after, &mut receipt)?,
+            Edit::AddMail(mail) => match mails::add(db, &mail)? {
+                Some(told) => told,
+                None => continue,
+            },
+            Edit::ChangeMail { before, after } => match mails::change(db, &before, &after)? {
+                Some(told) => told,
+                None => continue,
+            },
+            Edit::RemoveMail(mail) => match mails::remove(db, &mail)? {
+                Some(told) => told,
+                None => continue,
+            },
             Edit::AddConnection(new) => add_connection(db, &new)?,
             Edit::ChangeConnection { before, after } => change_connection(db, &before, &after)?,
             Edit::Touch(id) => {
@@ -81,7 +106,7 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
                 continue;
             }
         };
-        events::write(db, &author, &told)?;
+        events::write(db, tally, &author, &told)?;
     }
     Ok(receipt)
 }
@@ -91,33 +116,28 @@ fn add_user(
     tally: &mut Tally,
     tenant: TenantNumber,
     (mut user, at): (User, Time),
-    password: Option<&StoredPassword>,
+    account: &AccountEdit,
     receipt: &mut Receipt,
 ) -> Done<Told> {
     user.number = next_number(db, tally, tenant, 0, 1)?;
     let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
     let doc = encode(&user)?;
-    let phc = password.map(|p| p.0.expose_secret());
+    let (phc, sign_ins) = stored_account(account)?;
     let inserted = db.prepare_cached(sql::ADD_USERS.sqlite)?.insert(params![
         tenant.0,
         user.number,
         user.id.0.as_bytes(),
         user.version,
         phc,
+        sign_ins,
         doc,
         is_active(&user),
         user.updated.0
     ]);
     let pk = unique(inserted, Field::Id)?;
-    mention(db, tenant, pk, &[], &claims::mentions(&user))?;
-    for claim in claims::of_user(&user) {
-        take(db, tenant, &claim, pk)?;
-    }
-    for item in groups.iter().chain(&folders).chain(&user.organisation) {
-        join(db, tenant, *item, pk)?;
-    }
+    let belongs = groups.iter().chain(&folders).chain(&user.organisation).copied().collect();
+    settle(db, tally, tenant, (&user, pk), &belongs)?;
     touch_groups(db, tenant, &[], &groups, at)?;
-    tally.count(tenant, crate::found::block_of(user.number), 1);
     let told = if groups.is_empty() && folders.is_empty() {
         Told { after: Some(format!("{{\"user\":{doc}}}")), ..Told::new(Action::Created) }
     } else {
@@ -125,14 +145,39 @@ fn add_user(
         Told { after: Some(encode(&Record::User(Box::new(user.clone())))?), ..Told::new(Action::Created) }
     };
     receipt.users.push(user);
-    Ok(Told { password_set: password.is_some(), ..told })
+    Ok(Told { password_set: account.password.is_some(), ..told })
+}
+
+/// What a person's row has around it from when it is there.
+pub(super) fn settle(
+    db: &Db,
+    tally: &mut Tally,
+    tenant: TenantNumber,
+    (user, pk): (&User, i64),
+    belongs: &BTreeSet<ItemId>,
+) -> Done {
+    mention(db, tenant, pk, &[], &claims::mentions(user))?;
+    for claim in claims::of_user(user) {
+        take(db, tenant, &claim, pk)?;
+    }
+    for item in belongs {
+        join(db, tenant, *item, pk)?;
+    }
+    tally.count(tenant, crate::found::block_of(user.number), 1);
+    Ok(())
+}
+
+/// The columns of an account; nothing where it stays as it is.
+pub(super) fn stored_account(account: &AccountEdit) -> Done<(Option<&str>, Option<String>)> {
+    let phc = account.password.as_ref().map(|password| password.0.expose_secret());
+    Ok((phc, account.sign_ins.as_ref().map(encode).transpose()?))
 }
 
 fn change_user(
     db: &Db,
     tenant: TenantNumber,
     (before, mut after, at): (User, User, Time),
-    password: Option<&StoredPassword>,
+    account: &AccountEdit,
     receipt: &mut Receipt,
 ) -> Done<Told> {
     let pk = user_at(db, tenant, &before)?;
@@ -151,17 +196,18 @@ fn change_user(
     let told = Told {
         before: Some(encode(&Record::User(Box::new(before)))?),
         after: Some(encode(&Record::User(Box::new(after.clone())))?),
-        password_set: password.is_some(),
+        password_set: account.password.is_some(),
         ..Told::new(Action::Updated)
     };
     receipt.users.push(after.clone());
     (after.groups, after.folders) = (Vec::new(), Vec::new());
-    let phc = password.map(|p| p.0.expose_secret());
+    let (phc, sign_ins) = stored_account(account)?;
     let doc = encode(&after)?;
     db.prepare_cached(sql::CHANGE_USERS.sqlite)?.execute(params![
         after.version,
         doc,
         phc,
+        sign_ins,
         is_active(&after),
         after.updated.0,
         pk
@@ -170,7 +216,7 @@ fn change_user(
 }
 
 /// Who is in a group is part of it: one that somebody came to or left, seen from their side, has a new version.
-fn touch_groups(db: &Db, tenant: TenantNumber, old: &[ItemId], new: &[ItemId], at: Time) -> Done {
+pub(super) fn touch_groups(db: &Db, tenant: TenantNumber, old: &[ItemId], new: &[ItemId], at: Time) -> Done {
     for group in claims::only_in_one(old, new) {
         let key = ItemKey::Id(group);
         let Some(mut item) = super::read::item(db, tenant, ItemKind::Group, &key)? else { continue };
@@ -209,9 +255,12 @@ fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User, at:
     db.prepare_cached(sql::LEAVE_ALL.sqlite)?.execute([pk])?;
     touch_groups(db, tenant, &user.groups, &[], at)?;
     mention(db, tenant, pk, &claims::mentions(&user), &[])?;
+    let key = user.external_id.as_deref().map(claims::external_id);
+    db.prepare_cached(sql::BURY.sqlite)?.execute(params![pk, at.0, key, encode(&user)?])?;
     db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?;
     tally.count(tenant, crate::found::block_of(user.number), -1);
-    Ok(Told { before: Some(encode(&Record::User(Box::new(user)))?), ..Told::new(Action::Deleted) })
+    let before = Some(encode(&Record::User(Box::new(user)))?);
+    Ok(Told { before, notes: vec![Note::SignInsEnded], ..Told::new(Action::Deleted) })
 }
 
 fn add_item(
@@ -342,6 +391,24 @@ fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<Told> 
     Ok(told)
 }
 
+fn change_tenant(db: &Db, before: &Tenant, after: Tenant, receipt: &mut Receipt) -> Done<Told> {
+    let stored = super::read::tenant(db, before.number)?;
+    if stored.as_ref() != Some(before) {
+        return Err(STALE);
+    }
+    let old = params![encode(&after)?, before.number.0, encode(before)?];
+    if db.prepare_cached(sql::CHANGE_TENANT.sqlite)?.execute(old)? == 0 {
+        return Err(STALE);
+    }
+    let told = Told {
+        before: Some(encode(&Record::Tenant(before.clone()))?),
+        after: Some(encode(&Record::Tenant(after.clone()))?),
+        ..Told::new(Action::Updated)
+    };
+    receipt.tenant = Some(after);
+    Ok(told)
+}
+
 fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
     let inserted = db.prepare_cached(sql::ADD_CONNECTION.sqlite)?.insert(params![
         new.id.0.as_bytes(),
@@ -459,7 +526,7 @@ fn enrol(
 }
 
 /// Turns a clash of unique rows into the refusal it is.
-fn unique(inserted: rusqlite::Result<i64>, field: Field) -> Done<i64> {
+pub(super) fn unique(inserted: rusqlite::Result<i64>, field: Field) -> Done<i64> {
     use rusqlite::ffi;
     match inserted {
         Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {

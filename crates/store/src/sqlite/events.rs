@@ -2,27 +2,122 @@
 
 use super::apply::Failure;
 use super::rows::{decode, id, optional};
+use super::tally::Tally;
+use crate::chain::{self, START, Stored, Sum};
 use crate::sql;
 use crate::told::{Author, Told, action, list};
-use directory::{ConnectionId, Event, EventDraft, Position, TenantNumber, Time};
+use directory::{Chain, ConnectionId, Event, EventDraft, Note, Position, TenantNumber, Time, UserId};
 use rusqlite::{Connection, params};
 
 /// Writes one event. The one writer gives positions, so they follow the commits.
-pub(super) fn write(db: &Connection, author: &Author, told: &Told) -> Result<(), Failure> {
+pub(super) fn write(db: &Connection, tally: &mut Tally, author: &Author, told: &Told) -> Result<(), Failure> {
+    let (joined, left, notes) = (list(&told.joined)?, list(&told.left)?, list(&told.notes)?);
+    let stored = Stored {
+        tenant: told.tenant.unwrap_or(author.tenant).0,
+        at: author.at.0,
+        connection: author.connection.as_ref().map(|connection| &connection.0.as_bytes()[..]),
+        who: &author.who,
+        request: &author.request,
+        action: told.code(),
+        before: told.before.as_deref(),
+        after: told.after.as_deref(),
+        joined: joined.as_deref(),
+        left: left.as_deref(),
+        password_set: told.password_set,
+        notes: notes.as_deref(),
+    };
+    let (position, link) = tally.link(db, stored.tenant, &stored.digest())?;
     db.prepare_cached(sql::ADD_EVENT.sqlite)?.insert(params![
-        told.tenant.unwrap_or(author.tenant).0,
-        author.at.0,
-        author.connection.as_ref().map(|c| c.0.as_bytes()),
-        author.who,
-        author.request,
-        told.code(),
-        told.before,
-        told.after,
-        list(&told.joined)?,
-        list(&told.left)?,
-        told.password_set,
+        position,
+        stored.tenant,
+        stored.at,
+        stored.connection,
+        stored.who,
+        stored.request,
+        stored.action,
+        stored.before,
+        stored.after,
+        stored.joined,
+        stored.left,
+        stored.password_set,
+        stored.notes,
+        link,
     ])?;
     Ok(())
+}
+
+/// What may be about a person after a position, oldest first.
+pub(super) fn history(
+    db: &Connection,
+    (tenant, user): (TenantNumber, UserId),
+    position: Position,
+    limit: u32,
+) -> rusqlite::Result<Vec<Event>> {
+    let mut statement = db.prepare_cached(sql::HISTORY.sqlite)?;
+    let from = i64::try_from(position.0).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![from, tenant.0, format!("%{user}%"), limit], event)?;
+    rows.collect()
+}
+
+/// Goes through the chain of a tenant's events.
+pub(super) fn verify(db: &Connection, tenant: TenantNumber) -> rusqlite::Result<Chain> {
+    // One view of everything, or what is written meanwhile would look wrong.
+    let view = db.unchecked_transaction()?;
+    let end = view.query_row(sql::CHAIN_END.sqlite, [tenant.0], |row| {
+        Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, Sum>(1)?))
+    });
+    let end = optional(end)?;
+    let (mut found, mut last) = (Chain::default(), START);
+    let mut statement = view.prepare_cached(sql::CHAINED.sqlite)?;
+    let mut rows = statement.query([tenant.0])?;
+    while let Some(row) = rows.next()? {
+        let position: u64 = row.get::<_, i64>(0)?.unsigned_abs();
+        let stored_link = row.get_ref(13)?.as_blob_or_null()?;
+        let Some(stored_link) = stored_link else {
+            if found.events == 0 {
+                found.older += 1;
+                continue;
+            }
+            found.broken = Some(Position(position));
+            break;
+        };
+        // What does not even read as what it should be was changed.
+        let link = digest_of(row).map(|digest| chain::link(&last, position, [&digest]));
+        match link {
+            Ok(link) if link[..] == *stored_link => last = link,
+            Ok(_) | Err(_) => {
+                found.broken = Some(Position(position));
+                break;
+            }
+        }
+        found.events += 1;
+        found.last = Position(position);
+        found.head = Some(last);
+    }
+    if found.broken.is_none() && end != found.head.map(|head| (found.last.0, head)) {
+        let missing = end.map_or(0, |(position, _)| position).max(found.last.0);
+        found.broken = Some(Position(missing));
+    }
+    Ok(found)
+}
+
+fn digest_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sum> {
+    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
+    Ok(Stored {
+        tenant: row.get(1)?,
+        at: row.get(2)?,
+        connection: row.get_ref(3)?.as_blob_or_null()?,
+        who: row.get_ref(4)?.as_str()?,
+        request: row.get_ref(5)?.as_str()?,
+        action: row.get(6)?,
+        before: text(7)?,
+        after: text(8)?,
+        joined: text(9)?,
+        left: text(10)?,
+        password_set: row.get(11)?,
+        notes: text(12)?,
+    }
+    .digest())
 }
 
 /// What happened after a position, oldest first.
@@ -57,6 +152,9 @@ fn event(row: &rusqlite::Row<'_>) -> rusqlite::Result<Event> {
             joined: list(9)?,
             left: list(10)?,
             password_set: row.get(11)?,
+            notes: row
+                .get::<_, Option<String>>(12)?
+                .map_or(Ok(Vec::new()), |text| decode::<Vec<Note>>(12, &text))?,
         },
     })
 }

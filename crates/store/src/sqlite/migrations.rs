@@ -11,6 +11,7 @@ use std::path::Path;
 const STEPS: &[(&str, &str)] = &[
     ("first", include_str!("../../migrations/sqlite/0001_first.sql")),
     ("standard", include_str!("../../migrations/sqlite/0002_standard.sql")),
+    ("accounts", include_str!("../../migrations/sqlite/0003_accounts.sql")),
 ];
 
 /// Brings the store up to date, each step in a transaction of its own.

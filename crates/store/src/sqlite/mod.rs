@@ -5,8 +5,10 @@
 //! connections of their own. Why so, and what it gives: `docs/performance.md`.
 
 mod apply;
+mod deleted;
 mod events;
 mod items;
+mod mails;
 mod migrations;
 mod open;
 mod read;
@@ -22,9 +24,9 @@ use crate::found::is_short;
 use crate::plan::items_are_few;
 use crate::sql;
 use directory::{
-    Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery,
-    Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber,
-    User, UserId, UserKey, UserQuery,
+    Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey,
+    ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, Tenant,
+    TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use read::Readers;
 use std::path::Path;
@@ -180,12 +182,64 @@ impl Store for Sqlite {
         self.scan(&self.lists, move |db| events::after(db, after, limit))
     }
 
-    fn password(
+    fn account(
         &self,
         tenant: TenantNumber,
         user: UserId,
-    ) -> Pending<'_, Result<Option<StoredPassword>, StoreError>> {
-        self.read(|db| read::password(db, tenant, user))
+    ) -> Pending<'_, Result<Option<Account>, StoreError>> {
+        self.read(|db| read::account(db, tenant, user))
+    }
+
+    fn tombstone(
+        &self,
+        tenant: TenantNumber,
+        by: UserKey,
+    ) -> Pending<'_, Result<Option<Tombstone>, StoreError>> {
+        self.read(|db| read::tombstone(db, tenant, &by))
+    }
+
+    fn tombstones(
+        &self,
+        tenant: TenantNumber,
+        after: u32,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Tombstone>, StoreError>> {
+        self.read(|db| read::tombstones(db, tenant, after, limit))
+    }
+
+    fn tombstones_before(
+        &self,
+        moment: Time,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
+        self.read(|db| read::tombstones_before(db, moment, limit))
+    }
+
+    fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+        self.read(|db| read::mails_due(db, now, limit))
+    }
+
+    fn mails(
+        &self,
+        tenant: TenantNumber,
+        user: Option<UserId>,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+        self.read(|db| read::mails(db, tenant, user, limit))
+    }
+
+    fn history(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+        after: Position,
+        limit: u32,
+    ) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+        self.scan(&self.walks, move |db| events::history(db, (tenant, user), after, limit))
+    }
+
+    fn verify(&self, tenant: TenantNumber) -> Pending<'_, Result<Chain, StoreError>> {
+        self.scan(&self.walks, move |db| events::verify(db, tenant))
     }
 
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {

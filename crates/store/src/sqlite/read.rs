@@ -6,10 +6,10 @@ use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
 use crate::found::put_memberships;
 use crate::sql;
 use directory::{
-    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, SecretString, ServerSecret, StoreError,
-    StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey, fold,
+    Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, SecretString, ServerSecret,
+    SignIns, StoreError, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, fold,
 };
-use rusqlite::{Connection as Db, OptionalExtension, params};
+use rusqlite::{Connection as Db, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -160,14 +160,80 @@ pub(super) fn connection(db: &Db, id: ConnectionId) -> rusqlite::Result<Option<C
     optional(db.prepare_cached(sql::CONNECTION.sqlite)?.query_row([id.0.as_bytes()], stored_connection))
 }
 
-pub(super) fn password(
+pub(super) fn account(db: &Db, tenant: TenantNumber, user: UserId) -> rusqlite::Result<Option<Account>> {
+    let mut statement = db.prepare_cached(sql::ACCOUNT.sqlite)?;
+    let found = statement.query_row(params![tenant.0, user.0.as_bytes()], |row| {
+        let password: Option<String> = row.get(0)?;
+        let sign_ins: Option<String> = row.get(1)?;
+        Ok(Account {
+            password: password.map(|phc| StoredPassword(SecretString::from(phc))),
+            sign_ins: sign_ins.map_or(Ok(SignIns::default()), |text| decode(1, &text))?,
+        })
+    });
+    optional(found)
+}
+
+fn stored_tombstone(row: &rusqlite::Row<'_>) -> rusqlite::Result<(TenantNumber, Tombstone)> {
+    let user = decode(2, row.get_ref(2)?.as_str()?)?;
+    Ok((TenantNumber(row.get(0)?), Tombstone { user, deleted: Time(row.get(1)?) }))
+}
+
+/// What is left of somebody.
+pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<Tombstone>> {
+    let found = match by {
+        UserKey::Id(id) => db
+            .prepare_cached(sql::TOMBSTONE_BY_ID.sqlite)?
+            .query_row(params![tenant.0, id.0.as_bytes()], stored_tombstone),
+        UserKey::Number(number) => db
+            .prepare_cached(sql::TOMBSTONE_BY_NUMBER.sqlite)?
+            .query_row(params![tenant.0, number], stored_tombstone),
+        UserKey::ExternalId(id) => db
+            .prepare_cached(sql::TOMBSTONE_BY_EXTERNAL_ID.sqlite)?
+            .query_row(params![tenant.0, claims::external_id(id)], stored_tombstone),
+        UserKey::Email(_) | UserKey::Handle(_) => return Ok(None),
+    };
+    Ok(optional(found)?.map(|(_, stone)| stone))
+}
+
+/// The deleted of a tenant, from behind a number on.
+pub(super) fn tombstones(
     db: &Db,
     tenant: TenantNumber,
-    user: UserId,
-) -> rusqlite::Result<Option<StoredPassword>> {
-    let found: Option<Option<String>> = db
-        .prepare_cached(sql::PASSWORD.sqlite)?
-        .query_row(params![tenant.0, user.0.as_bytes()], |row| row.get(0))
-        .optional()?;
-    Ok(found.flatten().map(|phc| StoredPassword(SecretString::from(phc))))
+    after: u32,
+    limit: u32,
+) -> rusqlite::Result<Vec<Tombstone>> {
+    let mut statement = db.prepare_cached(sql::TOMBSTONES.sqlite)?;
+    let rows = statement.query_map(params![tenant.0, after, limit], stored_tombstone)?;
+    rows.map(|row| row.map(|(_, stone)| stone)).collect()
+}
+
+/// Those of all tenants who were deleted before a moment.
+pub(super) fn tombstones_before(
+    db: &Db,
+    moment: Time,
+    limit: u32,
+) -> rusqlite::Result<Vec<(TenantNumber, Tombstone)>> {
+    let mut statement = db.prepare_cached(sql::TOMBSTONES_BEFORE.sqlite)?;
+    statement.query_map(params![moment.0, limit], stored_tombstone)?.collect()
+}
+
+fn stored_mail(row: &rusqlite::Row<'_>) -> rusqlite::Result<Mail> {
+    decode(0, row.get_ref(0)?.as_str()?)
+}
+
+/// Mails to be tried by now.
+pub(super) fn mails_due(db: &Db, now: Time, limit: u32) -> rusqlite::Result<Vec<Mail>> {
+    db.prepare_cached(sql::MAILS_DUE.sqlite)?.query_map(params![now.0, limit], stored_mail)?.collect()
+}
+
+/// Mails of a tenant, or of one of its people.
+pub(super) fn mails(
+    db: &Db,
+    tenant: TenantNumber,
+    user: Option<UserId>,
+    limit: u32,
+) -> rusqlite::Result<Vec<Mail>> {
+    let mut statement = db.prepare_cached(sql::MAILS.sqlite)?;
+    let user = user.as_ref().map(|user| &user.0.as_bytes()[..]);
+    statement.query_map(params![tenant.0, user, limit], stored_mail)?.collect()
 }

@@ -1,11 +1,12 @@
-//! Numbers given and people counted within one transaction, written once at its end.
+//! Numbers given, people counted and events chained within one transaction, written once at its end.
 //!
 //! Every create takes a number and adds to a count; a row each per create would be two writes of the same two rows
 //! over and over.
 
+use crate::chain::{self, START, Sum};
 use crate::sql;
 use directory::TenantNumber;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 
 /// The counters of one transaction.
@@ -13,12 +14,24 @@ use std::collections::HashMap;
 pub(super) struct Tally {
     numbers: HashMap<(u32, u8), u32>,
     live: HashMap<(u32, u32), i64>,
+    /// The last position given, once it was looked up.
+    position: Option<i64>,
+    /// Where the chains of tenants end, and whether that is news.
+    ends: HashMap<u32, End>,
     undo: Vec<Undo>,
+}
+
+#[derive(Clone, Copy)]
+struct End {
+    position: i64,
+    link: Sum,
+    is_new: bool,
 }
 
 enum Undo {
     Number((u32, u8), Option<u32>),
     Live((u32, u32), i64),
+    Link(u32, End),
 }
 
 impl Tally {
@@ -38,6 +51,10 @@ impl Tally {
                     self.numbers.remove(&key);
                 }
                 Undo::Live(key, by) => *self.live.entry(key).or_default() -= by,
+                Undo::Link(tenant, end) => {
+                    self.position = self.position.map(|position| position - 1);
+                    self.ends.insert(tenant, end);
+                }
             }
         }
     }
@@ -61,6 +78,35 @@ impl Tally {
         self.undo.push(Undo::Live((tenant.0, block), by));
     }
 
+    /// Links the next event of a tenant to the one before; its position and link.
+    pub(super) fn link(
+        &mut self,
+        db: &Connection,
+        tenant: u32,
+        digest: &Sum,
+    ) -> rusqlite::Result<(i64, Sum)> {
+        let last = match self.position {
+            Some(last) => last,
+            None => db.query_row(sql::LAST_POSITION.sqlite, [], |row| row.get(0))?,
+        };
+        let before = match self.ends.get(&tenant) {
+            Some(end) => *end,
+            None => db
+                .prepare_cached(sql::CHAIN_END.sqlite)?
+                .query_row([tenant], |row| {
+                    Ok(End { position: row.get(0)?, link: row.get(1)?, is_new: false })
+                })
+                .optional()?
+                .unwrap_or(End { position: 0, link: START, is_new: false }),
+        };
+        let position = last + 1;
+        let link = chain::link(&before.link, position.unsigned_abs(), [digest]);
+        self.position = Some(position);
+        self.ends.insert(tenant, End { position, link, is_new: true });
+        self.undo.push(Undo::Link(tenant, before));
+        Ok((position, link))
+    }
+
     /// Writes what has changed.
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         for ((tenant, sort), last) in &self.numbers {
@@ -68,6 +114,9 @@ impl Tally {
         }
         for ((tenant, block), by) in self.live.iter().filter(|(_, by)| **by != 0) {
             db.prepare_cached(sql::ADD_TO_BLOCKS.sqlite)?.execute(params![tenant, block, by])?;
+        }
+        for (tenant, end) in self.ends.iter().filter(|(_, end)| end.is_new) {
+            db.prepare_cached(sql::SET_CHAIN_END.sqlite)?.execute(params![tenant, end.position, end.link])?;
         }
         Ok(())
     }

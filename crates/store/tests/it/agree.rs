@@ -2,8 +2,8 @@
 
 use crate::engines::{self, Fresh};
 use directory::{
-    Bound, Caller, Command, Directory, Field, Filter, ItemKind, ItemQuery, Labels, Op, Position, Scalar,
-    Sort, SortKey, Status, Store, Test, Time, User, UserQuery, UserTest,
+    Bound, Caller, Command, Directory, ExposeSecret, Field, Filter, ItemKind, ItemQuery, Labels, Op,
+    Position, Scalar, Sort, SortKey, Status, Store, Test, Time, User, UserQuery, UserTest,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -32,7 +32,8 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 async fn compare(seed: u64, other: Arc<dyn Store>) {
-    let (a, b) = (fakes::directory(Arc::new(Memory::new())), fakes::directory(other));
+    let one: Arc<dyn Store> = Arc::new(Memory::new());
+    let (a, b) = (fakes::directory(Arc::clone(&one)), fakes::directory(Arc::clone(&other)));
     let caller = conformance::tenant(&a, "One").await;
     assert_eq!(conformance::tenant(&b, "One").await, caller);
     let mut dice = Dice::new(seed);
@@ -55,6 +56,8 @@ async fn compare(seed: u64, other: Arc<dyn Store>) {
             assert_eq!(left.expect("read"), right.expect("read"), "{query:?}");
         }
     }
+    let everybody = UserQuery { limit: 1000, ..UserQuery::default() };
+    let people = a.users(&caller, everybody).await.expect("read").rows;
     for kind in ItemKind::ALL {
         let (left, right) = (all(&a, &caller, kind).await, all(&b, &caller, kind).await);
         assert_eq!(left, right);
@@ -71,6 +74,28 @@ async fn compare(seed: u64, other: Arc<dyn Store>) {
             }
         }
     }
+    let (left, right) = (a.all_deleted(&caller, 0, 1000).await, b.all_deleted(&caller, 0, 1000).await);
+    assert_eq!(left.expect("read"), right.expect("read"));
+    let (left, right) = (a.mails_due(1000).await, b.mails_due(1000).await);
+    assert_eq!(left.expect("read"), right.expect("read"));
+    for stored in &people {
+        let (left, right) = (
+            one.account(caller.tenant, stored.id).await.expect("read").expect("there"),
+            other.account(caller.tenant, stored.id).await.expect("read").expect("there"),
+        );
+        assert_eq!(left.sign_ins, right.sign_ins);
+        let plain = |account: &directory::Account| {
+            account.password.as_ref().map(|stored| stored.0.expose_secret().to_owned())
+        };
+        assert_eq!(plain(&left), plain(&right));
+        let history = async |directory: &Directory| {
+            directory.history(&caller, stored.id, Position(0)).await.expect("read")
+        };
+        assert_eq!(history(&a).await, history(&b).await);
+    }
+    let chain = b.verify(caller.tenant).await.expect("read");
+    let own = a.verify(caller.tenant).await.expect("read");
+    assert_eq!((chain.broken, chain.older, chain.events), (None, 0, own.events));
     // The same once more after everybody was taken out.
     for number in 1..40 {
         let gone = Command::DeleteUser(directory::UserKey::Number(number));

@@ -1,0 +1,153 @@
+//! How a person signs in: what is kept beside a [`crate::User`] and never leaves the house.
+//!
+//! A person's version guards their account, too: whoever changes it reads the person first and the account after.
+
+use crate::{KeyHash, StoredPassword, Time, User, UserId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A password, and who is signed in with it.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// The password, where there is one.
+    pub password: Option<StoredPassword>,
+    /// Sessions and links.
+    pub sign_ins: SignIns,
+}
+
+/// Where a person is signed in, and the links that are open for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIns {
+    /// Oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<Session>,
+    /// Oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<OpenLink>,
+}
+
+/// One browser in which a person is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// What is kept of the key that the browser holds.
+    pub key: KeyHash,
+    /// Since when.
+    pub since: Time,
+}
+
+/// A link that was sent and not used yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenLink {
+    /// What it is known by; its mail has the same.
+    pub id: Uuid,
+    /// What it lets its holder do.
+    pub purpose: Purpose,
+    /// When it was made. How long it lasts is looked up when it is used.
+    pub since: Time,
+}
+
+/// What a link lets its holder do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// Choose the first password.
+    Invitation,
+    /// Choose another password.
+    Reset,
+}
+
+impl Purpose {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Invitation => "invitation",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+impl SignIns {
+    /// In how many browsers somebody may be signed in; the oldest is signed out.
+    pub const MAX_SESSIONS: usize = 20;
+    /// How long a session lasts, in seconds.
+    pub const SESSION_SECONDS: i64 = 12 * 60 * 60;
+    /// How long a link that can no longer be used is told from one that never was, in seconds after it was made.
+    const REMEMBERED: i64 = 90 * 24 * 60 * 60;
+
+    /// Whether a browser with this key is signed in at `now`.
+    pub fn holds(&self, key: &KeyHash, now: Time) -> bool {
+        self.sessions.iter().any(|session| session.key == *key && session.is_live(now))
+    }
+
+    /// The open link of that name and purpose.
+    pub fn link(&self, id: Uuid, purpose: Purpose) -> Option<&OpenLink> {
+        self.links.iter().find(|link| link.id == id && link.purpose == purpose)
+    }
+
+    /// A new session; those that are over go.
+    pub(crate) fn sign_in(&mut self, key: KeyHash, now: Time) {
+        self.sessions.retain(|session| session.is_live(now));
+        if self.sessions.len() >= Self::MAX_SESSIONS {
+            self.sessions.remove(0);
+        }
+        self.sessions.push(Session { key, since: now });
+    }
+
+    /// A new link, which takes the place of older ones for the same.
+    pub(crate) fn open(&mut self, id: Uuid, purpose: Purpose, now: Time) {
+        self.links.retain(|link| link.purpose != purpose && now < link.since.plus_seconds(Self::REMEMBERED));
+        self.links.push(OpenLink { id, purpose, since: now });
+    }
+}
+
+impl Session {
+    fn is_live(&self, now: Time) -> bool {
+        now < self.since.plus_seconds(SignIns::SESSION_SECONDS)
+    }
+}
+
+/// What becomes of an account when its person changes; what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct AccountEdit {
+    /// A new password.
+    pub password: Option<StoredPassword>,
+    /// All sessions and links from now on.
+    pub sign_ins: Option<SignIns>,
+}
+
+impl AccountEdit {
+    /// Nobody is signed in any more, and no link is open.
+    pub(crate) fn ended() -> Self {
+        Self { password: None, sign_ins: Some(SignIns::default()) }
+    }
+}
+
+/// What is left of a person who was deleted, until they are restored or gone for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// As they were, with what they belonged to.
+    pub user: User,
+    /// When they were deleted.
+    pub deleted: Time,
+}
+
+impl Tombstone {
+    /// How long a person can be restored, in seconds.
+    pub const RESTORABLE_SECONDS: i64 = 30 * 24 * 60 * 60;
+
+    /// Whether they can still be restored.
+    pub fn is_restorable(&self, now: Time) -> bool {
+        now < self.deleted.plus_seconds(Self::RESTORABLE_SECONDS)
+    }
+}
+
+/// A link as its holder brings it: the seal on it was looked at already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkKey {
+    /// Whose.
+    pub user: UserId,
+    /// Which.
+    pub id: Uuid,
+    /// What for.
+    pub purpose: Purpose,
+}

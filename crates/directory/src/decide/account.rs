@@ -1,0 +1,209 @@
+//! What may become of how a person signs in, and of the mails that go to them.
+
+use super::{Decision, Known, Stamp, user};
+use crate::{
+    Account, AccountEdit, AccountStep, Edit, Fault, Field, KeyHash, LinkKey, Mail, Note, Outcome, Proof,
+    Purpose, Refusal, Rule, SignInFault, SignIns, Status, StoredPassword, TenantSettings, Time, User, rules,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Whoever asks for a link again within so many seconds has one on its way.
+const LINK_AGAIN_SECONDS: i64 = 120;
+
+const REFUSED: Refusal = Refusal::SignIn(SignInFault::Refused);
+
+/// Whether a mail can ask the person in: they have not been in, and it can reach them.
+pub(super) fn can_be_invited(user: &User) -> bool {
+    user.status == Status::Invited && user.email().is_some()
+}
+
+/// A new link for a person, and the mail that takes it to them.
+pub(super) fn make_link(
+    user: &mut User,
+    sign_ins: &mut SignIns,
+    purpose: Purpose,
+    stamp: &Stamp<'_>,
+) -> Mail {
+    let id = stamp.ids.next();
+    sign_ins.open(id, purpose, stamp.now);
+    if purpose == Purpose::Invitation {
+        user.invited = Some(stamp.now);
+    }
+    Mail::new(id, stamp.tenant, user.id, purpose, stamp.now)
+}
+
+/// Sends an invitation, again if there was one: to whoever may sign in and has no password yet, also where a client has
+/// made them active at once. Whoever is asked in by name may want no mails otherwise.
+pub(super) fn invite(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let before = user::addressed(known)?;
+    let has_been_in = before.status != Status::Invited && account(known)?.password.is_some();
+    if before.status.is_off() || has_been_in {
+        return Err(Refusal::WrongStatus);
+    }
+    if before.email().is_none() {
+        return Err(Refusal::field(Field::Email, Rule::Missing));
+    }
+    send_link(before, known, Purpose::Invitation, stamp)
+}
+
+fn send_link(before: &User, known: &Known, purpose: Purpose, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let mut sign_ins = account(known)?.sign_ins.clone();
+    let mut after = before.clone();
+    let mail = make_link(&mut after, &mut sign_ins, purpose, stamp);
+    let mut decision = Decision::default();
+    let edit = AccountEdit { password: None, sign_ins: Some(sign_ins) };
+    decision.push_user(before, after, edit, vec![Note::LinkMade]);
+    decision.edits.push(Edit::AddMail(Box::new(mail)));
+    Ok(decision)
+}
+
+/// One step of somebody with their own account.
+pub(super) fn step(step: &AccountStep, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let before = known.users.first().and_then(Option::as_ref).ok_or(REFUSED)?;
+    let account = account(known)?;
+    let mut decision = Decision::default();
+    match step {
+        AccountStep::SignIn { shown, session, rehashed } => {
+            sign_in(before, account, (shown, *session, rehashed.clone()), stamp, &mut decision)?;
+        }
+        AccountStep::SignOut(key) => {
+            let mut sign_ins = account.sign_ins.clone();
+            sign_ins.sessions.retain(|session| session.key != *key);
+            if sign_ins == account.sign_ins {
+                decision.unchanged_users.push(before.clone());
+            } else {
+                let edit = AccountEdit { password: None, sign_ins: Some(sign_ins) };
+                decision.push_user(before, before.clone(), edit, vec![Note::SignedOut]);
+            }
+        }
+        AccountStep::SignOutEverywhere => {
+            decision.push_user(before, before.clone(), AccountEdit::ended(), vec![Note::SignInsEnded]);
+        }
+        AccountStep::ChoosePassword { password, by, keep } => {
+            choose_password(before, known, (password, by, *keep), stamp, &mut decision)?;
+        }
+        AccountStep::Forgot => return forgot(before, account, known, stamp),
+    }
+    Ok(decision)
+}
+
+fn sign_in(
+    before: &User,
+    account: &Account,
+    (shown, session, rehashed): (&StoredPassword, Option<KeyHash>, Option<StoredPassword>),
+    stamp: &Stamp<'_>,
+    decision: &mut Decision,
+) -> Result<(), Refusal> {
+    if before.status.is_off() || !is_stored(account, shown) {
+        return Err(REFUSED);
+    }
+    let mut after = before.clone();
+    after.last_activity = Some(stamp.now);
+    if before.status == Status::Invited {
+        (after.status, after.updated) = (Status::Active, stamp.now);
+    }
+    let mut sign_ins = account.sign_ins.clone();
+    if let Some(key) = session {
+        sign_ins.sign_in(key, stamp.now);
+    }
+    let edit = AccountEdit { password: rehashed, sign_ins: session.map(|_| sign_ins) };
+    decision.push_user(before, after, edit, vec![Note::SignedIn]);
+    Ok(())
+}
+
+fn choose_password(
+    before: &User,
+    known: &Known,
+    (password, by, keep): (&SecretString, &Proof, Option<KeyHash>),
+    stamp: &Stamp<'_>,
+    decision: &mut Decision,
+) -> Result<(), Refusal> {
+    let account = account(known)?;
+    let settings = &known.tenant.as_ref().ok_or(REFUSED)?.settings;
+    let mut notes = Vec::new();
+    match by {
+        Proof::Link(link) => {
+            check_link(before, account, settings, link, stamp.now)?;
+            notes.push(Note::LinkUsed);
+        }
+        Proof::Password(shown) if before.status.is_off() || !is_stored(account, shown) => {
+            return Err(REFUSED);
+        }
+        Proof::Password(_) => {}
+    }
+    let faults = rules::check_chosen_password(password.expose_secret(), before, settings);
+    if let Some(rule) = faults {
+        return Err(Refusal::Invalid(vec![Fault { field: Field::Password, rule }]));
+    }
+    decision.password = Some(password.clone());
+    let mut sign_ins = SignIns::default();
+    sign_ins.sessions.extend(account.sign_ins.sessions.iter().filter(|s| Some(s.key) == keep).cloned());
+    notes.push(Note::SignInsEnded);
+    let mut after = before.clone();
+    if after.force_password_change == Some(true) {
+        after.force_password_change = Some(false);
+    }
+    after.updated = stamp.now;
+    let edit = AccountEdit { password: None, sign_ins: Some(sign_ins) };
+    decision.push_user(before, after, edit, notes);
+    Ok(())
+}
+
+/// Whether a link can be used now.
+pub(crate) fn check_link(
+    user: &User,
+    account: &Account,
+    settings: &TenantSettings,
+    link: &LinkKey,
+    now: Time,
+) -> Result<(), Refusal> {
+    let open = account.sign_ins.link(link.id, link.purpose).filter(|_| !user.status.is_off());
+    let open = open.ok_or(Refusal::SignIn(SignInFault::LinkGone))?;
+    if now >= open.since.plus_seconds(settings.lifetime(link.purpose)) {
+        return Err(Refusal::SignIn(SignInFault::LinkExpired));
+    }
+    Ok(())
+}
+
+/// A link for somebody who has forgotten their password. Whoever cannot sign in gets none, and is told nothing.
+fn forgot(before: &User, account: &Account, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+    let purpose = match before.status {
+        Status::Invited => Purpose::Invitation,
+        Status::Active => Purpose::Reset,
+        Status::Suspended | Status::Inactive | Status::Archived => return Ok(Decision::default()),
+    };
+    let is_recent = |since: Time| stamp.now < since.plus_seconds(LINK_AGAIN_SECONDS);
+    let is_on_its_way =
+        account.sign_ins.links.iter().any(|link| link.purpose == purpose && is_recent(link.since));
+    if is_on_its_way || before.email().is_none() {
+        return Ok(Decision::default());
+    }
+    send_link(before, known, purpose, stamp)
+}
+
+/// What has become of a mail.
+pub(super) fn move_mail(
+    mail: &Mail,
+    due: Option<Time>,
+    outcome: Option<Outcome>,
+    is_attempt: bool,
+) -> Decision {
+    let mut after = mail.moved(due, outcome);
+    after.attempts += u32::from(is_attempt);
+    let is_over = matches!(after.outcome, Some(Outcome::Sent | Outcome::Withdrawn));
+    let edit = if is_over {
+        Edit::RemoveMail(Box::new(Mail { version: mail.version, ..after }))
+    } else {
+        Edit::ChangeMail { before: Box::new(mail.clone()), after: Box::new(after) }
+    };
+    Decision { edits: vec![edit], ..Decision::default() }
+}
+
+fn account(known: &Known) -> Result<&Account, Refusal> {
+    known.account.as_ref().ok_or(Refusal::NoSuchUser)
+}
+
+/// Whether this is still the person's password: it may have been changed while it was compared.
+fn is_stored(account: &Account, shown: &StoredPassword) -> bool {
+    account.password.as_ref().is_some_and(|stored| stored.0.expose_secret() == shown.0.expose_secret())
+}

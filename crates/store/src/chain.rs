@@ -1,0 +1,65 @@
+//! The chain that a tenant's events form, so that nobody can change what happened without a trace.
+//!
+//! Each event has a digest of all that is stored of it; each link is the digest of the link before, the position, and
+//! the digests of the events there. The embedded engine's writer links events one by one as it writes them; the server
+//! engine's lanes write the digests, and its sealer links whole batches when it gives them their positions.
+
+use sha2::{Digest, Sha256};
+
+/// A digest or a link: SHA-256.
+pub(crate) type Sum = [u8; 32];
+
+/// What goes before the first link.
+pub(crate) const START: Sum = [0; 32];
+
+/// An event as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) tenant: u32,
+    pub(crate) at: i64,
+    pub(crate) connection: Option<&'a [u8]>,
+    pub(crate) who: &'a str,
+    pub(crate) request: &'a str,
+    pub(crate) action: i16,
+    pub(crate) before: Option<&'a str>,
+    pub(crate) after: Option<&'a str>,
+    pub(crate) joined: Option<&'a str>,
+    pub(crate) left: Option<&'a str>,
+    pub(crate) password_set: bool,
+    pub(crate) notes: Option<&'a str>,
+}
+
+impl Stored<'_> {
+    /// The digest of all of it: every part with its length in front, so that nothing can move from one to the next.
+    pub(crate) fn digest(&self) -> Sum {
+        let mut hash = Sha256::new();
+        hash.update(self.tenant.to_be_bytes());
+        hash.update(self.at.to_be_bytes());
+        hash.update(self.action.to_be_bytes());
+        hash.update([u8::from(self.password_set)]);
+        let texts = [Some(self.who), Some(self.request), self.before, self.after, self.joined, self.left];
+        let texts = texts.into_iter().chain([self.notes]).map(|text| text.map(str::as_bytes));
+        for part in texts.chain([self.connection]) {
+            match part {
+                Some(bytes) => {
+                    hash.update([1]);
+                    hash.update((bytes.len() as u64).to_be_bytes());
+                    hash.update(bytes);
+                }
+                None => hash.update([0]),
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+/// The link that follows `before`.
+pub(crate) fn link<'a>(before: &Sum, position: u64, digests: impl IntoIterator<Item = &'a Sum>) -> Sum {
+    let mut hash = Sha256::new();
+    hash.update(before);
+    hash.update(position.to_be_bytes());
+    for digest in digests {
+        hash.update(digest);
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,109 @@
+//! Tenants, connections and mails as rows of a batch.
+
+use super::apply::{Done, Plan};
+use super::gather::Known;
+use super::needs::Need;
+use super::param::{Param, int};
+use crate::sql;
+use crate::told::{Told, encode, of_mail};
+use directory::{Action, Connection, Mail, Record, Tenant, TenantNumber, fold};
+
+impl Plan {
+    pub(super) fn add_tenant(&mut self, tenant: &Tenant, known: &Known) -> Done<Told> {
+        let mut tenant = tenant.clone();
+        let is_given = tenant.number.0 == 0;
+        if is_given {
+            tenant.number = TenantNumber(known.next_tenant);
+        }
+        self.need(Need::TenantFree { number: int(tenant.number.0), is_given });
+        let add: Vec<Box<dyn Param>> = vec![Box::new(int(tenant.number.0)), Box::new(encode(&tenant)?)];
+        self.late(sql::ADD_TENANT, add, Some(1));
+        let after = Some(encode(&Record::Tenant(tenant.clone()))?);
+        let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
+        self.receipt().tenant = Some(tenant);
+        Ok(told)
+    }
+
+    pub(super) fn change_tenant(&mut self, before: &Tenant, after: &Tenant) -> Done<Told> {
+        let (number, old) = (int(before.number.0), encode(before)?);
+        self.need(Need::TenantAt(number, old.clone()));
+        let change: Vec<Box<dyn Param>> = vec![Box::new(encode(after)?), Box::new(number), Box::new(old)];
+        self.late(sql::CHANGE_TENANT, change, Some(1));
+        let told = Told {
+            before: Some(encode(&Record::Tenant(before.clone()))?),
+            after: Some(encode(&Record::Tenant(after.clone()))?),
+            ..Told::new(Action::Updated)
+        };
+        self.receipt().tenant = Some(after.clone());
+        Ok(told)
+    }
+
+    /// A mail as it shall be, or its end.
+    pub(super) fn change_mail(&mut self, before: &Mail, after: Option<&Mail>) -> Done<Option<Told>> {
+        let version = int(before.version);
+        self.need(Need::MailAt(before.id, version));
+        match after {
+            Some(after) => {
+                let change: Vec<Box<dyn Param>> = vec![
+                    Box::new(after.due.map(|due| due.0)),
+                    Box::new(int(after.version)),
+                    Box::new(encode(after)?),
+                    Box::new(before.id),
+                    Box::new(version),
+                ];
+                self.late(sql::CHANGE_MAIL, change, Some(1));
+            }
+            None => {
+                self.late(sql::REMOVE_MAIL, vec![Box::new(before.id), Box::new(version)], Some(1));
+            }
+        }
+        of_mail(Some(before), after)
+    }
+
+    pub(super) fn add_connection(&mut self, new: &Connection) -> Done<Told> {
+        let name = fold(&new.name).into_bytes();
+        self.need(Need::ConnectionNameFree(int(new.tenant.0), name.clone()));
+        let add: Vec<Box<dyn Param>> = vec![
+            Box::new(new.id.0),
+            Box::new(int(new.tenant.0)),
+            Box::new(name),
+            Box::new(new.created.0),
+            Box::new(encode(new)?),
+        ];
+        self.late(sql::ADD_CONNECTION, add, Some(1));
+        self.put_keys(new);
+        Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
+    }
+
+    pub(super) fn change_connection(
+        &mut self,
+        before: &Connection,
+        new: &Connection,
+        known: &Known,
+    ) -> Done<Told> {
+        let stored = known.connection(new.id).filter(|(_, stored)| stored.is_still(before));
+        let Some((text, old)) = stored else {
+            self.need(Need::Impossible);
+            self.rows.is_hopeless = true;
+            return Ok(Told::new(Action::Updated));
+        };
+        let change: Vec<Box<dyn Param>> =
+            vec![Box::new(encode(new)?), Box::new(new.id.0), Box::new(text.clone())];
+        let told = Told {
+            before: Some(encode(&Record::of_connection(old))?),
+            after: Some(encode(&Record::of_connection(new))?),
+            ..Told::new(Action::Updated)
+        };
+        self.late(sql::CHANGE_CONNECTION, change, Some(1));
+        self.late(sql::REMOVE_KEYS, vec![Box::new(new.id.0)], None);
+        self.put_keys(new);
+        Ok(told)
+    }
+
+    fn put_keys(&mut self, connection: &Connection) {
+        for key in &connection.keys {
+            let prefix = key.hash.prefix().to_vec();
+            self.late(sql::ADD_KEY, vec![Box::new(prefix), Box::new(connection.id.0)], None);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Those who go, those who come back, and those who are gone for good, as rows of a batch.
+
+use super::apply::{Done, Plan};
+use super::columns::UserColumns;
+use super::needs::Need;
+use super::param::{Param, int};
+use super::rows::tenant_code;
+use crate::claims;
+use crate::plan::is_active;
+use crate::sql;
+use crate::told::{Told, encode};
+use directory::{AccountEdit, Action, Note, Record, TenantNumber, Time, Tombstone, User};
+
+impl Plan {
+    pub(super) fn remove_user(&mut self, tenant: TenantNumber, at: Time, user: &User) -> Done<Told> {
+        let code = tenant_code(tenant);
+        self.need(Need::UserAt(code, int(user.number), int(user.version)));
+        self.swap(code, &claims::of_user(user), Vec::new(), user.number);
+        for text in claims::mentions(user) {
+            self.rows.forget(code, &text, user.number);
+        }
+        for group in &user.groups {
+            self.rows.touch(code, *group, at);
+        }
+        let key = user.external_id.as_deref().map(|id| claims::external_id(id).into_bytes());
+        let bury: Vec<Box<dyn Param>> = vec![
+            Box::new(code),
+            Box::new(int(user.number)),
+            Box::new(int(user.version)),
+            Box::new(at.0),
+            Box::new(key),
+            Box::new(encode(user)?),
+        ];
+        self.early(sql::BURY, bury, Some(1));
+        self.rows.remove_user(code, user);
+        let before = Some(encode(&Record::User(Box::new(user.clone())))?);
+        Ok(Told { before, notes: vec![Note::SignInsEnded], ..Told::new(Action::Deleted) })
+    }
+
+    pub(super) fn restore_user(
+        &mut self,
+        tenant: TenantNumber,
+        at: Time,
+        (before, user): (&Tombstone, &User),
+        (account, keeps_password): (&AccountEdit, bool),
+    ) -> Done<Told> {
+        let code = tenant_code(tenant);
+        let mut user = user.clone();
+        (user.id, user.number) = (before.user.id, before.user.number);
+        self.need(Need::Buried(code, int(user.number), before.deleted.0));
+        self.made.insert(user.id.0);
+        self.settle(code, at, &user);
+        let after = Some(encode(&Record::User(Box::new(user.clone())))?);
+        self.receipt().users.push(user.clone());
+        (user.groups, user.folders) = (Vec::new(), Vec::new());
+        let columns = UserColumns::new(is_active(&user), account, encode(&user)?)?;
+        let raise: Vec<Box<dyn Param>> = vec![
+            Box::new(code),
+            Box::new(int(user.number)),
+            Box::new(before.deleted.0),
+            Box::new(int(user.version)),
+            Box::new(keeps_password),
+            Box::new(columns.password),
+            Box::new(columns.account),
+            Box::new(columns.doc),
+            Box::new(i16::from(columns.active)),
+            Box::new(user.updated.0),
+        ];
+        self.early(sql::RAISE, raise, Some(1));
+        self.forget_tombstone(code, before);
+        self.rows.count(code, user.number, 1);
+        let password_set = account.password.is_some();
+        Ok(Told { after, password_set, notes: vec![Note::Restored], ..Told::new(Action::Created) })
+    }
+
+    pub(super) fn purge_user(&mut self, tenant: TenantNumber, stone: &Tombstone) -> Done<Told> {
+        let code = tenant_code(tenant);
+        self.need(Need::Buried(code, int(stone.user.number), stone.deleted.0));
+        self.forget_tombstone(code, stone);
+        let before = Some(encode(&Record::User(Box::new(stone.user.clone())))?);
+        Ok(Told { before, notes: vec![Note::Purged], ..Told::new(Action::Deleted) })
+    }
+
+    fn forget_tombstone(&mut self, code: i32, stone: &Tombstone) {
+        let gone: Vec<Box<dyn Param>> =
+            vec![Box::new(code), Box::new(int(stone.user.number)), Box::new(stone.deleted.0)];
+        self.early(sql::REMOVE_TOMBSTONE, gone, Some(1));
+    }
+}

@@ -1,0 +1,63 @@
+//! Those who were deleted: back in their old row, or gone for good.
+
+use super::apply::{Done, STALE, settle, stored_account, touch_groups, unique};
+use super::tally::Tally;
+use crate::plan::is_active;
+use crate::sql;
+use crate::told::{Told, encode};
+use directory::{AccountEdit, Action, Field, Note, Receipt, Record, TenantNumber, Time, Tombstone, User};
+use rusqlite::{Connection as Db, params};
+
+/// Somebody is back, in the row and under the number they had.
+pub(super) fn restore(
+    db: &Db,
+    tally: &mut Tally,
+    tenant: TenantNumber,
+    (before, mut user, at): (Tombstone, User, Time),
+    (account, keeps_password): (&AccountEdit, bool),
+    receipt: &mut Receipt,
+) -> Done<Told> {
+    (user.id, user.number) = (before.user.id, before.user.number);
+    let after = Some(encode(&Record::User(Box::new(user.clone())))?);
+    let whole = user.clone();
+    let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
+    let (phc, sign_ins) = stored_account(account)?;
+    let raised = db.prepare_cached(sql::RAISE.sqlite)?.execute(params![
+        tenant.0,
+        user.number,
+        before.deleted.0,
+        user.version,
+        keeps_password,
+        phc,
+        sign_ins,
+        encode(&user)?,
+        is_active(&user),
+        user.updated.0
+    ]);
+    if unique(raised.map(|many| i64::try_from(many).unwrap_or(1)), Field::Id)? == 0 {
+        return Err(STALE);
+    }
+    let pk = db.last_insert_rowid();
+    forget(db, tenant, &before)?;
+    let belongs = groups.iter().chain(&folders).chain(&user.organisation).copied().collect();
+    settle(db, tally, tenant, (&user, pk), &belongs)?;
+    touch_groups(db, tenant, &[], &groups, at)?;
+    receipt.users.push(whole);
+    let password_set = account.password.is_some();
+    Ok(Told { after, password_set, notes: vec![Note::Restored], ..Told::new(Action::Created) })
+}
+
+/// What was left of somebody is gone.
+pub(super) fn purge(db: &Db, tenant: TenantNumber, stone: &Tombstone) -> Done<Told> {
+    forget(db, tenant, stone)?;
+    let before = Some(encode(&Record::User(Box::new(stone.user.clone())))?);
+    Ok(Told { before, notes: vec![Note::Purged], ..Told::new(Action::Deleted) })
+}
+
+fn forget(db: &Db, tenant: TenantNumber, stone: &Tombstone) -> Done {
+    let key = params![tenant.0, stone.user.number, stone.deleted.0];
+    if db.prepare_cached(sql::REMOVE_TOMBSTONE.sqlite)?.execute(key)? == 0 {
+        return Err(STALE);
+    }
+    Ok(())
+}

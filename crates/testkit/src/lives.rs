@@ -1,0 +1,281 @@
+//! What every engine must do about the lives of people: accounts, mails, those who are deleted and come back.
+//! Each check takes an empty store, as in [`crate::conformance`].
+
+use crate::conformance::{Check, person, tenant};
+use crate::fakes;
+use directory::{
+    AccountStep, Caller, Change, Command, CommitError, Directory, Edit, Field, Given, GroupEdit, Guess,
+    ItemKey, ItemKind, KeyHash, LinkKey, Note, Outcome, Position, Purpose, Refusal, Rule, SignInFault,
+    Status, StatusMove, Store, TenantEdit, Time, User, UserKey,
+};
+use std::sync::Arc;
+
+/// Every check.
+pub const ALL: &[Check] = &[
+    ("an invitation is a link and a mail, and is used once", |s| Box::pin(invitation(s))),
+    ("sessions begin, end and end with the status", |s| Box::pin(sessions(s))),
+    ("the deleted are gone, restorable and found by external id", |s| Box::pin(deleted(s))),
+    ("what is left of somebody goes once and for good", |s| Box::pin(purged(s))),
+    ("a mail is moved by one at a time", |s| Box::pin(mails(s))),
+    ("a tenant is changed from what it is", |s| Box::pin(tenant_settings(s))),
+    ("every event is a link of its tenant's chain", |s| Box::pin(chain(s))),
+];
+
+async fn create(directory: &Directory, caller: &Caller, email: &str, invite: bool) -> User {
+    let mut edit = person(email);
+    edit.invite = invite;
+    edit.text(Field::ExternalId, Given::Value(format!("ext-{email}")));
+    let receipt = directory.run(caller, Command::CreateUser(edit)).await.expect("created");
+    receipt.users.into_iter().next().expect("a person")
+}
+
+fn guess(handle: &str, password: &str) -> Guess {
+    Guess { handle: handle.into(), password: password.into(), address: None }
+}
+
+const REFUSED: Refusal = Refusal::SignIn(SignInFault::Refused);
+
+async fn invitation(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let caller = tenant(&directory, "One").await;
+    let ann = create(&directory, &caller, "ann@x.y", true).await;
+    assert!(ann.invited.is_some() && ann.status == Status::Invited);
+    let mails = directory.mails(caller.tenant, Some(ann.id), 10).await.expect("read");
+    assert_eq!((mails.len(), mails[0].user, mails[0].purpose), (1, ann.id, Purpose::Invitation));
+    assert_eq!(directory.mails_due(10).await.expect("read"), mails);
+    let link = LinkKey { user: ann.id, id: mails[0].id, purpose: Purpose::Invitation };
+    assert_eq!(directory.link(caller.tenant, &link).await.map(|user| user.id), Ok(ann.id));
+    let other = LinkKey { purpose: Purpose::Reset, ..link };
+    let gone = Refusal::SignIn(SignInFault::LinkGone);
+    assert_eq!(directory.link(caller.tenant, &other).await.err(), Some(gone.clone()));
+    for (bad, rule) in
+        [("short", Rule::TooShort(12)), ("password2024!", Rule::Common), ("iamann@x.y!!", Rule::Personal)]
+    {
+        let refused = directory.choose_password(&caller, link, bad.into()).await;
+        assert_eq!(refused.err(), Some(Refusal::field(Field::Password, rule)), "{bad}");
+    }
+    directory.choose_password(&caller, link, "vier rote fische".into()).await.expect("chosen");
+    let again = directory.choose_password(&caller, link, "fünf rote fische".into()).await;
+    assert_eq!(again.err(), Some(gone));
+    assert_eq!(directory.sign_in(&caller, guess("ann@x.y", "fünf rote fische"), None).await, Err(REFUSED));
+    let key = KeyHash([1; 32]);
+    let signed_in = directory.sign_in(&caller, guess("ANN@x.y", "vier rote fische"), Some(key)).await;
+    assert_eq!(signed_in.expect("signed in").status, Status::Active);
+    assert!(directory.signed_in(caller.tenant, ann.id, &key).await.expect("read").is_some());
+    let (told, _) = directory.history(&caller, ann.id, Position(0)).await.expect("read");
+    let notes: Vec<Note> = told.iter().flat_map(|event| event.what.notes.clone()).collect();
+    assert_eq!(notes, [Note::LinkUsed, Note::SignInsEnded, Note::SignedIn]);
+    let text = format!("{told:?}");
+    assert!(!text.contains("fische") && !text.contains("plain$"), "{text}");
+}
+
+async fn sessions(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let caller = tenant(&directory, "One").await;
+    let mut edit = person("bob@x.y");
+    edit.password = Some("blau wie der himmel".into());
+    let bob = directory.run(&caller, Command::CreateUser(edit)).await.expect("created").users.remove(0);
+    let sign_in = async |key: KeyHash| {
+        directory.sign_in(&caller, guess("bob@x.y", "blau wie der himmel"), Some(key)).await
+    };
+    let is_in =
+        async |key: KeyHash| directory.signed_in(caller.tenant, bob.id, &key).await.expect("read").is_some();
+    let (one, two) = (KeyHash([1; 32]), KeyHash([2; 32]));
+    sign_in(one).await.expect("in");
+    sign_in(two).await.expect("in");
+    directory.account_step(&caller, bob.id, AccountStep::SignOut(one)).await.expect("out");
+    assert!(!is_in(one).await && is_in(two).await);
+    let suspend =
+        |to| Command::MoveUsers(StatusMove { users: vec![UserKey::Id(bob.id)], to, only_from: None });
+    for to in [Status::Suspended, Status::Inactive, Status::Archived] {
+        sign_in(two).await.expect("in");
+        let moved = directory.run(&caller, suspend(to)).await.expect("moved");
+        assert_eq!(moved.users[0].status, to);
+        assert!(!is_in(two).await, "{to:?} ends sign-ins");
+        assert_eq!(sign_in(two).await, Err(REFUSED), "{to:?}");
+        let last = directory.history(&caller, bob.id, Position(0)).await.expect("read").0;
+        assert_eq!(last.last().expect("told").what.notes, [Note::SignInsEnded], "{to:?}");
+        directory.run(&caller, suspend(Status::Active)).await.expect("back");
+        assert!(!is_in(two).await, "nobody is signed in again by itself");
+    }
+    sign_in(two).await.expect("in");
+    let mut moved = directory::UserEdit::default();
+    moved.text(Field::Email, Given::Value("robert@x.y".into()));
+    let update = Command::UpdateUser { user: UserKey::Id(bob.id), edit: Box::new(moved) };
+    directory.run(&caller, update).await.expect("moved");
+    assert!(!is_in(two).await, "another e-mail ends sign-ins");
+    let forgot = async |handle: &str| directory.forgot(&caller, handle).await;
+    forgot("robert@x.y").await.expect("said");
+    forgot("robert@x.y").await.expect("said");
+    forgot("nobody@x.y").await.expect("said");
+    let mails = directory.mails(caller.tenant, None, 10).await.expect("read");
+    assert_eq!(
+        mails.iter().map(|mail| (mail.user, mail.purpose)).collect::<Vec<_>>(),
+        [(bob.id, Purpose::Reset)]
+    );
+}
+
+async fn deleted(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let caller = tenant(&directory, "One").await;
+    let group = GroupEdit { name: Given::Value("Team".into()), ..GroupEdit::default() };
+    directory.run(&caller, Command::CreateGroup(group)).await.expect("a group");
+    let mut edit = person("ann@x.y");
+    edit.password = Some("vier rote fische".into());
+    edit.groups = Given::Value(vec![ItemKey::Name("Team".into())]);
+    edit.text(Field::ExternalId, Given::Value("E-1".into()));
+    let ann = directory.run(&caller, Command::CreateUser(edit)).await.expect("created").users.remove(0);
+    create(&directory, &caller, "bob@x.y", false).await;
+    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
+    for key in [
+        UserKey::Id(ann.id),
+        UserKey::Number(1),
+        UserKey::Handle("ann@x.y".into()),
+        UserKey::ExternalId("E-1".into()),
+    ] {
+        assert_eq!(directory.user(&caller, key).await, Err(Refusal::NoSuchUser));
+    }
+    let stone = directory.deleted(&caller, &[UserKey::Handle("ANN@x.y".into())]).await.expect("left");
+    assert_eq!((stone.user.id, stone.user.number), (ann.id, 1));
+    // Back as they were, password and group and all.
+    let back = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await.expect("back");
+    assert_eq!((back.users[0].number, &back.users[0].groups), (1, &ann.groups));
+    assert_eq!(directory.members(&caller, ann.groups[0]).await.expect("read"), [(ann.id, 1)]);
+    directory
+        .sign_in(&caller, guess("ann@x.y", "vier rote fische"), None)
+        .await
+        .expect("the password is good");
+    let twice = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await;
+    assert_eq!(twice, Err(Refusal::NoSuchUser));
+    // Another has the e-mail meanwhile, and the group is gone.
+    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
+    let item = ItemKey::Id(ann.groups[0]);
+    directory.run(&caller, Command::DeleteItem { kind: ItemKind::Group, item }).await.expect("gone");
+    let other =
+        directory.run(&caller, Command::CreateUser(person("ann@x.y"))).await.expect("the e-mail is free");
+    assert_eq!(other.users[0].number, 3, "the number is not");
+    let taken = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await;
+    assert_eq!(taken, Err(Refusal::field(Field::Email, Rule::Taken)));
+    directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("gone");
+    let back = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await.expect("back");
+    assert_eq!(back.users[0].groups, []);
+    // Made again with the same external id, it is the same person, as the client says they are now.
+    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
+    let mut again = person("ann.lee@x.y");
+    again.text(Field::ExternalId, Given::Value("E-1".into()));
+    let again = directory.run(&caller, Command::CreateUser(again)).await.expect("created").users.remove(0);
+    assert_eq!((again.id, again.number, again.email()), (ann.id, 1, Some("ann.lee@x.y")));
+    let old = directory.sign_in(&caller, guess("ann.lee@x.y", "vier rote fische"), None).await;
+    assert_eq!(old, Err(REFUSED), "the old password is not");
+    assert_eq!(directory.all_deleted(&caller, 0, 10).await.expect("read").len(), 1);
+    let people = directory::UserQuery { limit: 10, ..directory::UserQuery::default() };
+    let people = directory.users(&caller, people).await.expect("read");
+    assert_eq!((people.total, people.rows[0].number, people.rows[1].number), (2, 1, 2));
+}
+
+async fn purged(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let caller = tenant(&directory, "One").await;
+    let ann = create(&directory, &caller, "ann@x.y", false).await;
+    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
+    let early = directory.run(&caller, Command::PurgeUser(UserKey::Id(ann.id))).await;
+    assert_eq!(early, Err(Refusal::WrongStatus), "they may still come back");
+    let stones = store.tombstones_before(Time(i64::MAX), 10).await.expect("read");
+    assert_eq!(stones.len(), 1);
+    assert_eq!(store.tombstones_before(Time(0), 10).await.expect("read"), []);
+    let purge = Edit::PurgeUser(Box::new(stones[0].1.clone()));
+    let change = Change {
+        tenant: caller.tenant,
+        at: ann.created,
+        connection: None,
+        who: "test".into(),
+        request: String::new(),
+        absent: Vec::new(),
+        not_deleted: None,
+        edits: vec![purge],
+    };
+    store.commit(change.clone()).await.expect("gone for good");
+    assert_eq!(store.commit(change).await.err(), Some(CommitError::Stale));
+    assert_eq!(directory.all_deleted(&caller, 0, 10).await.expect("read"), []);
+    let again = create(&directory, &caller, "ann@x.y", false).await;
+    assert!(again.id != ann.id && again.number == 2, "nobody remembers them");
+    let (told, _) = directory.history(&caller, ann.id, Position(0)).await.expect("read");
+    assert_eq!(told.last().expect("told").what.notes, [Note::Purged]);
+}
+
+async fn mails(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let caller = tenant(&directory, "One").await;
+    create(&directory, &caller, "ann@x.y", true).await;
+    let mail = directory.mails_due(10).await.expect("read").remove(0);
+    let later = directory.now().plus_seconds(3600);
+    let delayed = Some(Outcome::Delayed("greylisted".into()));
+    let moved = directory.move_mail(&mail, Some(later), delayed.clone(), true).await.expect("moved");
+    let moved = moved.expect("ours");
+    assert_eq!((moved.attempts, moved.version), (1, 2));
+    assert_eq!(directory.move_mail(&mail, None, delayed, true).await, Ok(None), "somebody else has it");
+    assert_eq!(directory.mails_due(10).await.expect("read"), [], "it is not due yet");
+    let all = directory.mails(caller.tenant, None, 10).await.expect("read");
+    assert_eq!(all, [moved.clone()]);
+    let failed = Some(Outcome::Failed("no such mailbox".into()));
+    let failed = directory.move_mail(&moved, None, failed, false).await.expect("moved").expect("ours");
+    assert!(failed.has_failed() && failed.due.is_none());
+    assert_eq!(directory.mails_due(10).await.expect("read"), []);
+    let sent = directory.move_mail(&failed, None, Some(Outcome::Sent), false).await.expect("moved");
+    assert!(sent.is_some());
+    assert_eq!(directory.mails(caller.tenant, None, 10).await.expect("read"), []);
+    let events = directory.events(Position(0), 100).await.expect("read");
+    let about_mail: Vec<_> = events
+        .iter()
+        .filter(|event| {
+            let mut records = event.what.before.iter().chain(&event.what.after);
+            records.any(|record| matches!(record, directory::Record::Mail(_)))
+        })
+        .map(|event| event.what.action)
+        .collect();
+    use directory::Action::{Created, Deleted, Updated};
+    assert_eq!(about_mail, [Created, Updated, Deleted], "an attempt alone is no news");
+}
+
+async fn tenant_settings(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let caller = tenant(&directory, "One").await;
+    let before = directory.tenant(caller.tenant).await.expect("there");
+    let edit = TenantEdit { min_password: Given::Value(16), ..TenantEdit::default() };
+    let changed = directory.update_tenant(&caller, edit).await.expect("changed").tenant.expect("it");
+    assert_eq!(changed.settings.min_password, 16);
+    assert_eq!(directory.tenant(caller.tenant).await, Ok(changed.clone()));
+    let bad = TenantEdit { min_password: Given::Value(3), ..TenantEdit::default() };
+    assert!(matches!(directory.update_tenant(&caller, bad).await, Err(Refusal::Invalid(_))));
+    let stale = Change {
+        tenant: caller.tenant,
+        at: before.created,
+        connection: None,
+        who: "test".into(),
+        request: String::new(),
+        absent: Vec::new(),
+        not_deleted: None,
+        edits: vec![Edit::ChangeTenant { before: Box::new(before), after: Box::new(changed.clone()) }],
+    };
+    assert_eq!(store.commit(stale).await.err(), Some(CommitError::Stale));
+    let nobody = Caller::terminal(directory::TenantNumber(9));
+    assert_eq!(directory.update_tenant(&nobody, TenantEdit::default()).await, Err(Refusal::NoSuchTenant));
+}
+
+async fn chain(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let (one, two) = (tenant(&directory, "One").await, tenant(&directory, "Two").await);
+    for n in 0..20 {
+        create(&directory, &one, &format!("{n}@x.y"), n % 3 == 0).await;
+        create(&directory, &two, &format!("{n}@x.y"), false).await;
+        // What is refused leaves no gap.
+        let clash = directory.run(&one, Command::CreateUser(person("0@x.y"))).await;
+        assert!(clash.is_err());
+    }
+    let all = directory.events(Position(0), 1000).await.expect("read");
+    for caller in [&one, &two] {
+        let chain = directory.verify(caller.tenant).await.expect("read");
+        let mine = all.iter().filter(|event| event.what.tenant == caller.tenant);
+        assert_eq!((chain.broken, chain.older, chain.events), (None, 0, mine.count() as u64));
+    }
+}
