@@ -79,6 +79,11 @@ impl SignIns {
         self.sessions.iter().any(|session| session.key == *key && session.is_live(now))
     }
 
+    /// How many sessions there are at `now`.
+    pub(crate) fn live(&self, now: Time) -> usize {
+        self.sessions.iter().filter(|session| session.is_live(now)).count()
+    }
+
     /// The open link of that name and purpose.
     pub fn link(&self, id: Uuid, purpose: Purpose) -> Option<&OpenLink> {
         self.links.iter().find(|link| link.id == id && link.purpose == purpose)

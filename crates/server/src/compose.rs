@@ -4,6 +4,7 @@ use crate::brake::BadKeys;
 use crate::{Metrics, PasswordPool, Shell, Strength, SystemClock};
 use dialects::kit::{Desk, Gate, Seals, Walks};
 use directory::{Clock, Directory, Ids, Store};
+use portal::Portal;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ impl Default for Limits {
             answer_time: Duration::from_secs(30),
             bad_keys: NonZeroU32::MIN.saturating_add(59),
             hash_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-            hash_queue: 256,
+            hash_queue: 64,
             strength: Strength::STANDARD,
         }
     }
@@ -68,8 +69,19 @@ impl Parts {
     }
 }
 
+/// How a house is seen from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Face {
+    /// Scheme and host for links in answers; what a client called it, when not set.
+    pub public_url: Option<String>,
+    /// Whether TLS is spoken here.
+    pub is_tls: bool,
+    /// Whether browsers reach it from other machines, so that cookies must go over TLS.
+    pub has_secure_cookies: bool,
+}
+
 /// The house over a store.
-pub fn app(parts: Parts, limits: Limits, public_url: Option<String>, secure: bool) -> anyhow::Result<App> {
+pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
     let Parts { store, clock, ids } = parts;
     let pool = PasswordPool::start(limits.hash_threads, limits.hash_queue, limits.strength)?;
     let directory = Directory::new(store, clock, Arc::clone(&ids), Arc::new(pool));
@@ -78,12 +90,13 @@ pub fn app(parts: Parts, limits: Limits, public_url: Option<String>, secure: boo
     let desk = Desk {
         directory: Arc::clone(&directory),
         gate: Gate::new(Box::new(BadKeys::new(limits.bad_keys))),
-        public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
-        secure,
+        public_url: face.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+        secure: face.is_tls,
         body_limit: limits.body,
         seals: Seals::default(),
         walks: Walks::default(),
     };
-    let shell = Arc::new(Shell::new(desk, Arc::clone(&metrics), ids.as_ref(), limits));
+    let portal = Portal::new(Arc::clone(&directory), face.has_secure_cookies);
+    let shell = Arc::new(Shell::new(desk, portal, Arc::clone(&metrics), ids.as_ref(), limits));
     Ok(App { directory, shell, metrics })
 }

@@ -3,6 +3,7 @@
 //! The only room that knows every other. It knows no SQL and no dialect's spelling.
 
 mod allocator;
+mod background;
 mod brake;
 pub mod cli;
 mod compose;
@@ -18,7 +19,7 @@ mod settings;
 mod shell;
 mod stored;
 
-pub use compose::{App, Limits, Parts, app};
+pub use compose::{App, Face, Limits, Parts, app};
 pub use dialects::kit::hash_key;
 pub use engine::{Engine, StoreSettings};
 pub use keys::new_key;

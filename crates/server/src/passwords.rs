@@ -97,7 +97,7 @@ const NICE: i32 = 15;
 fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params) {
     // On Linux this is this thread's own. Where it is not allowed, all are alike.
     #[cfg(target_os = "linux")]
-    drop(rustix::process::nice(NICE));
+    let _ = rustix::process::nice(NICE);
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
     let mut memory = Vec::new();
@@ -118,7 +118,7 @@ fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params) {
             }
             Job::Verify(password, stored, answer) => {
                 let verdict = verify(&argon2, &mut memory, password.expose_secret(), stored.as_ref());
-                drop(answer.send(verdict));
+                let _ = answer.send(verdict);
             }
         }
     }

@@ -68,6 +68,22 @@ pub(crate) struct Settings {
     /// The most memory the store's page cache may take, in MiB
     #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = SERVER)]
     pub(crate) cache_mib: u32,
+    /// Where mails go: smtps://USER:PASSWORD@HOST, or smtp://HOST:587 (TLS is asked for, unless it ends in ?tls=none);
+    /// without it, into a folder
+    #[arg(long, env = "MUSTER_SMTP_URL", global = true, value_name = "URL", hide_env_values = true, help_heading = MAIL)]
+    pub(crate) smtp_url: Option<String>,
+    /// The address that mails come from
+    #[arg(long, env = "MUSTER_MAIL_FROM", global = true, default_value = "muster@localhost", value_name = "EMAIL", help_heading = MAIL)]
+    pub(crate) mail_from: String,
+    /// The folder that mails go into where there is no SMTP server
+    #[arg(long, env = "MUSTER_MAIL_SPOOL", global = true, default_value = "muster-mail", value_name = "FOLDER", help_heading = MAIL)]
+    pub(crate) mail_spool: PathBuf,
+    /// Seconds for an SMTP server to take a mail
+    #[arg(long, env = "MUSTER_MAIL_TIME", global = true, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600), help_heading = MAIL)]
+    pub(crate) mail_time: u64,
+    /// Seconds before a mail that was not taken is tried again; they double with each attempt, up to an hour
+    #[arg(long, env = "MUSTER_MAIL_RETRY", global = true, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=3600), help_heading = MAIL)]
+    pub(crate) mail_retry: i64,
     /// Identities of what is new: time-ordered, or random for databases that keep rows in ranges of their keys
     #[arg(long, env = "MUSTER_IDS", global = true, default_value = "time-ordered", value_parser = ["time-ordered", "random"], help_heading = SERVER)]
     pub(crate) ids: String,
@@ -102,7 +118,16 @@ impl Settings {
     }
 }
 
+/// A URL as it may be shown.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => url.to_owned(),
+    }
+}
+
 const SERVER: &str = "Server";
+const MAIL: &str = "Mail";
 /// Settings that make no sense in a file.
 const NOT_IN_FILE: [&str; 2] = ["config", "json"];
 
@@ -191,7 +216,11 @@ impl File {
             };
             let value = raw.map_or_else(String::new, |values| values.join(" "));
             // The URL of a database may hold its password.
-            let value = if id == "store" { shown(&value) } else { value };
+            let value = match id {
+                "store" => shown(&value),
+                "smtp_url" => without_password(&value),
+                _ => value,
+            };
             rows.push((name.to_owned(), value, from));
         }
         rows

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use portal::Portal;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub struct Shell {
     numbers: RequestNumbers,
     limits: Limits,
     pages: Router,
+    portal: Portal,
     large_bodies: Semaphore,
 }
 
@@ -49,10 +51,16 @@ impl RequestNumbers {
 }
 
 impl Shell {
-    pub(crate) fn new(desk: Desk, metrics: Arc<Metrics>, ids: &dyn Ids, limits: Limits) -> Self {
+    pub(crate) fn new(
+        desk: Desk,
+        portal: Portal,
+        metrics: Arc<Metrics>,
+        ids: &dyn Ids,
+        limits: Limits,
+    ) -> Self {
         let pages = pages::router(Arc::clone(&desk.directory), Arc::clone(&metrics));
         let numbers = RequestNumbers { start: ids.next().as_u128(), count: AtomicU64::new(0) };
-        Self { desk, metrics, numbers, limits, pages, large_bodies: Semaphore::new(LARGE_BODIES) }
+        Self { desk, metrics, numbers, limits, pages, portal, large_bodies: Semaphore::new(LARGE_BODIES) }
     }
 
     /// Answers one request from `address`.
@@ -118,16 +126,32 @@ impl Shell {
         address: IpAddr,
         number: &str,
     ) -> Option<Served> {
-        let served = dialects::kit::serve(&self.desk, parts, body, address, number);
+        let served = async {
+            if Portal::owns(parts.uri.path()) {
+                return Some(self.page(parts, body.ok().as_ref(), address, number).await);
+            }
+            dialects::kit::serve(&self.desk, parts, body, address, number).await
+        };
         let served = AssertUnwindSafe(served).catch_unwind();
         let fault = match tokio::time::timeout(self.limits.answer_time, served).await {
             Ok(Ok(served)) => return served,
             Ok(Err(_)) => Fault::Refused(Refusal::Broken("a panic".into())),
             Err(_) => Fault::TimedOut,
         };
-        let answer = dialects::kit::give_up(&self.desk, parts, number, &fault)?;
+        let answer = if Portal::owns(parts.uri.path()) {
+            gave_up(&fault)
+        } else {
+            dialects::kit::give_up(&self.desk, parts, number, &fault)?
+        };
         let detail = Some(fault.detail().unwrap_or("timed out").to_owned());
         Some(Served { answer, dialect: "none", route: "none", connection: None, unknown: 0, detail })
+    }
+
+    /// One of the pages for people.
+    async fn page(&self, parts: &Parts, body: Option<&Bytes>, address: IpAddr, number: &str) -> Served {
+        let portal::Answered { page, route, detail } = self.portal.answer(parts, body, address, number).await;
+        let answer = page.map(Content::from);
+        Served { answer, dialect: "pages", route, connection: None, unknown: 0, detail }
     }
 
     /// The log line and the figures. Neither path nor query is written: both may hold what is nobody's business.
@@ -153,6 +177,18 @@ impl Shell {
         let method = method.as_str();
         tracing::info!(request = number, dialect, method, route, status, micros, connection, unknown, %address, "answered");
     }
+}
+
+/// A page that was not made: it took too long, or panicked.
+fn gave_up(fault: &Fault) -> Answer {
+    let text = "That did not work. Please try again in a moment.\n";
+    let mut answer = Response::new(Content::from(Bytes::from_static(text.as_bytes())));
+    let is_late = matches!(fault, Fault::TimedOut);
+    *answer.status_mut() =
+        if is_late { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, plain);
+    answer
 }
 
 /// A path that no dialect and no page owns.

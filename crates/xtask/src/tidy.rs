@@ -5,15 +5,16 @@ use anyhow::bail;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates a crate may depend on, tests not counted.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("directory", &[]),
     ("store", &["directory"]),
     ("dialects", &["directory"]),
+    ("portal", &["directory"]),
     ("testkit", &["directory"]),
-    ("server", &["directory", "store", "dialects"]),
+    ("server", &["directory", "store", "dialects", "portal"]),
     ("xtask", &["directory", "muster", "testkit"]),
 ];
-const OURS: [&str; 5] = ["directory", "store", "dialects", "muster", "testkit"];
+const OURS: [&str; 6] = ["directory", "store", "dialects", "portal", "muster", "testkit"];
 
 /// Crates the core must not know.
 const NOT_IN_CORE: [&str; 8] =

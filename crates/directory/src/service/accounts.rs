@@ -133,6 +133,12 @@ impl Directory {
         Ok(found.filter(|user| !user.status.is_off()))
     }
 
+    /// In how many browsers somebody is signed in.
+    pub async fn sessions(&self, tenant: TenantNumber, user: UserId) -> Result<usize, Refusal> {
+        let account = self.store.account(tenant, user).await.map_err(unread)?.unwrap_or_default();
+        Ok(account.sign_ins.live(self.clock.now()))
+    }
+
     /// One step of somebody with their own account.
     pub async fn account_step(
         &self,

@@ -1,4 +1,4 @@
-//! `muster tenant`, `muster connection`, `muster role`, `muster check`: what the administrator sets up.
+//! `muster connection`, `muster role`, `muster check`: what the administrator sets up.
 //!
 //! These open the store themselves, also while a server runs on it; a server takes notice within a second.
 
@@ -6,7 +6,7 @@ use super::output::Output;
 use super::{people, serve};
 use crate::engine::shown;
 use crate::settings::Settings;
-use crate::{Engine, Limits, Parts, app, new_key};
+use crate::{Engine, Face, Limits, Parts, app, new_key};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
@@ -18,20 +18,6 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-
-#[derive(Subcommand)]
-pub(super) enum TenantTask {
-    /// Add a tenant
-    Add {
-        /// What people call it
-        name: String,
-        /// Its number, which some clients send along; the next free one when left out
-        #[arg(long)]
-        number: Option<u32>,
-    },
-    /// List the tenants
-    List,
-}
 
 #[derive(Subcommand)]
 pub(super) enum ConnectionTask {
@@ -156,13 +142,13 @@ impl Desk {
         Self::on(settings, Engine::open_existing(&settings.of_store())?)
     }
 
-    fn open_or_make(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn open_or_make(settings: &Settings) -> anyhow::Result<Self> {
         Self::on(settings, Engine::open(&settings.of_store())?)
     }
 
     fn on(settings: &Settings, engine: Engine) -> anyhow::Result<Self> {
         let parts = Parts::new(engine.store(), settings.of_store().ids());
-        let house = app(parts, Limits::default(), None, false)?;
+        let house = app(parts, Limits::default(), Face::default())?;
         Ok(Self { directory: house.directory, runtime: serve::runtime()?, engine })
     }
 
@@ -229,36 +215,6 @@ fn word(field: Field) -> String {
         Field::ExternalId => "the external id".into(),
         other => format!("{other:?}"),
     }
-}
-
-pub(super) fn tenant(settings: &Settings, task: TenantTask, output: Output) -> anyhow::Result<()> {
-    let desk = match task {
-        TenantTask::Add { .. } => Desk::open_or_make(settings)?,
-        TenantTask::List => Desk::open(settings)?,
-    };
-    match task {
-        TenantTask::Add { name, number } => {
-            let command = Command::AddTenant { name, number: number.map(TenantNumber) };
-            let caller = Caller::terminal(TenantNumber(0));
-            let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
-            let tenant = receipt.tenant.context("no tenant came back")?;
-            output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {
-                format!(
-                    "Tenant {} is {}. Some clients send the number along with their key.",
-                    tenant.number, tenant.name
-                )
-            });
-        }
-        TenantTask::List => {
-            let all = desk.runtime.block_on(desk.directory.tenants()).map_err(refused)?;
-            let document: Vec<Value> =
-                all.iter().map(|t| json!({"number": t.number.0, "name": t.name})).collect();
-            let rows = all.iter().map(|t| vec![t.number.to_string(), t.name.clone()]).collect();
-            let empty = "There is no tenant yet. `muster tenant add NAME` makes one.";
-            output.rows(&document.into(), &["number", "name"], rows, empty);
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn connection(settings: &Settings, task: ConnectionTask, output: Output) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use super::{admin, serve};
+use crate::background::{Background, Post};
 use crate::settings::Settings;
 use crate::{App, Engine, new_key};
 use anyhow::Context;
@@ -11,7 +12,9 @@ use directory::{
     Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString, Status,
     StatusWish, UserEdit,
 };
+use portal::mail::{Pace, Sender, Sent};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Some people to look at: first name, last name, e-mail, department, status.
 const PEOPLE: [(&str, &str, &str, &str, Status); 6] = [
@@ -50,8 +53,14 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         output.result(&json!({"listening": base, "tenant": number, "keys": shown}), || {
             words(&base, number, &keys)
         });
-        let App { shell, metrics, .. } = app;
+        let App { shell, metrics, directory } = app;
+        let shown = Arc::new(move |sent: Sent| {
+            output.line(&format!("\nA mail to {} has this link:\n  {}", sent.to, sent.link));
+        });
+        let sender = Sender::spool(&folder.path.join("mail"), "demo@example.com", Some(shown))?;
+        let background = Background::start(&directory, Post { sender, url: base, pace: Pace::default() });
         listener.serve(shell, metrics, serve::stop_asked()?).await;
+        background.stop().await;
         Ok::<_, anyhow::Error>(())
     });
     engine.close();

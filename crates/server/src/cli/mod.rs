@@ -1,10 +1,13 @@
 //! The command line.
 
 mod admin;
+mod audit;
 mod demo;
+mod mails;
 mod output;
 mod people;
 mod serve;
+mod tenants;
 
 use crate::settings::{File, Settings};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -29,7 +32,7 @@ enum Task {
     Serve,
     /// Tenants: customers whose directories are closed to one another
     #[command(subcommand)]
-    Tenant(admin::TenantTask),
+    Tenant(tenants::TenantTask),
     /// Connections: inbound clients, their keys and what they may do
     #[command(subcommand)]
     Connection(admin::ConnectionTask),
@@ -39,6 +42,12 @@ enum Task {
     /// People, for a look or a quick change at the terminal
     #[command(subcommand)]
     User(people::UserTask),
+    /// What happened, and whether anybody has changed it since
+    #[command(subcommand)]
+    Audit(audit::AuditTask),
+    /// Mails that wait, and those that have failed
+    #[command(subcommand)]
+    Mail(mails::MailTask),
     /// Print the settings in force and where each is from
     Config,
     /// Check a store for damage
@@ -69,10 +78,12 @@ fn run() -> anyhow::Result<ExitCode> {
     match cli.task {
         Task::Demo => demo::run(&settings, output)?,
         Task::Serve => return serve::run(&settings, output),
-        Task::Tenant(task) => admin::tenant(&settings, task, output)?,
+        Task::Tenant(task) => tenants::run(&settings, task, output)?,
         Task::Connection(task) => admin::connection(&settings, task, output)?,
         Task::Role(task) => admin::role(&settings, task, output)?,
         Task::User(task) => people::user(&settings, task, output)?,
+        Task::Audit(task) => return audit::run(&settings, task, output),
+        Task::Mail(task) => mails::run(&settings, task, output)?,
         Task::Config => output.settings(&file.in_force(&command, &matches)),
         Task::Check => return admin::check(&settings, output),
     }

@@ -1,15 +1,17 @@
 //! `muster user`: people, for a look or a quick change at the terminal.
 
 use super::admin::{Desk, moment, refused};
+use super::mails;
 use super::output::{Output, table};
 use crate::settings::Settings;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use directory::{
-    Command, Field, Given, RoleRef, Status, StatusWish, User, UserEdit, UserId, UserKey, UserQuery, UserTest,
-    fold, role_numbered,
+    Command, Field, Given, RoleRef, Status, StatusWish, StoredPassword, User, UserEdit, UserId, UserKey,
+    UserQuery, UserTest, fold, role_numbered,
 };
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(super) enum UserTask {
@@ -36,6 +38,25 @@ pub(super) enum UserTask {
     },
     /// Add a person, who is then active
     Add(NewUser),
+    /// Send a person a link with which they choose a password; again, if there was one
+    Invite {
+        /// Number, e-mail, id or external id
+        who: String,
+        #[command(flatten)]
+        tenant: Tenant,
+    },
+    /// Bring back somebody who was removed in the last 30 days
+    Restore {
+        /// Number, e-mail, id or external id
+        who: String,
+        #[command(flatten)]
+        tenant: Tenant,
+    },
+    /// List those who were removed and can be restored
+    Removed {
+        #[command(flatten)]
+        tenant: Tenant,
+    },
     /// Remove a person
     Remove {
         /// Number, e-mail, id or external id
@@ -68,6 +89,12 @@ pub(super) struct NewUser {
     /// Role, by name
     #[arg(long)]
     role: Option<String>,
+    /// Not active yet: a mail asks them to choose a password
+    #[arg(long, conflicts_with = "password_hash_file")]
+    invite: bool,
+    /// A file with their password as another system has stored it: Argon2, bcrypt, PBKDF2 or scrypt
+    #[arg(long, value_name = "FILE")]
+    password_hash_file: Option<PathBuf>,
     #[command(flatten)]
     tenant: Tenant,
 }
@@ -102,12 +129,27 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
         UserTask::Show { who, tenant } => {
             let caller = desk.tenant(tenant.tenant)?;
             let user = find(&desk, &caller, &who)?;
-            output.result(&describe(&user), || table(&["field", "value"], details(&user)));
+            let mails = desk.directory.mails(caller.tenant, Some(user.id), 100);
+            let mails = desk.runtime.block_on(mails).map_err(refused)?;
+            let mut document = describe(&user);
+            let to = user.email().unwrap_or_default();
+            document["mails"] = mails.iter().map(|mail| mails::describe(mail, to)).collect();
+            output.result(&document, || {
+                let mut rows = details(&user);
+                let row = |mail| vec![format!("{} mail", mail_kind(mail)), mails::state(mail)];
+                rows.extend(mails.iter().map(row));
+                table(&["field", "value"], rows)
+            });
         }
         UserTask::Add(new) => {
             let caller = desk.tenant(new.tenant.tenant)?;
-            let mut edit =
-                UserEdit { status: Given::Value(StatusWish::To(Status::Active)), ..UserEdit::default() };
+            let status = if new.invite { Status::Invited } else { Status::Active };
+            let mut edit = UserEdit {
+                status: Given::Value(StatusWish::To(status)),
+                invite: new.invite,
+                password_hash: new.password_hash_file.as_deref().map(stored_password).transpose()?,
+                ..UserEdit::default()
+            };
             edit.text(Field::Email, Given::Value(new.email));
             edit.text(Field::GivenName, Given::if_some(new.first_name));
             edit.text(Field::FamilyName, Given::if_some(new.last_name));
@@ -118,6 +160,29 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
             let user = receipt.users.first().context("no user came back")?;
             output.result(&describe(user), || format!("User {} is {}.", user.number, user.user_name));
         }
+        UserTask::Invite { who, tenant } => {
+            let caller = desk.tenant(tenant.tenant)?;
+            let user = find(&desk, &caller, &who)?;
+            let command = Command::Invite(UserKey::Id(user.id));
+            desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            output.result(&json!({"number": user.number, "invited": true}), || {
+                format!("A mail that asks {} in waits to be sent by the server.", user.user_name)
+            });
+        }
+        UserTask::Restore { who, tenant } => {
+            let caller = desk.tenant(tenant.tenant)?;
+            let stone = desk.runtime.block_on(desk.directory.deleted(&caller, &keys(&who)));
+            let stone = stone.map_err(|_| {
+                anyhow::anyhow!("nobody known as {who} was removed from tenant {} lately", caller.tenant)
+            })?;
+            let command = Command::RestoreUser(UserKey::Id(stone.user.id));
+            let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            let user = receipt.users.first().context("no user came back")?;
+            output.result(&describe(user), || {
+                format!("User {} ({}) is back, as they were.", user.number, user.user_name)
+            });
+        }
+        UserTask::Removed { tenant } => removed(&desk, tenant.tenant, output)?,
         UserTask::Remove { who, tenant } => {
             let caller = desk.tenant(tenant.tenant)?;
             let user = find(&desk, &caller, &who)?;
@@ -131,12 +196,56 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
     Ok(())
 }
 
-/// Somebody by number, id, e-mail, user name or external id: whatever fits.
-pub(super) fn find(desk: &Desk, caller: &directory::Caller, who: &str) -> anyhow::Result<User> {
+fn mail_kind(mail: &directory::Mail) -> &'static str {
+    mail.purpose.word()
+}
+
+fn removed(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
+    let caller = desk.tenant(tenant)?;
+    let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let page =
+            desk.runtime.block_on(desk.directory.all_deleted(&caller, after, 1000)).map_err(refused)?;
+        let Some(last) = page.last() else { break };
+        after = last.user.number;
+        for stone in page.iter().filter(|stone| stone.is_restorable(desk.directory.now())) {
+            let until = stone.deleted.plus_seconds(directory::Tombstone::RESTORABLE_SECONDS);
+            let (user, email) = (&stone.user, stone.user.email().unwrap_or(&stone.user.user_name));
+            documents.push(json!({
+                "number": user.number, "id": user.id.to_string(), "user_name": user.user_name,
+                "removed": moment(stone.deleted), "until": moment(until),
+            }));
+            rows.push(vec![
+                user.number.to_string(),
+                user.full_name(),
+                email.to_owned(),
+                moment(stone.deleted),
+                moment(until),
+            ]);
+        }
+    }
+    let headings = ["number", "name", "e-mail", "removed", "can come back until"];
+    output.rows(&documents.into(), &headings, rows, "Nobody was removed lately.");
+    Ok(())
+}
+
+/// A password as another system has stored it, from a file, so that it is in no list of processes.
+fn stored_password(path: &std::path::Path) -> anyhow::Result<StoredPassword> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(StoredPassword(text.trim().to_owned().into()))
+}
+
+/// Whatever somebody may be known by.
+pub(super) fn keys(who: &str) -> Vec<UserKey> {
     let number = who.parse().map(UserKey::Number).ok();
     let id = uuid::Uuid::try_parse(who).map(|id| UserKey::Id(UserId(id))).ok();
-    let keys = [number, id, Some(UserKey::Handle(who.into())), Some(UserKey::ExternalId(who.into()))];
-    for key in keys.into_iter().flatten() {
+    let others = [Some(UserKey::Handle(who.into())), Some(UserKey::ExternalId(who.into()))];
+    [number, id].into_iter().chain(others).flatten().collect()
+}
+
+/// Somebody by number, id, e-mail, user name or external id: whatever fits.
+pub(super) fn find(desk: &Desk, caller: &directory::Caller, who: &str) -> anyhow::Result<User> {
+    for key in keys(who) {
         match desk.runtime.block_on(desk.directory.user(caller, key)) {
             Ok(user) => return Ok(user),
             Err(directory::Refusal::NoSuchUser) => {}

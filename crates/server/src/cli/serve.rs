@@ -1,9 +1,11 @@
 //! `muster serve`.
 
 use super::output::Output;
+use crate::background::{Background, Post};
 use crate::settings::Settings;
-use crate::{App, Engine, Limits, Listener, Parts, StoreSettings, Strength, Tls, app, logging};
+use crate::{App, Engine, Face, Limits, Listener, Parts, StoreSettings, Strength, Tls, app, logging};
 use anyhow::{Context, bail};
+use portal::mail::{Pace, Sender};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,7 +29,9 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
         if app.directory.tenants().await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
             tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1`");
         }
+        let background = Background::start(&app.directory, post(settings, &format!("{scheme}://{address}"))?);
         let cut = listener.serve(app.shell, app.metrics, stop_asked()?).await;
+        background.stop().await;
         if cut > 0 {
             tracing::warn!(cut, "connections were cut; they had not finished in time");
         }
@@ -70,7 +74,15 @@ pub(super) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         strength: Strength::STANDARD,
     };
     let parts = Parts::new(engine.store(), settings.of_store().ids());
-    let house = app(parts, limits, settings.public_url.clone(), tls.is_some())?;
+    // Cookies go over TLS alone, unless nobody but this machine can ask for them.
+    let is_near = socket.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let is_https = settings.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    let face = Face {
+        public_url: settings.public_url.clone(),
+        is_tls: tls.is_some(),
+        has_secure_cookies: tls.is_some() || is_https || !is_near,
+    };
+    let house = app(parts, limits, face)?;
     let listener = Listener {
         socket,
         tls,
@@ -80,6 +92,23 @@ pub(super) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         drain_time: Duration::from_secs(settings.drain_time),
     };
     Ok((listener, house))
+}
+
+/// How mails go out. Where nobody said how people reach the server, links lead to where it listens.
+fn post(settings: &Settings, address: &str) -> anyhow::Result<Post> {
+    let from = &settings.mail_from;
+    let sender = match &settings.smtp_url {
+        Some(url) => Sender::smtp(url, from, Duration::from_secs(settings.mail_time))?,
+        None => Sender::spool(&settings.mail_spool, from, None)?,
+    };
+    if settings.smtp_url.is_some() && settings.public_url.is_none() {
+        tracing::warn!(
+            address,
+            "links in mails lead to where the server listens; --public-url says where people reach it"
+        );
+    }
+    let url = settings.public_url.clone().unwrap_or_else(|| address.to_owned());
+    Ok(Post { sender, url, pace: Pace { first: settings.mail_retry, ..Pace::default() } })
 }
 
 /// Resolves on SIGTERM or Ctrl-C.

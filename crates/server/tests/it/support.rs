@@ -273,7 +273,7 @@ impl House {
         let ahead = Arc::new(Ahead::default());
         let clock = Arc::clone(&ahead) as _;
         let parts = Parts { store: engine.store(), clock, ids: Arc::new(server::TimeOrderedIds) };
-        let app = server::app(parts, limits, None, false);
+        let app = server::app(parts, limits, server::Face::default());
         Self { app: app.expect("a house"), ahead, engine, _place: place }
     }
 

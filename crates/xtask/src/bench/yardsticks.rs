@@ -4,16 +4,17 @@
 use anyhow::Context;
 use bytes::Bytes;
 use directory::{
-    Caller, Change, Command, CommitError, Connection, ConnectionId, Edit, Event, Health, Item, ItemId,
-    ItemKey, ItemKind, ItemQuery, NewConnection, Page, Pending, Position, Receipt, ServerSecret, Store,
-    StoreError, StoredPassword, Tenant, TenantNumber, User, UserId, UserKey, UserQuery,
+    Account, Caller, Chain, Change, Command, CommitError, Connection, ConnectionId, Edit, Event, Health,
+    Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, NewConnection, Page, Pending, Position, Receipt,
+    ServerSecret, Store, StoreError, Tenant, TenantNumber, TenantSettings, Tombstone, User, UserId, UserKey,
+    UserQuery,
 };
 use http_body_util::Full;
 use hyper::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use server::{Limits, Listener};
+use server::{Face, Limits, Listener};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,7 +73,7 @@ async fn discard() -> anyhow::Result<()> {
     // The very same handler logs like it, too.
     server::start_logging("text", tracing::Level::INFO);
     let parts = server::Parts::new(Arc::new(Discard::default()), Arc::new(server::TimeOrderedIds));
-    let house = server::app(parts, Limits::default(), None, false)?;
+    let house = server::app(parts, Limits::default(), Face::default())?;
     let key = server::new_key()?;
     let new = NewConnection::new("bench", server::hash_key(&key));
     let caller = Caller::terminal(TenantNumber(1));
@@ -135,7 +136,7 @@ impl Store for Discard {
     }
     fn tenant(&self, number: TenantNumber) -> Pending<'_, Found<Option<Tenant>>> {
         let created = directory::Time::default();
-        ready(Ok(Some(Tenant { number, name: "Bench".into(), created })))
+        ready(Ok(Some(Tenant { number, name: "Bench".into(), created, settings: TenantSettings::default() })))
     }
     fn tenants(&self) -> Pending<'_, Found<Vec<Tenant>>> {
         ready(Ok(Vec::new()))
@@ -165,8 +166,33 @@ impl Store for Discard {
     fn events(&self, _: Position, _: u32) -> Pending<'_, Found<Vec<Event>>> {
         ready(Ok(Vec::new()))
     }
-    fn password(&self, _: TenantNumber, _: UserId) -> Pending<'_, Found<Option<StoredPassword>>> {
+    fn account(&self, _: TenantNumber, _: UserId) -> Pending<'_, Found<Option<Account>>> {
         ready(Ok(None))
+    }
+    fn tombstone(&self, _: TenantNumber, _: UserKey) -> Pending<'_, Found<Option<Tombstone>>> {
+        ready(Ok(None))
+    }
+    fn tombstones(&self, _: TenantNumber, _: u32, _: u32) -> Pending<'_, Found<Vec<Tombstone>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn tombstones_before(
+        &self,
+        _: directory::Time,
+        _: u32,
+    ) -> Pending<'_, Found<Vec<(TenantNumber, Tombstone)>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn mails_due(&self, _: directory::Time, _: u32) -> Pending<'_, Found<Vec<Mail>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn mails(&self, _: TenantNumber, _: Option<UserId>, _: u32) -> Pending<'_, Found<Vec<Mail>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn history(&self, _: TenantNumber, _: UserId, _: Position, _: u32) -> Pending<'_, Found<Vec<Event>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn verify(&self, _: TenantNumber) -> Pending<'_, Found<Chain>> {
+        ready(Ok(Chain::default()))
     }
     fn health(&self) -> Pending<'_, Found<Health>> {
         ready(Ok(Health::default()))

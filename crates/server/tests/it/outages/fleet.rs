@@ -90,7 +90,7 @@ pub(super) fn open(url: &str) -> App {
     let engine = Engine::open(&StoreSettings::new(url)).expect("a store");
     let limits = Limits { strength: Strength::FOR_TESTS, ..Limits::default() };
     let parts = Parts::new(engine.store(), Arc::new(server::TimeOrderedIds));
-    server::app(parts, limits, None, false).expect("a house")
+    server::app(parts, limits, server::Face::default()).expect("a house")
 }
 
 /// What opens a tenant.

@@ -1,0 +1,119 @@
+//! What pages and mails are sealed with: links that nobody can make up, forms that nobody else can send, and the keys
+//! of browsers.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use directory::{Directory, KeyHash, LinkKey, Purpose, Refusal, ServerSecret, TenantNumber, UserId};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::{digest, hmac};
+use uuid::Uuid;
+
+/// The name of the installation's secret from which these keys are drawn.
+const SECRET: &str = "portal";
+/// So many bytes of a seal are in a link: enough that nobody finds one by trying.
+const SEAL: usize = 16;
+
+/// Keys of an installation.
+pub(crate) struct Keys {
+    links: hmac::Key,
+    forms: hmac::Key,
+}
+
+impl Keys {
+    pub(crate) async fn of(directory: &Directory) -> Result<Self, Refusal> {
+        Ok(Self::drawn_from(&directory.secret(SECRET).await?))
+    }
+
+    fn drawn_from(secret: &ServerSecret) -> Self {
+        let all = hmac::Key::new(hmac::HMAC_SHA256, &secret.0);
+        let draw = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&all, purpose).as_ref());
+        Self { links: draw(b"links"), forms: draw(b"forms") }
+    }
+
+    /// The part of a link that says whose and which it is, and that it is ours.
+    pub(crate) fn seal(&self, tenant: TenantNumber, link: &LinkKey) -> String {
+        let named = [link.user.0.as_bytes().as_slice(), link.id.as_bytes()].concat();
+        let seal = hmac::sign(&self.links, &sealed(tenant, link.purpose, &named));
+        URL_SAFE_NO_PAD.encode([&named, &seal.as_ref()[..SEAL]].concat())
+    }
+
+    /// The link that this is part of; nothing when it is not whole, altered, another tenant's, or for something else.
+    pub(crate) fn open(&self, tenant: TenantNumber, purpose: Purpose, text: &str) -> Option<LinkKey> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (named, seal) = bytes.split_at_checked(32)?;
+        let right = hmac::sign(&self.links, &sealed(tenant, purpose, named));
+        let is_ours = is_same(&right.as_ref()[..SEAL], seal);
+        let id = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
+        let (user, id) = (id(&named[..16])?, id(&named[16..])?);
+        is_ours.then_some(LinkKey { user: UserId(user), id, purpose })
+    }
+
+    /// What a form of a visitor must hold.
+    pub(crate) fn form(&self, visitor: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.forms, visitor.as_bytes()))
+    }
+
+    /// Whether a form is one that was given to the visitor.
+    pub(crate) fn is_form_of(&self, visitor: &str, token: &str) -> bool {
+        URL_SAFE_NO_PAD
+            .decode(token)
+            .is_ok_and(|token| hmac::verify(&self.forms, visitor.as_bytes(), &token).is_ok())
+    }
+}
+
+fn sealed(tenant: TenantNumber, purpose: Purpose, named: &[u8]) -> Vec<u8> {
+    [&tenant.0.to_be_bytes(), purpose.word().as_bytes(), named].concat()
+}
+
+/// In constant time.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+}
+
+/// A text that nobody can guess.
+pub(crate) fn random() -> Result<String, Refusal> {
+    let mut bytes = [0_u8; 32];
+    let none = |_| Refusal::Broken("no randomness".into());
+    SystemRandom::new().fill(&mut bytes).map_err(none)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// What is kept of a browser's key.
+pub(crate) fn kept(key: &str) -> KeyHash {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, key.as_bytes()).as_ref());
+    KeyHash(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_opens_unaltered_in_its_tenant_and_for_its_purpose() {
+        let keys = Keys::drawn_from(&ServerSecret([1; 32]));
+        let one = TenantNumber(1);
+        let purpose = Purpose::Invitation;
+        let link = LinkKey { user: UserId(Uuid::from_u128(7)), id: Uuid::from_u128(9), purpose };
+        let text = keys.seal(one, &link);
+        assert_eq!(keys.open(one, purpose, &text), Some(link));
+        assert_eq!(keys.open(TenantNumber(2), purpose, &text), None);
+        assert_eq!(keys.open(one, Purpose::Reset, &text), None);
+        assert_eq!(Keys::drawn_from(&ServerSecret([2; 32])).open(one, purpose, &text), None);
+        for n in 0..text.len() {
+            let mut altered = text.clone().into_bytes();
+            altered[n] = if altered[n] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).expect("text");
+            assert_eq!(keys.open(one, purpose, &altered), None, "{n}");
+            assert_eq!(keys.open(one, purpose, &text[..n]), None, "{n}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_good_for_its_visitor_alone() {
+        let keys = Keys::drawn_from(&ServerSecret([1; 32]));
+        let token = keys.form("ann");
+        assert!(keys.is_form_of("ann", &token) && !keys.is_form_of("bob", &token));
+        assert!(!keys.is_form_of("ann", "") && !keys.is_form_of("", ""));
+    }
+}

@@ -1,0 +1,88 @@
+//! What a mail says, and to whom.
+
+use crate::Portal;
+use crate::keys::Keys;
+use crate::pages::name_of;
+use crate::templates::{MailContext, render_mail};
+use crate::words;
+use directory::{LinkKey, Mail, Refusal, Tenant, User};
+use lettre::Message;
+use lettre::message::header::{Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Says that no person has written this, so that no out-of-office answers (RFC 3834 section 5).
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+/// A mail as it goes out.
+pub(super) struct Composed {
+    pub(super) message: Message,
+    /// To whom, for people who look.
+    pub(super) to: String,
+    pub(super) link: String,
+}
+
+/// Why a mail cannot be made, however often it is tried.
+pub(super) struct Unsendable(pub(super) String);
+
+/// The address of a link.
+pub(super) fn link(keys: &Keys, url: &str, mail: &Mail) -> String {
+    let key = LinkKey { user: mail.user, id: mail.id, purpose: mail.purpose };
+    format!("{url}{}", Portal::path(mail.tenant, mail.purpose, &keys.seal(mail.tenant, &key)))
+}
+
+/// Makes a mail: text and HTML, under an identity that stays the same however often it is sent.
+pub(super) fn compose(
+    (keys, url, from): (&Keys, &str, &lettre::Address),
+    mail: &Mail,
+    tenant: &Tenant,
+    user: &User,
+) -> Result<Result<Composed, Unsendable>, Refusal> {
+    let settings = &tenant.settings;
+    let Some(email) = user.email() else { return Ok(Err(Unsendable("the person has no e-mail".into()))) };
+    let to = settings.mails_to.as_deref().unwrap_or(email);
+    let Ok(address) = to.parse::<lettre::Address>() else {
+        return Ok(Err(Unsendable(format!("mails cannot be sent to {to}"))));
+    };
+    let link = link(keys, url, mail);
+    let lifetime = settings.lifetime(mail.purpose);
+    let context = MailContext {
+        tenant: tenant.name.clone(),
+        name: name_of(user),
+        email: email.to_owned(),
+        link: link.clone(),
+        lasts: words::duration(lifetime),
+        until: words::moment(mail.queued.plus_seconds(lifetime)),
+    };
+    let part = |name: &str| render_mail(&format!("{}.{name}", mail.purpose.word()), settings, &context);
+    let subject = part("subject.txt")?;
+    // A line break in a subject would begin another header.
+    let subject = subject.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sender = settings.sender_name.clone().unwrap_or_else(|| tenant.name.clone());
+    let queued = Duration::from_micros(mail.queued.0.unsigned_abs());
+    let message = Message::builder()
+        .from(Mailbox::new(Some(sender), from.clone()))
+        .to(Mailbox::new(None, address))
+        .subject(subject)
+        .message_id(Some(format!("<{}@{}>", mail.id, from.domain())))
+        .date(UNIX_EPOCH + queued)
+        .header(AutoSubmitted)
+        .multipart(MultiPart::alternative_plain_html(part("txt")?, part("html")?));
+    let broken = |error: lettre::error::Error| Refusal::Broken(format!("a mail could not be made: {error}"));
+    Ok(Ok(Composed { message: message.map_err(broken)?, to: to.to_owned(), link }))
+}

@@ -1,0 +1,8 @@
+//! Mails: what they say, how they go out, and the worker that sees to it that each does, or says why not.
+
+mod compose;
+mod sender;
+mod worker;
+
+pub use sender::{Sender, SenderError, Sent};
+pub use worker::{Pace, Worker};

@@ -1,0 +1,198 @@
+//! Sees to it that every mail that waits is sent, or that it is known why not.
+//!
+//! A mail is taken by moving the moment when it is due on, which only one process can do; whoever took it and ended
+//! before it was sent has lost nothing, since it is due again a little later. A mail may so be handed over twice where a
+//! process ends between a server's yes and the note of it; both have the same Message-ID and the same link.
+
+use super::compose::{Composed, compose};
+use super::sender::{Attempt, Sender};
+use crate::keys::Keys;
+use directory::{Directory, Mail, Outcome, Refusal, SignInFault, Time, UserKey};
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often mails are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+/// So many are sent at a time, and looked for at a time.
+const AT_ONCE: usize = 8;
+const PAGE: u32 = 64;
+
+/// When mails that were not taken in are tried again.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The wait after the first attempt, in seconds; it doubles with each.
+    pub first: i64,
+    /// The longest wait, in seconds.
+    pub longest: i64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { first: 60, longest: 3600 }
+    }
+}
+
+impl Pace {
+    /// The wait after so many attempts. A part of it depends on the mail, so that not all come at once.
+    fn wait(self, mail: &Mail) -> i64 {
+        let doubled = self.first.saturating_mul(1 << mail.attempts.saturating_sub(1).min(16));
+        let wait = doubled.min(self.longest).max(1);
+        let part = i64::from(mail.id.as_bytes()[15]);
+        wait + wait * part / 1024
+    }
+}
+
+/// The worker of one process.
+pub struct Worker {
+    directory: Arc<Directory>,
+    sender: Sender,
+    /// Where people reach the pages, such as `https://people.example.com`.
+    url: String,
+    pace: Pace,
+}
+
+/// A mail, ready to go; or that nobody needs it; or that it cannot be sent, and why.
+enum Ready {
+    Send(Box<Composed>, Time),
+    Withdrawn,
+    Impossible(String),
+}
+
+impl Worker {
+    /// A worker that sends that way.
+    pub fn new(directory: Arc<Directory>, sender: Sender, url: &str, pace: Pace) -> Self {
+        Self { directory, sender, url: url.trim_end_matches('/').to_owned(), pace }
+    }
+
+    /// Works until `stop`; what is being sent then may finish.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        loop {
+            let sent = match self.round().await {
+                Ok(sent) => sent,
+                Err(refusal) => {
+                    tracing::warn!(?refusal, "mails could not be looked for");
+                    0
+                }
+            };
+            let rest = if sent > 0 { Duration::ZERO } else { LOOK };
+            tokio::select! {
+                () = &mut stop => return,
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// Tries what is due; how many it took.
+    async fn round(&self) -> Result<usize, Refusal> {
+        let due = self.directory.mails_due(PAGE).await?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let keys = Keys::of(&self.directory).await?;
+        let tried = stream::iter(due).map(|mail| self.attempt(&keys, mail)).buffer_unordered(AT_ONCE);
+        let taken = tried.filter_map(|done| async move {
+            done.unwrap_or_else(|refusal| {
+                tracing::warn!(?refusal, "a mail waits");
+                None
+            })
+        });
+        Ok(taken.count().await)
+    }
+
+    /// Tries one mail, unless another process has it in hand.
+    async fn attempt(&self, keys: &Keys, mail: Mail) -> Result<Option<()>, Refusal> {
+        let lease = i64::try_from(self.sender.timeout().as_secs()).unwrap_or(60).saturating_mul(2).max(2);
+        let again = self.directory.now().plus_seconds(lease);
+        let taken = self.directory.move_mail(&mail, Some(again), mail.outcome.clone(), true).await?;
+        let Some(mail) = taken else { return Ok(None) };
+        let (due, outcome) = match self.ready(keys, &mail).await? {
+            Ready::Withdrawn => (None, Outcome::Withdrawn),
+            Ready::Impossible(cause) => (None, Outcome::Failed(cause)),
+            Ready::Send(composed, until) => match self.sender.send(&composed).await {
+                Attempt::Sent => (None, Outcome::Sent),
+                Attempt::Never(cause) => (None, Outcome::Failed(cause)),
+                Attempt::NotNow(cause) => {
+                    let next = self.directory.now().plus_seconds(self.pace.wait(&mail));
+                    if next < until {
+                        (Some(next), Outcome::Delayed(cause))
+                    } else {
+                        (None, Outcome::Failed(format!("the link would have run out; at last: {cause}")))
+                    }
+                }
+            },
+        };
+        match &outcome {
+            Outcome::Failed(cause) => tracing::warn!(mail = %mail.id, cause, "a mail has failed"),
+            Outcome::Delayed(cause) => tracing::info!(mail = %mail.id, cause, "a mail is tried again later"),
+            Outcome::Sent | Outcome::Withdrawn => tracing::debug!(mail = %mail.id, "a mail is done with"),
+        }
+        self.note(&mail, due, outcome).await?;
+        Ok(Some(()))
+    }
+
+    /// Notes what came of a mail. What was sent would be sent again if that were lost, so it is tried for a while.
+    async fn note(&self, mail: &Mail, due: Option<Time>, outcome: Outcome) -> Result<(), Refusal> {
+        let mut tries = 0;
+        loop {
+            match self.directory.move_mail(mail, due, Some(outcome.clone()), false).await {
+                Ok(_) => return Ok(()),
+                Err(refusal) if tries >= 20 => return Err(refusal),
+                Err(_) => tries += 1,
+            }
+            tokio::time::sleep(Duration::from_millis(100 * tries)).await;
+        }
+    }
+
+    async fn ready(&self, keys: &Keys, mail: &Mail) -> Result<Ready, Refusal> {
+        let tenant = self.directory.tenant(mail.tenant).await?;
+        let until = mail.queued.plus_seconds(tenant.settings.lifetime(mail.purpose));
+        let link = directory::LinkKey { user: mail.user, id: mail.id, purpose: mail.purpose };
+        match self.directory.link(mail.tenant, &link).await {
+            Ok(_) => {}
+            Err(Refusal::SignIn(SignInFault::LinkExpired)) => {
+                return Ok(Ready::Impossible("its link ran out before it could be sent".into()));
+            }
+            Err(Refusal::SignIn(_)) => return Ok(Ready::Withdrawn),
+            Err(refusal) => return Err(refusal),
+        }
+        let caller = directory::Caller::terminal(mail.tenant);
+        let user = match self.directory.user(&caller, UserKey::Id(mail.user)).await {
+            Ok(user) => user,
+            Err(Refusal::NoSuchUser) => return Ok(Ready::Withdrawn),
+            Err(refusal) => return Err(refusal),
+        };
+        match compose((keys, &self.url, &self.sender.from), mail, &tenant, &user) {
+            Ok(Ok(composed)) => Ok(Ready::Send(Box::new(composed), until)),
+            Ok(Err(unsendable)) => Ok(Ready::Impossible(unsendable.0)),
+            // What cannot be made now can hardly be made later; it must not stop the others.
+            Err(Refusal::Broken(text)) => Ok(Ready::Impossible(text)),
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use directory::{Purpose, TenantNumber, UserId};
+    use uuid::Uuid;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let mut mail = Mail::new(Uuid::nil(), TenantNumber(1), UserId(Uuid::nil()), Purpose::Reset, Time(0));
+        let waits: Vec<i64> = (1..=9)
+            .map(|attempts| {
+                mail.attempts = attempts;
+                Pace::default().wait(&mail)
+            })
+            .collect();
+        assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
+        mail.id = Uuid::from_u128(u128::MAX);
+        assert!((3600..4600).contains(&Pace::default().wait(&mail)));
+    }
+}

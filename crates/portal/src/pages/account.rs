@@ -1,0 +1,150 @@
+//! One's own account: what is kept, the password, and where one is signed in.
+
+use super::request::Visit;
+use super::respond::{html, redirect, with_cookie, with_retry};
+use super::{Page, Portal};
+use crate::words;
+use directory::{AccountStep, ExposeSecret, Field, KeyHash, Refusal, SignInFault, User};
+use http::Response;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Account<'a> {
+    tenant: &'a str,
+    base: String,
+    token: String,
+    notice: &'a str,
+    problem: &'a str,
+    rows: Vec<Row>,
+    sessions: usize,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
+    value: String,
+}
+
+#[derive(Serialize)]
+struct Change<'a> {
+    tenant: &'a str,
+    base: String,
+    token: String,
+    notice: &'a str,
+    problem: &'a str,
+    is_forced: bool,
+    email: &'a str,
+    least: u32,
+}
+
+/// What a person is shown of themselves, by its name.
+const SHOWN: [(Field, &str); 12] = [
+    (Field::UserName, "User name"),
+    (Field::Email, "E-mail"),
+    (Field::GivenName, "First name"),
+    (Field::FamilyName, "Last name"),
+    (Field::DisplayName, "Shown as"),
+    (Field::Title, "Job title"),
+    (Field::Department, "Department"),
+    (Field::WorkPhone, "Phone at work"),
+    (Field::MobilePhone, "Mobile phone"),
+    (Field::City, "City"),
+    (Field::Country, "Country"),
+    (Field::TimeZone, "Time zone"),
+];
+
+/// Whoever is not signed in goes there first.
+fn to_sign_in(visit: &Visit) -> Response<bytes::Bytes> {
+    with_cookie(redirect(&visit.base("sign-in")), &visit.no_session_cookie())
+}
+
+fn must_change(user: &User) -> bool {
+    user.force_password_change == Some(true)
+}
+
+pub(super) async fn show(portal: &Portal, visit: &Visit) -> Page {
+    let Some((user, _)) = visit.signed_in(&portal.directory).await? else { return Ok(to_sign_in(visit)) };
+    if must_change(&user) {
+        return Ok(redirect(&visit.base("password")));
+    }
+    let mut rows: Vec<Row> = Vec::new();
+    for (field, name) in SHOWN {
+        rows.extend(user.text(field).map(|text| Row { name, value: text.to_owned() }));
+    }
+    for entry in user.emails.iter().filter(|entry| Some(entry.value.as_str()) != user.email()) {
+        rows.push(Row { name: "Another e-mail", value: entry.value.clone() });
+    }
+    rows.push(Row { name: "Member since", value: words::moment(user.created) });
+    let sessions = portal.directory.sessions(visit.tenant.number, user.id).await?;
+    let account = Account {
+        tenant: &visit.tenant.name,
+        base: visit.base(""),
+        token: visit.token(),
+        notice: if visit.done() == "changed" {
+            "Your password is changed. All other browsers are signed out."
+        } else {
+            ""
+        },
+        problem: "",
+        rows,
+        sessions,
+    };
+    Ok(visit.page(html(200, "account.html", &account)?))
+}
+
+pub(super) async fn change(portal: &Portal, visit: &Visit) -> Page {
+    match visit.signed_in(&portal.directory).await? {
+        Some((user, _)) => form(visit, &user, None),
+        None => Ok(to_sign_in(visit)),
+    }
+}
+
+fn form(visit: &Visit, user: &User, problem: Option<(u16, String)>) -> Page {
+    let (status, problem) = problem.unwrap_or((200, String::new()));
+    let change = Change {
+        tenant: &visit.tenant.name,
+        base: visit.base(""),
+        token: visit.token(),
+        notice: "",
+        problem: &problem,
+        is_forced: must_change(user),
+        email: user.email().unwrap_or(&user.user_name),
+        least: visit.tenant.settings.min_password,
+    };
+    Ok(visit.page(html(status, "change.html", &change)?))
+}
+
+pub(super) async fn submit_change(portal: &Portal, visit: &Visit) -> Page {
+    let Some((user, key)) = visit.signed_in(&portal.directory).await? else { return Ok(to_sign_in(visit)) };
+    let (old, new) = (visit.secret("old"), visit.secret("new"));
+    let wrong = |text: &str| form(visit, &user, Some((422, text.to_owned())));
+    if new.expose_secret() != visit.field("again") {
+        return wrong("The two new passwords are not the same. Please type them again.");
+    }
+    if new.expose_secret() == old.expose_secret() {
+        return wrong("That is the password you have now. Please choose another.");
+    }
+    let caller = visit.caller(&user.user_name);
+    match portal.directory.change_password(&caller, user.id, (old, new), key).await {
+        Ok(_) => Ok(redirect(&format!("{}?done=changed", visit.base("account")))),
+        Err(Refusal::SignIn(SignInFault::Refused)) => {
+            form(visit, &user, Some((403, "That is not the password you have now. Please try again.".into())))
+        }
+        Err(refusal @ (Refusal::Broken(_) | Refusal::NoSuchUser)) => Err(refusal),
+        Err(refusal) => Ok(with_retry(form(visit, &user, Some(words::problem(&refusal)))?, &refusal)),
+    }
+}
+
+pub(super) async fn sign_out(portal: &Portal, visit: &Visit, is_everywhere: bool) -> Page {
+    let Some((user, key)) = visit.signed_in(&portal.directory).await? else { return Ok(to_sign_in(visit)) };
+    let step = if is_everywhere { AccountStep::SignOutEverywhere } else { out(key) };
+    let caller = visit.caller(&user.user_name);
+    portal.directory.account_step(&caller, user.id, step).await?;
+    let done = if is_everywhere { "everywhere" } else { "out" };
+    let page = redirect(&format!("{}?done={done}", visit.base("sign-in")));
+    Ok(with_cookie(page, &visit.no_session_cookie()))
+}
+
+fn out(key: KeyHash) -> AccountStep {
+    AccountStep::SignOut(key)
+}

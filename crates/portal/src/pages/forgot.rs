@@ -1,0 +1,42 @@
+//! A forgotten password: whoever asks is answered the same, whether there is such a person or not.
+
+use super::request::Visit;
+use super::respond::html;
+use super::{Page, Portal};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Every answer takes this long at the least, so that time does not tell whether a mail was queued.
+const LEAST: Duration = Duration::from_millis(400);
+
+#[derive(Serialize)]
+struct Form<'a> {
+    tenant: &'a str,
+    base: String,
+    token: String,
+    notice: &'a str,
+    problem: &'a str,
+}
+
+pub(super) fn show(visit: &Visit) -> Page {
+    let form = Form {
+        tenant: &visit.tenant.name,
+        base: visit.base(""),
+        token: visit.token(),
+        notice: "",
+        problem: "",
+    };
+    Ok(visit.page(html(200, "forgot.html", &form)?))
+}
+
+pub(super) async fn submit(portal: &Portal, visit: &Visit) -> Page {
+    let caller = visit.caller("forgot page");
+    let asked = portal.directory.forgot(&caller, visit.field("user"));
+    let (asked, ()) = futures_util::future::join(asked, tokio::time::sleep(LEAST)).await;
+    asked?;
+    let texts = [
+        "If there is an account with that e-mail or user name, a mail with a link is on its way. It can take a few minutes.",
+        "If nothing comes, look among unwanted mails, or ask whoever looks after your account.",
+    ];
+    visit.message(200, "Look at your mails", &texts, Some((&visit.base("sign-in"), "Back to sign in")))
+}

@@ -1,0 +1,229 @@
+//! The pages: which path leads where, and what every answer has.
+//!
+//! Under `/t/{tenant}`: `sign-in`, `account`, `password`, `forgot`, `sign-out`, `sign-out-everywhere`, and what links
+//! lead to, `invitation/{link}` and `reset/{link}`. They work without scripts; none may run.
+
+mod account;
+mod choose;
+mod forgot;
+mod request;
+mod respond;
+mod sign_in;
+
+pub(crate) use choose::name_of;
+
+use crate::keys::Keys;
+use crate::words;
+use bytes::Bytes;
+use directory::{Directory, Purpose, Refusal, Tenant, TenantNumber};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use request::Visit;
+use respond::{message, redirect};
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+const STYLE: &str = include_str!("../../templates/style.css");
+
+/// The pages of an installation.
+pub struct Portal {
+    directory: Arc<Directory>,
+    /// Whether cookies go over TLS alone.
+    is_secure: bool,
+    keys: OnceLock<Arc<Keys>>,
+}
+
+/// A page, and what the log and the figures may know of it.
+pub struct Answered {
+    /// The page.
+    pub page: Response<Bytes>,
+    /// The path of the route, without anybody's data.
+    pub route: &'static str,
+    /// What went wrong inside, for the log.
+    pub detail: Option<String>,
+}
+
+/// What a handler gives back: a page, or a refusal that becomes one.
+type Page = Result<Response<Bytes>, Refusal>;
+
+/// Where a path leads.
+enum Route<'a> {
+    Style,
+    /// Without a tenant.
+    Door,
+    SignIn,
+    Account,
+    Password,
+    Forgot,
+    SignOut,
+    SignOutEverywhere,
+    Link(Purpose, &'a str),
+    Nowhere,
+}
+
+impl Route<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Style => "/pages/style.css",
+            Self::Door => "/sign-in",
+            Self::SignIn => "/t/{tenant}/sign-in",
+            Self::Account => "/t/{tenant}/account",
+            Self::Password => "/t/{tenant}/password",
+            Self::Forgot => "/t/{tenant}/forgot",
+            Self::SignOut => "/t/{tenant}/sign-out",
+            Self::SignOutEverywhere => "/t/{tenant}/sign-out-everywhere",
+            Self::Link(Purpose::Invitation, _) => "/t/{tenant}/invitation/{link}",
+            Self::Link(Purpose::Reset, _) => "/t/{tenant}/reset/{link}",
+            Self::Nowhere => "/t/{path}",
+        }
+    }
+}
+
+fn route(path: &str) -> (Option<TenantNumber>, Route<'_>) {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let tenant = |text: &str| text.parse().ok().map(TenantNumber);
+    match parts[..] {
+        ["pages", "style.css"] => (None, Route::Style),
+        ["sign-in"] => (None, Route::Door),
+        ["t", number] => (tenant(number), Route::Account),
+        ["t", number, "sign-in"] => (tenant(number), Route::SignIn),
+        ["t", number, "account"] => (tenant(number), Route::Account),
+        ["t", number, "password"] => (tenant(number), Route::Password),
+        ["t", number, "forgot"] => (tenant(number), Route::Forgot),
+        ["t", number, "sign-out"] => (tenant(number), Route::SignOut),
+        ["t", number, "sign-out-everywhere"] => (tenant(number), Route::SignOutEverywhere),
+        ["t", number, "invitation", link] => (tenant(number), Route::Link(Purpose::Invitation, link)),
+        ["t", number, "reset", link] => (tenant(number), Route::Link(Purpose::Reset, link)),
+        _ => (None, Route::Nowhere),
+    }
+}
+
+impl Portal {
+    /// Pages over a directory; with `is_secure`, cookies go over TLS alone.
+    pub fn new(directory: Arc<Directory>, is_secure: bool) -> Self {
+        Self { directory, is_secure, keys: OnceLock::new() }
+    }
+
+    /// Whether a path is one of the pages'.
+    pub fn owns(path: &str) -> bool {
+        // A dialect may have paths that begin with a word of the client's own, such as `t`.
+        let is_numbered = |rest: &str| rest.split('/').next().is_some_and(|text| text.parse::<u32>().is_ok());
+        path.trim_end_matches('/') == "/sign-in"
+            || path.starts_with("/pages/")
+            || path.strip_prefix("/t/").is_some_and(is_numbered)
+    }
+
+    /// The path of a page for a purpose, under the installation's address.
+    pub(crate) fn path(tenant: TenantNumber, purpose: Purpose, link: &str) -> String {
+        format!("/t/{tenant}/{}/{link}", purpose.word())
+    }
+
+    async fn keys(&self) -> Result<Arc<Keys>, Refusal> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(Arc::clone(keys));
+        }
+        let keys = Arc::new(Keys::of(&self.directory).await?);
+        // Whoever was first has drawn the same.
+        Ok(Arc::clone(self.keys.get_or_init(|| keys)))
+    }
+
+    /// Answers a request for one of the pages; `body` is nothing when it was too large or did not arrive.
+    pub async fn answer(
+        &self,
+        parts: &Parts,
+        body: Option<&Bytes>,
+        address: IpAddr,
+        number: &str,
+    ) -> Answered {
+        let (tenant, route) = route(parts.uri.path());
+        let name = route.name();
+        let (page, detail) = match self.page(parts, body, address, number, (tenant, route)).await {
+            Ok(page) => (page, None),
+            Err(refusal) => {
+                let (status, text) = words::problem(&refusal);
+                let detail = match refusal {
+                    Refusal::Broken(text) | Refusal::Unavailable(text) => Some(text),
+                    Refusal::Busy { .. } | Refusal::Conflict => None,
+                    other => Some(format!("{other:?}")),
+                };
+                let heading = if status == 503 { "One moment, please" } else { "That did not work" };
+                let page = message("Muster", status, heading, &[&text], None);
+                (page.unwrap_or_else(|_| respond::plain(status, &text)), detail)
+            }
+        };
+        Answered { page: respond::with_headers(page, self.is_secure), route: name, detail }
+    }
+
+    async fn page(
+        &self,
+        parts: &Parts,
+        body: Option<&Bytes>,
+        address: IpAddr,
+        number: &str,
+        (tenant, route): (Option<TenantNumber>, Route<'_>),
+    ) -> Page {
+        match route {
+            Route::Style => return Ok(respond::style(STYLE)),
+            Route::Door => return self.door().await,
+            _ => {}
+        }
+        let Some(tenant) = self.tenant(tenant).await? else { return nowhere() };
+        let Some(body) = body else {
+            let text = "What was sent is too large, or did not arrive whole.";
+            return message(&tenant.name, 413, "That did not work", &[text], None);
+        };
+        let keys = self.keys().await?;
+        let visit = Visit::read(parts, body, address, number, tenant, keys, self.is_secure)?;
+        let (is_post, is_get) =
+            (parts.method == Method::POST, parts.method == Method::GET || parts.method == Method::HEAD);
+        if !is_post && !is_get {
+            return Ok(respond::not_allowed());
+        }
+        // What changes something is only taken from a form that was given to this visitor by one of our own pages.
+        if is_post && !visit.is_genuine() {
+            let text = "This page was open for too long, or your browser keeps no cookies. Please go back and try again.";
+            return visit.message(403, "Please try again", &[text], Some((&visit.base("account"), "Go on")));
+        }
+        match (route, is_post) {
+            (Route::SignIn, false) => sign_in::show(&visit, None),
+            (Route::SignIn, true) => sign_in::submit(self, &visit).await,
+            (Route::Account, false) => account::show(self, &visit).await,
+            (Route::Password, false) => account::change(self, &visit).await,
+            (Route::Password, true) => account::submit_change(self, &visit).await,
+            (Route::SignOut, true) => account::sign_out(self, &visit, false).await,
+            (Route::SignOutEverywhere, true) => account::sign_out(self, &visit, true).await,
+            (Route::Forgot, false) => forgot::show(&visit),
+            (Route::Forgot, true) => forgot::submit(self, &visit).await,
+            (Route::Link(purpose, link), false) => choose::show(self, &visit, purpose, link).await,
+            (Route::Link(purpose, link), true) => choose::submit(self, &visit, purpose, link).await,
+            (Route::SignOut | Route::SignOutEverywhere, false) => Ok(redirect(&visit.base("account"))),
+            (Route::Account, true) | (Route::Nowhere | Route::Style | Route::Door, _) => nowhere(),
+        }
+    }
+
+    async fn tenant(&self, number: Option<TenantNumber>) -> Result<Option<Tenant>, Refusal> {
+        let Some(number) = number else { return Ok(None) };
+        match self.directory.tenant(number).await {
+            Ok(tenant) => Ok(Some(tenant)),
+            Err(Refusal::NoSuchTenant) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Where there is just one tenant, its sign-in; else people have to know which is theirs.
+    async fn door(&self) -> Page {
+        let tenants = self.directory.tenants().await?;
+        match &tenants[..] {
+            [only] => Ok(redirect(&format!("/t/{}/sign-in", only.number))),
+            _ => {
+                let text = "Please use the address that your organisation gave you; it ends in a number and /sign-in.";
+                message("Muster", 200, "Sign in", &[text], None)
+            }
+        }
+    }
+}
+
+fn nowhere() -> Page {
+    let text = "There is no page here. Links from mails must be whole: please copy all of it.";
+    message("Muster", StatusCode::NOT_FOUND.as_u16(), "There is nothing here", &[text], None)
+}

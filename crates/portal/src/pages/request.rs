@@ -1,0 +1,175 @@
+//! A visit: what the browser sent, and who it says it is.
+
+use super::Page;
+use super::respond::{message, with_cookie};
+use crate::keys::{Keys, kept, random};
+use bytes::Bytes;
+use directory::{Caller, Directory, KeyHash, Refusal, SecretString, Tenant, User, UserId};
+use http::request::Parts;
+use http::{HeaderMap, Response, header};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The most fields of a form that are read.
+const FIELDS: usize = 20;
+
+/// One request for a page of a tenant.
+pub(super) struct Visit {
+    pub(super) tenant: Tenant,
+    pub(super) keys: Arc<Keys>,
+    pub(super) address: IpAddr,
+    number: String,
+    is_secure: bool,
+    fields: Vec<(String, String)>,
+    query: Vec<(String, String)>,
+    /// What the browser is told from others by, and whether it is new.
+    visitor: String,
+    is_new: bool,
+    session: Option<(UserId, String)>,
+    is_from_elsewhere: bool,
+}
+
+impl Visit {
+    pub(super) fn read(
+        parts: &Parts,
+        body: &Bytes,
+        address: IpAddr,
+        number: &str,
+        tenant: Tenant,
+        keys: Arc<Keys>,
+        is_secure: bool,
+    ) -> Result<Self, Refusal> {
+        let pairs = |bytes: &[u8]| {
+            let pairs = form_urlencoded::parse(bytes).into_owned();
+            pairs.take(FIELDS).collect::<Vec<(String, String)>>()
+        };
+        let visitor = cookie(&parts.headers, &name("muster-form", is_secure)).filter(|text| text.len() == 43);
+        let session = cookie(&parts.headers, &name("muster-session", is_secure));
+        let session = session.and_then(|text| {
+            let (user, key) = text.split_once('.')?;
+            Some((UserId(uuid::Uuid::try_parse(user).ok()?), key.to_owned()))
+        });
+        let site = parts.headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+        Ok(Self {
+            tenant,
+            keys,
+            address,
+            number: number.to_owned(),
+            is_secure,
+            fields: pairs(body),
+            query: pairs(parts.uri.query().unwrap_or_default().as_bytes()),
+            is_new: visitor.is_none(),
+            visitor: visitor.map_or_else(random, Ok)?,
+            session,
+            is_from_elsewhere: site.is_some_and(|site| !matches!(site, "same-origin" | "none")),
+        })
+    }
+
+    /// A field of the form; empty when it is not there.
+    pub(super) fn field(&self, name: &str) -> &str {
+        let found = self.fields.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// A field of the form that nobody may see.
+    pub(super) fn secret(&self, name: &str) -> SecretString {
+        SecretString::from(self.field(name).to_owned())
+    }
+
+    /// What the address says was done just before.
+    pub(super) fn done(&self) -> &str {
+        self.query.iter().find(|(name, _)| name == "done").map_or("", |(_, value)| value.as_str())
+    }
+
+    /// What a form of this visitor must hold.
+    pub(super) fn token(&self) -> String {
+        self.keys.form(&self.visitor_here())
+    }
+
+    /// Whether the form was given to this visitor, and is sent from one of our pages.
+    pub(super) fn is_genuine(&self) -> bool {
+        !self.is_new
+            && !self.is_from_elsewhere
+            && self.keys.is_form_of(&self.visitor_here(), self.field("token"))
+    }
+
+    fn visitor_here(&self) -> String {
+        format!("{} {}", self.tenant.number, self.visitor)
+    }
+
+    /// The path of a page of this tenant.
+    pub(super) fn base(&self, page: &str) -> String {
+        if page.is_empty() {
+            format!("/t/{}", self.tenant.number)
+        } else {
+            format!("/t/{}/{page}", self.tenant.number)
+        }
+    }
+
+    /// The person, as the one who acts for themselves.
+    pub(super) fn caller(&self, who: &str) -> Caller {
+        Caller { who: who.to_owned(), request: self.number.clone(), ..Caller::terminal(self.tenant.number) }
+    }
+
+    /// Who is signed in in this browser, and what is kept of its key.
+    pub(super) async fn signed_in(&self, directory: &Directory) -> Result<Option<(User, KeyHash)>, Refusal> {
+        let Some((user, key)) = &self.session else { return Ok(None) };
+        let key = kept(key);
+        let user = directory.signed_in(self.tenant.number, *user, &key).await?;
+        Ok(user.map(|user| (user, key)))
+    }
+
+    /// A page for this visitor, who is told apart from now on.
+    pub(super) fn page(&self, page: Response<Bytes>) -> Response<Bytes> {
+        if !self.is_new {
+            return page;
+        }
+        with_cookie(page, &self.cookie("muster-form", &self.visitor, None))
+    }
+
+    /// A page of a few words.
+    pub(super) fn message(
+        &self,
+        status: u16,
+        heading: &str,
+        texts: &[&str],
+        link: Option<(&str, &str)>,
+    ) -> Page {
+        Ok(self.page(message(&self.tenant.name, status, heading, texts, link)?))
+    }
+
+    /// A cookie for the session that has begun.
+    pub(super) fn session_cookie(&self, user: UserId, key: &str) -> String {
+        let seconds = directory::SignIns::SESSION_SECONDS;
+        self.cookie("muster-session", &format!("{user}.{key}"), Some(seconds))
+    }
+
+    /// A cookie that ends the session.
+    pub(super) fn no_session_cookie(&self) -> String {
+        self.cookie("muster-session", "", Some(0))
+    }
+
+    fn cookie(&self, base: &str, value: &str, seconds: Option<i64>) -> String {
+        let mut text =
+            format!("{}={value}; Path={}; HttpOnly; SameSite=Lax", name(base, self.is_secure), self.base(""));
+        if self.is_secure {
+            text.push_str("; Secure");
+        }
+        if let Some(seconds) = seconds {
+            text.push_str(&format!("; Max-Age={seconds}"));
+        }
+        text
+    }
+}
+
+/// A cookie with this prefix is only kept when it came over TLS.
+fn name(base: &str, is_secure: bool) -> String {
+    if is_secure { format!("__Secure-{base}") } else { base.to_owned() }
+}
+
+/// A cookie's value.
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = sent.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+}

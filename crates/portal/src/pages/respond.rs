@@ -1,0 +1,110 @@
+//! Answers as pages: their headers, and those that are the same everywhere.
+
+use super::Page;
+use crate::templates::render;
+use bytes::Bytes;
+use directory::Refusal;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+/// Nothing may run, load from elsewhere, or show these pages in a frame.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+                      frame-ancestors 'none'; base-uri 'none'";
+
+#[derive(Serialize)]
+struct Message<'a> {
+    tenant: &'a str,
+    notice: &'a str,
+    problem: &'a str,
+    heading: &'a str,
+    texts: &'a [&'a str],
+    href: &'a str,
+    anchor: &'a str,
+}
+
+/// A page from a template.
+pub(super) fn html<T: Serialize>(status: u16, template: &str, context: &T) -> Page {
+    let mut page = Response::new(Bytes::from(render(template, context)?));
+    *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    page.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(page)
+}
+
+/// A page of a few words, and perhaps where to go from there.
+pub(super) fn message(
+    tenant: &str,
+    status: u16,
+    heading: &str,
+    texts: &[&str],
+    link: Option<(&str, &str)>,
+) -> Page {
+    let (href, anchor) = link.unwrap_or_default();
+    html(status, "message.html", &Message { tenant, notice: "", problem: "", heading, texts, href, anchor })
+}
+
+/// Where not even a page can be made.
+pub(super) fn plain(status: u16, text: &str) -> Response<Bytes> {
+    let mut page = Response::new(Bytes::from(format!("{text}\n")));
+    *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    page.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    page
+}
+
+pub(super) fn style(text: &'static str) -> Response<Bytes> {
+    let mut page = Response::new(Bytes::from_static(text.as_bytes()));
+    page.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
+    page
+}
+
+pub(super) fn not_allowed() -> Response<Bytes> {
+    let mut page = plain(405, "Pages are read with GET, and forms sent with POST.");
+    page.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+    page
+}
+
+/// On to another page.
+pub(super) fn redirect(path: &str) -> Response<Bytes> {
+    let mut page = Response::new(Bytes::new());
+    *page.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(value) = HeaderValue::from_str(path) {
+        page.headers_mut().insert(header::LOCATION, value);
+    }
+    page
+}
+
+/// With a cookie.
+pub(super) fn with_cookie(mut page: Response<Bytes>, cookie: &str) -> Response<Bytes> {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        page.headers_mut().append(header::SET_COOKIE, value);
+    }
+    page
+}
+
+/// With the seconds after which to try again, where the refusal knows them.
+pub(super) fn with_retry(mut page: Response<Bytes>, refusal: &Refusal) -> Response<Bytes> {
+    use directory::SignInFault::Slow;
+    let seconds = match refusal {
+        Refusal::Busy { retry_after } | Refusal::SignIn(Slow { retry_after }) => *retry_after,
+        Refusal::Unavailable(_) | Refusal::Conflict => 5,
+        _ => return page,
+    };
+    page.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    page
+}
+
+/// What every answer has. That nothing is kept and nothing is guessed of its type, the server's shell adds to all.
+pub(super) fn with_headers(mut page: Response<Bytes>, is_secure: bool) -> Response<Bytes> {
+    let put = |headers: &mut HeaderMap, name: header::HeaderName, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
+    };
+    let headers = page.headers_mut();
+    put(headers, header::CONTENT_SECURITY_POLICY, POLICY);
+    // The address of a page may hold a link that is somebody's.
+    put(headers, header::REFERRER_POLICY, "no-referrer");
+    put(headers, header::X_FRAME_OPTIONS, "DENY");
+    if is_secure {
+        put(headers, header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    page
+}

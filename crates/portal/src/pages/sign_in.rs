@@ -1,0 +1,61 @@
+//! Signing in.
+
+use super::request::Visit;
+use super::respond::{html, redirect, with_cookie, with_retry};
+use super::{Page, Portal};
+use crate::keys::{kept, random};
+use crate::words;
+use directory::{Guess, Refusal};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Form<'a> {
+    tenant: &'a str,
+    base: String,
+    token: String,
+    notice: &'a str,
+    problem: &'a str,
+    user: &'a str,
+}
+
+/// The form; with what was wrong when it was sent.
+pub(super) fn show(visit: &Visit, refusal: Option<&Refusal>) -> Page {
+    let (status, problem) = refusal.map_or((200, String::new()), words::problem);
+    let notice = match visit.done() {
+        "chosen" => "Your password is set. You can sign in with it now.",
+        "out" => "You are signed out.",
+        "everywhere" => "You are signed out everywhere.",
+        "ended" => "You are not signed in any more. Please sign in again.",
+        _ => "",
+    };
+    let form = Form {
+        tenant: &visit.tenant.name,
+        base: visit.base(""),
+        token: visit.token(),
+        notice: if problem.is_empty() { notice } else { "" },
+        problem: &problem,
+        user: visit.field("user"),
+    };
+    let page = visit.page(html(status, "sign_in.html", &form)?);
+    Ok(match refusal {
+        Some(refusal) => with_retry(page, refusal),
+        None => page,
+    })
+}
+
+/// Signs in, or says the same of everything that is wrong.
+pub(super) async fn submit(portal: &Portal, visit: &Visit) -> Page {
+    let key = random()?;
+    let handle = visit.field("user").trim().to_owned();
+    let guess = Guess { handle, password: visit.secret("password"), address: Some(visit.address) };
+    // Who it is stands in the event itself; what somebody typed does not.
+    let caller = visit.caller("sign-in page");
+    let signed_in = portal.directory.sign_in(&caller, guess, Some(kept(&key))).await;
+    let user = match signed_in {
+        Ok(user) => user,
+        Err(refusal @ (Refusal::Broken(_) | Refusal::NoSuchTenant)) => return Err(refusal),
+        Err(refusal) => return show(visit, Some(&refusal)),
+    };
+    let page = if user.force_password_change == Some(true) { "password" } else { "account" };
+    Ok(with_cookie(redirect(&visit.base(page)), &visit.session_cookie(user.id, &key)))
+}

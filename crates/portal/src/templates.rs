@@ -1,0 +1,171 @@
+//! Pages and mails from templates. Those of mails can be a tenant's own: they are checked when they are set, and where
+//! one fails all the same, the built-in one is sent.
+
+use directory::{Refusal, TenantSettings};
+use minijinja::value::Serde;
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
+use serde::Serialize;
+use std::sync::OnceLock;
+
+/// Built-in templates by name. Names that end in `.html` escape what is put into them.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("base.html", include_str!("../templates/base.html")),
+    ("sign_in.html", include_str!("../templates/sign_in.html")),
+    ("choose.html", include_str!("../templates/choose.html")),
+    ("change.html", include_str!("../templates/change.html")),
+    ("account.html", include_str!("../templates/account.html")),
+    ("forgot.html", include_str!("../templates/forgot.html")),
+    ("message.html", include_str!("../templates/message.html")),
+    ("mail.html", include_str!("../templates/mail.html")),
+    ("invitation.subject.txt", include_str!("../templates/invitation.subject.txt")),
+    ("invitation.txt", include_str!("../templates/invitation.txt")),
+    ("invitation.html", include_str!("../templates/invitation.html")),
+    ("reset.subject.txt", include_str!("../templates/reset.subject.txt")),
+    ("reset.txt", include_str!("../templates/reset.txt")),
+    ("reset.html", include_str!("../templates/reset.html")),
+];
+
+/// The templates that a tenant can have of its own, and whether the link must be in them.
+const OWN: [(&str, bool); 6] = [
+    ("invitation.subject.txt", false),
+    ("invitation.txt", true),
+    ("invitation.html", true),
+    ("reset.subject.txt", false),
+    ("reset.txt", true),
+    ("reset.html", true),
+];
+
+/// What one rendering may cost; the built-in ones need a few hundred.
+const FUEL: u64 = 50_000;
+
+/// What is wrong with a template of a tenant's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplateError {
+    /// There is none of that name; these are there.
+    Unknown(Vec<&'static str>),
+    /// It does not render; what is wrong, with the line.
+    Broken(String),
+    /// The link is not in what it makes, so nobody could follow it.
+    NoLink,
+}
+
+impl std::fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown(names) => write!(f, "the templates are {}", names.join(", ")),
+            Self::Broken(text) => write!(f, "the template does not work: {text}"),
+            Self::NoLink => f.write_str("the template does not show the link: {{ link }}"),
+        }
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+/// What a mail's templates can show.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct MailContext {
+    /// The tenant's name.
+    pub(crate) tenant: String,
+    /// The person's full name, or their e-mail.
+    pub(crate) name: String,
+    /// Their e-mail.
+    pub(crate) email: String,
+    /// Where they go.
+    pub(crate) link: String,
+    /// How long the link lasts, in words, and until when.
+    pub(crate) lasts: String,
+    pub(crate) until: String,
+}
+
+/// The templates, read once.
+fn environment() -> Result<&'static Environment<'static>, Refusal> {
+    static READ: OnceLock<Result<Environment<'static>, String>> = OnceLock::new();
+    let read = READ.get_or_init(|| read().map_err(|error| format!("{error:#}")));
+    read.as_ref().map_err(|text| Refusal::Broken(text.clone()))
+}
+
+fn read() -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.remove_global("debug");
+    for (name, text) in BUILT_IN {
+        environment.add_template(name, text)?;
+    }
+    Ok(environment)
+}
+
+/// A page or a part of a mail.
+pub(crate) fn render<T: Serialize>(name: &str, context: &T) -> Result<String, Refusal> {
+    let broken = |error: minijinja::Error| Refusal::Broken(format!("{name}: {error}"));
+    environment()?.get_template(name).map_err(broken)?.render(Serde(context)).map_err(broken)
+}
+
+/// A part of a mail, from the tenant's own template where there is one that works.
+pub(crate) fn render_mail(
+    name: &str,
+    settings: &TenantSettings,
+    context: &MailContext,
+) -> Result<String, Refusal> {
+    if let Some(own) = settings.templates.get(name) {
+        match environment()?.render_named_str(name, own, Serde(context)) {
+            Ok(text) => return Ok(text),
+            Err(error) => tracing::error!(template = name, %error, "a tenant's template does not work"),
+        }
+    }
+    render(name, context)
+}
+
+/// Whether a template of a tenant's own can be used under that name.
+pub fn check_template(name: &str, text: &str) -> Result<(), TemplateError> {
+    let names = || OWN.iter().map(|(name, _)| *name).collect();
+    let found = OWN.iter().find(|(known, _)| *known == name);
+    let (_, needs_link) = found.ok_or_else(|| TemplateError::Unknown(names()))?;
+    let link = "https://people.example.com/t/1/invitation/SAMPLE";
+    let sample = MailContext {
+        tenant: "Example Ltd".into(),
+        name: "Ada Lovelace".into(),
+        email: "ada@example.com".into(),
+        link: link.into(),
+        lasts: "7 days".into(),
+        until: "1 January 2030, 12:00 UTC".into(),
+    };
+    let environment = environment().map_err(|refusal| TemplateError::Broken(format!("{refusal:?}")))?;
+    let made = environment.render_named_str(name, text, Serde(&sample)).map_err(|error| {
+        let line = error.line().map_or_else(String::new, |line| format!(" in line {line}"));
+        let what = match error.kind() {
+            ErrorKind::UndefinedError => "it shows something that is not there".to_owned(),
+            kind => kind.to_string(),
+        };
+        TemplateError::Broken(format!("{what}{line}"))
+    })?;
+    // HTML may have escaped it.
+    let is_there = made.contains(link) || made.contains("SAMPLE");
+    if *needs_link && !is_there { Err(TemplateError::NoLink) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_ones_can_be_a_tenants_own() {
+        for (name, text) in BUILT_IN.iter().filter(|(name, _)| OWN.iter().any(|(own, _)| own == name)) {
+            assert_eq!(check_template(name, text), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_would_not_work_is_refused_when_it_is_set() {
+        let check = |text| check_template("invitation.txt", text);
+        assert_eq!(check("Hello {{ name }}"), Err(TemplateError::NoLink));
+        assert!(
+            matches!(check("{{ link }} {{ nobody }}"), Err(TemplateError::Broken(text)) if text.contains("line 1"))
+        );
+        assert!(matches!(check("{{ link"), Err(TemplateError::Broken(_))));
+        let endless =
+            "{% for a in range(9999) %}{% for b in range(9999) %}{{ link }}{% endfor %}{% endfor %}";
+        assert!(matches!(check(endless), Err(TemplateError::Broken(_))));
+        assert!(matches!(check_template("account.html", "x"), Err(TemplateError::Unknown(_))));
+    }
+}

@@ -1,0 +1,79 @@
+//! Sentences that pages say about what went wrong, and moments as people write them.
+
+use directory::{Refusal, Rule, SignInFault, Time};
+use jiff::Timestamp;
+
+/// What is wrong with what somebody has sent, and the status that goes with it.
+pub(crate) fn problem(refusal: &Refusal) -> (u16, String) {
+    let busy = "The service is busy. Please try again in a moment.";
+    match refusal {
+        Refusal::SignIn(SignInFault::Refused) => {
+            (403, "That e-mail or user name and that password do not go together.".into())
+        }
+        Refusal::SignIn(SignInFault::Slow { retry_after }) => {
+            (429, format!("Too many attempts have failed. Please try again in {}.", seconds(*retry_after)))
+        }
+        Refusal::Invalid(faults) => {
+            let rule = faults.first().map_or(Rule::Malformed, |fault| fault.rule);
+            (422, password(rule))
+        }
+        Refusal::Busy { .. } | Refusal::Unavailable(_) | Refusal::Conflict => (503, busy.into()),
+        _ => (500, "Something went wrong on our side. Please try again later.".into()),
+    }
+}
+
+/// What is wrong with a password that somebody has chosen.
+fn password(rule: Rule) -> String {
+    match rule {
+        Rule::TooShort(least) => format!("The password is too short: it needs at least {least} characters."),
+        Rule::TooLong(most) => format!("The password is too long: it may have {most} bytes at the most."),
+        Rule::Common => {
+            "Many people have this password, so it is among the first that anybody tries. Please choose another."
+                .into()
+        }
+        Rule::Personal => {
+            "Your name or e-mail is in this password, so it is easily guessed. Please choose another.".into()
+        }
+        _ => "This password cannot be used. Please choose another.".into(),
+    }
+}
+
+/// So many seconds, as people say it.
+fn seconds(many: u32) -> String {
+    match many {
+        0 | 1 => "a second".into(),
+        2..=90 => format!("{many} seconds"),
+        _ => format!("{} minutes", many.div_ceil(60)),
+    }
+}
+
+/// So many seconds, in the unit that fits.
+pub(crate) fn duration(seconds: i64) -> String {
+    let hours = seconds / 3600;
+    match hours {
+        ..=1 => "one hour".into(),
+        2..48 => format!("{hours} hours"),
+        _ => format!("{} days", hours / 24),
+    }
+}
+
+/// A day, and the time of day in UTC.
+pub(crate) fn moment(time: Time) -> String {
+    Timestamp::from_microsecond(time.0)
+        .map_or_else(|_| "-".into(), |moment| moment.strftime("%-d %B %Y, %H:%M UTC").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_moments() {
+        assert_eq!(
+            [3600, 7200, 86_400, 7 * 86_400].map(duration),
+            ["one hour", "2 hours", "24 hours", "7 days"]
+        );
+        assert_eq!([1, 45, 91, 301].map(seconds), ["a second", "45 seconds", "2 minutes", "6 minutes"]);
+        assert_eq!(moment(Time(1_764_115_200_000_000)), "26 November 2025, 00:00 UTC");
+    }
+}

@@ -1,0 +1,68 @@
+//! What goes on beside the requests: mails are sent, and those who were deleted long ago are let go for good.
+
+use directory::Directory;
+use portal::mail::{Pace, Sender, Worker};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often it is looked whether somebody can be let go.
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
+/// How long what is under way may take on the way down.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How mails go out, and where their links lead.
+pub(crate) struct Post {
+    pub(crate) sender: Sender,
+    pub(crate) url: String,
+    pub(crate) pace: Pace,
+}
+
+/// The tasks, until they are stopped.
+pub(crate) struct Background {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts them on the runtime this is called on.
+    pub(crate) fn start(directory: &Arc<Directory>, post: Post) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let worker = Worker::new(Arc::clone(directory), post.sender, &post.url, post.pace);
+        let mails = tokio::spawn(worker.run(until(stopped.clone())));
+        let purge = tokio::spawn(purge(Arc::clone(directory), until(stopped)));
+        Self { stop, tasks: vec![mails, purge] }
+    }
+
+    /// Lets them finish what they have in hand, for a while.
+    pub(crate) async fn stop(self) {
+        // Whoever has ended already hears nothing.
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            drop(tokio::time::timeout(GRACE, task).await);
+        }
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // Whoever starts them also stops them; if not, they go on.
+    if stopped.wait_for(|is_over| *is_over).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn purge(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        match directory.purge().await {
+            Ok(0) => {}
+            Ok(many) => tracing::info!(many, "people who were deleted long ago are gone for good"),
+            Err(refusal) => tracing::warn!(?refusal, "the deleted could not be looked through"),
+        }
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+        }
+    }
+}
