@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How often it is looked whether somebody can be let go.
-const PURGE_EVERY: Duration = Duration::from_secs(3600);
+const PURGE_EVERY: Duration = Duration::from_hours(1);
 /// How long what is under way may take on the way down.
 const GRACE: Duration = Duration::from_secs(10);
 

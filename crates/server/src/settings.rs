@@ -68,8 +68,8 @@ pub(crate) struct Settings {
     /// The most memory the store's page cache may take, in MiB
     #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = SERVER)]
     pub(crate) cache_mib: u32,
-    /// Where mails go: smtps://USER:PASSWORD@HOST, or smtp://HOST:587 (TLS is asked for, unless it ends in ?tls=none);
-    /// without it, into a folder
+    /// Where mails go, as <smtps://USER:PASSWORD@HOST> or <smtp://HOST:587> (TLS is asked for, unless it ends in
+    /// ?tls=none); without it, into a folder
     #[arg(long, env = "MUSTER_SMTP_URL", global = true, value_name = "URL", hide_env_values = true, help_heading = MAIL)]
     pub(crate) smtp_url: Option<String>,
     /// The address that mails come from

@@ -56,12 +56,11 @@ impl Stored {
                 let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return false };
                 let needed = argon2.params().block_count();
                 let mut more = Vec::new();
-                let memory = match memory.get_mut(..needed) {
-                    Some(memory) => memory,
-                    None => {
-                        more.resize(needed, Block::default());
-                        &mut more[..]
-                    }
+                let memory = if let Some(memory) = memory.get_mut(..needed) {
+                    memory
+                } else {
+                    more.resize(needed, Block::default());
+                    &mut more[..]
                 };
                 let mut output = [0_u8; Output::MAX_LENGTH];
                 let output = &mut output[..expected.len()];

@@ -66,7 +66,7 @@ fn bare(dice: &mut Dice, made: u64) -> Command {
         6..=9 => {
             Command::UpdateUser { user: user_key(dice, made), edit: Box::new(user_edit(dice, made, false)) }
         }
-        10 => Command::DeleteUser(user_key(dice, made)),
+        10 | 20 => Command::DeleteUser(user_key(dice, made)),
         11 => Command::MoveUsers(StatusMove {
             users: (0..=dice.roll(2)).map(|_| user_key(dice, made)).collect(),
             to: *dice.pick(&STATUSES),
@@ -81,7 +81,6 @@ fn bare(dice: &mut Dice, made: u64) -> Command {
             organisations: (0..=dice.roll(2)).map(|_| item_key(dice, made)).collect(),
             edit: organisation_edit(dice),
         },
-        20 => Command::DeleteUser(user_key(dice, made)),
         21 | 22 => Command::RestoreUser(user_key(dice, made)),
         23 => Command::Invite(user_key(dice, made)),
         24 => Command::Account { user: UserId(id(dice, made)), step: step(dice) },

@@ -4,8 +4,8 @@
 use crate::conformance::{Check, person, tenant};
 use crate::fakes;
 use directory::{
-    AccountStep, Caller, Change, Command, CommitError, Directory, Edit, Field, Given, GroupEdit, Guess,
-    ItemKey, ItemKind, KeyHash, LinkKey, Note, Outcome, Position, Purpose, Refusal, Rule, SignInFault,
+    AccountStep, Action, Caller, Change, Command, CommitError, Directory, Edit, Field, Given, GroupEdit,
+    Guess, ItemKey, ItemKind, KeyHash, LinkKey, Note, Outcome, Position, Purpose, Refusal, Rule, SignInFault,
     Status, StatusMove, Store, TenantEdit, Time, User, UserKey,
 };
 use std::sync::Arc;
@@ -216,7 +216,7 @@ async fn mails(store: Arc<dyn Store>) {
     assert_eq!(directory.move_mail(&mail, None, delayed, true).await, Ok(None), "somebody else has it");
     assert_eq!(directory.mails_due(10).await.expect("read"), [], "it is not due yet");
     let all = directory.mails(caller.tenant, None, 10).await.expect("read");
-    assert_eq!(all, [moved.clone()]);
+    assert_eq!(all, std::slice::from_ref(&moved));
     let failed = Some(Outcome::Failed("no such mailbox".into()));
     let failed = directory.move_mail(&moved, None, failed, false).await.expect("moved").expect("ours");
     assert!(failed.has_failed() && failed.due.is_none());
@@ -233,8 +233,8 @@ async fn mails(store: Arc<dyn Store>) {
         })
         .map(|event| event.what.action)
         .collect();
-    use directory::Action::{Created, Deleted, Updated};
-    assert_eq!(about_mail, [Created, Updated, Deleted], "an attempt alone is no news");
+    let wanted = [Action::Created, Action::Updated, Action::Deleted];
+    assert_eq!(about_mail, wanted, "an attempt alone is no news");
 }
 
 async fn tenant_settings(store: Arc<dyn Store>) {

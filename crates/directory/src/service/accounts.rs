@@ -47,12 +47,9 @@ impl Directory {
         let slow = |retry_after| Refusal::SignIn(SignInFault::Slow { retry_after });
         self.throttle.begin(&marks, self.clock.now()).map_err(slow)?;
         let stored = account.password;
-        let verdict = match self.hasher.verify(guess.password.clone(), stored.clone()).await {
-            Ok(verdict) => verdict,
-            Err(_) => {
-                self.throttle.forgive(&marks);
-                return Err(Refusal::Busy { retry_after: RETRY_AFTER });
-            }
+        let Ok(verdict) = self.hasher.verify(guess.password.clone(), stored.clone()).await else {
+            self.throttle.forgive(&marks);
+            return Err(Refusal::Busy { retry_after: RETRY_AFTER });
         };
         let (Some(user), Some(shown)) = (user, stored) else { return Err(refused) };
         if verdict == Verdict::Wrong || user.status.is_off() {
@@ -175,9 +172,8 @@ impl Directory {
 
     /// Refuses passwords that another system has stored in a way that cannot be verified here.
     pub(super) fn check_hash(&self, command: &Command) -> Result<(), Refusal> {
-        let edit = match command.bare().0 {
-            Command::CreateUser(edit) | Command::UpdateUser { edit, .. } => edit,
-            _ => return Ok(()),
+        let (Command::CreateUser(edit) | Command::UpdateUser { edit, .. }) = command.bare().0 else {
+            return Ok(());
         };
         let is_good = |stored: &StoredPassword| self.hasher.can_verify(stored);
         if edit.password_hash.as_ref().is_none_or(is_good) {

@@ -6,7 +6,7 @@ use crate::plural::preferred;
 use crate::rules::{MAX_BULK, MAX_REFERENCES};
 use crate::{
     AccountStep, Command, Field, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind, ItemQuery, MemberEdit,
-    Organisation, Refusal, RoleRef, Rule, TenantNumber, UserEdit, UserKey, role_named, role_numbered,
+    Organisation, Refusal, RoleRef, Rule, TenantNumber, UserEdit, UserId, UserKey, role_named, role_numbered,
 };
 
 impl Directory {
@@ -24,20 +24,13 @@ impl Directory {
                 self.among_the_deleted(tenant, edit, is_again, &mut known).await?;
             }
             Command::RestoreUser(user) | Command::PurgeUser(user) => {
-                known.tombstone = self.store.tombstone(tenant, user.clone()).await.map_err(unread)?;
-                self.what_is_left(tenant, &mut known).await?;
+                self.what_is_left(tenant, user, &mut known).await?;
             }
             Command::Invite(user) => {
                 self.people(tenant, std::slice::from_ref(user), &mut known).await?;
                 self.account_of(tenant, &mut known).await?;
             }
-            Command::Account { user, step } => {
-                self.people(tenant, &[UserKey::Id(*user)], &mut known).await?;
-                self.account_of(tenant, &mut known).await?;
-                if matches!(step, AccountStep::ChoosePassword { .. }) {
-                    known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
-                }
-            }
+            Command::Account { user, step } => self.for_step(tenant, *user, step, &mut known).await?,
             Command::UpdateTenant(_) => {
                 known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
             }
@@ -124,8 +117,29 @@ impl Directory {
         Ok(())
     }
 
-    /// What somebody who was deleted belonged to, as far as it is still there.
-    async fn what_is_left(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {
+    async fn for_step(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+        step: &AccountStep,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        self.people(tenant, &[UserKey::Id(user)], known).await?;
+        self.account_of(tenant, known).await?;
+        if matches!(step, AccountStep::ChoosePassword { .. }) {
+            known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
+        }
+        Ok(())
+    }
+
+    /// What is left of somebody who was deleted, and of what they belonged to.
+    async fn what_is_left(
+        &self,
+        tenant: TenantNumber,
+        user: &UserKey,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        known.tombstone = self.store.tombstone(tenant, user.clone()).await.map_err(unread)?;
         let Some(user) = known.tombstone.as_ref().map(|stone| stone.user.clone()) else { return Ok(()) };
         let keys = |ids: &[ItemId]| ids.iter().map(|id| ItemKey::Id(*id)).collect::<Vec<_>>();
         self.refer(tenant, ItemKind::Group, &keys(&user.groups), known).await?;

@@ -85,9 +85,8 @@ fn route(path: &str) -> (Option<TenantNumber>, Route<'_>) {
     match parts[..] {
         ["pages", "style.css"] => (None, Route::Style),
         ["sign-in"] => (None, Route::Door),
-        ["t", number] => (tenant(number), Route::Account),
         ["t", number, "sign-in"] => (tenant(number), Route::SignIn),
-        ["t", number, "account"] => (tenant(number), Route::Account),
+        ["t", number] | ["t", number, "account"] => (tenant(number), Route::Account),
         ["t", number, "password"] => (tenant(number), Route::Password),
         ["t", number, "forgot"] => (tenant(number), Route::Forgot),
         ["t", number, "sign-out"] => (tenant(number), Route::SignOut),
@@ -213,13 +212,12 @@ impl Portal {
     /// Where there is just one tenant, its sign-in; else people have to know which is theirs.
     async fn door(&self) -> Page {
         let tenants = self.directory.tenants().await?;
-        match &tenants[..] {
-            [only] => Ok(redirect(&format!("/t/{}/sign-in", only.number))),
-            _ => {
-                let text = "Please use the address that your organisation gave you; it ends in a number and /sign-in.";
-                message("Muster", 200, "Sign in", &[text], None)
-            }
+        if let [only] = &tenants[..] {
+            return Ok(redirect(&format!("/t/{}/sign-in", only.number)));
         }
+        let text =
+            "Please use the address that your organisation gave you; it ends in a number and /sign-in.";
+        message("Muster", 200, "Sign in", &[text], None)
     }
 }
 

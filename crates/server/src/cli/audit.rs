@@ -10,6 +10,7 @@ use directory::{
     UserId,
 };
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -58,12 +59,11 @@ pub(super) fn run(settings: &Settings, task: AuditTask, output: Output) -> anyho
 }
 
 fn verify(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<ExitCode> {
-    let tenants: Vec<TenantNumber> = match tenant {
-        Some(_) => vec![desk.tenant(tenant)?.tenant],
-        None => {
-            let all = desk.runtime.block_on(desk.directory.tenants()).map_err(refused)?;
-            all.into_iter().map(|tenant| tenant.number).collect()
-        }
+    let tenants: Vec<TenantNumber> = if tenant.is_some() {
+        vec![desk.tenant(tenant)?.tenant]
+    } else {
+        let all = desk.runtime.block_on(desk.directory.tenants()).map_err(refused)?;
+        all.into_iter().map(|tenant| tenant.number).collect()
     };
     let (mut documents, mut lines, mut is_whole) = (Vec::new(), Vec::new(), true);
     for tenant in tenants {
@@ -105,7 +105,11 @@ fn words(tenant: TenantNumber, chain: &Chain) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn show(desk: &Desk, caller: &Caller, who: &str, output: Output) -> anyhow::Result<()> {
@@ -153,7 +157,7 @@ fn told(event: &Event, user: UserId) -> Vec<String> {
     let mut words = Vec::new();
     match (&what.before, &what.after) {
         (before, Some(Record::User(after))) if after.id == user => {
-            of_person(what, before.as_ref(), after, &mut words)
+            of_person(what, before.as_ref(), after, &mut words);
         }
         (Some(Record::User(before)), None) if before.id == user && what.notes.is_empty() => {
             words.push("deleted".into());
@@ -162,13 +166,14 @@ fn told(event: &Event, user: UserId) -> Vec<String> {
             let is_purge = what.notes.contains(&directory::Note::Purged);
             words.push(if is_purge { "gone for good" } else { "deleted; all sign-ins ended" }.into());
         }
-        (_, Some(Record::Mail(mail))) => words.push(of_mail(what.action, mail)),
-        (Some(Record::Mail(mail)), None) => words.push(of_mail(what.action, mail)),
+        (_, Some(Record::Mail(mail))) | (Some(Record::Mail(mail)), None) => {
+            words.push(of_mail(what.action, mail));
+        }
         (_, Some(Record::Item(item))) | (Some(Record::Item(item)), None) => {
             of_item(what, item, user, &mut words);
         }
         (_, Some(Record::Connection(connection))) => {
-            words.push(format!("connection {} is theirs", connection.name))
+            words.push(format!("connection {} is theirs", connection.name));
         }
         _ => {}
     }

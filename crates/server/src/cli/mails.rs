@@ -8,7 +8,7 @@ use clap::Subcommand;
 use directory::{Mail, Outcome, User, UserKey};
 use serde_json::{Value, json};
 
-#[derive(Subcommand)]
+#[derive(Clone, Copy, Subcommand)]
 pub(super) enum MailTask {
     /// List mails that wait or have failed
     List {

@@ -7,8 +7,8 @@ use crate::settings::Settings;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use directory::{
-    Command, Field, Given, RoleRef, Status, StatusWish, StoredPassword, User, UserEdit, UserId, UserKey,
-    UserQuery, UserTest, fold, role_numbered,
+    Caller, Command, Field, Given, RoleRef, Status, StatusWish, StoredPassword, User, UserEdit, UserId,
+    UserKey, UserQuery, UserTest, fold, role_numbered,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -103,28 +103,7 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
     let desk = Desk::open(settings)?;
     match task {
         UserTask::List { tenant, search, skip, limit } => {
-            let caller = desk.tenant(tenant.tenant)?;
-            let tests = search
-                .iter()
-                .map(|text| UserTest::AnyTextHolds { part: fold(text), organisations: Vec::new() })
-                .collect();
-            let query = UserQuery { tests, skip, limit, ..UserQuery::default() };
-            let page = desk.runtime.block_on(desk.directory.users(&caller, query)).map_err(refused)?;
-            let document =
-                json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});
-            let rows = page.rows.iter().map(|user| {
-                let email = user.email().unwrap_or(&user.user_name).to_owned();
-                vec![user.number.to_string(), user.full_name(), email, user.status.word().into(), role(user)]
-            });
-            let rows: Vec<Vec<String>> = rows.collect();
-            let shown = rows.len();
-            output.result(&document, || {
-                if shown == 0 {
-                    return "There is nobody to show.".into();
-                }
-                let table = table(&["number", "name", "e-mail", "status", "role"], rows);
-                format!("{table}\n\n{shown} of {}", page.total)
-            });
+            list(&desk, &desk.tenant(tenant.tenant)?, search.as_deref(), (skip, limit), output)?;
         }
         UserTask::Show { who, tenant } => {
             let caller = desk.tenant(tenant.tenant)?;
@@ -141,25 +120,7 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
                 table(&["field", "value"], rows)
             });
         }
-        UserTask::Add(new) => {
-            let caller = desk.tenant(new.tenant.tenant)?;
-            let status = if new.invite { Status::Invited } else { Status::Active };
-            let mut edit = UserEdit {
-                status: Given::Value(StatusWish::To(status)),
-                invite: new.invite,
-                password_hash: new.password_hash_file.as_deref().map(stored_password).transpose()?,
-                ..UserEdit::default()
-            };
-            edit.text(Field::Email, Given::Value(new.email));
-            edit.text(Field::GivenName, Given::if_some(new.first_name));
-            edit.text(Field::FamilyName, Given::if_some(new.last_name));
-            edit.text(Field::ExternalId, Given::if_some(new.external_id));
-            edit.role = Given::if_some(new.role.map(RoleRef::Name));
-            let command = Command::CreateUser(Box::new(edit));
-            let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
-            let user = receipt.users.first().context("no user came back")?;
-            output.result(&describe(user), || format!("User {} is {}.", user.number, user.user_name));
-        }
+        UserTask::Add(new) => add(&desk, new, output)?,
         UserTask::Invite { who, tenant } => {
             let caller = desk.tenant(tenant.tenant)?;
             let user = find(&desk, &caller, &who)?;
@@ -193,6 +154,57 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
             });
         }
     }
+    Ok(())
+}
+
+fn list(
+    desk: &Desk,
+    caller: &Caller,
+    search: Option<&str>,
+    (skip, limit): (u64, u32),
+    output: Output,
+) -> anyhow::Result<()> {
+    let tests = search
+        .iter()
+        .map(|text| UserTest::AnyTextHolds { part: fold(text), organisations: Vec::new() })
+        .collect();
+    let query = UserQuery { tests, skip, limit, ..UserQuery::default() };
+    let page = desk.runtime.block_on(desk.directory.users(caller, query)).map_err(refused)?;
+    let document = json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});
+    let rows = page.rows.iter().map(|user| {
+        let email = user.email().unwrap_or(&user.user_name).to_owned();
+        vec![user.number.to_string(), user.full_name(), email, user.status.word().into(), role(user)]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let shown = rows.len();
+    output.result(&document, || {
+        if shown == 0 {
+            return "There is nobody to show.".into();
+        }
+        let table = table(&["number", "name", "e-mail", "status", "role"], rows);
+        format!("{table}\n\n{shown} of {}", page.total)
+    });
+    Ok(())
+}
+
+fn add(desk: &Desk, new: NewUser, output: Output) -> anyhow::Result<()> {
+    let caller = desk.tenant(new.tenant.tenant)?;
+    let status = if new.invite { Status::Invited } else { Status::Active };
+    let mut edit = UserEdit {
+        status: Given::Value(StatusWish::To(status)),
+        invite: new.invite,
+        password_hash: new.password_hash_file.as_deref().map(stored_password).transpose()?,
+        ..UserEdit::default()
+    };
+    edit.text(Field::Email, Given::Value(new.email));
+    edit.text(Field::GivenName, Given::if_some(new.first_name));
+    edit.text(Field::FamilyName, Given::if_some(new.last_name));
+    edit.text(Field::ExternalId, Given::if_some(new.external_id));
+    edit.role = Given::if_some(new.role.map(RoleRef::Name));
+    let command = Command::CreateUser(Box::new(edit));
+    let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+    let user = receipt.users.first().context("no user came back")?;
+    output.result(&describe(user), || format!("User {} is {}.", user.number, user.user_name));
     Ok(())
 }
 
@@ -244,7 +256,7 @@ pub(super) fn keys(who: &str) -> Vec<UserKey> {
 }
 
 /// Somebody by number, id, e-mail, user name or external id: whatever fits.
-pub(super) fn find(desk: &Desk, caller: &directory::Caller, who: &str) -> anyhow::Result<User> {
+pub(super) fn find(desk: &Desk, caller: &Caller, who: &str) -> anyhow::Result<User> {
     for key in keys(who) {
         match desk.runtime.block_on(desk.directory.user(caller, key)) {
             Ok(user) => return Ok(user),

@@ -2,6 +2,7 @@
 //!
 //! Slow on purpose and easy to believe. The other engines must agree with it on every change and question.
 
+mod mails;
 mod reads;
 
 use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
@@ -147,30 +148,10 @@ impl State {
                 event.after = Some(Record::Tenant((*after).clone()));
                 receipt.tenant = Some(*after);
             }
-            Edit::AddMail(mail) => {
-                if self.mails.contains_key(&mail.id) {
-                    return Err(CommitError::Taken(Field::Id));
-                }
-                event.action = Action::Created;
-                event.after = Some(Record::Mail(mail.clone()));
-                self.mails.insert(mail.id, *mail);
-            }
-            Edit::ChangeMail { before, after } => {
-                let stored = self.mails.get_mut(&before.id).filter(|mail| mail.version == before.version);
-                *stored.ok_or(CommitError::Stale)? = (*after).clone();
-                if !after.has_failed() {
+            Edit::AddMail(_) | Edit::ChangeMail { .. } | Edit::RemoveMail(_) => {
+                if !self.mail(edit, &mut event)? {
                     return Ok(None);
                 }
-                event.before = Some(Record::Mail(before));
-                event.after = Some(Record::Mail(after));
-            }
-            Edit::RemoveMail(mail) => {
-                if self.mails.get(&mail.id).is_none_or(|stored| stored.version != mail.version) {
-                    return Err(CommitError::Stale);
-                }
-                self.mails.remove(&mail.id);
-                event.action = Action::Deleted;
-                event.before = Some(Record::Mail(mail));
             }
             Edit::AddConnection(new) => {
                 let key = fold(&new.name);

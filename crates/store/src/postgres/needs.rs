@@ -153,36 +153,11 @@ impl State {
                     claims.1.push(i16::from(claim.space));
                     claims.2.push(claim.text.clone().into_bytes());
                 }
-                Need::TenantFree { number, .. } => {
-                    let found = session.row(sql::TENANT.postgres, &[number]).await?;
-                    state.tenants.extend(found.map(|_| *number));
-                }
-                Need::ConnectionNameFree(tenant, name) => {
-                    let found = session.row(sql::NAME_TAKEN.postgres, &[tenant, name]).await?;
-                    state.connections.extend(found.map(|_| (*tenant, name.clone())));
-                }
-                Need::SecretFree(name) => {
-                    let found = session.row(sql::SECRET.postgres, &[name]).await?;
-                    state.secrets.extend(found.map(|_| *name));
-                }
                 Need::NotBuried(tenant, key) => {
                     buried.0.push(*tenant);
                     buried.1.push(key.clone());
                 }
-                Need::Buried(tenant, number, at) => {
-                    let found = session.row(sql::TOMBSTONE_ROW.postgres, &[tenant, number, at]).await?;
-                    state.buried.extend(found.map(|_| (*tenant, *number, *at)));
-                }
-                Need::MailAt(id, version) => {
-                    let found = session.row(sql::MAIL_ROW.postgres, &[id, version]).await?;
-                    state.mails.extend(found.map(|_| (*id, *version)));
-                }
-                Need::TenantAt(tenant, _) => {
-                    if let Some(row) = session.row(sql::TENANT.postgres, &[tenant]).await? {
-                        state.tenant_docs.insert(*tenant, row.try_get(0)?);
-                    }
-                }
-                Need::Impossible => {}
+                single => state.read_single(session, single).await?,
             }
         }
         for row in ask(session, sql::BURIED, buried.0.len(), &[&buried.0, &buried.1]).await? {
@@ -206,6 +181,41 @@ impl State {
             state.claims.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
         }
         Ok(state)
+    }
+}
+
+impl State {
+    /// What is rare enough to be asked for by itself.
+    async fn read_single(&mut self, session: &Session, need: &Need) -> Result<(), Trouble> {
+        match need {
+            Need::TenantFree { number, .. } => {
+                let found = session.row(sql::TENANT.postgres, &[number]).await?;
+                self.tenants.extend(found.map(|_| *number));
+            }
+            Need::ConnectionNameFree(tenant, name) => {
+                let found = session.row(sql::NAME_TAKEN.postgres, &[tenant, name]).await?;
+                self.connections.extend(found.map(|_| (*tenant, name.clone())));
+            }
+            Need::SecretFree(name) => {
+                let found = session.row(sql::SECRET.postgres, &[name]).await?;
+                self.secrets.extend(found.map(|_| *name));
+            }
+            Need::Buried(tenant, number, at) => {
+                let found = session.row(sql::TOMBSTONE_ROW.postgres, &[tenant, number, at]).await?;
+                self.buried.extend(found.map(|_| (*tenant, *number, *at)));
+            }
+            Need::MailAt(id, version) => {
+                let found = session.row(sql::MAIL_ROW.postgres, &[id, version]).await?;
+                self.mails.extend(found.map(|_| (*id, *version)));
+            }
+            Need::TenantAt(tenant, _) => {
+                if let Some(row) = session.row(sql::TENANT.postgres, &[tenant]).await? {
+                    self.tenant_docs.insert(*tenant, row.try_get(0)?);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 
