@@ -1,10 +1,12 @@
 //! The benchmark: a release server on a fresh store under load from this process, beside yardsticks of the same
 //! run. Ratios count; rates depend on the machine and its neighbours.
 
+mod audit;
 mod engines;
 mod load;
 mod report;
 mod scim;
+mod sign_in;
 pub(crate) mod yardsticks;
 
 use anyhow::Context;
@@ -29,7 +31,13 @@ pub(crate) fn run(root: &Path, which: Option<&str>) -> anyhow::Result<()> {
         None => ("bench", measure(&folder)),
         Some("scim") => ("bench-scim", scim::measure(&folder)),
         Some("postgres") => ("bench-engines", engines::measure(&folder)),
-        Some(other) => anyhow::bail!("there is no benchmark {other}; there are scim and --store postgres"),
+        Some("sign-in") => ("bench-sign-in", sign_in::measure(&folder)),
+        Some("audit") => ("bench-audit", audit::measure(&folder)),
+        Some(other) => {
+            anyhow::bail!(
+                "there is no benchmark {other}; there are scim, sign-in, audit and --store postgres"
+            )
+        }
     };
     drop(std::fs::remove_dir_all(&folder));
     let (rows, facts) = measured?;
@@ -120,6 +128,15 @@ impl Process {
         let mut process = Self::start(&mut command)?;
         process.credentials = Some((tenant, key));
         Ok(process)
+    }
+
+    /// Runs a command on the store of a server; its JSON document, and the seconds it took.
+    fn ask(store: &str, arguments: &[&str]) -> anyhow::Result<(Value, f64)> {
+        let begun = std::time::Instant::now();
+        let program = program("muster")?;
+        let output =
+            Command::new(program).arg("--store").arg(store).arg("--json").args(arguments).output()?;
+        Ok((serde_json::from_slice(&output.stdout)?, begun.elapsed().as_secs_f64()))
     }
 
     /// A yardstick: this program again, serving.

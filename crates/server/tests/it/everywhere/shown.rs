@@ -156,6 +156,7 @@ impl World {
                 "customLinks": links(LinkKind::Custom),
                 "metadata": lines(u.metadata.iter().map(|p| (p.key.as_str(), p.value.as_str()))),
                 "doNotEmail": u.do_not_email, "forcePasswordChange": u.force_password_change, "folders": folders,
+                "invited": u.invited.map(dialects::kit::rfc3339),
             })),
         })
     }

@@ -1,0 +1,131 @@
+//! More sign-ins than can be hashed beside creates that need no password: what becomes of either, and of the memory.
+//! Creates are measured alone and beside sign-ins by turns, so that what else the machine does meets both.
+
+use super::load::{Load, drive, once, request};
+use super::report::Row;
+use super::{CONNECTIONS, Process, median};
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const TURNS: usize = 3;
+const SECONDS: Duration = Duration::from_secs(8);
+/// Sign-ins that are asked for in a second, whatever becomes of those before.
+const A_SECOND: u64 = 50;
+/// People who sign in.
+const PEOPLE: u64 = 50;
+const PREFIXES: [[&str; TURNS]; 2] = [["a", "b", "c"], ["d", "e", "f"]];
+
+/// What came of the sign-ins.
+#[derive(Default)]
+struct Outcome {
+    asked: AtomicU64,
+    signed_in: AtomicU64,
+    refused: AtomicU64,
+    /// Refused without a word of when to come again, or anything else.
+    wrong: AtomicU64,
+}
+
+/// Runs it all.
+pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
+    let store = folder.join("muster.db").display().to_string();
+    let muster = Process::muster(&store)?;
+    let (tenant, key) = muster.credentials.clone().context("credentials")?;
+    let (said, _) = Process::ask(&store, &["connection", "add", "app", "--dialect", "sign-in"])?;
+    let app = said["key"].as_str().context("a key")?.to_owned();
+    for n in 0..PEOPLE {
+        let body = format!(
+            "{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{key}\",\"Email\":\"who{n}@example.com\",\
+             \"FirstName\":\"Who\",\"LastName\":\"Ever\",\"Password\":\"vier rote fische\",\"DoNotEmail\":true}}"
+        );
+        let headers = "Content-Type: application/json\r\nConnection: close\r\n";
+        let said = once(&muster.address, &request("POST", "/api/v2/user?format=json", headers, &body))?;
+        ensure!(said.contains("\"Id\""), "not created: {said}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (mut rows, mut rates) = (Vec::new(), [[0.0; TURNS]; 2]);
+    let outcome = Arc::new(Outcome::default());
+    let idle = muster.resident_mib();
+    let mut peaks = [0.0_f64; 2];
+    for turn in 0..TURNS {
+        for (beside, name) in ["create, alone", "create, beside 50 sign-ins a second"].into_iter().enumerate()
+        {
+            let load = Load::create_json(tenant, &key, PREFIXES[beside][turn], SECONDS);
+            let stop = Arc::new(AtomicBool::new(false));
+            let asking = (beside == 1).then(|| {
+                let (address, app) = (muster.address.clone(), app.clone());
+                let (outcome, stop) = (Arc::clone(&outcome), Arc::clone(&stop));
+                std::thread::spawn(move || ask(&address, &app, &outcome, &stop))
+            });
+            let figures =
+                runtime.block_on(drive(&muster.address, CONNECTIONS, load, || muster.cpu_seconds()))?;
+            peaks[beside] = peaks[beside].max(muster.resident_mib());
+            stop.store(true, Ordering::Relaxed);
+            if let Some(asking) = asking {
+                asking.join().map_err(|_| anyhow::anyhow!("the sign-ins ended in a panic"))?;
+            }
+            rates[beside][turn] = figures.rate();
+            rows.push(Row::new(name, &figures, None));
+        }
+    }
+    let [alone, beside] = rates.map(|mut rates| median(&mut rates));
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    ensure!(load(&outcome.wrong) == 0, "{} sign-ins were answered neither so nor so", load(&outcome.wrong));
+    let facts = json!({
+        "creates_alone": alone.round(),
+        "creates_beside_sign-ins": beside.round(),
+        "share_that_is_kept": (beside / alone * 100.0).round() / 100.0,
+        "sign-ins_asked_for": load(&outcome.asked),
+        "signed_in": load(&outcome.signed_in),
+        "refused_with_503_and_Retry-After": load(&outcome.refused),
+        "resident_mib_before": idle.round(),
+        "resident_mib_after_creates_alone": peaks[0].round(),
+        "resident_mib_beside_sign-ins": peaks[1].round(),
+    });
+    Ok((rows, facts))
+}
+
+/// Asks for sign-ins at a fixed rate until it is told to stop, and waits for all answers.
+fn ask(address: &str, key: &str, outcome: &Arc<Outcome>, stop: &AtomicBool) {
+    let begun = Instant::now();
+    let mut waiting = Vec::new();
+    for n in 0_u32.. {
+        let due = begun + Duration::from_millis(1000 / A_SECOND) * n;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let who = u64::from(n) % PEOPLE;
+        let body = format!("{{\"user\":\"who{who}@example.com\",\"password\":\"vier rote fische\"}}");
+        let headers =
+            format!("Content-Type: application/json\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n");
+        let bytes = request("POST", "/v1/sign-in", &headers, &body);
+        let (address, outcome) = (address.to_owned(), Arc::clone(outcome));
+        outcome.asked.fetch_add(1, Ordering::Relaxed);
+        waiting.push(std::thread::spawn(move || {
+            let counted = match answer(&address, &bytes) {
+                Ok((200, _)) => &outcome.signed_in,
+                Ok((503, true)) => &outcome.refused,
+                _ => &outcome.wrong,
+            };
+            counted.fetch_add(1, Ordering::Relaxed);
+        }));
+    }
+    for one in waiting {
+        drop(one.join());
+    }
+}
+
+/// The status of an answer, and whether it says when to come again.
+fn answer(address: &str, request: &[u8]) -> anyhow::Result<(u16, bool)> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.write_all(request)?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok()).context("a status")?;
+    Ok((status, text.to_ascii_lowercase().contains("\r\nretry-after: ")))
+}
