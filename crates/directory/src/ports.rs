@@ -6,6 +6,7 @@ use crate::{
     UserId, UserKey, UserQuery,
 };
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use uuid::Uuid;
@@ -100,8 +101,11 @@ pub trait Store: Send + Sync {
         after: Position,
         limit: u32,
     ) -> Pending<'_, Result<Vec<Event>, StoreError>>;
-    /// Goes through the chain of a tenant's events.
-    fn verify(&self, tenant: TenantNumber) -> Pending<'_, Result<Chain, StoreError>>;
+    /// Goes through the chain of a tenant's events, or once through all; what it found, by tenant.
+    fn verify(
+        &self,
+        tenant: Option<TenantNumber>,
+    ) -> Pending<'_, Result<BTreeMap<TenantNumber, Chain>, StoreError>>;
     /// Whether a look-up costs more than a guard that is checked when a change is carried out.
     fn is_far(&self) -> bool {
         false

@@ -1,5 +1,6 @@
 //! What goes on beside the requests: mails are sent, and those who were deleted long ago are let go for good.
 
+use crate::App;
 use directory::Directory;
 use portal::mail::{Pace, Sender, Worker};
 use std::sync::Arc;
@@ -27,9 +28,11 @@ pub(crate) struct Background {
 
 impl Background {
     /// Starts them on the runtime this is called on.
-    pub(crate) fn start(directory: &Arc<Directory>, post: Post) -> Self {
+    pub(crate) fn start(app: &App, post: Post) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let worker = Worker::new(Arc::clone(directory), post.sender, &post.url, post.pace);
+        let (directory, metrics) = (&app.directory, Arc::clone(&app.metrics));
+        let noted = move |purpose, outcome: &_| metrics.mailed(purpose, outcome);
+        let worker = Worker::new(Arc::clone(directory), post.sender, &post.url, post.pace, Arc::new(noted));
         let mails = tokio::spawn(worker.run(until(stopped.clone())));
         let purge = tokio::spawn(purge(Arc::clone(directory), until(stopped)));
         Self { stop, tasks: vec![mails, purge] }

@@ -5,6 +5,7 @@ use crate::{Metrics, PasswordPool, Shell, Strength, SystemClock};
 use dialects::kit::{Desk, Gate, Seals, Walks};
 use directory::{Clock, Directory, Ids, Store};
 use portal::Portal;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub struct Limits {
     pub answer_time: Duration,
     /// Bad keys a minute from one address before it is slowed down.
     pub bad_keys: NonZeroU32,
+    /// Proxies whose word is taken for where a request comes from.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Threads that hash passwords.
     pub hash_threads: usize,
     /// Passwords that may wait for them.
@@ -35,6 +38,7 @@ impl Default for Limits {
             body_time: Duration::from_secs(30),
             answer_time: Duration::from_secs(30),
             bad_keys: NonZeroU32::MIN.saturating_add(59),
+            trusted_proxies: Vec::new(),
             hash_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             hash_queue: 64,
             strength: Strength::STANDARD,

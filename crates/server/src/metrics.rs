@@ -1,6 +1,6 @@
 //! Figures for `/metrics`. Labels are dialects, routes as in the table, methods and statuses: never anybody's data.
 
-use directory::Health;
+use directory::{Health, Outcome, Purpose};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -24,12 +24,19 @@ struct DialectLabels {
     dialect: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MailLabels {
+    purpose: &'static str,
+    outcome: &'static str,
+}
+
 /// All figures of a server.
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     seconds: Family<DialectLabels, Histogram>,
     unknown_members: Family<DialectLabels, Counter>,
+    mails: Family<MailLabels, Counter>,
     /// Connections that are open.
     pub(crate) connections: Gauge<i64, AtomicI64>,
     commits: Gauge<u64, AtomicU64>,
@@ -49,6 +56,8 @@ impl Default for Metrics {
         let unknown_members = Family::default();
         let about = "Members of bodies that no dialect knows and that were ignored";
         registry.register("unknown_members", about, unknown_members.clone());
+        let mails = Family::default();
+        registry.register("mails", "Mails by what came of an attempt", mails.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open connections", connections.clone());
         let commits = Gauge::default();
@@ -57,7 +66,7 @@ impl Default for Metrics {
         registry.register("store_changes", "Changes in those transactions", changes.clone());
         let waiting = Gauge::default();
         registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
-        Self { registry, requests, seconds, unknown_members, connections, commits, changes, waiting }
+        Self { registry, requests, seconds, unknown_members, mails, connections, commits, changes, waiting }
     }
 }
 
@@ -80,6 +89,17 @@ impl Metrics {
         if unknown > 0 {
             self.unknown_members.get_or_create(&DialectLabels { dialect }).inc_by(unknown as u64);
         }
+    }
+
+    /// Notes what came of an attempt to send a mail.
+    pub(crate) fn mailed(&self, purpose: Purpose, outcome: &Outcome) {
+        let outcome = match outcome {
+            Outcome::Sent => "sent",
+            Outcome::Withdrawn => "withdrawn",
+            Outcome::Delayed(_) => "delayed",
+            Outcome::Failed(_) => "failed",
+        };
+        self.mails.get_or_create(&MailLabels { purpose: purpose.word(), outcome }).inc();
     }
 
     /// The page, in the text format of Prometheus.

@@ -62,6 +62,9 @@ pub(crate) struct Settings {
     /// Bad keys a minute from one address before it is slowed down
     #[arg(long, env = "MUSTER_BAD_KEYS", global = true, default_value = "60", value_name = "N", help_heading = SERVER)]
     pub(crate) bad_keys: NonZeroU32,
+    /// Address of a proxy whose X-Forwarded-For says where requests come from; with commas between several
+    #[arg(long, env = "MUSTER_TRUSTED_PROXIES", global = true, value_delimiter = ',', value_name = "ADDRESS", help_heading = SERVER)]
+    pub(crate) trusted_proxies: Vec<std::net::IpAddr>,
     /// Threads that hash passwords; 0 is one a core
     #[arg(long, env = "MUSTER_HASH_THREADS", global = true, default_value_t = 0, value_name = "N", help_heading = SERVER)]
     pub(crate) hash_threads: usize,

@@ -72,6 +72,7 @@ impl Shell {
         let begun = Instant::now();
         let number = self.numbers.next();
         let (parts, body) = request.into_parts();
+        let address = origin(&parts, address, &self.limits.trusted_proxies);
         if let Some(answer) = pages::answer(&self.pages, &parts).await {
             return answer.map(Content::from);
         }
@@ -179,6 +180,25 @@ impl Shell {
     }
 }
 
+/// Where a request comes from: what a proxy that is trusted says of it, else who is connected. Of several proxies in a
+/// row each adds whom it saw at the end, so the last that is none of ours counts.
+fn origin(parts: &Parts, peer: IpAddr, trusted: &[IpAddr]) -> IpAddr {
+    if !trusted.contains(&peer.to_canonical()) {
+        return peer;
+    }
+    let sent = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let seen: Vec<&str> = sent.flat_map(|text| text.split(',')).map(str::trim).collect();
+    let mut origin = peer;
+    for text in seen.into_iter().rev() {
+        let Ok(address) = text.parse::<IpAddr>() else { break };
+        origin = address;
+        if !trusted.contains(&address) {
+            break;
+        }
+    }
+    origin
+}
+
 /// A page that was not made: it took too long, or panicked.
 fn gave_up(fault: &Fault) -> Answer {
     let text = "That did not work. Please try again in a moment.\n";
@@ -198,4 +218,28 @@ fn nowhere() -> Answer {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, plain);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (client, proxy, other) = (ip("203.0.113.7"), ip("10.0.0.1"), ip("10.0.0.2"));
+        let from = |peer: IpAddr, header: &str| {
+            let request = Request::builder().header("x-forwarded-for", header).body(()).unwrap();
+            origin(&request.into_parts().0, peer, &[proxy, other])
+        };
+        assert_eq!(from(proxy, "203.0.113.7"), client);
+        assert_eq!(
+            from(proxy, "198.51.100.1, 203.0.113.7"),
+            client,
+            "what the client says itself counts for nothing"
+        );
+        assert_eq!(from(proxy, "203.0.113.7, 10.0.0.2"), client, "through two of ours");
+        assert_eq!(from(client, "198.51.100.1"), client, "nobody else is believed");
+        assert_eq!(from(proxy, "unknown"), proxy);
+    }
 }

@@ -274,7 +274,12 @@ async fn chain(store: Arc<dyn Store>) {
     }
     let all = directory.events(Position(0), 1000).await.expect("read");
     for caller in [&one, &two] {
-        let chain = directory.verify(caller.tenant).await.expect("read");
+        let mut alone = directory.verify(Some(caller.tenant)).await.expect("read");
+        let chain = alone.remove(&caller.tenant).expect("events");
+        assert_eq!(
+            (alone.len(), directory.verify(None).await.expect("read").get(&caller.tenant)),
+            (0, Some(&chain))
+        );
         let mine = all.iter().filter(|event| event.what.tenant == caller.tenant);
         assert_eq!((chain.broken, chain.older, chain.events), (None, 0, mine.count() as u64));
     }

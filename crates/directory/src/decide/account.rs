@@ -53,8 +53,20 @@ fn send_link(before: &User, known: &Known, purpose: Purpose, stamp: &Stamp<'_>) 
     let mut decision = Decision::default();
     let edit = AccountEdit { password: None, sign_ins: Some(sign_ins) };
     decision.push_user(before, after, edit, vec![Note::LinkMade]);
+    // What an older one would say is not so any more.
+    decision.edits.extend(withdrawn(known.mails.iter().filter(|mail| mail.purpose == purpose)));
     decision.edits.push(Edit::AddMail(Box::new(mail)));
     Ok(decision)
+}
+
+/// Mails that nobody needs any more.
+pub(super) fn withdrawn<'a>(mails: impl Iterator<Item = &'a Mail>) -> Vec<Edit> {
+    mails
+        .map(|mail| {
+            let outcome = Some(Outcome::Withdrawn);
+            Edit::RemoveMail(Box::new(Mail { outcome, ..mail.clone() }))
+        })
+        .collect()
 }
 
 /// One step of somebody with their own account.

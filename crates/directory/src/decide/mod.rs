@@ -16,7 +16,8 @@ pub(crate) use user::check;
 
 use crate::{
     Account, AccountEdit, Command, Connection, Edit, Fault, Field, Given, Ids, Item, ItemId, ItemKey,
-    ItemKind, Note, Organisation, Refusal, Role, Tenant, TenantNumber, Time, Tombstone, User, UserId, rules,
+    ItemKind, Mail, Note, Organisation, Refusal, Role, Tenant, TenantNumber, Time, Tombstone, User, UserId,
+    rules,
 };
 use secrecy::SecretString;
 use std::collections::HashMap;
@@ -59,6 +60,8 @@ pub(crate) struct Known {
     pub(crate) departments: Vec<(u32, String)>,
     /// The members of the addressed group.
     pub(crate) members: Vec<UserId>,
+    /// The mails to the person it names that wait or have failed.
+    pub(crate) mails: Vec<Mail>,
     /// The tenant of the caller.
     pub(crate) tenant: Option<Tenant>,
     /// The connection it addresses.

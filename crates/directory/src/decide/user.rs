@@ -78,7 +78,9 @@ pub(super) fn purge(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusa
     if before.is_restorable(stamp.now) {
         return Err(Refusal::WrongStatus);
     }
-    Ok(Decision { edits: vec![Edit::PurgeUser(Box::new(before.clone()))], ..Decision::default() })
+    let mut edits = account::withdrawn(known.mails.iter());
+    edits.push(Edit::PurgeUser(Box::new(before.clone())));
+    Ok(Decision { edits, ..Decision::default() })
 }
 
 /// Whether what an edit says keeps the rules for single values, whoever it is about. References are not looked up, so

@@ -9,6 +9,7 @@ use crate::{
     Time, Tombstone, User, UserId, UserKey, Verdict, fold, rules,
 };
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A password shown for somebody.
@@ -315,8 +316,11 @@ impl Directory {
         Ok((events, next))
     }
 
-    /// Goes through the chain of a tenant's events.
-    pub async fn verify(&self, tenant: TenantNumber) -> Result<Chain, Refusal> {
+    /// Goes through the chain of a tenant's events, or of all tenants'; what it found, by tenant.
+    pub async fn verify(
+        &self,
+        tenant: Option<TenantNumber>,
+    ) -> Result<BTreeMap<TenantNumber, Chain>, Refusal> {
         self.store.verify(tenant).await.map_err(unread)
     }
 }

@@ -29,6 +29,8 @@ impl Directory {
             Command::Invite(user) => {
                 self.people(tenant, std::slice::from_ref(user), &mut known).await?;
                 self.account_of(tenant, &mut known).await?;
+                let user = known.users.first().and_then(|user| user.as_ref().map(|user| user.id));
+                self.mails_to(tenant, user, &mut known).await?;
             }
             Command::Account { user, step } => self.for_step(tenant, *user, step, &mut known).await?,
             Command::UpdateTenant(_) => {
@@ -126,8 +128,25 @@ impl Directory {
     ) -> Result<(), Refusal> {
         self.people(tenant, &[UserKey::Id(user)], known).await?;
         self.account_of(tenant, known).await?;
-        if matches!(step, AccountStep::ChoosePassword { .. }) {
-            known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
+        match step {
+            AccountStep::ChoosePassword { .. } => {
+                known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
+            }
+            AccountStep::Forgot => self.mails_to(tenant, Some(user), known).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The mails to a person that wait or have failed.
+    async fn mails_to(
+        &self,
+        tenant: TenantNumber,
+        user: Option<UserId>,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        if user.is_some() {
+            known.mails = self.store.mails(tenant, user, 100).await.map_err(unread)?;
         }
         Ok(())
     }
@@ -142,6 +161,7 @@ impl Directory {
         known.tombstone = self.store.tombstone(tenant, user.clone()).await.map_err(unread)?;
         let Some(user) = known.tombstone.as_ref().map(|stone| stone.user.clone()) else { return Ok(()) };
         let keys = |ids: &[ItemId]| ids.iter().map(|id| ItemKey::Id(*id)).collect::<Vec<_>>();
+        self.mails_to(tenant, Some(user.id), known).await?;
         self.refer(tenant, ItemKind::Group, &keys(&user.groups), known).await?;
         self.refer(tenant, ItemKind::Folder, &keys(&user.folders), known).await?;
         self.refer(tenant, ItemKind::Organisation, &keys(user.organisation.as_slice()), known).await?;

@@ -1,5 +1,6 @@
 //! Slows down whoever guesses passwords: after some failures in a row, nothing is looked at for a while that doubles
-//! with each further one, up to a few minutes. Nobody is locked out for ever, and the right password ends it.
+//! with each further one, up to a few minutes. Nobody is locked out for ever: failures are forgotten one by one, and the
+//! right password ends it.
 //!
 //! An attempt counts as a failure from when it begins, so that many at a time are no way around. What is known here is
 //! this process's own and is gone when it ends.
@@ -15,8 +16,11 @@ const FREE_PERSON: u32 = 5;
 const FREE_ADDRESS: u32 = 50;
 /// The longest wait, in seconds.
 const LONGEST_SECONDS: i64 = 300;
-/// Seconds after the last failure when all are forgotten.
-const FORGET_SECONDS: i64 = 1800;
+/// Seconds in which one failure is forgotten. From an address that many people share, some are always mistyped.
+const FORGET_PERSON: i64 = 300;
+const FORGET_ADDRESS: i64 = 10;
+/// Seconds without a failure after which nothing is known any more.
+const QUIET_SECONDS: i64 = 1800;
 /// How many are remembered at the most; beyond that the quiet ones are let go, and all if none is quiet.
 const MANY: usize = 100_000;
 
@@ -29,9 +33,9 @@ pub(super) enum Mark {
     Address(IpAddr),
 }
 
-#[derive(Default)]
 struct Failures {
     count: u32,
+    /// Since when what is to be forgotten counts.
     last: Time,
     /// Nothing is looked at before this.
     until: Time,
@@ -50,19 +54,23 @@ impl Throttle {
             return Err(u32::try_from(seconds).unwrap_or(u32::MAX));
         }
         if known.len() >= MANY {
-            known.retain(|_, failures| now < failures.last.plus_seconds(FORGET_SECONDS));
+            known.retain(|_, failures| now < failures.last.plus_seconds(QUIET_SECONDS));
             if known.len() >= MANY {
                 known.clear();
             }
         }
         for mark in marks {
-            let failures = known.entry(mark.clone()).or_default();
-            if now >= failures.last.plus_seconds(FORGET_SECONDS) {
-                failures.count = 0;
+            let failures = known.entry(mark.clone()).or_insert(Failures { count: 0, last: now, until: now });
+            let (free, forget) = match mark {
+                Mark::Person(_) => (FREE_PERSON, FORGET_PERSON),
+                Mark::Address(_) => (FREE_ADDRESS, FORGET_ADDRESS),
+            };
+            let forgotten = (now.0 - failures.last.0).max(0) / (forget * 1_000_000);
+            failures.count = failures.count.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX));
+            if forgotten > 0 || failures.count == 0 {
+                failures.last = now;
             }
             failures.count = failures.count.saturating_add(1);
-            failures.last = now;
-            let free = if matches!(mark, Mark::Person(_)) { FREE_PERSON } else { FREE_ADDRESS };
             if let Some(over) = failures.count.checked_sub(free) {
                 let seconds = 1_i64.checked_shl(over.min(30)).unwrap_or(LONGEST_SECONDS).min(LONGEST_SECONDS);
                 failures.until = now.plus_seconds(seconds);
@@ -113,6 +121,19 @@ mod tests {
         assert!(waits.iter().all(|wait| i64::from(*wait) <= LONGEST_SECONDS + 1), "{waits:?}");
         throttle.clear(&ann[0]);
         assert_eq!(throttle.begin(&ann, now), Ok(()));
+    }
+
+    #[test]
+    fn an_address_that_many_share_is_not_slowed_by_what_some_mistype() {
+        let throttle = Throttle::default();
+        let office = [Mark::Address(IpAddr::from([10, 0, 0, 1]))];
+        for n in 0..2_000 {
+            let now = Time(0).plus_seconds(n * 11);
+            assert_eq!(throttle.begin(&office, now), Ok(()), "{n}");
+        }
+        // Whoever tries all at once is.
+        let now = Time(0).plus_seconds(30_000);
+        assert!((0..200).any(|_| throttle.begin(&office, now).is_err()));
     }
 
     #[test]

@@ -5,4 +5,4 @@ mod sender;
 mod worker;
 
 pub use sender::{Sender, SenderError, Sent};
-pub use worker::{Pace, Worker};
+pub use worker::{Noted, Pace, Worker};

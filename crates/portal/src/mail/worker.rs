@@ -7,7 +7,7 @@
 use super::compose::{Composed, compose};
 use super::sender::{Attempt, Sender};
 use crate::keys::Keys;
-use directory::{Directory, Mail, Outcome, Refusal, SignInFault, Time, UserKey};
+use directory::{Directory, Mail, Outcome, Purpose, Refusal, SignInFault, Time, UserKey};
 use futures_util::StreamExt;
 use futures_util::stream;
 use std::future::Future;
@@ -46,6 +46,9 @@ impl Pace {
     }
 }
 
+/// Who is told what came of each attempt.
+pub type Noted = Arc<dyn Fn(Purpose, &Outcome) + Send + Sync>;
+
 /// The worker of one process.
 pub struct Worker {
     directory: Arc<Directory>,
@@ -53,6 +56,7 @@ pub struct Worker {
     /// Where people reach the pages, such as `https://people.example.com`.
     url: String,
     pace: Pace,
+    noted: Noted,
 }
 
 /// A mail, ready to go; or that nobody needs it; or that it cannot be sent, and why.
@@ -64,8 +68,8 @@ enum Ready {
 
 impl Worker {
     /// A worker that sends that way.
-    pub fn new(directory: Arc<Directory>, sender: Sender, url: &str, pace: Pace) -> Self {
-        Self { directory, sender, url: url.trim_end_matches('/').to_owned(), pace }
+    pub fn new(directory: Arc<Directory>, sender: Sender, url: &str, pace: Pace, noted: Noted) -> Self {
+        Self { directory, sender, url: url.trim_end_matches('/').to_owned(), pace, noted }
     }
 
     /// Works until `stop`; what is being sent then may finish.
@@ -131,6 +135,7 @@ impl Worker {
             Outcome::Delayed(cause) => tracing::info!(mail = %mail.id, cause, "a mail is tried again later"),
             Outcome::Sent | Outcome::Withdrawn => tracing::debug!(mail = %mail.id, "a mail is done with"),
         }
+        (self.noted)(mail.purpose, &outcome);
         self.note(&mail, due, outcome).await?;
         Ok(Some(()))
     }
@@ -179,7 +184,7 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use directory::{Purpose, TenantNumber, UserId};
+    use directory::{TenantNumber, UserId};
     use uuid::Uuid;
 
     #[test]

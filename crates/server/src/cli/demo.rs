@@ -4,7 +4,7 @@ use super::output::Output;
 use super::{admin, serve};
 use crate::background::{Background, Post};
 use crate::settings::Settings;
-use crate::{App, Engine, new_key};
+use crate::{Engine, new_key};
 use anyhow::Context;
 use dialects::kit::hash_key;
 use dialects::{Dialect, Trial};
@@ -53,13 +53,12 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         output.result(&json!({"listening": base, "tenant": number, "keys": shown}), || {
             words(&base, number, &keys)
         });
-        let App { shell, metrics, directory } = app;
         let shown = Arc::new(move |sent: Sent| {
             output.line(&format!("\nA mail to {} has this link:\n  {}", sent.to, sent.link));
         });
         let sender = Sender::spool(&folder.path.join("mail"), "demo@example.com", Some(shown))?;
-        let background = Background::start(&directory, Post { sender, url: base, pace: Pace::default() });
-        listener.serve(shell, metrics, serve::stop_asked()?).await;
+        let background = Background::start(&app, Post { sender, url: base, pace: Pace::default() });
+        listener.serve(app.shell, app.metrics, serve::stop_asked()?).await;
         background.stop().await;
         Ok::<_, anyhow::Error>(())
     });

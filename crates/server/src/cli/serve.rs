@@ -29,7 +29,7 @@ pub(super) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
         if app.directory.tenants().await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
             tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1`");
         }
-        let background = Background::start(&app.directory, post(settings, &format!("{scheme}://{address}"))?);
+        let background = Background::start(&app, post(settings, &format!("{scheme}://{address}"))?);
         let cut = listener.serve(app.shell, app.metrics, stop_asked()?).await;
         background.stop().await;
         if cut > 0 {
@@ -69,6 +69,7 @@ pub(super) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         body_time: Duration::from_secs(settings.body_time),
         answer_time: Duration::from_secs(settings.answer_time),
         bad_keys: settings.bad_keys,
+        trusted_proxies: settings.trusted_proxies.clone(),
         hash_threads: if settings.hash_threads == 0 { defaults.hash_threads } else { settings.hash_threads },
         hash_queue: defaults.hash_queue,
         strength: Strength::STANDARD,

@@ -6,6 +6,7 @@ use directory::{
     ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store,
     StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
+use std::collections::BTreeMap;
 
 /// The side of a bound that a page is on.
 enum Side<T> {
@@ -250,12 +251,19 @@ impl Store for Memory {
         })
     }
 
-    fn verify(&self, tenant: TenantNumber) -> Pending<'_, Result<Chain, StoreError>> {
+    fn verify(
+        &self,
+        tenant: Option<TenantNumber>,
+    ) -> Pending<'_, Result<BTreeMap<TenantNumber, Chain>, StoreError>> {
         self.read(|state| {
             // What is in this memory cannot be changed by anybody else.
-            let mine = state.events.iter().filter(|event| event.what.tenant == tenant);
-            let last = mine.clone().next_back().map_or(Position(0), |event| event.position);
-            Chain { events: mine.count() as u64, last, ..Chain::default() }
+            let mut found = BTreeMap::<TenantNumber, Chain>::new();
+            for event in state.events.iter().filter(|event| tenant.is_none_or(|of| of == event.what.tenant)) {
+                let chain = found.entry(event.what.tenant).or_default();
+                chain.events += 1;
+                chain.last = event.position;
+            }
+            found
         })
     }
 

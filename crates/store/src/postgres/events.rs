@@ -10,7 +10,7 @@ use crate::sql;
 use crate::told;
 use directory::{Chain, ConnectionId, Event, EventDraft, Position, TenantNumber, Time, UserId};
 use serde::de::DeserializeOwned;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use tokio_postgres::Row;
 
 /// What happened after a position, oldest first.
@@ -37,109 +37,120 @@ pub(super) fn history(
     })
 }
 
-/// Goes through the chain of a tenant's events, batch by batch.
-pub(super) fn verify(session: &Session, tenant: TenantNumber) -> Reading<'_, Chain> {
+/// Goes through the chain of a tenant's events, or once through all, batch by batch.
+pub(super) fn verify(
+    session: &Session,
+    tenant: Option<TenantNumber>,
+) -> Reading<'_, BTreeMap<TenantNumber, Chain>> {
     Box::pin(async move {
-        let code = tenant_code(tenant);
-        // Where it ends is read first: what comes behind it meanwhile is none of this look's business.
-        let end = session.row(sql::CHAIN_END.postgres, &[&code]).await?;
-        let end: Option<(i64, Vec<u8>)> =
-            end.map(|row| Ok::<_, Trouble>((row.try_get(0)?, row.try_get(1)?))).transpose()?;
-        let mut walk = Walk::default();
+        let code = tenant.map(tenant_code);
+        // Where chains end is read first: what comes behind it meanwhile is none of this look's business.
+        let ends = session.rows(sql::ALL_CHAIN_ENDS.postgres, &[&code]).await?;
+        let mut walks: BTreeMap<i32, Walk> = BTreeMap::new();
         let mut from = 0_i64;
         loop {
             let rows = session.rows(sql::CHAINED.postgres, &[&from, &code, &STEP]).await?;
             for row in &rows {
                 from = row.try_get(0)?;
-                if !walk.step(row)? {
-                    return Ok(walk.found);
-                }
+                walks.entry(row.try_get(1)?).or_default().step(row)?;
             }
             if (rows.len() as u64) < STEP.unsigned_abs() {
                 break;
             }
         }
-        walk.close();
-        let mut found = walk.found;
-        let reached = (found.last.0, found.head.map(|head| head.to_vec()).unwrap_or_default());
-        let is_whole = match &end {
-            None => found.events == 0,
-            // The chain may have gone on since its end was read.
-            Some((position, link)) => {
-                (position.unsigned_abs(), link) == (reached.0, &reached.1)
-                    || walk.ends.iter().any(|(at, sum)| *at == *position && sum[..] == link[..])
-            }
-        };
-        if found.broken.is_none() && !is_whole {
-            let missing = end.map_or(0, |(position, _)| position.unsigned_abs()).max(found.last.0);
-            found.broken = Some(Position(missing));
+        for walk in walks.values_mut() {
+            walk.close();
         }
-        Ok(found)
+        for row in ends {
+            let (tenant, position, link): (i32, i64, Vec<u8>) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            walks.entry(tenant).or_default().end(position, &link);
+        }
+        Ok(walks.into_iter().map(|(code, walk)| (TenantNumber(unsigned(code)), walk.found)).collect())
     })
 }
 
 /// Events per step of a look at a chain.
 const STEP: i64 = 10_000;
 
+/// How many links are remembered: what is written during a look must fit.
+const REMEMBERED: usize = 10_000;
+
+/// One tenant's events of a batch.
+struct Batch {
+    /// Where the batch ends.
+    end: i64,
+    link: Vec<u8>,
+    digests: Vec<Sum>,
+    /// The position of its first event.
+    first: u64,
+}
+
 /// A look at a chain under way.
 #[derive(Default)]
 struct Walk {
     found: Chain,
     last: Sum,
-    /// The batch that is being gone through: where it ends, its link, the digests so far, and its last event.
-    batch: Option<(i64, Vec<u8>, Vec<Sum>, u64)>,
-    /// The last few links that were good.
+    /// The batch that is being gone through.
+    batch: Option<Batch>,
+    /// The last links that were good, and where they are.
     ends: VecDeque<(i64, Sum)>,
 }
 
 impl Walk {
-    /// The next event; whether the chain is whole so far.
-    fn step(&mut self, row: &Row) -> Result<bool, Trouble> {
+    /// The next event; nothing is looked at any more once the chain is broken.
+    fn step(&mut self, row: &Row) -> Result<(), Trouble> {
         let position = row.try_get::<_, i64>(0)?.unsigned_abs();
         let (digest, link): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get(13)?, row.try_get(14)?);
         let end: i64 = row.try_get(15)?;
-        if self.batch.as_ref().is_some_and(|(at, ..)| *at != end) && !self.close() {
-            return Ok(false);
+        if self.batch.as_ref().is_some_and(|batch| batch.end != end) {
+            self.close();
+        }
+        if self.found.broken.is_some() {
+            return Ok(());
         }
         let (Some(digest), Some(link)) = (digest, link) else {
             if self.found.events == 0 && self.batch.is_none() {
                 self.found.older += 1;
-                return Ok(true);
+            } else {
+                self.found.broken = Some(Position(position));
             }
-            return Ok(self.broken(position));
+            return Ok(());
         };
         let real = digest_of(row)?;
         if real[..] != digest[..] {
-            return Ok(self.broken(position));
+            self.found.broken = Some(Position(position));
+            return Ok(());
         }
-        let (_, _, digests, last) = self.batch.get_or_insert((end, link, Vec::new(), position));
-        digests.push(real);
-        *last = position;
-        Ok(true)
+        let batch = self.batch.get_or_insert(Batch { end, link, digests: Vec::new(), first: position });
+        batch.digests.push(real);
+        Ok(())
     }
 
-    /// Ends the batch; whether it was linked so.
-    fn close(&mut self) -> bool {
-        let Some((end, stored, digests, last)) = self.batch.take() else { return true };
-        let link = chain::link(&self.last, end.unsigned_abs(), &digests);
-        if link[..] != stored[..] {
-            let first = (last + 1).saturating_sub(digests.len() as u64);
-            return self.broken(first);
+    /// Ends the batch that is being gone through.
+    fn close(&mut self) {
+        let Some(batch) = self.batch.take().filter(|_| self.found.broken.is_none()) else { return };
+        let link = chain::link(&self.last, batch.end.unsigned_abs(), &batch.digests);
+        if link[..] != batch.link[..] {
+            self.found.broken = Some(Position(batch.first));
+            return;
         }
         self.last = link;
-        self.found.events += digests.len() as u64;
-        self.found.last = Position(end.unsigned_abs());
+        self.found.events += batch.digests.len() as u64;
+        self.found.last = Position(batch.end.unsigned_abs());
         self.found.head = Some(link);
-        self.ends.push_back((end, link));
-        if self.ends.len() > 10_000 {
+        self.ends.push_back((batch.end, link));
+        if self.ends.len() > REMEMBERED {
             self.ends.pop_front();
         }
-        true
     }
 
-    fn broken(&mut self, position: u64) -> bool {
-        self.found.broken = Some(Position(position));
-        false
+    /// Whether it came to where it is to end. It may have gone on since that was read.
+    fn end(&mut self, position: i64, link: &[u8]) {
+        let is_reached = self.ends.iter().any(|(at, sum)| *at == position && sum[..] == *link);
+        if self.found.broken.is_none() && !is_reached {
+            self.found.broken = Some(Position(position.unsigned_abs().max(self.found.last.0)));
+        }
     }
 }
 

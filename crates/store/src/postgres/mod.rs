@@ -44,6 +44,7 @@ use line::{Line, Session, Target};
 use lookups::Lookups;
 use read::{Readers, Which, pending};
 use sealer::{Sealer, Seals};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -447,7 +448,10 @@ impl Store for Postgres {
         })
     }
 
-    fn verify(&self, tenant: TenantNumber) -> Pending<'_, Result<Chain, StoreError>> {
+    fn verify(
+        &self,
+        tenant: Option<TenantNumber>,
+    ) -> Pending<'_, Result<BTreeMap<TenantNumber, Chain>, StoreError>> {
         pending(async move {
             self.seals.now().await;
             self.readers.long(move |session| events::verify(session, tenant)).await

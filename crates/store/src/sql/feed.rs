@@ -45,18 +45,19 @@ statements! {
         AND (e.before LIKE $3 OR e.after LIKE $3 OR e.joined LIKE $3 OR e.departed LIKE $3)
         ORDER BY b.position, e.place LIMIT $4"),
     );
-    /// A tenant's events with what chains them.
+    /// Events with what chains them, of one tenant or of all.
     CHAINED = each(
-        concat!("SELECT ", sqlite_event!(), ", link FROM events WHERE tenant = ?1 ORDER BY position"),
+        concat!("SELECT ", sqlite_event!(), ", link FROM events WHERE ?1 IS NULL OR tenant = ?1 ORDER BY position"),
         concat!("SELECT ", postgres_event!(), ", e.digest, l.link, b.position FROM batches b JOIN events e ON e.batch = b.id
         LEFT JOIN links l ON l.batch = b.id AND l.tenant = e.tenant
-        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.tenant = $2
-        ORDER BY b.position, e.place LIMIT $3"),
+        WHERE b.position > $1 AND b.position - b.events + e.place >= $1
+        AND ($2 IS NULL OR e.tenant = $2) ORDER BY b.position, e.place LIMIT $3"),
     );
     /// The last position there is.
     LAST_POSITION = each("SELECT coalesce(max(position), 0) FROM events", "");
     /// Where a tenant's chain ends.
-    CHAIN_END = both("SELECT position, link FROM chains WHERE tenant = $1");
+    CHAIN_END = each("SELECT position, link FROM chains WHERE tenant = ?1", "");
+    ALL_CHAIN_ENDS = both("SELECT tenant, position, link FROM chains WHERE $1 IS NULL OR tenant = $1");
     CHAIN_ENDS = each("", "SELECT tenant, position, link FROM chains WHERE tenant = ANY($1)");
     SET_CHAIN_END = each(
         "INSERT INTO chains (tenant, position, link) VALUES (?1, ?2, ?3)

@@ -8,6 +8,7 @@ use crate::sql;
 use crate::told::{Author, Told, action, list};
 use directory::{Chain, ConnectionId, Event, EventDraft, Note, Position, TenantNumber, Time, UserId};
 use rusqlite::{Connection, params};
+use std::collections::BTreeMap;
 
 /// Writes one event. The one writer gives positions, so they follow the commits.
 pub(super) fn write(db: &Connection, tally: &mut Tally, author: &Author, told: &Told) -> Result<(), Failure> {
@@ -59,46 +60,59 @@ pub(super) fn history(
     rows.collect()
 }
 
-/// Goes through the chain of a tenant's events.
-pub(super) fn verify(db: &Connection, tenant: TenantNumber) -> rusqlite::Result<Chain> {
+/// Goes through the chain of a tenant's events, or once through all.
+pub(super) fn verify(
+    db: &Connection,
+    tenant: Option<TenantNumber>,
+) -> rusqlite::Result<BTreeMap<TenantNumber, Chain>> {
     // One view of everything, or what is written meanwhile would look wrong.
     let view = db.unchecked_transaction()?;
-    let end = view.query_row(sql::CHAIN_END.sqlite, [tenant.0], |row| {
-        Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, Sum>(1)?))
-    });
-    let end = optional(end)?;
-    let (mut found, mut last) = (Chain::default(), START);
+    let asked = tenant.map(|tenant| tenant.0);
+    let mut ends = view.prepare_cached(sql::ALL_CHAIN_ENDS.sqlite)?;
+    let ends: Vec<(u32, i64, Sum)> = ends
+        .query_map([asked], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut chains: BTreeMap<TenantNumber, Chain> = BTreeMap::new();
     let mut statement = view.prepare_cached(sql::CHAINED.sqlite)?;
-    let mut rows = statement.query([tenant.0])?;
+    let mut rows = statement.query([asked])?;
     while let Some(row) = rows.next()? {
-        let position: u64 = row.get::<_, i64>(0)?.unsigned_abs();
-        let stored_link = row.get_ref(13)?.as_blob_or_null()?;
-        let Some(stored_link) = stored_link else {
-            if found.events == 0 {
-                found.older += 1;
-                continue;
-            }
-            found.broken = Some(Position(position));
-            break;
-        };
-        // What does not even read as what it should be was changed.
-        let link = digest_of(row).map(|digest| chain::link(&last, position, [&digest]));
-        match link {
-            Ok(link) if link[..] == *stored_link => last = link,
-            Ok(_) | Err(_) => {
-                found.broken = Some(Position(position));
-                break;
-            }
+        let found = chains.entry(TenantNumber(row.get(1)?)).or_default();
+        if found.broken.is_none() {
+            step(found, row)?;
         }
-        found.events += 1;
-        found.last = Position(position);
-        found.head = Some(last);
     }
-    if found.broken.is_none() && end != found.head.map(|head| (found.last.0, head)) {
-        let missing = end.map_or(0, |(position, _)| position).max(found.last.0);
-        found.broken = Some(Position(missing));
+    for (tenant, position, link) in ends {
+        let found = chains.entry(TenantNumber(tenant)).or_default();
+        let end = (position.unsigned_abs(), Some(link));
+        if found.broken.is_none() && end != (found.last.0, found.head) {
+            found.broken = Some(Position(end.0.max(found.last.0)));
+        }
     }
-    Ok(found)
+    Ok(chains)
+}
+
+/// The next event of a chain that is whole so far.
+fn step(found: &mut Chain, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+    let position = row.get::<_, i64>(0)?.unsigned_abs();
+    let Some(stored) = row.get_ref(13)?.as_blob_or_null()? else {
+        if found.events == 0 {
+            found.older += 1;
+        } else {
+            found.broken = Some(Position(position));
+        }
+        return Ok(());
+    };
+    let last = found.head.unwrap_or(START);
+    // What does not even read as what it should be was changed.
+    match digest_of(row).map(|digest| chain::link(&last, position, [&digest])) {
+        Ok(link) if link[..] == *stored => {
+            found.events += 1;
+            found.last = Position(position);
+            found.head = Some(link);
+        }
+        Ok(_) | Err(_) => found.broken = Some(Position(position)),
+    }
+    Ok(())
 }
 
 fn digest_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sum> {

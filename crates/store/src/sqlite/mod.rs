@@ -29,6 +29,7 @@ use directory::{
     TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use read::Readers;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -238,7 +239,10 @@ impl Store for Sqlite {
         self.scan(&self.walks, move |db| events::history(db, (tenant, user), after, limit))
     }
 
-    fn verify(&self, tenant: TenantNumber) -> Pending<'_, Result<Chain, StoreError>> {
+    fn verify(
+        &self,
+        tenant: Option<TenantNumber>,
+    ) -> Pending<'_, Result<BTreeMap<TenantNumber, Chain>, StoreError>> {
         self.scan(&self.walks, move |db| events::verify(db, tenant))
     }
 

@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use server::{Face, Limits, Listener};
+use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -191,8 +192,8 @@ impl Store for Discard {
     fn history(&self, _: TenantNumber, _: UserId, _: Position, _: u32) -> Pending<'_, Found<Vec<Event>>> {
         ready(Ok(Vec::new()))
     }
-    fn verify(&self, _: TenantNumber) -> Pending<'_, Found<Chain>> {
-        ready(Ok(Chain::default()))
+    fn verify(&self, _: Option<TenantNumber>) -> Pending<'_, Found<BTreeMap<TenantNumber, Chain>>> {
+        ready(Ok(BTreeMap::new()))
     }
     fn health(&self) -> Pending<'_, Found<Health>> {
         ready(Ok(Health::default()))
