@@ -1,5 +1,6 @@
-//! What the tests need besides Rust and a C compiler: curl, Node.js with npm, Python with venv, PostgreSQL's server and
-//! PgBouncer, which the tests start by themselves. On Debian what is missing is installed; elsewhere it is said.
+//! What the tests need besides Rust and a C compiler: curl, Node.js with npm, Python with venv, Chromium with a font,
+//! PostgreSQL's server and PgBouncer, which the tests start by themselves. On Debian what is missing is installed;
+//! elsewhere it is said.
 
 use crate::{run, say};
 use anyhow::bail;
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A program the tests run, how to see that it works, and the Debian package it is in.
-const NEEDED: [(&str, &[&str], &str); 8] = [
+const NEEDED: [(&str, &[&str], &str); 10] = [
     ("curl", &["--version"], "curl"),
     ("node", &["--version"], "nodejs"),
     ("npm", &["--version"], "npm"),
@@ -20,6 +21,13 @@ const NEEDED: [(&str, &[&str], &str); 8] = [
         "postgresql",
     ),
     ("sh", &["-c", "PATH=\"$PATH:/usr/sbin\" pgbouncer --version"], "pgbouncer"),
+    ("chromium", &["--version"], "chromium"),
+    // Pages without a font are hard to look at.
+    (
+        "sh",
+        &["-c", "find /usr/share/fonts /System/Library/Fonts -name '*.tt[fc]' | grep --quiet ."],
+        "fonts-dejavu-core",
+    ),
     ("sh", &["-c", "command -v ps && command -v pgrep"], "procps"),
 ];
 

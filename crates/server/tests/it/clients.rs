@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -15,7 +15,7 @@ fn run(command: &mut Command) -> String {
     text
 }
 
-fn copy(name: &str, folder: &Path) {
+pub(crate) fn copy(name: &str, folder: &Path) {
     for file in std::fs::read_dir(root().join("clients").join(name)).expect("clients") {
         let file = file.expect("a file");
         if file.path().is_file() {

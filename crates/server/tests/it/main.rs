@@ -1,6 +1,7 @@
 //! The server from outside: over real sockets where the socket matters, through the shell where it does not.
 
 mod badkeys;
+mod browser;
 mod clients;
 mod commands;
 mod crash;

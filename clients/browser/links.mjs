@@ -1,0 +1,228 @@
+// Links and forms that are not as they were given out: each leads to a page that helps, and changes nothing.
+import assert from 'node:assert/strict';
+import { choosePageIsOf, invited } from './beginning.mjs';
+import { doors, isEverywhere, meet, signInApi } from './doors.mjs';
+import { check, linkOf, muster, sleep, stamp, tenant, url } from './lib.mjs';
+import { at, go, press, said, send } from './pages.mjs';
+
+/** A heading, a sentence and a way on that leads somewhere. */
+async function helps(page) {
+  const { heading, all } = await said(page);
+  assert.match(heading, /\w+ \w+/);
+  assert.match(all.slice(heading.length), /\w+ \w+.*[.]/);
+  const links = await page.locator('main a[href]').evaluateAll((all) => all.map((link) => link.href));
+  assert.ok(links.length > 0, `there is a way on from "${heading}"`);
+  for (const link of links) {
+    const answer = await page.request.get(link);
+    assert.equal(answer.status(), 200, link);
+  }
+}
+
+/** Many links lead to the same message: it is looked at once. */
+async function lookAtMessage(browser, page) {
+  const words = ((await said(page)).heading || 'no page of ours').toLowerCase().match(/\w+/g);
+  await browser.look(page, `message-${words.join('-')}`);
+}
+
+const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/** A text with one letter changed for the one that stands `by` further. */
+function changed(text, place, by = 1) {
+  const index = place < 0 ? text.length + place : place;
+  const letter = letters[(letters.indexOf(text[index]) + by) % letters.length];
+  return text.slice(0, index) + letter + text.slice(index + 1);
+}
+
+export async function brokenLinks(step, { browser, post, from, other }) {
+  const person = { email: `lina.${stamp}@example.com`, first: 'Lina', last: 'Ostrander', password: 'velvet anchor 64 pine' };
+  const { link } = await invited({ dialect: 'onfire v2', person, post, from });
+  const page = await browser.person();
+  const broken = [
+    ['with one letter changed', changed(link, -30), [404]],
+    ['with its last letter changed', changed(link, -1), [404]],
+    ['with its first letter changed', changed(link, link.lastIndexOf('/') + 1), [404]],
+    ['of another tenant', link.replace(`/t/${tenant}/`, `/t/${other}/`), [404]],
+    ['that is cut off', link.slice(0, -20), [404]],
+    ['that lacks one letter', link.slice(0, -1), [404]],
+    ['with a letter more', `${link}A`, [404]],
+    ['cut off before its secret', link.slice(0, link.lastIndexOf('/') + 1), [404]],
+    ['cut off before its last slash', link.slice(0, link.lastIndexOf('/')), [404]],
+    ['of an invitation taken for a reset', link.replace('/invitation/', '/reset/'), [404]],
+    ['of a tenant that is not there', link.replace(`/t/${tenant}/`, '/t/999999/'), [404]],
+    ['of a tenant that is no number', link.replace(`/t/${tenant}/`, '/t/x/'), [404]],
+  ];
+  for (const [what, address, statuses] of broken) {
+    await check(`a link ${what} leads to a page that helps`, async () => {
+      const status = await go(page, address);
+      await lookAtMessage(browser, page);
+      assert.ok(statuses.includes(status), String(status));
+      assert.equal(await page.locator('[name=new]').count(), 0);
+      await helps(page);
+    });
+  }
+  await check('no letter that says the same to a sloppy reader opens the link', async () => {
+    for (let by = 1; by < 16; by += 1) assert.equal(await go(page, changed(link, -1, by)), 404);
+  });
+  await step('none of them has changed anything', async () => {
+    await isEverywhere(person, 'invited');
+    assert.equal(await go(page, link), 200);
+    await choosePageIsOf(page, person);
+  });
+  await newerLink(step, { person, browser, post, from, link });
+}
+
+async function newerLink(step, { person, browser, post, from, link }) {
+  const [first, second] = [await browser.person(), await browser.person()];
+  const last = await step('an invitation that is asked for again takes the place of the first', async () => {
+    // The page of the first is still open when the second comes.
+    assert.equal(await go(first, link), 200);
+    muster('user', 'invite', '--tenant', String(tenant), person.email);
+    const newer = linkOf(await post.next(person.email), 'invitation', { email: person.email, from });
+    assert.equal(await send(first, { new: person.password, again: person.password }), 410);
+    await lookAtMessage(browser, first);
+    await helps(first);
+    await isEverywhere(person, 'invited');
+    assert.equal(await go(second, newer), 200);
+    return newer;
+  });
+  await step('a link that was used works no more, not even in a page that was open before', async () => {
+    const [one, another] = [await browser.person(), await browser.person()];
+    assert.equal(await go(one, last), 200);
+    assert.equal(await go(another, last), 200);
+    assert.equal(await send(one, { new: person.password, again: person.password }), 200);
+    const stolen = 'a thief was here 1234';
+    assert.equal(await send(another, { new: stolen, again: stolen }), 410);
+    await helps(another);
+    assert.equal(await go(another, last), 410);
+    await lookAtMessage(browser, another);
+    await helps(another);
+    assert.equal(await signInApi(person.email, stolen), null);
+    assert.ok(await signInApi(person.email, person.password));
+  });
+  await step('and so do all others they were sent', async () => {
+    for (const mail of post.to(person.email)) {
+      assert.equal(await go(second, mail.text.match(/https?:\/\/\S+/)[0]), 410);
+    }
+  });
+}
+
+/** People whom nobody has invited yet, and people in a hurry, ask for a link themselves. */
+export async function askedLinks(step, { browser, post, from }) {
+  const page = await browser.person();
+  const person = { email: `nora.${stamp}@example.com`, first: 'Nora', last: 'Petrov', password: 'amber kettle 28 north' };
+  await step('who was made and not invited asks for a link and gets one', async () => {
+    await doors.ccs.create(person);
+    await meet(person);
+    await go(page, at('/forgot'));
+    for (let times = 0; times < 3; times += 1) {
+      assert.equal(await send(page, { user: person.email }), 200);
+      await press(page, 'link', 'Back to sign in');
+      await press(page, 'link', 'Forgot your password?');
+    }
+    const link = linkOf(await post.next(person.email), 'invitation', { email: person.email, from });
+    assert.equal(await go(page, link), 200);
+    await choosePageIsOf(page, person);
+    assert.equal(await send(page, { new: person.password, again: person.password }), 200);
+    assert.equal(await send(page, { user: person.email, password: person.password }), 200);
+    await isEverywhere(person, 'active');
+  });
+  await step('whoever asks three times in a row gets no three mails', async () => {
+    await sleep(1500);
+    assert.equal(post.to(person.email).length, 1);
+  });
+}
+
+/** Whose name has several parts may choose none of them. */
+export async function longNames(step, { browser, post, from }) {
+  for (const [first, last, own] of [['Maria Luisa', 'Quintana-Ortega', 'quintana'], ['Maria Luisa', 'de la Fuente', 'fuente']]) {
+    await step(`${first} ${last} may not choose ${own} and a number`, async () => {
+      const person = { email: `ml.${own}.${stamp}@example.com`, first, last };
+      const page = await browser.person();
+      await go(page, (await invited({ dialect: 'onfire v2', person, post, from })).link);
+      assert.equal(await send(page, { new: `${own}123456789`, again: `${own}123456789` }), 422);
+    });
+  }
+}
+
+/** People who are switched off or gone before they have used their link. */
+export async function linksOfTheAbsent(step, { browser, post, from }) {
+  for (const [what, act] of [['switched off', (person) => doors.scim.off(person)], ['deleted', (person) => doors.ccs.remove(person)]]) {
+    await step(`the link of somebody who was ${what} leads to a page that helps`, async () => {
+      const word = what.replace(' ', '-');
+      const person = { email: `${word}.${stamp}@example.com`, first: 'Otis', last: 'Brandt', password: 'tulip engine 45 moss' };
+      const { link } = await invited({ dialect: 'onfire v2', person, post, from });
+      const page = await browser.person();
+      assert.equal(await go(page, link), 200);
+      await act(person);
+      const status = await send(page, { new: person.password, again: person.password });
+      assert.ok([404, 410].includes(status), String(status));
+      await lookAtMessage(browser, page);
+      await helps(page);
+      assert.equal(await signInApi(person.email, person.password), null);
+    });
+  }
+}
+
+export async function strangeForms(step, { browser, person }) {
+  const page = await browser.person();
+  const good = { user: person.email, password: person.password };
+  await step('a form without its cookie is a 403 and signs nobody in', async () => {
+    await go(page, at('/sign-in'));
+    await page.context().clearCookies();
+    assert.equal(await send(page, good), 403);
+    await lookAtMessage(browser, page);
+    await helps(page);
+    assert.ok(!(await page.context().cookies()).some((cookie) => cookie.name === 'muster-session'));
+  });
+  await step('so is one with another token', async () => {
+    await go(page, at('/sign-in'));
+    await page.locator('[name=token]').evaluate((field) => { field.value = `A${field.value.slice(1)}x`; });
+    assert.equal(await send(page, good), 403);
+    await lookAtMessage(browser, page);
+    await helps(page);
+    assert.ok(!(await page.context().cookies()).some((cookie) => cookie.name === 'muster-session'));
+  });
+  await step('and one without any, or with that of another browser', async () => {
+    await go(page, at('/sign-in'));
+    await page.locator('[name=token]').evaluate((field) => field.remove());
+    assert.equal(await send(page, good), 403);
+    const other = await browser.person();
+    await go(other, at('/sign-in'));
+    const token = await other.locator('[name=token]').inputValue();
+    await go(page, at('/sign-in'));
+    await page.locator('[name=token]').evaluate((field, value) => { field.value = value; }, token);
+    assert.equal(await send(page, good), 403);
+  });
+  await step('who goes back after that comes in', async () => {
+    await go(page, at('/sign-in'));
+    assert.equal(await send(page, good), 200);
+  });
+  await step('signing out takes a form, not a link', async () => {
+    for (const rest of ['/sign-out', '/sign-out-everywhere']) {
+      const status = await go(page, at(rest));
+      assert.ok([404, 405].includes(status) || page.url() !== at(rest), `${rest}: ${status}`);
+    }
+    await go(page, at('/account'));
+    assert.equal(page.url(), at('/account'));
+  });
+}
+
+/** Addresses that people type. */
+export async function otherAddresses({ browser }) {
+  const page = await browser.person();
+  for (const [name, address] of [['not-found', at('/nothing')], ['no-such-tenant', `${url}/t/999999/sign-in`]]) {
+    await check(`${name} is a page that helps`, async () => {
+      const status = await go(page, address);
+      await lookAtMessage(browser, page);
+      assert.equal(status, 404);
+      await helps(page);
+    });
+  }
+  await check('with two tenants the common sign-in page says where to go', async () => {
+    assert.equal(await go(page, `${url}/sign-in`), 200);
+    await browser.look(page, 'chooser');
+    const { heading, all } = await said(page);
+    assert.match(heading, /sign in/i);
+    assert.match(all.slice(heading.length), /\w+ \w+/);
+  });
+}

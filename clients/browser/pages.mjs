@@ -1,0 +1,217 @@
+// The browser: people's pages as they see them, and what must be so on every one of them.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import axe from 'axe-core';
+import { chromium } from 'playwright-core';
+import { check, screenshots, tenant, url } from './lib.mjs';
+
+const sizes = [{ width: 1280, height: 800 }, { width: 375, height: 812 }];
+const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const focusable = 'a[href], button, input:not([type=hidden]), select, textarea, [tabindex]';
+// What axe says of how bad a finding is; the rest is listed and fails nothing.
+const grave = ['serious', 'critical'];
+
+export const at = (rest) => `${url}/t/${tenant}${rest}`;
+
+export class Browser {
+  #browser;
+  #inspection;
+  #seen = new Set();
+  // What was wrong on any page, each once.
+  #wrong = new Set();
+  #remarks = new Map();
+
+  async open() {
+    mkdirSync(screenshots, { recursive: true });
+    this.#browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+    // axe needs scripts, people do not.
+    this.#inspection = await (await this.#browser.newContext()).newPage();
+  }
+
+  close() { return this.#browser.close(); }
+
+  /** A browser of somebody's own, with scripts off. */
+  async person() {
+    const context = await this.#browser.newContext({ javaScriptEnabled: false, viewport: sizes[0] });
+    context.setDefaultTimeout(15_000);
+    context.on('request', (request) => {
+      if (!request.url().startsWith(`${url}/`)) this.#wrong.add(`a page asked for ${request.url()}`);
+    });
+    context.on('response', (response) => this.#headers(response));
+    const page = await context.newPage();
+    page.on('console', (message) => {
+      if (/Content Security Policy/i.test(message.text())) this.#wrong.add(`${page.url()}: ${message.text()}`);
+    });
+    return page;
+  }
+
+  #headers(response) {
+    const { pathname } = new URL(response.url());
+    const headers = response.headers();
+    const wanted = {
+      'content-security-policy': policy,
+      'referrer-policy': 'no-referrer',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+    };
+    // A file that is the same for everybody may be kept.
+    if (pathname === '/pages/style.css') delete wanted['cache-control'];
+    for (const [name, value] of Object.entries(wanted)) {
+      if (headers[name] !== value) {
+        this.#wrong.add(`${response.status()} ${pathname.slice(0, 40)}: ${name} is ${headers[name]}`);
+      }
+    }
+    if (response.status() >= 500) this.#wrong.add(`${response.status()} ${pathname.slice(0, 40)}`);
+  }
+
+  /** What is said at the end, of all pages together. */
+  async verdict() {
+    await check('every answer has the headers of a page, and no page asks for anything from elsewhere', () => {
+      assert.deepEqual([...this.#wrong], []);
+    });
+    for (const [remark, pages] of this.#remarks) console.log(`axe: ${remark}: ${[...pages].join(', ')}`);
+    console.log(`screenshots of ${this.#seen.size} pages: ${screenshots}`);
+  }
+
+  /** A page as it is now: pictures, axe, narrow screens and the keyboard. Each name once. */
+  async look(page, name, { isMail = false } = {}) {
+    if (this.#seen.has(name)) return;
+    this.#seen.add(name);
+    for (const size of sizes) {
+      await page.setViewportSize(size);
+      await page.screenshot({ path: path.join(screenshots, `${name}-${size.width}.png`), fullPage: true });
+    }
+    await check(`${name}: nothing has to be moved sideways at 320 pixels`, async () => {
+      await page.setViewportSize({ width: 320, height: 640 });
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(width <= 320, `${width} pixels wide`);
+    });
+    await page.setViewportSize(sizes[0]);
+    await check(`${name}: axe finds nothing grave`, async () => {
+      assert.deepEqual(await this.#axe(page, name), []);
+    });
+    if (isMail) return;
+    await check(`${name}: all of it can be reached with the keyboard, in order`, () => keyboard(page));
+    await check(`${name}: a heading, a title and a language`, async () => {
+      assert.equal(await page.locator('h1').count(), 1);
+      assert.match(await page.title(), /\S/);
+      assert.match(await page.locator('html').getAttribute('lang'), /^[a-z]{2}/);
+    });
+  }
+
+  /** Shows the very same page to axe, where scripts are on; what is grave. */
+  async #axe(page, name) {
+    const html = await page.content();
+    const where = page.url();
+    const shown = this.#inspection;
+    const findings = [];
+    if (where.startsWith('http')) {
+      await shown.route(where, (route) => route.fulfill({ contentType: 'text/html; charset=utf-8', body: html }));
+      await shown.goto(where);
+      await shown.unroute(where);
+    } else {
+      await shown.goto('about:blank');
+      await shown.setContent(html);
+    }
+    await shown.evaluate(axe.source);
+    for (const [size, colorScheme] of [[sizes[0], 'light'], [sizes[1], 'light'], [sizes[0], 'dark']]) {
+      await shown.setViewportSize(size);
+      await shown.emulateMedia({ colorScheme });
+      const { violations } = await shown.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
+      for (const { id, impact, help, nodes } of violations) {
+        const text = `${impact} ${id} (${help})`;
+        const where = nodes.map((node) => node.html.slice(0, 120));
+        if (grave.includes(impact)) findings.push({ text, colorScheme, width: size.width, where });
+        this.#remarks.set(text, (this.#remarks.get(text) ?? new Set()).add(name));
+      }
+    }
+    if (where.startsWith('http')) {
+      const file = path.join(screenshots, `${name}-dark.png`);
+      await shown.screenshot({ path: file, fullPage: true });
+    }
+    return findings;
+  }
+}
+
+/** Walks through a page with the Tab key: everything that can be used is met once, in the order of the text. */
+async function keyboard(page) {
+  const wanted = await page.evaluate((selector) => [...document.querySelectorAll(selector)]
+    .map((element, index) => { element.dataset.place = index; return element.outerHTML.slice(0, 80); }), focusable);
+  // Somebody who comes to the page begins at its top.
+  await page.evaluate(() => { document.activeElement?.blur(); globalThis.getSelection()?.removeAllRanges(); });
+  const met = [];
+  for (let presses = 0; presses <= wanted.length; presses += 1) {
+    await page.keyboard.press('Tab');
+    const now = await page.evaluate(() => {
+      const element = document.activeElement;
+      if (!element || element === document.body) return null;
+      const style = getComputedStyle(element);
+      return { place: Number(element.dataset.place), isSeen: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0 };
+    });
+    if (!now) break;
+    assert.ok(now.isSeen, `one sees that ${wanted[now.place]} is chosen`);
+    if (met.includes(now.place)) break;
+    met.push(now.place);
+  }
+  assert.deepEqual(met.map((place) => wanted[place]), wanted);
+}
+
+/** What a page says: its heading, its notice or problem, and its text. */
+export async function said(page) {
+  const text = async (selector) => {
+    const all = await page.locator(selector).allInnerTexts();
+    return all.join('\n');
+  };
+  return { heading: await text('h1'), notice: await text('.notice'), problem: await text('.problem'), all: await text('main') };
+}
+
+/** Goes to an address; the status of the page. */
+export async function go(page, address) {
+  const answer = await page.goto(address);
+  return answer.status();
+}
+
+/** Fills a form in and sends it with the Enter key; the status of the page that comes. */
+export async function send(page, fields) {
+  const entries = Object.entries(fields);
+  for (const [name, value] of entries) await page.locator(`[name=${name}]`).fill(value);
+  return enter(page, page.locator(`[name=${entries.at(-1)[0]}]`));
+}
+
+async function enter(page, field) {
+  const [answer] = await Promise.all([
+    page.waitForResponse((one) => one.request().isNavigationRequest() && ![302, 303].includes(one.status())),
+    field.press('Enter'),
+  ]);
+  await page.waitForLoadState('load');
+  return answer.status();
+}
+
+/** Presses a button or follows a link by its words; the status of the page that comes. */
+export function press(page, role, name) {
+  return enter(page, page.getByRole(role, { name, exact: true }));
+}
+
+export const signIn = async (page, user, password) => {
+  assert.equal(await go(page, at('/sign-in')), 200);
+  return send(page, { user, password });
+};
+
+/** The browser's own word on a field stands aside, so that the server's can be heard. */
+export const withoutOwnChecks = (page) => page.evaluate(() => {
+  for (const form of document.forms) form.noValidate = true;
+});
+
+/** What a cookie of ours must be, on a machine that talks to itself. */
+export async function cookiesAreSafe(page, names) {
+  const cookies = await page.context().cookies();
+  assert.deepEqual(cookies.map((cookie) => cookie.name).sort(), names);
+  for (const cookie of cookies) {
+    assert.equal(cookie.httpOnly, true, cookie.name);
+    assert.equal(cookie.sameSite, 'Lax', cookie.name);
+    assert.equal(cookie.secure, false, cookie.name);
+    assert.equal(cookie.path, `/t/${tenant}`, cookie.name);
+  }
+}

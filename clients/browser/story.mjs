@@ -1,0 +1,55 @@
+// The life of people, told in a real browser: made over each dialect, invited, signed in, forgotten, deleted, restored.
+import assert from 'node:assert/strict';
+import { beginning } from './beginning.mjs';
+import { doors } from './doors.mjs';
+import { life } from './life.mjs';
+import { check, muster, part, Post, stamp, tenant, total, url } from './lib.mjs';
+import { askedLinks, brokenLinks, linksOfTheAbsent, longNames, otherAddresses, strangeForms } from './links.mjs';
+import { Browser } from './pages.mjs';
+
+const from = 'Käfer & Söhne';
+const post = new Post();
+await post.open();
+const browser = new Browser();
+await browser.open();
+
+const page = await browser.person();
+if (muster('tenant', 'list').length === 1) {
+  await check('with one tenant the common sign-in page is its own', async () => {
+    await page.goto(`${url}/sign-in`);
+    assert.equal(page.url(), `${url}/t/${tenant}/sign-in`);
+    await browser.look(page, 'sign-in');
+  });
+}
+muster('tenant', 'set', '--tenant', String(tenant), '--name', from);
+const other = muster('tenant', 'add', `Other ${stamp}`).number;
+
+// Names that a page or a mail must not take for its own.
+const people = {
+  'onfire v2': { first: 'Zoë', last: "Quintana-O'Hara" },
+  'onfire v1': { first: 'Jürgen', last: 'Weiß' },
+  ccs: { first: 'Amélie & Co', last: 'Duchamps' },
+  publisher: { first: '<i>Pia</i>', last: 'Lindqvist "Pi"' },
+  scim: { first: '李', last: 'Zhangwei' },
+};
+let signedIn;
+for (const dialect of Object.keys(doors)) {
+  const word = dialect.replace(' ', '');
+  const person = { ...people[dialect], email: `${word}.${stamp}@example.com`, password: 'correct horse 99 battery' };
+  const all = { dialect, person, browser, post, from };
+  await part(dialect, async (step) => {
+    const { page: own } = await beginning(step, all);
+    if (dialect === 'onfire v2') await life(step, { ...all, page: own });
+    else signedIn = person;
+  });
+}
+await part('links', (step) => brokenLinks(step, { browser, post, from, other }));
+await part('links', (step) => linksOfTheAbsent(step, { browser, post, from }));
+await part('links', (step) => askedLinks(step, { browser, post, from }));
+await part('names', (step) => longNames(step, { browser, post, from }));
+await part('forms', (step) => strangeForms(step, { browser, person: signedIn }));
+await otherAddresses({ browser });
+await browser.verdict();
+await browser.close();
+await post.close();
+process.exit(total());

@@ -1,0 +1,45 @@
+//! People's pages and mails in a real browser, from the first mail to the last sign-in: `clients/browser` tells the
+//! story, this gives it a server.
+
+use crate::clients::{copy, run};
+use crate::support::{MUSTER, Server};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+/// A port that nothing listens on. The server has to know it before the story opens it.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+#[test]
+fn people_live_their_whole_lives_in_a_browser() {
+    let port = free_port().to_string();
+    let mails = format!("smtp://127.0.0.1:{port}");
+    // A mail that comes before the story listens is tried again at once.
+    let flags = ["--smtp-url", &mails, "--mail-from", "people@example.com", "--mail-retry", "1"];
+    let server = Server::start(&flags);
+    let (tenant, key) = server.tenant(&["--highest-role", "SuperAdmin"]);
+    let sign_in = server.connection(tenant, "app", &["--dialect", "sign-in"]);
+    // Pictures stay, so that somebody can look at them.
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+    drop(std::fs::remove_dir_all(&pictures));
+    let folder = tempfile::tempdir().expect("a folder");
+    copy("browser", folder.path());
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder.path()));
+    println!("screenshots: {}", pictures.display());
+    let said = run(Command::new("node")
+        .arg("story.mjs")
+        .current_dir(folder.path())
+        .env("MUSTER_URL", format!("http://{}", server.address))
+        .env("MUSTER_TENANT", tenant.to_string())
+        .env("MUSTER_KEY", key)
+        .env("MUSTER_SIGN_IN_KEY", sign_in)
+        .env("MUSTER", MUSTER)
+        .env("MUSTER_STORE", server.store())
+        .env("MUSTER_SMTP_PORT", port)
+        .env("SCREENSHOTS", &pictures));
+    println!("{said}");
+    assert!(said.contains(", 0 failed"), "{said}");
+}
