@@ -2,7 +2,7 @@
 //!
 //! Dialects may be stricter at their door (one takes titles of 10); nothing is ever looser than this.
 
-use crate::{Fault, Field, Rule, TenantSettings, User, fold};
+use crate::{Fault, Field, Rule, Tenant, User, fold};
 
 /// Shortest password a dialect may set, in characters.
 pub const MIN_PASSWORD_CHARS: usize = 6;
@@ -93,8 +93,9 @@ const PERSONAL_CHARS: usize = 4;
 
 /// What is wrong with a password that somebody chooses for themselves. There are no rules of composition (NIST SP
 /// 800-63B section 3.1.1.2): length counts, and that it cannot be guessed from a list or from who they are.
-pub(crate) fn check_chosen_password(password: &str, user: &User, settings: &TenantSettings) -> Option<Rule> {
-    let shortest = usize::try_from(settings.min_password).unwrap_or(usize::MAX).max(MIN_PASSWORD_CHARS);
+pub(crate) fn check_chosen_password(password: &str, user: &User, tenant: &Tenant) -> Option<Rule> {
+    let shortest =
+        usize::try_from(tenant.settings.min_password).unwrap_or(usize::MAX).max(MIN_PASSWORD_CHARS);
     if password.len() > MAX_PASSWORD_BYTES {
         return Some(Rule::TooLong(MAX_PASSWORD_BYTES));
     }
@@ -102,19 +103,28 @@ pub(crate) fn check_chosen_password(password: &str, user: &User, settings: &Tena
         return Some(Rule::TooShort(shortest));
     }
     let folded = fold(password);
-    let email = user.email().unwrap_or_default();
-    let local = email.split('@').next().unwrap_or_default();
-    let full = user.full_name();
-    let own = [full.as_str(), email, local, user.user_name.as_str()]
-        .into_iter()
-        .chain(user.name.given.as_deref())
-        .chain(user.name.family.as_deref())
-        .map(|text| fold(text.trim()));
-    let mut own = own.filter(|text| text.chars().count() >= PERSONAL_CHARS);
-    if own.any(|text| folded.contains(&text)) {
+    let squeezed = squeeze(&folded);
+    if personal(user, tenant).any(|text| squeezed.contains(&text)) {
         return Some(Rule::Personal);
     }
     crate::common::is_common(&folded).then_some(Rule::Common)
+}
+
+/// What the person and the tenant are called, whole and in parts, as letters and digits alone.
+fn personal(user: &User, tenant: &Tenant) -> impl Iterator<Item = String> {
+    let email = user.email().unwrap_or_default();
+    let local = email.split('@').next().unwrap_or_default();
+    let full = user.full_name();
+    let texts = [full.as_str(), email, local, user.user_name.as_str(), tenant.name.as_str()];
+    let parts = [full.as_str(), local, tenant.name.as_str()];
+    let parts = parts.into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+    let all: Vec<String> = texts.into_iter().chain(parts).map(|text| squeeze(&fold(text))).collect();
+    all.into_iter().filter(|text| text.chars().count() >= PERSONAL_CHARS)
+}
+
+/// Its letters and digits.
+fn squeeze(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// A modest rule for identity: one `@`, something on both sides, no blanks. Directories must be able to store
@@ -134,8 +144,33 @@ pub fn is_email(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_text, is_email};
-    use crate::{Field, Rule};
+    use super::{check_chosen_password, check_text, is_email};
+    use crate::{Entry, Field, Rule, Tenant, TenantNumber, TenantSettings, Time, User, UserId};
+
+    #[test]
+    fn chosen_passwords_hold_nobodys_name() {
+        let (number, settings) = (TenantNumber(1), TenantSettings::default());
+        let tenant = Tenant { number, name: "Acme Ltd".into(), created: Time(0), settings };
+        let mut user = User::blank(UserId(uuid::Uuid::nil()), Time(0));
+        user.name.given = Some("Ann Luisa".into());
+        user.name.family = Some("Quintana-O'Hara".into());
+        user.emails = vec![Entry::of("work", "al.quint@example.com").preferred()];
+        user.user_name = "alq".into();
+        for own in [
+            "quintana123456789",
+            "Quintana-7412-Quintana",
+            "luisa luisa luisa",
+            "al.quint al.quint",
+            "AL.QUINT@EXAMPLE.COM",
+            "annluisaquintanaohara",
+            "Acme Acme Acme",
+        ] {
+            assert_eq!(check_chosen_password(own, &user, &tenant), Some(Rule::Personal), "{own}");
+        }
+        assert_eq!(check_chosen_password("vier rote fische", &user, &tenant), None);
+        assert_eq!(check_chosen_password("vier fische", &user, &tenant), Some(Rule::TooShort(12)));
+        assert_eq!(check_chosen_password(&"x".repeat(1025), &user, &tenant), Some(Rule::TooLong(1024)));
+    }
 
     #[test]
     fn emails() {

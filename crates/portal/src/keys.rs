@@ -13,6 +13,9 @@ const SECRET: &str = "portal";
 /// So many bytes of a seal are in a link: enough that nobody finds one by trying.
 const SEAL: usize = 16;
 
+/// What a link ends in: programs that find links in plain text may leave a dash or underscore at the end out.
+const END: &str = "z";
+
 /// Keys of an installation.
 pub(crate) struct Keys {
     links: hmac::Key,
@@ -34,12 +37,12 @@ impl Keys {
     pub(crate) fn seal(&self, tenant: TenantNumber, link: &LinkKey) -> String {
         let named = [link.user.0.as_bytes().as_slice(), link.id.as_bytes()].concat();
         let seal = hmac::sign(&self.links, &sealed(tenant, link.purpose, &named));
-        URL_SAFE_NO_PAD.encode([&named, &seal.as_ref()[..SEAL]].concat())
+        URL_SAFE_NO_PAD.encode([&named, &seal.as_ref()[..SEAL]].concat()) + END
     }
 
     /// The link that this is part of; nothing when it is not whole, altered, another tenant's, or for something else.
     pub(crate) fn open(&self, tenant: TenantNumber, purpose: Purpose, text: &str) -> Option<LinkKey> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let bytes = URL_SAFE_NO_PAD.decode(text.strip_suffix(END)?).ok()?;
         let (named, seal) = bytes.split_at_checked(32)?;
         let right = hmac::sign(&self.links, &sealed(tenant, purpose, named));
         let is_ours = is_same(&right.as_ref()[..SEAL], seal);

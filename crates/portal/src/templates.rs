@@ -15,6 +15,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("change.html", include_str!("../templates/change.html")),
     ("account.html", include_str!("../templates/account.html")),
     ("forgot.html", include_str!("../templates/forgot.html")),
+    ("door.html", include_str!("../templates/door.html")),
     ("message.html", include_str!("../templates/message.html")),
     ("mail.html", include_str!("../templates/mail.html")),
     ("invitation.subject.txt", include_str!("../templates/invitation.subject.txt")),

@@ -7,9 +7,7 @@ use jiff::Timestamp;
 pub(crate) fn problem(refusal: &Refusal) -> (u16, String) {
     let busy = "The service is busy. Please try again in a moment.";
     match refusal {
-        Refusal::SignIn(SignInFault::Refused) => {
-            (403, "That e-mail or user name and that password do not go together.".into())
-        }
+        Refusal::SignIn(SignInFault::Refused) => (403, "The user or the password is wrong.".into()),
         Refusal::SignIn(SignInFault::Slow { retry_after }) => {
             (429, format!("Too many attempts have failed. Please try again in {}.", seconds(*retry_after)))
         }

@@ -131,7 +131,13 @@ impl Shell {
             if Portal::owns(parts.uri.path()) {
                 return Some(self.page(parts, body.ok().as_ref(), address, number).await);
             }
-            dialects::kit::serve(&self.desk, parts, body, address, number).await
+            let cut = body.is_err();
+            let served = dialects::kit::serve(&self.desk, parts, body, address, number).await;
+            if served.is_none() && Portal::is_like(parts.uri.path()) {
+                let body = (!cut).then(Bytes::new);
+                return Some(self.page(parts, body.as_ref(), address, number).await);
+            }
+            served
         };
         let served = AssertUnwindSafe(served).catch_unwind();
         let fault = match tokio::time::timeout(self.limits.answer_time, served).await {

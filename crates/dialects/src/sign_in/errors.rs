@@ -14,7 +14,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many attempts have failed; try again later")
         }
         Fault::Refused(Refusal::SignIn(_) | Refusal::NoSuchUser) => {
-            (StatusCode::UNAUTHORIZED, "sign_in_refused", "Nobody signs in with that")
+            (StatusCode::UNAUTHORIZED, "sign_in_refused", "The user or the password is wrong")
         }
         Fault::Unauthorised => (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here"),
         Fault::Forbidden => {

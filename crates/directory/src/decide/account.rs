@@ -131,11 +131,11 @@ fn choose_password(
     decision: &mut Decision,
 ) -> Result<(), Refusal> {
     let account = account(known)?;
-    let settings = &known.tenant.as_ref().ok_or(REFUSED)?.settings;
+    let tenant = known.tenant.as_ref().ok_or(REFUSED)?;
     let mut notes = Vec::new();
     match by {
         Proof::Link(link) => {
-            check_link(before, account, settings, link, stamp.now)?;
+            check_link(before, account, &tenant.settings, link, stamp.now)?;
             notes.push(Note::LinkUsed);
         }
         Proof::Password(shown) if before.status.is_off() || !is_stored(account, shown) => {
@@ -143,7 +143,7 @@ fn choose_password(
         }
         Proof::Password(_) => {}
     }
-    let faults = rules::check_chosen_password(password.expose_secret(), before, settings);
+    let faults = rules::check_chosen_password(password.expose_secret(), before, tenant);
     if let Some(rule) = faults {
         return Err(Refusal::Invalid(vec![Fault { field: Field::Password, rule }]));
     }
@@ -180,8 +180,9 @@ pub(crate) fn check_link(
 /// A link for somebody who has forgotten their password. Whoever cannot sign in gets none, and is told nothing.
 fn forgot(before: &User, account: &Account, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let purpose = match before.status {
-        Status::Invited => Purpose::Invitation,
-        Status::Active => Purpose::Reset,
+        // Who has chosen a password and not been in yet has been asked in already.
+        Status::Invited if account.password.is_none() => Purpose::Invitation,
+        Status::Invited | Status::Active => Purpose::Reset,
         Status::Suspended | Status::Inactive | Status::Archived => return Ok(Decision::default()),
     };
     let is_recent = |since: Time| stamp.now < since.plus_seconds(LINK_AGAIN_SECONDS);

@@ -141,7 +141,7 @@ fn outcome(
     match error.status().map(u16::from) {
         // The server wants another name or password than it was shown: that is mended here, not at the person's.
         Some(code @ (530 | 534 | 535 | 538)) => {
-            tracing::error!(code, said, "the mail server does not let us in");
+            tracing::error!(code, "the mail server does not let us in");
             Attempt::NotNow(format!("{code} {said}"))
         }
         Some(code) if error.is_permanent() => Attempt::Never(format!("{code} {said}")),

@@ -131,8 +131,9 @@ impl Worker {
             },
         };
         match &outcome {
-            Outcome::Failed(cause) => tracing::warn!(mail = %mail.id, cause, "a mail has failed"),
-            Outcome::Delayed(cause) => tracing::info!(mail = %mail.id, cause, "a mail is tried again later"),
+            // What the mail server said may hold somebody's address; `muster mail list` shows it.
+            Outcome::Failed(_) => tracing::warn!(mail = %mail.id, "a mail has failed"),
+            Outcome::Delayed(_) => tracing::info!(mail = %mail.id, "a mail is tried again later"),
             Outcome::Sent | Outcome::Withdrawn => tracing::debug!(mail = %mail.id, "a mail is done with"),
         }
         (self.noted)(mail.purpose, &outcome);

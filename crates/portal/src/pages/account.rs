@@ -68,7 +68,11 @@ pub(super) async fn show(portal: &Portal, visit: &Visit) -> Page {
         return Ok(redirect(&visit.base("password")));
     }
     let mut rows: Vec<Row> = Vec::new();
-    for (field, name) in SHOWN {
+    // Most people's user name is their e-mail.
+    let shown = SHOWN.iter().filter(|(field, _)| {
+        *field != Field::UserName || user.email().is_none_or(|email| email != user.user_name)
+    });
+    for (field, name) in shown.copied() {
         rows.extend(user.text(field).map(|text| Row { name, value: text.to_owned() }));
     }
     for entry in user.emails.iter().filter(|entry| Some(entry.value.as_str()) != user.email()) {

@@ -102,7 +102,7 @@ fn useless(visit: &Visit, purpose: Purpose, refusal: Refusal) -> Page {
             "This invitation has run out",
             [
                 "It was good for a while only, so that nobody else can use it later.",
-                "Ask for a new one below: say your e-mail, and it is sent to you.",
+                "Ask for a new one: say your e-mail, and it is sent to you.",
             ],
         ),
         (Refusal::SignIn(SignInFault::LinkExpired), Purpose::Reset) => (
@@ -115,10 +115,10 @@ fn useless(visit: &Visit, purpose: Purpose, refusal: Refusal) -> Page {
         ),
         (Refusal::SignIn(_), _) => (
             410,
-            "This link was used already",
+            "This link no longer works",
             [
                 "Each link works once, and a newer one takes the place of an older one.",
-                "If you have chosen a password, you can sign in with it; if not, ask for a new link below.",
+                "If you have chosen a password, sign in with it; if not, ask for a new link.",
             ],
         ),
         (Refusal::NoSuchUser, _) => (
@@ -131,9 +131,9 @@ fn useless(visit: &Visit, purpose: Purpose, refusal: Refusal) -> Page {
         ),
         (refusal, _) => return Err(refusal),
     };
-    let link = match status {
-        404 => ("sign-in", "Sign in"),
-        _ => ("forgot", "Ask for a new link"),
+    let ways: &[(&str, &str)] = match status {
+        404 => &[("sign-in", "Sign in")],
+        _ => &[("sign-in", "Sign in"), ("forgot", "Ask for a new link")],
     };
-    visit.message(status, heading, &texts, Some((&visit.base(link.0), link.1)))
+    visit.message(status, heading, &texts, ways)
 }

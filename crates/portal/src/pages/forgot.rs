@@ -36,7 +36,7 @@ pub(super) async fn submit(portal: &Portal, visit: &Visit) -> Page {
     asked?;
     let texts = [
         "If there is an account with that e-mail or user name, a mail with a link is on its way. It can take a few minutes.",
-        "If nothing comes, look among unwanted mails, or ask whoever looks after your account.",
+        "If nothing comes, look among unwanted mails, or ask whoever looks after your account. A link that was sent in the last two minutes is not sent again.",
     ];
-    visit.message(200, "Look at your mails", &texts, Some((&visit.base("sign-in"), "Back to sign in")))
+    visit.message(200, "Look at your mails", &texts, &[("sign-in", "Back to sign in")])
 }

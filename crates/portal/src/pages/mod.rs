@@ -17,9 +17,10 @@ use crate::words;
 use bytes::Bytes;
 use directory::{Directory, Purpose, Refusal, Tenant, TenantNumber};
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response};
 use request::Visit;
-use respond::{message, redirect};
+use respond::{Way, html, message, redirect};
+use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -93,6 +94,7 @@ fn route(path: &str) -> (Option<TenantNumber>, Route<'_>) {
         ["t", number, "sign-out-everywhere"] => (tenant(number), Route::SignOutEverywhere),
         ["t", number, "invitation", link] => (tenant(number), Route::Link(Purpose::Invitation, link)),
         ["t", number, "reset", link] => (tenant(number), Route::Link(Purpose::Reset, link)),
+        ["t", number, ..] => (tenant(number), Route::Nowhere),
         _ => (None, Route::Nowhere),
     }
 }
@@ -110,6 +112,11 @@ impl Portal {
         path.trim_end_matches('/') == "/sign-in"
             || path.starts_with("/pages/")
             || path.strip_prefix("/t/").is_some_and(is_numbered)
+    }
+
+    /// Whether a path that nobody owns looks like one of the pages'.
+    pub fn is_like(path: &str) -> bool {
+        path == "/" || path.starts_with("/t/") || path == "/t"
     }
 
     /// The path of a page for a purpose, under the installation's address.
@@ -146,7 +153,7 @@ impl Portal {
                     other => Some(format!("{other:?}")),
                 };
                 let heading = if status == 503 { "One moment, please" } else { "That did not work" };
-                let page = message("Muster", status, heading, &[&text], None);
+                let page = message("Muster", status, heading, &[&text], Vec::new());
                 (page.unwrap_or_else(|_| respond::plain(status, &text)), detail)
             }
         };
@@ -163,13 +170,13 @@ impl Portal {
     ) -> Page {
         match route {
             Route::Style => return Ok(respond::style(STYLE)),
-            Route::Door => return self.door().await,
+            Route::Door => return self.door(parts.uri.query().unwrap_or_default()).await,
             _ => {}
         }
-        let Some(tenant) = self.tenant(tenant).await? else { return nowhere() };
+        let Some(tenant) = self.tenant(tenant).await? else { return nowhere(None) };
         let Some(body) = body else {
             let text = "What was sent is too large, or did not arrive whole.";
-            return message(&tenant.name, 413, "That did not work", &[text], None);
+            return message(&tenant.name, 413, "That did not work", &[text], Vec::new());
         };
         let keys = self.keys().await?;
         let visit = Visit::read(parts, body, address, number, tenant, keys, self.is_secure)?;
@@ -180,8 +187,9 @@ impl Portal {
         }
         // What changes something is only taken from a form that was given to this visitor by one of our own pages.
         if is_post && !visit.is_genuine() {
-            let text = "This page was open for too long, or your browser keeps no cookies. Please go back and try again.";
-            return visit.message(403, "Please try again", &[text], Some((&visit.base("account"), "Go on")));
+            let text = "This page was open for too long, so nothing was sent. Please go back, load it again and try once more.";
+            let hint = "If that does not help, see that your browser may keep cookies for this site.";
+            return visit.message(403, "Please try again", &[text, hint], &[("sign-in", "Sign in")]);
         }
         match (route, is_post) {
             (Route::SignIn, false) => sign_in::show(&visit, None),
@@ -196,7 +204,9 @@ impl Portal {
             (Route::Link(purpose, link), false) => choose::show(self, &visit, purpose, link).await,
             (Route::Link(purpose, link), true) => choose::submit(self, &visit, purpose, link).await,
             (Route::SignOut | Route::SignOutEverywhere, false) => Ok(redirect(&visit.base("account"))),
-            (Route::Account, true) | (Route::Nowhere | Route::Style | Route::Door, _) => nowhere(),
+            (Route::Account, true) | (Route::Nowhere | Route::Style | Route::Door, _) => {
+                nowhere(Some(&visit))
+            }
         }
     }
 
@@ -210,18 +220,45 @@ impl Portal {
     }
 
     /// Where there is just one tenant, its sign-in; else people have to know which is theirs.
-    async fn door(&self) -> Page {
+    async fn door(&self, query: &str) -> Page {
         let tenants = self.directory.tenants().await?;
         if let [only] = &tenants[..] {
             return Ok(redirect(&format!("/t/{}/sign-in", only.number)));
         }
-        let text =
-            "Please use the address that your organisation gave you; it ends in a number and /sign-in.";
-        message("Muster", 200, "Sign in", &[text], None)
+        let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "tenant");
+        let Some((_, asked)) = asked else { return html(200, "door.html", &Door::default()) };
+        let known = tenants.iter().find(|tenant| asked.trim().parse() == Ok(tenant.number.0));
+        match known {
+            Some(tenant) => Ok(redirect(&format!("/t/{}/sign-in", tenant.number))),
+            None => html(
+                404,
+                "door.html",
+                &Door { problem: "No organisation has that number.", ..Door::default() },
+            ),
+        }
     }
 }
 
-fn nowhere() -> Page {
-    let text = "There is no page here. Links from mails must be whole: please copy all of it.";
-    message("Muster", StatusCode::NOT_FOUND.as_u16(), "There is nothing here", &[text], None)
+/// The page that asks which tenant's somebody is.
+#[derive(Serialize)]
+struct Door {
+    tenant: &'static str,
+    notice: &'static str,
+    problem: &'static str,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self { tenant: "Muster", notice: "", problem: "" }
+    }
+}
+
+/// A path that leads nowhere, with a way on.
+fn nowhere(visit: Option<&Visit>) -> Page {
+    let (heading, text) = ("There is no such page", "Links from mails must be whole: please copy all of it.");
+    if let Some(visit) = visit {
+        return visit.message(404, heading, &[text], &[("sign-in", "Sign in")]);
+    }
+    let way = Way { href: "/sign-in".into(), anchor: "Sign in" };
+    message("Muster", 404, heading, &[text], vec![way])
 }

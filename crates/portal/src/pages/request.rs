@@ -1,7 +1,7 @@
 //! A visit: what the browser sent, and who it says it is.
 
 use super::Page;
-use super::respond::{message, with_cookie};
+use super::respond::{Way, message, with_cookie};
 use crate::keys::{Keys, kept, random};
 use bytes::Bytes;
 use directory::{Caller, Directory, KeyHash, Refusal, SecretString, Tenant, User, UserId};
@@ -133,9 +133,10 @@ impl Visit {
         status: u16,
         heading: &str,
         texts: &[&str],
-        link: Option<(&str, &str)>,
+        ways: &[(&str, &'static str)],
     ) -> Page {
-        Ok(self.page(message(&self.tenant.name, status, heading, texts, link)?))
+        let ways = ways.iter().map(|(page, anchor)| Way { href: self.base(page), anchor });
+        Ok(self.page(message(&self.tenant.name, status, heading, texts, ways.collect())?))
     }
 
     /// A cookie for the session that has begun.

@@ -18,8 +18,14 @@ struct Message<'a> {
     problem: &'a str,
     heading: &'a str,
     texts: &'a [&'a str],
-    href: &'a str,
-    anchor: &'a str,
+    ways: Vec<Way>,
+}
+
+/// Where to go from a page of a few words.
+#[derive(Serialize)]
+pub(super) struct Way {
+    pub(super) href: String,
+    pub(super) anchor: &'static str,
 }
 
 /// A page from a template.
@@ -32,15 +38,8 @@ pub(super) fn html<T: Serialize>(status: u16, template: &str, context: &T) -> Pa
 }
 
 /// A page of a few words, and perhaps where to go from there.
-pub(super) fn message(
-    tenant: &str,
-    status: u16,
-    heading: &str,
-    texts: &[&str],
-    link: Option<(&str, &str)>,
-) -> Page {
-    let (href, anchor) = link.unwrap_or_default();
-    html(status, "message.html", &Message { tenant, notice: "", problem: "", heading, texts, href, anchor })
+pub(super) fn message(tenant: &str, status: u16, heading: &str, texts: &[&str], ways: Vec<Way>) -> Page {
+    html(status, "message.html", &Message { tenant, notice: "", problem: "", heading, texts, ways })
 }
 
 /// Where not even a page can be made.

@@ -125,7 +125,15 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
             let caller = desk.tenant(tenant.tenant)?;
             let user = find(&desk, &caller, &who)?;
             let command = Command::Invite(UserKey::Id(user.id));
-            desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            let invited = desk.runtime.block_on(desk.directory.run(&caller, command));
+            if invited == Err(directory::Refusal::WrongStatus) {
+                let status = user.status.word();
+                anyhow::bail!(
+                    "{} is {status}: only who may sign in and has no password yet is asked in",
+                    user.user_name
+                );
+            }
+            invited.map_err(refused)?;
             output.result(&json!({"number": user.number, "invited": true}), || {
                 format!("A mail that asks {} in waits to be sent by the server.", user.user_name)
             });

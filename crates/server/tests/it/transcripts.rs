@@ -44,6 +44,7 @@ fn every_transcript_is_spoken_as_written() {
             ("company".to_owned(), tenant.to_string()),
             ("key".to_owned(), key),
             ("read-only-key".to_owned(), reader),
+            ("sign-in-key".to_owned(), server.connection(tenant, "app", &["--dialect", "sign-in"])),
         ]);
         let text = std::fs::read_to_string(file).expect("read");
         if std::env::var_os("MUSTER_RECORD").is_some() {

@@ -1,16 +1,16 @@
 //! One change as rows: guards, rows and events, in the caller's transaction.
 
 use super::tally::Tally;
-use super::{deleted, events, mails};
+use super::{admin, deleted, events, mails};
 use crate::claims::{self, Claim};
 use crate::plan::is_active;
 use crate::sql;
 use crate::told::{Author, Told, encode};
+use directory::ExposeSecret;
 use directory::{
     AccountEdit, Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKey, ItemKind, Note, Receipt,
-    Record, Tenant, TenantNumber, Time, User, UserId,
+    Record, TenantNumber, Time, User, UserId,
 };
-use directory::{Connection, ExposeSecret, fold};
 use rusqlite::{Connection as Db, ErrorCode, params};
 use std::collections::BTreeSet;
 
@@ -85,8 +85,8 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
                 continue;
             }
             Edit::RemoveItem(item) => remove_item(db, tenant, *item)?,
-            Edit::AddTenant(new) => add_tenant(db, new, &mut receipt)?,
-            Edit::ChangeTenant { before, after } => change_tenant(db, &before, *after, &mut receipt)?,
+            Edit::AddTenant(new) => admin::add_tenant(db, new, &mut receipt)?,
+            Edit::ChangeTenant { before, after } => admin::change_tenant(db, &before, *after, &mut receipt)?,
             Edit::AddMail(mail) => match mails::add(db, &mail)? {
                 Some(told) => told,
                 None => continue,
@@ -99,8 +99,8 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
                 Some(told) => told,
                 None => continue,
             },
-            Edit::AddConnection(new) => add_connection(db, &new)?,
-            Edit::ChangeConnection { before, after } => change_connection(db, &before, &after)?,
+            Edit::AddConnection(new) => admin::add_connection(db, &new)?,
+            Edit::ChangeConnection { before, after } => admin::change_connection(db, &before, &after)?,
             Edit::Touch(id) => {
                 db.prepare_cached(sql::TOUCH_CONNECTION.sqlite)?.execute(params![at.0, id.0.as_bytes()])?;
                 continue;
@@ -375,72 +375,6 @@ fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<Told> {
     db.prepare_cached(sql::DISBAND.sqlite)?.execute([pk])?;
     db.prepare_cached(sql::REMOVE_ITEM.sqlite)?.execute([pk])?;
     Ok(Told { before: Some(encode(&Record::Item(Box::new(item)))?), ..Told::new(Action::Deleted) })
-}
-
-fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<Told> {
-    if tenant.number.0 == 0 {
-        let highest: Option<u32> = db.query_row(sql::HIGHEST_TENANT.sqlite, [], |row| row.get(0))?;
-        tenant.number = TenantNumber(highest.map_or(1, |highest| highest.saturating_add(1)));
-    }
-    let inserted =
-        db.prepare_cached(sql::ADD_TENANT.sqlite)?.insert(params![tenant.number.0, encode(&tenant)?]);
-    unique(inserted, Field::Number)?;
-    let after = Some(encode(&Record::Tenant(tenant.clone()))?);
-    let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
-    receipt.tenant = Some(tenant);
-    Ok(told)
-}
-
-fn change_tenant(db: &Db, before: &Tenant, after: Tenant, receipt: &mut Receipt) -> Done<Told> {
-    let stored = super::read::tenant(db, before.number)?;
-    if stored.as_ref() != Some(before) {
-        return Err(STALE);
-    }
-    let old = params![encode(&after)?, before.number.0, encode(before)?];
-    if db.prepare_cached(sql::CHANGE_TENANT.sqlite)?.execute(old)? == 0 {
-        return Err(STALE);
-    }
-    let told = Told {
-        before: Some(encode(&Record::Tenant(before.clone()))?),
-        after: Some(encode(&Record::Tenant(after.clone()))?),
-        ..Told::new(Action::Updated)
-    };
-    receipt.tenant = Some(after);
-    Ok(told)
-}
-
-fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
-    let inserted = db.prepare_cached(sql::ADD_CONNECTION.sqlite)?.insert(params![
-        new.id.0.as_bytes(),
-        new.tenant.0,
-        fold(&new.name),
-        encode(new)?
-    ]);
-    let seq = unique(inserted, Field::Name)?;
-    put_keys(db, seq, new)?;
-    Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
-}
-
-fn change_connection(db: &Db, before: &Connection, new: &Connection) -> Done<Told> {
-    let stored = super::read::connection(db, new.id)?;
-    let Some(old) = stored.filter(|stored| stored.is_still(before)) else { return Err(STALE) };
-    let seq = db
-        .prepare_cached(sql::CHANGE_CONNECTION.sqlite)?
-        .query_row(params![encode(new)?, new.id.0.as_bytes()], |row| row.get(0))?;
-    db.prepare_cached(sql::REMOVE_KEYS.sqlite)?.execute([seq])?;
-    put_keys(db, seq, new)?;
-    Ok(Told {
-        before: Some(encode(&Record::of_connection(&old))?),
-        after: Some(encode(&Record::of_connection(new))?),
-        ..Told::new(Action::Updated)
-    })
-}
-
-fn put_keys(db: &Db, seq: i64, connection: &Connection) -> Done {
-    for key in &connection.keys {
-        db.prepare_cached(sql::ADD_KEY.sqlite)?.execute(params![key.hash.prefix(), seq])?;
-    }
-    Ok(())
 }
 
 /// The row of a person who must still be as `user` was.

@@ -4,6 +4,7 @@
 //! in its own savepoint; every caller is answered after that commit is on disk. Readers have read-only
 //! connections of their own. Why so, and what it gives: `docs/performance.md`.
 
+mod admin;
 mod apply;
 mod deleted;
 mod events;

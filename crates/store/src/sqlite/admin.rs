@@ -1,0 +1,73 @@
+//! Tenants and connections as rows.
+
+use super::apply::{Done, STALE, unique};
+use crate::sql;
+use crate::told::{Told, encode};
+use directory::{Action, Connection, Field, Receipt, Record, Tenant, TenantNumber, fold};
+use rusqlite::{Connection as Db, params};
+
+pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<Told> {
+    if tenant.number.0 == 0 {
+        let highest: Option<u32> = db.query_row(sql::HIGHEST_TENANT.sqlite, [], |row| row.get(0))?;
+        tenant.number = TenantNumber(highest.map_or(1, |highest| highest.saturating_add(1)));
+    }
+    let inserted =
+        db.prepare_cached(sql::ADD_TENANT.sqlite)?.insert(params![tenant.number.0, encode(&tenant)?]);
+    unique(inserted, Field::Number)?;
+    let after = Some(encode(&Record::Tenant(tenant.clone()))?);
+    let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
+    receipt.tenant = Some(tenant);
+    Ok(told)
+}
+
+pub(super) fn change_tenant(db: &Db, before: &Tenant, after: Tenant, receipt: &mut Receipt) -> Done<Told> {
+    let stored = super::read::tenant(db, before.number)?;
+    if stored.as_ref() != Some(before) {
+        return Err(STALE);
+    }
+    let old = params![encode(&after)?, before.number.0, encode(before)?];
+    if db.prepare_cached(sql::CHANGE_TENANT.sqlite)?.execute(old)? == 0 {
+        return Err(STALE);
+    }
+    let told = Told {
+        before: Some(encode(&Record::Tenant(before.clone()))?),
+        after: Some(encode(&Record::Tenant(after.clone()))?),
+        ..Told::new(Action::Updated)
+    };
+    receipt.tenant = Some(after);
+    Ok(told)
+}
+
+pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
+    let inserted = db.prepare_cached(sql::ADD_CONNECTION.sqlite)?.insert(params![
+        new.id.0.as_bytes(),
+        new.tenant.0,
+        fold(&new.name),
+        encode(new)?
+    ]);
+    let seq = unique(inserted, Field::Name)?;
+    put_keys(db, seq, new)?;
+    Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
+}
+
+pub(super) fn change_connection(db: &Db, before: &Connection, new: &Connection) -> Done<Told> {
+    let stored = super::read::connection(db, new.id)?;
+    let Some(old) = stored.filter(|stored| stored.is_still(before)) else { return Err(STALE) };
+    let seq = db
+        .prepare_cached(sql::CHANGE_CONNECTION.sqlite)?
+        .query_row(params![encode(new)?, new.id.0.as_bytes()], |row| row.get(0))?;
+    db.prepare_cached(sql::REMOVE_KEYS.sqlite)?.execute([seq])?;
+    put_keys(db, seq, new)?;
+    Ok(Told {
+        before: Some(encode(&Record::of_connection(&old))?),
+        after: Some(encode(&Record::of_connection(new))?),
+        ..Told::new(Action::Updated)
+    })
+}
+
+fn put_keys(db: &Db, seq: i64, connection: &Connection) -> Done {
+    for key in &connection.keys {
+        db.prepare_cached(sql::ADD_KEY.sqlite)?.execute(params![key.hash.prefix(), seq])?;
+    }
+    Ok(())
+}
