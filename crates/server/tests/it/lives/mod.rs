@@ -1,7 +1,11 @@
 //! The lives of people, from outside: mails, links, pages, sign-in, status, deletion, and the history of it all.
 //! Where time must pass, the house without a door is asked; where the machine matters, a server over sockets.
 
+mod hashes;
 mod links;
+mod mails;
+mod post;
+mod status;
 mod throttle;
 mod uniform;
 
