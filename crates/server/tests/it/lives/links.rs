@@ -53,7 +53,7 @@ fn also_over_sockets_and_with_real_hashes() {
     let firm = Firm::new(&server, "Acme");
     firm.invite("ann@x.y");
     let won = race(&server, &mailed(&post, "ann@x.y"));
-    let lost = if won.ends_with('0') { 1 } else { 0 };
+    let lost = i32::from(won.ends_with('0'));
     assert_eq!(firm.sign_in("ann@x.y", &format!("{GOOD} {lost}"), None).status, 401);
     assert_eq!(firm.sign_in("ann@x.y", &won, None).status, 200);
     let reply =

@@ -2,22 +2,26 @@
 //! Where time must pass, the house without a door is asked; where the machine matters, a server over sockets.
 
 mod hashes;
+mod history;
+mod ledger;
 mod links;
 mod mails;
+mod meddling;
 mod post;
 mod status;
 mod throttle;
 mod uniform;
+mod visitor;
 
 use crate::support::{House, MUSTER, Reply, Server, json, request, send};
 use http_body_util::BodyExt;
 use portal::mail::{Pace, Sender, Worker};
 use serde_json::{Value, json as document};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testkit::smtp::{Received, Receiver};
 use tokio::runtime::Runtime;
+use visitor::{Visitor, token};
 
 /// A password that nobody would refuse.
 const GOOD: &str = "vier rote fische im teich";
@@ -238,67 +242,6 @@ impl<'a> Firm<'a> {
     fn page(&self, name: &str) -> String {
         format!("/t/{}/{name}", self.number)
     }
-}
-
-/// Somebody with a browser.
-struct Visitor<'a> {
-    door: &'a dyn Door,
-    cookies: BTreeMap<String, String>,
-}
-
-impl<'a> Visitor<'a> {
-    fn new(door: &'a dyn Door) -> Self {
-        Self { door, cookies: BTreeMap::new() }
-    }
-
-    fn get(&mut self, path: &str) -> Reply {
-        self.ask("GET", path, "")
-    }
-
-    /// Sends a form as it is.
-    fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
-        self.ask("POST", path, &pairs.join("&"))
-    }
-
-    /// Looks at a page, fills in its form and sends it.
-    fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let page = self.get(path);
-        assert_eq!(page.status, 200, "{path}: {}", page.body);
-        self.post(path, &[&[("token", token(&page).as_str())], fields].concat())
-    }
-
-    fn choose(&mut self, link: &str, password: &str) -> Reply {
-        self.submit(link, &[("new", password), ("again", password)])
-    }
-
-    fn ask(&mut self, method: &str, path: &str, body: &str) -> Reply {
-        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let cookies = cookies.join("; ");
-        let mut headers = vec![("cookie", cookies.as_str())];
-        if method == "POST" {
-            headers.push(("content-type", "application/x-www-form-urlencoded"));
-        }
-        let reply = self.door.ask(method, path, &headers, body);
-        for line in reply.head.lines() {
-            let Some((name, value)) = line.split_once(": ") else { continue };
-            if name.eq_ignore_ascii_case("set-cookie") {
-                let (name, rest) = value.split_once('=').expect("a cookie");
-                self.cookies.insert(name.into(), rest.split(';').next().expect("a value").into());
-            }
-        }
-        reply
-    }
-}
-
-/// The token of the form on a page.
-fn token(page: &Reply) -> String {
-    let rest = page.body.split_once("name=\"token\" value=\"").expect("a form").1;
-    rest.split('"').next().expect("a token").to_owned()
-}
-
-fn escape(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 /// A choice was taken: the next page is that to sign in on.

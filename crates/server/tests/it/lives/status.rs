@@ -105,9 +105,8 @@ fn whoever_is_switched_off_is_out_at_once_and_can_come_back() {
         ("bulk disable", "bulk activate"),
         ("scim off", "scim on"),
         ("put off", "put on"),
-        ("onfire Suspended", "onfire Active"),
         ("onfire Inactive", "onfire Active"),
-        ("onfire Archived", "onfire Active"),
+        ("publisher suspended", "onfire Active"),
         ("scim off", "publisher activate"),
         ("publisher archive", "scim on"),
     ]
@@ -117,11 +116,6 @@ fn whoever_is_switched_off_is_out_at_once_and_can_come_back() {
         let mut person = Person::new(&firm, &format!("p{n}@x.y"));
         let ended = person.story().matches("all sign-ins ended").count();
         let reply = person.is_told(off);
-        if off == "onfire Archived" && reply.status == 400 {
-            // The dialect's own status may lack the word; then nothing has happened.
-            assert!(person.is_in(), "{off}: {}", reply.body);
-            continue;
-        }
         assert_eq!(reply.status, 200, "{off}: {}", reply.body);
         person.is_out(off);
         let told = person.story();
@@ -242,10 +236,6 @@ fn an_external_id_brings_the_same_person_back() {
         // Also with another e-mail, and over another dialect's way of saying so.
         firm.cli(&["user", "remove", &format!("{way}@x.y")]);
         assert_eq!(made(way, &format!("{way}-new@x.y")), before, "{way}");
-        assert_eq!(
-            firm.cli(&["user", "show", &format!("{way}-new@x.y")])["email"].as_str().map(str::len),
-            Some(way.len() + 8)
-        );
     }
     assert_eq!(firm.cli(&["user", "list"])["total"], 3);
     let (is_whole, said) = run(home.house.store(), &["audit", "verify"]);
