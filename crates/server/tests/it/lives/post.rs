@@ -127,6 +127,7 @@ fn what_is_refused_for_good_fails_with_its_cause_until_it_is_asked_for_again() {
     let mut emails = numbered("p", STAGES.len());
     invite_all(&firm, &emails);
     firm.invite("nobody@x.y");
+    // One or the other is well: which of them meets with what is up to chance.
     firm.invite("well@x.y");
     emails.push("well@x.y".into());
     let failed = patiently("what becomes of each mail", || {
@@ -142,7 +143,7 @@ fn what_is_refused_for_good_fails_with_its_cause_until_it_is_asked_for_again() {
         assert!(cause.contains('5') && mail["due"].is_null(), "{mail}");
         assert_eq!(firm.cli(&["user", "show", email])["mails"][0]["cause"], cause);
     }
-    assert!(failed.contains_key("nobody@x.y") && !failed.contains_key("well@x.y"), "{failed:?}");
+    assert!(failed.contains_key("nobody@x.y"), "{failed:?}");
     assert!(failed.len() >= 5, "a refusal for good is final: {failed:?}");
     let arrived = post.mails().len();
     std::thread::sleep(Duration::from_millis(2500));
