@@ -8,6 +8,7 @@ mod crash;
 mod door;
 mod everywhere;
 mod keys;
+mod lives;
 mod mutations;
 mod oauth;
 mod openapi;

@@ -14,7 +14,7 @@ fn events(store: &str) -> String {
 }
 
 /// Everything that is stored, as bytes.
-fn whole(store: &str) -> Vec<u8> {
+pub(crate) fn whole(store: &str) -> Vec<u8> {
     if !is_on_postgres() {
         return std::fs::read(store).expect("read");
     }

@@ -262,7 +262,7 @@ pub(crate) struct House {
     pub(crate) app: App,
     ahead: Arc<Ahead>,
     engine: Engine,
-    _place: Place,
+    place: Place,
 }
 
 impl House {
@@ -274,7 +274,11 @@ impl House {
         let clock = Arc::clone(&ahead) as _;
         let parts = Parts { store: engine.store(), clock, ids: Arc::new(server::TimeOrderedIds) };
         let app = server::app(parts, limits, server::Face::default());
-        Self { app: app.expect("a house"), ahead, engine, _place: place }
+        Self { app: app.expect("a house"), ahead, engine, place }
+    }
+
+    pub(crate) fn store(&self) -> &str {
+        &self.place.store
     }
 
     /// Lets time pass.

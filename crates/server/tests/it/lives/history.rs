@@ -1,0 +1,114 @@
+//! The history is told in words, exported whole, and without a secret.
+
+use super::ledger::sql;
+use super::{Door, Firm, GOOD, Home, Visitor, assert_chosen, run};
+use serde_json::{Value, json};
+
+/// Two tenants, and in the first everything that can happen; what must not be in any event.
+pub(super) fn story(home: &Home) -> (Firm<'_>, Firm<'_>, Vec<String>) {
+    let (firm, other) = (Firm::new(home, "Acme"), Firm::new(home, "Other"));
+    let none = Value::Null;
+    let ok = |reply: crate::support::Reply| assert!(matches!(reply.status, 200..=204), "{}", reply.body);
+    let id = firm.invite_with("ann@x.y", &json!({"ExternalId": "ext-1", "Type": "Größe \"ß\" 'x'"}));
+    assert_chosen(&Visitor::new(home).choose(&home.link("ann@x.y"), "geheim-nummer-eins"));
+    assert_eq!(firm.sign_in("ann@x.y", "geheim-nummer-eins", None).status, 200);
+    assert_eq!(firm.sign_in("ann@x.y", "geheim-falsch", None).status, 401);
+    ok(firm.onfire("PUT", json!({"Id": id, "FirstName": "Anna", "Password": "geheim-nummer-zwei"})));
+    other.person("bob@x.y", GOOD);
+    let number = firm.person("bob@x.y", "geheim-nummer-drei");
+    let known = json!({"firstName": "Robert", "email": "robert@x.y", "roleId": 2, "departmentId": 3});
+    ok(firm.call("PUT", &format!("/request/user/{number}"), &known));
+    let cid = json!({"user": {"email": "cid@x.y", "name": {"firstname": "Cid"}, "organisation": {"orgname": "Org"}}});
+    ok(firm.call("POST", "/api/2/users", &cid));
+    ok(firm.call("POST", "/api/2/groups", &json!({"group": {"name": "G", "users": ["cid@x.y", number]}})));
+    ok(firm.call("PUT", "/api/2/groups/1", &json!({"group": {"name": "H", "users": [number]}})));
+    ok(firm.call("POST", "/api/2/users/cid@x.y/disable", &none));
+    other.invite("dan@x.y");
+    ok(firm.call("POST", "/api/2/users/cid@x.y/activate", &none));
+    let made =
+        firm.call("POST", "/scim/v2/Users", &json!({"userName": "eve", "password": "geheim-nummer-vier"}));
+    let made: Value = serde_json::from_str(&made.body).expect("JSON");
+    let eve = format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id"));
+    let change = json!({"Operations": [{"op": "replace", "path": "displayName", "value": "Eve"}]});
+    ok(firm.call("PATCH", &eve, &change));
+    ok(firm.call("DELETE", &eve, &none));
+    for arguments in [
+        &["user", "add", "fay@x.y", "--first-name", "Fay", "--external-id", "ext-f"][..],
+        &["user", "remove", "fay@x.y"],
+        &["user", "restore", "ext-f"],
+        &["user", "remove", "ext-f"],
+        &["role", "add", "Clerk", "--rank", "User"],
+        &["tenant", "set", "--sender-name", "Zoë"],
+        &["connection", "rotate", "main"],
+    ] {
+        let said = firm.cli(arguments);
+        assert!(said["error"].is_null(), "{arguments:?}: {said}");
+    }
+    Visitor::new(home).submit(&firm.page("forgot"), &[("user", "robert@x.y")]);
+    let reset = home.link("robert@x.y");
+    assert_chosen(&Visitor::new(home).choose(&reset, "geheim-nummer-neun"));
+    let link = |path: &str| path.rsplit('/').next().expect("a link").to_owned();
+    let secrets = [link(&reset), link(&home.link("ann@x.y")), firm.key.clone(), firm.asking.clone()];
+    (firm, other, [&secrets[..], &["geheim-", "$argon2", "fische"].map(str::to_owned)].concat())
+}
+
+#[test]
+fn it_is_whole_exported_and_told_without_a_secret() {
+    let home = Home::new();
+    let (firm, other, secrets) = story(&home);
+    let store = home.at();
+    let (is_whole, said) = run(store, &["audit", "verify", "--json"]);
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert!(is_whole && said["whole"] == true, "{said}");
+    let mut positions = Vec::new();
+    for (firm, at) in [(&firm, 0), (&other, 1)] {
+        let tenant = firm.number.to_string();
+        let (is_well, export) = run(store, &["audit", "export", "--tenant", &tenant]);
+        assert!(is_well, "{export}");
+        let events: Vec<Value> =
+            export.lines().map(|line| serde_json::from_str(line).expect("one document a line")).collect();
+        assert_eq!(said["tenants"][at]["events"], events.len());
+        assert_eq!(
+            sql(store, &format!("SELECT count(*) FROM events WHERE tenant = {tenant}")),
+            events.len().to_string()
+        );
+        for event in &events {
+            assert_eq!(event["tenant"], firm.number, "{event}");
+            positions.push(event["position"].as_u64().expect("a position"));
+        }
+        for secret in &secrets {
+            assert!(!export.contains(secret.as_str()), "{secret} is exported");
+        }
+        let after = events[events.len() / 2]["position"].to_string();
+        let (_, rest) = run(store, &["audit", "export", "--tenant", &tenant, "--after", &after]);
+        assert_eq!(rest.lines().count(), events.len() - events.len() / 2 - 1);
+    }
+    positions.sort_unstable();
+    positions.dedup();
+    assert_eq!(positions.len().to_string(), sql(store, "SELECT count(*) FROM events"));
+    let tenant = firm.number.to_string();
+    let told = |who: &str| {
+        let (is_well, told) = run(store, &["audit", "show", "--user", who, "--tenant", &tenant]);
+        assert!(is_well, "{told}");
+        assert!(secrets.iter().all(|secret| !told.contains(secret.as_str())), "{told}");
+        told
+    };
+    let ann = told("ann@x.y");
+    in_order(
+        &ann,
+        &["created, invited", "mail queued", "mail sent", "link was used", "signed in", "password set"],
+    );
+    in_order(&told("ext-f"), &["created", "deleted", "restored", "deleted"]);
+    let cid = told("cid@x.y");
+    in_order(&cid, &["created", "sign-ins ended", "activated"]);
+    assert!(cid.contains("main") && told("ext-f").contains("terminal"), "who did it: {cid}");
+    let (is_well, said) = run(store, &["audit", "show", "--user", "nobody@x.y", "--tenant", &tenant]);
+    assert!(!is_well && said.contains("nobody@x.y"), "{said}");
+}
+
+fn in_order(told: &str, words: &[&str]) {
+    let mut rest = told;
+    for word in words {
+        rest = rest.split_once(word).unwrap_or_else(|| panic!("no {word:?} where it belongs in {told}")).1;
+    }
+}

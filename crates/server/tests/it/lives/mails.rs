@@ -1,0 +1,182 @@
+//! What mails say, to whom they go and in whose name; and that neither they nor a log nor the store gives a secret away.
+
+use super::{Firm, GOOD, Visitor, assert_chosen, mailed, path, patiently, token, with_post};
+use crate::secrets::whole;
+use crate::support::Server;
+use serde_json::json;
+use std::time::Duration;
+use testkit::smtp::{Received, Receiver};
+
+fn mail_to(post: &Receiver, email: &str) -> Received {
+    patiently(&format!("a mail to {email}"), || {
+        post.mails().into_iter().find(|mail| mail.to.iter().any(|to| to == email))
+    })
+}
+
+#[test]
+fn who_shall_get_none_gets_none_and_can_be_invited_later() {
+    let (post, server) = with_post(&[]);
+    let firm = Firm::new(&server, "Acme");
+    firm.invite_with("quiet@x.y", &json!({"DoNotEmail": true}));
+    firm.cli(&["user", "add", "terminal@x.y", "--first-name", "T"]);
+    firm.person("bob@x.y", GOOD);
+    firm.cli(&["user", "add", "asked@x.y", "--first-name", "T", "--invite"]);
+    mail_to(&post, "asked@x.y");
+    // The others would have come before it.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(post.mails().len(), 1, "{:#?}", post.mails());
+    assert_eq!(firm.cli(&["user", "show", "quiet@x.y"])["status"], "invited");
+    firm.cli(&["user", "invite", "quiet@x.y"]);
+    assert_chosen(&Visitor::new(&server).choose(&mailed(&post, "quiet@x.y"), GOOD));
+    assert_eq!(firm.sign_in("quiet@x.y", GOOD, None).status, 200);
+    assert_eq!(firm.cli(&["user", "show", "quiet@x.y"])["status"], "active");
+}
+
+#[test]
+fn a_tenant_has_its_own_sender_words_and_place_for_mails() {
+    let (post, server) = with_post(&[]);
+    let (firm, other) = (Firm::new(&server, "Acme"), Firm::new(&server, "Other"));
+    firm.cli(&["tenant", "set", "--sender-name", "Zoë from \"Acme\", Ltd", "--mails-to", "desk@acme.org"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).expect("written");
+        firm.cli(&["tenant", "template", name, file.to_str().expect("text")])
+    };
+    text("invitation.subject.txt", "Komm zu {{ tenant }}, {{ name }} 🎈");
+    text("invitation.txt", "Hallo {{ name }}: {{ link }} gilt {{ lasts }}.");
+    text("invitation.html", "<p>Hallo {{ name }}: <a href=\"{{ link }}\">hier</a></p>");
+    for bad in ["{{ name", "{{ password }}", "no link at all", "{% for x in y %}"] {
+        let said = text("invitation.txt", bad);
+        println!("{bad:?}: {said}");
+        assert!(said["error"].is_string(), "{bad:?} is no template: {said}");
+    }
+    firm.invite_with("ann@x.y", &json!({"FirstName": "<b>Ann & Co</b>"}));
+    let mail = mail_to(&post, "desk@acme.org");
+    assert_eq!((mail.from.as_str(), mail.to.len()), ("people@example.com", 1));
+    let from = mail.header("From").expect("a sender");
+    assert!(from.contains("Zoë from") && from.contains("<people@example.com>"), "{from}");
+    assert_eq!(mail.header("Subject").expect("a subject"), "Komm zu Acme, <b>Ann & Co</b> Lee 🎈");
+    assert!(mail.text().starts_with("Hallo <b>Ann & Co</b> Lee: http://"), "{}", mail.text());
+    assert!(
+        mail.html().contains("Hallo &lt;b&gt;Ann &amp; Co&lt;"),
+        "what people enter is no HTML: {}",
+        mail.html()
+    );
+    let link = path(&mail.links()[0]);
+    assert_chosen(&Visitor::new(&server).choose(&link, GOOD));
+    // None of it is anything to others, and it can be taken back.
+    other.invite("bob@x.y");
+    let mail = mail_to(&post, "bob@x.y");
+    assert!(mail.header("From").expect("a sender").contains("Other"), "{mail:?}");
+    assert!(mail.text().starts_with("Hello Ann Lee"), "{}", mail.text());
+    for name in ["invitation.txt", "invitation.html", "invitation.subject.txt"] {
+        assert!(firm.cli(&["tenant", "template", name])["error"].is_null());
+    }
+    firm.cli(&["tenant", "set", "--sender-name", "", "--mails-to", ""]);
+    firm.invite("cid@x.y");
+    let mail = mail_to(&post, "cid@x.y");
+    assert!(mail.header("From").expect("a sender").contains("Acme"), "{mail:?}");
+    assert!(mail.text().starts_with("Hello Ann Lee"), "{}", mail.text());
+}
+
+#[test]
+fn no_name_of_a_person_makes_a_header() {
+    let (post, server) = with_post(&[]);
+    let firm = Firm::new(&server, "Acme");
+    firm.invite_with("ann@x.y", &json!({"FirstName": "A\r\nBcc: spy@x.y", "LastName": "B\r\n\r\n.\r\nQUIT"}));
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "For {{ name }}").expect("written");
+    firm.cli(&["tenant", "template", "invitation.subject.txt", file.path().to_str().expect("text")]);
+    firm.invite_with("bob@x.y", &json!({"FirstName": "A\r\nBcc: spy@x.y"}));
+    for email in ["ann@x.y", "bob@x.y"] {
+        let mail = mail_to(&post, email);
+        assert_eq!((mail.to.len(), mail.header("Bcc")), (1, None), "{}", mail.raw);
+    }
+}
+
+#[test]
+fn no_name_of_a_tenant_makes_a_header_or_stops_the_mails_of_others() {
+    for bad in ["Acme\r\nBcc: spy@x.y", "Acme\nLtd", "Acme\u{0}", "Acme\u{7f}\t"] {
+        let (post, server) = with_post(&[]);
+        let (firm, other) = (Firm::new(&server, "Acme"), Firm::new(&server, "Other"));
+        // It may be refused, too.
+        firm.cli(&["tenant", "set", &format!("--sender-name={}", bad.replace('\0', "\u{1}"))]);
+        firm.cli(&["tenant", "set", &format!("--name={}", bad.replace('\0', "\u{1}"))]);
+        firm.invite("ann@x.y");
+        other.invite("bob@x.y");
+        for email in ["bob@x.y", "ann@x.y"] {
+            let mail = mail_to(&post, email);
+            assert_eq!((mail.to.len(), mail.header("Bcc")), (1, None), "{}", mail.raw);
+        }
+    }
+}
+
+/// What must not be found anywhere, gathered over a story with every page; and every password that was typed.
+fn story(post: &Receiver, server: &Server, firm: &Firm) -> Vec<String> {
+    let mut secrets = vec![firm.key.clone(), firm.asking.clone()];
+    let mut keep = |secret: &str| secrets.push(secret.to_owned());
+    firm.invite("ann@x.y");
+    let link = mailed(post, "ann@x.y");
+    keep(link.rsplit('/').next().expect("a link"));
+    let mut visitor = Visitor::new(server);
+    keep(&token(&visitor.get(&link)));
+    visitor.choose(&link, "kurz-geheim");
+    assert_chosen(&visitor.choose(&link, "geheim-nummer-eins"));
+    visitor.get(&link);
+    let sign_in = firm.page("sign-in");
+    visitor.submit(&sign_in, &[("user", "ann@x.y"), ("password", "geheim-falsch-geraten")]);
+    let reply = visitor.submit(&sign_in, &[("user", "ann@x.y"), ("password", "geheim-nummer-eins")]);
+    assert_eq!(reply.status, 303, "{}", reply.body);
+    assert_eq!(visitor.get(&firm.page("account")).status, 200);
+    let fields =
+        [("old", "geheim-nummer-eins"), ("new", "geheim-nummer-zwei"), ("again", "geheim-nummer-zwei")];
+    assert_eq!(visitor.submit(&firm.page("password"), &fields).status, 303);
+    visitor.submit(&firm.page("forgot"), &[("user", "ann@x.y")]);
+    let reset =
+        patiently("a mail to start anew", || Some(mailed(post, "ann@x.y")).filter(|new| *new != link));
+    keep(reset.rsplit('/').next().expect("a link"));
+    assert_chosen(&visitor.choose(&reset, "geheim-nummer-drei"));
+    assert_eq!(firm.sign_in("ann@x.y", "geheim-nummer-drei", Some("10.0.0.1")).status, 200);
+    firm.sign_in("ann@x.y", "geheim-nummer-vier", Some("10.0.0.1"));
+    // A password that is typed where the name belongs.
+    firm.sign_in("geheim-am-falschen-ort", "x", Some("10.0.0.1"));
+    for cookie in visitor.cookies.values().filter(|cookie| cookie.len() > 20) {
+        keep(cookie);
+    }
+    secrets.extend(["kurz-geheim", "geheim-nummer", "geheim-falsch", "geheim-am"].map(str::to_owned));
+    secrets
+}
+
+#[test]
+fn no_secret_shows_in_a_mail_a_log_an_event_or_the_store() {
+    let (post, mut server) = with_post(&["--log-level", "debug", "--log-format", "json"]);
+    let secrets = {
+        let firm = Firm::new(&server, "Acme");
+        story(&post, &server, &firm)
+    };
+    assert!(secrets.len() >= 8, "{secrets:?}");
+    let (_, events) = super::run(server.store(), &["audit", "export", "--tenant", "1"]);
+    let (_, shown) = super::run(server.store(), &["audit", "show", "--tenant", "1", "--user", "ann@x.y"]);
+    assert!(server.stop());
+    let log = server.log();
+    assert!(log.lines().count() > 20, "requests are logged: {log}");
+    let store = String::from_utf8_lossy(&whole(server.store())).into_owned();
+    let mails: String = post.mails().iter().map(|mail| mail.text() + &mail.html()).collect();
+    let sent: Vec<String> = post.mails().iter().flat_map(Received::links).collect();
+    let places = [
+        ("the log", &log),
+        ("an event", &events),
+        ("the story", &shown),
+        ("the store", &store),
+        ("a mail", &mails),
+    ];
+    for secret in &secrets {
+        for (place, text) in places {
+            // The link is what the mail is for.
+            let is_link = place == "a mail" && sent.iter().any(|link| link.ends_with(secret.as_str()));
+            assert!(is_link || !text.contains(secret.as_str()), "{secret} is in {place}");
+        }
+    }
+    assert!(!log.contains("$argon2") && !events.contains("$argon2") && !mails.contains("$argon2"));
+}

@@ -1,0 +1,66 @@
+//! Somebody who looks at pages, keeps cookies and fills in forms.
+
+use super::Door;
+use crate::support::Reply;
+use std::collections::BTreeMap;
+
+/// Somebody with a browser.
+pub(super) struct Visitor<'a> {
+    door: &'a dyn Door,
+    pub(super) cookies: BTreeMap<String, String>,
+}
+
+impl<'a> Visitor<'a> {
+    pub(super) fn new(door: &'a dyn Door) -> Self {
+        Self { door, cookies: BTreeMap::new() }
+    }
+
+    pub(super) fn get(&mut self, path: &str) -> Reply {
+        self.ask("GET", path, "")
+    }
+
+    /// Sends a form as it is.
+    pub(super) fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+        self.ask("POST", path, &pairs.join("&"))
+    }
+
+    /// Looks at a page, fills in its form and sends it.
+    pub(super) fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let page = self.get(path);
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+        self.post(path, &[&[("token", token(&page).as_str())], fields].concat())
+    }
+
+    pub(super) fn choose(&mut self, link: &str, password: &str) -> Reply {
+        self.submit(link, &[("new", password), ("again", password)])
+    }
+
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> Reply {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let mut headers = vec![("cookie", cookies.as_str())];
+        if method == "POST" {
+            headers.push(("content-type", "application/x-www-form-urlencoded"));
+        }
+        let reply = self.door.ask(method, path, &headers, body);
+        for line in reply.head.lines() {
+            let Some((name, value)) = line.split_once(": ") else { continue };
+            if name.eq_ignore_ascii_case("set-cookie") {
+                let (name, rest) = value.split_once('=').expect("a cookie");
+                self.cookies.insert(name.into(), rest.split(';').next().expect("a value").into());
+            }
+        }
+        reply
+    }
+}
+
+/// The token of the form on a page.
+pub(super) fn token(page: &Reply) -> String {
+    let rest = page.body.split_once("name=\"token\" value=\"").expect("a form").1;
+    rest.split('"').next().expect("a token").to_owned()
+}
+
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::new(), |all, byte| all + &format!("%{byte:02X}"))
+}
