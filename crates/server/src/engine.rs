@@ -59,6 +59,11 @@ impl StoreSettings {
         Ok(Some(PathBuf::from(&self.place)))
     }
 
+    /// A path beside the store's file, which ends otherwise.
+    pub(crate) fn beside(&self, ending: &str) -> Option<PathBuf> {
+        self.file().ok().flatten().map(|path| path.with_extension(ending))
+    }
+
     /// The address, where it is a database. A password that its URL leaves out may be in `PGPASSWORD`.
     fn address(&self) -> anyhow::Result<Address> {
         let password = std::env::var("PGPASSWORD").ok();

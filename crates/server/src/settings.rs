@@ -78,9 +78,10 @@ pub(crate) struct Settings {
     /// The address that mails come from
     #[arg(long, env = "MUSTER_MAIL_FROM", global = true, default_value = "muster@localhost", value_name = "EMAIL", help_heading = MAIL)]
     pub(crate) mail_from: String,
-    /// The folder that mails go into where there is no SMTP server
-    #[arg(long, env = "MUSTER_MAIL_SPOOL", global = true, default_value = "muster-mail", value_name = "FOLDER", help_heading = MAIL)]
-    pub(crate) mail_spool: PathBuf,
+    /// The folder that mails go into where there is no SMTP server; beside the store's file, or ./muster-mail, when
+    /// nothing is said
+    #[arg(long, env = "MUSTER_MAIL_SPOOL", global = true, value_name = "FOLDER", help_heading = MAIL)]
+    pub(crate) mail_spool: Option<PathBuf>,
     /// Seconds for an SMTP server to take a mail
     #[arg(long, env = "MUSTER_MAIL_TIME", global = true, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600), help_heading = MAIL)]
     pub(crate) mail_time: u64,
@@ -126,6 +127,14 @@ fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
         _ => url.to_owned(),
+    }
+}
+
+impl Settings {
+    /// The folder that mails go into where there is no SMTP server.
+    pub(crate) fn spool(&self) -> PathBuf {
+        let beside = || self.of_store().beside("mail").unwrap_or_else(|| "muster-mail".into());
+        self.mail_spool.clone().unwrap_or_else(beside)
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn update_tenant(edit: &TenantEdit, known: &Known) -> Result<Decision
     number(&mut settings.min_password, &edit.min_password, usual.min_password, fewest..=most)?;
     let mut faults = Vec::new();
     super::set_text(&mut settings.sender_name, Field::Name, &edit.sender_name, &mut faults);
+    settings.sender_name.as_deref().map_or(Ok(()), check_name)?;
     super::set_text(&mut settings.mails_to, Field::Email, &edit.mails_to, &mut faults);
     for (name, given) in &edit.templates {
         match given {
@@ -142,6 +143,10 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     }
     if name.chars().count() > 100 {
         return Err(Refusal::field(Field::Name, Rule::TooLong(100)));
+    }
+    // Names stand in headers of mails and in lines of the log.
+    if name.chars().any(char::is_control) {
+        return Err(Refusal::field(Field::Name, Rule::Malformed));
     }
     let mut faults = Vec::new();
     rules::check_text(Field::Name, name, &mut faults);

@@ -46,6 +46,12 @@ pub(super) fn link(keys: &Keys, url: &str, mail: &Mail) -> String {
     format!("{url}{}", Portal::path(mail.tenant, mail.purpose, &keys.seal(mail.tenant, &key)))
 }
 
+/// Without line breaks and other controls: in a header, they would begin another.
+fn one_line(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Makes a mail: text and HTML, under an identity that stays the same however often it is sent.
 pub(super) fn compose(
     (keys, url, from): (&Keys, &str, &lettre::Address),
@@ -62,8 +68,8 @@ pub(super) fn compose(
     let link = link(keys, url, mail);
     let lifetime = settings.lifetime(mail.purpose);
     let context = MailContext {
-        tenant: tenant.name.clone(),
-        name: name_of(user),
+        tenant: one_line(&tenant.name),
+        name: one_line(&name_of(user)),
         email: email.to_owned(),
         link: link.clone(),
         lasts: words::duration(lifetime),
@@ -71,14 +77,12 @@ pub(super) fn compose(
     };
     let part = |name: &str| render_mail(&format!("{}.{name}", mail.purpose.word()), settings, &context);
     let subject = part("subject.txt")?;
-    // A line break in a subject would begin another header.
-    let subject = subject.split_whitespace().collect::<Vec<_>>().join(" ");
-    let sender = settings.sender_name.clone().unwrap_or_else(|| tenant.name.clone());
+    let sender = one_line(settings.sender_name.as_deref().unwrap_or(&tenant.name));
     let queued = Duration::from_micros(mail.queued.0.unsigned_abs());
     let message = Message::builder()
         .from(Mailbox::new(Some(sender), from.clone()))
         .to(Mailbox::new(None, address))
-        .subject(subject)
+        .subject(one_line(&subject))
         .message_id(Some(format!("<{}@{}>", mail.id, from.domain())))
         .date(UNIX_EPOCH + queued)
         .header(AutoSubmitted)

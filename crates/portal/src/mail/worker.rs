@@ -8,9 +8,9 @@ use super::compose::{Composed, compose};
 use super::sender::{Attempt, Sender};
 use crate::keys::Keys;
 use directory::{Directory, Mail, Outcome, Purpose, Refusal, SignInFault, Time, UserKey};
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::{FutureExt, StreamExt, stream};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,10 +114,13 @@ impl Worker {
         let again = self.directory.now().plus_seconds(lease);
         let taken = self.directory.move_mail(&mail, Some(again), mail.outcome.clone(), true).await?;
         let Some(mail) = taken else { return Ok(None) };
-        let (due, outcome) = match self.ready(keys, &mail).await? {
+        // Whatever is wrong with one mail is not to hold up the others.
+        let ready = AssertUnwindSafe(self.ready(keys, &mail)).catch_unwind().await;
+        let ready = ready.unwrap_or_else(|_| Ok(Ready::Impossible("it could not be made".into())));
+        let (due, outcome) = match ready? {
             Ready::Withdrawn => (None, Outcome::Withdrawn),
             Ready::Impossible(cause) => (None, Outcome::Failed(cause)),
-            Ready::Send(composed, until) => match self.sender.send(&composed).await {
+            Ready::Send(composed, until) => match self.send(&composed).await {
                 Attempt::Sent => (None, Outcome::Sent),
                 Attempt::Never(cause) => (None, Outcome::Failed(cause)),
                 Attempt::NotNow(cause) => {
@@ -139,6 +142,11 @@ impl Worker {
         (self.noted)(mail.purpose, &outcome);
         self.note(&mail, due, outcome).await?;
         Ok(Some(()))
+    }
+
+    async fn send(&self, composed: &Composed) -> Attempt {
+        let sent = AssertUnwindSafe(self.sender.send(composed)).catch_unwind().await;
+        sent.unwrap_or_else(|_| Attempt::NotNow("sending it went wrong on our side".into()))
     }
 
     /// Notes what came of a mail. What was sent would be sent again if that were lost, so it is tried for a while.

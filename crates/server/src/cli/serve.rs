@@ -100,7 +100,7 @@ fn post(settings: &Settings, address: &str) -> anyhow::Result<Post> {
     let from = &settings.mail_from;
     let sender = match &settings.smtp_url {
         Some(url) => Sender::smtp(url, from, Duration::from_secs(settings.mail_time))?,
-        None => Sender::spool(&settings.mail_spool, from, None)?,
+        None => Sender::spool(&settings.spool(), from, None)?,
     };
     if settings.smtp_url.is_some() && settings.public_url.is_none() {
         tracing::warn!(

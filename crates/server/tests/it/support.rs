@@ -157,6 +157,7 @@ pub(crate) fn launch(
         .args(["--listen", "127.0.0.1:0", "--json", "--store"])
         .arg(store.as_ref())
         .args(flags)
+        .env("MUSTER_MAIL_SPOOL", folder.join("mail"))
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()

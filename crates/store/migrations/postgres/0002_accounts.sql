@@ -34,7 +34,7 @@ CREATE INDEX IF NOT EXISTS mails_of_person ON mails (tenant, person);
 ALTER TABLE events ADD COLUMN IF NOT EXISTS notes TEXT;
 ALTER TABLE events ADD COLUMN IF NOT EXISTS digest BYTEA;
 
--- One link for each tenant that a batch has events of, and where each tenant's chain ends.
+-- One link for each tenant that a batch has events of; where each tenant's chain ends, and how many events are older.
 CREATE TABLE IF NOT EXISTS links (
     batch  UUID NOT NULL,
     tenant INT NOT NULL,
@@ -44,5 +44,8 @@ CREATE TABLE IF NOT EXISTS links (
 CREATE TABLE IF NOT EXISTS chains (
     tenant   INT PRIMARY KEY,
     position BIGINT NOT NULL,
-    link     BYTEA NOT NULL
+    link     BYTEA,
+    older    BIGINT NOT NULL
 );
+INSERT INTO chains (tenant, position, link, older)
+    SELECT e.tenant, 0, NULL, count(*) FROM events e GROUP BY e.tenant ON CONFLICT (tenant) DO NOTHING;

@@ -36,9 +36,11 @@ CREATE INDEX mails_of_user ON mails (tenant, user);
 ALTER TABLE events ADD COLUMN notes TEXT;
 ALTER TABLE events ADD COLUMN link BLOB;
 
--- Where the chain of each tenant's events ends.
+-- Where the chain of each tenant's events ends, and how many events are older than it.
 CREATE TABLE chains (
     tenant   INTEGER PRIMARY KEY,
     position INTEGER NOT NULL,
-    link     BLOB NOT NULL
+    link     BLOB,
+    older    INTEGER NOT NULL
 ) STRICT;
+INSERT INTO chains (tenant, position, link, older) SELECT tenant, 0, NULL, count(*) FROM events GROUP BY tenant;

@@ -47,6 +47,10 @@ pub(super) fn verify(
         // Where chains end is read first: what comes behind it meanwhile is none of this look's business.
         let ends = session.rows(sql::ALL_CHAIN_ENDS.postgres, &[&code]).await?;
         let mut walks: BTreeMap<i32, Walk> = BTreeMap::new();
+        for row in &ends {
+            let older = row.try_get::<_, i64>(3)?.unsigned_abs();
+            walks.insert(row.try_get(0)?, Walk { older, ..Walk::default() });
+        }
         let mut from = 0_i64;
         loop {
             let rows = session.rows(sql::CHAINED.postgres, &[&from, &code, &STEP]).await?;
@@ -62,9 +66,9 @@ pub(super) fn verify(
             walk.close();
         }
         for row in ends {
-            let (tenant, position, link): (i32, i64, Vec<u8>) =
+            let (tenant, position, link): (i32, i64, Option<Vec<u8>>) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            walks.entry(tenant).or_default().end(position, &link);
+            walks.entry(tenant).or_default().end(position, link.as_deref());
         }
         Ok(walks.into_iter().map(|(code, walk)| (TenantNumber(unsigned(code)), walk.found)).collect())
     })
@@ -90,6 +94,8 @@ struct Batch {
 #[derive(Default)]
 struct Walk {
     found: Chain,
+    /// So many events are to be older than the chain.
+    older: u64,
     last: Sum,
     /// The batch that is being gone through.
     batch: Option<Batch>,
@@ -109,8 +115,10 @@ impl Walk {
         if self.found.broken.is_some() {
             return Ok(());
         }
+        let is_unlinked = digest.is_none() && link.is_none();
         let (Some(digest), Some(link)) = (digest, link) else {
-            if self.found.events == 0 && self.batch.is_none() {
+            let is_old = is_unlinked && self.found.events == 0 && self.batch.is_none();
+            if is_old && self.found.older < self.older {
                 self.found.older += 1;
             } else {
                 self.found.broken = Some(Position(position));
@@ -146,9 +154,13 @@ impl Walk {
     }
 
     /// Whether it came to where it is to end. It may have gone on since that was read.
-    fn end(&mut self, position: i64, link: &[u8]) {
-        let is_reached = self.ends.iter().any(|(at, sum)| *at == position && sum[..] == *link);
-        if self.found.broken.is_none() && !is_reached {
+    fn end(&mut self, position: i64, link: Option<&[u8]>) {
+        let is_reached = match link {
+            Some(link) => self.ends.iter().any(|(at, sum)| *at == position && sum[..] == *link),
+            // Nothing was linked then.
+            None => true,
+        };
+        if self.found.broken.is_none() && !(is_reached && self.found.older == self.older) {
             self.found.broken = Some(Position(position.unsigned_abs().max(self.found.last.0)));
         }
     }

@@ -197,7 +197,8 @@ async fn chain(session: &Session, ids: &[Uuid], ends: &[i64]) -> Result<(), Trou
     let tenants: Vec<i32> = tenants.into_iter().collect();
     let mut heads: BTreeMap<i32, (i64, Sum)> = BTreeMap::new();
     for row in session.rows(sql::CHAIN_ENDS.postgres, &[&tenants]).await? {
-        heads.insert(row.try_get(0)?, (row.try_get(1)?, sum(row.try_get(2)?)?));
+        let link = row.try_get::<_, Option<&[u8]>>(2)?.map_or(Ok(START), sum)?;
+        heads.insert(row.try_get(0)?, (row.try_get(1)?, link));
     }
     let (mut batches, mut owners, mut links) = (Vec::new(), Vec::new(), Vec::new());
     for (id, end) in ids.iter().zip(ends) {

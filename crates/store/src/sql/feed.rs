@@ -57,13 +57,14 @@ statements! {
     LAST_POSITION = each("SELECT coalesce(max(position), 0) FROM events", "");
     /// Where a tenant's chain ends.
     CHAIN_END = each("SELECT position, link FROM chains WHERE tenant = ?1", "");
-    ALL_CHAIN_ENDS = both("SELECT tenant, position, link FROM chains WHERE $1 IS NULL OR tenant = $1");
+    /// And how many events are older than each.
+    ALL_CHAIN_ENDS = both("SELECT tenant, position, link, older FROM chains WHERE $1 IS NULL OR tenant = $1");
     CHAIN_ENDS = each("", "SELECT tenant, position, link FROM chains WHERE tenant = ANY($1)");
     SET_CHAIN_END = each(
-        "INSERT INTO chains (tenant, position, link) VALUES (?1, ?2, ?3)
+        "INSERT INTO chains (tenant, position, link, older) VALUES (?1, ?2, ?3, 0)
         ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, link = excluded.link",
-        "INSERT INTO chains (tenant, position, link)
-        SELECT n.tenant, n.position, n.link FROM unnest($1, $2, $3) AS n (tenant, position, link)
+        "INSERT INTO chains (tenant, position, link, older)
+        SELECT n.tenant, n.position, n.link, 0 FROM unnest($1, $2, $3) AS n (tenant, position, link)
         ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, link = excluded.link",
     );
     /// The digests of batches that are being linked.

@@ -69,33 +69,45 @@ pub(super) fn verify(
     let view = db.unchecked_transaction()?;
     let asked = tenant.map(|tenant| tenant.0);
     let mut ends = view.prepare_cached(sql::ALL_CHAIN_ENDS.sqlite)?;
-    let ends: Vec<(u32, i64, Sum)> = ends
-        .query_map([asked], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<Result<_, _>>()?;
+    let end = |row: &rusqlite::Row<'_>| {
+        let end =
+            End { position: row.get::<_, i64>(1)?.unsigned_abs(), link: row.get(2)?, older: row.get(3)? };
+        Ok((TenantNumber(row.get(0)?), end))
+    };
+    let ends: BTreeMap<TenantNumber, End> = ends.query_map([asked], end)?.collect::<Result<_, _>>()?;
     let mut chains: BTreeMap<TenantNumber, Chain> = BTreeMap::new();
     let mut statement = view.prepare_cached(sql::CHAINED.sqlite)?;
     let mut rows = statement.query([asked])?;
     while let Some(row) = rows.next()? {
-        let found = chains.entry(TenantNumber(row.get(1)?)).or_default();
+        let tenant = TenantNumber(row.get(1)?);
+        let found = chains.entry(tenant).or_default();
         if found.broken.is_none() {
-            step(found, row)?;
+            step(found, row, ends.get(&tenant).map_or(0, |end| end.older))?;
         }
     }
-    for (tenant, position, link) in ends {
-        let found = chains.entry(TenantNumber(tenant)).or_default();
-        let end = (position.unsigned_abs(), Some(link));
-        if found.broken.is_none() && end != (found.last.0, found.head) {
-            found.broken = Some(Position(end.0.max(found.last.0)));
+    for (tenant, end) in ends {
+        let found = chains.entry(tenant).or_default();
+        let is_reached =
+            (end.position, end.link, u64::from(end.older)) == (found.last.0, found.head, found.older);
+        if found.broken.is_none() && !is_reached {
+            found.broken = Some(Position(end.position.max(found.last.0)));
         }
     }
     Ok(chains)
 }
 
-/// The next event of a chain that is whole so far.
-fn step(found: &mut Chain, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+/// Where a chain is to end, and how many events are to be older than it.
+struct End {
+    position: u64,
+    link: Option<Sum>,
+    older: u32,
+}
+
+/// The next event of a chain that is whole so far. Only so many may come before it that belong to none.
+fn step(found: &mut Chain, row: &rusqlite::Row<'_>, older: u32) -> rusqlite::Result<()> {
     let position = row.get::<_, i64>(0)?.unsigned_abs();
     let Some(stored) = row.get_ref(13)?.as_blob_or_null()? else {
-        if found.events == 0 {
+        if found.events == 0 && found.older < u64::from(older) {
             found.older += 1;
         } else {
             found.broken = Some(Position(position));

@@ -94,7 +94,8 @@ impl Tally {
             None => db
                 .prepare_cached(sql::CHAIN_END.sqlite)?
                 .query_row([tenant], |row| {
-                    Ok(End { position: row.get(0)?, link: row.get(1)?, is_new: false })
+                    let link = row.get::<_, Option<Sum>>(1)?.unwrap_or(START);
+                    Ok(End { position: row.get(0)?, link, is_new: false })
                 })
                 .optional()?
                 .unwrap_or(End { position: 0, link: START, is_new: false }),

@@ -56,7 +56,8 @@ impl Home {
         let post = tempfile::tempdir().expect("a folder");
         let sender = Sender::spool(post.path(), "people@example.com", None).expect("a folder");
         let directory = Arc::clone(&house.app.directory);
-        let worker = Worker::new(directory, sender, "http://example.com", Pace::default());
+        let worker =
+            Worker::new(directory, sender, "http://example.com", Pace::default(), Arc::new(|_, _| ()));
         runtime.spawn(worker.run(std::future::pending()));
         Self { runtime, house, post }
     }
