@@ -156,8 +156,14 @@ impl World {
                 "customLinks": links(LinkKind::Custom),
                 "metadata": lines(u.metadata.iter().map(|p| (p.key.as_str(), p.value.as_str()))),
                 "doNotEmail": u.do_not_email, "forcePasswordChange": u.force_password_change, "folders": folders,
-                "invited": u.invited.map(dialects::kit::rfc3339),
+                "invited": u.invited.map(to_the_microsecond),
             })),
         })
     }
+}
+
+/// As `scim` writes moments.
+fn to_the_microsecond(time: directory::Time) -> String {
+    let seconds = dialects::kit::rfc3339(time);
+    format!("{}.{:06}Z", seconds.trim_end_matches('Z'), time.0 % 1_000_000)
 }
