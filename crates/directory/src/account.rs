@@ -69,6 +69,8 @@ impl Purpose {
 impl SignIns {
     /// In how many browsers somebody may be signed in; the oldest is signed out.
     pub const MAX_SESSIONS: usize = 20;
+    /// How many links to reset a password are good at a time.
+    pub const MAX_RESETS: usize = 3;
     /// How long a session lasts, in seconds.
     pub const SESSION_SECONDS: i64 = 12 * 60 * 60;
     /// How long a link that can no longer be used is told from one that never was, in seconds after it was made.
@@ -98,9 +100,18 @@ impl SignIns {
         self.sessions.push(Session { key, since: now });
     }
 
-    /// A new link, which takes the place of older ones for the same.
+    /// A new link. It takes the place of older invitations. Links to reset a password are asked for by whoever comes along,
+    /// so the last few stay good: nobody can keep another's from working.
     pub(crate) fn open(&mut self, id: Uuid, purpose: Purpose, now: Time) {
-        self.links.retain(|link| link.purpose != purpose && now < link.since.plus_seconds(Self::REMEMBERED));
+        self.links.retain(|link| now < link.since.plus_seconds(Self::REMEMBERED));
+        let kept = if purpose == Purpose::Reset { Self::MAX_RESETS - 1 } else { 0 };
+        let of_purpose = self.links.iter().filter(|link| link.purpose == purpose).count();
+        let mut surplus = of_purpose.saturating_sub(kept);
+        self.links.retain(|link| {
+            let goes = link.purpose == purpose && surplus > 0;
+            surplus -= usize::from(goes);
+            !goes
+        });
         self.links.push(OpenLink { id, purpose, since: now });
     }
 }
@@ -116,6 +127,8 @@ impl Session {
 pub struct AccountEdit {
     /// A new password.
     pub password: Option<StoredPassword>,
+    /// Whether it is the password there was, only stored better: then it is no news.
+    pub is_same_password: bool,
     /// All sessions and links from now on.
     pub sign_ins: Option<SignIns>,
 }
@@ -123,7 +136,12 @@ pub struct AccountEdit {
 impl AccountEdit {
     /// Nobody is signed in any more, and no link is open.
     pub(crate) fn ended() -> Self {
-        Self { password: None, sign_ins: Some(SignIns::default()) }
+        Self { sign_ins: Some(SignIns::default()), ..Self::default() }
+    }
+
+    /// Whether the person has another password afterwards.
+    pub fn sets_password(&self) -> bool {
+        self.password.is_some() && !self.is_same_password
     }
 }
 

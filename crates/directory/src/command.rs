@@ -25,8 +25,8 @@ pub enum Command {
     RestoreUser(UserKey),
     /// Let what is left of somebody go who can no longer be restored.
     PurgeUser(UserKey),
-    /// Send somebody who has not signed in yet a link with which they choose a password.
-    Invite(UserKey),
+    /// Send one or many people who have no password yet a link with which they choose one; all of them, or none.
+    Invite(Vec<UserKey>),
     /// Move one or many people to a status, all or none.
     MoveUsers(StatusMove),
     /// What somebody does with their own account.

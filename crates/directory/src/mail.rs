@@ -20,6 +20,9 @@ pub struct Mail {
     /// When it is tried next; never again, when there is nothing here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Time>,
+    /// Whether somebody has it in hand; until it is due, nobody else takes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_taken: bool,
     /// How often it was tried.
     #[serde(default)]
     pub attempts: u32,
@@ -55,6 +58,7 @@ impl Mail {
             purpose,
             queued: now,
             due: Some(now),
+            is_taken: false,
             attempts: 0,
             version: 1,
             outcome: None,
@@ -64,7 +68,7 @@ impl Mail {
     /// The same one step on.
     #[must_use]
     pub fn moved(&self, due: Option<Time>, outcome: Option<Outcome>) -> Self {
-        Self { due, outcome, version: self.version + 1, ..self.clone() }
+        Self { due, outcome, is_taken: false, version: self.version + 1, ..self.clone() }
     }
 
     /// Whether it is not tried again.

@@ -101,6 +101,12 @@ pub trait Store: Send + Sync {
         after: Position,
         limit: u32,
     ) -> Pending<'_, Result<Vec<Event>, StoreError>>;
+    /// The link of a tenant's chain at a position, if there is one.
+    fn link_at(
+        &self,
+        tenant: TenantNumber,
+        at: Position,
+    ) -> Pending<'_, Result<Option<[u8; 32]>, StoreError>>;
     /// Goes through the chain of a tenant's events, or once through all; what it found, by tenant.
     fn verify(
         &self,

@@ -1,4 +1,5 @@
-//! What goes on beside the requests: mails are sent, and those who were deleted long ago are let go for good.
+//! What goes on beside the requests: mails are sent, those who were deleted long ago are let go for good, and mails that
+//! have failed and that nobody needs any more with them.
 
 use crate::App;
 use directory::Directory;
@@ -10,8 +11,8 @@ use tokio::task::JoinHandle;
 
 /// How often it is looked whether somebody can be let go.
 const PURGE_EVERY: Duration = Duration::from_hours(1);
-/// How long what is under way may take on the way down.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long what is under way may take on the way down, besides what a mail in hand does.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How mails go out, and where their links lead.
 pub(crate) struct Post {
@@ -24,6 +25,7 @@ pub(crate) struct Post {
 pub(crate) struct Background {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    grace: Duration,
 }
 
 impl Background {
@@ -33,17 +35,19 @@ impl Background {
         let (directory, metrics) = (&app.directory, Arc::clone(&app.metrics));
         let noted = move |purpose, outcome: &_| metrics.mailed(purpose, outcome);
         let worker = Worker::new(Arc::clone(directory), post.sender, &post.url, post.pace, Arc::new(noted));
+        let grace = worker.longest() + GRACE;
         let mails = tokio::spawn(worker.run(until(stopped.clone())));
         let purge = tokio::spawn(purge(Arc::clone(directory), until(stopped)));
-        Self { stop, tasks: vec![mails, purge] }
+        Self { stop, tasks: vec![mails, purge], grace }
     }
 
     /// Lets them finish what they have in hand, for a while.
     pub(crate) async fn stop(self) {
         // Whoever has ended already hears nothing.
         let _ = self.stop.send(true);
-        for task in self.tasks {
-            drop(tokio::time::timeout(GRACE, task).await);
+        let all = futures_util::future::join_all(self.tasks);
+        if tokio::time::timeout(self.grace, all).await.is_err() {
+            tracing::warn!("a mail was in hand for too long; it is tried again");
         }
     }
 }
@@ -62,6 +66,9 @@ async fn purge(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
             Ok(0) => {}
             Ok(many) => tracing::info!(many, "people who were deleted long ago are gone for good"),
             Err(refusal) => tracing::warn!(?refusal, "the deleted could not be looked through"),
+        }
+        if let Err(refusal) = directory.tidy_mails().await {
+            tracing::warn!(?refusal, "mails that have failed could not be looked through");
         }
         tokio::select! {
             () = &mut stop => return,

@@ -82,7 +82,7 @@ fn bare(dice: &mut Dice, made: u64) -> Command {
             edit: organisation_edit(dice),
         },
         21 | 22 => Command::RestoreUser(user_key(dice, made)),
-        23 => Command::Invite(user_key(dice, made)),
+        23 => Command::Invite((0..=dice.roll(2)).map(|_| user_key(dice, made)).collect()),
         24 => Command::Account { user: UserId(id(dice, made)), step: step(dice) },
         _ => Command::DeleteItem {
             kind: *dice.pick(&[ItemKind::Group, ItemKind::Folder]),

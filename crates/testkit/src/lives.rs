@@ -51,11 +51,11 @@ async fn invitation(store: Arc<dyn Store>) {
     for (bad, rule) in
         [("short", Rule::TooShort(12)), ("password2024!", Rule::Common), ("iamann@x.y!!", Rule::Personal)]
     {
-        let refused = directory.choose_password(&caller, link, bad.into()).await;
+        let refused = directory.choose_password(&caller, link, bad.into(), None).await;
         assert_eq!(refused.err(), Some(Refusal::field(Field::Password, rule)), "{bad}");
     }
-    directory.choose_password(&caller, link, "vier rote fische".into()).await.expect("chosen");
-    let again = directory.choose_password(&caller, link, "fünf rote fische".into()).await;
+    directory.choose_password(&caller, link, "vier rote fische".into(), None).await.expect("chosen");
+    let again = directory.choose_password(&caller, link, "fünf rote fische".into(), None).await;
     assert_eq!(again.err(), Some(gone));
     assert_eq!(directory.sign_in(&caller, guess("ann@x.y", "fünf rote fische"), None).await, Err(REFUSED));
     let key = KeyHash([1; 32]);
@@ -104,7 +104,7 @@ async fn sessions(store: Arc<dyn Store>) {
     let update = Command::UpdateUser { user: UserKey::Id(bob.id), edit: Box::new(moved) };
     directory.run(&caller, update).await.expect("moved");
     assert!(!is_in(two).await, "another e-mail ends sign-ins");
-    let forgot = async |handle: &str| directory.forgot(&caller, handle).await;
+    let forgot = async |handle: &str| directory.forgot(&caller, handle, None).await;
     forgot("robert@x.y").await.expect("said");
     forgot("robert@x.y").await.expect("said");
     forgot("nobody@x.y").await.expect("said");

@@ -80,20 +80,12 @@ async fn move_all(desk: &Desk, call: &Call, to: Status) -> Result<Answer, Fault>
     Ok(write::page(call, "users", "user", rows, total, 0))
 }
 
-/// Asks people in, each once, unless one of them is not there.
+/// Asks people in, all of them or none.
 pub(super) async fn invite(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    let caller = call.caller()?;
-    let mut users: Vec<User> = Vec::new();
-    for key in read::invitation(call)? {
-        let user = desk.directory.user(caller, key).await?;
-        if !users.iter().any(|other| other.id == user.id) {
-            users.push(user);
-        }
-    }
-    for user in &users {
-        desk.directory.run(caller, Command::Invite(UserKey::Id(user.id))).await?;
-    }
-    let rows: Vec<Out> = users.iter().map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
+    let command = Command::Invite(read::invitation(call)?);
+    let receipt = desk.directory.run(call.caller()?, command).await?;
+    let users = receipt.users.iter();
+    let rows: Vec<Out> = users.map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
     let total = rows.len() as u64;
     Ok(write::page(call, "users", "user", rows, total, 0))
 }

@@ -6,6 +6,7 @@ use crate::{
     Purpose, Refusal, Rule, SignInFault, SignIns, Status, StoredPassword, TenantSettings, Time, User, rules,
 };
 use secrecy::{ExposeSecret, SecretString};
+use std::collections::HashSet;
 
 /// Whoever asks for a link again within so many seconds has one on its way.
 const LINK_AGAIN_SECONDS: i64 = 120;
@@ -32,31 +33,48 @@ pub(super) fn make_link(
     Mail::new(id, stamp.tenant, user.id, purpose, stamp.now)
 }
 
-/// Sends an invitation, again if there was one: to whoever may sign in and has no password yet, also where a client has
-/// made them active at once. Whoever is asked in by name may want no mails otherwise.
+/// Sends invitations, again if there were some, to all or to none: to whoever may sign in and has no password yet, also
+/// where a client has made them active at once. Whoever is asked in by name may want no mails otherwise.
 pub(super) fn invite(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let before = user::addressed(known)?;
-    let has_been_in = before.status != Status::Invited && account(known)?.password.is_some();
-    if before.status.is_off() || has_been_in {
-        return Err(Refusal::WrongStatus);
+    let mut decision = Decision::default();
+    let mut seen = HashSet::new();
+    for user in &known.users {
+        let before = user.as_ref().ok_or(Refusal::NoSuchUser)?;
+        if !seen.insert(before.id) {
+            continue;
+        }
+        if user::rank(before.role, known) > stamp.highest_role {
+            return Err(Refusal::RoleTooHigh);
+        }
+        let has_been_in = before.status != Status::Invited && account(known, before)?.password.is_some();
+        if before.status.is_off() || has_been_in {
+            return Err(Refusal::WrongStatus);
+        }
+        if before.email().is_none() {
+            return Err(Refusal::field(Field::Email, Rule::Missing));
+        }
+        send_link(before, known, Purpose::Invitation, stamp, &mut decision)?;
     }
-    if before.email().is_none() {
-        return Err(Refusal::field(Field::Email, Rule::Missing));
-    }
-    send_link(before, known, Purpose::Invitation, stamp)
+    Ok(decision)
 }
 
-fn send_link(before: &User, known: &Known, purpose: Purpose, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let mut sign_ins = account(known)?.sign_ins.clone();
+fn send_link(
+    before: &User,
+    known: &Known,
+    purpose: Purpose,
+    stamp: &Stamp<'_>,
+    decision: &mut Decision,
+) -> Result<(), Refusal> {
+    let mut sign_ins = account(known, before)?.sign_ins.clone();
     let mut after = before.clone();
     let mail = make_link(&mut after, &mut sign_ins, purpose, stamp);
-    let mut decision = Decision::default();
-    let edit = AccountEdit { password: None, sign_ins: Some(sign_ins) };
+    let edit = AccountEdit { sign_ins: Some(sign_ins), ..AccountEdit::default() };
     decision.push_user(before, after, edit, vec![Note::LinkMade]);
     // What an older one would say is not so any more.
-    decision.edits.extend(withdrawn(known.mails.iter().filter(|mail| mail.purpose == purpose)));
+    let is_older = |other: &&Mail| other.user == before.id && other.purpose == purpose && !other.is_taken;
+    decision.edits.extend(withdrawn(known.mails.iter().filter(is_older)));
     decision.edits.push(Edit::AddMail(Box::new(mail)));
-    Ok(decision)
+    Ok(())
 }
 
 /// Mails that nobody needs any more.
@@ -72,7 +90,7 @@ pub(super) fn withdrawn<'a>(mails: impl Iterator<Item = &'a Mail>) -> Vec<Edit> 
 /// One step of somebody with their own account.
 pub(super) fn step(step: &AccountStep, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let before = known.users.first().and_then(Option::as_ref).ok_or(REFUSED)?;
-    let account = account(known)?;
+    let account = account(known, before)?;
     let mut decision = Decision::default();
     match step {
         AccountStep::SignIn { shown, session, rehashed } => {
@@ -84,7 +102,7 @@ pub(super) fn step(step: &AccountStep, known: &Known, stamp: &Stamp<'_>) -> Resu
             if sign_ins == account.sign_ins {
                 decision.unchanged_users.push(before.clone());
             } else {
-                let edit = AccountEdit { password: None, sign_ins: Some(sign_ins) };
+                let edit = AccountEdit { sign_ins: Some(sign_ins), ..AccountEdit::default() };
                 decision.push_user(before, before.clone(), edit, vec![Note::SignedOut]);
             }
         }
@@ -118,7 +136,8 @@ fn sign_in(
     if let Some(key) = session {
         sign_ins.sign_in(key, stamp.now);
     }
-    let edit = AccountEdit { password: rehashed, sign_ins: session.map(|_| sign_ins) };
+    let edit =
+        AccountEdit { password: rehashed, is_same_password: true, sign_ins: session.map(|_| sign_ins) };
     decision.push_user(before, after, edit, vec![Note::SignedIn]);
     Ok(())
 }
@@ -130,7 +149,7 @@ fn choose_password(
     stamp: &Stamp<'_>,
     decision: &mut Decision,
 ) -> Result<(), Refusal> {
-    let account = account(known)?;
+    let account = account(known, before)?;
     let tenant = known.tenant.as_ref().ok_or(REFUSED)?;
     let mut notes = Vec::new();
     match by {
@@ -156,7 +175,7 @@ fn choose_password(
         after.force_password_change = Some(false);
     }
     after.updated = stamp.now;
-    let edit = AccountEdit { password: None, sign_ins: Some(sign_ins) };
+    let edit = AccountEdit { sign_ins: Some(sign_ins), ..AccountEdit::default() };
     decision.push_user(before, after, edit, notes);
     Ok(())
 }
@@ -191,7 +210,9 @@ fn forgot(before: &User, account: &Account, known: &Known, stamp: &Stamp<'_>) ->
     if is_on_its_way || before.email().is_none() {
         return Ok(Decision::default());
     }
-    send_link(before, known, purpose, stamp)
+    let mut decision = Decision::default();
+    send_link(before, known, purpose, stamp, &mut decision)?;
+    Ok(decision)
 }
 
 /// What has become of a mail.
@@ -203,6 +224,7 @@ pub(super) fn move_mail(
 ) -> Decision {
     let mut after = mail.moved(due, outcome);
     after.attempts += u32::from(is_attempt);
+    after.is_taken = is_attempt;
     let is_over = matches!(after.outcome, Some(Outcome::Sent | Outcome::Withdrawn));
     let edit = if is_over {
         Edit::RemoveMail(Box::new(Mail { version: mail.version, ..after }))
@@ -212,8 +234,8 @@ pub(super) fn move_mail(
     Decision { edits: vec![edit], ..Decision::default() }
 }
 
-fn account(known: &Known) -> Result<&Account, Refusal> {
-    known.account.as_ref().ok_or(Refusal::NoSuchUser)
+fn account<'a>(known: &'a Known, user: &User) -> Result<&'a Account, Refusal> {
+    known.accounts.get(&user.id).ok_or(Refusal::NoSuchUser)
 }
 
 /// Whether this is still the person's password: it may have been changed while it was compared.

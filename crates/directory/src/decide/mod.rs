@@ -52,15 +52,15 @@ pub(crate) struct Known {
     pub(crate) not_deleted: Option<String>,
     /// What is left of the person it names or would make again.
     pub(crate) tombstone: Option<Tombstone>,
-    /// How the person it names signs in; read after the person.
-    pub(crate) account: Option<Account>,
+    /// How the people it names sign in; read after the people.
+    pub(crate) accounts: HashMap<UserId, Account>,
     /// The tenant's own roles.
     pub(crate) roles: Vec<Role>,
     /// Numbers and names of the tenant's departments.
     pub(crate) departments: Vec<(u32, String)>,
     /// The members of the addressed group.
     pub(crate) members: Vec<UserId>,
-    /// The mails to the person it names that wait or have failed.
+    /// The mails to the people it names that wait or have failed.
     pub(crate) mails: Vec<Mail>,
     /// The tenant of the caller.
     pub(crate) tenant: Option<Tenant>,

@@ -18,7 +18,7 @@ pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
         };
     }
     let mut decision = apply(&mut user, None, edit, known, stamp)?;
-    let mut account = AccountEdit { password: edit.password_hash.clone(), sign_ins: None };
+    let mut account = AccountEdit { password: edit.password_hash.clone(), ..AccountEdit::default() };
     let mut mail = None;
     if edit.invite && user.do_not_email != Some(true) && account::can_be_invited(&user) {
         let mut sign_ins = crate::SignIns::default();
@@ -124,11 +124,9 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     // Whoever is signed in with what is no longer good is out, and so are links that went to another address.
     let has_moved = after.email().map(fold) != before.email().map(fold);
     let is_shut = after.status.is_off() && !before.status.is_off();
-    let mut account = if has_moved || is_shut || decision.password.is_some() {
-        AccountEdit::ended()
-    } else {
-        AccountEdit::default()
-    };
+    let has_new_password = decision.password.is_some() || edit.password_hash.is_some();
+    let mut account =
+        if has_moved || is_shut || has_new_password { AccountEdit::ended() } else { AccountEdit::default() };
     account.password.clone_from(&edit.password_hash);
     let mut mail = None;
     if has_moved && before.invited.is_some() && account::can_be_invited(&after) {
@@ -437,7 +435,7 @@ pub(super) fn check_password(password: &str) -> Option<Fault> {
 }
 
 /// What a role is worth: built-in ones their number, a tenant's own its rank, an unknown one the most.
-fn rank(role: Option<u32>, known: &Known) -> u32 {
+pub(super) fn rank(role: Option<u32>, known: &Known) -> u32 {
     role.map_or(0, |number| {
         if crate::role_numbered(number).is_some() {
             number

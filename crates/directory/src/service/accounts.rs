@@ -39,12 +39,10 @@ impl Directory {
     ) -> Result<User, Refusal> {
         let refused = Refusal::SignIn(SignInFault::Refused);
         let (user, account) = self.behind(caller.tenant, &guess.handle).await?;
-        let person = Mark::Person(match &user {
-            Some(user) => format!("{} {}", caller.tenant, user.id),
-            None => format!("{} {}", caller.tenant, fold(&guess.handle)),
-        });
-        let mut marks = vec![person.clone()];
-        marks.extend(guess.address.map(|address| Mark::Address(network(address))));
+        let person = named(caller.tenant, user.as_ref(), &guess.handle);
+        let from = guess.address.map(network);
+        let mut marks = vec![Mark::Pair(&person, from), Mark::Person(&person)];
+        marks.extend(from.map(Mark::Network));
         let slow = |retry_after| Refusal::SignIn(SignInFault::Slow { retry_after });
         self.throttle.begin(&marks, self.clock.now()).map_err(slow)?;
         let stored = account.password;
@@ -65,7 +63,7 @@ impl Directory {
         let signed_in = self.account_step(caller, user.id, step).await;
         self.throttle.forgive(&marks);
         if signed_in.is_ok() {
-            self.throttle.clear(&person);
+            self.throttle.clear(&marks[..2]);
         }
         signed_in
     }
@@ -81,15 +79,19 @@ impl Directory {
         Ok(user)
     }
 
-    /// Somebody chooses a password with a link, which is used up.
+    /// Somebody chooses a password with a link, which is used up. They need not wait any more, where they come from.
     pub async fn choose_password(
         &self,
         caller: &Caller,
         link: LinkKey,
         password: SecretString,
+        address: Option<IpAddr>,
     ) -> Result<User, Refusal> {
         let step = AccountStep::ChoosePassword { password, by: Proof::Link(link), keep: None };
-        self.account_step(caller, link.user, step).await
+        let user = self.account_step(caller, link.user, step).await?;
+        let person = named(caller.tenant, Some(&user), "");
+        self.throttle.clear(&[Mark::Pair(&person, address.map(network)), Mark::Person(&person)]);
+        Ok(user)
     }
 
     /// Somebody changes their password; all browsers but `keep` are signed out.
@@ -100,7 +102,8 @@ impl Directory {
         (old, new): (SecretString, SecretString),
         keep: KeyHash,
     ) -> Result<User, Refusal> {
-        let marks = [Mark::Person(format!("{} {user}", caller.tenant))];
+        let person = format!("{} {user}", caller.tenant);
+        let marks = [Mark::Change(&person)];
         let slow = |retry_after| Refusal::SignIn(SignInFault::Slow { retry_after });
         self.throttle.begin(&marks, self.clock.now()).map_err(slow)?;
         let account = self.store.account(caller.tenant, user).await.map_err(unread)?.unwrap_or_default();
@@ -148,15 +151,23 @@ impl Directory {
         receipt.users.into_iter().next().ok_or(Refusal::SignIn(SignInFault::Refused))
     }
 
-    /// Has a link sent to whoever signs in with that, if there is such a person; nothing tells whether there is.
-    pub async fn forgot(&self, caller: &Caller, handle: &str) -> Result<(), Refusal> {
+    /// Has a link sent to whoever signs in with that, if there is such a person. Nothing tells whether there is, nor
+    /// whether too many were asked for: then none is sent for a while.
+    pub async fn forgot(
+        &self,
+        caller: &Caller,
+        handle: &str,
+        address: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
         let (user, _) = self.behind(caller.tenant, handle).await?;
-        let Some(user) = user else { return Ok(()) };
+        let person = named(caller.tenant, user.as_ref(), handle);
+        let mut marks = vec![Mark::Mail(&person)];
+        marks.extend(address.map(|address| Mark::Asking(network(address))));
+        let (Some(user), Ok(())) = (user, self.throttle.begin(&marks, self.clock.now())) else {
+            return Ok(());
+        };
         let command = Command::Account { user: user.id, step: AccountStep::Forgot };
-        match self.run(caller, command).await {
-            Ok(_) | Err(Refusal::SignIn(_) | Refusal::NoSuchUser) => Ok(()),
-            Err(refusal) => Err(refusal),
-        }
+        self.run(caller, command).await.map(|_| ())
     }
 
     /// Who signs in with that, and how. Looked up alike whether they are there or not.
@@ -247,6 +258,20 @@ impl Directory {
         }
     }
 
+    /// Withdraws mails that have failed and that nobody needs any more: their links were used or closed since.
+    pub async fn tidy_mails(&self) -> Result<(), Refusal> {
+        for tenant in self.tenants().await? {
+            let mails = self.store.mails(tenant.number, None, 1000).await.map_err(unread)?;
+            for mail in mails.iter().filter(|mail| mail.has_failed()) {
+                let link = LinkKey { user: mail.user, id: mail.id, purpose: mail.purpose };
+                if self.link(tenant.number, &link).await == Err(Refusal::SignIn(SignInFault::LinkGone)) {
+                    self.move_mail(mail, None, Some(Outcome::Withdrawn), false).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Settles something of a tenant.
     pub async fn update_tenant(&self, caller: &Caller, edit: TenantEdit) -> Result<Receipt, Refusal> {
         self.run(caller, Command::UpdateTenant(edit)).await
@@ -283,6 +308,7 @@ impl Directory {
         let caller = Caller { who: "server".into(), ..Caller::terminal(mail.tenant) };
         let mut after = mail.moved(due, outcome.clone());
         after.attempts += u32::from(is_attempt);
+        after.is_taken = is_attempt;
         let command = Command::MoveMail { mail: Box::new(mail.clone()), due, outcome, is_attempt };
         match self.run(&caller, command).await {
             Ok(_) => Ok(Some(after)),
@@ -316,12 +342,25 @@ impl Directory {
         Ok((events, next))
     }
 
+    /// The link of a tenant's chain at a position, if there is one.
+    pub async fn link_at(&self, tenant: TenantNumber, at: Position) -> Result<Option<[u8; 32]>, Refusal> {
+        self.store.link_at(tenant, at).await.map_err(unread)
+    }
+
     /// Goes through the chain of a tenant's events, or of all tenants'; what it found, by tenant.
     pub async fn verify(
         &self,
         tenant: Option<TenantNumber>,
     ) -> Result<BTreeMap<TenantNumber, Chain>, Refusal> {
         self.store.verify(tenant).await.map_err(unread)
+    }
+}
+
+/// What a person is counted under: who they are, or what was typed for one who is not there.
+fn named(tenant: TenantNumber, user: Option<&User>, handle: &str) -> String {
+    match user {
+        Some(user) => format!("{tenant} {}", user.id),
+        None => format!("{tenant} {}", fold(handle.trim())),
     }
 }
 

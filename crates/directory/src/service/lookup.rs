@@ -26,11 +26,13 @@ impl Directory {
             Command::RestoreUser(user) | Command::PurgeUser(user) => {
                 self.what_is_left(tenant, user, &mut known).await?;
             }
-            Command::Invite(user) => {
-                self.people(tenant, std::slice::from_ref(user), &mut known).await?;
-                self.account_of(tenant, &mut known).await?;
-                let user = known.users.first().and_then(|user| user.as_ref().map(|user| user.id));
-                self.mails_to(tenant, user, &mut known).await?;
+            Command::Invite(users) => {
+                at_most(users.len(), MAX_BULK)?;
+                self.people(tenant, users, &mut known).await?;
+                self.accounts_of(tenant, &mut known).await?;
+                for user in known.users.iter().flatten().map(|user| user.id).collect::<Vec<_>>() {
+                    self.mails_to(tenant, user, &mut known).await?;
+                }
             }
             Command::Account { user, step } => self.for_step(tenant, *user, step, &mut known).await?,
             Command::UpdateTenant(_) => {
@@ -86,10 +88,12 @@ impl Directory {
         Ok(known)
     }
 
-    /// How the first person it names signs in. Their version, read before, guards what is decided from it.
-    async fn account_of(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {
-        if let Some(Some(user)) = known.users.first() {
-            known.account = self.store.account(tenant, user.id).await.map_err(unread)?;
+    /// How the people it names sign in. Their versions, read before, guard what is decided from it.
+    async fn accounts_of(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {
+        for user in known.users.iter().flatten() {
+            if let Some(account) = self.store.account(tenant, user.id).await.map_err(unread)? {
+                known.accounts.insert(user.id, account);
+            }
         }
         Ok(())
     }
@@ -127,27 +131,20 @@ impl Directory {
         known: &mut Known,
     ) -> Result<(), Refusal> {
         self.people(tenant, &[UserKey::Id(user)], known).await?;
-        self.account_of(tenant, known).await?;
+        self.accounts_of(tenant, known).await?;
         match step {
             AccountStep::ChoosePassword { .. } => {
                 known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
             }
-            AccountStep::Forgot => self.mails_to(tenant, Some(user), known).await?,
+            AccountStep::Forgot => self.mails_to(tenant, user, known).await?,
             _ => {}
         }
         Ok(())
     }
 
     /// The mails to a person that wait or have failed.
-    async fn mails_to(
-        &self,
-        tenant: TenantNumber,
-        user: Option<UserId>,
-        known: &mut Known,
-    ) -> Result<(), Refusal> {
-        if user.is_some() {
-            known.mails = self.store.mails(tenant, user, 100).await.map_err(unread)?;
-        }
+    async fn mails_to(&self, tenant: TenantNumber, user: UserId, known: &mut Known) -> Result<(), Refusal> {
+        known.mails.extend(self.store.mails(tenant, Some(user), 100).await.map_err(unread)?);
         Ok(())
     }
 
@@ -161,7 +158,7 @@ impl Directory {
         known.tombstone = self.store.tombstone(tenant, user.clone()).await.map_err(unread)?;
         let Some(user) = known.tombstone.as_ref().map(|stone| stone.user.clone()) else { return Ok(()) };
         let keys = |ids: &[ItemId]| ids.iter().map(|id| ItemKey::Id(*id)).collect::<Vec<_>>();
-        self.mails_to(tenant, Some(user.id), known).await?;
+        self.mails_to(tenant, user.id, known).await?;
         self.refer(tenant, ItemKind::Group, &keys(&user.groups), known).await?;
         self.refer(tenant, ItemKind::Folder, &keys(&user.folders), known).await?;
         self.refer(tenant, ItemKind::Organisation, &keys(user.organisation.as_slice()), known).await?;

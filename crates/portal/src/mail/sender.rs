@@ -47,6 +47,8 @@ pub(super) enum Attempt {
     Sent,
     /// Not now; trying again may help.
     NotNow(String),
+    /// It was refused for good, perhaps because of us and not of the mail.
+    Refused(String),
     /// It was refused for good.
     Never(String),
 }
@@ -109,25 +111,34 @@ fn address(from: &str) -> Result<Address, SenderError> {
     from.parse().map_err(|_| SenderError(format!("mails cannot be sent from {from}: it is no e-mail")))
 }
 
-/// The URL with TLS asked for, wherever it leaves this machine and does not say otherwise.
+/// The URL with TLS asked for, wherever it leaves this machine and does not say otherwise. It is read to the letter, as
+/// the transport reads it: what that would not understand must not pass for TLS here.
 fn secured(url: &str) -> Result<String, &'static str> {
-    let lower = url.to_ascii_lowercase();
-    if lower.starts_with("smtps://") {
-        return Ok(url.to_owned());
+    if url.contains(['#', ' ', '\t', '\n']) {
+        return Err("must not hold # or blanks; in a password they are written as %23 and %20");
     }
-    let Some(rest) = lower.strip_prefix("smtp://") else { return Err("begins with smtp:// or smtps://") };
-    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
-    let authority = place.split('/').next().unwrap_or_default();
+    let (place, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
+    if place.starts_with("smtps://") {
+        return if query.is_none() {
+            Ok(url.to_owned())
+        } else {
+            Err("says nothing behind a ? with smtps://")
+        };
+    }
+    let Some(rest) = place.strip_prefix("smtp://") else { return Err("begins with smtp:// or smtps://") };
+    let authority = rest.split('/').next().unwrap_or_default();
     let (has_user, host) = authority.rsplit_once('@').map_or((false, authority), |(_, host)| (true, host));
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     let is_near = matches!(host, "localhost" | "127.0.0.1");
-    let plain = || url.split('?').next().unwrap_or_default().to_owned();
     match query {
         None if is_near => Ok(url.to_owned()),
         None => Ok(format!("{url}?tls=required")),
+        // Whoever is in between can take the offer of TLS away, and read the password.
+        Some("tls=opportunistic" | "tls=none") if has_user && !is_near => {
+            Err("would send its password in the clear")
+        }
         Some("tls=required" | "tls=opportunistic") => Ok(url.to_owned()),
-        Some("tls=none") if has_user && !is_near => Err("would send its password in the clear"),
-        Some("tls=none") => Ok(plain()),
+        Some("tls=none") => Ok(place.to_owned()),
         Some(_) => Err("ends in ?tls=required, ?tls=opportunistic or ?tls=none, or says nothing of it"),
     }
 }
@@ -144,7 +155,9 @@ fn outcome(
             tracing::error!(code, "the mail server does not let us in");
             Attempt::NotNow(format!("{code} {said}"))
         }
-        Some(code) if error.is_permanent() => Attempt::Never(format!("{code} {said}")),
+        // There is no such mailbox.
+        Some(code @ (550 | 551 | 553)) => Attempt::Never(format!("{code} {said}")),
+        Some(code) if error.is_permanent() => Attempt::Refused(format!("{code} {said}")),
         Some(code) => Attempt::NotNow(format!("{code} {said}")),
         None => Attempt::NotNow(said),
     }
@@ -178,7 +191,19 @@ mod tests {
         }
         assert_eq!(secured("smtp://mail.x.y"), Ok("smtp://mail.x.y?tls=required".into()));
         assert_eq!(secured("smtp://mail.x.y:25?tls=none"), Ok("smtp://mail.x.y:25".into()));
-        for bad in ["smtp://u:p@mail.x.y?tls=none", "smtp://mail.x.y?TLS=yes", "http://x", "mail.x.y"] {
+        for bad in [
+            "smtp://u:p@mail.x.y?tls=none",
+            "smtp://u:p@mail.x.y?tls=opportunistic",
+            "smtp://u:p@mail.x.y?TLS=required",
+            "smtp://u:p@mail.x.y?tls=Required",
+            "smtp://u:p@mail.x.y?a=b&tls=required",
+            "smtp://u:p@mail.x.y#a",
+            "SMTP://u:p@mail.x.y",
+            "smtp://mail.x.y?TLS=yes",
+            "smtps://mail.x.y?tls=none",
+            "http://x",
+            "mail.x.y",
+        ] {
             assert!(secured(bad).is_err(), "{bad}");
         }
         let error = Sender::smtp("smtp://u:secret@[bad", "a@x.y", Duration::from_secs(1)).err().expect("bad");

@@ -13,6 +13,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How often mails are looked for.
@@ -20,6 +21,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// So many are sent at a time, and looked for at a time.
 const AT_ONCE: usize = 8;
 const PAGE: u32 = 64;
+/// After so many attempts a refusal that may be about us counts as one of the mail.
+const REFUSALS: u32 = 3;
 
 /// When mails that were not taken in are tried again.
 #[derive(Clone, Copy, Debug)]
@@ -72,33 +75,45 @@ impl Worker {
         Self { directory, sender, url: url.trim_end_matches('/').to_owned(), pace, noted }
     }
 
-    /// Works until `stop`; what is being sent then may finish.
+    /// How long a mail that is in hand takes at the most.
+    pub fn longest(&self) -> Duration {
+        self.sender.timeout()
+    }
+
+    /// Works until `stop`; what is being sent then may finish, and no more is taken.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let mut stop = pin!(stop);
-        loop {
-            let sent = match self.round().await {
-                Ok(sent) => sent,
-                Err(refusal) => {
-                    tracing::warn!(?refusal, "mails could not be looked for");
-                    0
-                }
-            };
-            let rest = if sent > 0 { Duration::ZERO } else { LOOK };
-            tokio::select! {
-                () = &mut stop => return,
-                () = tokio::time::sleep(rest) => {}
+        let is_over = AtomicBool::new(false);
+        let work = async {
+            while !is_over.load(Ordering::Relaxed) {
+                let sent = match self.round(&is_over).await {
+                    Ok(sent) => sent,
+                    Err(refusal) => {
+                        tracing::warn!(?refusal, "mails could not be looked for");
+                        0
+                    }
+                };
+                tokio::time::sleep(if sent > 0 { Duration::ZERO } else { LOOK }).await;
             }
+        };
+        let (mut work, mut stop) = (pin!(work), pin!(stop));
+        tokio::select! {
+            () = &mut work => return,
+            () = &mut stop => is_over.store(true, Ordering::Relaxed),
         }
+        work.await;
     }
 
     /// Tries what is due; how many it took.
-    async fn round(&self) -> Result<usize, Refusal> {
+    async fn round(&self, is_over: &AtomicBool) -> Result<usize, Refusal> {
         let due = self.directory.mails_due(PAGE).await?;
         if due.is_empty() {
             return Ok(0);
         }
         let keys = Keys::of(&self.directory).await?;
-        let tried = stream::iter(due).map(|mail| self.attempt(&keys, mail)).buffer_unordered(AT_ONCE);
+        let tried = stream::iter(due).map(|mail| async {
+            if is_over.load(Ordering::Relaxed) { Ok(None) } else { self.attempt(&keys, mail).await }
+        });
+        let tried = tried.buffer_unordered(AT_ONCE);
         let taken = tried.filter_map(|done| async move {
             done.unwrap_or_else(|refusal| {
                 tracing::warn!(?refusal, "a mail waits");
@@ -123,7 +138,8 @@ impl Worker {
             Ready::Send(composed, until) => match self.send(&composed).await {
                 Attempt::Sent => (None, Outcome::Sent),
                 Attempt::Never(cause) => (None, Outcome::Failed(cause)),
-                Attempt::NotNow(cause) => {
+                Attempt::Refused(cause) if mail.attempts >= REFUSALS => (None, Outcome::Failed(cause)),
+                Attempt::NotNow(cause) | Attempt::Refused(cause) => {
                     let next = self.directory.now().plus_seconds(self.pace.wait(&mail));
                     if next < until {
                         (Some(next), Outcome::Delayed(cause))

@@ -32,6 +32,8 @@ struct Change<'a> {
     token: String,
     notice: &'a str,
     problem: &'a str,
+    /// The field that is wrong.
+    wrong: &'static str,
     is_forced: bool,
     email: &'a str,
     least: u32,
@@ -55,7 +57,10 @@ const SHOWN: [(Field, &str); 12] = [
 
 /// Whoever is not signed in goes there first.
 fn to_sign_in(visit: &Visit) -> Response<bytes::Bytes> {
-    with_cookie(redirect(&visit.base("sign-in")), &visit.no_session_cookie())
+    if !visit.has_session() {
+        return redirect(&visit.base("sign-in"));
+    }
+    with_cookie(redirect(&format!("{}?done=ended", visit.base("sign-in"))), &visit.no_session_cookie())
 }
 
 fn must_change(user: &User) -> bool {
@@ -98,12 +103,12 @@ pub(super) async fn show(portal: &Portal, visit: &Visit) -> Page {
 
 pub(super) async fn change(portal: &Portal, visit: &Visit) -> Page {
     match visit.signed_in(&portal.directory).await? {
-        Some((user, _)) => form(visit, &user, None),
+        Some((user, _)) => form(visit, &user, "", None),
         None => Ok(to_sign_in(visit)),
     }
 }
 
-fn form(visit: &Visit, user: &User, problem: Option<(u16, String)>) -> Page {
+fn form(visit: &Visit, user: &User, wrong: &'static str, problem: Option<(u16, String)>) -> Page {
     let (status, problem) = problem.unwrap_or((200, String::new()));
     let change = Change {
         tenant: &visit.tenant.name,
@@ -111,6 +116,7 @@ fn form(visit: &Visit, user: &User, problem: Option<(u16, String)>) -> Page {
         token: visit.token(),
         notice: "",
         problem: &problem,
+        wrong,
         is_forced: must_change(user),
         email: user.email().unwrap_or(&user.user_name),
         least: visit.tenant.settings.min_password,
@@ -121,28 +127,34 @@ fn form(visit: &Visit, user: &User, problem: Option<(u16, String)>) -> Page {
 pub(super) async fn submit_change(portal: &Portal, visit: &Visit) -> Page {
     let Some((user, key)) = visit.signed_in(&portal.directory).await? else { return Ok(to_sign_in(visit)) };
     let (old, new) = (visit.secret("old"), visit.secret("new"));
-    let wrong = |text: &str| form(visit, &user, Some((422, text.to_owned())));
+    let wrong = |text: &str| form(visit, &user, "new", Some((422, text.to_owned())));
     if new.expose_secret() != visit.field("again") {
         return wrong("The two new passwords are not the same. Please type them again.");
     }
     if new.expose_secret() == old.expose_secret() {
         return wrong("That is the password you have now. Please choose another.");
     }
-    let caller = visit.caller(&user.user_name);
+    let caller = visit.caller("account page");
     match portal.directory.change_password(&caller, user.id, (old, new), key).await {
         Ok(_) => Ok(redirect(&format!("{}?done=changed", visit.base("account")))),
-        Err(Refusal::SignIn(SignInFault::Refused)) => {
-            form(visit, &user, Some((403, "That is not the password you have now. Please try again.".into())))
-        }
+        Err(Refusal::SignIn(SignInFault::Refused)) => form(
+            visit,
+            &user,
+            "old",
+            Some((403, "That is not the password you have now. Please try again.".into())),
+        ),
         Err(refusal @ (Refusal::Broken(_) | Refusal::NoSuchUser)) => Err(refusal),
-        Err(refusal) => Ok(with_retry(form(visit, &user, Some(words::problem(&refusal)))?, &refusal)),
+        Err(refusal) => {
+            let wrong = if matches!(refusal, Refusal::Invalid(_)) { "new" } else { "" };
+            Ok(with_retry(form(visit, &user, wrong, Some(words::problem(&refusal)))?, &refusal))
+        }
     }
 }
 
 pub(super) async fn sign_out(portal: &Portal, visit: &Visit, is_everywhere: bool) -> Page {
     let Some((user, key)) = visit.signed_in(&portal.directory).await? else { return Ok(to_sign_in(visit)) };
     let step = if is_everywhere { AccountStep::SignOutEverywhere } else { out(key) };
-    let caller = visit.caller(&user.user_name);
+    let caller = visit.caller("account page");
     portal.directory.account_step(&caller, user.id, step).await?;
     let done = if is_everywhere { "everywhere" } else { "out" };
     let page = redirect(&format!("{}?done={done}", visit.base("sign-in")));

@@ -44,8 +44,8 @@ pub(super) async fn submit(portal: &Portal, visit: &Visit, purpose: Purpose, tex
         let problem = "The two passwords are not the same. Please type them again.".to_owned();
         return form(visit, (purpose, text), &user, Some((422, problem)));
     }
-    let caller = visit.caller(&user.user_name);
-    match portal.directory.choose_password(&caller, link, password).await {
+    let caller = visit.caller("link page");
+    match portal.directory.choose_password(&caller, link, password, Some(visit.address)).await {
         Ok(_) => {
             let page = redirect(&format!("{}?done=chosen", visit.base("sign-in")));
             Ok(with_cookie(page, &visit.no_session_cookie()))

@@ -187,8 +187,8 @@ impl Portal {
         }
         // What changes something is only taken from a form that was given to this visitor by one of our own pages.
         if is_post && !visit.is_genuine() {
-            let text = "This page was open for too long, so nothing was sent. Please go back, load it again and try once more.";
-            let hint = "If that does not help, see that your browser may keep cookies for this site.";
+            let text = "Nothing was done: the form did not come from a page that this browser was given.";
+            let hint = "Please go back, load the page again and try once more. Your browser must be allowed to keep cookies for this site.";
             return visit.message(403, "Please try again", &[text, hint], &[("sign-in", "Sign in")]);
         }
         match (route, is_post) {

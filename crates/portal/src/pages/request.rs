@@ -119,6 +119,11 @@ impl Visit {
         Ok(user.map(|user| (user, key)))
     }
 
+    /// Whether the browser says that somebody is signed in.
+    pub(super) fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// A page for this visitor, who is told apart from now on.
     pub(super) fn page(&self, page: Response<Bytes>) -> Response<Bytes> {
         if !self.is_new {

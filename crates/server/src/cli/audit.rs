@@ -21,6 +21,9 @@ pub(super) enum AuditTask {
         /// Only this tenant; all when left out
         #[arg(long)]
         tenant: Option<u32>,
+        /// An end of the tenant's chain that was printed and kept, as `POSITION:LINK`: it must still be part of it
+        #[arg(long, value_name = "END", value_parser = end, requires = "tenant")]
+        expect: Option<(u64, String)>,
     },
     /// What happened to a person, in words
     Show {
@@ -45,7 +48,7 @@ pub(super) enum AuditTask {
 pub(super) fn run(settings: &Settings, task: AuditTask, output: Output) -> anyhow::Result<ExitCode> {
     let desk = Desk::open(settings)?;
     match task {
-        AuditTask::Verify { tenant } => verify(&desk, tenant, output),
+        AuditTask::Verify { tenant, expect } => verify(&desk, tenant, expect, output),
         AuditTask::Show { user, tenant } => {
             let caller = desk.tenant(tenant)?;
             show(&desk, &caller, &user, output)?;
@@ -58,9 +61,33 @@ pub(super) fn run(settings: &Settings, task: AuditTask, output: Output) -> anyho
     }
 }
 
-fn verify(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<ExitCode> {
+/// The end of a chain as it was printed.
+fn end(text: &str) -> Result<(u64, String), String> {
+    let wrong = || "say it as it was printed: the position, a colon, and 64 digits".to_owned();
+    let (position, link) = text.trim().split_once(':').ok_or_else(wrong)?;
+    let is_link = link.len() == 64 && link.chars().all(|c| c.is_ascii_hexdigit());
+    match position.parse() {
+        Ok(position) if is_link => Ok((position, link.to_ascii_lowercase())),
+        _ => Err(wrong()),
+    }
+}
+
+fn verify(
+    desk: &Desk,
+    tenant: Option<u32>,
+    expect: Option<(u64, String)>,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
     let only = tenant.map(|_| desk.tenant(tenant).map(|caller| caller.tenant)).transpose()?;
     let chains = desk.runtime.block_on(desk.directory.verify(only)).map_err(refused)?;
+    let kept = match (only, expect) {
+        (Some(tenant), Some((position, link))) => {
+            let there = desk.directory.link_at(tenant, Position(position));
+            let there = desk.runtime.block_on(there).map_err(refused)?;
+            Some((position, there.is_some_and(|there| hex(&there) == link)))
+        }
+        _ => None,
+    };
     let (mut documents, mut lines, mut is_whole) = (Vec::new(), Vec::new(), true);
     for (tenant, chain) in chains {
         is_whole &= chain.broken.is_none();
@@ -74,7 +101,16 @@ fn verify(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<Ex
             "broken": chain.broken.map(|position| position.0),
         }));
     }
-    output.result(&json!({"whole": is_whole, "tenants": documents}), || lines.join("\n"));
+    if let Some((position, is_there)) = kept {
+        is_whole &= is_there;
+        lines.push(if is_there {
+            format!("  The end that was kept is part of it, at position {position}.")
+        } else {
+            format!("  The end that was kept is NOT part of it: nothing up to position {position} can be believed.")
+        });
+    }
+    let kept = kept.map(|(_, is_there)| is_there);
+    output.result(&json!({"whole": is_whole, "tenants": documents, "kept": kept}), || lines.join("\n"));
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -82,7 +118,7 @@ fn words(tenant: TenantNumber, chain: &Chain) -> String {
     let head = chain.head.map_or_else(|| "-".into(), |head| hex(&head));
     let mut text = match chain.broken {
         None => format!(
-            "Tenant {tenant}: the chain of {} events is whole, up to position {}.\n  Its end, to be kept elsewhere: {head}",
+            "Tenant {tenant}: the chain of {} events is whole.\n  Its end, to be kept elsewhere: {}:{head}",
             chain.events, chain.last.0
         ),
         Some(position) => format!(

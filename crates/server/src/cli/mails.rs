@@ -48,6 +48,9 @@ pub(super) fn run(settings: &Settings, task: MailTask, output: Output) -> anyhow
                     state(mail),
                 ]);
             }
+            if mails.len() == MANY as usize {
+                output.line(&format!("The oldest {MANY} of them:\n"));
+            }
             let headings = ["to", "kind", "since", "attempts", "state"];
             output.rows(&documents.into(), &headings, rows, "No mail waits, and none has failed.");
         }
@@ -57,7 +60,8 @@ pub(super) fn run(settings: &Settings, task: MailTask, output: Output) -> anyhow
                 desk.runtime.block_on(desk.directory.mails(caller.tenant, None, MANY)).map_err(refused)?;
             let now = desk.directory.now();
             let mut again = 0;
-            for mail in mails.iter().filter(|mail| mail.due.is_none_or(|due| due > now)) {
+            // What a server has in hand just now is not to be sent twice.
+            for mail in mails.iter().filter(|mail| !mail.is_taken && mail.due.is_none_or(|due| due > now)) {
                 let outcome = mail.outcome.clone().map(|outcome| match outcome {
                     Outcome::Failed(cause) => Outcome::Delayed(cause),
                     outcome => outcome,
@@ -80,6 +84,7 @@ pub(super) fn run(settings: &Settings, task: MailTask, output: Output) -> anyhow
 pub(super) fn state(mail: &Mail) -> String {
     match (&mail.outcome, mail.due) {
         (Some(Outcome::Failed(cause)), _) => format!("failed: {cause}"),
+        _ if mail.is_taken => "is being sent".into(),
         (Some(Outcome::Delayed(cause)), Some(due)) => format!("again at {}: {cause}", moment(due)),
         _ => "waits".into(),
     }

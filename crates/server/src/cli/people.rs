@@ -124,7 +124,7 @@ pub(super) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
         UserTask::Invite { who, tenant } => {
             let caller = desk.tenant(tenant.tenant)?;
             let user = find(&desk, &caller, &who)?;
-            let command = Command::Invite(UserKey::Id(user.id));
+            let command = Command::Invite(vec![UserKey::Id(user.id)]);
             let invited = desk.runtime.block_on(desk.directory.run(&caller, command));
             if invited == Err(directory::Refusal::WrongStatus) {
                 let status = user.status.word();

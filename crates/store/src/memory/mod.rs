@@ -385,8 +385,8 @@ impl Shelf {
             self.members.insert((*item, user.id));
         }
         let account = self.accounts.entry(user.id).or_default();
+        event.password_set = edit.sets_password();
         if let Some(password) = edit.password {
-            event.password_set = true;
             account.password = Some(password);
         }
         if let Some(sign_ins) = edit.sign_ins {

@@ -94,8 +94,11 @@ pub(super) fn mails(
     limit: u32,
 ) -> Reading<'_, Vec<Mail>> {
     Box::pin(async move {
-        let user = user.map(|user| user.0);
-        let params: [&dyn Param; 3] = [&tenant_code(tenant), &user, &i64::from(limit)];
-        session.rows(sql::MAILS.postgres, &params).await?.iter().map(|row| decode(row.try_get(0)?)).collect()
+        let (code, limit) = (tenant_code(tenant), i64::from(limit));
+        let rows = match user {
+            Some(user) => session.rows(sql::MAILS_OF_USER.postgres, &[&code, &user.0, &limit]).await?,
+            None => session.rows(sql::MAILS_OF_TENANT.postgres, &[&code, &limit]).await?,
+        };
+        rows.iter().map(|row| decode(row.try_get(0)?)).collect()
     })
 }

@@ -159,7 +159,7 @@ impl Plan {
         };
         self.rows.add_user(code, &user, UserColumns::new(is_active(&user), account, doc)?);
         self.receipt().users.push(user);
-        let password_set = account.password.is_some();
+        let password_set = account.sets_password();
         Ok(Told { after: Some(after), password_set, ..Told::new(Action::Created) })
     }
 
@@ -213,7 +213,7 @@ impl Plan {
         let told = Told {
             before: Some(encode(&Record::User(Box::new(before.clone())))?),
             after: Some(encode(&Record::User(Box::new(after.clone())))?),
-            password_set: account.password.is_some(),
+            password_set: account.sets_password(),
             ..Told::new(Action::Updated)
         };
         self.receipt().users.push(after.clone());

@@ -69,7 +69,7 @@ impl Plan {
         self.early(sql::RAISE, raise, Some(1));
         self.forget_tombstone(code, before);
         self.rows.count(code, user.number, 1);
-        let password_set = account.password.is_some();
+        let password_set = account.sets_password();
         Ok(Told { after, password_set, notes: vec![Note::Restored], ..Told::new(Action::Created) })
     }
 

@@ -10,7 +10,7 @@ use crate::sql;
 use crate::told;
 use directory::{Chain, ConnectionId, Event, EventDraft, Position, TenantNumber, Time, UserId};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use tokio_postgres::Row;
 
 /// What happened after a position, oldest first.
@@ -37,6 +37,16 @@ pub(super) fn history(
     })
 }
 
+/// The link of a chain at a position.
+pub(super) fn link_at(session: &Session, tenant: TenantNumber, at: Position) -> Reading<'_, Option<Sum>> {
+    Box::pin(async move {
+        let position = i64::try_from(at.0).unwrap_or(i64::MAX);
+        let row = session.row(sql::LINK_AT.postgres, &[&position, &tenant_code(tenant)]).await?;
+        let link = row.map(|row| row.try_get::<_, Vec<u8>>(0)).transpose()?;
+        Ok(link.and_then(|link| link.try_into().ok()))
+    })
+}
+
 /// Goes through the chain of a tenant's events, or once through all, batch by batch.
 pub(super) fn verify(
     session: &Session,
@@ -48,8 +58,10 @@ pub(super) fn verify(
         let ends = session.rows(sql::ALL_CHAIN_ENDS.postgres, &[&code]).await?;
         let mut walks: BTreeMap<i32, Walk> = BTreeMap::new();
         for row in &ends {
+            let link = row.try_get::<_, Option<Vec<u8>>>(2)?;
+            let end = link.map(|link| Ok::<_, Trouble>((row.try_get::<_, i64>(1)?, link))).transpose()?;
             let older = row.try_get::<_, i64>(3)?.unsigned_abs();
-            walks.insert(row.try_get(0)?, Walk { older, ..Walk::default() });
+            walks.insert(row.try_get(0)?, Walk { older, end, ..Walk::default() });
         }
         let mut from = 0_i64;
         loop {
@@ -64,11 +76,7 @@ pub(super) fn verify(
         }
         for walk in walks.values_mut() {
             walk.close();
-        }
-        for row in ends {
-            let (tenant, position, link): (i32, i64, Option<Vec<u8>>) =
-                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            walks.entry(tenant).or_default().end(position, link.as_deref());
+            walk.arrive();
         }
         Ok(walks.into_iter().map(|(code, walk)| (TenantNumber(unsigned(code)), walk.found)).collect())
     })
@@ -76,9 +84,6 @@ pub(super) fn verify(
 
 /// Events per step of a look at a chain.
 const STEP: i64 = 10_000;
-
-/// How many links are remembered: what is written during a look must fit.
-const REMEMBERED: usize = 10_000;
 
 /// One tenant's events of a batch.
 struct Batch {
@@ -99,8 +104,8 @@ struct Walk {
     last: Sum,
     /// The batch that is being gone through.
     batch: Option<Batch>,
-    /// The last links that were good, and where they are.
-    ends: VecDeque<(i64, Sum)>,
+    /// Where it is to end, until it comes there; what was written since goes on behind it.
+    end: Option<(i64, Vec<u8>)>,
 }
 
 impl Walk {
@@ -147,22 +152,18 @@ impl Walk {
         self.found.events += batch.digests.len() as u64;
         self.found.last = Position(batch.end.unsigned_abs());
         self.found.head = Some(link);
-        self.ends.push_back((batch.end, link));
-        if self.ends.len() > REMEMBERED {
-            self.ends.pop_front();
+        if self.end.as_ref().is_some_and(|(at, sum)| *at == batch.end && sum[..] == link[..]) {
+            self.end = None;
         }
     }
 
-    /// Whether it came to where it is to end. It may have gone on since that was read.
-    fn end(&mut self, position: i64, link: Option<&[u8]>) {
-        let is_reached = match link {
-            Some(link) => self.ends.iter().any(|(at, sum)| *at == position && sum[..] == *link),
-            // Nothing was linked then.
-            None => true,
-        };
-        if self.found.broken.is_none() && !(is_reached && self.found.older == self.older) {
-            self.found.broken = Some(Position(position.unsigned_abs().max(self.found.last.0)));
+    /// Whether it came to where it is to end, with as many older events as there are to be.
+    fn arrive(&mut self) {
+        if self.found.broken.is_some() || (self.end.is_none() && self.found.older == self.older) {
+            return;
         }
+        let at = self.end.as_ref().map_or(0, |(at, _)| at.unsigned_abs());
+        self.found.broken = Some(Position(at.max(self.found.last.0)));
     }
 }
 

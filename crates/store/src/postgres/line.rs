@@ -4,13 +4,14 @@
 //! serves many requests at a time.
 
 use super::address::{Address, CONNECT_TIME};
+use super::lanes::PATIENCE;
 use super::param::Param;
 use super::trouble::Trouble;
 use crate::sql;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio_postgres::types::{ToSql, Type};
@@ -94,6 +95,23 @@ impl Line {
     pub(super) async fn forget(&self) {
         if let Some(session) = self.current.lock().await.take() {
             session.task.abort();
+        }
+    }
+}
+
+/// The first session of a store that opens; the database may be on its way up.
+pub(super) async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, Trouble> {
+    let begun = Instant::now();
+    loop {
+        match target.connect().await {
+            // Wrong passwords and names do not get better by waiting.
+            Err(trouble)
+                if begun.elapsed() < PATIENCE
+                    && !["28", "3D"].iter().any(|c| trouble.text().starts_with(c)) =>
+            {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            done => return done,
         }
     }
 }

@@ -40,7 +40,7 @@ use directory::{
     TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use lanes::{Lanes, PATIENCE};
-use line::{Line, Session, Target};
+use line::{Line, Target, first_session};
 use lookups::Lookups;
 use read::{Readers, Which, pending};
 use sealer::{Sealer, Seals};
@@ -267,22 +267,6 @@ fn on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send
     })
 }
 
-async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, Trouble> {
-    let begun = Instant::now();
-    loop {
-        match target.connect().await {
-            // Wrong passwords and names do not get better by waiting.
-            Err(trouble)
-                if begun.elapsed() < PATIENCE
-                    && !["28", "3D"].iter().any(|c| trouble.text().starts_with(c)) =>
-            {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            done => return done,
-        }
-    }
-}
-
 impl Store for Postgres {
     fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>> {
         pending(self.lookups.user(tenant, by))
@@ -446,6 +430,14 @@ impl Store for Postgres {
             self.seals.now().await;
             self.readers.long(move |session| events::history(session, (tenant, user), after, limit)).await
         })
+    }
+
+    fn link_at(
+        &self,
+        tenant: TenantNumber,
+        at: Position,
+    ) -> Pending<'_, Result<Option<[u8; 32]>, StoreError>> {
+        pending(self.readers.short(move |session| events::link_at(session, tenant, at)))
     }
 
     fn verify(

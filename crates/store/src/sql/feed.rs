@@ -53,6 +53,11 @@ statements! {
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1
         AND ($2 IS NULL OR e.tenant = $2) ORDER BY b.position, e.place LIMIT $3"),
     );
+    /// The link of a chain at a position.
+    LINK_AT = each(
+        "SELECT link FROM events WHERE position = ?1 AND tenant = ?2",
+        "SELECT l.link FROM batches b JOIN links l ON l.batch = b.id WHERE b.position = $1 AND l.tenant = $2",
+    );
     /// The last position there is.
     LAST_POSITION = each("SELECT coalesce(max(position), 0) FROM events", "");
     /// Where a tenant's chain ends.

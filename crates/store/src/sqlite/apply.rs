@@ -145,7 +145,7 @@ fn add_user(
         Told { after: Some(encode(&Record::User(Box::new(user.clone())))?), ..Told::new(Action::Created) }
     };
     receipt.users.push(user);
-    Ok(Told { password_set: account.password.is_some(), ..told })
+    Ok(Told { password_set: account.sets_password(), ..told })
 }
 
 /// What a person's row has around it from when it is there.
@@ -196,7 +196,7 @@ fn change_user(
     let told = Told {
         before: Some(encode(&Record::User(Box::new(before)))?),
         after: Some(encode(&Record::User(Box::new(after.clone())))?),
-        password_set: account.password.is_some(),
+        password_set: account.sets_password(),
         ..Told::new(Action::Updated)
     };
     receipt.users.push(after.clone());

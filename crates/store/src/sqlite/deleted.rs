@@ -43,7 +43,7 @@ pub(super) fn restore(
     settle(db, tally, tenant, (&user, pk), &belongs)?;
     touch_groups(db, tenant, &[], &groups, at)?;
     receipt.users.push(whole);
-    let password_set = account.password.is_some();
+    let password_set = account.sets_password();
     Ok(Told { after, password_set, notes: vec![Note::Restored], ..Told::new(Action::Created) })
 }
 

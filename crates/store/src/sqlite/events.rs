@@ -60,6 +60,13 @@ pub(super) fn history(
     rows.collect()
 }
 
+/// The link of a chain at a position.
+pub(super) fn link_at(db: &Connection, tenant: TenantNumber, at: Position) -> rusqlite::Result<Option<Sum>> {
+    let position = i64::try_from(at.0).unwrap_or(i64::MAX);
+    let found = db.query_row(sql::LINK_AT.sqlite, params![position, tenant.0], |row| row.get(0));
+    Ok(optional(found)?.flatten())
+}
+
 /// Goes through the chain of a tenant's events, or once through all.
 pub(super) fn verify(
     db: &Connection,

@@ -227,7 +227,11 @@ impl Store for Sqlite {
         user: Option<UserId>,
         limit: u32,
     ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
-        self.read(|db| read::mails(db, tenant, user, limit))
+        if user.is_some() {
+            self.read(|db| read::mails(db, tenant, user, limit))
+        } else {
+            self.scan(&self.lists, move |db| read::mails(db, tenant, user, limit))
+        }
     }
 
     fn history(
@@ -238,6 +242,14 @@ impl Store for Sqlite {
         limit: u32,
     ) -> Pending<'_, Result<Vec<Event>, StoreError>> {
         self.scan(&self.walks, move |db| events::history(db, (tenant, user), after, limit))
+    }
+
+    fn link_at(
+        &self,
+        tenant: TenantNumber,
+        at: Position,
+    ) -> Pending<'_, Result<Option<[u8; 32]>, StoreError>> {
+        self.read(|db| events::link_at(db, tenant, at))
     }
 
     fn verify(

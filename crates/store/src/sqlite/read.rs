@@ -233,7 +233,10 @@ pub(super) fn mails(
     user: Option<UserId>,
     limit: u32,
 ) -> rusqlite::Result<Vec<Mail>> {
-    let mut statement = db.prepare_cached(sql::MAILS.sqlite)?;
-    let user = user.as_ref().map(|user| &user.0.as_bytes()[..]);
-    statement.query_map(params![tenant.0, user, limit], stored_mail)?.collect()
+    let Some(user) = user else {
+        let mut statement = db.prepare_cached(sql::MAILS_OF_TENANT.sqlite)?;
+        return statement.query_map(params![tenant.0, limit], stored_mail)?.collect();
+    };
+    let mut statement = db.prepare_cached(sql::MAILS_OF_USER.sqlite)?;
+    statement.query_map(params![tenant.0, user.0.as_bytes(), limit], stored_mail)?.collect()
 }

@@ -192,6 +192,9 @@ impl Store for Discard {
     fn history(&self, _: TenantNumber, _: UserId, _: Position, _: u32) -> Pending<'_, Found<Vec<Event>>> {
         ready(Ok(Vec::new()))
     }
+    fn link_at(&self, _: TenantNumber, _: Position) -> Pending<'_, Found<Option<[u8; 32]>>> {
+        ready(Ok(None))
+    }
     fn verify(&self, _: Option<TenantNumber>) -> Pending<'_, Found<BTreeMap<TenantNumber, Chain>>> {
         ready(Ok(BTreeMap::new()))
     }
