@@ -145,7 +145,7 @@ async function forgotten(step, { page, person, browser, post, from }) {
   await step('the old password is refused, the new one taken, and who was in is out', async () => {
     await isOut(page);
     assert.equal(await signIn(page, person.email, old), 403);
-    assert.match((await said(page)).problem, /do not go together/i);
+    assert.match((await said(page)).problem, /user or the password is wrong/i);
     assert.equal(await page.locator('[name=password]').inputValue(), '');
     await browser.look(page, 'sign-in-error');
     assert.equal(await signInApi(person.email, old), null);
@@ -162,7 +162,7 @@ async function offAndOn(step, { page, person }) {
       await isEverywhere(person, 'off');
       await isOut(page);
       assert.equal(await signIn(page, person.email, person.password), 403);
-      assert.match((await said(page)).problem, /do not go together/i);
+      assert.match((await said(page)).problem, /user or the password is wrong/i);
       assert.equal(await signInApi(person.email, person.password), null);
     });
     await step(`switched on over ${on}, they come in again`, async () => {
