@@ -1,6 +1,7 @@
 //! Slows down addresses that keep bringing bad keys. Good keys are never slowed, whatever else their address sends.
 
 use dialects::kit::Brake;
+use directory::network;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::net::IpAddr;
@@ -42,17 +43,6 @@ impl Brake for BadKeys {
         let wait = limiter.check_key(&network(address)).err()?;
         let wait = wait.wait_time_from(DefaultClock::default().now());
         Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let mut bytes = address.octets();
-            bytes[8..].fill(0);
-            IpAddr::V6(bytes.into())
-        }
     }
 }
 

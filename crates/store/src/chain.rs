@@ -4,6 +4,7 @@
 //! the digests of the events there. The embedded engine's writer links events one by one as it writes them; the server
 //! engine's lanes write the digests, and its sealer links whole batches when it gives them their positions.
 
+use crate::told::{Author, Told};
 use sha2::{Digest, Sha256};
 
 /// A digest or a link: SHA-256.
@@ -29,7 +30,29 @@ pub(crate) struct Stored<'a> {
     pub(crate) notes: Option<&'a str>,
 }
 
-impl Stored<'_> {
+impl<'a> Stored<'a> {
+    /// What is stored of something told; its lists come as they are written.
+    pub(crate) fn of(
+        author: &'a Author,
+        told: &'a Told,
+        [joined, left, notes]: [Option<&'a str>; 3],
+    ) -> Self {
+        Self {
+            tenant: told.tenant.unwrap_or(author.tenant).0,
+            at: author.at.0,
+            connection: author.connection.as_ref().map(|connection| &connection.0.as_bytes()[..]),
+            who: &author.who,
+            request: &author.request,
+            action: told.code(),
+            before: told.before.as_deref(),
+            after: told.after.as_deref(),
+            joined,
+            left,
+            password_set: told.password_set,
+            notes,
+        }
+    }
+
     /// The digest of all of it: every part with its length in front, so that nothing can move from one to the next.
     pub(crate) fn digest(&self) -> Sum {
         let mut hash = Sha256::new();

@@ -2,6 +2,7 @@
 
 mod absences;
 mod accounts;
+mod keeping;
 mod lookup;
 mod throttle;
 
@@ -13,7 +14,7 @@ use crate::{
     UserQuery,
 };
 use absences::Absences;
-pub use accounts::Guess;
+pub use accounts::{Guess, network};
 use std::sync::Arc;
 use throttle::Throttle;
 

@@ -51,10 +51,10 @@ pub(super) struct Set {
     #[arg(long)]
     name: Option<String>,
     /// How long invitations can be accepted, in hours
-    #[arg(long, value_name = "HOURS")]
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=2160))]
     invitation_hours: Option<u32>,
     /// The fewest characters of a password that somebody chooses on a page
-    #[arg(long, value_name = "CHARACTERS")]
+    #[arg(long, value_name = "CHARACTERS", value_parser = clap::value_parser!(u32).range(6..=128))]
     min_password: Option<u32>,
     /// In whose name mails are sent; the tenant's own when empty
     #[arg(long, value_name = "NAME")]

@@ -152,20 +152,8 @@ impl Mails {
 impl Events {
     pub(super) fn push(&mut self, author: &Author, told: Told) -> Result<(), serde_json::Error> {
         let (joined, left, notes) = (list(&told.joined)?, list(&told.left)?, list(&told.notes)?);
-        let stored = Stored {
-            tenant: told.tenant.unwrap_or(author.tenant).0,
-            at: author.at.0,
-            connection: author.connection.as_ref().map(|connection| &connection.0.as_bytes()[..]),
-            who: &author.who,
-            request: &author.request,
-            action: told.code(),
-            before: told.before.as_deref(),
-            after: told.after.as_deref(),
-            joined: joined.as_deref(),
-            left: left.as_deref(),
-            password_set: told.password_set,
-            notes: notes.as_deref(),
-        };
+        let lists = [joined.as_deref(), left.as_deref(), notes.as_deref()];
+        let stored = Stored::of(author, &told, lists);
         self.digest.push(stored.digest().to_vec());
         self.place.push(i32::try_from(self.place.len()).unwrap_or(i32::MAX));
         self.tenant.push(int(told.tenant.unwrap_or(author.tenant).0));

@@ -13,20 +13,8 @@ use std::collections::BTreeMap;
 /// Writes one event. The one writer gives positions, so they follow the commits.
 pub(super) fn write(db: &Connection, tally: &mut Tally, author: &Author, told: &Told) -> Result<(), Failure> {
     let (joined, left, notes) = (list(&told.joined)?, list(&told.left)?, list(&told.notes)?);
-    let stored = Stored {
-        tenant: told.tenant.unwrap_or(author.tenant).0,
-        at: author.at.0,
-        connection: author.connection.as_ref().map(|connection| &connection.0.as_bytes()[..]),
-        who: &author.who,
-        request: &author.request,
-        action: told.code(),
-        before: told.before.as_deref(),
-        after: told.after.as_deref(),
-        joined: joined.as_deref(),
-        left: left.as_deref(),
-        password_set: told.password_set,
-        notes: notes.as_deref(),
-    };
+    let lists = [joined.as_deref(), left.as_deref(), notes.as_deref()];
+    let stored = Stored::of(author, told, lists);
     let (position, link) = tally.link(db, stored.tenant, &stored.digest())?;
     db.prepare_cached(sql::ADD_EVENT.sqlite)?.insert(params![
         position,
