@@ -3,14 +3,16 @@
 //!
 //! A password costs as much as hundreds of creates, so hashing never runs where requests or writes do, never takes
 //! more memory than threads × 19 MiB (more for a moment where another system has stored a password so), and refuses
-//! rather than queues without end. The threads give way to all others, so that whoever asks for many sign-ins does not
-//! slow down what needs no password.
+//! rather than queues without end. The threads run when nobody else would, so that whoever asks for many sign-ins does not
+//! slow down what needs no password; one more works for a quarter of the time whatever the others do, so that nobody waits
+//! for ever where the processors are never idle.
 
 use crate::stored::{Stored, Way};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword, Verdict};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// How hard passwords are to guess from their hashes.
@@ -46,11 +48,12 @@ impl PasswordPool {
         let jobs = Arc::new(Mutex::new(jobs));
         let params = Params::new(strength.memory_kib, strength.passes, 1, None)
             .map_err(|error| anyhow::anyhow!("password strength: {error}"))?;
-        for number in 0..threads.max(1) {
+        for number in 0..=threads.max(1) {
             let (jobs, params) = (Arc::clone(&jobs), params.clone());
+            let turn = if number == 0 { Turn::AlwaysAQuarter } else { Turn::WhenIdle };
             std::thread::Builder::new()
                 .name(format!("muster-hash-{number}"))
-                .spawn(move || work(&jobs, params))?;
+                .spawn(move || work(&jobs, params, turn))?;
         }
         Ok(Self { queue })
     }
@@ -90,14 +93,35 @@ impl Hasher for PasswordPool {
     }
 }
 
-/// The threads that hash give way to the others by so much.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 15;
+/// When a thread gets to work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// When nobody else would use the processor. A low priority alone is not enough: who has it is not interrupted at once
+    /// for who wakes up, and a create wakes several.
+    WhenIdle,
+    /// Always, and rests three times as long as it worked.
+    AlwaysAQuarter,
+}
 
-fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params) {
-    // On Linux this is this thread's own. Where it is not allowed, all are alike.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICE);
+/// Lets this thread run when nobody else would, where the system can do that.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    // Where it is not allowed, all are alike.
+    drop(set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle));
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
+
+fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params, turn: Turn) {
+    if turn == Turn::WhenIdle {
+        give_way();
+    }
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
     let mut memory = Vec::new();
@@ -105,6 +129,7 @@ fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params) {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         memory.resize(argon2.params().block_count(), Block::default());
+        let begun = Instant::now();
         match job {
             // Where the caller has gone, nothing was promised.
             Job::Hash(_, answer) if answer.is_closed() => {}
@@ -120,6 +145,9 @@ fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params) {
                 let verdict = verify(&argon2, &mut memory, password.expose_secret(), stored.as_ref());
                 let _ = answer.send(verdict);
             }
+        }
+        if turn == Turn::AlwaysAQuarter {
+            std::thread::sleep(begun.elapsed() * 3);
         }
     }
 }
