@@ -28,9 +28,10 @@ fn a_thousand_guesses_come_to_nothing() {
     }
     println!("{slowed} of 1000 guesses were not looked at");
     assert!(slowed >= 940, "{slowed}");
-    let looked_at = (0..1000)
-        .filter(|n| firm.sign_in("cat@x.y", &format!("guess number {n}"), Some("10.8.8.8")).status == 401);
-    assert!(looked_at.count() <= 10, "from one address it is far fewer");
+    // The clock goes on, so what follows is asked when there is time enough for it.
+    while firm.sign_in("ann@x.y", "wrong", None).header("retry-after").is_none_or(|wait| wait.len() < 2) {
+        home.wait(1);
+    }
     let wait = wait_of(&firm.sign_in("ann@x.y", GOOD, Some("10.9.9.9")));
     assert!((1..=300).contains(&wait), "{wait}");
     let reply = page(&home, &firm, "ann@x.y", GOOD);
@@ -40,6 +41,9 @@ fn a_thousand_guesses_come_to_nothing() {
     home.wait(wait);
     assert_eq!(firm.sign_in("ann@x.y", GOOD, Some("10.9.9.9")).status, 200);
     assert_eq!(page(&home, &firm, "ann@x.y", GOOD).status, 303);
+    let looked_at = (0..1000)
+        .filter(|n| firm.sign_in("cat@x.y", &format!("guess number {n}"), Some("10.8.8.8")).status == 401);
+    assert!(looked_at.count() <= 10, "from one address it is far fewer");
 }
 
 fn page(door: &dyn Door, firm: &Firm, user: &str, password: &str) -> Reply {
