@@ -7,16 +7,16 @@ use super::{CONNECTIONS, Process, median};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const TURNS: usize = 3;
 const SECONDS: Duration = Duration::from_secs(8);
 /// Sign-ins that are asked for in a second, whatever becomes of those before; the last are more than can be hashed.
 const A_SECOND: [u64; 3] = [0, 50, 200];
-/// People who sign in.
-const PEOPLE: u64 = 50;
+/// People who sign in: so many that no one of them has more attempts under way than the throttle lets wait (429).
+const PEOPLE: u64 = 400;
 const PREFIXES: [[&str; TURNS]; 3] = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]];
 
 /// What came of the sign-ins.
@@ -25,8 +25,8 @@ struct Outcome {
     asked: AtomicU64,
     signed_in: AtomicU64,
     refused: AtomicU64,
-    /// Refused without a word of when to come again, or anything else.
-    wrong: AtomicU64,
+    /// Refused without a word of when to come again, or anything else: as it came.
+    wrong: Mutex<Vec<String>>,
 }
 
 /// Runs it all.
@@ -80,8 +80,13 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     });
     for (beside, a_second) in A_SECOND.into_iter().enumerate().skip(1) {
         let outcome = &outcomes[beside];
-        let wrong = load(&outcome.wrong);
-        ensure!(wrong == 0, "{wrong} sign-ins were neither answered nor told when to come again");
+        let wrong = outcome.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(
+            wrong.is_empty(),
+            "{} sign-ins were neither answered nor told when to come again: {:?}",
+            wrong.len(),
+            wrong.first()
+        );
         facts[format!("beside_{a_second}_sign-ins_a_second")] = json!({
             "creates": rates[beside].round(),
             "share_that_is_kept": (rates[beside] / rates[0] * 100.0).round() / 100.0,
@@ -115,7 +120,10 @@ fn ask((address, key): (&str, &str), a_second: u64, outcome: &Arc<Outcome>, stop
             let counted = match answer(&address, &bytes) {
                 Ok((200, _)) => &outcome.signed_in,
                 Ok((503, true)) => &outcome.refused,
-                _ => &outcome.wrong,
+                other => {
+                    let mut wrong = outcome.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                    return wrong.push(format!("{other:?}"));
+                }
             };
             counted.fetch_add(1, Ordering::Relaxed);
         }));
