@@ -30,6 +30,8 @@ pub(super) struct Plan {
     /// What the batch itself makes and gives up; nobody needs to have that there or free beforehand.
     pub(super) made: HashSet<Uuid>,
     given_up: HashSet<(i32, u8, String)>,
+    /// What the change that is being planned has taken so far.
+    taken: HashSet<(i32, u8, String)>,
 }
 
 pub(super) type Done<T = ()> = Result<T, serde_json::Error>;
@@ -39,6 +41,7 @@ pub(super) fn plan<'a>(changes: impl Iterator<Item = &'a Change>, known: &mut Kn
     let mut plan = Plan::default();
     for (place, change) in changes.enumerate() {
         plan.place = place;
+        plan.taken.clear();
         plan.receipts.push(Receipt::default());
         plan.change(change, known)?;
     }
@@ -404,6 +407,12 @@ impl Plan {
     }
 
     fn take(&mut self, code: i32, claim: Claim, owner: u32) {
+        if !self.taken.insert((code, claim.space, claim.text.clone())) {
+            // Two of what one change makes would have the same; nobody else is to blame.
+            self.rows.is_hopeless = true;
+            self.need(Need::Twice(claim.field));
+            return;
+        }
         self.rows.claim(code, &claim, owner);
         self.need(Need::Free(code, claim));
     }

@@ -29,6 +29,8 @@ pub(super) enum Need {
     NumberFree { tenant: i32, kind: i16, number: i32, is_given: bool },
     /// Nobody claims this.
     Free(i32, Claim),
+    /// The change takes the same thing twice, which is never so.
+    Twice(Field),
     /// Nobody claims this, as was taken for granted.
     Absent(i32, Claim),
     /// No tenant has that number; one that was given here is passed over instead.
@@ -120,6 +122,7 @@ impl State {
             Need::Buried(tenant, number, at) => stale(self.buried.contains(&(*tenant, *number, *at))),
             Need::MailAt(id, version) => stale(self.mails.contains(&(*id, *version))),
             Need::TenantAt(tenant, doc) => stale(self.tenant_docs.get(tenant) == Some(doc)),
+            Need::Twice(field) => Some(CommitError::Taken(*field)),
             Need::Impossible => Some(CommitError::Stale),
         }
     }
