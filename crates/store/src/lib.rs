@@ -4,6 +4,7 @@
 //! An engine knows rows and transactions. It knows no HTTP and no dialect, and decides nothing: what is allowed
 //! was decided before a change arrives here.
 
+pub mod archive;
 mod chain;
 mod claims;
 mod found;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 const STEPS: &[(&str, &str)] = &[
     ("first", include_str!("../../migrations/postgres/0001_first.sql")),
     ("accounts", include_str!("../../migrations/postgres/0002_accounts.sql")),
+    ("filling", include_str!("../../migrations/postgres/0003_filling.sql")),
 ];
 
 const LEASE: &str = "migrations";

@@ -11,7 +11,9 @@ mod apply;
 mod check;
 mod columns;
 mod deleted;
+mod dump;
 mod events;
+mod fill;
 mod gather;
 mod items;
 mod lanes;
@@ -32,6 +34,7 @@ pub use address::{Address, AddressError};
 #[cfg(test)]
 pub(crate) use migrations::statements;
 
+use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
 use crate::found::is_short;
 use crate::sql;
 use directory::{
@@ -106,6 +109,9 @@ pub enum OpenError {
         "the store at {0} was migrated differently from what this version knows (step {1}); it was left as it is"
     )]
     Diverged(String, u32),
+    /// It holds a part of what it is being filled with.
+    #[error("the store at {0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again")]
+    Unfinished(String, String),
     /// It has none of our tables, and was not to get them.
     #[error("there is no Muster store at {0}; `muster tenant add` or `muster serve` makes one")]
     Empty(String),
@@ -168,7 +174,12 @@ impl Postgres {
         let opened = on(&runtime, async move {
             let session = first_session(&opening).await.map_err(|trouble| OpenError::of(&to, &trouble))?;
             line::find_pooler(&opening).await;
-            migrations::run(&session, &to, me, may_make).await
+            migrations::run(&session, &to, me, may_make).await?;
+            match fill::under_way(&session).await {
+                Ok(None) => Ok(()),
+                Ok(Some(filling)) => Err(OpenError::Unfinished(to.to_string(), filling.origin)),
+                Err(trouble) => Err(OpenError::of(&to, &trouble)),
+            }
         });
         if let Err(error) = opened {
             runtime.shutdown_background();
@@ -231,6 +242,44 @@ impl Postgres {
         })
     }
 
+    /// Gives everything a database holds to `to`, as it is now, also while others work with it. Nothing is written.
+    pub fn dump(address: &Address, options: &ServerOptions, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+        alone(address, options, false, async |session| {
+            if let Some(filling) = fill::under_way(session).await? {
+                return Err(OpenError::Unfinished(address.to_string(), filling.origin).into());
+            }
+            dump::all(session, to).await
+        })
+    }
+
+    /// Fills an empty database from a stream. One that was cut off goes on where it stood. Until [`Postgres::settle`]
+    /// nobody can open it.
+    pub fn fill(
+        address: &Address,
+        options: &ServerOptions,
+        origin: &Origin,
+        from: &mut Source<'_>,
+    ) -> Result<Sums, ArchiveError> {
+        let ids = Arc::clone(&options.ids);
+        alone(address, options, true, async |session| {
+            fill::fill(session, format!("the store at {address}"), origin, from, &*ids).await
+        })
+    }
+
+    /// What is in a database that was filled, read back from it.
+    pub fn filled(address: &Address, options: &ServerOptions) -> Result<Sums, ArchiveError> {
+        alone(address, options, false, async |session| {
+            let mut running = Running::default();
+            dump::all(session, &mut |entry| running.note(&entry)).await?;
+            Ok(running.sums())
+        })
+    }
+
+    /// Lets a database that was filled be used.
+    pub fn settle(address: &Address, options: &ServerOptions) -> Result<(), ArchiveError> {
+        alone(address, options, false, async |session| Ok(fill::finish(session).await?))
+    }
+
     /// Waits until everything queued is in the database, a bounded time, and lets go. Later writes are refused.
     pub fn close(&self) {
         let Some(ending) = self.ending.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
@@ -256,6 +305,26 @@ impl Postgres {
         });
         runtime.shutdown_background();
     }
+}
+
+/// Does something over one connection to a database that is up to date, and waits for it.
+fn alone<T>(
+    address: &Address,
+    options: &ServerOptions,
+    may_make: bool,
+    task: impl AsyncFnOnce(&line::Session) -> Result<T, ArchiveError>,
+) -> Result<T, ArchiveError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OpenError::Thread)?;
+    let target =
+        Arc::new(Target::new(address.clone(), runtime.handle().clone(), options.named_statements));
+    let me = options.ids.next();
+    runtime.block_on(async {
+        let session = first_session(&target).await.map_err(|trouble| OpenError::of(address, &trouble))?;
+        line::find_pooler(&target).await;
+        migrations::run(&session, address, me, may_make).await?;
+        task(&session).await
+    })
 }
 
 /// Waits for something on our own runtime, also from within another one.

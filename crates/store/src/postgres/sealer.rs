@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
-const LEASE: &str = "sealer";
+pub(super) const LEASE: &str = "sealer";
 /// How long the lease is good for without being kept.
 const LEASE_MILLIS: i64 = 5_000;
 /// How often it is kept, and how often others look whether it is free.

@@ -5,6 +5,7 @@
 //! that they all understand (`docs/scaling.md`); a test here reads every statement for it.
 
 mod admin;
+mod archive;
 mod feed;
 mod items;
 mod people;
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
 pub(crate) use admin::*;
+pub(crate) use archive::*;
 pub(crate) use feed::*;
 pub(crate) use items::*;
 pub(crate) use people::*;
@@ -64,7 +66,7 @@ mod tests {
 
     /// Every statement.
     pub(super) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
-        let lists = [admin::LIST, feed::LIST, items::LIST, people::LIST, writing::LIST];
+        let lists = [admin::LIST, archive::LIST, feed::LIST, items::LIST, people::LIST, writing::LIST];
         lists.into_iter().flatten().copied()
     }
 

@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 
 const SCHEMA: &str = concat!(
     include_str!("../../migrations/postgres/0001_first.sql"),
-    include_str!("../../migrations/postgres/0002_accounts.sql")
+    include_str!("../../migrations/postgres/0002_accounts.sql"),
+    include_str!("../../migrations/postgres/0003_filling.sql")
 );
 
 const WORDS: &str =
     "select from where and or not is null in any as join on order by asc desc limit offset group union
     all insert into values conflict do nothing update set delete returning excluded cast interval millisecond
-    begin commit rollback local isolation level serializable read only
+    begin commit rollback local isolation level serializable repeatable read only
     create table alter add column index if exists primary key unique foreign references
     left like case when then else end";
 const TYPES: &str = "int smallint bigint text bytea uuid boolean timestamptz";

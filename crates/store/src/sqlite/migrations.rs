@@ -12,6 +12,7 @@ const STEPS: &[(&str, &str)] = &[
     ("first", include_str!("../../migrations/sqlite/0001_first.sql")),
     ("standard", include_str!("../../migrations/sqlite/0002_standard.sql")),
     ("accounts", include_str!("../../migrations/sqlite/0003_accounts.sql")),
+    ("filling", include_str!("../../migrations/sqlite/0004_filling.sql")),
 ];
 
 /// Brings the store up to date, each step in a transaction of its own.
@@ -41,6 +42,18 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         step.commit().map_err(broken)?;
     }
     Ok(())
+}
+
+/// Whether a store is of this version, which is not brought about.
+pub(super) fn is_current(db: &Connection, path: &Path) -> Result<(), OpenError> {
+    let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let newest: Option<u32> =
+        db.query_row(sql::NEWEST_STEP.sqlite, [], |row| row.get(0)).map_err(|error| classify(path, &error))?;
+    match newest.unwrap_or(0) {
+        newest if newest > latest => Err(OpenError::Newer(path.into(), newest, latest)),
+        newest if newest < latest => Err(OpenError::Older(path.into(), newest, latest)),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

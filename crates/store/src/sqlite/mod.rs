@@ -7,7 +7,9 @@
 mod admin;
 mod apply;
 mod deleted;
+mod dump;
 mod events;
+mod fill;
 mod items;
 mod mails;
 mod migrations;
@@ -21,6 +23,7 @@ mod writer;
 
 pub use open::{OpenError, Options};
 
+use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
 use crate::found::is_short;
 use crate::plan::items_are_few;
 use crate::sql;
@@ -54,6 +57,7 @@ impl Sqlite {
     /// one that cannot be written are refused untouched.
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
         let connection = open::writing(path, options)?;
+        open::whole(&connection, path)?;
         Ok(Self {
             readers: Arc::new(Readers::new(path)),
             writer: Writer::start(connection).map_err(OpenError::Thread)?,
@@ -66,6 +70,33 @@ impl Sqlite {
     pub fn close(&self) {
         self.writer.stop();
         self.readers.close();
+    }
+
+    /// Gives everything a store holds to `to`, as it is now, also while others work with it. Nothing is written.
+    pub fn dump(path: &Path, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+        dump::all(&open::sound(path)?, to)
+    }
+
+    /// Fills an empty or new store from a stream. One that was cut off goes on where it stood. Until [`Sqlite::settle`]
+    /// nobody can open it.
+    pub fn fill(path: &Path, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
+        let mut db = open::writing(path, &Options::default())?;
+        fill::fill(&mut db, &path.display().to_string(), origin, from)
+    }
+
+    /// What is in a store that was filled, read back from it.
+    pub fn filled(path: &Path) -> Result<Sums, ArchiveError> {
+        let mut running = Running::default();
+        dump::all(&open::reading(path)?, &mut |entry| running.note(&entry))?;
+        Ok(running.sums())
+    }
+
+    /// Lets a store that was filled be used.
+    pub fn settle(path: &Path) -> Result<(), ArchiveError> {
+        let db = open::writing(path, &Options::default())?;
+        fill::finish(&db)?;
+        db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")?;
+        Ok(())
     }
 
     /// Has SQLite check the whole file; what it finds wrong, or nothing.

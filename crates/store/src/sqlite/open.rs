@@ -34,12 +34,18 @@ pub enum OpenError {
     /// It was made by a later version.
     #[error("{0} was made by a newer Muster (schema {1}); use that version, this one knows up to {2}")]
     Newer(PathBuf, u32, u32),
+    /// It was made by an earlier version and is only to be read.
+    #[error("{0} is of an older Muster (schema {1}, this one has {2}); any command that writes to it, such as `muster serve`, brings it up to date")]
+    Older(PathBuf, u32, u32),
     /// A migration that was applied is not the one this version has.
     #[error("{0} was migrated differently from what this version knows (step {1}); it was left as it is")]
     Diverged(PathBuf, u32),
     /// It may not be written.
     #[error("{0} cannot be written: {1}")]
     ReadOnly(PathBuf, String),
+    /// It holds a part of what it is being filled with.
+    #[error("{0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again")]
+    Unfinished(PathBuf, String),
     /// Anything else SQLite says of it.
     #[error("{0} cannot be opened: {1}")]
     Broken(PathBuf, String),
@@ -82,6 +88,27 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
     }
     keep_plans(&db).map_err(broken)?;
     migrations::run(&mut db, path)?;
+    Ok(db)
+}
+
+/// Refuses a store that holds only a part of what it is to hold.
+pub(super) fn whole(db: &Connection, path: &Path) -> Result<(), OpenError> {
+    match super::fill::under_way(db).map_err(|error| classify(path, &error))? {
+        Some(filling) => Err(OpenError::Unfinished(path.into(), filling.origin)),
+        None => Ok(()),
+    }
+}
+
+/// A connection that can only read, on a store of ours that is there, whole and of this version.
+pub(super) fn sound(path: &Path) -> Result<Connection, OpenError> {
+    let broken = |error: rusqlite::Error| classify(path, &error);
+    let db = reading(path).map_err(broken)?;
+    let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(broken)?;
+    if id != APPLICATION_ID {
+        return Err(OpenError::Foreign(path.into()));
+    }
+    migrations::is_current(&db, path)?;
+    whole(&db, path)?;
     Ok(db)
 }
 

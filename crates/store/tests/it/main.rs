@@ -2,6 +2,7 @@
 //! withstand.
 
 mod agree;
+mod archive;
 mod embedded;
 mod engines;
 mod every;

@@ -1,0 +1,283 @@
+//! The whole database as a stream of entries, seen at one moment, also while others write.
+
+use super::line::Session;
+use super::param::{Param, int, unsigned};
+use super::read::{self, Which, stored_item};
+use super::rows::kind_code;
+use super::trouble::Trouble;
+use crate::archive::{ArchiveError, Entry, EventEntry, MEMBERS, Sink};
+use crate::chain::{self, START, Sum};
+use crate::sql;
+use crate::told::encode;
+use directory::ItemKind;
+use std::collections::{BTreeMap, HashMap};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// Rows of a step: of people and events, which may be long, and of members.
+const STEP: i64 = 500;
+const MEMBERS_STEP: i64 = 20_000;
+
+impl From<Trouble> for ArchiveError {
+    fn from(trouble: Trouble) -> Self {
+        Self::Store(trouble.text().to_owned())
+    }
+}
+
+impl From<tokio_postgres::Error> for ArchiveError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Trouble::from(error).into()
+    }
+}
+
+/// Gives everything to `to`.
+pub(super) async fn all(session: &Session, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    session.say(sql::QUIET_VIEW.postgres).await?;
+    let tenants = read::tenants(session, None).await?;
+    for tenant in &tenants {
+        to(Entry::Tenant { tenant: tenant.number.0, doc: encode(tenant)? })?;
+    }
+    for row in session.rows(sql::ALL_SECRETS.postgres, &[]).await? {
+        to(Entry::Secret { name: row.try_get(0)?, bytes: row.try_get(1)? })?;
+    }
+    let mut connections = read::connections(session, Which::Of(None)).await?;
+    connections.sort_by_key(|connection| (connection.created, connection.id));
+    for connection in connections {
+        let (tenant, last_use) = (connection.tenant.0, connection.last_use.map(|time| time.0));
+        let doc = encode(&directory::Connection { last_use: None, ..connection })?;
+        to(Entry::Connection { tenant, doc, last_use })?;
+    }
+    for tenant in &tenants {
+        of_tenant(session, int(tenant.number.0), to).await?;
+    }
+    for row in session.rows(sql::ALL_COUNTERS.postgres, &[]).await? {
+        let sort = u8::try_from(row.try_get::<_, i16>(1)?).unwrap_or_default();
+        to(Entry::Counter { tenant: unsigned(row.try_get(0)?), sort, last: unsigned(row.try_get(2)?) })?;
+    }
+    history(session, to).await?;
+    session.say(sql::ROLLBACK.postgres).await?;
+    Ok(())
+}
+
+async fn of_tenant(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    let tenant = unsigned(code);
+    for kind in ItemKind::ALL {
+        let mut after = -1;
+        loop {
+            let params: [&dyn Param; 5] = [&code, &kind_code(kind), &after, &STEP, &0_i64];
+            let rows = session.rows(sql::ITEMS_AFTER.postgres, &params).await?;
+            for row in &rows {
+                let item = stored_item(row)?;
+                after = int(item.number());
+                to(Entry::Item { tenant, doc: encode(&item)? })?;
+            }
+            if rows.is_empty() {
+                break;
+            }
+        }
+    }
+    people(session, code, to).await?;
+    members(session, code, to).await?;
+    let mut after = Uuid::nil();
+    loop {
+        let rows = session.rows(sql::ALL_MAILS.postgres, &[&code, &after, &STEP]).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.try_get(1)?;
+        for row in &rows {
+            to(Entry::Mail { tenant, doc: row.try_get(0)? })?;
+        }
+    }
+}
+
+/// A table in order of number, a step at a time.
+struct Walk {
+    sql: &'static str,
+    code: i32,
+    after: i32,
+    rows: std::vec::IntoIter<Row>,
+    next: Option<(i32, Row)>,
+}
+
+impl Walk {
+    async fn begin(session: &Session, sql: &'static str, code: i32) -> Result<Self, ArchiveError> {
+        let mut walk = Self { sql, code, after: 0, rows: Vec::new().into_iter(), next: None };
+        walk.step(session).await?;
+        Ok(walk)
+    }
+
+    fn number(&self) -> Option<i32> {
+        self.next.as_ref().map(|(number, _)| *number)
+    }
+
+    async fn step(&mut self, session: &Session) -> Result<Option<Row>, ArchiveError> {
+        let taken = self.next.take();
+        if self.rows.len() == 0 {
+            self.rows = session.rows(self.sql, &[&self.code, &self.after, &STEP]).await?.into_iter();
+        }
+        if let Some(row) = self.rows.next() {
+            self.after = row.try_get(0)?;
+            self.next = Some((self.after, row));
+        }
+        Ok(taken.map(|(_, row)| row))
+    }
+}
+
+/// Those who are there and those who are gone, in the order of their numbers.
+async fn people(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    let tenant = unsigned(code);
+    let mut there = Walk::begin(session, sql::ALL_PEOPLE.postgres, code).await?;
+    let mut gone = Walk::begin(session, sql::ALL_GONE.postgres, code).await?;
+    loop {
+        let is_gone = match (there.number(), gone.number()) {
+            (None, None) => return Ok(()),
+            (Some(next), Some(buried)) => buried < next,
+            (next, _) => next.is_none(),
+        };
+        let walk = if is_gone { &mut gone } else { &mut there };
+        let Some(row) = walk.step(session).await? else { return Ok(()) };
+        let doc = row.try_get(1)?;
+        to(if is_gone {
+            Entry::Gone { tenant, doc, deleted: row.try_get(2)?, password: row.try_get(3)? }
+        } else {
+            Entry::Person { tenant, doc, password: row.try_get(2)?, account: row.try_get(3)? }
+        })?;
+    }
+}
+
+async fn members(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    let tenant = unsigned(code);
+    let (mut item, mut member) = (Uuid::nil(), 0_i32);
+    let mut open: Option<(Uuid, Vec<u32>)> = None;
+    loop {
+        let params: [&dyn Param; 4] = [&code, &item, &member, &MEMBERS_STEP];
+        let rows = session.rows(sql::ALL_MEMBERS.postgres, &params).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in &rows {
+            (item, member) = (row.try_get(0)?, row.try_get(1)?);
+            match &mut open {
+                Some((of, numbers)) if *of == item && numbers.len() < MEMBERS => {
+                    numbers.push(unsigned(member));
+                }
+                _ => {
+                    if let Some((of, numbers)) = open.replace((item, vec![unsigned(member)])) {
+                        to(Entry::Members { tenant, item: of.into_bytes(), numbers })?;
+                    }
+                }
+            }
+        }
+    }
+    open.map_or(Ok(()), |(of, numbers)| to(Entry::Members { tenant, item: of.into_bytes(), numbers }))
+}
+
+/// Where the chains of all tenants end: what is older, the position, the link.
+type Ends = BTreeMap<u32, (u32, u64, Option<Sum>)>;
+
+async fn history(session: &Session, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    let mut ends = Ends::new();
+    for row in session.rows(sql::ALL_CHAIN_ENDS.postgres, &[&None::<i32>]).await? {
+        let older = u32::try_from(row.try_get::<_, i64>(3)?).unwrap_or(u32::MAX);
+        let link = row.try_get::<_, Option<Vec<u8>>>(2)?.map(sum).transpose()?;
+        let position = row.try_get::<_, i64>(1)?.unsigned_abs();
+        ends.insert(unsigned(row.try_get(0)?), (older, position, link));
+    }
+    let mut last = 0_i64;
+    let mut open: Option<i64> = None;
+    let mut links: BTreeMap<u32, Sum> = BTreeMap::new();
+    loop {
+        let params: [&dyn Param; 3] = [&last, &None::<i32>, &STEP];
+        let rows = session.rows(sql::CHAINED.postgres, &params).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in &rows {
+            let end: i64 = row.try_get(15)?;
+            if let Some(ended) = open.replace(end).filter(|ended| *ended != end) {
+                close(ended, &mut links, to)?;
+            }
+            last = row.try_get(0)?;
+            let event = event(row, last.unsigned_abs())?;
+            if let Some(link) = row.try_get::<_, Option<Vec<u8>>>(14)? {
+                links.insert(event.tenant, sum(link)?);
+            }
+            to(Entry::Event(Box::new(event)))?;
+        }
+    }
+    if let Some(ended) = open {
+        close(ended, &mut links, to)?;
+    }
+    unsealed(session, last.unsigned_abs(), &mut ends, to).await?;
+    for (tenant, (older, position, link)) in ends {
+        to(Entry::ChainEnd { tenant, position, link, older })?;
+    }
+    Ok(())
+}
+
+fn close(end: i64, links: &mut BTreeMap<u32, Sum>, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    let links = std::mem::take(links).into_iter().collect();
+    to(Entry::Links { end: end.unsigned_abs(), links })
+}
+
+/// What was committed a moment ago has no position yet: it is given the one that it will get, and linked likewise.
+async fn unsealed(
+    session: &Session,
+    last: u64,
+    ends: &mut Ends,
+    to: &mut Sink<'_>,
+) -> Result<(), ArchiveError> {
+    let rows = session.rows(sql::UNSEALED_EVENTS.postgres, &[]).await?;
+    let mut position = last;
+    let mut at = 0;
+    while let Some(first) = rows.get(at) {
+        let batch: Uuid = first.try_get(0)?;
+        let mut digests: HashMap<u32, Vec<Sum>> = HashMap::new();
+        while let Some(row) = rows.get(at) {
+            if row.try_get::<_, Uuid>(0)? != batch {
+                break;
+            }
+            position += 1;
+            let event = event(row, position)?;
+            if !event.is_older {
+                digests.entry(event.tenant).or_default().push(event.digest());
+            }
+            to(Entry::Event(Box::new(event)))?;
+            at += 1;
+        }
+        let mut links = Vec::new();
+        for (tenant, digests) in digests {
+            let (_, end, link) = ends.entry(tenant).or_insert((0, 0, None));
+            let made = chain::link(&link.unwrap_or(START), position, &digests);
+            (*end, *link) = (position, Some(made));
+            links.push((tenant, made));
+        }
+        links.sort_unstable();
+        to(Entry::Links { end: position, links })?;
+    }
+    Ok(())
+}
+
+/// An event from columns 1 to 13.
+fn event(row: &Row, position: u64) -> Result<EventEntry, ArchiveError> {
+    let digest: Option<&[u8]> = row.try_get(13)?;
+    Ok(EventEntry {
+        position,
+        tenant: unsigned(row.try_get(1)?),
+        at: row.try_get(2)?,
+        connection: row.try_get::<_, Option<Uuid>>(3)?.map(Uuid::into_bytes),
+        who: row.try_get(4)?,
+        request: row.try_get(5)?,
+        action: row.try_get(6)?,
+        before: row.try_get(7)?,
+        after: row.try_get(8)?,
+        joined: row.try_get(9)?,
+        left: row.try_get(10)?,
+        password_set: row.try_get(11)?,
+        notes: row.try_get(12)?,
+        is_older: digest.is_none(),
+    })
+}
+
+fn sum(bytes: Vec<u8>) -> Result<Sum, ArchiveError> {
+    bytes.try_into().map_err(|_| ArchiveError::Damaged("a link is not of its length".into()))
+}

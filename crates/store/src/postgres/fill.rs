@@ -1,0 +1,487 @@
+//! An empty database filled from a stream, piece by piece. It says how far it is, and that it is not to be used yet.
+
+use super::line::Session;
+use super::param::{Param, int};
+use super::rows::kind_code;
+use super::trouble::Trouble;
+use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
+use crate::chain::{self, START, Sum};
+use crate::claims::{self, Claim};
+use crate::found::block_of;
+use crate::plan::is_active;
+use crate::sql::{self, Sql};
+use directory::{Connection, Ids, Item, ItemKind, Mail, User, fold};
+use std::collections::{BTreeMap, HashMap};
+use uuid::Uuid;
+
+/// What a part that has arrived is known by.
+pub(super) struct Filling {
+    pub(super) origin: String,
+    done: u64,
+    sum: Vec<u8>,
+}
+
+/// Whether a store is being filled.
+pub(super) async fn under_way(session: &Session) -> Result<Option<Filling>, Trouble> {
+    let Some(row) = session.row(sql::FILLING.postgres, &[]).await? else { return Ok(None) };
+    let done = row.try_get::<_, i64>(1)?.unsigned_abs();
+    Ok(Some(Filling { origin: row.try_get(0)?, done, sum: row.try_get(2)? }))
+}
+
+/// Fills a store from a stream, from where an earlier try was cut off if it was the same stream.
+pub(super) async fn fill(
+    session: &Session,
+    place: String,
+    origin: &Origin,
+    source: &mut Source<'_>,
+    ids: &dyn Ids,
+) -> Result<Sums, ArchiveError> {
+    let begun = under_way(session).await?;
+    let tenants = session.row(sql::HAS_TENANTS.postgres, &[]).await?;
+    let tenants: i64 = tenants.map_or(Ok(0), |row| row.try_get(0))?;
+    if begun.is_none() && tenants > 0 {
+        return Err(ArchiveError::NotEmpty(place));
+    }
+    let mut chunks = Chunks::new(source, origin, "postgres");
+    let mut filler = Filler { ids, chains: HashMap::new(), kinds: HashMap::new(), last: 0 };
+    match begun.filter(|begun| begun.done > 0 && begun.origin == origin.name) {
+        Some(begun) => {
+            let is_same = chunks.skip(begun.done, &begun.sum, |chunk| filler.heed(&chunk))?;
+            if !is_same {
+                start(session, origin).await?;
+                return Err(ArchiveError::Changed);
+            }
+            filler.find_chains(session).await?;
+        }
+        None => start(session, origin).await?,
+    }
+    loop {
+        let before = signed(chunks.done().0);
+        let Some(chunk) = chunks.next()? else { break };
+        let keeps_links = chunks.keeps_links();
+        session.say(sql::BEGIN.postgres).await?;
+        filler.put(session, chunk, keeps_links).await?;
+        let (done, sum) = chunks.done();
+        let params: [&dyn Param; 3] = [&signed(done), &sum.to_vec(), &before];
+        if session.change(sql::GO_ON_FILLING.postgres, &params).await? != 1 {
+            return Err(ArchiveError::Store("somebody else fills it, too".into()));
+        }
+        session.say(sql::COMMIT.postgres).await?;
+    }
+    Ok(chunks.sums())
+}
+
+/// An empty store that says what is to come.
+async fn start(session: &Session, origin: &Origin) -> Result<(), ArchiveError> {
+    session.say(sql::BEGIN.postgres).await?;
+    for table in sql::FILLED_TABLES.iter().chain(&sql::POSTGRES_TABLES) {
+        session.say(&sql::emptied(table)).await?;
+    }
+    session.change(sql::END_FILLING.postgres, &[]).await?;
+    session.change(sql::BEGIN_FILLING.postgres, &[&origin.name, &Vec::<u8>::new()]).await?;
+    session.say(sql::COMMIT.postgres).await?;
+    Ok(())
+}
+
+/// All of it is there, and may be used.
+pub(super) async fn finish(session: &Session) -> Result<(), Trouble> {
+    session.change(sql::END_FILLING.postgres, &[]).await.map(|_| ())
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+struct Filler<'a> {
+    ids: &'a dyn Ids,
+    /// Chains as they are made anew.
+    chains: HashMap<u32, (u64, Sum)>,
+    /// Groups and folders, which of the two.
+    kinds: HashMap<Uuid, i16>,
+    /// The last position.
+    last: u64,
+}
+
+impl Filler<'_> {
+    /// Notes what has arrived already.
+    fn heed(&mut self, chunk: &Chunk) {
+        for entry in &chunk.entries {
+            match entry {
+                Entry::Tenant { tenant, .. } => {
+                    self.chains.insert(*tenant, (0, START));
+                }
+                Entry::Item { doc, .. } => {
+                    if let Ok(item) = serde_json::from_str::<Item>(doc) {
+                        self.kinds.insert(item.id().0, kind_code(item.kind()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.last = chunk.history.last().map_or(self.last, |linked| linked.end);
+    }
+
+    /// Where the chains stand of which a part has arrived.
+    async fn find_chains(&mut self, session: &Session) -> Result<(), ArchiveError> {
+        for tenant in std::mem::take(&mut self.chains).into_keys() {
+            let Some(row) = session.row(sql::NEWEST_LINK.postgres, &[&int(tenant)]).await? else { continue };
+            let link: Vec<u8> = row.try_get(1)?;
+            let link = link.try_into().map_err(|_| ArchiveError::Damaged("a link is not of its length".into()))?;
+            self.chains.insert(tenant, (row.try_get::<_, i64>(0)?.unsigned_abs(), link));
+        }
+        Ok(())
+    }
+
+    async fn put(
+        &mut self,
+        session: &Session,
+        chunk: Chunk,
+        keeps_links: bool,
+    ) -> Result<(), ArchiveError> {
+        let mut history = History::default();
+        if keeps_links {
+            for linked in &chunk.history {
+                self.last = linked.end;
+                let events: Vec<_> = linked.events.iter().collect();
+                history.batch(self.ids.next(), &events, linked.end, &linked.links);
+            }
+        } else {
+            for linked in Self::batches(&chunk.history) {
+                self.last = linked.end;
+                let links = self.relink(&linked.events, linked.end);
+                history.batch(self.ids.next(), &linked.events, linked.end, &links);
+            }
+        }
+        history.send(session).await?;
+        let mut rows = Rows::default();
+        for entry in chunk.entries {
+            self.one(session, entry, keeps_links, &mut rows).await?;
+        }
+        rows.send(session).await
+    }
+
+    /// Events of another engine make batches here; those from before there was a chain have their own.
+    fn batches(history: &[Linked]) -> Vec<Together<'_>> {
+        const MANY: usize = 256;
+        let mut all: Vec<Together<'_>> = Vec::new();
+        for linked in history {
+            for one in &linked.events {
+                match all.last_mut() {
+                    Some(last)
+                        if last.events.len() < MANY && last.events[0].0.is_older == one.0.is_older =>
+                    {
+                        last.events.push(one);
+                        last.end = one.0.position;
+                    }
+                    _ => all.push(Together { events: vec![one], end: one.0.position }),
+                }
+            }
+        }
+        all
+    }
+
+    fn relink(&mut self, events: &[&(EventEntry, Sum)], end: u64) -> Vec<(u32, Sum)> {
+        let mut digests: BTreeMap<u32, Vec<Sum>> = BTreeMap::new();
+        for (event, digest) in events.iter().filter(|(event, _)| !event.is_older) {
+            digests.entry(event.tenant).or_default().push(*digest);
+        }
+        let mut links = Vec::new();
+        for (tenant, digests) in digests {
+            let (at, head) = self.chains.entry(tenant).or_insert((0, START));
+            (*at, *head) = (end, chain::link(head, end, &digests));
+            links.push((tenant, *head));
+        }
+        links
+    }
+
+    async fn one(
+        &mut self,
+        session: &Session,
+        entry: Entry,
+        keeps_links: bool,
+        rows: &mut Rows,
+    ) -> Result<(), ArchiveError> {
+        match entry {
+            Entry::Tenant { tenant, doc } => {
+                session.change(sql::ADD_TENANT.postgres, &[&int(tenant), &doc]).await?;
+            }
+            Entry::Secret { name, bytes } => {
+                session.change(sql::ADD_SECRET.postgres, &[&name, &bytes]).await?;
+            }
+            Entry::Connection { tenant, doc, last_use } => {
+                let connection: Connection = serde_json::from_str(&doc)?;
+                let name = fold(&connection.name).into_bytes();
+                let (id, created) = (connection.id.0, connection.created.0);
+                let params: [&dyn Param; 6] = [&id, &int(tenant), &name, &created, &doc, &last_use];
+                session.change(sql::FILL_CONNECTIONS.postgres, &params).await?;
+                for key in &connection.keys {
+                    session.change(sql::ADD_KEY.postgres, &[&key.hash.prefix().to_vec(), &id]).await?;
+                }
+            }
+            Entry::Item { tenant, doc } => {
+                let item: Item = serde_json::from_str(&doc)?;
+                self.kinds.insert(item.id().0, kind_code(item.kind()));
+                let name = Item::name_key(item.kind(), item.name()).into_bytes();
+                let params: [&dyn Param; 8] = [
+                    &int(tenant),
+                    &kind_code(item.kind()),
+                    &int(item.number()),
+                    &item.id().0,
+                    &int(item.version()),
+                    &name,
+                    &doc,
+                    &item.updated().0,
+                ];
+                session.change(sql::ADD_ITEM.postgres, &params).await?;
+                rows.claims(tenant, &claims::of_item(&item), item.number());
+            }
+            Entry::Person { tenant, doc, password, account } => {
+                rows.person(tenant, doc, password, account)?;
+            }
+            Entry::Gone { tenant, doc, deleted, password } => rows.gone(tenant, doc, deleted, password)?,
+            Entry::Members { tenant, item, numbers } => {
+                let item = Uuid::from_bytes(item);
+                let kind = self.kinds.get(&item).copied().unwrap_or_default();
+                numbers.iter().for_each(|number| rows.join(tenant, item, *number, kind));
+            }
+            Entry::Mail { tenant: _, doc } => rows.mail(doc)?,
+            Entry::Counter { tenant, sort, last } => {
+                let params: [&dyn Param; 3] = [&int(tenant), &i16::from(sort), &int(last)];
+                session.change(sql::FILL_COUNTERS.postgres, &params).await?;
+            }
+            Entry::ChainEnd { tenant, position, link, older } => {
+                let (at, link) = match self.chains.get(&tenant) {
+                    Some((at, link)) if !keeps_links => (*at, Some(*link)),
+                    _ => (position, link),
+                };
+                let link = link.map(|link| link.to_vec());
+                let params: [&dyn Param; 4] = [&int(tenant), &signed(at), &link, &i64::from(older)];
+                session.change(sql::FILL_CHAINS.postgres, &params).await?;
+                let params: [&dyn Param; 3] = [&super::sealer::LEASE, &Uuid::nil(), &signed(self.last)];
+                session.change(sql::FILL_LEASE.postgres, &params).await?;
+            }
+            Entry::Event(_) | Entry::Links { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+struct Together<'e> {
+    events: Vec<&'e (EventEntry, Sum)>,
+    end: u64,
+}
+
+/// Sends a table's columns in one statement, if there are any.
+async fn send(session: &Session, sql: Sql, many: usize, params: &[&dyn Param]) -> Result<(), ArchiveError> {
+    if many > 0 {
+        session.change(sql.postgres, params).await?;
+    }
+    Ok(())
+}
+
+/// The rows of a piece by column; a table each.
+#[derive(Default)]
+struct Rows {
+    people: People,
+    gone: Gone,
+    claims: (Vec<i32>, Vec<i16>, Vec<Vec<u8>>, Vec<i32>),
+    mentions: (Vec<i32>, Vec<Vec<u8>>, Vec<i32>),
+    members: (Vec<i32>, Vec<Uuid>, Vec<i32>, Vec<i16>),
+    mails: super::columns::Mails,
+    blocks: BTreeMap<(i32, i32), i64>,
+}
+
+#[derive(Default)]
+struct People {
+    tenant: Vec<i32>,
+    number: Vec<i32>,
+    id: Vec<Uuid>,
+    version: Vec<i32>,
+    active: Vec<i16>,
+    updated: Vec<i64>,
+    password: Vec<Option<String>>,
+    account: Vec<Option<String>>,
+    doc: Vec<String>,
+}
+
+#[derive(Default)]
+struct Gone {
+    tenant: Vec<i32>,
+    number: Vec<i32>,
+    id: Vec<Uuid>,
+    deleted: Vec<i64>,
+    external_key: Vec<Option<Vec<u8>>>,
+    password: Vec<Option<String>>,
+    doc: Vec<String>,
+}
+
+impl Rows {
+    fn claims(&mut self, tenant: u32, claims: &[Claim], owner: u32) {
+        for claim in claims {
+            self.claims.0.push(int(tenant));
+            self.claims.1.push(i16::from(claim.space));
+            self.claims.2.push(claim.text.clone().into_bytes());
+            self.claims.3.push(int(owner));
+        }
+    }
+
+    fn join(&mut self, tenant: u32, item: Uuid, member: u32, kind: i16) {
+        self.members.0.push(int(tenant));
+        self.members.1.push(item);
+        self.members.2.push(int(member));
+        self.members.3.push(kind);
+    }
+
+    fn person(
+        &mut self,
+        tenant: u32,
+        doc: String,
+        password: Option<String>,
+        account: Option<String>,
+    ) -> Result<(), ArchiveError> {
+        let user: User = serde_json::from_str(&doc)?;
+        self.claims(tenant, &claims::of_user(&user), user.number);
+        for text in claims::mentions(&user) {
+            self.mentions.0.push(int(tenant));
+            self.mentions.1.push(text.into_bytes());
+            self.mentions.2.push(int(user.number));
+        }
+        if let Some(organisation) = user.organisation {
+            self.join(tenant, organisation.0, user.number, kind_code(ItemKind::Organisation));
+        }
+        *self.blocks.entry((int(tenant), int(block_of(user.number)))).or_default() += 1;
+        let people = &mut self.people;
+        people.tenant.push(int(tenant));
+        people.number.push(int(user.number));
+        people.id.push(user.id.0);
+        people.version.push(int(user.version));
+        people.active.push(i16::from(is_active(&user)));
+        people.updated.push(user.updated.0);
+        people.password.push(password);
+        people.account.push(account);
+        people.doc.push(doc);
+        Ok(())
+    }
+
+    fn gone(
+        &mut self,
+        tenant: u32,
+        doc: String,
+        deleted: i64,
+        password: Option<String>,
+    ) -> Result<(), ArchiveError> {
+        let user: User = serde_json::from_str(&doc)?;
+        let gone = &mut self.gone;
+        gone.tenant.push(int(tenant));
+        gone.number.push(int(user.number));
+        gone.id.push(user.id.0);
+        gone.deleted.push(deleted);
+        gone.external_key.push(user.external_id.as_deref().map(|id| claims::external_id(id).into_bytes()));
+        gone.password.push(password);
+        gone.doc.push(doc);
+        Ok(())
+    }
+
+    fn mail(&mut self, doc: String) -> Result<(), ArchiveError> {
+        let mail: Mail = serde_json::from_str(&doc)?;
+        Ok(self.mails.push(&mail)?)
+    }
+
+    async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
+        let People { tenant, number, id, version, active, updated, password, account, doc } = &self.people;
+        let params: [&dyn Param; 9] =
+            [tenant, number, id, version, active, updated, password, account, doc];
+        send(session, sql::ADD_USERS, tenant.len(), &params).await?;
+        let Gone { tenant, number, id, deleted, external_key, password, doc } = &self.gone;
+        let params: [&dyn Param; 7] = [tenant, number, id, deleted, external_key, password, doc];
+        send(session, sql::FILL_TOMBSTONES, tenant.len(), &params).await?;
+        let (tenant, space, text, owner) = &self.claims;
+        send(session, sql::CLAIM, tenant.len(), &[tenant, space, text, owner]).await?;
+        let (tenant, text, owner) = &self.mentions;
+        send(session, sql::MENTION, tenant.len(), &[tenant, text, owner]).await?;
+        let (tenant, item, member, kind) = &self.members;
+        send(session, sql::JOIN, tenant.len(), &[tenant, item, member, kind]).await?;
+        let mut mails = Vec::new();
+        self.mails.add(&mut mails);
+        for statement in mails {
+            session.change(statement.sql.postgres, &statement.params).await?;
+        }
+        let tenants: Vec<i32> = self.blocks.keys().map(|(tenant, _)| *tenant).collect();
+        let blocks: Vec<i32> = self.blocks.keys().map(|(_, block)| *block).collect();
+        let live: Vec<i64> = self.blocks.values().copied().collect();
+        send(session, sql::ADD_TO_BLOCKS, tenants.len(), &[&tenants, &blocks, &live]).await
+    }
+}
+
+/// Batches with their events and links, by column.
+#[derive(Default)]
+struct History {
+    batches: (Vec<Uuid>, Vec<i32>, Vec<i64>),
+    links: (Vec<Uuid>, Vec<i32>, Vec<Vec<u8>>),
+    batch: Vec<Uuid>,
+    place: Vec<i32>,
+    tenant: Vec<i32>,
+    at: Vec<i64>,
+    connection: Vec<Option<Uuid>>,
+    who: Vec<String>,
+    request: Vec<String>,
+    action: Vec<i16>,
+    texts: [Vec<Option<String>>; 4],
+    password_set: Vec<bool>,
+    notes: Vec<Option<String>>,
+    digest: Vec<Option<Vec<u8>>>,
+}
+
+impl History {
+    fn batch(&mut self, id: Uuid, events: &[&(EventEntry, Sum)], end: u64, links: &[(u32, Sum)]) {
+        self.batches.0.push(id);
+        self.batches.1.push(i32::try_from(events.len()).unwrap_or(i32::MAX));
+        self.batches.2.push(signed(end));
+        for (tenant, link) in links {
+            self.links.0.push(id);
+            self.links.1.push(int(*tenant));
+            self.links.2.push(link.to_vec());
+        }
+        for (place, (event, digest)) in (0..).zip(events) {
+            self.batch.push(id);
+            self.place.push(place);
+            self.tenant.push(int(event.tenant));
+            self.at.push(event.at);
+            self.connection.push(event.connection.map(Uuid::from_bytes));
+            self.who.push(event.who.clone());
+            self.request.push(event.request.clone());
+            self.action.push(event.action);
+            let texts = [&event.before, &event.after, &event.joined, &event.left];
+            self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.push(text.clone()));
+            self.password_set.push(event.password_set);
+            self.notes.push(event.notes.clone());
+            self.digest.push((!event.is_older).then(|| digest.to_vec()));
+        }
+    }
+
+    async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
+        let (id, events, position) = &self.batches;
+        send(session, sql::FILL_BATCHES, id.len(), &[id, events, position]).await?;
+        let [before, after, joined, left] = &self.texts;
+        let params: [&dyn Param; 15] = [
+            &self.batch,
+            &self.place,
+            &self.tenant,
+            &self.at,
+            &self.connection,
+            &self.who,
+            &self.request,
+            &self.action,
+            before,
+            after,
+            joined,
+            left,
+            &self.password_set,
+            &self.notes,
+            &self.digest,
+        ];
+        send(session, sql::FILL_EVENTS, self.batch.len(), &params).await?;
+        let (batch, tenant, link) = &self.links;
+        send(session, sql::ADD_LINKS, batch.len(), &[batch, tenant, link]).await
+    }
+}

@@ -1,0 +1,108 @@
+//! A whole store read in order, and filled: what backups and moves ask.
+
+use super::{Sql, both, each, statements};
+
+statements! {
+    /// Another view of everything, which no writer disturbs and which disturbs none.
+    QUIET_VIEW = each("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+
+    ALL_SECRETS = both("SELECT name, bytes FROM secrets ORDER BY name");
+    ALL_PEOPLE = both(
+        "SELECT number, doc, password, account FROM users WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3",
+    );
+    ALL_GONE = both(
+        "SELECT number, doc, deleted, password FROM tombstones WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3",
+    );
+    /// Members of groups and folders, by the identity of these; the server engine's come in pages.
+    ALL_MEMBERS = each(
+        "SELECT i.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
+        WHERE i.tenant = ?1 AND i.kind < 3 ORDER BY i.id, m.user",
+        "SELECT m.item, m.member FROM memberships m WHERE m.tenant = $1 AND (m.item, m.member) > ($2, $3) AND m.kind < 3
+        ORDER BY m.item, m.member LIMIT $4",
+    );
+    ALL_MAILS = each(
+        "SELECT doc FROM mails WHERE tenant = ?1 ORDER BY id",
+        "SELECT m.doc, m.id FROM mails m WHERE m.tenant = $1 AND m.id > $2 ORDER BY m.id LIMIT $3",
+    );
+    ALL_COUNTERS = both("SELECT tenant, sort, last FROM counters ORDER BY tenant, sort");
+    /// Events that have no position yet, in the order in which they will get theirs.
+    UNSEALED_EVENTS = each(
+        "",
+        "SELECT e.batch, e.tenant, e.at, e.connection, e.who, e.request, e.action, e.before, e.after, e.joined, e.departed,
+        e.password_set, e.notes, e.digest FROM batches b JOIN events e ON e.batch = b.id
+        WHERE b.position IS NULL ORDER BY b.at, b.id, e.place",
+    );
+
+    FILLING = both("SELECT origin, done, sum FROM filling");
+    BEGIN_FILLING = both("INSERT INTO filling (origin, done, sum) VALUES ($1, 0, $2)");
+    GO_ON_FILLING = both("UPDATE filling SET done = $1, sum = $2 WHERE done = $3");
+    END_FILLING = both("DELETE FROM filling");
+    HAS_TENANTS = both("SELECT count(*) FROM tenants");
+    /// The newest link of a tenant that has arrived.
+    NEWEST_LINK = each(
+        "",
+        "SELECT b.position, l.link FROM batches b JOIN links l ON l.batch = b.id WHERE l.tenant = $1
+        ORDER BY b.position DESC LIMIT 1",
+    );
+
+    FILL_USERS = each(
+        "INSERT INTO users (pk, tenant, number, id, version, password, account, doc, active, updated)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "",
+    );
+    FILL_TOMBSTONES = each(
+        "INSERT INTO tombstones (pk, tenant, number, id, deleted, external_key, password, doc)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO tombstones (tenant, number, id, deleted, external_key, password, doc)
+        SELECT n.tenant, n.number, n.id, n.deleted, n.external_key, n.password, n.doc
+        FROM unnest($1, $2, $3, $4, $5, $6, $7) AS n (tenant, number, id, deleted, external_key, password, doc)",
+    );
+    /// The row of a person by number.
+    USER_NUMBERED = each("SELECT pk FROM users WHERE tenant = ?1 AND number = ?2", "");
+    LAST_ROW = each(
+        "SELECT max(coalesce((SELECT max(pk) FROM users), 0), coalesce((SELECT max(pk) FROM tombstones), 0))",
+        "",
+    );
+    FILL_CONNECTIONS = each(
+        "INSERT INTO connections (id, tenant, name_key, doc, last_use) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO connections (id, tenant, name_key, created, doc, last_use) VALUES ($1, $2, $3, $4, $5, $6)",
+    );
+    FILL_COUNTERS = both("INSERT INTO counters (tenant, sort, last) VALUES ($1, $2, $3)");
+    FILL_CHAINS = both("INSERT INTO chains (tenant, position, link, older) VALUES ($1, $2, $3, $4)");
+    FILL_EVENTS = each(
+        "",
+        "INSERT INTO events
+        (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
+        digest)
+        SELECT n.batch, n.place, n.tenant, n.at, n.connection, n.who, n.request, n.action, n.before, n.after, n.joined,
+        n.departed, n.password_set, n.notes, n.digest
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        AS n (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set,
+        notes, digest)",
+    );
+    FILL_BATCHES = each(
+        "",
+        "INSERT INTO batches (id, at, events, position)
+        SELECT n.id, clock_timestamp(), n.events, n.position FROM unnest($1, $2, $3) AS n (id, events, position)",
+    );
+    /// Where the sealer goes on.
+    FILL_LEASE = each(
+        "",
+        "INSERT INTO leases (name, holder, until, value) VALUES ($1, $2, clock_timestamp(), $3)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    );
+}
+
+/// Every table that a stream fills, those first that refer to others; and how each is emptied.
+pub(crate) const FILLED_TABLES: [&str; 14] = [
+    "memberships", "mentions", "claims", "mails", "tombstones", "users", "items", "keys", "connections", "counters",
+    "blocks", "chains", "secrets", "tenants",
+];
+/// Those of the history, and what an engine has besides.
+pub(crate) const SQLITE_TABLES: [&str; 1] = ["events"];
+pub(crate) const POSTGRES_TABLES: [&str; 5] = ["events", "links", "batches", "counted", "leases"];
+
+/// Takes everything out of a table.
+pub(crate) fn emptied(table: &str) -> String {
+    format!("DELETE FROM {table}")
+}

@@ -1,0 +1,266 @@
+//! An empty file filled from a stream, piece by piece. The file says how far it is, and that it is not to be used yet.
+
+use super::apply::{Failure, settle};
+use super::tally::Tally;
+use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
+use crate::chain::{self, START, Sum};
+use crate::claims::{self, kind_number};
+
+use crate::plan::is_active;
+use crate::sql;
+use directory::{Connection, Item, Mail, TenantNumber, User, fold};
+use rusqlite::{Connection as Db, OptionalExtension, params};
+use std::collections::{BTreeSet, HashMap};
+
+/// What a part that has arrived is known by.
+pub(super) struct Filling {
+    pub(super) origin: String,
+    done: u64,
+    sum: Vec<u8>,
+}
+
+/// Whether a store is being filled.
+pub(super) fn under_way(db: &Db) -> rusqlite::Result<Option<Filling>> {
+    db.query_row(sql::FILLING.sqlite, [], |row| {
+        Ok(Filling { origin: row.get(0)?, done: row.get::<_, i64>(1)?.unsigned_abs(), sum: row.get(2)? })
+    })
+    .optional()
+}
+
+/// Fills a store from a stream, from where an earlier try was cut off if it was the same stream.
+pub(super) fn fill(
+    db: &mut Db,
+    place: &str,
+    origin: &Origin,
+    source: &mut Source<'_>,
+) -> Result<Sums, ArchiveError> {
+    let begun = under_way(db)?;
+    let tenants: i64 = db.query_row(sql::HAS_TENANTS.sqlite, [], |row| row.get(0))?;
+    if begun.is_none() && tenants > 0 {
+        return Err(ArchiveError::NotEmpty(place.into()));
+    }
+    let mut chunks = Chunks::new(source, origin, "sqlite");
+    let mut chains = Chains::default();
+    match begun.filter(|begun| begun.done > 0 && begun.origin == origin.name) {
+        Some(begun) => {
+            let is_same = chunks.skip(begun.done, &begun.sum, |chunk| {
+                for linked in &chunk.history {
+                    linked.events.iter().for_each(|(event, digest)| chains.follow(event, digest));
+                }
+            })?;
+            if !is_same {
+                // What it came from has changed meanwhile; whoever asks again gets all of it anew.
+                start(db, origin)?;
+                return Err(ArchiveError::Changed);
+            }
+        }
+        None => start(db, origin)?,
+    }
+    loop {
+        let before = chunks.done().0;
+        let Some(chunk) = chunks.next()? else { break };
+        let keeps_links = chunks.keeps_links();
+        let step = db.transaction()?;
+        put(&step, chunk, keeps_links, &mut chains)?;
+        let (done, sum) = chunks.done();
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        step.prepare_cached(sql::GO_ON_FILLING.sqlite)?.execute(params![
+            signed(done),
+            sum,
+            signed(before)
+        ])?;
+        step.commit()?;
+    }
+    Ok(chunks.sums())
+}
+
+/// An empty store that says what is to come.
+fn start(db: &mut Db, origin: &Origin) -> Result<(), ArchiveError> {
+    let step = db.transaction()?;
+    for table in sql::FILLED_TABLES.iter().chain(&sql::SQLITE_TABLES) {
+        step.execute(&sql::emptied(table), [])?;
+    }
+    step.execute(sql::END_FILLING.sqlite, [])?;
+    step.execute(sql::BEGIN_FILLING.sqlite, params![origin.name, [0_u8; 0]])?;
+    step.commit()?;
+    Ok(())
+}
+
+/// All of it is there, and may be used.
+pub(super) fn finish(db: &Db) -> rusqlite::Result<()> {
+    db.execute(sql::END_FILLING.sqlite, []).map(|_| ())
+}
+
+/// Chains as they are made anew.
+#[derive(Default)]
+struct Chains(HashMap<u32, (u64, Sum)>);
+
+impl Chains {
+    fn follow(&mut self, event: &EventEntry, digest: &Sum) {
+        if !event.is_older {
+            let (position, link) = self.0.entry(event.tenant).or_insert((0, START));
+            *link = chain::link(link, event.position, [digest]);
+            *position = event.position;
+        }
+    }
+}
+
+fn put(db: &Db, chunk: Chunk, keeps_links: bool, chains: &mut Chains) -> Result<(), ArchiveError> {
+    for linked in chunk.history {
+        events(db, linked, keeps_links, chains)?;
+    }
+    let mut tally = Tally::default();
+    for entry in chunk.entries {
+        one(db, &mut tally, entry, keeps_links, chains)?;
+        // Nothing of it is taken back.
+        tally.begin();
+    }
+    tally.write(db)?;
+    Ok(())
+}
+
+fn one(
+    db: &Db,
+    tally: &mut Tally,
+    entry: Entry,
+    keeps_links: bool,
+    chains: &Chains,
+) -> Result<(), ArchiveError> {
+    match entry {
+        Entry::Tenant { tenant, doc } => {
+            db.prepare_cached(sql::ADD_TENANT.sqlite)?.execute(params![tenant, doc])?;
+        }
+        Entry::Secret { name, bytes } => {
+            db.prepare_cached(sql::ADD_SECRET.sqlite)?.execute(params![name, bytes])?;
+        }
+        Entry::Connection { tenant, doc, last_use } => {
+            let connection: Connection = serde_json::from_str(&doc)?;
+            let bound = params![connection.id.0.as_bytes(), tenant, fold(&connection.name), doc, last_use];
+            let row = db.prepare_cached(sql::FILL_CONNECTIONS.sqlite)?.insert(bound)?;
+            for key in &connection.keys {
+                db.prepare_cached(sql::ADD_KEY.sqlite)?.execute(params![key.hash.prefix(), row])?;
+            }
+        }
+        Entry::Item { tenant, doc } => item(db, tenant, &doc)?,
+        Entry::Person { tenant, doc, password, account } => {
+            person(db, tally, TenantNumber(tenant), &doc, (password, account))?;
+        }
+        Entry::Gone { tenant, doc, deleted, password } => {
+            let user: User = serde_json::from_str(&doc)?;
+            let key = user.external_id.as_deref().map(claims::external_id);
+            let id = user.id.0.as_bytes();
+            let bound = params![next_row(db)?, tenant, user.number, id, deleted, key, password, doc];
+            db.prepare_cached(sql::FILL_TOMBSTONES.sqlite)?.execute(bound)?;
+        }
+        Entry::Members { tenant, item, numbers } => {
+            let item: i64 =
+                db.prepare_cached(sql::ITEM_ROW.sqlite)?.query_row(params![tenant, item], |row| row.get(0))?;
+            for number in numbers {
+                let user: i64 = db
+                    .prepare_cached(sql::USER_NUMBERED.sqlite)?
+                    .query_row(params![tenant, number], |row| row.get(0))?;
+                db.prepare_cached(sql::JOIN.sqlite)?.execute([item, user])?;
+            }
+        }
+        Entry::Mail { tenant, doc } => {
+            let mail: Mail = serde_json::from_str(&doc)?;
+            let (id, user) = (mail.id.as_bytes(), mail.user.0.as_bytes());
+            let due = mail.due.map(|due| due.0);
+            let bound = params![id, tenant, user, due, mail.queued.0, mail.version, doc];
+            db.prepare_cached(sql::ADD_MAIL.sqlite)?.execute(bound)?;
+        }
+        Entry::Counter { tenant, sort, last } => {
+            db.prepare_cached(sql::FILL_COUNTERS.sqlite)?.execute(params![tenant, sort, last])?;
+        }
+        Entry::ChainEnd { tenant, position, link, older } => {
+            let made = chains.0.get(&tenant).map(|(at, link)| (*at, *link));
+            let (at, link) = match made {
+                Some((at, link)) if !keeps_links => (at, Some(link)),
+                _ => (position, link),
+            };
+            let at = i64::try_from(at).unwrap_or(i64::MAX);
+            db.prepare_cached(sql::FILL_CHAINS.sqlite)?.execute(params![tenant, at, link, older])?;
+        }
+        Entry::Event(_) | Entry::Links { .. } => {}
+    }
+    Ok(())
+}
+
+/// Rows are in the order of numbers, so they are given in the order in which people come.
+fn next_row(db: &Db) -> rusqlite::Result<i64> {
+    db.prepare_cached(sql::LAST_ROW.sqlite)?.query_row([], |row| row.get::<_, i64>(0)).map(|last| last + 1)
+}
+
+fn item(db: &Db, tenant: u32, doc: &str) -> Result<(), ArchiveError> {
+    let item: Item = serde_json::from_str(doc)?;
+    let row = db.prepare_cached(sql::ADD_ITEM.sqlite)?.insert(params![
+        tenant,
+        1 + kind_number(item.kind()),
+        item.number(),
+        item.id().0.as_bytes(),
+        item.version(),
+        Item::name_key(item.kind(), item.name()),
+        doc
+    ])?;
+    for claim in claims::of_item(&item) {
+        let bound = params![tenant, claim.space, claim.text, row];
+        db.prepare_cached(sql::CLAIM.sqlite)?.execute(bound)?;
+    }
+    Ok(())
+}
+
+fn person(
+    db: &Db,
+    tally: &mut Tally,
+    tenant: TenantNumber,
+    doc: &str,
+    (password, account): (Option<String>, Option<String>),
+) -> Result<(), ArchiveError> {
+    let user: User = serde_json::from_str(doc)?;
+    let row = next_row(db)?;
+    db.prepare_cached(sql::FILL_USERS.sqlite)?.execute(params![
+        row,
+        tenant.0,
+        user.number,
+        user.id.0.as_bytes(),
+        user.version,
+        password,
+        account,
+        doc,
+        is_active(&user),
+        user.updated.0
+    ])?;
+
+    // Members of groups and folders come behind; what somebody belongs to is on themselves.
+    let belongs: BTreeSet<_> = user.organisation.into_iter().collect();
+    settle(db, tally, tenant, (&user, row), &belongs).map_err(|failure| match failure {
+        Failure::Refused(refusal) => ArchiveError::Damaged(format!("person {}: {refusal}", user.number)),
+        Failure::Engine(error) => error.into(),
+    })
+}
+
+fn events(db: &Db, linked: Linked, keeps_links: bool, chains: &mut Chains) -> Result<(), ArchiveError> {
+    for (event, digest) in linked.events {
+        chains.follow(&event, &digest);
+        let made = chains.0.get(&event.tenant).map(|(_, link)| *link);
+        let kept = linked.links.first().map(|(_, link)| *link);
+        let link = if keeps_links { kept } else { made.filter(|_| !event.is_older) };
+        db.prepare_cached(sql::ADD_EVENT.sqlite)?.execute(params![
+            i64::try_from(event.position).unwrap_or(i64::MAX),
+            event.tenant,
+            event.at,
+            event.connection.as_ref().map(|id| &id[..]),
+            event.who,
+            event.request,
+            event.action,
+            event.before,
+            event.after,
+            event.joined,
+            event.left,
+            event.password_set,
+            event.notes,
+            link,
+        ])?;
+    }
+    Ok(())
+}

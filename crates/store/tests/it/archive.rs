@@ -1,0 +1,323 @@
+//! Everything a store holds goes to any engine and back, whole, or cut off and gone on with.
+
+use crate::engines;
+use directory::{Command, Directory, Store, TenantNumber};
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::archive::{ArchiveError, Entry, Origin, Sums};
+use store::{Address, Options, Postgres, Sqlite};
+use testkit::chance::{Dice, command};
+use testkit::{conformance, fakes};
+
+/// A place for a store.
+enum Place {
+    File(PathBuf),
+    Database(Address),
+}
+
+impl Place {
+    fn database() -> Self {
+        Self::Database(Address::parse(&testkit::postgres::database(), None).expect("an address"))
+    }
+
+    fn name(&self) -> &'static str {
+        if matches!(self, Self::File(_)) { "sqlite" } else { "postgres" }
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::File(path) => Arc::new(Sqlite::open(path, &Options::default()).expect("a store")),
+            Self::Database(address) => {
+                Arc::new(Postgres::open(address, &engines::options()).expect("a store"))
+            }
+        }
+    }
+
+    fn refuses_to_open(&self) -> bool {
+        match self {
+            Self::File(path) => Sqlite::open(path, &Options::default()).is_err(),
+            Self::Database(address) => Postgres::open(address, &engines::options()).is_err(),
+        }
+    }
+
+    fn dump(&self) -> Vec<Entry> {
+        let mut all = Vec::new();
+        let mut sink = |entry| {
+            all.push(entry);
+            Ok(())
+        };
+        match self {
+            Self::File(path) => Sqlite::dump(path, &mut sink),
+            Self::Database(address) => Postgres::dump(address, &engines::options(), &mut sink),
+        }
+        .expect("dumped");
+        all
+    }
+
+    fn fill(
+        &self,
+        from: &Origin,
+        entries: impl Iterator<Item = Result<Entry, ArchiveError>> + Send,
+    ) -> Result<Sums, ArchiveError> {
+        let mut entries = entries;
+        match self {
+            Self::File(path) => Sqlite::fill(path, from, &mut entries),
+            Self::Database(address) => Postgres::fill(address, &engines::options(), from, &mut entries),
+        }
+    }
+
+    /// Fills it, sees that what is in it is what was sent, and lets it be used.
+    fn take(&self, from: &Self) -> Vec<Entry> {
+        let entries = from.dump();
+        let sent = self.fill(&from.origin(), entries.iter().cloned().map(Ok)).expect("filled");
+        self.settle(&sent);
+        entries
+    }
+
+    fn settle(&self, sent: &Sums) {
+        assert!(self.refuses_to_open(), "a store that is not settled can be used");
+        match self {
+            Self::File(path) => {
+                assert_eq!(Sqlite::filled(path).expect("read"), *sent);
+                Sqlite::settle(path).expect("settled");
+                assert_eq!(Sqlite::check(path).expect("checked"), Vec::<String>::new());
+            }
+            Self::Database(address) => {
+                let options = engines::options();
+                assert_eq!(Postgres::filled(address, &options).expect("read"), *sent);
+                Postgres::settle(address, &options).expect("settled");
+                assert_eq!(Postgres::check(address, &options).expect("checked"), Vec::<String>::new());
+            }
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { engine: self.name().into(), name: "a store".into() }
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A directory as chance makes it, with two tenants; gone from the store's memory when this returns.
+fn grow(place: &Place, seed: u64, steps: u32) {
+    let runtime = runtime();
+    let store = place.open();
+    runtime.block_on(async {
+        let directory = fakes::directory(Arc::clone(&store));
+        let mut dice = Dice::new(seed);
+        let one = conformance::tenant(&directory, "One").await;
+        let two = conformance::tenant(&directory, "Two").await;
+        directory.secret("sealing").await.expect("a secret");
+        for step in 0..steps {
+            let caller = if step % 4 == 0 { &two } else { &one };
+            let _ = directory.run(caller, command(&mut dice, 30)).await;
+        }
+    });
+    drop(store);
+}
+
+/// The same with so many people that it takes several pieces to send it.
+fn grow_large(place: &Place, seed: u64) {
+    grow(place, seed, 200);
+    let store = place.open();
+    runtime().block_on(async {
+        let directory = fakes::directory_from(Arc::clone(&store), 10_000);
+        let caller = directory::Caller::terminal(TenantNumber(1));
+        for hundred in 0..40 {
+            let all = (0..100).map(|n| {
+                let new = conformance::person(&format!("p{}@many.example", hundred * 100 + n));
+                directory.run(&caller, Command::CreateUser(new))
+            });
+            for done in futures_util::future::join_all(all).await {
+                done.expect("created");
+            }
+        }
+    });
+}
+
+/// What readers see of a directory, and what becomes of it next.
+fn seen(place: &Place) -> String {
+    let runtime = runtime();
+    let store = place.open();
+    let seen = runtime.block_on(async {
+        let directory = fakes::directory_from(Arc::clone(&store), 5000);
+        let mut text = String::new();
+        for number in [1, 2] {
+            let caller = directory::Caller::terminal(TenantNumber(number));
+            let all = directory::UserQuery { limit: 1000, ..directory::UserQuery::default() };
+            let people = directory.users(&caller, all).await.expect("read");
+            for kind in directory::ItemKind::ALL {
+                let items = directory.items(&caller, directory::ItemQuery::all(kind)).await.expect("read");
+                for item in &items.rows {
+                    let members = directory.members(&caller, item.id()).await.expect("read");
+                    text += &format!("{item:?} {members:?}\n");
+                }
+            }
+            let gone = directory.all_deleted(&caller, 0, 1000).await.expect("read");
+            text += &format!("{people:?}\n{gone:?}\n");
+        }
+        text += &format!("{:?}\n", directory.events(directory::Position(0), 10_000).await.expect("read"));
+        for (_, chain) in directory.verify(None).await.expect("read") {
+            assert_eq!(chain.broken, None);
+        }
+        text += &next(&directory).await;
+        text
+    });
+    drop(store);
+    seen
+}
+
+/// Numbers go on where they were, and those who were deleted come back.
+async fn next(directory: &Directory) -> String {
+    let caller = directory::Caller::terminal(TenantNumber(1));
+    let mut text = String::new();
+    let new = Command::CreateUser(conformance::person("somebody@new.example"));
+    text += &format!("{:?}\n", directory.run(&caller, new).await.map(|done| done.users[0].number));
+    for number in 1..20 {
+        let back = Command::RestoreUser(directory::UserKey::Number(number));
+        let back = directory.run(&caller, back).await;
+        text += &format!("{:?}\n", back.map(|done| (done.users[0].user_name.clone(), done.users[0].groups.clone())));
+    }
+    text
+}
+
+fn file(folder: &Path, name: &str) -> Place {
+    Place::File(folder.join(name))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    /// From the embedded engine to the server engine, on to another database, and back: the same all the way.
+    #[test]
+    fn there_and_back_is_the_same(seed: u64) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (a, d, e) = (file(folder.path(), "a"), file(folder.path(), "d"), file(folder.path(), "e"));
+        let (b, c) = (Place::database(), Place::database());
+        grow(&a, seed, 120);
+        let first = a.take_sums();
+        e.take(&a);
+        b.take(&a);
+        c.take(&b);
+        d.take(&c);
+        for place in [&b, &c, &d, &e] {
+            prop_assert_eq!(&place.take_sums(), &first);
+        }
+        // The same engine keeps the links of the history, too.
+        prop_assert_eq!(a.dump(), e.dump());
+        let wanted = seen(&a);
+        for place in [b, d, e] {
+            prop_assert_eq!(&seen(&place), &wanted);
+        }
+    }
+}
+
+impl Place {
+    fn take_sums(&self) -> Sums {
+        let mut running = store::archive::Running::default();
+        self.dump().iter().for_each(|entry| running.note(entry).expect("noted"));
+        running.sums()
+    }
+}
+
+/// Cut off at any place, what fills a store goes on there, and the end is the same.
+#[test]
+fn what_was_cut_off_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = file(folder.path(), "source");
+    grow_large(&source, 7);
+    let entries = source.dump();
+    let targets = [file(folder.path(), "target"), Place::database()];
+    for target in targets {
+        let mut dice = Dice::new(11);
+        let mut end = 0;
+        while end < entries.len() {
+            end += 1 + usize::try_from(dice.roll(3000)).expect("small");
+            // The stream breaks off as if the source had died.
+            let some = entries.iter().take(end).cloned().map(Ok);
+            let broken = some.chain(std::iter::once(Err(ArchiveError::Stopped)));
+            if end < entries.len() {
+                target.fill(&source.origin(), broken).expect_err("it was cut off");
+                assert!(target.refuses_to_open());
+            }
+        }
+        let sent = target.fill(&source.origin(), entries.iter().cloned().map(Ok)).expect("filled");
+        target.settle(&sent);
+        assert_eq!(sent, source.take_sums());
+    }
+}
+
+/// A source that has changed meanwhile is not mixed with what came from it before.
+#[test]
+fn a_changed_source_begins_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = file(folder.path(), "source");
+    grow_large(&source, 8);
+    let before = source.dump();
+    seen(&source);
+    let after = source.dump();
+    assert_ne!(before, after);
+    for target in [file(folder.path(), "target"), Place::database()] {
+        let part = before.iter().take(before.len() / 2).cloned().map(Ok);
+        let cut = part.chain(std::iter::once(Err(ArchiveError::Stopped)));
+        target.fill(&source.origin(), cut).expect_err("it was cut off");
+        let whole = |entries: &[Entry]| target.fill(&source.origin(), entries.to_vec().into_iter().map(Ok));
+        assert!(matches!(whole(&after), Err(ArchiveError::Changed)));
+        let sent = whole(&after).expect("filled");
+        target.settle(&sent);
+        assert_eq!(sent, source.take_sums());
+    }
+}
+
+/// A store that holds something is never filled.
+#[test]
+fn what_is_in_use_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = file(folder.path(), "source");
+    grow(&source, 9, 50);
+    for target in [file(folder.path(), "target"), Place::database()] {
+        grow(&target, 10, 20);
+        let before = target.dump();
+        let refused = target.fill(&source.origin(), source.dump().into_iter().map(Ok));
+        assert!(matches!(refused, Err(ArchiveError::NotEmpty(_))), "{refused:?}");
+        assert_eq!(target.dump(), before);
+    }
+}
+
+/// A history that somebody has changed does not come out sound on another engine; on the same one it stays as broken.
+#[test]
+fn a_broken_history_is_not_mended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = file(folder.path(), "source");
+    grow_large(&source, 12);
+    let mut entries = source.dump();
+    let at = entries.iter().position(|entry| matches!(entry, Entry::Event(event) if event.position == 300));
+    let Some(Entry::Event(event)) = at.and_then(|at| entries.get_mut(at)) else { panic!("no event") };
+    event.who = "somebody else".into();
+    let refused = Place::database().fill(&source.origin(), entries.clone().into_iter().map(Ok));
+    assert!(matches!(refused, Err(ArchiveError::BrokenHistory { position: 300, .. })), "{refused:?}");
+    let same = file(folder.path(), "same");
+    let sent = same.fill(&source.origin(), entries.into_iter().map(Ok)).expect("filled");
+    same.settle(&sent);
+    let store = same.open();
+    let directory = fakes::directory(store);
+    let chains = runtime().block_on(directory.verify(None)).expect("read");
+    assert!(chains.values().any(|chain| chain.broken == Some(directory::Position(300))), "{chains:?}");
+}
+
+/// Only whole entries are read.
+#[test]
+fn entries_are_read_as_they_were_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = file(folder.path(), "source");
+    grow(&source, 13, 100);
+    for entry in source.dump() {
+        let bytes = entry.encode().expect("written");
+        assert_eq!(Entry::decode(&bytes).expect("read"), entry);
+        assert!(Entry::decode(&bytes[..bytes.len() - 1]).is_err());
+        assert!(Entry::decode(&[&bytes[..], &[0]].concat()).is_err());
+    }
+}
