@@ -5,6 +5,7 @@ use anyhow::bail;
 use directory::{Ids, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use store::archive::{ArchiveError, Origin, Sink, Source, Sums};
 use store::{Address, Options, Postgres, ServerOptions, Sqlite};
 use tokio::runtime::Handle;
 
@@ -95,6 +96,9 @@ fn may_hold_secrets(place: &str) -> bool {
     place.contains("://") || place.contains("password=")
 }
 
+/// Gives a whole store to a sink.
+pub(crate) type Dump = Box<dyn FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError> + Send>;
+
 /// An open store.
 pub enum Engine {
     /// A file.
@@ -141,6 +145,60 @@ impl Engine {
             Self::Embedded(store) => store.close(),
             Self::Server(store) => store.close(),
         }
+    }
+
+    /// Gives everything a store holds to `to`, as it is now, also while others work with it.
+    pub fn dump(settings: &StoreSettings, to: &mut Sink<'_>) -> anyhow::Result<()> {
+        Self::dump_from(settings)?(to).map_err(anyhow::Error::from)
+    }
+
+    /// The same, to be begun later; a mistyped place is noticed now.
+    pub(crate) fn dump_from(
+        settings: &StoreSettings,
+    ) -> anyhow::Result<Dump> {
+        if let Some(path) = settings.file()? {
+            if !path.exists() {
+                bail!("there is no store at {}", path.display());
+            }
+            return Ok(Box::new(move |to| Sqlite::dump(&path, to)));
+        }
+        let (address, options) = (settings.address()?, settings.server_options(false));
+        Ok(Box::new(move |to| Postgres::dump(&address, &options, to)))
+    }
+
+    /// Fills an empty or new store from a stream, going on where an earlier try was cut off. Nobody can open it until
+    /// [`Engine::settle`].
+    pub(crate) fn fill(
+        settings: &StoreSettings,
+        origin: &Origin,
+        from: &mut Source<'_>,
+    ) -> anyhow::Result<Result<Sums, ArchiveError>> {
+        Ok(match settings.file()? {
+            Some(path) => Sqlite::fill(&path, origin, from),
+            None => Postgres::fill(&settings.address()?, &settings.server_options(true), origin, from),
+        })
+    }
+
+    /// What is in a store that was filled, read back from it.
+    pub(crate) fn filled(settings: &StoreSettings) -> anyhow::Result<Sums> {
+        Ok(match settings.file()? {
+            Some(path) => Sqlite::filled(&path)?,
+            None => Postgres::filled(&settings.address()?, &settings.server_options(false))?,
+        })
+    }
+
+    /// Lets a store that was filled be used.
+    pub(crate) fn settle(settings: &StoreSettings) -> anyhow::Result<()> {
+        match settings.file()? {
+            Some(path) => Sqlite::settle(&path)?,
+            None => Postgres::settle(&settings.address()?, &settings.server_options(false))?,
+        }
+        Ok(())
+    }
+
+    /// The word for the engine of a place.
+    pub(crate) fn name(settings: &StoreSettings) -> &'static str {
+        if Address::is_one(&settings.place) { "postgres" } else { "sqlite" }
     }
 
     /// What is wrong with a store, found by looking at all of it.

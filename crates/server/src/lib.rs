@@ -4,6 +4,7 @@
 
 mod allocator;
 mod background;
+pub mod backup;
 mod brake;
 pub mod cli;
 mod compose;
@@ -12,6 +13,7 @@ mod keys;
 mod listen;
 mod logging;
 mod metrics;
+mod moving;
 mod pages;
 mod passwords;
 mod ports;

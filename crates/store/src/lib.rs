@@ -18,3 +18,13 @@ mod told;
 pub use memory::Memory;
 pub use postgres::{Address, AddressError, Postgres, ServerOptions};
 pub use sqlite::{OpenError, Options, Sqlite};
+
+/// Bytes in hexadecimal, as digests are shown.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,10 +1,9 @@
-//! `muster connection`, `muster role`, `muster check`: what the administrator sets up.
+//! `muster connection`, `muster role`: what the administrator sets up.
 //!
 //! These open the store themselves, also while a server runs on it; a server takes notice within a second.
 
 use super::output::Output;
 use super::{people, serve};
-use crate::engine::shown;
 use crate::settings::Settings;
 use crate::{Engine, Face, Limits, Parts, app, new_key};
 use anyhow::{Context, anyhow, bail};
@@ -16,7 +15,6 @@ use directory::{
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 #[derive(Subcommand)]
@@ -392,19 +390,6 @@ pub(super) fn role(settings: &Settings, task: RoleTask, output: Output) -> anyho
         }
     }
     Ok(())
-}
-
-pub(super) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-    let found = Engine::check(&settings.of_store())?;
-    let place = shown(&settings.store);
-    output.result(&json!({"sound": found.is_empty(), "found": found}), || {
-        if found.is_empty() {
-            format!("{place} is sound.")
-        } else {
-            format!("{place} is damaged:\n  {}", found.join("\n  "))
-        }
-    });
-    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use directory::{
     UserId,
 };
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+use store::hex;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -133,14 +133,6 @@ fn words(tenant: TenantNumber, chain: &Chain) -> String {
         ));
     }
     text
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn show(desk: &Desk, caller: &Caller, who: &str, output: Output) -> anyhow::Result<()> {

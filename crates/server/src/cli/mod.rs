@@ -6,7 +6,9 @@ mod demo;
 mod mails;
 mod output;
 mod people;
+mod progress;
 mod serve;
+mod stores;
 mod tenants;
 
 use crate::settings::{File, Settings};
@@ -50,6 +52,12 @@ enum Task {
     Mail(mails::MailTask),
     /// Print the settings in force and where each is from
     Config,
+    /// Make a file that holds the whole store as it is now, also while a server works with it
+    Backup(stores::BackupArgs),
+    /// Fill an empty store from a backup, after all of it was found sound
+    Restore(stores::RestoreArgs),
+    /// Move a whole store to another engine or place; what has arrived is read back and compared
+    Move(stores::MoveArgs),
     /// Check a store for damage
     Check,
 }
@@ -85,7 +93,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Task::Audit(task) => return audit::run(&settings, task, output),
         Task::Mail(task) => mails::run(&settings, task, output)?,
         Task::Config => output.settings(&file.in_force(&command, &matches)),
-        Task::Check => return admin::check(&settings, output),
+        Task::Backup(task) => stores::backup(&settings, &task, output)?,
+        Task::Restore(task) => stores::restore(&settings, &task, output)?,
+        Task::Move(task) => stores::carry(&settings, task, output)?,
+        Task::Check => return stores::check(&settings, output),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -86,10 +86,10 @@ impl Entry {
 }
 
 /// Takes entries; an error ends the stream.
-pub type Sink<'a> = dyn FnMut(Entry) -> Result<(), ArchiveError> + Send + 'a;
+pub type Sink<'a> = dyn FnMut(Entry) -> Result<(), ArchiveError> + 'a;
 
 /// Gives entries.
-pub type Source<'a> = dyn Iterator<Item = Result<Entry, ArchiveError>> + Send + 'a;
+pub type Source<'a> = dyn Iterator<Item = Result<Entry, ArchiveError>> + 'a;
 
 /// What a store is filled from.
 #[derive(Clone, Debug, PartialEq, Eq)]

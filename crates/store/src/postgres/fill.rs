@@ -242,9 +242,11 @@ impl Filler<'_> {
             Entry::Members { tenant, item, numbers } => {
                 let item = Uuid::from_bytes(item);
                 let kind = self.kinds.get(&item).copied().unwrap_or_default();
-                numbers.iter().for_each(|number| rows.join(tenant, item, *number, kind));
+                for number in numbers {
+                    rows.join(tenant, item, number, kind);
+                }
             }
-            Entry::Mail { tenant: _, doc } => rows.mail(doc)?,
+            Entry::Mail { tenant: _, doc } => rows.mail(&doc)?,
             Entry::Counter { tenant, sort, last } => {
                 let params: [&dyn Param; 3] = [&int(tenant), &i16::from(sort), &int(last)];
                 session.change(sql::FILL_COUNTERS.postgres, &params).await?;
@@ -382,8 +384,8 @@ impl Rows {
         Ok(())
     }
 
-    fn mail(&mut self, doc: String) -> Result<(), ArchiveError> {
-        let mail: Mail = serde_json::from_str(&doc)?;
+    fn mail(&mut self, doc: &str) -> Result<(), ArchiveError> {
+        let mail: Mail = serde_json::from_str(doc)?;
         Ok(self.mails.push(&mail)?)
     }
 

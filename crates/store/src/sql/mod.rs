@@ -14,7 +14,6 @@ mod subset;
 mod writing;
 
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 
 pub(crate) use admin::*;
 pub(crate) use archive::*;
@@ -43,11 +42,7 @@ const fn each(sqlite: &'static str, postgres: &'static str) -> Sql {
 
 /// What a step of the schema's history is known by.
 pub(crate) fn checksum(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes()).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    crate::hex(&Sha256::digest(sql.as_bytes()))
 }
 
 /// Names statements, and keeps the list of them all for the tests that read them.

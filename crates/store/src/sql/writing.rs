@@ -200,11 +200,17 @@ statements! {
     );
     // What a check of the whole database reads.
     CLAIM_OWNERS = each(
-        "",
+        "SELECT owner FROM claims WHERE tenant = ?1 AND space = ?2 AND text = ?3",
         "SELECT c.tenant, c.space, c.text, c.owner FROM claims c JOIN unnest($1, $2, $3) AS n (tenant, space, text)
         ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text",
     );
-    COUNT_CLAIMS = each("", "SELECT count(*) FROM claims WHERE tenant = $1");
+    COUNT_CLAIMS = both("SELECT count(*) FROM claims WHERE tenant = $1");
+    ROWS_OF_USERS = each(
+        "SELECT pk, number, id, version, active, updated, doc FROM users WHERE tenant = ?1 ORDER BY number",
+        "",
+    );
+    ROWS_OF_ITEMS = each("SELECT pk, doc FROM items WHERE tenant = ?1 AND kind = ?2", "");
+    COUNT_POSITIONS = each("SELECT count(*), coalesce(max(position), 0) FROM events", "");
     COUNT_BATCHES = each(
         "",
         "SELECT count(*), CAST(coalesce(sum(events), 0) AS BIGINT), CAST(coalesce(max(position), 0) AS BIGINT)

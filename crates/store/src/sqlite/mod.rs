@@ -6,6 +6,7 @@
 
 mod admin;
 mod apply;
+mod check;
 mod deleted;
 mod dump;
 mod events;
@@ -99,9 +100,10 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Has SQLite check the whole file; what it finds wrong, or nothing.
+    /// What is wrong in a file: it is read whole, and nothing is changed.
     pub fn check(path: &Path) -> Result<Vec<String>, OpenError> {
-        open::check(path)
+        let db = open::sound(path)?;
+        check::check(&db).map_err(|error| open::classify(path, &error))
     }
 
     /// A short read on the calling thread: tens of microseconds, less than handing it to another would cost.

@@ -141,22 +141,6 @@ fn keep_plans(db: &Connection) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
-/// What SQLite's own check of the whole file finds.
-pub(super) fn check(path: &Path) -> Result<Vec<String>, OpenError> {
-    let broken = |error: rusqlite::Error| classify(path, &error);
-    let db = reading(path).map_err(broken)?;
-    let mut found = Vec::new();
-    for pragma in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
-        let mut statement = db.prepare(pragma).map_err(broken)?;
-        let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(broken)?;
-        for row in rows {
-            found.push(row.map_err(broken)?);
-        }
-    }
-    found.retain(|line| line != "ok");
-    Ok(found)
-}
-
 pub(super) fn classify(path: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.into()),

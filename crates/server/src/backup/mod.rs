@@ -1,0 +1,95 @@
+//! Backups: files that hold a whole store as it was at one moment, whichever engine it is on.
+//!
+//! A file is a line that says what it is, a line of JSON about it, a Zstandard stream of entries, each with its length in
+//! front (32 bits, little-endian), and SHA-256 over all of it. The last entry's length is 0, followed by what the stream
+//! came to. All of that may be in an age envelope (age-encryption.org/v1).
+
+mod lock;
+mod read;
+mod write;
+
+pub use lock::{Lock, Opener};
+pub use read::{Backup, Entries};
+pub use write::write;
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use store::archive::{Counts, Sums, TenantSums};
+use store::hex;
+
+/// The first line of every backup, with the version of what follows.
+const TITLE: &[u8] = b"MUSTER BACKUP 1\n";
+/// The longest line about a backup, in bytes.
+const LONGEST_ABOUT: usize = 64 * 1024;
+/// The longest entry, in bytes: more than a page of the longest people.
+const LONGEST_ENTRY: usize = 256 << 20;
+
+/// What a backup says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// When it was begun, in RFC 3339.
+    pub made: String,
+    /// The engine it is from.
+    pub engine: String,
+    /// The version of Muster that made it.
+    pub muster: String,
+}
+
+/// What the stream came to, as the file says it.
+#[derive(Debug, Serialize, Deserialize)]
+struct End {
+    entries: u64,
+    tenants: BTreeMap<u32, TenantEnd>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct TenantEnd {
+    people: u64,
+    items: u64,
+    memberships: u64,
+    deleted: u64,
+    connections: u64,
+    mails: u64,
+    events: u64,
+    digest: String,
+}
+
+impl End {
+    fn of(entries: u64, sums: &Sums) -> Self {
+        let end = |sums: &TenantSums| {
+            let Counts { people, items, memberships, deleted, connections, mails, events } = sums.counts;
+            let digest = hex(&sums.digest);
+            TenantEnd { people, items, memberships, deleted, connections, mails, events, digest }
+        };
+        Self { entries, tenants: sums.iter().map(|(tenant, sums)| (*tenant, end(sums))).collect() }
+    }
+}
+
+/// Why a backup was not made or cannot be used. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// It is something else.
+    #[error("it is not a backup of Muster's")]
+    Foreign,
+    /// It is of a later version.
+    #[error("it was made by a newer Muster; use that version")]
+    Newer,
+    /// It is not what was written.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// It is locked, and nothing was given that opens it.
+    #[error("it is encrypted: say what opens it with --identity or --passphrase-file")]
+    Locked,
+    /// What was given does not open it.
+    #[error("what was given does not open it: {0}")]
+    WrongKey(String),
+    /// A key that is none.
+    #[error("{0}")]
+    Key(String),
+    /// The disk.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::archive::ArchiveError),
+}

@@ -1,0 +1,167 @@
+//! Reading a backup: once to see that all of it is what was written, and again to use it.
+
+use super::{About, BackupError, End, LONGEST_ABOUT, LONGEST_ENTRY, Opener, TITLE};
+use ring::digest::{Context, SHA256};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use store::archive::{ArchiveError, Entry, Running, Sums};
+
+/// A backup that was read whole and found sound.
+pub struct Backup {
+    /// What it says of itself.
+    pub about: About,
+    /// What is in it.
+    pub sums: Sums,
+    /// How many entries it has.
+    pub entries: u64,
+    path: PathBuf,
+    opener: Opener,
+}
+
+impl Backup {
+    /// Reads all of it. `seen` hears of each entry.
+    pub fn check(path: &Path, opener: Opener, mut seen: impl FnMut()) -> Result<Self, BackupError> {
+        let (about, mut entries) = open(path, &opener)?;
+        let mut running = Running::default();
+        while let Some((entry, bytes)) = entries.read()? {
+            running.note_written(&entry, &bytes);
+            seen();
+        }
+        let (sums, many) = (running.sums(), running.entries());
+        let end = entries.end.take().ok_or_else(|| BackupError::Damaged("it has no end".into()))?;
+        let said: End = serde_json::from_slice(&end).map_err(|error| BackupError::Damaged(error.to_string()))?;
+        let found = serde_json::to_value(End::of(many, &sums)).ok();
+        if serde_json::to_value(said).ok() != found {
+            return Err(BackupError::Damaged("what is in it is not what it says".into()));
+        }
+        entries.finish()?;
+        Ok(Self { about, sums, entries: many, path: path.into(), opener })
+    }
+
+    /// What is in it, once more.
+    pub fn entries(&self) -> Result<Entries<'_>, BackupError> {
+        Ok(open(&self.path, &self.opener)?.1)
+    }
+}
+
+/// The entries of a backup, in order.
+pub struct Entries<'a> {
+    pressed: zstd::Decoder<'static, BufReader<Summed<'a>>>,
+    /// What the stream came to, once it was read.
+    end: Option<Vec<u8>>,
+}
+
+fn open<'a>(path: &Path, opener: &Opener) -> Result<(About, Entries<'a>), BackupError> {
+    let file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let inside = opener.open(file)?;
+    let mut input = BufReader::with_capacity(1 << 17, Summed { inner: inside, sum: Context::new(&SHA256), held: Vec::new() });
+    let mut title = Vec::new();
+    input.by_ref().take(TITLE.len() as u64).read_to_end(&mut title).map_err(damaged)?;
+    if title != TITLE {
+        let known = TITLE.len() - 2;
+        let is_ours = title.get(..known) == TITLE.get(..known);
+        return Err(if is_ours { BackupError::Newer } else { BackupError::Foreign });
+    }
+    let mut line = Vec::new();
+    input.by_ref().take(LONGEST_ABOUT as u64).read_until(b'\n', &mut line).map_err(damaged)?;
+    let about = serde_json::from_slice(&line).map_err(|error| BackupError::Damaged(error.to_string()))?;
+    let pressed = zstd::Decoder::with_buffer(input).map_err(damaged)?.single_frame();
+    Ok((about, Entries { pressed, end: None }))
+}
+
+/// Files that end too early or do not open are damaged; only a disk that does not read is another matter.
+fn damaged(error: std::io::Error) -> BackupError {
+    if error.raw_os_error().is_some() { error.into() } else { BackupError::Damaged(error.to_string()) }
+}
+
+impl Entries<'_> {
+    fn length(&mut self) -> Result<usize, BackupError> {
+        let mut length = [0; 4];
+        self.pressed.read_exact(&mut length).map_err(damaged)?;
+        Ok(usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX))
+    }
+
+    fn bytes(&mut self, length: usize) -> Result<Vec<u8>, BackupError> {
+        if length > LONGEST_ENTRY {
+            return Err(BackupError::Damaged("an entry is too long".into()));
+        }
+        let mut bytes = Vec::new();
+        // A length that was made up takes no more memory than there is behind it.
+        self.pressed.by_ref().take(length as u64).read_to_end(&mut bytes).map_err(damaged)?;
+        if bytes.len() < length {
+            return Err(BackupError::Damaged("it ends in the middle".into()));
+        }
+        Ok(bytes)
+    }
+
+    fn read(&mut self) -> Result<Option<(Entry, Vec<u8>)>, BackupError> {
+        if self.end.is_some() {
+            return Ok(None);
+        }
+        match self.length()? {
+            0 => {
+                let length = self.length()?;
+                self.end = Some(self.bytes(length)?);
+                Ok(None)
+            }
+            length => {
+                let bytes = self.bytes(length)?;
+                Ok(Some((Entry::decode(&bytes)?, bytes)))
+            }
+        }
+    }
+
+    /// Nothing may follow but the sum of it all, and that must be right.
+    fn finish(mut self) -> Result<(), BackupError> {
+        let wrong = |what: &str| BackupError::Damaged(what.into());
+        if self.pressed.read(&mut [0]).map_err(damaged)? != 0 {
+            return Err(wrong("there is more behind its end"));
+        }
+        let mut input = self.pressed.finish();
+        let mut sum = Vec::new();
+        input.by_ref().take(1024).read_to_end(&mut sum).map_err(damaged)?;
+        let Summed { sum: counted, held, .. } = input.into_inner();
+        if sum.len() != SUM || sum != held {
+            return Err(wrong("its checksum is missing or followed by more"));
+        }
+        if counted.finish().as_ref() != &held[..] {
+            return Err(wrong("its checksum is wrong"));
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry, ArchiveError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let told = |error: BackupError| match error {
+            BackupError::Store(error) => error,
+            other => ArchiveError::Damaged(other.to_string()),
+        };
+        self.read().map(|read| read.map(|(entry, _)| entry)).map_err(told).transpose()
+    }
+}
+
+/// Bytes of the checksum.
+const SUM: usize = 32;
+
+/// What goes through is summed up, all but the checksum at the end.
+struct Summed<'a> {
+    inner: Box<dyn Read + 'a>,
+    sum: Context,
+    /// The last bytes, which may be the checksum.
+    held: Vec<u8>,
+}
+
+impl Read for Summed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.held.extend_from_slice(&into[..read]);
+        let over = self.held.len().saturating_sub(SUM);
+        self.sum.update(&self.held[..over]);
+        self.held.drain(..over);
+        Ok(read)
+    }
+}

@@ -1,0 +1,151 @@
+//! Writing a backup: beside its name at first, and under it when all of it is on the disk.
+
+use super::lock::{Closed, Lock};
+use super::{About, BackupError, End, TITLE};
+use ring::digest::{Context, SHA256};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use store::archive::{ArchiveError, Entry, Running, Sink, Sums};
+
+/// How hard it is pressed: three quarters less to write, at the speed of a disk.
+const LEVEL: i32 = 1;
+/// Bytes on their way from the store to the file, in pieces of so many.
+const PIECE: usize = 1 << 20;
+const PIECES: usize = 8;
+
+/// Makes a backup at `path`, which must not be there yet, from what `dump` gives. `seen` hears of each entry.
+pub fn write(
+    path: &Path,
+    about: &About,
+    lock: &Lock,
+    dump: impl FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError>,
+    mut seen: impl FnMut(&Entry) + Send,
+) -> Result<Sums, BackupError> {
+    if path.exists() {
+        let there = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "it is there already");
+        return Err(there.into());
+    }
+    let part = part_of(path);
+    let file = private(&part)?;
+    let written = std::thread::scope(|scope| {
+        let (sender, pieces) = sync_channel::<Piece>(PIECES);
+        // One thread reads the store, this one presses and writes.
+        let writer = scope.spawn(move || press(file, about, lock, &pieces));
+        let mut running = Running::default();
+        let mut piece = Vec::with_capacity(2 * PIECE);
+        let mut sink = |entry: Entry| {
+            let bytes = entry.encode()?;
+            running.note_written(&entry, &bytes);
+            seen(&entry);
+            let length = u32::try_from(bytes.len()).map_err(|_| ArchiveError::Stopped)?;
+            piece.extend_from_slice(&length.to_le_bytes());
+            piece.extend_from_slice(&bytes);
+            if piece.len() < PIECE {
+                return Ok(());
+            }
+            let full = std::mem::replace(&mut piece, Vec::with_capacity(2 * PIECE));
+            // Whoever does not take it any more says why when it is asked.
+            sender.send(Piece::More(full)).map_err(|_| ArchiveError::Stopped)
+        };
+        let dumped = dump(&mut sink);
+        let sums = running.sums();
+        let ended = dumped.and_then(|()| {
+            let end = serde_json::to_vec(&End::of(running.entries(), &sums))?;
+            let length = u32::try_from(end.len()).map_err(|_| ArchiveError::Stopped)?;
+            piece.extend_from_slice(&0_u32.to_le_bytes());
+            piece.extend_from_slice(&length.to_le_bytes());
+            piece.extend_from_slice(&end);
+            sender.send(Piece::Last(piece)).map_err(|_| ArchiveError::Stopped)
+        });
+        drop(sender);
+        let file = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        match (ended, file) {
+            (Ok(()) | Err(ArchiveError::Stopped), Err(error)) => Err(error),
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), Ok(file)) => Ok((file, sums)),
+        }
+    });
+    let named = written.and_then(|(file, sums)| {
+        file.sync_all()?;
+        std::fs::rename(&part, path)?;
+        sync_folder(path)?;
+        Ok(sums)
+    });
+    if named.is_err() {
+        // What is left of it is of no use to anybody; if it stays, the next backup takes its place.
+        drop(std::fs::remove_file(&part));
+    }
+    named
+}
+
+/// Some of the stream.
+enum Piece {
+    More(Vec<u8>),
+    Last(Vec<u8>),
+}
+
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// A new file that its owner alone can read.
+fn private(path: &Path) -> std::io::Result<File> {
+    drop(std::fs::remove_file(path));
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// A name is as safe as what it names.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn press(file: File, about: &About, lock: &Lock, pieces: &Receiver<Piece>) -> Result<File, BackupError> {
+    let mut output = Summed { inner: lock.close(BufWriter::with_capacity(PIECE, file))?, sum: Context::new(&SHA256) };
+    output.write_all(TITLE)?;
+    let mut line = serde_json::to_vec(about).map_err(std::io::Error::from)?;
+    line.push(b'\n');
+    output.write_all(&line)?;
+    let mut pressed = zstd::Encoder::new(output, LEVEL)?;
+    // A stream that breaks off lacks its end, and nobody takes it for whole.
+    let mut is_whole = false;
+    for piece in pieces {
+        is_whole = matches!(piece, Piece::Last(_));
+        let (Piece::More(bytes) | Piece::Last(bytes)) = piece;
+        pressed.write_all(&bytes)?;
+    }
+    if !is_whole {
+        return Err(ArchiveError::Stopped.into());
+    }
+    let Summed { mut inner, sum } = pressed.finish()?;
+    inner.write_all(sum.finish().as_ref())?;
+    let mut buffered = inner.finish()?;
+    buffered.flush()?;
+    buffered.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// What goes through is summed up.
+struct Summed<W: Write> {
+    inner: Closed<W>,
+    sum: Context,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}
