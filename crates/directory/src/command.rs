@@ -81,6 +81,13 @@ pub enum Command {
         /// Which one.
         item: ItemKey,
     },
+    /// Add a department to the catalogue under a number that is free, or the next one.
+    AddDepartment {
+        /// Its name.
+        name: String,
+        /// Its number.
+        number: Option<u8>,
+    },
     /// Add a role of the tenant's own.
     AddRole {
         /// Its name.
@@ -126,6 +133,9 @@ impl Command {
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "as in User")]
 pub struct UserEdit {
+    /// The identity they shall have, on create only: of somebody who comes from a directory that gave it. Whoever was
+    /// deleted and had it comes back.
+    pub id: Option<UserId>,
     /// Plain texts by field; see [`crate::User::text`] for which these are.
     pub texts: Vec<(Field, Given<String>)>,
     pub department: Given<DepartmentRef>,
@@ -214,6 +224,8 @@ pub struct StatusMove {
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "as in Group")]
 pub struct GroupEdit {
+    /// The identity it shall have, on create only.
+    pub id: Option<crate::ItemId>,
     pub name: Given<String>,
     pub external_id: Given<String>,
     pub members: Option<MemberEdit>,
@@ -254,6 +266,9 @@ pub struct FolderEdit {
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "as in Organisation")]
 pub struct OrganisationEdit {
+    /// The identity and number it shall have, on create only; the next number, when none is given.
+    pub id: Option<crate::ItemId>,
+    pub number: Option<u32>,
     pub name: Given<String>,
     pub status: Option<OrganisationStatus>,
     pub domains: Given<Vec<String>>,

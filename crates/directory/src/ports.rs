@@ -65,6 +65,12 @@ pub trait Store: Send + Sync {
     /// How a person signs in; `None` when there is no such person.
     fn account(&self, tenant: TenantNumber, user: UserId)
     -> Pending<'_, Result<Option<Account>, StoreError>>;
+    /// The passwords of the people from one number to another, both included, who have one; by number, in order.
+    fn passwords(
+        &self,
+        tenant: TenantNumber,
+        numbers: (u32, u32),
+    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>>;
     /// What is left of somebody who was deleted, by id, number or external id; other keys find nothing.
     fn tombstone(
         &self,

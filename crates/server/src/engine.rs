@@ -153,9 +153,7 @@ impl Engine {
     }
 
     /// The same, to be begun later; a mistyped place is noticed now.
-    pub(crate) fn dump_from(
-        settings: &StoreSettings,
-    ) -> anyhow::Result<Dump> {
+    pub(crate) fn dump_from(settings: &StoreSettings) -> anyhow::Result<Dump> {
         if let Some(path) = settings.file()? {
             if !path.exists() {
                 bail!("there is no store at {}", path.display());

@@ -69,7 +69,8 @@ pub(crate) fn restore(
     to: &StoreSettings,
     seen: &mut (dyn FnMut() + Send),
 ) -> anyhow::Result<Sums> {
-    let origin = Origin { engine: backup.about.engine.clone(), name: format!("{name} of {}", backup.about.made) };
+    let origin =
+        Origin { engine: backup.about.engine.clone(), name: format!("{name} of {}", backup.about.made) };
     let mut again = true;
     let sent = loop {
         let mut entries = backup.entries()?.inspect(|_| seen());

@@ -61,7 +61,7 @@ pub fn command(dice: &mut Dice, made: u64) -> Command {
 }
 
 fn bare(dice: &mut Dice, made: u64) -> Command {
-    match dice.roll(25) {
+    match dice.roll(26) {
         0..=5 => Command::CreateUser(Box::new(user_edit(dice, made, true))),
         6..=9 => {
             Command::UpdateUser { user: user_key(dice, made), edit: Box::new(user_edit(dice, made, false)) }
@@ -76,13 +76,17 @@ fn bare(dice: &mut Dice, made: u64) -> Command {
         14 => Command::UpdateGroup { group: item_key(dice, made), edit: group_edit(dice, made) },
         15 => Command::CreateFolder(folder_edit(dice, made)),
         16 => Command::UpdateFolder { folder: item_key(dice, made), edit: folder_edit(dice, made) },
-        17 => Command::CreateOrganisation(organisation_edit(dice)),
+        17 => Command::CreateOrganisation(organisation_edit(dice, made)),
         18 => Command::UpdateOrganisations {
             organisations: (0..=dice.roll(2)).map(|_| item_key(dice, made)).collect(),
-            edit: organisation_edit(dice),
+            edit: organisation_edit(dice, made),
         },
         21 | 22 => Command::RestoreUser(user_key(dice, made)),
         23 => Command::Invite((0..=dice.roll(2)).map(|_| user_key(dice, made)).collect()),
+        25 => Command::AddDepartment {
+            name: (*dice.pick(&TEXTS)).to_owned(),
+            number: dice.chance(50).then(|| u8::try_from(dice.roll(4)).unwrap_or(0)),
+        },
         24 => Command::Account { user: UserId(id(dice, made)), step: step(dice) },
         _ => Command::DeleteItem {
             kind: *dice.pick(&[ItemKind::Group, ItemKind::Folder]),
@@ -198,6 +202,7 @@ fn user_edit(dice: &mut Dice, made: u64, is_new: bool) -> UserEdit {
         edit.password = Some((*dice.pick(&["long enough", "short"])).into());
     }
     edit.invite = is_new && dice.chance(40);
+    edit.id = (is_new && dice.chance(15)).then(|| UserId(id(dice, made)));
     edit
 }
 
@@ -235,6 +240,7 @@ fn entry(dice: &mut Dice, field: Field) -> Entry {
 fn group_edit(dice: &mut Dice, made: u64) -> GroupEdit {
     let keys = |dice: &mut Dice| (0..dice.roll(4)).map(|_| user_key(dice, made)).collect();
     GroupEdit {
+        id: dice.chance(10).then(|| ItemId(id(dice, made))),
         name: text(dice),
         external_id: text(dice),
         members: match dice.roll(4) {
@@ -257,9 +263,11 @@ fn folder_edit(dice: &mut Dice, made: u64) -> FolderEdit {
     }
 }
 
-fn organisation_edit(dice: &mut Dice) -> OrganisationEdit {
+fn organisation_edit(dice: &mut Dice, made: u64) -> OrganisationEdit {
     let domains = ["example.com", "x.de", "corp.org", "no domain"];
     OrganisationEdit {
+        id: dice.chance(10).then(|| ItemId(id(dice, made))),
+        number: dice.chance(20).then(|| u32::try_from(dice.roll(6)).unwrap_or(0)),
         name: text(dice),
         status: dice.chance(20).then_some(OrganisationStatus::Disabled),
         domains: Given::Value((0..dice.roll(2)).map(|_| (*dice.pick(&domains)).to_owned()).collect()),

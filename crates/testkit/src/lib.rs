@@ -1,6 +1,7 @@
 //! What tests share: ports that can be foretold, commands made by chance, the suite every engine must pass, real
 //! database servers with a proxy that meddles with them, and a mail server that fails on demand.
 
+pub mod arrivals;
 pub mod chance;
 pub mod conformance;
 pub mod fakes;

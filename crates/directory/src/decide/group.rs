@@ -8,7 +8,7 @@ use crate::{
 
 pub(super) fn create(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let mut group = Group {
-        id: ItemId(stamp.ids.next()),
+        id: edit.id.unwrap_or_else(|| ItemId(stamp.ids.next())),
         number: 0,
         version: 1,
         name: String::new(),

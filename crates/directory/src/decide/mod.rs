@@ -155,6 +155,7 @@ pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Res
             let item = addressed(known, *kind)?.clone();
             Ok(Decision { edits: vec![Edit::RemoveItem(Box::new(item))], ..Decision::default() })
         }
+        Command::AddDepartment { name, number } => places::add_department(name, *number, known, stamp),
         Command::AddRole { name, rank } => admin::add_role(name, *rank, stamp),
         Command::AddTenant { name, number } => admin::add_tenant(name, *number, stamp),
         Command::UpdateTenant(edit) => admin::update_tenant(edit, known),

@@ -7,7 +7,11 @@ use crate::{
 use std::collections::HashSet;
 
 pub(super) fn create(edit: &OrganisationEdit, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let mut organisation = blank_organisation(0, "", stamp);
+    if edit.number.is_some_and(|number| number == 0 || i32::try_from(number).is_err()) {
+        return Err(Refusal::field(Field::Number, Rule::Malformed));
+    }
+    let mut organisation = blank_organisation(edit.number.unwrap_or(0), "", stamp);
+    organisation.id = edit.id.unwrap_or(organisation.id);
     apply(&mut organisation, edit)?;
     let item = Box::new(Item::Organisation(organisation));
     Ok(Decision { edits: vec![Edit::AddItem { item, members: Vec::new() }], ..Decision::default() })

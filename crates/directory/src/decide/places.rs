@@ -4,7 +4,7 @@
 use super::{Decision, Known, Stamp};
 use crate::{
     Department, DepartmentRef, Edit, Entry, Fault, Field, Given, Item, ItemId, Organisation, OrganisationRef,
-    OrganisationStatus, RoleRef, Rule, User, role_named, role_numbered, rules,
+    OrganisationStatus, Refusal, RoleRef, Rule, User, role_named, role_numbered, rules,
 };
 
 /// A department by number or name; entered in the catalogue on first use.
@@ -47,11 +47,42 @@ pub(super) fn department(
     user.department = Some(name.clone());
     // A catalogue of 256 that is full takes no more; the person keeps the name all the same.
     if let Some(number) = number {
-        let id = ItemId(stamp.ids.next());
-        let new = Department { id, number, version: 1, name, created: stamp.now, updated: stamp.now };
-        decision.edits.push(Edit::AddItem { item: Box::new(Item::Department(new)), members: Vec::new() });
+        decision.edits.push(entered(number, name, stamp));
     }
 }
+
+/// A department of its own accord.
+pub(super) fn add_department(
+    name: &str,
+    number: Option<u8>,
+    known: &Known,
+    stamp: &Stamp<'_>,
+) -> Result<Decision, Refusal> {
+    let mut faults = Vec::new();
+    rules::check_text(Field::Name, name, &mut faults);
+    if name.trim().is_empty() {
+        faults.push(Fault { field: Field::Name, rule: Rule::Missing });
+    }
+    let number = number.map(u32::from);
+    let taken = |(used, named): &(u32, String)| Some(*used) == number || named == name;
+    if known.departments.iter().any(taken) {
+        faults.push(Fault { field: Field::Name, rule: Rule::Taken });
+    }
+    super::refuse_if_any(faults)?;
+    let full = Refusal::field(Field::Number, Rule::TooLong(DEPARTMENTS));
+    let number = number.or_else(|| free_number(known)).ok_or(full)?;
+    Ok(Decision { edits: vec![entered(number, name.to_owned(), stamp)], ..Decision::default() })
+}
+
+/// A department as it is entered in the catalogue.
+fn entered(number: u32, name: String, stamp: &Stamp<'_>) -> Edit {
+    let id = ItemId(stamp.ids.next());
+    let new = Department { id, number, version: 1, name, created: stamp.now, updated: stamp.now };
+    Edit::AddItem { item: Box::new(Item::Department(new)), members: Vec::new() }
+}
+
+/// How many departments a catalogue may have.
+const DEPARTMENTS: usize = 256;
 
 fn unused_name(number: u32, known: &Known) -> String {
     let mut name = format!("Department {number}");

@@ -9,7 +9,8 @@ use secrecy::ExposeSecret;
 use std::collections::HashSet;
 
 pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let mut user = User::blank(UserId(stamp.ids.next()), stamp.now);
+    let id = edit.id.unwrap_or_else(|| UserId(stamp.ids.next()));
+    let mut user = User::blank(id, stamp.now);
     if let Given::Value(wish) = edit.status {
         user.status = match wish {
             StatusWish::To(status) => status,

@@ -11,6 +11,7 @@ use crate::{
 
 impl Directory {
     /// Looks up what the command names.
+    #[expect(clippy::too_many_lines, reason = "one arm a command, to be compared side by side")]
     pub(super) async fn look_up(
         &self,
         tenant: TenantNumber,
@@ -79,6 +80,7 @@ impl Directory {
                 let found = self.store.connection(*connection).await.map_err(unread)?;
                 known.connection = found.filter(|c| c.tenant == tenant);
             }
+            Command::AddDepartment { .. } => self.departments(tenant, &mut known).await?,
             Command::CreateOrganisation(_)
             | Command::AddRole { .. }
             | Command::AddTenant { .. }
@@ -107,18 +109,28 @@ impl Directory {
         is_again: bool,
         known: &mut Known,
     ) -> Result<(), Refusal> {
-        let Some(Given::Value(id)) = edit.said(Field::ExternalId) else { return Ok(()) };
-        if is_again {
+        // Somebody who brings an identity along may have been here; that is always looked up.
+        if let Some(id) = edit.id {
+            known.tombstone = self.store.tombstone(tenant, UserKey::Id(id)).await.map_err(unread)?;
+        }
+        let Some(Given::Value(id)) = edit.said(Field::ExternalId) else {
+            return self.role_of_the_deleted(tenant, known).await;
+        };
+        if is_again && known.tombstone.is_none() {
             let by = UserKey::ExternalId(id.clone());
             known.tombstone = self.store.tombstone(tenant, by).await.map_err(unread)?;
         }
-        match &known.tombstone {
-            Some(stone) => {
-                if stone.user.role.is_some_and(|role| role_numbered(role).is_none()) {
-                    self.own_roles(tenant, known).await?;
-                }
-            }
-            None => known.not_deleted = Some(id.clone()),
+        if known.tombstone.is_none() {
+            known.not_deleted = Some(id.clone());
+        }
+        self.role_of_the_deleted(tenant, known).await
+    }
+
+    /// What the role of somebody was worth who was deleted, where it was one of the tenant's own.
+    async fn role_of_the_deleted(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {
+        let role = known.tombstone.as_ref().and_then(|stone| stone.user.role);
+        if role.is_some_and(|role| role_numbered(role).is_none()) {
+            self.own_roles(tenant, known).await?;
         }
         Ok(())
     }
@@ -262,8 +274,7 @@ impl Directory {
             self.own_roles(tenant, known).await?;
         }
         if edit.department.value().is_some() {
-            let all = self.all(tenant, ItemKind::Department).await?;
-            known.departments = all.into_iter().map(|d| (d.number(), d.name().to_owned())).collect();
+            self.departments(tenant, known).await?;
         }
         let email = edit.said(Field::Email).and_then(Given::value);
         let listed = edit.plurals.iter().find(|(field, _)| *field == Field::Emails);
@@ -289,6 +300,12 @@ impl Directory {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    async fn departments(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {
+        let all = self.all(tenant, ItemKind::Department).await?;
+        known.departments = all.into_iter().map(|d| (d.number(), d.name().to_owned())).collect();
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod absences;
 mod accounts;
 mod keeping;
 mod lookup;
+mod preview;
 mod throttle;
 
 use crate::decide::{Stamp, decide};
@@ -156,6 +157,16 @@ impl Directory {
         self.store.users(caller.tenant, query).await.map_err(unread)
     }
 
+    /// The passwords of the people from one number to another, both included, as they are stored; by number, in order.
+    /// They are as secret as any.
+    pub async fn passwords(
+        &self,
+        caller: &Caller,
+        numbers: (u32, u32),
+    ) -> Result<Vec<(u32, StoredPassword)>, Refusal> {
+        self.store.passwords(caller.tenant, numbers).await.map_err(unread)
+    }
+
     /// One item.
     pub async fn item(&self, caller: &Caller, kind: ItemKind, by: ItemKey) -> Result<Item, Refusal> {
         let found = self.store.item(caller.tenant, kind, by).await.map_err(unread)?;
@@ -251,10 +262,13 @@ impl Directory {
 /// Whether what was decided is out of date: something changed meanwhile, or a department or organisation that was to
 /// be made along with a person was made by somebody else first.
 fn must_decide_again(command: &Command, error: &CommitError) -> bool {
-    let makes_places = matches!(command.bare().0, Command::CreateUser(_) | Command::UpdateUser { .. });
+    let command = command.bare().0;
+    let makes_places = matches!(command, Command::CreateUser(_) | Command::UpdateUser { .. });
+    let brings_id = matches!(command, Command::CreateUser(edit) if edit.id.is_some());
     match error {
         // Somebody else has the mail in hand.
-        CommitError::Stale => !matches!(command.bare().0, Command::MoveMail { .. }),
+        CommitError::Stale => !matches!(command, Command::MoveMail { .. }),
+        CommitError::Taken(Field::Id) if brings_id => false,
         CommitError::Taken(field) => {
             makes_places && !matches!(field, Field::Email | Field::UserName | Field::ExternalId)
         }

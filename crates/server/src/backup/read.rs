@@ -30,7 +30,8 @@ impl Backup {
         }
         let (sums, many) = (running.sums(), running.entries());
         let end = entries.end.take().ok_or_else(|| BackupError::Damaged("it has no end".into()))?;
-        let said: End = serde_json::from_slice(&end).map_err(|error| BackupError::Damaged(error.to_string()))?;
+        let said: End =
+            serde_json::from_slice(&end).map_err(|error| BackupError::Damaged(error.to_string()))?;
         let found = serde_json::to_value(End::of(many, &sums)).ok();
         if serde_json::to_value(said).ok() != found {
             return Err(BackupError::Damaged("what is in it is not what it says".into()));
@@ -55,7 +56,10 @@ pub struct Entries<'a> {
 fn open<'a>(path: &Path, opener: &Opener) -> Result<(About, Entries<'a>), BackupError> {
     let file = BufReader::with_capacity(1 << 20, File::open(path)?);
     let inside = opener.open(file)?;
-    let mut input = BufReader::with_capacity(1 << 17, Summed { inner: inside, sum: Context::new(&SHA256), held: Vec::new() });
+    let mut input = BufReader::with_capacity(
+        1 << 17,
+        Summed { inner: inside, sum: Context::new(&SHA256), held: Vec::new() },
+    );
     let mut title = Vec::new();
     input.by_ref().take(TITLE.len() as u64).read_to_end(&mut title).map_err(damaged)?;
     if title != TITLE {

@@ -109,7 +109,8 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 }
 
 fn press(file: File, about: &About, lock: &Lock, pieces: &Receiver<Piece>) -> Result<File, BackupError> {
-    let mut output = Summed { inner: lock.close(BufWriter::with_capacity(PIECE, file))?, sum: Context::new(&SHA256) };
+    let mut output =
+        Summed { inner: lock.close(BufWriter::with_capacity(PIECE, file))?, sum: Context::new(&SHA256) };
     output.write_all(TITLE)?;
     let mut line = serde_json::to_vec(about).map_err(std::io::Error::from)?;
     line.push(b'\n');

@@ -10,9 +10,9 @@ use directory::{
     UserId,
 };
 use serde_json::{Value, json};
-use store::hex;
 use std::io::Write;
 use std::process::ExitCode;
+use store::hex;
 
 #[derive(Subcommand)]
 pub(super) enum AuditTask {

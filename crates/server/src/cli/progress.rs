@@ -81,6 +81,10 @@ fn rate(state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write) {
 
 /// A number for people, without its fraction.
 fn whole(number: f64) -> HumanCount {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are small and not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rates are small and not negative"
+    )]
     HumanCount(number.round().max(0.0) as u64)
 }

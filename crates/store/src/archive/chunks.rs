@@ -46,7 +46,8 @@ impl<'a> Chunks<'a> {
     /// The next piece; nothing at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Chunk>, ArchiveError> {
         let mut chunk = Chunk::default();
-        while chunk.entries.len() + chunk.history.len() < MANY && chunk.bytes < BYTES || !self.open.is_empty() {
+        while chunk.entries.len() + chunk.history.len() < MANY && chunk.bytes < BYTES || !self.open.is_empty()
+        {
             let Some(entry) = self.source.next().transpose()? else {
                 if !self.open.is_empty() {
                     return Err(ArchiveError::Damaged("the history ends in the middle".into()));

@@ -211,6 +211,9 @@ impl Shelf {
             Edit::AddUser { mut user, account } => {
                 self.last_user += 1;
                 user.number = self.last_user;
+                if self.users.values().any(|other| other.id == user.id) {
+                    return Err(CommitError::Taken(Field::Id));
+                }
                 self.claim(&claims::of_user(&user), Owner::User(user.number))?;
                 self.put_user(&user, &[], account, event)?;
                 self.touch_groups(&[], &user.groups, event.at);

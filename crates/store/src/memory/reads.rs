@@ -4,7 +4,7 @@ use super::Memory;
 use directory::{
     Account, Bound, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemBound,
     ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store,
-    StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    StoreError, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use std::collections::BTreeMap;
 
@@ -175,6 +175,19 @@ impl Store for Memory {
                 UserKey::Email(_) | UserKey::Handle(_) => false,
             });
             found.max_by_key(|stone| (stone.deleted, stone.user.number)).cloned()
+        })
+    }
+
+    fn passwords(
+        &self,
+        tenant: TenantNumber,
+        (first, last): (u32, u32),
+    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>> {
+        self.read(|state| {
+            let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
+            let password = |user: &User| shelf.accounts.get(&user.id)?.password.clone();
+            let among = shelf.users.values().filter(|user| (first..=last).contains(&user.number));
+            among.filter_map(|user| Some((user.number, password(user)?))).collect()
         })
     }
 

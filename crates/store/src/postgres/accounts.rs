@@ -25,6 +25,20 @@ pub(super) fn account(session: &Session, tenant: TenantNumber, user: UserId) -> 
     })
 }
 
+/// The passwords of those who have one, from one number to another.
+pub(super) fn passwords(
+    session: &Session,
+    tenant: TenantNumber,
+    (first, last): (u32, u32),
+) -> Reading<'_, Vec<(u32, StoredPassword)>> {
+    Box::pin(async move {
+        let params: [&dyn Param; 3] = [&tenant_code(tenant), &int(first), &int(last)];
+        let rows = session.rows(sql::PASSWORDS.postgres, &params).await?;
+        let password = |text: String| StoredPassword(SecretString::from(text));
+        rows.iter().map(|row| Ok((unsigned(row.try_get(0)?), password(row.try_get(1)?)))).collect()
+    })
+}
+
 fn stored_tombstone(row: &Row) -> Result<(TenantNumber, Tombstone), Trouble> {
     let stone = Tombstone { user: decode(row.try_get(2)?)?, deleted: Time(row.try_get(1)?) };
     Ok((TenantNumber(unsigned(row.try_get(0)?)), stone))

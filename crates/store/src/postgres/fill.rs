@@ -126,18 +126,14 @@ impl Filler<'_> {
         for tenant in std::mem::take(&mut self.chains).into_keys() {
             let Some(row) = session.row(sql::NEWEST_LINK.postgres, &[&int(tenant)]).await? else { continue };
             let link: Vec<u8> = row.try_get(1)?;
-            let link = link.try_into().map_err(|_| ArchiveError::Damaged("a link is not of its length".into()))?;
+            let link =
+                link.try_into().map_err(|_| ArchiveError::Damaged("a link is not of its length".into()))?;
             self.chains.insert(tenant, (row.try_get::<_, i64>(0)?.unsigned_abs(), link));
         }
         Ok(())
     }
 
-    async fn put(
-        &mut self,
-        session: &Session,
-        chunk: Chunk,
-        keeps_links: bool,
-    ) -> Result<(), ArchiveError> {
+    async fn put(&mut self, session: &Session, chunk: Chunk, keeps_links: bool) -> Result<(), ArchiveError> {
         let mut history = History::default();
         if keeps_links {
             for linked in &chunk.history {
@@ -167,9 +163,7 @@ impl Filler<'_> {
         for linked in history {
             for one in &linked.events {
                 match all.last_mut() {
-                    Some(last)
-                        if last.events.len() < MANY && last.events[0].0.is_older == one.0.is_older =>
-                    {
+                    Some(last) if last.events.len() < MANY && last.events[0].0.is_older == one.0.is_older => {
                         last.events.push(one);
                         last.end = one.0.position;
                     }
@@ -391,8 +385,7 @@ impl Rows {
 
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
         let People { tenant, number, id, version, active, updated, password, account, doc } = &self.people;
-        let params: [&dyn Param; 9] =
-            [tenant, number, id, version, active, updated, password, account, doc];
+        let params: [&dyn Param; 9] = [tenant, number, id, version, active, updated, password, account, doc];
         send(session, sql::ADD_USERS, tenant.len(), &params).await?;
         let Gone { tenant, number, id, deleted, external_key, password, doc } = &self.gone;
         let params: [&dyn Param; 7] = [tenant, number, id, deleted, external_key, password, doc];

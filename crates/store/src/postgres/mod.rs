@@ -39,8 +39,8 @@ use crate::found::is_short;
 use crate::sql;
 use directory::{
     Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Ids, Item, ItemId, ItemKey,
-    ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, Tenant,
-    TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
+    StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use lanes::{Lanes, PATIENCE};
 use line::{Line, Target, first_session};
@@ -110,7 +110,9 @@ pub enum OpenError {
     )]
     Diverged(String, u32),
     /// It holds a part of what it is being filled with.
-    #[error("the store at {0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again")]
+    #[error(
+        "the store at {0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again"
+    )]
     Unfinished(String, String),
     /// It has none of our tables, and was not to get them.
     #[error("there is no Muster store at {0}; `muster tenant add` or `muster serve` makes one")]
@@ -316,8 +318,7 @@ fn alone<T>(
 ) -> Result<T, ArchiveError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OpenError::Thread)?;
-    let target =
-        Arc::new(Target::new(address.clone(), runtime.handle().clone(), options.named_statements));
+    let target = Arc::new(Target::new(address.clone(), runtime.handle().clone(), options.named_statements));
     let me = options.ids.next();
     runtime.block_on(async {
         let session = first_session(&target).await.map_err(|trouble| OpenError::of(address, &trouble))?;
@@ -452,6 +453,14 @@ impl Store for Postgres {
         by: UserKey,
     ) -> Pending<'_, Result<Option<Tombstone>, StoreError>> {
         pending(self.readers.short(move |session| accounts::tombstone(session, tenant, by.clone())))
+    }
+
+    fn passwords(
+        &self,
+        tenant: TenantNumber,
+        numbers: (u32, u32),
+    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>> {
+        pending(self.readers.long(move |session| accounts::passwords(session, tenant, numbers)))
     }
 
     fn tombstones(

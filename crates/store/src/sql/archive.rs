@@ -95,8 +95,20 @@ statements! {
 
 /// Every table that a stream fills, those first that refer to others; and how each is emptied.
 pub(crate) const FILLED_TABLES: [&str; 14] = [
-    "memberships", "mentions", "claims", "mails", "tombstones", "users", "items", "keys", "connections", "counters",
-    "blocks", "chains", "secrets", "tenants",
+    "memberships",
+    "mentions",
+    "claims",
+    "mails",
+    "tombstones",
+    "users",
+    "items",
+    "keys",
+    "connections",
+    "counters",
+    "blocks",
+    "chains",
+    "secrets",
+    "tenants",
 ];
 /// Those of the history, and what an engine has besides.
 pub(crate) const SQLITE_TABLES: [&str; 1] = ["events"];

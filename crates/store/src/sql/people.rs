@@ -67,6 +67,10 @@ statements! {
         ),
     );
     ACCOUNT = both("SELECT password, account FROM users WHERE tenant = $1 AND id = $2");
+    PASSWORDS = both(
+        "SELECT number, password FROM users WHERE tenant = $1 AND number >= $2 AND number <= $3
+        AND password IS NOT NULL ORDER BY number",
+    );
 
     // Those who were deleted.
     TOMBSTONE_BY_ID = both("SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND id = $2");

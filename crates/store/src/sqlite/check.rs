@@ -79,7 +79,9 @@ fn of_tenant(db: &Db, tenant: u32, found: &mut Vec<String>) -> rusqlite::Result<
     }
     let stored: i64 = db.query_row(sql::COUNT_CLAIMS.sqlite, [tenant], |row| row.get(0))?;
     if stored != claims {
-        found.push(format!("tenant {tenant}: {stored} claims are stored where people and items make {claims}"));
+        found.push(format!(
+            "tenant {tenant}: {stored} claims are stored where people and items make {claims}"
+        ));
     }
     let mut counted = BTreeMap::new();
     let mut statement = db.prepare_cached(sql::BLOCKS.sqlite)?;

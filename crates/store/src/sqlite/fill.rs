@@ -153,8 +153,9 @@ fn one(
             db.prepare_cached(sql::FILL_TOMBSTONES.sqlite)?.execute(bound)?;
         }
         Entry::Members { tenant, item, numbers } => {
-            let item: i64 =
-                db.prepare_cached(sql::ITEM_ROW.sqlite)?.query_row(params![tenant, item], |row| row.get(0))?;
+            let item: i64 = db
+                .prepare_cached(sql::ITEM_ROW.sqlite)?
+                .query_row(params![tenant, item], |row| row.get(0))?;
             for number in numbers {
                 let user: i64 = db
                     .prepare_cached(sql::USER_NUMBERED.sqlite)?

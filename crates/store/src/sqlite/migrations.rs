@@ -47,8 +47,9 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
 /// Whether a store is of this version, which is not brought about.
 pub(super) fn is_current(db: &Connection, path: &Path) -> Result<(), OpenError> {
     let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
-    let newest: Option<u32> =
-        db.query_row(sql::NEWEST_STEP.sqlite, [], |row| row.get(0)).map_err(|error| classify(path, &error))?;
+    let newest: Option<u32> = db
+        .query_row(sql::NEWEST_STEP.sqlite, [], |row| row.get(0))
+        .map_err(|error| classify(path, &error))?;
     match newest.unwrap_or(0) {
         newest if newest > latest => Err(OpenError::Newer(path.into(), newest, latest)),
         newest if newest < latest => Err(OpenError::Older(path.into(), newest, latest)),

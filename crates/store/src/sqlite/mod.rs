@@ -30,8 +30,8 @@ use crate::plan::items_are_few;
 use crate::sql;
 use directory::{
     Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey,
-    ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError, Tenant,
-    TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
+    StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use read::Readers;
 use std::collections::BTreeMap;
@@ -231,6 +231,14 @@ impl Store for Sqlite {
         by: UserKey,
     ) -> Pending<'_, Result<Option<Tombstone>, StoreError>> {
         self.read(|db| read::tombstone(db, tenant, &by))
+    }
+
+    fn passwords(
+        &self,
+        tenant: TenantNumber,
+        numbers: (u32, u32),
+    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>> {
+        self.scan(&self.lists, move |db| read::passwords(db, tenant, numbers))
     }
 
     fn tombstones(

@@ -35,7 +35,9 @@ pub enum OpenError {
     #[error("{0} was made by a newer Muster (schema {1}); use that version, this one knows up to {2}")]
     Newer(PathBuf, u32, u32),
     /// It was made by an earlier version and is only to be read.
-    #[error("{0} is of an older Muster (schema {1}, this one has {2}); any command that writes to it, such as `muster serve`, brings it up to date")]
+    #[error(
+        "{0} is of an older Muster (schema {1}, this one has {2}); any command that writes to it, such as `muster serve`, brings it up to date"
+    )]
     Older(PathBuf, u32, u32),
     /// A migration that was applied is not the one this version has.
     #[error("{0} was migrated differently from what this version knows (step {1}); it was left as it is")]

@@ -196,6 +196,19 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
 }
 
 /// The deleted of a tenant, from behind a number on.
+/// The passwords of those who have one, from one number to another.
+pub(super) fn passwords(
+    db: &Db,
+    tenant: TenantNumber,
+    (first, last): (u32, u32),
+) -> rusqlite::Result<Vec<(u32, StoredPassword)>> {
+    let mut statement = db.prepare_cached(sql::PASSWORDS.sqlite)?;
+    let rows = statement.query_map(params![tenant.0, first, last], |row| {
+        Ok((row.get(0)?, StoredPassword(SecretString::from(row.get::<_, String>(1)?))))
+    })?;
+    rows.collect()
+}
+
 pub(super) fn tombstones(
     db: &Db,
     tenant: TenantNumber,

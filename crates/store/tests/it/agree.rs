@@ -27,16 +27,6 @@ proptest! {
     }
 }
 
-/// Chance found these once: two organisations of one change that would get the same name.
-#[test]
-fn what_differed_once_is_the_same() {
-    for seed in [3_898_072_909_291_154_074] {
-        runtime().block_on(compare(seed, Fresh::default().sqlite()));
-        let database = testkit::postgres::database();
-        runtime().block_on(compare(seed, Arc::new(engines::postgres(&database))));
-    }
-}
-
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }

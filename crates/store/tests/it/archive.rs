@@ -13,12 +13,12 @@ use testkit::{conformance, fakes};
 /// A place for a store.
 enum Place {
     File(PathBuf),
-    Database(Address),
+    Database(Box<Address>),
 }
 
 impl Place {
     fn database() -> Self {
-        Self::Database(Address::parse(&testkit::postgres::database(), None).expect("an address"))
+        Self::Database(Box::new(Address::parse(&testkit::postgres::database(), None).expect("an address")))
     }
 
     fn name(&self) -> &'static str {
@@ -179,7 +179,10 @@ async fn next(directory: &Directory) -> String {
     for number in 1..20 {
         let back = Command::RestoreUser(directory::UserKey::Number(number));
         let back = directory.run(&caller, back).await;
-        text += &format!("{:?}\n", back.map(|done| (done.users[0].user_name.clone(), done.users[0].groups.clone())));
+        text += &format!(
+            "{:?}\n",
+            back.map(|done| (done.users[0].user_name.clone(), done.users[0].groups.clone()))
+        );
     }
     text
 }
@@ -264,7 +267,7 @@ fn a_changed_source_begins_anew() {
         let part = before.iter().take(before.len() / 2).cloned().map(Ok);
         let cut = part.chain(std::iter::once(Err(ArchiveError::Stopped)));
         target.fill(&source.origin(), cut).expect_err("it was cut off");
-        let whole = |entries: &[Entry]| target.fill(&source.origin(), entries.to_vec().into_iter().map(Ok));
+        let whole = |entries: &[Entry]| target.fill(&source.origin(), entries.iter().cloned().map(Ok));
         assert!(matches!(whole(&after), Err(ArchiveError::Changed)));
         let sent = whole(&after).expect("filled");
         target.settle(&sent);

@@ -1,0 +1,52 @@
+//! What a command would do, without doing it.
+
+use super::{Caller, Directory, unread};
+use crate::decide::{Stamp, decide};
+use crate::{Command, Edit, Fault, Field, Refusal, Rule, User, UserId, UserKey, fold};
+
+impl Directory {
+    /// Whether a command would change anything, or why it would be refused. What the store alone refuses is looked up for
+    /// people, whose names and keys nobody else may have; nothing is hashed and nothing is kept.
+    pub async fn preview(&self, caller: &Caller, command: &Command) -> Result<bool, Refusal> {
+        self.check_hash(command)?;
+        let known = self.look_up(caller.tenant, command, true).await?;
+        let stamp = Stamp {
+            now: self.now(),
+            ids: self.ids.as_ref(),
+            highest_role: caller.highest_role,
+            tenant: caller.tenant,
+        };
+        let decision = decide(command, &known, &stamp)?;
+        for edit in &decision.edits {
+            if let Edit::AddUser { user, .. }
+            | Edit::ChangeUser { after: user, .. }
+            | Edit::RestoreUser { user, .. } = edit
+            {
+                self.free_for(caller, user).await?;
+            }
+        }
+        Ok(!decision.edits.is_empty())
+    }
+
+    /// Whether nobody else has what a person would have alone.
+    async fn free_for(&self, caller: &Caller, user: &User) -> Result<(), Refusal> {
+        let mut keys = vec![(Field::UserName, UserKey::Handle(user.user_name.clone()))];
+        if let Some(email) = user.email().filter(|email| fold(email) != fold(&user.user_name)) {
+            keys.push((Field::Email, UserKey::Handle(email.to_owned())));
+        } else if user.email().is_some() {
+            keys[0].0 = Field::Email;
+        }
+        if let Some(id) = &user.external_id {
+            keys.push((Field::ExternalId, UserKey::ExternalId(id.clone())));
+        }
+        let mut faults = Vec::new();
+        for (field, key) in keys {
+            let owner: Option<UserId> =
+                self.store.user(caller.tenant, key).await.map_err(unread)?.map(|owner| owner.id);
+            if owner.is_some_and(|owner| owner != user.id) {
+                faults.push(Fault { field, rule: Rule::Taken });
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
+    }
+}

@@ -1,0 +1,131 @@
+//! What arrives from another directory and brings identities and numbers along; previews of it.
+
+use crate::conformance::{Check, person, tenant};
+use crate::fakes;
+use directory::{
+    Command, Directory, ExposeSecret, Field, Given, GroupEdit, ItemId, ItemKey, ItemKind, OrganisationEdit,
+    Refusal, Rule, Store, StoredPassword, UserEdit, UserId, UserKey,
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Every check.
+pub const ALL: &[Check] = &[
+    ("people keep the identity they bring along", |s| Box::pin(people(s))),
+    ("items keep what they bring along", |s| Box::pin(items(s))),
+    ("two of one change cannot share a name", |s| Box::pin(twins(s))),
+    ("a preview says what would come of it", |s| Box::pin(previews(s))),
+    ("passwords are read by number", |s| Box::pin(passwords(s))),
+];
+
+const SOMEBODY: UserId = UserId(Uuid::from_u128(0xA11CE));
+
+fn with_id(email: &str, id: UserId) -> Command {
+    Command::CreateUser(Box::new(UserEdit { id: Some(id), ..*person(email) }))
+}
+
+async fn people(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    let made = directory.run(&caller, with_id("a@x.y", SOMEBODY)).await.expect("made").users.remove(0);
+    assert_eq!((made.id, made.number), (SOMEBODY, 1));
+    let again = directory.run(&caller, with_id("b@x.y", SOMEBODY)).await;
+    assert_eq!(again, Err(Refusal::field(Field::Id, Rule::Taken)));
+    // Who was deleted and is brought along again is the same person.
+    directory.run(&caller, Command::DeleteUser(UserKey::Id(SOMEBODY))).await.expect("deleted");
+    let back = directory.run(&caller, with_id("c@x.y", SOMEBODY)).await.expect("back").users.remove(0);
+    assert_eq!((back.id, back.number, back.email()), (SOMEBODY, 1, Some("c@x.y")));
+    assert_eq!(back.version, made.version + 1);
+}
+
+async fn items(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    let id = Some(ItemId(Uuid::from_u128(7)));
+    let group = GroupEdit { id, name: Given::Value("G".into()), ..GroupEdit::default() };
+    let made = directory.run(&caller, Command::CreateGroup(group.clone())).await.expect("made");
+    assert_eq!(Some(made.items[0].id()), id);
+    let again = directory.run(&caller, Command::CreateGroup(group)).await;
+    assert_eq!(again, Err(Refusal::field(Field::Id, Rule::Taken)));
+    let organisation = |name: &str, number: u32| {
+        Command::CreateOrganisation(OrganisationEdit {
+            number: Some(number),
+            name: Given::Value(name.into()),
+            ..OrganisationEdit::default()
+        })
+    };
+    let made = directory.run(&caller, organisation("O", 5)).await.expect("made");
+    assert_eq!(made.items[0].number(), 5);
+    assert!(directory.run(&caller, organisation("P", 5)).await.is_err(), "the number is taken");
+    let zero = directory.run(&caller, organisation("P", 0)).await;
+    assert_eq!(zero, Err(Refusal::field(Field::Number, Rule::Malformed)));
+    let department = |name: &str, number| Command::AddDepartment { name: name.into(), number };
+    directory.run(&caller, department("D", Some(9))).await.expect("made");
+    let next = directory.run(&caller, department("E", None)).await.expect("made");
+    assert_eq!(next.items[0].number(), 1, "the first that is free");
+    for (name, number) in [("D", None), ("F", Some(9))] {
+        let taken = directory.run(&caller, department(name, number)).await;
+        assert_eq!(taken, Err(Refusal::field(Field::Name, Rule::Taken)));
+    }
+}
+
+/// Found by chance: one engine said that the name is taken, another that somebody else was in the way.
+async fn twins(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    let caller = tenant(&directory, "One").await;
+    for name in ["A", "B"] {
+        let new = OrganisationEdit { name: Given::Value(name.into()), ..OrganisationEdit::default() };
+        directory.run(&caller, Command::CreateOrganisation(new)).await.expect("made");
+    }
+    let both = Command::UpdateOrganisations {
+        organisations: vec![ItemKey::Name("A".into()), ItemKey::Name("B".into())],
+        edit: OrganisationEdit { name: Given::Value("C".into()), ..OrganisationEdit::default() },
+    };
+    assert_eq!(directory.run(&caller, both).await, Err(Refusal::field(Field::Name, Rule::Taken)));
+    let a = ItemKey::Name("A".into());
+    assert!(directory.item(&caller, ItemKind::Organisation, a).await.is_ok(), "nothing was done");
+}
+
+async fn previews(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    let caller = tenant(&directory, "One").await;
+    let new = Command::CreateUser(person("a@x.y"));
+    assert_eq!(directory.preview(&caller, &new).await, Ok(true));
+    assert_eq!(
+        directory.user(&caller, UserKey::Number(1)).await,
+        Err(Refusal::NoSuchUser),
+        "nothing was done"
+    );
+    directory.run(&caller, new.clone()).await.expect("made");
+    assert_eq!(directory.preview(&caller, &new).await, Err(Refusal::field(Field::Email, Rule::Taken)));
+    let same = |email: &str| Command::UpdateUser { user: UserKey::Number(1), edit: person(email) };
+    assert_eq!(directory.preview(&caller, &same("a@x.y")).await, Ok(false));
+    assert_eq!(directory.preview(&caller, &same("b@x.y")).await, Ok(true));
+    directory.run(&caller, Command::CreateUser(person("b@x.y"))).await.expect("made");
+    assert_eq!(
+        directory.preview(&caller, &same("b@x.y")).await,
+        Err(Refusal::field(Field::Email, Rule::Taken))
+    );
+    let broken = directory.preview(&caller, &same("no e-mail")).await;
+    assert_eq!(broken, Err(Refusal::field(Field::Email, Rule::Malformed)));
+    // What the preview says comes of the command itself, too.
+    assert_eq!(directory.run(&caller, same("b@x.y")).await, Err(Refusal::field(Field::Email, Rule::Taken)));
+    let gone = Command::UpdateUser { user: UserKey::Number(9), edit: person("c@x.y") };
+    assert_eq!(directory.preview(&caller, &gone).await, Err(Refusal::NoSuchUser));
+    let events = directory.events(directory::Position(0), 100).await.expect("read").len();
+    assert!(events <= 3, "previews leave no trace");
+}
+
+async fn passwords(store: Arc<dyn Store>) {
+    let directory: Directory = fakes::directory(store);
+    let (caller, other) = (tenant(&directory, "One").await, tenant(&directory, "Two").await);
+    for n in 1..=4_u32 {
+        let hash = (n != 2).then(|| StoredPassword(format!("plain$long enough {n}").into()));
+        let edit = UserEdit { password_hash: hash, ..*person(&format!("{n}@x.y")) };
+        directory.run(&caller, Command::CreateUser(Box::new(edit))).await.expect("made");
+    }
+    let found = directory.passwords(&caller, (1, 3)).await.expect("read");
+    let found: Vec<(u32, &str)> = found.iter().map(|(n, stored)| (*n, stored.0.expose_secret())).collect();
+    assert_eq!(found, [(1, "plain$long enough 1"), (3, "plain$long enough 3")]);
+    assert_eq!(directory.passwords(&other, (1, 3)).await.expect("read").len(), 0);
+}
