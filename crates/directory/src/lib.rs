@@ -58,7 +58,7 @@ pub use query::{
 pub use refusal::{Fault, Refusal, Rule, SignInFault};
 pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, is_email, limit};
 pub use secrecy::{ExposeSecret, SecretString};
-pub use service::{Caller, Directory, Guess, network};
+pub use service::{Caller, Directory, Guess, Preview, network};
 pub use status::{Status, StatusWish};
 pub use tenant::{Tenant, TenantSettings};
 pub use user::{Employment, Link, LinkKind, Name, Pair, Profile, Secretary, User};

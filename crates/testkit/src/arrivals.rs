@@ -90,7 +90,8 @@ async fn previews(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = tenant(&directory, "One").await;
     let new = Command::CreateUser(person("a@x.y"));
-    assert_eq!(directory.preview(&caller, &new).await, Ok(true));
+    let would = directory.preview(&caller, &new).await.expect("nothing stands in its way");
+    assert!(matches!(would, Preview::Person(user) if user.email() == Some("a@x.y")));
     assert_eq!(
         directory.user(&caller, UserKey::Number(1)).await,
         Err(Refusal::NoSuchUser),
@@ -99,8 +100,9 @@ async fn previews(store: Arc<dyn Store>) {
     directory.run(&caller, new.clone()).await.expect("made");
     assert_eq!(directory.preview(&caller, &new).await, Err(Refusal::field(Field::Email, Rule::Taken)));
     let same = |email: &str| Command::UpdateUser { user: UserKey::Number(1), edit: person(email) };
-    assert_eq!(directory.preview(&caller, &same("a@x.y")).await, Ok(false));
-    assert_eq!(directory.preview(&caller, &same("b@x.y")).await, Ok(true));
+    assert_eq!(directory.preview(&caller, &same("a@x.y")).await, Ok(Preview::Nothing));
+    let would = directory.preview(&caller, &same("b@x.y")).await.expect("nothing stands in its way");
+    assert!(matches!(would, Preview::Person(user) if user.email() == Some("b@x.y")));
     directory.run(&caller, Command::CreateUser(person("b@x.y"))).await.expect("made");
     assert_eq!(
         directory.preview(&caller, &same("b@x.y")).await,

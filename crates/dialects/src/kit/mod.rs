@@ -21,6 +21,7 @@ mod read;
 mod record;
 mod route;
 mod seal;
+mod spellings;
 mod walks;
 pub(crate) mod xml;
 
@@ -41,6 +42,7 @@ pub use record::{Kind, Member, Record, Way};
 pub(crate) use route::find as find_route;
 pub use route::{About, Access, Handler, Route, Verb};
 pub use seal::Seals;
+pub use spellings::spellings;
 pub(crate) use walks::Question;
 pub use walks::Walks;
 

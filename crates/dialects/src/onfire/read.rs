@@ -282,6 +282,7 @@ pub(super) fn group_edit(call: &Call, is_new: bool) -> Result<(Request, GroupEdi
     }
     let wrong = |name: &'static str| move |rule| Fault::field(name, rule);
     let mut edit = GroupEdit {
+        id: None,
         name: request.given("Name").map_err(wrong("Name"))?,
         external_id: request.given("ExternalId").map_err(wrong("ExternalId"))?,
         members: None,

@@ -240,7 +240,7 @@ pub(super) fn group_edit(call: &Call) -> Result<GroupEdit, Fault> {
     let name = object.get("name", body.duplicates()).map_or(Ok(None), text_of);
     let name = name.map_err(|rule| Fault::field("name", rule))?;
     let members = Some(MemberEdit::Replace(members(object, body)?));
-    Ok(GroupEdit { name: Given::replace(name), external_id: Given::Absent, members })
+    Ok(GroupEdit { id: None, name: Given::replace(name), external_id: Given::Absent, members })
 }
 
 /// The active users that are to join a group.
@@ -281,6 +281,8 @@ pub(super) fn organisation_edit(call: &Call) -> Result<OrganisationEdit, Fault> 
     let auto_login =
         get("autologin").map_or(Ok(None), boolean).map_err(|rule| Fault::field("autologin", rule))?;
     Ok(OrganisationEdit {
+        id: None,
+        number: None,
         name: text("name")?,
         status: status.transpose()?,
         domains: Given::Value(texts(get("domains"), "domain")?),

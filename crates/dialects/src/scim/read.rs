@@ -234,7 +234,7 @@ pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, Fault
     let text = |name: &str| Given::replace(get(tree, name).and_then(text_of));
     let members = members_of(get(tree, "members"))?;
     let members = (!is_new || !members.is_empty()).then_some(MemberEdit::Replace(members));
-    Ok(GroupEdit { name: text("displayName"), external_id: text("externalId"), members })
+    Ok(GroupEdit { id: None, name: text("displayName"), external_id: text("externalId"), members })
 }
 
 /// The people in a list of members.
@@ -271,6 +271,7 @@ pub(super) fn group_patch(
         if old == new { Given::Absent } else { Given::replace(new.and_then(text_of)) }
     };
     Ok(GroupEdit {
+        id: None,
         name: changed("displayName"),
         external_id: changed("externalId"),
         members: members.edit(),

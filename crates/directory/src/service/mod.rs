@@ -16,6 +16,7 @@ use crate::{
 };
 use absences::Absences;
 pub use accounts::{Guess, network};
+pub use preview::Preview;
 use std::sync::Arc;
 use throttle::Throttle;
 

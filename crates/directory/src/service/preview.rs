@@ -4,10 +4,21 @@ use super::{Caller, Directory, unread};
 use crate::decide::{Stamp, decide};
 use crate::{Command, Edit, Fault, Field, Refusal, Rule, User, UserId, UserKey, fold};
 
+/// What a command would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Preview {
+    /// Nothing: all is so already.
+    Nothing,
+    /// Somebody would be as this says.
+    Person(Box<User>),
+    /// Something else would change.
+    Something,
+}
+
 impl Directory {
-    /// Whether a command would change anything, or why it would be refused. What the store alone refuses is looked up for
+    /// What a command would do, or why it would be refused. What the store alone refuses is looked up for
     /// people, whose names and keys nobody else may have; nothing is hashed and nothing is kept.
-    pub async fn preview(&self, caller: &Caller, command: &Command) -> Result<bool, Refusal> {
+    pub async fn preview(&self, caller: &Caller, command: &Command) -> Result<Preview, Refusal> {
         self.check_hash(command)?;
         let known = self.look_up(caller.tenant, command, true).await?;
         let stamp = Stamp {
@@ -17,15 +28,17 @@ impl Directory {
             tenant: caller.tenant,
         };
         let decision = decide(command, &known, &stamp)?;
-        for edit in &decision.edits {
+        let mut preview = if decision.edits.is_empty() { Preview::Nothing } else { Preview::Something };
+        for edit in decision.edits {
             if let Edit::AddUser { user, .. }
             | Edit::ChangeUser { after: user, .. }
             | Edit::RestoreUser { user, .. } = edit
             {
-                self.free_for(caller, user).await?;
+                self.free_for(caller, &user).await?;
+                preview = Preview::Person(user);
             }
         }
-        Ok(!decision.edits.is_empty())
+        Ok(preview)
     }
 
     /// Whether nobody else has what a person would have alone.

@@ -10,8 +10,8 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
 use directory::{
-    Access, BUILT_IN_ROLES, Caller, ClientProfile, Command, Connection, Directory, Field, ItemKind,
-    ItemQuery, NewConnection, Refusal, Rule, TenantNumber, Time, UserKey, role_named, role_numbered,
+    Access, BUILT_IN_ROLES, Caller, ClientProfile, Command, Connection, Directory, ItemKind, ItemQuery,
+    NewConnection, Refusal, TenantNumber, Time, UserKey, role_named, role_numbered,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -171,48 +171,9 @@ impl Drop for Desk {
 }
 
 /// A refusal in words for the person at the terminal.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn refused(refusal: Refusal) -> anyhow::Error {
-    match refusal {
-        Refusal::Invalid(faults) => {
-            let said: Vec<String> = faults
-                .iter()
-                .map(|fault| match fault.rule {
-                    Rule::Missing => format!("{} is needed", word(fault.field)),
-                    Rule::TooLong(max) => format!("{} is longer than {max}", word(fault.field)),
-                    Rule::TooShort(min) => format!("{} is shorter than {min}", word(fault.field)),
-                    Rule::Malformed => format!("{} is not of the right form", word(fault.field)),
-                    Rule::Taken => format!("{} is taken", word(fault.field)),
-                    Rule::Unknown => format!("{} names something that does not exist", word(fault.field)),
-                    Rule::NotAllowed => format!("{} cannot be set to this", word(fault.field)),
-                    Rule::Common => format!("{} is one that many people have", word(fault.field)),
-                    Rule::Personal => format!("{} has their own name or e-mail in it", word(fault.field)),
-                })
-                .collect();
-            anyhow!("{}", said.join("; "))
-        }
-        Refusal::NoSuchUser => anyhow!("there is no such user"),
-        Refusal::NoSuchItem(kind) => anyhow!("there is no such {}", kind.word()),
-        Refusal::NoSuchTenant => anyhow!("there is no such tenant"),
-        Refusal::NoSuchConnection => anyhow!("there is no such connection, or it was revoked"),
-        Refusal::RoleTooHigh => anyhow!("the role is too high"),
-        Refusal::WrongStatus => anyhow!("the status does not allow it"),
-        Refusal::SignIn(_) => anyhow!("nobody signs in with that"),
-        Refusal::VersionMismatch => anyhow!("it was changed meanwhile"),
-        Refusal::Conflict => anyhow!("somebody else changed it at the same time; try again"),
-        Refusal::Busy { .. } => anyhow!("too much is waiting; try again in a moment"),
-        Refusal::Unavailable(text) => anyhow!("the store takes no writes: {text}"),
-        Refusal::Broken(text) => anyhow!("{text}"),
-    }
-}
-
-fn word(field: Field) -> String {
-    match field {
-        Field::Number => "the number".into(),
-        Field::Name => "the name".into(),
-        Field::Email => "the e-mail".into(),
-        Field::ExternalId => "the external id".into(),
-        other => format!("{other:?}"),
-    }
+    anyhow!("{}", transfer::refusal_in_words(&refusal))
 }
 
 pub(super) fn connection(settings: &Settings, task: ConnectionTask, output: Output) -> anyhow::Result<()> {

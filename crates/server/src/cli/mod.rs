@@ -10,6 +10,7 @@ mod progress;
 mod serve;
 mod stores;
 mod tenants;
+mod transfers;
 
 use crate::settings::{File, Settings};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -52,6 +53,10 @@ enum Task {
     Mail(mails::MailTask),
     /// Print the settings in force and where each is from
     Config,
+    /// Bring people in from a file: CSV, NDJSON, Excel (.xlsx) or LDIF
+    Import(Box<transfers::ImportArgs>),
+    /// Write people and all they belong to into a file: CSV, NDJSON, Excel (.xlsx) or LDIF
+    Export(transfers::ExportArgs),
     /// Make a file that holds the whole store as it is now, also while a server works with it
     Backup(stores::BackupArgs),
     /// Fill an empty store from a backup, after all of it was found sound
@@ -93,6 +98,8 @@ fn run() -> anyhow::Result<ExitCode> {
         Task::Audit(task) => return audit::run(&settings, task, output),
         Task::Mail(task) => mails::run(&settings, task, output)?,
         Task::Config => output.settings(&file.in_force(&command, &matches)),
+        Task::Import(task) => return transfers::import(&settings, &task, output),
+        Task::Export(task) => transfers::export(&settings, task, output)?,
         Task::Backup(task) => stores::backup(&settings, &task, output)?,
         Task::Restore(task) => stores::restore(&settings, &task, output)?,
         Task::Move(task) => stores::carry(&settings, task, output)?,

@@ -1,0 +1,135 @@
+//! A file read to its end: whether it is what it should be, what its columns are, and whom it names twice.
+
+use super::Options;
+use crate::column::{Column, Kind, What};
+use crate::formats::{self, FileError, Row};
+use crate::value;
+use directory::{Field, Given, ItemKind, fold};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+/// What a look at a whole file has found.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// How many rows it has.
+    pub rows: u64,
+    /// Its headers, and what each means.
+    pub headers: Vec<(String, Option<&'static Column>)>,
+    /// Keys that more than one row has, as hashes.
+    pub(super) twice: HashMap<u64, Option<u64>>,
+    /// Whether rows of groups say who belongs to them.
+    pub(super) has_members: bool,
+}
+
+impl Scan {
+    /// Headers that mean nothing here.
+    pub fn ignored(&self) -> Vec<&str> {
+        let unknown = self.headers.iter().filter(|(header, column)| column.is_none() && !header.is_empty());
+        unknown.map(|(header, _)| header.as_str()).collect()
+    }
+
+    /// What the header of a column is called in the file.
+    pub(super) fn header_of(&self, what: impl Fn(What) -> bool) -> Option<&str> {
+        let found = self.headers.iter().find(|(_, column)| column.is_some_and(|column| what(column.what)));
+        found.map(|(header, _)| header.as_str())
+    }
+
+    /// The cells of a row whose columns are known.
+    pub(super) fn cells<'a>(&self, row: &'a Row) -> Vec<(&'static Column, &'a Value)> {
+        let known = |(place, value): &'a (usize, Value)| Some((self.headers.get(*place)?.1?, value));
+        row.cells.iter().filter_map(known).collect()
+    }
+}
+
+/// Reads a file to its end.
+pub fn scan(options: &Options) -> Result<Scan, FileError> {
+    let mut scan = Scan::default();
+    let mut keys: Vec<u64> = Vec::new();
+    formats::read(&options.path, options.format, &options.reading, &mut |headers, row| {
+        learn(&mut scan, options, headers)?;
+        scan.rows += 1;
+        let cells = scan.cells(&row);
+        let kind = kind(&row, &cells).unwrap_or(Kind::User);
+        scan.has_members |=
+            kind != Kind::User && cells.iter().any(|(column, _)| column.what == What::Members);
+        keys.extend(keys_of(kind, &cells).into_iter().map(|(_, key)| key));
+        Ok(())
+    })?;
+    let has_people = scan.header_of(|what| what == What::Kind).is_none();
+    if scan.rows > 0 && has_people && !scan.headers.iter().any(|(_, column)| column.is_some_and(identifies)) {
+        let headers: Vec<&str> = scan.headers.iter().map(|(header, _)| header.as_str()).take(20).collect();
+        return Err(FileError::new(format!(
+            "none of its columns says who somebody is (e-mail, user name, external id or id); they are {}",
+            headers.join(", ")
+        )));
+    }
+    keys.sort_unstable();
+    scan.twice = keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| (pair[0], None)).collect();
+    Ok(scan)
+}
+
+fn identifies(column: &Column) -> bool {
+    column.identifies() || column.what == What::Name
+}
+
+/// Tells headers that have come up. No two may mean the same.
+fn learn(scan: &mut Scan, options: &Options, headers: &[String]) -> Result<(), FileError> {
+    for header in headers.iter().skip(scan.headers.len()) {
+        let column = options.columns.find(header);
+        // Sheets of a workbook have headers each of their own, and so have objects.
+        let shares =
+            matches!(options.format, formats::Format::Xlsx | formats::Format::Ndjson | formats::Format::Ldif);
+        if let (Some(column), false) = (column, shares)
+            && let Some(other) = scan.header_of(|what| what == column.what && what != What::Ignored)
+        {
+            return Err(FileError::at(
+                1,
+                format!("it means {}, and so does {other}; say with --map which one counts", column.name),
+            )
+            .in_column(header.clone()));
+        }
+        scan.headers.push((header.clone(), column));
+    }
+    Ok(())
+}
+
+/// What a row is about; an error is a word for nothing.
+pub(super) fn kind(row: &Row, cells: &[(&'static Column, &Value)]) -> Result<Kind, String> {
+    if let Some(kind) = row.kind {
+        return Ok(kind);
+    }
+    let said = cells.iter().find(|(column, _)| column.what == What::Kind);
+    let Some((_, value)) = said else { return Ok(Kind::User) };
+    match value::text(value) {
+        Ok(Given::Value(word)) => Kind::of_word(&word).ok_or(format!("there is nothing of the kind {word}")),
+        _ => Ok(Kind::User),
+    }
+}
+
+/// What a row's person or item is known by: what that is called, and a hash of it.
+pub(super) fn keys_of(kind: Kind, cells: &[(&'static Column, &Value)]) -> Vec<(&'static str, u64)> {
+    let mut keys: Vec<(&'static str, u64)> = Vec::new();
+    for (column, value) in cells {
+        let Ok(Given::Value(text)) = value::text(value) else { continue };
+        let (space, text) = match (kind, column.what) {
+            (_, What::Id) => ("id", text.to_lowercase()),
+            (_, What::Text(Field::ExternalId)) => ("external id", text),
+            // One space, since people sign in with either.
+            (Kind::User, What::Text(Field::Email)) => ("e-mail", fold(&text)),
+            (Kind::User, What::Text(Field::UserName)) => ("user name", fold(&text)),
+            (Kind::Item(ItemKind::Organisation | ItemKind::Role), What::Name) => ("name", fold(&text)),
+            (Kind::Item(ItemKind::Department), What::Name) => ("name", text),
+            _ => continue,
+        };
+        let handle = matches!(space, "e-mail" | "user name");
+        let mut hasher = DefaultHasher::new();
+        (kind, if handle { "handle" } else { space }, text).hash(&mut hasher);
+        let key = hasher.finish();
+        if !keys.iter().any(|(_, other)| *other == key) {
+            keys.push((space, key));
+        }
+    }
+    keys
+}

@@ -1,0 +1,105 @@
+//! Those who are in the directory and not in the file.
+
+use super::report::Report;
+use super::{ImportError, rows::People};
+use directory::{
+    Bound, Caller, Command, Directory, Given, Place, Refusal, StatusWish, User, UserEdit, UserKey, UserQuery,
+};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+const PAGE: u32 = 1_000;
+/// So many are switched off at the same time.
+const WIDTH: usize = 64;
+
+/// How many are missing.
+pub(super) struct Missing {
+    pub(super) people: u64,
+    /// Of how many who are switched on.
+    pub(super) total: u64,
+    /// The highest number there was; whoever comes later is not missing.
+    pub(super) highest: u32,
+}
+
+impl Missing {
+    /// More than a tenth.
+    pub(super) fn is_too_many(&self) -> bool {
+        self.people * 10 > self.total
+    }
+}
+
+async fn page(directory: &Directory, caller: &Caller, after: u32) -> Result<Vec<User>, ImportError> {
+    let bound = Some(Bound::After(Place { number: after, ..Place::default() }));
+    let query = UserQuery { bound, limit: PAGE, ..UserQuery::default() };
+    let page = directory.users(caller, query).await;
+    Ok(page.map_err(|refusal| ImportError::Stopped { row: 0, refusal })?.rows)
+}
+
+pub(super) async fn count(
+    directory: &Directory,
+    caller: &Caller,
+    there: &People,
+) -> Result<Missing, ImportError> {
+    let mut missing = Missing { people: 0, total: 0, highest: 0 };
+    loop {
+        let page = page(directory, caller, missing.highest).await?;
+        let Some(last) = page.last() else { return Ok(missing) };
+        missing.highest = last.number;
+        for user in page.iter().filter(|user| !user.status.is_off()) {
+            missing.total += 1;
+            missing.people += u64::from(!there.holds(user.number));
+        }
+    }
+}
+
+pub(super) async fn switch_off(
+    directory: &Directory,
+    caller: &Caller,
+    there: &People,
+    highest: u32,
+    report: &mut Report,
+) -> Result<(), ImportError> {
+    let mut after = 0;
+    loop {
+        let page = page(directory, caller, after).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.number;
+        let gone = page
+            .iter()
+            .filter(|user| !user.status.is_off() && !there.holds(user.number) && user.number <= highest);
+        let mut under_way = FuturesUnordered::new();
+        for user in gone {
+            under_way.push(off(directory, caller, user));
+            if under_way.len() >= WIDTH
+                && let Some(done) = under_way.next().await
+            {
+                note(done, report)?;
+            }
+        }
+        while let Some(done) = under_way.next().await {
+            note(done, report)?;
+        }
+    }
+}
+
+async fn off(directory: &Directory, caller: &Caller, user: &User) -> (String, Result<(), Refusal>) {
+    let edit = UserEdit { status: Given::Value(StatusWish::Off), ..UserEdit::default() };
+    let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
+    let done = super::rows::patiently(directory, caller, command).await;
+    (user.user_name.clone(), done.map(|_| ()))
+}
+
+fn note((name, done): (String, Result<(), Refusal>), report: &mut Report) -> Result<(), ImportError> {
+    match done {
+        Ok(()) => report.deactivated += 1,
+        // Somebody else was faster.
+        Err(Refusal::NoSuchUser) => {}
+        Err(refusal @ (Refusal::Unavailable(_) | Refusal::Broken(_) | Refusal::Busy { .. })) => {
+            return Err(ImportError::Stopped { row: 0, refusal });
+        }
+        Err(refusal) => {
+            report.note(format!("{name} was not switched off: {}", crate::refusal_in_words(&refusal)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! A row about a person.
+
+use super::Key;
+use super::report::Outcome;
+use super::rows::{Done, Job, patiently, somebody};
+use crate::column::{Column, Kind, What};
+use crate::formats::Row;
+use crate::person::{CellFault, Said, differences};
+use crate::refer::{Found, References};
+use directory::{
+    Command, ExposeSecret, Given, ItemKey, ItemKind, Preview, Refusal, Status, StatusWish, User, UserEdit,
+    UserKey,
+};
+use serde_json::Value;
+
+/// A row that is ready to be carried out.
+pub(super) struct Ready {
+    said: Said,
+    /// The file speaks of organisations: who has none there has none here.
+    has_organisations: bool,
+    /// In a preview: they would be in a group that would be made.
+    joins_new: bool,
+}
+
+/// Why a row is not ready.
+pub(super) enum Unready {
+    /// Its cells are not what they should be.
+    Faults(Vec<CellFault>),
+    /// What it refers to was refused.
+    Refused(Refusal),
+}
+
+/// Finds what a row refers to.
+pub(super) async fn prepare(
+    job: &Job<'_>,
+    references: &mut References<'_>,
+    mut said: Said,
+    cells: &[(&'static Column, &Value)],
+) -> Result<Ready, Unready> {
+    let mut joins_new = false;
+    for (kind, texts) in [(ItemKind::Group, said.groups.take()), (ItemKind::Folder, said.folders.take())] {
+        let Some(texts) = texts else { continue };
+        let found = references.all(kind, &texts).await.map_err(Unready::Refused)?;
+        let there = found.iter().filter_map(|found| match found {
+            Found::There(id) => Some(ItemKey::Id(*id)),
+            Found::Coming => None,
+        });
+        let there = Given::Value(there.collect());
+        joins_new |= found.contains(&Found::Coming);
+        if kind == ItemKind::Group {
+            said.edit.groups = there;
+        } else {
+            said.edit.folders = there;
+        }
+    }
+    let speaks = |what| cells.iter().any(|(column, _)| column.what == what);
+    let has_organisations = job.scan.header_of(|what| what == What::Organisation).is_some()
+        && job.options.format != crate::Format::Ndjson
+        || speaks(What::Organisation);
+    Ok(Ready { said, has_organisations, joins_new })
+}
+
+/// Carries a row out, and says what came of it.
+pub(super) async fn carry_out(job: &Job<'_>, ready: Ready, row: Row) -> Done {
+    let mut number = None;
+    let outcome = act(job, ready, &mut number).await;
+    Done { kind: Kind::User, row, outcome, number }
+}
+
+async fn act(job: &Job<'_>, ready: Ready, number: &mut Option<u32>) -> Result<Outcome, Refusal> {
+    let before = find(job, &ready.said).await?;
+    match before {
+        None => create(job, ready, number).await,
+        Some(before) => {
+            *number = Some(before.number);
+            if job.options.updates { update(job, ready, before).await } else { Ok(Outcome::Left) }
+        }
+    }
+}
+
+/// Who it is about, if they are there.
+async fn find(job: &Job<'_>, said: &Said) -> Result<Option<User>, Refusal> {
+    // Whoever is known by nothing else is known by what they sign in with.
+    let keys = job.options.match_by.iter().copied().chain([Key::UserName]);
+    for key in keys {
+        let key = match key {
+            Key::Id => said.id.map(UserKey::Id),
+            Key::ExternalId => said.external_id.clone().map(UserKey::ExternalId),
+            Key::Email => said.email.clone().map(UserKey::Email),
+            Key::UserName => said.user_name.clone().map(UserKey::Handle),
+        };
+        let Some(key) = key else { continue };
+        if let Some(user) = somebody(job, key).await? {
+            return Ok(Some(user));
+        }
+    }
+    Ok(None)
+}
+
+async fn create(job: &Job<'_>, ready: Ready, number: &mut Option<u32>) -> Result<Outcome, Refusal> {
+    let Ready { said, has_organisations, joins_new: _ } = ready;
+    let mut edit = said.edit;
+    edit.id = said.id;
+    if !edit.status.is_mentioned() {
+        let status = if job.options.invites { Status::Invited } else { Status::Active };
+        edit.status = Given::Value(StatusWish::To(status));
+    }
+    edit.invite = job.options.invites;
+    if has_organisations && !edit.organisation.is_mentioned() {
+        edit.organisation = Given::Cleared;
+    }
+    let command = Command::CreateUser(edit);
+    if job.options.is_preview {
+        job.directory.preview(job.caller, &command).await?;
+        return Ok(Outcome::Created);
+    }
+    let mut receipt = patiently(job.directory, job.caller, command).await?;
+    let Some(user) = receipt.users.pop() else { return Err(Refusal::Broken("nobody was made".into())) };
+    *number = Some(user.number);
+    if said.unsaid_after {
+        let edit = UserEdit { status: Given::Cleared, ..UserEdit::default() };
+        let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
+        patiently(job.directory, job.caller, command).await?;
+    }
+    Ok(Outcome::Created)
+}
+
+async fn update(job: &Job<'_>, ready: Ready, before: User) -> Result<Outcome, Refusal> {
+    let Ready { said, has_organisations: _, joins_new } = ready;
+    let mut edit = said.edit;
+    // Nobody is put back to where they have not been yet.
+    if edit.status == Given::Value(StatusWish::To(Status::Invited)) {
+        edit.status = Given::Absent;
+    }
+    if said.unsaid_after || edit.status == Given::Cleared && before.status_unsaid {
+        edit.status = Given::Absent;
+    }
+    if let Some(hash) = &edit.password_hash {
+        // The same once more would only sign them out everywhere.
+        let stored = job.directory.passwords(job.caller, (before.number, before.number)).await?;
+        let same = |(_, stored): &(u32, directory::StoredPassword)| {
+            stored.0.expose_secret() == hash.0.expose_secret()
+        };
+        if stored.first().is_some_and(same) {
+            edit.password_hash = None;
+        }
+    }
+    let has_password = edit.password.is_some() || edit.password_hash.is_some();
+    let command = Command::UpdateUser { user: UserKey::Id(before.id), edit };
+    if job.options.is_preview {
+        return Ok(match job.directory.preview(job.caller, &command).await? {
+            Preview::Person(after) => {
+                let mut columns = differences(&before, &after, &job.names);
+                columns.extend(has_password.then_some("password"));
+                Outcome::Changed(columns)
+            }
+            _ if joins_new => Outcome::Changed(vec!["groups"]),
+            _ => Outcome::Left,
+        });
+    }
+    let receipt = patiently(job.directory, job.caller, command).await?;
+    let is_changed = receipt.users.first().is_some_and(|after| after.version != before.version);
+    Ok(if is_changed { Outcome::Changed(Vec::new()) } else { Outcome::Left })
+}

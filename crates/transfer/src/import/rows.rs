@@ -1,0 +1,369 @@
+//! Rows as commands: each is read, what it refers to is found, and a good many are under way at the same time. Rows of one
+//! kind do not wait for one another; rows of the next kind wait for all before them, since they may refer to them.
+
+use super::file::{keys_of, kind};
+use super::report::{Outcome, Report};
+use super::{ImportError, Options, Scan, person, thing};
+use crate::column::{Column, Kind, What};
+use crate::formats::{self, FileError, Row, Writer, Writing, private_file};
+use crate::person::CellFault;
+use crate::refer::{Names, References};
+use crate::words::in_words;
+use directory::{Caller, Command, Directory, Field, Receipt, Refusal, UserKey};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// So many rows are under way at the same time.
+const WIDTH: usize = 512;
+/// Rows that are handed over at a time, bytes of them, and how many such parcels wait.
+const PARCEL: usize = 256;
+const PARCEL_BYTES: usize = 2 << 20;
+const PARCELS: usize = 4;
+/// How often a row is tried again that others were in the way of, and how long somebody who is busy is left alone.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// People by number.
+#[derive(Default)]
+pub(super) struct People(Vec<u64>);
+
+impl People {
+    pub(super) fn add(&mut self, number: u32) {
+        let word = number as usize / 64;
+        if word >= self.0.len() {
+            self.0.resize((word + 1).next_power_of_two(), 0);
+        }
+        self.0[word] |= 1 << (number % 64);
+    }
+
+    pub(super) fn holds(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
+    }
+}
+
+/// What all rows share.
+pub(super) struct Job<'a> {
+    pub(super) directory: &'a Arc<Directory>,
+    pub(super) caller: &'a Caller,
+    pub(super) options: &'a Options,
+    pub(super) scan: &'a Scan,
+    /// What things are called, to say in what somebody would change; previews only.
+    pub(super) names: Names,
+}
+
+/// What came of a row, or why nothing more can.
+pub(super) struct Done {
+    pub(super) kind: Kind,
+    pub(super) row: Row,
+    pub(super) outcome: Result<Outcome, Refusal>,
+    /// The person it is about.
+    pub(super) number: Option<u32>,
+}
+
+/// Brings all rows in. The people it was about, by number, come back too.
+pub(super) async fn all(
+    directory: &Arc<Directory>,
+    caller: &Caller,
+    options: &Options,
+    scan: &Scan,
+    seen: &mut (dyn FnMut() -> bool + Send),
+) -> Result<(Report, People), ImportError> {
+    let stopped = |refusal| ImportError::Stopped { row: 0, refusal };
+    let names = if options.is_preview {
+        Names::load(directory, caller).await.map_err(stopped)?
+    } else {
+        Names::default()
+    };
+    let job = Job { directory, caller, options, scan, names };
+    let mut references = References::new(directory, caller, options.is_preview);
+    let mut end =
+        End { scan, report: Report::default(), people: People::default(), refused: None, options, seen };
+    let mut twice = scan.twice.clone();
+    let mut under_way: FuturesOrdered<BoxFuture<'_, Done>> = FuturesOrdered::new();
+    let mut rows = reading(options);
+    let mut last = None;
+    while let Some(parcel) = rows.recv().await {
+        for row in parcel? {
+            let kind = kind(&row, &scan.cells(&row));
+            // Rows of another kind may refer to those before them.
+            if last.replace(kind.clone()) != Some(kind.clone()) {
+                while let Some(done) = under_way.next().await {
+                    end.take(done)?;
+                }
+            }
+            while under_way.len() >= WIDTH {
+                if let Some(done) = under_way.next().await {
+                    end.take(done)?;
+                }
+            }
+            under_way.push_back(begin(&job, &mut references, &mut twice, kind, row).await);
+        }
+    }
+    while let Some(done) = under_way.next().await {
+        end.take(done)?;
+    }
+    end.report.made = references.made.len() as u64;
+    if scan.has_members {
+        thing::members(&job, &mut end.report).await?;
+    }
+    if let Some(refused) = end.refused.take() {
+        refused.finish()?;
+    }
+    Ok((end.report, end.people))
+}
+
+/// Where rows go when they are done.
+struct End<'a> {
+    scan: &'a Scan,
+    options: &'a Options,
+    report: Report,
+    people: People,
+    refused: Option<Box<dyn Writer>>,
+    seen: &'a mut (dyn FnMut() -> bool + Send),
+}
+
+impl End<'_> {
+    fn take(&mut self, done: Done) -> Result<(), ImportError> {
+        let Done { kind, row, outcome, number } = done;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(refusal @ (Refusal::Unavailable(_) | Refusal::Broken(_) | Refusal::Busy { .. })) => {
+                return Err(ImportError::Stopped { row: row.number, refusal });
+            }
+            Err(refusal) => Outcome::Refused(in_words(&refusal, |field| self.scan.called(field))),
+        };
+        if let Some(number) = number {
+            self.people.add(number);
+        }
+        self.report.count(kind, row.number, &outcome);
+        if let Outcome::Refused(why) = &outcome {
+            self.refuse(row, why)?;
+        }
+        if (self.seen)() { Ok(()) } else { Err(ImportError::CalledOff) }
+    }
+
+    /// Writes a refused row as it came, with the reason beside it.
+    fn refuse(&mut self, row: Row, why: &str) -> Result<(), FileError> {
+        let Some(path) = &self.options.refused else { return Ok(()) };
+        let known = |what: &str| self.scan.headers.iter().any(|(header, _)| header == what);
+        let mut headers: Vec<&str> = self.scan.headers.iter().map(|(header, _)| header.as_str()).collect();
+        // Sheets of a workbook say in their names what their rows are about.
+        let adds_kind = row.kind.is_some() && !known("kind");
+        let more = [("importRow", Value::from(row.number)), ("importReason", Value::from(why))];
+        let kind = row.kind.map(|kind| ("kind", Value::from(kind.word()))).filter(|_| adds_kind);
+        let first = headers.len();
+        headers.extend(["importRow", "importReason"]);
+        if self.options.format == formats::Format::Xlsx {
+            headers.push("kind");
+        }
+        if self.refused.is_none() {
+            let file = Box::new(private_file(path, true)?);
+            let mut writer = formats::writer(self.options.format, file, Writing::default())?;
+            writer.begin(None, &headers)?;
+            self.refused = Some(writer);
+        }
+        let Some(writer) = &mut self.refused else { return Ok(()) };
+        let place = |name: &str| headers.iter().rposition(|header| *header == name).unwrap_or(first);
+        let mut cells = row.cells;
+        cells.retain(|(place, _)| {
+            let column = self.scan.headers.get(*place).and_then(|(_, column)| *column);
+            column.is_none_or(|column| column.what != What::Ignored)
+        });
+        cells.extend(more.into_iter().chain(kind).map(|(name, value)| (place(name), value)));
+        cells.sort_by_key(|(place, _)| *place);
+        writer.row(&cells)
+    }
+}
+
+impl Scan {
+    /// What a field is called in the file.
+    fn called(&self, field: Field) -> String {
+        let is_it = |what: What| match what {
+            What::Text(of) | What::Entries(of) | What::Moment(of) => of == field,
+            What::Links(_) => {
+                matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks)
+            }
+            What::Department => field == Field::Department,
+            What::Organisation => field == Field::Organisation,
+            What::Office => field == Field::Office,
+            What::Role => field == Field::Role,
+            What::Roles => field == Field::Roles,
+            What::Groups => field == Field::Groups,
+            What::Folders => field == Field::Folders,
+            What::Status => field == Field::Status,
+            What::Password | What::PasswordHash => field == Field::Password,
+            What::Name => field == Field::Name,
+            What::Id => field == Field::Id,
+            What::Number => field == Field::Number,
+            What::Metadata => field == Field::Metadata,
+            What::PostalAddresses => field == Field::PostalAddresses,
+            What::Domains => field == Field::Domains,
+            What::Offices => field == Field::Addresses,
+            What::Entries4Folder => field == Field::Entries,
+            What::RestrictedTo => field == Field::RestrictedTo,
+            _ => false,
+        };
+        // The e-mail is needed where there is neither that nor a user name.
+        let found = self.header_of(is_it).map(str::to_owned);
+        found.unwrap_or_else(|| {
+            crate::column::COLUMNS
+                .iter()
+                .find(|column| is_it(column.what))
+                .map_or_else(|| format!("{field:?}"), |column| column.name.to_owned())
+        })
+    }
+
+    /// A cell's fault, with what its column is called in the file.
+    pub(super) fn said(&self, faults: &[CellFault]) -> String {
+        let said = |(column, wrong): &CellFault| {
+            let header = self.header_of(|what| what == column.what).unwrap_or(column.name);
+            format!("{header} {}", wrong.0)
+        };
+        faults.iter().map(said).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Begins a row: what it refers to is found or made now, the rest goes on beside others.
+async fn begin<'a>(
+    job: &'a Job<'_>,
+    references: &mut References<'_>,
+    twice: &mut std::collections::HashMap<u64, Option<u64>>,
+    kind: Result<Kind, String>,
+    row: Row,
+) -> BoxFuture<'a, Done> {
+    let refused = |kind, row, why| {
+        let outcome = Ok(Outcome::Refused(why));
+        Box::pin(std::future::ready(Done { kind, row, outcome, number: None }))
+    };
+    let kind = match kind {
+        Ok(kind) => kind,
+        Err(what) => return refused(Kind::User, row, what),
+    };
+    let cells = job.scan.cells(&row);
+    if let Some(why) = wrong_columns(kind, &cells).or_else(|| again(kind, &cells, row.number, twice)) {
+        return refused(kind, row, why);
+    }
+    match kind {
+        Kind::User => {
+            let prepared = match crate::person::read(&cells) {
+                Ok(said) => person::prepare(job, references, said, &cells).await,
+                Err(faults) => Err(person::Unready::Faults(faults)),
+            };
+            match prepared {
+                Ok(ready) => Box::pin(person::carry_out(job, ready, row)),
+                Err(person::Unready::Faults(faults)) => {
+                    let why = job.scan.said(&faults);
+                    refused(kind, row, why)
+                }
+                Err(person::Unready::Refused(refusal)) => {
+                    Box::pin(std::future::ready(Done { kind, row, outcome: Err(refusal), number: None }))
+                }
+            }
+        }
+        Kind::Item(item_kind) => match crate::thing::read(&cells) {
+            Err(faults) => {
+                let why = job.scan.said(&faults);
+                refused(kind, row, why)
+            }
+            Ok(said) => {
+                let restricted = thing::restriction(references, &said).await;
+                if job.options.is_preview {
+                    thing::note_coming(references, item_kind, &said);
+                }
+                Box::pin(thing::carry_out(job, item_kind, said, restricted, row))
+            }
+        },
+    }
+}
+
+/// Two columns that mean the same in one row leave open which of them counts.
+fn wrong_columns(kind: Kind, cells: &[(&'static Column, &Value)]) -> Option<String> {
+    for (place, (column, _)) in cells.iter().enumerate() {
+        if column.what != What::Ignored
+            && cells[..place].iter().any(|(other, _)| std::ptr::eq(*other, *column))
+        {
+            return Some(format!("more than one of its cells says {}", column.name));
+        }
+    }
+    let strange = cells.iter().find(|(column, _)| {
+        !column.is_of(kind) && kind != Kind::User && column.what != What::Kind && column.what != What::Ignored
+    });
+    strange
+        .filter(|(_, value)| !value.is_null())
+        .map(|(column, _)| format!("a {} has no {}", kind.word(), column.name))
+}
+
+/// A row that is about somebody of an earlier row.
+fn again(
+    kind: Kind,
+    cells: &[(&'static Column, &Value)],
+    row: u64,
+    twice: &mut std::collections::HashMap<u64, Option<u64>>,
+) -> Option<String> {
+    let mut why = None;
+    for (what, key) in keys_of(kind, cells) {
+        match twice.get_mut(&key) {
+            Some(Some(before)) => why = why.or(Some(format!("it has the same {what} as row {before}"))),
+            Some(first @ None) => *first = Some(row),
+            None => {}
+        }
+    }
+    why
+}
+
+/// Rows as they are read, on a thread of their own.
+pub(super) fn reading(options: &Options) -> mpsc::Receiver<Result<Vec<Row>, FileError>> {
+    let (sender, receiver) = mpsc::channel(PARCELS);
+    let options = options.clone();
+    std::thread::spawn(move || {
+        let (mut parcel, mut bytes) = (Vec::with_capacity(PARCEL), 0);
+        let gone = || FileError::new("nobody reads on");
+        let read = formats::read(&options.path, options.format, &options.reading, &mut |_, row| {
+            bytes += row.weight();
+            parcel.push(row);
+            if parcel.len() < PARCEL && bytes < PARCEL_BYTES {
+                return Ok(());
+            }
+            bytes = 0;
+            let full = std::mem::replace(&mut parcel, Vec::with_capacity(PARCEL));
+            sender.blocking_send(Ok(full)).map_err(|_| gone())
+        });
+        // Whoever has gone hears nothing.
+        let _ = sender.blocking_send(read.map(|()| parcel));
+    });
+    receiver
+}
+
+/// Runs a command, again and again where others are in the way or too much is waiting.
+pub(super) async fn patiently(
+    directory: &Directory,
+    caller: &Caller,
+    command: Command,
+) -> Result<Receipt, Refusal> {
+    let mut conflicts = 0;
+    loop {
+        match directory.run(caller, command.clone()).await {
+            // Passwords take their time; whoever waits for them is not to give up.
+            Err(Refusal::Busy { .. }) => tokio::time::sleep(PAUSE).await,
+            Err(Refusal::Conflict) if conflicts < TRIES => {
+                conflicts += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Somebody by what they are known by, if they are there.
+pub(super) async fn somebody(job: &Job<'_>, key: UserKey) -> Result<Option<directory::User>, Refusal> {
+    match job.directory.user(job.caller, key).await {
+        Ok(user) => Ok(Some(user)),
+        Err(Refusal::NoSuchUser) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}

@@ -1,0 +1,20 @@
+//! People in and out in files: CSV, NDJSON, Excel workbooks and LDIF.
+//!
+//! A file is a stream of rows with named cells ([`formats`]); names are found in one table ([`column`]), whatever dialect or
+//! program they come from; a row says what a person or item shall be ([`person`], [`thing`]); and what is to be done about
+//! it is a command like any other ([`import`]). This crate knows no SQL, no HTTP and no engine.
+
+pub mod column;
+pub mod export;
+pub mod formats;
+pub mod import;
+mod ldif_names;
+mod person;
+mod refer;
+mod thing;
+mod value;
+mod words;
+
+pub use column::{Column, Columns, Kind};
+pub use formats::{FileError, Format};
+pub use words::refusal_in_words;

@@ -1,0 +1,321 @@
+//! People as cells, and cells as what shall become of a person. Both directions stand side by side here, since what one
+//! writes the other reads.
+
+use crate::column::{COLUMNS, Column, Kind, What};
+use crate::refer::Names;
+use crate::value::{self, Wrong};
+use directory::{
+    Address, DepartmentRef, Entry, ExposeSecret, Field, Given, LinkKind, OrganisationRef, Pair, RoleRef,
+    Status, StatusWish, StoredPassword, Time, User, UserEdit, UserId, fold,
+};
+use serde_json::{Value, json};
+
+/// What a row says of a person.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) edit: Box<UserEdit>,
+    /// What they may be known by.
+    pub(crate) id: Option<UserId>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) user_name: Option<String>,
+    /// Groups and folders as the row calls them; nothing, where it does not speak of them.
+    pub(crate) groups: Option<Vec<String>>,
+    pub(crate) folders: Option<Vec<String>>,
+    /// The status, where it is one that somebody must have before it can be taken away.
+    pub(crate) unsaid_after: bool,
+}
+
+/// What is wrong with a cell: the column, and what.
+pub(crate) type CellFault = (&'static Column, Wrong);
+
+/// Reads a row about a person.
+pub(crate) fn read(cells: &[(&'static Column, &Value)]) -> Result<Said, Vec<CellFault>> {
+    let mut said = Said::default();
+    let mut faults = Vec::new();
+    for (column, value) in cells {
+        if let Err(wrong) = take(&mut said, column, value) {
+            faults.push((*column, wrong));
+        }
+    }
+    whole_roles(&mut said.edit);
+    if faults.is_empty() { Ok(said) } else { Err(faults) }
+}
+
+#[expect(clippy::too_many_lines, reason = "one arm a column, to be compared with what is written")]
+fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
+    let edit = &mut said.edit;
+    match column.what {
+        What::Id => {
+            if let Given::Value(text) = value::text(cell)? {
+                let id = uuid::Uuid::try_parse(text.trim()).map_err(|_| Wrong("is no UUID".into()))?;
+                said.id = Some(UserId(id));
+            }
+        }
+        What::Text(field) => {
+            let given = value::text(cell)?;
+            let text = given.value().cloned();
+            match field {
+                Field::ExternalId => said.external_id = text,
+                Field::Email => said.email = text,
+                Field::UserName => said.user_name = text,
+                _ => {}
+            }
+            // A user name is never taken away; it follows the e-mail.
+            if !(field == Field::UserName && given.value().is_none()) {
+                edit.text(field, given);
+            }
+        }
+        What::Entries(field) => {
+            let (kind, has_preferred) = usual(field);
+            let entries = value::entries(cell, kind, has_preferred)?;
+            if field == Field::Emails {
+                let preferred = entries.iter().find(|entry| entry.is_preferred());
+                let work = || entries.iter().find(|entry| entry.is("work"));
+                said.email = preferred.or_else(work).or(entries.first()).map(|entry| entry.value.clone());
+            }
+            edit.plurals.push((field, Given::Value(entries)));
+        }
+        What::Roles => edit.plurals.push((Field::Roles, Given::Value(value::entries(cell, "", false)?))),
+        What::Links(kind) => edit.links.push((kind, Given::Value(value::links(cell, kind)?))),
+        What::PostalAddresses => edit.addresses = Given::Value(value::addresses(cell)?),
+        What::Metadata => edit.metadata = Given::Value(value::pairs(cell)?),
+        What::Department => {
+            edit.department = match (cell, value::text(cell)?) {
+                (Value::Number(number), _) => {
+                    let number = number.as_u64().and_then(|number| u8::try_from(number).ok());
+                    Given::Value(DepartmentRef::Number(
+                        number.ok_or(Wrong("is no number of a department".into()))?,
+                    ))
+                }
+                (_, Given::Value(name)) => Given::Value(DepartmentRef::Name(name)),
+                (_, Given::Cleared | Given::Absent) => Given::Cleared,
+            }
+        }
+        What::Organisation => {
+            edit.organisation = match value::text(cell)? {
+                Given::Value(name) => {
+                    Given::Value(OrganisationRef { name: Some(name), ..OrganisationRef::default() })
+                }
+                Given::Cleared | Given::Absent => Given::Cleared,
+            };
+        }
+        What::Office => edit.office = value::number(cell)?,
+        What::Role => edit.role = role(value::text(cell)?),
+        What::Groups => said.groups = Some(value::texts(cell)?),
+        What::Folders => said.folders = Some(value::texts(cell)?),
+        What::Status => status(said, &value::text(cell)?)?,
+        // A status says it more exactly.
+        What::Active if !edit.status.is_mentioned() => {
+            edit.status = match value::flag(cell)? {
+                Given::Value(true) => Given::Value(StatusWish::On),
+                Given::Value(false) => Given::Value(StatusWish::Off),
+                Given::Cleared | Given::Absent => Given::Absent,
+            };
+        }
+        What::DoNotEmail => edit.do_not_email = value::flag(cell)?,
+        What::ForcePasswordChange => edit.force_password_change = value::flag(cell)?,
+        What::Password => {
+            if let Given::Value(text) = value::text(cell)? {
+                edit.password = Some(text.into());
+            }
+        }
+        What::PasswordHash => {
+            if let Given::Value(text) = value::text(cell)? {
+                edit.password_hash = Some(stored(text));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The kind of plain values, and whether the first of them is the preferred one.
+fn usual(field: Field) -> (&'static str, bool) {
+    match field {
+        Field::Emails => ("work", true),
+        Field::Phones => ("work", false),
+        Field::Photos => ("photo", true),
+        _ => ("", false),
+    }
+}
+
+/// LDAP puts the scheme in front, in braces.
+fn stored(text: String) -> StoredPassword {
+    let bare = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+    let bare = bare.filter(|(_, rest)| rest.starts_with('$')).map(|(_, rest)| rest.to_owned());
+    StoredPassword(bare.unwrap_or(text).into())
+}
+
+fn role(given: Given<String>) -> Given<RoleRef> {
+    match given {
+        Given::Value(text) => Given::Value(text.trim().parse().map_or(RoleRef::Name(text), RoleRef::Number)),
+        Given::Cleared => Given::Cleared,
+        Given::Absent => Given::Absent,
+    }
+}
+
+/// A status that nobody says any more.
+const UNSAID: &str = "unsaid";
+
+fn status(said: &mut Said, given: &Given<String>) -> Result<(), Wrong> {
+    let Given::Value(text) = given else { return Ok(()) };
+    let text = text.trim().to_lowercase();
+    let (word, unsaid) =
+        text.strip_suffix(UNSAID).map_or((text.as_str(), false), |word| (word.trim_end(), true));
+    let word = match word {
+        "enabled" => "active",
+        "disabled" | "deactivated" => "inactive",
+        "pending" => "invited",
+        word => word,
+    };
+    let found = Status::ALL.into_iter().find(|status| status.word() == word);
+    said.edit.status = match found {
+        Some(status) => Given::Value(StatusWish::To(status)),
+        None if unsaid && word.is_empty() => Given::Cleared,
+        None => return Err(Wrong("is none of invited, active, suspended, inactive and archived".into())),
+    };
+    said.unsaid_after = unsaid && found.is_some();
+    Ok(())
+}
+
+/// A role and a list of roles are one list to the core, which keeps of it what says more than the role.
+fn whole_roles(edit: &mut UserEdit) {
+    let Some((_, Given::Value(entries))) = edit.plurals.iter_mut().find(|(field, _)| *field == Field::Roles)
+    else {
+        return;
+    };
+    let Given::Value(RoleRef::Name(name)) = &edit.role else { return };
+    if !entries.iter().any(|entry| fold(&entry.value) == fold(name)) {
+        let others_prefer = entries.iter().any(Entry::is_preferred);
+        let primary = (!others_prefer).then_some(true);
+        entries.insert(0, Entry { value: name.clone(), primary, ..Entry::default() });
+    }
+    edit.role = Given::Absent;
+}
+
+/// What a person's cells are written with.
+pub(crate) struct Shown<'a> {
+    pub(crate) user: &'a User,
+    pub(crate) names: &'a Names,
+    pub(crate) password: Option<&'a StoredPassword>,
+}
+
+impl Shown<'_> {
+    /// The cell of a column; nothing, where there is nothing to say.
+    pub(crate) fn cell(&self, column: &Column) -> Option<Value> {
+        let (user, names) = (self.user, self.names);
+        Some(match column.what {
+            What::Kind => json!(Kind::User.word()),
+            What::Id => json!(user.id.to_string()),
+            What::Number => json!(user.number),
+            What::Text(field) => json!(user.text(field)?),
+            What::Entries(field) => entries(user, field)?,
+            What::Links(kind) => links(user, kind)?,
+            What::PostalAddresses => addresses(user)?,
+            What::Metadata => pairs(&user.metadata)?,
+            What::Department => json!(user.department.as_deref()?),
+            // Whoever belongs to none says so: a new person would get one by the domain of their e-mail.
+            What::Organisation => user.organisation.map_or(Value::Null, |id| json!(names.item(id))),
+            What::Office => json!(user.office?.to_string()),
+            What::Role => json!(names.role(user.role?)),
+            What::Roles => list(user.other_roles.iter().map(entry))?,
+            What::Groups => list(user.groups.iter().map(|id| json!(names.item(*id))))?,
+            What::Folders => list(user.folders.iter().map(|id| json!(names.item(*id))))?,
+            What::Status if user.status_unsaid && user.status == Status::Inactive => json!(UNSAID),
+            What::Status if user.status_unsaid => json!(format!("{} {UNSAID}", user.status.word())),
+            What::Status => json!(user.status.word()),
+            What::DoNotEmail => json!(user.do_not_email?),
+            What::ForcePasswordChange => json!(user.force_password_change?),
+            What::PasswordHash => json!(self.password?.0.expose_secret()),
+            What::Moment(field) => json!(moment(match field {
+                Field::Created => user.created,
+                Field::Updated => user.updated,
+                Field::Invited => user.invited?,
+                _ => user.last_activity?,
+            })),
+            _ => return None,
+        })
+    }
+}
+
+/// A moment as RFC 3339 writes it.
+fn moment(time: Time) -> String {
+    jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| String::new(), |moment| moment.to_string())
+}
+
+fn list(all: impl Iterator<Item = Value>) -> Option<Value> {
+    let all: Vec<Value> = all.collect();
+    (!all.is_empty()).then_some(Value::Array(all))
+}
+
+fn entry(entry: &Entry) -> Value {
+    serde_json::to_value(entry).unwrap_or_default()
+}
+
+/// All values of a plural, where the plain columns do not say the same.
+fn entries(user: &User, field: Field) -> Option<Value> {
+    let (all, plain): (&[Entry], Vec<Entry>) = match field {
+        Field::Emails => {
+            let plain = user.email().map(|email| Entry::of("work", email).preferred());
+            (&user.emails, plain.into_iter().collect())
+        }
+        Field::Photos => {
+            let plain = user.text(Field::Photo).map(|photo| Entry::of("photo", photo).preferred());
+            (&user.photos, plain.into_iter().collect())
+        }
+        Field::Phones => {
+            let phone = |field, kind| user.text(field).map(|number| Entry::of(kind, number));
+            let plain = [phone(Field::WorkPhone, "work"), phone(Field::MobilePhone, "mobile")];
+            (&user.phones, plain.into_iter().flatten().collect())
+        }
+        Field::Entitlements => (&user.entitlements, Vec::new()),
+        _ => (&user.certificates, Vec::new()),
+    };
+    if all == plain { None } else { list(all.iter().map(entry)) }
+}
+
+fn links(user: &User, kind: LinkKind) -> Option<Value> {
+    list(user.links_of(kind).map(|link| {
+        let mut value = json!({"name": link.name, "value": link.value});
+        if let Some(display) = &link.display {
+            value["display"] = json!(display);
+        }
+        if let Some(primary) = link.primary {
+            value["primary"] = json!(primary);
+        }
+        value
+    }))
+}
+
+fn addresses(user: &User) -> Option<Value> {
+    if let [only] = user.addresses.as_slice() {
+        let Address { line1, line2, city, region, postal_code, country, formatted: _, kind: _, primary: _ } =
+            only;
+        let lines = [line1, line2, city, region, postal_code, country];
+        let is_plain =
+            only.kind.as_deref() == Some("work") && only.formatted.is_none() && only.primary.is_none();
+        // An empty line is none in a cell.
+        if is_plain
+            && lines.iter().any(|line| line.is_some())
+            && !lines.iter().any(|line| line.as_deref() == Some(""))
+        {
+            return None;
+        }
+    }
+    list(user.addresses.iter().map(|address| serde_json::to_value(address).unwrap_or_default()))
+}
+
+fn pairs(metadata: &[Pair]) -> Option<Value> {
+    list(metadata.iter().map(|pair| json!({"key": pair.key, "value": pair.value})))
+}
+
+/// The columns in which two states of a person differ.
+pub(crate) fn differences(before: &User, after: &User, names: &Names) -> Vec<&'static str> {
+    let shown = |user| Shown { user, names, password: None };
+    let (before, after) = (shown(before), shown(after));
+    let differs = |column: &&Column| {
+        column.is_of(Kind::User) && column.is_usual() && before.cell(column) != after.cell(column)
+    };
+    COLUMNS.iter().filter(differs).map(|column| column.name).collect()
+}

@@ -1,0 +1,180 @@
+//! What groups, folders, organisations and roles are called in files, in both directions.
+//!
+//! A reference is an id, an external id or a name, tried in that order. What is written is the shortest of them that leads
+//! back to the same thing: groups may share a name.
+
+use directory::{
+    Caller, Command, Directory, FolderEdit, Given, GroupEdit, Item, ItemBound, ItemId, ItemKey, ItemKind,
+    ItemQuery, Refusal, role_numbered,
+};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Items read at a time.
+const PAGE: u32 = 2_000;
+/// References that are remembered; what comes behind is looked up each time.
+const REMEMBERED: usize = 500_000;
+
+/// What things are called where they are written.
+#[derive(Default)]
+pub(crate) struct Names {
+    items: HashMap<ItemId, String>,
+    roles: HashMap<u32, String>,
+}
+
+impl Names {
+    /// The names of everything a tenant's people refer to.
+    pub(crate) async fn load(directory: &Directory, caller: &Caller) -> Result<Self, Refusal> {
+        let mut names = Self::default();
+        for kind in [ItemKind::Group, ItemKind::Folder, ItemKind::Organisation] {
+            // Who is found by a text: whoever claims it as an external id, else the oldest of that name.
+            let mut by_name: HashMap<String, ItemId> = HashMap::new();
+            let mut external: HashMap<String, ItemId> = HashMap::new();
+            let mut all: Vec<(ItemId, String, Option<String>)> = Vec::new();
+            each(directory, caller, kind, |item| {
+                by_name.entry(Item::name_key(kind, item.name())).or_insert(item.id());
+                if let Some(key) = item.external_id() {
+                    external.insert(key.to_owned(), item.id());
+                }
+                all.push((item.id(), item.name().to_owned(), item.external_id().map(str::to_owned)));
+            })
+            .await?;
+            let leads = |text: &str, id: ItemId| {
+                let found = external.get(text).or_else(|| by_name.get(&Item::name_key(kind, text)));
+                // Blanks around a text may be lost in a list, and what is empty says nothing.
+                found == Some(&id) && Uuid::try_parse(text).is_err() && !text.is_empty()
+            };
+            for (id, name, key) in all {
+                let key = key.filter(|key| leads(key, id));
+                let text = if leads(&name, id) { name } else { key.unwrap_or_else(|| id.to_string()) };
+                names.items.insert(id, text);
+            }
+        }
+        each(directory, caller, ItemKind::Role, |item| {
+            names.roles.insert(item.number(), item.name().to_owned());
+        })
+        .await?;
+        Ok(names)
+    }
+
+    /// What a group, folder or organisation is called; one that came since the names were read, by its id.
+    pub(crate) fn item(&self, id: ItemId) -> String {
+        self.known(id).map_or_else(|| id.to_string(), str::to_owned)
+    }
+
+    /// The same, where it is there.
+    pub(crate) fn known(&self, id: ItemId) -> Option<&str> {
+        self.items.get(&id).map(String::as_str)
+    }
+
+    pub(crate) fn role(&self, number: u32) -> String {
+        let named = role_numbered(number).map(str::to_owned).or_else(|| self.roles.get(&number).cloned());
+        named.unwrap_or_else(|| number.to_string())
+    }
+}
+
+/// Every item of a kind, in order of number, a page at a time.
+pub(crate) async fn each(
+    directory: &Directory,
+    caller: &Caller,
+    kind: ItemKind,
+    mut look: impl FnMut(&Item),
+) -> Result<(), Refusal> {
+    let mut bound = None;
+    loop {
+        let query = ItemQuery { limit: PAGE, bound, ..ItemQuery::all(kind) };
+        let page = directory.items(caller, query).await?;
+        let Some(last) = page.rows.last() else { return Ok(()) };
+        bound = Some(ItemBound::After(last.number()));
+        page.rows.iter().for_each(&mut look);
+    }
+}
+
+/// What a reference in a file leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It is there.
+    There(ItemId),
+    /// It is not, and would be made; previews only.
+    Coming,
+}
+
+/// Finds what references lead to, and makes what is not there.
+pub(crate) struct References<'a> {
+    directory: &'a Directory,
+    caller: &'a Caller,
+    /// Nothing is made.
+    is_preview: bool,
+    known: HashMap<(ItemKind, String), Found>,
+    /// Names of what was made, or would be, in the order of their first mention.
+    pub(crate) made: Vec<(ItemKind, String)>,
+}
+
+impl<'a> References<'a> {
+    pub(crate) fn new(directory: &'a Directory, caller: &'a Caller, is_preview: bool) -> Self {
+        Self { directory, caller, is_preview, known: HashMap::new(), made: Vec::new() }
+    }
+
+    /// What a text leads to, if that is there.
+    pub(crate) async fn find(&mut self, kind: ItemKind, text: &str) -> Result<Option<Found>, Refusal> {
+        if let Some(found) = self.known.get(&(kind, text.to_owned())) {
+            return Ok(Some(*found));
+        }
+        let id = Uuid::try_parse(text).ok().map(|id| ItemKey::Id(ItemId(id)));
+        let others = [ItemKey::ExternalId(text.to_owned()), ItemKey::Name(text.to_owned())];
+        for key in id.into_iter().chain(others) {
+            match self.directory.item(self.caller, kind, key).await {
+                Ok(item) => return Ok(Some(self.remember(kind, text, Found::There(item.id())))),
+                Err(Refusal::NoSuchItem(_)) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What texts lead to; groups and folders that are not there are made.
+    pub(crate) async fn all(&mut self, kind: ItemKind, texts: &[String]) -> Result<Vec<Found>, Refusal> {
+        let mut all = Vec::with_capacity(texts.len());
+        for text in texts {
+            all.push(match self.find(kind, text).await? {
+                Some(found) => found,
+                None => self.make(kind, text).await?,
+            });
+        }
+        Ok(all)
+    }
+
+    async fn make(&mut self, kind: ItemKind, name: &str) -> Result<Found, Refusal> {
+        let given = Given::Value(name.to_owned());
+        let command = if kind == ItemKind::Folder {
+            Command::CreateFolder(FolderEdit { name: given, ..FolderEdit::default() })
+        } else {
+            Command::CreateGroup(GroupEdit { name: given, ..GroupEdit::default() })
+        };
+        let found = if self.is_preview {
+            self.directory.preview(self.caller, &command).await?;
+            Found::Coming
+        } else {
+            let receipt = self.directory.run(self.caller, command).await?;
+            let item = receipt.items.first().ok_or(Refusal::Broken("nothing was made".into()))?;
+            Found::There(item.id())
+        };
+        self.made.push((kind, name.to_owned()));
+        Ok(self.remember(kind, name, found))
+    }
+
+    /// Notes what a text leads to from here on.
+    pub(crate) fn remember(&mut self, kind: ItemKind, text: &str, found: Found) -> Found {
+        if self.known.len() < REMEMBERED {
+            self.known.insert((kind, text.to_owned()), found);
+        }
+        found
+    }
+
+    /// Whether a text is of something that would be made, in a preview.
+    pub(crate) fn note_coming(&mut self, kind: ItemKind, texts: impl IntoIterator<Item = String>) {
+        for text in texts {
+            self.known.entry((kind, text)).or_insert(Found::Coming);
+        }
+    }
+}

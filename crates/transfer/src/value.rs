@@ -1,0 +1,287 @@
+//! What a cell holds, and what it is taken for. Cells of files without types are texts; a list in one is a line of its own,
+//! with semicolons between and quotes around what has any; what has parts is JSON.
+
+use directory::{Address, Entry, Given, Link, LinkKind, Pair};
+use serde_json::Value;
+
+/// What is wrong with a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong(pub(crate) String);
+
+type Read<T> = Result<T, Wrong>;
+
+fn wrong<T>(what: &str) -> Read<T> {
+    Err(Wrong(what.to_owned()))
+}
+
+/// A plain text; what is empty clears.
+pub(crate) fn text(value: &Value) -> Read<Given<String>> {
+    Ok(match one(value)? {
+        None => Given::Cleared,
+        Some(text) if text.is_empty() => Given::Cleared,
+        Some(text) => Given::Value(text),
+    })
+}
+
+/// The one text in a value: of a list its first, of an object what it is called.
+fn one(value: &Value) -> Read<Option<String>> {
+    Ok(match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Array(list) => list.first().map_or(Ok(None), one)?,
+        Value::Object(parts) => {
+            let named = ["value", "name", "display", "orgname"].iter().find_map(|name| parts.get(*name));
+            match named {
+                Some(named) if !named.is_object() => one(named)?,
+                _ => return wrong("is an object where a text is wanted"),
+            }
+        }
+    })
+}
+
+/// Yes or no.
+pub(crate) fn flag(value: &Value) -> Read<Given<bool>> {
+    if let Value::Bool(flag) = value {
+        return Ok(Given::Value(*flag));
+    }
+    let Given::Value(text) = text(value)? else { return Ok(Given::Cleared) };
+    match text.trim().to_lowercase().as_str() {
+        "true" | "yes" | "y" | "1" | "on" | "x" | "wahr" | "ja" => Ok(Given::Value(true)),
+        "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" => Ok(Given::Value(false)),
+        _ => wrong("is neither true nor false"),
+    }
+}
+
+/// A whole number that is not negative.
+pub(crate) fn number(value: &Value) -> Read<Given<u32>> {
+    let Given::Value(text) = text(value)? else { return Ok(Given::Cleared) };
+    text.trim().parse().map(Given::Value).or_else(|_| wrong("is no number"))
+}
+
+/// Whole numbers.
+pub(crate) fn numbers(value: &Value) -> Read<Vec<u32>> {
+    let all = texts(value)?.into_iter().map(|text| text.trim().parse());
+    all.collect::<Result<_, _>>().or_else(|_| wrong("has something that is no number"))
+}
+
+/// A list of texts.
+pub(crate) fn texts(value: &Value) -> Read<Vec<String>> {
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(list) => {
+            let all = list.iter().map(one).collect::<Read<Vec<_>>>()?;
+            Ok(all.into_iter().flatten().collect())
+        }
+        Value::String(text) => split(text),
+        other => Ok(one(other)?.into_iter().collect()),
+    }
+}
+
+/// The entries of a list in one cell.
+fn split(text: &str) -> Read<Vec<String>> {
+    let mut all = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let (entry, behind) = unquoted(quoted)?;
+            all.push(entry);
+            let behind = behind.trim_start();
+            rest = match behind.strip_prefix(';') {
+                Some(more) => more.trim_start(),
+                None if behind.is_empty() => "",
+                None => return wrong("has something behind a quoted entry of its list"),
+            };
+        } else {
+            let (entry, more) = rest.split_once(';').unwrap_or((rest, ""));
+            if !entry.trim().is_empty() {
+                all.push(entry.trim().to_owned());
+            }
+            rest = more.trim_start();
+        }
+    }
+    Ok(all)
+}
+
+/// What stands up to the closing quote, and what comes behind it.
+fn unquoted(text: &str) -> Read<(String, &str)> {
+    let mut entry = String::new();
+    let mut rest = text;
+    loop {
+        let Some((before, behind)) = rest.split_once('"') else {
+            return wrong("has a quote in its list that is not closed");
+        };
+        entry.push_str(before);
+        match behind.strip_prefix('"') {
+            Some(more) => {
+                entry.push('"');
+                rest = more;
+            }
+            None => return Ok((entry, behind)),
+        }
+    }
+}
+
+/// A list as it stands in one cell.
+fn joined<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted = |entry: &str| {
+        let is_plain = !entry.is_empty()
+            && entry.trim() == entry
+            && !entry.contains([';', '"', '\n', '\r'])
+            && !entry.starts_with(['[', '{', '\'']);
+        if is_plain { entry.to_owned() } else { format!("\"{}\"", entry.replace('"', "\"\"")) }
+    };
+    all.into_iter().map(quoted).collect::<Vec<_>>().join("; ")
+}
+
+/// A cell as it is written where cells are texts.
+pub(crate) fn flat(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) if list.iter().all(Value::is_string) => {
+            joined(list.iter().filter_map(Value::as_str))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// JSON that stands in a cell as text, or is JSON already.
+fn structured(value: &Value) -> Read<Value> {
+    match value {
+        Value::String(text) if text.trim_start().starts_with(['[', '{']) => {
+            serde_json::from_str(text).or_else(|error| wrong(&format!("is not whole JSON: {error}")))
+        }
+        Value::String(text) => Ok(split(text)?.into_iter().map(Value::String).collect()),
+        other => Ok(other.clone()),
+    }
+}
+
+/// A structured value as a list: one that stands alone is a list of one.
+fn listed(value: &Value) -> Read<Vec<Value>> {
+    Ok(match structured(value)? {
+        Value::Null => Vec::new(),
+        Value::Array(list) => list,
+        other => vec![other],
+    })
+}
+
+fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Read<T> {
+    serde_json::from_value(value)
+        .or_else(|error| wrong(&format!("has a part that is not understood: {error}")))
+}
+
+/// Values of a plural. Plain ones are of the kind that is usual, and the first of them is the preferred one if one is.
+pub(crate) fn entries(value: &Value, usual: &str, has_preferred: bool) -> Read<Vec<Entry>> {
+    let list = listed(value)?;
+    let alone = |place: usize, text: String| {
+        let entry = Entry::of(usual, text);
+        if place == 0 && has_preferred { entry.preferred() } else { entry }
+    };
+    let entry = |(place, value): (usize, Value)| match value {
+        Value::String(text) if usual.is_empty() => Ok(Entry { value: text, ..Entry::default() }),
+        Value::String(text) => Ok(alone(place, text)),
+        other => typed(other),
+    };
+    list.into_iter().enumerate().map(entry).collect()
+}
+
+/// Postal addresses. SCIM's names for lines are understood.
+pub(crate) fn addresses(value: &Value) -> Read<Vec<Address>> {
+    let address = |mut value: Value| {
+        if let Some(parts) = value.as_object_mut() {
+            for (theirs, ours) in
+                [("streetAddress", "line1"), ("locality", "city"), ("postalCode", "postal_code")]
+            {
+                if let Some(part) = parts.remove(theirs) {
+                    parts.insert(ours.into(), part);
+                }
+            }
+        }
+        typed(value)
+    };
+    listed(value)?.into_iter().map(address).collect()
+}
+
+/// Links of one kind: as they are written here, or as plurals of SCIM (`type`, `value`).
+pub(crate) fn links(value: &Value, kind: LinkKind) -> Read<Vec<Link>> {
+    let link = |value: Value| {
+        let Value::Object(mut parts) = value else {
+            return Ok(Link::new(kind, "", one(&value)?.unwrap_or_default()));
+        };
+        let mut take = |name: &str| parts.remove(name).filter(|part| !part.is_null());
+        let mut word =
+            |names: &[&str]| names.iter().find_map(|name| take(name)).map_or(Ok(None), |part| one(&part));
+        let (name, target) = (word(&["name", "type"])?, word(&["value", "url"])?);
+        let display = word(&["display"])?;
+        let primary = parts.remove("primary").and_then(|part| part.as_bool());
+        Ok(Link { display, primary, ..Link::new(kind, name.unwrap_or_default(), target.unwrap_or_default()) })
+    };
+    listed(value)?.into_iter().map(link).collect()
+}
+
+/// Free pairs: a list of `key` and `value`, one object, or `key=value` texts.
+pub(crate) fn pairs(value: &Value) -> Read<Vec<Pair>> {
+    let mut all = Vec::new();
+    for value in listed(value)? {
+        match value {
+            Value::String(text) => {
+                let (key, value) = text.split_once('=').ok_or(Wrong("has a pair without `=`".into()))?;
+                all.push(Pair { key: key.trim().to_owned(), value: value.trim().to_owned() });
+            }
+            Value::Object(parts) if parts.contains_key("key") => all.push(typed(Value::Object(parts))?),
+            Value::Object(parts) => {
+                for (key, value) in parts {
+                    all.push(Pair { key, value: one(&value)?.unwrap_or_default() });
+                }
+            }
+            _ => return wrong("has a pair that is none"),
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn lists_in_a_cell_lose_nothing() {
+        let awkward =
+            ["a", "", " spaced ", "semi;colon", "quo\"te", "two\nlines", "[x]", "ünï 🦀", "'=1+1", ";"];
+        for some in 0..awkward.len() {
+            let list: Vec<&str> = awkward[some..].to_vec();
+            let cell = flat(&json!(list));
+            assert_eq!(texts(&json!(cell)).expect("a list"), list, "{cell}");
+        }
+        assert_eq!(texts(&json!("Sales; Support ;; x")).expect("a list"), ["Sales", "Support", "x"]);
+        assert!(texts(&json!("\"open")).is_err());
+        assert!(texts(&json!("\"a\" b; c")).is_err());
+    }
+
+    #[test]
+    fn cells_are_what_they_look_like() {
+        assert_eq!(text(&json!(1234)), Ok(Given::Value("1234".into())));
+        assert_eq!(text(&json!(["a", "b"])), Ok(Given::Value("a".into())));
+        assert_eq!(text(&Value::Null), Ok(Given::Cleared));
+        assert!(text(&json!({"x": {}})).is_err());
+        assert_eq!(flag(&json!("Yes")), Ok(Given::Value(true)));
+        assert!(flag(&json!("perhaps")).is_err());
+        assert_eq!(number(&json!("7")), Ok(Given::Value(7)));
+        assert!(number(&json!("-7")).is_err());
+        assert_eq!(numbers(&json!("1; 2")), Ok(vec![1, 2]));
+        assert_eq!(
+            entries(&json!("a@b; c@d"), "work", true).expect("two")[0],
+            Entry::of("work", "a@b").preferred()
+        );
+        assert_eq!(
+            pairs(&json!("a=1; b = 2=3")).expect("two")[1],
+            Pair { key: "b".into(), value: "2=3".into() }
+        );
+        assert_eq!(pairs(&json!({"a": 1})).expect("one")[0].value, "1");
+        assert!(entries(&json!("[{"), "work", true).is_err());
+        let scim = json!([{"type": "work", "streetAddress": "S", "locality": "C"}]);
+        assert_eq!(addresses(&scim).expect("one")[0].city.as_deref(), Some("C"));
+    }
+}
