@@ -4,7 +4,7 @@ use crate::conformance::{Check, person, tenant};
 use crate::fakes;
 use directory::{
     Command, Directory, ExposeSecret, Field, Given, GroupEdit, ItemId, ItemKey, ItemKind, OrganisationEdit,
-    Refusal, Rule, Store, StoredPassword, UserEdit, UserId, UserKey,
+    Preview, Refusal, Rule, Store, StoredPassword, UserEdit, UserId, UserKey,
 };
 use std::sync::Arc;
 use uuid::Uuid;

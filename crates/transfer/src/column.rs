@@ -189,7 +189,7 @@ pub static COLUMNS: &[Column] = &[
         "number",
         What::Number,
         "od",
-        &["orgid", "departmentnumber"],
+        &["orgid"],
         "The number of an organisation or department",
     ),
     column("name", What::Name, "gford", &["groupname", "orgname", "foldername"], "What people call it"),
@@ -260,7 +260,7 @@ pub static COLUMNS: &[Column] = &[
         "department",
         What::Department,
         "u",
-        &["dept", "departmentname", "abteilung", "ou"],
+        &["dept", "departmentname", "departmentnumber", "abteilung", "ou"],
         "Department; entered in the catalogue on first use",
     ),
     column(

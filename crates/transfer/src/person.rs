@@ -24,6 +24,8 @@ pub(crate) struct Said {
     pub(crate) folders: Option<Vec<String>>,
     /// The status, where it is one that somebody must have before it can be taken away.
     pub(crate) unsaid_after: bool,
+    /// There was a stored password of a sort that nobody can be compared with here, as directories have them.
+    pub(crate) lost_password: bool,
 }
 
 /// What is wrong with a cell: the column, and what.
@@ -122,7 +124,8 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         }
         What::PasswordHash => {
             if let Given::Value(text) = value::text(cell)? {
-                edit.password_hash = Some(stored(text));
+                edit.password_hash = stored(text);
+                said.lost_password = edit.password_hash.is_none();
             }
         }
         _ => {}
@@ -140,11 +143,13 @@ fn usual(field: Field) -> (&'static str, bool) {
     }
 }
 
-/// LDAP puts the scheme in front, in braces.
-fn stored(text: String) -> StoredPassword {
-    let bare = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-    let bare = bare.filter(|(_, rest)| rest.starts_with('$')).map(|(_, rest)| rest.to_owned());
-    StoredPassword(bare.unwrap_or(text).into())
+/// A stored password. LDAP puts the scheme in front, in braces; behind it may be one that can be verified here, and
+/// nothing is kept of what is only a digest (`{SSHA}`, `{MD5}`).
+fn stored(text: String) -> Option<StoredPassword> {
+    let Some((_, bare)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
+        return Some(StoredPassword(text.into()));
+    };
+    bare.starts_with('$').then(|| StoredPassword(bare.to_owned().into()))
 }
 
 fn role(given: Given<String>) -> Given<RoleRef> {

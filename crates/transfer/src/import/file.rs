@@ -39,7 +39,10 @@ impl Scan {
     /// The cells of a row whose columns are known.
     pub(super) fn cells<'a>(&self, row: &'a Row) -> Vec<(&'static Column, &'a Value)> {
         let known = |(place, value): &'a (usize, Value)| Some((self.headers.get(*place)?.1?, value));
-        row.cells.iter().filter_map(known).collect()
+        let mut cells: Vec<(&'static Column, &Value)> = row.cells.iter().filter_map(known).collect();
+        // In the order of the table, in whatever order they come: what is said twice is said by the later column.
+        cells.sort_by_key(|(column, _)| std::ptr::from_ref::<Column>(column));
+        cells
     }
 }
 

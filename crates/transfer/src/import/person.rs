@@ -63,8 +63,10 @@ pub(super) async fn prepare(
 /// Carries a row out, and says what came of it.
 pub(super) async fn carry_out(job: &Job<'_>, ready: Ready, row: Row) -> Done {
     let mut number = None;
+    let lost_password = ready.said.lost_password;
     let outcome = act(job, ready, &mut number).await;
-    Done { kind: Kind::User, row, outcome, number }
+    let lost_password = lost_password && outcome == Ok(Outcome::Created);
+    Done { kind: Kind::User, row, outcome, number, lost_password }
 }
 
 async fn act(job: &Job<'_>, ready: Ready, number: &mut Option<u32>) -> Result<Outcome, Refusal> {

@@ -9,7 +9,7 @@ use crate::formats::{self, FileError, Row, Writer, Writing, private_file};
 use crate::person::CellFault;
 use crate::refer::{Names, References};
 use crate::words::in_words;
-use directory::{Caller, Command, Directory, Field, Receipt, Refusal, UserKey};
+use directory::{Caller, Command, Directory, Field, ItemKind, Receipt, Refusal, UserKey};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
@@ -63,6 +63,8 @@ pub(super) struct Done {
     pub(super) outcome: Result<Outcome, Refusal>,
     /// The person it is about.
     pub(super) number: Option<u32>,
+    /// They came without the password they had.
+    pub(super) lost_password: bool,
 }
 
 /// Brings all rows in. The people it was about, by number, come back too.
@@ -81,8 +83,15 @@ pub(super) async fn all(
     };
     let job = Job { directory, caller, options, scan, names };
     let mut references = References::new(directory, caller, options.is_preview);
-    let mut end =
-        End { scan, report: Report::default(), people: People::default(), refused: None, options, seen };
+    let mut end = End {
+        scan,
+        report: Report::default(),
+        people: People::default(),
+        refused: None,
+        lost_passwords: 0,
+        options,
+        seen,
+    };
     let mut twice = scan.twice.clone();
     let mut under_way: FuturesOrdered<BoxFuture<'_, Done>> = FuturesOrdered::new();
     let mut rows = reading(options);
@@ -90,8 +99,9 @@ pub(super) async fn all(
     while let Some(parcel) = rows.recv().await {
         for row in parcel? {
             let kind = kind(&row, &scan.cells(&row));
-            // Rows of another kind may refer to those before them.
-            if last.replace(kind.clone()) != Some(kind.clone()) {
+            // Rows of another kind may refer to those before them, and roles are known by the order they come in.
+            let waits = last.replace(kind.clone()) != Some(kind.clone());
+            if waits || kind == Ok(Kind::Item(ItemKind::Role)) {
                 while let Some(done) = under_way.next().await {
                     end.take(done)?;
                 }
@@ -106,6 +116,10 @@ pub(super) async fn all(
     }
     while let Some(done) = under_way.next().await {
         end.take(done)?;
+    }
+    if end.lost_passwords > 0 {
+        let many = end.lost_passwords;
+        end.report.note(format!("{many} passwords were left out: they are stored in a way that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
     }
     end.report.made = references.made.len() as u64;
     if scan.has_members {
@@ -124,12 +138,14 @@ struct End<'a> {
     report: Report,
     people: People,
     refused: Option<Box<dyn Writer>>,
+    lost_passwords: u64,
     seen: &'a mut (dyn FnMut() -> bool + Send),
 }
 
 impl End<'_> {
     fn take(&mut self, done: Done) -> Result<(), ImportError> {
-        let Done { kind, row, outcome, number } = done;
+        let Done { kind, row, outcome, number, lost_password } = done;
+        self.lost_passwords += u64::from(lost_password);
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(refusal @ (Refusal::Unavailable(_) | Refusal::Broken(_) | Refusal::Busy { .. })) => {
@@ -238,7 +254,7 @@ async fn begin<'a>(
 ) -> BoxFuture<'a, Done> {
     let refused = |kind, row, why| {
         let outcome = Ok(Outcome::Refused(why));
-        Box::pin(std::future::ready(Done { kind, row, outcome, number: None }))
+        Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
     };
     let kind = match kind {
         Ok(kind) => kind,
@@ -261,7 +277,14 @@ async fn begin<'a>(
                     refused(kind, row, why)
                 }
                 Err(person::Unready::Refused(refusal)) => {
-                    Box::pin(std::future::ready(Done { kind, row, outcome: Err(refusal), number: None }))
+                    let outcome = Err(refusal);
+                    Box::pin(std::future::ready(Done {
+                        kind,
+                        row,
+                        outcome,
+                        number: None,
+                        lost_password: false,
+                    }))
                 }
             }
         }

@@ -50,7 +50,7 @@ pub(super) async fn carry_out(
         Ok(restricted_to) => act(job, kind, &said, restricted_to).await,
         Err(refusal) => Err(refusal),
     };
-    Done { kind: Kind::Item(kind), row, outcome, number: None }
+    Done { kind: Kind::Item(kind), row, outcome, number: None, lost_password: false }
 }
 
 /// Which item a row is about, if it is there.

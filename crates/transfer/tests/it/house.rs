@@ -1,0 +1,111 @@
+//! A directory of its own for each test, on every engine, with files beside it.
+
+use directory::{Caller, Command, Directory, Store, TenantNumber};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{Address, Memory, Options as StoreOptions, Postgres, ServerOptions, Sqlite};
+use testkit::fakes::{PlainHasher, StepClock, UniqueIds};
+use transfer::column::{Columns, Kind};
+use transfer::export;
+use transfer::formats::{Format, Writing, private_file, writer};
+use transfer::import::{ImportError, Options, Report, run, scan};
+
+pub(crate) struct House {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) caller: Caller,
+    pub(crate) folder: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// The engines a test runs on.
+pub(crate) const ENGINES: [&str; 2] = ["sqlite", "postgres"];
+
+impl House {
+    pub(crate) fn new(engine: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store: Arc<dyn Store> = match engine {
+            "memory" => Arc::new(Memory::new()),
+            "sqlite" => Arc::new(
+                Sqlite::open(&folder.path().join("s.db"), &StoreOptions::default()).expect("a store"),
+            ),
+            _ => {
+                let address = Address::parse(&testkit::postgres::database(), None).expect("an address");
+                Arc::new(Postgres::open(&address, &ServerOptions::new(Arc::new(UniqueIds))).expect("a store"))
+            }
+        };
+        let clock = Arc::new(StepClock::default());
+        let directory = Arc::new(Directory::new(store, clock, Arc::new(UniqueIds), Arc::new(PlainHasher)));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let command = Command::AddTenant { name: "One".into(), number: None };
+        let nobody = Caller::terminal(TenantNumber(0));
+        let made = runtime.block_on(directory.run(&nobody, command)).expect("a tenant");
+        let caller = Caller::terminal(made.tenant.expect("a tenant").number);
+        Self { directory, caller, folder, runtime }
+    }
+
+    pub(crate) fn wait<T>(&self, task: impl Future<Output = T>) -> T {
+        self.runtime.block_on(task)
+    }
+
+    pub(crate) fn do_it(&self, command: Command) -> directory::Receipt {
+        self.wait(self.directory.run(&self.caller, command)).expect("done")
+    }
+
+    /// A file in this house's folder.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        path
+    }
+
+    pub(crate) fn export(&self, format: Format, with_password_hashes: bool) -> PathBuf {
+        let path = self.folder.path().join(format!("out.{}", format.word()));
+        drop(std::fs::remove_file(&path));
+        let file = private_file(&path, false).expect("a file");
+        let writing = Writing { guards_formulas: true, ..Writing::default() };
+        let to = writer(format, Box::new(file), writing).expect("a writer");
+        let options =
+            export::Options { format, kinds: Kind::ALL.to_vec(), columns: None, with_password_hashes };
+        self.wait(export::run(&self.directory, &self.caller, &options, to, |_| {})).expect("exported");
+        path
+    }
+
+    pub(crate) fn import(&self, path: &Path) -> Report {
+        self.import_with(path, |_| {}).expect("brought in")
+    }
+
+    pub(crate) fn import_with(
+        &self,
+        path: &Path,
+        settle: impl FnOnce(&mut Options),
+    ) -> Result<Report, ImportError> {
+        let format = Format::of_path(path).expect("a format");
+        let mut options = Options::new(path, format, Columns::new(dialects::kit::spellings()));
+        settle(&mut options);
+        let found = scan(&options)?;
+        self.wait(run(&self.directory, &self.caller, &options, &found, &mut || true))
+    }
+
+    /// Everybody.
+    pub(crate) fn people(&self) -> Vec<directory::User> {
+        let query = directory::UserQuery { limit: 100_000, ..directory::UserQuery::default() };
+        self.wait(self.directory.users(&self.caller, query)).expect("read").rows
+    }
+
+    pub(crate) fn items(&self, kind: directory::ItemKind) -> Vec<directory::Item> {
+        let query = directory::ItemQuery::all(kind);
+        self.wait(self.directory.items(&self.caller, query)).expect("read").rows
+    }
+
+    pub(crate) fn person(&self, email: &str) -> directory::User {
+        let key = directory::UserKey::Email(email.into());
+        self.wait(self.directory.user(&self.caller, key)).unwrap_or_else(|_| panic!("{email} is not there"))
+    }
+
+    /// How many things have happened.
+    pub(crate) fn events(&self) -> usize {
+        let all = self.directory.events(directory::Position(0), 100_000);
+        self.wait(all).expect("read").len()
+    }
+}

@@ -1,0 +1,7 @@
+//! Files in and out: round trips on every engine, files of other programs, and files that are not what they should be.
+
+mod broken;
+mod foreign;
+mod house;
+mod importing;
+mod round_trip;
