@@ -185,13 +185,7 @@ pub static COLUMNS: &[Column] = &[
         &["userid", "guid", "uuid"],
         "Identity, a UUID; kept when a person or item is new",
     ),
-    column(
-        "number",
-        What::Number,
-        "od",
-        &["orgid"],
-        "The number of an organisation or department",
-    ),
+    column("number", What::Number, "od", &["orgid"], "The number of an organisation or department"),
     column("name", What::Name, "gford", &["groupname", "orgname", "foldername"], "What people call it"),
     column(
         "externalId",

@@ -27,12 +27,13 @@ impl Names {
     pub(crate) async fn load(directory: &Directory, caller: &Caller) -> Result<Self, Refusal> {
         let mut names = Self::default();
         for kind in [ItemKind::Group, ItemKind::Folder, ItemKind::Organisation] {
-            // Who is found by a text: whoever claims it as an external id, else the oldest of that name.
-            let mut by_name: HashMap<String, ItemId> = HashMap::new();
+            // Who is found by a text: whoever claims it as an external id, else whoever is alone in being called so.
+            let mut by_name: HashMap<String, Option<ItemId>> = HashMap::new();
             let mut external: HashMap<String, ItemId> = HashMap::new();
             let mut all: Vec<(ItemId, String, Option<String>)> = Vec::new();
             each(directory, caller, kind, |item| {
-                by_name.entry(Item::name_key(kind, item.name())).or_insert(item.id());
+                let named = by_name.entry(Item::name_key(kind, item.name()));
+                named.and_modify(|id| *id = None).or_insert(Some(item.id()));
                 if let Some(key) = item.external_id() {
                     external.insert(key.to_owned(), item.id());
                 }
@@ -40,9 +41,9 @@ impl Names {
             })
             .await?;
             let leads = |text: &str, id: ItemId| {
-                let found = external.get(text).or_else(|| by_name.get(&Item::name_key(kind, text)));
-                // Blanks around a text may be lost in a list, and what is empty says nothing.
-                found == Some(&id) && Uuid::try_parse(text).is_err() && !text.is_empty()
+                let named = || by_name.get(&Item::name_key(kind, text)).copied().flatten();
+                let found = external.get(text).copied().or_else(named);
+                found == Some(id) && Uuid::try_parse(text).is_err() && !text.is_empty()
             };
             for (id, name, key) in all {
                 let key = key.filter(|key| leads(key, id));

@@ -1,1 +1,265 @@
-//! To come.
+//! What an import does with rows: who is made, changed, left and refused, and who is switched off.
+
+use crate::house::{ENGINES, House};
+use directory::{ExposeSecret, Field, ItemKind, Status};
+use transfer::import::{ImportError, Key};
+
+const THREE: &str = "id,external id,e-mail,first name,groups,status\n\
+    ,x1,ann@x.y,Ann,Sales; \"R; D\",active\n\
+    ,x2,bob@x.y,Bob,Sales,suspended\n\
+    ,,carl@x.y,Carl,,\n";
+
+#[test]
+fn rows_make_change_and_leave() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        let file = house.file("p.csv", THREE);
+        let looked = house.import_with(&file, |options| options.is_preview = true).expect("looked");
+        assert_eq!((looked.people.created, looked.made), (3, 2));
+        assert_eq!(house.people().len(), 0, "a preview does nothing");
+        let report = house.import(&file);
+        assert_eq!((report.people.created, report.made, report.created.rows.clone()), (3, 2, vec![(2, 4)]));
+        assert_eq!(looked, report, "what was said is what came");
+        let ann = house.person("ann@x.y");
+        assert_eq!((ann.status, ann.groups.len()), (Status::Active, 2));
+        assert_eq!(house.person("bob@x.y").status, Status::Suspended);
+        assert_eq!(house.person("carl@x.y").status, Status::Active);
+
+        // Known by external id; the e-mail moves on. Left, where nothing was said of changing.
+        let file = house
+            .file("q.csv", "external id,e-mail,first name\nx1,anna@x.y,\nx2,bob@x.y,Bob\n,new@x.y,New\n");
+        let left = house.import(&file);
+        assert_eq!((left.people.left, left.people.created), (2, 1));
+        let looked = house
+            .import_with(&file, |options| (options.updates, options.is_preview) = (true, true))
+            .expect("looked");
+        assert_eq!((looked.people.changed, looked.people.left), (1, 2));
+        assert_eq!(looked.changed.first[0].what, "userName, email");
+        let report = house.import_with(&file, |options| options.updates = true).expect("brought in");
+        assert_eq!((report.people.changed, report.people.left), (1, 2));
+        let anna = house.person("anna@x.y");
+        assert_eq!(
+            (anna.id, anna.name.given.as_deref()),
+            (ann.id, Some("Ann")),
+            "an empty cell says nothing"
+        );
+        house
+            .import_with(&file, |options| (options.updates, options.reading.empty_clears) = (true, true))
+            .expect("brought in");
+        assert_eq!(house.person("anna@x.y").name.given, None, "unless it was told to");
+    }
+}
+
+#[test]
+fn rows_are_refused_with_their_reasons_and_come_again() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        house.import(&house.file("first.csv", "e-mail,user name\nann@x.y,ann\n"));
+        let file = house.file(
+            "p.csv",
+            "E-Mail,First,Role,User Name,Password Hash,Note\n\
+            no e-mail,A,,,,n1\n\
+            bob@x.y,B,No such role,,,n2\n\
+            carl@x.y,C,,,md5$abc,n3\n\
+            dora@x.y,D,,ANN@x.y,,n4\n\
+            eve@x.y,E,,,,n5\n\
+            EVE@x.y,F,,,,n6\n\
+            ,G,,,,n7\n",
+        );
+        let path = house.folder.path().join("refused.csv");
+        let settle = |is_preview| {
+            let path = path.clone();
+            move |options: &mut transfer::import::Options| {
+                options.refused = Some(path);
+                options.is_preview = is_preview;
+                options.match_by = vec![Key::Email];
+            }
+        };
+        let looked = house.import_with(&file, settle(true)).expect("looked");
+        let report = house.import_with(&file, settle(false)).expect("brought in");
+        let reasons = |report: &transfer::import::Report| {
+            report.refusals.first.iter().map(|line| (line.row, line.what.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(reasons(&looked), reasons(&report), "what was said is what came");
+        let wanted = [
+            (2, "E-Mail is not of the right form"),
+            (3, "Role names something that does not exist"),
+            (4, "Password Hash is not of the right form"),
+            (7, "it has the same e-mail as row 6"),
+            (8, "E-Mail is needed"),
+        ];
+        for (row, what) in wanted {
+            assert!(reasons(&report).contains(&(row, what.to_owned())), "{row}: {:?}", reasons(&report));
+        }
+        assert_eq!(report.people.created, 1);
+        // Dora's user name is Ann's: she is taken for Ann, and left.
+        assert_eq!((report.people.left, report.people.refused), (1, 5));
+        assert_eq!(report.refusals.first.len(), 5);
+        let text = std::fs::read_to_string(&path).expect("written");
+        assert!(
+            text.starts_with("E-Mail,First,Role,User Name,Password Hash,Note,importRow,importReason\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("bob@x.y,B,No such role,,,n2,3,Role names something"), "{text}");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "what is in it concerns people");
+        }
+        // Mended and brought in again.
+        let mended = text
+            .replace("no e-mail", "a@x.y")
+            .replace("No such role", "Admin")
+            .replace("md5$abc", "plain$password")
+            .replace("EVE@x.y", "f@x.y")
+            .replace(",G,", "g@x.y,G,");
+        let again = house.import(&house.file("mended.csv", mended));
+        assert_eq!((again.people.created, again.refused()), (5, 0), "{again:?}");
+        assert_eq!(house.person("bob@x.y").role, Some(3));
+    }
+}
+
+/// Refused rows of every format can be brought in again as they are.
+#[test]
+fn refused_rows_keep_their_format() {
+    let house = House::new("memory");
+    let first = house.file("p.csv", THREE);
+    house.import(&first);
+    for format in transfer::Format::ALL {
+        let out = house.export(format, false);
+        let other = House::new("memory");
+        // Nobody may have these e-mails: they are somebody else's already.
+        other.import(
+            &other.file("taken.csv", "user name,e-mail\nann@x.y,1@x.y\nbob@x.y,2@x.y\ncarl@x.y,3@x.y\n"),
+        );
+        let path = other.folder.path().join(format!("refused.{}", format.word()));
+        let refused = path.clone();
+        let report = other
+            .import_with(&out, |options| {
+                options.refused = Some(refused);
+                options.match_by = vec![Key::Id];
+                // Those who are there are found by what they sign in with, and changing them clashes.
+                options.updates = true;
+            })
+            .expect("brought in");
+        assert_eq!(report.people.changed + report.people.refused, 3, "{format:?} {report:?}");
+        if report.people.refused > 0 {
+            let again = House::new("memory").import(&path);
+            assert_eq!(again.people.created, report.people.refused, "{format:?} {again:?}");
+        }
+    }
+}
+
+#[test]
+fn who_is_missing_is_switched_off_unless_they_are_many() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        let all = |many: u32| {
+            let rows: String = (0..many).map(|n| format!("p{n}@x.y\n")).collect();
+            house.file("all.csv", format!("email\n{rows}"))
+        };
+        house.import(&all(40));
+        let missing = |options: &mut transfer::import::Options| options.deactivates_missing = true;
+        // Four of forty are a tenth; five are more.
+        let events = house.events();
+        match house.import_with(&all(35), missing) {
+            Err(ImportError::Brake { missing: 5, total: 40 }) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(house.events(), events, "nothing was done");
+        let report = house.import_with(&all(36), missing).expect("brought in");
+        assert_eq!((report.deactivated, report.people.left), (4, 36));
+        assert_eq!(house.person("p38@x.y").status, Status::Inactive);
+        let report = house
+            .import_with(&all(10), |options| {
+                options.deactivates_missing = true;
+                options.yes_really = true;
+            })
+            .expect("brought in");
+        assert_eq!(report.deactivated, 26);
+        // A row that was refused may be about anybody.
+        let file = house.file("some.csv", "email\np0@x.y\nno e-mail\n");
+        let report = house.import_with(&file, |options| options.deactivates_missing = true);
+        assert!(matches!(report, Err(ImportError::Brake { .. })), "{report:?}");
+        let rows: String = (0..10).map(|n| format!("p{n}@x.y\n")).collect();
+        let file = house.file("some.csv", format!("email\n{rows}no e-mail\n"));
+        let report = house.import_with(&file, missing).expect("brought in");
+        assert_eq!(report.deactivated, 0);
+        // Nobody at all in the file is everybody missing.
+        let none = house.file("none.csv", "email\n");
+        assert!(matches!(house.import_with(&none, missing), Err(ImportError::Brake { missing: 10, .. })));
+    }
+}
+
+/// What was brought in by half is not brought in twice.
+#[test]
+fn an_import_that_was_cut_off_goes_on() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        let rows: String = (0..500).map(|n| format!("p{n}@x.y,\"G{}; all\"\n", n % 7)).collect();
+        let file = house.file("p.csv", format!("email,groups\n{rows}"));
+        for stop in [50, 180, 400] {
+            let mut options = transfer::import::Options::new(
+                &file,
+                transfer::Format::Csv,
+                transfer::Columns::new(dialects::kit::spellings()),
+            );
+            options.request = "import p.csv".into();
+            let found = transfer::import::scan(&options).expect("sound");
+            let mut seen = 0;
+            let mut go_on = || {
+                seen += 1;
+                seen < stop
+            };
+            let done = house.wait(transfer::import::run(
+                &house.directory,
+                &house.caller,
+                &options,
+                &found,
+                &mut go_on,
+            ));
+            assert!(matches!(done, Err(ImportError::CalledOff)));
+        }
+        let report = house.import(&file);
+        assert_eq!(report.people.created + report.people.left, 500);
+        assert!(report.people.left >= 399, "{report:?}");
+        assert_eq!(house.people().len(), 500);
+        assert_eq!(house.items(ItemKind::Group).len(), 8, "no group came twice");
+        assert!(house.people().iter().all(|user| user.groups.len() == 2));
+    }
+}
+
+#[test]
+fn passwords_come_along() {
+    let house = House::new("sqlite");
+    let file = house.file(
+        "p.csv",
+        "email,password,password hash\na@x.y,long enough,\nb@x.y,,plain$stored\nc@x.y,short,\n",
+    );
+    let report = house.import(&file);
+    assert_eq!((report.people.created, report.people.refused), (2, 1));
+    let stored = house.wait(house.directory.passwords(&house.caller, (1, 9))).expect("read");
+    let stored: Vec<&str> = stored.iter().map(|(_, stored)| stored.0.expose_secret()).collect();
+    assert_eq!(stored, ["plain$long enough", "plain$stored"]);
+    assert!(!format!("{report:?}").contains("long enough"));
+    // The same hash once more is no news, and signs nobody out.
+    let version = house.person("b@x.y").version;
+    let file = house.file("q.csv", "email,password hash\nb@x.y,plain$stored\n");
+    let report = house.import_with(&file, |options| options.updates = true).expect("brought in");
+    assert_eq!((report.people.left, house.person("b@x.y").version), (1, version));
+}
+
+#[test]
+fn headers_are_mapped_as_one_likes() {
+    let house = House::new("memory");
+    let file = house.file("p.csv", "Who,Mail,Remark,First\nw1,a@x.y,r,A\n");
+    let report = house.import_with(&file, |options| {
+        options.columns.map("Who", "externalId").expect("a column");
+        options.columns.map("First", "").expect("none");
+        assert!(options.columns.map("Who", "no such column").is_err());
+    });
+    assert_eq!(report.expect("brought in").people.created, 1);
+    let user = house.person("a@x.y");
+    assert_eq!((user.external_id.as_deref(), user.text(Field::GivenName)), (Some("w1"), None));
+}
