@@ -16,6 +16,8 @@ pub struct StoreSettings {
     pub place: String,
     /// The most memory the embedded engine's page cache may take, in MiB.
     pub cache_mib: u32,
+    /// Whether the embedded engine reads through mapped memory.
+    pub maps_file: bool,
     /// Whether identities are random instead of rising with time.
     pub random_ids: bool,
     /// Connections that write to a database, and that short reads from it share.
@@ -35,6 +37,7 @@ impl StoreSettings {
         Self {
             place,
             cache_mib: 128,
+            maps_file: true,
             random_ids: false,
             lanes: 2,
             readers: 2,
@@ -124,7 +127,8 @@ impl Engine {
 
     fn at(settings: &StoreSettings, may_make: bool) -> anyhow::Result<Self> {
         if let Some(path) = settings.file()? {
-            let options = Options { cache_mib: settings.cache_mib, ..Options::default() };
+            let (cache_mib, maps_file) = (settings.cache_mib, settings.maps_file);
+            let options = Options { cache_mib, maps_file, ..Options::default() };
             return Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)));
         }
         let options = settings.server_options(may_make);

@@ -5,7 +5,7 @@
 use super::output::Output;
 use super::{people, serve};
 use crate::settings::Settings;
-use crate::{Engine, Face, Limits, Parts, app, new_key};
+use crate::{Engine, Face, Limits, Parts, StoreSettings, app, new_key};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
@@ -127,6 +127,11 @@ fn span(text: &str) -> Result<i64, String> {
     if number == 0 { Err(wrong()) } else { Ok(i64::from(number) * unit) }
 }
 
+/// The store for one task: what is read once need not be mapped.
+fn once(settings: &Settings) -> StoreSettings {
+    StoreSettings { maps_file: false, ..settings.of_store() }
+}
+
 /// A directory on the store, for one task at the terminal.
 pub(super) struct Desk {
     pub(super) directory: Arc<Directory>,
@@ -137,11 +142,11 @@ pub(super) struct Desk {
 impl Desk {
     /// On the store there is; only the first tenant makes one, so that a mistyped path is noticed.
     pub(super) fn open(settings: &Settings) -> anyhow::Result<Self> {
-        Self::on(settings, Engine::open_existing(&settings.of_store())?)
+        Self::on(settings, Engine::open_existing(&once(settings))?)
     }
 
     pub(super) fn open_or_make(settings: &Settings) -> anyhow::Result<Self> {
-        Self::on(settings, Engine::open(&settings.of_store())?)
+        Self::on(settings, Engine::open(&once(settings))?)
     }
 
     fn on(settings: &Settings, engine: Engine) -> anyhow::Result<Self> {

@@ -35,7 +35,7 @@ pub(crate) struct Chunks<'a> {
 impl<'a> Chunks<'a> {
     pub(crate) fn new(source: &'a mut Source<'a>, origin: &Origin, engine: &str) -> Self {
         let proof = (origin.engine != engine).then(Proof::default);
-        Self { source, running: Running::default(), proof, open: Vec::new() }
+        Self { source, running: Running::with_progress(), proof, open: Vec::new() }
     }
 
     /// Whether links are those of this engine already.

@@ -33,12 +33,17 @@ pub type Sums = BTreeMap<u32, TenantSums>;
 #[derive(Clone, Default)]
 pub struct Running {
     tenants: BTreeMap<u32, (Counts, Sha256)>,
-    /// Everything, as it was written.
-    all: Sha256,
+    /// Everything, as it was written, where that is wanted.
+    all: Option<Sha256>,
     entries: u64,
 }
 
 impl Running {
+    /// One that tells how far the stream is, too.
+    pub(crate) fn with_progress() -> Self {
+        Self { all: Some(Sha256::new()), ..Self::default() }
+    }
+
     /// Notes the next entry.
     pub fn note(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
         let bytes = entry.encode()?;
@@ -48,8 +53,10 @@ impl Running {
 
     /// The same where it is written already.
     pub fn note_written(&mut self, entry: &Entry, bytes: &[u8]) {
-        self.all.update((bytes.len() as u64).to_be_bytes());
-        self.all.update(bytes);
+        if let Some(all) = &mut self.all {
+            all.update((bytes.len() as u64).to_be_bytes());
+            all.update(bytes);
+        }
         self.entries += 1;
         let tenant = match entry {
             Entry::Links { .. } | Entry::ChainEnd { .. } => return,
@@ -85,8 +92,8 @@ impl Running {
     }
 
     /// SHA-256 over everything that went by so far, links too.
-    pub fn so_far(&self) -> [u8; 32] {
-        self.all.clone().finalize().into()
+    pub(crate) fn so_far(&self) -> [u8; 32] {
+        self.all.clone().unwrap_or_default().finalize().into()
     }
 
     /// What it came to.

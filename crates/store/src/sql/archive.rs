@@ -7,7 +7,8 @@ statements! {
     QUIET_VIEW = each("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
     ALL_SECRETS = both("SELECT name, bytes FROM secrets ORDER BY name");
-    ALL_PEOPLE = both(
+    ALL_PEOPLE = each(
+        "SELECT number, doc, password, account, pk FROM users WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
         "SELECT number, doc, password, account FROM users WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3",
     );
     ALL_GONE = both(
@@ -15,7 +16,7 @@ statements! {
     );
     /// Members of groups and folders, by the identity of these; the server engine's come in pages.
     ALL_MEMBERS = each(
-        "SELECT i.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
+        "SELECT i.id, m.user FROM items i JOIN memberships m ON m.item = i.pk
         WHERE i.tenant = ?1 AND i.kind < 3 ORDER BY i.id, m.user",
         "SELECT m.item, m.member FROM memberships m WHERE m.tenant = $1 AND (m.item, m.member) > ($2, $3) AND m.kind < 3
         ORDER BY m.item, m.member LIMIT $4",

@@ -62,13 +62,35 @@ fn of_tenant(db: &Db, tenant: &Tenant, to: &mut Sink<'_>) -> Result<(), ArchiveE
             to(Entry::Item { tenant, doc: encode(&item)? })
         })?;
     }
-    people(db, tenant, to)?;
-    members(db, tenant, to)?;
+    let numbers = people(db, tenant, to)?;
+    members(db, tenant, &numbers, to)?;
     for_each(db, sql::ALL_MAILS.sqlite, [tenant], |row| to(Entry::Mail { tenant, doc: row.get(0)? }))
 }
 
+/// The numbers of people by their rows. Both rise together, and mostly by one, so stretches of them are kept.
+#[derive(Default)]
+struct Numbers(Vec<(i64, u32)>);
+
+impl Numbers {
+    fn note(&mut self, row: i64, number: u32) {
+        let goes_on =
+            self.0.last().is_some_and(|(first, from)| row - first == i64::from(number) - i64::from(*from));
+        if !goes_on {
+            self.0.push((row, number));
+        }
+    }
+
+    /// The number of a row that was noted.
+    fn of(&self, row: i64) -> Option<u32> {
+        let place = self.0.partition_point(|(first, _)| *first <= row).checked_sub(1)?;
+        let (first, number) = self.0[place];
+        u32::try_from(row - first).ok()?.checked_add(number)
+    }
+}
+
 /// Those who are there and those who are gone, in the order of their numbers.
-fn people(db: &Db, tenant: u32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+fn people(db: &Db, tenant: u32, to: &mut Sink<'_>) -> Result<Numbers, ArchiveError> {
+    let mut numbers = Numbers::default();
     let (mut there, mut gone) =
         (db.prepare_cached(sql::ALL_PEOPLE.sqlite)?, db.prepare_cached(sql::ALL_GONE.sqlite)?);
     let everybody = params![tenant, 0, -1];
@@ -77,7 +99,7 @@ fn people(db: &Db, tenant: u32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
     let (mut next, mut buried) = (there.next()?, gone.next()?);
     loop {
         let is_gone = match (number(next)?, number(buried)?) {
-            (None, None) => return Ok(()),
+            (None, None) => return Ok(numbers),
             (Some(next), Some(buried)) => buried < next,
             (next, _) => next.is_none(),
         };
@@ -88,6 +110,7 @@ fn people(db: &Db, tenant: u32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
             buried = gone.next()?;
         } else {
             if let Some(row) = next {
+                numbers.note(row.get(4)?, row.get(0)?);
                 to(Entry::Person { tenant, doc: row.get(1)?, password: row.get(2)?, account: row.get(3)? })?;
             }
             next = there.next()?;
@@ -95,10 +118,12 @@ fn people(db: &Db, tenant: u32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
     }
 }
 
-fn members(db: &Db, tenant: u32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+fn members(db: &Db, tenant: u32, numbers: &Numbers, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
     let mut open: Option<([u8; 16], Vec<u32>)> = None;
     for_each(db, sql::ALL_MEMBERS.sqlite, [tenant], |row| {
-        let (item, number): ([u8; 16], u32) = (row.get(0)?, row.get(1)?);
+        let (item, member): ([u8; 16], i64) = (row.get(0)?, row.get(1)?);
+        let nobody = || ArchiveError::Damaged("somebody who is not there belongs to something".into());
+        let number = numbers.of(member).ok_or_else(nobody)?;
         match &mut open {
             Some((of, numbers)) if *of == item && numbers.len() < MEMBERS => numbers.push(number),
             _ => {

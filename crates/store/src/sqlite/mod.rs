@@ -60,7 +60,7 @@ impl Sqlite {
         let connection = open::writing(path, options)?;
         open::whole(&connection, path)?;
         Ok(Self {
-            readers: Arc::new(Readers::new(path)),
+            readers: Arc::new(Readers::new(path, options.maps_file)),
             writer: Writer::start(connection).map_err(OpenError::Thread)?,
             walks: Arc::new(Semaphore::new(WALKS_AT_ONCE)),
             lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
@@ -88,7 +88,7 @@ impl Sqlite {
     /// What is in a store that was filled, read back from it.
     pub fn filled(path: &Path) -> Result<Sums, ArchiveError> {
         let mut running = Running::default();
-        dump::all(&open::reading(path)?, &mut |entry| running.note(&entry))?;
+        dump::all(&open::reading(path, false)?, &mut |entry| running.note(&entry))?;
         Ok(running.sums())
     }
 

@@ -17,11 +17,14 @@ pub struct Options {
     pub cache_mib: u32,
     /// The most pages of 4 KiB the file may have; `None` is no limit but the disk's.
     pub max_pages: Option<u32>,
+    /// Whether reads go through mapped memory: faster where the same is read again and again, and what is mapped counts
+    /// as this process's.
+    pub maps_file: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_mib: 128, max_pages: None }
+        Self { cache_mib: 128, max_pages: None, maps_file: true }
     }
 }
 
@@ -104,7 +107,7 @@ pub(super) fn whole(db: &Connection, path: &Path) -> Result<(), OpenError> {
 /// A connection that can only read, on a store of ours that is there, whole and of this version.
 pub(super) fn sound(path: &Path) -> Result<Connection, OpenError> {
     let broken = |error: rusqlite::Error| classify(path, &error);
-    let db = reading(path).map_err(broken)?;
+    let db = reading(path, false).map_err(broken)?;
     let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(broken)?;
     if id != APPLICATION_ID {
         return Err(OpenError::Foreign(path.into()));
@@ -125,13 +128,15 @@ fn private(path: &Path) {
 }
 
 /// A connection that can only read.
-pub(super) fn reading(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn reading(path: &Path, maps_file: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(Duration::from_secs(10))?;
     db.pragma_update(None, "query_only", true)?;
     db.pragma_update(None, "cache_size", -4096)?;
-    db.pragma_update(None, "mmap_size", 1_i64 << 33)?;
+    if maps_file {
+        db.pragma_update(None, "mmap_size", 1_i64 << 33)?;
+    }
     keep_plans(&db)?;
     Ok(db)
 }

@@ -16,12 +16,13 @@ use std::sync::{Mutex, PoisonError};
 /// Read-only connections. One is taken for the length of a read and always comes back.
 pub(super) struct Readers {
     path: PathBuf,
+    maps_file: bool,
     idle: Mutex<Vec<Db>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.into(), idle: Mutex::new(Vec::new()) }
+    pub(super) fn new(path: &Path, maps_file: bool) -> Self {
+        Self { path: path.into(), maps_file, idle: Mutex::new(Vec::new()) }
     }
 
     /// Runs a read. It never waits for the caller inside, so a caller who hangs up can keep nothing.
@@ -30,7 +31,7 @@ impl Readers {
         let told = |error: rusqlite::Error| StoreError::Broken(error.to_string());
         let db = match idle {
             Some(db) => db,
-            None => open::reading(&self.path).map_err(told)?,
+            None => open::reading(&self.path, self.maps_file).map_err(told)?,
         };
         let found = f(&db).map_err(told);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
