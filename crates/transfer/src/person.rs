@@ -28,6 +28,21 @@ pub(crate) struct Said {
     pub(crate) lost_password: bool,
 }
 
+impl Said {
+    /// The organisation it names.
+    pub(crate) fn organisation(&self) -> Option<&String> {
+        self.edit.organisation.value()?.name.as_ref()
+    }
+
+    /// The department it names.
+    pub(crate) fn department(&self) -> Option<&String> {
+        match self.edit.department.value()? {
+            DepartmentRef::Name(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with a cell: the column, and what.
 pub(crate) type CellFault = (&'static Column, Wrong);
 

@@ -5,13 +5,16 @@
 
 use directory::{
     Caller, Command, Directory, FolderEdit, Given, GroupEdit, Item, ItemBound, ItemId, ItemKey, ItemKind,
-    ItemQuery, Refusal, role_numbered,
+    ItemQuery, OrganisationEdit, Refusal, role_numbered,
 };
-use std::collections::HashMap;
+use futures_util::StreamExt;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Items read at a time.
 const PAGE: u32 = 2_000;
+/// References that are looked for at the same time.
+const AT_ONCE: usize = 64;
 /// References that are remembered; what comes behind is looked up each time.
 const REMEMBERED: usize = 500_000;
 
@@ -121,16 +124,8 @@ impl<'a> References<'a> {
         if let Some(found) = self.known.get(&(kind, text.to_owned())) {
             return Ok(Some(*found));
         }
-        let id = Uuid::try_parse(text).ok().map(|id| ItemKey::Id(ItemId(id)));
-        let others = [ItemKey::ExternalId(text.to_owned()), ItemKey::Name(text.to_owned())];
-        for key in id.into_iter().chain(others) {
-            match self.directory.item(self.caller, kind, key).await {
-                Ok(item) => return Ok(Some(self.remember(kind, text, Found::There(item.id())))),
-                Err(Refusal::NoSuchItem(_)) => {}
-                Err(refusal) => return Err(refusal),
-            }
-        }
-        Ok(None)
+        let found = look(self.directory, self.caller, kind, text).await?;
+        Ok(found.map(|found| self.remember(kind, text, found)))
     }
 
     /// What texts lead to; groups and folders that are not there are made.
@@ -145,21 +140,44 @@ impl<'a> References<'a> {
         Ok(all)
     }
 
+    /// Finds or makes what many texts lead to, a good many at the same time.
+    pub(crate) async fn ready(
+        &mut self,
+        kind: ItemKind,
+        texts: impl Iterator<Item = &String>,
+    ) -> Result<(), Refusal> {
+        let mut new: Vec<&String> =
+            texts.filter(|text| !self.known.contains_key(&(kind, (*text).clone()))).collect();
+        let mut seen = HashSet::new();
+        new.retain(|text| seen.insert(*text));
+        let (directory, caller, is_preview) = (self.directory, self.caller, self.is_preview);
+        let found = new.into_iter().map(|text| async move {
+            match look(directory, caller, kind, text).await? {
+                Some(found) => Ok((text.clone(), found, false)),
+                None => Ok((text.clone(), make(directory, caller, is_preview, kind, text).await?, true)),
+            }
+        });
+        // Departments take the next number that is free, which two at a time would both take.
+        let at_once = if kind == ItemKind::Department { 1 } else { AT_ONCE };
+        let mut found = futures_util::stream::iter(found).buffered(at_once);
+        while let Some(one) = found.next().await {
+            match one {
+                Ok((text, found, is_new)) => {
+                    if is_new && matches!(kind, ItemKind::Group | ItemKind::Folder) {
+                        self.made.push((kind, text.clone()));
+                    }
+                    self.remember(kind, &text, found);
+                }
+                // What cannot be made is said beside the rows that name it.
+                Err(Refusal::Invalid(_)) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(())
+    }
+
     async fn make(&mut self, kind: ItemKind, name: &str) -> Result<Found, Refusal> {
-        let given = Given::Value(name.to_owned());
-        let command = if kind == ItemKind::Folder {
-            Command::CreateFolder(FolderEdit { name: given, ..FolderEdit::default() })
-        } else {
-            Command::CreateGroup(GroupEdit { name: given, ..GroupEdit::default() })
-        };
-        let found = if self.is_preview {
-            self.directory.preview(self.caller, &command).await?;
-            Found::Coming
-        } else {
-            let receipt = self.directory.run(self.caller, command).await?;
-            let item = receipt.items.first().ok_or(Refusal::Broken("nothing was made".into()))?;
-            Found::There(item.id())
-        };
+        let found = make(self.directory, self.caller, self.is_preview, kind, name).await?;
         self.made.push((kind, name.to_owned()));
         Ok(self.remember(kind, name, found))
     }
@@ -178,4 +196,49 @@ impl<'a> References<'a> {
             self.known.entry((kind, text)).or_insert(Found::Coming);
         }
     }
+}
+
+/// What a text leads to, if that is there.
+async fn look(
+    directory: &Directory,
+    caller: &Caller,
+    kind: ItemKind,
+    text: &str,
+) -> Result<Option<Found>, Refusal> {
+    let id = Uuid::try_parse(text).ok().map(|id| ItemKey::Id(ItemId(id)));
+    let others = [ItemKey::ExternalId(text.to_owned()), ItemKey::Name(text.to_owned())];
+    for key in id.into_iter().chain(others) {
+        match directory.item(caller, kind, key).await {
+            Ok(item) => return Ok(Some(Found::There(item.id()))),
+            Err(Refusal::NoSuchItem(_)) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(None)
+}
+
+/// Makes a group or folder of a name.
+async fn make(
+    directory: &Directory,
+    caller: &Caller,
+    is_preview: bool,
+    kind: ItemKind,
+    name: &str,
+) -> Result<Found, Refusal> {
+    let given = Given::Value(name.to_owned());
+    let command = match kind {
+        ItemKind::Folder => Command::CreateFolder(FolderEdit { name: given, ..FolderEdit::default() }),
+        ItemKind::Organisation => {
+            Command::CreateOrganisation(OrganisationEdit { name: given, ..OrganisationEdit::default() })
+        }
+        ItemKind::Department => Command::AddDepartment { name: name.to_owned(), number: None },
+        _ => Command::CreateGroup(GroupEdit { name: given, ..GroupEdit::default() }),
+    };
+    if is_preview {
+        directory.preview(caller, &command).await?;
+        return Ok(Found::Coming);
+    }
+    let receipt = directory.run(caller, command).await?;
+    let item = receipt.items.first().ok_or(Refusal::Broken("nothing was made".into()))?;
+    Ok(Found::There(item.id()))
 }

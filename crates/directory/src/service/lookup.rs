@@ -5,8 +5,9 @@ use crate::decide::Known;
 use crate::plural::preferred;
 use crate::rules::{MAX_BULK, MAX_REFERENCES};
 use crate::{
-    AccountStep, Command, Field, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind, ItemQuery, MemberEdit,
-    Organisation, Refusal, RoleRef, Rule, TenantNumber, UserEdit, UserId, UserKey, role_named, role_numbered,
+    AccountStep, Command, DepartmentRef, Field, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind, ItemQuery,
+    MemberEdit, Organisation, Refusal, RoleRef, Rule, TenantNumber, UserEdit, UserId, UserKey, role_named,
+    role_numbered,
 };
 
 impl Directory {
@@ -273,8 +274,8 @@ impl Directory {
         if names_own_role(edit) {
             self.own_roles(tenant, known).await?;
         }
-        if edit.department.value().is_some() {
-            self.departments(tenant, known).await?;
+        if let Given::Value(wanted) = &edit.department {
+            self.department(tenant, wanted, known).await?;
         }
         let email = edit.said(Field::Email).and_then(Given::value);
         let listed = edit.plurals.iter().find(|(field, _)| *field == Field::Emails);
@@ -301,6 +302,27 @@ impl Directory {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The department that is meant; all of them, where it is not there and a free number is needed.
+    async fn department(
+        &self,
+        tenant: TenantNumber,
+        wanted: &DepartmentRef,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        let key = match wanted {
+            DepartmentRef::Name(name) => ItemKey::Name(name.clone()),
+            DepartmentRef::Number(number) => ItemKey::Number((*number).into()),
+            DepartmentRef::NoNumber => return self.departments(tenant, known).await,
+        };
+        match self.store.item(tenant, ItemKind::Department, key).await.map_err(unread)? {
+            Some(found) => {
+                known.departments = vec![(found.number(), found.name().to_owned())];
+                Ok(())
+            }
+            None => self.departments(tenant, known).await,
+        }
     }
 
     async fn departments(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {

@@ -136,11 +136,11 @@ pub async fn run(
 ) -> Result<Report, ImportError> {
     let caller = Caller { request: options.request.clone(), ..caller.clone() };
     if !options.deactivates_missing {
-        return Ok(rows::all(directory, &caller, options, scan, seen).await?.0);
+        return Ok(Box::pin(rows::all(directory, &caller, options, scan, seen)).await?.0);
     }
     // Whether too many are missing is known before anything is done.
     let looking = Options { is_preview: true, refused: None, ..options.clone() };
-    let (preview, there) = rows::all(directory, &caller, &looking, scan, &mut || true).await?;
+    let (preview, there) = Box::pin(rows::all(directory, &caller, &looking, scan, &mut || true)).await?;
     let missing = missing::count(directory, &caller, &there).await?;
     if missing.is_too_many() && !options.yes_really {
         return Err(ImportError::Brake { missing: missing.people, total: missing.total });
@@ -148,7 +148,7 @@ pub async fn run(
     if options.is_preview {
         return Ok(Report { deactivated: missing.people, ..preview });
     }
-    let (mut report, there) = rows::all(directory, &caller, options, scan, seen).await?;
+    let (mut report, there) = Box::pin(rows::all(directory, &caller, options, scan, seen)).await?;
     if report.refused() > 0 && !options.yes_really {
         report.note(
             "Nobody was switched off: rows were refused, and those whom they are about would look missing.",

@@ -5,7 +5,7 @@ use super::report::Outcome;
 use super::rows::{Done, Job, patiently, somebody};
 use crate::column::{Column, Kind, What};
 use crate::formats::Row;
-use crate::person::{CellFault, Said, differences};
+use crate::person::{Said, differences};
 use crate::refer::{Found, References};
 use directory::{
     Command, ExposeSecret, Given, ItemKey, ItemKind, Preview, Refusal, Status, StatusWish, User, UserEdit,
@@ -22,25 +22,17 @@ pub(super) struct Ready {
     joins_new: bool,
 }
 
-/// Why a row is not ready.
-pub(super) enum Unready {
-    /// Its cells are not what they should be.
-    Faults(Vec<CellFault>),
-    /// What it refers to was refused.
-    Refused(Refusal),
-}
-
 /// Finds what a row refers to.
 pub(super) async fn prepare(
     job: &Job<'_>,
     references: &mut References<'_>,
     mut said: Said,
-    cells: &[(&'static Column, &Value)],
-) -> Result<Ready, Unready> {
+    row: &Row,
+) -> Result<Ready, Refusal> {
     let mut joins_new = false;
     for (kind, texts) in [(ItemKind::Group, said.groups.take()), (ItemKind::Folder, said.folders.take())] {
         let Some(texts) = texts else { continue };
-        let found = references.all(kind, &texts).await.map_err(Unready::Refused)?;
+        let found = references.all(kind, &texts).await?;
         let there = found.iter().filter_map(|found| match found {
             Found::There(id) => Some(ItemKey::Id(*id)),
             Found::Coming => None,
@@ -53,35 +45,31 @@ pub(super) async fn prepare(
             said.edit.folders = there;
         }
     }
-    let speaks = |what| cells.iter().any(|(column, _)| column.what == what);
-    let has_organisations = job.scan.header_of(|what| what == What::Organisation).is_some()
-        && job.options.format != crate::Format::Ndjson
-        || speaks(What::Organisation);
+    // A table speaks of them in every row; an object only where it says so.
+    let is_table = matches!(job.options.format, crate::Format::Csv | crate::Format::Xlsx);
+    let speaks = |(column, _): &(&'static Column, &Value)| column.what == What::Organisation;
+    let has_organisations = if is_table {
+        job.scan.header_of(|what| what == What::Organisation).is_some()
+    } else {
+        job.scan.cells(row).iter().any(speaks)
+    };
     Ok(Ready { said, has_organisations, joins_new })
 }
 
-/// Carries a row out, and says what came of it.
-pub(super) async fn carry_out(job: &Job<'_>, ready: Ready, row: Row) -> Done {
-    let mut number = None;
+/// Carries a row out, and says what came of it. `before` is the person it is about, where they are there.
+pub(super) async fn carry_out(job: &Job<'_>, ready: Ready, before: Option<User>, row: Row) -> Done {
+    let mut number = before.as_ref().map(|before| before.number);
     let lost_password = ready.said.lost_password;
-    let outcome = act(job, ready, &mut number).await;
+    let outcome = match before {
+        None => create(job, ready, &mut number).await,
+        Some(before) => update(job, ready, before).await,
+    };
     let lost_password = lost_password && outcome == Ok(Outcome::Created);
     Done { kind: Kind::User, row, outcome, number, lost_password }
 }
 
-async fn act(job: &Job<'_>, ready: Ready, number: &mut Option<u32>) -> Result<Outcome, Refusal> {
-    let before = find(job, &ready.said).await?;
-    match before {
-        None => create(job, ready, number).await,
-        Some(before) => {
-            *number = Some(before.number);
-            if job.options.updates { update(job, ready, before).await } else { Ok(Outcome::Left) }
-        }
-    }
-}
-
 /// Who it is about, if they are there.
-async fn find(job: &Job<'_>, said: &Said) -> Result<Option<User>, Refusal> {
+pub(super) async fn find(job: &Job<'_>, said: &Said) -> Result<Option<User>, Refusal> {
     // Whoever is known by nothing else is known by what they sign in with.
     let keys = job.options.match_by.iter().copied().chain([Key::UserName]);
     for key in keys {

@@ -9,11 +9,12 @@ use crate::formats::{self, FileError, Row, Writer, Writing, private_file};
 use crate::person::CellFault;
 use crate::refer::{Names, References};
 use crate::words::in_words;
-use directory::{Caller, Command, Directory, Field, ItemKind, Receipt, Refusal, UserKey};
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
+use directory::{Caller, Command, Directory, Field, ItemKind, Receipt, Refusal, User, UserKey};
+use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
+use futures_util::{StreamExt, TryStreamExt};
 use serde_json::Value;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -24,6 +25,8 @@ const WIDTH: usize = 512;
 const PARCEL: usize = 256;
 const PARCEL_BYTES: usize = 2 << 20;
 const PARCELS: usize = 4;
+/// People who are looked for at the same time.
+const AT_ONCE: usize = 64;
 /// How often a row is tried again that others were in the way of, and how long somebody who is busy is left alone.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -93,25 +96,31 @@ pub(super) async fn all(
         seen,
     };
     let mut twice = scan.twice.clone();
-    let mut under_way: FuturesOrdered<BoxFuture<'_, Done>> = FuturesOrdered::new();
+    let mut under_way = UnderWay::default();
     let mut rows = reading(options);
     let mut last = None;
-    while let Some(parcel) = rows.recv().await {
-        for row in parcel? {
-            let kind = kind(&row, &scan.cells(&row));
+    while let Some(parcel) = under_way.beside(rows.recv()).await {
+        let parcel: Vec<Begun> = parcel?.into_iter().map(|row| begin(&job, &mut twice, row)).collect();
+        for mut some in of_one_kind(parcel) {
+            let kind = some.first().map(|begun| begun.kind);
             // Rows of another kind may refer to those before them, and roles are known by the order they come in.
-            let waits = last.replace(kind.clone()) != Some(kind.clone());
-            if waits || kind == Ok(Kind::Item(ItemKind::Role)) {
+            if last.replace(kind) != Some(kind) || kind == Some(Kind::Item(ItemKind::Role)) {
                 while let Some(done) = under_way.next().await {
                     end.take(done)?;
                 }
             }
-            while under_way.len() >= WIDTH {
-                if let Some(done) = under_way.next().await {
-                    end.take(done)?;
+            // Who is there, and what they belong to, is found for many at once: they name the same.
+            under_way.beside(find_people(&job, &mut some)).await.map_err(stopped)?;
+            under_way.beside(find_places(&job, &mut references, &some)).await.map_err(stopped)?;
+            for begun in some {
+                while under_way.is_full() {
+                    if let Some(done) = under_way.next().await {
+                        end.take(done)?;
+                    }
                 }
+                let task = Box::pin(under_way.beside(carry_out(&job, &mut references, begun))).await;
+                under_way.rows.push_back(task);
             }
-            under_way.push_back(begin(&job, &mut references, &mut twice, kind, row).await);
         }
     }
     while let Some(done) = under_way.next().await {
@@ -244,63 +253,179 @@ impl Scan {
     }
 }
 
-/// Begins a row: what it refers to is found or made now, the rest goes on beside others.
-async fn begin<'a>(
-    job: &'a Job<'_>,
-    references: &mut References<'_>,
-    twice: &mut std::collections::HashMap<u64, Option<u64>>,
-    kind: Result<Kind, String>,
-    row: Row,
-) -> BoxFuture<'a, Done> {
-    let refused = |kind, row, why| {
-        let outcome = Ok(Outcome::Refused(why));
-        Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
-    };
-    let kind = match kind {
-        Ok(kind) => kind,
-        Err(what) => return refused(Kind::User, row, what),
-    };
-    let cells = job.scan.cells(&row);
-    if let Some(why) = wrong_columns(kind, &cells).or_else(|| again(kind, &cells, row.number, twice)) {
-        return refused(kind, row, why);
+/// Rows that are under way, and those that are done and were not looked at yet. All of them are kept going whatever is
+/// waited for: a request to a database whose answer nobody takes holds up those behind it.
+#[derive(Default)]
+struct UnderWay<'a> {
+    rows: FuturesOrdered<BoxFuture<'a, Done>>,
+    done: VecDeque<Done>,
+}
+
+impl UnderWay<'_> {
+    fn is_full(&self) -> bool {
+        self.rows.len() + self.done.len() >= WIDTH
     }
-    match kind {
-        Kind::User => {
-            let prepared = match crate::person::read(&cells) {
-                Ok(said) => person::prepare(job, references, said, &cells).await,
-                Err(faults) => Err(person::Unready::Faults(faults)),
-            };
-            match prepared {
-                Ok(ready) => Box::pin(person::carry_out(job, ready, row)),
-                Err(person::Unready::Faults(faults)) => {
-                    let why = job.scan.said(&faults);
-                    refused(kind, row, why)
-                }
-                Err(person::Unready::Refused(refusal)) => {
-                    let outcome = Err(refusal);
-                    Box::pin(std::future::ready(Done {
-                        kind,
-                        row,
-                        outcome,
-                        number: None,
-                        lost_password: false,
-                    }))
+
+    /// The next row that is done, in the order of the file.
+    async fn next(&mut self) -> Option<Done> {
+        match self.done.pop_front() {
+            Some(done) => Some(done),
+            None => self.rows.next().await,
+        }
+    }
+
+    /// Waits for something else meanwhile.
+    async fn beside<T>(&mut self, task: impl Future<Output = T>) -> T {
+        let mut task = std::pin::pin!(task);
+        loop {
+            if self.rows.is_empty() {
+                return task.await;
+            }
+            match select(task, self.rows.next()).await {
+                Either::Left((done, _)) => return done,
+                Either::Right((row, rest)) => {
+                    self.done.extend(row);
+                    task = rest;
                 }
             }
         }
-        Kind::Item(item_kind) => match crate::thing::read(&cells) {
-            Err(faults) => {
-                let why = job.scan.said(&faults);
-                refused(kind, row, why)
-            }
-            Ok(said) => {
-                let restricted = thing::restriction(references, &said).await;
-                if job.options.is_preview {
-                    thing::note_coming(references, item_kind, &said);
-                }
-                Box::pin(thing::carry_out(job, item_kind, said, restricted, row))
-            }
+    }
+}
+
+/// A row that was read.
+struct Begun {
+    kind: Kind,
+    row: Row,
+    said: Said,
+}
+
+/// What a row says.
+enum Said {
+    Person(Box<crate::person::Said>),
+    /// Of somebody who is there.
+    Known(Box<crate::person::Said>, Box<User>),
+    Item(ItemKind, Box<crate::thing::Said>),
+    /// Nothing that could be done.
+    Nothing(String),
+}
+
+/// Rows in stretches of one kind; roles one by one.
+fn of_one_kind(rows: Vec<Begun>) -> Vec<Vec<Begun>> {
+    let mut all: Vec<Vec<Begun>> = Vec::new();
+    for begun in rows {
+        let is_role = begun.kind == Kind::Item(ItemKind::Role);
+        match all.last_mut() {
+            Some(last) if last[0].kind == begun.kind && !is_role => last.push(begun),
+            _ => all.push(vec![begun]),
+        }
+    }
+    all
+}
+
+fn begin(job: &Job<'_>, twice: &mut HashMap<u64, Option<u64>>, row: Row) -> Begun {
+    let cells = job.scan.cells(&row);
+    let (kind, said) = match kind(&row, &cells) {
+        Err(what) => (Kind::User, Said::Nothing(what)),
+        Ok(kind) => match wrong_columns(kind, &cells).or_else(|| again(kind, &cells, row.number, twice)) {
+            Some(why) => (kind, Said::Nothing(why)),
+            None => (kind, said(job.scan, kind, &cells)),
         },
+    };
+    Begun { kind, row, said }
+}
+
+fn said(scan: &Scan, kind: Kind, cells: &[(&'static Column, &Value)]) -> Said {
+    match kind {
+        Kind::User => match crate::person::read(cells) {
+            // Nothing is made for somebody who is refused anyway.
+            Ok(said) => match directory::check(&said.edit) {
+                Ok(()) => Said::Person(Box::new(said)),
+                Err(refusal) => Said::Nothing(in_words(&refusal, |field| scan.called(field))),
+            },
+            Err(faults) => Said::Nothing(scan.said(&faults)),
+        },
+        Kind::Item(kind) => match crate::thing::read(cells) {
+            Ok(said) => Said::Item(kind, Box::new(said)),
+            Err(faults) => Said::Nothing(scan.said(&faults)),
+        },
+    }
+}
+
+/// Finds those who are there.
+async fn find_people(job: &Job<'_>, parcel: &mut [Begun]) -> Result<(), Refusal> {
+    let people = parcel.iter_mut().map(|begun| async {
+        let Said::Person(said) = &begun.said else { return Ok(()) };
+        if let Some(user) = person::find(job, said).await? {
+            let said = std::mem::replace(&mut begun.said, Said::Nothing(String::new()));
+            if let Said::Person(said) = said {
+                begun.said = Said::Known(said, Box::new(user));
+            }
+        }
+        Ok(())
+    });
+    futures_util::stream::iter(people).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// Finds or makes what those belong to who will be made or changed.
+async fn find_places(
+    job: &Job<'_>,
+    references: &mut References<'_>,
+    parcel: &[Begun],
+) -> Result<(), Refusal> {
+    let people = || {
+        parcel.iter().filter_map(|begun| match &begun.said {
+            Said::Person(said) => Some(said),
+            Said::Known(said, _) if job.options.updates => Some(said),
+            _ => None,
+        })
+    };
+    references.ready(ItemKind::Group, people().filter_map(|said| said.groups.as_ref()).flatten()).await?;
+    references.ready(ItemKind::Folder, people().filter_map(|said| said.folders.as_ref()).flatten()).await?;
+    references.ready(ItemKind::Organisation, people().filter_map(|said| said.organisation())).await?;
+    references.ready(ItemKind::Department, people().filter_map(|said| said.department())).await
+}
+
+async fn person<'a>(
+    job: &'a Job<'_>,
+    references: &mut References<'_>,
+    said: crate::person::Said,
+    before: Option<User>,
+    row: Row,
+) -> BoxFuture<'a, Done> {
+    match person::prepare(job, references, said, &row).await {
+        Ok(ready) => Box::pin(person::carry_out(job, ready, before, row)),
+        Err(refusal) => {
+            let (kind, outcome) = (Kind::User, Err(refusal));
+            Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
+        }
+    }
+}
+
+/// Begins to carry a row out, beside others.
+async fn carry_out<'a>(
+    job: &'a Job<'_>,
+    references: &mut References<'_>,
+    begun: Begun,
+) -> BoxFuture<'a, Done> {
+    let Begun { kind, row, said } = begun;
+    match said {
+        Said::Nothing(why) => {
+            let outcome = Ok(Outcome::Refused(why));
+            Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
+        }
+        Said::Known(_, user) if !job.options.updates => {
+            let (outcome, number) = (Ok(Outcome::Left), Some(user.number));
+            Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
+        }
+        Said::Known(said, user) => person(job, references, *said, Some(*user), row).await,
+        Said::Person(said) => person(job, references, *said, None, row).await,
+        Said::Item(item_kind, said) => {
+            let restricted = thing::restriction(references, &said).await;
+            if job.options.is_preview {
+                thing::note_coming(references, item_kind, &said);
+            }
+            Box::pin(thing::carry_out(job, item_kind, *said, restricted, row))
+        }
     }
 }
 
@@ -326,7 +451,7 @@ fn again(
     kind: Kind,
     cells: &[(&'static Column, &Value)],
     row: u64,
-    twice: &mut std::collections::HashMap<u64, Option<u64>>,
+    twice: &mut HashMap<u64, Option<u64>>,
 ) -> Option<String> {
     let mut why = None;
     for (what, key) in keys_of(kind, cells) {

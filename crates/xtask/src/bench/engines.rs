@@ -22,7 +22,7 @@ const FOR_LONG: Duration = Duration::from_hours(1);
 
 /// The server's settings: real flushes, memory for a million people, and room for the log between checkpoints.
 /// Everything else is as PostgreSQL ships.
-const SETTINGS: [(&str, &str); 4] = [
+pub(super) const SETTINGS: [(&str, &str); 4] = [
     ("fsync", "on"),
     ("shared_buffers", "'1GB'"),
     ("max_wal_size", "'8GB'"),

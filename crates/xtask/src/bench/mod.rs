@@ -3,6 +3,7 @@
 
 mod audit;
 mod engines;
+mod import;
 mod load;
 mod report;
 mod scim;
@@ -33,9 +34,10 @@ pub(crate) fn run(root: &Path, which: Option<&str>) -> anyhow::Result<()> {
         Some("postgres") => ("bench-engines", engines::measure(&folder)),
         Some("sign-in") => ("bench-sign-in", sign_in::measure(&folder)),
         Some("audit") => ("bench-audit", audit::measure(&folder)),
+        Some("import") => ("bench-import", import::measure(&folder)),
         Some(other) => {
             anyhow::bail!(
-                "there is no benchmark {other}; there are scim, sign-in, audit and --store postgres"
+                "there is no benchmark {other}; there are scim, sign-in, audit, import and --store postgres"
             )
         }
     };

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use directory::{
     Account, Caller, Chain, Change, Command, CommitError, Connection, ConnectionId, Edit, Event, Health,
     Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, NewConnection, Page, Pending, Position, Receipt,
-    ServerSecret, Store, StoreError, Tenant, TenantNumber, TenantSettings, Tombstone, User, UserId, UserKey,
-    UserQuery,
+    ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber, TenantSettings, Tombstone, User,
+    UserId, UserKey, UserQuery,
 };
 use http_body_util::Full;
 use hyper::Response;
@@ -170,6 +170,14 @@ impl Store for Discard {
     fn account(&self, _: TenantNumber, _: UserId) -> Pending<'_, Found<Option<Account>>> {
         ready(Ok(None))
     }
+    fn passwords(
+        &self,
+        _: TenantNumber,
+        _: (u32, u32),
+    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     fn tombstone(&self, _: TenantNumber, _: UserKey) -> Pending<'_, Found<Option<Tombstone>>> {
         ready(Ok(None))
     }

@@ -1,0 +1,290 @@
+//! People in and out in files: a million with four memberships each, in two formats, on both engines; the field's own
+//! measure, 250,000 people and 50,000 groups of 10 to 10,000 members; exports; and a backup beside a plain copy of as many
+//! bytes. Each is a run of the program itself, whose memory is watched from outside.
+
+use super::report::Row;
+use super::{Process, median, program, yardsticks};
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use testkit::chance::Dice;
+use testkit::postgres::Cluster;
+
+/// People, and groups, of the large files.
+const PEOPLE: u64 = 1_000_000;
+const GROUPS: u64 = 50_000;
+/// The field's own measure.
+const FIELD_PEOPLE: u64 = 250_000;
+const SMALLEST: f64 = 10.0;
+const LARGEST: f64 = 10_000.0;
+
+/// What a run of the program took.
+struct Ran {
+    seconds: f64,
+    /// The most memory it had of its own, and with what it had mapped.
+    own_mib: f64,
+    all_mib: f64,
+    said: Value,
+}
+
+/// Runs it all.
+pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
+    let syncs = yardsticks::syncs_per_second(folder)?;
+    let files = Files::write(folder)?;
+    let cluster = Cluster::start(&super::engines::SETTINGS);
+    let mut facts = json!({
+        "fdatasync_per_second": syncs.round(),
+        "people": PEOPLE, "groups": GROUPS, "memberships_each": 4,
+        "csv_mib": mib(&files.csv), "ndjson_mib": mib(&files.ndjson),
+    });
+    for engine in ["sqlite", "postgres"] {
+        let place = |name: &str| {
+            if engine == "sqlite" {
+                folder.join(format!("{name}.db")).display().to_string()
+            } else {
+                cluster.database()
+            }
+        };
+        let mut found = json!({});
+        let store = place("csv");
+        found["import_csv"] = import(&store, &files.csv, PEOPLE)?;
+        for format in ["csv", "ndjson"] {
+            let out = folder.join(format!("out.{format}"));
+            let ran = run(&store, &["export", &out.display().to_string(), "--kind", "user"])?;
+            ensure!(ran.said["user"] == PEOPLE, "{}", ran.said);
+            found[format!("export_{format}")] = told(&ran, PEOPLE);
+            std::fs::remove_file(out)?;
+        }
+        found["backup"] = backup(folder, &store, engine)?;
+        let store = place("ndjson");
+        found["import_ndjson"] = import(&store, &files.ndjson, PEOPLE)?;
+        let store = place("field");
+        found["import_250000_people_and_50000_groups_of_10_to_10000"] =
+            import(&store, &files.field, FIELD_PEOPLE)?;
+        facts[engine] = found;
+    }
+    Ok((Vec::new(), facts))
+}
+
+fn import(store: &str, file: &Path, people: u64) -> anyhow::Result<Value> {
+    Process::ask(store, &["tenant", "add", "Bench"])?;
+    let ran = run(store, &["import", &file.display().to_string()])?;
+    ensure!(ran.said["people"]["created"] == people, "{}", ran.said);
+    Ok(told(&ran, people))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+fn told(ran: &Ran, rows: u64) -> Value {
+    json!({
+        "seconds": (ran.seconds * 10.0).round() / 10.0,
+        "rows_per_second": (rows as f64 / ran.seconds).round(),
+        "peak_own_mib": ran.own_mib.round(),
+        "peak_resident_mib": ran.all_mib.round(),
+    })
+}
+
+/// Backups and plain copies of as many bytes by turns, since disks are moody; medians count.
+fn backup(folder: &Path, store: &str, engine: &str) -> anyhow::Result<Value> {
+    const TURNS: usize = 5;
+    let file = PathBuf::from(store);
+    let bytes = if engine == "sqlite" {
+        std::fs::metadata(&file)?.len()
+    } else {
+        testkit::postgres::query(store, "SELECT pg_database_size(current_database())").parse()?
+    };
+    let filler = folder.join("filler");
+    let source = if engine == "sqlite" { &file } else { fill(&filler, bytes)? };
+    let (mut backups, mut copies) = ([0.0; TURNS], [0.0; TURNS]);
+    let (mut size, mut peak) = (0, 0.0_f64);
+    for turn in 0..TURNS {
+        let to = folder.join("copy");
+        let begun = Instant::now();
+        std::fs::copy(source, &to)?;
+        File::open(&to)?.sync_all()?;
+        copies[turn] = begun.elapsed().as_secs_f64();
+        std::fs::remove_file(&to)?;
+        let to = folder.join("backup");
+        let ran = run(store, &["backup", &to.display().to_string()])?;
+        backups[turn] = ran.seconds;
+        peak = peak.max(ran.own_mib);
+        size = std::fs::metadata(&to)?.len();
+        std::fs::remove_file(&to)?;
+    }
+    drop(std::fs::remove_file(filler));
+    let (backup, copy) = (median(&mut backups), median(&mut copies));
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    let rate = |seconds: f64| (bytes as f64 / seconds / 1_048_576.0).round();
+    Ok(json!({
+        "store_mib": bytes / 1_048_576, "backup_mib": size / 1_048_576,
+        "backup_mib_per_second": rate(backup), "copy_mib_per_second": rate(copy),
+        "share_of_copy": (copy / backup * 100.0).round() / 100.0,
+        "seconds_of_backups": backups.map(|s| (s * 100.0).round() / 100.0),
+        "seconds_of_copies": copies.map(|s| (s * 100.0).round() / 100.0),
+        "peak_own_mib": peak.round(),
+    }))
+}
+
+/// A file of so many bytes that do not press together.
+fn fill(path: &Path, bytes: u64) -> anyhow::Result<&Path> {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let mut dice = Dice::new(bytes);
+    for _ in 0..bytes / 8 {
+        file.write_all(&dice.roll(u64::MAX).to_le_bytes())?;
+    }
+    file.flush()?;
+    Ok(path)
+}
+
+/// Runs the program, and watches its memory.
+fn run(store: &str, arguments: &[&str]) -> anyhow::Result<Ran> {
+    let begun = Instant::now();
+    let mut child = Command::new(program("muster")?)
+        .args(["--json", "--store", store])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let (mut own, mut all) = (0.0_f64, 0.0_f64);
+    let status = loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let kib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.trim().split(' ').next().and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0)
+        };
+        own = own.max(kib("RssAnon:") / 1024.0);
+        all = all.max(kib("VmHWM:") / 1024.0);
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let said = std::io::read_to_string(child.stdout.take().context("output")?)?;
+    ensure!(status.success(), "{arguments:?}: {said}");
+    Ok(Ran { seconds, own_mib: own, all_mib: all, said: serde_json::from_str(&said)? })
+}
+
+fn mib(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |data| data.len() / 1_048_576)
+}
+
+/// What is brought in.
+struct Files {
+    csv: PathBuf,
+    ndjson: PathBuf,
+    field: PathBuf,
+}
+
+impl Files {
+    fn write(folder: &Path) -> anyhow::Result<Self> {
+        let files = Self {
+            csv: folder.join("people.csv"),
+            ndjson: folder.join("people.ndjson"),
+            field: folder.join("field.csv"),
+        };
+        let mut dice = Dice::new(6);
+        let mut csv = BufWriter::new(File::create(&files.csv)?);
+        let mut ndjson = BufWriter::new(File::create(&files.ndjson)?);
+        writeln!(csv, "{HEADER}")?;
+        for n in 0..PEOPLE {
+            let mut groups = [0; 4];
+            for place in 0..groups.len() {
+                // Some groups are large, most are small, and nobody is in one twice.
+                groups[place] = loop {
+                    let group = skewed(&mut dice, GROUPS);
+                    if !groups[..place].contains(&group) {
+                        break group;
+                    }
+                };
+            }
+            let person = Person { n, groups: groups.to_vec() };
+            person.csv(&mut csv)?;
+            person.ndjson(&mut ndjson)?;
+        }
+        csv.flush()?;
+        ndjson.flush()?;
+        field(&files.field)?;
+        Ok(files)
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "chance"
+)]
+fn skewed(dice: &mut Dice, groups: u64) -> u64 {
+    let part = dice.roll(1 << 32) as f64 / (1_u64 << 32) as f64;
+    (part * part * groups as f64) as u64
+}
+
+/// 250,000 people, and 50,000 groups with 10 to 10,000 members each: few are large (a Pareto distribution).
+fn field(path: &Path) -> anyhow::Result<()> {
+    let mut dice = Dice::new(7);
+    let mut groups: Vec<Vec<u64>> = vec![Vec::new(); usize::try_from(FIELD_PEOPLE)?];
+    for group in 0..GROUPS {
+        #[expect(clippy::cast_precision_loss, reason = "chance")]
+        let part = (dice.roll(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
+        // A handful are as large as they may be.
+        let size = if group < 5 { LARGEST } else { (SMALLEST / part.sqrt()).min(LARGEST) };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds")]
+        let size = size as u64;
+        let first = dice.roll(FIELD_PEOPLE);
+        for n in 0..size {
+            // A step that meets nobody twice before everybody was met.
+            let person = (first + n * 7_919) % FIELD_PEOPLE;
+            groups[usize::try_from(person)?].push(group);
+        }
+    }
+    let mut csv = BufWriter::new(File::create(path)?);
+    writeln!(csv, "{HEADER}")?;
+    for (n, groups) in (0..).zip(groups) {
+        Person { n, groups }.csv(&mut csv)?;
+    }
+    Ok(csv.flush()?)
+}
+
+const HEADER: &str =
+    "userName,email,externalId,givenName,familyName,title,department,city,country,workPhone,groups";
+
+struct Person {
+    n: u64,
+    groups: Vec<u64>,
+}
+
+impl Person {
+    fn csv(&self, to: &mut impl Write) -> std::io::Result<()> {
+        let n = self.n;
+        let groups: Vec<String> = self.groups.iter().map(|group| format!("Group {group}")).collect();
+        writeln!(
+            to,
+            "u{n}@example.com,u{n}@example.com,x{n},Given {},Family {},Clerk,Department {},City {},DE,+49 30 {n},{}",
+            n % 1000,
+            n % 5003,
+            n % 50,
+            n % 300,
+            groups.join("; ")
+        )
+    }
+
+    fn ndjson(&self, to: &mut impl Write) -> std::io::Result<()> {
+        let n = self.n;
+        let groups: Vec<String> = self.groups.iter().map(|group| format!("\"Group {group}\"")).collect();
+        writeln!(
+            to,
+            "{{\"userName\":\"u{n}@example.com\",\"email\":\"u{n}@example.com\",\"externalId\":\"x{n}\",\
+             \"givenName\":\"Given {}\",\"familyName\":\"Family {}\",\"title\":\"Clerk\",\
+             \"department\":\"Department {}\",\"city\":\"City {}\",\"country\":\"DE\",\"workPhone\":\"+49 30 {n}\",\
+             \"groups\":[{}]}}",
+            n % 1000,
+            n % 5003,
+            n % 50,
+            n % 300,
+            groups.join(",")
+        )
+    }
+}
