@@ -186,9 +186,8 @@ impl Known {
         let places: Vec<i32> = (0..int(u32::try_from(asked.len()).unwrap_or(u32::MAX))).collect();
         let tenants: Vec<i32> = asked.iter().map(|(tenant, ..)| tenant_code(*tenant)).collect();
         let ids: Vec<Uuid> = asked.iter().map(|(_, item, ..)| item.id().0).collect();
-        let kinds: Vec<i16> = asked.iter().map(|(_, item, ..)| kind_code(item.kind())).collect();
         let mut stored: HashMap<usize, Item> = HashMap::new();
-        for row in session.rows(sql::ITEMS_BY_IDS.postgres, &[&places, &tenants, &ids, &kinds]).await? {
+        for row in session.rows(sql::ITEMS_BY_IDS.postgres, &[&places, &tenants, &ids]).await? {
             let place = usize::try_from(row.try_get::<_, i32>(3)?).unwrap_or(usize::MAX);
             stored.insert(place, stored_item(&row)?);
         }

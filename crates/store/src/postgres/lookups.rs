@@ -29,7 +29,7 @@ enum Key {
     Id(i32, Uuid),
     Number(i32, i32),
     Claim(i32, i16, Vec<u8>),
-    ItemId(i32, Uuid, i16),
+    ItemId(i32, Uuid),
     ItemClaim(i32, i16, Vec<u8>, i16),
 }
 
@@ -82,7 +82,7 @@ impl Lookups {
     ) -> Option<Result<Option<Item>, StoreError>> {
         let (code, sort) = (tenant_code(tenant), kind_code(kind));
         let key = match by {
-            ItemKey::Id(id) => Key::ItemId(code, id.0, sort),
+            ItemKey::Id(id) => Key::ItemId(code, id.0),
             ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
                 let claim = claims::of_key(kind, by)?;
                 Key::ItemClaim(code, i16::from(claim.space), claim.text.into_bytes(), sort)
@@ -90,7 +90,8 @@ impl Lookups {
             ItemKey::Name(_) | ItemKey::Number(_) => return None,
         };
         let found = self.ask(key).await;
-        Some(found.and_then(|row| Ok(row.map(|row| stored_item(&row)).transpose()?)))
+        let item = found.and_then(|row| Ok(row.map(|row| stored_item(&row)).transpose()?));
+        Some(item.map(|item| item.filter(|item| item.kind() == kind)))
     }
 
     async fn ask(&self, key: Key) -> Result<Option<Row>, StoreError> {
@@ -188,9 +189,8 @@ async fn ask_all(session: &Session, keys: Arc<[Key]>) -> Result<Vec<Option<Row>>
                 claims.text.push(text.clone());
                 (&mut claims, tenant)
             }
-            Key::ItemId(tenant, id, kind) => {
+            Key::ItemId(tenant, id) => {
                 items.id.push(*id);
-                items.kind.push(*kind);
                 (&mut items, tenant)
             }
             Key::ItemClaim(tenant, space, text, kind) => {
@@ -208,7 +208,7 @@ async fn ask_all(session: &Session, keys: Arc<[Key]>) -> Result<Vec<Option<Row>>
         (sql::USERS_BY_IDS, vec![&ids.place, &ids.tenant, &ids.id], 2),
         (sql::USERS_BY_NUMBERS, vec![&numbers.place, &numbers.tenant, &numbers.number], 2),
         (sql::USERS_BY_CLAIMS, vec![&c.place, &c.tenant, &c.space, &c.text], 2),
-        (sql::ITEMS_BY_IDS, vec![&items.place, &items.tenant, &items.id, &items.kind], 3),
+        (sql::ITEMS_BY_IDS, vec![&items.place, &items.tenant, &items.id], 3),
         (sql::ITEMS_BY_CLAIMS, vec![&i.place, &i.tenant, &i.space, &i.text, &i.kind], 3),
     ];
     let many = [ids.place.len(), numbers.place.len(), c.place.len(), items.place.len(), i.place.len()];
@@ -220,6 +220,9 @@ async fn ask_all(session: &Session, keys: Arc<[Key]>) -> Result<Vec<Option<Row>>
     for answer in in_order(asked.collect()).await {
         let (rows, column) = answer?;
         for row in rows {
+            if row.try_get::<_, Option<&str>>(0)?.is_none() {
+                continue;
+            }
             let place: i32 = row.try_get(column)?;
             if let Some(place) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
                 *place = Some(row);
