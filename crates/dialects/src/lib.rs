@@ -10,6 +10,7 @@ mod onfire;
 mod publisher;
 mod scim;
 mod sign_in;
+pub mod transfer;
 
 use http::Response;
 use kit::{Answer, Call, Credential, Fault, Kind, Record, Route};
@@ -68,14 +69,15 @@ pub type SecurityScheme = fn() -> serde_json::Value;
 /// Every language there is.
 pub static ALL: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIALECT, &scim::DIALECT];
 
-/// All that may stand behind a path: the languages, where clients get tokens for them, and where people sign in.
+/// All that may stand behind a path: the languages, where clients get tokens for them, where files of people come in and go
+/// out, and where people sign in.
 pub fn doors() -> impl Iterator<Item = &'static Dialect> {
-    ALL.iter().copied().chain([&oauth::DIALECT, &sign_in::DIALECT])
+    ALL.iter().copied().chain([&oauth::DIALECT, &transfer::DIALECT, &sign_in::DIALECT])
 }
 
 /// What a connection may be let speak.
 pub fn spoken() -> impl Iterator<Item = &'static Dialect> {
-    ALL.iter().copied().chain([&sign_in::DIALECT])
+    ALL.iter().copied().chain([&sign_in::DIALECT, &transfer::DIALECT])
 }
 
 /// The OpenAPI 3.1 document over all dialects.

@@ -1,4 +1,4 @@
-//! What goes on beside the requests: mails are sent, those who were deleted long ago are let go for good, and mails that
+//! What goes on beside the requests: mails are sent, imports are carried out, those who were deleted long ago are let go for good, and mails that
 //! have failed and that nobody needs any more with them.
 
 use crate::App;
@@ -37,8 +37,14 @@ impl Background {
         let worker = Worker::new(Arc::clone(directory), post.sender, &post.url, post.pace, Arc::new(noted));
         let grace = worker.longest() + GRACE;
         let mails = tokio::spawn(worker.run(until(stopped.clone())));
-        let purge = tokio::spawn(purge(Arc::clone(directory), until(stopped)));
-        Self { stop, tasks: vec![mails, purge], grace }
+        let purge = tokio::spawn(purge(Arc::clone(directory), until(stopped.clone())));
+        let mut tasks = vec![mails, purge];
+        if let Some(imports) = &app.imports {
+            let (imports, runtime) = (Arc::clone(imports), tokio::runtime::Handle::current());
+            #[expect(clippy::disallowed_methods, reason = "one, for as long as the server runs")]
+            tasks.push(tokio::task::spawn_blocking(move || runtime.block_on(imports.work(until(stopped)))));
+        }
+        Self { stop, tasks, grace }
     }
 
     /// Lets them finish what they have in hand, for a while.

@@ -1,12 +1,13 @@
 //! Puts the house together: store, ports, directory, gate, shell.
 
 use crate::brake::BadKeys;
-use crate::{Metrics, PasswordPool, Shell, Strength, SystemClock};
+use crate::{Imports, Metrics, PasswordPool, Shell, Strength, SystemClock};
 use dialects::kit::{Desk, Gate, Seals, Walks};
 use directory::{Clock, Directory, Ids, Store};
 use portal::Portal;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct App {
     pub shell: Arc<Shell>,
     /// The figures.
     pub metrics: Arc<Metrics>,
+    /// Imports that were sent to it, where they are kept.
+    pub imports: Option<Arc<Imports>>,
 }
 
 /// What a house is built on.
@@ -82,6 +85,8 @@ pub struct Face {
     pub is_tls: bool,
     /// Whether browsers reach it from other machines, so that cookies must go over TLS.
     pub has_secure_cookies: bool,
+    /// Where imports are kept that are sent to it; it takes none, when nothing is said.
+    pub imports: Option<PathBuf>,
 }
 
 /// The house over a store.
@@ -91,6 +96,7 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
     let directory = Directory::new(store, clock, Arc::clone(&ids), Arc::new(pool));
     let directory = Arc::new(directory);
     let metrics = Arc::new(Metrics::default());
+    let imports = face.imports.map(|folder| Arc::new(Imports::new(folder, Arc::clone(&directory))));
     let desk = Desk {
         directory: Arc::clone(&directory),
         gate: Gate::new(Box::new(BadKeys::new(limits.bad_keys))),
@@ -99,8 +105,10 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
         body_limit: limits.body,
         seals: Seals::default(),
         walks: Walks::default(),
+        transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::transfer::Transfers>),
     };
     let portal = Portal::new(Arc::clone(&directory), face.has_secure_cookies);
-    let shell = Arc::new(Shell::new(desk, portal, Arc::clone(&metrics), ids.as_ref(), limits));
-    Ok(App { directory, shell, metrics })
+    let shell =
+        Arc::new(Shell::new(desk, portal, Arc::clone(&metrics), ids.as_ref(), limits, imports.clone()));
+    Ok(App { directory, shell, metrics, imports })
 }

@@ -44,6 +44,10 @@ pub(crate) struct Settings {
     /// Largest body in bytes; more is a 413
     #[arg(long, env = "MUSTER_BODY_LIMIT", global = true, default_value_t = 1_048_576, value_name = "BYTES", help_heading = SERVER)]
     pub(crate) body_limit: usize,
+    /// Where files are kept that are sent to be imported; beside the store when not said. Processes that share a database
+    /// and answer for one another share this folder, too
+    #[arg(long, env = "MUSTER_IMPORTS", global = true, value_name = "DIR", help_heading = SERVER)]
+    pub(crate) imports: Option<PathBuf>,
     /// Connections at a time; more wait
     #[arg(long, env = "MUSTER_MAX_CONNECTIONS", global = true, default_value_t = 4096, value_name = "N", help_heading = SERVER)]
     pub(crate) max_connections: usize,
@@ -131,6 +135,12 @@ fn without_password(url: &str) -> String {
 }
 
 impl Settings {
+    /// The folder that files are kept in which were sent to be imported.
+    pub(crate) fn imports(&self) -> PathBuf {
+        let beside = || self.of_store().beside("imports").unwrap_or_else(|| "muster-imports".into());
+        self.imports.clone().unwrap_or_else(beside)
+    }
+
     /// The folder that mails go into where there is no SMTP server.
     pub(crate) fn spool(&self) -> PathBuf {
         let beside = || self.of_store().beside("mail").unwrap_or_else(|| "muster-mail".into());

@@ -3,10 +3,11 @@
 //! The order is the code's: number → own pages → body within size and time → dialect within time, panics caught →
 //! log and figures. What stops a request here is still said in its dialect's voice.
 
-use crate::{Limits, Metrics, pages};
+use crate::{Imports, Limits, Metrics, imports, pages};
 use axum::Router;
 use bytes::Bytes;
 use dialects::kit::{Answer, BodyFault, Content, Desk, Fault, Served};
+use dialects::transfer::Awaited;
 use directory::{Ids, Refusal};
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -29,6 +30,7 @@ pub struct Shell {
     pages: Router,
     portal: Portal,
     large_bodies: Semaphore,
+    imports: Option<Arc<Imports>>,
 }
 
 /// Bodies up to so many bytes are read as they come.
@@ -57,10 +59,12 @@ impl Shell {
         metrics: Arc<Metrics>,
         ids: &dyn Ids,
         limits: Limits,
+        imports: Option<Arc<Imports>>,
     ) -> Self {
         let pages = pages::router(Arc::clone(&desk.directory), Arc::clone(&metrics));
         let numbers = RequestNumbers { start: ids.next().as_u128(), count: AtomicU64::new(0) };
-        Self { desk, metrics, numbers, limits, pages, portal, large_bodies: Semaphore::new(LARGE_BODIES) }
+        let large_bodies = Semaphore::new(LARGE_BODIES);
+        Self { desk, metrics, numbers, limits, pages, portal, large_bodies, imports }
     }
 
     /// Answers one request from `address`.
@@ -76,9 +80,13 @@ impl Shell {
         if let Some(answer) = pages::answer(&self.pages, &parts).await {
             return answer.map(Content::from);
         }
-        let body = self.read(&parts, body).await;
-        let broken = body.is_err();
-        let served = self.attend(&parts, body, address, &number).await;
+        let (served, broken) = if dialects::transfer::brings_file(&parts.method, parts.uri.path()) {
+            self.take_file(&parts, body, address, &number).await
+        } else {
+            let body = self.read(&parts, body).await;
+            let broken = body.is_err();
+            (self.attend(&parts, body, address, &number).await, broken)
+        };
         let (mut answer, served) = match served {
             Some(mut served) => (std::mem::take(&mut served.answer), Some(served)),
             None => (nowhere(), None),
@@ -91,6 +99,31 @@ impl Shell {
         answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         self.note(&parts.method, &answer, served.as_ref(), &number, address, begun.elapsed());
         answer
+    }
+
+    /// A request whose body is a file: it is looked at first, and its body goes to where files are kept. Whether the rest
+    /// of the connection is of no use.
+    async fn take_file<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        address: IpAddr,
+        number: &str,
+    ) -> (Option<Served>, bool)
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let served = self.attend(parts, Ok(Bytes::new()), address, number).await;
+        let awaited = served.as_ref().and_then(|served| served.answer.extensions().get::<Awaited>().copied());
+        let (Some(Awaited(id)), Some(imports)) = (awaited, &self.imports) else { return (served, true) };
+        let fault = match imports::receive(imports, id, body).await {
+            Ok(()) => return (served, false),
+            Err(fault) => fault,
+        };
+        let answer = dialects::kit::give_up(&self.desk, parts, number, &fault);
+        let detail = fault.detail().map(str::to_owned);
+        (served.zip(answer).map(|(served, answer)| Served { answer, detail, ..served }), true)
     }
 
     /// The body within its limits of size and time.

@@ -29,6 +29,8 @@ pub struct Desk {
     pub seals: Seals,
     /// Where walks by index stand.
     pub walks: Walks,
+    /// Files of people in and out, where they are kept.
+    pub transfers: Option<Arc<dyn crate::transfer::Transfers>>,
 }
 
 /// An answer, and what the log and the figures may know of how it came about.

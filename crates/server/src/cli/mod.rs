@@ -16,6 +16,7 @@ use crate::settings::{File, Settings};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use output::Output;
 use std::process::ExitCode;
+pub(crate) use transfers::columns;
 
 /// One user directory that speaks many APIs
 #[derive(Parser)]

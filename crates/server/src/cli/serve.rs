@@ -82,6 +82,7 @@ pub(super) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         public_url: settings.public_url.clone(),
         is_tls: tls.is_some(),
         has_secure_cookies: tls.is_some() || is_https || !is_near,
+        imports: Some(settings.imports()),
     };
     let house = app(parts, limits, face)?;
     let listener = Listener {

@@ -9,6 +9,7 @@ mod door;
 mod everywhere;
 mod keys;
 mod lives;
+mod moving;
 mod mutations;
 mod oauth;
 mod openapi;

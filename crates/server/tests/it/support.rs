@@ -92,6 +92,11 @@ impl Server {
         &self.store
     }
 
+    /// The folder of its log, its mails and its imports.
+    pub(crate) fn log_folder(&self) -> PathBuf {
+        self.log.parent().map(Path::to_path_buf).unwrap_or_default()
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).expect("the log")
     }
@@ -158,6 +163,7 @@ pub(crate) fn launch(
         .arg(store.as_ref())
         .args(flags)
         .env("MUSTER_MAIL_SPOOL", folder.join("mail"))
+        .env("MUSTER_IMPORTS", folder.join("imports"))
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()

@@ -1,0 +1,67 @@
+//! `transfer`: files of people in and out, for integrators. A door like sign-in: no API over single users, and not in
+//! [`crate::ALL`]; for connections that were told by name that they may use it.
+//!
+//! What an import does and what a file looks like is the server's matter ([`Transfers`]); this says it over HTTP. The file
+//! itself is not read here: it is streamed to where imports are kept, once it is known whose it is.
+
+mod errors;
+mod read;
+mod routes;
+mod wire;
+mod write;
+
+use crate::Dialect;
+use crate::kit::{Content, bearer, bearer_scheme};
+use directory::Caller;
+use serde_json::Value;
+use uuid::Uuid;
+
+pub(crate) static DIALECT: Dialect = Dialect {
+    name: "transfer",
+    about: "Import and export: files of people in CSV, NDJSON, Excel and LDIF",
+    routes: routes::ROUTES,
+    owns: |path| path.starts_with("/v1/imports") || path.starts_with("/v1/exports"),
+    suffixes: false,
+    overrides: |_| None,
+    acceptable: |_| Ok(()),
+    credential: |call| Ok(bearer(call)),
+    refuse: errors::refuse,
+    reads: &["text/csv", "application/x-ndjson", XLSX, "text/ldif"],
+    writes: &["application/json", "text/csv", "application/x-ndjson", XLSX, "text/ldif"],
+    parameters: &[],
+    error: &wire::ERROR,
+    curls: |_| Vec::new(),
+    by_name: true,
+    security: &[("bearer", bearer_scheme)],
+};
+
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
+/// What a client wants of an import or export: names and values, as they were sent.
+pub type Wishes = Vec<(String, String)>;
+
+/// Files of people in and out, as the server keeps and carries them. Everything is of the caller's tenant alone.
+pub trait Transfers: Send + Sync {
+    /// Makes room for an import whose file comes next; its resource. The text says what is wrong with what was wished.
+    fn open(&self, caller: &Caller, media: Option<&str>, wishes: &Wishes) -> Result<(Uuid, Value), String>;
+    /// Imports, newest first.
+    fn all(&self, caller: &Caller) -> Vec<Value>;
+    /// One import.
+    fn one(&self, caller: &Caller, id: Uuid) -> Option<Value>;
+    /// Calls an import off that has not ended; whether there is one of that name.
+    fn call_off(&self, caller: &Caller, id: Uuid) -> bool;
+    /// The rows of an import that were refused, as a file of this media type.
+    fn refused(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, Content)>;
+    /// An export under a file name such as `people.csv`; the text says what is wrong with what was wished.
+    fn export(&self, caller: &Caller, file: &str, wishes: &Wishes)
+    -> Result<(&'static str, Content), String>;
+}
+
+/// Marks an answer that is only true once the file has arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaited(pub Uuid);
+
+/// Whether a request brings a file that is not to be read into memory.
+pub fn brings_file(method: &http::Method, path: &str) -> bool {
+    method == http::Method::POST && path.trim_end_matches('/').eq_ignore_ascii_case(routes::IMPORTS)
+}

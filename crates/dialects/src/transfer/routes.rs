@@ -1,0 +1,153 @@
+//! The table of paths.
+
+use super::{Awaited, Transfers, read, wire, write};
+use crate::kit::{About, Access, Answer, Call, Desk, Fault, Kind, Route, Verb};
+use http::StatusCode;
+
+/// Where imports are.
+pub(super) const IMPORTS: &str = "/v1/imports";
+
+const FORMAT: (&str, Kind, &str) =
+    ("format", Kind::Text, "`csv`, `ndjson`, `xlsx` or `ldif`, where Content-Type does not say it");
+
+/// What can be said of an import.
+const IMPORT: &[(&str, Kind, &str)] = &[
+    FORMAT,
+    ("update", Kind::Boolean, "Change those who are there, too; without it they are left as they are"),
+    ("dryRun", Kind::Boolean, "Say what would happen, and do nothing"),
+    ("invite", Kind::Boolean, "Ask new people in by mail; without it they are active at once"),
+    (
+        "deactivateMissing",
+        Kind::Boolean,
+        "Switch off those who are not in the file, if they are no more than a tenth",
+    ),
+    ("yesReally", Kind::Boolean, "However many they are"),
+    ("match", Kind::Text, "What people are known by, the surest first; `id,external-id,email` when not said"),
+    ("map", Kind::Text, "What a header means, `HEADER=COLUMN`; may be repeated"),
+    ("delimiter", Kind::Text, "What stands between the cells of CSV, where it is not seen; `tab` for a tab"),
+    ("encoding", Kind::Text, "The encoding of a text file, where it is not seen"),
+    ("sheet", Kind::Text, "The sheet of a workbook"),
+    ("emptyClears", Kind::Boolean, "An empty cell clears what is stored; without it, it says nothing"),
+];
+
+const EXPORT: &[(&str, Kind, &str)] = &[
+    (
+        "kind",
+        Kind::Text,
+        "Only this: `user`, `group`, `folder`, `organisation`, `department` or `role`; may be repeated",
+    ),
+    ("columns", Kind::Text, "Only these columns, with commas between"),
+    ("excel", Kind::Boolean, "CSV with a byte order mark and semicolons"),
+];
+
+/// Every path.
+pub(super) static ROUTES: &[Route] = &[
+    Route {
+        path: IMPORTS,
+        verbs: &[
+            Verb {
+                method: "POST",
+                access: Access::Write,
+                about: About::new(
+                    "Bring people in from a file, which is the body",
+                    IMPORT,
+                    None,
+                    &wire::IMPORT,
+                ),
+                handler: |desk, call| Box::pin(async move { open(desk, call) }),
+            },
+            Verb {
+                method: "GET",
+                access: Access::Read,
+                about: About::new("List imports, newest first", &[], None, &wire::IMPORTS),
+                handler: |desk, call| {
+                    Box::pin(async move { Ok(write::list(&transfers(desk)?.all(call.caller()?))) })
+                },
+            },
+        ],
+    },
+    Route {
+        path: "/v1/imports/{id}",
+        verbs: &[
+            Verb {
+                method: "GET",
+                access: Access::Read,
+                about: About::new("How far an import is, and what came of it", &[], None, &wire::IMPORT),
+                handler: |desk, call| Box::pin(async move { one(desk, call) }),
+            },
+            Verb {
+                method: "DELETE",
+                access: Access::Write,
+                about: About::new("Call an import off; what it has done stays", &[], None, &wire::IMPORT),
+                handler: |desk, call| Box::pin(async move { call_off(desk, call) }),
+            },
+        ],
+    },
+    Route {
+        path: "/v1/imports/{id}/refused",
+        verbs: &[Verb {
+            method: "GET",
+            access: Access::Read,
+            about: About::new(
+                "The rows that were refused, with the reasons, to be mended and sent again",
+                &[],
+                None,
+                &wire::FILE,
+            ),
+            handler: |desk, call| Box::pin(async move { refused(desk, call) }),
+        }],
+    },
+    Route {
+        path: "/v1/exports/{file}",
+        verbs: &[Verb {
+            method: "GET",
+            access: Access::Read,
+            about: About::new(
+                "Everybody and everything as a file; its name ends with the format, such as `people.csv`",
+                EXPORT,
+                None,
+                &wire::FILE,
+            ),
+            handler: |desk, call| Box::pin(async move { export(desk, call) }),
+        }],
+    },
+];
+
+fn transfers(desk: &Desk) -> Result<&dyn Transfers, Fault> {
+    desk.transfers.as_deref().ok_or(Fault::NoRoute)
+}
+
+fn open(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let media = crate::kit::accept::content_type(&call.headers);
+    let opened = transfers(desk)?.open(call.caller()?, media.as_deref(), &read::wishes(call, IMPORT)?);
+    let (id, resource) = opened.map_err(read::wrong)?;
+    let mut answer =
+        write::import(StatusCode::ACCEPTED, &resource, Some(&format!("{}{IMPORTS}/{id}", call.origin)));
+    answer.extensions_mut().insert(Awaited(id));
+    Ok(answer)
+}
+
+fn one(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let found = transfers(desk)?.one(call.caller()?, read::id(call)?);
+    Ok(write::import(StatusCode::OK, &found.ok_or(Fault::NoRoute)?, None))
+}
+
+fn call_off(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    if !transfers(desk)?.call_off(call.caller()?, read::id(call)?) {
+        return Err(Fault::NoRoute);
+    }
+    one(desk, call)
+}
+
+fn refused(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let found = transfers(desk)?.refused(call.caller()?, read::id(call)?);
+    let (media, content) = found.ok_or(Fault::NoRoute)?;
+    Ok(write::file(media, content, "refused"))
+}
+
+fn export(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let file = call.named(0);
+    let exported = transfers(desk)?.export(call.caller()?, file, &read::wishes(call, EXPORT)?);
+    let (media, content) = exported.map_err(read::wrong)?;
+    Ok(write::file(media, content, file))
+}

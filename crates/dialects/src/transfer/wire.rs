@@ -1,0 +1,86 @@
+//! What travels besides the files themselves.
+
+use crate::kit::{Kind, Member, Record};
+
+pub(super) static IMPORT: Record = Record {
+    name: "Import",
+    about: "An import, how far it is, and what came of it",
+    members: &[
+        Member::of("id", Kind::Text, "Its identity"),
+        Member::of("status", Kind::Text, "`queued`, `running`, `done`, `failed` or `calledOff`"),
+        Member::of("created", Kind::Text, "When it was taken in (RFC 3339)"),
+        Member::of("ended", Kind::Text, "When it ended"),
+        Member::of("dryRun", Kind::Boolean, "Whether nothing is done"),
+        Member::of("rows", Kind::Integer, "How many rows the file has, once it was read"),
+        Member::of("rowsDone", Kind::Integer, "How many of them are done"),
+        Member::of("error", Kind::Text, "Why it failed, with row and column where there are any"),
+        Member::of("report", Kind::Object(&REPORT), "What came of it"),
+    ],
+};
+
+static REPORT: Record = Record {
+    name: "ImportReport",
+    about: "What came of an import",
+    members: &[
+        Member::of("people", Kind::Object(&TALLY), "Rows of people"),
+        Member::of(
+            "items",
+            Kind::Object(&TALLY),
+            "Rows of groups, folders, organisations, departments and roles",
+        ),
+        Member::of("made", Kind::Integer, "Groups and folders that nobody had"),
+        Member::of("deactivated", Kind::Integer, "People who are not in the file and were switched off"),
+        Member::of("refusals", Kind::Object(&LINES), "The first rows that were refused, and why"),
+        Member::of("notes", Kind::List("note", &Kind::Text), "What else there is to say"),
+    ],
+};
+
+static TALLY: Record = Record {
+    name: "ImportTally",
+    about: "How many rows came to what",
+    members: &[
+        Member::of("created", Kind::Integer, "New"),
+        Member::of("changed", Kind::Integer, "Changed"),
+        Member::of("left", Kind::Integer, "Left as they are"),
+        Member::of("refused", Kind::Integer, "Refused"),
+    ],
+};
+
+static LINES: Record = Record {
+    name: "ImportLines",
+    about: "Rows and what is said of them",
+    members: &[
+        Member::of("first", Kind::List("line", &Kind::Object(&LINE)), "The first of them"),
+        Member::of("more", Kind::Integer, "How many more there are"),
+    ],
+};
+
+static LINE: Record = Record {
+    name: "ImportLine",
+    about: "A row",
+    members: &[
+        Member::of("row", Kind::Integer, "The row, as people count it: the header is row 1"),
+        Member::of("what", Kind::Text, "What is said of it"),
+    ],
+};
+
+pub(super) static IMPORTS: Record = Record {
+    name: "Imports",
+    about: "Imports, newest first",
+    members: &[Member::of("imports", Kind::List("import", &Kind::Object(&IMPORT)), "All of them")],
+};
+
+pub(super) static FILE: Record = Record {
+    name: "File",
+    about: "A file, sent while it is made; cut where it cannot be made whole",
+    members: &[],
+};
+
+pub(super) static ERROR: Record = Record {
+    name: "TransferError",
+    about: "Why nothing was done",
+    members: &[
+        Member::of("error", Kind::Text, "For programs"),
+        Member::of("message", Kind::Text, "For people"),
+    ],
+};

@@ -1,0 +1,141 @@
+//! Files on their way out: made while they are sent, a part at a time.
+
+use super::flag;
+use bytes::Bytes;
+use dialects::kit::{Content, Part, Source};
+use dialects::transfer::Wishes;
+use directory::{Caller, Directory, Pending, Refusal};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use transfer::column::{Kind, named};
+use transfer::export::{Options, run};
+use transfer::formats::{Format, Writing, writer};
+
+/// Bytes of a part, and how many may be on their way.
+const PART: usize = 64 * 1024;
+const PARTS: usize = 8;
+
+/// Parts as they come from whoever makes them. The last word is that all of it was made; without it, it is cut.
+struct Parts(mpsc::Receiver<Result<Bytes, Refusal>>);
+
+impl Source for Parts {
+    fn next(mut self: Box<Self>) -> Pending<'static, Result<Option<Part>, Refusal>> {
+        Box::pin(async move {
+            match self.0.recv().await {
+                Some(Ok(bytes)) if bytes.is_empty() => Ok(None),
+                Some(Ok(bytes)) => Ok(Some((bytes, self as Box<dyn Source>))),
+                Some(Err(refusal)) => Err(refusal),
+                None => Err(Refusal::Broken("a file was not made whole".into())),
+            }
+        })
+    }
+}
+
+/// Takes what is written and hands it on in parts.
+struct Pipe {
+    parts: mpsc::Sender<Result<Bytes, Refusal>>,
+    open: Vec<u8>,
+}
+
+impl Pipe {
+    fn send(&mut self) -> std::io::Result<()> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        let full = std::mem::replace(&mut self.open, Vec::with_capacity(PART));
+        let gone = || std::io::Error::new(std::io::ErrorKind::BrokenPipe, "nobody takes it any more");
+        self.parts.blocking_send(Ok(full.into())).map_err(|_| gone())
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.open.extend_from_slice(bytes);
+        if self.open.len() >= PART {
+            self.send()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.send()
+    }
+}
+
+/// A file as it is.
+pub(super) fn file(mut file: File) -> Content {
+    let (sender, receiver) = mpsc::channel(PARTS);
+    std::thread::spawn(move || {
+        loop {
+            let mut bytes = vec![0; PART];
+            let read = match file.read(&mut bytes) {
+                Ok(read) => read,
+                Err(error) => {
+                    let _ = sender.blocking_send(Err(Refusal::Broken(error.to_string())));
+                    return;
+                }
+            };
+            bytes.truncate(read);
+            // An empty part is the end.
+            if sender.blocking_send(Ok(bytes.into())).is_err() || read == 0 {
+                return;
+            }
+        }
+    });
+    Content::parts(Box::new(Parts(receiver)))
+}
+
+/// Everybody and everything, as a file of that name would have it.
+pub(super) fn export(
+    directory: &Arc<Directory>,
+    caller: &Caller,
+    name: &str,
+    wishes: &Wishes,
+) -> Result<(&'static str, Content), String> {
+    let format = Format::of_path(Path::new(name))
+        .ok_or("the file's name ends with what it is to be: .csv, .ndjson, .xlsx or .ldif")?;
+    let mut options = Options { format, kinds: Vec::new(), columns: None, with_password_hashes: false };
+    let mut writing = Writing { guards_formulas: true, ..Writing::default() };
+    for (name, value) in wishes {
+        match name.as_str() {
+            "kind" => {
+                let kind =
+                    Kind::of_word(value).ok_or_else(|| format!("there is nothing of the kind {value}"))?;
+                options.kinds.push(kind);
+            }
+            "columns" => {
+                let column = |name: &str| named(name).ok_or_else(|| format!("there is no column {name}"));
+                options.columns = Some(value.split(',').map(column).collect::<Result<_, _>>()?);
+            }
+            _ => writing.for_excel = flag(name, value)?,
+        }
+    }
+    if options.kinds.is_empty() {
+        options.kinds = Kind::ALL.to_vec();
+    }
+    let secret = |column: &&transfer::Column| column.name.starts_with("password");
+    if options.columns.as_ref().is_some_and(|columns| columns.iter().any(secret)) {
+        return Err(
+            "passwords do not go over the network; `muster export --with-password-hashes` writes them".into(),
+        );
+    }
+    let (sender, receiver) = mpsc::channel(PARTS);
+    let (directory, caller) = (Arc::clone(directory), caller.clone());
+    let handle = tokio::runtime::Handle::current();
+    // Writers are not made for waiting, so they have a thread; the directory is asked on the runtime.
+    std::thread::spawn(move || {
+        let pipe = Pipe { parts: sender.clone(), open: Vec::with_capacity(PART) };
+        let done = writer(format, Box::new(pipe), writing).map_err(transfer::export::ExportError::from);
+        let done = done.and_then(|to| handle.block_on(run(&directory, &caller, &options, to, |_| {})));
+        let last = match done {
+            Ok(_) => Ok(Bytes::new()),
+            Err(error) => Err(Refusal::Broken(error.to_string())),
+        };
+        // Whoever has gone hears nothing.
+        let _ = sender.blocking_send(last);
+    });
+    Ok((format.media(), Content::parts(Box::new(Parts(receiver)))))
+}

@@ -1,0 +1,369 @@
+//! Imports and exports over HTTP. What was taken in is a folder's matter: the file as it came, a state beside it, and the
+//! rows that were refused. An import that was acknowledged is carried out, also after a restart, and also by another process
+//! that shares the folder; one at a time in each.
+
+mod arrival;
+mod download;
+mod job;
+
+pub(crate) use arrival::receive;
+
+use anyhow::Context;
+use dialects::kit::Content;
+use dialects::transfer::{Transfers, Wishes};
+use directory::{Caller, Directory};
+use job::{Job, Status};
+use serde_json::Value;
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use transfer::formats::{Format, Reading, private_file};
+use transfer::import::{ImportError, Key, Options, run, scan};
+use uuid::Uuid;
+
+/// The largest file, in bytes.
+const LARGEST: u64 = 4 << 30;
+/// How long a file may take to arrive.
+const ARRIVAL_TIME: Duration = Duration::from_hours(1);
+/// Imports of a tenant that have not ended.
+const AT_ONCE: usize = 20;
+/// How long what came of an import is kept, in seconds.
+const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
+/// How often others are looked for.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Imports, and where they are kept.
+pub struct Imports {
+    folder: PathBuf,
+    directory: Arc<Directory>,
+    news: Notify,
+    /// Imports whose files are still arriving, and those that are to stop.
+    arriving: Mutex<HashSet<Uuid>>,
+    called_off: Mutex<HashSet<Uuid>>,
+}
+
+impl Imports {
+    /// In a folder, which is made when it is needed.
+    pub fn new(folder: impl Into<PathBuf>, directory: Arc<Directory>) -> Self {
+        Self {
+            folder: folder.into(),
+            directory,
+            news: Notify::new(),
+            arriving: Mutex::default(),
+            called_off: Mutex::default(),
+        }
+    }
+
+    fn path(&self, id: Uuid, ending: &str) -> PathBuf {
+        self.folder.join(format!("{id}.{ending}"))
+    }
+
+    /// The file that an import's content goes into as it arrives.
+    pub(crate) fn file(&self, id: Uuid) -> std::io::Result<File> {
+        private_file(&self.path(id, "data"), true)
+    }
+
+    /// All of an import's file is there: it is as good as done.
+    pub(crate) fn arrived(&self, id: Uuid) -> anyhow::Result<()> {
+        let mut job = Job::read(&self.path(id, "json")).context("an import is gone")?;
+        File::open(self.path(id, "data"))?.sync_all()?;
+        job.status = Status::Queued;
+        job.write(&self.path(id, "json"))?;
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.news.notify_one();
+        Ok(())
+    }
+
+    /// An import's file did not arrive: there never was one.
+    pub(crate) fn discard(&self, id: Uuid) {
+        for ending in ["json", "data"] {
+            drop(std::fs::remove_file(self.path(id, ending)));
+        }
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let paths = entries.flatten().map(|entry| entry.path());
+        let mut jobs: Vec<Job> = paths
+            .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+            .filter_map(|path| Job::read(&path))
+            .collect();
+        jobs.sort_by_key(|job| (job.created, job.id));
+        jobs
+    }
+
+    fn of(&self, caller: &Caller, id: Uuid) -> Option<Job> {
+        let job = Job::read(&self.path(id, "json"))?;
+        // Another tenant's import looks like none.
+        (job.caller.tenant == caller.tenant.0 && job.status != Status::Arriving).then_some(job)
+    }
+
+    /// Carries imports out, one after the other, until it is told to stop.
+    pub(crate) async fn work(self: Arc<Self>, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                () = self.next() => {}
+            }
+            tokio::select! {
+                () = &mut stop => return,
+                () = self.news.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Carries out all that wait.
+    async fn next(&self) {
+        let now = self.directory.now();
+        for job in self.jobs() {
+            match job.status {
+                Status::Arriving => {
+                    // Whoever was sending it has gone with the process that took it in.
+                    let is_ours =
+                        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).contains(&job.id);
+                    let is_old = job.created.plus_seconds(2 * 3600) < now;
+                    if !is_ours && is_old {
+                        self.discard(job.id);
+                    }
+                }
+                Status::Queued | Status::Running => self.carry_out(job).await,
+                Status::Done | Status::Failed | Status::CalledOff => {
+                    if job.ended.is_some_and(|ended| ended.plus_seconds(KEPT_SECONDS) < now) {
+                        self.forget(&job);
+                    }
+                }
+            }
+        }
+    }
+
+    fn forget(&self, job: &Job) {
+        drop(std::fs::remove_file(self.path(job.id, &refused(job.format()))));
+        self.discard(job.id);
+    }
+
+    async fn carry_out(&self, mut job: Job) {
+        let state = self.path(job.id, "json");
+        // Whoever holds the file's lock is at it, in this process or another one.
+        let Ok(data) = File::open(self.path(job.id, "data")) else { return };
+        if data.try_lock().is_err() {
+            return;
+        }
+        job.status = Status::Running;
+        if let Err(error) = job.write(&state) {
+            return tracing::warn!(%error, "an import cannot be begun");
+        }
+        let done = self.import(&mut job, &state).await;
+        job.ended = Some(self.directory.now());
+        match done {
+            Ok(report) => {
+                job.status = Status::Done;
+                job.rows_done = job.rows.unwrap_or(job.rows_done);
+                job.report = serde_json::to_value(report).ok();
+            }
+            // The store takes nothing at the moment: it goes on later, from where it is.
+            Err(ImportError::Stopped { refusal, .. }) => {
+                tracing::warn!(detail = transfer::refusal_in_words(&refusal), "an import was held up");
+                job.status = Status::Queued;
+                job.ended = None;
+            }
+            Err(ImportError::CalledOff) => job.status = Status::CalledOff,
+            Err(error) => {
+                job.status = Status::Failed;
+                job.error = Some(error.to_string());
+            }
+        }
+        if let Err(error) = job.write(&state) {
+            return tracing::warn!(%error, "what came of an import cannot be noted");
+        }
+        if job.ended.is_some() {
+            // What was sent is nobody's business any more.
+            drop(std::fs::remove_file(self.path(job.id, "data")));
+        }
+    }
+
+    async fn import(&self, job: &mut Job, state: &Path) -> Result<transfer::import::Report, ImportError> {
+        let caller = job.caller();
+        if let Some(connection) = caller.connection {
+            let stopped = |refusal| ImportError::Stopped { row: 0, refusal };
+            let found = self.directory.connection(connection).await.map_err(stopped)?;
+            let now = self.directory.now();
+            let is_good =
+                found.is_some_and(|found| !found.revoked && found.expires.is_none_or(|end| now < end));
+            if !is_good {
+                let gone = "the connection it came over is no longer good";
+                return Err(transfer::FileError { row: None, column: None, what: gone.into() }.into());
+            }
+        }
+        let mut options = options(&self.path(job.id, "data"), &job.wishes)
+            .map_err(|what| transfer::FileError { row: None, column: None, what })?;
+        options.format = job.format();
+        options.refused = (!options.is_preview).then(|| self.path(job.id, &refused(job.format())));
+        options.request = format!("import {}", job.id);
+        let looked = options.clone();
+        #[expect(clippy::disallowed_methods, reason = "one import at a time")]
+        let found = tokio::task::spawn_blocking(move || scan(&looked)).await;
+        let broken = |error: tokio::task::JoinError| ImportError::Stopped {
+            row: 0,
+            refusal: directory::Refusal::Broken(error.to_string()),
+        };
+        let found = found.map_err(broken)??;
+        job.rows = Some(found.rows);
+        let id = job.id;
+        let mut said = std::time::Instant::now();
+        let mut progress = job.clone();
+        let mut seen = || {
+            progress.rows_done += 1;
+            if said.elapsed() > Duration::from_secs(1) {
+                said = std::time::Instant::now();
+                // Only how far it is; the next word of it comes soon.
+                drop(progress.write(state));
+            }
+            !self.called_off.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+        };
+        let report = Box::pin(run(&self.directory, &caller, &options, &found, &mut seen)).await;
+        job.rows_done = progress.rows_done;
+        report
+    }
+}
+
+fn refused(format: Format) -> String {
+    format!("refused.{}", format.word())
+}
+
+impl Transfers for Imports {
+    fn open(&self, caller: &Caller, media: Option<&str>, wishes: &Wishes) -> Result<(Uuid, Value), String> {
+        let format = format(media, wishes)?;
+        options(Path::new(""), wishes)?;
+        let is_open = |job: &&Job| job.caller.tenant == caller.tenant.0 && job.ended.is_none();
+        if self.jobs().iter().filter(is_open).count() >= AT_ONCE {
+            return Err(format!("{AT_ONCE} imports have not ended yet; send this one when some have"));
+        }
+        let unkept = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "an import cannot be kept");
+            "imports cannot be kept at the moment".to_owned()
+        };
+        make_folder(&self.folder).map_err(|error| unkept(&error))?;
+        let id = new_id().map_err(|error| unkept(&error))?;
+        let job = Job::new(id, caller, format, wishes.clone(), self.directory.now());
+        job.write(&self.path(id, "json")).map_err(|error| unkept(&error))?;
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        let mut shown = job;
+        shown.status = Status::Queued;
+        Ok((id, shown.resource()))
+    }
+
+    fn all(&self, caller: &Caller) -> Vec<Value> {
+        let own = |job: &Job| job.caller.tenant == caller.tenant.0 && job.status != Status::Arriving;
+        self.jobs().into_iter().rev().filter(own).map(|job| job.resource()).collect()
+    }
+
+    fn one(&self, caller: &Caller, id: Uuid) -> Option<Value> {
+        self.of(caller, id).map(|job| job.resource())
+    }
+
+    fn call_off(&self, caller: &Caller, id: Uuid) -> bool {
+        let Some(mut job) = self.of(caller, id) else { return false };
+        if job.ended.is_none() {
+            self.called_off.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            if job.status == Status::Queued {
+                job.status = Status::CalledOff;
+                job.ended = Some(self.directory.now());
+                drop(job.write(&self.path(id, "json")));
+                drop(std::fs::remove_file(self.path(id, "data")));
+            }
+        }
+        true
+    }
+
+    fn refused(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, Content)> {
+        let job = self.of(caller, id)?;
+        let file = File::open(self.path(id, &refused(job.format()))).ok()?;
+        Some((job.format().media(), download::file(file)))
+    }
+
+    fn export(
+        &self,
+        caller: &Caller,
+        file: &str,
+        wishes: &Wishes,
+    ) -> Result<(&'static str, Content), String> {
+        download::export(&self.directory, caller, file, wishes)
+    }
+}
+
+/// A name that nobody guesses; it is no secret all the same.
+fn new_id() -> anyhow::Result<Uuid> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+fn format(media: Option<&str>, wishes: &Wishes) -> Result<Format, String> {
+    let unknown =
+        || "say what the file is: by Content-Type or with format=csv, ndjson, xlsx or ldif".to_owned();
+    if let Some((_, name)) = wishes.iter().find(|(name, _)| name == "format") {
+        return Format::named(name).ok_or_else(unknown);
+    }
+    let media = media.ok_or_else(unknown)?;
+    let known = Format::ALL.into_iter().find(|format| format.media().split(';').next() == Some(media));
+    known.or((media == "application/ldif").then_some(Format::Ldif)).ok_or_else(unknown)
+}
+
+pub(crate) fn flag(name: &str, value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err(format!("{name} is true or false")),
+    }
+}
+
+/// What was wished as what is done.
+fn options(path: &Path, wishes: &Wishes) -> Result<Options, String> {
+    let mut options = Options::new(path, Format::Csv, crate::cli::columns());
+    let mut reading = Reading::default();
+    for (name, value) in wishes {
+        match name.as_str() {
+            "update" => options.updates = flag(name, value)?,
+            "dryRun" => options.is_preview = flag(name, value)?,
+            "invite" => options.invites = flag(name, value)?,
+            "deactivateMissing" => options.deactivates_missing = flag(name, value)?,
+            "yesReally" => options.yes_really = flag(name, value)?,
+            "emptyClears" => reading.empty_clears = flag(name, value)?,
+            "match" => {
+                let keys = value.split(',').map(Key::named).collect::<Option<Vec<Key>>>();
+                options.match_by = keys.ok_or("match is a list of id, external-id, email and user-name")?;
+            }
+            "map" => {
+                let (header, column) = value.rsplit_once('=').ok_or("map takes HEADER=COLUMN")?;
+                options.columns.map(header, column.trim())?;
+            }
+            "delimiter" => {
+                let byte = match value.as_bytes() {
+                    b"tab" => b'\t',
+                    [byte] if byte.is_ascii() => *byte,
+                    _ => return Err("delimiter is one character, or tab".into()),
+                };
+                reading.delimiter = Some(byte);
+            }
+            "encoding" => reading.encoding = Some(value.clone()),
+            "sheet" => reading.sheet = Some(value.clone()),
+            _ => {}
+        }
+    }
+    options.reading = reading;
+    Ok(options)
+}

@@ -1,0 +1,136 @@
+//! Imports and exports over HTTP.
+
+use crate::support::{Reply, Server, send};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+fn ask(server: &Server, key: &str, method: &str, target: &str, media: &str, body: &[u8]) -> Reply {
+    let bearer = format!("Bearer {key}");
+    send(&server.address, method, target, &[("Authorization", &bearer), ("Content-Type", media)], body)
+}
+
+fn json(reply: &Reply) -> Value {
+    serde_json::from_str(&reply.body).unwrap_or_else(|_| panic!("{}", reply.body))
+}
+
+/// Waits for an import to end.
+fn ended(server: &Server, key: &str, id: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let job = json(&ask(server, key, "GET", &format!("/v1/imports/{id}"), "", b""));
+        if !job["ended"].is_null() {
+            return job;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(1), "{job}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn sent(server: &Server, key: &str, query: &str, media: &str, body: &[u8]) -> String {
+    let reply = ask(server, key, "POST", &format!("/v1/imports{query}"), media, body);
+    assert_eq!(reply.status, 202, "{}", reply.body);
+    let id = json(&reply)["id"].as_str().expect("an id").to_owned();
+    assert!(reply.header("location").is_some_and(|place| place.ends_with(&format!("/v1/imports/{id}"))));
+    id
+}
+
+#[test]
+fn files_come_in_and_go_out() {
+    let server = Server::start(&[]);
+    let (tenant, plain) = server.tenant(&[]);
+    let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
+    let reader = server.connection(tenant, "reader", &["--dialect", "transfer", "--read-only"]);
+    let file = "e-mail,first name,groups\nann@x.y,Ann,Sales\nno e-mail,Bob,\n\"carl@x.y\",\"=1+1\",Sales\n";
+    let id = sent(&server, &key, "?dryRun=true", "text/csv", file.as_bytes());
+    let looked = ended(&server, &key, &id);
+    assert_eq!((&looked["status"], &looked["report"]["people"]["created"]), (&"done".into(), &2.into()));
+    assert_eq!(ask(&server, &key, "GET", &format!("/v1/imports/{id}/refused"), "", b"").status, 404);
+    let id = sent(&server, &key, "", "text/csv", file.as_bytes());
+    let job = ended(&server, &key, &id);
+    assert_eq!((&job["rows"], &job["rowsDone"], &job["report"]["made"]), (&3.into(), &3.into(), &1.into()));
+    assert_eq!(job["report"]["refusals"]["first"][0]["row"], 3);
+    let refused = ask(&server, &key, "GET", &format!("/v1/imports/{id}/refused"), "", b"");
+    assert!(refused.body.contains("no e-mail,Bob"), "{}", refused.body);
+    let out = ask(
+        &server,
+        &reader,
+        "GET",
+        "/v1/exports/people.csv?kind=user&columns=email,givenName,groups",
+        "",
+        b"",
+    );
+    assert_eq!(out.status, 200, "{}", out.body);
+    assert!(
+        out.body.contains("ann@x.y,Ann,Sales\r\n") && out.body.contains("carl@x.y,'=1+1,Sales\r\n"),
+        "{}",
+        out.body
+    );
+    let all = ask(&server, &key, "GET", "/v1/exports/everything.ndjson", "", b"");
+    assert_eq!(all.body.matches("\"kind\":\"user\"").count(), 2);
+    assert_eq!(all.header("content-type"), Some("application/x-ndjson"));
+    let list = json(&ask(&server, &key, "GET", "/v1/imports", "", b""));
+    assert_eq!(list["imports"].as_array().expect("a list").len(), 2);
+
+    // Who may not, and what cannot be.
+    for (key, method, target, status) in [
+        ("nobody", "POST", "/v1/imports", 401),
+        (plain.as_str(), "GET", "/v1/imports", 403),
+        (&reader, "POST", "/v1/imports?format=csv", 403),
+        (&key, "POST", "/v1/imports?format=csv&dryrn=true", 400),
+        (&key, "POST", "/v1/imports?format=pdf", 400),
+        (&key, "GET", "/v1/imports/no-id", 404),
+        (&key, "GET", "/v1/exports/people.pdf", 400),
+        (&key, "GET", "/v1/exports/people.csv?columns=passwordHash", 400),
+        (&key, "DELETE", "/v1/exports/people.csv", 405),
+    ] {
+        let reply = ask(&server, key, method, target, "text/csv", b"email\nx@x.y\n");
+        assert_eq!(reply.status, status, "{method} {target}: {}", reply.body);
+        assert!(json(&reply)["error"].is_string());
+    }
+    let empty = ask(&server, &key, "POST", "/v1/imports", "text/csv", b"");
+    assert_eq!(empty.status, 400, "{}", empty.body);
+    let other = server.json(&["tenant", "add", "Other"])["number"].as_u64().expect("a number");
+    let foreign = server.connection(other, "files", &["--dialect", "transfer"]);
+    assert_eq!(ask(&server, &foreign, "GET", &format!("/v1/imports/{id}"), "", b"").status, 404);
+    assert_eq!(
+        json(&ask(&server, &foreign, "GET", "/v1/imports", "", b""))["imports"],
+        serde_json::json!([])
+    );
+    let nothing = ask(&server, &foreign, "GET", "/v1/exports/people.csv?kind=user&columns=email", "", b"");
+    assert_eq!(nothing.body, "email\r\n");
+    let broken = sent(&server, &key, "", "text/csv", b"email,first\na@x.y\n");
+    let job = ended(&server, &key, &broken);
+    assert_eq!(job["status"], "failed");
+    assert!(job["error"].as_str().is_some_and(|error| error.starts_with("row 2: it has 1 cells")), "{job}");
+}
+
+/// What was acknowledged is carried out, though the server is killed and comes again.
+#[test]
+fn what_was_taken_in_is_carried_out_after_a_kill() {
+    let mut server = Server::start(&[]);
+    let (tenant, _) = server.tenant(&[]);
+    let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
+    let mut ids = Vec::new();
+    for round in 0..4 {
+        let rows: String = (0..400).map(|n| format!("r{round}p{n}@x.y,G{}\n", n % 3)).collect();
+        ids.push(sent(&server, &key, "", "text/csv", format!("email,groups\n{rows}").as_bytes()));
+        std::thread::sleep(Duration::from_millis(60 * round));
+        server = Server::on(server.kill(), &[]);
+    }
+    for id in ids {
+        let job = ended(&server, &key, &id);
+        let people = &job["report"]["people"];
+        assert_eq!(
+            people["created"].as_u64().zip(people["left"].as_u64()).map(|(a, b)| a + b),
+            Some(400),
+            "{job}"
+        );
+    }
+    assert_eq!(server.json(&["user", "list", "--limit", "1"])["total"], 1600);
+    let left = std::fs::read_dir(std::path::Path::new(&server.log_folder()).join("imports")).expect("there");
+    let kept = left
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "data"))
+        .count();
+    assert_eq!(kept, 0, "what was sent is not kept");
+}

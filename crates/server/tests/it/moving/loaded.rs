@@ -1,0 +1,68 @@
+//! A backup while the server is written to as fast as it takes it: whole, sound, and with everything in it that was
+//! acknowledged before it began.
+
+use super::{is_sound, said};
+use crate::support::{Place, Server, try_send};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[test]
+fn what_was_acknowledged_before_is_in_it() {
+    let server = Server::start(&["--log-level", "error"]);
+    let (_, key) = server.tenant(&[]);
+    let acknowledged = Arc::new(Mutex::new(Vec::<String>::new()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..6)
+        .map(|client| {
+            let (address, key) = (server.address.clone(), key.clone());
+            let (acknowledged, stop) = (Arc::clone(&acknowledged), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                let bearer = format!("Bearer {key}");
+                for n in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let email = format!("c{client}n{n}@x.y");
+                    let body = format!(
+                        "{{\"user\":{{\"email\":\"{email}\",\"name\":{{\"firstname\":\"A\"}},\"department\":\"D{}\"}}}}",
+                        n % 5
+                    );
+                    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+                    let reply = try_send(&address, "POST", "/api/2/users", &headers, body.as_bytes());
+                    if reply.is_some_and(|reply| reply.status == 200) {
+                        acknowledged.lock().expect("sound").push(email);
+                    }
+                }
+            })
+        })
+        .collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    for round in 0..3 {
+        std::thread::sleep(Duration::from_millis(600));
+        let before: Vec<String> = acknowledged.lock().expect("sound").clone();
+        let path = folder.path().join(format!("backup{round}")).display().to_string();
+        said(server.store(), &["backup", &path]);
+        let during = acknowledged.lock().expect("sound").len() - before.len();
+        assert!(
+            before.len() > 50 && during > 0,
+            "there was a load: {} before, {during} during",
+            before.len()
+        );
+        let target = Place::new();
+        said(&target.store, &["restore", &path]);
+        is_sound(&target.store);
+        let out = folder.path().join(format!("people{round}.ndjson"));
+        said(&target.store, &["export", &out.display().to_string(), "--kind", "user", "--columns", "email"]);
+        let text = std::fs::read_to_string(&out).expect("read");
+        let there: HashSet<&str> = text.lines().filter_map(|line| line.split('"').nth(3)).collect();
+        let missing: Vec<&String> = before.iter().filter(|email| !there.contains(email.as_str())).collect();
+        assert!(missing.is_empty(), "{} were acknowledged and are missing: {missing:?}", missing.len());
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().expect("ended");
+    }
+    is_sound(server.store());
+}
