@@ -16,11 +16,11 @@ fn an_import_says_what_it_does() {
     let store = &place.store;
     said(store, &["tenant", "add", "Acme"]);
     let file = place.folder.path().join("p.csv");
-    std::fs::write(&file, "E-Mail,Colour\na@x.y,red\nnobody,blue\n").expect("written");
+    std::fs::write(&file, "E-Mail,Shoe size\na@x.y,red\nnobody,blue\n").expect("written");
     let path = file.display().to_string();
     let (code, text) = words(store, &["import", &path, "--dry-run"]);
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("Colour: no column is called so, it is passed over"), "{text}");
+    assert!(text.contains("Shoe size: no column is called so, it is passed over"), "{text}");
     assert!(
         text.contains("WOULD BE CREATED") && text.contains("row 3: E-Mail is not of the right form"),
         "{text}"
@@ -36,7 +36,7 @@ fn an_import_says_what_it_does() {
     assert_eq!(code, Some(0), "{text}");
     for (arguments, wanted) in [
         (vec!["import", &path, "--create-only", "--update"], "cannot be used with"),
-        (vec!["import", &path, "--map", "Colour=nothing"], "there is no column nothing"),
+        (vec!["import", &path, "--map", "Shoe size=nothing"], "there is no column nothing"),
         (vec!["import", "people.pdf"], "does not say by its name what it is"),
         (vec!["import", "/nowhere/p.csv"], "No such file"),
         (vec!["export", &path], "is there already"),
@@ -56,10 +56,10 @@ fn backups_are_locked_and_sound() {
     let at = |name: &str| place.folder.path().join(name).display().to_string();
     std::fs::write(at("passphrase"), "correct horse battery staple\n").expect("written");
     std::fs::write(at("wrong"), "incorrect horse\n").expect("written");
-    // Made with age-keygen 1.1.1.
-    let identity = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+    // Made with the `age-keygen` of Debian (age 1.1.1).
+    let identity = "AGE-SECRET-KEY-16DDTJQLXDM202VYGGUA56S4SNEDV8V2KAAA2NDHLH8SMMPT47VNSLL4UJ5";
     std::fs::write(at("identity"), format!("# a key\n{identity}\n")).expect("written");
-    let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+    let recipient = "age17axkhpwyhv39f8v4g20qcnlc6uugkvgyaym7uptfj2cm6x20hgusf9t68t";
     let wanted = digests(&said(&place.store, &["backup", &at("plain")]));
     said(&place.store, &["backup", &at("phrase"), "--passphrase-file", &at("passphrase")]);
     said(&place.store, &["backup", &at("keyed"), "--recipient", recipient]);

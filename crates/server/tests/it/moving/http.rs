@@ -2,6 +2,7 @@
 
 use crate::support::{Reply, Server, send};
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 fn ask(server: &Server, key: &str, method: &str, target: &str, media: &str, body: &[u8]) -> Reply {
@@ -112,8 +113,11 @@ fn what_was_taken_in_is_carried_out_after_a_kill() {
     let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
     let mut ids = Vec::new();
     for round in 0..4 {
-        let rows: String = (0..400).map(|n| format!("r{round}p{n}@x.y,G{}\n", n % 3)).collect();
-        ids.push(sent(&server, &key, "", "text/csv", format!("email,groups\n{rows}").as_bytes()));
+        let mut file = String::from("email,groups\n");
+        for n in 0..400 {
+            writeln!(file, "r{round}p{n}@x.y,G{}", n % 3).expect("written");
+        }
+        ids.push(sent(&server, &key, "", "text/csv", file.as_bytes()));
         std::thread::sleep(Duration::from_millis(60 * round));
         server = Server::on(server.kill(), &[]);
     }

@@ -47,7 +47,7 @@ fn a_backup_that_is_killed_is_none() {
         // Under its name it is whole, or not there at all.
         if file.exists() {
             assert_eq!(
-                said(&place.store, &["restore", &path, "--check-only"])["tenants"][1]["people"],
+                said(&place.store, &["restore", &path, "--check-only"])["tenants"][0]["people"],
                 PEOPLE
             );
             std::fs::remove_file(&file).expect("removed");

@@ -7,6 +7,7 @@ mod loaded;
 
 use crate::support::{MUSTER, Place};
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 pub(super) fn people(many: u32) -> String {
     let mut text = String::from("email,external id,first name,groups\n");
     for n in 0..many {
-        text.push_str(&format!("p{n}@x.y,x{n},P {n},\"G{}; all\"\n", n % 7));
+        writeln!(text, "p{n}@x.y,x{n},P {n},\"G{}; all\"", n % 7).expect("written");
     }
     text
 }
