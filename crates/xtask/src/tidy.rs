@@ -5,16 +5,17 @@ use anyhow::bail;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates a crate may depend on, tests not counted.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("directory", &[]),
     ("store", &["directory"]),
     ("dialects", &["directory"]),
     ("portal", &["directory"]),
+    ("transfer", &["directory"]),
     ("testkit", &["directory"]),
-    ("server", &["directory", "store", "dialects", "portal"]),
+    ("server", &["directory", "store", "dialects", "portal", "transfer"]),
     ("xtask", &["directory", "muster", "testkit"]),
 ];
-const OURS: [&str; 6] = ["directory", "store", "dialects", "portal", "muster", "testkit"];
+const OURS: [&str; 7] = ["directory", "store", "dialects", "portal", "transfer", "muster", "testkit"];
 
 /// Crates the core must not know.
 const NOT_IN_CORE: [&str; 8] =

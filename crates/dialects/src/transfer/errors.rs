@@ -26,6 +26,9 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             let text = format!("The file is larger than {limit} bytes");
             return say(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &text);
         }
+        Fault::BodyMissing => {
+            (StatusCode::BAD_REQUEST, "invalid_request", "The body is to be a file, and is empty")
+        }
         Fault::BodyCut => {
             (StatusCode::REQUEST_TIMEOUT, "timeout", "The file did not arrive whole or in time")
         }
@@ -48,11 +51,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             let text = format!("Something went wrong on our side; it is logged under {}", call.request);
             return say(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);
         }
-        Fault::UnsupportedMedia(_)
-        | Fault::Fields(_)
-        | Fault::NotAcceptable
-        | Fault::Unparsable(_)
-        | Fault::BodyMissing => {
+        Fault::UnsupportedMedia(_) | Fault::Fields(_) | Fault::NotAcceptable | Fault::Unparsable(_) => {
             (StatusCode::BAD_REQUEST, "invalid_request", "The request makes no sense here")
         }
     };

@@ -40,21 +40,40 @@ const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.
 /// What a client wants of an import or export: names and values, as they were sent.
 pub type Wishes = Vec<(String, String)>;
 
+/// Why nothing is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// What was wished makes no sense: a sentence for the client.
+    Wrong(String),
+    /// Too many wait, or there is no room: for the log.
+    NotNow(String),
+}
+
+impl From<String> for NotTaken {
+    fn from(text: String) -> Self {
+        Self::Wrong(text)
+    }
+}
+
 /// Files of people in and out, as the server keeps and carries them. Everything is of the caller's tenant alone.
 pub trait Transfers: Send + Sync {
-    /// Makes room for an import whose file comes next; its resource. The text says what is wrong with what was wished.
-    fn open(&self, caller: &Caller, media: Option<&str>, wishes: &Wishes) -> Result<(Uuid, Value), String>;
+    /// Makes room for an import whose file comes next; its resource.
+    fn open(&self, caller: &Caller, media: Option<&str>, wishes: &Wishes) -> Result<(Uuid, Value), NotTaken>;
     /// Imports, newest first.
     fn all(&self, caller: &Caller) -> Vec<Value>;
     /// One import.
     fn one(&self, caller: &Caller, id: Uuid) -> Option<Value>;
     /// Calls an import off that has not ended; whether there is one of that name.
-    fn call_off(&self, caller: &Caller, id: Uuid) -> bool;
+    fn call_off(&self, caller: &Caller, id: Uuid) -> Result<bool, NotTaken>;
     /// The rows of an import that were refused, as a file of this media type.
     fn refused(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, Content)>;
-    /// An export under a file name such as `people.csv`; the text says what is wrong with what was wished.
-    fn export(&self, caller: &Caller, file: &str, wishes: &Wishes)
-    -> Result<(&'static str, Content), String>;
+    /// An export under a file name such as `people.csv`.
+    fn export(
+        &self,
+        caller: &Caller,
+        file: &str,
+        wishes: &Wishes,
+    ) -> Result<(&'static str, Content), NotTaken>;
 }
 
 /// Marks an answer that is only true once the file has arrived.

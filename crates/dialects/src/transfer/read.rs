@@ -1,7 +1,8 @@
 //! From a query to what is wished.
 
-use super::Wishes;
+use super::{NotTaken, Wishes};
 use crate::kit::{Call, Fault, Kind};
+use directory::Refusal;
 use http::StatusCode;
 use uuid::Uuid;
 
@@ -24,6 +25,14 @@ pub(super) fn id(call: &Call) -> Result<Uuid, Fault> {
 }
 
 /// Something was wished that cannot be.
-pub(super) fn wrong(what: String) -> Fault {
+fn wrong(what: String) -> Fault {
     Fault::own(StatusCode::BAD_REQUEST, "invalid_request", what)
+}
+
+/// Why nothing is done.
+pub(super) fn fault(why: NotTaken) -> Fault {
+    match why {
+        NotTaken::Wrong(what) => wrong(what),
+        NotTaken::NotNow(what) => Fault::Refused(Refusal::Unavailable(what)),
+    }
 }

@@ -120,7 +120,7 @@ fn transfers(desk: &Desk) -> Result<&dyn Transfers, Fault> {
 fn open(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let media = crate::kit::accept::content_type(&call.headers);
     let opened = transfers(desk)?.open(call.caller()?, media.as_deref(), &read::wishes(call, IMPORT)?);
-    let (id, resource) = opened.map_err(read::wrong)?;
+    let (id, resource) = opened.map_err(read::fault)?;
     let mut answer =
         write::import(StatusCode::ACCEPTED, &resource, Some(&format!("{}{IMPORTS}/{id}", call.origin)));
     answer.extensions_mut().insert(Awaited(id));
@@ -133,7 +133,7 @@ fn one(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 }
 
 fn call_off(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    if !transfers(desk)?.call_off(call.caller()?, read::id(call)?) {
+    if !transfers(desk)?.call_off(call.caller()?, read::id(call)?).map_err(read::fault)? {
         return Err(Fault::NoRoute);
     }
     one(desk, call)
@@ -148,6 +148,6 @@ fn refused(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 fn export(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let file = call.named(0);
     let exported = transfers(desk)?.export(call.caller()?, file, &read::wishes(call, EXPORT)?);
-    let (media, content) = exported.map_err(read::wrong)?;
+    let (media, content) = exported.map_err(read::fault)?;
     Ok(write::file(media, content, file))
 }

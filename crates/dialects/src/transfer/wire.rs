@@ -7,6 +7,7 @@ pub(super) static IMPORT: Record = Record {
     about: "An import, how far it is, and what came of it",
     members: &[
         Member::of("id", Kind::Text, "Its identity"),
+        Member::of("format", Kind::Text, "`csv`, `ndjson`, `xlsx` or `ldif`"),
         Member::of("status", Kind::Text, "`queued`, `running`, `done`, `failed` or `calledOff`"),
         Member::of("created", Kind::Text, "When it was taken in (RFC 3339)"),
         Member::of("ended", Kind::Text, "When it ended"),
@@ -30,6 +31,9 @@ static REPORT: Record = Record {
         ),
         Member::of("made", Kind::Integer, "Groups and folders that nobody had"),
         Member::of("deactivated", Kind::Integer, "People who are not in the file and were switched off"),
+        Member::of("created", Kind::Object(&LINES), "The rows of those who are new"),
+        Member::of("changed", Kind::Object(&LINES), "The rows of those who were changed, and in what"),
+        Member::of("left", Kind::Object(&LINES), "The rows of those who were left as they are"),
         Member::of("refusals", Kind::Object(&LINES), "The first rows that were refused, and why"),
         Member::of("notes", Kind::List("note", &Kind::Text), "What else there is to say"),
     ],
@@ -46,10 +50,17 @@ static TALLY: Record = Record {
     ],
 };
 
+static STRETCH: Kind = Kind::List("row", &Kind::Integer);
+
 static LINES: Record = Record {
     name: "ImportLines",
     about: "Rows and what is said of them",
     members: &[
+        Member::of(
+            "rows",
+            Kind::List("stretch", &STRETCH),
+            "Stretches of rows, the first and the last of each",
+        ),
         Member::of("first", Kind::List("line", &Kind::Object(&LINE)), "The first of them"),
         Member::of("more", Kind::Integer, "How many more there are"),
     ],

@@ -9,12 +9,28 @@ use std::io::Write;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// A file that is arriving. Unless it is kept, it is gone, also when whoever sends it has hung up.
+struct Arrival<'a> {
+    imports: &'a Imports,
+    id: Uuid,
+    is_kept: bool,
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.imports.discard(self.id);
+        }
+    }
+}
+
 /// Takes a file in. What does not arrive whole leaves nothing.
 pub(crate) async fn receive<B>(imports: &Arc<Imports>, id: Uuid, body: B) -> Result<(), Fault>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let mut arrival = Arrival { imports, id, is_kept: false };
     let received = match tokio::time::timeout(ARRIVAL_TIME, write(imports, id, body)).await {
         Ok(received) => received,
         Err(_) => Err(Fault::BodyCut),
@@ -23,9 +39,7 @@ where
         let unkept = |error: anyhow::Error| Fault::Refused(Refusal::Unavailable(format!("{error:#}")));
         imports.arrived(id).map_err(unkept)
     });
-    if kept.is_err() {
-        imports.discard(id);
-    }
+    arrival.is_kept = kept.is_ok();
     kept
 }
 

@@ -10,7 +10,7 @@ pub(crate) use arrival::receive;
 
 use anyhow::Context;
 use dialects::kit::Content;
-use dialects::transfer::{Transfers, Wishes};
+use dialects::transfer::{NotTaken, Transfers, Wishes};
 use directory::{Caller, Directory};
 use job::{Job, Status};
 use serde_json::Value;
@@ -32,6 +32,10 @@ const ARRIVAL_TIME: Duration = Duration::from_hours(1);
 const AT_ONCE: usize = 20;
 /// How long what came of an import is kept, in seconds.
 const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
+/// How often it is noted how far an import is.
+const SAID_EVERY: Duration = Duration::from_millis(500);
+/// The ending of the mark on an import that is called off.
+const OFF: &str = "off";
 /// How often others are looked for.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -40,21 +44,14 @@ pub struct Imports {
     folder: PathBuf,
     directory: Arc<Directory>,
     news: Notify,
-    /// Imports whose files are still arriving, and those that are to stop.
+    /// Imports whose files are still arriving.
     arriving: Mutex<HashSet<Uuid>>,
-    called_off: Mutex<HashSet<Uuid>>,
 }
 
 impl Imports {
     /// In a folder, which is made when it is needed.
     pub fn new(folder: impl Into<PathBuf>, directory: Arc<Directory>) -> Self {
-        Self {
-            folder: folder.into(),
-            directory,
-            news: Notify::new(),
-            arriving: Mutex::default(),
-            called_off: Mutex::default(),
-        }
+        Self { folder: folder.into(), directory, news: Notify::new(), arriving: Mutex::default() }
     }
 
     fn path(&self, id: Uuid, ending: &str) -> PathBuf {
@@ -79,7 +76,7 @@ impl Imports {
 
     /// An import's file did not arrive: there never was one.
     pub(crate) fn discard(&self, id: Uuid) {
-        for ending in ["json", "data"] {
+        for ending in ["json", "data", OFF] {
             drop(std::fs::remove_file(self.path(id, ending)));
         }
         self.arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
@@ -147,13 +144,15 @@ impl Imports {
         self.discard(job.id);
     }
 
-    async fn carry_out(&self, mut job: Job) {
+    async fn carry_out(&self, job: Job) {
         let state = self.path(job.id, "json");
         // Whoever holds the file's lock is at it, in this process or another one.
         let Ok(data) = File::open(self.path(job.id, "data")) else { return };
         if data.try_lock().is_err() {
             return;
         }
+        // Whoever held it before may have ended it.
+        let Some(mut job) = Job::read(&state).filter(|job| job.ended.is_none()) else { return };
         job.status = Status::Running;
         if let Err(error) = job.write(&state) {
             return tracing::warn!(%error, "an import cannot be begun");
@@ -183,7 +182,9 @@ impl Imports {
         }
         if job.ended.is_some() {
             // What was sent is nobody's business any more.
-            drop(std::fs::remove_file(self.path(job.id, "data")));
+            for ending in ["data", OFF] {
+                drop(std::fs::remove_file(self.path(job.id, ending)));
+            }
         }
     }
 
@@ -214,17 +215,21 @@ impl Imports {
         };
         let found = found.map_err(broken)??;
         job.rows = Some(found.rows);
-        let id = job.id;
         let mut said = std::time::Instant::now();
         let mut progress = job.clone();
+        let off = self.path(job.id, OFF);
+        if off.exists() {
+            return Err(ImportError::CalledOff);
+        }
         let mut seen = || {
             progress.rows_done += 1;
-            if said.elapsed() > Duration::from_secs(1) {
-                said = std::time::Instant::now();
-                // Only how far it is; the next word of it comes soon.
-                drop(progress.write(state));
+            if said.elapsed() < SAID_EVERY {
+                return true;
             }
-            !self.called_off.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+            said = std::time::Instant::now();
+            // Only how far it is; the next word of it comes soon.
+            drop(progress.write(state));
+            !off.exists()
         };
         let report = Box::pin(run(&self.directory, &caller, &options, &found, &mut seen)).await;
         job.rows_done = progress.rows_done;
@@ -237,17 +242,15 @@ fn refused(format: Format) -> String {
 }
 
 impl Transfers for Imports {
-    fn open(&self, caller: &Caller, media: Option<&str>, wishes: &Wishes) -> Result<(Uuid, Value), String> {
+    fn open(&self, caller: &Caller, media: Option<&str>, wishes: &Wishes) -> Result<(Uuid, Value), NotTaken> {
         let format = format(media, wishes)?;
         options(Path::new(""), wishes)?;
         let is_open = |job: &&Job| job.caller.tenant == caller.tenant.0 && job.ended.is_none();
         if self.jobs().iter().filter(is_open).count() >= AT_ONCE {
-            return Err(format!("{AT_ONCE} imports have not ended yet; send this one when some have"));
+            return Err(NotTaken::NotNow(format!("{AT_ONCE} imports of the tenant have not ended")));
         }
-        let unkept = |error: &dyn std::fmt::Display| {
-            tracing::error!(%error, "an import cannot be kept");
-            "imports cannot be kept at the moment".to_owned()
-        };
+        let unkept =
+            |error: &dyn std::fmt::Display| NotTaken::NotNow(format!("an import cannot be kept: {error}"));
         make_folder(&self.folder).map_err(|error| unkept(&error))?;
         let id = new_id().map_err(|error| unkept(&error))?;
         let job = Job::new(id, caller, format, wishes.clone(), self.directory.now());
@@ -267,18 +270,17 @@ impl Transfers for Imports {
         self.of(caller, id).map(|job| job.resource())
     }
 
-    fn call_off(&self, caller: &Caller, id: Uuid) -> bool {
-        let Some(mut job) = self.of(caller, id) else { return false };
-        if job.ended.is_none() {
-            self.called_off.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-            if job.status == Status::Queued {
-                job.status = Status::CalledOff;
-                job.ended = Some(self.directory.now());
-                drop(job.write(&self.path(id, "json")));
-                drop(std::fs::remove_file(self.path(id, "data")));
-            }
+    fn call_off(&self, caller: &Caller, id: Uuid) -> Result<bool, NotTaken> {
+        let Some(job) = self.of(caller, id) else { return Ok(false) };
+        if job.ended.is_some() {
+            return Ok(true);
         }
-        true
+        // Whoever is at it sees the mark, also another process, and also after a restart.
+        private_file(&self.path(id, OFF), true)
+            .and_then(|mark| mark.sync_all())
+            .map_err(|error| NotTaken::NotNow(format!("an import cannot be called off: {error}")))?;
+        self.news.notify_one();
+        Ok(true)
     }
 
     fn refused(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, Content)> {
@@ -292,8 +294,8 @@ impl Transfers for Imports {
         caller: &Caller,
         file: &str,
         wishes: &Wishes,
-    ) -> Result<(&'static str, Content), String> {
-        download::export(&self.directory, caller, file, wishes)
+    ) -> Result<(&'static str, Content), NotTaken> {
+        Ok(download::export(&self.directory, caller, file, wishes)?)
     }
 }
 

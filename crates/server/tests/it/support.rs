@@ -200,10 +200,14 @@ pub(crate) struct Reply {
 impl Reply {
     /// An answer as bytes, head and body.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+        let (head, body) = (String::from_utf8_lossy(&bytes[..end]).into_owned(), &bytes[end + 4..]);
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status");
-        Self { status, head: head.to_owned(), body: body.to_owned() }
+        let mut reply = Self { status, head, body: String::new() };
+        let is_chunked = reply.header("transfer-encoding") == Some("chunked");
+        let body = if is_chunked { unchunked(body) } else { body.to_vec() };
+        reply.body = String::from_utf8_lossy(&body).into_owned();
+        reply
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -211,6 +215,21 @@ impl Reply {
             let (n, value) = line.split_once(':')?;
             n.eq_ignore_ascii_case(name).then(|| value.trim())
         })
+    }
+}
+
+/// A body that came in chunks (RFC 9112, section 7.1), which must be whole.
+fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    loop {
+        let end = body.windows(2).position(|window| window == b"\r\n").expect("a chunk's length");
+        let length = std::str::from_utf8(&body[..end]).expect("a length");
+        let length = usize::from_str_radix(length, 16).expect("a length");
+        if length == 0 {
+            return whole;
+        }
+        whole.extend_from_slice(&body[end + 2..end + 2 + length]);
+        body = &body[end + 4 + length..];
     }
 }
 

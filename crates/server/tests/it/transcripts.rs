@@ -45,6 +45,7 @@ fn every_transcript_is_spoken_as_written() {
             ("key".to_owned(), key),
             ("read-only-key".to_owned(), reader),
             ("sign-in-key".to_owned(), server.connection(tenant, "app", &["--dialect", "sign-in"])),
+            ("files-key".to_owned(), server.connection(tenant, "files", &["--dialect", "transfer"])),
         ]);
         let text = std::fs::read_to_string(file).expect("read");
         if std::env::var_os("MUSTER_RECORD").is_some() {

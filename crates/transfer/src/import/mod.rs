@@ -2,6 +2,7 @@
 //! then each row becomes a command like any other. What was brought in is found again, so an import that was cut off is
 //! simply run again.
 
+mod begun;
 mod file;
 mod missing;
 mod person;

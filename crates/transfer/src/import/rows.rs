@@ -1,20 +1,19 @@
 //! Rows as commands: each is read, what it refers to is found, and a good many are under way at the same time. Rows of one
 //! kind do not wait for one another; rows of the next kind wait for all before them, since they may refer to them.
 
-use super::file::{keys_of, kind};
+use super::begun::{Begun, Said, begin, of_one_kind};
 use super::report::{Outcome, Report};
 use super::{ImportError, Options, Scan, person, thing};
-use crate::column::{Column, Kind, What};
+use crate::column::{Kind, What};
 use crate::formats::{self, FileError, Row, Writer, Writing, private_file};
-use crate::person::CellFault;
 use crate::refer::{Names, References};
 use crate::words::in_words;
-use directory::{Caller, Command, Directory, Field, ItemKind, Receipt, Refusal, User, UserKey};
+use directory::{Caller, Command, Directory, ItemKind, Receipt, Refusal, User, UserKey};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::Value;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -100,7 +99,7 @@ pub(super) async fn all(
     let mut rows = reading(options);
     let mut last = None;
     while let Some(parcel) = under_way.beside(rows.recv()).await {
-        let parcel: Vec<Begun> = parcel?.into_iter().map(|row| begin(&job, &mut twice, row)).collect();
+        let parcel: Vec<Begun> = parcel?.into_iter().map(|row| begin(scan, &mut twice, row)).collect();
         for mut some in of_one_kind(parcel) {
             let kind = some.first().map(|begun| begun.kind);
             // Rows of another kind may refer to those before them, and roles are known by the order they come in.
@@ -205,54 +204,6 @@ impl End<'_> {
     }
 }
 
-impl Scan {
-    /// What a field is called in the file.
-    fn called(&self, field: Field) -> String {
-        let is_it = |what: What| match what {
-            What::Text(of) | What::Entries(of) | What::Moment(of) => of == field,
-            What::Links(_) => {
-                matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks)
-            }
-            What::Department => field == Field::Department,
-            What::Organisation => field == Field::Organisation,
-            What::Office => field == Field::Office,
-            What::Role => field == Field::Role,
-            What::Roles => field == Field::Roles,
-            What::Groups => field == Field::Groups,
-            What::Folders => field == Field::Folders,
-            What::Status => field == Field::Status,
-            What::Password | What::PasswordHash => field == Field::Password,
-            What::Name => field == Field::Name,
-            What::Id => field == Field::Id,
-            What::Number => field == Field::Number,
-            What::Metadata => field == Field::Metadata,
-            What::PostalAddresses => field == Field::PostalAddresses,
-            What::Domains => field == Field::Domains,
-            What::Offices => field == Field::Addresses,
-            What::Entries4Folder => field == Field::Entries,
-            What::RestrictedTo => field == Field::RestrictedTo,
-            _ => false,
-        };
-        // The e-mail is needed where there is neither that nor a user name.
-        let found = self.header_of(is_it).map(str::to_owned);
-        found.unwrap_or_else(|| {
-            crate::column::COLUMNS
-                .iter()
-                .find(|column| is_it(column.what))
-                .map_or_else(|| format!("{field:?}"), |column| column.name.to_owned())
-        })
-    }
-
-    /// A cell's fault, with what its column is called in the file.
-    pub(super) fn said(&self, faults: &[CellFault]) -> String {
-        let said = |(column, wrong): &CellFault| {
-            let header = self.header_of(|what| what == column.what).unwrap_or(column.name);
-            format!("{header} {}", wrong.0)
-        };
-        faults.iter().map(said).collect::<Vec<_>>().join("; ")
-    }
-}
-
 /// Rows that are under way, and those that are done and were not looked at yet. All of them are kept going whatever is
 /// waited for: a request to a database whose answer nobody takes holds up those behind it.
 #[derive(Default)]
@@ -289,65 +240,6 @@ impl UnderWay<'_> {
                 }
             }
         }
-    }
-}
-
-/// A row that was read.
-struct Begun {
-    kind: Kind,
-    row: Row,
-    said: Said,
-}
-
-/// What a row says.
-enum Said {
-    Person(Box<crate::person::Said>),
-    /// Of somebody who is there.
-    Known(Box<crate::person::Said>, Box<User>),
-    Item(ItemKind, Box<crate::thing::Said>),
-    /// Nothing that could be done.
-    Nothing(String),
-}
-
-/// Rows in stretches of one kind; roles one by one.
-fn of_one_kind(rows: Vec<Begun>) -> Vec<Vec<Begun>> {
-    let mut all: Vec<Vec<Begun>> = Vec::new();
-    for begun in rows {
-        let is_role = begun.kind == Kind::Item(ItemKind::Role);
-        match all.last_mut() {
-            Some(last) if last[0].kind == begun.kind && !is_role => last.push(begun),
-            _ => all.push(vec![begun]),
-        }
-    }
-    all
-}
-
-fn begin(job: &Job<'_>, twice: &mut HashMap<u64, Option<u64>>, row: Row) -> Begun {
-    let cells = job.scan.cells(&row);
-    let (kind, said) = match kind(&row, &cells) {
-        Err(what) => (Kind::User, Said::Nothing(what)),
-        Ok(kind) => match wrong_columns(kind, &cells).or_else(|| again(kind, &cells, row.number, twice)) {
-            Some(why) => (kind, Said::Nothing(why)),
-            None => (kind, said(job.scan, kind, &cells)),
-        },
-    };
-    Begun { kind, row, said }
-}
-
-fn said(scan: &Scan, kind: Kind, cells: &[(&'static Column, &Value)]) -> Said {
-    match kind {
-        Kind::User => match crate::person::read(cells) {
-            // Nothing is made for somebody who is refused anyway.
-            Ok(said) => match directory::check(&said.edit) {
-                Ok(()) => Said::Person(Box::new(said)),
-                Err(refusal) => Said::Nothing(in_words(&refusal, |field| scan.called(field))),
-            },
-            Err(faults) => Said::Nothing(scan.said(&faults)),
-        },
-        Kind::Item(kind) => match crate::thing::read(cells) {
-            Ok(said) => Said::Item(kind, Box::new(said)),
-            Err(faults) => Said::Nothing(scan.said(&faults)),
-        },
     }
 }
 
@@ -427,41 +319,6 @@ async fn carry_out<'a>(
             Box::pin(thing::carry_out(job, item_kind, *said, restricted, row))
         }
     }
-}
-
-/// Two columns that mean the same in one row leave open which of them counts.
-fn wrong_columns(kind: Kind, cells: &[(&'static Column, &Value)]) -> Option<String> {
-    for (place, (column, _)) in cells.iter().enumerate() {
-        if column.what != What::Ignored
-            && cells[..place].iter().any(|(other, _)| std::ptr::eq(*other, *column))
-        {
-            return Some(format!("more than one of its cells says {}", column.name));
-        }
-    }
-    let strange = cells.iter().find(|(column, _)| {
-        !column.is_of(kind) && kind != Kind::User && column.what != What::Kind && column.what != What::Ignored
-    });
-    strange
-        .filter(|(_, value)| !value.is_null())
-        .map(|(column, _)| format!("a {} has no {}", kind.word(), column.name))
-}
-
-/// A row that is about somebody of an earlier row.
-fn again(
-    kind: Kind,
-    cells: &[(&'static Column, &Value)],
-    row: u64,
-    twice: &mut HashMap<u64, Option<u64>>,
-) -> Option<String> {
-    let mut why = None;
-    for (what, key) in keys_of(kind, cells) {
-        match twice.get_mut(&key) {
-            Some(Some(before)) => why = why.or(Some(format!("it has the same {what} as row {before}"))),
-            Some(first @ None) => *first = Some(row),
-            None => {}
-        }
-    }
-    why
 }
 
 /// Rows as they are read, on a thread of their own.

@@ -3,6 +3,9 @@
 use crate::support::{Reply, Server, send};
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn ask(server: &Server, key: &str, method: &str, target: &str, media: &str, body: &[u8]) -> Reply {
@@ -105,6 +108,69 @@ fn files_come_in_and_go_out() {
     assert!(job["error"].as_str().is_some_and(|error| error.starts_with("row 2: it has 1 cells")), "{job}");
 }
 
+fn people(name: &str, many: u32) -> Vec<u8> {
+    let mut file = String::from("email,groups\n");
+    for n in 0..many {
+        writeln!(file, "{name}p{n}@x.y,G{}", n % 3).expect("written");
+    }
+    file.into_bytes()
+}
+
+fn kept(server: &Server, ending: &str) -> usize {
+    let folder = Path::new(&server.log_folder()).join("imports");
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter(|file| file.path().extension().is_some_and(|end| end == ending)).count()
+}
+
+#[test]
+fn imports_are_called_off_for_good() {
+    let server = Server::start(&[]);
+    let (tenant, _) = server.tenant(&[]);
+    let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
+    let first = sent(&server, &key, "", "text/csv", &people("a", 30_000));
+    let second = sent(&server, &key, "", "text/csv", &people("b", 30_000));
+    for id in [&first, &second] {
+        let reply = ask(&server, &key, "DELETE", &format!("/v1/imports/{id}"), "", b"");
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+    // Also when the server goes before it has seen that.
+    let server = Server::on(server.kill(), &[]);
+    for id in [first, second] {
+        let job = ended(&server, &key, &id);
+        assert_eq!(job["status"], "calledOff", "{job}");
+        let again = ask(&server, &key, "DELETE", &format!("/v1/imports/{id}"), "", b"");
+        assert_eq!(json(&again)["status"], "calledOff", "what has ended stays as it is");
+    }
+    assert!(server.json(&["user", "list", "--limit", "1"])["total"].as_u64().expect("a number") < 30_000);
+    assert_eq!((kept(&server, "data"), kept(&server, "off")), (0, 0));
+}
+
+#[test]
+fn what_does_not_arrive_whole_was_never_there() {
+    let server = Server::start(&[]);
+    let (tenant, _) = server.tenant(&[]);
+    let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
+    let mut stream = TcpStream::connect(&server.address).expect("connected");
+    let head = format!(
+        "POST /v1/imports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: text/csv\r\n\
+         Content-Length: 1000\r\n\r\nemail\r\na@x.y\r\n"
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    let begun = Instant::now();
+    while kept(&server, "data") == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is written as it comes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let list = || json(&ask(&server, &key, "GET", "/v1/imports", "", b""))["imports"].clone();
+    assert_eq!(list(), serde_json::json!([]), "nobody sees it before it is there");
+    drop(stream);
+    while kept(&server, "data") + kept(&server, "json") > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it goes with whoever sent it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(list(), serde_json::json!([]));
+}
+
 /// What was acknowledged is carried out, though the server is killed and comes again.
 #[test]
 fn what_was_taken_in_is_carried_out_after_a_kill() {
@@ -113,11 +179,7 @@ fn what_was_taken_in_is_carried_out_after_a_kill() {
     let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
     let mut ids = Vec::new();
     for round in 0..4 {
-        let mut file = String::from("email,groups\n");
-        for n in 0..400 {
-            writeln!(file, "r{round}p{n}@x.y,G{}", n % 3).expect("written");
-        }
-        ids.push(sent(&server, &key, "", "text/csv", file.as_bytes()));
+        ids.push(sent(&server, &key, "", "text/csv", &people(&format!("r{round}"), 400)));
         std::thread::sleep(Duration::from_millis(60 * round));
         server = Server::on(server.kill(), &[]);
     }
@@ -131,10 +193,5 @@ fn what_was_taken_in_is_carried_out_after_a_kill() {
         );
     }
     assert_eq!(server.json(&["user", "list", "--limit", "1"])["total"], 1600);
-    let left = std::fs::read_dir(std::path::Path::new(&server.log_folder()).join("imports")).expect("there");
-    let kept = left
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "data"))
-        .count();
-    assert_eq!(kept, 0, "what was sent is not kept");
+    assert_eq!(kept(&server, "data"), 0, "what was sent is not kept");
 }

@@ -1,0 +1,305 @@
+//! The names of everything a file can say: one table, which readers, writers and the documentation walk.
+//!
+//! Names are those of RFC 7643 where it has one. What else a file may call a column is found by its letters and digits
+//! alone: in this table, in the tables of the dialects, and in what the caller maps.
+
+mod table;
+
+pub use table::COLUMNS;
+
+use directory::{Field, ItemKind, LinkKind, fold};
+use std::collections::HashMap;
+
+/// What a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A person.
+    User,
+    /// A group, folder, organisation, role or department.
+    Item(ItemKind),
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are written: what is referred to comes first.
+    pub const ALL: [Self; 6] = [
+        Self::Item(ItemKind::Role),
+        Self::Item(ItemKind::Department),
+        Self::Item(ItemKind::Organisation),
+        Self::Item(ItemKind::Group),
+        Self::Item(ItemKind::Folder),
+        Self::User,
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Item(kind) => kind.word(),
+        }
+    }
+
+    /// The kind that a word in a file means.
+    pub fn of_word(word: &str) -> Option<Self> {
+        let word = squeezed(word);
+        let singular = word.strip_suffix('s').unwrap_or(&word);
+        match singular {
+            "person" | "people" | "member" | "contact" => Some(Self::User),
+            "organization" | "company" | "companie" => Some(Self::Item(ItemKind::Organisation)),
+            singular => Self::ALL.into_iter().find(|kind| kind.word() == singular),
+        }
+    }
+}
+
+/// What a column holds and where it belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is explained by its row in the table")]
+pub enum What {
+    Kind,
+    Id,
+    Number,
+    Text(Field),
+    Entries(Field),
+    Links(LinkKind),
+    PostalAddresses,
+    Metadata,
+    Department,
+    Organisation,
+    Office,
+    Role,
+    Roles,
+    Groups,
+    Folders,
+    Status,
+    Active,
+    DoNotEmail,
+    ForcePasswordChange,
+    Password,
+    PasswordHash,
+    Moment(Field),
+    Name,
+    IsRestricted,
+    RestrictedTo,
+    Entries4Folder,
+    Domains,
+    Offices,
+    AutoLogin,
+    Page(Page),
+    KeyContacts,
+    Rank,
+    Members,
+    Ignored,
+}
+
+/// Numbers that an organisation keeps for client systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum Page {
+    Homepage,
+    Guid,
+    Industry,
+    Category,
+}
+
+/// One column.
+#[derive(Debug)]
+pub struct Column {
+    /// Its name in what is written.
+    pub name: &'static str,
+    /// What it holds.
+    pub what: What,
+    /// What else it is called, as letters and digits.
+    aliases: &'static [&'static str],
+    /// The kinds that have it, as letters: `u` person, `g` group, `f` folder, `o` organisation, `r` role, `d` department.
+    kinds: &'static str,
+    /// What it means.
+    pub about: &'static str,
+}
+
+impl Column {
+    /// Whether things of that kind have it.
+    pub fn is_of(&self, kind: Kind) -> bool {
+        let letter = match kind {
+            Kind::User => 'u',
+            Kind::Item(ItemKind::Group) => 'g',
+            Kind::Item(ItemKind::Folder) => 'f',
+            Kind::Item(ItemKind::Organisation) => 'o',
+            Kind::Item(ItemKind::Role) => 'r',
+            Kind::Item(ItemKind::Department) => 'd',
+        };
+        self.kinds.contains(letter)
+    }
+
+    /// Whether it is written when nothing else was asked for: not what the store gives, nor secrets.
+    pub fn is_usual(&self) -> bool {
+        let is_written_back = !matches!(
+            self.what,
+            What::Moment(_)
+                | What::Password
+                | What::PasswordHash
+                | What::Members
+                | What::Active
+                | What::Ignored
+        );
+        is_written_back && (self.what != What::Number || self.kinds != "u")
+    }
+
+    /// Whether it says who somebody is.
+    pub fn identifies(&self) -> bool {
+        matches!(
+            self.what,
+            What::Id
+                | What::Text(Field::UserName | Field::Email | Field::ExternalId)
+                | What::Entries(Field::Emails)
+        )
+    }
+}
+
+/// The column of that name.
+pub fn named(name: &str) -> Option<&'static Column> {
+    COLUMNS.iter().find(|column| squeezed(column.name) == squeezed(name))
+}
+
+/// Letters and digits of a text, case-folded.
+pub(crate) fn squeezed(text: &str) -> String {
+    fold(text).chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// How headers are told: by the table, by what dialects call things, and by what the caller says.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    known: HashMap<String, usize>,
+    /// Headers as the caller maps them, to a column or to nothing.
+    mapped: HashMap<String, Option<usize>>,
+}
+
+impl Columns {
+    /// With what dialects call things; this table's own names come first.
+    pub fn new<S: AsRef<str>>(spellings: impl IntoIterator<Item = (S, Field)>) -> Self {
+        let mut known = HashMap::new();
+        for (place, column) in COLUMNS.iter().enumerate() {
+            known.insert(squeezed(column.name), place);
+        }
+        for (place, column) in COLUMNS.iter().enumerate() {
+            for alias in column.aliases {
+                known.entry((*alias).to_owned()).or_insert(place);
+            }
+        }
+        for (spelling, field) in spellings {
+            if let Some(place) = COLUMNS.iter().position(|column| holds(column, field)) {
+                known.entry(squeezed(spelling.as_ref())).or_insert(place);
+            }
+        }
+        Self { known, mapped: HashMap::new() }
+    }
+
+    /// Maps a header to the column of that name; to none, when it is empty.
+    pub fn map(&mut self, header: &str, column: &str) -> Result<(), String> {
+        let place = if column.is_empty() {
+            None
+        } else {
+            let place = COLUMNS.iter().position(|known| squeezed(known.name) == squeezed(column));
+            Some(place.ok_or_else(|| {
+                format!("there is no column {column}; `muster import --list-columns` tells them")
+            })?)
+        };
+        self.mapped.insert(header.trim().to_owned(), place);
+        Ok(())
+    }
+
+    /// The column a header means; `None` when it means none.
+    pub fn find(&self, header: &str) -> Option<&'static Column> {
+        let header = header.trim();
+        if let Some(mapped) = self.mapped.get(header) {
+            return mapped.map(|place| &COLUMNS[place]);
+        }
+        // SCIM's long names: what comes behind the last colon counts.
+        let short = header.rsplit(':').next().unwrap_or(header);
+        let short =
+            if header.starts_with("urn:") { short.strip_prefix("User.").unwrap_or(short) } else { header };
+        // What our own LDIF calls things that LDAP has no name for.
+        let short = squeezed(short);
+        let own = short.strip_prefix("muster").unwrap_or(&short);
+        let within = |outer: &str| self.known.get(own.strip_prefix(outer)?);
+        let place = self
+            .known
+            .get(own)
+            .or_else(|| within("username"))
+            .or_else(|| within("user"))
+            .or_else(|| within("name"));
+        place.map(|place| &COLUMNS[*place])
+    }
+}
+
+/// Whether a column is where a field of a person belongs.
+fn holds(column: &Column, field: Field) -> bool {
+    let what = match field {
+        Field::Groups => What::Groups,
+        Field::Folders => What::Folders,
+        Field::Status => What::Status,
+        Field::Active => What::Active,
+        Field::Role => What::Role,
+        Field::Roles => What::Roles,
+        Field::Department => What::Department,
+        Field::Organisation => What::Organisation,
+        Field::Office => What::Office,
+        Field::Metadata => What::Metadata,
+        Field::DoNotEmail => What::DoNotEmail,
+        Field::ForcePasswordChange => What::ForcePasswordChange,
+        Field::Password => What::Password,
+        Field::Id => What::Id,
+        Field::PostalAddresses => What::PostalAddresses,
+        Field::SocialLinks => What::Links(LinkKind::Social),
+        Field::CustomLinks => What::Links(LinkKind::Custom),
+        Field::MessagingLinks => What::Links(LinkKind::Messaging),
+        Field::Emails | Field::Phones | Field::Photos | Field::Entitlements | Field::Certificates => {
+            What::Entries(field)
+        }
+        field => What::Text(field),
+    };
+    column.what == what && column.is_of(Kind::User)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart() {
+        let columns = Columns::new([("FirstName", Field::GivenName), ("Ansprache", Field::HonorificPrefix)]);
+        let name = |header: &str| columns.find(header).map(|column| column.name);
+        for (header, wanted) in [
+            ("First Name", "givenName"),
+            ("first_name", "givenName"),
+            ("name.givenName", "givenName"),
+            ("E-Mail", "email"),
+            ("Ansprache", "honorificPrefix"),
+            ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.department", "department"),
+            ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber", "employeeNumber"),
+            ("muster-emails", "emails"),
+            ("POSTCODE", "postalCode"),
+        ] {
+            assert_eq!(name(header), Some(wanted), "{header}");
+        }
+        assert_eq!(name("Start Date"), None);
+    }
+
+    #[test]
+    fn each_name_means_one_column() {
+        let mut seen = HashMap::new();
+        for column in COLUMNS {
+            for name in column.aliases.iter().map(|alias| (*alias).to_owned()).chain([squeezed(column.name)])
+            {
+                let before = seen.insert(name.clone(), column.name);
+                assert!(before.is_none(), "{name} is {before:?} and {}", column.name);
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_are_told_by_their_words() {
+        assert_eq!(Kind::of_word("Groups"), Some(Kind::Item(ItemKind::Group)));
+        assert_eq!(Kind::of_word("people"), Some(Kind::User));
+        assert_eq!(Kind::of_word("Organizations"), Some(Kind::Item(ItemKind::Organisation)));
+        assert_eq!(Kind::of_word("Sheet1"), None);
+    }
+}
