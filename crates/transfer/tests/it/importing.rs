@@ -155,8 +155,9 @@ fn refused_rows_keep_their_format() {
 fn who_is_missing_is_switched_off_unless_they_are_many() {
     for engine in ENGINES {
         let house = House::new(engine);
+        let row = |n: u32| format!("p{n}@x.y\n");
         let all = |many: u32| {
-            let rows: String = (0..many).map(|n| format!("p{n}@x.y\n")).collect();
+            let rows = (0..many).map(row).collect::<Vec<_>>().concat();
             house.file("all.csv", format!("email\n{rows}"))
         };
         house.import(&all(40));
@@ -182,7 +183,7 @@ fn who_is_missing_is_switched_off_unless_they_are_many() {
         let file = house.file("some.csv", "email\np0@x.y\nno e-mail\n");
         let report = house.import_with(&file, |options| options.deactivates_missing = true);
         assert!(matches!(report, Err(ImportError::Brake { .. })), "{report:?}");
-        let rows: String = (0..10).map(|n| format!("p{n}@x.y\n")).collect();
+        let rows = (0..10).map(row).collect::<Vec<_>>().concat();
         let file = house.file("some.csv", format!("email\n{rows}no e-mail\n"));
         let report = house.import_with(&file, missing).expect("brought in");
         assert_eq!(report.deactivated, 0);
@@ -197,7 +198,8 @@ fn who_is_missing_is_switched_off_unless_they_are_many() {
 fn an_import_that_was_cut_off_goes_on() {
     for engine in ENGINES {
         let house = House::new(engine);
-        let rows: String = (0..500).map(|n| format!("p{n}@x.y,\"G{}; all\"\n", n % 7)).collect();
+        let row = |n: u32| format!("p{n}@x.y,\"G{}; all\"\n", n % 7);
+        let rows = (0..500).map(row).collect::<Vec<_>>().concat();
         let file = house.file("p.csv", format!("email,groups\n{rows}"));
         for stop in [50, 180, 400] {
             let mut options = transfer::import::Options::new(

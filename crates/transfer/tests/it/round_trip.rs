@@ -135,9 +135,9 @@ fn person(dice: &mut Dice, n: u64, house: &House) -> UserEdit {
         let all = house.items(kind);
         let some = (0..dice.roll(4)).map(|_| ItemKey::Id(dice.pick(&all).id())).collect();
         if kind == ItemKind::Group {
-            edit.groups = Given::Value(some)
+            edit.groups = Given::Value(some);
         } else {
-            edit.folders = Given::Value(some)
+            edit.folders = Given::Value(some);
         }
     }
     match dice.roll(4) {
@@ -233,7 +233,7 @@ fn furnish(house: &House, seed: u64) {
             number: (n == 2).then_some(77),
             status: Some(*d.pick(&[OrganisationStatus::Active, OrganisationStatus::Suspended])),
             domains: Given::Value(
-                vec![format!("d{n}.example"), "example.com".into()][..1 + usize::from(n == 0)].to_vec(),
+                vec![format!("d{n}.example"), "example.com".into()][..=usize::from(n == 0)].to_vec(),
             ),
             addresses: Given::Value(vec![10 * n, 10 * n + 1]),
             url: given(d, 5).map_or(Given::Absent, Given::Value),
