@@ -16,7 +16,7 @@ const HELP: &str = "cargo xtask COMMAND
   tidy    house rules only
   bench   the benchmark, on a release build; writes bench-results/
           `bench scim`: the standard dialect, up to a million people; `bench sign-in`: sign-ins beside creates;
-          `bench audit`: proving a million events
+          `bench audit`: proving a million events; `bench import`: files in and out, backups, on both engines
           `bench --store postgres`: both engines side by side, at 100,000 and a million people";
 
 fn main() -> ExitCode {
