@@ -27,7 +27,7 @@ impl Progress {
     pub(super) fn new(output: Output, what: &'static str, total: Option<u64>) -> Self {
         let is_seen = std::io::stderr().is_terminal() && !output.json;
         let template = if total.is_some() {
-            "{bar:30} {percent:>3} %  {human_pos} of {human_len} {msg}, {per_sec}, {eta} left"
+            "[{bar:30}] {percent:>3} %  {human_pos} of {human_len} {msg}, {per_sec}, {eta} left"
         } else {
             "{spinner} {human_pos} {msg}, {per_sec}, {elapsed}"
         };
