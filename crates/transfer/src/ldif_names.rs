@@ -38,12 +38,27 @@ pub(crate) fn attribute(column: &Column) -> String {
 
 /// Attributes that say what an entry is to LDAP and nothing more to us.
 pub(crate) fn is_plumbing(attribute: &str) -> bool {
-    ["objectclass", "dn", "changetype", "jpegphoto", "cn", "structuralobjectclass", "entryuuid", "entrycsn"]
-        .contains(&attribute.to_ascii_lowercase().as_str())
+    [
+        "objectclass",
+        "dn",
+        "countrycode",
+        "changetype",
+        "jpegphoto",
+        "cn",
+        "structuralobjectclass",
+        "entryuuid",
+        "entrycsn",
+    ]
+    .contains(&attribute.to_ascii_lowercase().as_str())
 }
 
 /// What an entry of these object classes is; `None` is none of ours.
-pub(crate) fn kind_of<'a>(mut classes: impl Iterator<Item = &'a str>) -> Option<Kind> {
+pub(crate) fn kind_of<'a>(classes: impl Iterator<Item = &'a str> + Clone) -> Option<Kind> {
+    // A machine's entry is of the classes of people, too.
+    if classes.clone().any(|class| class.eq_ignore_ascii_case("computer")) {
+        return None;
+    }
+    let mut classes = classes;
     classes.find_map(|class| match class.to_ascii_lowercase().as_str() {
         "person" | "organizationalperson" | "inetorgperson" | "user" | "posixaccount" | "account" => {
             Some(Kind::User)

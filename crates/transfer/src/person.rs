@@ -51,12 +51,42 @@ pub(crate) fn read(cells: &[(&'static Column, &Value)]) -> Result<Said, Vec<Cell
     let mut said = Said::default();
     let mut faults = Vec::new();
     for (column, value) in cells {
+        if says_nothing(column, value, cells) {
+            continue;
+        }
         if let Err(wrong) = take(&mut said, column, value) {
             faults.push((*column, wrong));
         }
     }
     whole_roles(&mut said.edit);
     if faults.is_empty() { Ok(said) } else { Err(faults) }
+}
+
+/// Whether a list is empty because plain columns beside it say all there is, which is how people are written.
+fn says_nothing(column: &Column, cell: &Value, cells: &[(&'static Column, &Value)]) -> bool {
+    let plain: &[Field] = match column.what {
+        What::Entries(Field::Emails) => &[Field::Email],
+        What::Entries(Field::Phones) => &[Field::WorkPhone, Field::MobilePhone],
+        What::Entries(Field::Photos) => &[Field::Photo],
+        What::PostalAddresses => &[
+            Field::AddressLine1,
+            Field::AddressLine2,
+            Field::City,
+            Field::Region,
+            Field::PostalCode,
+            Field::Country,
+        ],
+        _ => return false,
+    };
+    let is_empty = match cell {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    };
+    let is_plain =
+        |(column, _): &(&Column, &Value)| matches!(column.what, What::Text(of) if plain.contains(&of));
+    is_empty && cells.iter().any(is_plain)
 }
 
 #[expect(clippy::too_many_lines, reason = "one arm a column, to be compared with what is written")]
@@ -159,12 +189,13 @@ fn usual(field: Field) -> (&'static str, bool) {
 }
 
 /// A stored password. LDAP puts the scheme in front, in braces; behind it may be one that can be verified here, and
-/// nothing is kept of what is only a digest (`{SSHA}`, `{MD5}`).
+/// nothing is kept of anything else, such as a mere digest (`{SSHA}`, `{MD5}`).
 fn stored(text: String) -> Option<StoredPassword> {
     let Some((_, bare)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
         return Some(StoredPassword(text.into()));
     };
-    bare.starts_with('$').then(|| StoredPassword(bare.to_owned().into()))
+    let kept = ["$argon2", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$scrypt$"];
+    kept.iter().any(|kind| bare.starts_with(kind)).then(|| StoredPassword(bare.to_owned().into()))
 }
 
 fn role(given: Given<String>) -> Given<RoleRef> {

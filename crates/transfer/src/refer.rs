@@ -149,7 +149,8 @@ impl<'a> References<'a> {
         let mut new: Vec<&String> =
             texts.filter(|text| !self.known.contains_key(&(kind, (*text).clone()))).collect();
         let mut seen = HashSet::new();
-        new.retain(|text| seen.insert(*text));
+        // Names that differ in case only are one, which two at a time would both make.
+        new.retain(|text| seen.insert(directory::fold(text)));
         let (directory, caller, is_preview) = (self.directory, self.caller, self.is_preview);
         let found = new.into_iter().map(|text| async move {
             match look(directory, caller, kind, text).await? {

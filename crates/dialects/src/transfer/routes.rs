@@ -87,7 +87,8 @@ pub(super) static ROUTES: &[Route] = &[
         path: "/v1/imports/{id}/refused",
         verbs: &[Verb {
             method: "GET",
-            access: Access::Read,
+            // They are as they were sent, and may hold passwords in clear.
+            access: Access::Write,
             about: About::new(
                 "The rows that were refused, with the reasons, to be mended and sent again",
                 &[],

@@ -138,8 +138,8 @@ pub(super) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> 
         output.line(&format!("{header}: no column is called so, it is passed over"));
     }
     let mut progress = Progress::new(output, "rows", Some(found.rows));
-    let mut seen = || {
-        progress.add(1);
+    let mut seen = |more| {
+        progress.add(more);
         true
     };
     let brought = desk.runtime.block_on(run(&desk.directory, &caller, &options, &found, &mut seen));
@@ -164,10 +164,10 @@ fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<Options> {
         let (header, column) = map.rsplit_once('=').context("--map takes HEADER=COLUMN")?;
         columns.map(header, column.trim()).map_err(|what| anyhow!(what))?;
     }
-    let refused = task.refused.clone().or_else(|| (!task.dry_run).then(|| beside(path, format)));
-    if refused.as_deref() == Some(path) {
-        bail!("refused rows cannot go into the file they come from");
+    if let Some(file) = task.refused.as_deref().filter(|file| file.exists()) {
+        bail!("{} is there already", file.display());
     }
+    let refused = || task.refused.clone().unwrap_or_else(|| beside(path, format));
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(Options {
         reading: Reading {
@@ -182,23 +182,20 @@ fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<Options> {
         yes_really: task.yes_really,
         invites: task.invite,
         is_preview: task.dry_run,
-        refused,
+        refused: (!task.dry_run).then(refused),
         request: format!("import {name}"),
         ..Options::new(path, format, columns)
     })
 }
 
-/// `people.csv` leaves `people.refused.csv`, and that one `people.refused.2.csv`.
+/// `people.csv` leaves `people.refused.csv`, and where that is there already, as it is when that is brought in again,
+/// `people.refused.2.csv`.
 fn beside(path: &Path, format: Format) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = match stem.rsplit_once(".refused") {
-        None => format!("{stem}.refused"),
-        Some((first, number)) => {
-            let next = number.trim_start_matches('.').parse::<u32>().unwrap_or(1) + 1;
-            format!("{first}.refused.{next}")
-        }
-    };
-    path.with_file_name(format!("{stem}.{}", format.word()))
+    let stem = stem.split_once(".refused").map_or(stem.as_str(), |(first, _)| first);
+    let named = |number: String| path.with_file_name(format!("{stem}.refused{number}.{}", format.word()));
+    let all = std::iter::once(String::new()).chain((2_u64..).map(|number| format!(".{number}")));
+    all.map(named).find(|file| !file.exists()).unwrap_or_else(|| named(String::new()))
 }
 
 fn list(output: Output) {

@@ -46,6 +46,9 @@ pub(super) struct Job {
     pub(super) ended: Option<Time>,
     pub(super) rows: Option<u64>,
     pub(super) rows_done: u64,
+    /// How often it was begun and not ended.
+    #[serde(default)]
+    pub(super) cut_off: u32,
     pub(super) error: Option<String>,
     pub(super) report: Option<Value>,
 }
@@ -69,6 +72,7 @@ impl Job {
             ended: None,
             rows: None,
             rows_done: 0,
+            cut_off: 0,
             error: None,
             report: None,
         }

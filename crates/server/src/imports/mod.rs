@@ -11,7 +11,7 @@ pub(crate) use arrival::receive;
 use anyhow::Context;
 use dialects::kit::Content;
 use dialects::transfer::{NotTaken, Transfers, Wishes};
-use directory::{Caller, Directory};
+use directory::{Caller, Directory, Refusal};
 use job::{Job, Status};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -34,6 +34,8 @@ const AT_ONCE: usize = 20;
 const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// How often it is noted how far an import is.
 const SAID_EVERY: Duration = Duration::from_millis(500);
+/// How often an import may be cut off by the end of the process that is at it.
+const MOST_CUTS: u32 = 10;
 /// The ending of the mark on an import that is called off.
 const OFF: &str = "off";
 /// How often others are looked for.
@@ -115,9 +117,10 @@ impl Imports {
         }
     }
 
-    /// Carries out all that wait.
+    /// Carries out all that wait, those of a tenant one after the other.
     async fn next(&self) {
         let now = self.directory.now();
+        let mut held_up = HashSet::new();
         for job in self.jobs() {
             match job.status {
                 Status::Arriving => {
@@ -129,7 +132,16 @@ impl Imports {
                         self.discard(job.id);
                     }
                 }
-                Status::Queued | Status::Running => self.carry_out(job).await,
+                // What comes later is not to be undone by what came before it.
+                Status::Queued | Status::Running if held_up.contains(&job.caller.tenant) => {}
+                Status::Queued | Status::Running => {
+                    let (id, tenant) = (job.id, job.caller.tenant);
+                    self.carry_out(&job).await;
+                    let state = Job::read(&self.path(id, "json"));
+                    if state.is_some_and(|job| job.ended.is_none()) {
+                        held_up.insert(tenant);
+                    }
+                }
                 Status::Done | Status::Failed | Status::CalledOff => {
                     if job.ended.is_some_and(|ended| ended.plus_seconds(KEPT_SECONDS) < now) {
                         self.forget(&job);
@@ -144,7 +156,7 @@ impl Imports {
         self.discard(job.id);
     }
 
-    async fn carry_out(&self, job: Job) {
+    async fn carry_out(&self, job: &Job) {
         let state = self.path(job.id, "json");
         // Whoever holds the file's lock is at it, in this process or another one.
         let Ok(data) = File::open(self.path(job.id, "data")) else { return };
@@ -153,12 +165,17 @@ impl Imports {
         }
         // Whoever held it before may have ended it.
         let Some(mut job) = Job::read(&state).filter(|job| job.ended.is_none()) else { return };
+        // It was cut off in the middle, perhaps by what is in it.
+        job.cut_off += u32::from(job.status == Status::Running);
         job.status = Status::Running;
         if let Err(error) = job.write(&state) {
             return tracing::warn!(%error, "an import cannot be begun");
         }
-        let done = self.import(&mut job, &state).await;
-        job.ended = Some(self.directory.now());
+        let done = if job.cut_off > MOST_CUTS {
+            Err(failed(format!("it was cut off {MOST_CUTS} times; the log may say by what")))
+        } else {
+            self.import(&mut job, &state).await
+        };
         match done {
             Ok(report) => {
                 job.status = Status::Done;
@@ -166,25 +183,44 @@ impl Imports {
                 job.report = serde_json::to_value(report).ok();
             }
             // The store takes nothing at the moment: it goes on later, from where it is.
-            Err(ImportError::Stopped { refusal, .. }) => {
+            Err(ImportError::Stopped {
+                refusal: refusal @ (Refusal::Unavailable(_) | Refusal::Busy { .. }),
+                ..
+            }) => {
                 tracing::warn!(detail = transfer::refusal_in_words(&refusal), "an import was held up");
                 job.status = Status::Queued;
-                job.ended = None;
             }
             Err(ImportError::CalledOff) => job.status = Status::CalledOff,
+            Err(ImportError::Stopped { row, refusal }) => {
+                tracing::error!(detail = transfer::refusal_in_words(&refusal), row, import = %job.id, "an import has failed");
+                job.status = Status::Failed;
+                job.error = Some(format!(
+                    "something went wrong on our side at row {row}; it is logged under {}",
+                    job.id
+                ));
+            }
             Err(error) => {
                 job.status = Status::Failed;
                 job.error = Some(error.to_string());
             }
         }
-        if let Err(error) = job.write(&state) {
+        if job.status == Status::Queued {
+            if let Err(error) = job.write(&state) {
+                tracing::warn!(%error, "what came of an import cannot be noted");
+            }
+        } else {
+            self.end(job);
+        }
+    }
+
+    /// Notes what came of an import. What was sent is nobody's business any more.
+    fn end(&self, mut job: Job) {
+        job.ended = Some(self.directory.now());
+        if let Err(error) = job.write(&self.path(job.id, "json")) {
             return tracing::warn!(%error, "what came of an import cannot be noted");
         }
-        if job.ended.is_some() {
-            // What was sent is nobody's business any more.
-            for ending in ["data", OFF] {
-                drop(std::fs::remove_file(self.path(job.id, ending)));
-            }
+        for ending in ["data", OFF] {
+            drop(std::fs::remove_file(self.path(job.id, ending)));
         }
     }
 
@@ -197,32 +233,30 @@ impl Imports {
             let is_good =
                 found.is_some_and(|found| !found.revoked && found.expires.is_none_or(|end| now < end));
             if !is_good {
-                let gone = "the connection it came over is no longer good";
-                return Err(transfer::FileError { row: None, column: None, what: gone.into() }.into());
+                return Err(failed("the connection it came over is no longer good".into()));
             }
         }
-        let mut options = options(&self.path(job.id, "data"), &job.wishes)
-            .map_err(|what| transfer::FileError { row: None, column: None, what })?;
+        let off = self.path(job.id, OFF);
+        if off.exists() {
+            return Err(ImportError::CalledOff);
+        }
+        let mut options = options(&self.path(job.id, "data"), &job.wishes).map_err(failed)?;
         options.format = job.format();
         options.refused = (!options.is_preview).then(|| self.path(job.id, &refused(job.format())));
         options.request = format!("import {}", job.id);
         let looked = options.clone();
         #[expect(clippy::disallowed_methods, reason = "one import at a time")]
         let found = tokio::task::spawn_blocking(move || scan(&looked)).await;
-        let broken = |error: tokio::task::JoinError| ImportError::Stopped {
-            row: 0,
-            refusal: directory::Refusal::Broken(error.to_string()),
+        let broken = |error: tokio::task::JoinError| {
+            tracing::error!(%error, "a file could not be looked at");
+            failed("it cannot be read".into())
         };
         let found = found.map_err(broken)??;
         job.rows = Some(found.rows);
         let mut said = std::time::Instant::now();
         let mut progress = job.clone();
-        let off = self.path(job.id, OFF);
-        if off.exists() {
-            return Err(ImportError::CalledOff);
-        }
-        let mut seen = || {
-            progress.rows_done += 1;
+        let mut seen = |more| {
+            progress.rows_done += more;
             if said.elapsed() < SAID_EVERY {
                 return true;
             }
@@ -235,6 +269,11 @@ impl Imports {
         job.rows_done = progress.rows_done;
         report
     }
+}
+
+/// Why an import failed, for those who sent it.
+fn failed(what: String) -> ImportError {
+    transfer::FileError { row: None, column: None, what }.into()
 }
 
 fn refused(format: Format) -> String {
@@ -279,7 +318,14 @@ impl Transfers for Imports {
         private_file(&self.path(id, OFF), true)
             .and_then(|mark| mark.sync_all())
             .map_err(|error| NotTaken::NotNow(format!("an import cannot be called off: {error}")))?;
-        self.news.notify_one();
+        // Nobody is at it yet: it is over at once.
+        if let Ok(data) = File::open(self.path(id, "data"))
+            && data.try_lock().is_ok()
+            && let Some(mut job) = self.of(caller, id).filter(|job| job.ended.is_none())
+        {
+            job.status = Status::CalledOff;
+            self.end(job);
+        }
         Ok(true)
     }
 

@@ -10,12 +10,14 @@ use crate::chain::{self, START, Sum};
 use crate::sql;
 use crate::told::encode;
 use directory::ItemKind;
+use futures_util::future::{MaybeDone, maybe_done, poll_immediate};
 use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// Rows of a step: of people and events, which may be long, and of members.
-const STEP: i64 = 500;
+const STEP: i64 = 2_000;
 const MEMBERS_STEP: i64 = 20_000;
 
 impl From<Trouble> for ArchiveError {
@@ -89,73 +91,80 @@ async fn of_tenant(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<()
     }
 }
 
-/// A table in order of number, a step at a time.
-struct Walk {
-    sql: &'static str,
-    code: i32,
-    after: i32,
-    rows: std::vec::IntoIter<Row>,
-    next: Option<(i32, Row)>,
+/// Rows of a question that is asked again from where the last answer ended: the next are on their way while those that have
+/// come are looked at, so that the database and we work at the same time. Only one at a time: answers to one that nobody
+/// takes hold up all others of the session.
+struct Ahead<'a, K> {
+    ask: Box<dyn Fn(K) -> Asked<'a> + 'a>,
+    key: fn(&Row) -> Result<K, ArchiveError>,
+    coming: Option<MaybeDone<Asked<'a>>>,
 }
 
-impl Walk {
-    async fn begin(session: &Session, sql: &'static str, code: i32) -> Result<Self, ArchiveError> {
-        let mut walk = Self { sql, code, after: 0, rows: Vec::new().into_iter(), next: None };
-        walk.step(session).await?;
-        Ok(walk)
+type Asked<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, Trouble>> + 'a>>;
+
+impl<'a, K: 'a> Ahead<'a, K> {
+    /// `key` is where a row stands; `ask` gives what comes behind that.
+    fn new<A: Future<Output = Result<Vec<Row>, Trouble>> + 'a>(
+        first: K,
+        ask: impl Fn(K) -> A + 'a,
+        key: fn(&Row) -> Result<K, ArchiveError>,
+    ) -> Self {
+        let ask = move |after| Box::pin(ask(after)) as Asked<'a>;
+        Self { coming: Some(maybe_done(ask(first))), ask: Box::new(ask), key }
     }
 
-    fn number(&self) -> Option<i32> {
-        self.next.as_ref().map(|(number, _)| *number)
-    }
-
-    async fn step(&mut self, session: &Session) -> Result<Option<Row>, ArchiveError> {
-        let taken = self.next.take();
-        if self.rows.len() == 0 {
-            self.rows = session.rows(self.sql, &[&self.code, &self.after, &STEP]).await?.into_iter();
+    /// The next rows; none when there are no more.
+    async fn next(&mut self) -> Result<Vec<Row>, ArchiveError> {
+        let Some(mut coming) = self.coming.take() else { return Ok(Vec::new()) };
+        (&mut coming).await;
+        let rows = Pin::new(&mut coming).take_output().transpose()?.unwrap_or_default();
+        if let Some(last) = rows.last() {
+            let mut coming = maybe_done((self.ask)((self.key)(last)?));
+            // Said now and sent as soon as somebody else may do something.
+            let _ = poll_immediate(&mut coming).await;
+            tokio::task::yield_now().await;
+            self.coming = Some(coming);
         }
-        if let Some(row) = self.rows.next() {
-            self.after = row.try_get(0)?;
-            self.next = Some((self.after, row));
-        }
-        Ok(taken.map(|(_, row)| row))
+        Ok(rows)
     }
 }
 
 /// Those who are there and those who are gone, in the order of their numbers.
 async fn people(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
     let tenant = unsigned(code);
-    let mut there = Walk::begin(session, sql::ALL_PEOPLE.postgres, code).await?;
-    let mut gone = Walk::begin(session, sql::ALL_GONE.postgres, code).await?;
+    let ask = move |after: i32| async move {
+        session.rows(sql::ALL_PEOPLE.postgres, &[&code, &after, &STEP]).await
+    };
+    let mut ahead = Ahead::new(0, ask, |row| Ok(row.try_get(0)?));
     loop {
-        let is_gone = match (there.number(), gone.number()) {
-            (None, None) => return Ok(()),
-            (Some(next), Some(buried)) => buried < next,
-            (next, _) => next.is_none(),
-        };
-        let walk = if is_gone { &mut gone } else { &mut there };
-        let Some(row) = walk.step(session).await? else { return Ok(()) };
-        let doc = row.try_get(1)?;
-        to(if is_gone {
-            Entry::Gone { tenant, doc, deleted: row.try_get(2)?, password: row.try_get(3)? }
-        } else {
-            Entry::Person { tenant, doc, password: row.try_get(2)?, account: row.try_get(3)? }
-        })?;
+        let rows = ahead.next().await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for row in &rows {
+            let (doc, password) = (row.try_get(1)?, row.try_get(2)?);
+            to(match row.try_get(4)? {
+                Some(deleted) => Entry::Gone { tenant, doc, deleted, password },
+                None => Entry::Person { tenant, doc, password, account: row.try_get(3)? },
+            })?;
+        }
     }
 }
 
 async fn members(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
     let tenant = unsigned(code);
-    let (mut item, mut member) = (Uuid::nil(), 0_i32);
     let mut open: Option<(Uuid, Vec<u32>)> = None;
+    let ask = move |(item, member): (Uuid, i32)| async move {
+        session.rows(sql::ALL_MEMBERS.postgres, &[&code, &item, &member, &MEMBERS_STEP]).await
+    };
+    let mut ahead = Ahead::new((Uuid::nil(), 0), ask, |row| Ok((row.try_get(0)?, row.try_get(1)?)));
     loop {
-        let params: [&dyn Param; 4] = [&code, &item, &member, &MEMBERS_STEP];
-        let rows = session.rows(sql::ALL_MEMBERS.postgres, &params).await?;
+        let rows = ahead.next().await?;
         if rows.is_empty() {
             break;
         }
         for row in &rows {
-            (item, member) = (row.try_get(0)?, row.try_get(1)?);
+            let (item, member): (Uuid, i32) = (row.try_get(0)?, row.try_get(1)?);
             match &mut open {
                 Some((of, numbers)) if *of == item && numbers.len() < MEMBERS => {
                     numbers.push(unsigned(member));
@@ -185,9 +194,12 @@ async fn history(session: &Session, to: &mut Sink<'_>) -> Result<(), ArchiveErro
     let mut last = 0_i64;
     let mut open: Option<i64> = None;
     let mut links: BTreeMap<u32, Sum> = BTreeMap::new();
+    let ask = move |after: i64| async move {
+        session.rows(sql::CHAINED.postgres, &[&after, &None::<i32>, &STEP]).await
+    };
+    let mut ahead = Ahead::new(0, ask, |row| Ok(row.try_get(0)?));
     loop {
-        let params: [&dyn Param; 3] = [&last, &None::<i32>, &STEP];
-        let rows = session.rows(sql::CHAINED.postgres, &params).await?;
+        let rows = ahead.next().await?;
         if rows.is_empty() {
             break;
         }

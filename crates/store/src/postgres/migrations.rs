@@ -24,20 +24,32 @@ const STEPS: &[(&str, &str)] = &[
 const LEASE: &str = "migrations";
 const LEASE_MILLIS: i64 = 60_000;
 
-/// Brings the database up to date.
-pub(super) async fn run(
-    session: &Session,
-    address: &Address,
-    me: Uuid,
-    may_make: bool,
-) -> Result<(), OpenError> {
+/// What may be done to the tables of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum May {
+    /// Make them, and bring them up to date.
+    Make,
+    /// Bring them up to date.
+    Update,
+    /// Make them, and bring them up to date while they hold nothing.
+    Begin,
+    /// Nothing.
+    Read,
+}
+
+/// Brings the database up to date, as far as that may be.
+pub(super) async fn run(session: &Session, address: &Address, me: Uuid, may: May) -> Result<(), OpenError> {
     let troubled = |trouble: Trouble| OpenError::of(address, &trouble);
     // Whoever may not make tables may still use those that are there.
     match applied(session).await {
         Ok(done) if is_current(&done, address)? => return Ok(()),
         // There is no such table.
-        Err(Trouble::Broken(text)) if text.starts_with("42P01") && !may_make => {
+        Err(Trouble::Broken(text)) if text.starts_with("42P01") && matches!(may, May::Update | May::Read) => {
             return Err(OpenError::Empty(address.to_string()));
+        }
+        Ok(done) if may == May::Read || may == May::Begin && holds_any(session).await => {
+            let (newest, latest) = (done.keys().max().copied().unwrap_or(0), STEPS.len());
+            return Err(OpenError::Older(address.to_string(), newest.unsigned_abs(), latest));
         }
         Ok(_) | Err(_) => {}
     }
@@ -48,6 +60,13 @@ pub(super) async fn run(
     let done = migrate(session, address).await;
     changed(session, sql::END_LEASE, &[&LEASE, &me]).await.map_err(troubled)?;
     done
+}
+
+/// Whether there are tenants.
+async fn holds_any(session: &Session) -> bool {
+    let found = session.row(sql::HAS_TENANTS.postgres, &[]).await;
+    // Where there is no such table yet, there is nothing in it.
+    found.is_ok_and(|row| row.is_some_and(|row| row.try_get::<_, i64>(0).is_ok_and(|many| many > 0)))
 }
 
 async fn migrate(session: &Session, address: &Address) -> Result<(), OpenError> {

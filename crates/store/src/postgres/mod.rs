@@ -104,6 +104,12 @@ pub enum OpenError {
         "the store at {0} was made by a newer Muster (schema {1}); use that version, this one knows up to {2}"
     )]
     Newer(String, u32, u32),
+    /// It was made by an earlier version, and is only to be read.
+    #[error(
+        "the store at {0} was made by an older Muster (schema {1} of {2}); start `muster serve` on it once, which brings it \
+        up to date"
+    )]
+    Older(String, u32, usize),
     /// A migration that was applied is not the one this version has.
     #[error(
         "the store at {0} was migrated differently from what this version knows (step {1}); it was left as it is"
@@ -142,7 +148,6 @@ pub struct Postgres {
     lookups: Arc<Lookups>,
     readers: Readers,
     pulse: Line,
-    target: Arc<Target>,
     seals: Seals,
     ending: Mutex<Option<Ending>>,
 }
@@ -176,7 +181,8 @@ impl Postgres {
         let opened = on(&runtime, async move {
             let session = first_session(&opening).await.map_err(|trouble| OpenError::of(&to, &trouble))?;
             line::find_pooler(&opening).await;
-            migrations::run(&session, &to, me, may_make).await?;
+            let may = if may_make { migrations::May::Make } else { migrations::May::Update };
+            migrations::run(&session, &to, me, may).await?;
             match fill::under_way(&session).await {
                 Ok(None) => Ok(()),
                 Ok(Some(filling)) => Err(OpenError::Unfinished(to.to_string(), filling.origin)),
@@ -215,7 +221,6 @@ impl Postgres {
             lookups,
             readers: Readers::new(&target, options.readers.max(1), options.long_reads.max(1)),
             pulse: Line::new(Arc::clone(&target)),
-            target,
             seals,
             ending: Mutex::new(Some(Ending { runtime, tasks, sealer, stop, last })),
         })

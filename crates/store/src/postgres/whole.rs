@@ -1,42 +1,40 @@
 //! What is done with a database as a whole: to check it, to give everything in it away, and to fill it.
 
 use super::line::{self, Session, Target, first_session};
+use super::migrations::{self, May};
 use super::trouble::Trouble;
-use super::{Address, OpenError, Postgres, ServerOptions, check, dump, fill, migrations, on};
+use super::{Address, OpenError, Postgres, ServerOptions, check, dump, fill};
 use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
 use crate::sql;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 impl Postgres {
     /// What is wrong in a database: it is read whole, and nothing is changed.
     pub fn check(address: &Address, options: &ServerOptions) -> Result<Vec<String>, OpenError> {
-        let store = Self::open(address, options)?;
-        let (target, to) = (Arc::clone(&store.target), address.clone());
-        let ending = store.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(ending) = ending.as_ref() else { return Ok(Vec::new()) };
-        on(&ending.runtime, async move {
-            let troubled = |trouble: Trouble| OpenError::of(&to, &trouble);
-            let session = target.connect().await.map_err(troubled)?;
+        let checked = alone(address, options, May::Read, async |session| {
+            is_whole(session, address).await?;
             let mut tries = 0;
             loop {
-                match check::check(&session).await {
+                match check::check(session).await {
                     // A view of everything can meet writers, and is then taken anew.
                     Err(Trouble::Again(_)) if tries < 20 => {
                         tries += 1;
-                        session.say(sql::ROLLBACK.postgres).await.map_err(troubled)?;
+                        session.say(sql::ROLLBACK.postgres).await?;
                     }
-                    done => return done.map_err(troubled),
+                    done => return Ok(done?),
                 }
             }
+        });
+        checked.map_err(|error| match error {
+            ArchiveError::Server(error) => error,
+            error => OpenError::Broken(address.to_string(), error.to_string()),
         })
     }
 
     /// Gives everything a database holds to `to`, as it is now, also while others work with it. Nothing is written.
     pub fn dump(address: &Address, options: &ServerOptions, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
-        alone(address, options, false, async |session| {
-            if let Some(filling) = fill::under_way(session).await? {
-                return Err(OpenError::Unfinished(address.to_string(), filling.origin).into());
-            }
+        alone(address, options, May::Read, async |session| {
+            is_whole(session, address).await?;
             dump::all(session, to).await
         })
     }
@@ -50,14 +48,14 @@ impl Postgres {
         from: &mut Source<'_>,
     ) -> Result<Sums, ArchiveError> {
         let ids = Arc::clone(&options.ids);
-        alone(address, options, true, async |session| {
+        alone(address, options, May::Begin, async |session| {
             fill::fill(session, format!("the store at {address}"), origin, from, &*ids).await
         })
     }
 
     /// What is in a database that was filled, read back from it.
     pub fn filled(address: &Address, options: &ServerOptions) -> Result<Sums, ArchiveError> {
-        alone(address, options, false, async |session| {
+        alone(address, options, May::Read, async |session| {
             let mut running = Running::default();
             dump::all(session, &mut |entry| running.note(&entry)).await?;
             Ok(running.sums())
@@ -66,7 +64,15 @@ impl Postgres {
 
     /// Lets a database that was filled be used.
     pub fn settle(address: &Address, options: &ServerOptions) -> Result<(), ArchiveError> {
-        alone(address, options, false, async |session| Ok(fill::finish(session).await?))
+        alone(address, options, May::Read, async |session| Ok(fill::finish(session).await?))
+    }
+}
+
+/// Refuses a database that holds only a part of what it is to hold.
+async fn is_whole(session: &Session, address: &Address) -> Result<(), ArchiveError> {
+    match fill::under_way(session).await? {
+        Some(filling) => Err(OpenError::Unfinished(address.to_string(), filling.origin).into()),
+        None => Ok(()),
     }
 }
 
@@ -74,7 +80,7 @@ impl Postgres {
 fn alone<T>(
     address: &Address,
     options: &ServerOptions,
-    may_make: bool,
+    may: May,
     task: impl AsyncFnOnce(&Session) -> Result<T, ArchiveError>,
 ) -> Result<T, ArchiveError> {
     let runtime =
@@ -84,7 +90,7 @@ fn alone<T>(
     runtime.block_on(async {
         let session = first_session(&target).await.map_err(|trouble| OpenError::of(address, &trouble))?;
         line::find_pooler(&target).await;
-        migrations::run(&session, address, me, may_make).await?;
+        migrations::run(&session, address, me, may).await?;
         task(&session).await
     })
 }

@@ -7,12 +7,19 @@ statements! {
     QUIET_VIEW = each("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
     ALL_SECRETS = both("SELECT name, bytes FROM secrets ORDER BY name");
+    /// People by number; on the server engine those who were deleted are among them. Either part has its own limit, since
+    /// otherwise all of both might be sorted for each page.
     ALL_PEOPLE = each(
         "SELECT number, doc, password, account, pk FROM users WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
-        "SELECT number, doc, password, account FROM users WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3",
+        "(SELECT number, doc, password, account, NULL::bigint AS deleted FROM users
+        WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3)
+        UNION ALL (SELECT number, doc, password, NULL, deleted FROM tombstones
+        WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3)
+        ORDER BY number LIMIT $3",
     );
-    ALL_GONE = both(
-        "SELECT number, doc, deleted, password FROM tombstones WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3",
+    ALL_GONE = each(
+        "SELECT number, doc, deleted, password FROM tombstones WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+        "",
     );
     /// Members of groups and folders, by the identity of these; the server engine's come in pages.
     ALL_MEMBERS = each(

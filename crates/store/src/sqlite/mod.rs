@@ -81,6 +81,7 @@ impl Sqlite {
     /// Fills an empty or new store from a stream. One that was cut off goes on where it stood. Until [`Sqlite::settle`]
     /// nobody can open it.
     pub fn fill(path: &Path, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
+        open::fillable(path)?;
         let mut db = open::writing(path, &Options::default())?;
         fill::fill(&mut db, &path.display().to_string(), origin, from)
     }

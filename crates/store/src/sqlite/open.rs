@@ -104,6 +104,16 @@ pub(super) fn whole(db: &Connection, path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Refuses to fill a store of an older version that holds something, before it is brought up to date.
+pub(super) fn fillable(path: &Path) -> Result<(), OpenError> {
+    let is_there = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+    let Some(db) = is_there.then(|| reading(path, false)) else { return Ok(()) };
+    let db = db.map_err(|error| classify(path, &error))?;
+    // Where there is no such table, there is nothing in it.
+    let many: i64 = db.query_row(sql::HAS_TENANTS.sqlite, [], |row| row.get(0)).unwrap_or(0);
+    if many > 0 { migrations::is_current(&db, path) } else { Ok(()) }
+}
+
 /// A connection that can only read, on a store of ours that is there, whole and of this version.
 pub(super) fn sound(path: &Path) -> Result<Connection, OpenError> {
     let broken = |error: rusqlite::Error| classify(path, &error);

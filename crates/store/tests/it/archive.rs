@@ -290,6 +290,47 @@ fn what_is_in_use_is_left_alone() {
     }
 }
 
+/// A store of an older version is neither read as if it were of this one, nor brought up to date by whoever only reads it or
+/// would fill it.
+#[test]
+fn an_older_store_is_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (old, source) = (file(folder.path(), "old"), file(folder.path(), "source"));
+    let url = testkit::postgres::database();
+    let database = Place::Database(Box::new(Address::parse(&url, None).expect("an address")));
+    grow(&source, 9, 50);
+    let entries = source.dump();
+    for place in [&old, &database] {
+        grow(place, 10, 20);
+    }
+    let forget = "DELETE FROM migrations WHERE number > 1";
+    let Place::File(path) = &old else { return };
+    let db = rusqlite::Connection::open(path).expect("opened");
+    db.execute_batch(forget).expect("done");
+    testkit::postgres::query(&url, forget);
+    let steps = || {
+        let of_file: u32 =
+            db.query_row("SELECT count(*) FROM migrations", [], |row| row.get(0)).expect("counted");
+        (of_file, testkit::postgres::query(&url, "SELECT count(*) FROM migrations"))
+    };
+    let mut nothing = |_| Ok(());
+    for place in [&old, &database] {
+        let said = match place {
+            Place::File(path) => Sqlite::dump(path, &mut nothing).expect_err("older").to_string(),
+            Place::Database(address) => {
+                let options = engines::options();
+                let checked = Postgres::check(address, &options).expect_err("older").to_string();
+                assert!(checked.contains("an older Muster (schema 1 of 3)"), "{checked}");
+                Postgres::dump(address, &options, &mut nothing).expect_err("older").to_string()
+            }
+        };
+        assert!(said.contains("older Muster (schema 1"), "{said}");
+        let filled = place.fill(&source.origin(), entries.iter().cloned().map(Ok));
+        assert!(filled.expect_err("older").to_string().contains("older Muster"));
+    }
+    assert_eq!((steps().0, steps().1.trim()), (1, "1"), "nothing was brought up to date");
+}
+
 /// A history that somebody has changed does not come out sound on another engine; on the same one it stays as broken.
 #[test]
 fn a_broken_history_is_not_mended() {

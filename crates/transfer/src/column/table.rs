@@ -228,7 +228,7 @@ pub static COLUMNS: &[Column] = &[
     column(
         "members",
         What::Members,
-        "gf",
+        "g",
         &["member", "uniquemember", "memberuid", "users"],
         "Who belongs to a group: e-mails, user names or ids",
     ),

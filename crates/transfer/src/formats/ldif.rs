@@ -109,6 +109,7 @@ impl Entry {
                     let known = |dn: &String| people.get(&fold(dn)).cloned().unwrap_or_else(|| named_by(dn));
                     dns.iter().map(known).map(Value::String).collect()
                 }
+                ("memberof", dns) => dns.iter().map(|dn| Value::String(named_by(dn))).collect(),
                 (_, [one]) => value(one),
                 (_, several) => several.iter().map(value).collect(),
             };
@@ -129,7 +130,8 @@ fn named_by(dn: &str) -> String {
 struct Entries<R> {
     lines: BufReader<R>,
     number: u64,
-    ahead: Option<String>,
+    /// A line that was read already, and its number.
+    ahead: Option<(String, u64)>,
 }
 
 impl<R: std::io::Read> Entries<R> {
@@ -150,31 +152,31 @@ impl<R: std::io::Read> Entries<R> {
     }
 
     /// A line with those that go on behind a blank.
-    fn line(&mut self) -> Result<Option<String>, FileError> {
+    fn line(&mut self) -> Result<Option<(String, u64)>, FileError> {
         let first = match self.ahead.take() {
             Some(line) => Some(line),
-            None => self.raw()?,
+            None => self.raw()?.map(|line| (line, self.number)),
         };
-        let Some(mut line) = first else { return Ok(None) };
+        let Some((mut line, number)) = first else { return Ok(None) };
         while let Some(more) = self.raw()? {
             match more.strip_prefix(' ') {
                 Some(rest) if !line.is_empty() => line.push_str(rest),
                 _ => {
-                    self.ahead = Some(more);
+                    self.ahead = Some((more, self.number));
                     break;
                 }
             }
             if line.len() > LONGEST_ROW {
-                return Err(FileError::at(self.number, TOO_LONG));
+                return Err(FileError::at(number, TOO_LONG));
             }
         }
-        Ok(Some(line))
+        Ok(Some((line, number)))
     }
 
     fn next(&mut self) -> Result<Option<Entry>, FileError> {
         let mut entry: Option<Entry> = None;
         loop {
-            let Some(line) = self.line()? else { return Ok(entry) };
+            let Some((line, number)) = self.line()? else { return Ok(entry) };
             if line.starts_with('#') {
                 continue;
             }
@@ -184,7 +186,6 @@ impl<R: std::io::Read> Entries<R> {
                 }
                 continue;
             }
-            let number = self.number;
             let Some((name, value)) = line.split_once(':') else {
                 return Err(FileError::at(number, "it is no attribute and no value"));
             };
@@ -277,7 +278,12 @@ impl super::Writer for Writer {
 
     fn row(&mut self, cells: &[(usize, Value)]) -> Result<(), FileError> {
         self.count += 1;
-        let kind = self.kind.unwrap_or(Kind::User);
+        let is_kind = |place: usize| self.headers.get(place).is_some_and(|header| header == "kind");
+        let said = cells
+            .iter()
+            .find(|(place, _)| is_kind(*place))
+            .and_then(|(_, value)| Kind::of_word(&flat(value)));
+        let kind = self.kind.or(said).unwrap_or(Kind::User);
         let count = self.count.to_string();
         self.to.write_all(b"\n")?;
         let (unit, class) = match kind {
@@ -301,7 +307,7 @@ impl super::Writer for Writer {
         }
         for (place, value) in cells {
             let Some(name) = self.name(*place) else { continue };
-            if name == "muster-kind" {
+            if name == "muster-kind" || name == "kind" {
                 continue;
             }
             match value {

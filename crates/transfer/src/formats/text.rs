@@ -40,6 +40,9 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Text, FileError> {
         })?,
         None => guess(path)?,
     };
+    if reading.encoding.is_some() && encoding == UTF_8 {
+        only_utf8(path)?;
+    }
     let decoded = DecodeReaderBytesBuilder::new()
         .encoding(Some(encoding))
         // What the first bytes say beats what was guessed, and nothing that was said.
@@ -58,34 +61,62 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Text, FileError> {
 
 /// What the bytes look like.
 fn guess(path: &Path) -> Result<&'static Encoding, FileError> {
+    let mut head = vec![0; 64];
+    let read = File::open(path)?.read(&mut head)?;
+    if let Some((encoding, _)) = Encoding::for_bom(&head[..read]) {
+        if encoding == UTF_8 {
+            only_utf8(path)?;
+        }
+        return Ok(encoding);
+    }
+    if let Some(encoding) = wide(&head[..read]) {
+        return Ok(encoding);
+    }
+    match broken_utf8(path)? {
+        None => Ok(UTF_8),
+        // What has letters of UTF-8 up to there was UTF-8, and is damaged.
+        Some(Broken { line, is_after_letters: true }) => Err(not_utf8(line)),
+        Some(_) => Ok(WINDOWS_1252),
+    }
+}
+
+fn only_utf8(path: &Path) -> Result<(), FileError> {
+    broken_utf8(path)?.map_or(Ok(()), |broken| Err(not_utf8(broken.line)))
+}
+
+fn not_utf8(line: u64) -> FileError {
+    FileError::at(line, "it is not UTF-8 as the rest is, and may be damaged; say with --encoding what it is")
+}
+
+/// Where a file ceases to be UTF-8.
+struct Broken {
+    line: u64,
+    /// There were letters before that only UTF-8 writes so.
+    is_after_letters: bool,
+}
+
+fn broken_utf8(path: &Path) -> Result<Option<Broken>, FileError> {
     let mut file = File::open(path)?;
     let mut bytes = vec![0; STEP];
-    let mut held = 0;
-    let mut is_first = true;
+    let (mut held, mut line, mut is_after_letters) = (0, 1, false);
     loop {
         let read = file.read(&mut bytes[held..])?;
         let end = held + read;
-        if is_first {
-            if let Some((encoding, _)) = Encoding::for_bom(&bytes[..end]) {
-                return Ok(encoding);
-            }
-            if let Some(encoding) = wide(&bytes[..end]) {
-                return Ok(encoding);
-            }
-            is_first = false;
+        let (good, is_broken) = match std::str::from_utf8(&bytes[..end]) {
+            Ok(_) => (end, false),
+            // A character may go on in what is read next.
+            Err(error) => (error.valid_up_to(), error.error_len().is_some() || read == 0),
+        };
+        is_after_letters |= !bytes[..good].is_ascii();
+        line += bytes[..good].split(|byte| *byte == b'\n').skip(1).count() as u64;
+        if is_broken {
+            return Ok(Some(Broken { line, is_after_letters }));
         }
         if read == 0 {
-            return Ok(if held == 0 { UTF_8 } else { WINDOWS_1252 });
+            return Ok(None);
         }
-        held = match std::str::from_utf8(&bytes[..end]) {
-            Ok(_) => 0,
-            // A character may go on in what is read next.
-            Err(error) if error.error_len().is_none() => {
-                bytes.copy_within(error.valid_up_to()..end, 0);
-                end - error.valid_up_to()
-            }
-            Err(_) => return Ok(WINDOWS_1252),
-        };
+        bytes.copy_within(good..end, 0);
+        held = end - good;
     }
 }
 

@@ -62,7 +62,9 @@ impl super::Writer for Workbook {
         self.headers = headers.iter().map(|header| (*header).to_owned()).collect();
         self.full = 0;
         self.name = match kind {
-            None | Some(Kind::User) => "Users",
+            // What they are about is in a column.
+            None => "Rows",
+            Some(Kind::User) => "Users",
             Some(Kind::Item(Group)) => "Groups",
             Some(Kind::Item(Folder)) => "Folders",
             Some(Kind::Item(Organisation)) => "Organisations",

@@ -90,7 +90,8 @@ impl Sheet<'_> {
                 self.row(at, std::mem::take(&mut open), rows)?;
                 bytes = 0;
             }
-            if row < self.last || column >= COLUMNS {
+            let is_behind = open.last().is_some_and(|(last, _)| column <= *last);
+            if row < self.last || column >= COLUMNS || is_behind {
                 return Err(FileError::at(u64::from(row) + 1, "its rows or columns are out of order"));
             }
             (at, self.last) = (row, row);

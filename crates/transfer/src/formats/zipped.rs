@@ -7,7 +7,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use zip::ZipArchive;
 
-/// The most bytes that all parts may have, and all texts that cells share, which are held in memory.
+/// The most bytes that all parts may have, and a part that is held in memory: the texts that cells share, styles and the like.
 const LARGEST: u64 = 16 << 30;
 const LARGEST_TEXTS: u64 = 256 << 20;
 /// The longest stretch without a tag: more than a cell can hold.
@@ -32,8 +32,10 @@ pub(super) fn check(path: &Path) -> Result<(), FileError> {
         let name = part.name().map_err(|error| broken(&error))?.to_ascii_lowercase();
         let pressed = part.compressed_size().max(1);
         let is_texts = name.ends_with("sharedstrings.xml");
+        let is_sheet = name.contains("worksheets/");
         let is_read = is_texts || (name.contains("xl/") && !name.contains("/media/"));
-        let limit = if is_texts { LARGEST_TEXTS } else { LARGEST }.min((pressed * GROWTH).max(LARGE));
+        let limit =
+            if is_read && !is_sheet { LARGEST_TEXTS } else { LARGEST }.min((pressed * GROWTH).max(LARGE));
         total += measure(part, limit, is_read, is_texts).map_err(|error| match error {
             Unfit::Io(error) => broken(&error),
             Unfit::What(what) => FileError::new(format!("its part {name} {what}")),

@@ -41,7 +41,10 @@ pub(super) fn of_one_kind(rows: Vec<Begun>) -> Vec<Vec<Begun>> {
 }
 
 pub(super) fn begin(scan: &Scan, twice: &mut HashMap<u64, Option<u64>>, row: Row) -> Begun {
-    let cells = scan.cells(&row);
+    let mut cells = scan.cells(&row);
+    if let (true, Some(kind @ Kind::Item(_))) = (scan.is_directory, row.kind) {
+        cells.retain(|(column, _)| column.is_of(kind));
+    }
     let (kind, said) = match kind(&row, &cells) {
         Err(what) => (Kind::User, Said::Nothing(what)),
         Ok(kind) => match wrong_columns(kind, &cells).or_else(|| again(kind, &cells, row.number, twice)) {

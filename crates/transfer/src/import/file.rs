@@ -10,6 +10,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+/// What rows are known by is held in memory to see who comes twice: 8 bytes each, two or three for a row.
+const MOST_KEYS: usize = 50_000_000;
+
 /// What a look at a whole file has found.
 #[derive(Debug, Default)]
 pub struct Scan {
@@ -21,6 +24,8 @@ pub struct Scan {
     pub(super) twice: HashMap<u64, Option<u64>>,
     /// Whether rows of groups say who belongs to them.
     pub(super) has_members: bool,
+    /// Entries of a directory, which say the same in many ways, and much that is nothing to us: the first counts.
+    pub(super) is_directory: bool,
 }
 
 impl Scan {
@@ -42,13 +47,17 @@ impl Scan {
         let mut cells: Vec<(&'static Column, &Value)> = row.cells.iter().filter_map(known).collect();
         // In the order of the table, in whatever order they come: what is said twice is said by the later column.
         cells.sort_by_key(|(column, _)| std::ptr::from_ref::<Column>(column));
+        if self.is_directory {
+            cells.dedup_by(|(next, _), (first, _)| std::ptr::eq(*next, *first));
+        }
         cells
     }
 }
 
 /// Reads a file to its end.
 pub fn scan(options: &Options) -> Result<Scan, FileError> {
-    let mut scan = Scan::default();
+    let is_directory = options.format == formats::Format::Ldif;
+    let mut scan = Scan { is_directory, ..Scan::default() };
     let mut keys: Vec<u64> = Vec::new();
     formats::read(&options.path, options.format, &options.reading, &mut |headers, row| {
         learn(&mut scan, options, headers)?;
@@ -58,14 +67,25 @@ pub fn scan(options: &Options) -> Result<Scan, FileError> {
         scan.has_members |=
             kind != Kind::User && cells.iter().any(|(column, _)| column.what == What::Members);
         keys.extend(keys_of(kind, &cells).into_iter().map(|(_, key)| key));
+        if keys.len() > MOST_KEYS {
+            return Err(FileError::at(
+                row.number,
+                "it has too many rows for one import; bring it in in parts",
+            ));
+        }
         Ok(())
     })?;
     let has_people = scan.header_of(|what| what == What::Kind).is_none();
     if scan.rows > 0 && has_people && !scan.headers.iter().any(|(_, column)| column.is_some_and(identifies)) {
-        let headers: Vec<&str> = scan.headers.iter().map(|(header, _)| header.as_str()).take(20).collect();
+        // What is not known as a header may be anything, where a file has none.
+        let known: Vec<&str> =
+            scan.headers.iter().filter_map(|(_, column)| Some(column.as_ref()?.name)).collect();
+        let has = match known.as_slice() {
+            [] => "none of them has a name that is known; is the first row one of headers?".to_owned(),
+            known => format!("they say {}", known.join(", ")),
+        };
         return Err(FileError::new(format!(
-            "none of its columns says who somebody is (e-mail, user name, external id or id); they are {}",
-            headers.join(", ")
+            "none of its columns says who somebody is (e-mail, user name, external id or id); {has}"
         )));
     }
     keys.sort_unstable();

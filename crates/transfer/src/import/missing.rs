@@ -58,9 +58,13 @@ pub(super) async fn switch_off(
     there: &People,
     highest: u32,
     report: &mut Report,
+    seen: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<(), ImportError> {
     let mut after = 0;
     loop {
+        if !seen(0) {
+            return Err(ImportError::CalledOff);
+        }
         let page = page(directory, caller, after).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.number;

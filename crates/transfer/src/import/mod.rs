@@ -15,7 +15,7 @@ pub use report::{Line, Lines, Report, Tally};
 
 use crate::column::Columns;
 use crate::formats::{FileError, Format, Reading};
-use directory::{Caller, Directory, Refusal};
+use directory::{Caller, Directory, Field, Refusal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,6 +35,16 @@ pub enum Key {
 impl Key {
     /// In the order in which they are tried when nothing else is said.
     pub const USUAL: [Self; 3] = [Self::Id, Self::ExternalId, Self::Email];
+
+    /// What it is called among a person's fields.
+    fn field(self) -> Field {
+        match self {
+            Self::Id => Field::Id,
+            Self::ExternalId => Field::ExternalId,
+            Self::Email => Field::Email,
+            Self::UserName => Field::UserName,
+        }
+    }
 
     /// The key of that name.
     pub fn named(name: &str) -> Option<Self> {
@@ -127,13 +137,13 @@ pub enum ImportError {
     CalledOff,
 }
 
-/// Brings in a file that was read to its end. `seen` hears of each row, and says whether to go on.
+/// Brings in a file that was read to its end. `seen` hears how many rows more are done, and says whether to go on.
 pub async fn run(
     directory: &Arc<Directory>,
     caller: &Caller,
     options: &Options,
     scan: &Scan,
-    seen: &mut (dyn FnMut() -> bool + Send),
+    seen: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<Report, ImportError> {
     let caller = Caller { request: options.request.clone(), ..caller.clone() };
     if !options.deactivates_missing {
@@ -141,7 +151,7 @@ pub async fn run(
     }
     // Whether too many are missing is known before anything is done.
     let looking = Options { is_preview: true, refused: None, ..options.clone() };
-    let (preview, there) = Box::pin(rows::all(directory, &caller, &looking, scan, &mut || true)).await?;
+    let (preview, there) = Box::pin(rows::all(directory, &caller, &looking, scan, &mut |_| seen(0))).await?;
     let missing = missing::count(directory, &caller, &there).await?;
     if missing.is_too_many() && !options.yes_really {
         return Err(ImportError::Brake { missing: missing.people, total: missing.total });
@@ -150,12 +160,17 @@ pub async fn run(
         return Ok(Report { deactivated: missing.people, ..preview });
     }
     let (mut report, there) = Box::pin(rows::all(directory, &caller, options, scan, seen)).await?;
-    if report.refused() > 0 && !options.yes_really {
+    // Once more, since the file may be another one by now.
+    let now = missing::count(directory, &caller, &there).await?;
+    let is_whole = report.rows() == scan.rows;
+    if !is_whole || now.is_too_many() && !options.yes_really {
+        report.note("Nobody was switched off: the file has changed while it was brought in.");
+    } else if report.refused() > 0 && !options.yes_really {
         report.note(
             "Nobody was switched off: rows were refused, and those whom they are about would look missing.",
         );
     } else {
-        missing::switch_off(directory, &caller, &there, missing.highest, &mut report).await?;
+        missing::switch_off(directory, &caller, &there, missing.highest, &mut report, seen).await?;
     }
     Ok(report)
 }

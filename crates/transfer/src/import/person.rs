@@ -68,23 +68,43 @@ pub(super) async fn carry_out(job: &Job<'_>, ready: Ready, before: Option<User>,
     Done { kind: Kind::User, row, outcome, number, lost_password }
 }
 
-/// Who it is about, if they are there.
-pub(super) async fn find(job: &Job<'_>, said: &Said) -> Result<Option<User>, Refusal> {
-    // Whoever is known by nothing else is known by what they sign in with.
-    let keys = job.options.match_by.iter().copied().chain([Key::UserName]);
-    for key in keys {
-        let key = match key {
-            Key::Id => said.id.map(UserKey::Id),
-            Key::ExternalId => said.external_id.clone().map(UserKey::ExternalId),
-            Key::Email => said.email.clone().map(UserKey::Email),
-            Key::UserName => said.user_name.clone().map(UserKey::Handle),
-        };
-        let Some(key) = key else { continue };
-        if let Some(user) = somebody(job, key).await? {
-            return Ok(Some(user));
-        }
+/// Whom a row is about.
+pub(super) enum Who {
+    Nobody,
+    There(Box<User>),
+    /// What it is known by leads to somebody it may not be about.
+    Doubtful(String),
+}
+
+/// Finds whom a row is about: by the surest key that leads to anybody. Whoever is known by nothing else is known by what they
+/// sign in with.
+pub(super) async fn find(job: &Job<'_>, said: &Said) -> Result<Who, Refusal> {
+    let of = |key: Key| match key {
+        Key::Id => said.id.map(UserKey::Id),
+        Key::ExternalId => said.external_id.clone().map(UserKey::ExternalId),
+        Key::Email => said.email.clone().map(UserKey::Email),
+        Key::UserName => said.user_name.clone().map(UserKey::Handle),
+    };
+    let mut keys: Vec<(Key, UserKey)> =
+        job.options.match_by.iter().filter_map(|key| Some((*key, of(*key)?))).collect();
+    if keys.is_empty() {
+        keys.extend(of(Key::UserName).map(|key| (Key::UserName, key)));
     }
-    Ok(None)
+    let mut is_known_by_another = false;
+    for (sort, key) in keys {
+        if let Some(user) = somebody(job, key).await? {
+            // An e-mail that was given to somebody new, say.
+            if is_known_by_another && user.external_id.is_some() && user.external_id != said.external_id {
+                let header = job.scan.called(sort.field());
+                return Ok(Who::Doubtful(format!(
+                    "{header} is that of somebody who has another external id; say with --match what counts"
+                )));
+            }
+            return Ok(Who::There(Box::new(user)));
+        }
+        is_known_by_another |= sort == Key::ExternalId;
+    }
+    Ok(Who::Nobody)
 }
 
 async fn create(job: &Job<'_>, ready: Ready, number: &mut Option<u32>) -> Result<Outcome, Refusal> {

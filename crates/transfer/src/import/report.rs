@@ -91,6 +91,14 @@ pub(super) enum Outcome {
 }
 
 impl Report {
+    /// All rows.
+    pub(super) fn rows(&self) -> u64 {
+        [self.people, self.items]
+            .iter()
+            .map(|tally| tally.created + tally.changed + tally.left + tally.refused)
+            .sum()
+    }
+
     /// Rows that were refused.
     pub fn refused(&self) -> u64 {
         self.people.refused + self.items.refused

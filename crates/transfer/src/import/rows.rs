@@ -4,7 +4,7 @@
 use super::begun::{Begun, Said, begin, of_one_kind};
 use super::report::{Outcome, Report};
 use super::{ImportError, Options, Scan, person, thing};
-use crate::column::{Kind, What};
+use crate::column::{Column, Kind, What};
 use crate::formats::{self, FileError, Row, Writer, Writing, private_file};
 use crate::refer::{Names, References};
 use crate::words::in_words;
@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::Value;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -75,7 +75,7 @@ pub(super) async fn all(
     caller: &Caller,
     options: &Options,
     scan: &Scan,
-    seen: &mut (dyn FnMut() -> bool + Send),
+    seen: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<(Report, People), ImportError> {
     let stopped = |refusal| ImportError::Stopped { row: 0, refusal };
     let names = if options.is_preview {
@@ -90,11 +90,13 @@ pub(super) async fn all(
         report: Report::default(),
         people: People::default(),
         refused: None,
+        refused_items: HashSet::new(),
         lost_passwords: 0,
         options,
         seen,
     };
     let mut twice = scan.twice.clone();
+    let mut known = People::default();
     let mut under_way = UnderWay::default();
     let mut rows = reading(options);
     let mut last = None;
@@ -110,6 +112,7 @@ pub(super) async fn all(
             }
             // Who is there, and what they belong to, is found for many at once: they name the same.
             under_way.beside(find_people(&job, &mut some)).await.map_err(stopped)?;
+            once_each(&mut known, &mut some);
             under_way.beside(find_places(&job, &mut references, &some)).await.map_err(stopped)?;
             for begun in some {
                 while under_way.is_full() {
@@ -131,7 +134,7 @@ pub(super) async fn all(
     }
     end.report.made = references.made.len() as u64;
     if scan.has_members {
-        thing::members(&job, &mut end.report).await?;
+        thing::members(&job, &end.refused_items, &mut end.report, end.seen).await?;
     }
     if let Some(refused) = end.refused.take() {
         refused.finish()?;
@@ -146,8 +149,10 @@ struct End<'a> {
     report: Report,
     people: People,
     refused: Option<Box<dyn Writer>>,
+    /// Rows of items that were refused.
+    refused_items: HashSet<u64>,
     lost_passwords: u64,
-    seen: &'a mut (dyn FnMut() -> bool + Send),
+    seen: &'a mut (dyn FnMut(u64) -> bool + Send),
 }
 
 impl End<'_> {
@@ -166,41 +171,57 @@ impl End<'_> {
         }
         self.report.count(kind, row.number, &outcome);
         if let Outcome::Refused(why) = &outcome {
+            if kind != Kind::User {
+                self.refused_items.insert(row.number);
+            }
             self.refuse(row, why)?;
         }
-        if (self.seen)() { Ok(()) } else { Err(ImportError::CalledOff) }
+        if (self.seen)(1) { Ok(()) } else { Err(ImportError::CalledOff) }
     }
 
-    /// Writes a refused row as it came, with the reason beside it.
+    /// Writes a refused row as it came, with the reason beside it, so that it can be brought in again.
     fn refuse(&mut self, row: Row, why: &str) -> Result<(), FileError> {
         let Some(path) = &self.options.refused else { return Ok(()) };
-        let known = |what: &str| self.scan.headers.iter().any(|(header, _)| header == what);
-        let mut headers: Vec<&str> = self.scan.headers.iter().map(|(header, _)| header.as_str()).collect();
-        // Sheets of a workbook say in their names what their rows are about.
-        let adds_kind = row.kind.is_some() && !known("kind");
-        let more = [("importRow", Value::from(row.number)), ("importReason", Value::from(why))];
-        let kind = row.kind.map(|kind| ("kind", Value::from(kind.word()))).filter(|_| adds_kind);
-        let first = headers.len();
-        headers.extend(["importRow", "importReason"]);
-        if self.options.format == formats::Format::Xlsx {
-            headers.push("kind");
+        // Sheets of a workbook have headers each of their own, which may be called the same.
+        let mut headers: Vec<&str> = Vec::new();
+        let mut places = Vec::with_capacity(self.scan.headers.len());
+        for (header, column) in &self.scan.headers {
+            let is_kept = column.is_none_or(|column: &Column| column.what != What::Ignored);
+            let shared = headers.iter().position(|known| known == header);
+            places.push(is_kept.then(|| shared.unwrap_or(headers.len())));
+            if is_kept && shared.is_none() {
+                headers.push(header);
+            }
+        }
+        let mut place_of = |name: &'static str| {
+            headers.iter().position(|header| *header == name).unwrap_or_else(|| {
+                headers.push(name);
+                headers.len() - 1
+            })
+        };
+        let mut more = vec![
+            (place_of("importRow"), Value::from(row.number)),
+            (place_of("importReason"), Value::from(why)),
+        ];
+        // Workbooks and LDIF say apart from the cells what a row is about.
+        if matches!(self.options.format, formats::Format::Xlsx | formats::Format::Ldif) {
+            let kind = place_of("kind");
+            more.extend(row.kind.map(|of| (kind, Value::from(of.word()))));
         }
         if self.refused.is_none() {
             let file = Box::new(private_file(path, true)?);
-            let mut writer = formats::writer(self.options.format, file, Writing::default())?;
+            let writing = Writing { guards_formulas: true, ..Writing::default() };
+            let mut writer = formats::writer(self.options.format, file, writing)?;
             writer.begin(None, &headers)?;
             self.refused = Some(writer);
         }
         let Some(writer) = &mut self.refused else { return Ok(()) };
-        let place = |name: &str| headers.iter().rposition(|header| *header == name).unwrap_or(first);
-        let mut cells = row.cells;
-        cells.retain(|(place, _)| {
-            let column = self.scan.headers.get(*place).and_then(|(_, column)| *column);
-            column.is_none_or(|column| column.what != What::Ignored)
-        });
-        cells.extend(more.into_iter().chain(kind).map(|(name, value)| (place(name), value)));
-        cells.sort_by_key(|(place, _)| *place);
-        writer.row(&cells)
+        let came = row.cells.into_iter().filter_map(|(place, value)| Some(((*places.get(place)?)?, value)));
+        more.extend(
+            came.filter(|(place, _)| !more.iter().any(|(known, _)| known == place)).collect::<Vec<_>>(),
+        );
+        more.sort_by_key(|(place, _)| *place);
+        writer.row(&more)
     }
 }
 
@@ -243,14 +264,30 @@ impl UnderWay<'_> {
     }
 }
 
+/// Two rows that are about the same person, who is known by something else in each, leave open which of them counts.
+fn once_each(known: &mut People, parcel: &mut [Begun]) {
+    for begun in parcel {
+        let Said::Known(_, user) = &begun.said else { continue };
+        if known.holds(user.number) {
+            begun.said = Said::Nothing("it is about the same person as an earlier row".into());
+        } else {
+            known.add(user.number);
+        }
+    }
+}
+
 /// Finds those who are there.
 async fn find_people(job: &Job<'_>, parcel: &mut [Begun]) -> Result<(), Refusal> {
     let people = parcel.iter_mut().map(|begun| async {
         let Said::Person(said) = &begun.said else { return Ok(()) };
-        if let Some(user) = person::find(job, said).await? {
-            let said = std::mem::replace(&mut begun.said, Said::Nothing(String::new()));
-            if let Said::Person(said) = said {
-                begun.said = Said::Known(said, Box::new(user));
+        match person::find(job, said).await? {
+            person::Who::Nobody => {}
+            person::Who::Doubtful(why) => begun.said = Said::Nothing(why),
+            person::Who::There(user) => {
+                let said = std::mem::replace(&mut begun.said, Said::Nothing(String::new()));
+                if let Said::Person(said) = said {
+                    begun.said = Said::Known(said, user);
+                }
             }
         }
         Ok(())
@@ -284,11 +321,12 @@ async fn person<'a>(
     before: Option<User>,
     row: Row,
 ) -> BoxFuture<'a, Done> {
+    let number = before.as_ref().map(|before| before.number);
     match person::prepare(job, references, said, &row).await {
         Ok(ready) => Box::pin(person::carry_out(job, ready, before, row)),
         Err(refusal) => {
             let (kind, outcome) = (Kind::User, Err(refusal));
-            Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
+            Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
         }
     }
 }

@@ -11,6 +11,7 @@ use directory::{
     Command, Field, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind, MemberEdit, Preview, Refusal, Rule,
     UserId, UserKey,
 };
+use std::collections::HashSet;
 
 /// Members that join with one command.
 const JOIN: usize = 1_000;
@@ -96,7 +97,13 @@ async fn act(
 }
 
 /// Lets people join the groups whose rows name them. By now everybody is there who was to come.
-pub(super) async fn members(job: &Job<'_>, report: &mut Report) -> Result<(), ImportError> {
+/// Rows that were refused are passed over.
+pub(super) async fn members(
+    job: &Job<'_>,
+    refused: &HashSet<u64>,
+    report: &mut Report,
+    seen: &mut (dyn FnMut(u64) -> bool + Send),
+) -> Result<(), ImportError> {
     if job.options.is_preview {
         return Ok(());
     }
@@ -107,7 +114,13 @@ pub(super) async fn members(job: &Job<'_>, report: &mut Report) -> Result<(), Im
             let is_list = cells.iter().any(|(column, _)| column.what == What::Members);
             let Ok(Kind::Item(kind @ ItemKind::Group)) = super::file::kind(&row, &cells) else { continue };
             // What is wrong with a row was said when it was read itself.
+            if refused.contains(&row.number) {
+                continue;
+            }
             if let (true, Ok(said)) = (is_list, crate::thing::read(&cells)) {
+                if !seen(0) {
+                    return Err(ImportError::CalledOff);
+                }
                 let joined = join(job, kind, &said).await;
                 let unknown = joined.map_err(|refusal| ImportError::Stopped { row: row.number, refusal })?;
                 if unknown > 0 {

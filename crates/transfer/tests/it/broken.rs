@@ -65,6 +65,14 @@ fn tables_that_are_broken() {
     }
     let lone = house.file("lone.csv", [&b"\xFF\xFEe\0,\0f\0\n\0"[..], b"a\0\x00\xD8,\0b\0\n\0"].concat());
     refused(&house, &lone, "");
+    // What was UTF-8 until it was damaged is not taken for another encoding.
+    let cut = house.file("cut-letter.csv", [good.as_bytes(), b"b@x.y,J\xC3\xBCrgen\nc@x.y,J\xC3\n"].concat());
+    refused(&house, &cut, "row 4: it is not UTF-8 as the rest is");
+    let marked = house.file("marked.csv", [b"\xEF\xBB\xBF", good.as_bytes(), b"b@x.y,J\xFCrgen\n"].concat());
+    refused(&house, &marked, "row 3: it is not UTF-8 as the rest is");
+    // What may be anything is not told, where there are no headers.
+    let bare = house.file("bare.csv", "Ann,S3cret\nBob,t0ps3cret\n");
+    refused(&house, &bare, "none of them has a name that is known; is the first row one of headers?");
 }
 
 /// A part of an .xlsx file: its name and how its bytes go on.
@@ -125,6 +133,8 @@ fn workbooks_that_are_broken() {
     refused(&house, &plain(&twice, "twice.xlsx"), "row 1, column B: EMAIL is the header of column A already");
     let wide = format!("{header}<row r=\"2\">{}</row>", cell("D2", "x"));
     refused(&house, &plain(&wide, "wide.xlsx"), "row 2, column D: there is a cell without a header above it");
+    let turned = format!("<row r=\"1\">{}{}</row>", cell("B1", "email"), cell("A1", "first"));
+    refused(&house, &plain(&turned, "turned.xlsx"), "row 1: its rows or columns are out of order");
     let error = format!("{header}<row r=\"2\"><c r=\"A2\" t=\"e\"><v>#REF!</v></c></row>");
     refused(&house, &plain(&error, "error.xlsx"), "row 2, column A: the cell holds an error");
     let long = format!("{header}<row r=\"2\">{}</row>", cell("A2", &"x".repeat(10_000_000)));

@@ -152,3 +152,34 @@ fn objects_of_every_dialect_come_in() {
     assert_eq!(house.person("publisher@x.y").name.given.as_deref(), Some("P"));
     assert_eq!(house.person("ccs@x.y").name.family.as_deref(), Some("S"));
 }
+
+/// Active Directory says the same in many ways, and much that is nothing to us.
+#[test]
+fn entries_of_active_directory_come_in() {
+    let house = House::new("memory");
+    let ldif = "dn: CN=Ann Lee,OU=People,DC=x,DC=y\nobjectClass: top\nobjectClass: person\n\
+        objectClass: organizationalPerson\nobjectClass: user\ncn: Ann Lee\nsn: Lee\nsn;lang-de: Leh\ngivenName: Ann\n\
+        sAMAccountName: alee\nuserPrincipalName: ann@example.com\nmail: ann@example.com\nc: DE\nco: Germany\ncountryCode: 276\n\
+        memberOf: CN=Sales,OU=Groups,DC=x,DC=y\nuserPassword: {CRYPT}$6$abc$def\n\n\
+        dn: CN=PC7,OU=Machines,DC=x,DC=y\nobjectClass: person\nobjectClass: user\nobjectClass: computer\ncn: PC7\n\
+        sAMAccountName: PC7$\n\n\
+        dn: CN=Sales,OU=Groups,DC=x,DC=y\nobjectClass: top\nobjectClass: group\ncn: Sales\nname: Sales\n\
+        description: Those who sell\nsAMAccountName: Sales\nmember: CN=Ann Lee,OU=People,DC=x,DC=y\n";
+    let report = house.import(&house.file("ad.ldif", ldif));
+    assert_eq!((report.people.created, report.refused()), (1, 0), "{report:?}");
+    let ann = house.person("ann@example.com");
+    assert_eq!((ann.user_name.as_str(), text(&ann, Field::FamilyName)), ("alee", "Lee"));
+    assert_eq!(text(&ann, Field::Country), "DE");
+    assert_eq!(in_groups(&house, "ann"), ["Sales"]);
+    assert_eq!(report.notes.len(), 1, "the password is said to be left out: {:?}", report.notes);
+}
+
+/// Rows are told by the line on which they begin.
+#[test]
+fn entries_are_told_by_their_lines() {
+    let house = House::new("memory");
+    let ldif = "version: 1\n\ndn: cn=a\nobjectClass: person\nmail: nobody\n at all\n\ndn: cn=b\nobjectClass: person\n\
+        mail: b@x.y\n\n";
+    let report = house.import(&house.file("p.ldif", ldif));
+    assert_eq!((report.refusals.first[0].row, report.created.rows.clone()), (3, vec![(8, 8)]), "{report:?}");
+}

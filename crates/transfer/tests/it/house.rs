@@ -60,13 +60,16 @@ impl House {
     }
 
     pub(crate) fn export(&self, format: Format, with_password_hashes: bool) -> PathBuf {
+        self.export_only(format, with_password_hashes, &Kind::ALL)
+    }
+
+    pub(crate) fn export_only(&self, format: Format, with_password_hashes: bool, kinds: &[Kind]) -> PathBuf {
         let path = self.folder.path().join(format!("out.{}", format.word()));
         drop(std::fs::remove_file(&path));
         let file = private_file(&path, false).expect("a file");
         let writing = Writing { guards_formulas: true, ..Writing::default() };
         let to = writer(format, Box::new(file), writing).expect("a writer");
-        let options =
-            export::Options { format, kinds: Kind::ALL.to_vec(), columns: None, with_password_hashes };
+        let options = export::Options { format, kinds: kinds.to_vec(), columns: None, with_password_hashes };
         self.wait(export::run(&self.directory, &self.caller, &options, to, |_| {})).expect("exported");
         path
     }
@@ -84,7 +87,7 @@ impl House {
         let mut options = Options::new(path, format, Columns::new(dialects::kit::spellings()));
         settle(&mut options);
         let found = scan(&options)?;
-        self.wait(run(&self.directory, &self.caller, &options, &found, &mut || true))
+        self.wait(run(&self.directory, &self.caller, &options, &found, &mut |_| true))
     }
 
     /// Everybody.

@@ -358,6 +358,13 @@ fn there_and_back(engine: &str, seed: u64) {
             "{format:?} {report:?}"
         );
         assert_eq!(there.events(), events, "{format:?}");
+        // Also where empty cells clear: what is empty there is empty here.
+        let clears = |options: &mut transfer::import::Options| {
+            (options.updates, options.reading.empty_clears) = (true, true);
+        };
+        let report = there.import_with(&file, clears).expect("brought in");
+        assert_eq!((report.people.changed, report.refused()), (0, 0), "{format:?} {report:?}");
+        assert_eq!(people(there), before, "{format:?}");
         // Without passwords, none are there.
         let text = std::fs::read(here.export(format, false)).expect("read");
         let text = String::from_utf8_lossy(&text);

@@ -78,8 +78,9 @@ fn files_come_in_and_go_out() {
     // Who may not, and what cannot be.
     for (key, method, target, status) in [
         ("nobody", "POST", "/v1/imports", 401),
-        (plain.as_str(), "GET", "/v1/imports", 403),
+        (&plain, "GET", "/v1/imports", 403),
         (&reader, "POST", "/v1/imports?format=csv", 403),
+        (&reader, "GET", &format!("/v1/imports/{id}/refused"), 403),
         (&key, "POST", "/v1/imports?format=csv&dryrn=true", 400),
         (&key, "POST", "/v1/imports?format=pdf", 400),
         (&key, "GET", "/v1/imports/no-id", 404),
