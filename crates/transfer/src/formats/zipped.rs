@@ -12,6 +12,9 @@ const LARGEST: u64 = 16 << 30;
 const LARGEST_TEXTS: u64 = 256 << 20;
 /// The longest stretch without a tag: more than a cell can hold.
 const LONGEST_TEXT: usize = 1 << 20;
+/// The longest stretch of a sheet in which no cell begins: many runs of text make one cell. Links and merged cells, a long
+/// list of them, come behind all cells.
+const LONGEST_STRETCH: usize = 64 << 20;
 /// The most parts.
 const PARTS: usize = 10_000;
 /// Times a part may grow, where it is large: sheets of real people grow by tens.
@@ -36,10 +39,11 @@ pub(super) fn check(path: &Path) -> Result<(), FileError> {
         let is_read = is_texts || (name.contains("xl/") && !name.contains("/media/"));
         let limit =
             if is_read && !is_sheet { LARGEST_TEXTS } else { LARGEST }.min((pressed * GROWTH).max(LARGE));
-        total += measure(part, limit, is_read, is_texts).map_err(|error| match error {
-            Unfit::Io(error) => broken(&error),
-            Unfit::What(what) => FileError::new(format!("its part {name} {what}")),
-        })?;
+        total +=
+            measure(part, &Expected { limit, is_read, is_texts, is_sheet }).map_err(|error| match error {
+                Unfit::Io(error) => broken(&error),
+                Unfit::What(what) => FileError::new(format!("its part {name} {what}")),
+            })?;
         if total > LARGEST {
             return Err(FileError::new("it is larger than 16 GiB inside"));
         }
@@ -52,10 +56,19 @@ enum Unfit {
     What(&'static str),
 }
 
+/// What a part may be, and what is made of it.
+struct Expected {
+    limit: u64,
+    is_read: bool,
+    is_texts: bool,
+    is_sheet: bool,
+}
+
 /// The length of a part, which must be within limits.
-fn measure(mut part: impl Read, limit: u64, is_xml: bool, is_texts: bool) -> Result<u64, Unfit> {
+fn measure(mut part: impl Read, expected: &Expected) -> Result<u64, Unfit> {
+    let Expected { limit, is_read, is_texts, is_sheet } = *expected;
     let mut bytes = vec![0; 64 * 1024];
-    let (mut length, mut since_tag) = (0_u64, 0_usize);
+    let (mut length, mut since_tag, mut since_cell) = (0_u64, 0_usize, 0_usize);
     let mut head = Vec::new();
     loop {
         let read = part.read(&mut bytes).map_err(Unfit::Io)?;
@@ -69,7 +82,17 @@ fn measure(mut part: impl Read, limit: u64, is_xml: bool, is_texts: bool) -> Res
         if length > limit {
             return Err(Unfit::What("is larger inside than a workbook of people can be"));
         }
-        if is_xml {
+        if is_sheet {
+            // With or without a prefix.
+            match bytes[..read].windows(2).rposition(|two| matches!(two, b"<c" | b":c")) {
+                Some(place) => since_cell = read - place,
+                None => since_cell += read,
+            }
+            if since_cell > LONGEST_STRETCH {
+                return Err(Unfit::What("holds a cell of more than 64 MiB"));
+            }
+        }
+        if is_read {
             match bytes[..read].iter().rposition(|byte| *byte == b'<') {
                 Some(place) => since_tag = read - place,
                 None => since_tag += read,

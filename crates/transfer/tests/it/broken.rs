@@ -140,6 +140,13 @@ fn workbooks_that_are_broken() {
     let long = format!("{header}<row r=\"2\">{}</row>", cell("A2", &"x".repeat(10_000_000)));
     refused(&house, &plain(&long, "long.xlsx"), "holds a cell of more than 1 MiB");
 
+    // One cell of very many runs, each of them short.
+    let mut dice = testkit::chance::Dice::new(1);
+    let run = || format!("<r><t>{}</t></r>", dice.roll(1 << 40));
+    let runs = std::iter::repeat_with(run).take(2_700_000).collect::<Vec<_>>().concat();
+    let runs = format!("{header}<row r=\"2\"><c r=\"A2\" t=\"inlineStr\"><is>{runs}</is></c></row>");
+    refused(&house, &plain(&runs, "runs.xlsx"), "holds a cell of more than 64 MiB");
+
     let whole = std::fs::read(&good).expect("read");
     refused(&house, &house.file("cut.xlsx", &whole[..whole.len() / 2]), "it is no whole Excel workbook");
     let mut bent = whole.clone();
