@@ -11,7 +11,7 @@ statements! {
     /// otherwise all of both might be sorted for each page.
     ALL_PEOPLE = each(
         "SELECT number, doc, password, account, pk FROM users WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
-        "(SELECT number, doc, password, account, NULL::bigint AS deleted FROM users
+        "(SELECT number, doc, password, account, CAST(NULL AS bigint) AS deleted FROM users
         WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3)
         UNION ALL (SELECT number, doc, password, NULL, deleted FROM tombstones
         WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3)
