@@ -6,6 +6,7 @@ mod begun;
 mod file;
 mod missing;
 mod person;
+mod refused;
 mod report;
 mod rows;
 mod thing;

@@ -2,17 +2,17 @@
 //! kind do not wait for one another; rows of the next kind wait for all before them, since they may refer to them.
 
 use super::begun::{Begun, Said, begin, of_one_kind};
+use super::refused::Refused;
 use super::report::{Outcome, Report};
 use super::{ImportError, Options, Scan, person, thing};
-use crate::column::{Column, Kind, What};
-use crate::formats::{self, FileError, Row, Writer, Writing, private_file};
+use crate::column::Kind;
+use crate::formats::{self, FileError, Row};
 use crate::refer::{Names, References};
 use crate::words::in_words;
 use directory::{Caller, Command, Directory, ItemKind, Receipt, Refusal, User, UserKey};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt, TryStreamExt};
-use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,7 +148,7 @@ struct End<'a> {
     options: &'a Options,
     report: Report,
     people: People,
-    refused: Option<Box<dyn Writer>>,
+    refused: Option<Refused>,
     /// Rows of items that were refused.
     refused_items: HashSet<u64>,
     lost_passwords: u64,
@@ -174,54 +174,15 @@ impl End<'_> {
             if kind != Kind::User {
                 self.refused_items.insert(row.number);
             }
-            self.refuse(row, why)?;
-        }
-        if (self.seen)(1) { Ok(()) } else { Err(ImportError::CalledOff) }
-    }
-
-    /// Writes a refused row as it came, with the reason beside it, so that it can be brought in again.
-    fn refuse(&mut self, row: Row, why: &str) -> Result<(), FileError> {
-        let Some(path) = &self.options.refused else { return Ok(()) };
-        // Sheets of a workbook have headers each of their own, which may be called the same.
-        let mut headers: Vec<&str> = Vec::new();
-        let mut places = Vec::with_capacity(self.scan.headers.len());
-        for (header, column) in &self.scan.headers {
-            let is_kept = column.is_none_or(|column: &Column| column.what != What::Ignored);
-            let shared = headers.iter().position(|known| known == header);
-            places.push(is_kept.then(|| shared.unwrap_or(headers.len())));
-            if is_kept && shared.is_none() {
-                headers.push(header);
+            if let Some(path) = &self.options.refused {
+                let file = match &mut self.refused {
+                    Some(file) => file,
+                    none => none.insert(Refused::begin(path, self.options.format, self.scan)?),
+                };
+                file.row(row, why)?;
             }
         }
-        let mut place_of = |name: &'static str| {
-            headers.iter().position(|header| *header == name).unwrap_or_else(|| {
-                headers.push(name);
-                headers.len() - 1
-            })
-        };
-        let mut more = vec![
-            (place_of("importRow"), Value::from(row.number)),
-            (place_of("importReason"), Value::from(why)),
-        ];
-        // Workbooks and LDIF say apart from the cells what a row is about.
-        if matches!(self.options.format, formats::Format::Xlsx | formats::Format::Ldif) {
-            let kind = place_of("kind");
-            more.extend(row.kind.map(|of| (kind, Value::from(of.word()))));
-        }
-        if self.refused.is_none() {
-            let file = Box::new(private_file(path, true)?);
-            let writing = Writing { guards_formulas: true, ..Writing::default() };
-            let mut writer = formats::writer(self.options.format, file, writing)?;
-            writer.begin(None, &headers)?;
-            self.refused = Some(writer);
-        }
-        let Some(writer) = &mut self.refused else { return Ok(()) };
-        let came = row.cells.into_iter().filter_map(|(place, value)| Some(((*places.get(place)?)?, value)));
-        more.extend(
-            came.filter(|(place, _)| !more.iter().any(|(known, _)| known == place)).collect::<Vec<_>>(),
-        );
-        more.sort_by_key(|(place, _)| *place);
-        writer.row(&more)
+        if (self.seen)(1) { Ok(()) } else { Err(ImportError::CalledOff) }
     }
 }
 

@@ -158,6 +158,32 @@ fn refused_rows_keep_their_format() {
     }
 }
 
+/// A sheet that says in a column of its own, under another name, what its rows are about.
+#[test]
+fn refused_rows_of_a_sheet_keep_its_columns() {
+    let house = House::new("memory");
+    let path = house.folder.path().join("p.xlsx");
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    let rows =
+        [["Object Type", "Name", "E-Mail"], ["group", "", ""], ["user", "", "nobody"], ["", "", "a@x.y"]];
+    for (row, cells) in (0..).zip(rows) {
+        for (column, cell) in (0..).zip(cells).filter(|(_, cell)| !cell.is_empty()) {
+            sheet.write_string(row, column, cell).expect("written");
+        }
+    }
+    book.save(&path).expect("saved");
+    let mut file = path;
+    for (round, created) in [(1, 1), (2, 0), (3, 0)] {
+        let refused = house.folder.path().join(format!("refused{round}.xlsx"));
+        let next = refused.clone();
+        let report = house.import_with(&file, |options| options.refused = Some(refused)).expect("brought in");
+        assert_eq!((report.people.created, report.people.refused), (created, 1), "{round}: {report:?}");
+        assert_eq!(report.items.refused, 1, "{round}: {report:?}");
+        file = next;
+    }
+}
+
 /// What would be run as a formula is not handed back unguarded, and comes in as it was.
 #[test]
 fn refused_rows_run_no_formulas() {
