@@ -15,14 +15,17 @@ const PURGE_EVERY: Duration = Duration::from_hours(1);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How mails go out, and where their links lead.
-pub(crate) struct Post {
-    pub(crate) sender: Sender,
-    pub(crate) url: String,
-    pub(crate) pace: Pace,
+pub struct Post {
+    /// What hands them over.
+    pub sender: Sender,
+    /// Scheme and host of their links.
+    pub url: String,
+    /// When the next attempt follows a failed one.
+    pub pace: Pace,
 }
 
 /// The tasks, until they are stopped.
-pub(crate) struct Background {
+pub struct Background {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     grace: Duration,
@@ -30,7 +33,7 @@ pub(crate) struct Background {
 
 impl Background {
     /// Starts them on the runtime this is called on.
-    pub(crate) fn start(app: &App, post: Post) -> Self {
+    pub fn start(app: &App, post: Post) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (directory, metrics) = (&app.directory, Arc::clone(&app.metrics));
         let noted = move |purpose, outcome: &_| metrics.mailed(purpose, outcome);
@@ -48,7 +51,7 @@ impl Background {
     }
 
     /// Lets them finish what they have in hand, for a while.
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         // Whoever has ended already hears nothing.
         let _ = self.stop.send(true);
         let all = futures_util::future::join_all(self.tasks);

@@ -1,7 +1,8 @@
 //! Puts the house together: store, ports, directory, gate, shell.
 
 use crate::brake::BadKeys;
-use crate::{Imports, Metrics, PasswordPool, Shell, Strength, SystemClock};
+use crate::{Imports, Metrics, Shell};
+use adapters::{PasswordPool, Strength, SystemClock};
 use dialects::kit::{Desk, Gate, Seals, Walks};
 use directory::{Clock, Directory, Ids, Store};
 use portal::Portal;
@@ -40,8 +41,8 @@ impl Default for Limits {
             answer_time: Duration::from_secs(30),
             bad_keys: NonZeroU32::MIN.saturating_add(59),
             trusted_proxies: Vec::new(),
-            hash_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-            hash_queue: 64,
+            hash_threads: PasswordPool::default_threads(),
+            hash_queue: PasswordPool::DEFAULT_QUEUE,
             strength: Strength::STANDARD,
         }
     }

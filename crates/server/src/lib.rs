@@ -1,35 +1,23 @@
-//! The program: configuration, composition, the door to the network, and the command line.
+//! The HTTP side: composition, accept loop, what stands around a request, the server's own pages, background work.
 //!
-//! The only room that knows every other. It knows no SQL and no dialect's spelling.
+//! It knows every crate but the command line, and no SQL and no dialect's spelling.
 
 mod allocator;
 mod background;
-pub mod backup;
 mod brake;
-pub mod cli;
 mod compose;
-mod engine;
 mod imports;
-mod keys;
 mod listen;
 mod logging;
 mod metrics;
-mod moving;
 mod pages;
-mod passwords;
-mod ports;
-mod settings;
 mod shell;
-mod stored;
 
+pub use background::{Background, Post};
 pub use compose::{App, Face, Limits, Parts, app};
 pub use dialects::kit::hash_key;
-pub use engine::{Engine, StoreSettings};
 pub use imports::Imports;
-pub use keys::new_key;
 pub use listen::{Listener, Tls};
 pub use logging::start as start_logging;
 pub use metrics::Metrics;
-pub use passwords::{PasswordPool, Strength};
-pub use ports::{RandomIds, SystemClock, TimeOrderedIds};
 pub use shell::Shell;

@@ -177,25 +177,43 @@ pub fn query(url: &str, statement: &str) -> String {
 pub fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let isolation = std::env::var("MUSTER_TEST_ISOLATION").ok().filter(|level| !level.is_empty());
-        let isolation = isolation.map(|level| format!("'{level}'"));
+        let isolation = isolation().map(|level| format!("'{level}'"));
         let settings: Vec<_> =
             isolation.iter().map(|level| ("default_transaction_isolation", level.as_str())).collect();
         Cluster::start(&settings)
     })
 }
 
-/// A fresh database; its URL. It is on the shared cluster, or, where `MUSTER_TEST_POSTGRES` is the URL of a database
-/// whose user may make others, on that server: the suite on a cluster of one's own.
+/// A fresh, empty database; its URL. It is on the shared cluster, or, where `MUSTER_TEST_POSTGRES` is the URL of a
+/// database whose user may make others, on that server: `cargo xtask test` starts one for all test processes.
 pub fn database() -> String {
+    create("template1")
+}
+
+/// A fresh database as a store begins: a copy of the one that `MUSTER_TEST_TEMPLATE` names, which is migrated already.
+/// Where none is named it is empty, and whoever opens it migrates it.
+pub fn migrated() -> String {
+    let template = std::env::var("MUSTER_TEST_TEMPLATE").ok().filter(|name| !name.is_empty());
+    create(template.as_deref().unwrap_or("template1"))
+}
+
+fn create(template: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") else { return shared().database() };
     let name = format!("muster_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    query(&url, &format!("CREATE DATABASE {name}"));
+    query(&url, &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+    if let Some(level) = isolation() {
+        query(&url, &format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"));
+    }
     let (base, parameters) =
         url.split_once('?').map_or((url.as_str(), None), |(base, rest)| (base, Some(rest)));
     let server = base.rsplit_once('/').map_or(base, |(server, _)| server);
     parameters.map_or_else(|| format!("{server}/{name}"), |rest| format!("{server}/{name}?{rest}"))
+}
+
+/// The isolation that transactions of the tests' databases have by default, where one is asked for.
+fn isolation() -> Option<String> {
+    std::env::var("MUSTER_TEST_ISOLATION").ok().filter(|level| !level.is_empty())
 }
 
 /// Where a program of PostgreSQL is: distributions keep those of the server apart from each other, and off the path.

@@ -3,6 +3,7 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod setup;
+mod test;
 mod tidy;
 
 use anyhow::{Context, bail};
@@ -12,9 +13,11 @@ use std::process::{Command, ExitCode};
 const HELP: &str = "cargo xtask COMMAND
 
   test    every check and every test, with all the set-up they need
+          `test --quick`: format, lints, unit tests, transcripts, the store's suite on SQLite
+          `test --long`: every test on every engine, longer loops, fresh seeds; before a release
   check   formatting, lints and house rules only
   tidy    house rules only
-  bench   the benchmark, on a release build; writes bench-results/
+  bench   the benchmark, on a build of the profile dist; writes bench-results/
           `bench scim`: the standard dialect, up to a million people; `bench sign-in`: sign-ins beside creates;
           `bench audit`: proving a million events; `bench import`: files in and out, backups, on both engines
           `bench --store postgres`: both engines side by side, at 100,000 and a million people";
@@ -22,10 +25,10 @@ const HELP: &str = "cargo xtask COMMAND
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let done = match task.as_str() {
-        "test" => test(),
+        "test" => test::Extent::parse(std::env::args().nth(2).as_deref()).and_then(test::test),
         "check" => check(),
         "tidy" => tidy::run(&root()),
-        "bench" => bench_on_release(),
+        "bench" => bench_on_dist(),
         #[cfg(feature = "bench")]
         "bench-run" => bench::run(&root(), std::env::args().nth(2).as_deref()),
         #[cfg(feature = "bench")]
@@ -76,33 +79,24 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) ->
 fn check() -> anyhow::Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
     tidy::run(&root())?;
-    run("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
-    let bench =
-        ["clippy", "--package", "xtask", "--features", "bench", "--quiet", "--", "--deny", "warnings"];
-    run("cargo", &bench)
+    let lints = ["clippy", "--workspace", "--all-targets", "--features", "xtask/bench", "--quiet"];
+    run("cargo", &[&lints[..], &["--", "--deny", "warnings"]].concat())
 }
 
-fn test() -> anyhow::Result<()> {
-    setup::prepare()?;
-    check()?;
-    run("cargo", &["build", "--release", "--package", "muster"])?;
-    // What is judged by others is what people run.
-    let release = ("MUSTER_RELEASE", target().join("release/muster"));
-    run_with("cargo", &["test", "--workspace"], std::slice::from_ref(&release))?;
-    // Once more on the server engine, and where every transaction of its database is serializable. The outages start
-    // servers of their own and have been through.
-    let server = ["test", "--package", "muster", "--test", "it", "--", "--skip", "outages"];
-    let engine = ("MUSTER_TEST_ENGINE", PathBuf::from("postgres"));
-    run_with("cargo", &server, &[release.clone(), engine.clone()])?;
-    let strict = ("MUSTER_TEST_ISOLATION", PathBuf::from("serializable"));
-    run_with("cargo", &["test", "--package", "store", "--test", "it"], std::slice::from_ref(&strict))?;
-    run_with("cargo", &server, &[release, engine, strict])
-}
-
-fn bench_on_release() -> anyhow::Result<()> {
-    run("cargo", &["build", "--release", "--package", "muster"])?;
-    let mut arguments =
-        vec!["run", "--release", "--package", "xtask", "--features", "bench", "--quiet", "--", "bench-run"];
+fn bench_on_dist() -> anyhow::Result<()> {
+    run("cargo", &["build", "--profile", "dist", "--package", "muster"])?;
+    let mut arguments = vec![
+        "run",
+        "--profile",
+        "dist",
+        "--package",
+        "xtask",
+        "--features",
+        "bench",
+        "--quiet",
+        "--",
+        "bench-run",
+    ];
     // `--store postgres` and `postgres` are the same.
     let which = std::env::args().skip(2).find(|argument| argument != "--store");
     arguments.extend(which.as_deref());

@@ -381,7 +381,7 @@ pub(crate) fn flag(name: &str, value: &str) -> Result<bool, String> {
 
 /// What was wished as what is done.
 fn options(path: &Path, wishes: &Wishes) -> Result<Options, String> {
-    let mut options = Options::new(path, Format::Csv, crate::cli::columns());
+    let mut options = Options::new(path, Format::Csv, transfer::Columns::new(dialects::kit::spellings()));
     let mut reading = Reading::default();
     for (name, value) in wishes {
         match name.as_str() {

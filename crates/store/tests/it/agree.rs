@@ -22,7 +22,7 @@ proptest! {
 
     #[test]
     fn random_changes_give_the_same_on_postgres_and_in_memory(seed: u64) {
-        let database = testkit::postgres::database();
+        let database = testkit::postgres::migrated();
         runtime().block_on(compare(seed, Arc::new(engines::postgres(&database))));
     }
 }

@@ -27,7 +27,7 @@ macro_rules! on_each_engine {
 
             #[test]
             fn on_postgres() {
-                $check(Arc::new(engines::postgres(&testkit::postgres::database())));
+                $check(Arc::new(engines::postgres(&testkit::postgres::migrated())));
             }
         }
     )*};

@@ -26,7 +26,7 @@ fn sqlite_passes_the_suite() {
 
 #[test]
 fn postgres_passes_the_suite() {
-    run(|| Arc::new(engines::postgres(&testkit::postgres::database())));
+    run(|| Arc::new(engines::postgres(&testkit::postgres::migrated())));
 }
 
 #[test]

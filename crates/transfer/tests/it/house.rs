@@ -29,7 +29,7 @@ impl House {
                 Sqlite::open(&folder.path().join("s.db"), &StoreOptions::default()).expect("a store"),
             ),
             _ => {
-                let address = Address::parse(&testkit::postgres::database(), None).expect("an address");
+                let address = Address::parse(&testkit::postgres::migrated(), None).expect("an address");
                 Arc::new(Postgres::open(&address, &ServerOptions::new(Arc::new(UniqueIds))).expect("a store"))
             }
         };

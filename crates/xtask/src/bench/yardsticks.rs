@@ -73,9 +73,9 @@ async fn hello() -> anyhow::Result<()> {
 async fn discard() -> anyhow::Result<()> {
     // The very same handler logs like it, too.
     server::start_logging("text", tracing::Level::INFO);
-    let parts = server::Parts::new(Arc::new(Discard::default()), Arc::new(server::TimeOrderedIds));
+    let parts = server::Parts::new(Arc::new(Discard::default()), Arc::new(adapters::TimeOrderedIds));
     let house = server::app(parts, Limits::default(), Face::default())?;
-    let key = server::new_key()?;
+    let key = adapters::new_key()?;
     let new = NewConnection::new("bench", server::hash_key(&key));
     let caller = Caller::terminal(TenantNumber(1));
     let added = house.directory.run(&caller, Command::AddConnection(new)).await;

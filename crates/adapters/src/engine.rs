@@ -1,0 +1,214 @@
+//! The store that was named: a file, or a database that several processes share.
+
+use crate::{RandomIds, TimeOrderedIds};
+use anyhow::bail;
+use directory::{Ids, Store};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::archive::{ArchiveError, Origin, Sink, Source, Sums};
+use store::{Address, Options, Postgres, ServerOptions, Sqlite};
+use tokio::runtime::Handle;
+
+/// Where a store is and how to use it.
+#[derive(Clone)]
+pub struct StoreSettings {
+    /// The path of a file, or a URL of PostgreSQL's.
+    pub place: String,
+    /// The most memory the embedded engine's page cache may take, in MiB.
+    pub cache_mib: u32,
+    /// Whether the embedded engine reads through mapped memory.
+    pub maps_file: bool,
+    /// Whether identities are random instead of rising with time.
+    pub random_ids: bool,
+    /// Connections that write to a database, and that short reads from it share.
+    pub lanes: usize,
+    /// The second of these.
+    pub readers: usize,
+    /// Whether a database is to keep prepared statements by name.
+    pub named_statements: bool,
+    /// Where work with a database goes on, if it outlives the store.
+    pub runtime: Option<Handle>,
+}
+
+impl StoreSettings {
+    /// The usual ones for a place.
+    pub fn new(place: impl Into<String>) -> Self {
+        let place = place.into();
+        Self {
+            place,
+            cache_mib: 128,
+            maps_file: true,
+            random_ids: false,
+            lanes: 2,
+            readers: 2,
+            named_statements: true,
+            runtime: None,
+        }
+    }
+
+    /// Identities as they were asked for.
+    pub fn ids(&self) -> Arc<dyn Ids> {
+        if self.random_ids { Arc::new(RandomIds) } else { Arc::new(TimeOrderedIds) }
+    }
+
+    /// The path, where it is a file. What looks like an address and is none of ours may hold a password, and is not
+    /// repeated.
+    fn file(&self) -> anyhow::Result<Option<PathBuf>> {
+        if Address::is_one(&self.place) {
+            return Ok(None);
+        }
+        if may_hold_secrets(&self.place) {
+            bail!("--store takes the path of a file or a URL like postgres://muster@db.example.com/muster");
+        }
+        Ok(Some(PathBuf::from(&self.place)))
+    }
+
+    /// A path beside the store's file, which ends otherwise.
+    pub fn beside(&self, ending: &str) -> Option<PathBuf> {
+        self.file().ok().flatten().map(|path| path.with_extension(ending))
+    }
+
+    /// The address, where it is a database. A password that its URL leaves out may be in `PGPASSWORD`.
+    fn address(&self) -> anyhow::Result<Address> {
+        let password = std::env::var("PGPASSWORD").ok();
+        Ok(Address::parse(&self.place, password.as_deref())?)
+    }
+
+    fn server_options(&self, may_make: bool) -> ServerOptions {
+        ServerOptions {
+            lanes: self.lanes,
+            readers: self.readers,
+            named_statements: self.named_statements,
+            may_make,
+            runtime: self.runtime.clone(),
+            ..ServerOptions::new(self.ids())
+        }
+    }
+}
+
+/// How a place may be shown: a URL without its secrets.
+pub fn shown(place: &str) -> String {
+    if !may_hold_secrets(place) {
+        return place.to_owned();
+    }
+    Address::parse(place, None)
+        .map_or_else(|_| "(a URL that cannot be used)".into(), |address| address.to_string())
+}
+
+fn may_hold_secrets(place: &str) -> bool {
+    place.contains("://") || place.contains("password=")
+}
+
+/// Gives a whole store to a sink.
+pub type Dump = Box<dyn FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError> + Send>;
+
+/// An open store.
+pub enum Engine {
+    /// A file.
+    Embedded(Arc<Sqlite>),
+    /// A database.
+    Server(Arc<Postgres>),
+}
+
+impl Engine {
+    /// Opens a store, making it where it is not there yet.
+    pub fn open(settings: &StoreSettings) -> anyhow::Result<Self> {
+        Self::at(settings, true)
+    }
+
+    /// Opens a store that is there, so that a mistyped place is noticed.
+    pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
+        if let Some(path) = settings.file()?.filter(|path| !path.exists()) {
+            let path = path.display();
+            bail!("there is no store at {path}; `muster tenant add` or `muster serve` makes one");
+        }
+        Self::at(settings, false)
+    }
+
+    fn at(settings: &StoreSettings, may_make: bool) -> anyhow::Result<Self> {
+        if let Some(path) = settings.file()? {
+            let (cache_mib, maps_file) = (settings.cache_mib, settings.maps_file);
+            let options = Options { cache_mib, maps_file, ..Options::default() };
+            return Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)));
+        }
+        let options = settings.server_options(may_make);
+        Ok(Self::Server(Arc::new(Postgres::open(&settings.address()?, &options)?)))
+    }
+
+    /// What a directory is built on.
+    pub fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded(store) => Arc::clone(store) as _,
+            Self::Server(store) => Arc::clone(store) as _,
+        }
+    }
+
+    /// Waits until everything queued is stored, and lets go.
+    pub fn close(&self) {
+        match self {
+            Self::Embedded(store) => store.close(),
+            Self::Server(store) => store.close(),
+        }
+    }
+
+    /// Gives everything a store holds to `to`, as it is now, also while others work with it.
+    pub fn dump(settings: &StoreSettings, to: &mut Sink<'_>) -> anyhow::Result<()> {
+        Self::dump_from(settings)?(to).map_err(anyhow::Error::from)
+    }
+
+    /// The same, to be begun later; a mistyped place is noticed now.
+    pub fn dump_from(settings: &StoreSettings) -> anyhow::Result<Dump> {
+        if let Some(path) = settings.file()? {
+            if !path.exists() {
+                bail!("there is no store at {}", path.display());
+            }
+            return Ok(Box::new(move |to| Sqlite::dump(&path, to)));
+        }
+        let (address, options) = (settings.address()?, settings.server_options(false));
+        Ok(Box::new(move |to| Postgres::dump(&address, &options, to)))
+    }
+
+    /// Fills an empty or new store from a stream, going on where an earlier try was cut off. Nobody can open it until
+    /// [`Engine::settle`].
+    pub fn fill(
+        settings: &StoreSettings,
+        origin: &Origin,
+        from: &mut Source<'_>,
+    ) -> anyhow::Result<Result<Sums, ArchiveError>> {
+        Ok(match settings.file()? {
+            Some(path) => Sqlite::fill(&path, origin, from),
+            None => Postgres::fill(&settings.address()?, &settings.server_options(true), origin, from),
+        })
+    }
+
+    /// What is in a store that was filled, read back from it.
+    pub fn filled(settings: &StoreSettings) -> anyhow::Result<Sums> {
+        Ok(match settings.file()? {
+            Some(path) => Sqlite::filled(&path)?,
+            None => Postgres::filled(&settings.address()?, &settings.server_options(false))?,
+        })
+    }
+
+    /// Lets a store that was filled be used.
+    pub fn settle(settings: &StoreSettings) -> anyhow::Result<()> {
+        match settings.file()? {
+            Some(path) => Sqlite::settle(&path)?,
+            None => Postgres::settle(&settings.address()?, &settings.server_options(false))?,
+        }
+        Ok(())
+    }
+
+    /// The word for the engine of a place.
+    pub fn name(settings: &StoreSettings) -> &'static str {
+        if Address::is_one(&settings.place) { "postgres" } else { "sqlite" }
+    }
+
+    /// What is wrong with a store, found by looking at all of it.
+    pub fn check(settings: &StoreSettings) -> anyhow::Result<Vec<String>> {
+        match settings.file()? {
+            Some(path) if !path.exists() => bail!("there is no store at {}", Path::display(&path)),
+            Some(path) => Ok(Sqlite::check(&path)?),
+            None => Ok(Postgres::check(&settings.address()?, &settings.server_options(false))?),
+        }
+    }
+}

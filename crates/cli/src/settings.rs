@@ -1,0 +1,250 @@
+//! Settings: flags, else the environment, else a TOML file, else what is built in. Unknown names are errors.
+
+use adapters::{StoreSettings, shown};
+use anyhow::{Context, bail};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+/// Everything that can be set. Each is a flag, a variable `MUSTER_…` and a name in the file.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// The store: a file, made when it is not there (muster.db when nothing is said), or a database that several
+    /// processes share, as <postgres://USER@HOST/DATABASE>
+    #[arg(
+        long,
+        env = "MUSTER_STORE",
+        global = true,
+        default_value = "muster.db",
+        value_name = "FILE|URL",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
+    pub store: String,
+    /// Answer with one JSON document on standard output and nothing else
+    #[arg(long, env = "MUSTER_JSON", global = true)]
+    pub json: bool,
+    /// Settings in TOML; ./muster.toml is taken when it is there
+    #[arg(long, env = "MUSTER_CONFIG", global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "MUSTER_LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS", help_heading = SERVER)]
+    pub listen: String,
+    /// Certificate chain in PEM; with it and its key, TLS is spoken
+    #[arg(long, env = "MUSTER_TLS_CERT", global = true, value_name = "FILE", help_heading = SERVER)]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate in PEM
+    #[arg(long, env = "MUSTER_TLS_KEY", global = true, value_name = "FILE", help_heading = SERVER)]
+    pub tls_key: Option<PathBuf>,
+    /// How clients reach the server, for links in answers, such as <https://people.example.com>
+    #[arg(long, env = "MUSTER_PUBLIC_URL", global = true, value_name = "URL", help_heading = SERVER)]
+    pub public_url: Option<String>,
+    /// Largest body in bytes; more is a 413
+    #[arg(long, env = "MUSTER_BODY_LIMIT", global = true, default_value_t = 1_048_576, value_name = "BYTES", help_heading = SERVER)]
+    pub body_limit: usize,
+    /// Where files are kept that are sent to be imported; beside the store when not said. Processes that share a database
+    /// and answer for one another share this folder, too
+    #[arg(long, env = "MUSTER_IMPORTS", global = true, value_name = "DIR", help_heading = SERVER)]
+    pub imports: Option<PathBuf>,
+    /// Connections at a time; more wait
+    #[arg(long, env = "MUSTER_MAX_CONNECTIONS", global = true, default_value_t = 4096, value_name = "N", help_heading = SERVER)]
+    pub max_connections: usize,
+    /// Seconds for headers to arrive, and for a connection to be idle
+    #[arg(long, env = "MUSTER_HEADER_TIME", global = true, default_value_t = 15, value_name = "SECONDS", help_heading = SERVER)]
+    pub header_time: u64,
+    /// Seconds for a body to arrive
+    #[arg(long, env = "MUSTER_BODY_TIME", global = true, default_value_t = 30, value_name = "SECONDS", help_heading = SERVER)]
+    pub body_time: u64,
+    /// Seconds for a request to be answered
+    #[arg(long, env = "MUSTER_ANSWER_TIME", global = true, default_value_t = 30, value_name = "SECONDS", help_heading = SERVER)]
+    pub answer_time: u64,
+    /// Seconds for busy connections to finish after SIGTERM
+    #[arg(long, env = "MUSTER_DRAIN_TIME", global = true, default_value_t = 20, value_name = "SECONDS", help_heading = SERVER)]
+    pub drain_time: u64,
+    /// Bad keys a minute from one address before it is slowed down
+    #[arg(long, env = "MUSTER_BAD_KEYS", global = true, default_value = "60", value_name = "N", help_heading = SERVER)]
+    pub bad_keys: NonZeroU32,
+    /// Address of a proxy whose X-Forwarded-For says where requests come from; with commas between several
+    #[arg(long, env = "MUSTER_TRUSTED_PROXIES", global = true, value_delimiter = ',', value_name = "ADDRESS", help_heading = SERVER)]
+    pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// Threads that hash passwords; 0 is one a core
+    #[arg(long, env = "MUSTER_HASH_THREADS", global = true, default_value_t = 0, value_name = "N", help_heading = SERVER)]
+    pub hash_threads: usize,
+    /// The most memory the store's page cache may take, in MiB
+    #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = SERVER)]
+    pub cache_mib: u32,
+    /// Where mails go, as <smtps://USER:PASSWORD@HOST> or <smtp://HOST:587> (TLS is asked for, unless it ends in
+    /// ?tls=none); without it, into a folder
+    #[arg(long, env = "MUSTER_SMTP_URL", global = true, value_name = "URL", hide_env_values = true, help_heading = MAIL)]
+    pub smtp_url: Option<String>,
+    /// The address that mails come from
+    #[arg(long, env = "MUSTER_MAIL_FROM", global = true, default_value = "muster@localhost", value_name = "EMAIL", help_heading = MAIL)]
+    pub mail_from: String,
+    /// The folder that mails go into where there is no SMTP server; beside the store's file, or ./muster-mail, when
+    /// nothing is said
+    #[arg(long, env = "MUSTER_MAIL_SPOOL", global = true, value_name = "FOLDER", help_heading = MAIL)]
+    pub mail_spool: Option<PathBuf>,
+    /// Seconds for an SMTP server to take a mail
+    #[arg(long, env = "MUSTER_MAIL_TIME", global = true, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600), help_heading = MAIL)]
+    pub mail_time: u64,
+    /// Seconds before a mail that was not taken is tried again; they double with each attempt, up to an hour
+    #[arg(long, env = "MUSTER_MAIL_RETRY", global = true, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=3600), help_heading = MAIL)]
+    pub mail_retry: i64,
+    /// Identities of what is new: time-ordered, or random for databases that keep rows in ranges of their keys
+    #[arg(long, env = "MUSTER_IDS", global = true, default_value = "time-ordered", value_parser = ["time-ordered", "random"], help_heading = SERVER)]
+    pub ids: String,
+    /// Connections to the database for changes; many changes go over one
+    #[arg(long, env = "MUSTER_STORE_LANES", global = true, default_value_t = 2, value_name = "N", help_heading = SERVER)]
+    pub store_lanes: usize,
+    /// Connections to the database that short reads share, and as many for look-ups
+    #[arg(long, env = "MUSTER_STORE_READERS", global = true, default_value_t = 2, value_name = "N", help_heading = SERVER)]
+    pub store_readers: usize,
+    /// Whether statements are kept on the database's connections; `unnamed` for poolers that do not know them
+    #[arg(long, env = "MUSTER_STORE_STATEMENTS", global = true, default_value = "named", value_parser = ["named", "unnamed"], help_heading = SERVER)]
+    pub store_statements: String,
+    /// How log lines look: text or json
+    #[arg(long, env = "MUSTER_LOG_FORMAT", global = true, default_value = "text", value_parser = ["text", "json"], help_heading = SERVER)]
+    pub log_format: String,
+    /// The least that is logged: error, warn, info, debug
+    #[arg(long, env = "MUSTER_LOG_LEVEL", global = true, default_value = "info", value_parser = ["error", "warn", "info", "debug"], help_heading = SERVER)]
+    pub log_level: String,
+}
+
+impl Settings {
+    /// Where the store is and how to use it.
+    pub fn of_store(&self) -> StoreSettings {
+        StoreSettings {
+            cache_mib: self.cache_mib,
+            random_ids: self.ids == "random",
+            lanes: self.store_lanes,
+            readers: self.store_readers,
+            named_statements: self.store_statements == "named",
+            ..StoreSettings::new(&self.store)
+        }
+    }
+}
+
+/// A URL as it may be shown.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+impl Settings {
+    /// The folder that files are kept in which were sent to be imported.
+    pub fn imports(&self) -> PathBuf {
+        let beside = || self.of_store().beside("imports").unwrap_or_else(|| "muster-imports".into());
+        self.imports.clone().unwrap_or_else(beside)
+    }
+
+    /// The folder that mails go into where there is no SMTP server.
+    pub fn spool(&self) -> PathBuf {
+        let beside = || self.of_store().beside("mail").unwrap_or_else(|| "muster-mail".into());
+        self.mail_spool.clone().unwrap_or_else(beside)
+    }
+}
+
+const SERVER: &str = "Server";
+const MAIL: &str = "Mail";
+/// Settings that make no sense in a file.
+const NOT_IN_FILE: [&str; 2] = ["config", "json"];
+
+/// What a file says, by the names of the flags.
+pub(crate) struct File {
+    path: Option<PathBuf>,
+    values: BTreeMap<String, String>,
+}
+
+impl File {
+    /// The file that `--config` or `MUSTER_CONFIG` names, else `./muster.toml` where it is, else nothing.
+    pub(crate) fn find() -> anyhow::Result<Self> {
+        let mut arguments = std::env::args_os().skip(1);
+        let mut named = None;
+        while let Some(argument) = arguments.next() {
+            if argument == "--config" {
+                named = arguments.next().map(PathBuf::from);
+            } else if let Some(path) = argument.to_str().and_then(|text| text.strip_prefix("--config=")) {
+                named = Some(path.into());
+            }
+        }
+        let named = named.or_else(|| std::env::var_os("MUSTER_CONFIG").map(PathBuf::from));
+        let usual = PathBuf::from("muster.toml");
+        match named.or_else(|| usual.is_file().then_some(usual)) {
+            Some(path) => Self::read(&path),
+            None => Ok(Self { path: None, values: BTreeMap::new() }),
+        }
+    }
+
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("the settings {} cannot be read", path.display()))?;
+        // What the parser quotes of the file may be a password.
+        let not_toml = |error: toml::de::Error| {
+            anyhow::anyhow!("the settings {} are not TOML: {}", path.display(), error.message())
+        };
+        let table: toml::Table = text.parse().map_err(not_toml)?;
+        let mut values = BTreeMap::new();
+        for (name, value) in table {
+            let text = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(on) => on.to_string(),
+                _ => bail!("{}: {name} must be a text, a number or true or false", path.display()),
+            };
+            values.insert(name.replace('_', "-"), text);
+        }
+        Ok(Self { path: Some(path.into()), values })
+    }
+
+    /// Puts what the file says where the built-in values stand.
+    pub(crate) fn apply(&self, mut command: Command) -> anyhow::Result<Command> {
+        for (name, value) in &self.values {
+            let id = name.replace('-', "_");
+            let known = command.get_arguments().any(|arg| arg.get_id().as_str() == id);
+            if !known || NOT_IN_FILE.contains(&id.as_str()) {
+                let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+                bail!("{path}: there is no setting {name}; `muster config` lists them");
+            }
+            let value = value.clone();
+            command = command.mut_arg(&id, |arg| arg.default_value(value));
+        }
+        Ok(command)
+    }
+
+    /// Every setting: name, value in force, and where it is from.
+    pub(crate) fn in_force(&self, command: &Command, matches: &ArgMatches) -> Vec<(String, String, String)> {
+        let mut rows = Vec::new();
+        for arg in command.get_arguments() {
+            let (id, Some(name)) = (arg.get_id().as_str(), arg.get_long()) else { continue };
+            if NOT_IN_FILE.contains(&id) || matches.try_contains_id(id).is_err() {
+                continue;
+            }
+            let raw =
+                matches.get_raw(id).map(|values| values.map(|v| v.to_string_lossy()).collect::<Vec<_>>());
+            let from = match matches.value_source(id) {
+                Some(ValueSource::CommandLine) => format!("--{name}"),
+                Some(ValueSource::EnvVariable) => {
+                    arg.get_env().map_or_else(String::new, |env| env.to_string_lossy().into_owned())
+                }
+                Some(_) if self.values.contains_key(name) => {
+                    self.path.as_deref().map_or_else(String::new, |path| path.display().to_string())
+                }
+                Some(_) => "built in".into(),
+                None => "not set".into(),
+            };
+            let value = raw.map_or_else(String::new, |values| values.join(" "));
+            // The URL of a database may hold its password.
+            let value = match id {
+                "store" => shown(&value),
+                "smtp_url" => without_password(&value),
+                _ => value,
+            };
+            rows.push((name.to_owned(), value, from));
+        }
+        rows
+    }
+}

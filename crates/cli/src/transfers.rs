@@ -1,0 +1,350 @@
+//! `muster import`, `muster export`: people in and out in files.
+
+use crate::admin::{Desk, refused};
+use crate::output::{Output, table};
+use crate::progress::Progress;
+use crate::settings::Settings;
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use directory::Caller;
+use serde_json::json;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use transfer::column::{COLUMNS, Column, Columns, Kind, named};
+use transfer::formats::{Format, Reading, Writing, private_file, writer};
+use transfer::import::{Key, Lines, Options, Report, Tally, run, scan};
+
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    /// The file
+    #[arg(required_unless_present = "list_columns")]
+    file: Option<PathBuf>,
+    /// The tenant; may be left out when there is just one
+    #[arg(long)]
+    tenant: Option<u32>,
+    /// csv, ndjson, xlsx or ldif; seen from the file's name when not said
+    #[arg(long, value_parser = format)]
+    format: Option<Format>,
+    /// Say what a header means: HEADER=COLUMN, or HEADER= to pass it over; repeat for several
+    #[arg(long, value_name = "HEADER=COLUMN")]
+    map: Vec<String>,
+    /// What people are known by, the surest first
+    #[arg(long = "match", value_name = "KEYS", value_delimiter = ',', default_value = "id,external-id,email", value_parser = key)]
+    match_by: Vec<Key>,
+    /// Change those who are there, too; without it they are left as they are
+    #[arg(long)]
+    update: bool,
+    /// Leave those who are there as they are, which is what happens when nothing is said
+    #[arg(long, conflicts_with_all = ["update", "deactivate_missing"])]
+    create_only: bool,
+    /// Switch off those who are there and not in the file, if they are no more than a tenth
+    #[arg(long)]
+    deactivate_missing: bool,
+    /// However many they are, and though rows were refused
+    #[arg(long, requires = "deactivate_missing")]
+    yes_really: bool,
+    /// Say what would happen, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Ask new people in by mail; without it they are active at once
+    #[arg(long)]
+    invite: bool,
+    /// What stands between the cells of a CSV file, where it is not seen: , ; | or tab
+    #[arg(long, value_parser = delimiter)]
+    delimiter: Option<u8>,
+    /// The encoding of a text file, where it is not seen: utf-8, utf-16le, windows-1252, …
+    #[arg(long)]
+    encoding: Option<String>,
+    /// The sheet of a workbook; those named after kinds (Users, Groups, …), else the first, when not said
+    #[arg(long)]
+    sheet: Option<String>,
+    /// An empty cell clears what is stored; without it, it says nothing
+    #[arg(long)]
+    empty_clears: bool,
+    /// Where refused rows go, to be mended and brought in again; FILE.refused.… when not said
+    #[arg(long, value_name = "FILE")]
+    refused: Option<PathBuf>,
+    /// Tell the columns there are, and do nothing
+    #[arg(long)]
+    list_columns: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// The file to make, which must not be there yet; - is standard output
+    file: PathBuf,
+    /// The tenant; may be left out when there is just one
+    #[arg(long)]
+    tenant: Option<u32>,
+    /// csv, ndjson, xlsx or ldif; seen from the file's name when not said
+    #[arg(long, value_parser = format)]
+    format: Option<Format>,
+    /// Only this: user, group, folder, organisation, department or role; repeat for several
+    #[arg(long = "kind", value_parser = kind)]
+    kinds: Vec<Kind>,
+    /// Only these columns, in this order
+    #[arg(long, value_delimiter = ',', value_parser = column)]
+    columns: Vec<&'static Column>,
+    /// Write stored passwords, too; whoever gets the file can try to guess from it
+    #[arg(long)]
+    with_password_hashes: bool,
+    /// CSV as Excel opens it where commas are decimal: with a byte order mark and semicolons
+    #[arg(long)]
+    excel: bool,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    Format::named(text).ok_or_else(|| "the formats are csv, ndjson, xlsx and ldif".into())
+}
+
+fn key(text: &str) -> Result<Key, String> {
+    Key::named(text).ok_or_else(|| "people are known by id, external-id, email or user-name".into())
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    let known = || Kind::ALL.map(Kind::word).join(", ");
+    Kind::of_word(text).ok_or_else(|| format!("the kinds are {}", known()))
+}
+
+fn column(text: &str) -> Result<&'static Column, String> {
+    named(text).ok_or_else(|| format!("there is no column {text}; `muster import --list-columns` tells them"))
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text {
+        "tab" | "\\t" => Ok(b'\t'),
+        text if text.len() == 1 && text.is_ascii() => Ok(text.as_bytes()[0]),
+        _ => Err("say one character, or tab".into()),
+    }
+}
+
+/// How headers are told: by this program's own names, and by every dialect's.
+fn columns() -> Columns {
+    Columns::new(dialects::kit::spellings())
+}
+
+pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> anyhow::Result<ExitCode> {
+    let Some(path) = task.file.clone().filter(|_| !task.list_columns) else {
+        list(output);
+        return Ok(ExitCode::SUCCESS);
+    };
+    let options = options(&path, task)?;
+    let shown = path.display();
+    let desk = Desk::open(settings)?;
+    let caller = desk.tenant(task.tenant)?;
+    let found = scan(&options).with_context(|| format!("{shown} was not brought in"))?;
+    for header in found.ignored() {
+        output.line(&format!("{header}: no column is called so, it is passed over"));
+    }
+    let mut progress = Progress::new(output, "rows", Some(found.rows));
+    let mut seen = |more| {
+        progress.add(more);
+        true
+    };
+    let brought = desk.runtime.block_on(run(&desk.directory, &caller, &options, &found, &mut seen));
+    progress.finish();
+    let report = brought.with_context(|| format!("{shown} was not brought in whole"))?;
+    let refused = options.refused.filter(|_| report.refused() > 0);
+    let mut document = serde_json::to_value(&report)?;
+    document["rows"] = json!(found.rows);
+    document["dry_run"] = json!(task.dry_run);
+    document["refused_file"] = json!(refused);
+    output.result(&document, || told(&report, task.dry_run, refused.as_deref()));
+    Ok(if report.refused() == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<Options> {
+    let format = task.format.or_else(|| Format::of_path(path));
+    let format = format.with_context(|| {
+        format!("{} does not say by its name what it is; say it with --format", path.display())
+    })?;
+    let mut columns = columns();
+    for map in &task.map {
+        let (header, column) = map.rsplit_once('=').context("--map takes HEADER=COLUMN")?;
+        columns.map(header, column.trim()).map_err(|what| anyhow!(what))?;
+    }
+    if let Some(file) = task.refused.as_deref().filter(|file| file.exists()) {
+        bail!("{} is there already", file.display());
+    }
+    let refused = || task.refused.clone().unwrap_or_else(|| beside(path, format));
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    Ok(Options {
+        reading: Reading {
+            delimiter: task.delimiter,
+            encoding: task.encoding.clone(),
+            sheet: task.sheet.clone(),
+            empty_clears: task.empty_clears,
+        },
+        match_by: task.match_by.clone(),
+        updates: task.update,
+        deactivates_missing: task.deactivate_missing,
+        yes_really: task.yes_really,
+        invites: task.invite,
+        is_preview: task.dry_run,
+        refused: (!task.dry_run).then(refused),
+        request: format!("import {name}"),
+        ..Options::new(path, format, columns)
+    })
+}
+
+/// `people.csv` leaves `people.refused.csv`, and where that is there already, as it is when that is brought in again,
+/// `people.refused.2.csv`.
+fn beside(path: &Path, format: Format) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = stem.split_once(".refused").map_or(stem.as_str(), |(first, _)| first);
+    let named = |number: String| path.with_file_name(format!("{stem}.refused{number}.{}", format.word()));
+    let all = std::iter::once(String::new()).chain((2_u64..).map(|number| format!(".{number}")));
+    all.map(named).find(|file| !file.exists()).unwrap_or_else(|| named(String::new()))
+}
+
+fn list(output: Output) {
+    let kinds = |column: &Column| {
+        let kinds = Kind::ALL.into_iter().rev().filter(|kind| column.is_of(*kind));
+        kinds.map(Kind::word).collect::<Vec<_>>().join(", ")
+    };
+    let document: Vec<_> = COLUMNS
+        .iter()
+        .map(|column| json!({"column": column.name, "of": kinds(column), "about": column.about}))
+        .collect();
+    let rows =
+        COLUMNS.iter().map(|column| vec![column.name.into(), kinds(column), column.about.into()]).collect();
+    output.rows(&document.into(), &["column", "of", "what it is"], rows, "");
+}
+
+/// What came of it, for people.
+fn told(report: &Report, is_preview: bool, refused: Option<&Path>) -> String {
+    let would = |word: &str| if is_preview { format!("would be {word}") } else { word.to_owned() };
+    let row = |what: &str, tally: &Tally| {
+        let Tally { created, changed, left, refused } = *tally;
+        std::iter::once(what.to_owned())
+            .chain([created, changed, left, refused].map(|n| n.to_string()))
+            .collect()
+    };
+    let mut rows: Vec<Vec<String>> = vec![row("people", &report.people)];
+    if report.items != Tally::default() {
+        rows.push(row("groups and other things", &report.items));
+    }
+    let left = if is_preview { "would be left as they are".into() } else { "left as they are".to_owned() };
+    let mut text = table(&["", &would("created"), &would("changed"), &left, &would("refused")], rows);
+    if report.made > 0 {
+        text += &format!("\n\nGroups and folders that nobody had: {} {}.", report.made, would("made"));
+    }
+    if report.deactivated > 0 {
+        text += &format!("\n\nNot in the file and {}: {}.", would("switched off"), report.deactivated);
+    }
+    let sections = [("created", &report.created), ("changed", &report.changed), ("left", &report.left)];
+    for (word, lines) in sections.into_iter().filter(|(_, lines)| is_preview && !lines.rows.is_empty()) {
+        text += &format!("\n\n{}: rows {}", would(word), stretches(lines));
+        text += &said(lines);
+    }
+    if !report.refusals.first.is_empty() {
+        text += &format!("\n\n{}:{}", would("refused"), said(&report.refusals));
+    }
+    for note in &report.notes {
+        text += &format!("\n\n{note}");
+    }
+    if let Some(path) = refused {
+        text += &format!(
+            "\n\nThe refused rows are in {}: mend them there and bring that file in.",
+            path.display()
+        );
+    }
+    text
+}
+
+fn said(lines: &Lines) -> String {
+    let mut text = String::new();
+    for line in &lines.first {
+        text += &format!("\n  row {}: {}", line.row, line.what);
+    }
+    if lines.more > 0 {
+        text += &format!("\n  and {} more", lines.more);
+    }
+    text
+}
+
+fn stretches(lines: &Lines) -> String {
+    let one = |(from, to): &(u64, u64)| if from == to { from.to_string() } else { format!("{from}-{to}") };
+    lines.rows.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> anyhow::Result<()> {
+    let is_stdout = task.file.as_os_str() == "-";
+    let format = task.format.or_else(|| Format::of_path(&task.file));
+    let format = format.with_context(|| {
+        format!("{} does not say by its name what it is to be; say it with --format", task.file.display())
+    })?;
+    let kinds = if task.kinds.is_empty() { Kind::ALL.to_vec() } else { task.kinds };
+    let options = transfer::export::Options {
+        format,
+        kinds,
+        columns: (!task.columns.is_empty()).then_some(task.columns),
+        with_password_hashes: task.with_password_hashes,
+    };
+    if !is_stdout && task.file.exists() {
+        bail!("{} is there already", task.file.display());
+    }
+    if task.with_password_hashes {
+        warn("passwords go along as they are stored; whoever gets the file can try to guess them from it");
+    }
+    let desk = Desk::open(settings)?;
+    let caller = desk.tenant(task.tenant)?;
+    let writing = Writing { for_excel: task.excel, guards_formulas: true };
+    if is_stdout {
+        let to: Box<dyn Write + Send> = Box::new(std::io::BufWriter::new(std::io::stdout()));
+        write(&desk, &caller, &options, to, writing, None)?;
+        return Ok(());
+    }
+    let part = task
+        .file
+        .with_file_name(format!("{}.part", task.file.file_name().unwrap_or_default().to_string_lossy()));
+    let file = private_file(&part, true).with_context(|| format!("cannot make {}", part.display()))?;
+    let written = write(&desk, &caller, &options, Box::new(file.try_clone()?), writing, Some(output));
+    let counts = written.and_then(|counts| {
+        file.sync_all()?;
+        std::fs::rename(&part, &task.file)?;
+        Ok(counts)
+    });
+    if counts.is_err() {
+        // Half a file helps nobody.
+        drop(std::fs::remove_file(&part));
+    }
+    let counts = counts?;
+    let document: serde_json::Map<_, _> =
+        counts.iter().map(|(kind, count)| (kind.word().to_owned(), json!(count))).collect();
+    output.result(&document.into(), || {
+        let rows = counts.iter().map(|(kind, count)| vec![kind.word().into(), count.to_string()]).collect();
+        format!("{}\n\nwritten to {}", table(&["kind", "rows"], rows), task.file.display())
+    });
+    Ok(())
+}
+
+fn write(
+    desk: &Desk,
+    caller: &Caller,
+    options: &transfer::export::Options,
+    to: Box<dyn Write + Send>,
+    writing: Writing,
+    output: Option<Output>,
+) -> anyhow::Result<Vec<(Kind, u64)>> {
+    let total = transfer::export::estimate(&desk.directory, caller, &options.kinds);
+    let total = desk.runtime.block_on(total).map_err(refused)?;
+    let mut progress = output.map(|output| Progress::new(output, "rows", Some(total)));
+    let to = writer(options.format, to, writing)?;
+    let seen = |more| {
+        if let Some(progress) = &mut progress {
+            progress.add(more);
+        }
+    };
+    let counts = desk.runtime.block_on(transfer::export::run(&desk.directory, caller, options, to, seen));
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    Ok(counts?)
+}
+
+#[expect(clippy::print_stderr, reason = "this is the terminal")]
+fn warn(text: &str) {
+    eprintln!("muster: {text}");
+}

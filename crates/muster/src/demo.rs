@@ -1,0 +1,140 @@
+//! `muster demo`: everything on a throw-away store, with a curl line to try for each dialect.
+
+use crate::serve;
+use adapters::{Engine, new_key};
+use anyhow::Context;
+use cli::{Output, Settings, refused};
+use dialects::kit::hash_key;
+use dialects::{Dialect, Trial};
+use directory::{
+    Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString, Status,
+    StatusWish, UserEdit,
+};
+use portal::mail::{Pace, Sender, Sent};
+use serde_json::{Value, json};
+use server::{Background, Post};
+use std::sync::Arc;
+
+/// Some people to look at: first name, last name, e-mail, department, status.
+const PEOPLE: [(&str, &str, &str, &str, Status); 6] = [
+    ("Ada", "Lovelace", "ada@example.com", "Engineering", Status::Active),
+    ("Alan", "Turing", "alan@example.com", "Engineering", Status::Active),
+    ("Grace", "Hopper", "grace@example.com", "Operations", Status::Active),
+    ("Katherine", "Johnson", "katherine@example.com", "Research", Status::Invited),
+    ("Edsger", "Dijkstra", "edsger@example.com", "Research", Status::Suspended),
+    ("Barbara", "Liskov", "barbara@example.com", "Research", Status::Active),
+];
+
+pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
+    let mut settings = settings.clone();
+    // The terminal is for reading here; the log only speaks up when something is wrong.
+    if settings.log_level == "info" {
+        settings.log_level = "warn".into();
+    }
+    serve::start_logging(&settings);
+    let folder = Folder::new()?;
+    settings.store = folder.path.join("demo.db").to_string_lossy().into_owned();
+    let engine = Engine::open(&settings.of_store())?;
+    let runtime = cli::runtime()?;
+    let done = runtime.block_on(async {
+        let busy = tokio::net::TcpListener::bind(&settings.listen).await.is_err();
+        if busy {
+            settings.listen = "127.0.0.1:0".into();
+        }
+        let (listener, app) = serve::prepare(&settings, &engine).await?;
+        let caller = populate(&app.directory).await?;
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{}", listener.address()?);
+        let keys = keys(&app.directory, &caller).await?;
+        let number = caller.tenant.0;
+        let shown: serde_json::Map<String, Value> =
+            keys.iter().map(|(dialect, key)| (dialect.name.to_owned(), json!(key.expose_secret()))).collect();
+        output.result(&json!({"listening": base, "tenant": number, "keys": shown}), || {
+            words(&base, number, &keys)
+        });
+        let shown = Arc::new(move |sent: Sent| {
+            output.line(&format!("\nA mail to {} has this link:\n  {}", sent.to, sent.link));
+        });
+        let sender = Sender::spool(&folder.path.join("mail"), "demo@example.com", Some(shown))?;
+        let background = Background::start(&app, Post { sender, url: base, pace: Pace::default() });
+        listener.serve(app.shell, app.metrics, serve::stop_asked()?).await;
+        background.stop().await;
+        Ok::<_, anyhow::Error>(())
+    });
+    engine.close();
+    done?;
+    output.line("\nThe demo is over and its store is gone.");
+    Ok(())
+}
+
+async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
+    let nobody = Caller::terminal(directory::TenantNumber(0));
+    let command = Command::AddTenant { name: "Example Ltd".into(), number: None };
+    let tenant = directory.run(&nobody, command).await.map_err(refused)?.tenant.context("no tenant")?;
+    let caller = Caller::terminal(tenant.number);
+    for (first, last, email, department, status) in PEOPLE {
+        let mut edit = UserEdit {
+            department: Given::Value(directory::DepartmentRef::Name(department.into())),
+            role: Given::Value(RoleRef::Name("User".into())),
+            status: Given::Value(StatusWish::To(status)),
+            ..UserEdit::default()
+        };
+        edit.text(Field::GivenName, Given::Value(first.into()));
+        edit.text(Field::FamilyName, Given::Value(last.into()));
+        edit.text(Field::Email, Given::Value(email.into()));
+        directory.run(&caller, Command::CreateUser(Box::new(edit))).await.map_err(refused)?;
+    }
+    Ok(caller)
+}
+
+/// A dialect with a key that may speak it.
+type Opened = (&'static Dialect, SecretString);
+
+/// A connection for each dialect.
+async fn keys(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<Opened>> {
+    let mut keys = Vec::new();
+    for dialect in dialects::ALL.iter().copied() {
+        let key = new_key()?;
+        let mut new = NewConnection::new(format!("demo {}", dialect.name), hash_key(&key));
+        new.dialects = vec![dialect.name.to_owned()];
+        directory.run(caller, Command::AddConnection(new)).await.map_err(refused)?;
+        keys.push((dialect, SecretString::from(key)));
+    }
+    Ok(keys)
+}
+
+fn words(url: &str, tenant: u32, keys: &[Opened]) -> String {
+    let people = PEOPLE.len();
+    let mut words = format!("Muster demo on {url}: tenant {tenant}, {people} people, nothing is kept.\n");
+    for (dialect, key) in keys {
+        let key = key.expose_secret();
+        words.push_str(&format!("\n{:<10} key {key}\n", dialect.name));
+        for line in (dialect.curls)(&Trial { url, tenant, key, email: PEOPLE[0].2 }) {
+            words.push_str(&format!("  {line}\n"));
+        }
+    }
+    words.push_str(&format!("\nThe APIs in full: {url}/docs      Stop with Ctrl-C."));
+    words
+}
+
+/// A folder that goes when it is dropped.
+struct Folder {
+    path: std::path::PathBuf,
+}
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("muster-demo-{}", new_key()?));
+        let mut maker = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut maker, 0o700);
+        maker.create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.path));
+    }
+}

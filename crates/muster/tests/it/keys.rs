@@ -1,0 +1,298 @@
+//! For every route there is: no key, a bad one, a revoked, an expired, a read-only and another tenant's key get the
+//! right refusal; nothing changes and nothing is disclosed. The routes are the router's own table.
+
+use crate::support::{House, request, runtime};
+use dialects::kit::{Route, Verb};
+use directory::{
+    Access, Caller, Command, Field, FolderEdit, Given, GroupEdit, MemberEdit, OrganisationEdit, UserKey,
+};
+use testkit::conformance::person;
+
+/// What marks everything of the first tenant.
+const MARK: &str = "alphaonly";
+
+struct Case<'a> {
+    dialect: &'static str,
+    route: &'static Route,
+    verb: &'static Verb,
+    ids: &'a Ids,
+}
+
+/// What a client of the first tenant would name.
+struct Ids {
+    user: String,
+    group: String,
+    folder: String,
+}
+
+impl Case<'_> {
+    /// The status, body and credentials of a request with this key, as the dialect carries them.
+    async fn ask(&self, house: &House, key: Option<&str>, tenant: u32) -> (u16, String) {
+        let path = self.route.path.to_owned();
+        let mut target = path
+            .replace("/{context}", "/ctx")
+            .replace("{format}", "json")
+            .replace("{id}", self.id())
+            .replace("{name}", "User")
+            .replace("{urn}", "urn:ietf:params:scim:schemas:core:2.0:User")
+            .replace("{user}", &format!("{MARK}@x.y"))
+            .replace("{group}", "1")
+            .replace("{organisation}", "3");
+        let mut headers = vec![("content-type", "application/json")];
+        let bearer = format!("Bearer {}", key.unwrap_or_default());
+        let lower = path.to_ascii_lowercase();
+        if self.dialect == "onfire" {
+            let id = if lower.contains("folder") {
+                &self.ids.folder
+            } else if lower.contains("usergroup") {
+                &self.ids.group
+            } else {
+                &self.ids.user
+            };
+            target.push_str(&format!("?CompanyId={tenant}"));
+            if let Some(key) = key {
+                target.push_str(&format!("&IntegrationKey={key}"));
+            }
+            if self.verb.method != "POST" && !lower.ends_with("search") {
+                target.push_str(&format!("&Id={id}"));
+            }
+        } else if key.is_some() {
+            headers.push(("authorization", &bearer));
+        }
+        house.call(request(self.verb.method, &target, &headers, self.body())).await
+    }
+
+    /// What stands for `{id}` in a path.
+    fn id(&self) -> &str {
+        match (self.dialect, self.route.path.contains("Groups")) {
+            ("scim", true) => &self.ids.group,
+            ("scim", false) => &self.ids.user,
+            _ => "1",
+        }
+    }
+
+    /// A body that would be done if the key allowed it.
+    fn body(&self) -> &'static str {
+        let path = self.route.path.to_ascii_lowercase();
+        match (self.dialect, self.verb.method) {
+            (_, "GET" | "DELETE") => "",
+            ("scim", "PATCH") => {
+                "{\"Operations\":[{\"op\":\"replace\",\"path\":\"displayName\",\"value\":\"Beta\"}]}"
+            }
+            ("scim", _) if path.ends_with("bulk") => {
+                "{\"Operations\":[{\"method\":\"POST\",\"path\":\"/Users\",\"bulkId\":\"1\",\"data\":{\"userName\":\"beta@x.y\"}}]}"
+            }
+            ("scim", _) if path.ends_with(".search") => "{}",
+            ("scim", _) => "{\"userName\":\"beta@x.y\",\"displayName\":\"Beta\"}",
+            ("onfire", _) if path.ends_with("search") => "{}",
+            ("onfire", _) if path.contains("usergroup") || path.contains("folder") => "{\"Name\":\"Beta\"}",
+            ("onfire", _) => "{\"Email\":\"beta@x.y\",\"FirstName\":\"B\",\"LastName\":\"C\"}",
+            ("ccs", _) => "{\"firstName\":\"B\",\"email\":\"beta@x.y\",\"roleId\":1}",
+            _ if path.ends_with("/users/activate") || path.ends_with("/users/disable") => {
+                "{\"users\":{\"user\":[\"alphaonly@x.y\",1]}}"
+            }
+            _ if path.ends_with("/organisations/activate") || path.ends_with("/organisations/disable") => {
+                "{\"organisations\":{\"organisation\":[3]}}"
+            }
+            _ if path.ends_with("/domains") => "{\"domain\":{\"url\":\"beta.org\"}}",
+            _ if path.ends_with("groups/{group}/users") => "{\"group\":{\"users\":[1]}}",
+            _ if path.contains("groups") => "{\"group\":{\"name\":\"Beta\",\"users\":[]}}",
+            _ if path.contains("organisations") => "{\"organisation\":{\"name\":\"Beta\"}}",
+            _ => "{\"user\":{\"email\":\"beta@x.y\",\"name\":{\"firstname\":\"B\"}}}",
+        }
+    }
+
+    /// Whether a status is no failure: a key that is nobody's own has no Me, which is a 501.
+    fn is_answer(&self, status: u16) -> bool {
+        status < 500 || (status == 501 && self.route.path.ends_with("/Me"))
+    }
+
+    fn what(&self) -> String {
+        format!("{} {} {}", self.dialect, self.verb.method, self.route.path)
+    }
+
+    /// Whether it addresses something of the first tenant by id.
+    fn names_something(&self) -> bool {
+        let path = self.route.path.to_ascii_lowercase();
+        match self.dialect {
+            "onfire" => self.verb.method != "POST" && !path.ends_with("search"),
+            _ => {
+                path.contains("{id}")
+                    || path.contains("{user}")
+                    || path.contains("{group}")
+                    || path.contains("{organisation}")
+                    || path.ends_with("/activate")
+                    || path.ends_with("/disable")
+            }
+        }
+    }
+}
+
+async fn furnish(house: &House, alpha: &Caller) -> Ids {
+    let run = async |command| house.directory().run(alpha, command).await.expect("done");
+    let mut edit = person("alphaonly@x.y");
+    edit.text(Field::GivenName, Given::Value(format!("{MARK}-name")));
+    edit.department = Given::Value(directory::DepartmentRef::Name(format!("{MARK}-department")));
+    let user = run(Command::CreateUser(edit)).await.users[0].id.0.simple().to_string();
+    let name = || Given::Value(format!("{MARK}-item"));
+    let members = Some(MemberEdit::Replace(vec![UserKey::Number(1)]));
+    let group = run(Command::CreateGroup(GroupEdit { name: name(), members, ..GroupEdit::default() })).await;
+    let folder = run(Command::CreateFolder(FolderEdit { name: name(), ..FolderEdit::default() })).await;
+    // The third is one that the second tenant, which adds one, never has.
+    for n in 1..=3 {
+        let name = Given::Value(format!("{MARK}-{n}"));
+        run(Command::CreateOrganisation(OrganisationEdit { name, ..OrganisationEdit::default() })).await;
+    }
+    run(Command::AddRole { name: format!("{MARK}-role"), rank: 2 }).await;
+    let id = |receipt: &directory::Receipt| receipt.items[0].id().0.simple().to_string();
+    Ids { user, group: id(&group), folder: id(&folder) }
+}
+
+/// The status for a good key that may not do this: `ccs` answers 401 where others answer 403.
+fn forbidden(dialect: &str) -> u16 {
+    if dialect == "ccs" { 401 } else { 403 }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
+fn every_route_refuses_every_wrong_key_and_discloses_nothing() {
+    runtime().block_on(async {
+        let house = House::new();
+        let (alpha, beta) = (house.tenant("Alpha").await, house.tenant("Beta").await);
+        let ids = furnish(&house, &alpha).await;
+        let reader = house.key(&alpha, "reader", |new| new.access = Access::ReadOnly).await;
+        let other = house.key(&alpha, "other", |new| new.dialects = vec!["none of them".into()]).await;
+        let past = house.directory().now().plus_seconds(-60);
+        let expired = house.key(&alpha, "expired", |new| new.expires = Some(past)).await;
+        let revoked = house.key(&alpha, "revoked", |_| {}).await;
+        let all = house.directory().connections(Some(alpha.tenant)).await.expect("listed");
+        let id = all.iter().find(|c| c.name == "revoked").expect("there").id;
+        house.directory().run(&alpha, Command::RevokeConnection(id)).await.expect("revoked");
+        let foreign = house.key(&beta, "foreign", |_| {}).await;
+        let mut routes = 0;
+        let before = house.events_of(alpha.tenant).await;
+        for dialect in dialects::ALL {
+            for route in dialect.routes {
+                for verb in route.verbs {
+                    routes += 1;
+                    let case = Case { dialect: dialect.name, route, verb, ids: &ids };
+                    if verb.access == dialects::kit::Access::Open {
+                        open_to_everybody(&house, &case, alpha.tenant.0).await;
+                        continue;
+                    }
+                    let no_key = case.ask(&house, None, alpha.tenant.0).await;
+                    assert_eq!(no_key.0, 401, "no key: {}", case.what());
+                    for (name, key) in
+                        [("bad", "x".repeat(32)), ("revoked", revoked.clone()), ("expired", expired.clone())]
+                    {
+                        let (status, body) = case.ask(&house, Some(&key), alpha.tenant.0).await;
+                        assert_eq!(status, 401, "{name} key: {}", case.what());
+                        assert!(!body.contains(MARK) && !body.contains(&key), "{name}: {body}");
+                        // Not a word about what is wrong with the key.
+                        let number = |text: &str| {
+                            text.split('"')
+                                .map(|t| if t.contains("/error/") { "" } else { t })
+                                .collect::<String>()
+                        };
+                        assert_eq!(number(&body), number(&no_key.1), "{name} key: {}", case.what());
+                    }
+                    let (status, _) = case.ask(&house, Some(&other), alpha.tenant.0).await;
+                    assert_eq!(status, forbidden(dialect.name), "another dialect's key: {}", case.what());
+                    if verb.access == dialects::kit::Access::Write {
+                        let (status, body) = case.ask(&house, Some(&reader), alpha.tenant.0).await;
+                        assert_eq!(status, forbidden(dialect.name), "read-only key: {}", case.what());
+                        assert!(!body.contains(MARK), "{body}");
+                    } else {
+                        let (status, _) = case.ask(&house, Some(&reader), alpha.tenant.0).await;
+                        assert!(
+                            case.is_answer(status) && status != 401 && status != 403,
+                            "read-only key on a read: {status} {}",
+                            case.what()
+                        );
+                    }
+                    if dialect.name == "onfire" {
+                        let (status, body) = case.ask(&house, Some(&foreign), alpha.tenant.0).await;
+                        assert_eq!(status, 401, "a key of another company: {}", case.what());
+                        assert!(!body.contains(MARK), "{body}");
+                    }
+                    let (status, body) = case.ask(&house, Some(&foreign), beta.tenant.0).await;
+                    assert!(!body.replace("alphaonly@x.y", "").contains(MARK), "{}: {body}", case.what());
+                    if case.names_something() {
+                        let unknown = if dialect.name == "onfire" { 400 } else { 404 };
+                        assert_eq!(status, unknown, "another tenant's: {} {body}", case.what());
+                    } else {
+                        assert!(case.is_answer(status), "{} {body}", case.what());
+                    }
+                    assert_eq!(
+                        house.events_of(alpha.tenant).await,
+                        before,
+                        "nothing changed: {}",
+                        case.what()
+                    );
+                    forget_beta(&house, &beta).await;
+                }
+            }
+        }
+        assert!(routes > 80, "the tables were walked: {routes}");
+    });
+}
+
+/// An open route answers everybody alike, and says nothing of any tenant.
+async fn open_to_everybody(house: &House, case: &Case<'_>, tenant: u32) {
+    let without = case.ask(house, None, tenant).await;
+    assert_eq!(without.0, 200, "{}", case.what());
+    assert!(!without.1.contains(MARK), "{}", case.what());
+    assert_eq!(case.ask(house, Some(&"x".repeat(32)), tenant).await, without, "{}", case.what());
+}
+
+/// Takes out what the second tenant's key may rightly have added to its own.
+async fn forget_beta(house: &House, beta: &Caller) {
+    let everybody = directory::UserQuery { limit: 100, ..directory::UserQuery::default() };
+    for user in house.directory().users(beta, everybody).await.expect("read").rows {
+        house.directory().run(beta, Command::DeleteUser(UserKey::Id(user.id))).await.expect("gone");
+    }
+    for kind in [directory::ItemKind::Group, directory::ItemKind::Folder] {
+        let all = directory::ItemQuery::all(kind);
+        for item in house.directory().items(beta, all).await.expect("read").rows {
+            let gone = Command::DeleteItem { kind, item: directory::ItemKey::Id(item.id()) };
+            house.directory().run(beta, gone).await.expect("gone");
+        }
+    }
+}
+
+#[test]
+fn a_key_gives_no_role_above_its_own_and_rotation_leaves_no_gap() {
+    runtime().block_on(async {
+        let house = House::new();
+        let alpha = house.tenant("Alpha").await;
+        let key = house.key(&alpha, "low", |new| new.highest_role = 2).await;
+        let bearer = format!("Bearer {key}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let post = |role: u32| {
+            let body = format!("{{\"firstName\":\"B\",\"email\":\"b{role}@x.y\",\"roleId\":{role}}}");
+            request("POST", "/request/user", &headers, &body)
+        };
+        assert_eq!(house.call(post(2)).await.0, 200);
+        assert_eq!(house.call(post(3)).await.0, 401);
+        let query = format!("/api/v2/user?CompanyId={}&IntegrationKey={key}", alpha.tenant);
+        let json = [("content-type", "application/json")];
+        let body =
+            "{\"Email\":\"c@x.y\",\"FirstName\":\"C\",\"LastName\":\"D\",\"WebsiteRole\":\"SuperAdmin\"}";
+        let (status, answer) = house.call(request("POST", &query, &json, body)).await;
+        assert_eq!(status, 403, "{answer}");
+        // Somebody higher keeps role and password.
+        let mut admin = person("admin@x.y");
+        admin.role = Given::Value(directory::RoleRef::Number(6));
+        house.directory().run(&alpha, Command::CreateUser(admin)).await.expect("added");
+        let takeover = "{\"Email\":\"admin@x.y\",\"Password\":\"my own now\"}";
+        assert_eq!(house.call(request("PUT", &query, &json, takeover)).await.0, 403);
+        let connection = house.directory().connections(None).await.expect("listed").remove(0);
+        let second = adapters::new_key().expect("a key");
+        let command = Command::AddKey { connection: connection.id, key: dialects::kit::hash_key(&second) };
+        house.directory().run(&alpha, command).await.expect("rotated");
+        for key in [key, second] {
+            let target = format!("/api/v2/user/search?CompanyId={}&IntegrationKey={key}", alpha.tenant);
+            assert_eq!(house.call(request("GET", &target, &[], "")).await.0, 200);
+        }
+    });
+}

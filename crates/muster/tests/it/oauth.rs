@@ -1,0 +1,353 @@
+//! Tokens: given for a connection's key or its signature, good for every bearer dialect, and for no longer than the
+//! connection is.
+
+use crate::support::{House, MUSTER, request, runtime};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use directory::{Access, Caller, Command, ConnectionId};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use serde_json::{Value, json};
+use testkit::conformance::person;
+
+struct World {
+    house: House,
+    caller: Caller,
+    key: String,
+    id: ConnectionId,
+}
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+impl World {
+    async fn new(change: impl FnOnce(&mut directory::NewConnection)) -> Self {
+        let house = House::new();
+        let caller = house.tenant("T").await;
+        house.directory().run(&caller, Command::CreateUser(person("ann@x.y"))).await.expect("added");
+        let key = house.key(&caller, "client", change).await;
+        let id = house.directory().connections(None).await.expect("listed")[0].id;
+        Self { house, caller, key, id }
+    }
+
+    async fn ask(&self, path: &str, headers: &[(&str, &str)], form: &str) -> (u16, Value) {
+        let headers = [&[FORM], headers].concat();
+        let (status, body) = self.house.call(request("POST", path, &headers, form)).await;
+        (status, serde_json::from_str(&body).expect("JSON"))
+    }
+
+    fn form(&self) -> String {
+        format!("grant_type=client_credentials&client_id={}&client_secret={}", self.id, self.key)
+    }
+
+    async fn token(&self) -> String {
+        let (status, answer) = self.ask("/oauth2/token", &[], &self.form()).await;
+        assert_eq!((status, answer["token_type"].as_str()), (200, Some("Bearer")), "{answer}");
+        assert_eq!(answer["expires_in"], 3600);
+        answer["access_token"].as_str().expect("a token").to_owned()
+    }
+
+    async fn status(&self, method: &str, path: &str, token: &str) -> u16 {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        self.house.call(request(method, path, &headers, "{\"userName\":\"b@x.y\"}")).await.0
+    }
+}
+
+#[test]
+fn a_token_opens_every_bearer_dialect_and_dies_with_its_connection() {
+    runtime().block_on(async {
+        let world = World::new(|_| {}).await;
+        let token = world.token().await;
+        for path in ["/scim/v2/Users", "/request/user/1", "/api/2/users/ann@x.y"] {
+            assert_eq!(world.status("GET", path, &token).await, 200, "{path}");
+            assert_eq!(
+                world.status("GET", path, &world.key).await,
+                200,
+                "the key itself goes on working: {path}"
+            );
+        }
+        // Where clients of another API look for it.
+        for path in ["/api/oauth2/token", "/context/api/oauth2/token"] {
+            assert_eq!(world.ask(path, &[], &world.form()).await.0, 200, "{path}");
+        }
+        world
+            .house
+            .directory()
+            .run(&world.caller, Command::RevokeConnection(world.id))
+            .await
+            .expect("revoked");
+        world.house.wait(2);
+        assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 401);
+        assert_eq!(world.ask("/oauth2/token", &[], &world.form()).await.0, 401);
+    });
+}
+
+#[test]
+fn a_token_and_a_cursor_end_when_they_said() {
+    runtime().block_on(async {
+        let world = World::new(|_| {}).await;
+        world
+            .house
+            .directory()
+            .run(&world.caller, Command::CreateUser(person("b@x.y")))
+            .await
+            .expect("added");
+        let token = world.token().await;
+        let bearer = format!("Bearer {}", world.key);
+        let page = async |cursor: &str| {
+            let target = format!("/scim/v2/Users?count=1&cursor={cursor}");
+            let answer = world.house.call(request("GET", &target, &[("authorization", &bearer)], "")).await;
+            (answer.0, serde_json::from_str::<Value>(&answer.1).expect("JSON"))
+        };
+        let (_, first) = page("").await;
+        let cursor = first["nextCursor"].as_str().expect("a cursor");
+        world.house.wait(3_590);
+        assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 200);
+        assert_eq!(page(cursor).await.0, 200);
+        world.house.wait(12);
+        assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 401);
+        let (status, answer) = page(cursor).await;
+        assert_eq!((status, answer["scimType"].as_str()), (400, Some("expiredCursor")), "{answer}");
+    });
+}
+
+#[test]
+fn a_token_may_do_what_its_connection_may_and_no_more() {
+    runtime().block_on(async {
+        let world = World::new(|new| {
+            new.access = Access::ReadOnly;
+            new.dialects = vec!["scim".into()];
+        })
+        .await;
+        let token = world.token().await;
+        assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 200);
+        assert_eq!(world.status("POST", "/scim/v2/Users", &token).await, 403);
+        assert_eq!(world.status("GET", "/api/2/users/ann@x.y", &token).await, 403);
+        let again = format!("grant_type=client_credentials&client_id={}&client_secret={token}", world.id);
+        assert_eq!(world.ask("/oauth2/token", &[], &again).await.0, 401, "a token gets no other token");
+    });
+}
+
+#[test]
+fn an_altered_token_or_one_of_another_installation_opens_nothing() {
+    runtime().block_on(async {
+        let (world, other) = (World::new(|_| {}).await, World::new(|_| {}).await);
+        let token = world.token().await;
+        assert_eq!(other.status("GET", "/scim/v2/Users", &token).await, 401);
+        let parts: Vec<&str> = token.split('.').collect();
+        let claims = URL_SAFE_NO_PAD.decode(parts[1]).expect("Base64");
+        let mut claims: Value = serde_json::from_slice(&claims).expect("claims");
+        assert_eq!(claims["sub"], world.id.to_string());
+        claims["exp"] = json!(claims["exp"].as_i64().expect("an end") + 1_000_000);
+        let longer = URL_SAFE_NO_PAD.encode(claims.to_string());
+        let unsigned = URL_SAFE_NO_PAD.encode("{\"alg\":\"none\",\"typ\":\"at+jwt\"}");
+        let forged = [
+            format!("{}.{longer}.{}", parts[0], parts[2]),
+            format!("{unsigned}.{longer}."),
+            format!("{}.{}.", parts[0], parts[1]),
+            "a.b.c".to_owned(),
+            "..".to_owned(),
+        ];
+        for token in forged {
+            assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 401, "{token}");
+        }
+    });
+}
+
+#[test]
+fn what_a_client_shows_is_looked_at_closely() {
+    runtime().block_on(async {
+        let world = World::new(|_| {}).await;
+        let (id, key) = (world.id.to_string(), world.key.clone());
+        let basic = |id: &str, key: &str| format!("Basic {}", STANDARD.encode(format!("{id}:{key}")));
+        let ask = async |headers: &[(&str, &str)], form: &str| {
+            let (status, answer) = world.ask("/oauth2/token", headers, form).await;
+            (status, answer["error"].as_str().unwrap_or_default().to_owned())
+        };
+        let grant = "grant_type=client_credentials";
+        let good = basic(&id, &key);
+        assert_eq!(ask(&[("authorization", &good)], grant).await.0, 200);
+        let other = world.house.key(&world.caller, "other", |_| {}).await;
+        for bad in
+            [basic(&id, &other), basic("x", &key), basic(&id, ""), "Basic ???".into(), "Bearer x".into()]
+        {
+            assert_eq!(ask(&[("authorization", &bad)], grant).await, (401, "invalid_client".into()), "{bad}");
+        }
+        let invalid = (400, "invalid_request".to_owned());
+        assert_eq!(ask(&[], "client_id=a&client_secret=b").await, invalid);
+        assert_eq!(ask(&[], &format!("{grant}&{grant}")).await, invalid);
+        assert_eq!(ask(&[("authorization", &good)], &world.form()).await, invalid, "in one way only");
+        let password = "grant_type=password&username=a&password=b";
+        assert_eq!(ask(&[], password).await, (400, "unsupported_grant_type".into()));
+        assert_eq!(ask(&[], grant).await, (401, "invalid_client".into()));
+    });
+}
+
+/// A pair of keys: the signing half, and the public one in PEM.
+fn pair() -> (EcdsaKeyPair, String) {
+    let random = SystemRandom::new();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("made");
+    let pair =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).expect("read");
+    // The head of a SubjectPublicKeyInfo for P-256 (RFC 5480), which the point follows.
+    let head = [
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+        0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    ];
+    let der = [head.as_slice(), pair.public_key().as_ref()].concat();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der));
+    (pair, pem)
+}
+
+fn signed(pair: &EcdsaKeyPair, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", part(&json!({"alg": "ES256", "typ": "JWT"})), part(claims));
+    let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).expect("signed");
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[test]
+fn a_client_may_sign_instead_of_showing_its_key() {
+    runtime().block_on(async {
+        let (pair, pem) = pair();
+        let world = World::new(|new| new.public_keys = vec![pem]).await;
+        let now = world.house.directory().now().0 / 1_000_000;
+        let id = world.id.to_string();
+        let claims = json!({"iss": id, "sub": id, "aud": "http://example.com/oauth2/token", "exp": now + 300, "jti": "1"});
+        let ask = async |assertion: String| {
+            let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+            let form = format!(
+                "grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}"
+            );
+            world.ask("/oauth2/token", &[], &form).await
+        };
+        let (status, answer) = ask(signed(&pair, &claims)).await;
+        assert_eq!(status, 200, "{answer}");
+        let token = answer["access_token"].as_str().expect("a token");
+        assert_eq!(world.status("GET", "/scim/v2/Users", token).await, 200);
+        let changed = |name: &str, value: Value| {
+            let mut claims = claims.clone();
+            claims[name] = value;
+            claims
+        };
+        let (stranger, _) = self::pair();
+        let bad = [
+            ("somebody else's signature", signed(&stranger, &claims)),
+            ("ended", signed(&pair, &changed("exp", json!(now - 300)))),
+            ("good for ever", signed(&pair, &changed("exp", json!(now + 1_000_000)))),
+            ("for somebody else", signed(&pair, &changed("aud", json!("https://elsewhere.example/token")))),
+            ("not yet", signed(&pair, &changed("nbf", json!(now + 3_000)))),
+            ("another issuer", signed(&pair, &changed("iss", json!("somebody")))),
+            ("another client", signed(&pair, &changed("sub", json!(uuid::Uuid::nil().to_string())))),
+            ("no token", "nonsense".to_owned()),
+        ];
+        for (what, assertion) in bad {
+            let (status, answer) = ask(assertion).await;
+            assert_eq!((status, answer["error"].as_str()), (401, Some("invalid_client")), "{what}");
+        }
+    });
+}
+
+#[test]
+fn the_metadata_names_the_endpoint_and_what_it_takes() {
+    runtime().block_on(async {
+        let house = House::new();
+        let (status, body) =
+            house.call(request("GET", "/.well-known/oauth-authorization-server", &[], "")).await;
+        let metadata: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!((status, metadata["issuer"].as_str()), (200, Some("http://example.com")));
+        assert_eq!(metadata["token_endpoint"], "http://example.com/oauth2/token");
+        assert_eq!(metadata["grant_types_supported"], json!(["client_credentials"]));
+        let methods = metadata["token_endpoint_auth_methods_supported"].as_array().expect("a list").len();
+        assert_eq!(methods, 3);
+    });
+}
+
+#[test]
+fn a_connection_is_added_with_profile_person_and_public_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("s.db");
+    let pem = folder.path().join("key.pem");
+    std::fs::write(&pem, pair().1).expect("written");
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(MUSTER)
+            .arg("--store")
+            .arg(&store)
+            .arg("--json")
+            .args(arguments)
+            .output()
+            .expect("ran");
+        serde_json::from_slice::<Value>(&output.stdout).expect("one document")
+    };
+    run(&["tenant", "add", "Acme"]);
+    run(&["user", "add", "ann@x.y"]);
+    let path = pem.to_str().expect("text");
+    let added =
+        run(&["connection", "add", "idp", "--profile", "entra", "--user", "ann@x.y", "--public-key", path]);
+    assert_eq!(
+        (added["profile"].as_str(), added["publicKeys"].as_u64()),
+        (Some("entra"), Some(1)),
+        "{added}"
+    );
+    assert_eq!(added["user"], run(&["user", "show", "ann@x.y"])["id"]);
+    let nobody = run(&["connection", "add", "x", "--user", "nobody@x.y"]);
+    assert!(nobody["error"].as_str().is_some_and(|text| text.contains("nobody@x.y")), "{nobody}");
+    std::fs::write(&pem, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").expect("written");
+    let private = run(&["connection", "add", "y", "--public-key", path]);
+    assert!(private["error"].as_str().is_some_and(|text| text.contains("private key")), "{private}");
+}
+
+#[test]
+fn tokens_and_cursors_outlive_the_process_and_work_in_another_on_the_same_store() {
+    let server = crate::support::Server::start(&[]);
+    let (_, key) = server.tenant(&[]);
+    let id = server.json(&["connection", "list"])[0]["id"].as_str().expect("an id").to_owned();
+    for n in 0..3 {
+        server.json(&["user", "add", &format!("p{n}@x.y")]);
+    }
+    let ask = |address: &str, method: &str, target: &str, bearer: &str, body: &str| {
+        let bearer = format!("Bearer {bearer}");
+        let mut headers = vec![FORM];
+        if method == "GET" {
+            headers.push(("Authorization", bearer.as_str()));
+        }
+        let reply = crate::support::send(address, method, target, &headers, body.as_bytes());
+        (reply.status, serde_json::from_str::<Value>(&reply.body).expect("JSON"))
+    };
+    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={key}");
+    let (_, answer) = ask(&server.address, "POST", "/oauth2/token", "", &form);
+    let token = answer["access_token"].as_str().expect("a token").to_owned();
+    let (_, page) = ask(&server.address, "GET", "/scim/v2/Users?count=2&cursor", &token, "");
+    let cursor = page["nextCursor"].as_str().expect("a cursor").to_owned();
+    let server = crate::support::Server::on(server.kill(), &[]);
+    let (status, page) = ask(&server.address, "GET", &format!("/scim/v2/Users?cursor={cursor}"), &token, "");
+    assert_eq!((status, page["Resources"].as_array().map(Vec::len)), (200, Some(1)), "{page}");
+    assert_eq!(page["Resources"][0]["userName"], "p2@x.y");
+}
+
+#[test]
+fn a_token_ends_with_the_key_it_was_given_for() {
+    runtime().block_on(async {
+        let world = World::new(|_| {}).await;
+        let token = world.token().await;
+        for (round, status) in [(1, 200), (2, 401)] {
+            let next = adapters::new_key().expect("a key");
+            let key = dialects::kit::hash_key(&next);
+            let command = Command::AddKey { connection: world.id, key };
+            world.house.directory().run(&world.caller, command).await.expect("rotated");
+            world.house.wait(2);
+            assert_eq!(world.status("GET", "/scim/v2/Users", &world.key).await, status, "round {round}");
+            assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, status, "round {round}");
+        }
+    });
+}
+
+#[test]
+fn a_form_of_very_many_names_is_read_once() {
+    runtime().block_on(async {
+        let world = World::new(|_| {}).await;
+        let names: Vec<String> = (0..100_000).map(|n| format!("a{n}")).collect();
+        let (status, answer) = world.ask("/oauth2/token", &[], &names.join("&")).await;
+        assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")));
+    });
+}

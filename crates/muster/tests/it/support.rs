@@ -1,0 +1,387 @@
+//! What these tests share: the program as a process, the house without a door, and a client that sends bytes as
+//! they are.
+
+use adapters::{Engine, StoreSettings, Strength};
+use bytes::Bytes;
+use dialects::kit::{Content, hash_key};
+use directory::{Caller, Clock, Command, Directory, NewConnection, TenantNumber};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use server::{App, Limits, Parts};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+/// The program.
+pub(crate) const MUSTER: &str = env!("CARGO_BIN_EXE_muster");
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).join("../..")
+}
+
+/// A store that is there as long as this is: a file, or a database where `MUSTER_TEST_ENGINE` says `postgres`.
+pub(crate) struct Place {
+    pub(crate) folder: tempfile::TempDir,
+    /// What `--store` takes.
+    pub(crate) store: String,
+}
+
+impl Place {
+    /// An empty one on the engine that is tested.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = if is_on_postgres() {
+            testkit::postgres::migrated()
+        } else {
+            folder.path().join("muster.db").display().to_string()
+        };
+        Self { folder, store }
+    }
+}
+
+/// Whether these tests run on the server engine. Tests under `neutral` run with none, and may not ask.
+pub(crate) fn is_on_postgres() -> bool {
+    match std::env::var("MUSTER_TEST_ENGINE").as_deref() {
+        Err(_) | Ok("sqlite") => false,
+        Ok("postgres") => true,
+        Ok("none") => {
+            panic!("a test under `neutral` opens an engine: move it out, so that it runs on every engine")
+        }
+        Ok(other) => panic!("there is no engine {other}"),
+    }
+}
+
+/// A running server on a store of its own. It is killed when dropped.
+pub(crate) struct Server {
+    place: Option<Place>,
+    store: String,
+    log: PathBuf,
+    pub(crate) address: String,
+    child: Child,
+}
+
+impl Server {
+    /// A fresh store and a server on it.
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::on(Place::new(), flags)
+    }
+
+    /// A server on a store.
+    pub(crate) fn on(place: Place, flags: &[&str]) -> Self {
+        Self::of(Path::new(MUSTER), place, flags)
+    }
+
+    fn of(program: &Path, place: Place, flags: &[&str]) -> Self {
+        let (child, address) = launch(program, place.folder.path(), &place.store, flags);
+        let (store, log) = (place.store.clone(), place.folder.path().join("log"));
+        Self { place: Some(place), store, log, address, child }
+    }
+
+    /// A fresh store and, where `cargo xtask test` has built one, a release server on it.
+    pub(crate) fn release() -> Self {
+        let program = std::env::var_os("MUSTER_RELEASE").unwrap_or_else(|| MUSTER.into());
+        Self::of(Path::new(&program), Place::new(), &[])
+    }
+
+    pub(crate) fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// The folder of its log, its mails and its imports.
+    pub(crate) fn log_folder(&self) -> PathBuf {
+        self.log.parent().map(Path::to_path_buf).unwrap_or_default()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("the log")
+    }
+
+    /// Runs a command on the server's store; its JSON document.
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        json(&self.store, arguments)
+    }
+
+    /// A tenant's number and a key that opens it.
+    pub(crate) fn tenant(&self, flags: &[&str]) -> (u64, String) {
+        let number = self.json(&["tenant", "add", "Acme"])["number"].as_u64().expect("a number");
+        (number, self.connection(number, "main", flags))
+    }
+
+    pub(crate) fn connection(&self, tenant: u64, name: &str, flags: &[&str]) -> String {
+        let tenant = tenant.to_string();
+        let mut arguments = vec!["connection", "add", name, "--tenant", &tenant];
+        arguments.extend(flags);
+        self.json(&arguments)["key"].as_str().expect("a key").to_owned()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the process without a word, as a power cut would; the store stays.
+    pub(crate) fn kill(mut self) -> Place {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+        self.place.take().expect("a store")
+    }
+
+    /// Asks it to stop and waits; whether it ended well.
+    pub(crate) fn stop(&mut self) -> bool {
+        terminate(self.child.id());
+        self.child.wait().expect("ended").success()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// SIGTERM.
+pub(crate) fn terminate(pid: u32) {
+    Process::new("kill").args(["-TERM", &pid.to_string()]).status().expect("sent");
+}
+
+/// A server on a store, with its log in a folder; the process, and the address it listens on.
+pub(crate) fn launch(
+    program: &Path,
+    folder: &Path,
+    store: impl AsRef<OsStr>,
+    flags: &[&str],
+) -> (Child, String) {
+    let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
+    let mut child = Process::new(program)
+        .arg("serve")
+        .args(["--listen", "127.0.0.1:0", "--json", "--store"])
+        .arg(store.as_ref())
+        .args(flags)
+        .env("MUSTER_MAIL_SPOOL", folder.join("mail"))
+        .env("MUSTER_IMPORTS", folder.join("imports"))
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("started");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
+    let said: serde_json::Value = serde_json::from_str(&line).expect("the address it listens on");
+    let url = said["listening"].as_str().expect("an address");
+    let address = url.split("//").nth(1).expect("an address").to_owned();
+    (child, address)
+}
+
+/// Runs a command on a store; its JSON document.
+pub(crate) fn json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::Value {
+    let output = Process::new(MUSTER)
+        .arg("--store")
+        .arg(store.as_ref())
+        .arg("--json")
+        .args(arguments)
+        .output()
+        .expect("ran");
+    let text = String::from_utf8(output.stdout).expect("text");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+}
+
+/// An answer as it came over the socket.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    /// An answer as bytes, head and body.
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+        let (head, body) = (String::from_utf8_lossy(&bytes[..end]).into_owned(), &bytes[end + 4..]);
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status");
+        let mut reply = Self { status, head, body: String::new() };
+        let is_chunked = reply.header("transfer-encoding") == Some("chunked");
+        let body = if is_chunked { unchunked(body) } else { body.to_vec() };
+        reply.body = String::from_utf8_lossy(&body).into_owned();
+        reply
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (n, value) = line.split_once(':')?;
+            n.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// A body that came in chunks (RFC 9112, section 7.1), which must be whole.
+fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    loop {
+        let end = body.windows(2).position(|window| window == b"\r\n").expect("a chunk's length");
+        let length = std::str::from_utf8(&body[..end]).expect("a length");
+        let length = usize::from_str_radix(length, 16).expect("a length");
+        if length == 0 {
+            return whole;
+        }
+        whole.extend_from_slice(&body[end + 2..end + 2 + length]);
+        body = &body[end + 4 + length..];
+    }
+}
+
+/// Sends a request as bytes and reads the answer. The connection closes after it.
+pub(crate) fn send(
+    address: &str,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Reply {
+    try_send(address, method, target, headers, body).expect("an answer")
+}
+
+/// The same; `None` when the server is not there, or goes before it has answered.
+pub(crate) fn try_send(
+    address: &str,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Reply> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("set");
+    let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str("Host: example.com\r\n");
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() || !matches!(method, "GET" | "DELETE") {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
+    // A server that refuses a body before it was all sent may close early; its answer is what counts.
+    drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
+    let mut bytes = Vec::new();
+    drop(stream.read_to_end(&mut bytes));
+    let is_whole_head = bytes.windows(4).any(|window| window == b"\r\n\r\n");
+    is_whole_head.then(|| Reply::parse(&bytes))
+}
+
+/// The machine's clock, and some seconds on.
+#[derive(Default)]
+struct Ahead(AtomicI64);
+
+impl Clock for Ahead {
+    fn now(&self) -> directory::Time {
+        adapters::SystemClock.now().plus_seconds(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The house without a door, on a store of the engine that is tested, with the cheapest of passwords and no brake.
+pub(crate) struct House {
+    pub(crate) app: App,
+    ahead: Arc<Ahead>,
+    engine: Engine,
+    place: Place,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        let place = Place::new();
+        let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
+        let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
+        let ahead = Arc::new(Ahead::default());
+        let clock = Arc::clone(&ahead) as _;
+        let parts = Parts { store: engine.store(), clock, ids: Arc::new(adapters::TimeOrderedIds) };
+        let app = server::app(parts, limits, server::Face::default());
+        Self { app: app.expect("a house"), ahead, engine, place }
+    }
+
+    pub(crate) fn store(&self) -> &str {
+        &self.place.store
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&self, seconds: i64) {
+        self.ahead.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.app.directory
+    }
+
+    /// A new tenant's caller.
+    pub(crate) async fn tenant(&self, name: &str) -> Caller {
+        testkit::conformance::tenant(self.directory(), name).await
+    }
+
+    /// A key for a tenant.
+    pub(crate) async fn key(
+        &self,
+        caller: &Caller,
+        name: &str,
+        change: impl FnOnce(&mut NewConnection),
+    ) -> String {
+        let key = adapters::new_key().expect("a key");
+        let mut new = NewConnection::new(name, hash_key(&key));
+        new.highest_role = 6;
+        change(&mut new);
+        self.directory().run(caller, Command::AddConnection(new)).await.expect("added");
+        key
+    }
+
+    /// One request; status and body.
+    pub(crate) async fn call(&self, request: Request<Vec<u8>>) -> (u16, String) {
+        let answer = self.answer(request).await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Vec<u8>>) -> Response<Content> {
+        let address = "127.0.0.1".parse().expect("an address");
+        self.app.shell.answer(request.map(|body| Full::new(Bytes::from(body))), address).await
+    }
+
+    /// The position of the newest event after `seen`, if anything happened since.
+    pub(crate) async fn news(&self, seen: directory::Position) -> Option<directory::Position> {
+        let events = self.directory().events(seen, 1000).await.expect("read");
+        events.last().map(|event| event.position)
+    }
+
+    /// How many events a tenant has.
+    pub(crate) async fn events_of(&self, tenant: TenantNumber) -> usize {
+        let events = self.directory().events(directory::Position(0), u32::MAX).await.expect("read");
+        events.iter().filter(|event| event.what.tenant == tenant).count()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.engine.close();
+    }
+}
+
+/// A request with a body.
+pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
+    let mut builder = Request::builder().method(method).uri(target).header("host", "example.com");
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(body.as_bytes().to_vec()).expect("a request")
+}
+
+/// A runtime for one test.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}

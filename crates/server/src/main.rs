@@ -1,5 +1,0 @@
-//! `muster`, the program.
-
-fn main() -> std::process::ExitCode {
-    server::cli::main()
-}
