@@ -62,9 +62,9 @@ enum Task {
     Import(Box<transfers::ImportArgs>),
     /// Write people and all they belong to into a file: CSV, NDJSON, Excel (.xlsx) or LDIF
     Export(transfers::ExportArgs),
-    /// Make a file that holds the whole store as it is now, also while a server works with it
+    /// Make a file, or fill a pipe, with the whole store as it is now, also while a server works with it
     Backup(stores::BackupArgs),
-    /// Fill an empty store from a backup, after all of it was found sound
+    /// Fill an empty store from a backup in a file or pipe, after all of it was found sound
     Restore(stores::RestoreArgs),
     /// Move a whole store to another engine or place; what has arrived is read back and compared
     Move(stores::MoveArgs),
@@ -82,9 +82,9 @@ pub struct ServingCommands {
 
 /// Runs the program.
 pub fn main(serving: &ServingCommands) -> ExitCode {
-    let wants_json =
-        std::env::args_os().any(|argument| argument == "--json") || std::env::var_os("MUSTER_JSON").is_some();
-    let output = Output { json: wants_json };
+    let has = |word: &str| std::env::args_os().any(|argument| argument == word);
+    let wants_json = has("--json") || std::env::var_os("MUSTER_JSON").is_some();
+    let output = Output { json: wants_json, is_piped: has("backup") && has("-") };
     match run(serving) {
         Ok(code) => code,
         Err(error) => {
@@ -100,7 +100,8 @@ fn run(serving: &ServingCommands) -> anyhow::Result<ExitCode> {
     let matches = command.clone().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let settings = cli.settings;
-    let output = Output { json: settings.json };
+    let is_piped = matches!(&cli.task, Task::Backup(task) if task.is_piped());
+    let output = Output { json: settings.json, is_piped };
     match cli.task {
         Task::Demo => (serving.demo)(&settings, output)?,
         Task::Serve => return (serving.serve)(&settings, output),

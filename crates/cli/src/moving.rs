@@ -69,8 +69,10 @@ pub(crate) fn restore(
     to: &StoreSettings,
     seen: &mut (dyn FnMut() + Send),
 ) -> anyhow::Result<Sums> {
-    let origin =
-        Origin { engine: backup.about.engine.clone(), name: format!("{name} of {}", backup.about.made) };
+    let origin = Origin {
+        engine: backup.contents.about.engine.clone(),
+        name: format!("{name} of {}", backup.contents.about.made),
+    };
     let mut again = true;
     let sent = loop {
         let mut entries = backup.entries()?.inspect(|_| seen());
@@ -79,7 +81,7 @@ pub(crate) fn restore(
             done => break done?,
         }
     };
-    if sent != backup.sums {
+    if sent != backup.contents.sums {
         bail!("the backup was changed while it was read; what has arrived is not used");
     }
     arrived(to, &sent)?;

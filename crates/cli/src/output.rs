@@ -2,22 +2,26 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
+use std::io::Write;
 
 /// Where output goes.
 #[derive(Clone, Copy)]
 pub struct Output {
     /// Whether output is one JSON document.
     pub json: bool,
+    /// Standard output carries data, so everything else goes to standard error.
+    pub is_piped: bool,
 }
 
 impl Output {
     /// One result: `document` for programs, `words` for people.
     #[expect(clippy::print_stdout, reason = "this is the terminal")]
     pub fn result(self, document: &Value, words: impl FnOnce() -> String) {
-        if self.json {
-            println!("{document}");
+        let text = if self.json { document.to_string() } else { words() };
+        if self.is_piped {
+            beside_data(&text);
         } else {
-            println!("{}", words());
+            println!("{text}");
         }
     }
 
@@ -49,12 +53,18 @@ impl Output {
     /// What went wrong, with its causes.
     #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the terminal")]
     pub fn failure(self, error: &anyhow::Error) {
-        if self.json {
-            println!("{}", json!({ "error": format!("{error:#}") }));
-        } else {
-            eprintln!("muster: {error:#}");
+        let document = || json!({ "error": format!("{error:#}") });
+        match (self.json, self.is_piped) {
+            (true, false) => println!("{}", document()),
+            (true, true) => beside_data(&document().to_string()),
+            (false, _) => eprintln!("muster: {error:#}"),
         }
     }
+}
+
+/// A line on standard error. If nobody reads it, the data on standard output is still good.
+fn beside_data(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
 }
 
 /// Rows under headings, as wide as the terminal allows.

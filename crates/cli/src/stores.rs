@@ -1,17 +1,19 @@
 //! `muster backup`, `muster restore`, `muster move`, `muster check`: whole stores.
 
 use crate::admin::moment;
-use crate::backup::{self, About, Backup, Lock, Opener};
-use crate::moving;
 use crate::output::{Output, table};
 use crate::progress::Progress;
-use crate::settings::Settings;
+use crate::backup::{self, About, Backup, Contents};
 use adapters::shown;
+use crate::settings::Settings;
+use crate::moving;
 use adapters::{Engine, StoreSettings, SystemClock};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
-use directory::{Clock, SecretString};
+use directory::Clock;
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use store::archive::Sums;
@@ -19,25 +21,32 @@ use store::hex;
 
 #[derive(Args)]
 pub(crate) struct BackupArgs {
-    /// The file to make; it must not be there yet
+    /// The file to make; it must not be there yet. - is standard output; messages then go to standard error
     file: PathBuf,
-    /// Encrypt it for whoever holds the identity of this age recipient (age1…); repeat for several
-    #[arg(long, value_name = "RECIPIENT")]
+    /// Removed; using it says what to do instead
+    #[arg(long, hide = true)]
     recipient: Vec<String>,
-    /// Encrypt it with the passphrase in this file
-    #[arg(long, value_name = "FILE", conflicts_with = "recipient")]
+    /// Removed; using it says what to do instead
+    #[arg(long, hide = true)]
     passphrase_file: Option<PathBuf>,
+}
+
+impl BackupArgs {
+    /// Whether standard output carries the backup.
+    pub(crate) fn is_piped(&self) -> bool {
+        is_pipe(&self.file)
+    }
 }
 
 #[derive(Args)]
 pub(crate) struct RestoreArgs {
-    /// The backup
+    /// The backup; - is standard input
     file: PathBuf,
-    /// What opens an encrypted one: a file of age identities, such as age-keygen writes
-    #[arg(long, value_name = "FILE")]
+    /// Removed; using it says what to do instead
+    #[arg(long, hide = true)]
     identity: Option<PathBuf>,
-    /// Or the passphrase in this file
-    #[arg(long, value_name = "FILE", conflicts_with = "identity")]
+    /// Removed; using it says what to do instead
+    #[arg(long, hide = true)]
     passphrase_file: Option<PathBuf>,
     /// Look whether it is sound and what is in it, and leave it at that
     #[arg(long)]
@@ -54,13 +63,26 @@ pub(crate) struct MoveArgs {
     to: String,
 }
 
+fn is_pipe(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
 pub(crate) fn backup(settings: &Settings, task: &BackupArgs, output: Output) -> anyhow::Result<()> {
+    if !task.recipient.is_empty() {
+        bail!("--recipient was removed; encrypt with `muster backup - | age --recipient age1… > FILE`");
+    }
+    if task.passphrase_file.is_some() {
+        bail!(
+            "--passphrase-file was removed; encrypt with `muster backup - | age --passphrase > FILE`, which asks for \
+             a passphrase, or with --recipient, which asks for none"
+        );
+    }
+    if task.is_piped() && std::io::stdout().is_terminal() {
+        bail!(
+            "a backup is binary data and is not written to a terminal; use `muster backup - > FILE` or a pipe"
+        );
+    }
     let store = settings.of_store();
-    let lock = match (&task.passphrase_file, task.recipient.as_slice()) {
-        (Some(file), _) => Lock::Passphrase(passphrase(file)?),
-        (None, []) => Lock::Open,
-        (None, recipients) => Lock::for_recipients(recipients.iter().map(String::as_str))?,
-    };
     let about = About {
         made: moment(SystemClock.now()),
         engine: Engine::name(&store).into(),
@@ -68,52 +90,110 @@ pub(crate) fn backup(settings: &Settings, task: &BackupArgs, output: Output) -> 
     };
     let dump = Engine::dump_from(&store)?;
     let mut progress = Progress::new(output, "entries", None);
-    let made = backup::write(&task.file, &about, &lock, dump, |_| progress.add(1));
+    let seen = |_: &_| progress.add(1);
+    let made = if task.is_piped() {
+        backup::stream(std::io::stdout(), &about, dump, seen)
+    } else {
+        backup::write(&task.file, &about, dump, seen)
+            .and_then(|sums| Ok((sums, std::fs::metadata(&task.file)?.len())))
+    };
     progress.finish();
     let file = task.file.display();
-    let sums = made.with_context(|| format!("no backup was made at {file}"))?;
-    let bytes = std::fs::metadata(&task.file)?.len();
+    let (sums, bytes) = made.with_context(|| match task.is_piped() {
+        true => "no complete backup was written to standard output".into(),
+        false => format!("no backup was made at {file}"),
+    })?;
     let mut document = describe(&sums);
     document["file"] = json!(task.file);
     document["bytes"] = json!(bytes);
-    output.result(&document, || {
-        format!("{}\n\n{file} holds all of it, as it was at {}: {bytes} bytes.", tenants(&sums), about.made)
+    if task.is_piped() {
+        document["read_back"] = json!(false);
+    }
+    output.result(&document, || match task.is_piped() {
+        true => format!(
+            "{}\n\nThe backup was written to standard output, as the store was at {}: {bytes} bytes.\n\
+             It was checked while it was written, but the output was not read back; `muster restore - --check-only` \
+             does that.",
+            tenants(&sums),
+            about.made
+        ),
+        false => {
+            format!("{}\n\n{file} holds all of it, as it was at {}: {bytes} bytes.", tenants(&sums), about.made)
+        }
     });
     Ok(())
 }
 
 pub(crate) fn restore(settings: &Settings, task: &RestoreArgs, output: Output) -> anyhow::Result<()> {
-    let opener = match (&task.identity, &task.passphrase_file) {
-        (Some(file), _) => Opener::with_identities(&text(file)?)?,
-        (None, Some(file)) => Opener::with_passphrase(&passphrase(file)?),
-        (None, None) => Opener::none(),
-    };
-    let file = task.file.display().to_string();
+    if let Some(identity) = &task.identity {
+        let identity = identity.display();
+        bail!("--identity was removed; use `age --decrypt --identity {identity} FILE | muster restore -`");
+    }
+    if task.passphrase_file.is_some() {
+        bail!(
+            "--passphrase-file was removed; use `age --decrypt FILE | muster restore -`, which asks for the passphrase"
+        );
+    }
+    let is_piped = is_pipe(&task.file);
+    if is_piped && std::io::stdin().is_terminal() {
+        bail!("standard input is a terminal; use `muster restore - < FILE` or a pipe");
+    }
+    let name = if is_piped { "standard input".to_owned() } else { task.file.display().to_string() };
+    let unused = || format!("{name} was not used");
     let mut progress = Progress::new(output, "entries looked at", None);
-    let backup = Backup::check(&task.file, opener, || progress.add(1));
-    progress.finish();
-    let backup = backup.with_context(|| format!("{file} was not used"))?;
-    let mut document = describe(&backup.sums);
-    document["made"] = json!(backup.about.made);
+    let seen = || progress.add(1);
     if task.check_only {
-        output.result(&document, || {
-            format!("{}\n\n{file} is sound; it was made at {}.", tenants(&backup.sums), backup.about.made)
+        let contents = if is_piped {
+            backup::verify(std::io::stdin(), seen)
+        } else {
+            File::open(&task.file).map_err(Into::into).and_then(|file| backup::verify(file, seen))
+        };
+        progress.finish();
+        let contents = contents.with_context(unused)?;
+        output.result(&summary(&contents), || {
+            format!("{}\n\n{name} is sound; it was made at {}.", tenants(&contents.sums), contents.about.made)
         });
         return Ok(());
     }
-    let mut progress = Progress::new(output, "entries", Some(backup.entries));
-    let restored = moving::restore(&backup, &file, &settings.of_store(), &mut || progress.add(1));
+    let backup = if is_piped {
+        Backup::receive(std::io::stdin(), spool(&settings.of_store())?, seen)
+    } else {
+        File::open(&task.file).map_err(Into::into).and_then(|file| Backup::check(file, seen))
+    };
     progress.finish();
-    let sums = restored.with_context(|| format!("{file} was not restored"))?;
-    output.result(&document, || {
+    let backup = backup.with_context(unused)?;
+    let mut progress = Progress::new(output, "entries", Some(backup.contents.entries));
+    let restored = moving::restore(&backup, &name, &settings.of_store(), &mut || progress.add(1));
+    progress.finish();
+    let sums = restored.with_context(|| format!("{name} was not restored"))?;
+    output.result(&summary(&backup.contents), || {
         format!(
             "{}\n\n{} holds all of it, as it was at {}.",
             tenants(&sums),
             shown(&settings.store),
-            backup.about.made
+            backup.contents.about.made
         )
     });
     Ok(())
+}
+
+/// The temporary file for what arrives through a pipe. Nobody else can read it, and it has no name, so it is gone with
+/// this process. It is beside the store, which has the room and is protected as these data need to be; for a database
+/// it is in the folder for temporary files.
+fn spool(settings: &StoreSettings) -> anyhow::Result<File> {
+    let folder = match settings.beside("spool").as_deref().and_then(Path::parent) {
+        Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
+        Some(folder) => folder.to_path_buf(),
+        None => std::env::temp_dir(),
+    };
+    tempfile::tempfile_in(&folder)
+        .with_context(|| format!("no temporary file can be made in {}", folder.display()))
+}
+
+fn summary(contents: &Contents) -> Value {
+    let mut document = describe(&contents.sums);
+    document["made"] = json!(contents.about.made);
+    document
 }
 
 pub(crate) fn carry(settings: &Settings, task: MoveArgs, output: Output) -> anyhow::Result<()> {
@@ -150,18 +230,6 @@ pub(crate) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitC
         }
     });
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn text(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Passphrases come in files, so that they are in no list of processes.
-fn passphrase(path: &Path) -> anyhow::Result<SecretString> {
-    let text = text(path)?;
-    let line = text.lines().next().unwrap_or_default();
-    anyhow::ensure!(!line.is_empty(), "{} holds no passphrase", path.display());
-    Ok(line.to_owned().into())
 }
 
 fn describe(sums: &Sums) -> Value {

@@ -1,6 +1,6 @@
 //! What the tests need besides Rust and a C compiler: curl, Node.js with npm, Python with venv, Chromium with a font,
-//! PostgreSQL's server and PgBouncer, which the tests start by themselves. On Debian what is missing is installed;
-//! elsewhere it is said.
+//! PostgreSQL's server and PgBouncer, which the tests start by themselves, and age. On Debian what is missing is
+//! installed; elsewhere it is said.
 
 use crate::{run, say};
 use anyhow::bail;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A program the tests run, how to see that it works, and the Debian package it is in.
-const NEEDED: [(&str, &[&str], &str); 10] = [
+const NEEDED: [(&str, &[&str], &str); 11] = [
     ("curl", &["--version"], "curl"),
     ("node", &["--version"], "nodejs"),
     ("npm", &["--version"], "npm"),
@@ -28,6 +28,8 @@ const NEEDED: [(&str, &[&str], &str); 10] = [
         &["-c", "find /usr/share/fonts /System/Library/Fonts -name '*.tt[fc]' | grep --quiet ."],
         "fonts-dejavu-core",
     ),
+    // Backups go through it.
+    ("age", &["--version"], "age"),
     ("sh", &["-c", "command -v ps && command -v pgrep"], "procps"),
 ];
 

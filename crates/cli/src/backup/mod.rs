@@ -2,14 +2,14 @@
 //!
 //! A file is a line that says what it is, a line of JSON about it, a Zstandard stream of entries, each with its length in
 //! front (32 bits, little-endian), and SHA-256 over all of it. The last entry's length is 0, followed by what the stream
-//! came to. All of that may be in an age envelope (age-encryption.org/v1).
+//! came to. A backup is not encrypted here: it can be written to and read from pipes, and other programs encrypt those.
 
-mod lock;
 mod read;
+mod stream;
 mod write;
 
-pub use lock::{Lock, Opener};
-pub use read::{Backup, Entries};
+pub use read::{Backup, Contents, Entries, verify};
+pub use stream::stream;
 pub use write::write;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,10 @@ use store::hex;
 
 /// The first line of every backup, with the version of what follows.
 const TITLE: &[u8] = b"MUSTER BACKUP 1\n";
+/// How files begin that the program `age` has encrypted, as bytes and as text.
+const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----"];
+/// Bytes of the checksum that ends a backup.
+const CHECKSUM: usize = 32;
 /// The longest line about a backup, in bytes.
 const LONGEST_ABOUT: usize = 64 * 1024;
 /// The longest entry, in bytes: more than a page of the longest people.
@@ -77,15 +81,15 @@ pub enum BackupError {
     /// It is not what was written.
     #[error("it is damaged: {0}")]
     Damaged(String),
-    /// It is locked, and nothing was given that opens it.
-    #[error("it is encrypted: say what opens it with --identity or --passphrase-file")]
-    Locked,
-    /// What was given does not open it.
-    #[error("what was given does not open it: {0}")]
-    WrongKey(String),
-    /// A key that is none.
-    #[error("{0}")]
-    Key(String),
+    /// The program `age` has encrypted it.
+    #[error("it is encrypted: decrypt it with `age --decrypt --identity KEY FILE | muster restore -`")]
+    Encrypted,
+    /// The program that read the backup from a pipe has ended.
+    #[error("the program that reads it closed the pipe before the end")]
+    Closed,
+    /// The temporary file for what arrives through a pipe could not be written.
+    #[error("the temporary file cannot be written: {0}")]
+    Spool(std::io::Error),
     /// The disk.
     #[error(transparent)]
     Io(#[from] std::io::Error),

@@ -1,6 +1,5 @@
 //! Writing a backup: beside its name at first, and under it when all of it is on the disk.
 
-use super::lock::{Closed, Lock};
 use super::{About, BackupError, End, TITLE};
 use ring::digest::{Context, SHA256};
 use std::fs::File;
@@ -12,16 +11,15 @@ use store::archive::{ArchiveError, Entry, Running, Sink, Sums};
 /// How hard it is pressed: three quarters less to write, at the speed of a disk.
 const LEVEL: i32 = 1;
 /// Bytes on their way from the store to the file, in pieces of so many.
-const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 20;
 const PIECES: usize = 8;
 
 /// Makes a backup at `path`, which must not be there yet, from what `dump` gives. `seen` hears of each entry.
 pub fn write(
     path: &Path,
     about: &About,
-    lock: &Lock,
     dump: impl FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError>,
-    mut seen: impl FnMut(&Entry) + Send,
+    seen: impl FnMut(&Entry) + Send,
 ) -> Result<Sums, BackupError> {
     if path.exists() {
         let there = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "it is there already");
@@ -29,10 +27,31 @@ pub fn write(
     }
     let part = part_of(path);
     let file = private(&part)?;
-    let written = std::thread::scope(|scope| {
+    let written = encode(BufWriter::with_capacity(PIECE, file), about, dump, seen);
+    let named = written.and_then(|(output, sums)| {
+        output.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        std::fs::rename(&part, path)?;
+        sync_folder(path)?;
+        Ok(sums)
+    });
+    if named.is_err() {
+        // What is left of it is of no use to anybody; if it stays, the next backup takes its place.
+        drop(std::fs::remove_file(&part));
+    }
+    named
+}
+
+/// Writes a backup from what `dump` gives, and flushes it.
+pub(super) fn encode<W: Write + Send>(
+    output: W,
+    about: &About,
+    dump: impl FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError>,
+    mut seen: impl FnMut(&Entry) + Send,
+) -> Result<(W, Sums), BackupError> {
+    std::thread::scope(|scope| {
         let (sender, pieces) = sync_channel::<Piece>(PIECES);
         // One thread reads the store, this one presses and writes.
-        let writer = scope.spawn(move || press(file, about, lock, &pieces));
+        let writer = scope.spawn(move || press(output, about, &pieces));
         let mut running = Running::default();
         let mut piece = Vec::with_capacity(2 * PIECE);
         let mut sink = |entry: Entry| {
@@ -60,24 +79,13 @@ pub fn write(
             sender.send(Piece::Last(piece)).map_err(|_| ArchiveError::Stopped)
         });
         drop(sender);
-        let file = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        match (ended, file) {
+        let output = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        match (ended, output) {
             (Ok(()) | Err(ArchiveError::Stopped), Err(error)) => Err(error),
             (Err(error), _) => Err(error.into()),
-            (Ok(()), Ok(file)) => Ok((file, sums)),
+            (Ok(()), Ok(output)) => Ok((output, sums)),
         }
-    });
-    let named = written.and_then(|(file, sums)| {
-        file.sync_all()?;
-        std::fs::rename(&part, path)?;
-        sync_folder(path)?;
-        Ok(sums)
-    });
-    if named.is_err() {
-        // What is left of it is of no use to anybody; if it stays, the next backup takes its place.
-        drop(std::fs::remove_file(&part));
-    }
-    named
+    })
 }
 
 /// Some of the stream.
@@ -108,9 +116,8 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-fn press(file: File, about: &About, lock: &Lock, pieces: &Receiver<Piece>) -> Result<File, BackupError> {
-    let mut output =
-        Summed { inner: lock.close(BufWriter::with_capacity(PIECE, file))?, sum: Context::new(&SHA256) };
+fn press<W: Write>(output: W, about: &About, pieces: &Receiver<Piece>) -> Result<W, BackupError> {
+    let mut output = Summed { inner: output, sum: Context::new(&SHA256) };
     output.write_all(TITLE)?;
     let mut line = serde_json::to_vec(about).map_err(std::io::Error::from)?;
     line.push(b'\n');
@@ -128,14 +135,13 @@ fn press(file: File, about: &About, lock: &Lock, pieces: &Receiver<Piece>) -> Re
     }
     let Summed { mut inner, sum } = pressed.finish()?;
     inner.write_all(sum.finish().as_ref())?;
-    let mut buffered = inner.finish()?;
-    buffered.flush()?;
-    buffered.into_inner().map_err(|error| error.into_error().into())
+    inner.flush()?;
+    Ok(inner)
 }
 
 /// What goes through is summed up.
-struct Summed<W: Write> {
-    inner: Closed<W>,
+struct Summed<W> {
+    inner: W,
     sum: Context,
 }
 

@@ -1,13 +1,16 @@
 //! People and whole stores on the move: killed in the middle, under load, over HTTP, and as they look at a terminal.
 
 mod commands;
+mod encrypted;
 mod http;
 mod killed;
 mod loaded;
+mod pipes;
 
 use crate::support::{MUSTER, Place};
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -21,7 +24,7 @@ pub(super) fn people(many: u32) -> String {
 }
 
 pub(super) fn run(store: &str, arguments: &[&str]) -> Output {
-    Command::new(MUSTER).args(["--json", "--store", store]).args(arguments).output().expect("ran")
+    muster(store, arguments).output().expect("ran")
 }
 
 /// What a command says that must work.
@@ -33,8 +36,7 @@ pub(super) fn said(store: &str, arguments: &[&str]) -> Value {
 }
 
 pub(super) fn begin(store: &str, arguments: &[&str]) -> Child {
-    let mut command = Command::new(MUSTER);
-    command.args(["--json", "--store", store]).args(arguments);
+    let mut command = muster(store, arguments);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started")
 }
 
@@ -56,6 +58,40 @@ pub(super) fn peopled(many: u32) -> Place {
     std::fs::write(&file, people(many)).expect("written");
     said(&place.store, &["import", &file.display().to_string()]);
     place
+}
+
+/// Runs one command and passes its output to another, as a shell does with `|`; what both say.
+pub(super) fn piped(mut from: Command, mut to: Command) -> (Output, Output) {
+    let mut first =
+        from.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    let pipe = first.stdout.take().expect("output");
+    let second = to.stdin(pipe).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    // The pipe must have no other reader, or the first would not notice that the second has ended.
+    drop(to);
+    let second = second.wait_with_output().expect("ended");
+    (first.wait_with_output().expect("ended"), second)
+}
+
+/// Runs a command on a terminal of its own, where `typed` is typed; its exit code and what the terminal shows.
+pub(super) fn on_a_terminal(command: &[&str], typed: &str) -> (Option<i32>, String) {
+    let program = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let mut child = Command::new("python3")
+        .args(["-c", program])
+        .args(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    child.stdin.take().expect("input").write_all(typed.as_bytes()).expect("typed");
+    let output = child.wait_with_output().expect("ended");
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A command on a store, to be run.
+pub(super) fn muster(store: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(MUSTER);
+    command.args(["--json", "--store", store]).args(arguments);
+    command
 }
 
 /// What a store or backup comes to, tenant by tenant.
