@@ -18,6 +18,7 @@ mod moving;
 mod pages;
 mod passwords;
 mod ports;
+mod routes;
 mod settings;
 mod shell;
 mod stored;
