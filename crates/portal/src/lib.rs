@@ -9,5 +9,5 @@ mod pages;
 mod templates;
 mod words;
 
-pub use pages::{Answered, Portal};
+pub use pages::{Answered, Portal, ROUTES, Route};
 pub use templates::{TemplateError, check_template};

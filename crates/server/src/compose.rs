@@ -1,6 +1,7 @@
 //! Puts the house together: store, ports, directory, gate, shell.
 
 use crate::brake::BadKeys;
+use crate::routes::Routes;
 use crate::{Imports, Metrics, Shell};
 use adapters::{PasswordPool, Strength, SystemClock};
 use dialects::kit::{Desk, Gate, Seals, Walks};
@@ -98,6 +99,7 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
     let directory = Arc::new(directory);
     let metrics = Arc::new(Metrics::default());
     let imports = face.imports.map(|folder| Arc::new(Imports::new(folder, Arc::clone(&directory))));
+    let routes = Arc::new(Routes::new()?);
     let desk = Desk {
         directory: Arc::clone(&directory),
         gate: Gate::new(Box::new(BadKeys::new(limits.bad_keys))),
@@ -106,10 +108,11 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
         body_limit: limits.body,
         seals: Seals::default(),
         walks: Walks::default(),
+        routes: Arc::clone(&routes) as _,
         transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::transfer::Transfers>),
     };
     let portal = Portal::new(Arc::clone(&directory), face.has_secure_cookies);
-    let shell =
-        Arc::new(Shell::new(desk, portal, Arc::clone(&metrics), ids.as_ref(), limits, imports.clone()));
+    let shell = Shell::new(desk, routes, portal, Arc::clone(&metrics), ids.as_ref(), limits, imports.clone());
+    let shell = Arc::new(shell);
     Ok(App { directory, shell, metrics, imports })
 }

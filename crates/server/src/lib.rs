@@ -11,6 +11,7 @@ mod listen;
 mod logging;
 mod metrics;
 mod pages;
+mod routes;
 mod shell;
 
 pub use background::{Background, Post};

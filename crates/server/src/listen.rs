@@ -1,5 +1,4 @@
-//! The door to the network: an accept loop of our own, since axum's sets no timer and a trickle of header bytes
-//! would hold a connection for ever.
+//! The accept loop. It sets hyper's timer, since otherwise a trickle of header bytes would hold a connection forever.
 //!
 //! A client has so long for its headers (idle time between requests counts as that), for its body, and for taking
 //! its answer; there are so many connections at a time and no more; and on the way down those that are busy may

@@ -3,15 +3,15 @@
 //! The order is the code's: number → own pages → body within size and time → dialect within time, panics caught →
 //! log and figures. What stops a request here is still said in its dialect's voice.
 
+use crate::routes::{Destination, Routes};
 use crate::{Imports, Limits, Metrics, imports, pages};
-use axum::Router;
 use bytes::Bytes;
-use dialects::kit::{Answer, BodyFault, Content, Desk, Fault, Served};
+use dialects::kit::{Answer, BodyFault, Content, Desk, Fault, Found, Served};
 use dialects::transfer::Awaited;
 use directory::{Ids, Refusal};
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use portal::Portal;
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ pub struct Shell {
     metrics: Arc<Metrics>,
     numbers: RequestNumbers,
     limits: Limits,
-    pages: Router,
+    routes: Arc<Routes>,
     portal: Portal,
     large_bodies: Semaphore,
     imports: Option<Arc<Imports>>,
@@ -55,16 +55,16 @@ impl RequestNumbers {
 impl Shell {
     pub(crate) fn new(
         desk: Desk,
+        routes: Arc<Routes>,
         portal: Portal,
         metrics: Arc<Metrics>,
         ids: &dyn Ids,
         limits: Limits,
         imports: Option<Arc<Imports>>,
     ) -> Self {
-        let pages = pages::router(Arc::clone(&desk.directory), Arc::clone(&metrics));
         let numbers = RequestNumbers { start: ids.next().as_u128(), count: AtomicU64::new(0) };
         let large_bodies = Semaphore::new(LARGE_BODIES);
-        Self { desk, metrics, numbers, limits, pages, portal, large_bodies, imports }
+        Self { desk, metrics, numbers, limits, routes, portal, large_bodies, imports }
     }
 
     /// Answers one request from `address`.
@@ -77,27 +77,27 @@ impl Shell {
         let number = self.numbers.next();
         let (parts, body) = request.into_parts();
         let address = origin(&parts, address, &self.limits.trusted_proxies);
-        if let Some(answer) = pages::answer(&self.pages, &parts).await {
-            return answer.map(Content::from);
-        }
-        let (served, broken) = if dialects::transfer::brings_file(&parts.method, parts.uri.path()) {
-            self.take_file(&parts, body, address, &number).await
-        } else {
-            let body = self.read(&parts, body).await;
-            let broken = body.is_err();
-            (self.attend(&parts, body, address, &number).await, broken)
+        let (mut served, broken) = match self.routes.at(parts.uri.path()) {
+            Some(Destination::Own(page)) => {
+                return pages::answer(page, &parts.method, &self.desk.directory, &self.metrics).await;
+            }
+            Some(Destination::Dialect(found)) if dialects::transfer::brings_file(&parts.method, &found) => {
+                self.take_file(found, &parts, body, address, &number).await
+            }
+            destination => {
+                let body = self.read(&parts, body).await;
+                let broken = body.is_err();
+                (self.attend(destination, &parts, body, address, &number).await, broken)
+            }
         };
-        let (mut answer, served) = match served {
-            Some(mut served) => (std::mem::take(&mut served.answer), Some(served)),
-            None => (nowhere(), None),
-        };
+        let mut answer = std::mem::take(&mut served.answer);
         if broken {
             // What is left of the body cannot be told from the next request.
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        self.note(&parts.method, &answer, served.as_ref(), &number, address, begun.elapsed());
+        self.note(&parts.method, &answer, &served, &number, address, begun.elapsed());
         answer
     }
 
@@ -105,25 +105,28 @@ impl Shell {
     /// of the connection is of no use.
     async fn take_file<B>(
         &self,
+        found: Found,
         parts: &Parts,
         body: B,
         address: IpAddr,
         number: &str,
-    ) -> (Option<Served>, bool)
+    ) -> (Served, bool)
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let served = self.attend(parts, Ok(Bytes::new()), address, number).await;
-        let awaited = served.as_ref().and_then(|served| served.answer.extensions().get::<Awaited>().copied());
+        let dialect = found.dialect;
+        let to_dialect = Some(Destination::Dialect(found));
+        let served = self.attend(to_dialect, parts, Ok(Bytes::new()), address, number).await;
+        let awaited = served.answer.extensions().get::<Awaited>().copied();
         let (Some(Awaited(id)), Some(imports)) = (awaited, &self.imports) else { return (served, true) };
         let fault = match imports::receive(imports, id, body).await {
             Ok(()) => return (served, false),
             Err(fault) => fault,
         };
-        let answer = dialects::kit::give_up(&self.desk, parts, number, &fault);
+        let answer = dialects::kit::give_up(&self.desk, dialect, parts, number, &fault);
         let detail = fault.detail().map(str::to_owned);
-        (served.zip(answer).map(|(served, answer)| Served { answer, detail, ..served }), true)
+        (Served { answer, detail, ..served }, true)
     }
 
     /// The body within its limits of size and time.
@@ -152,25 +155,38 @@ impl Shell {
         }
     }
 
-    /// What the dialect says, or what is said in its voice when it takes too long or panics.
+    /// What the dialect or page says, or what is said in its voice when it takes too long or panics.
     async fn attend(
         &self,
+        destination: Option<Destination>,
         parts: &Parts,
         body: Result<Bytes, BodyFault>,
         address: IpAddr,
         number: &str,
-    ) -> Option<Served> {
+    ) -> Served {
+        let unknown = |answer, detail| Served {
+            answer,
+            dialect: "none",
+            route: "none",
+            connection: None,
+            unknown: 0,
+            detail,
+        };
+        let dialect = match &destination {
+            Some(Destination::Dialect(found)) => Some(found.dialect),
+            _ => None,
+        };
         let served = async {
-            if Portal::owns(parts.uri.path()) {
-                return Some(self.page(parts, body.ok().as_ref(), address, number).await);
+            match destination {
+                Some(Destination::Dialect(found)) => {
+                    dialects::kit::serve(&self.desk, parts, found, body, address, number).await
+                }
+                Some(Destination::Page(route)) => self.page(route, parts, body, address, number).await,
+                Some(Destination::Own(_)) | None => {
+                    let text = "There is nothing here. See /docs.\n";
+                    unknown(pages::text(StatusCode::NOT_FOUND, text), None)
+                }
             }
-            let cut = body.is_err();
-            let served = dialects::kit::serve(&self.desk, parts, body, address, number).await;
-            if served.is_none() && Portal::is_like(parts.uri.path()) {
-                let body = (!cut).then(Bytes::new);
-                return Some(self.page(parts, body.as_ref(), address, number).await);
-            }
-            served
         };
         let served = AssertUnwindSafe(served).catch_unwind();
         let fault = match tokio::time::timeout(self.limits.answer_time, served).await {
@@ -178,18 +194,24 @@ impl Shell {
             Ok(Err(_)) => Fault::Refused(Refusal::Broken("a panic".into())),
             Err(_) => Fault::TimedOut,
         };
-        let answer = if Portal::owns(parts.uri.path()) {
-            gave_up(&fault)
-        } else {
-            dialects::kit::give_up(&self.desk, parts, number, &fault)?
+        let answer = match dialect {
+            Some(dialect) => dialects::kit::give_up(&self.desk, dialect, parts, number, &fault),
+            None => gave_up(&fault),
         };
-        let detail = Some(fault.detail().unwrap_or("timed out").to_owned());
-        Some(Served { answer, dialect: "none", route: "none", connection: None, unknown: 0, detail })
+        unknown(answer, Some(fault.detail().unwrap_or("timed out").to_owned()))
     }
 
     /// One of the pages for people.
-    async fn page(&self, parts: &Parts, body: Option<&Bytes>, address: IpAddr, number: &str) -> Served {
-        let portal::Answered { page, route, detail } = self.portal.answer(parts, body, address, number).await;
+    async fn page(
+        &self,
+        route: portal::Route,
+        parts: &Parts,
+        body: Result<Bytes, BodyFault>,
+        address: IpAddr,
+        number: &str,
+    ) -> Served {
+        let answered = self.portal.answer(route, parts, body.ok().as_ref(), address, number).await;
+        let portal::Answered { page, route, detail } = answered;
         let answer = page.map(Content::from);
         Served { answer, dialect: "pages", route, connection: None, unknown: 0, detail }
     }
@@ -199,18 +221,16 @@ impl Shell {
         &self,
         method: &Method,
         answer: &Answer,
-        served: Option<&Served>,
+        served: &Served,
         number: &str,
         address: IpAddr,
         took: Duration,
     ) {
         let status = answer.status().as_u16();
-        let (dialect, route) = served.map_or(("none", "none"), |served| (served.dialect, served.route));
-        let connection = served.and_then(|served| served.connection.as_deref()).unwrap_or("-");
-        let unknown = served.map_or(0, |served| served.unknown);
+        let Served { dialect, route, unknown, .. } = *served;
+        let connection = served.connection.as_deref().unwrap_or("-");
         self.metrics.answered(dialect, route, method.as_str(), status, took, unknown);
-        let detail = served.and_then(|served| served.detail.as_deref()).filter(|_| status >= 500);
-        if let Some(detail) = detail {
+        if let Some(detail) = served.detail.as_deref().filter(|_| status >= 500) {
             tracing::error!(request = number, dialect, route, status, detail, "failed");
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -241,22 +261,11 @@ fn origin(parts: &Parts, peer: IpAddr, trusted: &[IpAddr]) -> IpAddr {
 /// A page that was not made: it took too long, or panicked.
 fn gave_up(fault: &Fault) -> Answer {
     let text = "That did not work. Please try again in a moment.\n";
-    let mut answer = Response::new(Content::from(Bytes::from_static(text.as_bytes())));
     let is_late = matches!(fault, Fault::TimedOut);
-    *answer.status_mut() =
-        if is_late { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(header::CONTENT_TYPE, plain);
-    answer
-}
-
-/// A path that no dialect and no page owns.
-fn nowhere() -> Answer {
-    let mut answer = Response::new(Content::from(Bytes::from_static(b"There is nothing here. See /docs.\n")));
-    *answer.status_mut() = StatusCode::NOT_FOUND;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(header::CONTENT_TYPE, plain);
-    answer
+    pages::text(
+        if is_late { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR },
+        text,
+    )
 }
 
 #[cfg(test)]

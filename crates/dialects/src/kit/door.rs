@@ -1,9 +1,9 @@
-//! The door: which dialect and route a request is for, whether its key opens that, and what comes back.
+//! Answers a request for a dialect: whether its key opens the route, and what comes back.
 //!
-//! A request goes through here once, in this order: route, method, body, key, handler. Whatever stops it on the
-//! way is said in the dialect's own voice.
+//! A request goes through here once, in this order: method, body, key, handler. Whatever stops it on the way is said
+//! in the dialect's own voice.
 
-use super::{Access, Answer, BodyFault, Call, Fault, Gate, Query, Route, Seals, Walks, route};
+use super::{Access, Answer, BodyFault, Call, Fault, Found, Gate, Query, Route, RouteTable, Seals, Walks};
 use crate::Dialect;
 use bytes::Bytes;
 use directory::Directory;
@@ -29,6 +29,8 @@ pub struct Desk {
     pub seals: Seals,
     /// Where walks by index stand.
     pub walks: Walks,
+    /// The routes of all dialects.
+    pub routes: Arc<dyn RouteTable>,
     /// Files of people in and out, where they are kept.
     pub transfers: Option<Arc<dyn crate::transfer::Transfers>>,
 }
@@ -50,34 +52,15 @@ pub struct Served {
     pub detail: Option<String>,
 }
 
-/// A dialect that a path belongs to, and the route in it.
-pub(crate) struct Found {
-    pub(crate) dialect: &'static Dialect,
-    matched: Option<route::Matched>,
-}
-
-pub(crate) fn find(path: &str) -> Option<Found> {
-    let mut mine = None;
-    for dialect in crate::doors() {
-        if let Some(matched) = route::find(dialect.routes, path, dialect.suffixes) {
-            return Some(Found { dialect, matched: Some(matched) });
-        }
-        if mine.is_none() && (dialect.owns)(path) {
-            mine = Some(dialect);
-        }
-    }
-    mine.map(|dialect| Found { dialect, matched: None })
-}
-
-/// Answers a request; `None` when its path is no dialect's.
+/// Answers a request for what was found at its path.
 pub async fn serve(
     desk: &Desk,
     parts: &Parts,
+    found: Found,
     body: Result<Bytes, BodyFault>,
     address: IpAddr,
     request: &str,
-) -> Option<Served> {
-    let found = find(parts.uri.path())?;
+) -> Served {
     let dialect = found.dialect;
     let route = found.matched.as_ref().map_or("none", |matched| matched.route.path);
     let mut call = call(desk, parts, body.as_ref().cloned().unwrap_or_default(), request);
@@ -92,14 +75,12 @@ pub async fn serve(
     }
     let unknown = call.unknown.load(Ordering::Relaxed);
     let connection = call.caller.map(|caller| caller.who);
-    Some(Served { answer, dialect: dialect.name, route, connection, unknown, detail })
+    Served { answer, dialect: dialect.name, route, connection, unknown, detail }
 }
 
-/// The answer to a request that the server itself gives up (a timeout, a panic); `None` outside all dialects.
-pub fn give_up(desk: &Desk, parts: &Parts, request: &str, fault: &Fault) -> Option<Answer> {
-    let found = find(parts.uri.path())?;
-    let call = call(desk, parts, Bytes::new(), request);
-    Some(refuse(found.dialect, fault, &call))
+/// The dialect's answer to a request that the server itself gives up (a timeout, a panic).
+pub fn give_up(desk: &Desk, dialect: &Dialect, parts: &Parts, request: &str, fault: &Fault) -> Answer {
+    refuse(dialect, fault, &call(desk, parts, Bytes::new(), request))
 }
 
 fn refuse(dialect: &Dialect, fault: &Fault, call: &Call) -> Answer {

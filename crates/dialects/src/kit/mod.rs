@@ -39,8 +39,9 @@ pub use query::Query;
 pub(crate) use read::check;
 pub use read::{Body, boolean, integer, pairs_of, parts, text_of};
 pub use record::{Kind, Member, Record, Way};
-pub(crate) use route::find as find_route;
-pub use route::{About, Access, Handler, Route, Verb};
+pub use route::{
+    About, Access, Found, Handler, Matched, Route, RoutePath, RouteTable, Verb, claiming, route_paths,
+};
 pub use seal::Seals;
 pub use spellings::spellings;
 pub(crate) use walks::Question;

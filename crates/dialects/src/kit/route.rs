@@ -2,7 +2,9 @@
 
 use super::door::Desk;
 use super::{Answer, Call, Fault, Kind, Record};
+use crate::Dialect;
 use directory::Pending;
+use percent_encoding::percent_decode_str;
 
 /// A path with its methods.
 #[derive(Debug)]
@@ -70,61 +72,87 @@ impl About {
 /// What a verb does.
 pub type Handler = for<'a> fn(&'a Desk, &'a Call) -> Pending<'a, Result<Answer, Fault>>;
 
-/// A path that was matched.
-pub(crate) struct Matched {
-    pub(crate) route: &'static Route,
-    pub(crate) named: Vec<String>,
-    pub(crate) context: Option<String>,
-    pub(crate) suffix: Option<&'static str>,
+/// What may follow a literal at the end of a path where the dialect takes suffixes, and the format it asks for.
+const SUFFIXES: [(&str, Option<&str>); 4] =
+    [("", None), (".json", Some("json")), (".xml", Some("xml")), (".xml.json", Some("xml"))];
+
+/// One spelling of a route's path: with or without its context, and with one of the suffixes.
+pub struct RoutePath {
+    /// The path; `{…}` stands for any one segment that is not empty.
+    pub path: String,
+    dialect: &'static Dialect,
+    route: &'static Route,
+    suffix: Option<&'static str>,
 }
 
-/// The route a path leads to. Paths are matched in any case, with or without a slash at the end; a `{context}`
-/// in front of a route may be left out; `.json` and `.xml` may follow where `suffixes` says so.
-pub(crate) fn find(routes: &'static [Route], path: &str, suffixes: bool) -> Option<Matched> {
-    let sent: Vec<&str> = path.strip_prefix('/')?.trim_end_matches('/').split('/').collect();
-    for route in routes {
-        let wanted: Vec<&'static str> = route.path.trim_start_matches('/').split('/').collect();
-        if let Some(matched) = try_route(route, &wanted, &sent, suffixes) {
-            return Some(matched);
-        }
-        let without_context = (wanted.first() == Some(&"{context}")).then(|| &wanted[1..]);
-        if let Some(matched) = without_context.and_then(|wanted| try_route(route, wanted, &sent, suffixes)) {
-            return Some(matched);
-        }
-    }
-    None
+/// A dialect that answers a path, and the route in it; without one, the dialect rejects the path.
+pub struct Found {
+    /// The dialect.
+    pub dialect: &'static Dialect,
+    /// The route.
+    pub matched: Option<Matched>,
 }
 
-fn try_route(route: &'static Route, wanted: &[&str], sent: &[&str], suffixes: bool) -> Option<Matched> {
-    if wanted.len() != sent.len() {
-        return None;
-    }
-    let mut matched = Matched { route, named: Vec::new(), context: None, suffix: None };
-    let last = wanted.len() - 1;
-    for (index, (wanted, sent)) in wanted.iter().zip(sent).enumerate() {
-        let mut sent = *sent;
-        if suffixes && index == last && !wanted.starts_with('{') {
-            for (ending, format) in [(".json", "json"), (".xml", "xml")] {
-                let cut = sent.len().checked_sub(ending.len()).filter(|at| sent.is_char_boundary(*at));
-                if let Some(at) = cut.filter(|at| sent[*at..].eq_ignore_ascii_case(ending)) {
-                    sent = &sent[..at];
-                    matched.suffix = Some(format);
-                }
+/// A route, and what the path says besides.
+#[derive(Debug)]
+pub struct Matched {
+    /// The route, as in the dialect's table.
+    pub route: &'static Route,
+    /// What becomes [`Call::named`].
+    pub named: Vec<String>,
+    /// What becomes [`Call::context`].
+    pub context: Option<String>,
+    /// What becomes [`Call::suffix`].
+    pub suffix: Option<&'static str>,
+}
+
+/// Finds routes by path, in any letter case and with or without slashes at the end.
+pub trait RouteTable: Send + Sync {
+    /// The dialect and route a path leads to; `None` if it is not a dialect's.
+    fn find(&self, path: &str) -> Option<Found>;
+}
+
+/// The paths of all routes. A `{context}` in front may be left out.
+pub fn route_paths() -> Vec<RoutePath> {
+    let mut paths = Vec::new();
+    for dialect in crate::doors() {
+        for route in dialect.routes {
+            let takes_suffix = dialect.suffixes && !route.path.ends_with('}');
+            let suffixes = if takes_suffix { &SUFFIXES[..] } else { &SUFFIXES[..1] };
+            for path in [Some(route.path), route.path.strip_prefix("/{context}")].into_iter().flatten() {
+                paths.extend(suffixes.iter().map(|(ending, suffix)| RoutePath {
+                    path: format!("{path}{ending}"),
+                    dialect,
+                    route,
+                    suffix: *suffix,
+                }));
             }
         }
-        if wanted.starts_with('{') {
-            let decoded = percent_encoding::percent_decode_str(sent).decode_utf8().ok()?.into_owned();
-            if decoded.is_empty() {
-                return None;
-            }
-            if *wanted == "{context}" {
+    }
+    paths
+}
+
+impl RoutePath {
+    /// Reads the parameters of a path that has these literals; `None` if one is empty or not UTF-8 when decoded.
+    pub fn read(&self, path: &str) -> Option<Found> {
+        let mut matched =
+            Matched { route: self.route, named: Vec::new(), context: None, suffix: self.suffix };
+        for (name, sent) in
+            self.path.split('/').zip(path.split('/')).filter(|(name, _)| name.starts_with('{'))
+        {
+            let decoded = percent_decode_str(sent).decode_utf8().ok().filter(|text| !text.is_empty())?;
+            if name == "{context}" {
                 matched.context = Some(sent.to_owned());
             } else {
-                matched.named.push(decoded);
+                matched.named.push(decoded.into_owned());
             }
-        } else if !wanted.eq_ignore_ascii_case(sent) {
-            return None;
         }
+        Some(Found { dialect: self.dialect, matched: Some(matched) })
     }
-    Some(matched)
+}
+
+/// The dialect that rejects a path which is no route.
+pub fn claiming(path: &str) -> Option<Found> {
+    let dialect = crate::doors().find(|dialect| (dialect.owns)(path))?;
+    Some(Found { dialect, matched: None })
 }

@@ -5,10 +5,8 @@
 //! circle is made without them and gets them when all are there.
 
 use super::schema::texts;
-use super::{errors, read, routes, write};
-use crate::kit::{
-    Access, Answer, Body, Call, Desk, Duplicates, Fault, Format, Node, Object, Out, find_route,
-};
+use super::{errors, read, write};
+use crate::kit::{Access, Answer, Body, Call, Desk, Duplicates, Fault, Format, Node, Object, Out};
 use directory::Pending;
 use http::{HeaderValue, StatusCode, header};
 use std::collections::{HashMap, HashSet};
@@ -306,7 +304,7 @@ async fn run(
     made: &HashMap<String, String>,
 ) -> Result<Done, Fault> {
     let mut sub = sub_call(call, operation);
-    let answered = match prepare(&mut sub, operation, made) {
+    let answered = match prepare(desk, &mut sub, operation, made) {
         Ok(()) => attend(desk, &sub).await,
         Err(fault) => Err(fault),
     };
@@ -345,7 +343,12 @@ fn sub_call(call: &Call, operation: &Operation) -> Call {
     sub
 }
 
-fn prepare(sub: &mut Call, operation: &Operation, made: &HashMap<String, String>) -> Result<(), Fault> {
+fn prepare(
+    desk: &Desk,
+    sub: &mut Call,
+    operation: &Operation,
+    made: &HashMap<String, String>,
+) -> Result<(), Fault> {
     let segments: Result<Vec<String>, Fault> = operation
         .path
         .split('/')
@@ -361,7 +364,7 @@ fn prepare(sub: &mut Call, operation: &Operation, made: &HashMap<String, String>
     let body = data.map(|node| Body { format: Format::Json, root: None, node });
     // Nobody has asked for the body yet, so this is the one that will be seen.
     drop(sub.parsed.set(Ok(body)));
-    let matched = find_route(routes::ROUTES, &sub.path, false).ok_or(Fault::NoRoute)?;
+    let matched = desk.routes.find(&sub.path).and_then(|found| found.matched).ok_or(Fault::NoRoute)?;
     let is_resource = matched.route.path.contains("/Users") || matched.route.path.contains("/Groups");
     if !is_resource || matched.route.path.ends_with(".search") {
         return Err(syntax("Only users and groups can be changed in bulk"));

@@ -11,7 +11,7 @@ mod wire;
 mod write;
 
 use crate::Dialect;
-use crate::kit::{Content, bearer, bearer_scheme};
+use crate::kit::{Content, Found, bearer, bearer_scheme};
 use directory::Caller;
 use serde_json::Value;
 use uuid::Uuid;
@@ -81,6 +81,6 @@ pub trait Transfers: Send + Sync {
 pub struct Awaited(pub Uuid);
 
 /// Whether a request brings a file that is not to be read into memory.
-pub fn brings_file(method: &http::Method, path: &str) -> bool {
-    method == http::Method::POST && path.trim_end_matches('/').eq_ignore_ascii_case(routes::IMPORTS)
+pub fn brings_file(method: &http::Method, found: &Found) -> bool {
+    method == http::Method::POST && found.matched.as_ref().is_some_and(|m| m.route.path == routes::IMPORTS)
 }

@@ -47,55 +47,50 @@ pub struct Answered {
 /// What a handler gives back: a page, or a refusal that becomes one.
 type Page = Result<Response<Bytes>, Refusal>;
 
-/// Where a path leads.
-enum Route<'a> {
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The style sheet.
     Style,
-    /// Without a tenant.
+    /// Sign-in without a tenant.
     Door,
+    /// Sign-in.
     SignIn,
+    /// The account.
     Account,
+    /// Changing the password.
     Password,
+    /// Asking for a link.
     Forgot,
+    /// Signing out.
     SignOut,
+    /// Signing out in all browsers.
     SignOutEverywhere,
-    Link(Purpose, &'a str),
+    /// What links from mails lead to.
+    Link(Purpose),
+    /// No page.
     Nowhere,
 }
 
-impl Route<'_> {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Style => "/pages/style.css",
-            Self::Door => "/sign-in",
-            Self::SignIn => "/t/{tenant}/sign-in",
-            Self::Account => "/t/{tenant}/account",
-            Self::Password => "/t/{tenant}/password",
-            Self::Forgot => "/t/{tenant}/forgot",
-            Self::SignOut => "/t/{tenant}/sign-out",
-            Self::SignOutEverywhere => "/t/{tenant}/sign-out-everywhere",
-            Self::Link(Purpose::Invitation, _) => "/t/{tenant}/invitation/{link}",
-            Self::Link(Purpose::Reset, _) => "/t/{tenant}/reset/{link}",
-            Self::Nowhere => "/t/{path}",
-        }
-    }
-}
+/// The paths of all pages. Their letter case matters, as it does in the paths of cookies.
+pub const ROUTES: [(&str, Route); 11] = [
+    ("/pages/style.css", Route::Style),
+    ("/sign-in", Route::Door),
+    ("/t/{tenant}/sign-in", Route::SignIn),
+    ("/t/{tenant}/account", Route::Account),
+    ("/t/{tenant}", Route::Account),
+    ("/t/{tenant}/password", Route::Password),
+    ("/t/{tenant}/forgot", Route::Forgot),
+    ("/t/{tenant}/sign-out", Route::SignOut),
+    ("/t/{tenant}/sign-out-everywhere", Route::SignOutEverywhere),
+    ("/t/{tenant}/invitation/{link}", Route::Link(Purpose::Invitation)),
+    ("/t/{tenant}/reset/{link}", Route::Link(Purpose::Reset)),
+];
 
-fn route(path: &str) -> (Option<TenantNumber>, Route<'_>) {
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let tenant = |text: &str| text.parse().ok().map(TenantNumber);
-    match parts[..] {
-        ["pages", "style.css"] => (None, Route::Style),
-        ["sign-in"] => (None, Route::Door),
-        ["t", number, "sign-in"] => (tenant(number), Route::SignIn),
-        ["t", number] | ["t", number, "account"] => (tenant(number), Route::Account),
-        ["t", number, "password"] => (tenant(number), Route::Password),
-        ["t", number, "forgot"] => (tenant(number), Route::Forgot),
-        ["t", number, "sign-out"] => (tenant(number), Route::SignOut),
-        ["t", number, "sign-out-everywhere"] => (tenant(number), Route::SignOutEverywhere),
-        ["t", number, "invitation", link] => (tenant(number), Route::Link(Purpose::Invitation, link)),
-        ["t", number, "reset", link] => (tenant(number), Route::Link(Purpose::Reset, link)),
-        ["t", number, ..] => (tenant(number), Route::Nowhere),
-        _ => (None, Route::Nowhere),
+impl Route {
+    /// The path under which it is logged and counted.
+    fn name(self) -> &'static str {
+        ROUTES.iter().find(|(_, route)| *route == self).map_or("/t/{path}", |(path, _)| path)
     }
 }
 
@@ -136,14 +131,13 @@ impl Portal {
     /// Answers a request for one of the pages; `body` is nothing when it was too large or did not arrive.
     pub async fn answer(
         &self,
+        route: Route,
         parts: &Parts,
         body: Option<&Bytes>,
         address: IpAddr,
         number: &str,
     ) -> Answered {
-        let (tenant, route) = route(parts.uri.path());
-        let name = route.name();
-        let (page, detail) = match self.page(parts, body, address, number, (tenant, route)).await {
+        let (page, detail) = match self.page(route, parts, body, address, number).await {
             Ok(page) => (page, None),
             Err(refusal) => {
                 let (status, text) = words::problem(&refusal);
@@ -157,23 +151,25 @@ impl Portal {
                 (page.unwrap_or_else(|_| respond::plain(status, &text)), detail)
             }
         };
-        Answered { page: respond::with_headers(page, self.is_secure), route: name, detail }
+        Answered { page: respond::with_headers(page, self.is_secure), route: route.name(), detail }
     }
 
     async fn page(
         &self,
+        route: Route,
         parts: &Parts,
         body: Option<&Bytes>,
         address: IpAddr,
         number: &str,
-        (tenant, route): (Option<TenantNumber>, Route<'_>),
     ) -> Page {
         match route {
             Route::Style => return Ok(respond::style(STYLE)),
             Route::Door => return self.door(parts.uri.query().unwrap_or_default()).await,
             _ => {}
         }
-        let Some(tenant) = self.tenant(tenant).await? else { return nowhere(None) };
+        let mut segments = parts.uri.path().strip_prefix("/t/").unwrap_or_default().split('/');
+        let number_sent = segments.next().and_then(|text| text.parse().ok()).map(TenantNumber);
+        let Some(tenant) = self.tenant(number_sent).await? else { return nowhere(None) };
         let Some(body) = body else {
             let text = "What was sent is too large, or did not arrive whole.";
             return message(&tenant.name, 413, "That did not work", &[text], Vec::new());
@@ -191,6 +187,7 @@ impl Portal {
             let hint = "Please go back, load the page again and try once more. Your browser must be allowed to keep cookies for this site.";
             return visit.message(403, "Please try again", &[text, hint], &[("sign-in", "Sign in")]);
         }
+        let link = segments.nth(1).unwrap_or_default();
         match (route, is_post) {
             (Route::SignIn, false) => sign_in::show(&visit, None),
             (Route::SignIn, true) => sign_in::submit(self, &visit).await,
@@ -201,8 +198,8 @@ impl Portal {
             (Route::SignOutEverywhere, true) => account::sign_out(self, &visit, true).await,
             (Route::Forgot, false) => forgot::show(&visit),
             (Route::Forgot, true) => forgot::submit(self, &visit).await,
-            (Route::Link(purpose, link), false) => choose::show(self, &visit, purpose, link).await,
-            (Route::Link(purpose, link), true) => choose::submit(self, &visit, purpose, link).await,
+            (Route::Link(purpose), false) => choose::show(self, &visit, purpose, link).await,
+            (Route::Link(purpose), true) => choose::submit(self, &visit, purpose, link).await,
             (Route::SignOut | Route::SignOutEverywhere, false) => Ok(redirect(&visit.base("account"))),
             (Route::Account, true) | (Route::Nowhere | Route::Style | Route::Door, _) => {
                 nowhere(Some(&visit))

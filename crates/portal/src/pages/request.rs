@@ -4,6 +4,8 @@ use super::Page;
 use super::respond::{Way, message, with_cookie};
 use crate::keys::{Keys, kept, random};
 use bytes::Bytes;
+use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
 use directory::{Caller, Directory, KeyHash, Refusal, SecretString, Tenant, User, UserId};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
@@ -129,7 +131,7 @@ impl Visit {
         if !self.is_new {
             return page;
         }
-        with_cookie(page, &self.cookie("muster-form", &self.visitor, None))
+        with_cookie(page, &self.cookie("muster-form", self.visitor.clone()))
     }
 
     /// A page of a few words.
@@ -145,26 +147,26 @@ impl Visit {
     }
 
     /// A cookie for the session that has begun.
-    pub(super) fn session_cookie(&self, user: UserId, key: &str) -> String {
-        let seconds = directory::SignIns::SESSION_SECONDS;
-        self.cookie("muster-session", &format!("{user}.{key}"), Some(seconds))
+    pub(super) fn session_cookie(&self, user: UserId, key: &str) -> Cookie<'static> {
+        let mut cookie = self.cookie("muster-session", format!("{user}.{key}"));
+        cookie.set_max_age(Duration::seconds(directory::SignIns::SESSION_SECONDS));
+        cookie
     }
 
     /// A cookie that ends the session.
-    pub(super) fn no_session_cookie(&self) -> String {
-        self.cookie("muster-session", "", Some(0))
+    pub(super) fn no_session_cookie(&self) -> Cookie<'static> {
+        let mut cookie = self.cookie("muster-session", String::new());
+        cookie.set_max_age(Duration::ZERO);
+        cookie
     }
 
-    fn cookie(&self, base: &str, value: &str, seconds: Option<i64>) -> String {
-        let mut text =
-            format!("{}={value}; Path={}; HttpOnly; SameSite=Lax", name(base, self.is_secure), self.base(""));
-        if self.is_secure {
-            text.push_str("; Secure");
-        }
-        if let Some(seconds) = seconds {
-            text.push_str(&format!("; Max-Age={seconds}"));
-        }
-        text
+    fn cookie(&self, base: &str, value: String) -> Cookie<'static> {
+        Cookie::build((name(base, self.is_secure), value))
+            .path(self.base(""))
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(self.is_secure)
+            .build()
     }
 }
 
@@ -176,6 +178,6 @@ fn name(base: &str, is_secure: bool) -> String {
 /// A cookie's value.
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = sent.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+    let mut cookies = sent.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    cookies.find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
 }

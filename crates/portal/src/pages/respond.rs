@@ -3,6 +3,7 @@
 use super::Page;
 use crate::templates::render;
 use bytes::Bytes;
+use cookie::Cookie;
 use directory::Refusal;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -73,8 +74,8 @@ pub(super) fn redirect(path: &str) -> Response<Bytes> {
 }
 
 /// With a cookie.
-pub(super) fn with_cookie(mut page: Response<Bytes>, cookie: &str) -> Response<Bytes> {
-    if let Ok(value) = HeaderValue::from_str(cookie) {
+pub(super) fn with_cookie(mut page: Response<Bytes>, cookie: &Cookie<'_>) -> Response<Bytes> {
+    if let Ok(value) = HeaderValue::try_from(cookie.to_string()) {
         page.headers_mut().append(header::SET_COOKIE, value);
     }
     page

@@ -1,0 +1,188 @@
+//! The table finds what a walk through every dialect's routes, one by one, finds.
+
+use super::*;
+use dialects::kit::{Matched, Route};
+use percent_encoding::percent_decode_str;
+use std::collections::BTreeSet;
+use testkit::chance::Dice;
+
+/// A destination in words: who answers, which route, and what the path says besides.
+fn describe(destination: Option<Destination>) -> String {
+    match destination {
+        Some(Destination::Own(OwnPage::Docs(media, text))) => format!("docs {media} {}", text.len()),
+        Some(Destination::Own(page)) => format!("own {:?}", std::mem::discriminant(&page)),
+        Some(Destination::Page(route)) => format!("page {route:?}"),
+        Some(Destination::Dialect(Found { dialect, matched: None })) => format!("{} rejects", dialect.name),
+        Some(Destination::Dialect(Found { dialect, matched: Some(m) })) => {
+            format!("{} {} {:?} {:?} {:?}", dialect.name, m.route.path, m.named, m.context, m.suffix)
+        }
+        None => "nothing".into(),
+    }
+}
+
+/// The same by walking: the server's own pages, those for people, then the dialects in their order.
+fn walk(path: &str) -> Option<Destination> {
+    let own = pages::PATHS.into_iter().find(|(known, _)| *known == path);
+    if own.is_some() || path.starts_with("/docs/") {
+        return Some(Destination::Own(own.map_or(OwnPage::Missing, |(_, page)| page)));
+    }
+    if Portal::owns(path) {
+        return Some(Destination::Page(page(path)));
+    }
+    let found = dialects::doors().find_map(|dialect| {
+        let matched = dialect.routes.iter().find_map(|route| try_route(route, path, dialect.suffixes))?;
+        Some(Destination::Dialect(Found { dialect, matched: Some(matched) }))
+    });
+    let claiming = dialects::doors().find(|dialect| (dialect.owns)(path));
+    let claiming = claiming.map(|dialect| Destination::Dialect(Found { dialect, matched: None }));
+    found.or(claiming).or_else(|| Portal::is_like(path).then(|| Destination::Page(page(path))))
+}
+
+fn page(path: &str) -> portal::Route {
+    use portal::Route;
+    match path.trim_matches('/').split('/').collect::<Vec<_>>()[..] {
+        ["pages", "style.css"] => Route::Style,
+        ["sign-in"] => Route::Door,
+        ["t", "", ..] => Route::Nowhere,
+        ["t", _, "sign-in"] => Route::SignIn,
+        ["t", _] | ["t", _, "account"] => Route::Account,
+        ["t", _, "password"] => Route::Password,
+        ["t", _, "forgot"] => Route::Forgot,
+        ["t", _, "sign-out"] => Route::SignOut,
+        ["t", _, "sign-out-everywhere"] => Route::SignOutEverywhere,
+        ["t", _, "invitation", _] => Route::Link(directory::Purpose::Invitation),
+        ["t", _, "reset", _] => Route::Link(directory::Purpose::Reset),
+        _ => Route::Nowhere,
+    }
+}
+
+fn try_route(route: &'static Route, path: &str, suffixes: bool) -> Option<Matched> {
+    let sent: Vec<&str> = path.strip_prefix('/')?.trim_end_matches('/').split('/').collect();
+    let wanted: Vec<&str> = route.path.trim_start_matches('/').split('/').collect();
+    let without_context = wanted.strip_prefix(&["{context}"]);
+    let with_context = try_segments(route, &wanted, &sent, suffixes);
+    with_context.or_else(|| try_segments(route, without_context?, &sent, suffixes))
+}
+
+fn try_segments(route: &'static Route, wanted: &[&str], sent: &[&str], suffixes: bool) -> Option<Matched> {
+    if wanted.len() != sent.len() {
+        return None;
+    }
+    let mut matched = Matched { route, named: Vec::new(), context: None, suffix: None };
+    let last = wanted.len();
+    for (index, (wanted, sent)) in (1..).zip(wanted.iter().zip(sent)) {
+        let mut sent = *sent;
+        if wanted.starts_with('{') {
+            let decoded = percent_decode_str(sent).decode_utf8().ok().filter(|text| !text.is_empty())?;
+            if *wanted == "{context}" {
+                matched.context = Some(sent.to_owned());
+            } else {
+                matched.named.push(decoded.into_owned());
+            }
+            continue;
+        }
+        for (ending, format) in [(".json", "json"), (".xml", "xml")] {
+            let at = sent.len().checked_sub(ending.len()).filter(|at| sent.is_char_boundary(*at));
+            if let Some(at) =
+                at.filter(|at| suffixes && index == last && sent[*at..].eq_ignore_ascii_case(ending))
+            {
+                sent = &sent[..at];
+                matched.suffix = Some(format);
+            }
+        }
+        if !wanted.eq_ignore_ascii_case(sent) {
+            return None;
+        }
+    }
+    Some(matched)
+}
+
+/// What may stand where a path has a parameter, or something else.
+const SEGMENTS: [&str; 18] = [
+    "1",
+    "5",
+    "+5",
+    "t",
+    "api",
+    "2",
+    "json",
+    "users",
+    "a%2Fb",
+    "a%2fB",
+    "%FF",
+    "%",
+    "%00",
+    "\u{e9}",
+    "\u{212a}",
+    "x.json",
+    "x.xml.json",
+    "",
+];
+const ENDINGS: [&str; 12] =
+    ["", "", "", "", "/", "//", ".json", ".XML", ".xml.json", ".json.xml", ".json/", ".\u{e9}json"];
+
+fn patterns() -> Vec<&'static str> {
+    let own = pages::PATHS.into_iter().map(|(path, _)| path);
+    let routes = || dialects::doors().flat_map(|dialect| dialect.routes).map(|route| route.path);
+    let without_context = routes().filter_map(|path| path.strip_prefix("/{context}"));
+    own.chain(portal::ROUTES.map(|(path, _)| path)).chain(routes()).chain(without_context).collect()
+}
+
+/// A pattern with its parameters filled in, changed a little or not at all.
+fn path(dice: &mut Dice, patterns: &[&'static str]) -> String {
+    let mut segments: Vec<String> = Vec::new();
+    for segment in dice.pick(patterns).split('/').skip(1) {
+        let is_literal = !segment.starts_with('{');
+        match dice.roll(40) {
+            0 => continue,
+            1 => segments.push((*dice.pick(&SEGMENTS)).to_owned()),
+            2 => segments.extend(dice.pick(patterns).rsplit('/').next().map(str::to_owned)),
+            _ => {}
+        }
+        segments.push(match dice.roll(8) {
+            0 | 1 if is_literal => segment.to_ascii_uppercase(),
+            2 if is_literal => segment.to_ascii_lowercase(),
+            _ if is_literal => segment.to_owned(),
+            _ => (*dice.pick(&SEGMENTS)).to_owned(),
+        });
+    }
+    format!("{}{}{}", if dice.roll(20) == 0 { "" } else { "/" }, segments.join("/"), dice.pick(&ENDINGS))
+}
+
+#[test]
+fn the_table_finds_what_a_walk_through_all_routes_finds() {
+    let (routes, patterns) = (Routes::new().expect("no two are the same"), patterns());
+    let mut found = BTreeSet::new();
+    let mut dice = Dice::new(7);
+    for path in ["", "/", "//", "*", "/t", "/t/", "/docs/", "/docs//", "/scim", "/v1/", "/api/api/2/users"] {
+        assert_eq!(describe(routes.at(path)), describe(walk(path)), "{path}");
+    }
+    for _ in 0..20_000 {
+        let path = path(&mut dice, &patterns);
+        let text = describe(routes.at(&path));
+        assert_eq!(text, describe(walk(&path)), "{path}");
+        found.insert(text.split(" [").next().expect("a part").to_owned());
+    }
+    let all =
+        dialects::doors().flat_map(|d| d.routes.iter().map(|route| format!("{} {}", d.name, route.path)));
+    let pages = portal::ROUTES.map(|(_, route)| format!("page {route:?}"));
+    for wanted in all.chain(pages) {
+        assert!(found.contains(&wanted), "{wanted} was never found");
+    }
+}
+
+#[test]
+fn no_two_entries_fit_one_path_but_where_the_first_has_literals() {
+    let all: Vec<&str> = patterns();
+    for (n, later) in all.iter().enumerate() {
+        for earlier in &all[..n] {
+            let pairs: Vec<_> = earlier.split('/').zip(later.split('/')).collect();
+            let is_parameter = |text: &str| text.starts_with('{');
+            let overlap = earlier.split('/').count() == later.split('/').count()
+                && pairs.iter().all(|(a, b)| is_parameter(a) || is_parameter(b) || a.eq_ignore_ascii_case(b));
+            let first = pairs.iter().find(|(a, b)| is_parameter(a) != is_parameter(b));
+            let literal_first = first.is_some_and(|(earlier, _)| !is_parameter(earlier));
+            assert!(!overlap || literal_first, "{earlier} and {later}");
+        }
+    }
+}
