@@ -172,6 +172,26 @@ pub fn query(url: &str, statement: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
+/// Runs a file of statements on a database, such as `pg_dump` writes.
+pub fn load(url: &str, file: &Path) {
+    let mut command = Command::new(program("psql"));
+    command.args([
+        "-X",
+        "-q",
+        "-o",
+        "/dev/null",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "--single-transaction",
+        "-d",
+        url,
+        "-f",
+    ]);
+    let output = command.arg(file).output().expect("psql");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {error}", file.display());
+}
+
 /// The cluster that all tests of this process share, started when first asked for. `MUSTER_TEST_ISOLATION`, if set,
 /// is the isolation its transactions have by default, such as `serializable`.
 pub fn shared() -> &'static Cluster {

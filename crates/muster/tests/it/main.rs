@@ -7,6 +7,7 @@ mod commands;
 mod crash;
 mod door;
 mod everywhere;
+mod first_release;
 mod keys;
 mod lives;
 mod moving;

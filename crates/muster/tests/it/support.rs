@@ -297,18 +297,28 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new() -> Self {
-        let place = Place::new();
+        Self::on(Place::new(), server::Face::default())
+    }
+
+    /// The same on a store that may hold something.
+    pub(crate) fn on(place: Place, face: server::Face) -> Self {
         let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
         let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
         let ahead = Arc::new(Ahead::default());
         let clock = Arc::clone(&ahead) as _;
         let parts = Parts { store: engine.store(), clock, ids: Arc::new(adapters::TimeOrderedIds) };
-        let app = server::app(parts, limits, server::Face::default());
+        let app = server::app(parts, limits, face);
         Self { app: app.expect("a house"), ahead, engine, place }
     }
 
     pub(crate) fn store(&self) -> &str {
         &self.place.store
+    }
+
+    /// Sets its clock to a moment, in seconds since 1970; it goes on from there.
+    pub(crate) fn set_clock(&self, seconds: i64) {
+        let now = server::SystemClock.now().0 / 1_000_000;
+        self.ahead.0.store(seconds - now, Ordering::Relaxed);
     }
 
     /// Lets time pass.

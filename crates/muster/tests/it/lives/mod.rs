@@ -21,13 +21,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testkit::smtp::{Received, Receiver};
 use tokio::runtime::Runtime;
-use visitor::{Visitor, token};
+pub(crate) use visitor::Visitor;
+use visitor::token;
 
 /// A password that nobody would refuse.
 const GOOD: &str = "vier rote fische im teich";
 
 /// Something that answers requests and has a store.
-trait Door: Sync {
+pub(crate) trait Door: Sync {
     fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Reply;
     fn at(&self) -> &str;
 }
@@ -43,7 +44,7 @@ impl Door for Server {
 }
 
 /// The house with a clock that is moved by hand. Its mails go into a folder.
-struct Home {
+pub(crate) struct Home {
     // It ends before the house does.
     runtime: Runtime,
     house: House,
@@ -52,7 +53,12 @@ struct Home {
 
 impl Home {
     fn new() -> Self {
-        let (runtime, house) = (crate::support::runtime(), House::new());
+        Self::on(House::new())
+    }
+
+    /// On a store that may hold something.
+    pub(crate) fn on(house: House) -> Self {
+        let runtime = crate::support::runtime();
         let post = tempfile::tempdir().expect("a folder");
         let sender = Sender::spool(post.path(), "people@example.com", None).expect("a folder");
         let directory = Arc::clone(&house.app.directory);
@@ -62,7 +68,7 @@ impl Home {
         Self { runtime, house, post }
     }
 
-    fn wait(&self, seconds: i64) {
+    pub(crate) fn wait(&self, seconds: i64) {
         self.house.wait(seconds);
     }
 
@@ -85,7 +91,7 @@ impl Home {
         })
     }
 
-    fn link(&self, email: &str) -> String {
+    pub(crate) fn link(&self, email: &str) -> String {
         self.links(email, 1).remove(0)
     }
 }
@@ -246,14 +252,14 @@ impl<'a> Firm<'a> {
 }
 
 /// A choice was taken: the next page is that to sign in on.
-fn assert_chosen(reply: &Reply) {
+pub(crate) fn assert_chosen(reply: &Reply) {
     assert_eq!(reply.status, 303, "{}", reply.body);
     let next = reply.header("location").expect("a next page");
     assert!(next.ends_with("/sign-in?done=chosen"), "{next}");
 }
 
 /// A page that says so to people, with this status.
-fn assert_page(reply: &Reply, status: u16) {
+pub(crate) fn assert_page(reply: &Reply, status: u16) {
     assert_eq!(reply.status, status, "{}\n{}", reply.head, reply.body);
     assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(reply.body.contains("<h1>"), "{}", reply.body);

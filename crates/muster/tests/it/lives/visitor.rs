@@ -5,17 +5,17 @@ use crate::support::Reply;
 use std::collections::BTreeMap;
 
 /// Somebody with a browser.
-pub(super) struct Visitor<'a> {
+pub(crate) struct Visitor<'a> {
     door: &'a dyn Door,
-    pub(super) cookies: BTreeMap<String, String>,
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 impl<'a> Visitor<'a> {
-    pub(super) fn new(door: &'a dyn Door) -> Self {
+    pub(crate) fn new(door: &'a dyn Door) -> Self {
         Self { door, cookies: BTreeMap::new() }
     }
 
-    pub(super) fn get(&mut self, path: &str) -> Reply {
+    pub(crate) fn get(&mut self, path: &str) -> Reply {
         self.ask("GET", path, "")
     }
 
@@ -32,7 +32,7 @@ impl<'a> Visitor<'a> {
         self.post(path, &[&[("token", token(&page).as_str())], fields].concat())
     }
 
-    pub(super) fn choose(&mut self, link: &str, password: &str) -> Reply {
+    pub(crate) fn choose(&mut self, link: &str, password: &str) -> Reply {
         self.submit(link, &[("new", password), ("again", password)])
     }
 
