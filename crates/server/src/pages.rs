@@ -41,7 +41,7 @@ pub(crate) fn router(directory: Arc<Directory>, metrics: Arc<Metrics>) -> Router
         .with_state(Pages { directory, metrics })
 }
 
-/// Swagger UI as its makers publish it; version and licence stand beside the files.
+/// Swagger UI as its makers publish it; version and license stand beside the files.
 const BUNDLE: &str = include_str!("../assets/swagger-ui/swagger-ui-bundle.js");
 const STYLE: &str = include_str!("../assets/swagger-ui/swagger-ui.css");
 
