@@ -2,8 +2,10 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod packages;
 mod setup;
 mod tidy;
+mod tools;
 
 use anyhow::{Context, bail};
 use std::path::PathBuf;
@@ -76,6 +78,7 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) ->
 fn check() -> anyhow::Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
     tidy::run(&root())?;
+    tools::check()?;
     run("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])?;
     let bench =
         ["clippy", "--package", "xtask", "--features", "bench", "--quiet", "--", "--deny", "warnings"];
@@ -84,6 +87,7 @@ fn check() -> anyhow::Result<()> {
 
 fn test() -> anyhow::Result<()> {
     setup::prepare()?;
+    tools::install()?;
     check()?;
     run("cargo", &["build", "--release", "--package", "muster"])?;
     // What is judged by others is what people run.
