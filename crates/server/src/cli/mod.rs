@@ -68,6 +68,11 @@ enum Task {
     Check,
 }
 
+/// The command line as a table of commands and options.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let wants_json =

@@ -7,6 +7,7 @@ mod commands;
 mod crash;
 mod door;
 mod everywhere;
+mod golden;
 mod keys;
 mod lives;
 mod moving;
