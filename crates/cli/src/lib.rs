@@ -80,6 +80,11 @@ pub struct ServingCommands {
     pub demo: fn(&Settings, Output) -> anyhow::Result<()>,
 }
 
+/// The command line as a table of commands and options.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program.
 pub fn main(serving: &ServingCommands) -> ExitCode {
     let has = |word: &str| std::env::args_os().any(|argument| argument == word);

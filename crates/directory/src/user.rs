@@ -41,7 +41,7 @@ pub struct User {
     /// The organisation's address where the person works, by its number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub office: Option<u32>,
-    /// Employee number, cost centre, division and manager (RFC 7643 section 4.3).
+    /// Employee number, cost center, division and manager (RFC 7643 section 4.3).
     #[serde(default, skip_serializing_if = "unset")]
     pub employment: Employment,
     /// Postal addresses; the one at work is what other dialects show ([`User::address`]).
@@ -80,13 +80,13 @@ pub struct User {
     /// Roles as client systems call them, besides [`User::role`] or saying more of it; they allow nothing.
     #[serde(default, with = "plural::work", skip_serializing_if = "Vec::is_empty")]
     pub other_roles: Vec<Entry>,
-    /// Kind of licence.
+    /// Kind of license.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
     /// Time zone, as given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// A colour for lists.
+    /// A color for lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
     /// Free pairs, in the order given.

@@ -32,7 +32,7 @@ pub(crate) const PATHS: [(&str, OwnPage); 8] = [
     ("/docs/swagger-ui.css", OwnPage::Docs("text/css", STYLE)),
 ];
 
-/// Swagger UI as its makers publish it; version and licence stand beside the files.
+/// Swagger UI as its makers publish it; version and license stand beside the files.
 const BUNDLE: &str = include_str!("../assets/swagger-ui/swagger-ui-bundle.js");
 const STYLE: &str = include_str!("../assets/swagger-ui/swagger-ui.css");
 

@@ -2,9 +2,11 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod packages;
 mod setup;
 mod test;
 mod tidy;
+mod tools;
 
 use anyhow::{Context, bail};
 use std::path::PathBuf;
@@ -79,6 +81,7 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) ->
 fn check() -> anyhow::Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
     tidy::run(&root())?;
+    tools::check()?;
     let lints = ["clippy", "--workspace", "--all-targets", "--features", "xtask/bench", "--quiet"];
     run("cargo", &[&lints[..], &["--", "--deny", "warnings"]].concat())
 }

@@ -4,7 +4,7 @@
 //! [`ONCE`] start servers or clients of their own and run once, on SQLite. All others reach the store and run on SQLite,
 //! on PostgreSQL, and on PostgreSQL where every transaction is serializable.
 
-use crate::{run, run_with, say, setup, target};
+use crate::{run, run_with, say, setup, target, tools};
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -44,7 +44,12 @@ impl Extent {
 /// Runs the tests.
 pub(crate) fn test(extent: Extent) -> anyhow::Result<()> {
     let mut times = Times::default();
-    times.step("set-up", || if extent == Extent::Quick { Ok(()) } else { setup::prepare() })?;
+    times.step("set-up", || {
+        if extent != Extent::Quick {
+            setup::prepare()?;
+        }
+        tools::install()
+    })?;
     times.step("format, tidy, lints", crate::check)?;
     let runner = Runner::find();
     if extent == Extent::Quick {

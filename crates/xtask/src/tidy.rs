@@ -36,6 +36,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let mut found = Vec::new();
     arrows(root, &mut found)?;
     dialects(root, &mut found)?;
+    crate::packages::check(root, &mut found)?;
     let mut files = Vec::new();
     collect(&root.join("crates"), &mut files)?;
     let mut lengths = Vec::new();

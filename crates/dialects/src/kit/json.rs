@@ -128,7 +128,7 @@ pub(crate) fn quoted(value: &str) -> String {
 }
 
 fn put_text(text: &mut String, value: &str) {
-    // A str always serialises.
+    // A str always serializes.
     text.push_str(&serde_json::to_string(value).unwrap_or_default());
 }
 

@@ -12,7 +12,7 @@ use std::process::Command;
 const NEW: &str = "drei blaue boote am kai";
 
 fn data(name: &str) -> PathBuf {
-    root().join("crates/server/tests/data/0.1.0").join(name)
+    root().join("crates/muster/tests/data/0.1.0").join(name)
 }
 
 /// What is known of a store, by its engine.

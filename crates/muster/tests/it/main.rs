@@ -8,6 +8,7 @@ mod crash;
 mod door;
 mod everywhere;
 mod first_release;
+mod golden;
 mod keys;
 mod lives;
 mod moving;

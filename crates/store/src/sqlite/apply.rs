@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 /// Why a change did not go in.
 pub(super) enum Failure {
-    /// The change's own fault: its neighbours are not concerned.
+    /// The change's own fault: its neighbors are not concerned.
     Refused(CommitError),
     /// The engine's: the whole transaction is in doubt.
     Engine(rusqlite::Error),

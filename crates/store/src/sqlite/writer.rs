@@ -120,7 +120,7 @@ fn run(db: &Connection, mut queue: mpsc::Receiver<Job>, figures: &Figures) {
 }
 
 /// One transaction: the first change, and whatever else arrives until nothing is waiting. Each change has a savepoint
-/// of its own, so that one refusal spoils no neighbour. The answers' places are left in `answers`.
+/// of its own, so that one refusal spoils no neighbor. The answers' places are left in `answers`.
 fn write(
     db: &Connection,
     first: Job,

@@ -1,5 +1,5 @@
 //! The benchmark: a release server on a fresh store under load from this process, beside yardsticks of the same
-//! run. Ratios count; rates depend on the machine and its neighbours.
+//! run. Ratios count; rates depend on the machine and its neighbors.
 
 mod audit;
 mod engines;

@@ -269,7 +269,7 @@ fn with_value(verb: Verb, path: &str, value: &Value, dice: &mut Dice) -> Value {
 }
 
 impl Verb {
-    /// The word in any case: Entra ID capitalises it.
+    /// The word in any case: Entra ID capitalizes it.
     fn write(self, dice: &mut Dice) -> String {
         dice.cased(match self {
             Self::Add => "add",

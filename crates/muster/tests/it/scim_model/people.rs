@@ -31,7 +31,7 @@ fn person(n: usize) -> Value {
     }
     user["name"] = name;
     if n % 4 < 3 {
-        // Neighbours have ids that differ in the case only.
+        // Neighbors have ids that differ in the case only.
         let letters = if n.is_multiple_of(2) { "Ext" } else { "eXT" };
         user["externalId"] = json!(format!("{letters}-{}", n / 2));
     }
