@@ -72,7 +72,9 @@ mod tests {
     #[test]
     fn entries_are_found_as_they_are_spelled() {
         let (first, middle, last) = ("!", "liverpool", "ячсмить");
-        for listed in [first, middle, last, "123456", "#1angel", "1QAZ2wsx", "$HEX[687474703a2f2f777777]", "пароль"] {
+        for listed in
+            [first, middle, last, "123456", "#1angel", "1QAZ2wsx", "$HEX[687474703a2f2f777777]", "пароль"]
+        {
             assert!(is_listed(listed), "{listed}");
         }
         let header = "# Common passwords, one a line, in the order of their bytes.";

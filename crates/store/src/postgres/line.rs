@@ -8,6 +8,7 @@ use super::lanes::PATIENCE;
 use super::param::Param;
 use super::trouble::Trouble;
 use crate::sql;
+use backon::{ConstantBuilder, Retryable};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,18 +103,12 @@ impl Line {
 /// The first session of a store that opens; the database may be on its way up.
 pub(super) async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, Trouble> {
     let begun = Instant::now();
-    loop {
-        match target.connect().await {
-            // Wrong passwords and names do not get better by waiting.
-            Err(trouble)
-                if begun.elapsed() < PATIENCE
-                    && !["28", "3D"].iter().any(|c| trouble.text().starts_with(c)) =>
-            {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            done => return done,
-        }
-    }
+    let delays = ConstantBuilder::new().with_delay(Duration::from_millis(200)).without_max_times();
+    let may_pass = |trouble: &Trouble| {
+        // Wrong passwords and names do not get better by waiting.
+        begun.elapsed() < PATIENCE && !["28", "3D"].iter().any(|code| trouble.text().starts_with(code))
+    };
+    (|| target.connect()).retry(delays).when(may_pass).await
 }
 
 /// Whether connections are handed out anew with each transaction, by a pooler in between. Then names of statements would

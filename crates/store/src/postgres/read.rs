@@ -1,12 +1,14 @@
 //! Short reads, sent together over a few shared connections, and long ones over connections of their own.
 
-use super::lanes::{PATIENCE, rest};
+use super::lanes::PATIENCE;
 use super::line::{Line, Session, Target};
 use super::param::{Param, int, unsigned};
+use super::retry::DELAYS;
 use super::rows::{kind_code, tenant_code};
 use super::trouble::Trouble;
 use crate::found::put_memberships;
 use crate::sql::{self, Sql};
+use backon::Retryable;
 use directory::{
     Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Pending, ServerSecret, StoreError, Tenant,
     TenantNumber, Time, User, UserId,
@@ -97,33 +99,29 @@ pub(super) async fn again<T>(
     read: impl for<'a> Fn(&'a Session) -> Reading<'a, T>,
 ) -> Result<T, StoreError> {
     let begun = Instant::now();
-    let mut tries = 0;
-    loop {
-        let left = PATIENCE.saturating_sub(begun.elapsed());
-        let trouble = match tokio::time::timeout(left, line.session()).await {
-            Ok(Ok(session)) => match tokio::time::timeout(time, read(&session)).await {
-                Ok(Ok(found)) => return Ok(found),
-                Ok(Err(trouble)) => {
-                    if !matches!(trouble, Trouble::Again(_) | Trouble::Broken(_)) || session.is_closed() {
-                        line.leave(&session, &trouble).await;
-                    }
-                    trouble
-                }
-                Err(_) => {
-                    let trouble = Trouble::Lost("the database does not answer".into());
-                    line.leave(&session, &trouble).await;
-                    trouble
-                }
-            },
-            Ok(Err(trouble)) => trouble,
-            Err(_) => Trouble::Lost("the database cannot be reached".into()),
-        };
-        tries += 1;
-        if !trouble.passes() || begun.elapsed() > PATIENCE {
-            return Err(trouble.into());
-        }
-        rest(tries).await;
+    let attempt = || once(line, PATIENCE.saturating_sub(begun.elapsed()), time, &read);
+    let may_pass = |trouble: &Trouble| trouble.passes() && begun.elapsed() <= PATIENCE;
+    Ok(attempt.retry(DELAYS).when(may_pass).await?)
+}
+
+/// A read on a line, which is let go if it is of no use any more.
+async fn once<T>(
+    line: &Line,
+    connect_time: Duration,
+    time: Duration,
+    read: &impl for<'a> Fn(&'a Session) -> Reading<'a, T>,
+) -> Result<T, Trouble> {
+    let lost = |text: &str| Err(Trouble::Lost(text.into()));
+    let session = tokio::time::timeout(connect_time, line.session()).await;
+    let session = session.unwrap_or_else(|_| lost("the database cannot be reached"))?;
+    let found = tokio::time::timeout(time, read(&session)).await;
+    let found = found.unwrap_or_else(|_| lost("the database does not answer"));
+    if let Err(trouble) = &found
+        && (!matches!(trouble, Trouble::Again(_) | Trouble::Broken(_)) || session.is_closed())
+    {
+        line.leave(&session, trouble).await;
     }
+    found
 }
 
 /// A document.
