@@ -15,7 +15,7 @@ use super::needs::{Need, unmet};
 use super::numbers::Numbers;
 use super::param::unsigned;
 use super::queue::{Job, Queue};
-use super::retry::{DELAYS, pause};
+use super::retry::{DELAYS, wait};
 use super::trouble::Trouble;
 use crate::sql;
 use backon::BackoffBuilder;
@@ -100,7 +100,7 @@ impl Lanes {
                     tries += 1;
                     self.retries.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(%trouble, tries, changes = batch.jobs.len(), in_doubt = batch.doubt.is_some(), "a batch goes again");
-                    pause(&mut delays).await;
+                    wait(&mut delays).await;
                     batch.is_full = matches!(trouble, Trouble::Full(_));
                     batch.ends_with(&trouble, tries)
                 }

@@ -9,9 +9,10 @@ use super::param::Param;
 use super::trouble::Trouble;
 use crate::sql;
 use backon::{ConstantBuilder, Retryable};
+use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -206,13 +207,13 @@ impl Session {
     }
 
     async fn prepared(&self, sql: &str, params: &[&dyn Param]) -> Result<Statement, Trouble> {
-        let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        let known = self.statements.lock().get(sql).cloned();
         if let Some(statement) = known {
             return Ok(statement);
         }
         let types: Vec<Type> = params.iter().map(|param| param.kind()).collect();
         let statement = self.client.prepare_typed(sql, &types).await?;
-        let mut statements = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statements = self.statements.lock();
         Ok(statements.entry(sql.into()).or_insert(statement).clone())
     }
 }

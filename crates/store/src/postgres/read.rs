@@ -13,6 +13,7 @@ use directory::{
     Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Pending, ServerSecret, StoreError, Tenant,
     TenantNumber, Time, User, UserId,
 };
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
@@ -36,7 +37,7 @@ pub(super) struct Readers {
     next: AtomicUsize,
     long: Vec<Line>,
     /// Which of the long ones are free.
-    free: std::sync::Mutex<Vec<usize>>,
+    free: Mutex<Vec<usize>>,
     places: Semaphore,
 }
 
@@ -47,7 +48,7 @@ impl Readers {
             shared: lines(shared),
             next: AtomicUsize::new(0),
             long: lines(long),
-            free: std::sync::Mutex::new((0..long).collect()),
+            free: Mutex::new((0..long).collect()),
             places: Semaphore::new(long),
         }
     }
@@ -81,14 +82,14 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn take(readers: &'a Readers) -> Self {
-        let free = readers.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
+        let free = readers.free.lock().pop();
         Self { readers, index: free.unwrap_or(0) }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.readers.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(self.index);
+        self.readers.free.lock().push(self.index);
     }
 }
 
@@ -111,11 +112,11 @@ async fn once<T>(
     time: Duration,
     read: &impl for<'a> Fn(&'a Session) -> Reading<'a, T>,
 ) -> Result<T, Trouble> {
-    let lost = |text: &str| Err(Trouble::Lost(text.into()));
+    let lost = |text: &str| Trouble::Lost(text.into());
     let session = tokio::time::timeout(connect_time, line.session()).await;
-    let session = session.unwrap_or_else(|_| lost("the database cannot be reached"))?;
+    let session = session.unwrap_or_else(|_| Err(lost("the database cannot be reached")))?;
     let found = tokio::time::timeout(time, read(&session)).await;
-    let found = found.unwrap_or_else(|_| lost("the database does not answer"));
+    let found = found.unwrap_or_else(|_| Err(lost("the database does not answer")));
     if let Err(trouble) = &found
         && (!matches!(trouble, Trouble::Again(_) | Trouble::Broken(_)) || session.is_closed())
     {

@@ -12,7 +12,7 @@ pub(super) const DELAYS: ExponentialBuilder = ExponentialBuilder::new()
     .without_max_times();
 
 /// Waits for the next delay.
-pub(super) async fn pause(delays: &mut impl Iterator<Item = Duration>) {
+pub(super) async fn wait(delays: &mut impl Iterator<Item = Duration>) {
     if let Some(delay) = delays.next() {
         tokio::time::sleep(delay).await;
     }

@@ -6,7 +6,7 @@
 
 use super::lanes::Lanes;
 use super::line::{Line, Session};
-use super::retry::{DELAYS, pause};
+use super::retry::{DELAYS, wait};
 use super::trouble::Trouble;
 use crate::chain::{START, Sum, link};
 use crate::sql;
@@ -98,7 +98,7 @@ impl Sealer {
                 Ok(Err(trouble)) => {
                     tracing::debug!(%trouble, "sealing goes again");
                     if !is_over {
-                        pause(&mut delays).await;
+                        wait(&mut delays).await;
                     }
                 }
                 Err(_) => {
