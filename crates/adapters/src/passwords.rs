@@ -11,7 +11,8 @@ use crate::stored::{Stored, Way};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword, Verdict};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use parking_lot::Mutex;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -139,7 +140,7 @@ fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params, turn: Turn) {
     // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
     let mut memory = Vec::new();
     loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = jobs.lock().recv();
         let Ok(job) = job else { return };
         memory.resize(argon2.params().block_count(), Block::default());
         let begun = Instant::now();

@@ -4,10 +4,10 @@ use dialects::kit::Brake;
 use directory::network;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use parking_lot::RwLock;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
 
 /// After how many bad keys what is remembered of quiet addresses is let go.
 const FORGET_EVERY: u64 = 1024;
@@ -32,14 +32,14 @@ impl BadKeys {
 impl Brake for BadKeys {
     fn failed(&self, address: IpAddr) -> Option<u32> {
         if self.count.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
-            let mut limiter = self.limiter.write().unwrap_or_else(PoisonError::into_inner);
+            let mut limiter = self.limiter.write();
             limiter.retain_recent();
             limiter.shrink_to_fit();
             if limiter.len() > ADDRESSES {
                 *limiter = RateLimiter::dashmap(self.quota);
             }
         }
-        let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
+        let limiter = self.limiter.read();
         let wait = limiter.check_key(&network(address)).err()?;
         let wait = wait.wait_time_from(DefaultClock::default().now());
         Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))

@@ -6,11 +6,12 @@ mod wire;
 
 use crate::postgres::free_port;
 use line::Line;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// What to do with a commit.
@@ -114,7 +115,7 @@ impl Proxy {
 
     /// How often each meddling was done, by its name.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.shared.counts.lock().expect("nobody failed while holding it").clone()
+        self.shared.counts.lock().clone()
     }
 
     /// Cuts all connections and refuses new ones, until [`resume`](Self::resume).
@@ -153,7 +154,7 @@ impl State {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody failed while holding it")
+        self.state.lock()
     }
 
     fn enter(&self, mode: Mode) -> MutexGuard<'_, State> {
@@ -165,15 +166,15 @@ impl Shared {
 
     /// Waits while nothing may pass; an error when nothing will.
     fn gate(&self) -> std::io::Result<()> {
-        let is_hung = |state: &mut State| state.mode == Mode::Hung;
-        let state = self.changed.wait_while(self.state(), is_hung).expect("nobody failed while holding it");
+        let mut state = self.state();
+        self.changed.wait_while(&mut state, |state| state.mode == Mode::Hung);
         if state.mode == Mode::Open { Ok(()) } else { Err(wire::cut()) }
     }
 
     /// What to do with the commit that was just seen.
     fn meddling(&self) -> Meddling {
         let meddling = (self.choose)(self.commits.fetch_add(1, Ordering::SeqCst));
-        let mut counts = self.counts.lock().expect("nobody failed while holding it");
+        let mut counts = self.counts.lock();
         *counts.entry(meddling.name()).or_default() += 1;
         meddling
     }

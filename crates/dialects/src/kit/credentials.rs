@@ -3,10 +3,11 @@
 use super::{Desk, Fault, jwt};
 use crate::Dialect;
 use directory::{Access, Caller, Connection, ConnectionId, KeyHash, Time};
+use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// How long a key that was found good is taken as good without asking the store again. A key that is taken
@@ -72,14 +73,14 @@ impl Gate {
     }
 
     fn trusted(&self, hash: &KeyHash, now: Time) -> Option<Arc<Connection>> {
-        let trusted = self.trusted.read().unwrap_or_else(PoisonError::into_inner);
+        let trusted = self.trusted.read();
         let (connection, since) = trusted.get(hash)?;
         (now < since.plus_seconds(TRUSTED_FOR_SECONDS) && now >= *since).then(|| Arc::clone(connection))
     }
 
     /// Takes a connection as good for a while under a key or token.
     fn trust(&self, hash: KeyHash, found: Option<&Arc<Connection>>, now: Time) {
-        let mut trusted = self.trusted.write().unwrap_or_else(PoisonError::into_inner);
+        let mut trusted = self.trusted.write();
         let Some(connection) = found else {
             trusted.remove(&hash);
             return;

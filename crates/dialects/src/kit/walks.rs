@@ -9,10 +9,10 @@
 //! A second process knows nothing of it; clients that move between processes use cursors.
 
 use directory::{ConnectionId, Place, Sort, Time};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
 
 /// How long a walk may rest between two pages.
 const REST_SECONDS: i64 = 15 * 60;
@@ -57,7 +57,7 @@ struct Walk {
 impl Walks {
     /// Where the page that begins with `index` begins, if a page before it ended there.
     pub(crate) fn place(&self, question: Question, index: u64, sort: &Sort, now: Time) -> Option<Place> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.open.lock();
         let walks = open.get(&question)?.iter().filter(|walk| is_fresh(walk, now));
         let ends = walks.flat_map(|walk| &walk.ends).filter(|(end, _)| *end == index);
         ends.map(|(_, place)| place).min_by(|a, b| sort.order(a, b)).cloned()
@@ -73,7 +73,7 @@ impl Walks {
         next: Option<(u64, Place)>,
         now: Time,
     ) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let next =
             next.filter(|(_, place)| place.text.as_ref().is_none_or(|text| text.len() <= LONGEST_TEXT));
         if !open.contains_key(&question) {
@@ -172,11 +172,11 @@ mod tests {
                 now,
             );
         }
-        assert!(walks.open.lock().unwrap().len() <= QUESTIONS_OF_ONE);
+        assert!(walks.open.lock().len() <= QUESTIONS_OF_ONE);
         for n in 0..6_000 {
             let client = ConnectionId(uuid::Uuid::from_u128(n));
             walks.note(Question::new(client, "all"), 1, None, Some((2, at(1))), now);
         }
-        assert!(walks.open.lock().unwrap().len() <= QUESTIONS);
+        assert!(walks.open.lock().len() <= QUESTIONS);
     }
 }

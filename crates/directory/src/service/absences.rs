@@ -5,8 +5,8 @@
 //! to be there after all is forgotten here, and the create is decided again.
 
 use crate::{ItemKey, ItemKind, TenantNumber};
+use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
 /// How many are remembered; more, and all are forgotten.
 const MANY: usize = 10_000;
@@ -18,12 +18,12 @@ pub(super) struct Absences(Mutex<HashSet<Absent>>);
 
 impl Absences {
     pub(super) fn holds(&self, tenant: TenantNumber, kind: ItemKind, key: &ItemKey) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         known.contains(&(tenant, kind, key.clone()))
     }
 
     pub(super) fn note(&self, tenant: TenantNumber, kind: ItemKind, key: ItemKey) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if known.len() >= MANY {
             known.clear();
         }
@@ -32,12 +32,12 @@ impl Absences {
 
     /// This process has brought something new.
     pub(super) fn forget_all_of(&self, tenant: TenantNumber) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         known.retain(|(of, ..)| *of != tenant);
     }
 
     pub(super) fn forget(&self, tenant: TenantNumber, absent: &[(ItemKind, ItemKey)]) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         for (kind, key) in absent {
             known.remove(&(tenant, *kind, key.clone()));
         }

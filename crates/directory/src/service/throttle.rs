@@ -6,10 +6,10 @@
 //! way around. What is known here is this process's own and is gone when it ends.
 
 use crate::Time;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 
 /// How many are remembered at the most; beyond that the quiet ones are let go, then all who need not wait.
 const MANY: usize = 100_000;
@@ -112,7 +112,7 @@ impl Throttle {
     /// Begins an attempt, or says how many seconds must pass first.
     pub(super) fn begin(&self, marks: &[Mark<'_>], now: Time) -> Result<(), u32> {
         let sums: Vec<u64> = marks.iter().map(|mark| self.sums.hash_one(mark)).collect();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         let until =
             sums.iter().filter_map(|sum| known.attempts.get(sum)).map(|attempts| attempts.until).max();
         if let Some(until) = until.filter(|until| now < *until) {
@@ -142,7 +142,7 @@ impl Throttle {
 
     /// The attempt was none: it was not looked at, or it was right.
     pub(super) fn forgive(&self, marks: &[Mark<'_>]) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         for mark in marks {
             let sum = self.sums.hash_one(mark);
             let Some(attempts) = known.attempts.get_mut(&sum) else { continue };
@@ -156,7 +156,7 @@ impl Throttle {
 
     /// Whoever it is has shown that they are the one.
     pub(super) fn clear(&self, marks: &[Mark<'_>]) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         for mark in marks {
             known.attempts.remove(&self.sums.hash_one(mark));
         }
@@ -230,10 +230,10 @@ mod tests {
             assert_eq!(throttle.begin(&marks, Time(1)), Ok(()));
             throttle.forgive(&marks);
         }
-        assert_eq!(throttle.known.lock().unwrap().attempts.len(), 0);
+        assert_eq!(throttle.known.lock().attempts.len(), 0);
         for n in 0..150_000_u32 {
             let _ = throttle.begin(&[Mark::Person(&n.to_string())], Time(1));
         }
-        assert!(throttle.known.lock().unwrap().attempts.len() <= MANY);
+        assert!(throttle.known.lock().attempts.len() <= MANY);
     }
 }

@@ -2,8 +2,9 @@
 //! there is whole, and the file passes its check.
 
 use crate::support::{MUSTER, Server, is_on_postgres, json, send, try_send};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const TIMES: u64 = 20;
@@ -40,7 +41,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
                         assert_eq!(reply.status, 200, "{}", reply.body);
                         // An answer that was cut in the middle was not an acknowledgement.
                         if reply.body.ends_with("}}") {
-                            acknowledged.lock().expect("sound").push(email);
+                            acknowledged.lock().push(email);
                         }
                     }
                 })
@@ -54,7 +55,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         }
         server = Server::on(place, &["--log-level", "error"]);
     }
-    let acknowledged = acknowledged.lock().expect("sound").clone();
+    let acknowledged = acknowledged.lock().clone();
     println!("{} acknowledged over {TIMES} kills", acknowledged.len());
     assert!(acknowledged.len() > 200, "there was a load: {}", acknowledged.len());
     let bearer = format!("Bearer {key}");

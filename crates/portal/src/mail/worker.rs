@@ -7,6 +7,7 @@
 use super::compose::{Composed, compose};
 use super::sender::{Attempt, Sender};
 use crate::keys::Keys;
+use backon::{ExponentialBuilder, Retryable};
 use directory::{Directory, Mail, Outcome, Purpose, Refusal, SignInFault, Time, UserKey};
 use futures_util::{FutureExt, StreamExt, stream};
 use std::future::Future;
@@ -23,6 +24,12 @@ const AT_ONCE: usize = 8;
 const PAGE: u32 = 64;
 /// After so many attempts a refusal that may be about us counts as one of the mail.
 const REFUSALS: u32 = 3;
+/// Delays while the outcome of a mail cannot be stored: twenty, from 100 ms to 2 s, about 20 s in all.
+const NOTE_DELAYS: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(100))
+    .with_factor(1.25)
+    .with_max_delay(Duration::from_secs(2))
+    .with_max_times(20);
 
 /// When mails that were not taken in are tried again.
 #[derive(Clone, Copy, Debug)]
@@ -167,15 +174,8 @@ impl Worker {
 
     /// Notes what came of a mail. What was sent would be sent again if that were lost, so it is tried for a while.
     async fn note(&self, mail: &Mail, due: Option<Time>, outcome: Outcome) -> Result<(), Refusal> {
-        let mut tries = 0;
-        loop {
-            match self.directory.move_mail(mail, due, Some(outcome.clone()), false).await {
-                Ok(_) => return Ok(()),
-                Err(refusal) if tries >= 20 => return Err(refusal),
-                Err(_) => tries += 1,
-            }
-            tokio::time::sleep(Duration::from_millis(100 * tries)).await;
-        }
+        let note = || self.directory.move_mail(mail, due, Some(outcome.clone()), false);
+        note.retry(NOTE_DELAYS).await.map(drop)
     }
 
     async fn ready(&self, keys: &Keys, mail: &Mail) -> Result<Ready, Refusal> {
@@ -209,8 +209,20 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use backon::BackoffBuilder;
     use directory::{TenantNumber, UserId};
     use uuid::Uuid;
+
+    #[test]
+    fn outcomes_are_noted_with_twenty_delays() {
+        let delays: Vec<Duration> = NOTE_DELAYS.build().collect();
+        assert_eq!(
+            (delays.len(), delays[0], delays[19]),
+            (20, Duration::from_millis(100), Duration::from_secs(2))
+        );
+        let total: Duration = delays.iter().sum();
+        assert!((20..=21).contains(&total.as_secs()), "{total:?}");
+    }
 
     #[test]
     fn waits_double_up_to_the_longest() {

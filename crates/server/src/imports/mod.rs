@@ -13,11 +13,12 @@ use dialects::kit::Content;
 use dialects::transfer::{NotTaken, Transfers, Wishes};
 use directory::{Caller, Directory, Refusal};
 use job::{Job, Status};
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use transfer::formats::{Format, Reading, private_file};
@@ -71,7 +72,7 @@ impl Imports {
         File::open(self.path(id, "data"))?.sync_all()?;
         job.status = Status::Queued;
         job.write(&self.path(id, "json"))?;
-        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.arriving.lock().remove(&id);
         self.news.notify_one();
         Ok(())
     }
@@ -81,7 +82,7 @@ impl Imports {
         for ending in ["json", "data", OFF] {
             drop(std::fs::remove_file(self.path(id, ending)));
         }
-        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.arriving.lock().remove(&id);
     }
 
     fn jobs(&self) -> Vec<Job> {
@@ -125,8 +126,7 @@ impl Imports {
             match job.status {
                 Status::Arriving => {
                     // Whoever was sending it has gone with the process that took it in.
-                    let is_ours =
-                        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).contains(&job.id);
+                    let is_ours = self.arriving.lock().contains(&job.id);
                     let is_old = job.created.plus_seconds(2 * 3600) < now;
                     if !is_ours && is_old {
                         self.discard(job.id);
@@ -294,7 +294,7 @@ impl Transfers for Imports {
         let id = new_id().map_err(|error| unkept(&error))?;
         let job = Job::new(id, caller, format, wishes.clone(), self.directory.now());
         job.write(&self.path(id, "json")).map_err(|error| unkept(&error))?;
-        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.arriving.lock().insert(id);
         let mut shown = job;
         shown.status = Status::Queued;
         Ok((id, shown.resource()))

@@ -11,8 +11,9 @@ use directory::{
     ItemId, ItemKey, ItemKind, Mail, Note, Pending, Position, Receipt, Record, ServerSecret, StoreError,
     StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, fold,
 };
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The engine. It forgets everything when it is dropped.
@@ -59,7 +60,7 @@ impl Memory {
     }
 
     fn now(&self) -> Arc<State> {
-        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.state.lock())
     }
 
     fn read<'a, T: Send + 'a>(&self, f: impl FnOnce(&State) -> T) -> Pending<'a, Result<T, StoreError>> {
@@ -68,7 +69,7 @@ impl Memory {
     }
 
     fn write(&self, change: Change) -> Result<Receipt, CommitError> {
-        let mut place = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.state.lock();
         let mut next = State::clone(&place);
         let receipt = next.apply(change)?;
         next.commits += 1;

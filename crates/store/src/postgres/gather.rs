@@ -11,8 +11,8 @@ use crate::sql;
 use directory::{
     Change, CommitError, Connection, ConnectionId, Edit, Field, Item, ItemId, ItemKind, TenantNumber, UserId,
 };
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 /// Tenants that are there; they never go.
@@ -252,7 +252,7 @@ impl Tenants {
             let code = tenant_code(change.tenant);
             if is_inside && !self.is_known(code) {
                 if session.row(sql::TENANT.postgres, &[&code]).await?.is_some() {
-                    self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(code);
+                    self.0.lock().insert(code);
                 } else {
                     gone.push((place, CommitError::Gone(Field::Number)));
                 }
@@ -262,6 +262,6 @@ impl Tenants {
     }
 
     fn is_known(&self, code: i32) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&code)
+        self.0.lock().contains(&code)
     }
 }

@@ -15,8 +15,10 @@ use super::needs::{Need, unmet};
 use super::numbers::Numbers;
 use super::param::unsigned;
 use super::queue::{Job, Queue};
+use super::retry::{DELAYS, wait};
 use super::trouble::Trouble;
 use crate::sql;
+use backon::BackoffBuilder;
 use directory::{Change, CommitError, Ids, Receipt};
 use std::future::Future;
 use std::sync::Arc;
@@ -83,6 +85,7 @@ impl Lanes {
         let mut batch =
             Batch { id: self.ids.next(), jobs, known: Known::default(), doubt: None, is_full: false };
         let (mut tries, mut fruitless) = (0, 0);
+        let mut delays = DELAYS.build();
         while !batch.jobs.is_empty() {
             let ended = match self.attempt(line, &mut batch, wary).await {
                 Ok(Outcome::Done(receipts)) => return self.done(batch, receipts),
@@ -97,7 +100,7 @@ impl Lanes {
                     tries += 1;
                     self.retries.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(%trouble, tries, changes = batch.jobs.len(), in_doubt = batch.doubt.is_some(), "a batch goes again");
-                    rest(tries).await;
+                    wait(&mut delays).await;
                     batch.is_full = matches!(trouble, Trouble::Full(_));
                     batch.ends_with(&trouble, tries)
                 }
@@ -302,14 +305,4 @@ async fn within<T>(step: impl Future<Output = Result<T, Trouble>>) -> Result<T, 
         Ok(done) => done,
         Err(_) => Err(Trouble::Lost("the database does not answer".into())),
     }
-}
-
-/// A pause that grows with each try, and is never the same in two processes.
-pub(super) async fn rest(tries: u32) {
-    let mut byte = [0];
-    // Without randomness everybody pauses alike, which is no worse than not pausing.
-    let _ = getrandom::fill(&mut byte);
-    let longest = 4_u64 << tries.min(6);
-    let millis = 1 + longest * u64::from(byte[0]) / 255;
-    tokio::time::sleep(Duration::from_millis(millis)).await;
 }

@@ -8,9 +8,11 @@ use super::lanes::PATIENCE;
 use super::param::Param;
 use super::trouble::Trouble;
 use crate::sql;
+use backon::{ConstantBuilder, Retryable};
+use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -102,18 +104,12 @@ impl Line {
 /// The first session of a store that opens; the database may be on its way up.
 pub(super) async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, Trouble> {
     let begun = Instant::now();
-    loop {
-        match target.connect().await {
-            // Wrong passwords and names do not get better by waiting.
-            Err(trouble)
-                if begun.elapsed() < PATIENCE
-                    && !["28", "3D"].iter().any(|c| trouble.text().starts_with(c)) =>
-            {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            done => return done,
-        }
-    }
+    let delays = ConstantBuilder::new().with_delay(Duration::from_millis(200)).without_max_times();
+    let may_pass = |trouble: &Trouble| {
+        // Wrong passwords and names do not get better by waiting.
+        begun.elapsed() < PATIENCE && !["28", "3D"].iter().any(|code| trouble.text().starts_with(code))
+    };
+    (|| target.connect()).retry(delays).when(may_pass).await
 }
 
 /// Whether connections are handed out anew with each transaction, by a pooler in between. Then names of statements would
@@ -211,13 +207,13 @@ impl Session {
     }
 
     async fn prepared(&self, sql: &str, params: &[&dyn Param]) -> Result<Statement, Trouble> {
-        let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        let known = self.statements.lock().get(sql).cloned();
         if let Some(statement) = known {
             return Ok(statement);
         }
         let types: Vec<Type> = params.iter().map(|param| param.kind()).collect();
         let statement = self.client.prepare_typed(sql, &types).await?;
-        let mut statements = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statements = self.statements.lock();
         Ok(statements.entry(sql.into()).or_insert(statement).clone())
     }
 }

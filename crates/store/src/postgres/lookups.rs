@@ -12,7 +12,8 @@ use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
 use crate::sql::{self, Sql};
 use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, fold};
 use futures_util::future::maybe_done;
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 use tokio_postgres::Row;
@@ -97,7 +98,7 @@ impl Lookups {
     async fn ask(&self, key: Key) -> Result<Option<Row>, StoreError> {
         let (answer, answered) = oneshot::channel();
         {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting.lock();
             if waiting.len() >= LENGTH {
                 return Err(StoreError::Unavailable("too many questions are waiting".into()));
             }
@@ -120,7 +121,7 @@ impl Lookups {
     }
 
     fn take(&self) -> Vec<Question> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         let many = waiting.len().min(AT_ONCE);
         let taken: Vec<Question> = waiting.drain(..many).collect();
         if !waiting.is_empty() {
@@ -131,7 +132,7 @@ impl Lookups {
 
     /// Answers those that have waited for too long.
     pub(super) fn expire(&self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         let (old, young) = waiting.drain(..).partition(|question| question.since.elapsed() > PATIENCE);
         *waiting = young;
         drop(waiting);

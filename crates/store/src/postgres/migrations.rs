@@ -5,11 +5,12 @@
 
 use super::OpenError;
 use super::address::Address;
-use super::lanes::rest;
 use super::line::Session;
 use super::param::Param;
+use super::retry::DELAYS;
 use super::trouble::Trouble;
 use crate::sql;
+use backon::{ConstantBuilder, Retryable};
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -110,32 +111,22 @@ fn is_current(done: &HashMap<i32, String>, address: &Address) -> Result<bool, Op
 
 /// Whether a statement has changed a row, again where other processes were just doing the same.
 async fn changed(session: &Session, sql: sql::Sql, params: &[&dyn Param]) -> Result<bool, Trouble> {
-    for tries in 1.. {
-        match session.change(sql.postgres, params).await {
-            Err(Trouble::Again(_)) if tries < 200 => rest(tries).await,
-            done => return Ok(done? > 0),
-        }
-    }
-    Ok(false)
+    let change = || session.change(sql.postgres, params);
+    let is_conflict = |trouble: &Trouble| matches!(trouble, Trouble::Again(_));
+    Ok(change.retry(DELAYS.with_max_times(200)).when(is_conflict).await? > 0)
 }
 
 /// One statement, again where another process was just making the same: two that make a table at once can meet in
 /// the catalogue, whatever `IF NOT EXISTS` says.
 async fn once(session: &Session, statement: &str) -> Result<(), Trouble> {
-    let mut tries = 0;
-    loop {
-        match session.say(statement).await {
-            Err(Trouble::Taken(_) | Trouble::Again(_)) if tries < 20 => tries += 1,
-            // "Already exists", said in spite of it.
-            Err(Trouble::Broken(text))
-                if tries < 20 && ["42P07", "42710"].iter().any(|code| text.starts_with(code)) =>
-            {
-                tries += 1;
-            }
-            done => return done,
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
+    let delays = ConstantBuilder::new().with_delay(Duration::from_millis(25)).with_max_times(20);
+    let is_collision = |trouble: &Trouble| match trouble {
+        Trouble::Taken(_) | Trouble::Again(_) => true,
+        // "Already exists", said in spite of it.
+        Trouble::Broken(text) => ["42P07", "42710"].iter().any(|code| text.starts_with(code)),
+        _ => false,
+    };
+    (|| session.say(statement)).retry(delays).when(is_collision).await
 }
 
 /// The statements of a step; none of ours has a semicolon inside.

@@ -25,6 +25,7 @@ mod numbers;
 mod param;
 mod queue;
 mod read;
+mod retry;
 mod rows;
 mod scan;
 mod sealer;
@@ -45,12 +46,13 @@ use directory::{
 use lanes::{Lanes, PATIENCE};
 use line::{Line, Target, first_session};
 use lookups::Lookups;
+use parking_lot::Mutex;
 use read::{Readers, Which, pending};
 use sealer::{Sealer, Seals};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
@@ -228,7 +230,7 @@ impl Postgres {
 
     /// Waits until everything queued is in the database, a bounded time, and lets go. Later writes are refused.
     pub fn close(&self) {
-        let Some(ending) = self.ending.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(ending) = self.ending.lock().take() else { return };
         self.lanes.queue.close();
         let (lanes, end) = (Arc::clone(&self.lanes), Instant::now() + CLOSING_TIME);
         let Ending { runtime, tasks, sealer, stop, last } = ending;

@@ -4,8 +4,8 @@
 use super::line::Session;
 use super::trouble::Trouble;
 use crate::sql;
+use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
 
 /// The largest block. Small ones come first, so that a command at the terminal leaves no gap.
 const LARGEST: i32 = 1024;
@@ -31,7 +31,7 @@ impl Numbers {
     /// So many numbers, lowest first; a new block where there are too few.
     pub(super) async fn take(&self, session: &Session, sort: Sort, many: usize) -> Result<Vec<u32>, Trouble> {
         let (mut taken, block) = {
-            let mut sorts = self.sorts.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sorts = self.sorts.lock();
             let held = sorts.entry(sort).or_default();
             let mut taken = Vec::with_capacity(many);
             while taken.len() < many {
@@ -52,7 +52,7 @@ impl Numbers {
                 return Err(trouble);
             }
         };
-        let mut sorts = self.sorts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorts = self.sorts.lock();
         let held = sorts.entry(sort).or_default();
         (held.last, held.block) = (held.last.max(last), block);
         let first = last.saturating_sub(block).saturating_add(1);
@@ -66,19 +66,19 @@ impl Numbers {
 
     /// Never gives a number that somebody has wished for.
     pub(super) fn pass_over(&self, sort: Sort, number: u32) {
-        let mut sorts = self.sorts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorts = self.sorts.lock();
         sorts.entry(sort).or_default().free.remove(&number);
     }
 
     /// Takes back what was taken and never seen by anybody.
     pub(super) fn give_back(&self, sort: Sort, numbers: impl IntoIterator<Item = u32>) {
-        let mut sorts = self.sorts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorts = self.sorts.lock();
         sorts.entry(sort).or_default().free.extend(numbers);
     }
 
     /// Gives the ends of blocks back to the database, so that the next process goes on where this one stopped.
     pub(super) async fn return_all(&self, session: &Session) -> Result<(), Trouble> {
-        let held = std::mem::take(&mut *self.sorts.lock().unwrap_or_else(PoisonError::into_inner));
+        let held = std::mem::take(&mut *self.sorts.lock());
         for ((tenant, sort), held) in held {
             let mut unused = 0;
             for (free, end) in held.free.iter().rev().zip((0..=held.last).rev()) {

@@ -3,11 +3,11 @@
 use super::rows::tenant_code;
 use crate::claims;
 use directory::{Change, CommitError, Edit, Receipt};
+use parking_lot::Mutex;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
@@ -67,7 +67,7 @@ impl Queue {
         let touches = touches(&change);
         let (answer, answered) = oneshot::channel();
         let job = Job { change, touches, answer, since: Instant::now() };
-        let mut waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.jobs.lock();
         if waiting.is_closed {
             return Err(CommitError::Unavailable("the store is closed".into()));
         }
@@ -84,7 +84,7 @@ impl Queue {
     /// those wait that must wait for it. Nothing, as long as less than half again as much waits
     /// here as other lanes have under way: few large batches cost much less than many small ones.
     fn take(&self) -> Vec<Job> {
-        let mut waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.jobs.lock();
         let enough = self.taken.load(Ordering::Relaxed).saturating_mul(3) / 2;
         let is_young = waiting.jobs.front().is_some_and(|job| job.age() < LONGEST_WAIT);
         if is_young && (waiting.jobs.len() as u64) < enough.min(BATCH as u64) {
@@ -123,7 +123,7 @@ impl Queue {
             if !batch.is_empty() {
                 return Some(batch);
             }
-            if self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_over() {
+            if self.jobs.lock().is_over() {
                 // The other lanes wait for the same word.
                 self.wake.notify_one();
                 return None;
@@ -139,7 +139,7 @@ impl Queue {
 
     /// Answers those that have waited for too long: the database does not take them.
     pub(super) fn expire(&self, patience: Duration) {
-        let mut waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.jobs.lock();
         while waiting.jobs.front().is_some_and(|job| job.age() > patience) {
             if let Some(job) = waiting.jobs.pop_front() {
                 job.answer(Err(CommitError::Unavailable("the database takes no changes".into())));
@@ -148,17 +148,17 @@ impl Queue {
     }
 
     fn is_empty(&self) -> bool {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).jobs.is_empty()
+        self.jobs.lock().jobs.is_empty()
     }
 
     pub(super) fn waiting(&self) -> u64 {
-        let waiting = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).jobs.len() as u64;
+        let waiting = self.jobs.lock().jobs.len() as u64;
         waiting + self.taken.load(Ordering::Relaxed)
     }
 
     /// Takes no more.
     pub(super) fn close(&self) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
+        self.jobs.lock().is_closed = true;
         self.wake.notify_one();
     }
 }

@@ -1,16 +1,19 @@
 //! Short reads, sent together over a few shared connections, and long ones over connections of their own.
 
-use super::lanes::{PATIENCE, rest};
+use super::lanes::PATIENCE;
 use super::line::{Line, Session, Target};
 use super::param::{Param, int, unsigned};
+use super::retry::DELAYS;
 use super::rows::{kind_code, tenant_code};
 use super::trouble::Trouble;
 use crate::found::put_memberships;
 use crate::sql::{self, Sql};
+use backon::Retryable;
 use directory::{
     Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Pending, ServerSecret, StoreError, Tenant,
     TenantNumber, Time, User, UserId,
 };
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::pin::Pin;
@@ -34,7 +37,7 @@ pub(super) struct Readers {
     next: AtomicUsize,
     long: Vec<Line>,
     /// Which of the long ones are free.
-    free: std::sync::Mutex<Vec<usize>>,
+    free: Mutex<Vec<usize>>,
     places: Semaphore,
 }
 
@@ -45,7 +48,7 @@ impl Readers {
             shared: lines(shared),
             next: AtomicUsize::new(0),
             long: lines(long),
-            free: std::sync::Mutex::new((0..long).collect()),
+            free: Mutex::new((0..long).collect()),
             places: Semaphore::new(long),
         }
     }
@@ -79,14 +82,14 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn take(readers: &'a Readers) -> Self {
-        let free = readers.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
+        let free = readers.free.lock().pop();
         Self { readers, index: free.unwrap_or(0) }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.readers.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(self.index);
+        self.readers.free.lock().push(self.index);
     }
 }
 
@@ -97,33 +100,29 @@ pub(super) async fn again<T>(
     read: impl for<'a> Fn(&'a Session) -> Reading<'a, T>,
 ) -> Result<T, StoreError> {
     let begun = Instant::now();
-    let mut tries = 0;
-    loop {
-        let left = PATIENCE.saturating_sub(begun.elapsed());
-        let trouble = match tokio::time::timeout(left, line.session()).await {
-            Ok(Ok(session)) => match tokio::time::timeout(time, read(&session)).await {
-                Ok(Ok(found)) => return Ok(found),
-                Ok(Err(trouble)) => {
-                    if !matches!(trouble, Trouble::Again(_) | Trouble::Broken(_)) || session.is_closed() {
-                        line.leave(&session, &trouble).await;
-                    }
-                    trouble
-                }
-                Err(_) => {
-                    let trouble = Trouble::Lost("the database does not answer".into());
-                    line.leave(&session, &trouble).await;
-                    trouble
-                }
-            },
-            Ok(Err(trouble)) => trouble,
-            Err(_) => Trouble::Lost("the database cannot be reached".into()),
-        };
-        tries += 1;
-        if !trouble.passes() || begun.elapsed() > PATIENCE {
-            return Err(trouble.into());
-        }
-        rest(tries).await;
+    let attempt = || once(line, PATIENCE.saturating_sub(begun.elapsed()), time, &read);
+    let may_pass = |trouble: &Trouble| trouble.passes() && begun.elapsed() <= PATIENCE;
+    Ok(attempt.retry(DELAYS).when(may_pass).await?)
+}
+
+/// A read on a line, which is let go if it is of no use any more.
+async fn once<T>(
+    line: &Line,
+    connect_time: Duration,
+    time: Duration,
+    read: &impl for<'a> Fn(&'a Session) -> Reading<'a, T>,
+) -> Result<T, Trouble> {
+    let lost = |text: &str| Trouble::Lost(text.into());
+    let session = tokio::time::timeout(connect_time, line.session()).await;
+    let session = session.unwrap_or_else(|_| Err(lost("the database cannot be reached")))?;
+    let found = tokio::time::timeout(time, read(&session)).await;
+    let found = found.unwrap_or_else(|_| Err(lost("the database does not answer")));
+    if let Err(trouble) = &found
+        && (!matches!(trouble, Trouble::Again(_) | Trouble::Broken(_)) || session.is_closed())
+    {
+        line.leave(&session, trouble).await;
     }
+    found
 }
 
 /// A document.

@@ -4,11 +4,13 @@
 //! a batch gets the next position when it is seen, whenever it began. A holder that was away for too long cannot do
 //! harm: the count of positions moves on only for the holder, in the transaction that gives them.
 
-use super::lanes::{Lanes, rest};
+use super::lanes::Lanes;
 use super::line::{Line, Session};
+use super::retry::{DELAYS, wait};
 use super::trouble::Trouble;
 use crate::chain::{START, Sum, link};
 use crate::sql;
+use backon::BackoffBuilder;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,7 +72,7 @@ impl Sealer {
     /// Seals until it is told to stop; then what is left, and gives the lease back.
     pub(super) async fn run(mut self, stop: Arc<Notify>) {
         let mut kept = Instant::now().checked_sub(KEEP).unwrap_or_else(Instant::now);
-        let mut failures = 0;
+        let mut delays = DELAYS.build();
         loop {
             let (mut waiting, mut is_over) = (Vec::new(), false);
             let pause = if self.is_holder() { LOOK } else { KEEP };
@@ -92,12 +94,11 @@ impl Sealer {
                 kept = Instant::now();
             }
             match tokio::time::timeout(ROUND_TIME, self.round(keep, is_over)).await {
-                Ok(Ok(())) => failures = 0,
+                Ok(Ok(())) => delays = DELAYS.build(),
                 Ok(Err(trouble)) => {
-                    failures += 1;
-                    tracing::debug!(%trouble, failures, "sealing goes again");
+                    tracing::debug!(%trouble, "sealing goes again");
                     if !is_over {
-                        rest(failures).await;
+                        wait(&mut delays).await;
                     }
                 }
                 Err(_) => {

@@ -9,9 +9,9 @@ use directory::{
     Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, SecretString, ServerSecret,
     SignIns, StoreError, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, fold,
 };
+use parking_lot::Mutex;
 use rusqlite::{Connection as Db, params};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 /// Read-only connections. One is taken for the length of a read and always comes back.
 pub(super) struct Readers {
@@ -27,19 +27,19 @@ impl Readers {
 
     /// Runs a read. It never waits for the caller inside, so a caller who hangs up can keep nothing.
     pub(super) fn with<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().pop();
         let told = |error: rusqlite::Error| StoreError::Broken(error.to_string());
         let db = match idle {
             Some(db) => db,
             None => open::reading(&self.path, self.maps_file).map_err(told)?,
         };
         let found = f(&db).map_err(told);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        self.idle.lock().push(db);
         found
     }
 
     pub(super) fn close(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.idle.lock().clear();
     }
 }
 

@@ -5,10 +5,11 @@
 use super::apply::{self, Failure};
 use super::tally::Tally;
 use directory::{Change, CommitError, Health, Pending, Receipt};
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -50,7 +51,7 @@ impl Writer {
 
     pub(super) fn commit(&self, change: Change) -> Pending<'static, Answer> {
         let (answer, answered) = oneshot::channel();
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue.lock();
         let sent = match queue.as_ref() {
             Some(queue) => queue.try_send(Job { change, answer }).map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => CommitError::Busy,
@@ -66,7 +67,7 @@ impl Writer {
     }
 
     pub(super) fn health(&self) -> Health {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue.lock();
         let waiting = queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity());
         Health {
             engine: "sqlite",
@@ -78,8 +79,8 @@ impl Writer {
 
     /// Lets everything queued be committed, and waits for it.
     pub(super) fn stop(&self) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.queue.lock().take());
+        let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the writer ended in a panic");
         }

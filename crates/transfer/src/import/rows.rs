@@ -9,6 +9,7 @@ use crate::column::Kind;
 use crate::formats::{self, FileError, Row};
 use crate::refer::{Names, References};
 use crate::words::in_words;
+use backon::{ConstantBuilder, Retryable};
 use directory::{Caller, Command, Directory, ItemKind, Receipt, Refusal, User, UserKey};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
@@ -350,17 +351,17 @@ pub(super) async fn patiently(
     command: Command,
 ) -> Result<Receipt, Refusal> {
     let mut conflicts = 0;
-    loop {
-        match directory.run(caller, command.clone()).await {
-            // Passwords take their time; whoever waits for them is not to give up.
-            Err(Refusal::Busy { .. }) => tokio::time::sleep(PAUSE).await,
-            Err(Refusal::Conflict) if conflicts < TRIES => {
-                conflicts += 1;
-                tokio::time::sleep(PAUSE).await;
-            }
-            done => return done,
+    let may_pass = |refusal: &Refusal| match refusal {
+        // Passwords take their time; whoever waits for them is not to give up.
+        Refusal::Busy { .. } => true,
+        Refusal::Conflict => {
+            conflicts += 1;
+            conflicts <= TRIES
         }
-    }
+        _ => false,
+    };
+    let delays = ConstantBuilder::new().with_delay(PAUSE).without_max_times();
+    (|| directory.run(caller, command.clone())).retry(delays).when(may_pass).await
 }
 
 /// Somebody by what they are known by, if they are there.

@@ -5,10 +5,11 @@ use super::load::{Load, drive, once, request};
 use super::report::Row;
 use super::{CONNECTIONS, Process, median};
 use anyhow::{Context, ensure};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const TURNS: usize = 3;
@@ -80,7 +81,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     });
     for (beside, a_second) in A_SECOND.into_iter().enumerate().skip(1) {
         let outcome = &outcomes[beside];
-        let wrong = outcome.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let wrong = outcome.wrong.lock();
         ensure!(
             wrong.is_empty(),
             "{} sign-ins were neither answered nor told when to come again: {:?}",
@@ -121,7 +122,7 @@ fn ask((address, key): (&str, &str), a_second: u64, outcome: &Arc<Outcome>, stop
                 Ok((200, _)) => &outcome.signed_in,
                 Ok((503, true)) => &outcome.refused,
                 other => {
-                    let mut wrong = outcome.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut wrong = outcome.wrong.lock();
                     return wrong.push(format!("{other:?}"));
                 }
             };

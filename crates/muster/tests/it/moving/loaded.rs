@@ -3,9 +3,10 @@
 
 use super::{is_sound, said};
 use crate::support::{Place, Server, try_send};
+use parking_lot::Mutex;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[test]
@@ -32,7 +33,7 @@ fn what_was_acknowledged_before_is_in_it() {
                     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
                     let reply = try_send(&address, "POST", "/api/2/users", &headers, body.as_bytes());
                     if reply.is_some_and(|reply| reply.status == 200) {
-                        acknowledged.lock().expect("sound").push(email);
+                        acknowledged.lock().push(email);
                     }
                 }
             })
@@ -41,10 +42,10 @@ fn what_was_acknowledged_before_is_in_it() {
     let folder = tempfile::tempdir().expect("a folder");
     for round in 0..3 {
         std::thread::sleep(Duration::from_millis(600));
-        let before: Vec<String> = acknowledged.lock().expect("sound").clone();
+        let before: Vec<String> = acknowledged.lock().clone();
         let path = folder.path().join(format!("backup{round}")).display().to_string();
         said(server.store(), &["backup", &path]);
-        let during = acknowledged.lock().expect("sound").len() - before.len();
+        let during = acknowledged.lock().len() - before.len();
         assert!(
             before.len() > 50 && during > 0,
             "there was a load: {} before, {during} during",

@@ -4,7 +4,7 @@
 use super::client::{Client, Not, Person, Tongue};
 use super::fleet::{self, Door, Node};
 use super::{pick, say};
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use testkit::postgres::Cluster;
@@ -33,7 +33,7 @@ struct Acknowledged {
 impl Seen {
     /// The first acknowledgement after a moment, by one process or any.
     fn first_after(&self, moment: Instant, node: Option<usize>) -> Option<Instant> {
-        let all = self.acknowledged.lock().expect("sound");
+        let all = self.acknowledged.lock();
         let by_it = all.iter().filter(|one| node.is_none_or(|node| node == one.node));
         by_it.map(|one| one.at).filter(|at| *at > moment).min()
     }
@@ -61,7 +61,7 @@ fn a_standby_takes_over_and_nothing_acknowledged_is_lost() {
         // Whatever fails in here, the load must end, or its threads would be waited for without end.
         let _over = Over(&seen.is_over);
         std::thread::sleep(BEFORE);
-        assert!(seen.acknowledged.lock().expect("sound").len() > 50, "there was a load");
+        assert!(seen.acknowledged.lock().len() > 50, "there was a load");
         let killed = Instant::now();
         primary.kill();
         let promoted = Instant::now();
@@ -111,12 +111,12 @@ fn load(client: &Client, node: usize, seen: &Seen) {
         match client.create(pick(&Tongue::ALL, n), &person) {
             Ok(()) => {
                 let acknowledged = Acknowledged { person, node, at: Instant::now() };
-                seen.acknowledged.lock().expect("sound").push(acknowledged);
+                seen.acknowledged.lock().push(acknowledged);
             }
             // Nobody else asked for this person, so a "taken" is about what was refused or lost before.
             Err(Not::Possible) => panic!("{person:?} is taken, and nobody has it"),
             Err(Not::Now) => {
-                seen.refused.lock().expect("sound").push(person);
+                seen.refused.lock().push(person);
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(Not::Known) => panic!("{person:?} got no answer within a minute"),
@@ -127,8 +127,8 @@ fn load(client: &Client, node: usize, seen: &Seen) {
 /// Nobody acknowledged is lost or there twice; the refused are counted only, since the primary may have died between
 /// its commit and its answer.
 fn check(clients: &[Client], seen: Seen) {
-    let acknowledged = seen.acknowledged.into_inner().expect("sound");
-    let refused = seen.refused.into_inner().expect("sound");
+    let acknowledged = seen.acknowledged.into_inner();
+    let refused = seen.refused.into_inner();
     let mut faults = Vec::new();
     for (n, one) in acknowledged.iter().enumerate() {
         let (client, email) = (&clients[n % clients.len()], &one.person.email);

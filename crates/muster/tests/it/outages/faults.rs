@@ -4,9 +4,10 @@
 use super::client::{Answer, Client, Not, Person, Tongue};
 use super::fleet::{self, Door, Node};
 use super::{pick, roll, say};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use testkit::postgres::Cluster;
 use testkit::proxy::{Meddling, Proxy};
@@ -134,12 +135,12 @@ fn load(clients: &[Client], jobs: &[Job]) -> Vec<Vec<Attempt>> {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(place) else { return };
                     let done = together(clients, place, job);
-                    attempts.lock().expect("sound").push(done);
+                    attempts.lock().push(done);
                 }
             });
         }
     });
-    attempts.into_inner().expect("sound")
+    attempts.into_inner()
 }
 
 /// Sends the creates of a job at the same time, each to another process.

@@ -12,9 +12,9 @@ use directory::{Position, Record};
 use fight::Prize;
 use follow::{Followed, follow};
 use owner::Owner;
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 use testkit::postgres::Cluster;
 
@@ -35,16 +35,16 @@ struct World {
 
 impl World {
     fn address(&self, node: usize) -> Option<String> {
-        self.addresses.read().expect("sound")[node].clone()
+        self.addresses.read()[node].clone()
     }
 
     fn set(&self, node: usize, address: Option<String>) {
-        self.addresses.write().expect("sound")[node] = address;
+        self.addresses.write()[node] = address;
     }
 
     /// A process that is there, by a number; not this one.
     fn client(&self, number: u64, except: Option<usize>) -> (usize, Client) {
-        let addresses = self.addresses.read().expect("sound");
+        let addresses = self.addresses.read();
         let there: Vec<(usize, &String)> = (0..)
             .zip(addresses.iter())
             .filter_map(|(node, address)| Some((node, address.as_ref()?)))
@@ -139,7 +139,7 @@ fn check(world: &World, owners: &[Owner], followed: &Followed) {
     let mut told = followed.tally.clone();
     let mut total = 0;
     for (number, prize) in world.prizes.iter().enumerate() {
-        let (email, prize) = (fight::email(number), prize.lock().expect("sound"));
+        let (email, prize) = (fight::email(number), prize.lock());
         let count = client.count(&email);
         total += count;
         say(&format!("{email}: {prize:?}, {:?} times", tally.get(&(email.clone(), "created"))));

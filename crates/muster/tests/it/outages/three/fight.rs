@@ -24,7 +24,7 @@ pub(super) fn email(number: usize) -> String {
 /// Takes an e-mail, or gives it up.
 pub(super) fn fight(owner: &mut Owner) {
     let number = usize::try_from(owner.roll()).expect("a number") % owner.world.prizes.len();
-    if *owner.world.prizes[number].lock().expect("sound") == Prize::Unclear {
+    if *owner.world.prizes[number].lock() == Prize::Unclear {
         return;
     }
     match owner.held.remove(&number) {
@@ -39,7 +39,7 @@ fn take(owner: &mut Owner, number: usize) {
     let tongue = pick(&Tongue::ALL, owner.roll());
     let (_, client) = world.client(owner.roll(), None);
     let answer = client.create(tongue, &person);
-    let mut prize = world.prizes[number].lock().expect("sound");
+    let mut prize = world.prizes[number].lock();
     match answer {
         Ok(()) => {
             assert!(!matches!(*prize, Prize::Held(_)), "{person:?} has a second owner: {prize:?}");
@@ -57,7 +57,7 @@ fn take(owner: &mut Owner, number: usize) {
 fn leave(owner: &mut Owner, number: usize, person: Person) {
     let world: &World = owner.world;
     let set = |from: Prize, to: Prize| {
-        let mut prize = world.prizes[number].lock().expect("sound");
+        let mut prize = world.prizes[number].lock();
         if *prize == from {
             *prize = to;
             return true;
@@ -87,7 +87,7 @@ fn leave(owner: &mut Owner, number: usize, person: Person) {
             assert!(mine || set(Prize::Unclear, Prize::Unclear), "{person:?} was lost without leaving");
             owner.held.insert(number, person);
         }
-        Err(Not::Known) => *world.prizes[number].lock().expect("sound") = Prize::Unclear,
+        Err(Not::Known) => *world.prizes[number].lock() = Prize::Unclear,
         Err(Not::Possible) => panic!("{person:?} is gone"),
     }
 }

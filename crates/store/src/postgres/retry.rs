@@ -1,0 +1,42 @@
+//! Delays before another attempt, where the database was busy with others or out of reach.
+
+use backon::ExponentialBuilder;
+use std::time::Duration;
+
+/// From 3 ms to 96 ms, doubling, and up to as much again at random, so that processes that were in one another's way
+/// come again at different moments. They do not end by themselves; callers have limits of their own.
+pub(super) const DELAYS: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(3))
+    .with_max_delay(Duration::from_millis(96))
+    .with_jitter()
+    .without_max_times();
+
+/// Waits for the next delay.
+pub(super) async fn wait(delays: &mut impl Iterator<Item = Duration>) {
+    if let Some(delay) = delays.next() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DELAYS;
+    use backon::BackoffBuilder;
+
+    #[test]
+    fn delays_double_up_to_the_longest_and_differ() {
+        let mut seen = Vec::new();
+        for _ in 0..50 {
+            let delays: Vec<u128> = DELAYS.build().map(|delay| delay.as_micros()).take(60).collect();
+            for (delay, least) in
+                delays.iter().zip([3_000, 6_000, 12_000, 24_000, 48_000].into_iter().chain([96_000; 55]))
+            {
+                assert!((least..=2 * least).contains(delay), "{delay} of {least}");
+            }
+            seen.push(delays);
+        }
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), 50, "two are never the same");
+    }
+}
