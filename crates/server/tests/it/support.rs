@@ -273,13 +273,21 @@ pub(crate) fn try_send(
     is_whole_head.then(|| Reply::parse(&bytes))
 }
 
-/// The machine's clock, and some seconds on.
+/// The machine's clock, and some seconds on; or one that only goes on by a microsecond with each look.
 #[derive(Default)]
-struct Ahead(AtomicI64);
+struct Ahead {
+    seconds: AtomicI64,
+    /// Where it stands still.
+    still: Option<AtomicI64>,
+}
 
 impl Clock for Ahead {
     fn now(&self) -> directory::Time {
-        server::SystemClock.now().plus_seconds(self.0.load(Ordering::Relaxed))
+        let now = match &self.still {
+            None => server::SystemClock.now(),
+            Some(still) => directory::Time(still.fetch_add(1, Ordering::Relaxed)),
+        };
+        now.plus_seconds(self.seconds.load(Ordering::Relaxed))
     }
 }
 
@@ -293,10 +301,19 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new() -> Self {
+        Self::with(Ahead::default())
+    }
+
+    /// One where time passes only when [`House::wait`] says so, however long the machine takes.
+    pub(crate) fn still() -> Self {
+        Self::with(Ahead { still: Some(AtomicI64::new(server::SystemClock.now().0)), ..Ahead::default() })
+    }
+
+    fn with(ahead: Ahead) -> Self {
         let place = Place::new();
         let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
         let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
-        let ahead = Arc::new(Ahead::default());
+        let ahead = Arc::new(ahead);
         let clock = Arc::clone(&ahead) as _;
         let parts = Parts { store: engine.store(), clock, ids: Arc::new(server::TimeOrderedIds) };
         let app = server::app(parts, limits, server::Face::default());
@@ -309,7 +326,7 @@ impl House {
 
     /// Lets time pass.
     pub(crate) fn wait(&self, seconds: i64) {
-        self.ahead.0.fetch_add(seconds, Ordering::Relaxed);
+        self.ahead.seconds.fetch_add(seconds, Ordering::Relaxed);
     }
 
     pub(crate) fn directory(&self) -> &Directory {
