@@ -210,6 +210,21 @@ mod tests {
     use super::*;
     use argon2::PasswordVerifier;
 
+    /// Where nothing is stored, as much memory is filled as for a wrong password; how much time that takes is measured by
+    /// the benchmark of sign-ins.
+    #[test]
+    fn as_much_is_computed_where_nothing_is_stored() {
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 2, 1, None).unwrap());
+        let blocks = argon2.params().block_count();
+        let stored = hash(&argon2, &mut vec![Block::default(); blocks], "secret-1").unwrap();
+        for stored in [None, Some(stored)] {
+            let mut memory = vec![Block::default(); blocks];
+            assert_eq!(verify(&argon2, &mut memory, "secret-2", stored.as_ref()), Verdict::Wrong);
+            let is_filled = |block: &Block| block.as_ref().iter().any(|word| *word != 0);
+            assert!(memory.iter().all(is_filled), "{}", stored.is_some());
+        }
+    }
+
     #[test]
     fn a_hash_verifies_and_overload_is_refused() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

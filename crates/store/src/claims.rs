@@ -15,6 +15,13 @@ pub(crate) struct Claim {
     pub(crate) field: Field,
 }
 
+impl Claim {
+    /// Whether no two may have both of these.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.space == other.space && self.text == other.text
+    }
+}
+
 /// User names and primary e-mails share this one space (decision 9).
 pub(crate) const HANDLES: u8 = 0;
 /// External ids of users.
@@ -22,7 +29,7 @@ pub(crate) const USER_EXTERNAL_IDS: u8 = 1;
 /// The first space of items; each kind has ten.
 const ITEMS: u8 = 10;
 
-/// What a person claims.
+/// What a person claims, in the order in which conflicts are reported.
 pub(crate) fn of_user(user: &User) -> Vec<Claim> {
     let mut claims = Vec::with_capacity(3);
     if let Some(email) = user.email() {
@@ -51,7 +58,7 @@ pub(crate) fn mentions(user: &User) -> Vec<String> {
     others
 }
 
-/// What an item claims.
+/// What an item claims, in the order in which conflicts are reported.
 pub(crate) fn of_item(item: &Item) -> Vec<Claim> {
     item.unique_keys().iter().filter_map(|key| of_key(item.kind(), key)).collect()
 }

@@ -7,6 +7,7 @@
 pub mod archive;
 mod chain;
 mod claims;
+mod conflicts;
 mod found;
 pub mod memory;
 mod plan;

@@ -63,6 +63,36 @@ impl Hasher for PlainHasher {
     }
 }
 
+/// A hasher that hashes nothing and counts what it is asked to compare.
+#[derive(Default)]
+pub struct CountedHasher(AtomicU64);
+
+impl CountedHasher {
+    /// How often a password was compared, with a stored one or with none.
+    pub fn compared(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Hasher for CountedHasher {
+    fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+        PlainHasher.hash(password)
+    }
+
+    fn verify(
+        &self,
+        password: SecretString,
+        stored: Option<StoredPassword>,
+    ) -> Pending<'_, Result<Verdict, Overloaded>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        PlainHasher.verify(password, stored)
+    }
+
+    fn can_verify(&self, stored: &StoredPassword) -> bool {
+        PlainHasher.can_verify(stored)
+    }
+}
+
 /// A directory over a store, with ports that can be foretold.
 pub fn directory(store: Arc<dyn Store>) -> Directory {
     directory_from(store, 0)

@@ -3,9 +3,13 @@
 
 pub mod arrivals;
 pub mod chance;
+pub mod conflicts;
 pub mod conformance;
 pub mod fakes;
 pub mod lives;
 pub mod postgres;
 pub mod proxy;
+pub mod same;
+pub mod seeds;
 pub mod smtp;
+pub mod waiting;

@@ -2,7 +2,7 @@
 //! Each check takes an empty store, as in [`crate::conformance`].
 
 use crate::conformance::{Check, person, tenant};
-use crate::fakes;
+use crate::fakes::{self, CountedHasher, CountingIds, StepClock};
 use directory::{
     AccountStep, Action, Caller, Change, Command, CommitError, Directory, Edit, Field, Given, GroupEdit,
     Guess, ItemKey, ItemKind, KeyHash, LinkKey, Note, Outcome, Position, Purpose, Refusal, Rule, SignInFault,
@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub const ALL: &[Check] = &[
     ("an invitation is a link and a mail, and is used once", |s| Box::pin(invitation(s))),
     ("sessions begin, end and end with the status", |s| Box::pin(sessions(s))),
+    ("a refused sign-in compares one password, whoever it is for", |s| Box::pin(refusals(s))),
     ("the deleted are gone, restorable and found by external id", |s| Box::pin(deleted(s))),
     ("what is left of somebody goes once and for good", |s| Box::pin(purged(s))),
     ("a mail is moved by one at a time", |s| Box::pin(mails(s))),
@@ -67,6 +68,37 @@ async fn invitation(store: Arc<dyn Store>) {
     assert_eq!(notes, [Note::LinkUsed, Note::SignInsEnded, Note::SignedIn]);
     let text = format!("{told:?}");
     assert!(!text.contains("fische") && !text.contains("plain$"), "{text}");
+}
+
+/// What takes long is done once for everybody, so that the time it takes does not tell who is there.
+async fn refusals(store: Arc<dyn Store>) {
+    let hasher = Arc::new(CountedHasher::default());
+    let (clock, ids) = (Arc::new(StepClock::default()), Arc::new(CountingIds::default()));
+    let directory = Directory::new(store, clock, ids, Arc::clone(&hasher) as _);
+    let caller = tenant(&directory, "One").await;
+    for email in ["ann@x.y", "suspended@x.y", "deleted@x.y"] {
+        let mut edit = person(email);
+        edit.password = Some("vier rote fische".into());
+        directory.run(&caller, Command::CreateUser(edit)).await.expect("created");
+    }
+    create(&directory, &caller, "invited@x.y", false).await;
+    let suspended = UserKey::Email("suspended@x.y".into());
+    let off = StatusMove { users: vec![suspended], to: Status::Suspended, only_from: None };
+    directory.run(&caller, Command::MoveUsers(off)).await.expect("moved");
+    let gone = Command::DeleteUser(UserKey::Email("deleted@x.y".into()));
+    directory.run(&caller, gone).await.expect("deleted");
+    for (handle, password) in [
+        ("nobody@x.y", "vier rote fische"),
+        ("ann@x.y", "not the password"),
+        ("suspended@x.y", "vier rote fische"),
+        ("suspended@x.y", "not the password"),
+        ("deleted@x.y", "vier rote fische"),
+        ("invited@x.y", "vier rote fische"),
+    ] {
+        let before = hasher.compared();
+        let refused = directory.sign_in(&caller, guess(handle, password), None).await;
+        assert_eq!((refused, hasher.compared() - before), (Err(REFUSED), 1), "{handle}: {password}");
+    }
 }
 
 async fn sessions(store: Arc<dyn Store>) {

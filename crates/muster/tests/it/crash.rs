@@ -5,7 +5,8 @@ use crate::support::{MUSTER, Server, is_on_postgres, json, send, try_send};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
+use testkit::waiting::wait_until;
 
 const TIMES: u64 = 20;
 const CLIENTS: usize = 8;
@@ -47,7 +48,11 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
                 })
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(150 + round * 17 % 200));
+        let before = acknowledged.lock().len();
+        let many = usize::try_from(12 + round * 17 % 40).expect("small");
+        wait_until("creates to be acknowledged", || {
+            acknowledged.lock().len() >= before + many
+        });
         let place = server.kill();
         stop.store(true, Ordering::Relaxed);
         for client in clients {

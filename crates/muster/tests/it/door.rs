@@ -1,40 +1,40 @@
 //! The door: slow and idle clients cannot hold the server, what is under way finishes on the way down, TLS.
 
 use crate::support::{Server, send, terminate, try_send};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use testkit::waiting::{PATIENCE, wait_until};
 
 fn connect(server: &Server) -> TcpStream {
     let stream = TcpStream::connect(&server.address).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
     stream
 }
 
-/// Reads until the server closes.
+/// Reads until the server closes, which it must.
 fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    drop(stream.read_to_end(&mut bytes));
-    String::from_utf8_lossy(&bytes).into_owned()
+    match stream.read_to_end(&mut bytes) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            panic!("it is still open: {}", String::from_utf8_lossy(&bytes))
+        }
+        _ => String::from_utf8_lossy(&bytes).into_owned(),
+    }
 }
 
 #[test]
 fn a_trickle_of_headers_and_an_idle_connection_are_closed() {
     let server = Server::start(&["--header-time", "1"]);
-    let begun = Instant::now();
     let mut slow = connect(&server);
     slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n").expect("sent");
     let mut idle = connect(&server);
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
-    for _ in 0..8 {
-        std::thread::sleep(Duration::from_millis(300));
-        if slow.write_all(b"a: b\r\n").is_err() {
-            break;
-        }
-    }
-    rest(&mut slow);
-    assert!(rest(&mut idle).contains("alive"));
-    assert!(begun.elapsed() < Duration::from_secs(10), "both were closed");
+    wait_until("the trickle to be closed", || {
+        std::thread::sleep(Duration::from_millis(90));
+        slow.write_all(b"a: b\r\n").is_err()
+    });
+    assert!(rest(&mut idle).contains("alive"), "it was answered and then closed");
     assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
 }
 
@@ -53,13 +53,22 @@ fn a_body_that_does_not_come_is_refused_in_the_dialects_voice() {
 
 #[test]
 fn connections_are_limited_and_waiting_ones_get_their_turn() {
-    let server = Server::start(&["--max-connections", "3", "--header-time", "2"]);
+    let server = Server::start(&["--max-connections", "3", "--header-time", "600"]);
+    let mut held: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
+    // The places are taken, in the order in which connections came; this one waits until one of them is free.
+    let mut last = connect(&server);
+    last.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
+    last.set_read_timeout(Some(Duration::from_millis(300))).expect("set");
+    let early = last.read(&mut [0]).expect_err("it has to wait").kind();
+    assert!(matches!(early, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{early}");
+    drop(held.pop());
+    last.set_read_timeout(Some(PATIENCE)).expect("set");
+    assert!(rest(&mut last).starts_with("HTTP/1.1 200"));
+    drop(held);
+    // Those that say nothing make room by themselves.
+    let server = Server::start(&["--max-connections", "3", "--header-time", "1"]);
     let held: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
-    std::thread::sleep(Duration::from_millis(200));
-    let begun = Instant::now();
-    // The places are taken; this one waits until an idle holder is shown out, and is answered then.
     assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
-    assert!(begun.elapsed() > Duration::from_millis(500), "it had to wait");
     drop(held);
 }
 
@@ -85,14 +94,19 @@ fn what_is_under_way_finishes_on_the_way_down() {
     let mut stream = connect(&server);
     let body = "{\"firstName\":\"A\",\"email\":\"a@x.y\",\"roleId\":1}";
     let head = format!(
-        "POST /request/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        "POST /request/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).expect("sent");
-    std::thread::sleep(Duration::from_millis(200));
+    // It asks for the body when the request is under way.
+    let mut reader = BufReader::new(stream.try_clone().expect("the same"));
+    let mut asked = String::new();
+    for _ in 0..2 {
+        reader.read_line(&mut asked).expect("asked");
+    }
+    assert_eq!(asked, "HTTP/1.1 100 Continue\r\n\r\n");
     terminate(server.pid());
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(TcpStream::connect(&server.address).is_err(), "nobody new is let in");
+    wait_until("nobody new to be let in", || TcpStream::connect(&server.address).is_err());
     stream.write_all(body.as_bytes()).expect("sent");
     let answer = rest(&mut stream);
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("{\"id\":1}"), "{answer}");

@@ -277,13 +277,21 @@ pub(crate) fn try_send(
     is_whole_head.then(|| Reply::parse(&bytes))
 }
 
-/// The machine's clock, and some seconds on.
+/// The machine's clock, and some seconds on; or one that only goes on by a microsecond with each look.
 #[derive(Default)]
-struct Ahead(AtomicI64);
+struct Ahead {
+    seconds: AtomicI64,
+    /// Where it stands still.
+    still: Option<AtomicI64>,
+}
 
 impl Clock for Ahead {
     fn now(&self) -> directory::Time {
-        adapters::SystemClock.now().plus_seconds(self.0.load(Ordering::Relaxed))
+        let now = match &self.still {
+            None => adapters::SystemClock.now(),
+            Some(still) => directory::Time(still.fetch_add(1, Ordering::Relaxed)),
+        };
+        now.plus_seconds(self.seconds.load(Ordering::Relaxed))
     }
 }
 
@@ -291,8 +299,8 @@ impl Clock for Ahead {
 pub(crate) struct House {
     pub(crate) app: App,
     ahead: Arc<Ahead>,
-    engine: Engine,
-    place: Place,
+    /// `None` in memory.
+    stored: Option<(Engine, Place)>,
 }
 
 impl House {
@@ -300,30 +308,53 @@ impl House {
         Self::on(Place::new(), server::Face::default())
     }
 
-    /// The same on a store that may hold something.
-    pub(crate) fn on(place: Place, face: server::Face) -> Self {
-        let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
-        let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
-        let ahead = Arc::new(Ahead::default());
-        let clock = Arc::clone(&ahead) as _;
-        let parts = Parts { store: engine.store(), clock, ids: Arc::new(adapters::TimeOrderedIds) };
-        let app = server::app(parts, limits, face);
-        Self { app: app.expect("a house"), ahead, engine, place }
+    /// One where time passes only when [`House::wait`] says so, however long the machine takes.
+    pub(crate) fn still() -> Self {
+        let still = Some(AtomicI64::new(adapters::SystemClock.now().0));
+        Self::with(Place::new(), server::Face::default(), Ahead { still, ..Ahead::default() })
     }
 
+    /// The same on a store that may hold something.
+    pub(crate) fn on(place: Place, face: server::Face) -> Self {
+        Self::with(place, face, Ahead::default())
+    }
+
+    /// The same in memory, whichever engine is tested: for what reads requests and leaves storing them to other tests.
+    pub(crate) fn in_memory() -> Self {
+        Self::over(Arc::new(store::Memory::new()), server::Face::default(), Ahead::default())
+    }
+
+    fn with(place: Place, face: server::Face, ahead: Ahead) -> Self {
+        let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
+        let mut house = Self::over(engine.store(), face, ahead);
+        house.stored = Some((engine, place));
+        house
+    }
+
+    fn over(store: Arc<dyn directory::Store>, face: server::Face, ahead: Ahead) -> Self {
+        let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
+        let ahead = Arc::new(ahead);
+        let clock = Arc::clone(&ahead) as _;
+        let parts = Parts { store, clock, ids: Arc::new(adapters::TimeOrderedIds) };
+        let app = server::app(parts, limits, face);
+        Self { app: app.expect("a house"), ahead, stored: None }
+    }
+
+    /// What `--store` takes.
     pub(crate) fn store(&self) -> &str {
-        &self.place.store
+        let (_, place) = self.stored.as_ref().expect("a store that other processes can open");
+        &place.store
     }
 
     /// Sets its clock to a moment, in seconds since 1970; it goes on from there.
     pub(crate) fn set_clock(&self, seconds: i64) {
-        let now = server::SystemClock.now().0 / 1_000_000;
-        self.ahead.0.store(seconds - now, Ordering::Relaxed);
+        let now = adapters::SystemClock.now().0 / 1_000_000;
+        self.ahead.seconds.store(seconds - now, Ordering::Relaxed);
     }
 
     /// Lets time pass.
     pub(crate) fn wait(&self, seconds: i64) {
-        self.ahead.0.fetch_add(seconds, Ordering::Relaxed);
+        self.ahead.seconds.fetch_add(seconds, Ordering::Relaxed);
     }
 
     pub(crate) fn directory(&self) -> &Directory {
@@ -378,7 +409,9 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        self.engine.close();
+        if let Some((engine, _)) = &self.stored {
+            engine.close();
+        }
     }
 }
 

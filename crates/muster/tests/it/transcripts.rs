@@ -9,6 +9,7 @@
 use crate::support::{Reply, Server, root, send};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use testkit::same::text_difference;
 
 pub(crate) struct Exchange {
     pub(crate) title: String,
@@ -137,7 +138,7 @@ pub(crate) fn compare(
         }
     }
     matches(&tight(&exchange.wanted_body), &tight(&reply.body), known)
-        .map_err(|at| format!("{at}\n  wanted {}\n  got    {}", exchange.wanted_body, reply.body))
+        .map_err(|at| format!("{at}\n  wanted {:.2000}\n  got    {:.2000}", exchange.wanted_body, reply.body))
 }
 
 /// The text without white space between tags, and without any outside JSON texts.
@@ -167,7 +168,7 @@ fn matches(wanted: &str, got: &str, known: &mut HashMap<String, String>) -> Resu
         let ends_here = literal.len() == wanted.len();
         let same = if ends_here { got == literal } else { got.starts_with(literal) };
         if !same {
-            return Err(format!("differs at {literal:.60}"));
+            return Err(format!("differs{}", text_difference(literal, got)));
         }
         if ends_here {
             return Ok(());

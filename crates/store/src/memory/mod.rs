@@ -2,13 +2,15 @@
 //!
 //! Slow on purpose and easy to believe. The other engines must agree with it on every change and question.
 
+mod checks;
 mod mails;
 mod reads;
 
 use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
+use crate::conflicts;
 use directory::{
-    Account, AccountEdit, Action, Change, CommitError, Connection, Edit, Event, EventDraft, Field, Item,
-    ItemId, ItemKey, ItemKind, Mail, Note, Pending, Position, Receipt, Record, ServerSecret, StoreError,
+    Account, AccountEdit, Action, Change, CommitError, Connection, Edit, Event, EventDraft, Item, ItemId,
+    ItemKey, ItemKind, Mail, Note, Pending, Position, Receipt, Record, ServerSecret, StoreError,
     StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, fold,
 };
 use parking_lot::Mutex;
@@ -97,6 +99,7 @@ impl State {
         }
         let mut receipt = Receipt::default();
         for edit in edits {
+            self.check(tenant, &edit)?;
             let draft = EventDraft {
                 tenant,
                 at,
@@ -131,9 +134,6 @@ impl State {
                 if new.number.0 == 0 {
                     new.number = TenantNumber(self.tenants.last_key_value().map_or(0, |(n, _)| n.0) + 1);
                 }
-                if self.tenants.contains_key(&new.number) {
-                    return Err(CommitError::Taken(Field::Number));
-                }
                 self.tenants.insert(new.number, new.clone());
                 event.tenant = new.number;
                 event.action = Action::Created;
@@ -141,33 +141,23 @@ impl State {
                 receipt.tenant = Some(new);
             }
             Edit::ChangeTenant { before, after } => {
-                if self.tenants.get(&before.number) != Some(&before) {
-                    return Err(CommitError::Stale);
-                }
                 self.tenants.insert(after.number, (*after).clone());
                 event.before = Some(Record::Tenant(*before));
                 event.after = Some(Record::Tenant((*after).clone()));
                 receipt.tenant = Some(*after);
             }
             Edit::AddMail(_) | Edit::ChangeMail { .. } | Edit::RemoveMail(_) => {
-                if !self.mail(edit, &mut event)? {
+                if !self.mail(edit, &mut event) {
                     return Ok(None);
                 }
             }
             Edit::AddConnection(new) => {
-                let key = fold(&new.name);
-                if self.connections.iter().any(|c| c.tenant == tenant && fold(&c.name) == key) {
-                    return Err(CommitError::Taken(Field::Name));
-                }
                 event.action = Action::Created;
                 event.after = Some(Record::of_connection(&new));
                 self.connections.push(*new);
             }
-            Edit::ChangeConnection { before, after: new } => {
+            Edit::ChangeConnection { after: new, .. } => {
                 let old = self.connections.iter_mut().find(|c| c.id == new.id).ok_or(CommitError::Stale)?;
-                if !old.is_still(&before) {
-                    return Err(CommitError::Stale);
-                }
                 event.before = Some(Record::of_connection(old));
                 event.after = Some(Record::of_connection(&new));
                 *old = *new;
@@ -179,16 +169,10 @@ impl State {
                 return Ok(None);
             }
             Edit::AddSecret(name, secret) => {
-                if self.secrets.contains_key(name) {
-                    return Err(CommitError::Taken(Field::Name));
-                }
                 self.secrets.insert(name, secret);
                 return Ok(None);
             }
             other => {
-                if !self.tenants.contains_key(&tenant) {
-                    return Err(CommitError::Gone(Field::Number));
-                }
                 let shelf = self.shelves.entry(tenant).or_default();
                 if !shelf.edit(other, &mut event, receipt)? {
                     return Ok(None);
@@ -212,11 +196,8 @@ impl Shelf {
             Edit::AddUser { mut user, account } => {
                 self.last_user += 1;
                 user.number = self.last_user;
-                if self.users.values().any(|other| other.id == user.id) {
-                    return Err(CommitError::Taken(Field::Id));
-                }
-                self.claim(&claims::of_user(&user), Owner::User(user.number))?;
-                self.put_user(&user, &[], account, event)?;
+                self.claim(&claims::of_user(&user), Owner::User(user.number));
+                self.put_user(&user, &[], account, event);
                 self.touch_groups(&[], &user.groups, event.at);
                 event.action = Action::Created;
                 event.after = Some(Record::User(user.clone()));
@@ -224,25 +205,17 @@ impl Shelf {
             }
             Edit::ChangeUser { before, mut after, account, notes } => {
                 event.notes = notes;
-                let stored = self.users.get(&before.number).ok_or(CommitError::Stale)?;
-                if stored.version != before.version {
-                    return Err(CommitError::Stale);
-                }
                 after.number = before.number;
                 self.release(&claims::of_user(&before));
-                self.claim(&claims::of_user(&after), Owner::User(after.number))?;
+                self.claim(&claims::of_user(&after), Owner::User(after.number));
                 let old = belongings(&before);
-                self.put_user(&after, &old, account, event)?;
+                self.put_user(&after, &old, account, event);
                 self.touch_groups(&before.groups, &after.groups, event.at);
                 event.before = Some(Record::User(before));
                 event.after = Some(Record::User(after.clone()));
                 receipt.users.push(*after);
             }
             Edit::RemoveUser(user) => {
-                let stored = self.users.get(&user.number).ok_or(CommitError::Stale)?;
-                if stored.version != user.version {
-                    return Err(CommitError::Stale);
-                }
                 self.release(&claims::of_user(&user));
                 self.users.remove(&user.number);
                 let password = self.accounts.remove(&user.id).and_then(|account| account.password);
@@ -255,15 +228,11 @@ impl Shelf {
                 event.before = Some(Record::User(user));
             }
             Edit::RestoreUser { before, mut user, account, keeps_password } => {
-                let stored = self.tombstones.get(&before.user.number).ok_or(CommitError::Stale)?;
-                if stored.0.deleted != before.deleted {
-                    return Err(CommitError::Stale);
-                }
                 let old = self.tombstones.remove(&before.user.number).and_then(|(_, password)| password);
                 (user.id, user.number) = (before.user.id, before.user.number);
-                self.claim(&claims::of_user(&user), Owner::User(user.number))?;
+                self.claim(&claims::of_user(&user), Owner::User(user.number));
                 self.accounts.remove(&user.id);
-                self.put_user(&user, &[], account, event)?;
+                self.put_user(&user, &[], account, event);
                 if let Some(old) = old.filter(|_| keeps_password) {
                     self.accounts.entry(user.id).or_default().password = Some(old);
                 }
@@ -274,10 +243,6 @@ impl Shelf {
                 receipt.users.push(*user);
             }
             Edit::PurgeUser(stone) => {
-                let stored = self.tombstones.get(&stone.user.number);
-                if stored.is_none_or(|(stored, _)| stored.deleted != stone.deleted) {
-                    return Err(CommitError::Stale);
-                }
                 self.tombstones.remove(&stone.user.number);
                 event.action = Action::Deleted;
                 event.notes = vec![Note::Purged];
@@ -294,14 +259,9 @@ impl Shelf {
                     }
                     item.set_number(*last);
                 }
-                let taken = self.items.contains_key(&(kind, item.number()))
-                    || self.items.values().any(|other| other.id() == item.id());
-                if taken {
-                    return Err(CommitError::Taken(Field::Id));
-                }
-                self.claim(&claims::of_item(&item), Owner::Item(kind, item.number()))?;
+                self.claim(&claims::of_item(&item), Owner::Item(kind, item.number()));
                 self.items.insert((kind, item.number()), (*item).clone());
-                self.join(item.id(), &members)?;
+                self.join(item.id(), &members);
                 event.action = Action::Created;
                 event.after = Some(Record::Item(item.clone()));
                 event.joined = members;
@@ -309,13 +269,10 @@ impl Shelf {
             }
             Edit::ChangeItem { before, after, joined, left } => {
                 let place = (before.kind(), before.number());
-                if self.items.get(&place).is_none_or(|stored| stored.version() != before.version()) {
-                    return Err(CommitError::Stale);
-                }
                 self.release(&claims::of_item(&before));
-                self.claim(&claims::of_item(&after), Owner::Item(place.0, place.1))?;
+                self.claim(&claims::of_item(&after), Owner::Item(place.0, place.1));
                 self.items.insert(place, (*after).clone());
-                self.join(after.id(), &joined)?;
+                self.join(after.id(), &joined);
                 self.members.retain(|(item, user)| *item != after.id() || !left.contains(user));
                 event.before = Some(Record::Item(before));
                 event.after = Some(Record::Item(after.clone()));
@@ -335,15 +292,12 @@ impl Shelf {
                 stored.touch(event.at);
                 event.after = Some(Record::Item(Box::new(stored.clone())));
                 receipt.items.push(stored.clone());
-                self.join(item.id(), &joined)?;
+                self.join(item.id(), &joined);
                 self.members.retain(|(group, user)| *group != item.id() || !left.contains(user));
                 (event.joined, event.left) = (joined, left);
             }
             Edit::RemoveItem(item) => {
                 let place = (item.kind(), item.number());
-                if self.items.get(&place).is_none_or(|stored| stored.version() != item.version()) {
-                    return Err(CommitError::Stale);
-                }
                 self.release(&claims::of_item(&item));
                 self.items.remove(&place);
                 self.members.retain(|(group, _)| *group != item.id());
@@ -371,21 +325,12 @@ impl Shelf {
         }
     }
 
-    fn put_user(
-        &mut self,
-        user: &User,
-        old: &[ItemId],
-        edit: AccountEdit,
-        event: &mut EventDraft,
-    ) -> Result<(), CommitError> {
+    fn put_user(&mut self, user: &User, old: &[ItemId], edit: AccountEdit, event: &mut EventDraft) {
         let new = belongings(user);
         for item in old.iter().filter(|item| !new.contains(item)) {
             self.members.remove(&(*item, user.id));
         }
         for item in new.iter().filter(|item| !old.contains(item)) {
-            if !self.items.values().any(|known| known.id() == *item) {
-                return Err(CommitError::Stale);
-            }
             self.members.insert((*item, user.id));
         }
         let account = self.accounts.entry(user.id).or_default();
@@ -398,27 +343,15 @@ impl Shelf {
         }
         let stored = User { groups: Vec::new(), folders: Vec::new(), ..user.clone() };
         self.users.insert(user.number, stored);
-        Ok(())
     }
 
-    fn join(&mut self, item: ItemId, members: &[UserId]) -> Result<(), CommitError> {
-        for member in members {
-            if !self.users.values().any(|user| user.id == *member) {
-                return Err(CommitError::Stale);
-            }
-            self.members.insert((item, *member));
-        }
-        Ok(())
+    fn join(&mut self, item: ItemId, members: &[UserId]) {
+        self.members.extend(members.iter().map(|member| (item, *member)));
     }
 
-    fn claim(&mut self, claims: &[Claim], owner: Owner) -> Result<(), CommitError> {
-        for claim in claims {
-            if self.claims.contains_key(&(claim.space, claim.text.clone())) {
-                return Err(CommitError::Taken(claim.field));
-            }
-            self.claims.insert((claim.space, claim.text.clone()), owner);
-        }
-        Ok(())
+    fn claim(&mut self, claims: &[Claim], owner: Owner) {
+        let keys = claims.iter().map(|claim| (claim.space, claim.text.clone()));
+        self.claims.extend(keys.map(|key| (key, owner)));
     }
 
     fn release(&mut self, claims: &[Claim]) {
@@ -483,5 +416,5 @@ impl Shelf {
 
 /// Everything a person belongs to.
 fn belongings(user: &User) -> Vec<ItemId> {
-    user.groups.iter().chain(&user.folders).chain(&user.organisation).copied().collect()
+    conflicts::belongings(user).collect()
 }

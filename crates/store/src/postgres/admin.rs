@@ -11,11 +11,10 @@ use directory::{Action, Connection, Mail, Record, Tenant, TenantNumber, fold};
 impl Plan {
     pub(super) fn add_tenant(&mut self, tenant: &Tenant, known: &Known) -> Done<Told> {
         let mut tenant = tenant.clone();
-        let is_given = tenant.number.0 == 0;
-        if is_given {
+        if tenant.number.0 == 0 {
             tenant.number = TenantNumber(known.next_tenant);
+            self.need(Need::TenantFree { number: int(tenant.number.0), is_given: true });
         }
-        self.need(Need::TenantFree { number: int(tenant.number.0), is_given });
         let add: Vec<Box<dyn Param>> = vec![Box::new(int(tenant.number.0)), Box::new(encode(&tenant)?)];
         self.late(sql::ADD_TENANT, add, Some(1));
         let after = Some(encode(&Record::Tenant(tenant.clone()))?);
@@ -26,7 +25,6 @@ impl Plan {
 
     pub(super) fn change_tenant(&mut self, before: &Tenant, after: &Tenant) -> Done<Told> {
         let (number, old) = (int(before.number.0), encode(before)?);
-        self.need(Need::TenantAt(number, old.clone()));
         let change: Vec<Box<dyn Param>> = vec![Box::new(encode(after)?), Box::new(number), Box::new(old)];
         self.late(sql::CHANGE_TENANT, change, Some(1));
         let told = Told {
@@ -41,7 +39,6 @@ impl Plan {
     /// A mail as it shall be, or its end.
     pub(super) fn change_mail(&mut self, before: &Mail, after: Option<&Mail>) -> Done<Option<Told>> {
         let version = int(before.version);
-        self.need(Need::MailAt(before.id, version));
         match after {
             Some(after) => {
                 let change: Vec<Box<dyn Param>> = vec![
@@ -62,7 +59,6 @@ impl Plan {
 
     pub(super) fn add_connection(&mut self, new: &Connection) -> Done<Told> {
         let name = fold(&new.name).into_bytes();
-        self.need(Need::ConnectionNameFree(int(new.tenant.0), name.clone()));
         let add: Vec<Box<dyn Param>> = vec![
             Box::new(new.id.0),
             Box::new(int(new.tenant.0)),
@@ -83,8 +79,6 @@ impl Plan {
     ) -> Done<Told> {
         let stored = known.connection(new.id).filter(|(_, stored)| stored.is_still(before));
         let Some((text, old)) = stored else {
-            self.need(Need::Impossible);
-            self.rows.is_hopeless = true;
             return Ok(Told::new(Action::Updated));
         };
         let change: Vec<Box<dyn Param>> =

@@ -8,12 +8,13 @@ use super::needs::Need;
 use super::param::{Param, int};
 use super::rows::{Rows, Single, kind_code, tenant_code};
 use crate::claims::{self, Claim};
+use crate::conflicts::{self, Check};
 use crate::plan::is_active;
 use crate::sql::{self, Sql};
 use crate::told::{Author, Told, encode, of_mail};
 use directory::{
-    AccountEdit, Action, Change, Edit, Field, Item, ItemId, ItemKind, Receipt, Record, TenantNumber, Time,
-    User, UserId,
+    AccountEdit, Action, Change, Edit, Item, ItemId, ItemKind, Receipt, Record, TenantNumber, Time, User,
+    UserId,
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     given_up: HashSet<(i32, u8, String)>,
     /// What the change that is being planned has taken so far.
     taken: HashSet<(i32, u8, String)>,
+    /// What it would take twice.
+    twice: HashSet<(i32, u8, String)>,
 }
 
 pub(super) type Done<T = ()> = Result<T, serde_json::Error>;
@@ -42,6 +45,7 @@ pub(super) fn plan<'a>(changes: impl Iterator<Item = &'a Change>, known: &mut Kn
     for (place, change) in changes.enumerate() {
         plan.place = place;
         plan.taken.clear();
+        plan.twice.clear();
         plan.receipts.push(Receipt::default());
         plan.change(change, known)?;
     }
@@ -68,6 +72,9 @@ impl Plan {
             request: request.clone(),
         };
         for edit in edits {
+            for check in conflicts::checks(edit) {
+                self.check(tenant_code(*tenant), check, known)?;
+            }
             if let Some(told) = self.edit(*tenant, *at, edit, known)? {
                 self.rows.tell(&author, told)?;
             }
@@ -108,11 +115,35 @@ impl Plan {
                 None
             }
             Edit::AddSecret(name, secret) => {
-                self.need(Need::SecretFree(name));
                 self.late(sql::ADD_SECRET, vec![Box::new(*name), Box::new(secret.0.to_vec())], Some(1));
                 None
             }
         })
+    }
+
+    /// Needs what an edit needs, in the order that all engines share.
+    fn check(&mut self, code: i32, check: Check<'_>, known: &Known) -> Done {
+        if let Check::Connection(before) = check
+            && known.connection(before.id).is_none_or(|(_, stored)| !stored.is_still(before))
+        {
+            self.need(Need::Impossible);
+            self.rows.is_hopeless = true;
+        }
+        if let Check::Free(claim) | Check::Twice(claim) = &check {
+            let key = (code, claim.space, claim.text.clone());
+            if self.taken.contains(&key) {
+                // Two of what one change makes would have the same; nobody else is to blame.
+                self.rows.is_hopeless = true;
+                self.need(Need::Twice(claim.field));
+                self.twice.insert(key);
+                return Ok(());
+            }
+            self.taken.insert(key);
+        }
+        if let Some(need) = Need::of(code, check)? {
+            self.need(need);
+        }
+        Ok(())
     }
 
     pub(super) fn need(&mut self, need: Need) {
@@ -149,7 +180,6 @@ impl Plan {
         let code = tenant_code(tenant);
         let mut user = user.clone();
         user.number = known.number(tenant, 0);
-        self.need(Need::UserIdFree(code, user.id.0));
         self.made.insert(user.id.0);
         self.settle(code, at, &user);
         let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
@@ -169,13 +199,12 @@ impl Plan {
     /// What a person's row has around it from when it is there.
     pub(super) fn settle(&mut self, code: i32, at: Time, user: &User) {
         for claim in claims::of_user(user) {
-            self.take(code, claim, user.number);
+            self.take(code, &claim, user.number);
         }
         for text in claims::mentions(user) {
             self.rows.mention(code, &text, user.number);
         }
         for (item, kind) in belongings(user) {
-            self.need(Need::ItemThere(code, item.0));
             self.rows.join(code, item, user.number, kind);
         }
         for group in claims::only_in_one(&[], &user.groups) {
@@ -193,7 +222,6 @@ impl Plan {
         let code = tenant_code(tenant);
         let mut after = after.clone();
         after.number = before.number;
-        self.need(Need::UserAt(code, int(before.number), int(before.version)));
         self.swap(code, &claims::of_user(before), claims::of_user(&after), before.number);
         let (old, new) = (claims::mentions(before), claims::mentions(&after));
         for text in old.iter().filter(|text| !new.contains(text)) {
@@ -207,7 +235,6 @@ impl Plan {
             self.rows.leave(code, *item, before.number, *kind);
         }
         for (item, kind) in new.iter().filter(|one| !old.contains(one)) {
-            self.need(Need::ItemThere(code, item.0));
             self.rows.join(code, *item, before.number, *kind);
         }
         for group in claims::only_in_one(&before.groups, &after.groups) {
@@ -237,20 +264,14 @@ impl Plan {
         let code = tenant_code(tenant);
         let mut item = item.clone();
         let kind = item.kind();
-        let is_given = item.number() == 0 && kind != ItemKind::Department;
-        if is_given {
+        if item.number() == 0 && kind != ItemKind::Department {
             item.set_number(known.number(tenant, kind_code(kind)));
+            let (kind, number) = (kind_code(kind), int(item.number()));
+            self.need(Need::NumberFree { tenant: code, kind, number, is_given: true });
         }
-        self.need(Need::NumberFree {
-            tenant: code,
-            kind: kind_code(kind),
-            number: int(item.number()),
-            is_given,
-        });
-        self.need(Need::ItemIdFree(code, item.id().0));
         self.made.insert(item.id().0);
         for claim in claims::of_item(&item) {
-            self.take(code, claim, item.number());
+            self.take(code, &claim, item.number());
         }
         let add: Vec<Box<dyn Param>> = vec![
             Box::new(code),
@@ -279,7 +300,6 @@ impl Plan {
     ) -> Done<Told> {
         let code = tenant_code(tenant);
         self.swap(code, &claims::of_item(before), claims::of_item(after), before.number());
-        self.need(Need::ItemAt(code, before.id().0, int(before.version())));
         self.save_item(code, before, after)?;
         self.enrol(code, after, joined, left, known);
         self.item_changed(before, after, joined.to_vec(), left.to_vec())
@@ -328,7 +348,6 @@ impl Plan {
     ) -> Done<Option<Told>> {
         let code = tenant_code(tenant);
         let Some(group) = known.group(tenant, id) else {
-            self.need(Need::ItemThere(code, id.0));
             self.rows.is_hopeless = true;
             return Ok(None);
         };
@@ -340,7 +359,6 @@ impl Plan {
         let mut after = before.clone();
         after.touch(at);
         // Others may have touched it meanwhile; then all of this is read again.
-        self.need(Need::ItemThere(code, id.0));
         self.save_item(code, before, &after)?;
         let kind = kind_code(after.kind());
         // What was looked up beforehand must still be so, to the last member.
@@ -354,9 +372,6 @@ impl Plan {
         }
         if !come.is_empty() {
             let ((tenants, items), count) = (many(come.len()), come.len());
-            for (user, _) in &group.joined {
-                self.need(Need::UserThere(code, user.0));
-            }
             let kinds = vec![kind; count];
             let params: Vec<Box<dyn Param>> =
                 vec![Box::new(tenants), Box::new(items), Box::new(come), Box::new(kinds)];
@@ -368,7 +383,6 @@ impl Plan {
 
     fn remove_item(&mut self, tenant: TenantNumber, item: &Item) -> Done<Told> {
         let code = tenant_code(tenant);
-        self.need(Need::ItemAt(code, item.id().0, int(item.version())));
         self.swap(code, &claims::of_item(item), Vec::new(), item.number());
         self.early(sql::DISBAND, vec![Box::new(code), Box::new(item.id().0)], None);
         let gone: Vec<Box<dyn Param>> =
@@ -381,7 +395,6 @@ impl Plan {
     /// Puts people into an item and takes others out, whoever of them is there already.
     fn enrol(&mut self, code: i32, item: &Item, joined: &[UserId], left: &[UserId], known: &Known) {
         for user in joined {
-            self.need(Need::UserThere(code, user.0));
             match known.user_number(code, *user) {
                 Some(number) => self.rows.join(code, item.id(), number, item.kind()),
                 None => self.rows.is_hopeless = true,
@@ -396,25 +409,20 @@ impl Plan {
 
     /// Gives up the claims that are only in `old` and takes those that are only in `new`.
     pub(super) fn swap(&mut self, code: i32, old: &[Claim], new: Vec<Claim>, owner: u32) {
-        let same = |a: &Claim, b: &Claim| a.space == b.space && a.text == b.text;
-        for gone in old.iter().filter(|o| !new.iter().any(|n| same(o, n))) {
+        for gone in old.iter().filter(|old| !new.iter().any(|new| new.is_same(old))) {
             self.rows.release(code, gone, owner);
             self.given_up.insert((code, gone.space, gone.text.clone()));
         }
-        for claim in new.into_iter().filter(|n| !old.iter().any(|o| same(o, n))) {
-            self.take(code, claim, owner);
+        for claim in new.into_iter().filter(|new| !old.iter().any(|old| old.is_same(new))) {
+            self.take(code, &claim, owner);
         }
     }
 
-    fn take(&mut self, code: i32, claim: Claim, owner: u32) {
-        if !self.taken.insert((code, claim.space, claim.text.clone())) {
-            // Two of what one change makes would have the same; nobody else is to blame.
-            self.rows.is_hopeless = true;
-            self.need(Need::Twice(claim.field));
-            return;
+    fn take(&mut self, code: i32, claim: &Claim, owner: u32) {
+        // What is taken twice would end the transaction before the batch has its row.
+        if self.twice.is_empty() || !self.twice.contains(&(code, claim.space, claim.text.clone())) {
+            self.rows.claim(code, claim, owner);
         }
-        self.rows.claim(code, &claim, owner);
-        self.need(Need::Free(code, claim));
     }
 }
 
@@ -428,6 +436,3 @@ fn belongings(user: &User) -> Vec<(ItemId, ItemKind)> {
     all.dedup();
     all
 }
-
-/// The field to blame when an identity or number is taken.
-pub(super) const IDENTITY: Field = Field::Id;

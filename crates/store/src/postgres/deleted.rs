@@ -2,7 +2,6 @@
 
 use super::apply::{Done, Plan};
 use super::columns::UserColumns;
-use super::needs::Need;
 use super::param::{Param, int};
 use super::rows::tenant_code;
 use crate::claims;
@@ -14,7 +13,6 @@ use directory::{AccountEdit, Action, Note, Record, TenantNumber, Time, Tombstone
 impl Plan {
     pub(super) fn remove_user(&mut self, tenant: TenantNumber, at: Time, user: &User) -> Done<Told> {
         let code = tenant_code(tenant);
-        self.need(Need::UserAt(code, int(user.number), int(user.version)));
         self.swap(code, &claims::of_user(user), Vec::new(), user.number);
         for text in claims::mentions(user) {
             self.rows.forget(code, &text, user.number);
@@ -47,7 +45,6 @@ impl Plan {
         let code = tenant_code(tenant);
         let mut user = user.clone();
         (user.id, user.number) = (before.user.id, before.user.number);
-        self.need(Need::Buried(code, int(user.number), before.deleted.0));
         self.made.insert(user.id.0);
         self.settle(code, at, &user);
         let after = Some(encode(&Record::User(Box::new(user.clone())))?);
@@ -75,7 +72,6 @@ impl Plan {
 
     pub(super) fn purge_user(&mut self, tenant: TenantNumber, stone: &Tombstone) -> Done<Told> {
         let code = tenant_code(tenant);
-        self.need(Need::Buried(code, int(stone.user.number), stone.deleted.0));
         self.forget_tombstone(code, stone);
         let before = Some(encode(&Record::User(Box::new(stone.user.clone())))?);
         Ok(Told { before, notes: vec![Note::Purged], ..Told::new(Action::Deleted) })

@@ -246,7 +246,11 @@ impl Tenants {
             let is_inside = change.edits.iter().any(|edit| {
                 !matches!(
                     edit,
-                    Edit::AddTenant(_) | Edit::AddSecret(..) | Edit::Touch(_) | Edit::ChangeConnection { .. }
+                    Edit::AddTenant(_)
+                        | Edit::ChangeTenant { .. }
+                        | Edit::AddSecret(..)
+                        | Edit::Touch(_)
+                        | Edit::ChangeConnection { .. }
                 )
             });
             let code = tenant_code(change.tenant);

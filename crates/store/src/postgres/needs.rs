@@ -1,11 +1,13 @@
 //! What must be so for a change to be carried out, and what is found to stand in its way when a batch did not go in.
 
-use super::apply::IDENTITY;
 use super::line::Session;
-use super::param::Param;
+use super::param::{Param, int};
+use super::rows::kind_code;
 use super::trouble::Trouble;
 use crate::claims::Claim;
+use crate::conflicts::Check;
 use crate::sql;
+use crate::told::encode;
 use directory::{CommitError, Field};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -35,6 +37,10 @@ pub(super) enum Need {
     Absent(i32, Claim),
     /// No tenant has that number; one that was given here is passed over instead.
     TenantFree { number: i32, is_given: bool },
+    /// No deleted user has that id.
+    TombstoneIdFree(i32, Uuid),
+    /// No connection has that id.
+    ConnectionIdFree(Uuid),
     /// No connection of the tenant has that name.
     ConnectionNameFree(i32, Vec<u8>),
     /// No secret has that name.
@@ -43,12 +49,46 @@ pub(super) enum Need {
     NotBuried(i32, Vec<u8>),
     /// What was left of somebody of that number, deleted at that moment, is there.
     Buried(i32, i32, i64),
+    /// No mail has that id.
+    MailIdFree(Uuid),
     /// A mail is of that version.
     MailAt(Uuid, i32),
     /// A tenant is still as that says.
     TenantAt(i32, String),
     /// What was decided from is not so any more, as was seen beforehand.
     Impossible,
+}
+
+impl Need {
+    /// What a check asks of the database; nothing where it was made beforehand.
+    pub(super) fn of(code: i32, check: Check<'_>) -> Result<Option<Self>, serde_json::Error> {
+        Ok(Some(match check {
+            Check::User(user) => Self::UserAt(code, int(user.number), int(user.version)),
+            Check::Tombstone(tombstone) => {
+                Self::Buried(code, int(tombstone.user.number), tombstone.deleted.0)
+            }
+            Check::Item(item) => Self::ItemAt(code, item.id().0, int(item.version())),
+            Check::Tenant(tenant) => Self::TenantAt(int(tenant.number.0), encode(tenant)?),
+            Check::Connection(_) => return Ok(None),
+            Check::Mail(mail) => Self::MailAt(mail.id, int(mail.version)),
+            Check::NoUser(id) => Self::UserIdFree(code, id.0),
+            Check::NoTombstone(id) => Self::TombstoneIdFree(code, id.0),
+            Check::NoItemNumber(kind, number) => {
+                let (kind, number) = (kind_code(kind), int(number));
+                Self::NumberFree { tenant: code, kind, number, is_given: false }
+            }
+            Check::NoItem(id) => Self::ItemIdFree(code, id.0),
+            Check::NoTenant(number) => Self::TenantFree { number: int(number.0), is_given: false },
+            Check::NoConnection(id) => Self::ConnectionIdFree(id.0),
+            Check::NoConnectionName(name) => Self::ConnectionNameFree(code, name.into_bytes()),
+            Check::NoMail(id) => Self::MailIdFree(id),
+            Check::NoSecret(name) => Self::SecretFree(name),
+            Check::Free(claim) => Self::Free(code, claim),
+            Check::Twice(claim) => Self::Twice(claim.field),
+            Check::UserExists(id) => Self::UserThere(code, id.0),
+            Check::ItemExists(id) => Self::ItemThere(code, id.0),
+        }))
+    }
 }
 
 /// What stands in the way of each change; its place in the batch. Where nothing does any more, the batch may be tried
@@ -81,6 +121,9 @@ struct State {
     tenants: HashSet<i32>,
     connections: HashSet<(i32, Vec<u8>)>,
     secrets: HashSet<&'static str>,
+    tombstones: HashSet<(i32, Uuid)>,
+    connection_ids: HashSet<Uuid>,
+    mail_ids: HashSet<Uuid>,
     buried_keys: HashSet<(i32, Vec<u8>)>,
     buried: HashSet<(i32, i32, i64)>,
     mails: HashSet<(Uuid, i32)>,
@@ -96,12 +139,12 @@ impl State {
                 stale(self.users.get(&(*tenant, *number)) == Some(version))
             }
             Need::UserThere(tenant, id) => stale(self.people.contains(&(*tenant, *id))),
-            Need::UserIdFree(tenant, id) => taken(!self.people.contains(&(*tenant, *id)), IDENTITY),
+            Need::UserIdFree(tenant, id) => taken(!self.people.contains(&(*tenant, *id)), Field::Id),
             Need::ItemAt(tenant, id, version) => stale(self.items.get(&(*tenant, *id)) == Some(version)),
             Need::ItemThere(tenant, id) => stale(self.items.contains_key(&(*tenant, *id))),
-            Need::ItemIdFree(tenant, id) => taken(!self.items.contains_key(&(*tenant, *id)), IDENTITY),
+            Need::ItemIdFree(tenant, id) => taken(!self.items.contains_key(&(*tenant, *id)), Field::Id),
             Need::NumberFree { tenant, kind, number, is_given } => {
-                taken(*is_given || !self.numbers.contains(&(*tenant, *kind, *number)), IDENTITY)
+                taken(*is_given || !self.numbers.contains(&(*tenant, *kind, *number)), Field::Id)
             }
             Need::Free(tenant, claim) => {
                 let key = (*tenant, i16::from(claim.space), claim.text.clone().into_bytes());
@@ -114,6 +157,9 @@ impl State {
             Need::TenantFree { number, is_given } => {
                 taken(*is_given || !self.tenants.contains(number), Field::Number)
             }
+            Need::TombstoneIdFree(tenant, id) => taken(!self.tombstones.contains(&(*tenant, *id)), Field::Id),
+            Need::ConnectionIdFree(id) => taken(!self.connection_ids.contains(id), Field::Id),
+            Need::MailIdFree(id) => taken(!self.mail_ids.contains(id), Field::Id),
             Need::ConnectionNameFree(tenant, name) => {
                 taken(!self.connections.contains(&(*tenant, name.clone())), Field::Name)
             }
@@ -131,7 +177,7 @@ impl State {
         let mut state = Self::default();
         let (mut users, mut people, mut items) = ((vec![], vec![]), (vec![], vec![]), (vec![], vec![]));
         let (mut claims, mut numbers) = ((vec![], vec![], vec![]), (vec![], vec![], vec![]));
-        let mut buried = (vec![], vec![]);
+        let (mut buried, mut tombstones, mut mails) = ((vec![], vec![]), (vec![], vec![]), vec![]);
         for (_, need) in needs {
             match need {
                 Need::UserAt(tenant, number, _) => {
@@ -160,11 +206,23 @@ impl State {
                     buried.0.push(*tenant);
                     buried.1.push(key.clone());
                 }
+                Need::TombstoneIdFree(tenant, id) => {
+                    tombstones.0.push(*tenant);
+                    tombstones.1.push(*id);
+                }
+                Need::MailIdFree(id) => mails.push(*id),
                 single => state.read_single(session, single).await?,
             }
         }
         for row in ask(session, sql::BURIED, buried.0.len(), &[&buried.0, &buried.1]).await? {
             state.buried_keys.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+        let params: [&dyn Param; 2] = [&tombstones.0, &tombstones.1];
+        for row in ask(session, sql::TOMBSTONES_WITH, tombstones.0.len(), &params).await? {
+            state.tombstones.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+        for row in ask(session, sql::MAILS_WITH, mails.len(), &[&mails]).await? {
+            state.mail_ids.insert(row.try_get(0)?);
         }
         for row in ask(session, sql::USERS_AT, users.0.len(), &[&users.0, &users.1]).await? {
             state.users.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
@@ -194,6 +252,10 @@ impl State {
             Need::TenantFree { number, .. } => {
                 let found = session.row(sql::TENANT.postgres, &[number]).await?;
                 self.tenants.extend(found.map(|_| *number));
+            }
+            Need::ConnectionIdFree(id) => {
+                let found = session.row(sql::CONNECTION.postgres, &[id]).await?;
+                self.connection_ids.extend(found.map(|_| *id));
             }
             Need::ConnectionNameFree(tenant, name) => {
                 let found = session.row(sql::NAME_TAKEN.postgres, &[tenant, name]).await?;

@@ -194,7 +194,10 @@ fn touches(change: &Change) -> Vec<Touch> {
     }
     for edit in &change.edits {
         match edit {
-            Edit::AddUser { user, .. } => of_user(tenant, user, &mut all),
+            Edit::AddUser { user, .. } => {
+                all.push(Touch::new(("user", user.id), false));
+                of_user(tenant, user, &mut all);
+            }
             Edit::ChangeUser { before, after, .. } => {
                 all.push(Touch::new(("user", before.id), false));
                 of_user(tenant, before, &mut all);

@@ -188,6 +188,12 @@ statements! {
         "SELECT u.tenant, u.id, u.number FROM users u JOIN unnest($1, $2) AS n (tenant, id)
         ON u.tenant = n.tenant AND u.id = n.id",
     );
+    TOMBSTONES_WITH = each(
+        "",
+        "SELECT t.tenant, t.id FROM tombstones t JOIN unnest($1, $2) AS n (tenant, id)
+        ON t.tenant = n.tenant AND t.id = n.id",
+    );
+    MAILS_WITH = each("", "SELECT m.id FROM mails m JOIN unnest($1) AS n (id) ON m.id = n.id");
     ITEMS_WITH = each(
         "",
         "SELECT i.tenant, i.id, i.version FROM items i JOIN unnest($1, $2) AS n (tenant, id)

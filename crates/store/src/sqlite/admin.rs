@@ -45,7 +45,12 @@ pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
         fold(&new.name),
         encode(new)?
     ]);
-    let seq = unique(inserted, Field::Name)?;
+    // Either may be taken; the id is reported first.
+    let field = match &inserted {
+        Err(_) if super::read::connection(db, new.id)?.is_some() => Field::Id,
+        _ => Field::Name,
+    };
+    let seq = unique(inserted, field)?;
     put_keys(db, seq, new)?;
     Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
 }

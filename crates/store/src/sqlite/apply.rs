@@ -1,8 +1,12 @@
 //! One change as rows: guards, rows and events, in the caller's transaction.
+//!
+//! The first write that fails says why a change is refused, so the rows of an edit are written in the order of
+//! [`crate::conflicts::checks`].
 
 use super::tally::Tally;
 use super::{admin, deleted, events, mails};
 use crate::claims::{self, Claim};
+use crate::conflicts;
 use crate::plan::is_active;
 use crate::sql;
 use crate::told::{Author, Told, encode};
@@ -246,7 +250,7 @@ fn mention(db: &Db, tenant: TenantNumber, owner: i64, old: &[String], new: &[Str
 
 /// Everything a person belongs to.
 fn belongings(user: &User) -> BTreeSet<ItemId> {
-    user.groups.iter().chain(&user.folders).chain(&user.organisation).copied().collect()
+    conflicts::belongings(user).collect()
 }
 
 fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User, at: Time) -> Done<Told> {
@@ -256,7 +260,8 @@ fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User, at:
     touch_groups(db, tenant, &user.groups, &[], at)?;
     mention(db, tenant, pk, &claims::mentions(&user), &[])?;
     let key = user.external_id.as_deref().map(claims::external_id);
-    db.prepare_cached(sql::BURY.sqlite)?.execute(params![pk, at.0, key, encode(&user)?])?;
+    let buried = db.prepare_cached(sql::BURY.sqlite)?.execute(params![pk, at.0, key, encode(&user)?]);
+    unique(buried.map(|_| 0), Field::Id)?;
     db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?;
     tally.count(tenant, crate::found::block_of(user.number), -1);
     let before = Some(encode(&Record::User(Box::new(user)))?);
@@ -407,11 +412,10 @@ fn next_number(db: &Db, tally: &mut Tally, tenant: TenantNumber, sort: u8, first
 
 /// Gives up the claims that are only in `old` and takes those that are only in `new`.
 fn swap(db: &Db, tenant: TenantNumber, old: &[Claim], new: &[Claim], owner: i64) -> Done {
-    let same = |a: &Claim, b: &Claim| a.space == b.space && a.text == b.text;
-    for gone in old.iter().filter(|o| !new.iter().any(|n| same(o, n))) {
+    for gone in old.iter().filter(|old| !new.iter().any(|new| new.is_same(old))) {
         db.prepare_cached(sql::RELEASE.sqlite)?.execute(params![tenant.0, gone.space, gone.text, owner])?;
     }
-    for claim in new.iter().filter(|n| !old.iter().any(|o| same(o, n))) {
+    for claim in new.iter().filter(|new| !old.iter().any(|old| old.is_same(new))) {
         take(db, tenant, claim, owner)?;
     }
     Ok(())

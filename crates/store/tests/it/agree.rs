@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use store::Memory;
 use testkit::chance::{Dice, command};
-use testkit::{conformance, fakes};
+use testkit::{assert_same, conformance, fakes};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(testkit::seeds::config(60, file!()))]
 
     #[test]
     fn random_changes_give_the_same_on_sqlite_and_in_memory(seed: u64) {
@@ -40,31 +40,31 @@ async fn compare(seed: u64, other: Arc<dyn Store>) {
     for step in 0..60 {
         let command = command(&mut dice, 30);
         let (left, right) = (a.run(&caller, command.clone()).await, b.run(&caller, command.clone()).await);
-        assert_eq!(left, right, "step {step}: {command:?}");
+        assert_same!(left, right, "step {step}: {command:?}");
     }
-    assert_eq!(
+    assert_same!(
         a.events(Position(0), 1000).await.expect("read"),
         b.events(Position(0), 1000).await.expect("read")
     );
     for query in queries() {
         let (left, right) = (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
         let left = left.expect("read");
-        assert_eq!(left, right.expect("read"), "{query:?}");
+        assert_same!(left, right.expect("read"), "{query:?}");
         for query in from_places(&query, &left.rows) {
             let (left, right) =
                 (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
-            assert_eq!(left.expect("read"), right.expect("read"), "{query:?}");
+            assert_same!(left.expect("read"), right.expect("read"), "{query:?}");
         }
     }
     let everybody = UserQuery { limit: 1000, ..UserQuery::default() };
     let people = a.users(&caller, everybody).await.expect("read").rows;
     for kind in ItemKind::ALL {
         let (left, right) = (all(&a, &caller, kind).await, all(&b, &caller, kind).await);
-        assert_eq!(left, right);
+        assert_same!(left, right);
         for item in left {
             let (left, right) = (a.members(&caller, item.id()).await, b.members(&caller, item.id()).await);
             let left = left.expect("read");
-            assert_eq!(left, right.expect("read"));
+            assert_same!(left, right.expect("read"));
             for after in [0, 1, 3, 7] {
                 let some = b.members_after(&caller, item.id(), after, 2).await.expect("read");
                 let wanted: Vec<_> =
@@ -94,9 +94,9 @@ async fn compare_lives(
     people: &[User],
 ) {
     let (left, right) = (a.all_deleted(caller, 0, 1000).await, b.all_deleted(caller, 0, 1000).await);
-    assert_eq!(left.expect("read"), right.expect("read"));
+    assert_same!(left.expect("read"), right.expect("read"));
     let (left, right) = (a.mails_due(1000).await, b.mails_due(1000).await);
-    assert_eq!(left.expect("read"), right.expect("read"));
+    assert_same!(left.expect("read"), right.expect("read"));
     for stored in people {
         let (left, right) = (
             one.account(caller.tenant, stored.id).await.expect("read").expect("there"),
@@ -110,7 +110,7 @@ async fn compare_lives(
         let history = async |directory: &Directory| {
             directory.history(caller, stored.id, Position(0)).await.expect("read")
         };
-        assert_eq!(history(a).await, history(b).await);
+        assert_same!(history(a).await, history(b).await);
     }
     let chain = b.verify(None).await.expect("read").remove(&caller.tenant).expect("events");
     let own = a.verify(None).await.expect("read").remove(&caller.tenant).expect("events");

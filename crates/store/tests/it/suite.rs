@@ -8,7 +8,9 @@ use testkit::conformance::ALL;
 
 fn run(make: impl Fn() -> Arc<dyn Store>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    for (_, check) in ALL.iter().chain(testkit::lives::ALL).chain(testkit::arrivals::ALL) {
+    for (_, check) in
+        ALL.iter().chain(testkit::lives::ALL).chain(testkit::arrivals::ALL).chain(testkit::conflicts::ALL)
+    {
         runtime.block_on(check(make()));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use testkit::postgres::{Bouncer, Cluster, query, shared};
+use testkit::waiting::{PATIENCE, wait_until};
 
 /// How many processes run that were started with this path.
 fn processes(folder: &Path) -> usize {
@@ -88,13 +89,7 @@ fn nothing_is_left_behind_by_a_test_that_was_killed() {
     assert!(folder.exists() && processes(&folder) > 0);
     child.kill().expect("killed");
     child.wait().expect("ended");
-    for _ in 0..100 {
-        if !folder.exists() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    assert!(!folder.exists() && processes(&folder) == 0);
+    wait_until("all of it to be gone", || !folder.exists() && processes(&folder) == 0);
 }
 
 /// Does nothing unless the test above has started it.
@@ -102,7 +97,7 @@ fn nothing_is_left_behind_by_a_test_that_was_killed() {
 fn a_cluster_that_waits() {
     let Some(file) = std::env::var_os("MUSTER_TEST_WAITS") else { return };
     std::fs::write(file, shared().folder().to_str().expect("text")).expect("written");
-    std::thread::sleep(std::time::Duration::from_mins(1));
+    std::thread::sleep(PATIENCE);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use testkit::smtp::{Behaviour, Received, Receiver, Stage};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = testkit::waiting::PATIENCE;
 const A_MOMENT: Duration = Duration::from_millis(150);
 const HELLO: &str = "Subject: hello\r\n\r\none\r\ntwo\r\nthree\r\n";
 

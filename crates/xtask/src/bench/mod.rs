@@ -5,6 +5,7 @@ mod audit;
 mod engines;
 mod import;
 mod load;
+mod refusals;
 mod report;
 mod scim;
 mod sign_in;

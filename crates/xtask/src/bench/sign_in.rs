@@ -46,6 +46,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         let said = once(&muster.address, &request("POST", "/api/v2/user?format=json", headers, &body))?;
         ensure!(said.contains("\"Id\""), "not created: {said}");
     }
+    let refusals = super::refusals::measure(&muster.address, &app)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (mut rows, mut rates) = (Vec::new(), [[0.0; TURNS]; 3]);
     let outcomes = A_SECOND.map(|_| Arc::new(Outcome::default()));
@@ -75,6 +76,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let rates = rates.map(|mut rates| median(&mut rates));
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let mut facts = json!({
+        "refusals": refusals,
         "creates_alone": rates[0].round(),
         "resident_mib_before": idle.round(),
         "resident_mib_after_creates_alone": peaks[0].round(),
@@ -135,7 +137,7 @@ fn ask((address, key): (&str, &str), a_second: u64, outcome: &Arc<Outcome>, stop
 }
 
 /// The status of an answer, and whether it says when to come again.
-fn answer(address: &str, request: &[u8]) -> anyhow::Result<(u16, bool)> {
+pub(super) fn answer(address: &str, request: &[u8]) -> anyhow::Result<(u16, bool)> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.write_all(request)?;

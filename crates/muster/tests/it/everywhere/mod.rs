@@ -9,7 +9,7 @@ mod world;
 use crate::support::runtime;
 use directory::{Command, Field, Status, User, UserKey};
 use person::{Person, person};
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use world::World;
 
 /// A way to reach people, spoken as a client of it would.
@@ -79,7 +79,7 @@ fn made_anywhere_seen_everywhere_changed_anywhere_lost_nowhere() {
     let runtime = runtime();
     let world = runtime.block_on(World::new());
     let next = std::cell::Cell::new(0_u32);
-    let mut runner = TestRunner::new(Config { cases: 40, ..Config::default() });
+    let mut runner = TestRunner::new(testkit::seeds::config(40, file!()));
     let outcome = runner.run(&person(), |person| {
         runtime.block_on(async {
             for maker in ALL {

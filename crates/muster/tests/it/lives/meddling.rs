@@ -76,7 +76,7 @@ fn changed(column: &str, other: u32, dice: &mut Dice) -> String {
 fn one_changed_byte_is_found_where_it_is() {
     let ledger = Ledger::new();
     ledger.is_whole();
-    let mut dice = Dice::new(20_261_126);
+    let mut dice = Dice::new(testkit::seeds::seed(20_261_126));
     assert!(ledger.positions.len() > 30, "{}", ledger.positions.len());
     let mut wrong = Vec::new();
     let mut left = ledger.positions.clone();

@@ -18,7 +18,6 @@ use http_body_util::BodyExt;
 use portal::mail::{Pace, Sender, Worker};
 use serde_json::{Value, json as document};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use testkit::smtp::{Received, Receiver};
 use tokio::runtime::Runtime;
 pub(crate) use visitor::Visitor;
@@ -54,6 +53,11 @@ pub(crate) struct Home {
 impl Home {
     fn new() -> Self {
         Self::on(House::new())
+    }
+
+    /// One where time passes only by hand. What commands do has the machine's time all the same.
+    fn still() -> Self {
+        Self::on(House::still())
     }
 
     /// On a store that may hold something.
@@ -116,15 +120,8 @@ impl Door for Home {
 }
 
 /// Waits for something that others do.
-fn patiently<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = find() {
-            return found;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(30), "there is no sign of {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+fn patiently<T>(what: &str, find: impl FnMut() -> Option<T>) -> T {
+    testkit::waiting::wait_for(what, find)
 }
 
 /// What comes after the host in a link.

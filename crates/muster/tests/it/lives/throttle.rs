@@ -11,7 +11,7 @@ fn wait_of(reply: &Reply) -> i64 {
 
 #[test]
 fn a_thousand_guesses_come_to_nothing() {
-    let home = Home::new();
+    let home = Home::still();
     let firm = Firm::new(&home, "Acme");
     firm.person("ann@x.y", GOOD);
     firm.person("bob@x.y", GOOD);
@@ -52,7 +52,7 @@ fn page(door: &dyn Door, firm: &Firm, user: &str, password: &str) -> Reply {
 
 #[test]
 fn the_wait_doubles_up_to_five_minutes_and_a_right_one_ends_it() {
-    let home = Home::new();
+    let home = Home::still();
     let firm = Firm::new(&home, "Acme");
     firm.person("ann@x.y", GOOD);
     let sign_in = |password: &str| firm.sign_in("ann@x.y", password, None);
@@ -85,7 +85,7 @@ fn the_wait_doubles_up_to_five_minutes_and_a_right_one_ends_it() {
 
 #[test]
 fn an_address_that_tries_many_people_is_slowed_and_others_are_not() {
-    let home = Home::new();
+    let home = Home::still();
     let firm = Firm::new(&home, "Acme");
     firm.person("ann@x.y", GOOD);
     let statuses: Vec<u16> =

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use testkit::waiting::{wait_for, wait_until};
 
 fn ask(server: &Server, key: &str, method: &str, target: &str, media: &str, body: &[u8]) -> Reply {
     let bearer = format!("Bearer {key}");
@@ -19,15 +20,10 @@ fn json(reply: &Reply) -> Value {
 
 /// Waits for an import to end.
 fn ended(server: &Server, key: &str, id: &str) -> Value {
-    let begun = Instant::now();
-    loop {
+    wait_for("the import to end", || {
         let job = json(&ask(server, key, "GET", &format!("/v1/imports/{id}"), "", b""));
-        if !job["ended"].is_null() {
-            return job;
-        }
-        assert!(begun.elapsed() < Duration::from_mins(1), "{job}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        (!job["ended"].is_null()).then_some(job)
+    })
 }
 
 fn sent(server: &Server, key: &str, query: &str, media: &str, body: &[u8]) -> String {
@@ -157,18 +153,11 @@ fn what_does_not_arrive_whole_was_never_there() {
          Content-Length: 1000\r\n\r\nemail\r\na@x.y\r\n"
     );
     stream.write_all(head.as_bytes()).expect("sent");
-    let begun = Instant::now();
-    while kept(&server, "data") == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it is written as it comes");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("what has come to be written", || kept(&server, "data") > 0);
     let list = || json(&ask(&server, &key, "GET", "/v1/imports", "", b""))["imports"].clone();
     assert_eq!(list(), serde_json::json!([]), "nobody sees it before it is there");
     drop(stream);
-    while kept(&server, "data") + kept(&server, "json") > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it goes with whoever sent it");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("it to go with whoever sent it", || kept(&server, "data") + kept(&server, "json") == 0);
     assert_eq!(list(), serde_json::json!([]));
 }
 

@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
+use testkit::waiting::wait_until;
 
 #[test]
 fn what_was_acknowledged_before_is_in_it() {
@@ -41,16 +42,14 @@ fn what_was_acknowledged_before_is_in_it() {
         .collect();
     let folder = tempfile::tempdir().expect("a folder");
     for round in 0..3 {
-        std::thread::sleep(Duration::from_millis(600));
+        let many = || acknowledged.lock().len();
+        let wanted = many() + 60;
+        wait_until("creates before the backup", || many() > wanted);
         let before: Vec<String> = acknowledged.lock().clone();
         let path = folder.path().join(format!("backup{round}")).display().to_string();
         said(server.store(), &["backup", &path]);
-        let during = acknowledged.lock().len() - before.len();
-        assert!(
-            before.len() > 50 && during > 0,
-            "there was a load: {} before, {during} during",
-            before.len()
-        );
+        let during = many() - before.len();
+        assert!(during > 0, "there was a load: {} before, {during} during", before.len());
         let target = Place::new();
         said(&target.store, &["restore", &path]);
         is_sound(&target.store);

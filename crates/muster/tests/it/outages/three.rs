@@ -14,11 +14,15 @@ use follow::{Followed, follow};
 use owner::Owner;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-use testkit::postgres::Cluster;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{RwLock};
+use std::time::Instant;
+use testkit::postgres::{Cluster, query};
+use testkit::seeds::times;
+use testkit::waiting::wait_until;
 
-const LENGTH: Duration = Duration::from_mins(1);
+/// How many things are done while all three are there, while one is away, and when it is back.
+const THINGS: u32 = 600;
 const THREADS: u64 = 9;
 const PRIZES: usize = 6;
 const SEED: u64 = 4;
@@ -31,9 +35,19 @@ struct World {
     /// E-mails that everybody wants.
     prizes: Vec<Mutex<Prize>>,
     is_over: AtomicBool,
+    /// How many things were done.
+    done: AtomicU32,
 }
 
 impl World {
+    /// Waits until so many more things were done.
+    fn wait_for_load(&self) {
+        let wanted = self.done.load(Ordering::SeqCst) + times(THINGS);
+        wait_until("the load to go on", || {
+            self.done.load(Ordering::SeqCst) >= wanted || self.is_over.load(Ordering::SeqCst)
+        });
+    }
+
     fn address(&self, node: usize) -> Option<String> {
         self.addresses.read()[node].clone()
     }
@@ -78,6 +92,7 @@ fn each_process_sees_what_another_acknowledged_and_the_feed_tells_it_once() {
         addresses: RwLock::new(nodes.iter().map(|node| Some(node.address.clone())).collect()),
         prizes: (0..PRIZES).map(|_| Mutex::default()).collect(),
         is_over: AtomicBool::new(false),
+        done: AtomicU32::new(0),
     };
     let is_written = AtomicBool::new(false);
     let (owners, followed) = std::thread::scope(|scope| {
@@ -90,6 +105,9 @@ fn each_process_sees_what_another_acknowledged_and_the_feed_tells_it_once() {
         drop(over);
         let owners: Vec<Owner> =
             threads.into_iter().map(|thread| thread.join().expect("all was right")).collect();
+        // An event gets its position a moment after its change was acknowledged.
+        let unsealed = "SELECT count(*) FROM batches WHERE position IS NULL";
+        wait_until("every event to have its position", || query(&url, unsealed) == "0");
         drop(written);
         (owners, follower.join().expect("the feed is right"))
     });
@@ -98,16 +116,16 @@ fn each_process_sees_what_another_acknowledged_and_the_feed_tells_it_once() {
 }
 
 fn kill_one_and_start_it_again(world: &World, number: usize, node: &mut Node) {
-    std::thread::sleep(LENGTH / 3);
+    world.wait_for_load();
     // Away before it is killed: whoever is not answered can tell that this is why.
     world.set(number, None);
     node.kill();
-    std::thread::sleep(LENGTH / 3);
+    world.wait_for_load();
     let begun = Instant::now();
     node.restart();
     world.set(number, Some(node.address.clone()));
     say(&format!("back after {:?}", begun.elapsed()));
-    std::thread::sleep(LENGTH / 3);
+    world.wait_for_load();
 }
 
 /// The feed, read in this process without any of the three.

@@ -8,7 +8,7 @@ use super::refusals;
 use super::resource::{ENTERPRISE, OURS, Place, comparable, entries};
 use crate::support::runtime;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 const PLURALS: [&str; 5] = ["emails", "phoneNumbers", "addresses", "ims", "entitlements"];
@@ -382,7 +382,7 @@ fn patched_users_are_what_the_model_says() {
     let runtime = runtime();
     let world = runtime.block_on(World::new());
     let next = std::cell::Cell::new(0);
-    let mut runner = TestRunner::new(Config { cases: 60, ..Config::default() });
+    let mut runner = TestRunner::new(testkit::seeds::config(60, file!()));
     let requests = proptest::collection::vec(Dice::strategy(120), 1..=8);
     let outcome = runner.run(&requests, |mut requests| {
         let mut number = next.get();

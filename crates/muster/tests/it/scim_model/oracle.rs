@@ -8,7 +8,7 @@ use super::questions::Asker;
 use super::resource::CORE;
 use crate::support::runtime;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use scim_v2::filter::{AttrExp, AttrPath, CompValue, CompareOp, Filter, ValFilter, ValuePath};
 use serde_json::Value;
 
@@ -230,7 +230,7 @@ fn what_another_parser_accepts_is_accepted() {
     let world = runtime.block_on(World::new());
     let users: Vec<Value> = runtime.block_on(people::settle(&world)).into_iter().take(20).collect();
     let compared = std::cell::Cell::new(0);
-    let mut runner = TestRunner::new(Config { cases: 1500, ..Config::default() });
+    let mut runner = TestRunner::new(testkit::seeds::config(1500, file!()));
     let outcome = runner.run(&Dice::strategy(160), |mut dice| {
         let mut text = if dice.once_in(2) {
             any_filter(&mut dice, 3)

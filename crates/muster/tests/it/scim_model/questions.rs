@@ -7,7 +7,7 @@ use super::people;
 use super::resource::{CORE, ENTERPRISE, Place};
 use crate::support::runtime;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
 /// What is compared with texts, in the ways that hold anywhere but inside square brackets.
@@ -234,7 +234,7 @@ fn filters_select_what_the_model_selects() {
     let users = runtime.block_on(people::settle(&world));
     assert!(users.iter().all(|user| user["schemas"][0] == CORE));
     let telling = std::cell::Cell::new(0);
-    let mut runner = TestRunner::new(Config { cases: 400, ..Config::default() });
+    let mut runner = TestRunner::new(testkit::seeds::config(400, file!()));
     let outcome = runner.run(&Dice::strategy(160), |dice| {
         let is_telling = runtime.block_on(check(&world, &users, dice))?;
         telling.set(telling.get() + u32::from(is_telling));

@@ -13,26 +13,22 @@ pub(super) struct Followed {
     pub(super) tally: Tally,
 }
 
-/// Follows the feed until everything is written and read. `read` gives events after a position, all or a part of what
+/// Follows the feed until everything is written, with its positions, and read. `read` gives events after a position, all or a part of what
 /// is there: the position of each, the e-mail of the person it is about (none for anything else), and what was done.
 pub(super) fn follow(
     read: impl Fn(u64) -> Vec<(u64, Option<String>, &'static str)>,
     is_written: &AtomicBool,
 ) -> Followed {
-    let (mut followed, mut quiet) = (Followed::default(), 0);
+    let mut followed = Followed::default();
     loop {
         // Asked before reading, so that nothing written in between is left out.
         let is_last = is_written.load(Ordering::SeqCst);
         let events = read(followed.last);
         if events.is_empty() {
-            quiet = if is_last { quiet + 1 } else { 0 };
-            // An event may get its position a moment after its change was acknowledged.
-            if quiet > 400 {
+            if is_last {
                 return followed;
             }
             std::thread::sleep(Duration::from_millis(5));
-        } else {
-            quiet = 0;
         }
         for (position, email, action) in events {
             assert_eq!(position, followed.last + 1, "positions rise by one: {email:?} {action}");

@@ -9,11 +9,10 @@ use crate::outages::{pick, roll};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use testkit::waiting::PATIENCE;
 
 /// How long after the end of a process whatever it had under way is done or undone.
 const SETTLED: Duration = Duration::from_secs(2);
-/// How long a read may be put off.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Owner<'a> {
     pub(super) world: &'a World,
@@ -66,6 +65,7 @@ impl<'a> Owner<'a> {
                 _ => fight(&mut self),
             }
             *self.done.entry(kind).or_default() += 1;
+            self.world.done.fetch_add(1, Ordering::SeqCst);
         }
         self
     }

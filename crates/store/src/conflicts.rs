@@ -1,0 +1,156 @@
+//! What must be so for an edit, and the one order in which its conflicts are reported, whichever engine it is.
+//!
+//! A change can conflict with what is stored in several ways at once: a new user may bring an id, an email and an
+//! external id that other users have. Its caller is told one of them, and must be told the same one by every engine:
+//!
+//! 1. Before any edit: what the change took for absent (`Change::absent`, then `Change::not_deleted`).
+//! 2. Edit by edit, in the order of the change; each sees what the edits before it have done.
+//! 3. Within an edit, in the order of [`checks`]: first what it was decided from, then identities and numbers, then unique
+//!    keys in the order of [`claims::of_user`] and [`claims::of_item`], last the users and items it refers to.
+//!
+//! The memory and PostgreSQL engines ask [`checks`]. SQLite asks nothing beforehand: it writes the rows of an edit in the
+//! same order, and the first write that fails is what it reports. `testkit::conflicts` holds all of them to it.
+
+use crate::claims::{self, Claim};
+use directory::{
+    CommitError, Connection, ConnectionId, Edit, Field, Item, ItemId, ItemKind, Mail, Tenant, TenantNumber,
+    Tombstone, User, UserId, fold,
+};
+use uuid::Uuid;
+
+/// One thing that must be so for an edit to be carried out.
+pub(crate) enum Check<'a> {
+    /// The user is stored in this version.
+    User(&'a User),
+    /// The deleted user is still there.
+    Tombstone(&'a Tombstone),
+    /// The item is stored in this version.
+    Item(&'a Item),
+    /// The tenant is stored as it is here.
+    Tenant(&'a Tenant),
+    /// The connection is stored as it is here, but for its last use.
+    Connection(&'a Connection),
+    /// The mail is stored in this version.
+    Mail(&'a Mail),
+    /// No user has this id.
+    NoUser(UserId),
+    /// No deleted user has this id.
+    NoTombstone(UserId),
+    /// No item of this kind has this number.
+    NoItemNumber(ItemKind, u32),
+    /// No item has this id.
+    NoItem(ItemId),
+    /// No tenant has this number.
+    NoTenant(TenantNumber),
+    /// No connection has this id.
+    NoConnection(ConnectionId),
+    /// No connection of the tenant has this name, folded.
+    NoConnectionName(String),
+    /// No mail has this id.
+    NoMail(Uuid),
+    /// No secret has this name.
+    NoSecret(&'static str),
+    /// Nobody has this key.
+    Free(Claim),
+    /// The edit would take the same key twice, which never works.
+    Twice(Claim),
+    /// The user exists.
+    UserExists(UserId),
+    /// The item exists.
+    ItemExists(ItemId),
+}
+
+impl Check<'_> {
+    /// What the caller is told when it is not so.
+    pub(crate) fn error(&self) -> CommitError {
+        match self {
+            Self::User(_)
+            | Self::Tombstone(_)
+            | Self::Item(_)
+            | Self::Tenant(_)
+            | Self::Connection(_)
+            | Self::Mail(_)
+            | Self::UserExists(_)
+            | Self::ItemExists(_) => CommitError::Stale,
+            Self::NoUser(_)
+            | Self::NoTombstone(_)
+            | Self::NoItemNumber(..)
+            | Self::NoItem(_)
+            | Self::NoConnection(_)
+            | Self::NoMail(_) => CommitError::Taken(Field::Id),
+            Self::NoTenant(_) => CommitError::Taken(Field::Number),
+            Self::NoConnectionName(_) | Self::NoSecret(_) => CommitError::Taken(Field::Name),
+            Self::Free(claim) | Self::Twice(claim) => CommitError::Taken(claim.field),
+        }
+    }
+}
+
+/// What must be so for an edit, in the order in which it is reported. Numbers that the store gives are not among it.
+pub(crate) fn checks(edit: &Edit) -> Vec<Check<'_>> {
+    let mut all = Vec::new();
+    match edit {
+        Edit::AddUser { user, .. } => {
+            all.push(Check::NoUser(user.id));
+            all.extend(keys(&[], claims::of_user(user)));
+            all.extend(belongings(user).map(Check::ItemExists));
+        }
+        Edit::ChangeUser { before, after, .. } => {
+            all.push(Check::User(before));
+            all.extend(keys(&claims::of_user(before), claims::of_user(after)));
+            let is_new = |id: &ItemId| !belongings(before).any(|old| old == *id);
+            all.extend(belongings(after).filter(is_new).map(Check::ItemExists));
+        }
+        Edit::RestoreUser { before, user, .. } => {
+            all.extend([Check::Tombstone(before), Check::NoUser(before.user.id)]);
+            all.extend(keys(&[], claims::of_user(user)));
+            all.extend(belongings(user).map(Check::ItemExists));
+        }
+        Edit::RemoveUser(user) => all.extend([Check::User(user), Check::NoTombstone(user.id)]),
+        Edit::PurgeUser(tombstone) => all.push(Check::Tombstone(tombstone)),
+        Edit::AddItem { item, members } => {
+            if item.number() > 0 || item.kind() == ItemKind::Department {
+                all.push(Check::NoItemNumber(item.kind(), item.number()));
+            }
+            all.push(Check::NoItem(item.id()));
+            all.extend(keys(&[], claims::of_item(item)));
+            all.extend(members.iter().copied().map(Check::UserExists));
+        }
+        Edit::ChangeItem { before, after, joined, .. } => {
+            all.push(Check::Item(before));
+            all.extend(keys(&claims::of_item(before), claims::of_item(after)));
+            all.extend(joined.iter().copied().map(Check::UserExists));
+        }
+        Edit::ChangeMembers { item, joined, .. } => {
+            all.push(Check::ItemExists(item.id()));
+            all.extend(joined.iter().copied().map(Check::UserExists));
+        }
+        Edit::RemoveItem(item) => all.push(Check::Item(item)),
+        Edit::AddTenant(new) if new.number.0 > 0 => all.push(Check::NoTenant(new.number)),
+        Edit::AddTenant(_) | Edit::Touch(_) => {}
+        Edit::ChangeTenant { before, .. } => all.push(Check::Tenant(before)),
+        Edit::AddMail(mail) => all.push(Check::NoMail(mail.id)),
+        Edit::ChangeMail { before, .. } => all.push(Check::Mail(before)),
+        Edit::RemoveMail(mail) => all.push(Check::Mail(mail)),
+        Edit::AddConnection(new) => {
+            all.extend([Check::NoConnection(new.id), Check::NoConnectionName(fold(&new.name))]);
+        }
+        Edit::ChangeConnection { before, .. } => all.push(Check::Connection(before)),
+        Edit::AddSecret(name, _) => all.push(Check::NoSecret(name)),
+    }
+    all
+}
+
+/// The keys that are only in `new`, each of which must be free.
+fn keys(old: &[Claim], new: Vec<Claim>) -> Vec<Check<'static>> {
+    let mut all: Vec<Check<'static>> = Vec::with_capacity(new.len());
+    for claim in new.into_iter().filter(|claim| !old.iter().any(|old| old.is_same(claim))) {
+        let is_twice = all.iter().any(|check| matches!(check, Check::Free(other) if other.is_same(&claim)));
+        all.push(if is_twice { Check::Twice(claim) } else { Check::Free(claim) });
+    }
+    all
+}
+
+/// Everything a user belongs to.
+pub(crate) fn belongings(user: &User) -> impl Iterator<Item = ItemId> {
+    user.groups.iter().chain(&user.folders).chain(&user.organisation).copied()
+}

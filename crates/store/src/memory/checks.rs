@@ -1,0 +1,70 @@
+//! What is stored, held against what an edit needs.
+
+use super::{Shelf, State};
+use crate::conflicts::{Check, checks};
+use directory::{CommitError, Edit, Field, TenantNumber, fold};
+
+impl State {
+    /// The first conflict of an edit, in the order that all engines share.
+    pub(super) fn check(&self, tenant: TenantNumber, edit: &Edit) -> Result<(), CommitError> {
+        let is_anywhere = matches!(
+            edit,
+            Edit::AddTenant(_)
+                | Edit::ChangeTenant { .. }
+                | Edit::AddSecret(..)
+                | Edit::Touch(_)
+                | Edit::ChangeConnection { .. }
+        );
+        if !is_anywhere && !self.tenants.contains_key(&tenant) {
+            return Err(CommitError::Gone(Field::Number));
+        }
+        let nothing = Shelf::default();
+        let shelf = self.shelves.get(&tenant).unwrap_or(&nothing);
+        match checks(edit).into_iter().find(|check| !self.is_so(tenant, shelf, check)) {
+            Some(check) => Err(check.error()),
+            None => Ok(()),
+        }
+    }
+
+    fn is_so(&self, tenant: TenantNumber, shelf: &Shelf, check: &Check<'_>) -> bool {
+        match check {
+            Check::User(user) => {
+                shelf.users.get(&user.number).is_some_and(|stored| stored.version == user.version)
+            }
+            Check::Tombstone(tombstone) => {
+                let stored = shelf.tombstones.get(&tombstone.user.number);
+                stored.is_some_and(|(stored, _)| stored.deleted == tombstone.deleted)
+            }
+            Check::Item(item) => {
+                let stored = shelf.items.get(&(item.kind(), item.number()));
+                stored.is_some_and(|stored| stored.version() == item.version())
+            }
+            Check::Tenant(tenant) => self.tenants.get(&tenant.number) == Some(tenant),
+            Check::Connection(connection) => {
+                let stored = self.connections.iter().find(|stored| stored.id == connection.id);
+                stored.is_some_and(|stored| stored.is_still(connection))
+            }
+            Check::Mail(mail) => {
+                self.mails.get(&mail.id).is_some_and(|stored| stored.version == mail.version)
+            }
+            Check::NoUser(id) => shelf.users.values().all(|user| user.id != *id),
+            Check::NoTombstone(id) => {
+                shelf.tombstones.values().all(|(tombstone, _)| tombstone.user.id != *id)
+            }
+            Check::NoItemNumber(kind, number) => !shelf.items.contains_key(&(*kind, *number)),
+            Check::NoItem(id) => shelf.items.values().all(|item| item.id() != *id),
+            Check::NoTenant(number) => !self.tenants.contains_key(number),
+            Check::NoConnection(id) => self.connections.iter().all(|connection| connection.id != *id),
+            Check::NoConnectionName(name) => {
+                let mut own = self.connections.iter().filter(|connection| connection.tenant == tenant);
+                own.all(|connection| fold(&connection.name) != *name)
+            }
+            Check::NoMail(id) => !self.mails.contains_key(id),
+            Check::NoSecret(name) => !self.secrets.contains_key(name),
+            Check::Free(claim) => !shelf.claims.contains_key(&(claim.space, claim.text.clone())),
+            Check::Twice(_) => false,
+            Check::UserExists(id) => shelf.users.values().any(|user| user.id == *id),
+            Check::ItemExists(id) => shelf.items.values().any(|item| item.id() == *id),
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Which conflict of a change is reported when it has several: the same one on every engine.
+//!
+//! Each check lists the keys of one kind of thing in the order in which their conflicts are reported, and commits an edit
+//! for every combination of them that is taken.
+
+use crate::conformance::Check;
+use directory::{
+    Access, AccountEdit, Change, ClientProfile, CommitError, Connection, ConnectionId, Department, Edit,
+    Entry, Field, Folder, Group, Item, ItemId, ItemKey, ItemKind, Mail, Organisation, OrganisationStatus,
+    Position, Purpose, Receipt, Role, ServerSecret, Store, Tenant, TenantNumber, TenantSettings, Time,
+    Tombstone, User, UserId, UserKey,
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Every check.
+pub const ALL: &[Check] = &[
+    ("conflicts of new users", |s| Box::pin(new_users(s))),
+    ("conflicts of changed users", |s| Box::pin(changed_users(s))),
+    ("conflicts of deleted and restored users", |s| Box::pin(deleted_users(s))),
+    ("conflicts of items of every kind", |s| Box::pin(items(s))),
+    ("conflicts of tenants, connections, mails and secrets", |s| Box::pin(others(s))),
+    ("conflicts of several edits", |s| Box::pin(several(s))),
+];
+
+const TENANT: TenantNumber = TenantNumber(1);
+const NOW: Time = Time(1_600_000_000_000_000);
+const STALE: CommitError = CommitError::Stale;
+
+/// One way in which an edit can conflict, and what is reported then.
+type Key = (&'static str, CommitError);
+
+fn taken(name: &'static str, field: Field) -> Key {
+    (name, CommitError::Taken(field))
+}
+
+struct World {
+    store: Arc<dyn Store>,
+}
+
+impl World {
+    /// A tenant with one user for each key of a user, and a group.
+    async fn new(store: Arc<dyn Store>) -> Self {
+        let world = Self { store };
+        world.done(vec![Edit::AddTenant(tenant(1))]).await;
+        let holders = [
+            User { id: user_id(1), ..user(101) },
+            User { emails: vec![Entry::of("work", "Taken@x.y")], ..user(102) },
+            User { user_name: "Taken Name".into(), ..user(103) },
+            User { external_id: Some("Taken".into()), ..user(104) },
+        ];
+        world.done(holders.into_iter().map(add).collect()).await;
+        world.done(vec![add_item(item(ItemKind::Group, (0, 200), &[200]))]).await;
+        world
+    }
+
+    async fn commit(&self, edits: Vec<Edit>) -> Result<Receipt, CommitError> {
+        self.store.commit(change(edits)).await
+    }
+
+    async fn done(&self, edits: Vec<Edit>) -> Receipt {
+        self.commit(edits).await.expect("no conflict")
+    }
+
+    async fn events(&self) -> usize {
+        self.store.events(Position(0), 10_000).await.expect("read").len()
+    }
+
+    /// Every combination of keys that are taken is reported as the first of them, and leaves nothing.
+    async fn each(&self, what: &str, keys: &[Key], make: impl Fn(&[bool]) -> Vec<Edit>) {
+        let before = self.events().await;
+        for combination in 1_u32..1 << keys.len() {
+            let is_taken: Vec<bool> = (0..keys.len()).map(|key| combination & 1 << key != 0).collect();
+            let all: Vec<_> = keys.iter().zip(&is_taken).filter(|(_, is)| **is).map(|(key, _)| key).collect();
+            let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
+            let reported = self.commit(make(&is_taken)).await.map(|_| ());
+            assert_eq!(reported, Err(all[0].1.clone()), "{what}: {names:?}");
+        }
+        assert_eq!(self.events().await, before, "{what}: no event of what did not happen");
+        self.done(make(&vec![false; keys.len()])).await;
+    }
+}
+
+fn change(edits: Vec<Edit>) -> Change {
+    Change {
+        tenant: TENANT,
+        at: NOW,
+        connection: None,
+        who: "test".into(),
+        request: String::new(),
+        absent: Vec::new(),
+        not_deleted: None,
+        edits,
+    }
+}
+
+fn user_id(n: u128) -> UserId {
+    UserId(Uuid::from_u128(n))
+}
+
+fn item_id(n: u128) -> ItemId {
+    ItemId(Uuid::from_u128(n))
+}
+
+/// A user who shares nothing with users of other numbers.
+fn user(n: u128) -> User {
+    let (emails, external_id) = (vec![Entry::of("work", format!("{n}@x.y"))], Some(format!("ext {n}")));
+    User { user_name: format!("user {n}"), emails, external_id, ..User::blank(user_id(n), NOW) }
+}
+
+fn add(user: User) -> Edit {
+    Edit::AddUser { user: Box::new(user), account: AccountEdit::default() }
+}
+
+fn add_item(item: Item) -> Edit {
+    Edit::AddItem { item: Box::new(item), members: Vec::new() }
+}
+
+fn tenant(number: u32) -> Tenant {
+    Tenant {
+        number: TenantNumber(number),
+        name: "T".into(),
+        created: NOW,
+        settings: TenantSettings::default(),
+    }
+}
+
+/// The keys of a user besides the id, and a group that does not exist.
+fn user_keys() -> [Key; 4] {
+    [
+        taken("email", Field::Email),
+        taken("user name", Field::UserName),
+        taken("external id", Field::ExternalId),
+        ("group", STALE),
+    ]
+}
+
+/// The same user with keys that others have, in any case where case does not count.
+fn with_taken(mut user: User, is_taken: &[bool]) -> User {
+    if is_taken[0] {
+        user.emails = vec![Entry::of("work", "tAKEN@x.y")];
+    }
+    if is_taken[1] {
+        user.user_name = "tAKEN nAME".into();
+    }
+    if is_taken[2] {
+        user.external_id = Some("Taken".into());
+    }
+    user.groups = vec![item_id(if is_taken[3] { 999 } else { 200 })];
+    user
+}
+
+async fn new_users(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let mut keys = vec![taken("id", Field::Id)];
+    keys.extend(user_keys());
+    let make = |is_taken: &[bool]| {
+        let id = user_id(if is_taken[0] { 1 } else { 110 });
+        vec![add(User { id, ..with_taken(user(110), &is_taken[1..]) })]
+    };
+    world.each("a new user", &keys, make).await;
+    // User names and emails are one namespace, and the field of the new user is the one that is reported.
+    let email = User { emails: vec![Entry::of("work", "taken name")], ..user(111) };
+    assert_eq!(world.commit(vec![add(email)]).await, Err(CommitError::Taken(Field::Email)));
+    let name = User { user_name: "taken@X.Y".into(), ..user(111) };
+    assert_eq!(world.commit(vec![add(name)]).await, Err(CommitError::Taken(Field::UserName)));
+}
+
+async fn changed_users(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let before = world.done(vec![add(user(120))]).await.users.remove(0);
+    let mut keys = vec![("version", STALE)];
+    keys.extend(user_keys());
+    let make = |is_taken: &[bool]| {
+        let version = before.version + u32::from(is_taken[0]);
+        let after = User { version: before.version + 1, ..with_taken(before.clone(), &is_taken[1..]) };
+        vec![Edit::ChangeUser {
+            before: Box::new(User { version, ..before.clone() }),
+            after: Box::new(after),
+            account: AccountEdit::default(),
+            notes: Vec::new(),
+        }]
+    };
+    world.each("a changed user", &keys, make).await;
+}
+
+async fn deleted_users(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let mut tombstones = Vec::new();
+    for n in [130, 131] {
+        let user = world.done(vec![add(user(n))]).await.users.remove(0);
+        let number = UserKey::Number(user.number);
+        world.done(vec![Edit::RemoveUser(Box::new(user))]).await;
+        let found = world.store.tombstone(TENANT, number).await.expect("read");
+        tombstones.push(found.expect("a tombstone"));
+    }
+    // Another user has the id of the first one.
+    let other = User { id: user_id(130), ..user(132) };
+    let other = world.done(vec![add(other)]).await.users.remove(0);
+    let mut keys = vec![("tombstone", STALE), taken("id", Field::Id)];
+    keys.extend(user_keys());
+    let make = |is_taken: &[bool]| {
+        let before = &tombstones[usize::from(!is_taken[1])];
+        let deleted = Time(before.deleted.0 + i64::from(is_taken[0]));
+        vec![Edit::RestoreUser {
+            before: Box::new(Tombstone { deleted, ..before.clone() }),
+            user: Box::new(with_taken(before.user.clone(), &is_taken[2..])),
+            account: AccountEdit::default(),
+            keeps_password: true,
+        }]
+    };
+    world.each("a restored user", &keys, make).await;
+    let fresh = world.store.user(TENANT, UserKey::Id(user_id(102))).await.expect("read").expect("there");
+    let make = |is_taken: &[bool]| {
+        let user = if is_taken[1] { &other } else { &fresh };
+        let version = user.version + u32::from(is_taken[0]);
+        vec![Edit::RemoveUser(Box::new(User { version, ..user.clone() }))]
+    };
+    world.each("a deleted user", &[("version", STALE), taken("id", Field::Id)], make).await;
+}
+
+/// An item with a number and an id, whose unique keys are made of `keys`, in their order.
+fn item(kind: ItemKind, (number, id): (u32, u128), keys: &[u128]) -> Item {
+    let (id, version, created, updated) = (item_id(id), 1, NOW, NOW);
+    let name = format!("Item {}", keys[0]);
+    let external_id = Some(format!("ext {}", keys[0]));
+    match kind {
+        ItemKind::Group => {
+            Item::Group(Group { id, number, version, name: "G".into(), external_id, created, updated })
+        }
+        ItemKind::Folder => Item::Folder(Folder {
+            id,
+            number,
+            version,
+            name: "F".into(),
+            external_id,
+            description: None,
+            is_restricted: false,
+            restricted_to: None,
+            entries: Vec::new(),
+            created,
+            updated,
+        }),
+        ItemKind::Organisation => Item::Organisation(Organisation {
+            id,
+            number,
+            version,
+            name,
+            status: OrganisationStatus::Active,
+            domains: vec![format!("fixed{id}.example"), format!("{}.example", keys[1])],
+            addresses: vec![u32::try_from(keys[2]).expect("small")],
+            url: None,
+            photo: None,
+            auto_login: false,
+            homepage: None,
+            guid: None,
+            industry: None,
+            category: None,
+            key_contacts: Vec::new(),
+            created,
+            updated,
+        }),
+        ItemKind::Role => Item::Role(Role { id, number, version, name, rank: 1, created, updated }),
+        ItemKind::Department => Item::Department(Department { id, number, version, name, created, updated }),
+    }
+}
+
+/// The unique keys of a kind.
+fn item_keys(kind: ItemKind) -> Vec<Key> {
+    match kind {
+        ItemKind::Group | ItemKind::Folder => vec![taken("external id", Field::ExternalId)],
+        ItemKind::Organisation => vec![
+            taken("name", Field::Name),
+            taken("domain", Field::Domains),
+            taken("address", Field::Addresses),
+        ],
+        ItemKind::Role | ItemKind::Department => vec![taken("name", Field::Name)],
+    }
+}
+
+async fn items(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    for (kind, first) in ItemKind::ALL.into_iter().zip([1000_u128, 2000, 3000, 4000, 5000]) {
+        let own = item_keys(kind);
+        // One item for each key, so that no two are taken by the same one.
+        for holder in 0..5_u32 {
+            let keys: Vec<u128> = (0..3).map(|key| first + 10 * u128::from(holder) + key).collect();
+            let new = item(kind, (20 + holder, first + u128::from(holder)), &keys);
+            world.done(vec![add_item(new)]).await;
+        }
+        // What is taken of the key at a place is what the holder at that place has.
+        let values = |is_taken: &[bool], free: u128| -> Vec<u128> {
+            let held = |key: u128| first + 10 * (key + 2) + key;
+            let is = |key: usize| is_taken.get(key).copied().unwrap_or(false);
+            (0..3_u8)
+                .map(|key| if is(key.into()) { held(key.into()) } else { free + u128::from(key) })
+                .collect()
+        };
+        let mut keys = vec![taken("number", Field::Id), taken("id", Field::Id)];
+        keys.extend(own.clone());
+        keys.push(("member", STALE));
+        let make = |is_taken: &[bool]| {
+            let number = if is_taken[0] { 20 } else { 30 };
+            let id = if is_taken[1] { first + 1 } else { first + 100 };
+            let new = item(kind, (number, id), &values(&is_taken[2..2 + own.len()], first + 500));
+            let member = user_id(if is_taken[2 + own.len()] { 999 } else { 102 });
+            vec![Edit::AddItem { item: Box::new(new), members: vec![member] }]
+        };
+        world.each(&format!("a new {kind:?}"), &keys, make).await;
+        let before = item(kind, (30, first + 100), &values(&[], first + 500));
+        let mut keys = vec![("version", STALE)];
+        keys.extend(own.clone());
+        keys.push(("member", STALE));
+        let make = |is_taken: &[bool]| {
+            let mut stored = before.clone();
+            if is_taken[0] {
+                stored.touch(NOW);
+            }
+            let mut after = item(kind, (30, first + 100), &values(&is_taken[1..=own.len()], first + 600));
+            after.touch(NOW);
+            let joined = vec![user_id(if is_taken[1 + own.len()] { 998 } else { 103 })];
+            vec![Edit::ChangeItem {
+                before: Box::new(stored),
+                after: Box::new(after),
+                joined,
+                left: Vec::new(),
+            }]
+        };
+        world.each(&format!("a changed {kind:?}"), &keys, make).await;
+    }
+}
+
+fn connection(id: u128, name: &str) -> Edit {
+    Edit::AddConnection(Box::new(Connection {
+        id: ConnectionId(Uuid::from_u128(id)),
+        tenant: TENANT,
+        name: name.into(),
+        dialects: Vec::new(),
+        access: Access::ReadWrite,
+        highest_role: 6,
+        profile: ClientProfile::Rfc,
+        user: None,
+        public_keys: Vec::new(),
+        keys: Vec::new(),
+        expires: None,
+        revoked: false,
+        created: NOW,
+        last_use: None,
+    }))
+}
+
+async fn others(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.done(vec![connection(1, "One"), connection(2, "Two")]).await;
+    let make = |is_taken: &[bool]| {
+        vec![connection(if is_taken[0] { 1 } else { 3 }, if is_taken[1] { "tWO" } else { "Three" })]
+    };
+    let keys = [taken("id", Field::Id), taken("name", Field::Name)];
+    world.each("a new connection", &keys, make).await;
+    let make = |is_taken: &[bool]| vec![Edit::AddTenant(tenant(if is_taken[0] { 1 } else { 2 }))];
+    world.each("a new tenant", &[taken("number", Field::Number)], make).await;
+    let mail = |id: u128| {
+        let mail = Mail::new(Uuid::from_u128(id), TENANT, user_id(1), Purpose::Reset, NOW);
+        vec![Edit::AddMail(Box::new(mail))]
+    };
+    world.done(mail(1)).await;
+    let make = |is_taken: &[bool]| mail(if is_taken[0] { 1 } else { 2 });
+    world.each("a new mail", &[taken("id", Field::Id)], make).await;
+    let secret = |name: &'static str| vec![Edit::AddSecret(name, ServerSecret([1; 32]))];
+    world.done(secret("one")).await;
+    let make = |is_taken: &[bool]| secret(if is_taken[0] { "one" } else { "two" });
+    world.each("a new secret", &[taken("name", Field::Name)], make).await;
+}
+
+/// Edits are looked at in their order, each beside what those before it have done; assumptions come before all of them.
+async fn several(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let organisation = |keys: &[u128]| item(ItemKind::Organisation, (0, 300 + keys[0]), keys);
+    world.done(vec![add_item(organisation(&[1, 2, 3]))]).await;
+    let make = |is_taken: &[bool]| {
+        let keys = if is_taken[0] { [20, 2, 20] } else { [21, 21, 21] };
+        let id = user_id(if is_taken[1] { 1 } else { 140 });
+        // The third user of the change has the email of the second.
+        let emails = if is_taken[2] { user(140).emails } else { user(141).emails };
+        let external_id = if is_taken[3] { Some("Taken".into()) } else { None };
+        vec![
+            add_item(organisation(&keys)),
+            add(User { id, ..user(140) }),
+            add(User { emails, external_id, ..user(141) }),
+        ]
+    };
+    let keys = [
+        taken("domain of the first", Field::Domains),
+        taken("id of the second", Field::Id),
+        taken("email of the third", Field::Email),
+        taken("external id of the third", Field::ExternalId),
+    ];
+    world.each("several edits", &keys, make).await;
+    // One edit that would take the same key twice.
+    let twice = |address: u128| {
+        let Item::Organisation(mut new) = organisation(&[40, 40, address]) else { unreachable!() };
+        new.domains = vec!["same.example".into(), "SAME.example".into()];
+        vec![add_item(Item::Organisation(new))]
+    };
+    for address in [3, 40] {
+        assert_eq!(world.commit(twice(address)).await, Err(CommitError::Taken(Field::Domains)));
+    }
+    let gone = world.done(vec![add(user(150))]).await.users.remove(0);
+    world.done(vec![Edit::RemoveUser(Box::new(gone))]).await;
+    let conflict = || change(vec![add(User { id: user_id(1), ..user(151) })]);
+    let absent = vec![(ItemKind::Organisation, ItemKey::Domain("2.example".into()))];
+    assert_eq!(world.store.commit(Change { absent, ..conflict() }).await, Err(STALE));
+    let not_deleted = Some("ext 150".into());
+    assert_eq!(world.store.commit(Change { not_deleted, ..conflict() }).await, Err(STALE));
+    assert_eq!(world.store.commit(conflict()).await, Err(CommitError::Taken(Field::Id)));
+}

@@ -1,0 +1,36 @@
+//! How long a refused sign-in takes for a user who does not exist, in relation to a wrong password: times that differ would
+//! tell who is there.
+
+use super::load::request;
+use super::median;
+use anyhow::ensure;
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// How many of either kind are timed, by turns.
+const TRIES: u64 = 400;
+
+/// The medians and their ratio. There are users `who0@example.com` and so on, as many as [`TRIES`] at least.
+pub(super) fn measure(address: &str, key: &str) -> anyhow::Result<Value> {
+    let mut times = [Vec::new(), Vec::new()];
+    for n in 0..TRIES {
+        for (times, name) in times.iter_mut().zip(["nobody", "who"]) {
+            let body = format!("{{\"user\":\"{name}{n}@example.com\",\"password\":\"not the password\"}}");
+            let headers = format!(
+                "Content-Type: application/json\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n"
+            );
+            let request = request("POST", "/v1/sign-in", &headers, &body);
+            let begun = Instant::now();
+            let (status, _) = super::sign_in::answer(address, &request)?;
+            times.push(begun.elapsed().as_secs_f64() * 1000.0);
+            ensure!(status == 401, "a refusal of {name}{n} was a {status}");
+        }
+    }
+    let [unknown, wrong] = times.map(|mut times| median(&mut times));
+    let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
+    Ok(json!({
+        "unknown_user_ms": rounded(unknown),
+        "wrong_password_ms": rounded(wrong),
+        "ratio": rounded(unknown / wrong),
+    }))
+}
