@@ -4,6 +4,7 @@
 pub mod arrivals;
 pub mod chance;
 pub mod conformance;
+pub mod corpus;
 pub mod fakes;
 pub mod lives;
 pub mod postgres;

@@ -1,7 +1,8 @@
-//! The developer's commands: `cargo xtask test | check | tidy | bench`.
+//! The developer's commands: `cargo xtask test | check | tidy | fuzz | bench`.
 
 #[cfg(feature = "bench")]
 mod bench;
+mod fuzz;
 mod setup;
 mod tidy;
 
@@ -14,6 +15,7 @@ const HELP: &str = "cargo xtask COMMAND
   test    every check and every test, with all the set-up they need
   check   formatting, lints and house rules only
   tidy    house rules only
+  fuzz    a fuzz target for a while: `fuzz NAME [SECONDS]`; without a name it lists them
   bench   the benchmark, on a release build; writes bench-results/
           `bench scim`: the standard dialect, up to a million people; `bench sign-in`: sign-ins beside creates;
           `bench audit`: proving a million events; `bench import`: files in and out, backups, on both engines
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "check" => check(),
         "tidy" => tidy::run(&root()),
+        "fuzz" => fuzz::fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
         "bench" => bench_on_release(),
         #[cfg(feature = "bench")]
         "bench-run" => bench::run(&root(), std::env::args().nth(2).as_deref()),

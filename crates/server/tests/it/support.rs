@@ -287,24 +287,37 @@ impl Clock for Ahead {
 pub(crate) struct House {
     pub(crate) app: App,
     ahead: Arc<Ahead>,
-    engine: Engine,
-    place: Place,
+    /// `None` in memory.
+    stored: Option<(Engine, Place)>,
 }
 
 impl House {
     pub(crate) fn new() -> Self {
         let place = Place::new();
         let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
+        let mut house = Self::on(engine.store());
+        house.stored = Some((engine, place));
+        house
+    }
+
+    /// The same in memory, whichever engine is tested: for what reads requests and leaves storing them to other tests.
+    pub(crate) fn in_memory() -> Self {
+        Self::on(Arc::new(store::Memory::new()))
+    }
+
+    fn on(store: Arc<dyn directory::Store>) -> Self {
         let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
         let ahead = Arc::new(Ahead::default());
         let clock = Arc::clone(&ahead) as _;
-        let parts = Parts { store: engine.store(), clock, ids: Arc::new(server::TimeOrderedIds) };
+        let parts = Parts { store, clock, ids: Arc::new(server::TimeOrderedIds) };
         let app = server::app(parts, limits, server::Face::default());
-        Self { app: app.expect("a house"), ahead, engine, place }
+        Self { app: app.expect("a house"), ahead, stored: None }
     }
 
+    /// What `--store` takes.
     pub(crate) fn store(&self) -> &str {
-        &self.place.store
+        let (_, place) = self.stored.as_ref().expect("a store that other processes can open");
+        &place.store
     }
 
     /// Lets time pass.
@@ -364,7 +377,9 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        self.engine.close();
+        if let Some((engine, _)) = &self.stored {
+            engine.close();
+        }
     }
 }
 
