@@ -4,6 +4,8 @@
 //! Adding one takes a folder with the same files as the others, and a line in [`ALL`].
 
 mod ccs;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod kit;
 mod oauth;
 mod onfire;

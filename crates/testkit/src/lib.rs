@@ -5,6 +5,7 @@ pub mod arrivals;
 pub mod chance;
 pub mod conflicts;
 pub mod conformance;
+pub mod corpus;
 pub mod fakes;
 pub mod lives;
 pub mod postgres;

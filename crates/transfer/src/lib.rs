@@ -7,6 +7,8 @@
 pub mod column;
 pub mod export;
 pub mod formats;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod import;
 mod ldif_names;
 mod person;

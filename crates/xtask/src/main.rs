@@ -1,7 +1,8 @@
-//! The developer's commands: `cargo xtask test | check | tidy | bench`.
+//! The developer's commands: `cargo xtask test | check | tidy | fuzz | bench`.
 
 #[cfg(feature = "bench")]
 mod bench;
+mod fuzz;
 mod packages;
 mod setup;
 mod test;
@@ -19,6 +20,7 @@ const HELP: &str = "cargo xtask COMMAND
           `test --long`: every test on every engine, longer loops, fresh seeds; before a release
   check   formatting, lints and house rules only
   tidy    house rules only
+  fuzz    a fuzz target for a while: `fuzz NAME [SECONDS]`; without a name it lists them
   bench   the benchmark, on a build of the profile dist; writes bench-results/
           `bench scim`: the standard dialect, up to a million people; `bench sign-in`: sign-ins beside creates;
           `bench audit`: proving a million events; `bench import`: files in and out, backups, on both engines
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         "test" => test::Extent::parse(std::env::args().nth(2).as_deref()).and_then(test::test),
         "check" => check(),
         "tidy" => tidy::run(&root()),
+        "fuzz" => fuzz::fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
         "bench" => bench_on_dist(),
         #[cfg(feature = "bench")]
         "bench-run" => bench::run(&root(), std::env::args().nth(2).as_deref()),

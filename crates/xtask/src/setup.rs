@@ -52,7 +52,7 @@ pub(crate) fn prepare() -> anyhow::Result<()> {
     apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
-fn works(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
     let quiet = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }

@@ -220,6 +220,7 @@ impl JwtVerifier for PublicKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzing::{RSA, SIGNED};
 
     /// Keys made with OpenSSL: two that nothing here verifies with, and two that are good.
     const RSA_OF_1024_BITS: &str = "-----BEGIN PUBLIC KEY-----\n\
@@ -242,18 +243,6 @@ mod tests {
     const ED_25519: &str = "-----BEGIN PUBLIC KEY-----\n\
         MCowBQYDK2VwAyEAzEVG6lFvzF1GcMs/dRxUun+fHpnVkf63RpuagUBmxlg=\n\
         -----END PUBLIC KEY-----\n";
-
-    /// A public key and an assertion signed with its other half, both made with OpenSSL.
-    const RSA: &str = "-----BEGIN PUBLIC KEY-----\n\
-        MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAvfDpNjETd01dALv+nWyb\n\
-        2t0Sw4wSadWeIa4JuU9TJ5ccx9GpnDNdbhQzxEH4KZsDLo2wvYOCWvZNG8p54X0Q\n\
-        Rvu+sIVAirylg4LeZ1Z4e+eLM0zeDr9TftwFxzc1zVJAqiNWdc+s+S6wA0dadOcZ\n\
-        UBPShhz4hZ7MPqsdIKB0MPMztIrr7JZ+CzVg3VURQ2jm6Ehf0WxuPDRtaFwUAqBp\n\
-        0WkD6esQeUgXWQlk/qWDUJibuMSUmPVLl5iBBPnZC6T8Xne9hTzH5bG9Ftx8Ptno\n\
-        uWygbbzU5713VqN9NxalsNvz0TQOCgutt1MR7ULSse/PVl+Q3xK55B/d9+Y7XDe5\n\
-        4QIDAQAB\n\
-        -----END PUBLIC KEY-----";
-    const SIGNED: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJjIiwic3ViIjoiYyIsImF1ZCI6Imh0dHBzOi8vbSIsImV4cCI6NDEwMjQ0NDgwMH0.FLC_Q7GpLUrXWe_OIKyWmQT1s-t_1zU2abyzNkAPjooVy5nYBOwgBKTFeafwkTNuoOWHN4cRl0pBLv6WBS5_3JPt3edm_7J9EDtcILatvct5Fa9MD5RjaMHYzZjGokcloKo1cqx1jglvLd27XQxVadXRXM7EIegofpmpRJMvhwMprV2SKsWwK4YZGIg_RpELGxQKfzQLpLijqhg_BiyoKlhRMZMmMGNvzhgBEv5MloJcT84HBbegfPe8B1Od6mY3s4HMXlqsWNLVFH9b1C5Wb2aUjpqAr1GwPQh7WcVees1k0WH8ZE_OPhJRlHCa6CmtWe8aLx5nwlmJ7DcAQsu5-g";
 
     #[test]
     fn an_assertion_signed_with_rsa_by_another_program_is_believed() {

@@ -74,11 +74,9 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Node, String> {
-        if depth > MAX_DEPTH {
-            return Err(self.wrong("nested too deeply"));
-        }
         self.blanks()?;
         match self.peek() {
+            Some('{' | '[') if depth >= MAX_DEPTH => Err(self.wrong("nested too deeply")),
             Some('{') => self.object(depth),
             Some('[') => self.list(depth),
             Some('"') => self.text('"').map(Node::Text),

@@ -420,7 +420,7 @@ fn one_or(mut filters: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
 }
 
 /// Whether anything of an extension is set.
-fn uses(record: &'static Record) -> Filter {
+pub(super) fn uses(record: &'static Record) -> Filter {
     let of_member = |member: &'static Member| match record_of(member) {
         Some(record) => present(record, member.field),
         None => member.field.into_iter().map(|field| is_present(field, None)).collect(),

@@ -9,6 +9,8 @@ mod bulk;
 mod discovery;
 mod errors;
 mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod groups;
 mod labels;
 mod lines;

@@ -201,6 +201,13 @@ fn put(
     node: &Node,
     former: &Former,
 ) -> Result<(), Fault> {
+    if let Some(value) = value_behind(attribute) {
+        let id = match former.value(attribute.last(), node)? {
+            Some(Node::Text(url)) => Node::Text(tree::id_of(&url).to_owned()),
+            _ => Node::Null,
+        };
+        return put(tree, verb, &value, &id, former);
+    }
     let member = attribute.member;
     if let (Kind::List(..), Some(sub)) = (member.kind, attribute.sub) {
         // `emails.value`: of every entry there is, or of a new one.
@@ -237,6 +244,12 @@ fn put(
         (_, value) => tree::set(tree, attribute, value),
     }
     Ok(())
+}
+
+/// `manager.$ref` is another way to say `manager.value`, which is what the tree keeps.
+fn value_behind(attribute: &Attribute) -> Option<Attribute> {
+    let record = attribute.record().filter(|_| attribute.sub.is_some_and(|sub| sub.name == "$ref"))?;
+    Some(Attribute { sub: Some(member_of(record, "value")?), ..*attribute })
 }
 
 /// Sets the named parts of a complex attribute, and no other.
@@ -409,6 +422,8 @@ fn made_by(record: &'static Record, filter: &Filter) -> Option<Object> {
         }
         let member = record.members.iter().find(|member| member.field == Some(test.field))?;
         let node = match &test.value {
+            // What is empty is not set, and so is nothing that would meet the condition.
+            Scalar::Text(text) if text.is_empty() => return None,
             Scalar::Text(text) => Node::Text(text.to_string()),
             Scalar::Bool(value) => Node::Bool(*value),
             Scalar::Integer(number) => Node::Number(number.to_string()),
@@ -426,6 +441,7 @@ fn remove(
     value: Option<&Node>,
     former: &Former,
 ) -> Result<(), Fault> {
+    let attribute = &value_behind(attribute).unwrap_or(*attribute);
     let member = attribute.member;
     if attribute.last().required && attribute.sub.is_none() && target.filter.is_none() {
         return Err(fault("mutability", format!("{} is required", member.name)));

@@ -84,8 +84,8 @@ impl Former {
         if let Some(Node::Text(url)) = take(&mut tree, "$ref")
             && get(&tree, "value").is_none()
         {
-            let id = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            tree.members.insert(0, ("value".into(), Node::Text(id.into())));
+            let id = Some(id_of(&url)).filter(|id| !id.is_empty());
+            tree.members.splice(0..0, id.map(|id| ("value".into(), Node::Text(id.into()))));
         }
         Ok(tree)
     }
@@ -162,6 +162,11 @@ fn scalar(member: &Member, kind: Kind, node: &Node) -> Result<Option<Node>, Faul
         (_, Node::Bool(value)) => Ok(Some(Node::Text(value.to_string()))),
         (_, Node::List(_) | Node::Object(_)) => Err(invalid(member.name, "must be a single value")),
     }
+}
+
+/// The id at the end of where something is.
+pub(super) fn id_of(url: &str) -> &str {
+    url.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
 /// A member by its exact name.

@@ -1,10 +1,16 @@
-//! Ten thousand mutated bodies for every reader there is: no panic, no 500, and no change without a 200.
+//! Ten thousand mutated bodies for every reader: no panic, no 500, and no change without a 200.
+//!
+//! The readers are tested here, not the engines, so that this runs in memory. The seeds are fixed; `MUSTER_TEST_SEED=n`
+//! makes other bodies, the same for the same `n`.
 
 use crate::support::{House, request, runtime};
 use directory::Position;
 use testkit::chance::Dice;
 
 const BODIES: usize = 10_000;
+
+/// Changes after which a test goes on with a new store: the memory engine copies everything with each change.
+const CHANGES: usize = 50;
 
 /// Pieces that readers stumble over.
 const PIECES: [&str; 30] = [
@@ -63,157 +69,149 @@ fn mutate(body: &str, dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
-#[test]
-#[expect(clippy::too_many_lines, reason = "one story, told in order")]
-fn mutated_bodies_never_hurt() {
-    let readers = [
-        (
-            "onfire",
-            "application/json",
-            "POST",
-            "/api/v2/user?CompanyId={t}&IntegrationKey={k}",
-            r#"{"Email":"taken@x.y","FirstName":"A","LastName":"B","Groups":["00000000000000000000000000000001"],"Metadata":[{"Key":"a","Value":"b"}],"DoNotEmail":true}"#,
-        ),
-        (
-            "onfire",
-            "application/xml",
-            "POST",
-            "/api/v1/suser?ProviderId={t}&IntegrationKey={k}",
-            "<SUser xmlns=\"u\"><Email>taken@x.y</Email><FirstName>A &amp; B</FirstName><Groups><Id>1</Id></Groups><LastName>B</LastName></SUser>",
-        ),
-        (
-            "onfire",
-            "application/x-www-form-urlencoded",
-            "POST",
-            "/api/v2/user?CompanyId={t}&IntegrationKey={k}",
-            "Email=taken%40x.y&FirstName=A&LastName=B&Groups=a,b&X-Http-Method-Override=PUT",
-        ),
-        (
-            "onfire",
-            "application/json",
-            "POST",
-            "/api/v2/folder?CompanyId={t}&IntegrationKey={k}",
-            r#"{"ExternalId":"taken","Name":"F","Items":[{"KeyId":"1","Type":"Doc"}],"RestrictToGroup":"x"}"#,
-        ),
-        (
-            "ccs",
-            "application/json",
-            "POST",
-            "/request/user",
-            r#"{title:'Dr',"firstName":"A","email":"taken@x.y","roleId":0x1,/*c*/"departmentId":64,"forcePasswordChange":true,}"#,
-        ),
-        (
-            "ccs",
-            "application/xml",
-            "POST",
-            "/request/user",
-            "<UserPost><DepartmentId>6</DepartmentId><Email>taken@x.y</Email><FirstName>A</FirstName><RoleId>1</RoleId></UserPost>",
-        ),
-        (
-            "ccs",
-            "application/x-www-form-urlencoded",
-            "POST",
-            "/request/user",
-            "firstName=A&email=taken%40x.y&roleId=1&departmentId=64&forcePasswordChange=true&title[]=x",
-        ),
-        (
-            "publisher",
-            "application/json",
-            "POST",
-            "/c/api/2/users",
-            r#"{"user":{"email":"taken@x.y","name":{"firstname":"A"},"sociallinks":{"link":[{"name":"a","value":"b"}]},"organisation":{"orgname":"O","orgid":1},"specialities":"a",}}"#,
-        ),
-        (
-            "publisher",
-            "application/xml",
-            "POST",
-            "/c/api/2/users",
-            "<user><email>taken@x.y</email><name><firstname>A</firstname></name><sociallinks><link><name>a</name><value>b</value></link></sociallinks></user>",
-        ),
-        (
-            "publisher",
-            "application/json",
-            "POST",
-            "/c/api/2/users/disable",
-            r#"{"users":{"user":["nobody@x.y",6,"7"]}}"#,
-        ),
-        (
-            "scim",
-            "application/scim+json",
-            "POST",
-            "/scim/v2/Users",
-            r#"{"userName":"taken@x.y","name":{"givenName":"A"},"emails":[{"value":"a@x.y","type":"work","primary":true}],"active":"True","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"manager":"7"}}"#,
-        ),
-        (
-            "scim",
-            "application/scim+json",
-            "PATCH",
-            "/scim/v2/Users/{u}",
-            r#"{"Operations":[{"op":"Replace","path":"emails[type eq \"work\" and value ew \"y\"].value","value":"not an e-mail"},{"op":"add","value":{"name.givenName":"B"}}]}"#,
-        ),
-        (
-            "scim",
-            "application/scim+json",
-            "POST",
-            "/scim/v2/Users/.search",
-            r#"{"filter":"emails[type eq \"work\" and not (value co \"x\")] or userName sw \"a\" and meta.created gt \"2020-01-01T00:00:00Z\"","count":3}"#,
-        ),
-        (
-            "scim",
-            "application/scim+json",
-            "POST",
-            "/scim/v2/Bulk",
-            r#"{"failOnErrors":1,"Operations":[{"method":"POST","path":"/Users","bulkId":"a","data":{"userName":"taken@x.y"}},{"method":"PATCH","path":"/Groups/bulkId:a","data":{"Operations":[]}}]}"#,
-        ),
-        (
-            "oauth",
-            "application/x-www-form-urlencoded",
-            "POST",
-            "/oauth2/token",
-            "grant_type=client_credentials&client_id=a&client_secret=b&client_assertion=a.b.c&scope=x",
-        ),
-    ];
+/// A request whose body is mutated. In its target `{t}` is the tenant, `{k}` a key and `{u}` an existing user.
+struct Reader {
+    dialect: &'static str,
+    media: &'static str,
+    method: &'static str,
+    target: &'static str,
+    body: &'static str,
+}
+
+/// A new store for a reader's requests, with a user and a folder that they conflict with.
+struct Target {
+    house: House,
+    target: String,
+    bearer: String,
+    seen: Position,
+}
+
+impl Target {
+    async fn new(reader: &Reader) -> Self {
+        let house = House::in_memory();
+        let caller = house.tenant("T").await;
+        let key = house.key(&caller, "c", |_| {}).await;
+        let taken = directory::Command::CreateUser(testkit::conformance::person("taken@x.y"));
+        let taken = house.directory().run(&caller, taken).await.expect("added");
+        let folder = directory::FolderEdit {
+            name: directory::Given::Value("F".into()),
+            external_id: directory::Given::Value("taken".into()),
+            ..directory::FolderEdit::default()
+        };
+        house.directory().run(&caller, directory::Command::CreateFolder(folder)).await.expect("added");
+        let target = reader.target.replace("{t}", &caller.tenant.to_string()).replace("{k}", &key);
+        let target = target.replace("{u}", &taken.users[0].id.to_string());
+        let seen = house.news(Position(0)).await.expect("there is a past");
+        Self { house, target, bearer: format!("Bearer {key}"), seen }
+    }
+
+    /// Sends a body; whether it was accepted.
+    async fn takes(&mut self, reader: &Reader, sent: &[u8]) -> bool {
+        let Reader { dialect, media, method, .. } = reader;
+        let mut asked = request(method, &self.target, &[("content-type", media)], "");
+        if !matches!(*dialect, "onfire" | "oauth") {
+            asked.headers_mut().insert("authorization", self.bearer.parse().expect("a header"));
+        }
+        *asked.body_mut() = sent.to_vec();
+        let (status, answer) = self.house.call(asked).await;
+        let text = String::from_utf8_lossy(sent);
+        let is_accepted = matches!(status, 200 | 201);
+        assert!(is_accepted || (400..500).contains(&status), "{dialect} {media}: {status} {answer}\n{text}");
+        let news = self.house.news(self.seen).await;
+        if is_accepted {
+            // An activation of somebody who is active changes nothing.
+            self.seen = news.unwrap_or(self.seen);
+        } else {
+            assert_eq!(news, None, "{dialect} {media} changed something: {text}");
+        }
+        is_accepted
+    }
+}
+
+/// The first seed of all readers, each of which has one of its own.
+fn seed() -> u64 {
+    std::env::var("MUSTER_TEST_SEED").map_or(0, |seed| seed.parse().expect("a number in MUSTER_TEST_SEED"))
+}
+
+fn mutated_bodies_never_hurt(number: u64, reader: &Reader) {
+    let seed = seed().wrapping_add(number);
+    let mut dice = Dice::new(seed);
     runtime().block_on(async {
-        for (number, (dialect, media, method, target, body)) in readers.into_iter().enumerate() {
-            let house = House::new();
-            let caller = house.tenant("T").await;
-            let key = house.key(&caller, "c", |_| {}).await;
-            let target = target.replace("{t}", &caller.tenant.to_string()).replace("{k}", &key);
-            let bearer = format!("Bearer {key}");
-            let taken = directory::Command::CreateUser(testkit::conformance::person("taken@x.y"));
-            let taken = house.directory().run(&caller, taken).await.expect("added");
-            let target = target.replace("{u}", &taken.users[0].id.to_string());
-            let folder = directory::FolderEdit {
-                name: directory::Given::Value("F".into()),
-                external_id: directory::Given::Value("taken".into()),
-                ..directory::FolderEdit::default()
-            };
-            house.directory().run(&caller, directory::Command::CreateFolder(folder)).await.expect("added");
-            let mut seen = house.news(Position(0)).await.expect("there is a past");
-            let mut dice = Dice::new(number as u64);
-            let mut done = 0;
-            for _ in 0..BODIES {
-                let sent = mutate(body, &mut dice);
-                let mut asked = request(method, &target, &[("content-type", media)], "");
-                if !matches!(dialect, "onfire" | "oauth") {
-                    asked.headers_mut().insert("authorization", bearer.parse().expect("a header"));
-                }
-                *asked.body_mut() = sent.clone();
-                let (status, answer) = house.call(asked).await;
-                let text = String::from_utf8_lossy(&sent);
-                assert!(
-                    matches!(status, 200 | 201) || (400..500).contains(&status),
-                    "{dialect} {media}: {status} {answer}\n{text}"
-                );
-                if matches!(status, 200 | 201) {
-                    done += 1;
-                    // An activation of somebody who is active changes nothing.
-                    seen = house.news(seen).await.unwrap_or(seen);
-                } else {
-                    assert_eq!(house.news(seen).await, None, "{dialect} {media} changed something: {text}");
+        let mut target = Target::new(reader).await;
+        let mut done = 0;
+        for _ in 0..BODIES {
+            if target.takes(reader, &mutate(reader.body, &mut dice)).await {
+                done += 1;
+                if done % CHANGES == 0 {
+                    target = Target::new(reader).await;
                 }
             }
-            assert!(done < BODIES / 2, "most mutations are refused: {done}");
         }
+        assert!(done < BODIES / 2, "most mutations are refused: {done}, seed {seed}");
     });
+}
+
+/// A test for each reader, so that they run side by side.
+macro_rules! readers {
+    ($($number:literal $name:ident: $dialect:literal $media:literal $method:literal $target:literal $body:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            let reader = Reader {
+                dialect: $dialect,
+                media: $media,
+                method: $method,
+                target: $target,
+                body: $body,
+            };
+            mutated_bodies_never_hurt($number, &reader);
+        }
+    )*};
+}
+
+readers! {
+    0 onfire_json: "onfire" "application/json" "POST"
+        "/api/v2/user?CompanyId={t}&IntegrationKey={k}"
+        r#"{"Email":"taken@x.y","FirstName":"A","LastName":"B","Groups":["00000000000000000000000000000001"],"Metadata":[{"Key":"a","Value":"b"}],"DoNotEmail":true}"#;
+    1 onfire_xml: "onfire" "application/xml" "POST"
+        "/api/v1/suser?ProviderId={t}&IntegrationKey={k}"
+        "<SUser xmlns=\"u\"><Email>taken@x.y</Email><FirstName>A &amp; B</FirstName><Groups><Id>1</Id></Groups><LastName>B</LastName></SUser>";
+    2 onfire_form: "onfire" "application/x-www-form-urlencoded" "POST"
+        "/api/v2/user?CompanyId={t}&IntegrationKey={k}"
+        "Email=taken%40x.y&FirstName=A&LastName=B&Groups=a,b&X-Http-Method-Override=PUT";
+    3 onfire_json_folder: "onfire" "application/json" "POST"
+        "/api/v2/folder?CompanyId={t}&IntegrationKey={k}"
+        r#"{"ExternalId":"taken","Name":"F","Items":[{"KeyId":"1","Type":"Doc"}],"RestrictToGroup":"x"}"#;
+    4 ccs_json: "ccs" "application/json" "POST"
+        "/request/user"
+        r#"{title:'Dr',"firstName":"A","email":"taken@x.y","roleId":0x1,/*c*/"departmentId":64,"forcePasswordChange":true,}"#;
+    5 ccs_xml: "ccs" "application/xml" "POST"
+        "/request/user"
+        "<UserPost><DepartmentId>6</DepartmentId><Email>taken@x.y</Email><FirstName>A</FirstName><RoleId>1</RoleId></UserPost>";
+    6 ccs_form: "ccs" "application/x-www-form-urlencoded" "POST"
+        "/request/user"
+        "firstName=A&email=taken%40x.y&roleId=1&departmentId=64&forcePasswordChange=true&title[]=x";
+    7 publisher_json: "publisher" "application/json" "POST"
+        "/c/api/2/users"
+        r#"{"user":{"email":"taken@x.y","name":{"firstname":"A"},"sociallinks":{"link":[{"name":"a","value":"b"}]},"organisation":{"orgname":"O","orgid":1},"specialities":"a",}}"#;
+    8 publisher_xml: "publisher" "application/xml" "POST"
+        "/c/api/2/users"
+        "<user><email>taken@x.y</email><name><firstname>A</firstname></name><sociallinks><link><name>a</name><value>b</value></link></sociallinks></user>";
+    9 publisher_json_list: "publisher" "application/json" "POST"
+        "/c/api/2/users/disable"
+        r#"{"users":{"user":["nobody@x.y",6,"7"]}}"#;
+    10 scim_json: "scim" "application/scim+json" "POST"
+        "/scim/v2/Users"
+        r#"{"userName":"taken@x.y","name":{"givenName":"A"},"emails":[{"value":"a@x.y","type":"work","primary":true}],"active":"True","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"manager":"7"}}"#;
+    11 scim_patch: "scim" "application/scim+json" "PATCH"
+        "/scim/v2/Users/{u}"
+        r#"{"Operations":[{"op":"Replace","path":"emails[type eq \"work\" and value ew \"y\"].value","value":"not an e-mail"},{"op":"add","value":{"name.givenName":"B"}}]}"#;
+    12 scim_search: "scim" "application/scim+json" "POST"
+        "/scim/v2/Users/.search"
+        r#"{"filter":"emails[type eq \"work\" and not (value co \"x\")] or userName sw \"a\" and meta.created gt \"2020-01-01T00:00:00Z\"","count":3}"#;
+    13 scim_bulk: "scim" "application/scim+json" "POST"
+        "/scim/v2/Bulk"
+        r#"{"failOnErrors":1,"Operations":[{"method":"POST","path":"/Users","bulkId":"a","data":{"userName":"taken@x.y"}},{"method":"PATCH","path":"/Groups/bulkId:a","data":{"Operations":[]}}]}"#;
+    14 oauth_form: "oauth" "application/x-www-form-urlencoded" "POST"
+        "/oauth2/token"
+        "grant_type=client_credentials&client_id=a&client_secret=b&client_assertion=a.b.c&scope=x";
 }

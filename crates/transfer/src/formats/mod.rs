@@ -167,11 +167,25 @@ pub fn read(path: &Path, format: Format, reading: &Reading, rows: &mut Rows<'_>)
     if std::fs::metadata(path)?.len() == 0 {
         return Err(FileError::new("the file is empty"));
     }
+    if format == Format::Xlsx {
+        return xlsx::read(path, reading, rows);
+    }
+    read_text(&|| Ok(Box::new(File::open(path)?)), format, reading, rows)
+}
+
+/// Reads a file of text to its end.
+pub(crate) fn read_text(
+    file: &text::Opener<'_>,
+    format: Format,
+    reading: &Reading,
+    rows: &mut Rows<'_>,
+) -> Result<(), FileError> {
+    let text = text::open(file, reading)?;
     match format {
-        Format::Csv => csv::read(text::open(path, reading)?, reading, rows),
-        Format::Ndjson => ndjson::read(text::open(path, reading)?, rows),
-        Format::Xlsx => xlsx::read(path, reading, rows),
-        Format::Ldif => ldif::read(text::open(path, reading)?, rows),
+        Format::Csv => csv::read(text, reading, rows),
+        Format::Ndjson => ndjson::read(text, rows),
+        Format::Ldif => ldif::read(text, rows),
+        Format::Xlsx => Err(FileError::new("a workbook is no text")),
     }
 }
 

@@ -4,13 +4,14 @@ use super::{FileError, LONGEST_ROW, Reading};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
 use std::rc::Rc;
 
 /// How much is read at a time.
 const STEP: usize = 64 * 1024;
+
+/// Opens a file at its beginning, each time anew: its encoding is known only after a look at all of it.
+pub(crate) type Opener<'a> = dyn Fn() -> std::io::Result<Box<dyn Read>> + 'a;
 
 /// A text file, decoded.
 pub(super) struct Text {
@@ -33,22 +34,22 @@ pub(super) struct Seen {
 
 /// Opens a text file. The encoding is what is said, what its first bytes say, or UTF-8 where all of it is; everything else
 /// is Windows-1252, which has a meaning for almost every byte.
-pub(super) fn open(path: &Path, reading: &Reading) -> Result<Text, FileError> {
+pub(super) fn open(file: &Opener<'_>, reading: &Reading) -> Result<Text, FileError> {
     let encoding = match &reading.encoding {
         Some(label) => Encoding::for_label(label.as_bytes()).ok_or_else(|| {
             FileError::new(format!("there is no encoding {label}; say utf-8, utf-16le or windows-1252"))
         })?,
-        None => guess(path)?,
+        None => guess(file)?,
     };
     if reading.encoding.is_some() && encoding == UTF_8 {
-        only_utf8(path)?;
+        only_utf8(file)?;
     }
     let decoded = DecodeReaderBytesBuilder::new()
         .encoding(Some(encoding))
         // What the first bytes say beats what was guessed, and nothing that was said.
         .bom_override(reading.encoding.is_none())
         .strip_bom(true)
-        .build(File::open(path)?);
+        .build(file()?);
     let allowance = Rc::new(Cell::new(LONGEST_ROW));
     let seen = Rc::new(Seen::default());
     let reader = Guard {
@@ -60,19 +61,19 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Text, FileError> {
 }
 
 /// What the bytes look like.
-fn guess(path: &Path) -> Result<&'static Encoding, FileError> {
+fn guess(file: &Opener<'_>) -> Result<&'static Encoding, FileError> {
     let mut head = vec![0; 64];
-    let read = File::open(path)?.read(&mut head)?;
+    let read = file()?.read(&mut head)?;
     if let Some((encoding, _)) = Encoding::for_bom(&head[..read]) {
         if encoding == UTF_8 {
-            only_utf8(path)?;
+            only_utf8(file)?;
         }
         return Ok(encoding);
     }
     if let Some(encoding) = wide(&head[..read]) {
         return Ok(encoding);
     }
-    match broken_utf8(path)? {
+    match broken_utf8(file)? {
         None => Ok(UTF_8),
         // What has letters of UTF-8 up to there was UTF-8, and is damaged.
         Some(Broken { line, is_after_letters: true }) => Err(not_utf8(line)),
@@ -80,8 +81,8 @@ fn guess(path: &Path) -> Result<&'static Encoding, FileError> {
     }
 }
 
-fn only_utf8(path: &Path) -> Result<(), FileError> {
-    broken_utf8(path)?.map_or(Ok(()), |broken| Err(not_utf8(broken.line)))
+fn only_utf8(file: &Opener<'_>) -> Result<(), FileError> {
+    broken_utf8(file)?.map_or(Ok(()), |broken| Err(not_utf8(broken.line)))
 }
 
 fn not_utf8(line: u64) -> FileError {
@@ -95,8 +96,8 @@ struct Broken {
     is_after_letters: bool,
 }
 
-fn broken_utf8(path: &Path) -> Result<Option<Broken>, FileError> {
-    let mut file = File::open(path)?;
+fn broken_utf8(file: &Opener<'_>) -> Result<Option<Broken>, FileError> {
+    let mut file = file()?;
     let mut bytes = vec![0; STEP];
     let (mut held, mut line, mut is_after_letters) = (0, 1, false);
     loop {

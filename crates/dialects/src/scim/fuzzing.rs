@@ -1,0 +1,236 @@
+//! What must hold of filters and PATCH whatever is sent (see `crate::fuzzing`).
+
+use super::filter::{Parser, parse, uses};
+use super::patch::{self, operations};
+use super::read::{group_patch, needs_everybody, user_edit};
+use super::schema::record_of;
+use super::tree::Former;
+use super::wire::{COMMON, GROUPS, Resource, USERS};
+use crate::kit::json::{self, quoted};
+use crate::kit::{Member, Node, Object, Record, Way};
+use directory::{Filter, MemberEdit, Op, Parts, Scalar, Test, UserId};
+use uuid::Uuid;
+
+/// A filter that was read, written down and read again is the same, and asking it of somebody does not fail.
+pub fn filter(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for resource in [&USERS, &GROUPS] {
+        let characters = text.chars().count();
+        let _ = Parser::path(text, resource).map_err(|wrong| assert!(wrong.at >= 1));
+        let filter = match parse(text, resource) {
+            Ok(filter) => filter,
+            Err(wrong) => {
+                assert!((1..=characters + 1).contains(&wrong.at), "{wrong:?}");
+                continue;
+            }
+        };
+        let nobody: Parts<'_> = Vec::new();
+        let opposite = Filter::Not(Box::new(filter.clone()));
+        assert_ne!(filter.meets(&nobody), opposite.meets(&nobody));
+        let Some(written) = Printer::Resource(resource).text(&filter, Level::Or) else { continue };
+        match parse(&written, resource) {
+            Ok(read) => assert_eq!(alike(read), alike(filter), "{written}"),
+            // With all its brackets written down it may be more than is taken.
+            Err(wrong) => {
+                let is_limit = ["nested deeper", "longer than"].iter().any(|what| wrong.what.contains(what));
+                assert!(is_limit, "{written}: {wrong:?}");
+            }
+        }
+    }
+}
+
+/// The same filter where it does not matter whether case counts: in a test for presence.
+fn alike(filter: Filter) -> Filter {
+    let all = |filters: Vec<Filter>| filters.into_iter().map(alike).collect();
+    match filter {
+        Filter::All(filters) => Filter::All(all(filters)),
+        Filter::Any(filters) => Filter::Any(all(filters)),
+        Filter::Not(inner) => Filter::Not(Box::new(alike(*inner))),
+        Filter::Entry(field, inner) => Filter::Entry(field, Box::new(alike(*inner))),
+        Filter::Test(test) if test.op == Op::Present => Filter::Test(Test { exact: true, ..test }),
+        test @ Filter::Test(_) => test,
+    }
+}
+
+/// What binds how strongly.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Or,
+    And,
+    Term,
+}
+
+/// Writes filters down, in the scope that the names in them have.
+#[derive(Clone, Copy)]
+enum Printer {
+    Resource(&'static Resource),
+    Entry(&'static Record),
+}
+
+impl Printer {
+    /// A filter as a client would write it; `None` for what no client can.
+    fn text(self, filter: &Filter, level: Level) -> Option<String> {
+        let bracketed = |own: Level, text: String| if own < level { format!("({text})") } else { text };
+        let joined = |filters: &[Filter], own: Level, word: &str, inner: Level| {
+            let parts = filters.iter().map(|filter| self.text(filter, inner)).collect::<Option<Vec<_>>>()?;
+            Some(bracketed(own, parts.join(word)))
+        };
+        if let Self::Resource(resource) = self {
+            let used = resource.extensions.iter().find(|schema| *filter == uses(schema.record));
+            match (used, filter) {
+                (Some(schema), _) => return Some(format!("schemas eq {}", quoted(schema.urn))),
+                (_, Filter::All(filters)) if filters.is_empty() => return Some("schemas pr".into()),
+                (_, Filter::Any(filters)) if filters.is_empty() => return Some("schemas eq \"\"".into()),
+                _ => {}
+            }
+        }
+        match filter {
+            Filter::All(filters) if filters.len() > 1 => joined(filters, Level::And, " and ", Level::Term),
+            Filter::Any(filters) if filters.len() > 1 => joined(filters, Level::Or, " or ", Level::And),
+            Filter::All(_) | Filter::Any(_) => None,
+            Filter::Not(inner) => Some(format!("not ({})", self.text(inner, Level::Or)?)),
+            Filter::Test(test) => self.test(test),
+            Filter::Entry(field, inner) => {
+                let Self::Resource(resource) = self else { return None };
+                let is_it = |member: &&Member| member.field == Some(*field) && record_of(member).is_some();
+                let (prefix, member) = members(resource).find(|(_, member)| is_it(member))?;
+                let inner = Self::Entry(record_of(member)?).text(inner, Level::Or)?;
+                Some(format!("{prefix}{}[{inner}]", member.name))
+            }
+        }
+    }
+
+    fn test(self, test: &Test) -> Option<String> {
+        let fits = |member: &Member| {
+            let is_alike = member.traits.exact == test.exact || test.op == Op::Present;
+            is_alike && !member.traits.unfiltered && member.way != Way::In
+        };
+        let name = match self {
+            Self::Entry(record) => {
+                let mut found = record.members.iter().filter(|member| member.field == Some(test.field));
+                found.find(|member| fits(member))?.name.to_owned()
+            }
+            Self::Resource(resource) => members(resource).find_map(|(prefix, member)| {
+                let Some(record) = record_of(member) else {
+                    let is_it = test.part.is_none() && member.field == Some(test.field) && fits(member);
+                    return is_it.then(|| format!("{prefix}{}", member.name));
+                };
+                let (plural, leaf) = test.part.map_or((None, test.field), |part| (Some(test.field), part));
+                let mut subs = record.members.iter().filter(|sub| sub.field == Some(leaf) && fits(sub));
+                let sub = subs.find(|_| member.field == plural)?;
+                Some(format!("{prefix}{}.{}", member.name, sub.name))
+            })?,
+        };
+        let op = match test.op {
+            Op::Present => return Some(format!("{name} pr")),
+            Op::Equal => "eq",
+            Op::NotEqual => "ne",
+            Op::Contains => "co",
+            Op::StartsWith => "sw",
+            Op::EndsWith => "ew",
+            Op::Greater => "gt",
+            Op::GreaterOrEqual => "ge",
+            Op::Less => "lt",
+            Op::LessOrEqual => "le",
+        };
+        let value = match &test.value {
+            Scalar::Text(text) => quoted(text),
+            Scalar::Bool(value) => value.to_string(),
+            Scalar::Integer(number) => number.to_string(),
+            Scalar::Time(time) => quoted(&jiff::Timestamp::from_microsecond(time.0).ok()?.to_string()),
+        };
+        Some(format!("{name} {op} {value}"))
+    }
+}
+
+/// Every attribute of a resource, with what stands in front of its name.
+fn members(resource: &'static Resource) -> impl Iterator<Item = (String, &'static Member)> {
+    let own = [resource.schema.record, &COMMON].map(|record| (String::new(), record));
+    let extensions = resource.extensions.iter().map(|schema| (format!("{}:", schema.urn), schema.record));
+    own.into_iter()
+        .chain(extensions)
+        .flat_map(|(prefix, record)| record.members.iter().map(move |member| (prefix.clone(), member)))
+}
+
+/// A user that has some of everything.
+const USER: &str = r#"{"userName":"ann@example.com","externalId":"7","active":true,"displayName":"Ann",
+    "name":{"givenName":"Ann","familyName":"Lee","honorificPrefix":"Dr"},
+    "emails":[{"value":"ann@example.com","type":"work","primary":true},{"value":"a@x.y","type":"home"}],
+    "phoneNumbers":[{"value":"1","type":"work"},{"value":"2","type":"mobile"}],
+    "addresses":[{"streetAddress":"S","locality":"C","type":"work"}],
+    "roles":[{"value":"Admin","primary":true}],"photos":[{"value":"https://x.y/p","type":"photo"}],
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"department":"D","manager":{"value":"8"}},
+    "urn:muster:params:scim:schemas:extension:2.0:User":{"bio":"B","office":3}}"#;
+
+/// A group.
+const GROUP: &str = r#"{"displayName":"G","externalId":"g"}"#;
+
+fn object(text: &str) -> Object {
+    match json::read(text) {
+        Ok(Node::Object(object)) => object,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A PATCH leaves a tree in form: every name and type as the tables have them, nothing empty.
+pub fn patch(bytes: &[u8]) {
+    let Some(Ok(node)) = std::str::from_utf8(bytes).ok().map(json::read) else { return };
+    let body = match node {
+        Node::Object(object) => object,
+        list @ Node::List(_) => Object { members: vec![("Operations".into(), list)] },
+        _ => return,
+    };
+    for is_strict in [false, true] {
+        patch_user(&body, is_strict);
+        patch_group(&body, is_strict);
+    }
+}
+
+fn patch_user(body: &Object, is_strict: bool) {
+    let former = Former::new(&USERS, is_strict);
+    let Ok(operations) = operations(body, &former) else { return };
+    let before = Former::new(&USERS, true).resource(&object(USER)).expect("in form");
+    let check = |tree: &Object| Ok(directory::check(&user_edit(&before, tree)?)?);
+    let Ok(after) = patch::apply(before.clone(), &operations, &former, check) else { return };
+    in_form(&after, &USERS);
+    drop(user_edit(&before, &after));
+}
+
+fn patch_group(body: &Object, is_strict: bool) {
+    let former = Former::new(&GROUPS, is_strict);
+    let Ok(operations) = operations(body, &former) else { return };
+    let before = Former::new(&GROUPS, true).resource(&object(GROUP)).expect("in form");
+    let everybody = [1, 2].map(|number| UserId(Uuid::from_u128(number)));
+    if needs_everybody(&operations, &former).is_err() {
+        return;
+    }
+    let Ok(edit) = group_patch(&before, &everybody, &operations, &former) else { return };
+    if let Some(MemberEdit::Change { join, leave }) = edit.members {
+        assert!(!join.iter().any(|user| leave.contains(user)), "somebody comes and goes: {join:?}");
+    }
+}
+
+/// What is in form is the same when it is brought into form once more, and no attribute in it is unknown.
+fn in_form(tree: &Object, resource: &'static Resource) {
+    let again = Former::new(resource, true).resource(tree);
+    let again = again.unwrap_or_else(|fault| panic!("{fault:?} in {tree:?}"));
+    let (again, tree) = (sorted(&again), sorted(tree));
+    for (one, other) in again.members.iter().zip(&tree.members) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(again.members.len(), tree.members.len());
+}
+
+/// The members of all objects by their names: their order means nothing.
+fn sorted(object: &Object) -> Object {
+    fn of(node: &Node) -> Node {
+        match node {
+            Node::Object(object) => Node::Object(sorted(object)),
+            Node::List(nodes) => Node::List(nodes.iter().map(of).collect()),
+            other => other.clone(),
+        }
+    }
+    let mut members: Vec<_> = object.members.iter().map(|(name, node)| (name.clone(), of(node))).collect();
+    members.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Object { members }
+}

@@ -1,0 +1,29 @@
+//! The files of `fuzz/corpus`: inputs that are worth trying again, seeds as well as what once broke a reader.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+/// The most bytes in all files of one target.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Calls `check` with every file of a target's corpus.
+///
+/// # Panics
+///
+/// When `check` does, naming the file; when there are no files, or more than 1 MiB of them.
+pub fn each(target: &str, check: impl Fn(&[u8])) {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let folder = Path::new(&here).join("../../fuzz/corpus").join(target);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    let mut length = 0;
+    for file in &files {
+        let bytes = std::fs::read(file).expect("a file");
+        length += bytes.len();
+        let done = catch_unwind(AssertUnwindSafe(|| check(&bytes)));
+        assert!(done.is_ok(), "{} breaks {target}", file.display());
+    }
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    assert!(length <= MAX_BYTES, "the corpus of {target} has {length} bytes");
+}

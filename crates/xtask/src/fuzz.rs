@@ -1,0 +1,83 @@
+//! `cargo xtask fuzz NAME [SECONDS]`: builds a fuzz target and lets libFuzzer run it for a while.
+//!
+//! It works with stable Rust: the coverage that libFuzzer goes by is a pass of LLVM's, which rustc runs when it is named.
+
+use crate::setup::works;
+use crate::{root, run, run_with, say, target};
+use anyhow::{Context, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Compiler arguments: counters for every edge, a table of where they are, and calls at comparisons.
+const FLAGS: &str = "-Cpasses=sancov-module \
+    -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// How long a target runs when nothing is said, in seconds.
+const SECONDS: u32 = 300;
+
+/// `NAME` alone or with seconds runs a target; `NAME merge` puts what earlier runs have found into the repository's corpus, as
+/// far as it reaches code that nothing else there does; nothing at all lists the targets.
+pub(crate) fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
+    let folder = root().join("fuzz").canonicalize().context("there is no folder fuzz")?;
+    let targets = targets(&folder)?;
+    let Some(name) = arguments.first() else {
+        say(&format!("cargo xtask fuzz NAME [SECONDS | merge], where NAME is one of {}", targets.join(", ")));
+        return Ok(());
+    };
+    if !targets.contains(name) {
+        bail!("there is no fuzz target {name}; there are {}", targets.join(", "));
+    }
+    let program = build(&folder, name)?;
+    let (corpus, found) = (folder.join("corpus").join(name), target().join("fuzz/found").join(name));
+    let artifacts = folder.join("artifacts").join(name);
+    for folder in [&corpus, &found, &artifacts] {
+        std::fs::create_dir_all(folder)?;
+    }
+    let path = |path: &Path| path.display().to_string();
+    let mut call = vec!["-timeout=10".to_owned(), "-rss_limit_mb=1024".into()];
+    call.push(format!("-artifact_prefix={}/", path(&artifacts)));
+    match arguments.get(1).map(String::as_str) {
+        Some("merge") => call.extend(["-set_cover_merge=1".into(), path(&corpus), path(&found)]),
+        seconds => {
+            let seconds = seconds.map_or(Ok(SECONDS), str::parse).context("SECONDS must be a number")?;
+            call.push(format!("-max_total_time={seconds}"));
+            call.push("-print_final_stats=1".into());
+            let words = folder.join("words").join(name);
+            call.extend(words.is_file().then(|| format!("-dict={}", path(&words))));
+            // What is new goes to the first folder.
+            call.extend([path(&found), path(&corpus)]);
+        }
+    }
+    let call: Vec<&str> = call.iter().map(String::as_str).collect();
+    run(&path(&program), &call)
+}
+
+/// The names of all targets.
+fn targets(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder.join("targets"))? {
+        names.extend(entry?.path().file_stem().and_then(|name| name.to_str()).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Builds a target; its program.
+fn build(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    if !works("c++", &["--version"]) {
+        bail!("libFuzzer needs a C++ compiler (Debian's package g++)");
+    }
+    let about = Command::new("rustc").arg("-vV").output().context("rustc cannot be run")?;
+    let about = String::from_utf8_lossy(&about.stdout);
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+    let (manifest, built) = (folder.join("Cargo.toml"), target().join("fuzz"));
+    // With a target named, build scripts and macros are built without the arguments.
+    let arguments = ["build", "--release", "--locked", "--target", host, "--bin", name, "--manifest-path"];
+    let manifest = manifest.display().to_string();
+    let arguments = [&arguments[..], &[manifest.as_str()]].concat();
+    run_with("cargo", &arguments, &[("RUSTFLAGS", FLAGS.into()), ("CARGO_TARGET_DIR", built.clone())])?;
+    Ok(built.join(host).join("release").join(name))
+}
