@@ -36,6 +36,24 @@ impl BackupArgs {
     pub(crate) fn is_piped(&self) -> bool {
         is_pipe(&self.file)
     }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if !self.recipient.is_empty() {
+            bail!("--recipient was removed; encrypt with `muster backup - | age --recipient age1… > FILE`");
+        }
+        if self.passphrase_file.is_some() {
+            bail!(
+                "--passphrase-file was removed; encrypt with `muster backup - | age --passphrase > FILE`, which asks \
+                 for a passphrase, or with --recipient, which asks for none"
+            );
+        }
+        if self.is_piped() && std::io::stdout().is_terminal() {
+            bail!(
+                "a backup is binary data and is not written to a terminal; use `muster backup - > FILE` or a pipe"
+            );
+        }
+        Ok(())
+    }
 }
 
 #[derive(Args)]
@@ -53,6 +71,27 @@ pub(crate) struct RestoreArgs {
     check_only: bool,
 }
 
+impl RestoreArgs {
+    fn check(&self) -> anyhow::Result<()> {
+        if let Some(identity) = &self.identity {
+            let identity = identity.display();
+            bail!(
+                "--identity was removed; use `age --decrypt --identity {identity} FILE | muster restore -`"
+            );
+        }
+        if self.passphrase_file.is_some() {
+            bail!(
+                "--passphrase-file was removed; use `age --decrypt FILE | muster restore -`, which asks for the \
+                 passphrase"
+            );
+        }
+        if is_pipe(&self.file) && std::io::stdin().is_terminal() {
+            bail!("standard input is a terminal; use `muster restore - < FILE` or a pipe");
+        }
+        Ok(())
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct MoveArgs {
     /// The store to move: a file, or <postgres://USER@HOST/DATABASE>
@@ -68,20 +107,7 @@ fn is_pipe(file: &Path) -> bool {
 }
 
 pub(crate) fn backup(settings: &Settings, task: &BackupArgs, output: Output) -> anyhow::Result<()> {
-    if !task.recipient.is_empty() {
-        bail!("--recipient was removed; encrypt with `muster backup - | age --recipient age1… > FILE`");
-    }
-    if task.passphrase_file.is_some() {
-        bail!(
-            "--passphrase-file was removed; encrypt with `muster backup - | age --passphrase > FILE`, which asks for \
-             a passphrase, or with --recipient, which asks for none"
-        );
-    }
-    if task.is_piped() && std::io::stdout().is_terminal() {
-        bail!(
-            "a backup is binary data and is not written to a terminal; use `muster backup - > FILE` or a pipe"
-        );
-    }
+    task.check()?;
     let store = settings.of_store();
     let about = About {
         made: moment(SystemClock.now()),
@@ -99,45 +125,38 @@ pub(crate) fn backup(settings: &Settings, task: &BackupArgs, output: Output) -> 
     };
     progress.finish();
     let file = task.file.display();
-    let (sums, bytes) = made.with_context(|| match task.is_piped() {
-        true => "no complete backup was written to standard output".into(),
-        false => format!("no backup was made at {file}"),
+    let (sums, bytes) = made.with_context(|| {
+        if task.is_piped() {
+            "no complete backup was written to standard output".to_owned()
+        } else {
+            format!("no backup was made at {file}")
+        }
     })?;
     let mut document = describe(&sums);
     document["file"] = json!(task.file);
     document["bytes"] = json!(bytes);
+    let made = &about.made;
     if task.is_piped() {
         document["read_back"] = json!(false);
+        output.result(&document, || {
+            format!(
+                "{}\n\nStandard output has all of it, as it was at {made}: {bytes} bytes.\n\
+                 It was checked while it was written, but the output was not read back; `muster restore - \
+                 --check-only` does that.",
+                tenants(&sums)
+            )
+        });
+    } else {
+        output.result(&document, || {
+            format!("{}\n\n{file} holds all of it, as it was at {made}: {bytes} bytes.", tenants(&sums))
+        });
     }
-    output.result(&document, || match task.is_piped() {
-        true => format!(
-            "{}\n\nThe backup was written to standard output, as the store was at {}: {bytes} bytes.\n\
-             It was checked while it was written, but the output was not read back; `muster restore - --check-only` \
-             does that.",
-            tenants(&sums),
-            about.made
-        ),
-        false => {
-            format!("{}\n\n{file} holds all of it, as it was at {}: {bytes} bytes.", tenants(&sums), about.made)
-        }
-    });
     Ok(())
 }
 
 pub(crate) fn restore(settings: &Settings, task: &RestoreArgs, output: Output) -> anyhow::Result<()> {
-    if let Some(identity) = &task.identity {
-        let identity = identity.display();
-        bail!("--identity was removed; use `age --decrypt --identity {identity} FILE | muster restore -`");
-    }
-    if task.passphrase_file.is_some() {
-        bail!(
-            "--passphrase-file was removed; use `age --decrypt FILE | muster restore -`, which asks for the passphrase"
-        );
-    }
+    task.check()?;
     let is_piped = is_pipe(&task.file);
-    if is_piped && std::io::stdin().is_terminal() {
-        bail!("standard input is a terminal; use `muster restore - < FILE` or a pipe");
-    }
     let name = if is_piped { "standard input".to_owned() } else { task.file.display().to_string() };
     let unused = || format!("{name} was not used");
     let mut progress = Progress::new(output, "entries looked at", None);
@@ -186,8 +205,13 @@ fn spool(settings: &StoreSettings) -> anyhow::Result<File> {
         Some(folder) => folder.to_path_buf(),
         None => std::env::temp_dir(),
     };
-    tempfile::tempfile_in(&folder)
-        .with_context(|| format!("no temporary file can be made in {}", folder.display()))
+    let made = tempfile::tempfile_in(&folder).and_then(|file| {
+        // It is made with the usual permissions; without a name it can still be opened through /proc.
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        Ok(file)
+    });
+    made.with_context(|| format!("no temporary file can be made in {}", folder.display()))
 }
 
 fn summary(contents: &Contents) -> Value {

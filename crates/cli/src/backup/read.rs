@@ -142,7 +142,8 @@ impl<R: Read> Entries<R> {
             }
             length => {
                 let bytes = self.bytes(length)?;
-                Ok(Some((Entry::decode(&bytes)?, bytes)))
+                let entry = Entry::decode(&bytes).map_err(|error| BackupError::Damaged(error.to_string()))?;
+                Ok(Some((entry, bytes)))
             }
         }
     }
