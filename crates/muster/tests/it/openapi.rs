@@ -62,3 +62,24 @@ fn the_page_needs_nothing_from_outside() {
         assert!(policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"));
     });
 }
+
+#[test]
+fn own_pages_are_only_read_and_spelled_exactly() {
+    runtime().block_on(async {
+        let house = House::new();
+        for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/start.js"] {
+            for method in ["GET", "HEAD"] {
+                assert_eq!(house.call(request(method, path, &[], "")).await.0, 200, "{method} {path}");
+            }
+            let answer = house.answer(request("POST", path, &[], "x")).await;
+            assert_eq!(answer.status(), 405, "{path}");
+            assert_eq!(answer.headers()["allow"], "GET,HEAD", "{path}");
+            for other in [path.to_uppercase(), format!("{path}/")] {
+                assert_eq!(house.call(request("GET", &other, &[], "")).await.0, 404, "{other}");
+            }
+        }
+        assert_eq!(house.call(request("POST", "/docs/other", &[], "")).await.0, 404);
+        let (status, body) = house.call(request("GET", "/docs/api/2/users", &[], "")).await;
+        assert_eq!((status, body.as_str()), (404, ""), "no context is called docs");
+    });
+}

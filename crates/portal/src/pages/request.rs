@@ -161,12 +161,7 @@ impl Visit {
     }
 
     fn cookie(&self, base: &str, value: String) -> Cookie<'static> {
-        Cookie::build((name(base, self.is_secure), value))
-            .path(self.base(""))
-            .http_only(true)
-            .same_site(SameSite::Lax)
-            .secure(self.is_secure)
-            .build()
+        new_cookie(base, value, self.base(""), self.is_secure)
     }
 }
 
@@ -175,9 +170,40 @@ fn name(base: &str, is_secure: bool) -> String {
     if is_secure { format!("__Secure-{base}") } else { base.to_owned() }
 }
 
+/// A cookie for one tenant's pages, which scripts and other sites' forms do not get.
+fn new_cookie(base: &str, value: String, path: String, is_secure: bool) -> Cookie<'static> {
+    let cookie = Cookie::build((name(base, is_secure), value)).path(path);
+    cookie.http_only(true).same_site(SameSite::Lax).secure(is_secure).build()
+}
+
 /// A cookie's value.
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut cookies = sent.flat_map(Cookie::split_parse).filter_map(Result::ok);
     cookies.find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn cookies_are_found_among_others() {
+        let mut headers = HeaderMap::new();
+        for value in ["other=1; ; nonsense; muster-session=a.b=c", "muster-session=later;muster-form=x"] {
+            headers.append(header::COOKIE, HeaderValue::from_static(value));
+        }
+        assert_eq!(cookie(&headers, "muster-session").as_deref(), Some("a.b=c"));
+        assert_eq!(cookie(&headers, "muster-form").as_deref(), Some("x"));
+        assert_eq!(cookie(&headers, "__Secure-muster-form"), None);
+    }
+
+    #[test]
+    fn cookies_are_for_the_pages_of_a_tenant_alone() {
+        let plain = new_cookie("muster-form", "x".into(), "/t/1".into(), false);
+        assert_eq!(plain.to_string(), "muster-form=x; HttpOnly; SameSite=Lax; Path=/t/1");
+        let secure = new_cookie("muster-form", "x".into(), "/t/1".into(), true);
+        assert_eq!(secure.to_string(), "__Secure-muster-form=x; HttpOnly; SameSite=Lax; Secure; Path=/t/1");
+    }
 }

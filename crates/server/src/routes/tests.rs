@@ -173,7 +173,7 @@ fn the_table_finds_what_a_walk_through_all_routes_finds() {
 
 #[test]
 fn no_two_entries_fit_one_path_but_where_the_first_has_literals() {
-    let all: Vec<&str> = patterns();
+    let all = patterns();
     for (n, later) in all.iter().enumerate() {
         for earlier in &all[..n] {
             let pairs: Vec<_> = earlier.split('/').zip(later.split('/')).collect();
