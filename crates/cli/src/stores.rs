@@ -1,12 +1,12 @@
 //! `muster backup`, `muster restore`, `muster move`, `muster check`: whole stores.
 
 use crate::admin::moment;
+use crate::backup::{self, About, Backup, Contents};
+use crate::moving;
 use crate::output::{Output, table};
 use crate::progress::Progress;
-use crate::backup::{self, About, Backup, Contents};
-use adapters::shown;
 use crate::settings::Settings;
-use crate::moving;
+use adapters::shown;
 use adapters::{Engine, StoreSettings, SystemClock};
 use anyhow::{Context, bail};
 use clap::Args;

@@ -5,7 +5,6 @@ use crate::support::{MUSTER, Server, is_on_postgres, json, send, try_send};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 use testkit::waiting::wait_until;
 
 const TIMES: u64 = 20;
@@ -50,9 +49,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             .collect();
         let before = acknowledged.lock().len();
         let many = usize::try_from(12 + round * 17 % 40).expect("small");
-        wait_until("creates to be acknowledged", || {
-            acknowledged.lock().len() >= before + many
-        });
+        wait_until("creates to be acknowledged", || acknowledged.lock().len() >= before + many);
         let place = server.kill();
         stop.store(true, Ordering::Relaxed);
         for client in clients {

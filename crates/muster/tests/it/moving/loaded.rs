@@ -7,7 +7,6 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 use testkit::waiting::wait_until;
 
 #[test]

@@ -14,8 +14,8 @@ use follow::{Followed, follow};
 use owner::Owner;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{RwLock};
 use std::time::Instant;
 use testkit::postgres::{Cluster, query};
 use testkit::seeds::times;
