@@ -5,6 +5,8 @@
 
 use crate::Kind;
 use crate::formats::{FileError, Format, LONGEST_ROW, Reading, Row, Writing, read_text, writer};
+use crate::ldif_names::resolved;
+use crate::value::texts;
 use serde_json::Value;
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -136,14 +138,18 @@ fn said(table: &Table) -> Said {
             if name.eq_ignore_ascii_case("muster-kind") {
                 continue;
             }
+            let name = resolved(name).unwrap_or(name);
             let texts = match value {
+                Value::String(text) if name.starts_with("muster-") => {
+                    texts(value).unwrap_or_else(|_| vec![text.clone()])
+                }
                 Value::Array(list) => list.iter().map(plain).collect(),
                 one => vec![plain(one)],
             };
             // `cn` and `cn;lang-de` are two attributes under one header.
             match attributes.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
                 Some((_, all)) => all.extend(texts),
-                None => attributes.push((name.clone(), texts)),
+                None => attributes.push((name.to_owned(), texts)),
             }
         }
         (row.kind, attributes)

@@ -36,6 +36,15 @@ pub(crate) fn attribute(column: &Column) -> String {
     known.unwrap_or_else(|| format!("muster-{}", column.name))
 }
 
+/// What an attribute of distinguished names is called once they are replaced by what they stand for.
+pub(crate) fn resolved(attribute: &str) -> Option<&'static str> {
+    match attribute.to_ascii_lowercase().as_str() {
+        "member" | "uniquemember" | "memberuid" => Some("muster-members"),
+        "memberof" => Some("muster-groups"),
+        _ => None,
+    }
+}
+
 /// Attributes that say what an entry is to LDAP and nothing more to us.
 pub(crate) fn is_plumbing(attribute: &str) -> bool {
     [

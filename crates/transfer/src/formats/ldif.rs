@@ -7,7 +7,7 @@ use super::ndjson::Names;
 use super::text::{TOO_LONG, Text};
 use super::{FileError, LONGEST_ROW, Row, Rows};
 use crate::column::{Kind, named};
-use crate::ldif_names::{attribute, is_plumbing, kind_of};
+use crate::ldif_names::{attribute, is_plumbing, kind_of, resolved};
 use crate::value::flat;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -105,11 +105,13 @@ impl Entry {
                 if text.is_empty() { Value::Null } else { Value::String(text.clone()) }
             };
             let value = match (lower.as_str(), values.as_slice()) {
-                ("member" | "uniquemember" | "memberuid", dns) => {
+                (name, dns) if resolved(name) == Some("muster-members") => {
                     let known = |dn: &String| people.get(&fold(dn)).cloned().unwrap_or_else(|| named_by(dn));
                     dns.iter().map(known).map(Value::String).collect()
                 }
-                ("memberof", dns) => dns.iter().map(|dn| Value::String(named_by(dn))).collect(),
+                (name, dns) if resolved(name).is_some() => {
+                    dns.iter().map(|dn| Value::String(named_by(dn))).collect()
+                }
                 (_, [one]) => value(one),
                 (_, several) => several.iter().map(value).collect(),
             };
@@ -225,6 +227,11 @@ fn decoded(value: &str) -> Result<Option<String>, String> {
     Ok(Some(value.strip_prefix(' ').unwrap_or(value).to_owned()))
 }
 
+/// A text, or an empty one.
+fn is_text(value: &Value) -> bool {
+    value.is_string() || value.is_null()
+}
+
 pub(super) struct Writer {
     to: BufWriter<Box<dyn Write + Send>>,
     kind: Option<Kind>,
@@ -246,14 +253,17 @@ impl Writer {
             && !text.ends_with(' ');
         let line =
             if is_safe { format!("{name}: {text}") } else { format!("{name}:: {}", STANDARD.encode(text)) };
-        for (place, part) in line.as_bytes().chunks(WIDTH - 1).enumerate() {
-            if place > 0 {
-                self.to.write_all(b" ")?;
-            }
-            self.to.write_all(part)?;
-            self.to.write_all(b"\n")?;
+        let mut rest = line.as_str();
+        // Names may be of any letters, which are not cut in two.
+        while let (part, behind) = rest.split_at(rest.floor_char_boundary(WIDTH - 1))
+            && !behind.is_empty()
+        {
+            self.to.write_all(part.as_bytes())?;
+            self.to.write_all(b"\n ")?;
+            rest = behind;
         }
-        Ok(())
+        self.to.write_all(rest.as_bytes())?;
+        self.to.write_all(b"\n")
     }
 
     /// Rows that were read from LDIF and are written back come with their own names.
@@ -261,7 +271,8 @@ impl Writer {
         let header = self.headers.get(place)?;
         match named(header) {
             Some(column) if self.kind.is_some() => Some(attribute(column)),
-            _ => Some(header.clone()),
+            // What its distinguished names stood for is no distinguished name any more.
+            _ => Some(resolved(header).unwrap_or(header).to_owned()),
         }
     }
 }
@@ -311,9 +322,9 @@ impl super::Writer for Writer {
                 continue;
             }
             match value {
-                Value::Array(list) if list.iter().all(Value::is_string) && list.len() > 1 => {
-                    for one in list.iter().filter_map(Value::as_str) {
-                        self.value(&name, one)?;
+                Value::Array(list) if list.iter().all(is_text) && list.len() > 1 => {
+                    for one in list {
+                        self.value(&name, one.as_str().unwrap_or_default())?;
                     }
                 }
                 other => self.value(&name, &flat(other))?,
