@@ -209,21 +209,21 @@ fn there_and_back_where_a_restored_user_conflicts_twice() {
 
 fn there_and_back(seed: u64) {
     let folder = tempfile::tempdir().expect("a folder");
-    let (a, d, e) = (file(folder.path(), "a"), file(folder.path(), "d"), file(folder.path(), "e"));
-    let (b, c) = (Place::database(), Place::database());
-    grow(&a, seed, 120);
-    let first = a.take_sums();
-    e.take(&a);
-    b.take(&a);
-    c.take(&b);
-    d.take(&c);
-    for place in [&b, &c, &d, &e] {
+    let [source, back, copy] = ["source", "back", "copy"].map(|name| file(folder.path(), name));
+    let (database, other) = (Place::database(), Place::database());
+    grow(&source, seed, 120);
+    let first = source.take_sums();
+    copy.take(&source);
+    database.take(&source);
+    other.take(&database);
+    back.take(&other);
+    for place in [&database, &other, &back, &copy] {
         assert_eq!(place.take_sums(), first);
     }
     // The same engine keeps the links of the history, too.
-    assert_same!(a.dump(), e.dump());
-    let wanted = seen(&a);
-    for place in [b, d, e] {
+    assert_same!(source.dump(), copy.dump());
+    let wanted = seen(&source);
+    for place in [database, back, copy] {
         assert_same!(seen(&place).lines().collect::<Vec<_>>(), wanted.lines().collect::<Vec<_>>());
     }
 }

@@ -51,18 +51,25 @@ fn round(url: &str, goes: impl Fn(), comes: impl Fn()) {
     let begun = Instant::now();
     let took = node.wait_for("/readyz", 503, SOON);
     say(&format!("not ready after {took:?}"));
-    for (request, ordinary) in requests(&door).iter().zip(&ordinary) {
+    // Each waits for some seconds, so they do so together.
+    let all = requests(&door);
+    let replies: Vec<(Reply, Duration)> = std::thread::scope(|scope| {
+        let client = &client;
+        let asking: Vec<_> =
+            all.iter().map(|request| scope.spawn(move || answered(client, request))).collect();
+        assert_eq!(node.status("/healthz"), 200, "the process lives");
+        asking.into_iter().map(|one| one.join().expect("answered")).collect()
+    });
+    for ((request, ordinary), (reply, took)) in all.iter().zip(&ordinary).zip(replies) {
         let name = request.name;
-        let (reply, took) = answered(&client, request);
         assert!(took < SOON, "{name} took {took:?}");
         assert_eq!(reply.status, 503, "{name}: {}\n{}", reply.body, node.log());
         let wait = reply.header("Retry-After").and_then(|text| text.parse::<u32>().ok());
         assert!(wait.is_some(), "{name} does not say when to try again: {}", reply.head);
         assert_eq!(reply.header("Content-Type"), ordinary.header("Content-Type"), "{name}");
         assert_eq!(members(&reply.body), members(&ordinary.body), "{name}: {}", reply.body);
-        assert_eq!(node.status("/healthz"), 200, "the process lives");
     }
-    assert_eq!(node.status("/readyz"), 503);
+    assert_eq!((node.status("/healthz"), node.status("/readyz")), (200, 503), "the process lives");
     say(&format!("all requests refused in {:?}", begun.elapsed()));
     comes();
     let begun = Instant::now();
