@@ -1,7 +1,7 @@
 //! `cargo xtask test`: formatting, lints and every test, with all the set-up they need, and where the time went.
 //!
 //! Tests of the package `muster` come in three kinds. Those under `neutral::` open no engine and run once. Those under
-//! [`ONCE`] start servers or clients of their own and run once, on SQLite. All others reach the store and run on SQLite,
+//! [`ONCE`] start servers or clients, or choose stores, of their own and run once, on SQLite. All others reach the store and run on SQLite,
 //! on PostgreSQL, and on PostgreSQL where every transaction is serializable.
 
 use crate::{run, run_with, say, setup, target, tools};
@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Modules whose tests run on one engine only, unless the run is long.
-const ONCE: [&str; 3] = ["outages::", "clients::", "browser::"];
+const ONCE: [&str; 4] = ["outages::", "clients::", "browser::", "own_stores::"];
 
 /// Tests of `store` that open no database, and need no second run with serializable transactions.
 const STORE_WITHOUT_POSTGRES: [&str; 4] =

@@ -14,7 +14,6 @@ use follow::{Followed, follow};
 use owner::Owner;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 use testkit::postgres::{Cluster, query};

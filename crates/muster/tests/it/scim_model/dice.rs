@@ -5,34 +5,34 @@ use proptest::prelude::*;
 
 /// Numbers to be used up one after the other; after the last one, zeros.
 #[derive(Clone, Debug)]
-pub(super) struct Dice {
+pub(crate) struct Dice {
     numbers: Vec<u16>,
     next: usize,
 }
 
 impl Dice {
-    pub(super) fn strategy(most: usize) -> impl Strategy<Value = Self> {
+    pub(crate) fn strategy(most: usize) -> impl Strategy<Value = Self> {
         proptest::collection::vec(any::<u16>(), most / 2..=most).prop_map(|numbers| Self { numbers, next: 0 })
     }
 
     /// A number below `limit`.
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         let number = self.numbers.get(self.next).copied().unwrap_or_default();
         self.next += 1;
         usize::from(number) % limit
     }
 
     /// True once in `times`.
-    pub(super) fn once_in(&mut self, times: usize) -> bool {
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == times - 1
     }
 
-    pub(super) fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+    pub(crate) fn pick<T: Clone>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())].clone()
     }
 
     /// A word in its own case or another.
-    pub(super) fn cased(&mut self, word: &str) -> String {
+    pub(crate) fn cased(&mut self, word: &str) -> String {
         match self.below(6) {
             3 => word.to_ascii_lowercase(),
             4 => word.to_ascii_uppercase(),

@@ -55,7 +55,7 @@ impl Name {
 }
 
 impl Test {
-    pub(super) fn text(attribute: &'static str, operator: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn text(attribute: &'static str, operator: &'static str, text: impl Into<String>) -> Self {
         Self { name: Name::core(attribute), operator, literal: Some(Literal::Text(text.into())) }
     }
 }
@@ -82,12 +82,12 @@ fn is_exact(plural: Option<&str>, name: Name) -> bool {
 
 impl Filter {
     /// Whether it selects a user.
-    pub(super) fn holds(&self, user: &Value) -> bool {
+    pub(crate) fn holds(&self, user: &Value) -> bool {
         self.holds_in(user, None)
     }
 
     /// Whether it selects an entry of a plural attribute.
-    pub(super) fn holds_for_entry(&self, attribute: &str, entry: &Value) -> bool {
+    pub(crate) fn holds_for_entry(&self, attribute: &str, entry: &Value) -> bool {
         self.holds_in(entry, Some(attribute))
     }
 
@@ -234,7 +234,7 @@ enum Bond {
 
 impl Filter {
     /// The filter as text, in any of the ways in which it may be written.
-    pub(super) fn write(&self, dice: &mut Dice) -> String {
+    pub(crate) fn write(&self, dice: &mut Dice) -> String {
         let mut text = String::new();
         if dice.once_in(8) {
             text.push_str("  ");

@@ -4,7 +4,7 @@ use super::World;
 use super::resource::{CORE, ENTERPRISE};
 use serde_json::{Value, json};
 
-pub(super) const COUNT: usize = 60;
+pub(crate) const COUNT: usize = 60;
 
 // Only letters for which folding the case is making them small; the sharp s and the final sigma have tests elsewhere.
 const GIVEN: [&str; 8] = ["Ann", "Élodie", "Øyvind", "ДМИТРИЙ", "春子", "ann-marie", "ÅSE", "bob"];
@@ -104,7 +104,7 @@ fn say_more(user: &mut Value, n: usize) {
 }
 
 /// Adds the users and changes some of them later; the documents as GET shows them.
-pub(super) async fn settle(world: &World) -> Vec<Value> {
+pub(crate) async fn settle(world: &World) -> Vec<Value> {
     let mut targets = Vec::new();
     for n in 0..COUNT {
         let made = world.add(&person(n)).await;

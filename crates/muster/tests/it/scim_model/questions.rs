@@ -55,13 +55,13 @@ fn name_of(place: Place) -> Name {
 }
 
 /// Makes filters over what the users have, so that most of them select some users and not others.
-pub(super) struct Asker<'a> {
-    pub(super) dice: &'a mut Dice,
-    pub(super) users: &'a [Value],
+pub(crate) struct Asker<'a> {
+    pub(crate) dice: &'a mut Dice,
+    pub(crate) users: &'a [Value],
 }
 
 impl Asker<'_> {
-    pub(super) fn filter(&mut self, depth: usize) -> Filter {
+    pub(crate) fn filter(&mut self, depth: usize) -> Filter {
         let kinds = if depth == 0 { 7 } else { 13 };
         match self.dice.below(kinds) {
             0..=2 => {

@@ -2,52 +2,52 @@
 
 use serde_json::{Map, Value, json};
 
-pub(super) const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
-pub(super) const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-pub(super) const OURS: &str = "urn:muster:params:scim:schemas:extension:2.0:User";
+pub(crate) const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+pub(crate) const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+pub(crate) const OURS: &str = "urn:muster:params:scim:schemas:extension:2.0:User";
 
 /// The plural attributes that these tests touch.
-pub(super) const PLURALS: [&str; 7] =
+pub(crate) const PLURALS: [&str; 7] =
     ["emails", "phoneNumbers", "addresses", "ims", "entitlements", "roles", "photos"];
 
 /// Where something is: an attribute of a schema, or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) schema: &'static str,
-    pub(super) attribute: &'static str,
-    pub(super) part: Option<&'static str>,
+pub(crate) struct Place {
+    pub(crate) schema: &'static str,
+    pub(crate) attribute: &'static str,
+    pub(crate) part: Option<&'static str>,
 }
 
 impl Place {
-    pub(super) const fn core(attribute: &'static str) -> Self {
+    pub(crate) const fn core(attribute: &'static str) -> Self {
         Self { schema: CORE, attribute, part: None }
     }
 
-    pub(super) const fn of(schema: &'static str, attribute: &'static str) -> Self {
+    pub(crate) const fn of(schema: &'static str, attribute: &'static str) -> Self {
         Self { schema, attribute, part: None }
     }
 
-    pub(super) const fn part(self, part: &'static str) -> Self {
+    pub(crate) const fn part(self, part: &'static str) -> Self {
         Self { part: Some(part), ..self }
     }
 
     /// The attribute as the document has it, without regard to the part.
-    pub(super) fn look_up(self, user: &Value) -> Option<&Value> {
+    pub(crate) fn look_up(self, user: &Value) -> Option<&Value> {
         let home = if self.schema == CORE { Some(user) } else { user.get(self.schema) };
         home?.get(self.attribute).filter(|value| !value.is_null())
     }
 
-    pub(super) fn is_plural(self) -> bool {
+    pub(crate) fn is_plural(self) -> bool {
         self.schema == CORE && PLURALS.contains(&self.attribute)
     }
 
-    pub(super) fn is_complex(self) -> bool {
+    pub(crate) fn is_complex(self) -> bool {
         matches!(self.attribute, "name" | "manager")
     }
 }
 
 /// The object that holds the attributes of a schema; made when it is not there yet.
-pub(super) fn home<'a>(user: &'a mut Value, schema: &str) -> &'a mut Map<String, Value> {
+pub(crate) fn home<'a>(user: &'a mut Value, schema: &str) -> &'a mut Map<String, Value> {
     let top = user.as_object_mut().expect("an object");
     if schema == CORE {
         return top;
@@ -56,12 +56,12 @@ pub(super) fn home<'a>(user: &'a mut Value, schema: &str) -> &'a mut Map<String,
 }
 
 /// The entries of a plural attribute of the core schema.
-pub(super) fn entries<'a>(user: &'a Value, attribute: &str) -> &'a [Value] {
+pub(crate) fn entries<'a>(user: &'a Value, attribute: &str) -> &'a [Value] {
     user.get(attribute).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// Drops what says nothing: null, empty objects and empty lists are all "unassigned" (RFC 7643 section 2.5).
-pub(super) fn tidy(value: &mut Value) {
+pub(crate) fn tidy(value: &mut Value) {
     let says_nothing = |value: &Value| match value {
         Value::Null => true,
         Value::Array(list) => list.is_empty(),
@@ -82,7 +82,7 @@ pub(super) fn tidy(value: &mut Value) {
 }
 
 /// What a document says, less what the server alone decides.
-pub(super) fn comparable(user: &Value) -> Value {
+pub(crate) fn comparable(user: &Value) -> Value {
     let mut user = user.clone();
     for name in ["meta", "schemas"] {
         user.as_object_mut().expect("an object").remove(name);

@@ -1,12 +1,12 @@
 //! The server's filter parser against another one: what that one takes for a filter over the core schema, the server
 //! takes too.
 
-use super::World;
-use super::dice::Dice;
-use super::people;
-use super::questions::Asker;
-use super::resource::CORE;
-use crate::support::runtime;
+use crate::scim_model::World;
+use crate::scim_model::dice::Dice;
+use crate::scim_model::people;
+use crate::scim_model::questions::Asker;
+use crate::scim_model::resource::CORE;
+use crate::support::{House, runtime};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use scim_v2::filter::{AttrExp, AttrPath, CompValue, CompareOp, Filter, ValFilter, ValuePath};
@@ -227,7 +227,7 @@ fn any_test(dice: &mut Dice) -> String {
 #[test]
 fn what_another_parser_accepts_is_accepted() {
     let runtime = runtime();
-    let world = runtime.block_on(World::new());
+    let world = runtime.block_on(World::on(House::in_memory()));
     let users: Vec<Value> = runtime.block_on(people::settle(&world)).into_iter().take(20).collect();
     let compared = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(testkit::seeds::config(1500, file!()));

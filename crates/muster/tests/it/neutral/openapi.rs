@@ -6,7 +6,7 @@ use serde_json::Value;
 #[test]
 fn every_route_is_described_and_every_reference_leads_somewhere() {
     let document = runtime().block_on(async {
-        let (status, body) = House::new().call(request("GET", "/openapi.json", &[], "")).await;
+        let (status, body) = House::in_memory().call(request("GET", "/openapi.json", &[], "")).await;
         assert_eq!(status, 200);
         serde_json::from_str::<Value>(&body).expect("JSON")
     });
@@ -50,7 +50,7 @@ fn references(node: &Value, document: &Value) {
 #[test]
 fn the_page_needs_nothing_from_outside() {
     runtime().block_on(async {
-        let house = House::new();
+        let house = House::in_memory();
         let (_, page) = house.call(request("GET", "/docs", &[], "")).await;
         assert!(!page.contains("http://") && !page.contains("https://"), "{page}");
         for part in ["/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"]
@@ -66,7 +66,7 @@ fn the_page_needs_nothing_from_outside() {
 #[test]
 fn own_pages_are_only_read_and_spelled_exactly() {
     runtime().block_on(async {
-        let house = House::new();
+        let house = House::in_memory();
         for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/start.js"] {
             for method in ["GET", "HEAD"] {
                 assert_eq!(house.call(request(method, path, &[], "")).await.0, 200, "{method} {path}");

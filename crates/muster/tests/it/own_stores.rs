@@ -1,0 +1,159 @@
+//! The program on stores that these tests choose themselves, so that they run once: commands, settings, a full disk.
+
+use crate::support::{MUSTER, json, send};
+use std::process::Command;
+
+#[test]
+fn every_command_answers_one_json_document() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("s.db");
+    let ask = |arguments: &[&str]| json(&store, arguments);
+    assert_eq!(ask(&["tenant", "add", "Acme", "--number", "42"])["number"], 42);
+    assert_eq!(ask(&["tenant", "list"])[0]["name"], "Acme");
+    let added = ask(&[
+        "connection",
+        "add",
+        "crm",
+        "--tenant",
+        "42",
+        "--dialect",
+        "ccs",
+        "--read-only",
+        "--expires",
+        "90d",
+    ]);
+    assert_eq!(added["key"].as_str().expect("a key").len(), 32);
+    assert_eq!(added["dialects"][0], "ccs");
+    let rotated = ask(&["connection", "rotate", "crm"]);
+    assert_ne!(rotated["key"], added["key"]);
+    let listed = ask(&["connection", "list"]);
+    assert_eq!((&listed[0]["keys"], &listed[0]["access"]), (&2.into(), &"read-only".into()));
+    assert!(!listed.to_string().contains(added["key"].as_str().expect("a key")), "a key is shown once");
+    assert_eq!(ask(&["connection", "revoke", "crm"])["revoked"], true);
+    assert_eq!(ask(&["connection", "list"])[0]["state"], "revoked");
+    assert_eq!(ask(&["role", "add", "Clerk", "--rank", "User"])["number"], 7);
+    assert_eq!(ask(&["role", "list"]).as_array().expect("roles").len(), 7);
+    assert_eq!(ask(&["user", "add", "a@x.y", "--first-name", "A", "--role", "Clerk"])["number"], 1);
+    assert_eq!(ask(&["user", "show", "A@x.y"])["email"], "a@x.y");
+    assert_eq!(ask(&["user", "list", "--search", "a@"])["total"], 1);
+    assert_eq!(ask(&["user", "remove", "1"])["removed"], true);
+    assert_eq!(ask(&["check"])["sound"], true);
+    assert!(ask(&["user", "show", "1"])["error"].as_str().expect("why").contains("no user 1"));
+    assert!(ask(&["connection", "revoke", "other"])["error"].is_string());
+    assert!(
+        ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("why").contains("taken")
+    );
+}
+
+#[test]
+fn settings_come_from_flag_variable_file_and_default_in_that_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("my.toml");
+    std::fs::write(&file, "store = \"from-file.db\"\nbody_limit = 5\nheader-time = 7\n").expect("written");
+    let output = Command::new(MUSTER)
+        .args(["config", "--json", "--header-time", "9", "--config"])
+        .arg(&file)
+        .env("MUSTER_BODY_LIMIT", "6")
+        .current_dir(folder.path())
+        .output()
+        .expect("ran");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let of = |name: &str| {
+        (said[name]["value"].as_str().unwrap_or_default(), said[name]["from"].as_str().unwrap_or_default())
+    };
+    assert_eq!(of("header-time"), ("9", "--header-time"));
+    assert_eq!(of("body-limit"), ("6", "MUSTER_BODY_LIMIT"));
+    assert_eq!(of("store"), ("from-file.db", file.to_str().expect("text")));
+    assert_eq!(of("listen"), ("127.0.0.1:8080", "built in"));
+    std::fs::write(&file, "stoer = \"x\"\n").expect("written");
+    let output = Command::new(MUSTER).args(["config", "--config"]).arg(&file).output().expect("ran");
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("there is no setting stoer"), "{said}");
+}
+
+#[test]
+fn a_full_disk_is_a_503_and_reading_goes_on() {
+    // A limit on the size of files is what a full disk is to the store: writes fail, and the file stays sound.
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("muster.db");
+    let number = json(&store, &["tenant", "add", "Acme"])["number"].to_string();
+    let key = json(&store, &["connection", "add", "c", "--tenant", &number])["key"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 700; exec '{MUSTER}' serve --json --listen 127.0.0.1:0 --log-level error --store '{}'",
+        store.display()
+    );
+    let mut child = Command::new("sh")
+        .args(["-c", &script])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("started");
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stdout.take().expect("output")),
+        &mut line,
+    )
+    .expect("a line");
+    let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let address = said["listening"].as_str().expect("an address").replace("http://", "");
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let (mut done, mut refused) = (0, None);
+    for n in 0..5_000 {
+        let body = format!("{{\"firstName\":\"{}\",\"email\":\"{n}@x.y\",\"roleId\":1}}", "A".repeat(100));
+        let reply = send(&address, "POST", "/request/user", &headers, body.as_bytes());
+        if reply.status == 200 {
+            done += 1;
+        } else {
+            refused = Some(reply);
+            break;
+        }
+    }
+    let refused = refused.expect("the disk is full at last");
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(
+        refused.header("retry-after").is_some() && refused.body.contains("\"message\""),
+        "{}",
+        refused.body
+    );
+    assert_eq!(send(&address, "GET", "/request/user/1", &headers, b"").status, 200);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert_eq!(json(&store, &["check"])["sound"], true);
+    assert_eq!(json(&store, &["user", "list"])["total"], done);
+}
+
+#[test]
+fn the_password_of_a_store_is_shown_nowhere() {
+    let url = "postgres://ann:s3cret@127.0.0.1:1/people?connect_timeout=1";
+    for arguments in
+        [&["config"][..], &["help"], &["serve", "--help"], &["user", "list"], &["check"], &["serve"]]
+    {
+        for is_flag in [true, false] {
+            let mut command = Command::new(MUSTER);
+            command.env("MUSTER_STORE", url).args(arguments);
+            if is_flag {
+                command.args(["--store", url]);
+            }
+            let output = command.output().expect("ran");
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(!said.contains("s3cret") && !said.is_empty(), "{arguments:?}: {said}");
+            for wrong in
+                ["postgress://ann:s3cret@h/db", "POSTGRES://ann:s3cret@h/db", "host=h password=s3cret"]
+            {
+                let output =
+                    Command::new(MUSTER).args(arguments).args(["--store", wrong]).output().expect("ran");
+                let said = [output.stdout, output.stderr].concat();
+                assert!(!String::from_utf8_lossy(&said).contains("s3cret"), "{arguments:?} {wrong}");
+            }
+            if arguments == ["config"] {
+                assert!(said.contains("postgres://ann@127.0.0.1:1/people"), "{said}");
+            }
+        }
+    }
+}
