@@ -79,14 +79,14 @@ struct Reader {
 }
 
 /// A new store for a reader's requests, with a user and a folder that they conflict with.
-struct Target {
+struct Receiver {
     house: House,
     target: String,
     bearer: String,
     seen: Position,
 }
 
-impl Target {
+impl Receiver {
     async fn new(reader: &Reader) -> Self {
         let house = House::in_memory();
         let caller = house.tenant("T").await;
@@ -137,13 +137,13 @@ fn mutated_bodies_never_hurt(number: u64, reader: &Reader) {
     let seed = seed().wrapping_add(number);
     let mut dice = Dice::new(seed);
     runtime().block_on(async {
-        let mut target = Target::new(reader).await;
+        let mut receiver = Receiver::new(reader).await;
         let mut done = 0;
         for _ in 0..BODIES {
-            if target.takes(reader, &mutate(reader.body, &mut dice)).await {
+            if receiver.takes(reader, &mutate(reader.body, &mut dice)).await {
                 done += 1;
                 if done % CHANGES == 0 {
-                    target = Target::new(reader).await;
+                    receiver = Receiver::new(reader).await;
                 }
             }
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A filter.
 #[derive(Clone, Debug)]
-pub(super) enum Filter {
+pub(crate) enum Filter {
     Test(Test),
     /// `attribute[inner]`, and with `then` a sub-attribute of what was chosen: `attribute[inner].value eq "x"`.
     Chosen {
@@ -21,7 +21,7 @@ pub(super) enum Filter {
 
 /// One comparison; `pr` has no literal.
 #[derive(Clone, Debug)]
-pub(super) struct Test {
+pub(crate) struct Test {
     pub(super) name: Name,
     pub(super) operator: &'static str,
     pub(super) literal: Option<Literal>,
@@ -29,7 +29,7 @@ pub(super) struct Test {
 
 /// What is compared; inside square brackets, the sub-attribute is the `attribute`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Name {
+pub(crate) struct Name {
     pub(super) schema: &'static str,
     pub(super) attribute: &'static str,
     pub(super) part: Option<&'static str>,
@@ -37,7 +37,7 @@ pub(super) struct Name {
 
 /// What it is compared with.
 #[derive(Clone, Debug)]
-pub(super) enum Literal {
+pub(crate) enum Literal {
     Text(String),
     Flag(bool),
     /// Microseconds since 1970, and how the time is written: with how many minutes' offset, with how many digits.
@@ -182,7 +182,7 @@ fn compare<T: Ord>(value: &T, operator: &str, wanted: &T) -> bool {
 }
 
 /// A time as the server shows it, in microseconds since 1970.
-pub(super) fn micros_of(text: &str) -> i64 {
+pub(crate) fn micros_of(text: &str) -> i64 {
     let number = |from: usize, to: usize| text[from..to].parse::<i64>().expect("a number");
     assert!(text.ends_with('Z'), "{text} is not in UTC");
     let days = days_before(number(0, 4), number(5, 7)) + number(8, 10) - 1;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(crate) enum Verb {
     Add,
     Replace,
     Remove,
@@ -15,7 +15,7 @@ pub(super) enum Verb {
 
 /// One operation of a PATCH.
 #[derive(Clone, Debug)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     /// Without a path: several attributes of the user.
     Whole { verb: Verb, parts: Vec<(Place, Value)> },
     /// With the path of an attribute or a sub-attribute. To remove, the value is null or a list of what goes.
@@ -34,10 +34,10 @@ pub(super) enum Operation {
 
 /// An operation that cannot be done; then nothing of its request is done.
 #[derive(Debug)]
-pub(super) struct Refused;
+pub(crate) struct Refused;
 
 /// The user after all operations of a request, in their order.
-pub(super) fn apply(user: &Value, operations: &[Operation]) -> Result<Value, Refused> {
+pub(crate) fn apply(user: &Value, operations: &[Operation]) -> Result<Value, Refused> {
     let mut user = user.clone();
     for operation in operations {
         match operation {
