@@ -7,9 +7,10 @@ use crate::Kind;
 use crate::formats::{FileError, Format, LONGEST_ROW, Reading, Row, Writing, read_text, writer};
 use crate::ldif_names::resolved;
 use crate::value::texts;
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::io::{Cursor, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A file as it was read: all its headers, and its rows.
 #[derive(Debug, Default, PartialEq)]
@@ -38,13 +39,13 @@ struct Shared(Arc<Mutex<Vec<u8>>>);
 
 impl Shared {
     fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
