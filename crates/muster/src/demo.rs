@@ -47,6 +47,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         let base = format!("{scheme}://{}", listener.address()?);
         let keys = keys(&app.directory, &caller).await?;
         let number = caller.tenant.0;
+        let stop = serve::stop_asked()?;
         let shown: serde_json::Map<String, Value> =
             keys.iter().map(|(dialect, key)| (dialect.name.to_owned(), json!(key.expose_secret()))).collect();
         output.result(&json!({"listening": base, "tenant": number, "keys": shown}), || {
@@ -57,7 +58,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         });
         let sender = Sender::spool(&folder.path.join("mail"), "demo@example.com", Some(shown))?;
         let background = Background::start(&app, Post { sender, url: base, pace: Pace::default() });
-        listener.serve(app.shell, app.metrics, serve::stop_asked()?).await;
+        listener.serve(app.shell, app.metrics, stop).await;
         background.stop().await;
         Ok::<_, anyhow::Error>(())
     });

@@ -19,6 +19,8 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
         Engine::open(&StoreSettings { runtime: Some(runtime.handle().clone()), ..settings.of_store() })?;
     let served = runtime.block_on(async {
         let (listener, app) = prepare(settings, &engine).await?;
+        // From the moment the address is printed, a signal to stop is answered by a drain.
+        let stop = stop_asked()?;
         let address = listener.address()?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         output.result(&json!({"listening": format!("{scheme}://{address}")}), || {
@@ -28,7 +30,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
             tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1`");
         }
         let background = Background::start(&app, post(settings, &format!("{scheme}://{address}"))?);
-        let cut = listener.serve(app.shell, app.metrics, stop_asked()?).await;
+        let cut = listener.serve(app.shell, app.metrics, stop).await;
         background.stop().await;
         if cut > 0 {
             tracing::warn!(cut, "connections were cut; they had not finished in time");
