@@ -66,10 +66,11 @@ pub(crate) fn test(extent: Extent) -> anyhow::Result<()> {
 }
 
 fn quick(runner: Runner) -> anyhow::Result<()> {
-    let none: [(&str, PathBuf); 0] = [];
-    runner.run(&["--workspace", "--lib", "--bins"], &Filter::default(), &none)?;
-    runner.run(&["--package", "muster", "--test", "it"], &Filter::only("transcripts::"), &none)?;
-    runner.run(&["--package", "store", "--test", "it"], &Filter::only("sqlite_passes_the_suite"), &none)
+    runner.run(&Tests { kind: Kind::Unit, ..Tests::default() }, &[])?;
+    let muster = Tests { package: "muster", kind: Kind::Integration, ..Tests::default() };
+    runner.run(&Tests { only: "transcripts::", ..muster }, &[])?;
+    let store = Tests { package: "store", kind: Kind::Integration, ..Tests::default() };
+    runner.run(&Tests { only: "sqlite_passes_the_suite", ..store }, &[])
 }
 
 fn everything(
@@ -78,8 +79,7 @@ fn everything(
     extent: Extent,
     times: &mut Times,
 ) -> anyhow::Result<()> {
-    let muster = ["--package", "muster", "--test", "it"];
-    let with = |engine: &str, isolation: &str| {
+    let variables = |engine: &str, isolation: &str| {
         let mut variables = vec![
             ("MUSTER_TEST_POSTGRES", PathBuf::from(&server.url)),
             ("MUSTER_TEST_TEMPLATE", PathBuf::from(TEMPLATE)),
@@ -92,48 +92,91 @@ fn everything(
         variables
     };
     let read_committed = "";
+    let muster = Tests { package: "muster", kind: Kind::Integration, ..Tests::default() };
     times.step("tests of the other crates", || {
-        let arguments = ["--workspace", "--exclude", "muster"];
-        runner.run(&arguments, &Filter::default(), &with("none", read_committed))
+        let tests = Tests { exclude: "muster", ..Tests::default() };
+        runner.run(&tests, &variables("none", read_committed))
     })?;
     times.step("tests without an engine", || {
-        runner.run(
-            &["--package", "muster", "--bins", "--test", "it"],
-            &Filter::only("neutral::"),
-            &with("none", read_committed),
-        )
+        runner.run(&Tests { only: "neutral::", ..muster }, &variables("none", read_committed))
     })?;
     times.step("tests on SQLite", || {
-        runner.run(&muster, &Filter::without(&["neutral::"]), &with("sqlite", read_committed))
+        runner.run(&Tests { without: &["neutral::"], ..muster }, &variables("sqlite", read_committed))
     })?;
-    let others: &[&str] = if extent == Extent::Long { &[] } else { &ONCE };
-    let on_postgres = Filter::without(&[&["neutral::"], others].concat());
-    times.step("tests on PostgreSQL", || {
-        runner.run(&muster, &on_postgres, &with("postgres", read_committed))
-    })?;
+    let once: &[&str] = if extent == Extent::Long { &[] } else { &ONCE };
+    let without = [&["neutral::"], once].concat();
+    let on_postgres = Tests { without: &without, ..muster };
+    times.step("tests on PostgreSQL", || runner.run(&on_postgres, &variables("postgres", read_committed)))?;
     times.step("tests on PostgreSQL, serializable", || {
-        runner.run(&muster, &on_postgres, &with("postgres", "serializable"))
+        runner.run(&on_postgres, &variables("postgres", "serializable"))
     })?;
     times.step("the store's tests, serializable", || {
-        let arguments = ["--package", "store", "--test", "it"];
-        runner.run(&arguments, &Filter::without(&STORE_WITHOUT_POSTGRES), &with("none", "serializable"))
+        let store = Tests { package: "store", kind: Kind::Integration, ..Tests::default() };
+        let tests = Tests { without: &STORE_WITHOUT_POSTGRES, ..store };
+        runner.run(&tests, &variables("none", "serializable"))
     })
 }
 
-/// Tests by the beginning of their name, or a part of it for `only`.
-#[derive(Default)]
-struct Filter {
-    only: Option<&'static str>,
-    without: Vec<&'static str>,
+/// Which tests of the workspace run. Empty texts stand for all.
+#[derive(Clone, Copy, Default)]
+struct Tests<'a> {
+    package: &'a str,
+    exclude: &'a str,
+    kind: Kind,
+    /// A part of their names.
+    only: &'a str,
+    /// Beginnings of the names of those that do not run.
+    without: &'a [&'a str],
 }
 
-impl Filter {
-    fn only(part: &'static str) -> Self {
-        Self { only: Some(part), without: Vec::new() }
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    All,
+    Unit,
+    Integration,
+}
+
+impl Tests<'_> {
+    /// As a filter expression of nextest's.
+    fn expression(&self) -> String {
+        let mut terms = vec!["all()".to_owned()];
+        match self.kind {
+            Kind::All => {}
+            Kind::Unit => terms.push("not kind(test)".into()),
+            Kind::Integration => terms.push("kind(test)".into()),
+        }
+        if !self.package.is_empty() {
+            terms.push(format!("package(={})", self.package));
+        }
+        if !self.exclude.is_empty() {
+            terms.push(format!("not package(={})", self.exclude));
+        }
+        if !self.only.is_empty() {
+            terms.push(format!("test(~{})", self.only));
+        }
+        terms.extend(self.without.iter().map(|beginning| format!("not test(/^{beginning}/)")));
+        terms.join(" & ")
     }
 
-    fn without(beginnings: &[&'static str]) -> Self {
-        Self { only: None, without: beginnings.to_vec() }
+    /// As arguments of `cargo test`.
+    fn arguments(&self) -> Vec<&str> {
+        let mut arguments =
+            if self.package.is_empty() { vec!["--workspace"] } else { vec!["-p", self.package] };
+        if !self.exclude.is_empty() {
+            arguments.extend(["--exclude", self.exclude]);
+        }
+        match self.kind {
+            Kind::All => arguments.extend(["--lib", "--bins", "--tests"]),
+            Kind::Unit => arguments.extend(["--lib", "--bins"]),
+            Kind::Integration => arguments.extend(["--test", "*"]),
+        }
+        arguments.push("--");
+        if !self.only.is_empty() {
+            arguments.push(self.only);
+        }
+        arguments.extend(self.without.iter().flat_map(|beginning| ["--skip", beginning]));
+        arguments
     }
 }
 
@@ -164,22 +207,19 @@ impl Runner {
         }
     }
 
-    fn run(self, arguments: &[&str], filter: &Filter, variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
+    fn run(self, tests: &Tests<'_>, variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
         match self {
+            // Always the whole workspace: a smaller choice would build its dependencies with other features, anew.
             Self::Nextest => {
-                let mut expression =
-                    filter.only.map_or_else(|| "all()".to_owned(), |part| format!("test(~{part})"));
-                for beginning in &filter.without {
-                    expression.push_str(&format!(" - test(/^{beginning}/)"));
-                }
-                let all = [&["nextest", "run", "--cargo-quiet", "-E", &expression], arguments].concat();
-                run_with("cargo", &all, variables)
+                let filter = tests.expression();
+                run_with(
+                    "cargo",
+                    &["nextest", "run", "--cargo-quiet", "--workspace", "-E", &filter],
+                    variables,
+                )
             }
             Self::CargoTest => {
-                let mut all = [&["test", "--quiet"], arguments, &["--"]].concat();
-                all.extend(filter.only);
-                all.extend(filter.without.iter().flat_map(|beginning| ["--skip", beginning]));
-                run_with("cargo", &all, variables)
+                run_with("cargo", &[&["test", "--quiet"], &tests.arguments()[..]].concat(), variables)
             }
         }
     }

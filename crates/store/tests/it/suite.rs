@@ -41,11 +41,12 @@ fn postgres_passes_the_suite_where_transactions_are_serializable() {
 #[test]
 fn postgres_passes_the_suite_behind_a_pooler() {
     let cluster = testkit::postgres::Cluster::start(&[]);
-    let bouncers = std::cell::RefCell::new(Vec::new());
+    // Each bouncer holds connections to the server as long as it is there.
+    let current = std::cell::RefCell::new(None);
     run(|| {
         let bouncer = testkit::postgres::Bouncer::start(&cluster, &cluster.database());
         let store = engines::postgres(&bouncer.url());
-        bouncers.borrow_mut().push(bouncer);
+        current.replace(Some(bouncer));
         Arc::new(store)
     });
 }
