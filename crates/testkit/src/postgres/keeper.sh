@@ -37,7 +37,9 @@ while read -r verb words; do
 done
 
 if [ -n "$pid" ]; then
+    # At once: PostgreSQL and newer PgBouncers listen to the first signal, older PgBouncers to the second.
     kill -QUIT "$pid"
+    kill -TERM "$pid"
     tries=0
     while [ $tries -lt 100 ] && is_alive; do tries=$((tries + 1)); done
     kill -KILL "$pid"

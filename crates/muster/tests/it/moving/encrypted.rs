@@ -105,7 +105,7 @@ fn a_passphrase_is_asked_for_at_the_terminal() {
 /// What 0.1.0 wrote with `--recipient` is a plain backup inside an age file.
 #[test]
 fn an_encrypted_backup_of_0_1_0_comes_back_through_a_pipe() {
-    let data = root().join("crates/server/tests/data/0.1.0");
+    let data = root().join("crates/muster/tests/data/0.1.0");
     let at = |name: &Value| data.join(name.as_str().expect("a file")).display().to_string();
     let facts = std::fs::read(data.join("facts.json")).expect("read");
     let facts: Value = serde_json::from_slice(&facts).expect("JSON");
