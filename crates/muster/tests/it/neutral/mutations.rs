@@ -6,6 +6,7 @@
 use crate::support::{House, request, runtime};
 use directory::Position;
 use testkit::chance::Dice;
+use testkit::seeds;
 
 const BODIES: usize = 10_000;
 
@@ -130,7 +131,8 @@ impl Receiver {
 
 /// The first seed of all readers, each of which has one of its own.
 fn seed() -> u64 {
-    std::env::var("MUSTER_TEST_SEED").map_or(0, |seed| seed.parse().expect("a number in MUSTER_TEST_SEED"))
+    let set = std::env::var("MUSTER_TEST_SEED").ok();
+    set.map_or_else(|| seeds::seed(0), |seed| seed.parse().expect("a number in MUSTER_TEST_SEED"))
 }
 
 fn mutated_bodies_never_hurt(number: u64, reader: &Reader) {
