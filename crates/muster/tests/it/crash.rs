@@ -1,4 +1,4 @@
-//! `kill -9` during a load of creates, twenty times on one store: whatever was acknowledged is there, whatever is
+//! `kill -9` during a load of creates, again and again on one store: whatever was acknowledged is there, whatever is
 //! there is whole, and the file passes its check.
 
 use crate::support::{MUSTER, Server, is_on_postgres, json, send, try_send};
@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::waiting::wait_until;
 
-const TIMES: u64 = 20;
+/// How many kills in a usual run.
+const TIMES: u32 = 10;
 const CLIENTS: usize = 8;
 
 #[test]
@@ -15,7 +16,8 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     let mut server = Server::start(&["--log-level", "error"]);
     let (tenant, key) = server.tenant(&[]);
     let acknowledged = Arc::new(Mutex::new(Vec::<String>::new()));
-    for round in 0..TIMES {
+    let times = testkit::seeds::times(TIMES).into();
+    for round in 0_u64..times {
         let stop = Arc::new(AtomicBool::new(false));
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
@@ -58,7 +60,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         server = Server::on(place, &["--log-level", "error"]);
     }
     let acknowledged = acknowledged.lock().clone();
-    println!("{} acknowledged over {TIMES} kills", acknowledged.len());
+    println!("{} acknowledged over {times} kills", acknowledged.len());
     assert!(acknowledged.len() > 200, "there was a load: {}", acknowledged.len());
     let bearer = format!("Bearer {key}");
     for email in &acknowledged {

@@ -129,31 +129,42 @@ fn a_full_disk_is_a_503_and_reading_goes_on() {
 
 #[test]
 fn the_password_of_a_store_is_shown_nowhere() {
-    let url = "postgres://ann:s3cret@127.0.0.1:1/people?connect_timeout=1";
-    for arguments in
-        [&["config"][..], &["help"], &["serve", "--help"], &["user", "list"], &["check"], &["serve"]]
-    {
-        for is_flag in [true, false] {
-            let mut command = Command::new(MUSTER);
-            command.env("MUSTER_STORE", url).args(arguments);
-            if is_flag {
-                command.args(["--store", url]);
+    let commands: [&[&str]; 6] =
+        [&["config"], &["help"], &["serve", "--help"], &["user", "list"], &["check"], &["serve"]];
+    // Those that connect wait until they give up, so all run at the same time.
+    std::thread::scope(|scope| {
+        for arguments in commands {
+            for is_flag in [true, false] {
+                scope.spawn(move || hides_password(arguments, is_flag));
             }
-            let output = command.output().expect("ran");
-            let said = [output.stdout, output.stderr].concat();
-            let said = String::from_utf8_lossy(&said);
-            assert!(!said.contains("s3cret") && !said.is_empty(), "{arguments:?}: {said}");
-            for wrong in
-                ["postgress://ann:s3cret@h/db", "POSTGRES://ann:s3cret@h/db", "host=h password=s3cret"]
+            for url in ["postgress://ann:s3cret@h/db", "POSTGRES://ann:s3cret@h/db", "host=h password=s3cret"]
             {
-                let output =
-                    Command::new(MUSTER).args(arguments).args(["--store", wrong]).output().expect("ran");
-                let said = [output.stdout, output.stderr].concat();
-                assert!(!String::from_utf8_lossy(&said).contains("s3cret"), "{arguments:?} {wrong}");
-            }
-            if arguments == ["config"] {
-                assert!(said.contains("postgres://ann@127.0.0.1:1/people"), "{said}");
+                scope.spawn(move || {
+                    let said = output(Command::new(MUSTER).args(arguments).args(["--store", url]));
+                    assert!(!said.contains("s3cret"), "{arguments:?} {url}");
+                });
             }
         }
+    });
+}
+
+/// Runs a command on a store behind a password, which is in the environment and may be an option too.
+fn hides_password(arguments: &[&str], is_flag: bool) {
+    let url = "postgres://ann:s3cret@127.0.0.1:1/people?connect_timeout=1";
+    let mut command = Command::new(MUSTER);
+    command.env("MUSTER_STORE", url).args(arguments);
+    if is_flag {
+        command.args(["--store", url]);
     }
+    let said = output(&mut command);
+    assert!(!said.contains("s3cret") && !said.is_empty(), "{arguments:?}: {said}");
+    if arguments == ["config"] {
+        assert!(said.contains("postgres://ann@127.0.0.1:1/people"), "{said}");
+    }
+}
+
+/// All that a command prints.
+fn output(command: &mut Command) -> String {
+    let output = command.output().expect("ran");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }

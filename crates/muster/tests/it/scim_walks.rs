@@ -7,9 +7,14 @@ use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use testkit::chance::Dice;
+use testkit::seeds::times;
 
-const PEOPLE: u32 = 20_000;
-const DELETIONS: usize = 2_000;
+/// How many users in a usual run.
+const PEOPLE: u32 = 5_000;
+/// One user in so many is deleted during the walk.
+const DELETED_OF: usize = 10;
+/// How many races for one name in a usual run.
+const RACES: u32 = 250;
 
 struct World {
     house: Arc<House>,
@@ -56,7 +61,7 @@ impl World {
         let (house, caller, ids) = (Arc::clone(&self.house), self.caller.clone(), ids.to_vec());
         tokio::spawn(async move {
             let (mut dice, mut gone) = (Dice::new(seed), HashSet::new());
-            while gone.len() < DELETIONS {
+            while gone.len() < ids.len() / DELETED_OF {
                 let id = *dice.pick(&ids);
                 if house.directory().run(&caller, Command::DeleteUser(UserKey::Id(id))).await.is_ok() {
                     gone.insert(id.to_string());
@@ -84,14 +89,14 @@ fn check(seen: &HashMap<String, u32>, all: &[directory::UserId], gone: &HashSet<
     let survivors = all.iter().map(ToString::to_string).filter(|id| !gone.contains(id));
     let missed = survivors.filter(|id| !seen.contains_key(id)).count();
     assert_eq!(missed, 0, "survivors that were not met");
-    assert_eq!(gone.len(), DELETIONS);
+    assert_eq!(gone.len(), all.len() / DELETED_OF);
 }
 
 #[test]
 fn a_walk_by_cursor_meets_every_survivor_exactly_once() {
     runtime().block_on(async {
         let world = World::new().await;
-        let ids = world.populate(PEOPLE).await;
+        let ids = world.populate(times(PEOPLE)).await;
         let deleting = world.delete(&ids, 1);
         let (mut seen, mut cursor) = (HashMap::new(), String::new());
         loop {
@@ -112,7 +117,7 @@ fn a_walk_by_cursor_meets_every_survivor_exactly_once() {
 fn a_walk_by_start_index_meets_every_survivor_exactly_once() {
     runtime().block_on(async {
         let world = World::new().await;
-        let ids = world.populate(PEOPLE).await;
+        let ids = world.populate(times(PEOPLE)).await;
         let deleting = world.delete(&ids, 2);
         let (mut seen, mut start) = (HashMap::new(), 1);
         loop {
@@ -196,7 +201,8 @@ fn the_members_of_a_huge_group_are_streamed_each_once_and_not_read_where_they_ar
 fn of_two_who_want_one_name_in_different_case_exactly_one_gets_it() {
     runtime().block_on(async {
         let world = Arc::new(World::new().await);
-        for n in 0..1_000 {
+        let races = times(RACES);
+        for n in 0..races {
             let ask = |name: String| {
                 let world = Arc::clone(&world);
                 tokio::spawn(async move {
@@ -212,7 +218,7 @@ fn of_two_who_want_one_name_in_different_case_exactly_one_gets_it() {
             assert_eq!(refused["scimType"], "uniqueness");
         }
         let (_, all) = world.ask("GET", "/scim/v2/Users?count=0", &[], Value::Null).await;
-        assert_eq!(all["totalResults"], 1_000);
+        assert_eq!(all["totalResults"], races);
     });
 }
 

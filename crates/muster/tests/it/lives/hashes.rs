@@ -5,6 +5,7 @@ use super::{Firm, GOOD, with_post};
 use crate::support::{Server, is_on_postgres};
 use std::collections::BTreeMap;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::waiting::wait_until;
 
 /// Hashes of one password as other systems have them.
@@ -33,20 +34,34 @@ fn add(firm: &Firm, email: &str, hash: &str) -> serde_json::Value {
 fn stored_passwords_sign_in_and_become_ours() {
     let server = Server::start(&[]);
     let firm = Firm::new(&server, "Acme");
-    for (n, stored) in STORED.iter().enumerate() {
-        let email = format!("p{n}@x.y");
-        let number = add(&firm, &email, &format!("{stored}\n"))["number"].as_u64().expect("added");
-        assert_eq!(hash_of(server.store(), number), *stored, "it is kept as it is until somebody signs in");
-        assert_eq!(firm.sign_in(&email, "password 1", None).status, 401, "{stored}");
-        assert_eq!(hash_of(server.store(), number), *stored, "a wrong one changes nothing");
-        for _ in 0..2 {
-            let reply = firm.sign_in(&email, PASSWORD, None);
-            assert_eq!(reply.status, 200, "{stored}: {}", reply.body);
-            let ours = hash_of(server.store(), number);
-            assert!(ours.starts_with("$argon2id$v=19$m=19456,t=2"), "{stored}: {ours}");
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(stored) = STORED.get(n) else { return };
+                    becomes_ours(&firm, &format!("p{n}@x.y"), stored);
+                }
+            });
         }
-        assert_eq!(firm.sign_in(&email, "password 1", None).status, 401, "{stored}");
+    });
+}
+
+/// A new user with a stored hash signs in, and the hash is replaced by ours.
+fn becomes_ours(firm: &Firm, email: &str, stored: &str) {
+    let store = firm.door.at();
+    let number = add(firm, email, &format!("{stored}\n"))["number"].as_u64().expect("added");
+    assert_eq!(hash_of(store, number), stored, "it is kept as it is until somebody signs in");
+    assert_eq!(firm.sign_in(email, "password 1", None).status, 401, "{stored}");
+    assert_eq!(hash_of(store, number), stored, "a wrong one changes nothing");
+    for _ in 0..2 {
+        let reply = firm.sign_in(email, PASSWORD, None);
+        assert_eq!(reply.status, 200, "{stored}: {}", reply.body);
+        let ours = hash_of(store, number);
+        assert!(ours.starts_with("$argon2id$v=19$m=19456,t=2"), "{stored}: {ours}");
     }
+    assert_eq!(firm.sign_in(email, "password 1", None).status, 401, "{stored}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use testkit::postgres::Cluster;
 use testkit::proxy::{Meddling, Proxy};
 
 /// How many creates in a usual run.
-const CREATES: u32 = 2_000;
+const CREATES: u32 = 1_000;
 const THREADS: usize = 12;
 const SEED: u64 = 17;
 /// Every so many jobs are two creates at the same time of which at most one may be done.

@@ -10,14 +10,19 @@ const MANY: usize = 3000;
 /// Adds that many people; their ids, sorted.
 async fn crowd(client: &Client, number: usize) -> Vec<String> {
     let all: Vec<usize> = (0..number).collect();
-    let mut found = Vec::new();
-    for part in all.chunks(1000) {
+    let mut requests = tokio::task::JoinSet::new();
+    // Several requests at the same time, so that their changes share commits.
+    for part in all.chunks(100) {
         let each = |at: &usize| {
             json!({"method": "POST", "path": "/Users", "bulkId": at.to_string(),
                 "data": {"schemas": [CORE], "userName": format!("p{at}@x.example")}})
         };
         let body = json!({"schemas": [BULK], "Operations": part.iter().map(each).collect::<Vec<_>>()});
-        let (status, answer) = client.post("/Bulk", &body).await;
+        let client = client.clone();
+        requests.spawn(async move { client.post("/Bulk", &body).await });
+    }
+    let mut found = Vec::new();
+    for (status, answer) in requests.join_all().await {
         assert_eq!(status, 200, "{answer}");
         for operation in answer["Operations"].as_array().expect("operations") {
             found.push(id(operation["location"].as_str().expect("a place")).to_owned());
