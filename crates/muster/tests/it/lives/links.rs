@@ -1,6 +1,8 @@
 //! A link of a mail works once, for whom it was meant, as long as it was meant to, and only as it was sent.
 
-use super::{Door, Firm, GOOD, Home, Visitor, assert_chosen, assert_page, mailed, token, with_post};
+use super::{
+    Door, Firm, GOOD, Home, Visitor, assert_chosen, assert_page, mailed, patiently, token, with_post,
+};
 use serde_json::{Value, json};
 use std::sync::Barrier;
 
@@ -187,10 +189,19 @@ fn what_happens_to_the_person_makes_it_useless() {
     let home = Home::new();
     let firm = Firm::new(&home, "Acme");
     let none = Value::Null;
-    for (n, what) in ["disable", "archive", "suspended", "scim", "delete", "e-mail"].into_iter().enumerate() {
-        let email = format!("p{n}@x.y");
+    let cases = ["disable", "archive", "suspended", "scim", "delete", "e-mail"];
+    // All are invited first: mails that are queued together are sent together.
+    let invited = cases.map(|what| (what, format!("{}@x.y", what.replace('-', "")))).map(|(what, email)| {
         let id = firm.invite(&email);
+        (what, email, id)
+    });
+    let invited = invited.map(|(what, email, id)| {
         let link = home.link(&email);
+        (what, email, id, link)
+    });
+    // That a mail was sent is an event too, which comes after the mail.
+    patiently("every mail to be noted", || (firm.cli(&["mail", "list"]) == json!([])).then_some(()));
+    for (what, email, id, link) in invited {
         let off = json!({"Operations": [{"op": "replace", "path": "active", "value": false}]});
         let suspended = json!({"user": {"email": email, "name": {"firstname": "A"}, "status": "suspended"}});
         let reply = match what {
