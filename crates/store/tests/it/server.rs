@@ -45,6 +45,21 @@ fn processes_that_start_at_once_on_an_empty_database_all_do() {
 }
 
 #[test]
+fn a_migration_waits_for_the_lease_of_a_killed_process_and_then_begins() {
+    let url = database();
+    query(
+        &url,
+        "CREATE TABLE leases (name TEXT PRIMARY KEY, holder UUID NOT NULL, until TIMESTAMPTZ NOT NULL, value BIGINT NOT NULL)",
+    );
+    let killed = "INSERT INTO leases VALUES ('migrations', gen_random_uuid(), clock_timestamp() + INTERVAL '1 second', 0)
+        RETURNING until";
+    let until = query(&url, killed);
+    drop(postgres(&url));
+    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), "3");
+    assert_eq!(query(&url, &format!("SELECT clock_timestamp() > '{until}'")), "t", "it waited");
+}
+
+#[test]
 fn a_database_that_is_not_ours_is_left_alone() {
     let url = database();
     let address = Address::parse(&url, None).expect("an address");
