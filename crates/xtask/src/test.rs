@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Modules whose tests run on one engine only, unless the run is long.
-const ONCE: [&str; 4] = ["outages::", "clients::", "browser::", "own_stores::"];
+const ONCE: [&str; 5] = ["outages::", "clients::", "browser::", "packages::", "own_stores::"];
 
 /// Tests of `store` that open no database, and need no second run with serializable transactions.
 const STORE_WITHOUT_POSTGRES: [&str; 4] =
@@ -93,6 +93,9 @@ fn everything(
     };
     let read_committed = "";
     let muster = Tests { package: "muster", kind: Kind::Integration, ..Tests::default() };
+    times.step("packages of the clients", || {
+        runner.run(&Tests { only: "packages::", ..muster }, &variables("none", read_committed))
+    })?;
     times.step("tests of the other crates", || {
         let tests = Tests { exclude: "muster", ..Tests::default() };
         runner.run(&tests, &variables("none", read_committed))

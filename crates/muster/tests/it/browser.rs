@@ -1,7 +1,7 @@
 //! People's pages and mails in a real browser, from the first mail to the last sign-in: `clients/browser` tells the
 //! story, this gives it a server.
 
-use crate::clients::{copy, run};
+use crate::clients::{npm_client, run};
 use crate::support::{MUSTER, Server};
 use std::net::TcpListener;
 use std::path::Path;
@@ -26,8 +26,7 @@ fn people_live_their_whole_lives_in_a_browser() {
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
     drop(std::fs::remove_dir_all(&pictures));
     let folder = tempfile::tempdir().expect("a folder");
-    copy("browser", folder.path());
-    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder.path()));
+    npm_client("browser", folder.path());
     println!("screenshots: {}", pictures.display());
     let said = run(Command::new("node")
         .arg("story.mjs")

@@ -1,10 +1,11 @@
 //! Real clients from the registries, and curl with the lines that `muster demo` prints.
 
+use crate::packages;
 use crate::support::{MUSTER, Reply, Server, root};
 use crate::transcripts::{compare, fill, parse};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 pub(crate) fn run(command: &mut Command) -> String {
@@ -15,13 +16,15 @@ pub(crate) fn run(command: &mut Command) -> String {
     text
 }
 
-pub(crate) fn copy(name: &str, folder: &Path) {
-    for file in std::fs::read_dir(root().join("clients").join(name)).expect("clients") {
+/// A copy of a client in `folder`, with its packages of npm.
+pub(crate) fn npm_client(client: &str, folder: &Path) {
+    for file in std::fs::read_dir(root().join("clients").join(client)).expect("clients") {
         let file = file.expect("a file");
         if file.path().is_file() {
             std::fs::copy(file.path(), folder.join(file.file_name())).expect("copied");
         }
     }
+    std::os::unix::fs::symlink(packages::npm(client), folder.join("node_modules")).expect("linked");
 }
 
 #[test]
@@ -29,8 +32,7 @@ fn the_servicestack_client_of_npm_works() {
     let server = Server::start(&[]);
     let (tenant, key) = server.tenant(&[]);
     let folder = tempfile::tempdir().expect("a folder");
-    copy("servicestack-js", folder.path());
-    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder.path()));
+    npm_client("servicestack-js", folder.path());
     let said = run(Command::new("node")
         .arg("test.mjs")
         .current_dir(folder.path())
@@ -40,15 +42,15 @@ fn the_servicestack_client_of_npm_works() {
     assert!(said.contains("0 failed"), "{said}");
 }
 
-/// A Python of its own with what a client needs; the folder of its programs.
-fn python(name: &str, folder: &Path) -> PathBuf {
-    copy(name, folder);
-    run(Command::new("python3").args(["-m", "venv", "env"]).current_dir(folder));
-    let programs = folder.join("env/bin");
-    let install =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
-    run(Command::new(programs.join("python")).args(install).current_dir(folder));
-    programs
+/// Runs a script with the packages of a client and no others. As in a virtual environment they come after the standard
+/// library, which one of them (`dataclasses`) would otherwise replace.
+fn python(packages: &Path, script: &Path) -> Command {
+    let start = "import runpy, sys; sys.path.append(sys.argv[1]); sys.argv = sys.argv[2:]; \
+                 runpy.run_path(sys.argv[0], run_name='__main__')";
+    let mut command = Command::new("python3");
+    // Isolated (-I), without site-packages (-S), and the shared folder stays as it is (-B).
+    command.args(["-I", "-S", "-B", "-c", start]).args([packages, script]);
+    command
 }
 
 /// The conformance suite of the standard: over 150 checks, and each of them a success.
@@ -56,8 +58,8 @@ fn python(name: &str, folder: &Path) -> PathBuf {
 fn scim2_tester_finds_no_failure_and_no_error() {
     let server = Server::release();
     let (_, key) = server.tenant(&[]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let said = run(Command::new(python("scim2-py", folder.path()).join("scim2"))
+    let packages = packages::pypi("scim2-py");
+    let said = run(python(&packages, &packages.join("bin/scim2"))
         .args(["--url", &format!("http://{}/scim/v2", server.address), "test"])
         .env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {key}")));
     let count = |word: &str| said.lines().filter(|line| line.starts_with(word)).count();
@@ -70,11 +72,8 @@ fn scim2_tester_finds_no_failure_and_no_error() {
 fn the_servicestack_client_of_pypi_works() {
     let server = Server::start(&[]);
     let (tenant, key) = server.tenant(&[]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let python = python("servicestack-py", folder.path()).join("python");
-    let said = run(Command::new(python)
-        .arg("test.py")
-        .current_dir(folder.path())
+    let script = root().join("clients/servicestack-py/test.py");
+    let said = run(python(&packages::pypi("servicestack-py"), &script)
         .env("MUSTER_URL", format!("http://{}", server.address))
         .env("MUSTER_COMPANY", tenant.to_string())
         .env("MUSTER_KEY", key));

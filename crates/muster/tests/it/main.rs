@@ -15,6 +15,7 @@ mod neutral;
 mod oauth;
 mod outages;
 mod own_stores;
+mod packages;
 mod scim_model;
 mod scim_rows;
 mod scim_stories;
