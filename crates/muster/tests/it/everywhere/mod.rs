@@ -93,7 +93,7 @@ fn seen_everywhere_and_changed_anywhere(maker: Tongue) {
                 format!("{short}{number}")
             });
             let world = Arc::clone(&world);
-            let pair = async move { loses_nothing(&world, maker, changer, &person, &email).await };
+            let pair = async move { Box::pin(loses_nothing(&world, maker, changer, &person, &email)).await };
             changes.spawn_on(pair, runtime.handle());
         }
         runtime.block_on(changes.join_all());
