@@ -20,7 +20,7 @@ fn prepared(client: &str, lock_file: &str, interpreter: &str, install: impl FnOn
     let lock = std::fs::read(root().join("clients").join(client).join(lock_file)).expect("a lock file");
     let digest =
         ring::digest::digest(&ring::digest::SHA256, &[interpreter.as_bytes(), b"\0", &lock].concat());
-    let key: String = digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = store::hex(&digest.as_ref()[..8]);
     let folder = cache().join(format!("{client}-{key}"));
     if !folder.is_dir() {
         std::fs::create_dir_all(cache()).expect("the cache folder");
