@@ -165,10 +165,16 @@ impl Cluster {
 
 /// What a statement on a database says: rows as lines, columns between bars.
 pub fn query(url: &str, statement: &str) -> String {
-    let options = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statement];
-    let output = Command::new(program("psql")).args(options).output().expect("psql");
+    run(url, &[statement.to_owned()])
+}
+
+/// The same for several statements, each a transaction of its own.
+fn run(url: &str, statements: &[String]) -> String {
+    let mut psql = Command::new(program("psql"));
+    psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url]);
+    let output = psql.args(statements.iter().flat_map(|one| ["-c", one])).output().expect("psql");
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{statement}: {error}");
+    assert!(output.status.success(), "{statements:?}: {error}");
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
@@ -221,10 +227,11 @@ fn create(template: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") else { return shared().database() };
     let name = format!("muster_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    query(&url, &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+    let mut statements = vec![format!("CREATE DATABASE {name} TEMPLATE {template}")];
     if let Some(level) = isolation() {
-        query(&url, &format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"));
+        statements.push(format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"));
     }
+    run(&url, &statements);
     let (base, parameters) =
         url.split_once('?').map_or((url.as_str(), None), |(base, rest)| (base, Some(rest)));
     let server = base.rsplit_once('/').map_or(base, |(server, _)| server);

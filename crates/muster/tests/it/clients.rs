@@ -56,7 +56,7 @@ fn python(packages: &Path, script: &Path) -> Command {
 /// The conformance suite of the standard: over 150 checks, and each of them a success.
 #[test]
 fn scim2_tester_finds_no_failure_and_no_error() {
-    let server = Server::release();
+    let server = Server::start(&[]);
     let (_, key) = server.tenant(&[]);
     let packages = packages::pypi("scim2-py");
     let said = run(python(&packages, &packages.join("bin/scim2"))

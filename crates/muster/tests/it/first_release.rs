@@ -24,7 +24,7 @@ fn facts(engine: &str) -> Value {
 
 /// A copy of the store that 0.1.0 made on the engine under test, and what is known of it.
 fn first_store() -> (Place, Value) {
-    let place = Place::new();
+    let place = Place::blank();
     if is_on_postgres() {
         testkit::postgres::load(&place.store, &data("postgres.sql"));
         return (place, facts("postgres"));

@@ -38,12 +38,18 @@ pub(crate) struct Place {
 impl Place {
     /// An empty one on the engine that is tested.
     pub(crate) fn new() -> Self {
+        Self::on(testkit::postgres::migrated)
+    }
+
+    /// One without any tables, to load a dump into.
+    pub(crate) fn blank() -> Self {
+        Self::on(testkit::postgres::database)
+    }
+
+    fn on(database: fn() -> String) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = if is_on_postgres() {
-            testkit::postgres::migrated()
-        } else {
-            folder.path().join("muster.db").display().to_string()
-        };
+        let store =
+            if is_on_postgres() { database() } else { folder.path().join("muster.db").display().to_string() };
         Self { folder, store }
     }
 }
@@ -77,19 +83,9 @@ impl Server {
 
     /// A server on a store.
     pub(crate) fn on(place: Place, flags: &[&str]) -> Self {
-        Self::of(Path::new(MUSTER), place, flags)
-    }
-
-    fn of(program: &Path, place: Place, flags: &[&str]) -> Self {
-        let (child, address) = launch(program, place.folder.path(), &place.store, flags);
+        let (child, address) = launch(Path::new(MUSTER), place.folder.path(), &place.store, flags);
         let (store, log) = (place.store.clone(), place.folder.path().join("log"));
         Self { place: Some(place), store, log, address, child }
-    }
-
-    /// A fresh store and, where `cargo xtask test` has built one, a release server on it.
-    pub(crate) fn release() -> Self {
-        let program = std::env::var_os("MUSTER_RELEASE").unwrap_or_else(|| MUSTER.into());
-        Self::of(Path::new(&program), Place::new(), &[])
     }
 
     pub(crate) fn store(&self) -> &str {

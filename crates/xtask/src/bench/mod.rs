@@ -1,4 +1,4 @@
-//! The benchmark: a release server on a fresh store under load from this process, beside yardsticks of the same
+//! The benchmark: a server of the profile `dist` on a fresh store under load from this process, beside yardsticks of the same
 //! run. Ratios count; rates depend on the machine and its neighbors.
 
 mod audit;

@@ -4,3 +4,4 @@ mod filter_oracle;
 mod golden;
 mod mutations;
 mod openapi;
+mod scim_rows;
