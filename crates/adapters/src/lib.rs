@@ -1,5 +1,5 @@
-//! The real things behind the core's ports: the engine that a store's name means, the clock, ids, keys and password
-//! hashing. The server and the command line are built on these, and know nothing of one another.
+//! Implementations of the core's ports: opening the engine that a store's name stands for, the clock, ids, keys and
+//! password hashing. The server and the command line are built on these and do not depend on each other.
 
 mod engine;
 mod keys;

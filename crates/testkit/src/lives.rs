@@ -70,7 +70,7 @@ async fn invitation(store: Arc<dyn Store>) {
     assert!(!text.contains("fische") && !text.contains("plain$"), "{text}");
 }
 
-/// What takes long is done once for everybody, so that the time it takes does not tell who is there.
+/// A rejected sign-in hashes one password whether the user exists or not, so its duration reveals nothing.
 async fn refusals(store: Arc<dyn Store>) {
     let hasher = Arc::new(CountedHasher::default());
     let (clock, ids) = (Arc::new(StepClock::default()), Arc::new(CountingIds::default()));

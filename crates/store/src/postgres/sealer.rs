@@ -96,7 +96,7 @@ impl Sealer {
             match tokio::time::timeout(ROUND_TIME, self.round(keep, is_over)).await {
                 Ok(Ok(())) => delays = DELAYS.build(),
                 Ok(Err(trouble)) => {
-                    tracing::debug!(%trouble, "sealing goes again");
+                    tracing::debug!(%trouble, "giving events their positions is tried again");
                     if !is_over {
                         wait(&mut delays).await;
                     }

@@ -1,5 +1,6 @@
-//! Nobody learns from a refusal who is there: not by its status and not by its words. That it takes as long is checked by
-//! what is computed (`testkit::lives`, `server/passwords.rs`) and measured by `cargo xtask bench sign-in`.
+//! A rejection does not reveal whether a user exists, neither by its status nor by its text. That it takes as long for
+//! unknown users is checked by counting what is computed (`testkit::lives`, `adapters/passwords.rs`) and measured by
+//! `cargo xtask bench sign-in`.
 
 use super::{Firm, GOOD, Home, Visitor, token};
 use crate::support::{Reply, Server};

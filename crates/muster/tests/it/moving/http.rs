@@ -157,7 +157,9 @@ fn what_does_not_arrive_whole_was_never_there() {
     let list = || json(&ask(&server, &key, "GET", "/v1/imports", "", b""))["imports"].clone();
     assert_eq!(list(), serde_json::json!([]), "nobody sees it before it is there");
     drop(stream);
-    wait_until("it to go with whoever sent it", || kept(&server, "data") + kept(&server, "json") == 0);
+    wait_until("the files of the incomplete upload to be removed", || {
+        kept(&server, "data") + kept(&server, "json") == 0
+    });
     assert_eq!(list(), serde_json::json!([]));
 }
 
