@@ -8,6 +8,7 @@ pub use bouncer::Bouncer;
 pub(crate) use keeper::free_port;
 
 use keeper::{Keeper, PATIENCE};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -226,7 +227,9 @@ pub fn migrated() -> String {
 fn create(template: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") else { return shared().database() };
-    let name = format!("muster_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    // Not the process id: one server outlives so many test processes that ids come again.
+    let chance = RandomState::new().hash_one(NEXT.fetch_add(1, Ordering::Relaxed));
+    let name = format!("muster_test_{chance:016x}");
     let mut statements = vec![format!("CREATE DATABASE {name} TEMPLATE {template}")];
     if let Some(level) = isolation() {
         statements.push(format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"));
