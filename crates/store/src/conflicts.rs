@@ -1,4 +1,4 @@
-//! What must be so for an edit, and the one order in which its conflicts are reported, whichever engine it is.
+//! The preconditions of an edit, and the order in which its conflicts are reported, which is the same on every engine.
 //!
 //! A change can conflict with what is stored in several ways at once: a new user may bring an id, an email and an
 //! external id that other users have. Its caller is told one of them, and must be told the same one by every engine:

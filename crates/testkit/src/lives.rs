@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub const ALL: &[Check] = &[
     ("an invitation is a link and a mail, and is used once", |s| Box::pin(invitation(s))),
     ("sessions begin, end and end with the status", |s| Box::pin(sessions(s))),
-    ("a refused sign-in compares one password, whoever it is for", |s| Box::pin(refusals(s))),
+    ("a rejected sign-in compares one password, also for unknown users", |s| Box::pin(refusals(s))),
     ("the deleted are gone, restorable and found by external id", |s| Box::pin(deleted(s))),
     ("what is left of somebody goes once and for good", |s| Box::pin(purged(s))),
     ("a mail is moved by one at a time", |s| Box::pin(mails(s))),

@@ -218,7 +218,7 @@ pub fn database() -> String {
 }
 
 /// A fresh database as a store begins: a copy of the one that `MUSTER_TEST_TEMPLATE` names, which is migrated already.
-/// Where none is named it is empty, and whoever opens it migrates it.
+/// If the variable is not set, the database is empty and is migrated when a store is opened on it.
 pub fn migrated() -> String {
     let template = std::env::var("MUSTER_TEST_TEMPLATE").ok().filter(|name| !name.is_empty());
     create(template.as_deref().unwrap_or("template1"))

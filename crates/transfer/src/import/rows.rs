@@ -352,7 +352,7 @@ pub(super) async fn patiently(
 ) -> Result<Receipt, Refusal> {
     let mut conflicts = 0;
     let may_pass = |refusal: &Refusal| match refusal {
-        // Passwords take their time; whoever waits for them is not to give up.
+        // Hashing is slow, so a full queue is expected here and is no reason to give up.
         Refusal::Busy { .. } => true,
         Refusal::Conflict => {
             conflicts += 1;

@@ -1,5 +1,5 @@
-//! How long a refused sign-in takes for a user who does not exist, in relation to a wrong password: times that differ would
-//! tell who is there.
+//! How long a rejected sign-in takes for a user who does not exist, relative to a wrong password: a difference would
+//! reveal which users exist.
 
 use super::load::request;
 use super::median;
