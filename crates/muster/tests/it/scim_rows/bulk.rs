@@ -299,6 +299,17 @@ fn more_operations_than_announced_are_400_too_many_and_none_is_done() {
 }
 
 #[test]
+fn as_many_operations_as_announced_are_done() {
+    scim(async |client| {
+        let all = (0..1000).map(|at| person(&at.to_string(), &format!("{at}@x.example"))).collect();
+        let answers = bulk(&client, all, None).await;
+        assert_eq!(answers.len(), 1000);
+        assert!(statuses(&answers).iter().all(|status| *status == "201"), "{answers:?}");
+        assert_eq!(client.read("/Users?count=1").await["totalResults"], 1000);
+    });
+}
+
+#[test]
 fn a_body_larger_than_announced_is_413_and_nothing_is_done() {
     scim(async |client| {
         let mut operation = person("a", "a@x.example");
