@@ -26,12 +26,24 @@ pub(super) struct Target {
     runtime: Handle,
     /// Prepared statements have names on the server. Behind a pooler that hands out another server with each
     /// transaction the names mean nothing; then each statement goes along unnamed.
-    names: AtomicBool,
+    names: Arc<AtomicBool>,
+    /// Open connections that no line has taken yet: those that opening the store took.
+    spare: Mutex<Vec<Arc<Session>>>,
 }
 
 impl Target {
     pub(super) fn new(address: Address, runtime: Handle, names: bool) -> Self {
-        Self { address, runtime, names: AtomicBool::new(names) }
+        Self { address, runtime, names: Arc::new(AtomicBool::new(names)), spare: Mutex::default() }
+    }
+
+    /// Keeps an idle connection for the next line that needs one.
+    pub(super) fn keep(&self, session: Arc<Session>) {
+        self.spare.lock().push(session);
+    }
+
+    /// Closes the connections that no line has taken.
+    pub(super) fn close_spare(&self) {
+        self.spare.lock().clear();
     }
 
     /// Uses no named statements from here on.
@@ -41,7 +53,16 @@ impl Target {
         }
     }
 
+    /// A spare connection, or else a new one.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Arc<Session>, Trouble> {
+        let spare = {
+            let mut spare = self.spare.lock();
+            spare.retain(|session| !session.is_closed());
+            spare.pop()
+        };
+        if let Some(session) = spare {
+            return Ok(session);
+        }
         let target = Arc::clone(self);
         let connecting = self
             .runtime
@@ -51,7 +72,7 @@ impl Target {
             Ok(Err(_)) => return Err(Trouble::Lost("connecting took too long".into())),
             Err(_) => return Err(Trouble::Lost("the store is closed".into())),
         };
-        Ok(Arc::new(Session { client, task, target: Arc::clone(self), statements: Mutex::default() }))
+        Ok(Arc::new(Session { client, task, names: Arc::clone(&self.names), statements: Mutex::default() }))
     }
 }
 
@@ -101,7 +122,8 @@ impl Line {
     }
 }
 
-/// The first session of a store that opens; the database may be on its way up.
+/// The first session of a store that opens; the database may be starting. Detects a pooler that assigns a server process
+/// per transaction: its prepared statements would be those of other clients too, so names are given up before any is used.
 pub(super) async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, Trouble> {
     let begun = Instant::now();
     let delays = ConstantBuilder::new().with_delay(Duration::from_millis(200)).without_max_times();
@@ -109,29 +131,35 @@ pub(super) async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, 
         // Wrong passwords and names do not get better by waiting.
         begun.elapsed() < PATIENCE && !["28", "3D"].iter().any(|code| trouble.text().starts_with(code))
     };
-    (|| target.connect()).retry(delays).when(may_pass).await
-}
-
-/// Whether connections are handed out anew with each transaction, by a pooler in between. Then names of statements would
-/// be those that other processes gave theirs, and are given up before any is used.
-pub(super) async fn find_pooler(target: &Arc<Target>) {
+    let first = (|| target.connect()).retry(delays).when(may_pass).await?;
     if !target.names.load(Ordering::Relaxed) {
-        return;
+        return Ok(first);
     }
-    match tokio::time::timeout(Duration::from_secs(2), is_pooled(target)).await {
-        Ok(Ok(false)) => {}
-        // Two transactions at a time that never come about are a pooler's, too.
-        Ok(Ok(true)) | Err(_) => target.give_up_names(),
+    let check = async {
+        let second = target.connect().await?;
+        Ok::<_, Trouble>((is_pooled(&first, &second).await?, second))
+    };
+    match tokio::time::timeout(Duration::from_secs(2), check).await {
+        Ok(Ok((is_pooled, second))) => {
+            if is_pooled {
+                target.give_up_names();
+            }
+            target.keep(second);
+            return Ok(first);
+        }
+        // Only a pooler keeps the second of two transactions waiting.
+        Err(_) => target.give_up_names(),
         Ok(Err(trouble)) => tracing::debug!(%trouble, "whether there is a pooler was not found out"),
     }
+    // The first session may be within a transaction.
+    target.connect().await
 }
 
 /// Two connections in transactions at once end them in one order and the other: behind a pooler, one of them then goes
 /// on with another server process.
-async fn is_pooled(target: &Arc<Target>) -> Result<bool, Trouble> {
-    let (a, b) = (target.connect().await?, target.connect().await?);
+async fn is_pooled(a: &Session, b: &Session) -> Result<bool, Trouble> {
     for is_swapped in [false, true, false] {
-        let (first, second) = if is_swapped { (&b, &a) } else { (&a, &b) };
+        let (first, second) = if is_swapped { (b, a) } else { (a, b) };
         first.say(sql::BEGIN.postgres).await?;
         let before = first.process().await?;
         second.say(sql::BEGIN.postgres).await?;
@@ -152,7 +180,8 @@ pub(super) struct Session {
     client: Client,
     /// What keeps it going.
     task: AbortHandle,
-    target: Arc<Target>,
+    /// Whether prepared statements are kept by name; all sessions of a store share this.
+    names: Arc<AtomicBool>,
     statements: Mutex<HashMap<Box<str>, Statement>>,
 }
 
@@ -162,7 +191,7 @@ impl Session {
     }
 
     fn has_names(&self) -> bool {
-        self.target.names.load(Ordering::Relaxed)
+        self.names.load(Ordering::Relaxed)
     }
 
     /// Asks for rows.

@@ -161,11 +161,15 @@ struct Ending {
     tasks: Vec<JoinHandle<()>>,
     sealer: JoinHandle<()>,
     stop: Arc<Notify>,
-    last: Line,
+    target: Arc<Target>,
 }
 
 /// How long closing may take. What is still in doubt then is settled by nobody; its callers were never answered.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
+
+/// How long the connections that opening took are kept for the first requests. Later, one of a server that has failed over
+/// could be among them.
+const SPARE_TIME: Duration = Duration::from_secs(10);
 
 impl Postgres {
     /// Opens the database, making its tables where they are missing. Waits a few seconds for one that is starting.
@@ -182,11 +186,13 @@ impl Postgres {
         let (to, may_make) = (address.clone(), options.may_make);
         let opened = on(&runtime, async move {
             let session = first_session(&opening).await.map_err(|trouble| OpenError::of(&to, &trouble))?;
-            line::find_pooler(&opening).await;
             let may = if may_make { migrations::May::Make } else { migrations::May::Update };
             migrations::run(&session, &to, me, may).await?;
             match fill::under_way(&session).await {
-                Ok(None) => Ok(()),
+                Ok(None) => {
+                    opening.keep(session);
+                    Ok(())
+                }
                 Ok(Some(filling)) => Err(OpenError::Unfinished(to.to_string(), filling.origin)),
                 Err(trouble) => Err(OpenError::of(&to, &trouble)),
             }
@@ -210,6 +216,11 @@ impl Postgres {
         let (sealer, seals) = Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes));
         let sealer = place.spawn(sealer.run(Arc::clone(&stop)));
         let (changes, questions) = (Arc::clone(&lanes), Arc::clone(&lookups));
+        let opening = Arc::clone(&target);
+        place.spawn(async move {
+            tokio::time::sleep(SPARE_TIME).await;
+            opening.close_spare();
+        });
         place.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(250)).await;
@@ -217,14 +228,13 @@ impl Postgres {
                 questions.expire();
             }
         });
-        let last = Line::new(Arc::clone(&target));
         Ok(Self {
             lanes,
             lookups,
             readers: Readers::new(&target, options.readers.max(1), options.long_reads.max(1)),
             pulse: Line::new(Arc::clone(&target)),
             seals,
-            ending: Mutex::new(Some(Ending { runtime, tasks, sealer, stop, last })),
+            ending: Mutex::new(Some(Ending { runtime, tasks, sealer, stop, target })),
         })
     }
 
@@ -233,7 +243,7 @@ impl Postgres {
         let Some(ending) = self.ending.lock().take() else { return };
         self.lanes.queue.close();
         let (lanes, end) = (Arc::clone(&self.lanes), Instant::now() + CLOSING_TIME);
-        let Ending { runtime, tasks, sealer, stop, last } = ending;
+        let Ending { runtime, tasks, sealer, stop, target } = ending;
         on(&runtime, async move {
             let left = || end.saturating_duration_since(Instant::now());
             for task in tasks {
@@ -244,10 +254,11 @@ impl Postgres {
                 }
             }
             let returned = async {
-                let session = last.session().await?;
+                let session = target.connect().await?;
                 lanes.numbers.return_all(&session).await
             };
             drop(tokio::time::timeout(left().min(Duration::from_secs(2)), returned).await);
+            target.close_spare();
             stop.notify_one();
             drop(tokio::time::timeout(left().min(Duration::from_secs(2)), sealer).await);
         });

@@ -1,6 +1,6 @@
 //! What is done with a database as a whole: to check it, to give everything in it away, and to fill it.
 
-use super::line::{self, Session, Target, first_session};
+use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};
 use super::trouble::Trouble;
 use super::{Address, OpenError, Postgres, ServerOptions, check, dump, fill};
@@ -89,7 +89,6 @@ fn alone<T>(
     let me = options.ids.next();
     runtime.block_on(async {
         let session = first_session(&target).await.map_err(|trouble| OpenError::of(address, &trouble))?;
-        line::find_pooler(&target).await;
         migrations::run(&session, address, me, may).await?;
         task(&session).await
     })
