@@ -19,6 +19,10 @@ use tokio::task::AbortHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Statement};
 
+/// How long an idle connection is kept for the next line that needs one. It serves the first requests of a store; later,
+/// its server may have failed over.
+const SPARE_TIME: Duration = Duration::from_secs(10);
+
 /// How connections are made, and whether statements may be kept on them.
 pub(super) struct Target {
     address: Address,
@@ -37,8 +41,15 @@ impl Target {
     }
 
     /// Keeps an idle connection for the next line that needs one.
-    pub(super) fn keep(&self, session: Arc<Session>) {
+    pub(super) fn keep(self: &Arc<Self>, session: Arc<Session>) {
         self.spare.lock().push(session);
+        let target = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(SPARE_TIME).await;
+            if let Some(target) = target.upgrade() {
+                target.close_spare();
+            }
+        });
     }
 
     /// Closes the connections that no line has taken.

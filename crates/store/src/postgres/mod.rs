@@ -167,10 +167,6 @@ struct Ending {
 /// How long closing may take. What is still in doubt then is settled by nobody; its callers were never answered.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
 
-/// How long the connections that opening took are kept for the first requests. Later, one of a server that has failed over
-/// could be among them.
-const SPARE_TIME: Duration = Duration::from_secs(10);
-
 impl Postgres {
     /// Opens the database, making its tables where they are missing. Waits a few seconds for one that is starting.
     pub fn open(address: &Address, options: &ServerOptions) -> Result<Self, OpenError> {
@@ -216,11 +212,6 @@ impl Postgres {
         let (sealer, seals) = Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes));
         let sealer = place.spawn(sealer.run(Arc::clone(&stop)));
         let (changes, questions) = (Arc::clone(&lanes), Arc::clone(&lookups));
-        let opening = Arc::clone(&target);
-        place.spawn(async move {
-            tokio::time::sleep(SPARE_TIME).await;
-            opening.close_spare();
-        });
         place.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(250)).await;
