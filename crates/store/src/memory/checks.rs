@@ -19,7 +19,7 @@ impl State {
             return Err(CommitError::Gone(Field::Number));
         }
         let nothing = Shelf::default();
-        let shelf = self.shelves.get(&tenant).unwrap_or(&nothing);
+        let shelf = self.shelves.get(&tenant).map_or(&nothing, |shelf| shelf);
         match checks(edit).into_iter().find(|check| !self.is_so(tenant, shelf, check)) {
             Some(check) => Err(check.error()),
             None => Ok(()),

@@ -28,8 +28,8 @@ pub struct Memory {
 struct State {
     tenants: BTreeMap<TenantNumber, Tenant>,
     connections: Vec<Connection>,
-    shelves: HashMap<TenantNumber, Shelf>,
-    events: Vec<Event>,
+    shelves: HashMap<TenantNumber, Arc<Shelf>>,
+    events: Vec<Arc<Event>>,
     secrets: HashMap<&'static str, ServerSecret>,
     mails: HashMap<Uuid, Mail>,
     commits: u64,
@@ -116,7 +116,7 @@ impl State {
             };
             if let Some(what) = self.edit(tenant, edit, draft, &mut receipt)? {
                 let position = Position(self.events.len() as u64 + 1);
-                self.events.push(Event { position, what });
+                self.events.push(Arc::new(Event { position, what }));
             }
         }
         Ok(receipt)
@@ -173,7 +173,7 @@ impl State {
                 return Ok(None);
             }
             other => {
-                let shelf = self.shelves.entry(tenant).or_default();
+                let shelf = Arc::make_mut(self.shelves.entry(tenant).or_default());
                 if !shelf.edit(other, &mut event, receipt)? {
                     return Ok(None);
                 }

@@ -7,6 +7,7 @@ use directory::{
     StoreError, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The side of a bound that a page is on.
 enum Side<T> {
@@ -145,7 +146,7 @@ impl Store for Memory {
     fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>> {
         self.read(|state| {
             let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
-            state.events.iter().skip(skip).take(limit as usize).cloned().collect()
+            state.events.iter().skip(skip).take(limit as usize).map(|event| Event::clone(event)).collect()
         })
     }
 
@@ -210,7 +211,7 @@ impl Store for Memory {
         limit: u32,
     ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         self.read(|state| {
-            let of = |(tenant, shelf): (&TenantNumber, &super::Shelf)| {
+            let of = |(tenant, shelf): (&TenantNumber, &Arc<super::Shelf>)| {
                 let stones = shelf.tombstones.values().map(|(stone, _)| (*tenant, stone.clone()));
                 stones.filter(|(_, stone)| stone.deleted <= moment).collect::<Vec<_>>()
             };
@@ -255,12 +256,12 @@ impl Store for Memory {
     ) -> Pending<'_, Result<Vec<Event>, StoreError>> {
         self.read(|state| {
             let id = user.to_string();
-            let holds = |event: &&Event| {
+            let holds = |event: &&Arc<Event>| {
                 let what = &event.what;
                 let told = serde_json::to_string(&(&what.before, &what.after, &what.joined, &what.left));
                 what.tenant == tenant && event.position > after && told.is_ok_and(|told| told.contains(&id))
             };
-            state.events.iter().filter(holds).take(limit as usize).cloned().collect()
+            state.events.iter().filter(holds).take(limit as usize).map(|event| Event::clone(event)).collect()
         })
     }
 

@@ -40,15 +40,16 @@ fn what_was_acknowledged_before_is_in_it() {
         })
         .collect();
     let folder = tempfile::tempdir().expect("a folder");
-    for round in 0..3 {
+    let mut rounds_under_load = 0;
+    for round in 0..30 {
         let many = || acknowledged.lock().len();
         let wanted = many() + 60;
         wait_until("creates before the backup", || many() > wanted);
         let before: Vec<String> = acknowledged.lock().clone();
         let path = folder.path().join(format!("backup{round}")).display().to_string();
         said(server.store(), &["backup", &path]);
-        let during = many() - before.len();
-        assert!(during > 0, "there was a load: {} before, {during} during", before.len());
+        // On a busy machine, a backup may be done before the next create is.
+        rounds_under_load += u32::from(many() > before.len());
         let target = Place::new();
         said(&target.store, &["restore", &path]);
         is_sound(&target.store);
@@ -58,7 +59,11 @@ fn what_was_acknowledged_before_is_in_it() {
         let there: HashSet<&str> = text.lines().filter_map(|line| line.split('"').nth(3)).collect();
         let missing: Vec<&String> = before.iter().filter(|email| !there.contains(email.as_str())).collect();
         assert!(missing.is_empty(), "{} were acknowledged and are missing: {missing:?}", missing.len());
+        if rounds_under_load == 3 {
+            break;
+        }
     }
+    assert_eq!(rounds_under_load, 3, "three of thirty backups had creates beside them");
     stop.store(true, Ordering::Relaxed);
     for client in clients {
         client.join().expect("ended");
