@@ -9,18 +9,21 @@ use super::sender::{Attempt, Sender};
 use crate::keys::Keys;
 use backon::{ExponentialBuilder, Retryable};
 use directory::{Directory, Mail, Outcome, Purpose, Refusal, SignInFault, Time, UserKey};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often mails are looked for.
 const LOOK: Duration = Duration::from_secs(1);
-/// So many are sent at a time, and looked for at a time.
+/// So many are sent at a time.
 const AT_ONCE: usize = 8;
+/// So many are looked for at a time.
 const PAGE: u32 = 64;
 /// After so many attempts a refusal that may be about us counts as one of the mail.
 const REFUSALS: u32 = 3;
@@ -87,55 +90,59 @@ impl Worker {
         self.sender.timeout()
     }
 
-    /// Works until `stop`; what is being sent then may finish, and no more is taken.
+    /// Works until `stop`; what it has in hand then may finish, and no more is taken. Each mail has a place of its own, so
+    /// that one on which the mail server hangs delays no other.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let is_over = AtomicBool::new(false);
-        let work = async {
-            while !is_over.load(Ordering::Relaxed) {
-                let sent = match self.round(&is_over).await {
-                    Ok(sent) => sent,
-                    Err(refusal) => {
-                        tracing::warn!(?refusal, "mails could not be looked for");
-                        0
-                    }
-                };
-                tokio::time::sleep(if sent > 0 { Duration::ZERO } else { LOOK }).await;
+        let (mut due, mut sending) = (VecDeque::new(), FuturesUnordered::new());
+        let mut next_look = Instant::now();
+        let mut stop = pin!(stop);
+        loop {
+            if due.is_empty() && sending.len() < AT_ONCE && Instant::now() >= next_look {
+                next_look = Instant::now() + LOOK;
+                match self.due().await {
+                    Ok(found) => due.extend(found),
+                    Err(refusal) => tracing::warn!(?refusal, "mails could not be looked for"),
+                }
             }
-        };
-        let (mut work, mut stop) = (pin!(work), pin!(stop));
-        tokio::select! {
-            () = &mut work => return,
-            () = &mut stop => is_over.store(true, Ordering::Relaxed),
+            while sending.len() < AT_ONCE
+                && let Some((keys, mail)) = due.pop_front()
+            {
+                sending.push(self.try_to_send(keys, mail));
+            }
+            tokio::select! {
+                () = &mut stop => break,
+                // More may be due, unless the store fails or another process was first.
+                Some(is_tried) = sending.next() => if is_tried { next_look = Instant::now() },
+                () = tokio::time::sleep_until(next_look), if sending.len() < AT_ONCE => {}
+            }
         }
-        work.await;
+        while sending.next().await.is_some() {}
     }
 
-    /// Tries what is due; how many it took.
-    async fn round(&self, is_over: &AtomicBool) -> Result<usize, Refusal> {
+    /// The mails that are due, and what seals their links.
+    async fn due(&self) -> Result<Vec<(Arc<Keys>, Mail)>, Refusal> {
         let due = self.directory.mails_due(PAGE).await?;
         if due.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let keys = Keys::of(&self.directory).await?;
-        let tried = stream::iter(due).map(|mail| async {
-            if is_over.load(Ordering::Relaxed) { Ok(None) } else { self.attempt(&keys, mail).await }
-        });
-        let tried = tried.buffer_unordered(AT_ONCE);
-        let taken = tried.filter_map(|done| async move {
-            done.unwrap_or_else(|refusal| {
-                tracing::warn!(?refusal, "a mail waits");
-                None
-            })
-        });
-        Ok(taken.count().await)
+        let keys = Arc::new(Keys::of(&self.directory).await?);
+        Ok(due.into_iter().map(|mail| (Arc::clone(&keys), mail)).collect())
+    }
+
+    /// Tries one mail; whether this process had it in hand and noted what came of it.
+    async fn try_to_send(&self, keys: Arc<Keys>, mail: Mail) -> bool {
+        self.attempt(&keys, mail).await.unwrap_or_else(|refusal| {
+            tracing::warn!(?refusal, "a mail waits");
+            false
+        })
     }
 
     /// Tries one mail, unless another process has it in hand.
-    async fn attempt(&self, keys: &Keys, mail: Mail) -> Result<Option<()>, Refusal> {
+    async fn attempt(&self, keys: &Keys, mail: Mail) -> Result<bool, Refusal> {
         let lease = i64::try_from(self.sender.timeout().as_secs()).unwrap_or(60).saturating_mul(2).max(2);
         let again = self.directory.now().plus_seconds(lease);
         let taken = self.directory.move_mail(&mail, Some(again), mail.outcome.clone(), true).await?;
-        let Some(mail) = taken else { return Ok(None) };
+        let Some(mail) = taken else { return Ok(false) };
         // Whatever is wrong with one mail is not to hold up the others.
         let ready = AssertUnwindSafe(self.ready(keys, &mail)).catch_unwind().await;
         let ready = ready.unwrap_or_else(|_| Ok(Ready::Impossible("it could not be made".into())));
@@ -164,7 +171,7 @@ impl Worker {
         }
         (self.noted)(mail.purpose, &outcome);
         self.note(&mail, due, outcome).await?;
-        Ok(Some(()))
+        Ok(true)
     }
 
     async fn send(&self, composed: &Composed) -> Attempt {

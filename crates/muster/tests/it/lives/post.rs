@@ -288,6 +288,23 @@ fn kill_9_loses_no_mail_and_sends_next_to_none_twice() {
 }
 
 #[test]
+fn a_mail_on_which_the_server_hangs_delays_no_other() {
+    let post = Receiver::start();
+    let server = Server::start(&["--smtp-url", &post.url(), "--mail-time", "600", "--mail-retry", "1"]);
+    let firm = Firm::new(&server, "Acme");
+    post.behave_next(1, Behaviour::Hang { at: Stage::End });
+    firm.invite("hangs@x.y");
+    patiently("the first session", || (post.sessions() == 1).then_some(()));
+    let mut emails = numbered("p", 20);
+    invite_all(&firm, &emails);
+    post.wait_for(emails.len(), PATIENCE);
+    post.stop_listening();
+    post.listen_again();
+    emails.push("hangs@x.y".into());
+    assert_once(&post, &firm, &emails);
+}
+
+#[test]
 fn what_has_arrived_is_written_down_at_once() {
     // One hangs until it is cut.
     let post = Receiver::start();
