@@ -45,6 +45,11 @@ pub(crate) fn resolved(attribute: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether an attribute is one of those that [`resolved`] names: a list of logins or names.
+pub(crate) fn is_resolved(attribute: &str) -> bool {
+    ["muster-members", "muster-groups"].iter().any(|own| own.eq_ignore_ascii_case(attribute))
+}
+
 /// Attributes that say what an entry is to LDAP and nothing more to us.
 pub(crate) fn is_plumbing(attribute: &str) -> bool {
     [

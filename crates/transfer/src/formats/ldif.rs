@@ -7,12 +7,13 @@ use super::ndjson::Names;
 use super::text::{TOO_LONG, Text};
 use super::{FileError, LONGEST_ROW, Row, Rows};
 use crate::column::{Kind, named};
-use crate::ldif_names::{attribute, is_plumbing, kind_of, resolved};
-use crate::value::flat;
+use crate::ldif_names::{attribute, is_plumbing, is_resolved, kind_of, resolved};
+use crate::value::{flat, texts};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use directory::fold;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
@@ -275,6 +276,40 @@ impl Writer {
             _ => Some(resolved(header).unwrap_or(header).to_owned()),
         }
     }
+
+    /// The attributes of a row, without its kind. `member` and `uniqueMember` become one list: alone, a value is read as a
+    /// list in quotes, and among several as it stands.
+    fn attributes<'a>(&self, cells: &'a [(usize, Value)]) -> Vec<(String, Cow<'a, Value>)> {
+        let mut attributes: Vec<(String, Cow<Value>)> = Vec::new();
+        for (place, value) in cells {
+            let Some(name) = self.name(*place).filter(|name| name != "muster-kind" && name != "kind") else {
+                continue;
+            };
+            let is_same =
+                |(known, _): &&mut (String, _)| is_resolved(&name) && known.eq_ignore_ascii_case(&name);
+            if let Some((_, list)) = attributes.iter_mut().find(is_same) {
+                let all = [entries(list), entries(value)].concat();
+                if !all.is_empty() {
+                    *list = Cow::Owned(Value::Array(all));
+                }
+            } else {
+                attributes.push((name, Cow::Borrowed(value)));
+            }
+        }
+        attributes
+    }
+}
+
+/// The entries of a list that may be in one text. A text that is no list is its own entry.
+fn entries(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Array(list) => list.clone(),
+        Value::String(text) => {
+            let split = texts(value).unwrap_or_else(|_| vec![text.clone()]);
+            split.into_iter().map(Value::String).collect()
+        }
+        other => vec![other.clone()],
+    }
 }
 
 impl super::Writer for Writer {
@@ -316,12 +351,8 @@ impl super::Writer for Writer {
             let common = common.map(|(_, value)| flat(value)).unwrap_or(count);
             self.value("cn", &common)?;
         }
-        for (place, value) in cells {
-            let Some(name) = self.name(*place) else { continue };
-            if name == "muster-kind" || name == "kind" {
-                continue;
-            }
-            match value {
+        for (name, value) in self.attributes(cells) {
+            match &*value {
                 Value::Array(list) if list.iter().all(is_text) && list.len() > 1 => {
                     for one in list {
                         self.value(&name, one.as_str().unwrap_or_default())?;
