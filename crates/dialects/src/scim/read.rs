@@ -323,12 +323,7 @@ impl Members<'_> {
         let value =
             operation.value.as_ref().map_or(Ok(None), |value| former.value(attribute.member, value))?;
         match (operation.verb, &target.filter) {
-            (Verb::Add, None) => {
-                for key in members_of(value.as_ref())? {
-                    self.leave.remove(&key);
-                    self.join.insert(key);
-                }
-            }
+            (Verb::Add, None) => self.add(members_of(value.as_ref())?),
             (Verb::Replace, None) => {
                 let join = members_of(value.as_ref())?.into_iter().collect();
                 (self.join, self.leave, self.replaced) = (join, HashSet::new(), true);
@@ -352,10 +347,17 @@ impl Members<'_> {
             }
             // Who is in a group has nothing else that could be set.
             (Verb::Add | Verb::Replace, Some(filter)) => {
-                self.join.extend(named_by(filter).into_iter().flatten());
+                self.add(named_by(filter).unwrap_or_default());
             }
         }
         Ok(true)
+    }
+
+    fn add(&mut self, keys: Vec<UserKey>) {
+        for key in keys {
+            self.leave.remove(&key);
+            self.join.insert(key);
+        }
     }
 
     fn remove(&mut self, keys: Vec<UserKey>) {

@@ -80,6 +80,22 @@ fn adding_and_removing_one_member_leaves_the_others() {
 }
 
 #[test]
+fn a_member_that_one_operation_removes_and_a_later_one_adds_stays() {
+    scim(async |client| {
+        let person = client.person("a@x.example").await;
+        let group = client.group("Tours", &[&person]).await;
+        let by_condition = format!("members[value eq \"{}\"]", id(&person));
+        for add in [
+            json!({"op": "add", "path": by_condition, "value": {"value": id(&person)}}),
+            json!({"op": "add", "path": "members", "value": [{"value": id(&person)}]}),
+        ] {
+            client.patch(&group, &json!([{"op": "remove", "path": by_condition}, add])).await;
+            assert_eq!(client.members(&group).await, [id(&person)], "{add}");
+        }
+    });
+}
+
+#[test]
 fn adding_a_member_twice_is_once() {
     scim(async |client| {
         let a = client.person("a@x.example").await;
