@@ -192,6 +192,9 @@ impl<R: std::io::Read> Entries<R> {
             let Some((name, value)) = line.split_once(':') else {
                 return Err(FileError::at(number, "it is no attribute and no value"));
             };
+            if name.chars().any(char::is_control) {
+                return Err(FileError::at(number, "the name of the attribute holds a control character"));
+            }
             let value = decoded(value).map_err(|what| FileError::at(number, what).in_column(name))?;
             match &mut entry {
                 // A version, and what a search says at its end, belong to no entry.

@@ -59,6 +59,7 @@ fn tables_that_are_broken() {
         ("bad.ldif", "dn: x\nobjectClass: person\ncn:: ???\n".into(), "column cn: it is no whole Base64"),
         ("change.ldif", "dn: x\nchangetype: delete\n".into(), "it is a change to an entry"),
         ("line.ldif", "dn: x\nno colon\n".into(), "it is no attribute and no value"),
+        ("name.ldif", "dn: x\nc\u{7}n: a\n".into(), "the name of the attribute holds a control character"),
         ("no.xlsx", "PK no workbook".into(), "it is no whole Excel workbook"),
     ] {
         refused(&house, &house.file(name, content), words);
