@@ -87,11 +87,12 @@ impl Entry {
                 Kind::Item(_) => true,
             };
             let is_name = name.eq_ignore_ascii_case("cn") && !is_own && is_needed;
-            if is_plumbing(name) && !is_name {
-                continue;
-            }
             // What comes behind a semicolon is a language or a way of writing.
             let bare = name.split(';').next().unwrap_or(name);
+            let is_translated_name = bare != name && bare.eq_ignore_ascii_case("cn");
+            if is_plumbing(bare) && !is_name && !is_translated_name {
+                continue;
+            }
             let lower = bare.to_ascii_lowercase();
             let header = match (kind, lower.as_str()) {
                 (Kind::User, "mail") if values.len() > 1 => "emails",
