@@ -21,9 +21,9 @@ use tokio::time::Instant;
 
 /// How often mails are looked for.
 const LOOK: Duration = Duration::from_secs(1);
-/// So many are sent at a time.
+/// How many mails are sent concurrently.
 const AT_ONCE: usize = 8;
-/// So many are looked for at a time.
+/// How many due mails are read at a time.
 const PAGE: u32 = 64;
 /// After so many attempts a refusal that may be about us counts as one of the mail.
 const REFUSALS: u32 = 3;
@@ -90,8 +90,8 @@ impl Worker {
         self.sender.timeout()
     }
 
-    /// Works until `stop`; what it has in hand then may finish, and no more is taken. Each mail has a place of its own, so
-    /// that one on which the mail server hangs delays no other.
+    /// Sends mails until `stop`, then finishes those in progress. Mails do not wait for each other, so a mail server that
+    /// hangs on one delays no other while fewer than [`AT_ONCE`] hang.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (mut due, mut sending) = (VecDeque::new(), FuturesUnordered::new());
         let mut next_look = Instant::now();
@@ -101,7 +101,7 @@ impl Worker {
                 next_look = Instant::now() + LOOK;
                 match self.due().await {
                     Ok(found) => due.extend(found),
-                    Err(refusal) => tracing::warn!(?refusal, "mails could not be looked for"),
+                    Err(refusal) => tracing::warn!(?refusal, "due mails could not be read"),
                 }
             }
             while sending.len() < AT_ONCE
@@ -111,7 +111,7 @@ impl Worker {
             }
             tokio::select! {
                 () = &mut stop => break,
-                // More may be due, unless the store fails or another process was first.
+                // Look again at once, unless the store failed or another process took the mail.
                 Some(is_tried) = sending.next() => if is_tried { next_look = Instant::now() },
                 () = tokio::time::sleep_until(next_look), if sending.len() < AT_ONCE => {}
             }
@@ -119,7 +119,7 @@ impl Worker {
         while sending.next().await.is_some() {}
     }
 
-    /// The mails that are due, and what seals their links.
+    /// The mails that are due, each with the keys that seal its link.
     async fn due(&self) -> Result<Vec<(Arc<Keys>, Mail)>, Refusal> {
         let due = self.directory.mails_due(PAGE).await?;
         if due.is_empty() {
@@ -129,7 +129,7 @@ impl Worker {
         Ok(due.into_iter().map(|mail| (Arc::clone(&keys), mail)).collect())
     }
 
-    /// Tries one mail; whether this process had it in hand and noted what came of it.
+    /// Tries one mail. `true` if this process took it and recorded the outcome.
     async fn try_to_send(&self, keys: Arc<Keys>, mail: Mail) -> bool {
         self.attempt(&keys, mail).await.unwrap_or_else(|refusal| {
             tracing::warn!(?refusal, "a mail waits");

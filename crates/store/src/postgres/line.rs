@@ -162,7 +162,8 @@ pub(super) async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, 
         Err(_) => target.give_up_names(),
         Ok(Err(trouble)) => tracing::debug!(%trouble, "whether there is a pooler was not found out"),
     }
-    // The first session may be within a transaction.
+    // The first session may be within a transaction, which would occupy the only connection of a small pool.
+    drop(first);
     target.connect().await
 }
 

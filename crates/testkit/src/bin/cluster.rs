@@ -5,8 +5,8 @@ use testkit::postgres::Cluster;
 
 #[expect(clippy::print_stdout, reason = "the caller reads the URL there")]
 fn main() {
-    // Hundreds of short-lived databases: autovacuum would visit all of them in turn, in a process each, and take a third of
-    // the time; checkpoints and page images in the log would be of no use.
+    // Hundreds of short-lived databases: autovacuum would start a process for each in turn, and nothing needs checkpoints
+    // and page images in the log.
     let cluster = Cluster::start(&[
         ("autovacuum", "off"),
         ("jit", "off"),

@@ -281,38 +281,41 @@ impl Writer {
         }
     }
 
-    /// The attributes of a row, without its kind. `member` and `uniqueMember` become one list: alone, a value is read as a
-    /// list in quotes, and among several as it stands.
+    /// The attributes of a row, without its kind. `member` and `uniqueMember` are merged into one list, because a single
+    /// value is read as a quoted list and several values are read literally.
     fn attributes<'a>(&self, cells: &'a [(usize, Value)]) -> Vec<(String, Cow<'a, Value>)> {
         let mut attributes: Vec<(String, Cow<Value>)> = Vec::new();
         for (place, value) in cells {
             let Some(name) = self.name(*place).filter(|name| name != "muster-kind" && name != "kind") else {
                 continue;
             };
-            let is_same =
-                |(known, _): &&mut (String, _)| is_resolved(&name) && known.eq_ignore_ascii_case(&name);
-            if let Some((_, list)) = attributes.iter_mut().find(is_same) {
-                let all = [entries(list), entries(value)].concat();
-                if !all.is_empty() {
-                    *list = Cow::Owned(Value::Array(all));
+            let is_list = is_resolved(&name);
+            let mut known = attributes.iter_mut().filter(|_| is_list);
+            match known.find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+                Some((_, list)) => {
+                    let more = entries(value.clone());
+                    if !more.is_empty() {
+                        let mut all = entries(list.to_mut().take());
+                        all.extend(more);
+                        *list = Cow::Owned(Value::Array(all));
+                    }
                 }
-            } else {
-                attributes.push((name, Cow::Borrowed(value)));
+                None => attributes.push((name, Cow::Borrowed(value))),
             }
         }
         attributes
     }
 }
 
-/// The entries of a list that may be in one text. A text that is no list is its own entry.
-fn entries(value: &Value) -> Vec<Value> {
+/// The entries of a list, which may be in one text. A text that is not a list is a single entry.
+fn entries(value: Value) -> Vec<Value> {
     match value {
-        Value::Array(list) => list.clone(),
-        Value::String(text) => {
-            let split = texts(value).unwrap_or_else(|_| vec![text.clone()]);
-            split.into_iter().map(Value::String).collect()
-        }
-        other => vec![other.clone()],
+        Value::Array(list) => list,
+        Value::String(_) => match texts(&value) {
+            Ok(texts) => texts.into_iter().map(Value::String).collect(),
+            Err(_) => vec![value],
+        },
+        other => vec![other],
     }
 }
 
