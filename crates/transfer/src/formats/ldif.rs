@@ -3,7 +3,7 @@
 //! People are entries of person classes, groups those of group classes; what is neither is passed over. Members of groups
 //! are named by distinguished names, which are turned into what the people of the same file are known by.
 
-use super::ndjson::Names;
+use super::ndjson::{NAMES, Names};
 use super::text::{TOO_LONG, Text};
 use super::{FileError, LONGEST_ROW, Row, Rows};
 use crate::column::{Kind, named};
@@ -210,8 +210,13 @@ impl<R: std::io::Read> Entries<R> {
                 }
                 Some(entry) => {
                     let Some(value) = value else { continue };
+                    let is_full = entry.attributes.len() > NAMES;
                     match entry.attributes.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
                         Some((_, values)) => values.push(value),
+                        // Each line is compared with all names before it.
+                        None if is_full => {
+                            return Err(FileError::at(entry.number, "there are too many names"));
+                        }
                         None => entry.attributes.push((name.to_owned(), vec![value])),
                     }
                 }

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 /// How deep objects may lie in one another.
 const DEPTH: usize = 8;
 /// How many different names a file may have.
-const NAMES: usize = 10_000;
+pub(super) const NAMES: usize = 10_000;
 
 pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<(), FileError> {
     let mut lines = BufReader::new(text.reader);

@@ -21,6 +21,8 @@ fn refused(house: &House, path: &Path, words: &str) {
 fn tables_that_are_broken() {
     let house = House::new("sqlite");
     let good = "email,first name\na@x.y,A\n";
+    let many_options: Vec<String> = (0..20_000).map(|n| format!("member;x{n}: uid=a\n")).collect();
+    let many_options = format!("dn: x\nobjectClass: groupOfNames\n{}", many_options.concat());
     for (name, content, words) in [
         ("empty.csv", String::new(), "the file is empty"),
         ("blank.csv", "\n\n".into(), "the file is empty"),
@@ -60,6 +62,7 @@ fn tables_that_are_broken() {
         ("change.ldif", "dn: x\nchangetype: delete\n".into(), "it is a change to an entry"),
         ("line.ldif", "dn: x\nno colon\n".into(), "it is no attribute and no value"),
         ("name.ldif", "dn: x\nc\u{7}n: a\n".into(), "the name of the attribute holds a control character"),
+        ("options.ldif", many_options, "row 1: there are too many names"),
         ("no.xlsx", "PK no workbook".into(), "it is no whole Excel workbook"),
     ] {
         refused(&house, &house.file(name, content), words);
