@@ -159,6 +159,11 @@ fn mailed(post: &Receiver, email: &str) -> String {
     })
 }
 
+/// The mails that wait or have failed.
+fn waiting(firm: &Firm) -> Vec<Value> {
+    firm.cli(&["mail", "list"]).as_array().expect("mails").clone()
+}
+
 /// A tenant, with a key for every dialect and one for sign-ins.
 struct Firm<'a> {
     door: &'a dyn Door,
@@ -183,8 +188,11 @@ impl<'a> Firm<'a> {
         json(self.door.at(), &[arguments, &["--tenant", &number]].concat())
     }
 
-    /// How many events it has.
+    /// How many events it has, once the outcome of every mail is recorded, which is an event too.
     fn events(&self) -> usize {
+        patiently("the outcomes of all mails", || {
+            waiting(self).iter().all(|mail| mail["failed"] == true).then_some(())
+        });
         let (is_well, lines) =
             run(self.door.at(), &["audit", "export", "--tenant", &self.number.to_string()]);
         assert!(is_well, "{lines}");

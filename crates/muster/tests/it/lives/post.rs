@@ -1,6 +1,6 @@
 //! Every mail arrives once in the end, or is shown as failed with its cause, whatever the mail server and the machine do.
 
-use super::{Firm, GOOD, Visitor, assert_chosen, mail_flags, mailed, path, patiently, with_post};
+use super::{Firm, GOOD, Visitor, assert_chosen, mail_flags, mailed, path, patiently, waiting, with_post};
 use crate::support::Server;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +11,6 @@ use testkit::waiting::PATIENCE;
 
 const STAGES: [Stage; 6] =
     [Stage::Greeting, Stage::MailFrom, Stage::RcptTo, Stage::Data, Stage::Body, Stage::End];
-
-/// The mails that wait or have failed.
-fn waiting(firm: &Firm) -> Vec<Value> {
-    firm.cli(&["mail", "list"]).as_array().expect("mails").clone()
-}
 
 /// People who are invited at about the same time.
 fn invite_all(firm: &Firm, emails: &[String]) {
