@@ -1,7 +1,5 @@
 //! The developer's commands: `cargo xtask test | check | tidy | fuzz | bench`.
 
-#[cfg(feature = "bench")]
-mod bench;
 mod fuzz;
 mod packages;
 mod setup;
@@ -33,11 +31,7 @@ fn main() -> ExitCode {
         "check" => check(),
         "tidy" => tidy::run(&root()),
         "fuzz" => fuzz::fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
-        "bench" => bench_on_dist(),
-        #[cfg(feature = "bench")]
-        "bench-run" => bench::run(&root(), std::env::args().nth(2).as_deref()),
-        #[cfg(feature = "bench")]
-        "bench-serve" => bench::yardsticks::serve(),
+        "bench" => bench(),
         _ => Err(anyhow::anyhow!("{HELP}")),
     };
     match done {
@@ -81,28 +75,22 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) ->
     if status.success() { Ok(()) } else { bail!("{program} {} failed", arguments.join(" ")) }
 }
 
+/// Everything but the tests: for who saves often.
 fn check() -> anyhow::Result<()> {
-    run("cargo", &["fmt", "--all", "--check"])?;
-    tidy::run(&root())?;
-    tools::check()?;
-    let lints = ["clippy", "--workspace", "--all-targets", "--features", "xtask/bench", "--quiet"];
-    run("cargo", &[&lints[..], &["--", "--deny", "warnings"]].concat())
+    style()?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
 }
 
-fn bench_on_dist() -> anyhow::Result<()> {
+/// What needs no compiler: formatting, house rules, spelling, dependencies that nobody uses.
+fn style() -> anyhow::Result<()> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    tidy::run(&root())?;
+    tools::check()
+}
+
+fn bench() -> anyhow::Result<()> {
     run("cargo", &["build", "--profile", "dist", "--package", "muster"])?;
-    let mut arguments = vec![
-        "run",
-        "--profile",
-        "dist",
-        "--package",
-        "xtask",
-        "--features",
-        "bench",
-        "--quiet",
-        "--",
-        "bench-run",
-    ];
+    let mut arguments = vec!["run", "--profile", "dist", "--package", "bench", "--quiet", "--"];
     // `--store postgres` and `postgres` are the same.
     let which = std::env::args().skip(2).find(|argument| argument != "--store");
     arguments.extend(which.as_deref());

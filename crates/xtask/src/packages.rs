@@ -14,7 +14,7 @@ const LICENSES: [&str; 9] =
 /// A crate that is there more than once, its versions up to the part that semantic versioning compares, and why.
 type Duplicate = (&'static str, &'static [&'static str], &'static str);
 
-const DUPLICATES: [Duplicate; 11] = [
+const DUPLICATES: [Duplicate; 10] = [
     (
         "base64",
         &["0.22", "0.23"],
@@ -29,8 +29,16 @@ const DUPLICATES: [Duplicate; 11] = [
     ("pem", &["3", "4"], "jsonwebtoken has the older one, rcgen in tests the newer"),
     ("rand_core", &["0.6", "0.10"], "jsonwebtoken's signature has the older one"),
     ("syn", &["2", "3"], "macros are moving to 3: tracing, zeroize and x509-cert have not"),
-    ("synstructure", &["0.13", "0.14"], "tests only: rcgen's parser of certificates has the older one"),
 ];
+
+/// A crate whose version in Cargo.lock is not simply the latest, how that version begins, and why.
+type Chosen = (&'static str, &'static str, &'static str);
+
+const CHOSEN: [Chosen; 1] = [(
+    "idna_adapter",
+    "1.1.",
+    "it reads names of mail domains with the crates that tokio-postgres uses already; 1.2 brings 20 crates of ICU for it",
+)];
 
 /// A package as far as it matters here.
 struct Package {
@@ -44,6 +52,7 @@ pub(crate) fn check(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> 
     let packages = packages(root)?;
     licenses(&packages, &LICENSES, found);
     duplicates(&packages, &DUPLICATES, found);
+    chosen(&packages, &CHOSEN, found);
     Ok(())
 }
 
@@ -134,6 +143,15 @@ fn duplicates(packages: &[Package], known: &[Duplicate], found: &mut Vec<String>
     }
 }
 
+/// `cargo update` would take the latest again.
+fn chosen(packages: &[Package], chosen: &[Chosen], found: &mut Vec<String>) {
+    for (name, version, why) in chosen {
+        if !packages.iter().any(|package| package.name == *name && package.version.starts_with(version)) {
+            found.push(format!("{name} is not {version}x in Cargo.lock: {why}"));
+        }
+    }
+}
+
 fn list(versions: &BTreeSet<&str>) -> String {
     versions.iter().copied().collect::<Vec<_>>().join(" and ")
 }
@@ -204,6 +222,17 @@ mod tests {
         assert!(
             of(&["0.9.1", "0.10.2", "1.0.0"], known)[0].ends_with("the list of duplicates has 0.10 and 0.9")
         );
+    }
+
+    #[test]
+    fn a_chosen_version_that_is_no_longer_there_is_reported() {
+        let of = |version: &str| {
+            let mut found = Vec::new();
+            chosen(&[package("a", version, "MIT")], &[("a", "1.1.", "1.2 is large")], &mut found);
+            found
+        };
+        assert!(of("1.1.4").is_empty());
+        assert_eq!(of("1.2.0"), ["a is not 1.1.x in Cargo.lock: 1.2 is large"]);
     }
 
     #[test]

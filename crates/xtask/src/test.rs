@@ -18,6 +18,12 @@ const ONCE: [&str; 5] = ["outages::", "clients::", "browser::", "packages::", "o
 const STORE_WITHOUT_POSTGRES: [&str; 4] =
     ["embedded::", "suite::memory", "suite::sqlite", "agree::random_changes_give_the_same_on_sqlite"];
 
+/// Variables that make Cargo lint while it builds. Clippy is the compiler with lints, so it takes the compiler's place for the
+/// workspace's own crates. That takes hardly longer than a build without lints; `cargo clippy` beside it would analyze
+/// everything a second time.
+const LINTS: [(&str, &str); 2] =
+    [("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"), ("CLIPPY_ARGS", "--deny=warnings")];
+
 /// How much is tested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -50,16 +56,16 @@ pub(crate) fn test(extent: Extent) -> anyhow::Result<()> {
         }
         tools::install()
     })?;
-    times.step("format, tidy, lints", crate::check)?;
+    times.step("format, house rules, spelling", crate::style)?;
     let runner = Runner::find();
+    times.step("build, with lints", || runner.build())?;
     if extent == Extent::Quick {
         times.step("tests", || quick(runner))?;
     } else {
-        times.step("build", || runner.build())?;
         let server = times.step("PostgreSQL", DatabaseServer::start)?;
         everything(runner, &server, extent, &mut times)?;
         drop(server);
-        times.step("doc tests", || run("cargo", &["test", "--quiet", "--workspace", "--doc"]))?;
+        times.step("doc tests", || cargo(&["test", "--quiet", "--workspace", "--doc"], &[]))?;
     }
     times.print();
     Ok(())
@@ -204,10 +210,11 @@ impl Runner {
 
     /// Builds everything before the first test, so that the two are timed apart.
     fn build(self) -> anyhow::Result<()> {
-        match self {
-            Self::Nextest => run("cargo", &["nextest", "run", "--workspace", "--no-run", "--cargo-quiet"]),
-            Self::CargoTest => run("cargo", &["test", "--quiet", "--workspace", "--no-run"]),
-        }
+        let (command, quiet) = match self {
+            Self::Nextest => (&["nextest", "run"][..], "--cargo-quiet"),
+            Self::CargoTest => (&["test"][..], "--quiet"),
+        };
+        cargo(&[command, &["--workspace", "--all-targets", "--no-run", quiet]].concat(), &[])
     }
 
     fn run(self, tests: &Tests<'_>, variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
@@ -215,17 +222,17 @@ impl Runner {
             // Always the whole workspace: a smaller choice would build its dependencies with other features, anew.
             Self::Nextest => {
                 let filter = tests.expression();
-                run_with(
-                    "cargo",
-                    &["nextest", "run", "--cargo-quiet", "--workspace", "-E", &filter],
-                    variables,
-                )
+                cargo(&["nextest", "run", "--cargo-quiet", "--workspace", "-E", &filter], variables)
             }
-            Self::CargoTest => {
-                run_with("cargo", &[&["test", "--quiet"], &tests.arguments()[..]].concat(), variables)
-            }
+            Self::CargoTest => cargo(&[&["test", "--quiet"], &tests.arguments()[..]].concat(), variables),
         }
     }
+}
+
+/// Runs Cargo, which lints what it builds.
+fn cargo(arguments: &[&str], variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
+    let lints = LINTS.map(|(name, value)| (name, PathBuf::from(value)));
+    run_with("cargo", arguments, &[&lints, variables].concat())
 }
 
 /// The database that each test's own is a copy of: migrated, empty, and nobody connected to it.
@@ -301,5 +308,33 @@ impl Times {
         }
         let total: Duration = self.0.iter().map(|(_, time)| *time).sum();
         say(&format!("{:>7.1} s  in all", total.as_secs_f64()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LINTS;
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    /// How lints are denied is between Cargo and Clippy, and could change with a version of Rust.
+    #[test]
+    fn code_that_clippy_warns_of_does_not_compile() {
+        let folder = std::env::temp_dir().join(format!("muster-lints-{}", std::process::id()));
+        let compiles = |code: &str| {
+            let mut compiler = Command::new(LINTS[0].1)
+                .args(["rustc", "--crate-type=lib", "--crate-name=lints", "--emit=metadata", "--out-dir"])
+                .args([folder.as_os_str(), "-".as_ref()])
+                .envs(LINTS)
+                .stdin(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            compiler.stdin.take().unwrap().write_all(code.as_bytes()).unwrap();
+            compiler.wait().unwrap().success()
+        };
+        assert!(compiles("pub fn one() -> u8 { 1 }"));
+        assert!(!compiles("pub fn one() -> u8 { return 1; }"));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

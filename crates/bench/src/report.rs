@@ -1,6 +1,6 @@
 //! The table, for people and as JSON.
 
-use super::load::Figures;
+use crate::load::Figures;
 use serde_json::{Value, json};
 
 /// One line of the table.

@@ -1,9 +1,9 @@
 //! More sign-ins than can be hashed beside creates that need no password: what becomes of either, and of the memory.
 //! Creates are measured alone and beside sign-ins by turns, so that what else the machine does meets both.
 
-use super::load::{Load, drive, once, request};
-use super::report::Row;
-use super::{CONNECTIONS, Process, median};
+use crate::load::{Load, drive, once, request};
+use crate::report::Row;
+use crate::{CONNECTIONS, Process, median};
 use anyhow::{Context, ensure};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         let said = once(&muster.address, &request("POST", "/api/v2/user?format=json", headers, &body))?;
         ensure!(said.contains("\"Id\""), "not created: {said}");
     }
-    let refusals = super::refusals::measure(&muster.address, &app)?;
+    let refusals = crate::refusals::measure(&muster.address, &app)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (mut rows, mut rates) = (Vec::new(), [[0.0; TURNS]; 3]);
     let outcomes = A_SECOND.map(|_| Arc::new(Outcome::default()));

@@ -2,9 +2,9 @@
 //! a PostgreSQL of the benchmark's own, which has the same two cores. They are measured by turns, so that what else the
 //! machine does meets both; medians count.
 
-use super::load::{Load, drive};
-use super::report::Row;
-use super::{CONNECTIONS, Process, median, yardsticks};
+use crate::load::{Load, drive};
+use crate::report::Row;
+use crate::{CONNECTIONS, Process, median, yardsticks};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::path::Path;

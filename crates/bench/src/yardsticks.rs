@@ -40,11 +40,11 @@ pub(crate) fn syncs_per_second(folder: &Path) -> anyhow::Result<f64> {
 }
 
 /// Serves a yardstick until it is killed.
-pub(crate) fn serve() -> anyhow::Result<()> {
+pub(crate) fn serve(name: &str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    match std::env::args().nth(2).as_deref() {
-        Some("hello") => runtime.block_on(hello()),
-        Some("discard") => runtime.block_on(discard()),
+    match name {
+        "hello" => runtime.block_on(hello()),
+        "discard" => runtime.block_on(discard()),
         _ => anyhow::bail!("there are hello and discard"),
     }
 }

@@ -1,8 +1,8 @@
 //! How long it takes to prove that a million events are as they were written, on both engines.
 
-use super::load::{Load, drive};
-use super::report::Row;
-use super::{CONNECTIONS, Process};
+use crate::load::{Load, drive};
+use crate::report::Row;
+use crate::{CONNECTIONS, Process};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::path::Path;

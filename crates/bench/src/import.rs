@@ -2,8 +2,8 @@
 //! measure, 250,000 people and 50,000 groups of 10 to 10,000 members; exports; and a backup beside a plain copy of as many
 //! bytes. Each is a run of the program itself, whose memory is watched from outside.
 
-use super::report::Row;
-use super::{Process, median, program, yardsticks};
+use crate::report::Row;
+use crate::{Process, median, program, yardsticks};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -35,7 +35,7 @@ struct Ran {
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let syncs = yardsticks::syncs_per_second(folder)?;
     let files = Files::write(folder)?;
-    let cluster = Cluster::start(&super::engines::SETTINGS);
+    let cluster = Cluster::start(&crate::engines::SETTINGS);
     let mut facts = json!({
         "fdatasync_per_second": syncs.round(),
         "people": PEOPLE, "groups": GROUPS, "memberships_each": 4,

@@ -9,7 +9,7 @@ mod refusals;
 mod report;
 mod scim;
 mod sign_in;
-pub(crate) mod yardsticks;
+mod yardsticks;
 
 use anyhow::Context;
 use load::{Figures, Load, drive};
@@ -25,8 +25,16 @@ const SECONDS: u64 = 8;
 /// Creates go on until so many people are there.
 const PEOPLE: u64 = 200_000;
 
-/// Runs it all, prints the table, writes it beside as JSON.
-pub(crate) fn run(root: &Path, which: Option<&str>) -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("serve") => yardsticks::serve(&arguments.next().unwrap_or_default()),
+        which => run(which),
+    }
+}
+
+/// Runs it all, prints the table, writes it to `bench-results` as JSON.
+fn run(which: Option<&str>) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("muster-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let (name, measured) = match which {
@@ -45,8 +53,8 @@ pub(crate) fn run(root: &Path, which: Option<&str>) -> anyhow::Result<()> {
     drop(std::fs::remove_dir_all(&folder));
     let (rows, facts) = measured?;
     report::show(&rows, &facts);
-    let results = root.join("bench-results");
-    std::fs::create_dir_all(&results)?;
+    let results = Path::new("bench-results");
+    std::fs::create_dir_all(results)?;
     let document = json!({"facts": facts, "rows": rows.iter().map(Row::json).collect::<Vec<Value>>()});
     std::fs::write(results.join(format!("{name}.json")), serde_json::to_string_pretty(&document)?)?;
     Ok(())
@@ -145,7 +153,7 @@ impl Process {
     /// A yardstick: this program again, serving.
     fn yardstick(name: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["bench-serve", name]);
+        command.args(["serve", name]);
         Self::start(&mut command)
     }
 

@@ -1,9 +1,9 @@
 //! The standard dialect under load, at 1,000, 100,000 and 1,000,000 people: what must not grow with them is measured at
 //! each size in one run.
 
-use super::load::{Load, drive, once, request, scatter};
-use super::report::Row;
-use super::{CONNECTIONS, Process, median};
+use crate::load::{Load, drive, once, request, scatter};
+use crate::report::Row;
+use crate::{CONNECTIONS, Process, median};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::path::Path;
