@@ -73,7 +73,7 @@ pub(super) fn group_key(id: &str) -> ItemKey {
 }
 
 fn uuid(id: &str) -> Uuid {
-    Uuid::try_parse(id).unwrap_or(Uuid::nil())
+    Uuid::try_parse(id).unwrap_or_default()
 }
 
 /// Whether a version is among those that a header such as `If-Match` names; `None` where there is no such header.
