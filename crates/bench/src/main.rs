@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Runs it all, prints the table, writes it to `bench-results` as JSON.
+/// Runs a benchmark, prints its table and writes it to `bench-results` as JSON.
 fn run(which: Option<&str>) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("muster-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;

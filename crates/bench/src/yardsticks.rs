@@ -45,7 +45,7 @@ pub(crate) fn serve(name: &str) -> anyhow::Result<()> {
     match name {
         "hello" => runtime.block_on(hello()),
         "discard" => runtime.block_on(discard()),
-        _ => anyhow::bail!("there are hello and discard"),
+        _ => anyhow::bail!("there is no yardstick {name}; there are hello and discard"),
     }
 }
 

@@ -75,13 +75,13 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) ->
     if status.success() { Ok(()) } else { bail!("{program} {} failed", arguments.join(" ")) }
 }
 
-/// Everything but the tests: for who saves often.
+/// Style and lints, without tests.
 fn check() -> anyhow::Result<()> {
     style()?;
     run("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
 }
 
-/// What needs no compiler: formatting, house rules, spelling, dependencies that nobody uses.
+/// What needs no compiler: formatting, house rules, spelling, unused dependencies.
 fn style() -> anyhow::Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
     tidy::run(&root())?;

@@ -317,7 +317,7 @@ mod tests {
     use std::io::Write;
     use std::process::{Command, Stdio};
 
-    /// How lints are denied is between Cargo and Clippy, and could change with a version of Rust.
+    /// `CLIPPY_ARGS` is not documented, so a new version of Rust could ignore it and let warnings pass.
     #[test]
     fn code_that_clippy_warns_of_does_not_compile() {
         let folder = std::env::temp_dir().join(format!("muster-lints-{}", std::process::id()));

@@ -15,10 +15,13 @@ use directory::fold;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
 /// How long lines are that we write.
 const WIDTH: usize = 76;
+
+const TOO_MANY_NAMES: &str = "there are too many names";
 
 pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<(), FileError> {
     let mut entries = Entries { lines: BufReader::new(text.reader), number: 0, ahead: None };
@@ -42,12 +45,34 @@ pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<(), FileError> {
 struct Entry {
     number: u64,
     attributes: Vec<(String, Vec<String>)>,
+    /// The index of each attribute by its name in lower case: looking through all of them for each line of an entry of
+    /// 1 MB takes seconds.
+    indexes: HashMap<String, usize>,
 }
 
 impl Entry {
+    fn new(number: u64, dn: String) -> Self {
+        let indexes = HashMap::from([("dn".into(), 0)]);
+        Self { number, attributes: vec![("dn".into(), vec![dn])], indexes }
+    }
+
+    fn push(&mut self, name: &str, value: String) -> Result<(), FileError> {
+        match self.indexes.entry(name.to_ascii_lowercase()) {
+            Occupied(index) => self.attributes[*index.get()].1.push(value),
+            Vacant(_) if self.attributes.len() > NAMES => {
+                return Err(FileError::at(self.number, TOO_MANY_NAMES));
+            }
+            Vacant(index) => {
+                index.insert(self.attributes.len());
+                self.attributes.push((name.to_owned(), vec![value]));
+            }
+        }
+        Ok(())
+    }
+
     fn all(&self, name: &str) -> &[String] {
-        let found = self.attributes.iter().find(|(attribute, _)| attribute.eq_ignore_ascii_case(name));
-        found.map_or(&[], |(_, values)| values)
+        let index = self.indexes.get(&name.to_ascii_lowercase());
+        index.map_or(&[], |index| &self.attributes[*index].1)
     }
 
     fn one(&self, name: &str) -> Option<&str> {
@@ -81,11 +106,11 @@ impl Entry {
     ) -> Result<Vec<(usize, Value)>, FileError> {
         let mut cells = Vec::new();
         let is_own = self.one("muster-kind").is_some();
+        let is_needed = match kind {
+            Kind::User => self.one("sn").is_none() && self.one("givenName").is_none(),
+            Kind::Item(_) => true,
+        };
         for (name, values) in &self.attributes {
-            let is_needed = match kind {
-                Kind::User => self.one("sn").is_none() && self.one("givenName").is_none(),
-                Kind::Item(_) => true,
-            };
             let is_name = name.eq_ignore_ascii_case("cn") && !is_own && is_needed;
             // What comes behind a semicolon is a language or a way of writing.
             let bare = name.split(';').next().unwrap_or(name);
@@ -117,8 +142,7 @@ impl Entry {
                 (_, [one]) => value(one),
                 (_, several) => several.iter().map(value).collect(),
             };
-            let place =
-                names.place(header).ok_or_else(|| FileError::at(self.number, "there are too many names"))?;
+            let place = names.place(header).ok_or_else(|| FileError::at(self.number, TOO_MANY_NAMES))?;
             cells.push((place, value));
         }
         Ok(cells)
@@ -206,19 +230,11 @@ impl<R: std::io::Read> Entries<R> {
                 }
                 None => {
                     let dn = value.unwrap_or_default();
-                    entry = Some(Entry { number, attributes: vec![("dn".into(), vec![dn])] });
+                    entry = Some(Entry::new(number, dn));
                 }
                 Some(entry) => {
                     let Some(value) = value else { continue };
-                    let is_full = entry.attributes.len() > NAMES;
-                    match entry.attributes.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                        Some((_, values)) => values.push(value),
-                        // Each line is compared with all names before it.
-                        None if is_full => {
-                            return Err(FileError::at(entry.number, "there are too many names"));
-                        }
-                        None => entry.attributes.push((name.to_owned(), vec![value])),
-                    }
+                    entry.push(name, value)?;
                 }
             }
         }
