@@ -69,8 +69,16 @@ fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 /// The same with variables.
 fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
     say(&format!("+ {program} {}", arguments.join(" ")));
+    let mut command = Command::new(program);
+    // `cargo run` describes this package in variables that build scripts of dependencies watch: left in, Cargo would rebuild
+    // half of the tree whenever `cargo xtask test` follows a `cargo test` by hand, and the other way round.
+    let is_of_this_package =
+        |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_this_package)) {
+        command.env_remove(name);
+    }
     let variables = variables.iter().map(|(name, value)| (*name, value.as_os_str()));
-    let status = Command::new(program).args(arguments).envs(variables).current_dir(root()).status();
+    let status = command.args(arguments).envs(variables).current_dir(root()).status();
     let status = status.with_context(|| format!("{program} cannot be run"))?;
     if status.success() { Ok(()) } else { bail!("{program} {} failed", arguments.join(" ")) }
 }

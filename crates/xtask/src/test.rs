@@ -58,7 +58,9 @@ pub(crate) fn test(extent: Extent) -> anyhow::Result<()> {
     })?;
     times.step("format, house rules, spelling", crate::style)?;
     let runner = Runner::find();
-    times.step("build, with lints", || runner.build())?;
+    // Everything before the first test, so that the two are timed apart, and also what no test runs, for its lints.
+    let build = ["build", "--quiet", "--workspace", "--all-targets"];
+    times.step("build, with lints", || cargo(&build, &[]))?;
     if extent == Extent::Quick {
         times.step("tests", || quick(runner))?;
     } else {
@@ -206,15 +208,6 @@ impl Runner {
         }
         say("cargo-nextest is not installed: `cargo test` runs the tests instead, more slowly");
         Self::CargoTest
-    }
-
-    /// Builds everything before the first test, so that the two are timed apart.
-    fn build(self) -> anyhow::Result<()> {
-        let (command, quiet) = match self {
-            Self::Nextest => (&["nextest", "run"][..], "--cargo-quiet"),
-            Self::CargoTest => (&["test"][..], "--quiet"),
-        };
-        cargo(&[command, &["--workspace", "--all-targets", "--no-run", quiet]].concat(), &[])
     }
 
     fn run(self, tests: &Tests<'_>, variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
