@@ -17,7 +17,7 @@ use report::Row;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 const CONNECTIONS: usize = 64;
@@ -25,11 +25,19 @@ const SECONDS: u64 = 8;
 /// Creates go on until so many people are there.
 const PEOPLE: u64 = 200_000;
 
-fn main() -> anyhow::Result<()> {
+#[expect(clippy::print_stderr, reason = "this is the developer's terminal")]
+fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
+    let done = match arguments.next().as_deref() {
         Some("serve") => yardsticks::serve(&arguments.next().unwrap_or_default()),
         which => run(which),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -66,7 +66,10 @@ pub(crate) fn test(extent: Extent) -> anyhow::Result<()> {
     } else {
         let server = times.step("PostgreSQL", DatabaseServer::start)?;
         everything(runner, &server, extent, &mut times)?;
-        drop(server);
+        times.step("end of PostgreSQL", || {
+            drop(server);
+            Ok(())
+        })?;
         times.step("doc tests", || cargo(&["test", "--quiet", "--workspace", "--doc"], &[]))?;
     }
     times.print();
