@@ -5,7 +5,7 @@
 
 use crate::Kind;
 use crate::formats::{FileError, Format, LONGEST_ROW, Reading, Row, Writing, read_text, writer};
-use crate::ldif_names::resolved;
+use crate::ldif_names::{is_own, resolved};
 use crate::value::texts;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -141,9 +141,7 @@ fn said(table: &Table) -> Said {
             }
             let name = resolved(name).unwrap_or(name);
             let texts = match value {
-                Value::String(text) if name.starts_with("muster-") => {
-                    texts(value).unwrap_or_else(|_| vec![text.clone()])
-                }
+                Value::String(text) if is_own(name) => texts(value).unwrap_or_else(|_| vec![text.clone()]),
                 Value::Array(list) => list.iter().map(plain).collect(),
                 one => vec![plain(one)],
             };

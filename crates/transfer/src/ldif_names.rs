@@ -45,9 +45,9 @@ pub(crate) fn resolved(attribute: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether an attribute is one of those that [`resolved`] names: a list of logins or names.
-pub(crate) fn is_resolved(attribute: &str) -> bool {
-    ["muster-members", "muster-groups"].iter().any(|own| own.eq_ignore_ascii_case(attribute))
+/// Whether an attribute is one that only Muster has. Its value may be a list in one text.
+pub(crate) fn is_own(attribute: &str) -> bool {
+    attribute.get(..7).is_some_and(|beginning| beginning.eq_ignore_ascii_case("muster-"))
 }
 
 /// Attributes that say what an entry is to LDAP and nothing more to us.

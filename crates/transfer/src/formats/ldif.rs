@@ -7,7 +7,7 @@ use super::ndjson::{NAMES, Names};
 use super::text::{TOO_LONG, Text};
 use super::{FileError, LONGEST_ROW, Row, Rows};
 use crate::column::{Kind, named};
-use crate::ldif_names::{attribute, is_plumbing, is_resolved, kind_of, resolved};
+use crate::ldif_names::{attribute, is_own, is_plumbing, kind_of, resolved};
 use crate::value::{flat, texts};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -302,15 +302,16 @@ impl Writer {
         }
     }
 
-    /// The attributes of a row, without its kind. `member` and `uniqueMember` are merged into one list, because a single
-    /// value is read as a quoted list and several values are read literally.
+    /// The attributes of a row, without its kind. Cells of one attribute of our own, such as those of `member` and
+    /// `uniqueMember`, are merged into one list, because a single value is read as a quoted list and several values are
+    /// read literally.
     fn attributes<'a>(&self, cells: &'a [(usize, Value)]) -> Vec<(String, Cow<'a, Value>)> {
         let mut attributes: Vec<(String, Cow<Value>)> = Vec::new();
         for (place, value) in cells {
             let Some(name) = self.name(*place).filter(|name| name != "muster-kind" && name != "kind") else {
                 continue;
             };
-            let is_list = is_resolved(&name);
+            let is_list = is_own(&name);
             let mut known = attributes.iter_mut().filter(|_| is_list);
             match known.find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 Some((_, list)) => {
