@@ -47,6 +47,9 @@ pub(super) fn story(home: &Home) -> (Firm<'_>, Firm<'_>, Vec<String>) {
     Visitor::new(home).submit(&firm.page("forgot"), &[("user", "robert@x.y")]);
     let reset = home.link("robert@x.y");
     assert_chosen(&Visitor::new(home).choose(&reset, "geheim-nummer-neun"));
+    // Nothing happens any more after that.
+    firm.wait_for_outcomes();
+    other.wait_for_outcomes();
     let link = |path: &str| path.rsplit('/').next().expect("a link").to_owned();
     let secrets = [link(&reset), link(&home.link("ann@x.y")), firm.key.clone(), firm.asking.clone()];
     (firm, other, [&secrets[..], &["geheim-", "$argon2", "fische"].map(str::to_owned)].concat())

@@ -1,8 +1,6 @@
 //! A link of a mail works once, for whom it was meant, as long as it was meant to, and only as it was sent.
 
-use super::{
-    Door, Firm, GOOD, Home, Visitor, assert_chosen, assert_page, mailed, patiently, token, with_post,
-};
+use super::{Door, Firm, GOOD, Home, Visitor, assert_chosen, assert_page, mailed, token, with_post};
 use serde_json::{Value, json};
 use std::sync::Barrier;
 
@@ -199,10 +197,7 @@ fn what_happens_to_the_person_makes_it_useless() {
         let link = home.link(&email);
         (what, email, id, link)
     });
-    // That a mail was sent is an event too, which comes after the mail.
-    let noted =
-        || patiently("every mail to be noted", || (firm.cli(&["mail", "list"]) == json!([])).then_some(()));
-    noted();
+    firm.wait_for_outcomes();
     for (what, email, id, link) in invited {
         let off = json!({"Operations": [{"op": "replace", "path": "active", "value": false}]});
         let suspended = json!({"user": {"email": email, "name": {"firstname": "A"}, "status": "suspended"}});
@@ -215,7 +210,7 @@ fn what_happens_to_the_person_makes_it_useless() {
         };
         assert!(reply.status == 200, "{what}: {}", reply.body);
         // A new address is sent a new invitation.
-        noted();
+        firm.wait_for_outcomes();
         is_useless(&firm, &link, 410);
         if matches!(what, "disable" | "archive") {
             // What was taken back stays so: whoever has the mail may not come in later by it.

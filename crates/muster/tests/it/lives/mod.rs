@@ -188,11 +188,16 @@ impl<'a> Firm<'a> {
         json(self.door.at(), &[arguments, &["--tenant", &number]].concat())
     }
 
-    /// How many events it has, once the outcome of every mail is recorded, which is an event too.
-    fn events(&self) -> usize {
+    /// Waits until the outcome of every mail is recorded: that is an event too, and follows the mail itself.
+    fn wait_for_outcomes(&self) {
         patiently("the outcomes of all mails", || {
             waiting(self).iter().all(|mail| mail["failed"] == true).then_some(())
         });
+    }
+
+    /// How many events it has, once the outcome of every mail is recorded.
+    fn events(&self) -> usize {
+        self.wait_for_outcomes();
         let (is_well, lines) =
             run(self.door.at(), &["audit", "export", "--tenant", &self.number.to_string()]);
         assert!(is_well, "{lines}");
