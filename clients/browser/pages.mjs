@@ -40,7 +40,8 @@ export class Browser {
   /** A browser of somebody's own, with scripts off. */
   async person() {
     const context = await this.#browser.newContext({ javaScriptEnabled: false, viewport: sizes[0] });
-    context.setDefaultTimeout(15_000);
+    // Long enough for a machine that has much else to do.
+    context.setDefaultTimeout(60_000);
     context.on('request', (request) => {
       if (!request.url().startsWith(`${url}/`)) this.#wrong.add(`a page asked for ${request.url()}`);
     });

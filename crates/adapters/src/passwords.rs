@@ -4,16 +4,19 @@
 //! A password costs as much as hundreds of creates, so hashing never runs where requests or writes do, never takes
 //! more memory than threads × 19 MiB (more for a moment where another system has stored a password so), and refuses
 //! rather than queues without end. The threads run when nobody else would, so that whoever asks for many sign-ins does not
-//! slow down what needs no password; one more works for a quarter of the time whatever the others do, so that nobody waits
-//! for ever where the processors are never idle.
+//! slow down what needs no password. Where the processors are never idle, one more thread works for a quarter of the time,
+//! and does again what an idle one has begun and does not finish.
 
 use crate::stored::{Stored, Way};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword, Verdict};
 use parking_lot::Mutex;
-use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How hard passwords are to guess from their hashes.
@@ -32,14 +35,87 @@ impl Strength {
     pub const FOR_TESTS: Self = Self { memory_kib: 8, passes: 1 };
 }
 
+/// What is to be computed.
 enum Job {
-    Hash(SecretString, oneshot::Sender<Option<StoredPassword>>),
-    Verify(SecretString, Option<StoredPassword>, oneshot::Sender<Verdict>),
+    Hash(SecretString),
+    Verify(SecretString, Option<StoredPassword>),
 }
+
+/// Who waits for it.
+enum Answer {
+    Hashed(oneshot::Sender<Option<StoredPassword>>),
+    Verified(oneshot::Sender<Verdict>),
+}
+
+impl Answer {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Hashed(answer) => answer.is_closed(),
+            Self::Verified(answer) => answer.is_closed(),
+        }
+    }
+}
+
+/// A job that two threads may do: the first to finish answers.
+struct Task {
+    job: Job,
+    /// `None` once it was answered.
+    answer: Mutex<Option<Answer>>,
+    /// When a thread first began it.
+    begun: OnceLock<Instant>,
+    /// How many tasks wait to be begun.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Task {
+    /// Whether nobody waits for it any more; where the caller has gone, nothing was promised.
+    fn is_over(&self) -> bool {
+        self.answer.lock().as_ref().is_none_or(Answer::is_closed)
+    }
+
+    /// Notes that it is being done; whether nobody did it before.
+    fn begin(&self) -> bool {
+        let is_first = self.begun.set(Instant::now()).is_ok();
+        if is_first {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_first
+    }
+
+    fn carry_out(&self, argon2: &Argon2<'_>, memory: &mut Vec<Block>) {
+        memory.resize(argon2.params().block_count(), Block::default());
+        match &self.job {
+            Job::Hash(password) => {
+                let hashed = hash(argon2, memory, password.expose_secret());
+                if hashed.is_none() {
+                    tracing::error!("a password could not be hashed");
+                }
+                if let Some(Answer::Hashed(answer)) = self.answer.lock().take() {
+                    drop(answer.send(hashed));
+                }
+            }
+            Job::Verify(password, stored) => {
+                let verdict = verify(argon2, memory, password.expose_secret(), stored.as_ref());
+                if let Some(Answer::Verified(answer)) = self.answer.lock().take() {
+                    let _ = answer.send(verdict);
+                }
+            }
+        }
+    }
+}
+
+/// How long an idle thread may have a task before it is done again. A password takes tens of milliseconds; a thread that
+/// runs only when nobody else would can take minutes where the processors are busy.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The pool.
 pub struct PasswordPool {
-    queue: mpsc::SyncSender<Job>,
+    /// Every task goes to the idle threads and to the one that always works. They share no lock: whoever is hardly ever
+    /// run must hold nothing that others need.
+    to_idle: mpsc::Sender<Arc<Task>>,
+    to_steady: mpsc::Sender<Arc<Task>>,
+    waiting: Arc<AtomicUsize>,
+    most_waiting: usize,
 }
 
 impl PasswordPool {
@@ -58,31 +134,40 @@ impl PasswordPool {
 
     /// A pool of so many threads with room for so many waiting.
     pub fn start(threads: usize, waiting: usize, strength: Strength) -> anyhow::Result<Self> {
-        let (queue, jobs) = mpsc::sync_channel::<Job>(waiting);
-        let jobs = Arc::new(Mutex::new(jobs));
         let params = Params::new(strength.memory_kib, strength.passes, 1, None)
             .map_err(|error| anyhow::anyhow!("password strength: {error}"))?;
-        for number in 0..=threads.max(1) {
-            let (jobs, params) = (Arc::clone(&jobs), params.clone());
-            let turn = if number == 0 { Turn::AlwaysAQuarter } else { Turn::WhenIdle };
-            std::thread::Builder::new()
-                .name(format!("muster-hash-{number}"))
-                .spawn(move || work(&jobs, params, turn))?;
+        let (to_idle, tasks) = mpsc::channel::<Arc<Task>>();
+        let tasks = Arc::new(Mutex::new(tasks));
+        for number in 1..=threads.max(1) {
+            let (tasks, params) = (Arc::clone(&tasks), params.clone());
+            let name = format!("muster-hash-{number}");
+            std::thread::Builder::new().name(name).spawn(move || work_when_idle(&tasks, params))?;
         }
-        Ok(Self { queue })
+        let (to_steady, tasks) = mpsc::channel();
+        let name = "muster-hash-0".to_owned();
+        std::thread::Builder::new().name(name).spawn(move || work_steadily(&tasks, params))?;
+        Ok(Self { to_idle, to_steady, waiting: Arc::default(), most_waiting: waiting })
     }
-}
 
-impl PasswordPool {
     /// Queues a job; its answer is dropped when it could not be done.
     fn ask<T: Send + 'static>(
         &self,
-        job: impl FnOnce(oneshot::Sender<T>) -> Job,
+        job: Job,
+        wrap: impl FnOnce(oneshot::Sender<T>) -> Answer,
     ) -> Pending<'static, Result<T, Overloaded>> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.queue.try_send(job(answer));
+        let room = self.waiting.try_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+            (waiting < self.most_waiting).then_some(waiting + 1)
+        });
+        let sent = room.map_err(|_| Overloaded).and_then(|_| {
+            let answer = Mutex::new(Some(wrap(answer)));
+            let waiting = Arc::clone(&self.waiting);
+            let task = Arc::new(Task { job, answer, begun: OnceLock::new(), waiting });
+            self.to_steady.send(Arc::clone(&task)).map_err(|_| Overloaded)?;
+            self.to_idle.send(task).map_err(|_| Overloaded)
+        });
         Box::pin(async move {
-            sent.map_err(|_| Overloaded)?;
+            sent?;
             answered.await.map_err(|_| Overloaded)
         })
     }
@@ -90,7 +175,7 @@ impl PasswordPool {
 
 impl Hasher for PasswordPool {
     fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>> {
-        let hashed = self.ask(|answer| Job::Hash(password, answer));
+        let hashed = self.ask(Job::Hash(password), Answer::Hashed);
         Box::pin(async move { hashed.await?.ok_or(Overloaded) })
     }
 
@@ -99,7 +184,7 @@ impl Hasher for PasswordPool {
         password: SecretString,
         stored: Option<StoredPassword>,
     ) -> Pending<'_, Result<Verdict, Overloaded>> {
-        self.ask(|answer| Job::Verify(password, stored, answer))
+        self.ask(Job::Verify(password, stored), Answer::Verified)
     }
 
     fn can_verify(&self, stored: &StoredPassword) -> bool {
@@ -107,17 +192,8 @@ impl Hasher for PasswordPool {
     }
 }
 
-/// When a thread gets to work.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// When nobody else would use the processor. A low priority alone is not enough: who has it is not interrupted at once
-    /// for who wakes up, and a create wakes several.
-    WhenIdle,
-    /// Always, and rests three times as long as it worked.
-    AlwaysAQuarter,
-}
-
-/// Lets this thread run when nobody else would, where the system can do that.
+/// Lets this thread run when nobody else would, where the system can do that. A low priority alone is not enough: who has it
+/// is not interrupted at once for who wakes up, and a create wakes several.
 #[cfg(target_os = "linux")]
 fn give_way() {
     use thread_priority::{
@@ -132,36 +208,52 @@ fn give_way() {
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
 
-fn work(jobs: &Mutex<mpsc::Receiver<Job>>, params: Params, turn: Turn) {
-    if turn == Turn::WhenIdle {
-        give_way();
-    }
+fn work_when_idle(tasks: &Mutex<mpsc::Receiver<Arc<Task>>>, params: Params) {
+    give_way();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
     let mut memory = Vec::new();
     loop {
-        let job = jobs.lock().recv();
-        let Ok(job) = job else { return };
-        memory.resize(argon2.params().block_count(), Block::default());
-        let begun = Instant::now();
-        match job {
-            // Where the caller has gone, nothing was promised.
-            Job::Hash(_, answer) if answer.is_closed() => {}
-            Job::Verify(.., answer) if answer.is_closed() => {}
-            Job::Hash(password, answer) => {
-                let hashed = hash(&argon2, &mut memory, password.expose_secret());
-                if hashed.is_none() {
-                    tracing::error!("a password could not be hashed");
-                }
-                drop(answer.send(hashed));
-            }
-            Job::Verify(password, stored, answer) => {
-                let verdict = verify(&argon2, &mut memory, password.expose_secret(), stored.as_ref());
-                let _ = answer.send(verdict);
-            }
+        let task = tasks.lock().recv();
+        let Ok(task) = task else { return };
+        if task.begin() && !task.is_over() {
+            task.carry_out(&argon2, &mut memory);
         }
-        if turn == Turn::AlwaysAQuarter {
-            std::thread::sleep(begun.elapsed() * 3);
+    }
+}
+
+/// Works when nobody else has begun a task or who has begun it does not finish, and rests three times as long as it worked.
+fn work_steadily(tasks: &mpsc::Receiver<Arc<Task>>, params: Params) {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let mut memory = Vec::new();
+    // Begun by others, in the order in which they came.
+    let mut watched: VecDeque<Arc<Task>> = VecDeque::new();
+    loop {
+        watched.extend(tasks.try_iter());
+        // What nobody waits for any more waits for no thread either.
+        watched.retain(|task| {
+            !task.is_over() || {
+                task.begin();
+                false
+            }
+        });
+        let is_left = |task: &Arc<Task>| task.begun.get().is_none_or(|begun| begun.elapsed() >= PATIENCE);
+        if let Some(task) = watched.iter().position(is_left).and_then(|at| watched.remove(at)) {
+            let now = Instant::now();
+            task.begin();
+            task.carry_out(&argon2, &mut memory);
+            std::thread::sleep(now.elapsed() * 3);
+            continue;
+        }
+        let next = if watched.is_empty() {
+            tasks.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            tasks.recv_timeout(PATIENCE)
+        };
+        match next {
+            Ok(task) => watched.push_back(task),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
@@ -223,6 +315,25 @@ mod tests {
             let is_filled = |block: &Block| block.as_ref().iter().any(|word| *word != 0);
             assert!(memory.iter().all(is_filled), "{}", stored.is_some());
         }
+    }
+
+    /// A thread that has begun a task and is never run again keeps nobody waiting.
+    #[test]
+    fn what_an_idle_thread_does_not_finish_is_done_again() {
+        let pool = PasswordPool::start(1, 1, Strength::FOR_TESTS).unwrap();
+        let (answer, answered) = oneshot::channel();
+        let task = Arc::new(Task {
+            job: Job::Hash("secret-1".into()),
+            answer: Mutex::new(Some(Answer::Hashed(answer))),
+            begun: OnceLock::new(),
+            waiting: Arc::new(AtomicUsize::new(1)),
+        });
+        assert!(task.begin() && !task.begin());
+        pool.to_steady.send(Arc::clone(&task)).unwrap();
+        pool.to_idle.send(Arc::clone(&task)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(runtime.block_on(answered).unwrap().is_some());
+        assert!(task.is_over());
     }
 
     #[test]
