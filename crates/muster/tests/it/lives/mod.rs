@@ -182,6 +182,15 @@ impl<'a> Firm<'a> {
         firm
     }
 
+    /// The same tenant by its number and keys, on a server that was started again.
+    fn of(door: &'a dyn Door, (number, key, asking): (u64, String, String)) -> Self {
+        Self { door, number, key, asking }
+    }
+
+    fn keys(&self) -> (u64, String, String) {
+        (self.number, self.key.clone(), self.asking.clone())
+    }
+
     /// A command about this tenant; its JSON document.
     fn cli(&self, arguments: &[&str]) -> Value {
         let number = self.number.to_string();

@@ -166,6 +166,14 @@ fn what_is_refused_for_good_again_and_again_fails_after_three_attempts() {
     assert_eq!((failed[0]["attempts"].as_u64(), post.sessions()), (Some(3), 3), "{failed:?}");
 }
 
+/// Starts the server again, and the mail server while it is down: no mail was being sent in between, so that each is sent
+/// as the store has it now.
+fn again(server: Server, post: &Receiver) -> Server {
+    let place = server.kill();
+    post.listen_again();
+    Server::on(place, &mail_flags(&post.url()))
+}
+
 /// Somebody gets another address.
 fn moves(firm: &Firm, from: &str, to: &str) {
     let reply = firm.call("GET", &format!("/api/2/users/{from}"), &Value::Null);
@@ -187,7 +195,9 @@ fn a_newer_invitation_takes_the_place_of_one_that_failed() {
     post.stop_listening();
     moves(&firm, "nobody@x.y", "somebody@x.y");
     firm.cli(&["user", "invite", "somebody@x.y"]);
-    post.listen_again();
+    let keys = firm.keys();
+    let server = again(server, &post);
+    let firm = Firm::of(&server, keys);
     let link = mailed(&post, "somebody@x.y");
     assert_once(&post, &firm, &["somebody@x.y".to_owned()]);
     assert_chosen(&Visitor::new(&server).choose(&link, GOOD));
@@ -204,7 +214,9 @@ fn a_mail_whose_link_is_useless_by_now_is_not_sent() {
     assert_eq!(firm.call("POST", "/api/2/users/off@x.y/disable", &Value::Null).status, 200);
     moves(&firm, "old@x.y", "new@x.y");
     assert_eq!(firm.onfire("DELETE", serde_json::json!({"Id": ids[3]})).status, 200);
-    post.listen_again();
+    let keys = firm.keys();
+    let server = again(server, &post);
+    let firm = Firm::of(&server, keys);
     settled(&firm);
     // Where one had not gone out yet, it may go to the new address, if it is of any use there.
     let mails = post.mails();
