@@ -4,20 +4,19 @@
 //! A password costs as much as hundreds of creates, so hashing never runs where requests or writes do, never takes
 //! more memory than threads × 19 MiB (more for a moment where another system has stored a password so), and refuses
 //! rather than queues without end. The threads run when nobody else would, so that whoever asks for many sign-ins does not
-//! slow down what needs no password. Where the processors are never idle, one more thread works for a quarter of the time,
-//! and does again what an idle one has begun and does not finish.
+//! slow down what needs no password. One more thread of normal priority works for up to a quarter of the time, and computes
+//! again what an idle one has begun and does not finish, so that sign-ins go on where the processors are never idle.
 
 use crate::stored::{Stored, Way};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword, Verdict};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// How hard passwords are to guess from their hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,32 +34,16 @@ impl Strength {
     pub const FOR_TESTS: Self = Self { memory_kib: 8, passes: 1 };
 }
 
-/// What is to be computed.
+/// What is to be computed, and who waits for it. Two threads may send without a lock; the first result counts.
 enum Job {
-    Hash(SecretString),
-    Verify(SecretString, Option<StoredPassword>),
+    Hash(SecretString, UnboundedSender<Option<StoredPassword>>),
+    Verify(SecretString, Option<StoredPassword>, UnboundedSender<Verdict>),
 }
 
-/// Who waits for it.
-enum Answer {
-    Hashed(oneshot::Sender<Option<StoredPassword>>),
-    Verified(oneshot::Sender<Verdict>),
-}
-
-impl Answer {
-    fn is_closed(&self) -> bool {
-        match self {
-            Self::Hashed(answer) => answer.is_closed(),
-            Self::Verified(answer) => answer.is_closed(),
-        }
-    }
-}
-
-/// A job that two threads may do: the first to finish answers.
+/// A job on its way through the pool.
 struct Task {
     job: Job,
-    /// `None` once it was answered.
-    answer: Mutex<Option<Answer>>,
+    is_done: AtomicBool,
     /// When a thread first began it.
     begun: OnceLock<Instant>,
     /// How many tasks wait to be begun.
@@ -68,12 +51,20 @@ struct Task {
 }
 
 impl Task {
-    /// Whether nobody waits for it any more; where the caller has gone, nothing was promised.
-    fn is_over(&self) -> bool {
-        self.answer.lock().as_ref().is_none_or(Answer::is_closed)
+    fn new(job: Job, waiting: &Arc<AtomicUsize>) -> Self {
+        Self { job, is_done: AtomicBool::new(false), begun: OnceLock::new(), waiting: Arc::clone(waiting) }
     }
 
-    /// Notes that it is being done; whether nobody did it before.
+    /// Whether nobody waits for it any more; where the caller has gone, nothing was promised.
+    fn is_over(&self) -> bool {
+        let is_closed = match &self.job {
+            Job::Hash(_, answer) => answer.is_closed(),
+            Job::Verify(.., answer) => answer.is_closed(),
+        };
+        is_closed || self.is_done.load(Ordering::Relaxed)
+    }
+
+    /// Marks it as begun; whether it was not before.
     fn begin(&self) -> bool {
         let is_first = self.begun.set(Instant::now()).is_ok();
         if is_first {
@@ -85,35 +76,34 @@ impl Task {
     fn carry_out(&self, argon2: &Argon2<'_>, memory: &mut Vec<Block>) {
         memory.resize(argon2.params().block_count(), Block::default());
         match &self.job {
-            Job::Hash(password) => {
+            Job::Hash(password, answer) => {
                 let hashed = hash(argon2, memory, password.expose_secret());
                 if hashed.is_none() {
                     tracing::error!("a password could not be hashed");
                 }
-                if let Some(Answer::Hashed(answer)) = self.answer.lock().take() {
-                    drop(answer.send(hashed));
-                }
+                drop(answer.send(hashed));
             }
-            Job::Verify(password, stored) => {
+            Job::Verify(password, stored, answer) => {
                 let verdict = verify(argon2, memory, password.expose_secret(), stored.as_ref());
-                if let Some(Answer::Verified(answer)) = self.answer.lock().take() {
-                    let _ = answer.send(verdict);
-                }
+                let _ = answer.send(verdict);
             }
         }
+        self.is_done.store(true, Ordering::Relaxed);
     }
 }
 
-/// How long an idle thread may have a task before it is done again. A password takes tens of milliseconds; a thread that
-/// runs only when nobody else would can take minutes where the processors are busy.
+/// How long an idle thread may have a task before it is computed again. A password takes tens of milliseconds, and minutes
+/// on an idle thread of a machine whose processors are busy.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The pool.
 pub struct PasswordPool {
-    /// Every task goes to the idle threads and to the one that always works. They share no lock: whoever is hardly ever
-    /// run must hold nothing that others need.
+    /// Every task goes to the steady thread, which sees that it is done, and to the idle ones. They share no lock: a thread
+    /// that is rarely scheduled must hold nothing that others need.
+    to_steady: mpsc::SyncSender<Arc<Task>>,
     to_idle: mpsc::Sender<Arc<Task>>,
-    to_steady: mpsc::Sender<Arc<Task>>,
+    /// How many tasks the idle threads have yet to take, done or not.
+    idle_backlog: Arc<AtomicUsize>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
 }
@@ -136,46 +126,55 @@ impl PasswordPool {
     pub fn start(threads: usize, waiting: usize, strength: Strength) -> anyhow::Result<Self> {
         let params = Params::new(strength.memory_kib, strength.passes, 1, None)
             .map_err(|error| anyhow::anyhow!("password strength: {error}"))?;
-        let (to_idle, tasks) = mpsc::channel::<Arc<Task>>();
-        let tasks = Arc::new(Mutex::new(tasks));
+        let (to_idle, tasks) = mpsc::channel();
+        let (tasks, idle_backlog) = (Arc::new(Mutex::new(tasks)), Arc::<AtomicUsize>::default());
         for number in 1..=threads.max(1) {
-            let (tasks, params) = (Arc::clone(&tasks), params.clone());
+            let (tasks, backlog, params) = (Arc::clone(&tasks), Arc::clone(&idle_backlog), params.clone());
             let name = format!("muster-hash-{number}");
-            std::thread::Builder::new().name(name).spawn(move || work_when_idle(&tasks, params))?;
+            std::thread::Builder::new().name(name).spawn(move || work_when_idle(&tasks, &backlog, params))?;
         }
-        let (to_steady, tasks) = mpsc::channel();
+        let (to_steady, tasks) = mpsc::sync_channel(waiting.max(1));
         let name = "muster-hash-0".to_owned();
         std::thread::Builder::new().name(name).spawn(move || work_steadily(&tasks, params))?;
-        Ok(Self { to_idle, to_steady, waiting: Arc::default(), most_waiting: waiting })
+        Ok(Self { to_steady, to_idle, idle_backlog, waiting: Arc::default(), most_waiting: waiting })
     }
 
     /// Queues a job; its answer is dropped when it could not be done.
     fn ask<T: Send + 'static>(
         &self,
-        job: Job,
-        wrap: impl FnOnce(oneshot::Sender<T>) -> Answer,
+        job: impl FnOnce(UnboundedSender<T>) -> Job,
     ) -> Pending<'static, Result<T, Overloaded>> {
-        let (answer, answered) = oneshot::channel();
-        let room = self.waiting.try_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-            (waiting < self.most_waiting).then_some(waiting + 1)
-        });
-        let sent = room.map_err(|_| Overloaded).and_then(|_| {
-            let answer = Mutex::new(Some(wrap(answer)));
-            let waiting = Arc::clone(&self.waiting);
-            let task = Arc::new(Task { job, answer, begun: OnceLock::new(), waiting });
-            self.to_steady.send(Arc::clone(&task)).map_err(|_| Overloaded)?;
-            self.to_idle.send(task).map_err(|_| Overloaded)
-        });
+        let (answer, mut answered) = unbounded_channel();
+        let sent = self.queue(job(answer));
         Box::pin(async move {
             sent?;
-            answered.await.map_err(|_| Overloaded)
+            answered.recv().await.ok_or(Overloaded)
         })
+    }
+
+    fn queue(&self, job: Job) -> Result<(), Overloaded> {
+        let more = |many: usize| (many < self.most_waiting).then_some(many + 1);
+        let has_room =
+            |many: &AtomicUsize| many.try_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        if !has_room(&self.waiting) {
+            return Err(Overloaded);
+        }
+        let task = Arc::new(Task::new(job, &self.waiting));
+        if self.to_steady.try_send(Arc::clone(&task)).is_err() {
+            task.begin();
+            return Err(Overloaded);
+        }
+        // Idle threads that are not scheduled pile up no passwords.
+        if has_room(&self.idle_backlog) {
+            self.to_idle.send(task).map_err(|_| Overloaded)?;
+        }
+        Ok(())
     }
 }
 
 impl Hasher for PasswordPool {
     fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>> {
-        let hashed = self.ask(Job::Hash(password), Answer::Hashed);
+        let hashed = self.ask(|answer| Job::Hash(password, answer));
         Box::pin(async move { hashed.await?.ok_or(Overloaded) })
     }
 
@@ -184,7 +183,7 @@ impl Hasher for PasswordPool {
         password: SecretString,
         stored: Option<StoredPassword>,
     ) -> Pending<'_, Result<Verdict, Overloaded>> {
-        self.ask(Job::Verify(password, stored), Answer::Verified)
+        self.ask(|answer| Job::Verify(password, stored, answer))
     }
 
     fn can_verify(&self, stored: &StoredPassword) -> bool {
@@ -208,7 +207,7 @@ fn give_way() {
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
 
-fn work_when_idle(tasks: &Mutex<mpsc::Receiver<Arc<Task>>>, params: Params) {
+fn work_when_idle(tasks: &Mutex<mpsc::Receiver<Arc<Task>>>, backlog: &AtomicUsize, params: Params) {
     give_way();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
@@ -216,42 +215,44 @@ fn work_when_idle(tasks: &Mutex<mpsc::Receiver<Arc<Task>>>, params: Params) {
     loop {
         let task = tasks.lock().recv();
         let Ok(task) = task else { return };
+        backlog.fetch_sub(1, Ordering::Relaxed);
         if task.begin() && !task.is_over() {
             task.carry_out(&argon2, &mut memory);
         }
     }
 }
 
-/// Works when nobody else has begun a task or who has begun it does not finish, and rests three times as long as it worked.
+/// Computes what no thread has begun, and what an idle thread does not finish. Rests three times as long as it worked.
 fn work_steadily(tasks: &mpsc::Receiver<Arc<Task>>, params: Params) {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut memory = Vec::new();
-    // Begun by others, in the order in which they came.
-    let mut watched: VecDeque<Arc<Task>> = VecDeque::new();
+    // In the order in which they came.
+    let mut unfinished: Vec<Arc<Task>> = Vec::new();
+    let mut rest_ends = Instant::now();
     loop {
-        watched.extend(tasks.try_iter());
-        // What nobody waits for any more waits for no thread either.
-        watched.retain(|task| {
-            !task.is_over() || {
-                task.begin();
-                false
-            }
-        });
+        unfinished.extend(tasks.try_iter());
+        for task in unfinished.extract_if(.., |task| task.is_over()) {
+            task.begin();
+        }
+        let now = Instant::now();
         let is_left = |task: &Arc<Task>| task.begun.get().is_none_or(|begun| begun.elapsed() >= PATIENCE);
-        if let Some(task) = watched.iter().position(is_left).and_then(|at| watched.remove(at)) {
-            let now = Instant::now();
+        if rest_ends <= now
+            && let Some(place) = unfinished.iter().position(is_left)
+        {
+            let task = unfinished.remove(place);
             task.begin();
             task.carry_out(&argon2, &mut memory);
-            std::thread::sleep(now.elapsed() * 3);
+            rest_ends = Instant::now() + now.elapsed() * 3;
             continue;
         }
-        let next = if watched.is_empty() {
+        let next = if unfinished.is_empty() {
             tasks.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            tasks.recv_timeout(PATIENCE)
+            let rest = rest_ends.saturating_duration_since(now);
+            tasks.recv_timeout(if rest.is_zero() { PATIENCE } else { rest.min(PATIENCE) })
         };
         match next {
-            Ok(task) => watched.push_back(task),
+            Ok(task) => unfinished.push(task),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -321,19 +322,29 @@ mod tests {
     #[test]
     fn what_an_idle_thread_does_not_finish_is_done_again() {
         let pool = PasswordPool::start(1, 1, Strength::FOR_TESTS).unwrap();
-        let (answer, answered) = oneshot::channel();
-        let task = Arc::new(Task {
-            job: Job::Hash("secret-1".into()),
-            answer: Mutex::new(Some(Answer::Hashed(answer))),
-            begun: OnceLock::new(),
-            waiting: Arc::new(AtomicUsize::new(1)),
-        });
+        let (answer, mut answered) = unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(1));
+        let task = Arc::new(Task::new(Job::Hash("secret-1".into(), answer), &waiting));
         assert!(task.begin() && !task.begin());
         pool.to_steady.send(Arc::clone(&task)).unwrap();
-        pool.to_idle.send(Arc::clone(&task)).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert!(runtime.block_on(answered).unwrap().is_some());
-        assert!(task.is_over());
+        assert!(runtime.block_on(answered.recv()).unwrap().is_some());
+        assert_eq!(waiting.load(Ordering::Relaxed), 0);
+    }
+
+    /// Clients that hang up at once leave nothing behind, however many they are.
+    #[test]
+    fn passwords_that_nobody_waits_for_any_more_do_not_pile_up() {
+        let pool = PasswordPool::start(1, 4, Strength::FOR_TESTS).unwrap();
+        for _ in 0..10_000 {
+            drop(pool.hash("secret-1".into()));
+            assert!(pool.idle_backlog.load(Ordering::Relaxed) <= 4);
+            assert!(pool.waiting.load(Ordering::Relaxed) <= 4);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        while runtime.block_on(pool.hash("secret-1".into())).is_err() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]
