@@ -47,7 +47,7 @@ pub(super) fn story(home: &Home) -> (Firm<'_>, Firm<'_>, Vec<String>) {
     Visitor::new(home).submit(&firm.page("forgot"), &[("user", "robert@x.y")]);
     let reset = home.link("robert@x.y");
     assert_chosen(&Visitor::new(home).choose(&reset, "geheim-nummer-neun"));
-    // Nothing happens any more after that.
+    // No event is added after that.
     firm.wait_for_outcomes();
     other.wait_for_outcomes();
     let link = |path: &str| path.rsplit('/').next().expect("a link").to_owned();
