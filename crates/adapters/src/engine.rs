@@ -6,7 +6,7 @@ use directory::{Ids, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::archive::{ArchiveError, Origin, Sink, Source, Sums};
-use store::{Address, Options, Postgres, ServerOptions, Sqlite};
+use store::{Address, Checked, Options, Postgres, ServerOptions, Sqlite};
 use tokio::runtime::Handle;
 
 /// Where a store is and how to use it.
@@ -204,7 +204,7 @@ impl Engine {
     }
 
     /// What is wrong with a store, found by looking at all of it.
-    pub fn check(settings: &StoreSettings) -> anyhow::Result<Vec<String>> {
+    pub fn check(settings: &StoreSettings) -> anyhow::Result<Checked> {
         match settings.file()? {
             Some(path) if !path.exists() => bail!("there is no store at {}", Path::display(&path)),
             Some(path) => Ok(Sqlite::check(&path)?),

@@ -141,7 +141,8 @@ impl Process {
             Ok(serde_json::from_slice(&output.stdout)?)
         };
         let tenant = ask(&["tenant", "add", "Bench"])?["number"].as_u64().context("a number")?;
-        let key = ask(&["connection", "add", "bench"])?["key"].as_str().context("a key")?.to_owned();
+        let added = ask(&["connection", "add", "bench", "--dialect", "onfire", "--dialect", "scim"])?;
+        let key = added["key"].as_str().context("a key")?.to_owned();
         let mut command = Command::new(&program);
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--store"]).arg(store);
         let mut process = Self::start(&mut command)?;

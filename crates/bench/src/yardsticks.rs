@@ -77,7 +77,7 @@ async fn discard() -> anyhow::Result<()> {
     let parts = server::Parts::new(Arc::new(Discard::default()), Arc::new(adapters::TimeOrderedIds));
     let house = server::app(parts, Limits::default(), Face::default())?;
     let key = adapters::new_key()?;
-    let new = NewConnection::new("bench", server::hash_key(&key));
+    let new = NewConnection::new("bench", vec!["onfire".into()], server::hash_key(&key));
     let caller = Caller::terminal(TenantNumber(1));
     let added = house.directory.run(&caller, Command::AddConnection(new)).await;
     added.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;

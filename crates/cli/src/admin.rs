@@ -17,9 +17,12 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Stands for every dialect that need not be named.
+const ALL: &str = "all";
+
 #[derive(Subcommand)]
 pub(crate) enum ConnectionTask {
-    /// Let a client in; prints its key, once
+    /// Create a connection and print its key (shown only once)
     Add(NewArgs),
     /// List the connections
     List {
@@ -40,8 +43,8 @@ pub(crate) struct NewArgs {
     /// The tenant it opens; may be left out when there is just one
     #[arg(long)]
     tenant: Option<u32>,
-    /// A dialect it may speak; repeat for several, leave out for all
-    #[arg(long = "dialect", value_parser = dialect_name)]
+    /// An API it may use; repeat for several. `all` is every API over users; sign-in and transfer must be named
+    #[arg(long = "dialect", value_name = "DIALECT", value_parser = dialect_name, required_unless_present = "profile")]
     dialects: Vec<String>,
     /// It may only look
     #[arg(long)]
@@ -49,12 +52,12 @@ pub(crate) struct NewArgs {
     /// When it ends: 90d, 12h, 30m
     #[arg(long, value_parser = span)]
     expires: Option<i64>,
-    /// The highest role it may give
-    #[arg(long, default_value = "EnterpriseAdmin", value_parser = role_name)]
+    /// The highest role it may grant; users with a higher role can be changed only by connections that reach it
+    #[arg(long, default_value = "User", value_parser = role_name)]
     highest_role: u32,
-    /// Whose client it is, where clients of one standard differ: rfc, entra, okta or strict
-    #[arg(long, default_value = "rfc", value_parser = profile)]
-    profile: ClientProfile,
+    /// Which SCIM client it is: rfc (default), entra, okta or strict. Without --dialect, it may use scim
+    #[arg(long, value_parser = profile)]
+    profile: Option<ClientProfile>,
     /// The person whose own client it is: number, e-mail, id or external id
     #[arg(long, value_name = "WHO")]
     user: Option<String>,
@@ -95,11 +98,26 @@ pub(crate) enum RoleTask {
 
 fn dialect_name(text: &str) -> Result<String, String> {
     let known: Vec<&str> = dialects::spoken().map(|dialect| dialect.name).collect();
-    if known.contains(&text) {
+    if text == ALL || known.contains(&text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("the dialects are {}", known.join(", ")))
+        Err(format!("the dialects are {}, or {ALL}", known.join(", ")))
     }
+}
+
+/// The names of the APIs that the options stand for, each once.
+fn named_dialects(new: &NewArgs) -> anyhow::Result<Vec<String>> {
+    let scim = dialects::PROFILED.name;
+    if new.dialects.is_empty() {
+        return Ok(vec![scim.to_owned()]);
+    }
+    let is_named = |name: &str, by_name: bool| new.dialects.iter().any(|d| d == name || (d == ALL && !by_name));
+    let all = dialects::spoken().filter(|dialect| is_named(dialect.name, dialect.by_name));
+    let named: Vec<String> = all.map(|dialect| dialect.name.to_owned()).collect();
+    if new.profile.is_some() && !named.iter().any(|name| name == scim) {
+        bail!("--profile is for SCIM clients: add `--dialect {scim}` or leave out --profile");
+    }
+    Ok(named)
 }
 
 fn role_name(text: &str) -> Result<u32, String> {
@@ -226,12 +244,12 @@ fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<(
         dialects::kit::check_public_key(&text).map_err(|what| anyhow!("{}: {what}", path.display()))?;
         Ok(text)
     };
+    let dialects = named_dialects(&new)?;
     let command = Command::AddConnection(NewConnection {
-        dialects: new.dialects.clone(),
         access: if new.read_only { Access::ReadOnly } else { Access::ReadWrite },
         highest_role: new.highest_role,
         expires: new.expires.map(|seconds| desk.directory.now().plus_seconds(seconds)),
-        profile: new.profile,
+        profile: new.profile.unwrap_or_default(),
         user: new
             .user
             .as_deref()
@@ -239,7 +257,7 @@ fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<(
             .transpose()?
             .map(|u| UserKey::Id(u.id)),
         public_keys: new.public_keys.iter().map(read).collect::<anyhow::Result<_>>()?,
-        ..NewConnection::new(new.name.clone(), hash_key(&key))
+        ..NewConnection::new(new.name.clone(), dialects, hash_key(&key))
     });
     desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
     let added = Named { name: new.name, tenant: Some(caller.tenant.0) };
@@ -251,11 +269,7 @@ fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<(
             "Connection {} opens tenant {} ({}).\nIts client id is {}; its key, shown only now:\n\n  {key}\n",
             connection.name,
             connection.tenant,
-            if connection.dialects.is_empty() {
-                "all dialects".to_owned()
-            } else {
-                connection.dialects.join(", ")
-            },
+            connection.dialects.join(", "),
             connection.id
         )
     });
@@ -275,8 +289,13 @@ fn list_connections(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow:
             vec![
                 d["tenant"].to_string(),
                 text(&d["name"]),
-                if dialects.is_empty() { "all".into() } else { dialects.join(", ") },
+                if dialects.is_empty() { "none".into() } else { dialects.join(", ") },
                 text(&d["access"]),
+                if d["isAboveUser"] == true {
+                    format!("{} (above User)", text(&d["highestRole"]))
+                } else {
+                    text(&d["highestRole"])
+                },
                 text(&d["state"]),
                 d["keys"].to_string(),
                 text(&d["expires"]),
@@ -284,8 +303,8 @@ fn list_connections(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow:
             ]
         })
         .collect();
-    let headings = ["tenant", "name", "dialects", "access", "state", "keys", "expires", "last use"];
-    let empty = "There is no connection yet. `muster connection add NAME --tenant N` makes one.";
+    let headings = ["tenant", "name", "dialects", "access", "highest role", "state", "keys", "expires", "last use"];
+    let empty = "There is no connection yet. `muster connection add NAME --tenant N --dialect DIALECT` makes one.";
     output.rows(&document.clone().into(), &headings, rows, empty);
     Ok(())
 }
@@ -305,6 +324,7 @@ fn describe(connection: &Connection, now: Time) -> Value {
         "dialects": connection.dialects,
         "access": if connection.access == Access::ReadOnly { "read-only" } else { "read-write" },
         "highestRole": role_numbered(connection.highest_role),
+        "isAboveUser": connection.highest_role > Connection::DEFAULT_HIGHEST_ROLE,
         "profile": connection.profile.word(),
         "user": connection.user.map(|user| user.to_string()),
         "publicKeys": connection.public_keys.len(),

@@ -17,7 +17,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use store::archive::Sums;
-use store::hex;
+use store::{Checked, hex};
 
 #[derive(Args)]
 pub(crate) struct BackupArgs {
@@ -244,16 +244,22 @@ pub(crate) fn carry(settings: &Settings, task: MoveArgs, output: Output) -> anyh
 }
 
 pub(crate) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-    let found = Engine::check(&settings.of_store())?;
+    let Checked { damage, notes } = Engine::check(&settings.of_store())?;
     let place = shown(&settings.store);
-    output.result(&json!({"sound": found.is_empty(), "found": found}), || {
-        if found.is_empty() {
+    let is_sound = damage.is_empty();
+    output.result(&json!({"sound": is_sound, "found": damage, "notes": notes}), || {
+        let mut text = if is_sound {
             format!("{place} is sound.")
         } else {
-            format!("{place} is damaged:\n  {}", found.join("\n  "))
+            format!("{place} is damaged:\n  {}", damage.join("\n  "))
+        };
+        if !notes.is_empty() {
+            text.push_str("\n\nTo review:\n  ");
+            text.push_str(&notes.join("\n  "));
         }
+        text
     });
-    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn describe(sums: &Sums) -> Value {

@@ -47,7 +47,7 @@ pub struct Dialect {
     pub error: &'static Record,
     /// Ready `curl` lines for somebody who tries it out.
     pub curls: fn(&Trial<'_>) -> Vec<String>,
-    /// Whether a connection must be told by name that it may speak it; others come with the rest.
+    /// Whether `--dialect all` leaves it out, so that a connection gets it by its own name only.
     pub by_name: bool,
     /// Its security schemes, as OpenAPI has them.
     pub security: &'static [(&'static str, SecurityScheme)],
@@ -70,6 +70,9 @@ pub type SecurityScheme = fn() -> serde_json::Value;
 
 /// Every language there is.
 pub static ALL: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIALECT, &scim::DIALECT];
+
+/// The API whose clients differ as [`directory::ClientProfile`] says.
+pub static PROFILED: &Dialect = &scim::DIALECT;
 
 /// All that may stand behind a path: the languages, where clients get tokens for them, where files of people come in and go
 /// out, and where people sign in.

@@ -1,8 +1,8 @@
 //! Everything that can be asked of the directory, as values.
 
 use crate::{
-    Access, Address, ClientProfile, ConnectionId, Entry, Field, FolderEntry, Given, ItemKey, ItemKind,
-    KeyHash, Link, LinkKey, LinkKind, Mail, OrganisationStatus, Outcome, Pair, Status, StatusWish,
+    Access, Address, ClientProfile, Connection, ConnectionId, Entry, Field, FolderEntry, Given, ItemKey,
+    ItemKind, KeyHash, Link, LinkKey, LinkKind, Mail, OrganisationStatus, Outcome, Pair, Status, StatusWish,
     StoredPassword, TenantNumber, Time, UserId, UserKey,
 };
 use secrecy::SecretString;
@@ -341,7 +341,7 @@ pub struct TenantEdit {
 pub struct NewConnection {
     /// Its name, unique within the tenant.
     pub name: String,
-    /// The dialects it may speak; empty means all.
+    /// Names of the APIs it may use.
     pub dialects: Vec<String>,
     /// What it may do.
     pub access: Access,
@@ -360,13 +360,13 @@ pub struct NewConnection {
 }
 
 impl NewConnection {
-    /// One that may speak every dialect and change things, and gives roles up to `EnterpriseAdmin`.
-    pub fn new(name: impl Into<String>, key: KeyHash) -> Self {
+    /// A connection that may change users up to the role `User`.
+    pub fn new(name: impl Into<String>, dialects: Vec<String>, key: KeyHash) -> Self {
         Self {
             name: name.into(),
-            dialects: Vec::new(),
+            dialects,
             access: Access::ReadWrite,
-            highest_role: 4,
+            highest_role: Connection::DEFAULT_HIGHEST_ROLE,
             expires: None,
             profile: ClientProfile::default(),
             user: None,

@@ -30,7 +30,7 @@ pub struct Connection {
     pub tenant: TenantNumber,
     /// What people call it; unique within the tenant.
     pub name: String,
-    /// Names of the dialects it may speak; empty means all.
+    /// Names of the APIs it may use; none if empty.
     #[serde(default)]
     pub dialects: Vec<String>,
     /// Whether it may change anything.
@@ -114,6 +114,9 @@ impl Connection {
     /// How many keys may be live at a time, so that they can be rotated without a gap.
     pub const MAX_KEYS: usize = 2;
 
+    /// The highest role that a new connection may grant unless more is given: `User`.
+    pub const DEFAULT_HIGHEST_ROLE: u32 = 2;
+
     /// Whether its keys open anything at `now`.
     pub fn is_live(&self, now: Time) -> bool {
         !self.revoked && self.expires.is_none_or(|end| now < end)
@@ -126,6 +129,6 @@ impl Connection {
 
     /// Whether it may speak `dialect`.
     pub fn speaks(&self, dialect: &str) -> bool {
-        self.dialects.is_empty() || self.dialects.iter().any(|d| d == dialect)
+        self.dialects.iter().any(|d| d == dialect)
     }
 }

@@ -23,6 +23,7 @@ mod plural;
 mod ports;
 mod query;
 mod refusal;
+mod roles;
 mod rules;
 mod service;
 mod status;
@@ -56,6 +57,7 @@ pub use query::{
     Bound, ItemBound, ItemQuery, ItemTest, Page, Place, Sort, SortKey, Span, UserKey, UserQuery, UserTest,
 };
 pub use refusal::{Fault, Refusal, Rule, SignInFault};
+pub use roles::above_effective as roles_above_effective;
 pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, is_email, limit};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::{Caller, Directory, Guess, Preview, network};

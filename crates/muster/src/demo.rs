@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use server::{Background, Post};
 use std::sync::Arc;
 
+/// Built-in role up to which the demo's connections grant roles: `EnterpriseAdmin`.
+const HIGHEST_ROLE: u32 = 4;
+
 /// Some people to look at: first name, last name, e-mail, department, status.
 const PEOPLE: [(&str, &str, &str, &str, Status); 6] = [
     ("Ada", "Lovelace", "ada@example.com", "Engineering", Status::Active),
@@ -96,8 +99,10 @@ async fn keys(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<Open
     let mut keys = Vec::new();
     for dialect in dialects::ALL.iter().copied() {
         let key = new_key()?;
-        let mut new = NewConnection::new(format!("demo {}", dialect.name), hash_key(&key));
-        new.dialects = vec![dialect.name.to_owned()];
+        let name = format!("demo {}", dialect.name);
+        let mut new = NewConnection::new(name, vec![dialect.name.to_owned()], hash_key(&key));
+        // Everything in the APIs' own documents can be tried.
+        new.highest_role = HIGHEST_ROLE;
         directory.run(caller, Command::AddConnection(new)).await.map_err(refused)?;
         keys.push((dialect, SecretString::from(key)));
     }

@@ -27,7 +27,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
             format!("Muster listens on {scheme}://{address}")
         });
         if app.directory.tenants().await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
-            tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1`");
+            tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1 --dialect DIALECT`");
         }
         let background = Background::start(&app, post(settings, &format!("{scheme}://{address}"))?);
         let cut = listener.serve(app.shell, app.metrics, stop).await;

@@ -6,6 +6,7 @@
 
 pub mod archive;
 mod chain;
+mod checked;
 mod claims;
 mod conflicts;
 mod found;
@@ -16,6 +17,7 @@ mod sql;
 pub mod sqlite;
 mod told;
 
+pub use checked::Checked;
 pub use memory::Memory;
 pub use postgres::{Address, AddressError, Postgres, ServerOptions};
 pub use sqlite::{OpenError, Options, Sqlite};

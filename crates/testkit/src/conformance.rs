@@ -247,7 +247,7 @@ async fn keys(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = tenant(&directory, "One").await;
     let hash = |n: u8| KeyHash([n; 32]);
-    let add = |name: &str, n: u8| Command::AddConnection(NewConnection::new(name, hash(n)));
+    let add = |name: &str, n: u8| Command::AddConnection(NewConnection::new(name, vec!["scim".into()], hash(n)));
     directory.run(&caller, add("crm", 1)).await.expect("added");
     assert_eq!(directory.run(&caller, add("CRM", 2)).await, Err(Refusal::field(Field::Name, Rule::Taken)));
     let id = directory.connections(None).await.expect("listed")[0].id;
@@ -288,7 +288,7 @@ async fn stale(store: Arc<dyn Store>) {
     let gone = GroupEdit { name: Given::Value("Gone".into()), ..GroupEdit::default() };
     let gone = directory.run(&caller, Command::CreateGroup(gone)).await.expect("added").items.remove(0);
     let hash = |n: u8| KeyHash([n; 32]);
-    let new = Command::AddConnection(NewConnection::new("crm", hash(1)));
+    let new = Command::AddConnection(NewConnection::new("crm", vec!["scim".into()], hash(1)));
     directory.run(&caller, new).await.expect("added");
     let connection = directory.connections(None).await.expect("listed").remove(0);
     let people: Vec<_> = [1, 2, 3].map(|n| directory.user(&caller, UserKey::Number(n))).into_iter().collect();

@@ -18,7 +18,9 @@ use store::archive::{Counts, Sums, TenantSums};
 use store::hex;
 
 /// The first line of every backup, with the version of what follows.
-const TITLE: &[u8] = b"MUSTER BACKUP 1\n";
+const TITLE: &[u8] = b"MUSTER BACKUP 2\n";
+/// The first line of backups of Muster 0.1.0, whose entries are upgraded as they are read.
+const FIRST_TITLE: &[u8] = b"MUSTER BACKUP 1\n";
 /// How files begin that the program `age` has encrypted, as bytes and as text.
 const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----"];
 /// Bytes of the checksum that ends a backup.

@@ -1,6 +1,6 @@
 //! Reading a backup: once to see that all of it is what was written, and again to use it.
 
-use super::{About, BackupError, CHECKSUM, ENCRYPTED, End, LONGEST_ABOUT, LONGEST_ENTRY, TITLE};
+use super::{About, BackupError, CHECKSUM, ENCRYPTED, End, FIRST_TITLE, LONGEST_ABOUT, LONGEST_ENTRY, TITLE};
 use ring::digest::{Context, SHA256};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
@@ -10,7 +10,7 @@ use store::archive::{ArchiveError, Entry, Running, Sums};
 pub struct Contents {
     /// What it says of itself.
     pub about: About,
-    /// Counts and digests, by tenant.
+    /// Counts and digests, by tenant, as this version stores it.
     pub sums: Sums,
     /// The number of entries.
     pub entries: u64,
@@ -52,8 +52,12 @@ impl Backup {
 pub fn verify(input: impl Read, mut seen: impl FnMut()) -> Result<Contents, BackupError> {
     let (about, mut entries) = open(input)?;
     let mut running = Running::default();
+    let mut upgraded = entries.is_first.then(Running::default);
     while let Some((entry, bytes)) = entries.read()? {
         running.note_written(&entry, &bytes);
+        if let Some(upgraded) = &mut upgraded {
+            upgraded.note(&entry.upgraded())?;
+        }
         seen();
     }
     let (sums, many) = (running.sums(), running.entries());
@@ -64,12 +68,15 @@ pub fn verify(input: impl Read, mut seen: impl FnMut()) -> Result<Contents, Back
         return Err(BackupError::Damaged("what is in it is not what it says".into()));
     }
     entries.finish()?;
+    let sums = upgraded.map_or(sums, |upgraded| upgraded.sums());
     Ok(Contents { about, sums, entries: many })
 }
 
 /// The entries of a backup, in order.
 pub struct Entries<R: Read> {
     pressed: zstd::Decoder<'static, BufReader<Summed<R>>>,
+    /// Muster 0.1.0 made it.
+    is_first: bool,
     /// What the stream came to, once it was read.
     end: Option<Vec<u8>>,
 }
@@ -79,14 +86,15 @@ fn open<R: Read>(input: R) -> Result<(About, Entries<R>), BackupError> {
     let mut input = BufReader::with_capacity(1 << 17, summed);
     let mut title = Vec::new();
     input.by_ref().take(TITLE.len() as u64).read_to_end(&mut title).map_err(damaged)?;
-    if title != TITLE {
+    let is_first = title == FIRST_TITLE;
+    if title != TITLE && !is_first {
         return Err(not_a_backup(&title, input));
     }
     let mut line = Vec::new();
     input.by_ref().take(LONGEST_ABOUT as u64).read_until(b'\n', &mut line).map_err(damaged)?;
     let about = serde_json::from_slice(&line).map_err(|error| BackupError::Damaged(error.to_string()))?;
     let pressed = zstd::Decoder::with_buffer(input).map_err(damaged)?.single_frame();
-    Ok((about, Entries { pressed, end: None }))
+    Ok((about, Entries { pressed, is_first, end: None }))
 }
 
 /// What it is that begins with `title` instead.
@@ -176,7 +184,9 @@ impl<R: Read> Iterator for Entries<R> {
             BackupError::Store(error) => error,
             other => ArchiveError::Damaged(other.to_string()),
         };
-        self.read().map(|read| read.map(|(entry, _)| entry)).map_err(told).transpose()
+        let is_first = self.is_first;
+        let upgrade = |entry: Entry| if is_first { entry.upgraded() } else { entry };
+        self.read().map(|read| read.map(|(entry, _)| upgrade(entry))).map_err(told).transpose()
     }
 }
 

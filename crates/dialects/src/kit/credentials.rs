@@ -106,8 +106,7 @@ impl Desk {
         let Some(connection) = self.connection(&credential).await? else {
             return Err(self.gate.refuse(address));
         };
-        let speaks = connection.speaks(dialect.name) && !(dialect.by_name && connection.dialects.is_empty());
-        if !speaks || (writes && connection.access == Access::ReadOnly) {
+        if !connection.speaks(dialect.name) || (writes && connection.access == Access::ReadOnly) {
             return Err(Fault::Forbidden);
         }
         Ok(Caller {

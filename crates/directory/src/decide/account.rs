@@ -1,6 +1,6 @@
 //! What may become of how a person signs in, and of the mails that go to them.
 
-use super::{Decision, Known, Stamp, user};
+use super::{Decision, Known, Stamp, ceiling};
 use crate::{
     Account, AccountEdit, AccountStep, Edit, Fault, Field, KeyHash, LinkKey, Mail, Note, Outcome, Proof,
     Purpose, Refusal, Rule, SignInFault, SignIns, Status, StoredPassword, TenantSettings, Time, User, rules,
@@ -43,9 +43,7 @@ pub(super) fn invite(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refus
         if !seen.insert(before.id) {
             continue;
         }
-        if user::rank(before.role, known) > stamp.highest_role {
-            return Err(Refusal::RoleTooHigh);
-        }
+        ceiling::check_user(before, known, stamp)?;
         let has_been_in = before.status != Status::Invited && account(known, before)?.password.is_some();
         if before.status.is_off() || has_been_in {
             return Err(Refusal::WrongStatus);

@@ -1,9 +1,9 @@
 //! What may become of a group and its members.
 
-use super::{Decision, Known, Stamp, addressed, refuse_if_any, set_name, set_text};
+use super::{Decision, Known, Stamp, addressed, ceiling, refuse_if_any, set_name, set_text};
 use crate::{
-    Edit, Fault, Field, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit, Refusal, Rule, Status, UserId,
-    rules,
+    Edit, Fault, Field, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit, Refusal, Rule, Status, User,
+    UserId, rules,
 };
 
 pub(super) fn create(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
@@ -18,6 +18,7 @@ pub(super) fn create(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Resu
     };
     apply(&mut group, edit)?;
     let members = wanted(edit, known)?.unwrap_or_default();
+    ceiling::check_users(known.users.iter().flatten(), known, stamp)?;
     Ok(Decision {
         edits: vec![Edit::AddItem { item: Box::new(Item::Group(group)), members }],
         ..Decision::default()
@@ -42,8 +43,10 @@ pub(super) fn update(
         joined = wanted.iter().filter(|id| !known.members.contains_sorted(id)).copied().collect();
         if matches!(edit.members, Some(MemberEdit::Replace(_))) {
             left = known.members.iter().filter(|id| !wanted.contains_sorted(id)).copied().collect();
+            ceiling::check_users(&known.leaving, known, stamp)?;
         }
     }
+    ceiling::check_users(users_among(&joined, known), known, stamp)?;
     let mut decision = Decision::default();
     decision.change_item(item, Item::Group(after), (joined, left), stamp);
     Ok(decision)
@@ -72,13 +75,15 @@ fn change_members(
     if join.iter().any(Option::is_none) {
         return Err(Refusal::field(Field::Members, Rule::Unknown));
     }
-    let is_in = |user: &&crate::User| user.groups.contains(&before.id);
+    let is_in = |user: &&User| user.groups.contains(&before.id);
     let mut joined: Vec<UserId> = join.iter().flatten().filter(|u| !is_in(u)).map(|u| u.id).collect();
     let mut left: Vec<UserId> = leave.iter().flatten().filter(is_in).map(|u| u.id).collect();
     for list in [&mut joined, &mut left] {
         list.sort_unstable();
         list.dedup();
     }
+    ceiling::check_users(users_among(&joined, known), known, stamp)?;
+    ceiling::check_users(users_among(&left, known), known, stamp)?;
     let mut decision = Decision::default();
     let item = Item::Group(before.clone());
     if !is_bound && after == *before && !(joined.is_empty() && left.is_empty()) {
@@ -87,6 +92,11 @@ fn change_members(
         decision.change_item(&item, Item::Group(after), (joined, left), stamp);
     }
     Ok(decision)
+}
+
+/// The users of a sorted list among those that the edit names.
+fn users_among<'a>(ids: &'a [UserId], known: &'a Known) -> impl Iterator<Item = &'a User> {
+    known.users.iter().flatten().filter(|user| ids.binary_search(&user.id).is_ok())
 }
 
 /// The people the edit names, sorted and each once; `None` when it names none.

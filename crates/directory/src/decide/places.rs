@@ -4,7 +4,7 @@
 use super::{Decision, Known, Stamp};
 use crate::{
     Department, DepartmentRef, Edit, Entry, Fault, Field, Given, Item, ItemId, Organisation, OrganisationRef,
-    OrganisationStatus, Refusal, RoleRef, Rule, User, role_named, role_numbered, rules,
+    OrganisationStatus, Refusal, RoleRef, Rule, User, role_numbered, roles, rules,
 };
 
 /// A department by number or name; entered in the catalogue on first use.
@@ -197,7 +197,7 @@ pub(super) fn blank_organisation(number: u32, name: &str, stamp: &Stamp<'_>) -> 
 /// Roles as a client lists them: the first that the catalogue knows, the preferred one before others, is the
 /// person's; all others are kept as they are. One that says no more than its name needs no keeping.
 pub(super) fn roles(user: &mut User, mut entries: Vec<Entry>, known: &Known) {
-    let number = |entry: &Entry| numbered(&entry.value, known);
+    let number = |entry: &Entry| roles::number(&entry.value, &known.roles);
     let preferred = entries.iter().position(|entry| entry.is_preferred() && number(entry).is_some());
     let place = preferred.or_else(|| entries.iter().position(|entry| number(entry).is_some()));
     user.role = place.and_then(|place| number(&entries[place]));
@@ -213,19 +213,12 @@ pub(super) fn roles(user: &mut User, mut entries: Vec<Entry>, known: &Known) {
     user.other_roles = entries;
 }
 
-fn numbered(name: &str, known: &Known) -> Option<u32> {
-    role_named(name).or_else(|| {
-        let key = crate::fold(name);
-        known.roles.iter().find(|role| crate::fold(&role.name) == key).map(|role| role.number)
-    })
-}
-
 /// A role of the catalogue: built in, or the tenant's own.
 pub(super) fn role(user: &mut User, given: &Given<RoleRef>, known: &Known, faults: &mut Vec<Fault>) {
     if given.is_mentioned() {
         // What else was said of the role before is not said of this one.
         let was = user.role;
-        user.other_roles.retain(|entry| was.is_none() || numbered(&entry.value, known) != was);
+        user.other_roles.retain(|entry| was.is_none() || roles::number(&entry.value, &known.roles) != was);
     }
     let found = match given {
         Given::Absent => return,
@@ -236,7 +229,7 @@ pub(super) fn role(user: &mut User, given: &Given<RoleRef>, known: &Known, fault
         Given::Value(RoleRef::Number(number)) => role_numbered(*number)
             .map(|_| *number)
             .or_else(|| known.roles.iter().find(|role| role.number == *number).map(|role| role.number)),
-        Given::Value(RoleRef::Name(name)) => numbered(name, known),
+        Given::Value(RoleRef::Name(name)) => roles::number(name, &known.roles),
     };
     match found {
         Some(number) => user.role = Some(number),

@@ -1,6 +1,6 @@
 //! What may become of a person.
 
-use super::{Decision, Known, Stamp, account, places, refuse_if_any, set};
+use super::{Decision, Known, Stamp, account, ceiling, places, refuse_if_any, set};
 use crate::{
     AccountEdit, Edit, Entry, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule,
     Status, StatusMove, StatusWish, User, UserEdit, UserId, fold, rules,
@@ -34,9 +34,7 @@ pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
             if let Some(mail) = &mut mail {
                 mail.user = user.id;
             }
-            if rank(before.user.role, known) > stamp.highest_role {
-                return Err(Refusal::RoleTooHigh);
-            }
+            ceiling::check_user(&before.user, known, stamp)?;
             decision.edits.push(Edit::RestoreUser {
                 before: Box::new(before.clone()),
                 user: Box::new(user),
@@ -54,9 +52,7 @@ pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
 pub(super) fn restore(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let before = known.tombstone.as_ref().filter(|stone| stone.is_restorable(stamp.now));
     let before = before.ok_or(Refusal::NoSuchUser)?;
-    if rank(before.user.role, known) > stamp.highest_role {
-        return Err(Refusal::RoleTooHigh);
-    }
+    ceiling::check_user(&before.user, known, stamp)?;
     let mut user = before.user.clone();
     let is_there = |kind: ItemKind, id: &ItemId| known.referred.contains_key(&(kind, ItemKey::Id(*id)));
     user.groups.retain(|id| is_there(ItemKind::Group, id));
@@ -114,18 +110,13 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     let before = addressed(known)?;
     let mut after = before.clone();
     let mut decision = apply(&mut after, Some(before), edit, known, stamp)?;
-    // Whoever could change how somebody higher signs in, or whether, could become them.
-    let is_touchy = decision.password.is_some()
-        || edit.password_hash.is_some()
-        || (after.email(), &after.user_name) != (before.email(), &before.user_name)
-        || (after.role, after.status) != (before.role, before.status);
-    if is_touchy && rank(before.role, known) > stamp.highest_role {
-        return Err(Refusal::RoleTooHigh);
+    let has_new_password = decision.password.is_some() || edit.password_hash.is_some();
+    if has_new_password || ceiling::is_guarded(before, &after) {
+        ceiling::check_user(before, known, stamp)?;
     }
     // Whoever is signed in with what is no longer good is out, and so are links that went to another address.
     let has_moved = after.email().map(fold) != before.email().map(fold);
     let is_shut = after.status.is_off() && !before.status.is_off();
-    let has_new_password = decision.password.is_some() || edit.password_hash.is_some();
     let mut account =
         if has_moved || is_shut || has_new_password { AccountEdit::ended() } else { AccountEdit::default() };
     account.password.clone_from(&edit.password_hash);
@@ -141,9 +132,7 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
 
 pub(super) fn delete(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let user = addressed(known)?.clone();
-    if rank(user.role, known) > stamp.highest_role {
-        return Err(Refusal::RoleTooHigh);
-    }
+    ceiling::check_user(&user, known, stamp)?;
     Ok(Decision { edits: vec![Edit::RemoveUser(Box::new(user))], ..Decision::default() })
 }
 
@@ -155,9 +144,7 @@ pub(super) fn move_all(step: &StatusMove, known: &Known, stamp: &Stamp<'_>) -> R
         if !seen.insert(before.id) {
             continue;
         }
-        if rank(before.role, known) > stamp.highest_role {
-            return Err(Refusal::RoleTooHigh);
-        }
+        ceiling::check_user(before, known, stamp)?;
         if step.only_from.is_some_and(|only| only != before.status) {
             return Err(Refusal::WrongStatus);
         }
@@ -211,10 +198,7 @@ fn apply(
         decision.password = Some(password.clone());
     }
     refuse_if_any(faults)?;
-    let role_was = before.and_then(|user| user.role);
-    if user.role != role_was && rank(user.role, known) > stamp.highest_role {
-        return Err(Refusal::RoleTooHigh);
-    }
+    ceiling::check_granted(before, user, known, stamp)?;
     Ok(decision)
 }
 
@@ -433,15 +417,4 @@ pub(super) fn check_password(password: &str) -> Option<Fault> {
         return None;
     };
     Some(Fault { field: Field::Password, rule })
-}
-
-/// What a role is worth: built-in ones their number, a tenant's own its rank, an unknown one the most.
-pub(super) fn rank(role: Option<u32>, known: &Known) -> u32 {
-    role.map_or(0, |number| {
-        if crate::role_numbered(number).is_some() {
-            number
-        } else {
-            known.roles.iter().find(|role| role.number == number).map_or(u32::MAX, |role| role.rank)
-        }
-    })
 }

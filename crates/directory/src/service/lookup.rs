@@ -5,10 +5,14 @@ use crate::decide::Known;
 use crate::plural::preferred;
 use crate::rules::{MAX_BULK, MAX_REFERENCES};
 use crate::{
-    AccountStep, Command, DepartmentRef, Field, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind, ItemQuery,
-    MemberEdit, Organisation, Refusal, RoleRef, Rule, TenantNumber, UserEdit, UserId, UserKey, role_named,
-    role_numbered,
+    AccountStep, Bound, Command, DepartmentRef, Field, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind,
+    ItemQuery, MemberEdit, Organisation, Place, Refusal, RoleRef, Rule, TenantNumber, User, UserEdit, UserId,
+    UserKey, UserQuery, UserTest, fold, role_named, role_numbered,
 };
+use std::collections::HashSet;
+
+/// Users that are read at once.
+const PAGE: u32 = 1_000;
 
 impl Directory {
     /// Looks up what the command names.
@@ -59,6 +63,10 @@ impl Directory {
                     let members = self.store.members(tenant, group.id()).await.map_err(unread)?;
                     known.members = members.into_iter().map(|(id, _)| id).collect();
                     known.members.sort_unstable();
+                    if matches!(edit.members, Some(MemberEdit::Replace(_))) {
+                        let group = group.id();
+                        self.leaving(tenant, group, &mut known).await?;
+                    }
                 }
             }
             Command::CreateFolder(edit) => self.refer_group(tenant, &edit.restricted_to, &mut known).await?,
@@ -72,6 +80,10 @@ impl Directory {
             }
             Command::DeleteItem { kind, item } => {
                 self.addressed(tenant, *kind, std::slice::from_ref(item), &mut known).await?;
+                if let (ItemKind::Group, Some(Some(group))) = (kind, known.items.first()) {
+                    let group = group.id();
+                    self.leaving(tenant, group, &mut known).await?;
+                }
             }
             Command::AddConnection(new) => {
                 known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
@@ -127,10 +139,9 @@ impl Directory {
         self.role_of_the_deleted(tenant, known).await
     }
 
-    /// What the role of somebody was worth who was deleted, where it was one of the tenant's own.
+    /// The tenant's own roles, where a deleted user had one.
     async fn role_of_the_deleted(&self, tenant: TenantNumber, known: &mut Known) -> Result<(), Refusal> {
-        let role = known.tombstone.as_ref().and_then(|stone| stone.user.role);
-        if role.is_some_and(|role| role_numbered(role).is_none()) {
+        if known.tombstone.as_ref().is_some_and(|stone| has_own_role(&stone.user)) {
             self.own_roles(tenant, known).await?;
         }
         Ok(())
@@ -175,7 +186,7 @@ impl Directory {
         self.refer(tenant, ItemKind::Group, &keys(&user.groups), known).await?;
         self.refer(tenant, ItemKind::Folder, &keys(&user.folders), known).await?;
         self.refer(tenant, ItemKind::Organisation, &keys(user.organisation.as_slice()), known).await?;
-        if user.role.is_some_and(|role| role_numbered(role).is_none()) {
+        if has_own_role(&user) {
             self.own_roles(tenant, known).await?;
         }
         Ok(())
@@ -186,13 +197,8 @@ impl Directory {
             breathe(index).await;
             known.users.push(self.store.user(tenant, key.clone()).await.map_err(unread)?);
         }
-        // What somebody's own role is worth is needed to see who may touch them.
-        if known
-            .users
-            .iter()
-            .flatten()
-            .any(|user| user.role.is_some_and(|role| role_numbered(role).is_none()))
-        {
+        // The ceiling of a caller is compared with the rank of every role.
+        if known.users.iter().flatten().any(has_own_role) {
             self.own_roles(tenant, known).await?;
         }
         Ok(())
@@ -229,6 +235,31 @@ impl Directory {
             }
             None => Ok(()),
         }
+    }
+
+    /// Members of a group whom the command does not name, one for each combination of roles.
+    async fn leaving(&self, tenant: TenantNumber, group: ItemId, known: &mut Known) -> Result<(), Refusal> {
+        let staying: HashSet<UserId> = known.users.iter().flatten().map(|user| user.id).collect();
+        let mut seen = HashSet::new();
+        let mut bound = None;
+        loop {
+            let tests = vec![UserTest::Group(vec![group])];
+            let query = UserQuery { tests, bound: bound.take(), limit: PAGE, ..UserQuery::default() };
+            let page = self.store.users(tenant, query).await.map_err(unread)?.rows;
+            let Some(last) = page.last() else { break };
+            let place = Place { number: last.number, ..Place::default() };
+            bound = Some(Bound::After(place));
+            for user in page.into_iter().filter(|user| !staying.contains(&user.id)) {
+                let listed: Vec<String> = user.other_roles.iter().map(|entry| fold(&entry.value)).collect();
+                if seen.insert((user.role, listed)) {
+                    known.leaving.push(user);
+                }
+            }
+        }
+        if known.leaving.iter().any(has_own_role) {
+            self.own_roles(tenant, known).await?;
+        }
+        Ok(())
     }
 
     async fn refer_group(
@@ -289,7 +320,7 @@ impl Directory {
             }
             (Given::Absent, Some(email)) if is_new => {
                 let Some((_, domain)) = email.rsplit_once('@') else { return Ok(()) };
-                let (kind, domain) = (ItemKind::Organisation, ItemKey::Domain(crate::fold(domain)));
+                let (kind, domain) = (ItemKind::Organisation, ItemKey::Domain(fold(domain)));
                 if self.absences.holds(tenant, kind, &domain) {
                     known.absent.push((kind, domain));
                     return Ok(());
@@ -357,6 +388,12 @@ impl Directory {
             _ => None,
         }))
     }
+}
+
+/// Whether a user has a role that is not built in.
+fn has_own_role(user: &User) -> bool {
+    user.role.is_some_and(|role| role_numbered(role).is_none())
+        || user.other_roles.iter().any(|entry| role_named(&entry.value).is_none())
 }
 
 /// Whether an edit names a role that is not built in; those need no look at the tenant's own, which cannot have their

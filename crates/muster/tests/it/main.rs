@@ -2,6 +2,7 @@
 
 mod badkeys;
 mod browser;
+mod ceilings;
 mod clients;
 mod commands;
 mod crash;

@@ -290,10 +290,10 @@ fn a_connection_is_added_with_profile_person_and_public_key() {
         "{added}"
     );
     assert_eq!(added["user"], run(&["user", "show", "ann@x.y"])["id"]);
-    let nobody = run(&["connection", "add", "x", "--user", "nobody@x.y"]);
+    let nobody = run(&["connection", "add", "x", "--dialect", "scim", "--user", "nobody@x.y"]);
     assert!(nobody["error"].as_str().is_some_and(|text| text.contains("nobody@x.y")), "{nobody}");
     std::fs::write(&pem, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").expect("written");
-    let private = run(&["connection", "add", "y", "--public-key", path]);
+    let private = run(&["connection", "add", "y", "--dialect", "scim", "--public-key", path]);
     assert!(private["error"].as_str().is_some_and(|text| text.contains("private key")), "{private}");
 }
 

@@ -78,7 +78,7 @@ fn a_full_disk_is_a_503_and_reading_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
     let number = json(&store, &["tenant", "add", "Acme"])["number"].to_string();
-    let key = json(&store, &["connection", "add", "c", "--tenant", &number])["key"]
+    let key = json(&store, &["connection", "add", "c", "--dialect", "all", "--tenant", &number])["key"]
         .as_str()
         .expect("a key")
         .to_owned();

@@ -112,9 +112,15 @@ impl Server {
         (number, self.connection(number, "main", flags))
     }
 
+    /// A key of a new connection: for every dialect and roles up to `EnterpriseAdmin`, unless the flags name others.
     pub(crate) fn connection(&self, tenant: u64, name: &str, flags: &[&str]) -> String {
         let tenant = tenant.to_string();
         let mut arguments = vec!["connection", "add", name, "--tenant", &tenant];
+        for (flag, value) in [("--dialect", "all"), ("--highest-role", "EnterpriseAdmin")] {
+            if !flags.contains(&flag) {
+                arguments.extend([flag, value]);
+            }
+        }
         arguments.extend(flags);
         self.json(&arguments)["key"].as_str().expect("a key").to_owned()
     }
@@ -370,7 +376,8 @@ impl House {
         change: impl FnOnce(&mut NewConnection),
     ) -> String {
         let key = adapters::new_key().expect("a key");
-        let mut new = NewConnection::new(name, hash_key(&key));
+        let dialects = dialects::ALL.iter().map(|dialect| dialect.name.to_owned()).collect();
+        let mut new = NewConnection::new(name, dialects, hash_key(&key));
         new.highest_role = 6;
         change(&mut new);
         self.directory().run(caller, Command::AddConnection(new)).await.expect("added");

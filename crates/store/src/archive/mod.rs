@@ -70,6 +70,19 @@ pub struct EventEntry {
 pub(crate) const MEMBERS: usize = 10_000;
 
 impl Entry {
+    /// An entry of Muster 0.1.0 as this version stores it: an empty list of dialects meant all of them, as in the migration of
+    /// a store (`migrations/*/*_dialects.sql`).
+    #[must_use]
+    pub fn upgraded(self) -> Self {
+        match self {
+            Self::Connection { tenant, doc, last_use } => {
+                let all = r#""dialects":["onfire","ccs","publisher","scim"]"#;
+                Self::Connection { tenant, doc: doc.replace(r#""dialects":[]"#, all), last_use }
+            }
+            other => other,
+        }
+    }
+
     /// As it is written.
     pub fn encode(&self) -> Result<Vec<u8>, ArchiveError> {
         postcard::to_allocvec(self).map_err(|error| ArchiveError::Damaged(error.to_string()))

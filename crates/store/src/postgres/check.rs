@@ -5,6 +5,7 @@ use super::param::int;
 use super::read::{decode, stored_item, stored_user};
 use super::rows::kind_code;
 use super::trouble::Trouble;
+use crate::checked::{Checked, roles_among};
 use crate::claims::{self, Claim};
 use crate::found::block_of;
 use crate::sql;
@@ -14,21 +15,26 @@ use std::collections::BTreeMap;
 /// Rows per step.
 const STEP: i64 = 2000;
 
-/// What is wrong, in sentences that name no person.
-pub(super) async fn check(session: &Session) -> Result<Vec<String>, Trouble> {
+/// What is wrong.
+pub(super) async fn check(session: &Session) -> Result<Checked, Trouble> {
     // One view of everything, or what is written meanwhile would look wrong.
     session.say(sql::WHOLE_VIEW.postgres).await?;
-    let mut found = Vec::new();
+    let mut checked = Checked::default();
     for row in session.rows(sql::TENANTS.postgres, &[]).await? {
         let tenant: Tenant = decode(row.try_get(0)?)?;
-        of_tenant(session, int(tenant.number.0), &mut found).await?;
+        of_tenant(session, int(tenant.number.0), &mut checked).await?;
     }
-    history(session, &mut found).await?;
+    history(session, &mut checked.damage).await?;
     session.say(sql::ROLLBACK.postgres).await?;
-    Ok(found)
+    Ok(checked)
 }
 
-async fn of_tenant(session: &Session, code: i32, found: &mut Vec<String>) -> Result<(), Trouble> {
+async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Result<(), Trouble> {
+    let mut roles = Vec::new();
+    for row in session.rows(sql::ALL_ITEMS.postgres, &[&code, &kind_code(ItemKind::Role)]).await? {
+        roles.push(stored_item(&row)?);
+    }
+    let roles = roles_among(roles);
     let (mut claims, mut blocks, mut next) = (0, BTreeMap::<u32, i64>::new(), 0);
     loop {
         let rows = session.rows(sql::USERS_FROM.postgres, &[&code, &next, &STEP]).await?;
@@ -39,10 +45,11 @@ async fn of_tenant(session: &Session, code: i32, found: &mut Vec<String>) -> Res
         for row in &rows {
             let user = stored_user(row)?;
             next = int(user.number).saturating_add(1);
+            checked.note_user(code.unsigned_abs(), &user, &roles);
             *blocks.entry(block_of(user.number)).or_default() += 1;
             wanted.extend(claims::of_user(&user).into_iter().map(|claim| (claim, user.number)));
         }
-        claims += owned(session, code, &wanted, found).await?;
+        claims += owned(session, code, &wanted, &mut checked.damage).await?;
     }
     for kind in ItemKind::ALL {
         let mut wanted: Vec<(Claim, u32)> = Vec::new();
@@ -50,16 +57,16 @@ async fn of_tenant(session: &Session, code: i32, found: &mut Vec<String>) -> Res
             let item = stored_item(&row)?;
             wanted.extend(claims::of_item(&item).into_iter().map(|claim| (claim, item.number())));
         }
-        claims += owned(session, code, &wanted, found).await?;
+        claims += owned(session, code, &wanted, &mut checked.damage).await?;
     }
     let stored = number(session, sql::COUNT_CLAIMS.postgres, &[&code]).await?;
     if stored != claims {
-        found.push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
+        checked.damage.push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
     }
     let mut counted = super::scan::summed_blocks(session, code).await?;
     counted.retain(|_, live| *live != 0);
     if counted != blocks {
-        found.push(format!("tenant {code}: people are counted wrongly"));
+        checked.damage.push(format!("tenant {code}: people are counted wrongly"));
     }
     Ok(())
 }

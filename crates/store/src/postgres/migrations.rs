@@ -20,6 +20,7 @@ const STEPS: &[(&str, &str)] = &[
     ("first", include_str!("../../migrations/postgres/0001_first.sql")),
     ("accounts", include_str!("../../migrations/postgres/0002_accounts.sql")),
     ("filling", include_str!("../../migrations/postgres/0003_filling.sql")),
+    ("dialects", include_str!("../../migrations/postgres/0004_dialects.sql")),
 ];
 
 const LEASE: &str = "migrations";

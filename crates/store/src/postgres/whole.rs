@@ -5,12 +5,12 @@ use super::migrations::{self, May};
 use super::trouble::Trouble;
 use super::{Address, OpenError, Postgres, ServerOptions, check, dump, fill};
 use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
-use crate::sql;
+use crate::{Checked, sql};
 use std::sync::Arc;
 
 impl Postgres {
     /// What is wrong in a database: it is read whole, and nothing is changed.
-    pub fn check(address: &Address, options: &ServerOptions) -> Result<Vec<String>, OpenError> {
+    pub fn check(address: &Address, options: &ServerOptions) -> Result<Checked, OpenError> {
         let checked = alone(address, options, May::Read, async |session| {
             is_whole(session, address).await?;
             let mut tries = 0;

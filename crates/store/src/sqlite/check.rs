@@ -1,6 +1,7 @@
 //! A check of a whole file: what SQLite says of it, and whether what is stored twice agrees.
 
 use super::read;
+use crate::checked::{Checked, roles_among};
 use crate::claims::{self, Claim, kind_number};
 use crate::found::block_of;
 use crate::plan::is_active;
@@ -12,27 +13,28 @@ use std::collections::BTreeMap;
 /// More of the same say nothing new.
 const MANY: usize = 100;
 
-/// What is wrong, in sentences that name no person.
-pub(super) fn check(db: &Db) -> rusqlite::Result<Vec<String>> {
+/// What is wrong.
+pub(super) fn check(db: &Db) -> rusqlite::Result<Checked> {
     // One view of everything, or what is written meanwhile would look wrong.
     let view = db.unchecked_transaction()?;
-    let mut found = Vec::new();
+    let mut checked = Checked::default();
     for pragma in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
         let mut statement = view.prepare(pragma)?;
         for row in statement.query_map([], |row| row.get::<_, String>(0))? {
-            found.push(row?);
+            checked.damage.push(row?);
         }
     }
-    found.retain(|line| line != "ok");
+    checked.damage.retain(|line| line != "ok");
     // In a file that is not whole, nothing else is worth a look.
-    if !found.is_empty() {
-        return Ok(found);
+    if !checked.damage.is_empty() {
+        return Ok(checked);
     }
     for tenant in read::tenants(&view)? {
-        of_tenant(&view, tenant.number.0, &mut found)?;
+        of_tenant(&view, tenant.number.0, &mut checked)?;
     }
     let (events, last): (i64, i64) =
         view.query_row(sql::COUNT_POSITIONS.sqlite, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = &mut checked.damage;
     if events != last {
         found.push(format!("the history ends at {last} and has {events} events"));
     }
@@ -41,10 +43,11 @@ pub(super) fn check(db: &Db) -> rusqlite::Result<Vec<String>> {
         found.truncate(MANY);
         found.push(format!("and {more} more"));
     }
-    Ok(found)
+    Ok(checked)
 }
 
-fn of_tenant(db: &Db, tenant: u32, found: &mut Vec<String>) -> rusqlite::Result<()> {
+fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()> {
+    let roles = roles_among(items_of(db, tenant, ItemKind::Role)?.into_iter().map(|(_, role)| role));
     let (mut claims, mut blocks, mut last) = (0_i64, BTreeMap::<u32, i64>::new(), (0_u32, 0_i64));
     let mut people = db.prepare_cached(sql::ROWS_OF_USERS.sqlite)?;
     let mut rows = people.query([tenant])?;
@@ -58,28 +61,26 @@ fn of_tenant(db: &Db, tenant: u32, found: &mut Vec<String>) -> rusqlite::Result<
             row.get::<_, u8>(4)?,
             row.get::<_, i64>(5)?,
         );
+        checked.note_user(tenant, &user, &roles);
         if beside != (user.number, user.id, user.version, is_active(&user), user.updated.0) {
-            found.push(format!("tenant {tenant}: what stands beside person {} is not theirs", beside.0));
+            checked.damage.push(format!("tenant {tenant}: what stands beside person {} is not theirs", beside.0));
         }
         // Pages and members come in the order of rows.
         if (user.number, pk) <= last || pk <= last.1 {
-            found.push(format!("tenant {tenant}: person {} is not in the order of numbers", user.number));
+            checked.damage.push(format!("tenant {tenant}: person {} is not in the order of numbers", user.number));
         }
         last = (user.number, pk);
         *blocks.entry(block_of(user.number)).or_default() += 1;
-        claims += owned(db, tenant, pk, &claims::of_user(&user), found)?;
+        claims += owned(db, tenant, pk, &claims::of_user(&user), &mut checked.damage)?;
     }
     for kind in ItemKind::ALL {
-        let mut items = db.prepare_cached(sql::ROWS_OF_ITEMS.sqlite)?;
-        let mut rows = items.query(params![tenant, 1 + kind_number(kind)])?;
-        while let Some(row) = rows.next()? {
-            let item: Item = super::rows::decode(1, row.get_ref(1)?.as_str()?)?;
-            claims += owned(db, tenant, row.get(0)?, &claims::of_item(&item), found)?;
+        for (row, item) in items_of(db, tenant, kind)? {
+            claims += owned(db, tenant, row, &claims::of_item(&item), &mut checked.damage)?;
         }
     }
     let stored: i64 = db.query_row(sql::COUNT_CLAIMS.sqlite, [tenant], |row| row.get(0))?;
     if stored != claims {
-        found.push(format!(
+        checked.damage.push(format!(
             "tenant {tenant}: {stored} claims are stored where people and items make {claims}"
         ));
     }
@@ -91,9 +92,18 @@ fn of_tenant(db: &Db, tenant: u32, found: &mut Vec<String>) -> rusqlite::Result<
     }
     counted.retain(|_, live| *live != 0);
     if counted != blocks {
-        found.push(format!("tenant {tenant}: people are counted wrongly"));
+        checked.damage.push(format!("tenant {tenant}: people are counted wrongly"));
     }
     Ok(())
+}
+
+/// The items of a kind, with their rows.
+fn items_of(db: &Db, tenant: u32, kind: ItemKind) -> rusqlite::Result<Vec<(i64, Item)>> {
+    let mut items = db.prepare_cached(sql::ROWS_OF_ITEMS.sqlite)?;
+    let rows = items.query_map(params![tenant, 1 + kind_number(kind)], |row| {
+        Ok((row.get(0)?, super::rows::decode(1, row.get_ref(1)?.as_str()?)?))
+    })?;
+    rows.collect()
 }
 
 /// How many of these claims are stored with their owner.

@@ -13,6 +13,7 @@ const STEPS: &[(&str, &str)] = &[
     ("standard", include_str!("../../migrations/sqlite/0002_standard.sql")),
     ("accounts", include_str!("../../migrations/sqlite/0003_accounts.sql")),
     ("filling", include_str!("../../migrations/sqlite/0004_filling.sql")),
+    ("dialects", include_str!("../../migrations/sqlite/0005_dialects.sql")),
 ];
 
 /// Brings the store up to date, each step in a transaction of its own.

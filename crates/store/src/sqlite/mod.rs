@@ -27,7 +27,7 @@ pub use open::{OpenError, Options};
 use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
 use crate::found::is_short;
 use crate::plan::items_are_few;
-use crate::sql;
+use crate::{Checked, sql};
 use directory::{
     Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey,
     ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
@@ -102,7 +102,7 @@ impl Sqlite {
     }
 
     /// What is wrong in a file: it is read whole, and nothing is changed.
-    pub fn check(path: &Path) -> Result<Vec<String>, OpenError> {
+    pub fn check(path: &Path) -> Result<Checked, OpenError> {
         let db = open::sound(path)?;
         check::check(&db).map_err(|error| open::classify(path, &error))
     }

@@ -49,7 +49,7 @@ fn a_full_disk_is_said_and_damages_nothing() {
     });
     drop(directory);
     store.close();
-    assert_eq!(Sqlite::check(&path).expect("checked"), Vec::<String>::new());
+    assert_eq!(Sqlite::check(&path).expect("checked").damage, Vec::<String>::new());
     // With room again, everything acknowledged is there and writing goes on.
     let directory = fakes::directory_from(open(&path) as _, 1_000_000);
     runtime().block_on(async {
@@ -114,7 +114,7 @@ fn a_damaged_file_is_said() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 4096].fill(0xA5);
     fs::write(&path, bytes).expect("written");
-    let found = Sqlite::check(&path).map(|found| !found.is_empty());
+    let found = Sqlite::check(&path).map(|found| !found.damage.is_empty());
     assert!(found.unwrap_or(true), "the damage is found");
 }
 

@@ -169,7 +169,7 @@ fn two_processes_fight_over_a_handle_and_the_feed_tells_each_change_once() {
         assert_eq!(positions, wanted, "the tenant and a hundred people");
     });
     assert_eq!(
-        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read"),
+        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").damage,
         [""; 0]
     );
 }
@@ -188,7 +188,7 @@ fn a_check_finds_what_does_not_fit() {
         assert_eq!(directory.events(Position(0), 10).await.expect("read").len(), 4);
     });
     let check =
-        || Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read");
+        || Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").damage;
     assert_eq!(check(), [""; 0]);
     query(&url, "DELETE FROM claims WHERE owner = 2");
     query(&url, "UPDATE blocks SET live = live + 1");
