@@ -51,9 +51,11 @@ impl StoreSettings {
         if self.random_ids { Arc::new(RandomIds) } else { Arc::new(TimeOrderedIds) }
     }
 
-    /// The path, where it is a file. What looks like an address and is none of ours may hold a password, and is not
-    /// repeated.
-    fn file(&self) -> anyhow::Result<Option<PathBuf>> {
+    /// The path of the embedded store; `None` if the store is a database.
+    ///
+    /// # Errors
+    /// It looks like the URL of something else. That may hold a password and is not repeated.
+    pub fn file(&self) -> anyhow::Result<Option<PathBuf>> {
         if Address::is_one(&self.place) {
             return Ok(None);
         }

@@ -26,7 +26,7 @@ pub struct Settings {
     /// Answer with one JSON document on standard output and nothing else
     #[arg(long, env = "MUSTER_JSON", global = true)]
     pub json: bool,
-    /// Settings in TOML; ./muster.toml is taken when it is there
+    /// Settings in TOML. Without it, ./muster.toml is read if it is yours and only you can write it
     #[arg(long, env = "MUSTER_CONFIG", global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one
@@ -159,6 +159,20 @@ pub(crate) struct File {
     values: BTreeMap<String, String>,
 }
 
+/// Whether a settings file belongs to the current user and nobody else can write it. Whoever can put a file into a folder
+/// where others start Muster must not choose its store, its proxies or its mail server.
+#[expect(clippy::print_stderr, reason = "the log is not set up yet")]
+fn is_own(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let is_own = std::fs::metadata(path)
+        .is_ok_and(|file| file.uid() == rustix::process::geteuid().as_raw() && file.mode() & 0o022 == 0);
+    if !is_own {
+        let path = path.display();
+        eprintln!("{path} is ignored: it must belong to you, and nobody else may write it (or name it with --config)");
+    }
+    is_own
+}
+
 impl File {
     /// The file that `--config` or `MUSTER_CONFIG` names, else `./muster.toml` where it is, else nothing.
     pub(crate) fn find() -> anyhow::Result<Self> {
@@ -173,7 +187,7 @@ impl File {
         }
         let named = named.or_else(|| std::env::var_os("MUSTER_CONFIG").map(PathBuf::from));
         let usual = PathBuf::from("muster.toml");
-        match named.or_else(|| usual.is_file().then_some(usual)) {
+        match named.or_else(|| (usual.is_file() && is_own(&usual)).then_some(usual)) {
             Some(path) => Self::read(&path),
             None => Ok(Self { path: None, values: BTreeMap::new() }),
         }

@@ -6,6 +6,7 @@ use cli::{Output, Settings, runtime};
 use portal::mail::{Pace, Sender};
 use serde_json::json;
 use server::{App, Background, Face, Limits, Listener, Parts, Post, Tls, app};
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ use tracing::Level;
 
 pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
     start_logging(settings);
+    warn_if_readable(settings)?;
     let runtime = runtime()?;
     let engine =
         Engine::open(&StoreSettings { runtime: Some(runtime.handle().clone()), ..settings.of_store() })?;
@@ -49,6 +51,17 @@ pub(crate) fn start_logging(settings: &Settings) {
     server::start_logging(&settings.log_format, settings.log_level.parse().unwrap_or(Level::INFO));
 }
 
+/// Warns of a store that other users of the machine can read: it was copied here, or made by another umask.
+fn warn_if_readable(settings: &Settings) -> anyhow::Result<()> {
+    let Some(path) = settings.of_store().file()? else { return Ok(()) };
+    let mode = std::fs::metadata(&path).map_or(0, |file| file.permissions().mode() & 0o777);
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        tracing::warn!("other users can access the store {path} (mode {mode:03o}): `chmod 600 {path}*`");
+    }
+    Ok(())
+}
+
 /// The open port and the house behind it.
 pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Result<(Listener, App)> {
     let tls = match (&settings.tls_cert, &settings.tls_key) {
@@ -72,10 +85,13 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
     };
     let parts = Parts::new(engine.store(), settings.of_store().ids());
     // Cookies go over TLS alone, unless nobody but this machine can ask for them.
-    let is_near = socket.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let address = socket.local_addr().context("an address")?;
+    let is_near = address.ip().is_loopback();
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let is_https = settings.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let face = Face {
         public_url: settings.public_url.clone(),
+        address: Some(format!("{scheme}://{address}")),
         is_tls: tls.is_some(),
         has_secure_cookies: tls.is_some() || is_https || !is_near,
         imports: Some(settings.imports()),

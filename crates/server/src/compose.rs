@@ -83,6 +83,8 @@ impl Parts {
 pub struct Face {
     /// Scheme and host for links in answers; what a client called it, when not set.
     pub public_url: Option<String>,
+    /// Scheme and address where it listens: the issuer of tokens, when there is no public URL.
+    pub address: Option<String>,
     /// Whether TLS is spoken here.
     pub is_tls: bool,
     /// Whether browsers reach it from other machines, so that cookies must go over TLS.
@@ -100,10 +102,12 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
     let metrics = Arc::new(Metrics::default());
     let imports = face.imports.map(|folder| Arc::new(Imports::new(folder, Arc::clone(&directory))));
     let routes = Arc::new(Routes::new()?);
+    let public_url = face.public_url.map(|url| url.trim_end_matches('/').to_owned());
     let desk = Desk {
         directory: Arc::clone(&directory),
         gate: Gate::new(Box::new(BadKeys::new(limits.bad_keys))),
-        public_url: face.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+        issuer: public_url.clone().or(face.address),
+        public_url,
         secure: face.is_tls,
         body_limit: limits.body,
         seals: Seals::default(),

@@ -11,7 +11,8 @@ use dialects::transfer::Awaited;
 use directory::{Ids, Refusal};
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, StatusCode, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use portal::Portal;
 use std::net::IpAddr;
@@ -78,6 +79,7 @@ impl Shell {
         let (parts, body) = request.into_parts();
         let address = origin(&parts, address, &self.limits.trusted_proxies);
         let (mut served, broken) = match self.routes.at(parts.uri.path()) {
+            destination if !has_one_host(&parts) => (self.refuse_host(destination, &parts, &number), true),
             Some(Destination::Own(page)) => {
                 return pages::answer(page, &parts.method, &self.desk.directory, &self.metrics).await;
             }
@@ -127,6 +129,21 @@ impl Shell {
         let answer = dialects::kit::give_up(&self.desk, dialect, parts, number, &fault);
         let detail = fault.detail().map(str::to_owned);
         (Served { answer, detail, ..served }, true)
+    }
+
+    /// The answer to a request that does not name one host, in the shape of the API it is for.
+    fn refuse_host(&self, destination: Option<Destination>, parts: &Parts, number: &str) -> Served {
+        let (answer, dialect) = match destination {
+            Some(Destination::Dialect(Found { dialect, .. })) => {
+                let fault = Fault::WrongHost;
+                (dialects::kit::give_up(&self.desk, dialect, parts, number, &fault), dialect.name)
+            }
+            _ => {
+                let text = "A request must have exactly one Host header.\n";
+                (pages::text(StatusCode::BAD_REQUEST, text), "none")
+            }
+        };
+        Served { answer, dialect, route: "none", connection: None, unknown: 0, detail: None }
     }
 
     /// The body within its limits of size and time.
@@ -236,6 +253,16 @@ impl Shell {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let method = method.as_str();
         tracing::info!(request = number, dialect, method, route, status, micros, connection, unknown, %address, "answered");
+    }
+}
+
+/// Whether a request names one host. Only HTTP/1.0 may do without (RFC 9112 section 3.2).
+fn has_one_host(parts: &Parts) -> bool {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(|host| host.is_empty() || host.parse::<Authority>().is_ok()),
+        (None, _) => parts.version == Version::HTTP_10,
+        (Some(_), Some(_)) => false,
     }
 }
 

@@ -30,6 +30,9 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             let text = format!("The request entity is larger than {limit} bytes.");
             message(call, StatusCode::PAYLOAD_TOO_LARGE, &text)
         }
+        Fault::WrongHost => {
+            message(call, StatusCode::BAD_REQUEST, "A request must have exactly one Host header.")
+        }
         Fault::BodyCut => {
             message(call, StatusCode::REQUEST_TIMEOUT, "The request entity did not arrive in time.")
         }

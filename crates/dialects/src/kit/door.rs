@@ -21,6 +21,8 @@ pub struct Desk {
     pub gate: Gate,
     /// Scheme and host for links in answers; what the client said it called, when not set.
     pub public_url: Option<String>,
+    /// Scheme and host that name this server in tokens. Never what a client calls it, which an attacker chooses.
+    pub issuer: Option<String>,
     /// Whether clients reach us over TLS.
     pub secure: bool,
     /// The largest body that is read, in bytes.

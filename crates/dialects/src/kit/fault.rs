@@ -22,6 +22,8 @@ pub enum Fault {
     BodyTooLarge(usize),
     /// The body did not arrive in time or not whole.
     BodyCut,
+    /// The request does not name one host (RFC 9112 section 3.2).
+    WrongHost,
     /// The body is not of its type; what the parser says of it, for the log.
     Unparsable(String),
     /// There is no body where one is needed.

@@ -80,7 +80,8 @@ pub(crate) fn verify(token: &str, key: &[u8]) -> Option<Access> {
     validation.validate_exp = false;
     validation.validate_aud = false;
     let decoded = jsonwebtoken::decode::<Access>(token, &DecodingKey::from_secret(key), &validation).ok()?;
-    (decoded.header.typ.as_deref() == Some("at+jwt")).then_some(decoded.claims)
+    let header = decoded.header;
+    (header.typ.as_deref() == Some("at+jwt") && header.crit.is_none()).then_some(decoded.claims)
 }
 
 /// Who an assertion says it is from, before anybody believes it.
@@ -91,8 +92,10 @@ pub(crate) fn claimed(assertion: &str) -> Option<String> {
 /// What an assertion says, when it was signed with the private half of `pem` and is meant for one of `audiences`.
 pub(crate) fn assertion(assertion: &str, pem: &str, audiences: &[String]) -> Option<Assertion> {
     install();
-    let algorithm = jsonwebtoken::decode_header(assertion).ok()?.alg;
-    if !ASSERTIONS.contains(&algorithm) {
+    let header = jsonwebtoken::decode_header(assertion).ok()?;
+    let algorithm = header.alg;
+    // No extension is understood here, so none may be critical (RFC 7515 section 4.1.11).
+    if header.crit.is_some() || !ASSERTIONS.contains(&algorithm) {
         return None;
     }
     let mut validation = Validation::new(algorithm);

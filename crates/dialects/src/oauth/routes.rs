@@ -20,7 +20,7 @@ pub(super) static ROUTES: &[Route] = &[
             method: "GET",
             access: Access::Open,
             about: About::new("What this authorization server can do", &[], None, &wire::METADATA),
-            handler: |_, call| Box::pin(std::future::ready(Ok(token::metadata(call)))),
+            handler: |desk, call| Box::pin(std::future::ready(Ok(token::metadata(desk, call)))),
         }],
     },
 ];

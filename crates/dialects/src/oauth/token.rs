@@ -52,11 +52,8 @@ async fn by_assertion(desk: &Desk, call: &Call, id: Option<&str>, assertion: &st
     }
     let Ok(id) = uuid::Uuid::try_parse(&claimed) else { return Ok(None) };
     let Some(connection) = desk.directory.connection(ConnectionId(id)).await? else { return Ok(None) };
-    let audiences = [
-        call.origin.clone(),
-        format!("{}{}", call.origin, call.path),
-        format!("{}/oauth2/token", call.origin),
-    ];
+    let Some(issuer) = &desk.issuer else { return Ok(None) };
+    let audiences = [issuer.clone(), format!("{issuer}{}", call.path), format!("{issuer}/oauth2/token")];
     let now = desk.directory.now().0 / 1_000_000;
     let is_good = |pem: &str| {
         let Some(said) = jwt::assertion(assertion, pem, &audiences) else { return false };
@@ -70,7 +67,8 @@ async fn by_assertion(desk: &Desk, call: &Call, id: Option<&str>, assertion: &st
     Ok(shown.map(|mark| (connection, mark)))
 }
 
-pub(super) fn metadata(call: &Call) -> Answer {
+/// Clients use what it says only if its issuer is the one they asked (RFC 8414 section 3.3), so it names the configured one.
+pub(super) fn metadata(desk: &Desk, call: &Call) -> Answer {
     let algorithms = jwt::ASSERTIONS.iter().map(|algorithm| format!("{algorithm:?}")).collect();
-    write::metadata(call, algorithms)
+    write::metadata(desk.issuer.as_ref().unwrap_or(&call.origin), algorithms)
 }

@@ -1,7 +1,7 @@
 //! From tokens to bytes.
 
 use crate::answer;
-use crate::kit::{Answer, Call, Out, json};
+use crate::kit::{Answer, Out, json};
 use http::StatusCode;
 
 /// An answer with a body.
@@ -20,12 +20,11 @@ pub(super) fn token(token: String, seconds: i64) -> Answer {
 }
 
 /// What this server can do (RFC 8414 section 2).
-pub(super) fn metadata(call: &Call, algorithms: Vec<String>) -> Answer {
+pub(super) fn metadata(issuer: &str, algorithms: Vec<String>) -> Answer {
     let texts = |texts: &[&str]| Out::List("", texts.iter().map(|text| Out::text(*text)).collect());
-    let origin = &call.origin;
     let out = Out::object(vec![
-        ("issuer", Out::text(origin.as_str())),
-        ("token_endpoint", Out::Text(format!("{origin}/oauth2/token"))),
+        ("issuer", Out::text(issuer)),
+        ("token_endpoint", Out::Text(format!("{issuer}/oauth2/token"))),
         ("grant_types_supported", texts(&["client_credentials"])),
         ("response_types_supported", texts(&[])),
         (
@@ -36,7 +35,7 @@ pub(super) fn metadata(call: &Call, algorithms: Vec<String>) -> Answer {
             "token_endpoint_auth_signing_alg_values_supported",
             Out::List("", algorithms.into_iter().map(Out::Text).collect()),
         ),
-        ("service_documentation", Out::Text(format!("{origin}/docs"))),
+        ("service_documentation", Out::Text(format!("{issuer}/docs"))),
     ]);
     reply(StatusCode::OK, &out)
 }

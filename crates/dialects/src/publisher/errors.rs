@@ -42,6 +42,7 @@ fn say(fault: &Fault, call: &Call) -> Said {
             (StatusCode::NOT_ACCEPTABLE, 406, "The response is either application/json or application/xml")
         }
         Fault::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, 413, "The request is too large"),
+        Fault::WrongHost => (StatusCode::BAD_REQUEST, 400, "A request must have exactly one Host header"),
         Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, 408, "The request did not arrive in time"),
         Fault::Unparsable(_) | Fault::BodyMissing => return missing(),
         Fault::Unauthorised => (StatusCode::UNAUTHORIZED, 401, "Not authorised"),

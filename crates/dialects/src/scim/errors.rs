@@ -59,6 +59,7 @@ pub(super) fn say(fault: &Fault, call: &Call) -> Said {
             let text = format!("The body is larger than {limit} bytes");
             return (StatusCode::PAYLOAD_TOO_LARGE, "", text);
         }
+        Fault::WrongHost => (bad, "", "A request must have exactly one Host header"),
         Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "", "The body did not arrive in time"),
         Fault::Unparsable(_) => (bad, "invalidSyntax", "The body is not a JSON object"),
         Fault::BodyMissing => (bad, "invalidSyntax", "A body is needed"),

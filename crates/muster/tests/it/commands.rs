@@ -2,6 +2,8 @@
 //! wrong.
 
 use crate::support::{MUSTER, Server, json, send};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use testkit::waiting::wait_until;
 
@@ -57,4 +59,43 @@ fn identities_rise_with_time_or_are_random() {
             json(&place.store, &["user", "add", "a@x.y", "--first-name", "A", "--ids", ids])["id"].clone();
         assert_eq!(id.as_str().expect("an id").chars().nth(14), Some(version), "{ids}: {id}");
     }
+}
+
+/// Whoever can write into a folder must not choose the store or the mail server of a Muster that is started there.
+#[test]
+fn a_settings_file_that_others_can_write_is_read_only_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("muster.toml");
+    std::fs::write(&file, "listen = \"127.0.0.1:7\"\n").expect("written");
+    let config = |arguments: &[&str]| {
+        let mut muster = Command::new(MUSTER);
+        let output = muster.arg("config").args(arguments).current_dir(folder.path()).output().expect("ran");
+        assert!(output.status.success());
+        let is_read = String::from_utf8_lossy(&output.stdout).contains("127.0.0.1:7");
+        (is_read, String::from_utf8_lossy(&output.stderr).contains("muster.toml is ignored"))
+    };
+    for (mode, expected) in [(0o600, (true, false)), (0o644, (true, false)), (0o664, (false, true)), (0o602, (false, true))] {
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("set");
+        assert_eq!(config(&[]), expected, "{mode:o}");
+        assert_eq!(config(&["--config", "muster.toml"]), (true, false), "{mode:o}");
+    }
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("set");
+    // Only root can give files away.
+    if std::os::unix::fs::chown(&file, Some(1), None).is_ok() {
+        assert_eq!(config(&[]), (false, true), "somebody else's");
+    }
+}
+
+#[test]
+fn a_store_that_others_can_read_is_warned_of() {
+    let server = Server::start(&[]);
+    if crate::support::is_on_postgres() {
+        return;
+    }
+    assert!(!server.log().contains("other users can access the store"), "{}", server.log());
+    let path = std::path::PathBuf::from(server.store());
+    let place = server.kill();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("set");
+    let server = Server::on(place, &[]);
+    assert!(server.log().contains("other users can access the store"), "{}", server.log());
 }

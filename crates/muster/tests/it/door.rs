@@ -158,3 +158,34 @@ fn one_request_after_another_on_one_connection() {
         assert!(String::from_utf8_lossy(&buffer[..read]).ends_with("ready\n"));
     }
 }
+
+/// RFC 9112 section 3.2: what a request is for must not depend on which of two hosts a proxy has looked at.
+#[test]
+fn a_request_names_exactly_one_host() {
+    let server = Server::start(&[]);
+    let (_, key) = server.tenant(&[]);
+    for (target, shape) in [
+        ("/healthz", "Host"),
+        ("/t/1/sign-in", "Host"),
+        ("/api/v2/user?format=json", "ResponseStatus"),
+        ("/request/role", "\"message\""),
+        ("/api/2/users", "\"message\""),
+        ("/scim/v2/Users", "\"detail\""),
+        ("/v1/imports", "\"error\""),
+        ("/oauth2/token", "\"error\""),
+    ] {
+        for hosts in ["", "Host: a.example\r\nHost: b.example\r\n", "Host: a b\r\n", "Host: a/b\r\n"] {
+            let mut stream = connect(&server);
+            let head = format!("GET {target} HTTP/1.1\r\n{hosts}Authorization: Bearer {key}\r\n\r\n");
+            stream.write_all(head.as_bytes()).expect("sent");
+            let answer = rest(&mut stream);
+            assert!(answer.starts_with("HTTP/1.1 400") && answer.contains(shape), "{target} {hosts}: {answer}");
+        }
+    }
+    for head in ["GET /healthz HTTP/1.0\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"] {
+        let mut stream = connect(&server);
+        stream.write_all(head.as_bytes()).expect("sent");
+        let answer = rest(&mut stream);
+        assert!(answer.contains(" 200 OK"), "{head}: {answer}");
+    }
+}

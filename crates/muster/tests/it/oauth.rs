@@ -1,7 +1,7 @@
 //! Tokens: given for a connection's key or its signature, good for every bearer dialect, and for no longer than the
 //! connection is.
 
-use crate::support::{House, MUSTER, request, runtime};
+use crate::support::{House, MUSTER, Place, request, runtime};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use directory::{Access, Caller, Command, ConnectionId};
@@ -19,9 +19,14 @@ struct World {
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
+/// How the server is configured to be reached.
+fn face() -> server::Face {
+    server::Face { public_url: Some("http://example.com".into()), ..server::Face::default() }
+}
+
 impl World {
     async fn new(change: impl FnOnce(&mut directory::NewConnection)) -> Self {
-        let house = House::new();
+        let house = House::on(Place::new(), face());
         let caller = house.tenant("T").await;
         house.directory().run(&caller, Command::CreateUser(person("ann@x.y"))).await.expect("added");
         let key = house.key(&caller, "client", change).await;
@@ -200,8 +205,12 @@ fn pair() -> (EcdsaKeyPair, String) {
 }
 
 fn signed(pair: &EcdsaKeyPair, claims: &Value) -> String {
+    signed_with(pair, &json!({"alg": "ES256", "typ": "JWT"}), claims)
+}
+
+fn signed_with(pair: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", part(&json!({"alg": "ES256", "typ": "JWT"})), part(claims));
+    let message = format!("{}.{}", part(header), part(claims));
     let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).expect("signed");
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
@@ -240,20 +249,33 @@ fn a_client_may_sign_instead_of_showing_its_key() {
             ("another issuer", signed(&pair, &changed("iss", json!("somebody")))),
             ("another client", signed(&pair, &changed("sub", json!(uuid::Uuid::nil().to_string())))),
             ("no token", "nonsense".to_owned()),
+            (
+                "with an extension that must be understood",
+                signed_with(&pair, &json!({"alg": "ES256", "crit": ["b64"], "b64": true}), &claims),
+            ),
         ];
         for (what, assertion) in bad {
             let (status, answer) = ask(assertion).await;
             assert_eq!((status, answer["error"].as_str()), (401, Some("invalid_client")), "{what}");
         }
+        // What the client calls the server is no audience: it would take assertions that were made for another.
+        let elsewhere = signed(&pair, &changed("aud", json!("http://evil.example/oauth2/token")));
+        let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+        let form = format!(
+            "grant_type=client_credentials&client_assertion_type={kind}&client_assertion={elsewhere}"
+        );
+        let (status, answer) = world.ask("/oauth2/token", &[("host", "evil.example")], &form).await;
+        assert_eq!((status, answer["error"].as_str()), (401, Some("invalid_client")), "{answer}");
     });
 }
 
 #[test]
 fn the_metadata_names_the_endpoint_and_what_it_takes() {
     runtime().block_on(async {
-        let house = House::new();
+        let house = House::on(Place::new(), face());
+        let host = [("host", "evil.example")];
         let (status, body) =
-            house.call(request("GET", "/.well-known/oauth-authorization-server", &[], "")).await;
+            house.call(request("GET", "/.well-known/oauth-authorization-server", &host, "")).await;
         let metadata: Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!((status, metadata["issuer"].as_str()), (200, Some("http://example.com")));
         assert_eq!(metadata["token_endpoint"], "http://example.com/oauth2/token");

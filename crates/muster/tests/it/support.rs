@@ -392,7 +392,9 @@ impl House {
         (status, String::from_utf8(body.to_vec()).expect("text"))
     }
 
-    pub(crate) async fn answer(&self, request: Request<Vec<u8>>) -> Response<Content> {
+    pub(crate) async fn answer(&self, mut request: Request<Vec<u8>>) -> Response<Content> {
+        let host = http::HeaderValue::from_static("example.com");
+        request.headers_mut().entry(http::header::HOST).or_insert(host);
         let address = "127.0.0.1".parse().expect("an address");
         self.app.shell.answer(request.map(|body| Full::new(Bytes::from(body))), address).await
     }

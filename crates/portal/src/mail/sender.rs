@@ -165,7 +165,11 @@ fn outcome(
 
 /// Under its own name, so that a mail that is put there twice is there once.
 async fn put(folder: &Path, composed: &Composed) -> std::io::Result<()> {
-    tokio::fs::create_dir_all(folder).await?;
+    let mut builder = tokio::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    builder.mode(0o700);
+    builder.create(folder).await?;
     let id = composed.message.headers().get_raw("Message-ID").unwrap_or("mail");
     let name: String = id.chars().filter(|c| c.is_ascii_hexdigit() || *c == '-').take(36).collect();
     let (unfinished, path) = (folder.join(format!(".{name}")), folder.join(format!("{name}.eml")));
