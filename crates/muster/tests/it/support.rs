@@ -422,7 +422,10 @@ impl Drop for House {
 
 /// A request with a body.
 pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
-    let mut builder = Request::builder().method(method).uri(target).header("host", "example.com");
+    let mut builder = Request::builder().method(method).uri(target);
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        builder = builder.header("host", "example.com");
+    }
     for (name, value) in headers {
         builder = builder.header(*name, *value);
     }

@@ -74,6 +74,15 @@ impl Target {
         if let Some(session) = spare {
             return Ok(session);
         }
+        let session = self.open().await?;
+        if session.has_names() {
+            session.prefer_indexes().await?;
+        }
+        Ok(session)
+    }
+
+    /// A new connection with the server's own settings.
+    async fn open(self: &Arc<Self>) -> Result<Arc<Session>, Trouble> {
         let target = Arc::clone(self);
         let connecting = self
             .runtime
@@ -142,18 +151,21 @@ pub(super) async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, 
         // Wrong passwords and names do not get better by waiting.
         begun.elapsed() < PATIENCE && !["28", "3D"].iter().any(|code| trouble.text().starts_with(code))
     };
-    let first = (|| target.connect()).retry(delays).when(may_pass).await?;
+    let first = (|| target.open()).retry(delays).when(may_pass).await?;
     if !target.names.load(Ordering::Relaxed) {
         return Ok(first);
     }
     let check = async {
-        let second = target.connect().await?;
+        let second = target.open().await?;
         Ok::<_, Trouble>((is_pooled(&first, &second).await?, second))
     };
     match tokio::time::timeout(Duration::from_secs(2), check).await {
         Ok(Ok((is_pooled, second))) => {
             if is_pooled {
                 target.give_up_names();
+            } else {
+                first.prefer_indexes().await?;
+                second.prefer_indexes().await?;
             }
             target.keep(second);
             return Ok(first);
@@ -204,6 +216,21 @@ impl Session {
 
     fn has_names(&self) -> bool {
         self.names.load(Ordering::Relaxed)
+    }
+
+    /// A prepared statement keeps the plan that was best when it was planned: on a new store, whose tables are small and were
+    /// never analyzed, a sequential scan, which is then used for a million users. Every look-up here has an index.
+    /// Without names a statement is planned each time it is sent, by the size its tables have then; behind a pooler,
+    /// a setting would stay with the server process for other clients.
+    async fn prefer_indexes(&self) -> Result<(), Trouble> {
+        match self.say(sql::PREFER_INDEXES.postgres).await {
+            // Other engines that speak the protocol may not have the setting.
+            Err(Trouble::Broken(text)) => {
+                tracing::debug!(text, "plans are the engine's own");
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Asks for rows.

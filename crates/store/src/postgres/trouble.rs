@@ -59,8 +59,14 @@ impl From<tokio_postgres::Error> for Trouble {
             let is_ours = is_value && (text.contains("serializ") || text.contains("convert"));
             return if is_ours { Self::Broken(text) } else { Self::Lost(text) };
         };
-        let code = said.code().code();
-        let text = format!("{code} {}", said.message());
+        Self::reported(said.code().code(), said.message())
+    }
+}
+
+impl Trouble {
+    /// What a server's code and message mean.
+    fn reported(code: &str, message: &str) -> Self {
+        let text = format!("{code} {message}");
         match code {
             // Some servers name values here.
             "40001" | "40P01" | "55P03" => Self::Again(code.to_owned()),
@@ -76,6 +82,8 @@ impl From<tokio_postgres::Error> for Trouble {
             }
             // Not let in or not there: an administrator is at work.
             _ if ["08", "28", "3D"].iter().any(|class| code.starts_with(class)) => Self::Lost(text),
+            // Citus reports what its workers say under XX000.
+            _ if message.contains("duplicate key value violates unique constraint") => Self::Taken(text),
             _ => Self::Broken(text),
         }
     }
@@ -97,6 +105,22 @@ impl From<Trouble> for CommitError {
         match StoreError::from(trouble) {
             StoreError::Unavailable(text) => Self::Unavailable(text),
             StoreError::Broken(text) => Self::Broken(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duplicate_key_is_a_conflict_under_any_code() {
+        for (code, message, is_taken) in [
+            ("23505", "duplicate key value violates unique constraint \"claims_pkey\"", true),
+            ("XX000", "duplicate key value violates unique constraint \"claims_pkey_102008\"", true),
+            ("XX000", "cache lookup failed for relation 1", false),
+        ] {
+            assert_eq!(matches!(Trouble::reported(code, message), Trouble::Taken(_)), is_taken, "{code} {message}");
         }
     }
 }

@@ -49,6 +49,7 @@ statements! {
 
     /// Which of the server's processes answers; those that have none say always the same.
     PROCESS = each("", "SELECT pg_backend_pid()");
+    PREFER_INDEXES = each("", "SET enable_seqscan = off");
     /// Whether it answers.
     PING = both("SELECT count(*) FROM secrets");
 

@@ -40,7 +40,7 @@ fn processes_that_start_at_once_on_an_empty_database_all_do() {
         starting.into_iter().map(|one| one.join().expect("started")).collect()
     });
     let steps = "SELECT count(*), count(DISTINCT number), max(number) FROM migrations";
-    assert_eq!(query(&url, steps), "3|3|3", "each step once");
+    assert_eq!(query(&url, steps), "4|4|4", "each step once");
     drop(stores);
 }
 
@@ -55,7 +55,7 @@ fn a_migration_waits_for_the_lease_of_a_killed_process_and_then_begins() {
         RETURNING until";
     let until = query(&url, killed);
     drop(postgres(&url));
-    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), "3");
+    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), "4");
     assert_eq!(query(&url, &format!("SELECT clock_timestamp() > '{until}'")), "t", "it waited");
 }
 
@@ -199,6 +199,49 @@ fn a_check_finds_what_does_not_fit() {
         assert!(found.contains(part), "{part}: {found}");
     }
     assert!(!found.contains("x.y"), "nobody's data: {found}");
+}
+
+/// Plans are made while the store is empty and kept when it is large; nothing analyzes the tables in between.
+#[test]
+fn look_ups_use_indexes_however_the_store_has_grown() {
+    let url = database();
+    let store = postgres(&url);
+    let scans = || {
+        query(&url, "SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables WHERE relname IN ('users', 'claims', 'items')")
+    };
+    runtime().block_on(async {
+        let directory = directory(store);
+        let caller = tenant(&directory, "One").await;
+        let first = directory.run(&caller, Command::CreateUser(person("a@x.y"))).await.expect("added");
+        let (id, number) = (first.users[0].id, first.users[0].number);
+        let ask = async || {
+            for by in [UserKey::Id(id), UserKey::Number(number), UserKey::Email("a@x.y".into()), UserKey::Handle("a@x.y".into())] {
+                assert!(directory.user(&caller, by).await.is_ok());
+            }
+            assert!(directory.user(&caller, UserKey::ExternalId("none".into())).await.is_err());
+        };
+        // The server takes a generic plan after five times.
+        for _ in 0..10 {
+            ask().await;
+        }
+        for n in 0..400 {
+            add(&directory, &caller, &format!("b{n}@x.y")).await;
+        }
+        let seen = async |at_least: u64| {
+            // Counts arrive a second after the transaction.
+            tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+            ask().await;
+            tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+            let counted = scans().parse::<u64>().expect("a number");
+            assert!(counted >= at_least);
+            counted
+        };
+        let before = seen(0).await;
+        for _ in 0..50 {
+            ask().await;
+        }
+        assert_eq!(seen(before).await, before, "tables were read from end to end");
+    });
 }
 
 #[test]
