@@ -25,6 +25,12 @@ struct DialectLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RejectionLabels {
+    dialect: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MailLabels {
     purpose: &'static str,
     outcome: &'static str,
@@ -35,6 +41,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     seconds: Family<DialectLabels, Histogram>,
+    rejected: Family<RejectionLabels, Counter>,
     unknown_members: Family<DialectLabels, Counter>,
     mails: Family<MailLabels, Counter>,
     /// Connections that are open.
@@ -53,6 +60,8 @@ impl Default for Metrics {
             Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0])
         });
         registry.register("request_seconds", "Time to answer, in seconds", seconds.clone());
+        let rejected = Family::default();
+        registry.register("rejected", "Requests rejected, by reason: failed sign-ins, bad keys and others", rejected.clone());
         let unknown_members = Family::default();
         let about = "Members of bodies that no dialect knows and that were ignored";
         registry.register("unknown_members", about, unknown_members.clone());
@@ -66,7 +75,7 @@ impl Default for Metrics {
         registry.register("store_changes", "Changes in those transactions", changes.clone());
         let waiting = Gauge::default();
         registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
-        Self { registry, requests, seconds, unknown_members, mails, connections, commits, changes, waiting }
+        Self { registry, requests, seconds, rejected, unknown_members, mails, connections, commits, changes, waiting }
     }
 }
 
@@ -89,6 +98,11 @@ impl Metrics {
         if unknown > 0 {
             self.unknown_members.get_or_create(&DialectLabels { dialect }).inc_by(unknown as u64);
         }
+    }
+
+    /// Counts a rejected request.
+    pub(crate) fn rejected(&self, dialect: &'static str, reason: &'static str) {
+        self.rejected.get_or_create(&RejectionLabels { dialect, reason }).inc();
     }
 
     /// Notes what came of an attempt to send a mail.

@@ -127,8 +127,8 @@ impl Shell {
             Err(fault) => fault,
         };
         let answer = dialects::kit::give_up(&self.desk, dialect, parts, number, &fault);
-        let detail = fault.detail().map(str::to_owned);
-        (Served { answer, detail, ..served }, true)
+        let (detail, reason) = (fault.detail().map(str::to_owned), Some(fault.kind()));
+        (Served { answer, detail, reason, ..served }, true)
     }
 
     /// The answer to a request that does not name one host, in the shape of the API it is for.
@@ -143,7 +143,7 @@ impl Shell {
                 (pages::text(StatusCode::BAD_REQUEST, text), "none")
             }
         };
-        Served { answer, dialect, route: "none", connection: None, unknown: 0, detail: None }
+        Served { answer, dialect, reason: Some(Fault::WrongHost.kind()), ..nothing() }
     }
 
     /// The body within its limits of size and time.
@@ -181,14 +181,7 @@ impl Shell {
         address: IpAddr,
         number: &str,
     ) -> Served {
-        let unknown = |answer, detail| Served {
-            answer,
-            dialect: "none",
-            route: "none",
-            connection: None,
-            unknown: 0,
-            detail,
-        };
+        let unknown = |answer, reason, detail| Served { answer, reason: Some(reason), detail, ..nothing() };
         let dialect = match &destination {
             Some(Destination::Dialect(found)) => Some(found.dialect),
             _ => None,
@@ -201,7 +194,7 @@ impl Shell {
                 Some(Destination::Page(route)) => self.page(route, parts, body, address, number).await,
                 Some(Destination::Own(_)) | None => {
                     let text = "There is nothing here. See /docs.\n";
-                    unknown(pages::text(StatusCode::NOT_FOUND, text), None)
+                    unknown(pages::text(StatusCode::NOT_FOUND, text), "no_route", None)
                 }
             }
         };
@@ -215,7 +208,7 @@ impl Shell {
             Some(dialect) => dialects::kit::give_up(&self.desk, dialect, parts, number, &fault),
             None => gave_up(&fault),
         };
-        unknown(answer, Some(fault.detail().unwrap_or("timed out").to_owned()))
+        unknown(answer, fault.kind(), Some(fault.detail().unwrap_or("timed out").to_owned()))
     }
 
     /// One of the pages for people.
@@ -230,7 +223,13 @@ impl Shell {
         let answered = self.portal.answer(route, parts, body.ok().as_ref(), address, number).await;
         let portal::Answered { page, route, detail } = answered;
         let answer = page.map(Content::from);
-        Served { answer, dialect: "pages", route, connection: None, unknown: 0, detail }
+        let reason = match answer.status().as_u16() {
+            403 if route.ends_with("/sign-in") => Some("sign_in_failed"),
+            429 => Some("sign_in_slowed"),
+            400.. => Some("page_rejected"),
+            _ => None,
+        };
+        Served { answer, dialect: "pages", route, reason, detail, ..nothing() }
     }
 
     /// The log line and the figures. Neither path nor query is written: both may hold what is nobody's business.
@@ -244,15 +243,19 @@ impl Shell {
         took: Duration,
     ) {
         let status = answer.status().as_u16();
-        let Served { dialect, route, unknown, .. } = *served;
+        let Served { dialect, route, unknown, tenant, reason, .. } = *served;
         let connection = served.connection.as_deref().unwrap_or("-");
+        if let Some(reason) = reason {
+            self.metrics.rejected(dialect, reason);
+        }
+        let broken_rules = served.broken_rules.as_deref();
         self.metrics.answered(dialect, route, method.as_str(), status, took, unknown);
         if let Some(detail) = served.detail.as_deref().filter(|_| status >= 500) {
             tracing::error!(request = number, dialect, route, status, detail, "failed");
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let method = method.as_str();
-        tracing::info!(request = number, dialect, method, route, status, micros, connection, unknown, %address, "answered");
+        tracing::info!(request = number, dialect, method, route, status, micros, connection, unknown, tenant, reason, broken_rules, %address, "answered");
     }
 }
 
@@ -263,6 +266,21 @@ fn has_one_host(parts: &Parts) -> bool {
         (Some(host), None) => host.to_str().is_ok_and(|host| host.is_empty() || host.parse::<Authority>().is_ok()),
         (None, _) => parts.version == Version::HTTP_10,
         (Some(_), Some(_)) => false,
+    }
+}
+
+/// Of a request that nothing is known of.
+fn nothing() -> Served {
+    Served {
+        answer: Answer::default(),
+        dialect: "none",
+        route: "none",
+        connection: None,
+        tenant: None,
+        reason: None,
+        broken_rules: None,
+        unknown: 0,
+        detail: None,
     }
 }
 

@@ -1,9 +1,9 @@
 //! One request as a dialect sees it: pure data, no socket.
 
 use super::Content;
-use super::{Body, Fault, Query, Route, Verb, Voice};
+use super::{Body, Denial, Fault, Query, Route, Verb, Voice};
 use bytes::Bytes;
-use directory::Caller;
+use directory::{Caller, TenantNumber};
 use http::{HeaderMap, Response};
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -48,6 +48,10 @@ pub struct Call {
     pub route: Option<(&'static Route, &'static Verb)>,
     /// On whose behalf it comes; nobody's until the key was looked at.
     pub caller: Option<Caller>,
+    /// Why the client was not let in.
+    pub(crate) denial: Option<Denial>,
+    /// Whose key it showed then.
+    pub(crate) denied_tenant: Option<TenantNumber>,
     /// Where it comes from.
     pub address: Option<IpAddr>,
     /// The body once it was parsed.
@@ -89,6 +93,8 @@ impl Call {
             origin: self.origin.clone(),
             route: None,
             caller: self.caller.clone(),
+            denial: None,
+            denied_tenant: None,
             address: None,
             parsed: OnceLock::new(),
             chosen: OnceLock::new(),

@@ -2,7 +2,7 @@
 
 use super::{Desk, Fault, jwt};
 use crate::Dialect;
-use directory::{Access, Caller, Connection, ConnectionId, KeyHash, Time};
+use directory::{Access, Caller, Connection, ConnectionId, KeyHash, TenantNumber, Time};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -92,6 +92,51 @@ impl Gate {
     }
 }
 
+/// Why a client was not let in: for log and metrics, since the answer is the same for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denial {
+    NoKey,
+    UnknownKey,
+    OtherTenant,
+    Revoked,
+    Expired,
+    WrongDialect,
+    ReadOnly,
+}
+
+impl Denial {
+    /// As a word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::NoKey => "no_key",
+            Self::UnknownKey => "unknown_key",
+            Self::OtherTenant => "key_of_another_tenant",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::WrongDialect => "wrong_dialect",
+            Self::ReadOnly => "read_only",
+        }
+    }
+}
+
+/// Why no connection was found, and which one it would have been.
+type Missing = (Denial, Option<Arc<Connection>>);
+
+/// A client that was not let in.
+pub(crate) struct Rejected {
+    pub(crate) denial: Option<Denial>,
+    /// Whose key it was.
+    pub(crate) tenant: Option<TenantNumber>,
+    /// What it is answered.
+    pub(crate) fault: Fault,
+}
+
+impl From<Fault> for Rejected {
+    fn from(fault: Fault) -> Self {
+        Self { denial: None, tenant: None, fault }
+    }
+}
+
 impl Desk {
     /// Lets a client in, or says why not: `Unauthorised` whenever the key opens nothing here, without a word
     /// about what is wrong with it; `Forbidden` when it is good but not for this.
@@ -101,13 +146,26 @@ impl Desk {
         address: IpAddr,
         dialect: &Dialect,
         writes: bool,
-    ) -> Result<Caller, Fault> {
-        let Some(credential) = credential else { return Err(Fault::Unauthorised) };
-        let Some(connection) = self.connection(&credential).await? else {
-            return Err(self.gate.refuse(address));
+    ) -> Result<Caller, Rejected> {
+        let denied = |denial: Denial, connection: Option<&Connection>, fault| {
+            let tenant = connection.map(|connection| connection.tenant);
+            Rejected { denial: Some(denial), tenant, fault }
         };
-        if !connection.speaks(dialect.name) || (writes && connection.access == Access::ReadOnly) {
-            return Err(Fault::Forbidden);
+        let Some(credential) = credential else {
+            return Err(denied(Denial::NoKey, None, Fault::Unauthorised));
+        };
+        let found = self.find(&credential).await?;
+        let connection = match found {
+            Ok(connection) => connection,
+            Err((denial, connection)) => {
+                return Err(denied(denial, connection.as_deref(), self.gate.refuse(address)));
+            }
+        };
+        if !connection.speaks(dialect.name) {
+            return Err(denied(Denial::WrongDialect, Some(&connection), Fault::Forbidden));
+        }
+        if writes && connection.access == Access::ReadOnly {
+            return Err(denied(Denial::ReadOnly, Some(&connection), Fault::Forbidden));
         }
         Ok(Caller {
             tenant: connection.tenant,
@@ -122,18 +180,31 @@ impl Desk {
 
     /// The live connection that a key or access token belongs to, if it opens the tenant that was named.
     pub(crate) async fn connection(&self, credential: &Credential) -> Result<Option<Arc<Connection>>, Fault> {
+        Ok(self.find(credential).await?.ok())
+    }
+
+    /// The same, or why there is none.
+    async fn find(&self, credential: &Credential) -> Result<Result<Arc<Connection>, Missing>, Fault> {
         let hash = hash_key(&credential.key);
         let now = self.directory.now();
         let connection = match self.gate.trusted(&hash, now) {
             Some(connection) => connection,
             None => match self.look_up(&credential.key, &hash, now).await? {
                 Some(connection) => connection,
-                None => return Ok(None),
+                None => return Ok(Err((Denial::UnknownKey, None))),
             },
         };
         let right_tenant =
             credential.tenant.as_ref().is_none_or(|t| t.trim().parse() == Ok(connection.tenant.0));
-        Ok((right_tenant && connection.is_live(now)).then_some(connection))
+        Ok(if !right_tenant {
+            Err((Denial::OtherTenant, Some(connection)))
+        } else if connection.revoked {
+            Err((Denial::Revoked, Some(connection)))
+        } else if !connection.is_live(now) {
+            Err((Denial::Expired, Some(connection)))
+        } else {
+            Ok(connection)
+        })
     }
 
     async fn look_up(&self, key: &str, hash: &KeyHash, now: Time) -> Result<Option<Arc<Connection>>, Fault> {

@@ -3,7 +3,9 @@
 //! A request goes through here once, in this order: method, body, key, handler. Whatever stops it on the way is said
 //! in the dialect's own voice.
 
-use super::{Access, Answer, BodyFault, Call, Fault, Found, Gate, Query, Route, RouteTable, Seals, Walks};
+use super::{
+    Access, Answer, BodyFault, Call, Denial, Fault, Found, Gate, Query, Route, RouteTable, Seals, Walks,
+};
 use crate::Dialect;
 use bytes::Bytes;
 use directory::Directory;
@@ -48,6 +50,12 @@ pub struct Served {
     pub route: &'static str,
     /// The connection it came over.
     pub connection: Option<String>,
+    /// The tenant it was for.
+    pub tenant: Option<u32>,
+    /// Why it was rejected, as a word.
+    pub reason: Option<&'static str>,
+    /// Which rules were broken, without any value.
+    pub broken_rules: Option<String>,
     /// How many members were ignored.
     pub unknown: usize,
     /// What went wrong, for the log.
@@ -67,7 +75,13 @@ pub async fn serve(
     let route = found.matched.as_ref().map_or("none", |matched| matched.route.path);
     let mut call = call(desk, parts, body.as_ref().cloned().unwrap_or_default(), request);
     let done = attend(desk, &mut call, found, body.err(), address).await;
-    let detail = done.as_ref().err().and_then(|fault| fault.detail().map(str::to_owned));
+    let fault = done.as_ref().err();
+    let detail = fault.and_then(|fault| fault.detail().map(str::to_owned));
+    let broken_rules = fault.and_then(Fault::broken_rules);
+    let denial = call.denial.map(Denial::word);
+    let reason = fault.map(|fault| denial.unwrap_or(fault.kind()));
+    let tenant = call.caller.as_ref().map(|caller| caller.tenant).or(call.denied_tenant);
+    let tenant = tenant.map(|tenant| tenant.0);
     let mut answer = match done {
         Ok(answer) => answer,
         Err(fault) => refuse(dialect, &fault, &call),
@@ -77,7 +91,7 @@ pub async fn serve(
     }
     let unknown = call.unknown.load(Ordering::Relaxed);
     let connection = call.caller.map(|caller| caller.who);
-    Served { answer, dialect: dialect.name, route, connection, unknown, detail }
+    Served { answer, dialect: dialect.name, route, connection, tenant, reason, broken_rules, unknown, detail }
 }
 
 /// The dialect's answer to a request that the server itself gives up (a timeout, a panic).
@@ -116,6 +130,8 @@ fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
         origin: desk.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}")),
         route: None,
         caller: None,
+        denial: None,
+        denied_tenant: None,
         address: None,
         parsed: OnceLock::new(),
         chosen: OnceLock::new(),
@@ -153,7 +169,13 @@ async fn attend(
     }
     let credential = (dialect.credential)(call)?;
     let writes = verb.access == Access::Write;
-    let mut caller = desk.admit(credential, address, dialect, writes).await?;
+    let mut caller = match desk.admit(credential, address, dialect, writes).await {
+        Ok(caller) => caller,
+        Err(rejected) => {
+            (call.denial, call.denied_tenant) = (rejected.denial, rejected.tenant);
+            return Err(rejected.fault);
+        }
+    };
     caller.request.clone_from(&call.request);
     call.caller = Some(caller);
     (verb.handler)(desk, call).await

@@ -83,6 +83,56 @@ impl Fault {
         Self::Own(Box::new(OwnFault { status, code, text: text.into() }))
     }
 
+    /// What sort of failure it is, as a word for log and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => match refusal {
+                Refusal::Invalid(_) => "invalid",
+                Refusal::NoSuchUser => "no_such_user",
+                Refusal::NoSuchItem(_) => "no_such_item",
+                Refusal::NoSuchTenant => "no_such_tenant",
+                Refusal::NoSuchConnection => "no_such_connection",
+                Refusal::RoleTooHigh => "role_too_high",
+                Refusal::WrongStatus => "wrong_status",
+                Refusal::SignIn(SignInFault::Refused) => "sign_in_failed",
+                Refusal::SignIn(SignInFault::Slow { .. }) => "sign_in_slowed",
+                Refusal::SignIn(SignInFault::LinkExpired | SignInFault::LinkGone) => "link_expired",
+                Refusal::VersionMismatch => "version_mismatch",
+                Refusal::Conflict => "conflict",
+                Refusal::Busy { .. } => "busy",
+                Refusal::Unavailable(_) => "store_unavailable",
+                Refusal::Broken(_) => "internal",
+            },
+            Self::Fields(_) => "invalid",
+            Self::NoRoute => "no_route",
+            Self::WrongMethod(_) => "wrong_method",
+            Self::UnsupportedMedia(_) => "unsupported_media",
+            Self::NotAcceptable => "not_acceptable",
+            Self::BodyTooLarge(_) => "body_too_large",
+            Self::BodyCut => "body_incomplete",
+            Self::WrongHost => "wrong_host",
+            Self::Unparsable(_) => "unparsable",
+            Self::BodyMissing => "body_missing",
+            Self::Unauthorised => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::TooManyAttempts { .. } => "too_many_bad_keys",
+            Self::TimedOut => "timed_out",
+            Self::Own(own) => own.code,
+        }
+    }
+
+    /// Which rules of which fields are broken, for the log. Members have names that clients choose, so they are left out.
+    pub(crate) fn broken_rules(&self) -> Option<String> {
+        let rules: Vec<String> = match self {
+            Self::Refused(Refusal::Invalid(faults)) => {
+                faults.iter().map(|fault| format!("{:?} {:?}", fault.field, fault.rule)).collect()
+            }
+            Self::Fields(faults) => faults.iter().map(|fault| format!("{:?}", fault.rule)).collect(),
+            _ => return None,
+        };
+        Some(rules.join(", "))
+    }
+
     /// Seconds after which trying again may help.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {

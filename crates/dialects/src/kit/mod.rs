@@ -28,7 +28,7 @@ pub(crate) mod xml;
 pub use call::{Answer, BodyFault, Call};
 pub use content::{Content, Cut, Part, Source};
 pub use credentials::{Brake, Credential, Gate, hash_key};
-pub(crate) use credentials::{bearer, bearer_scheme};
+pub(crate) use credentials::{Denial, bearer, bearer_scheme};
 pub use dates::rfc3339;
 pub use door::{Desk, Served, give_up, serve};
 pub use fault::{Fault, FieldFault, OwnFault};
