@@ -24,4 +24,5 @@ mod scim_walks;
 mod secrets;
 mod seeds;
 mod support;
+mod traces;
 mod transcripts;
