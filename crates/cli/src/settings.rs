@@ -159,18 +159,31 @@ pub(crate) struct File {
     values: BTreeMap<String, String>,
 }
 
-/// Whether a settings file belongs to the current user and nobody else can write it. Whoever can put a file into a folder
-/// where others start Muster must not choose its store, its proxies or its mail server.
+fn cannot_read(path: &Path) -> String {
+    format!("the settings {} cannot be read", path.display())
+}
+
+/// What a settings file says that was not named, if the current user or root owns it and nobody else can write it. Whoever can
+/// put a file into a folder where others start Muster must not choose its store, its proxies or its mail server.
 #[expect(clippy::print_stderr, reason = "the log is not set up yet")]
-fn is_own(path: &Path) -> bool {
+fn own_text(path: &Path) -> anyhow::Result<Option<String>> {
     use std::os::unix::fs::MetadataExt;
-    let is_own = std::fs::metadata(path)
-        .is_ok_and(|file| file.uid() == rustix::process::geteuid().as_raw() && file.mode() & 0o022 == 0);
-    if !is_own {
-        let path = path.display();
-        eprintln!("{path} is ignored: it must belong to you, and nobody else may write it (or name it with --config)");
+    if !path.is_file() {
+        return Ok(None);
     }
-    is_own
+    let mut file = std::fs::File::open(path).with_context(|| cannot_read(path))?;
+    let about = file.metadata().with_context(|| cannot_read(path))?;
+    let owners = [0, rustix::process::geteuid().as_raw()];
+    if !owners.contains(&about.uid()) || about.mode() & 0o022 != 0 {
+        eprintln!(
+            "{} is ignored: it must belong to you or root, and nobody else may write it (or name it with --config)",
+            path.display()
+        );
+        return Ok(None);
+    }
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut file, &mut text).with_context(|| cannot_read(path))?;
+    Ok(Some(text))
 }
 
 impl File {
@@ -186,16 +199,18 @@ impl File {
             }
         }
         let named = named.or_else(|| std::env::var_os("MUSTER_CONFIG").map(PathBuf::from));
-        let usual = PathBuf::from("muster.toml");
-        match named.or_else(|| (usual.is_file() && is_own(&usual)).then_some(usual)) {
-            Some(path) => Self::read(&path),
+        if let Some(path) = named {
+            let text = std::fs::read_to_string(&path);
+            return Self::read(&path, &text.with_context(|| cannot_read(&path))?);
+        }
+        let usual = Path::new("muster.toml");
+        match own_text(usual)? {
+            Some(text) => Self::read(usual, &text),
             None => Ok(Self { path: None, values: BTreeMap::new() }),
         }
     }
 
-    fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("the settings {} cannot be read", path.display()))?;
+    fn read(path: &Path, text: &str) -> anyhow::Result<Self> {
         // What the parser quotes of the file may be a password.
         let not_toml = |error: toml::de::Error| {
             anyhow::anyhow!("the settings {} are not TOML: {}", path.display(), error.message())

@@ -25,6 +25,14 @@ pub(crate) fn all<'a>(user: &'a User, own: &'a [Role]) -> impl Iterator<Item = u
     user.role.into_iter().chain(user.other_roles.iter().filter_map(listed))
 }
 
+/// The highest rank of a built-in role, and of a connection.
+pub(crate) const HIGHEST: u32 = 6;
+
+/// Whether a user has a role that ranks above a ceiling.
+pub(crate) fn is_above(user: &User, own: &[Role], ceiling: u32) -> bool {
+    all(user, own).any(|role| rank(role, own) > ceiling)
+}
+
 /// Names in a user's list of roles that rank above the effective role.
 pub fn above_effective<'a>(user: &'a User, own: &[Role]) -> Vec<&'a str> {
     let effective = user.role.map_or(0, |role| rank(role, own));

@@ -79,7 +79,9 @@ impl Shell {
         let (parts, body) = request.into_parts();
         let address = origin(&parts, address, &self.limits.trusted_proxies);
         let (mut served, broken) = match self.routes.at(parts.uri.path()) {
-            destination if !has_one_host(&parts) => (self.refuse_host(destination, &parts, &number), true),
+            destination if !has_one_host(&parts) => {
+                (self.refuse_host(destination.as_ref(), &parts, &number), true)
+            }
             Some(Destination::Own(page)) => {
                 return pages::answer(page, &parts.method, &self.desk.directory, &self.metrics).await;
             }
@@ -132,7 +134,7 @@ impl Shell {
     }
 
     /// The answer to a request that does not name one host, in the shape of the API it is for.
-    fn refuse_host(&self, destination: Option<Destination>, parts: &Parts, number: &str) -> Served {
+    fn refuse_host(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> Served {
         let (answer, dialect) = match destination {
             Some(Destination::Dialect(Found { dialect, .. })) => {
                 let fault = Fault::WrongHost;
@@ -259,14 +261,17 @@ impl Shell {
     }
 }
 
-/// Whether a request names one host. Only HTTP/1.0 may do without (RFC 9112 section 3.2).
+/// Whether a request names one host: only HTTP/1.0 may do without, and a target with a host must name the same (RFC 9112
+/// sections 3.2 and 3.2.2).
 fn has_one_host(parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().is_ok_and(|host| host.is_empty() || host.parse::<Authority>().is_ok()),
-        (None, _) => parts.version == Version::HTTP_10,
-        (Some(_), Some(_)) => false,
-    }
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().unwrap_or("@"),
+        (None, _) => return parts.version == Version::HTTP_10,
+        (Some(_), Some(_)) => return false,
+    };
+    let is_valid = host.is_empty() || (host.parse::<Authority>().is_ok() && !host.contains('@'));
+    is_valid && parts.uri.authority().is_none_or(|target| target.as_str().eq_ignore_ascii_case(host))
 }
 
 /// Of a request that nothing is known of.

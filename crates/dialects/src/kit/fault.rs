@@ -117,6 +117,7 @@ impl Fault {
             Self::Forbidden => "forbidden",
             Self::TooManyAttempts { .. } => "too_many_bad_keys",
             Self::TimedOut => "timed_out",
+            Self::Own(own) if own.code.is_empty() => "other",
             Self::Own(own) => own.code,
         }
     }

@@ -74,6 +74,10 @@ pub(super) fn add_role(name: &str, rank: u32, stamp: &Stamp<'_>) -> Result<Decis
     if role_numbered(rank).is_none() {
         return Err(Refusal::field(Field::Role, Rule::Unknown));
     }
+    // Users may list the name already, and have the role from now on.
+    if rank > stamp.highest_role {
+        return Err(Refusal::RoleTooHigh);
+    }
     let role = Role {
         id: ItemId(stamp.ids.next()),
         number: 0,

@@ -43,7 +43,7 @@ pub(super) fn update(
         joined = wanted.iter().filter(|id| !known.members.contains_sorted(id)).copied().collect();
         if matches!(edit.members, Some(MemberEdit::Replace(_))) {
             left = known.members.iter().filter(|id| !wanted.contains_sorted(id)).copied().collect();
-            ceiling::check_users(&known.leaving, known, stamp)?;
+            ceiling::check_leaving(known)?;
         }
     }
     ceiling::check_users(users_among(&joined, known), known, stamp)?;

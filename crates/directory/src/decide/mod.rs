@@ -61,8 +61,8 @@ pub(crate) struct Known {
     pub(crate) departments: Vec<(u32, String)>,
     /// The members of the addressed group.
     pub(crate) members: Vec<UserId>,
-    /// Of the members who leave the addressed group, one for each combination of roles.
-    pub(crate) leaving: Vec<User>,
+    /// Whether a member who leaves the addressed group has a role above the caller's ceiling.
+    pub(crate) leaving_above_ceiling: bool,
     /// The mails to the people it names that wait or have failed.
     pub(crate) mails: Vec<Mail>,
     /// The tenant of the caller.
@@ -156,7 +156,7 @@ pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Res
         Command::UpdateOrganisations { edit, .. } => organisation::update_all(edit, known, stamp),
         Command::DeleteItem { kind, .. } => {
             let item = addressed(known, *kind)?.clone();
-            ceiling::check_users(&known.leaving, known, stamp)?;
+            ceiling::check_leaving(known)?;
             Ok(Decision { edits: vec![Edit::RemoveItem(Box::new(item))], ..Decision::default() })
         }
         Command::AddDepartment { name, number } => places::add_department(name, *number, known, stamp),

@@ -114,6 +114,10 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     if has_new_password || ceiling::is_guarded(before, &after) {
         ceiling::check_user(before, known, stamp)?;
     }
+    if let Some(former) = known.tombstone.as_ref().filter(|_| after.external_id != before.external_id) {
+        // The next import would take this user for the one who was deleted.
+        ceiling::check_user(&former.user, known, stamp)?;
+    }
     // Whoever is signed in with what is no longer good is out, and so are links that went to another address.
     let has_moved = after.email().map(fold) != before.email().map(fold);
     let is_shut = after.status.is_off() && !before.status.is_off();

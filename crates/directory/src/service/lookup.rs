@@ -1,28 +1,29 @@
 //! What a command needs to know before it can be decided. A plain create needs nothing at all.
 
-use super::{Directory, unread};
+use super::{Caller, Directory, unread};
 use crate::decide::Known;
 use crate::plural::preferred;
 use crate::rules::{MAX_BULK, MAX_REFERENCES};
 use crate::{
     AccountStep, Bound, Command, DepartmentRef, Field, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind,
     ItemQuery, MemberEdit, Organisation, Place, Refusal, RoleRef, Rule, TenantNumber, User, UserEdit, UserId,
-    UserKey, UserQuery, UserTest, fold, role_named, role_numbered,
+    UserKey, UserQuery, UserTest, fold, role_named, role_numbered, roles,
 };
 use std::collections::HashSet;
 
 /// Users that are read at once.
-const PAGE: u32 = 1_000;
+const PAGE: u32 = 10_000;
 
 impl Directory {
     /// Looks up what the command names.
     #[expect(clippy::too_many_lines, reason = "one arm a command, to be compared side by side")]
     pub(super) async fn look_up(
         &self,
-        tenant: TenantNumber,
+        caller: &Caller,
         command: &Command,
         is_again: bool,
     ) -> Result<Known, Refusal> {
+        let tenant = caller.tenant;
         let mut known = Known::default();
         match command.bare().0 {
             Command::CreateUser(edit) => {
@@ -47,6 +48,7 @@ impl Directory {
             Command::UpdateUser { user, edit } => {
                 self.people(tenant, std::slice::from_ref(user), &mut known).await?;
                 self.for_edit(tenant, edit, false, &mut known).await?;
+                self.former_owner(tenant, edit, &mut known).await?;
             }
             Command::DeleteUser(user) => self.people(tenant, std::slice::from_ref(user), &mut known).await?,
             Command::MoveUsers(step) => {
@@ -63,9 +65,11 @@ impl Directory {
                     let members = self.store.members(tenant, group.id()).await.map_err(unread)?;
                     known.members = members.into_iter().map(|(id, _)| id).collect();
                     known.members.sort_unstable();
-                    if matches!(edit.members, Some(MemberEdit::Replace(_))) {
+                    let named: HashSet<UserId> = known.users.iter().flatten().map(|user| user.id).collect();
+                    let leave = known.members.iter().any(|id| !named.contains(id));
+                    if leave && matches!(edit.members, Some(MemberEdit::Replace(_))) {
                         let group = group.id();
-                        self.leaving(tenant, group, &mut known).await?;
+                        self.leaving(caller, group, &mut known).await?;
                     }
                 }
             }
@@ -82,7 +86,7 @@ impl Directory {
                 self.addressed(tenant, *kind, std::slice::from_ref(item), &mut known).await?;
                 if let (ItemKind::Group, Some(Some(group))) = (kind, known.items.first()) {
                     let group = group.id();
-                    self.leaving(tenant, group, &mut known).await?;
+                    self.leaving(caller, group, &mut known).await?;
                 }
             }
             Command::AddConnection(new) => {
@@ -136,6 +140,22 @@ impl Directory {
         if known.tombstone.is_none() {
             known.not_deleted = Some(id.clone());
         }
+        self.role_of_the_deleted(tenant, known).await
+    }
+
+    /// The deleted user who had the external id that an edit gives to another.
+    async fn former_owner(
+        &self,
+        tenant: TenantNumber,
+        edit: &UserEdit,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        let Some(Given::Value(id)) = edit.said(Field::ExternalId) else { return Ok(()) };
+        if known.users.iter().flatten().any(|user| user.external_id.as_ref() == Some(id)) {
+            return Ok(());
+        }
+        let by = UserKey::ExternalId(id.clone());
+        known.tombstone = self.store.tombstone(tenant, by).await.map_err(unread)?;
         self.role_of_the_deleted(tenant, known).await
     }
 
@@ -237,29 +257,27 @@ impl Directory {
         }
     }
 
-    /// Members of a group whom the command does not name, one for each combination of roles.
-    async fn leaving(&self, tenant: TenantNumber, group: ItemId, known: &mut Known) -> Result<(), Refusal> {
+    /// Whether a member of a group whom the command does not name has a role above the caller's ceiling.
+    async fn leaving(&self, caller: &Caller, group: ItemId, known: &mut Known) -> Result<(), Refusal> {
+        if caller.highest_role >= roles::HIGHEST {
+            return Ok(());
+        }
+        self.own_roles(caller.tenant, known).await?;
         let staying: HashSet<UserId> = known.users.iter().flatten().map(|user| user.id).collect();
-        let mut seen = HashSet::new();
         let mut bound = None;
         loop {
             let tests = vec![UserTest::Group(vec![group])];
             let query = UserQuery { tests, bound: bound.take(), limit: PAGE, ..UserQuery::default() };
-            let page = self.store.users(tenant, query).await.map_err(unread)?.rows;
-            let Some(last) = page.last() else { break };
-            let place = Place { number: last.number, ..Place::default() };
-            bound = Some(Bound::After(place));
-            for user in page.into_iter().filter(|user| !staying.contains(&user.id)) {
-                let listed: Vec<String> = user.other_roles.iter().map(|entry| fold(&entry.value)).collect();
-                if seen.insert((user.role, listed)) {
-                    known.leaving.push(user);
-                }
+            let page = self.store.users(caller.tenant, query).await.map_err(unread)?.rows;
+            let Some(last) = page.last() else { return Ok(()) };
+            bound = Some(Bound::After(Place { number: last.number, ..Place::default() }));
+            let is_above = |user: &User| roles::is_above(user, &known.roles, caller.highest_role);
+            if page.iter().any(|user| !staying.contains(&user.id) && is_above(user)) {
+                known.leaving_above_ceiling = true;
+                return Ok(());
             }
+            give_way().await;
         }
-        if known.leaving.iter().any(has_own_role) {
-            self.own_roles(tenant, known).await?;
-        }
-        Ok(())
     }
 
     async fn refer_group(
@@ -419,9 +437,12 @@ fn at_most(count: usize, max: usize) -> Result<(), Refusal> {
 /// Every few hundred reads, lets others have the thread: reads of the embedded engine are done at once and would
 /// otherwise never give way, not even to a time limit.
 async fn breathe(index: usize) {
-    if index % 256 != 255 {
-        return;
+    if index % 256 == 255 {
+        give_way().await;
     }
+}
+
+async fn give_way() {
     let mut waited = false;
     std::future::poll_fn(|context| {
         if std::mem::replace(&mut waited, true) {

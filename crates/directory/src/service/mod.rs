@@ -87,7 +87,7 @@ impl Directory {
         let mut hashed: Option<StoredPassword> = None;
         self.check_hash(&command)?;
         for attempt in 0..TRIES {
-            let known = self.look_up(caller.tenant, &command, attempt > 0).await?;
+            let known = self.look_up(caller, &command, attempt > 0).await?;
             let now = self.clock.now();
             let (ids, tenant) = (self.ids.as_ref(), caller.tenant);
             let stamp = Stamp { now, ids, highest_role: caller.highest_role, tenant };

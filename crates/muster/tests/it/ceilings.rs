@@ -40,8 +40,9 @@ impl Tenant {
     }
 
     fn user(&self, name: &str, roles: &Value) -> String {
-        let email = format!("{name}@example.com");
-        self.made("/Users", &json!({"userName": email, "externalId": format!("E-{name}"), "roles": roles}))
+        let mut user = represented(name);
+        user["roles"] = roles.clone();
+        self.made("/Users", &user)
     }
 
     fn read(&self, target: &str) -> Value {
@@ -58,6 +59,18 @@ impl Tenant {
         let after: Vec<Value> = targets.iter().map(|target| self.read(target)).collect();
         assert_eq!(before, after, "{method} {target} {body}");
     }
+}
+
+/// A user as a PUT must send them to change nothing but their roles.
+fn represented(name: &str) -> Value {
+    let email = format!("{name}@example.com");
+    let emails = json!([{"value": email, "type": "work", "primary": true}]);
+    json!({"userName": email, "externalId": format!("E-{name}"), "emails": emails})
+}
+
+fn with(mut user: Value, member: &str, value: Value) -> Value {
+    user[member] = value;
+    user
 }
 
 fn patch(operations: &Value) -> Value {
@@ -90,9 +103,9 @@ fn no_role_of_a_list_is_above_the_ceiling() {
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
             "Operations": [
                 {"method": "POST", "path": "/Users", "bulkId": "a", "data": new},
-                {"method": "POST", "path": "/Groups", "data": {"displayName": "g", "members": [{"value": "bulkId:a"}]}},
+                {"method": "POST", "path": "/Groups", "bulkId": "b", "data": {"displayName": "g", "members": [{"value": "bulkId:a"}]}},
                 {"method": "PATCH", "path": user, "data": patch(&json!([{"op": "add", "path": "roles", "value": roles}]))},
-                {"method": "PUT", "path": user, "data": {"userName": "ann@example.com", "roles": roles}},
+                {"method": "PUT", "path": user, "data": with(represented("ann"), "roles", roles.clone())},
             ]
         });
         let (status, said) = t.scim(&t.low, "POST", "/Bulk", &bulk);
@@ -100,7 +113,7 @@ fn no_role_of_a_list_is_above_the_ceiling() {
         for operation in [0, 2, 3] {
             assert_eq!(said["Operations"][operation]["status"], "403", "{operation}: {said}");
         }
-        let put = json!({"userName": "ann@example.com", "externalId": "E-ann", "roles": roles});
+        let put = with(represented("ann"), "roles", roles.clone());
         t.assert_rejected(&[&user], "PUT", &user, &put);
         for op in ["add", "replace"] {
             let change = patch(&json!([{"op": op, "path": "roles", "value": roles}]));
@@ -138,6 +151,8 @@ fn a_role_above_the_ceiling_never_becomes_effective() {
         json!([{"op": "remove", "path": "roles"}]),
         json!([{"op": "replace", "path": "roles[value eq \"SuperAdmin\"].primary", "value": true}]),
         json!([{"op": "replace", "path": "active", "value": false}]),
+        json!([{"op": "add", "path": "emails", "value": [{"value": "evil@example.com", "type": "home"}]}]),
+        json!([{"op": "add", "path": "entitlements", "value": [{"value": "everything"}]}]),
         json!([{"op": "replace", "path": "userName", "value": "other@example.com"}]),
         json!([{"op": "replace", "path": "password", "value": "correct horse 99 battery"}]),
     ] {
@@ -180,7 +195,7 @@ fn a_listed_name_that_becomes_a_role_later_does_not_become_effective() {
     t.server.json(&["role", "add", "Auditor", "--rank", "SuperAdmin", "--tenant", &number]);
     let remove = patch(&json!([{"op": "remove", "path": "roles[value eq \"User\"]"}]));
     t.assert_rejected(&[&user], "PATCH", &user, &remove);
-    let put = json!({"userName": "ann@example.com", "externalId": "E-ann", "roles": [{"value": "Auditor"}]});
+    let put = with(represented("ann"), "roles", json!([{"value": "Auditor"}]));
     t.assert_rejected(&[&user], "PUT", &user, &put);
     let check = t.server.json(&["check"]);
     assert_eq!((&check["sound"], check["notes"].as_array().map(Vec::len)), (&json!(true), Some(1)), "{check}");
@@ -281,17 +296,24 @@ fn the_external_id_of_a_user_above_the_ceiling_stays() {
     let change = json!([{"op": "replace", "path": "externalId", "value": "E-other"}]);
     t.assert_rejected(&[&user], "PATCH", &user, &patch(&change));
     t.assert_rejected(&[&user], "PATCH", &user, &patch(&json!([{"op": "remove", "path": "externalId"}])));
-    let put = json!({"userName": "ann@example.com", "roles": [{"value": "Admin"}], "externalId": "E-x"});
+    let put = with(with(represented("ann"), "roles", json!([{"value": "Admin"}])), "externalId", json!("E-x"));
     t.assert_rejected(&[&user], "PUT", &user, &put);
     let before = t.read(&user);
-    let onfire = json!({"Email": "ann@example.com", "ExternalId": "E-x"}).to_string();
+    let onfire = json!({"Id": admin, "ExternalId": "E-x"}).to_string();
     let target = with_key(&t, "/api/v2/user?format=json");
     assert_eq!(t.ask(&t.low, "PUT", &target, "application/json", &onfire).status, 403);
     assert_eq!(before, t.read(&user));
+    // Nor does anybody get the external id of a deleted user above the ceiling.
+    let gone = t.user("gone", &json!([{"value": "Admin"}]));
+    assert_eq!(t.scim(&t.high, "DELETE", &format!("/Users/{gone}"), &Value::Null).0, 204);
+    let mine = format!("/Users/{}", t.user("mine", &json!([{"value": "User"}])));
+    let change = json!([{"op": "replace", "path": "externalId", "value": "E-gone"}]);
+    t.assert_rejected(&[&mine], "PATCH", &mine, &patch(&change));
     // An import over a connection keeps the same rules, row by row.
     let files = t.server.connection(t.number, "files", &["--dialect", "transfer", "--highest-role", "User"]);
     let rows = [
-        json!({"kind": "user", "email": "ann@example.com", "externalId": "E-x"}),
+        json!({"kind": "user", "id": admin, "email": "ann@example.com", "externalId": "E-x"}),
+        json!({"kind": "role", "name": "Mine", "rank": "SuperAdmin"}),
         json!({"kind": "user", "email": "new@example.com", "role": "User", "roles": [{"value": "SuperAdmin"}]}),
         json!({"kind": "user", "email": "new2@example.com", "role": "Admin"}),
         json!({"kind": "user", "email": "fine@example.com", "role": "User"}),

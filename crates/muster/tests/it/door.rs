@@ -169,12 +169,12 @@ fn a_request_names_exactly_one_host() {
         ("/t/1/sign-in", "Host"),
         ("/api/v2/user?format=json", "ResponseStatus"),
         ("/request/role", "\"message\""),
-        ("/api/2/users", "\"message\""),
+        ("/api/2/users", "\"summary\""),
         ("/scim/v2/Users", "\"detail\""),
         ("/v1/imports", "\"error\""),
         ("/oauth2/token", "\"error\""),
     ] {
-        for hosts in ["", "Host: a.example\r\nHost: b.example\r\n", "Host: a b\r\n", "Host: a/b\r\n"] {
+        for hosts in ["", "Host: a.example\r\nHost: b.example\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@b\r\n"] {
             let mut stream = connect(&server);
             let head = format!("GET {target} HTTP/1.1\r\n{hosts}Authorization: Bearer {key}\r\n\r\n");
             stream.write_all(head.as_bytes()).expect("sent");

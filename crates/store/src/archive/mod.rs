@@ -70,16 +70,17 @@ pub struct EventEntry {
 pub(crate) const MEMBERS: usize = 10_000;
 
 impl Entry {
-    /// An entry of Muster 0.1.0 as this version stores it: an empty list of dialects meant all of them, as in the migration of
-    /// a store (`migrations/*/*_dialects.sql`).
+    /// An entry of Muster 0.1.0 as this version stores it: an empty list of dialects meant all of them, and is replaced as
+    /// the migration of a store does.
     #[must_use]
     pub fn upgraded(self) -> Self {
-        match self {
-            Self::Connection { tenant, doc, last_use } => {
-                let all = r#""dialects":["onfire","ccs","publisher","scim"]"#;
-                Self::Connection { tenant, doc: doc.replace(r#""dialects":[]"#, all), last_use }
+        // The texts in quotes are what is replaced and by what.
+        let mut quoted = include_str!("../../migrations/sqlite/0005_dialects.sql").split('\'').skip(1).step_by(2);
+        match (self, quoted.next(), quoted.next()) {
+            (Self::Connection { tenant, doc, last_use }, Some(none), Some(all)) => {
+                Self::Connection { tenant, doc: doc.replace(none, all), last_use }
             }
-            other => other,
+            (other, ..) => other,
         }
     }
 

@@ -220,6 +220,7 @@ impl Session {
 
     /// A prepared statement keeps the plan that was best when it was planned: on a new store, whose tables are small and were
     /// never analyzed, a sequential scan, which is then used for a million users. Every look-up here has an index.
+    /// The price that the server then puts on a scan without an alternative would have it compile the plan, so that is off, too.
     /// Without names a statement is planned each time it is sent, by the size its tables have then; behind a pooler,
     /// a setting would stay with the server process for other clients.
     async fn prefer_indexes(&self) -> Result<(), Trouble> {

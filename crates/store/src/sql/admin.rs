@@ -49,7 +49,7 @@ statements! {
 
     /// Which of the server's processes answers; those that have none say always the same.
     PROCESS = each("", "SELECT pg_backend_pid()");
-    PREFER_INDEXES = each("", "SET enable_seqscan = off");
+    PREFER_INDEXES = each("", "SET enable_seqscan = off; SET jit = off");
     /// Whether it answers.
     PING = both("SELECT count(*) FROM secrets");
 

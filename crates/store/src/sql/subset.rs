@@ -21,7 +21,7 @@ const TYPES: &str = "int smallint bigint text bytea uuid boolean timestamptz";
 const FUNCTIONS: &str = "count sum max coalesce replace unnest string_agg clock_timestamp pg_backend_pid";
 /// Names that statements give themselves, and the one setting that is set.
 const NAMES: &str =
-    "n b c e i k l m t u times lock_timeout idle_in_transaction_session_timeout enable_seqscan off migrations
+    "n b c e i k l m t u times lock_timeout idle_in_transaction_session_timeout enable_seqscan jit off migrations
     checksum";
 
 /// Words of the schema that are no words of the language: its tables, columns and indexes.

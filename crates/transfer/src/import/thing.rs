@@ -122,10 +122,17 @@ pub(super) async fn members(
                     return Err(ImportError::CalledOff);
                 }
                 let joined = join(job, kind, &said).await;
-                let unknown = joined.map_err(|refusal| ImportError::Stopped { row: row.number, refusal })?;
+                let (unknown, above) =
+                    joined.map_err(|refusal| ImportError::Stopped { row: row.number, refusal })?;
+                let many = said.members.len();
                 if unknown > 0 {
-                    let many = said.members.len();
                     report.note(format!("row {}: {unknown} of its {many} members are not there", row.number));
+                }
+                if above > 0 {
+                    report.note(format!(
+                        "row {}: {above} of its {many} members have a role above the highest one of this connection",
+                        row.number
+                    ));
                 }
             }
         }
@@ -133,10 +140,10 @@ pub(super) async fn members(
     Ok(())
 }
 
-/// Lets those join whom a row names; how many of them are not there.
-async fn join(job: &Job<'_>, kind: ItemKind, said: &Said) -> Result<u64, Refusal> {
-    let Some(group) = find(job, kind, said).await? else { return Ok(0) };
-    let mut unknown = 0;
+/// Adds the members that a row names; how many of them do not exist, and how many the caller may not add.
+async fn join(job: &Job<'_>, kind: ItemKind, said: &Said) -> Result<(u64, u64), Refusal> {
+    let Some(group) = find(job, kind, said).await? else { return Ok((0, 0)) };
+    let (mut unknown, mut above) = (0, 0);
     for some in said.members.chunks(JOIN) {
         let mut join = Vec::with_capacity(some.len());
         for text in some {
@@ -145,12 +152,27 @@ async fn join(job: &Job<'_>, kind: ItemKind, said: &Said) -> Result<u64, Refusal
                 None => unknown += 1,
             }
         }
-        let members = Some(MemberEdit::Change { join, leave: Vec::new() });
-        let edit = GroupEdit { members, ..GroupEdit::default() };
-        let command = Command::UpdateGroup { group: ItemKey::Id(group.id()), edit };
-        patiently(job.directory, job.caller, command).await?;
+        match add(job, &group, join.clone()).await {
+            // One of them; the others join.
+            Err(Refusal::RoleTooHigh) => {
+                for user in join {
+                    match add(job, &group, vec![user]).await {
+                        Err(Refusal::RoleTooHigh) => above += 1,
+                        done => done?,
+                    }
+                }
+            }
+            done => done?,
+        }
     }
-    Ok(unknown)
+    Ok((unknown, above))
+}
+
+async fn add(job: &Job<'_>, group: &Item, join: Vec<UserKey>) -> Result<(), Refusal> {
+    let members = Some(MemberEdit::Change { join, leave: Vec::new() });
+    let edit = GroupEdit { members, ..GroupEdit::default() };
+    let command = Command::UpdateGroup { group: ItemKey::Id(group.id()), edit };
+    patiently(job.directory, job.caller, command).await.map(|_| ())
 }
 
 /// Somebody as a group names them.

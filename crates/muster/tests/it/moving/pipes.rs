@@ -82,7 +82,7 @@ fn a_backup_goes_through_a_pipe_and_back() {
 fn messages_go_beside_the_backup() {
     let place = peopled(5);
     let output = Command::new(MUSTER).args(["--store", &place.store, "backup", "-"]).output().expect("ran");
-    assert!(output.status.success() && output.stdout.starts_with(b"MUSTER BACKUP 1\n"));
+    assert!(output.status.success() && output.stdout.starts_with(b"MUSTER BACKUP 2\n"));
     let text = String::from_utf8(output.stderr).expect("text");
     assert!(text.contains("checked while it was written") && text.contains("not read back"), "{text}");
     assert!(text.contains("TENANT") && text.contains(&format!("{} bytes", output.stdout.len())), "{text}");
