@@ -111,7 +111,8 @@ fn named_dialects(new: &NewArgs) -> anyhow::Result<Vec<String>> {
     if new.dialects.is_empty() {
         return Ok(vec![scim.to_owned()]);
     }
-    let is_named = |name: &str, by_name: bool| new.dialects.iter().any(|d| d == name || (d == ALL && !by_name));
+    let is_named =
+        |name: &str, by_name: bool| new.dialects.iter().any(|d| d == name || (d == ALL && !by_name));
     let all = dialects::spoken().filter(|dialect| is_named(dialect.name, dialect.by_name));
     let named: Vec<String> = all.map(|dialect| dialect.name.to_owned()).collect();
     if new.profile.is_some() && !named.iter().any(|name| name == scim) {
@@ -303,8 +304,10 @@ fn list_connections(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow:
             ]
         })
         .collect();
-    let headings = ["tenant", "name", "dialects", "access", "highest role", "state", "keys", "expires", "last use"];
-    let empty = "There is no connection yet. `muster connection add NAME --tenant N --dialect DIALECT` makes one.";
+    let headings =
+        ["tenant", "name", "dialects", "access", "highest role", "state", "keys", "expires", "last use"];
+    let empty =
+        "There is no connection yet. `muster connection add NAME --tenant N --dialect DIALECT` makes one.";
     output.rows(&document.clone().into(), &headings, rows, empty);
     Ok(())
 }

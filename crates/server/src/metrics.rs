@@ -61,7 +61,11 @@ impl Default for Metrics {
         });
         registry.register("request_seconds", "Time to answer, in seconds", seconds.clone());
         let rejected = Family::default();
-        registry.register("rejected", "Requests rejected, by reason: failed sign-ins, bad keys and others", rejected.clone());
+        registry.register(
+            "rejected",
+            "Requests rejected, by reason: failed sign-ins, bad keys and others",
+            rejected.clone(),
+        );
         let unknown_members = Family::default();
         let about = "Members of bodies that no dialect knows and that were ignored";
         registry.register("unknown_members", about, unknown_members.clone());
@@ -75,7 +79,18 @@ impl Default for Metrics {
         registry.register("store_changes", "Changes in those transactions", changes.clone());
         let waiting = Gauge::default();
         registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
-        Self { registry, requests, seconds, rejected, unknown_members, mails, connections, commits, changes, waiting }
+        Self {
+            registry,
+            requests,
+            seconds,
+            rejected,
+            unknown_members,
+            mails,
+            connections,
+            commits,
+            changes,
+            waiting,
+        }
     }
 }
 

@@ -247,7 +247,8 @@ async fn keys(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = tenant(&directory, "One").await;
     let hash = |n: u8| KeyHash([n; 32]);
-    let add = |name: &str, n: u8| Command::AddConnection(NewConnection::new(name, vec!["scim".into()], hash(n)));
+    let add =
+        |name: &str, n: u8| Command::AddConnection(NewConnection::new(name, vec!["scim".into()], hash(n)));
     directory.run(&caller, add("crm", 1)).await.expect("added");
     assert_eq!(directory.run(&caller, add("CRM", 2)).await, Err(Refusal::field(Field::Name, Rule::Taken)));
     let id = directory.connections(None).await.expect("listed")[0].id;

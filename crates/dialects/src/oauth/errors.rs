@@ -27,7 +27,9 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "The method is not allowed here")
         }
         Fault::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large"),
-        Fault::WrongHost => (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header"),
+        Fault::WrongHost => {
+            (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header")
+        }
         Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body did not arrive in time"),
         Fault::TimedOut => (busy, "temporarily_unavailable", "The request took too long"),
         Fault::Refused(Refusal::Busy { .. } | Refusal::Unavailable(_)) => {

@@ -75,7 +75,9 @@ fn head(fault: &Fault, call: &Call) -> (StatusCode, &'static str, String) {
             let message = format!("The body is larger than {limit} bytes.");
             return (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
         }
-        Fault::WrongHost => (StatusCode::BAD_REQUEST, "ArgumentException", "A request must have exactly one Host header."),
+        Fault::WrongHost => {
+            (StatusCode::BAD_REQUEST, "ArgumentException", "A request must have exactly one Host header.")
+        }
         Fault::BodyCut => {
             (StatusCode::REQUEST_TIMEOUT, "TimeoutException", "The body did not arrive in time.")
         }

@@ -28,7 +28,9 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here")
         }
         Fault::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
-        Fault::WrongHost => (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header"),
+        Fault::WrongHost => {
+            (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header")
+        }
         Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "timeout", "The body did not arrive in time"),
         Fault::TimedOut => (busy, "busy", "The request took too long"),
         Fault::Refused(Refusal::Busy { .. } | Refusal::Unavailable(_) | Refusal::Conflict) => {

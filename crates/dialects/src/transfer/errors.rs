@@ -29,7 +29,9 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         Fault::BodyMissing => {
             (StatusCode::BAD_REQUEST, "invalid_request", "The body is to be a file, and is empty")
         }
-        Fault::WrongHost => (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header"),
+        Fault::WrongHost => {
+            (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header")
+        }
         Fault::BodyCut => {
             (StatusCode::REQUEST_TIMEOUT, "timeout", "The file did not arrive whole or in time")
         }

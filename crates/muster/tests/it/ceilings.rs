@@ -198,7 +198,11 @@ fn a_listed_name_that_becomes_a_role_later_does_not_become_effective() {
     let put = with(represented("ann"), "roles", json!([{"value": "Auditor"}]));
     t.assert_rejected(&[&user], "PUT", &user, &put);
     let check = t.server.json(&["check"]);
-    assert_eq!((&check["sound"], check["notes"].as_array().map(Vec::len)), (&json!(true), Some(1)), "{check}");
+    assert_eq!(
+        (&check["sound"], check["notes"].as_array().map(Vec::len)),
+        (&json!(true), Some(1)),
+        "{check}"
+    );
     let note = check["notes"][0].as_str().expect("text");
     assert!(note.contains("user 1 ") && note.contains("\"Auditor\""), "{note}");
 }
@@ -296,7 +300,8 @@ fn the_external_id_of_a_user_above_the_ceiling_stays() {
     let change = json!([{"op": "replace", "path": "externalId", "value": "E-other"}]);
     t.assert_rejected(&[&user], "PATCH", &user, &patch(&change));
     t.assert_rejected(&[&user], "PATCH", &user, &patch(&json!([{"op": "remove", "path": "externalId"}])));
-    let put = with(with(represented("ann"), "roles", json!([{"value": "Admin"}])), "externalId", json!("E-x"));
+    let put =
+        with(with(represented("ann"), "roles", json!([{"value": "Admin"}])), "externalId", json!("E-x"));
     t.assert_rejected(&[&user], "PUT", &user, &put);
     let before = t.read(&user);
     let onfire = json!({"Id": admin, "ExternalId": "E-x"}).to_string();
@@ -321,7 +326,8 @@ fn the_external_id_of_a_user_above_the_ceiling_stays() {
     let file: String = rows.iter().map(|row| format!("{row}\n")).collect();
     let reply = t.ask(&files, "POST", "/v1/imports?update=true", "application/x-ndjson", &file);
     assert_eq!(reply.status, 202, "{}", reply.body);
-    let id = serde_json::from_str::<Value>(&reply.body).expect("JSON")["id"].as_str().expect("an id").to_owned();
+    let id =
+        serde_json::from_str::<Value>(&reply.body).expect("JSON")["id"].as_str().expect("an id").to_owned();
     let job = wait_for("the import to end", || {
         let read = t.ask(&files, "GET", &format!("/v1/imports/{id}"), "", "").body;
         let job: Value = serde_json::from_str(&read).expect("JSON");

@@ -74,7 +74,9 @@ fn a_settings_file_that_others_can_write_is_read_only_by_name() {
         let is_read = String::from_utf8_lossy(&output.stdout).contains("127.0.0.1:7");
         (is_read, String::from_utf8_lossy(&output.stderr).contains("muster.toml is ignored"))
     };
-    for (mode, expected) in [(0o600, (true, false)), (0o644, (true, false)), (0o664, (false, true)), (0o602, (false, true))] {
+    for (mode, expected) in
+        [(0o600, (true, false)), (0o644, (true, false)), (0o664, (false, true)), (0o602, (false, true))]
+    {
         std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("set");
         assert_eq!(config(&[]), expected, "{mode:o}");
         assert_eq!(config(&["--config", "muster.toml"]), (true, false), "{mode:o}");

@@ -174,15 +174,22 @@ fn a_request_names_exactly_one_host() {
         ("/v1/imports", "\"error\""),
         ("/oauth2/token", "\"error\""),
     ] {
-        for hosts in ["", "Host: a.example\r\nHost: b.example\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@b\r\n"] {
+        for hosts in
+            ["", "Host: a.example\r\nHost: b.example\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@b\r\n"]
+        {
             let mut stream = connect(&server);
             let head = format!("GET {target} HTTP/1.1\r\n{hosts}Authorization: Bearer {key}\r\n\r\n");
             stream.write_all(head.as_bytes()).expect("sent");
             let answer = rest(&mut stream);
-            assert!(answer.starts_with("HTTP/1.1 400") && answer.contains(shape), "{target} {hosts}: {answer}");
+            assert!(
+                answer.starts_with("HTTP/1.1 400") && answer.contains(shape),
+                "{target} {hosts}: {answer}"
+            );
         }
     }
-    for head in ["GET /healthz HTTP/1.0\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"] {
+    for head in
+        ["GET /healthz HTTP/1.0\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"]
+    {
         let mut stream = connect(&server);
         stream.write_all(head.as_bytes()).expect("sent");
         let answer = rest(&mut stream);

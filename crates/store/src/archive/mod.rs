@@ -75,7 +75,8 @@ impl Entry {
     #[must_use]
     pub fn upgraded(self) -> Self {
         // The texts in quotes are what is replaced and by what.
-        let mut quoted = include_str!("../../migrations/sqlite/0005_dialects.sql").split('\'').skip(1).step_by(2);
+        let mut quoted =
+            include_str!("../../migrations/sqlite/0005_dialects.sql").split('\'').skip(1).step_by(2);
         match (self, quoted.next(), quoted.next()) {
             (Self::Connection { tenant, doc, last_use }, Some(none), Some(all)) => {
                 Self::Connection { tenant, doc: doc.replace(none, all), last_use }

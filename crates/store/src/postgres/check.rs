@@ -61,7 +61,9 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Resul
     }
     let stored = number(session, sql::COUNT_CLAIMS.postgres, &[&code]).await?;
     if stored != claims {
-        checked.damage.push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
+        checked
+            .damage
+            .push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
     }
     let mut counted = super::scan::summed_blocks(session, code).await?;
     counted.retain(|_, live| *live != 0);

@@ -120,7 +120,11 @@ mod tests {
             ("XX000", "duplicate key value violates unique constraint \"claims_pkey_102008\"", true),
             ("XX000", "cache lookup failed for relation 1", false),
         ] {
-            assert_eq!(matches!(Trouble::reported(code, message), Trouble::Taken(_)), is_taken, "{code} {message}");
+            assert_eq!(
+                matches!(Trouble::reported(code, message), Trouble::Taken(_)),
+                is_taken,
+                "{code} {message}"
+            );
         }
     }
 }

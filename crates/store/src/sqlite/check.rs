@@ -63,11 +63,15 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()
         );
         checked.note_user(tenant, &user, &roles);
         if beside != (user.number, user.id, user.version, is_active(&user), user.updated.0) {
-            checked.damage.push(format!("tenant {tenant}: what stands beside person {} is not theirs", beside.0));
+            checked
+                .damage
+                .push(format!("tenant {tenant}: what stands beside person {} is not theirs", beside.0));
         }
         // Pages and members come in the order of rows.
         if (user.number, pk) <= last || pk <= last.1 {
-            checked.damage.push(format!("tenant {tenant}: person {} is not in the order of numbers", user.number));
+            checked
+                .damage
+                .push(format!("tenant {tenant}: person {} is not in the order of numbers", user.number));
         }
         last = (user.number, pk);
         *blocks.entry(block_of(user.number)).or_default() += 1;

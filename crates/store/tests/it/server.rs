@@ -187,8 +187,9 @@ fn a_check_finds_what_does_not_fit() {
         // Whoever asks for the history has everything sealed.
         assert_eq!(directory.events(Position(0), 10).await.expect("read").len(), 4);
     });
-    let check =
-        || Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").damage;
+    let check = || {
+        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").damage
+    };
     assert_eq!(check(), [""; 0]);
     query(&url, "DELETE FROM claims WHERE owner = 2");
     query(&url, "UPDATE blocks SET live = live + 1");
@@ -207,7 +208,10 @@ fn look_ups_use_indexes_however_the_store_has_grown() {
     let url = database();
     let store = postgres(&url);
     let scans = || {
-        query(&url, "SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables WHERE relname IN ('users', 'claims', 'items')")
+        query(
+            &url,
+            "SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables WHERE relname IN ('users', 'claims', 'items')",
+        )
     };
     runtime().block_on(async {
         let directory = directory(store);
@@ -215,7 +219,12 @@ fn look_ups_use_indexes_however_the_store_has_grown() {
         let first = directory.run(&caller, Command::CreateUser(person("a@x.y"))).await.expect("added");
         let (id, number) = (first.users[0].id, first.users[0].number);
         let ask = async || {
-            for by in [UserKey::Id(id), UserKey::Number(number), UserKey::Email("a@x.y".into()), UserKey::Handle("a@x.y".into())] {
+            for by in [
+                UserKey::Id(id),
+                UserKey::Number(number),
+                UserKey::Email("a@x.y".into()),
+                UserKey::Handle("a@x.y".into()),
+            ] {
                 assert!(directory.user(&caller, by).await.is_ok());
             }
             assert!(directory.user(&caller, UserKey::ExternalId("none".into())).await.is_err());

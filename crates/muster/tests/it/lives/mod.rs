@@ -177,7 +177,15 @@ impl<'a> Firm<'a> {
         let number = json(door.at(), &["tenant", "add", name])["number"].as_u64().expect("a number");
         let mut firm = Self { door, number, key: String::new(), asking: String::new() };
         let key = |answer: Value| answer["key"].as_str().expect("a key").to_owned();
-        firm.key = key(firm.cli(&["connection", "add", "main", "--dialect", "all", "--highest-role", "EnterpriseAdmin"]));
+        firm.key = key(firm.cli(&[
+            "connection",
+            "add",
+            "main",
+            "--dialect",
+            "all",
+            "--highest-role",
+            "EnterpriseAdmin",
+        ]));
         firm.asking = key(firm.cli(&["connection", "add", "asking", "--dialect", "sign-in"]));
         firm
     }

@@ -109,7 +109,20 @@ impl Door {
         let store = Path::new(url);
         let tenant = json(store, &["tenant", "add", "Acme"])["number"].as_u64().expect("a number");
         let number = tenant.to_string();
-        let added = json(store, &["connection", "add", "main", "--dialect", "all", "--highest-role", "EnterpriseAdmin", "--tenant", &number]);
+        let added = json(
+            store,
+            &[
+                "connection",
+                "add",
+                "main",
+                "--dialect",
+                "all",
+                "--highest-role",
+                "EnterpriseAdmin",
+                "--tenant",
+                &number,
+            ],
+        );
         let listed = json(store, &["connection", "list"]);
         let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
         Self { tenant, key: text(&added["key"]), id: text(&listed[0]["id"]) }
