@@ -135,15 +135,12 @@ impl Shell {
 
     /// The answer to a request that does not name one host, in the shape of the API it is for.
     fn refuse_host(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> Served {
-        let (answer, dialect) = match destination {
-            Some(Destination::Dialect(Found { dialect, .. })) => {
-                let fault = Fault::WrongHost;
-                (dialects::kit::give_up(&self.desk, dialect, parts, number, &fault), dialect.name)
-            }
-            _ => {
-                let text = "A request must have exactly one Host header.\n";
-                (pages::text(StatusCode::BAD_REQUEST, text), "none")
-            }
+        let (answer, dialect) = if let Some(Destination::Dialect(Found { dialect, .. })) = destination {
+            let fault = Fault::WrongHost;
+            (dialects::kit::give_up(&self.desk, dialect, parts, number, &fault), dialect.name)
+        } else {
+            let text = "A request must have exactly one Host header.\n";
+            (pages::text(StatusCode::BAD_REQUEST, text), "none")
         };
         Served { answer, dialect, reason: Some(Fault::WrongHost.kind()), ..nothing() }
     }
