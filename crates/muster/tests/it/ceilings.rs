@@ -160,12 +160,11 @@ fn a_role_above_the_ceiling_never_becomes_effective() {
     }
     t.assert_rejected(&[&user], "DELETE", &user, &Value::Null);
     // The same over dialects with a single role.
-    let number = t.read(&user)["urn:muster:params:scim:schemas:extension:2.0:User"]["number"].clone();
     let before = t.read(&user);
     let onfire = json!({"Email": "ann@example.com", "WebsiteRole": "ReadOnly"}).to_string();
     let put = t.ask(&t.low, "PUT", &with_key(&t, "/api/v2/user?format=json"), "application/json", &onfire);
     assert_eq!(put.status, 403, "{}", put.body);
-    let delete = t.ask(&t.low, "DELETE", &format!("/request/user/{number}"), "", "");
+    let delete = t.ask(&t.low, "DELETE", "/request/user/1", "", "");
     assert_eq!(delete.status, 401, "{}", delete.body);
     assert_eq!(before, t.read(&user));
     // Nothing above the ceiling is touched by what leaves it alone.
@@ -323,7 +322,7 @@ fn the_external_id_of_a_user_above_the_ceiling_stays() {
         json!({"kind": "user", "email": "new2@example.com", "role": "Admin"}),
         json!({"kind": "user", "email": "fine@example.com", "role": "User"}),
     ];
-    let file: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let file = rows.map(|row| row.to_string()).join("\n");
     let reply = t.ask(&files, "POST", "/v1/imports?update=true", "application/x-ndjson", &file);
     assert_eq!(reply.status, 202, "{}", reply.body);
     let id =

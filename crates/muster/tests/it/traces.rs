@@ -8,10 +8,7 @@ use testkit::waiting::{wait_for, wait_until};
 fn lines(server: &Server, status: u64) -> Vec<Value> {
     let log = server.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines
-        .filter(|line| line["fields"]["message"] == "answered" && line["fields"]["status"] == status)
-        .map(|mut line| line["fields"].take())
-        .collect()
+    lines.filter(|line| line["message"] == "answered" && line["status"] == status).collect()
 }
 
 #[test]
