@@ -332,7 +332,7 @@ fn describe(connection: &Connection, now: Time) -> Value {
         "user": connection.user.map(|user| user.to_string()),
         "publicKeys": connection.public_keys.len(),
         "state": state,
-        "keys": connection.keys.len(),
+        "keys": if connection.revoked { 0 } else { connection.keys.len() },
         "expires": connection.expires.map(moment),
         "lastUse": connection.last_use.map(moment),
     })

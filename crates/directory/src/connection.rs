@@ -46,7 +46,7 @@ pub struct Connection {
     /// Public keys in PEM with which the client may prove itself instead of with its key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub public_keys: Vec<String>,
-    /// Its live keys, oldest first; never more than two.
+    /// Its keys, oldest first; never more than two. Those of a revoked connection open nothing.
     pub keys: Vec<Key>,
     /// From when on it is refused.
     #[serde(default)]

@@ -136,8 +136,8 @@ pub(super) fn add_key(key: KeyHash, known: &Known, stamp: &Stamp<'_>) -> Result<
 pub(super) fn revoke(known: &Known) -> Result<Decision, Refusal> {
     let before = known.connection.as_ref().ok_or(Refusal::NoSuchConnection)?;
     let mut connection = before.clone();
+    // Its keys stay known, so that the log can say why they are rejected.
     connection.revoked = true;
-    connection.keys.clear();
     Ok(one(Edit::ChangeConnection { before: Box::new(before.clone()), after: Box::new(connection) }))
 }
 
