@@ -334,7 +334,10 @@ impl House {
     }
 
     fn over(store: Arc<dyn directory::Store>, face: server::Face, ahead: Ahead) -> Self {
-        let limits = Limits { strength: Strength::FOR_TESTS, bad_keys: NonZeroU32::MAX, ..Limits::default() };
+        // Long enough for a thousand users at once on a machine that has much else to do.
+        let answer_time = Duration::from_mins(5);
+        let bad_keys = NonZeroU32::MAX;
+        let limits = Limits { strength: Strength::FOR_TESTS, bad_keys, answer_time, ..Limits::default() };
         let ahead = Arc::new(ahead);
         let clock = Arc::clone(&ahead) as _;
         let parts = Parts { store, clock, ids: Arc::new(adapters::TimeOrderedIds) };
