@@ -189,7 +189,16 @@ impl Desk {
             (None, []) => bail!("there is no tenant yet; `muster tenant add NAME` makes one"),
             (None, _) => bail!("there are several tenants; say which with --tenant"),
         };
-        Ok(Caller::terminal(number))
+        Ok(at_terminal(number))
+    }
+}
+
+/// The person at the terminal, under the name that the operating system knows them by.
+pub(crate) fn at_terminal(tenant: TenantNumber) -> Caller {
+    let caller = Caller::terminal(tenant);
+    match whoami::username() {
+        Ok(name) => Caller { who: format!("{} ({name})", caller.who), ..caller },
+        Err(_) => caller,
     }
 }
 

@@ -1,14 +1,13 @@
 //! `muster audit`: what happened, in words and as data, and whether anybody has changed it since.
 
 use crate::admin::{Desk, moment, refused};
+use crate::event_text;
 use crate::output::Output;
 use crate::people;
 use crate::settings::Settings;
-use clap::Subcommand;
-use directory::{
-    Action, Caller, Chain, Event, EventDraft, Item, Mail, Outcome, Position, Record, TenantNumber, User,
-    UserId,
-};
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use directory::{Caller, Chain, ConnectionId, Event, Position, TenantNumber, Time, UserId};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -25,15 +24,8 @@ pub(crate) enum AuditTask {
         #[arg(long, value_name = "END", value_parser = end, requires = "tenant")]
         expect: Option<(u64, String)>,
     },
-    /// What happened to a person, in words
-    Show {
-        /// Number, e-mail, id or external id; also of somebody who was deleted
-        #[arg(long)]
-        user: String,
-        /// The tenant; may be left out when there is just one
-        #[arg(long)]
-        tenant: Option<u32>,
-    },
+    /// Show what happened, with old and new values; of one user or of all, filtered
+    Show(ShowArgs),
     /// Everything that happened, as one JSON document a line
     Export {
         /// The tenant; may be left out when there is just one
@@ -45,13 +37,55 @@ pub(crate) enum AuditTask {
     },
 }
 
+#[derive(Args)]
+pub(crate) struct ShowArgs {
+    /// Only events of this user: number, email, id or external id; also of a deleted user
+    #[arg(long)]
+    user: Option<String>,
+    /// Only events about this kind: user, group, folder, organisation, role, department, tenant, connection or mail
+    #[arg(long, value_parser = event_text::KINDS)]
+    kind: Option<String>,
+    /// Only events by this actor, as the list shows it (in any case; a part is enough)
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only events over this connection: its name or id
+    #[arg(long)]
+    connection: Option<String>,
+    /// Only events from this date or time on (UTC): 2026-11-28 or 2026-11-28T09:30:00Z
+    #[arg(long, value_parser = date)]
+    since: Option<Time>,
+    /// Only events before this date or time (UTC)
+    #[arg(long, value_parser = date)]
+    until: Option<Time>,
+    /// The tenant; may be left out when there is just one
+    #[arg(long)]
+    tenant: Option<u32>,
+}
+
+impl ShowArgs {
+    fn takes(&self, event: &Event, connection: Option<ConnectionId>) -> bool {
+        let what = &event.what;
+        let is_by = |actor: &String| directory::fold(&what.who).contains(&directory::fold(actor));
+        self.kind.as_deref().is_none_or(|kind| kind == event_text::kind(event))
+            && self.actor.as_ref().is_none_or(is_by)
+            && connection.is_none_or(|connection| what.connection == Some(connection))
+            && self.since.is_none_or(|since| since <= what.at)
+            && self.until.is_none_or(|until| what.at < until)
+    }
+}
+
+fn date(text: &str) -> Result<Time, String> {
+    dialects::kit::parse_time(text)
+        .ok_or_else(|| "give a date or time such as 2026-11-28 or 2026-11-28T09:30:00Z".into())
+}
+
 pub(crate) fn run(settings: &Settings, task: AuditTask, output: Output) -> anyhow::Result<ExitCode> {
     let desk = Desk::open(settings)?;
     match task {
         AuditTask::Verify { tenant, expect } => verify(&desk, tenant, expect, output),
-        AuditTask::Show { user, tenant } => {
-            let caller = desk.tenant(tenant)?;
-            show(&desk, &caller, &user, output)?;
+        AuditTask::Show(wanted) => {
+            let caller = desk.tenant(wanted.tenant)?;
+            show(&desk, &caller, &wanted, output)?;
             Ok(ExitCode::SUCCESS)
         }
         AuditTask::Export { tenant, after } => {
@@ -135,30 +169,57 @@ fn words(tenant: TenantNumber, chain: &Chain) -> String {
     text
 }
 
-fn show(desk: &Desk, caller: &Caller, who: &str, output: Output) -> anyhow::Result<()> {
-    let user = known_or_gone(desk, caller, who)?;
+fn show(desk: &Desk, caller: &Caller, wanted: &ShowArgs, output: Output) -> anyhow::Result<()> {
+    let user = wanted.user.as_deref().map(|who| known_or_gone(desk, caller, who)).transpose()?;
+    let connection =
+        wanted.connection.as_deref().map(|name| connection_id(desk, caller, name)).transpose()?;
     let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), Position(0));
     loop {
-        let page = desk.runtime.block_on(desk.directory.history(caller, user, after)).map_err(refused)?;
-        for event in &page.0 {
-            let what = told(event, user).join("; ");
+        let (events, next) = page(desk, caller, user, after)?;
+        for event in events.iter().filter(|event| wanted.takes(event, connection)) {
+            let text = user.map_or_else(
+                || event_text::of_record(event),
+                |user| event_text::of_user(event, user).join("; "),
+            );
+            let (at, who) = (moment(event.what.at), &event.what.who);
             documents.push(json!({
-                "position": event.position.0, "at": moment(event.what.at), "who": event.what.who, "what": what,
+                "position": event.position.0, "at": at, "who": who, "kind": event_text::kind(event), "what": text,
             }));
-            rows.push(vec![
-                event.position.0.to_string(),
-                moment(event.what.at),
-                event.what.who.clone(),
-                what,
-            ]);
+            rows.push(vec![event.position.0.to_string(), at, who.clone(), text]);
         }
-        match page.1 {
+        match next {
             Some(next) => after = next,
             None => break,
         }
     }
-    output.rows(&documents.into(), &["position", "when", "who", "what"], rows, "Nothing is known of them.");
+    output.rows(&documents.into(), &["position", "when", "who", "what"], rows, "No event matches.");
     Ok(())
+}
+
+/// Some events of a user or of the whole tenant, and where the next ones begin.
+fn page(
+    desk: &Desk,
+    caller: &Caller,
+    user: Option<UserId>,
+    after: Position,
+) -> anyhow::Result<(Vec<Event>, Option<Position>)> {
+    if let Some(user) = user {
+        return desk.runtime.block_on(desk.directory.history(caller, user, after)).map_err(refused);
+    }
+    let mut events = desk.runtime.block_on(desk.directory.events(after, 1000)).map_err(refused)?;
+    let next = events.last().map(|last| last.position);
+    events.retain(|event| event.what.tenant == caller.tenant);
+    Ok((events, next))
+}
+
+/// A connection by name or id. That of a connection that is not there any more is still in the events.
+fn connection_id(desk: &Desk, caller: &Caller, name: &str) -> anyhow::Result<ConnectionId> {
+    let all = desk.runtime.block_on(desk.directory.connections(Some(caller.tenant))).map_err(refused)?;
+    let key = directory::fold(name);
+    let found = all.iter().find(|connection| directory::fold(&connection.name) == key);
+    let id = found.map(|connection| connection.id);
+    id.or_else(|| uuid::Uuid::try_parse(name).ok().map(ConnectionId))
+        .with_context(|| format!("there is no connection {name} in tenant {}", caller.tenant))
 }
 
 /// Somebody who is there, or was.
@@ -172,100 +233,6 @@ fn known_or_gone(desk: &Desk, caller: &Caller, who: &str) -> anyhow::Result<User
     }
     // Who is gone for good is still in the history, by id alone.
     uuid::Uuid::try_parse(who).map(UserId).map_err(|_| not_here)
-}
-
-/// What an event says of a person, in words.
-fn told(event: &Event, user: UserId) -> Vec<String> {
-    let what = &event.what;
-    let mut words = Vec::new();
-    match (&what.before, &what.after) {
-        (before, Some(Record::User(after))) if after.id == user => {
-            of_person(what, before.as_ref(), after, &mut words);
-        }
-        (Some(Record::User(before)), None) if before.id == user && what.notes.is_empty() => {
-            words.push("deleted".into());
-        }
-        (Some(Record::User(before)), None) if before.id == user => {
-            let is_purge = what.notes.contains(&directory::Note::Purged);
-            words.push(if is_purge { "gone for good" } else { "deleted; all sign-ins ended" }.into());
-        }
-        (_, Some(Record::Mail(mail))) | (Some(Record::Mail(mail)), None) => {
-            words.push(of_mail(what.action, mail));
-        }
-        (_, Some(Record::Item(item))) | (Some(Record::Item(item)), None) => {
-            of_item(what, item, user, &mut words);
-        }
-        (_, Some(Record::Connection(connection))) => {
-            words.push(format!("connection {} is theirs", connection.name));
-        }
-        _ => {}
-    }
-    if words.is_empty() {
-        words.push("changed".into());
-    }
-    words
-}
-
-fn of_person(what: &EventDraft, before: Option<&Record>, after: &User, words: &mut Vec<String>) {
-    let before = before.and_then(|record| match record {
-        Record::User(user) => Some(user),
-        _ => None,
-    });
-    match before {
-        None if what.notes.is_empty() => words.push(format!("created, {}", after.status.word())),
-        None => words.push("restored".into()),
-        Some(before) => {
-            if let Some(moved) = before.status.move_to(after.status) {
-                words.push(moved.to_owned());
-            }
-            let changed = changed(before, after);
-            if !changed.is_empty() {
-                words.push(format!("changed: {}", changed.join(", ")));
-            }
-        }
-    }
-    if what.password_set {
-        words.push("password set".into());
-    }
-    if before.is_some() {
-        words.extend(what.notes.iter().map(|note| note.words().to_owned()));
-    }
-}
-
-/// The names of what is different, less what every change moves on.
-fn changed(before: &User, after: &User) -> Vec<String> {
-    let fields = |user: &User| match serde_json::to_value(user) {
-        Ok(Value::Object(fields)) => fields,
-        _ => serde_json::Map::new(),
-    };
-    let (before, after) = (fields(before), fields(after));
-    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let silent = ["version", "updated", "status", "last_activity", "invited"];
-    let is_told = |name: &&String| !silent.contains(&name.as_str()) && before.get(*name) != after.get(*name);
-    names.into_iter().filter(is_told).map(|name| name.replace('_', " ")).collect()
-}
-
-fn of_mail(action: Action, mail: &Mail) -> String {
-    let kind = mail.purpose.word();
-    match (action, &mail.outcome) {
-        (Action::Created, _) => format!("{kind} mail queued"),
-        (_, Some(Outcome::Failed(cause))) => format!("{kind} mail failed: {cause}"),
-        (_, Some(Outcome::Sent)) => format!("{kind} mail sent"),
-        (_, Some(Outcome::Withdrawn)) => format!("{kind} mail withdrawn: its link was no longer open"),
-        _ => format!("{kind} mail changed"),
-    }
-}
-
-fn of_item(what: &EventDraft, item: &Item, user: UserId, words: &mut Vec<String>) {
-    let named = format!("{} {}", item.kind().word(), item.name());
-    if what.joined.contains(&user) {
-        words.push(format!("joined {named}"));
-    }
-    if what.left.contains(&user) {
-        words.push(format!("left {named}"));
-    }
 }
 
 fn export(desk: &Desk, caller: &Caller, after: u64) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 mod admin;
 mod audit;
 pub mod backup;
+mod event_text;
 mod mails;
 mod moving;
 mod output;

@@ -121,7 +121,7 @@ pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyh
 
 fn add(desk: &Desk, name: String, number: Option<u32>, output: Output) -> anyhow::Result<()> {
     let command = Command::AddTenant { name, number: number.map(TenantNumber) };
-    let caller = Caller::terminal(TenantNumber(0));
+    let caller = crate::admin::at_terminal(TenantNumber(0));
     let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
     let tenant = receipt.tenant.context("no tenant came back")?;
     output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {

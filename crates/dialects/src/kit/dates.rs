@@ -31,7 +31,7 @@ pub(crate) fn precise(time: Time) -> String {
 }
 
 /// A moment as RFC 3339 writes it, with any offset; without one it is UTC, and a mere date is its beginning.
-pub(crate) fn parse(text: &str) -> Option<Time> {
+pub fn parse(text: &str) -> Option<Time> {
     let text = text.trim();
     let stamp = text.parse::<Timestamp>().ok();
     let stamp = stamp.or_else(|| {

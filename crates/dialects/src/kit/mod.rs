@@ -29,7 +29,7 @@ pub use call::{Answer, BodyFault, Call};
 pub use content::{Content, Cut, Part, Source};
 pub use credentials::{Brake, Credential, Gate, hash_key};
 pub(crate) use credentials::{Denial, bearer, bearer_scheme};
-pub use dates::rfc3339;
+pub use dates::{parse as parse_time, rfc3339};
 pub use door::{Desk, Served, give_up, serve};
 pub use fault::{Fault, FieldFault, OwnFault};
 pub use jwt::check_public_key;

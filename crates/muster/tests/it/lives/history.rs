@@ -105,6 +105,21 @@ fn it_is_whole_exported_and_told_without_a_secret() {
     let cid = told("cid@x.y");
     in_order(&cid, &["created", "sign-ins ended", "activated"]);
     assert!(cid.contains("main") && told("ext-f").contains("terminal"), "who did it: {cid}");
+    // Filters, also without a user.
+    let shown = |filters: &[&str]| {
+        let (is_well, shown) = run(store, &[&["audit", "show", "--tenant", &tenant], filters].concat());
+        assert!(is_well && secrets.iter().all(|secret| !shown.contains(secret.as_str())), "{shown}");
+        shown
+    };
+    assert!(ann.contains("\"Anna\""), "the new value: {ann}");
+    let roles = shown(&["--kind", "role"]);
+    assert!(roles.contains("role \"Clerk\" created") && !roles.contains("user "), "{roles}");
+    let over_main = shown(&["--connection", "main", "--kind", "user"]);
+    assert!(over_main.contains("main") && !over_main.contains("terminal"), "{over_main}");
+    let by_hand =
+        shown(&["--actor", "TERMINAL (", "--since", "2020-01-01", "--until", "2999-01-01T00:00:00Z"]);
+    assert!(by_hand.contains("tenant \"Acme\" updated: settings"), "{by_hand}");
+    assert!(shown(&["--since", "2999-01-01"]).contains("No event matches"));
     let (is_well, said) = run(store, &["audit", "show", "--user", "nobody@x.y", "--tenant", &tenant]);
     assert!(!is_well && said.contains("nobody@x.y"), "{said}");
 }
