@@ -2,6 +2,7 @@
 //! password hashing. The server and the command line are built on these and do not depend on each other.
 
 mod engine;
+mod fair_queue;
 mod keys;
 mod passwords;
 mod ports;

@@ -1,5 +1,5 @@
-//! Slow hashing of passwords in a pool of its own: a few threads that each keep their memory, and a short queue before
-//! them.
+//! Slow hashing of passwords in a pool of its own: a few threads that each keep their memory, and short queues before
+//! them that tenants share fairly.
 //!
 //! A password costs as much as hundreds of creates, so hashing never runs where requests or writes do, never takes
 //! more memory than threads × 19 MiB (more for a moment where another system has stored a password so), and refuses
@@ -7,14 +7,17 @@
 //! slow down what needs no password. One more thread of normal priority works for up to a quarter of the time, and computes
 //! again what an idle one has begun and does not finish, so that sign-ins go on where the processors are never idle.
 
+use crate::fair_queue::FairQueue;
 use crate::stored::{Stored, Way};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use directory::{ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword, Verdict};
+use directory::{
+    ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword, TenantNumber, Verdict,
+};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -43,16 +46,13 @@ enum Job {
 /// A job on its way through the pool.
 struct Task {
     job: Job,
+    is_begun: AtomicBool,
     is_done: AtomicBool,
-    /// When a thread first began it.
-    begun: OnceLock<Instant>,
-    /// How many tasks wait to be begun.
-    waiting: Arc<AtomicUsize>,
 }
 
 impl Task {
-    fn new(job: Job, waiting: &Arc<AtomicUsize>) -> Self {
-        Self { job, is_done: AtomicBool::new(false), begun: OnceLock::new(), waiting: Arc::clone(waiting) }
+    fn new(job: Job) -> Arc<Self> {
+        Arc::new(Self { job, is_begun: AtomicBool::new(false), is_done: AtomicBool::new(false) })
     }
 
     /// Whether nobody waits for it any more; where the caller has gone, nothing was promised.
@@ -66,11 +66,12 @@ impl Task {
 
     /// Marks it as begun; whether it was not before.
     fn begin(&self) -> bool {
-        let is_first = self.begun.set(Instant::now()).is_ok();
-        if is_first {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        is_first
+        !self.is_begun.swap(true, Ordering::Relaxed)
+    }
+
+    /// When the steady thread computes it, if the idle one that has it since then does not finish it.
+    fn is_late_at(&self, handed_over: Instant) -> Instant {
+        handed_over + if self.is_begun.load(Ordering::Relaxed) { TIME_TO_FINISH } else { TIME_TO_BEGIN }
     }
 
     fn carry_out(&self, argon2: &Argon2<'_>, memory: &mut Vec<Block>) {
@@ -94,19 +95,57 @@ impl Task {
 
 /// How long an idle thread may have a task before it is computed again. A password takes tens of milliseconds, and minutes
 /// on an idle thread of a machine whose processors are busy.
-const PATIENCE: Duration = Duration::from_millis(250);
+const TIME_TO_FINISH: Duration = Duration::from_millis(150);
+/// How long it may leave a task untouched.
+const TIME_TO_BEGIN: Duration = Duration::from_millis(5);
+/// So many sign-ins go before one password that is only to be hashed.
+const SIGN_INS_FIRST: u32 = 3;
+
+/// What waits. Sign-ins have places of their own, which passwords of new users cannot take.
+struct Waiting {
+    sign_ins: FairQueue<TenantNumber, Arc<Task>>,
+    others: FairQueue<TenantNumber, Arc<Task>>,
+    /// Sign-ins that went before the others since one of those went.
+    sign_ins_before: u32,
+}
+
+impl Waiting {
+    fn next(&mut self) -> Option<Arc<Task>> {
+        loop {
+            let is_sign_in = self.sign_ins.len() > 0 && self.sign_ins_before < SIGN_INS_FIRST;
+            let task = if is_sign_in || self.others.len() == 0 {
+                self.sign_ins_before = if self.others.len() > 0 { self.sign_ins_before + 1 } else { 0 };
+                self.sign_ins.pop()?
+            } else {
+                self.sign_ins_before = 0;
+                self.others.pop()?
+            };
+            if !task.is_over() {
+                return Some(task);
+            }
+        }
+    }
+}
+
+/// What the pool and its threads share. Idle threads lock none of it: a thread that is rarely scheduled must hold nothing
+/// that others need.
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Hands tasks out, and computes some.
+    steady: OnceLock<Thread>,
+    is_closed: AtomicBool,
+}
+
+impl Shared {
+    fn wake_steady(&self) {
+        if let Some(thread) = self.steady.get() {
+            thread.unpark();
+        }
+    }
+}
 
 /// The pool.
-pub struct PasswordPool {
-    /// Every task goes to the steady thread, which sees that it is done, and to the idle ones. They share no lock: a thread
-    /// that is rarely scheduled must hold nothing that others need.
-    to_steady: mpsc::SyncSender<Arc<Task>>,
-    to_idle: mpsc::Sender<Arc<Task>>,
-    /// How many tasks the idle threads have yet to take, done or not.
-    idle_backlog: Arc<AtomicUsize>,
-    waiting: Arc<AtomicUsize>,
-    most_waiting: usize,
-}
+pub struct PasswordPool(Arc<Shared>);
 
 impl PasswordPool {
     /// Threads by default: one for each processor.
@@ -119,75 +158,117 @@ impl PasswordPool {
         Self::start(Self::default_threads(), Self::DEFAULT_QUEUE, Strength::STANDARD)
     }
 
-    /// Passwords that may wait by default.
+    /// Sign-ins that may wait by default, and as many passwords that are only to be hashed.
     pub const DEFAULT_QUEUE: usize = 64;
 
-    /// A pool of so many threads with room for so many waiting.
+    /// A pool of so many threads with room for so many waiting of each kind.
     pub fn start(threads: usize, waiting: usize, strength: Strength) -> anyhow::Result<Self> {
         let params = Params::new(strength.memory_kib, strength.passes, 1, None)
             .map_err(|error| anyhow::anyhow!("password strength: {error}"))?;
-        let (to_idle, tasks) = mpsc::channel();
-        let (tasks, idle_backlog) = (Arc::new(Mutex::new(tasks)), Arc::<AtomicUsize>::default());
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(Waiting {
+                sign_ins: FairQueue::new(waiting.max(1)),
+                others: FairQueue::new(waiting.max(1)),
+                sign_ins_before: 0,
+            }),
+            steady: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
+        });
+        // Dropped with an error, it ends the threads that have started.
+        let pool = Self(Arc::clone(&shared));
+        let mut idle = Vec::new();
         for number in 1..=threads.max(1) {
-            let (tasks, backlog, params) = (Arc::clone(&tasks), Arc::clone(&idle_backlog), params.clone());
-            let name = format!("muster-hash-{number}");
-            std::thread::Builder::new().name(name).spawn(move || work_when_idle(&tasks, &backlog, params))?;
+            let slot = Arc::new(Mutex::new(None));
+            let (name, params) = (format!("muster-hash-{number}"), params.clone());
+            let (shared, given) = (Arc::clone(&shared), Arc::clone(&slot));
+            let started = std::thread::Builder::new().name(name);
+            let started = started.spawn(move || work_when_idle(&shared, &given, params))?;
+            idle.push(IdleThread { slot, last: None, thread: started.thread().clone() });
         }
-        let (to_steady, tasks) = mpsc::sync_channel(waiting.max(1));
-        let name = "muster-hash-0".to_owned();
-        std::thread::Builder::new().name(name).spawn(move || work_steadily(&tasks, params))?;
-        Ok(Self { to_steady, to_idle, idle_backlog, waiting: Arc::default(), most_waiting: waiting })
+        let steady = std::thread::Builder::new().name("muster-hash-0".to_owned());
+        steady.spawn(move || work_steadily(&shared, idle, params))?;
+        Ok(pool)
     }
 
     /// Queues a job; its answer is dropped when it could not be done.
     fn ask<T: Send + 'static>(
         &self,
+        tenant: TenantNumber,
         job: impl FnOnce(UnboundedSender<T>) -> Job,
     ) -> Pending<'static, Result<T, Overloaded>> {
         let (answer, mut answered) = unbounded_channel();
-        let sent = self.queue(job(answer));
-        Box::pin(async move {
-            sent?;
-            answered.recv().await.ok_or(Overloaded)
-        })
+        self.queue(tenant, Task::new(job(answer)));
+        Box::pin(async move { answered.recv().await.ok_or(Overloaded) })
     }
 
-    fn queue(&self, job: Job) -> Result<(), Overloaded> {
-        let more = |many: usize| (many < self.most_waiting).then_some(many + 1);
-        let has_room =
-            |many: &AtomicUsize| many.try_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
-        if !has_room(&self.waiting) {
-            return Err(Overloaded);
+    fn queue(&self, tenant: TenantNumber, task: Arc<Task>) {
+        let mut waiting = self.0.waiting.lock();
+        let queue = if matches!(task.job, Job::Verify(..)) { &mut waiting.sign_ins } else { &mut waiting.others };
+        if queue.is_full() {
+            queue.retain(|task| !task.is_over());
         }
-        let task = Arc::new(Task::new(job, &self.waiting));
-        if self.to_steady.try_send(Arc::clone(&task)).is_err() {
-            task.begin();
-            return Err(Overloaded);
-        }
-        // Idle threads that are not scheduled pile up no passwords.
-        if has_room(&self.idle_backlog) {
-            self.to_idle.send(task).map_err(|_| Overloaded)?;
-        }
-        Ok(())
+        // Whoever waits for it hears that there is no room.
+        drop(queue.push(tenant, task));
+        drop(waiting);
+        self.0.wake_steady();
+    }
+}
+
+impl Drop for PasswordPool {
+    fn drop(&mut self) {
+        self.0.is_closed.store(true, Ordering::Release);
+        self.0.wake_steady();
     }
 }
 
 impl Hasher for PasswordPool {
-    fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>> {
-        let hashed = self.ask(|answer| Job::Hash(password, answer));
+    fn hash(
+        &self,
+        tenant: TenantNumber,
+        password: SecretString,
+    ) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+        let hashed = self.ask(tenant, |answer| Job::Hash(password, answer));
         Box::pin(async move { hashed.await?.ok_or(Overloaded) })
     }
 
     fn verify(
         &self,
+        tenant: TenantNumber,
         password: SecretString,
         stored: Option<StoredPassword>,
     ) -> Pending<'_, Result<Verdict, Overloaded>> {
-        self.ask(|answer| Job::Verify(password, stored, answer))
+        self.ask(tenant, |answer| Job::Verify(password, stored, answer))
     }
 
     fn can_verify(&self, stored: &StoredPassword) -> bool {
         Stored::read(stored.0.expose_secret()).is_some()
+    }
+}
+
+/// A thread that runs when nobody else would, as the steady one sees it.
+struct IdleThread {
+    /// What it is to do next. The steady thread never waits for its lock.
+    slot: Arc<Slot>,
+    last: Option<Arc<Task>>,
+    thread: Thread,
+}
+
+type Slot = Mutex<Option<Arc<Task>>>;
+
+impl IdleThread {
+    /// Hands over the next task, unless the one before is still to be done; which it was.
+    fn offer(&mut self, waiting: &Mutex<Waiting>) -> Option<Arc<Task>> {
+        if self.last.as_ref().is_some_and(|task| !task.is_over()) {
+            return None;
+        }
+        let mut slot = self.slot.try_lock()?;
+        self.last = waiting.lock().next();
+        if self.last.is_some() {
+            slot.clone_from(&self.last);
+            drop(slot);
+            self.thread.unpark();
+        }
+        self.last.clone()
     }
 }
 
@@ -207,55 +288,56 @@ fn give_way() {
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
 
-fn work_when_idle(tasks: &Mutex<mpsc::Receiver<Arc<Task>>>, backlog: &AtomicUsize, params: Params) {
+fn work_when_idle(shared: &Shared, slot: &Slot, params: Params) {
     give_way();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
     let mut memory = Vec::new();
-    loop {
-        let task = tasks.lock().recv();
-        let Ok(task) = task else { return };
-        backlog.fetch_sub(1, Ordering::Relaxed);
+    while !shared.is_closed.load(Ordering::Acquire) {
+        let task = slot.lock().take();
+        let Some(task) = task else {
+            std::thread::park();
+            continue;
+        };
         if task.begin() && !task.is_over() {
             task.carry_out(&argon2, &mut memory);
         }
+        shared.wake_steady();
     }
 }
 
-/// Computes what no thread has begun, and what an idle thread does not finish. Rests three times as long as it worked.
-fn work_steadily(tasks: &mpsc::Receiver<Arc<Task>>, params: Params) {
+/// Hands tasks to the idle threads, and computes those for which none of them has time. Rests three times as long as it
+/// worked.
+fn work_steadily(shared: &Shared, mut idle: Vec<IdleThread>, params: Params) {
+    // Set once, here.
+    let _ = shared.steady.set(std::thread::current());
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut memory = Vec::new();
-    // In the order in which they came.
-    let mut unfinished: Vec<Arc<Task>> = Vec::new();
+    // In the order in which they were handed over.
+    let mut handed: Vec<(Instant, Arc<Task>)> = Vec::new();
     let mut rest_ends = Instant::now();
-    loop {
-        unfinished.extend(tasks.try_iter());
-        for task in unfinished.extract_if(.., |task| task.is_over()) {
-            task.begin();
-        }
+    while !shared.is_closed.load(Ordering::Acquire) {
         let now = Instant::now();
-        let is_left = |task: &Arc<Task>| task.begun.get().is_none_or(|begun| begun.elapsed() >= PATIENCE);
-        if rest_ends <= now
-            && let Some(place) = unfinished.iter().position(is_left)
-        {
-            let task = unfinished.remove(place);
-            task.begin();
-            task.carry_out(&argon2, &mut memory);
-            rest_ends = Instant::now() + now.elapsed() * 3;
-            continue;
+        handed.retain(|(_, task)| !task.is_over());
+        handed.extend(idle.iter_mut().filter_map(|thread| Some((now, thread.offer(&shared.waiting)?))));
+        if rest_ends <= now {
+            let late = handed.iter().position(|(since, task)| task.is_late_at(*since) <= now);
+            let late = late.map(|place| handed.remove(place).1);
+            if let Some(task) = late.or_else(|| shared.waiting.lock().next()) {
+                task.begin();
+                task.carry_out(&argon2, &mut memory);
+                rest_ends = Instant::now() + now.elapsed() * 3;
+                continue;
+            }
         }
-        let next = if unfinished.is_empty() {
-            tasks.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            let rest = rest_ends.saturating_duration_since(now);
-            tasks.recv_timeout(if rest.is_zero() { PATIENCE } else { rest.min(PATIENCE) })
-        };
-        match next {
-            Ok(task) => unfinished.push(task),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        // Whoever queues a task or ends one wakes this thread earlier.
+        match handed.iter().map(|(since, task)| task.is_late_at(*since)).min() {
+            Some(late) => std::thread::park_timeout(late.max(rest_ends).saturating_duration_since(now)),
+            None => std::thread::park(),
         }
+    }
+    for thread in idle {
+        thread.thread.unpark();
     }
 }
 
@@ -318,18 +400,42 @@ mod tests {
         }
     }
 
-    /// A thread that has begun a task and is never run again keeps nobody waiting.
+    const ONE: TenantNumber = TenantNumber(1);
+    const TWO: TenantNumber = TenantNumber(2);
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().build().unwrap()
+    }
+
+    /// A thread that has taken a task and is never run again keeps nobody waiting.
     #[test]
     fn what_an_idle_thread_does_not_finish_is_done_again() {
-        let pool = PasswordPool::start(1, 1, Strength::FOR_TESTS).unwrap();
-        let (answer, mut answered) = unbounded_channel();
-        let waiting = Arc::new(AtomicUsize::new(1));
-        let task = Arc::new(Task::new(Job::Hash("secret-1".into(), answer), &waiting));
-        assert!(task.begin() && !task.begin());
-        pool.to_steady.send(Arc::clone(&task)).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert!(runtime.block_on(answered.recv()).unwrap().is_some());
-        assert_eq!(waiting.load(Ordering::Relaxed), 0);
+        for has_begun in [false, true] {
+            let params = Params::new(8, 1, 1, None).unwrap();
+            let pool = PasswordPool(Arc::new(Shared {
+                waiting: Mutex::new(Waiting {
+                    sign_ins: FairQueue::new(1),
+                    others: FairQueue::new(1),
+                    sign_ins_before: 0,
+                }),
+                steady: OnceLock::new(),
+                is_closed: AtomicBool::new(false),
+            }));
+            // Its thread never looks at the slot.
+            let slot = Arc::new(Mutex::new(None));
+            let stuck = IdleThread { slot, last: None, thread: std::thread::current() };
+            let (answer, mut answered) = unbounded_channel();
+            let task = Task::new(Job::Hash("secret-1".into(), answer));
+            assert!(!has_begun || task.begin());
+            pool.queue(ONE, task);
+            let shared = Arc::clone(&pool.0);
+            let steady = std::thread::spawn(move || work_steadily(&shared, vec![stuck], params));
+            let runtime = runtime();
+            assert!(runtime.block_on(answered.recv()).unwrap().is_some());
+            assert!(runtime.block_on(pool.hash(ONE, "secret-2".into())).is_ok(), "nor is the next one lost");
+            drop(pool);
+            steady.join().unwrap();
+        }
     }
 
     /// Clients that hang up at once leave nothing behind, however many they are.
@@ -337,36 +443,67 @@ mod tests {
     fn passwords_that_nobody_waits_for_any_more_do_not_pile_up() {
         let pool = PasswordPool::start(1, 4, Strength::FOR_TESTS).unwrap();
         for _ in 0..10_000 {
-            drop(pool.hash("secret-1".into()));
-            assert!(pool.idle_backlog.load(Ordering::Relaxed) <= 4);
-            assert!(pool.waiting.load(Ordering::Relaxed) <= 4);
+            drop(pool.hash(ONE, "secret-1".into()));
+            drop(pool.verify(ONE, "secret-1".into(), None));
+            let waiting = pool.0.waiting.lock();
+            assert!(waiting.sign_ins.len() <= 4 && waiting.others.len() <= 4);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        while runtime.block_on(pool.hash("secret-1".into())).is_err() {
-            std::thread::yield_now();
-        }
+        assert!(runtime().block_on(pool.hash(ONE, "secret-1".into())).is_ok());
+    }
+
+    /// What one tenant queues costs another one neither its places nor much time.
+    #[test]
+    fn tenants_take_turns_and_sign_ins_go_first() {
+        let pool = PasswordPool::start(1, 64, Strength::STANDARD).unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let noted = |what: &'static str, pending: Pending<'static, bool>| {
+            let order = Arc::clone(&order);
+            async move {
+                let is_done = pending.await;
+                order.lock().push((what, is_done));
+            }
+        };
+        let hash = |tenant| {
+            let hashed = pool.ask(tenant, |answer| Job::Hash("secret-1".into(), answer));
+            Box::pin(async move { hashed.await.is_ok() }) as Pending<'static, bool>
+        };
+        let verify = |tenant| {
+            let verified = pool.ask(tenant, |answer| Job::Verify("secret-1".into(), None, answer));
+            Box::pin(async move { verified.await.is_ok() }) as Pending<'static, bool>
+        };
+        let mut all: Vec<_> = (0..70).map(|_| noted("hash of one", hash(ONE))).collect();
+        all.extend((0..70).map(|_| noted("sign-in of one", verify(ONE))));
+        all.push(noted("sign-in of two", verify(TWO)));
+        all.push(noted("hash of two", hash(TWO)));
+        runtime().block_on(futures_util::future::join_all(all));
+        let order: Vec<_> = order.lock().iter().filter(|(_, is_done)| *is_done).map(|(what, _)| *what).collect();
+        let place = |what: &str| order.iter().position(|done| *done == what);
+        // One of tenant 1 may be under way in each thread.
+        assert!(place("sign-in of two").is_some_and(|place| place <= 5), "{order:?}");
+        assert!(place("hash of two").is_some_and(|place| place <= 12), "{order:?}");
+        assert!(place("hash of one").is_some_and(|place| place <= 12), "sign-ins are not all: {order:?}");
     }
 
     #[test]
     fn a_hash_verifies_and_overload_is_refused() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = runtime();
         let pool = PasswordPool::start(1, 1, Strength::FOR_TESTS).unwrap();
-        let stored = runtime.block_on(pool.hash("secret-1".into())).unwrap();
+        let stored = runtime.block_on(pool.hash(ONE, "secret-1".into())).unwrap();
         let phc = stored.0.expose_secret();
         assert!(phc.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{phc}");
         assert!(Argon2::default().verify_password(b"secret-1", phc).is_ok());
         assert!(Argon2::default().verify_password(b"secret-2", phc).is_err());
-        let same = runtime.block_on(pool.verify("secret-1".into(), Some(stored.clone()))).unwrap();
+        let same = runtime.block_on(pool.verify(ONE, "secret-1".into(), Some(stored.clone()))).unwrap();
         assert_eq!(same, Verdict::Right);
-        let other = runtime.block_on(pool.verify("secret-2".into(), Some(stored.clone()))).unwrap();
+        let other = runtime.block_on(pool.verify(ONE, "secret-2".into(), Some(stored.clone()))).unwrap();
         assert_eq!(other, Verdict::Wrong);
-        assert_eq!(runtime.block_on(pool.verify("secret-1".into(), None)).unwrap(), Verdict::Wrong);
+        assert_eq!(runtime.block_on(pool.verify(ONE, "secret-1".into(), None)).unwrap(), Verdict::Wrong);
         let better = Strength { memory_kib: 16, passes: 2 };
         let better = PasswordPool::start(1, 1, better).unwrap();
-        let weak = runtime.block_on(better.verify("secret-1".into(), Some(stored.clone()))).unwrap();
+        let weak = runtime.block_on(better.verify(ONE, "secret-1".into(), Some(stored.clone()))).unwrap();
         assert_eq!(weak, Verdict::RightButWeak);
         let slow = PasswordPool::start(1, 1, Strength::STANDARD).unwrap();
-        let many: Vec<_> = (0..50).map(|_| slow.hash("secret-1".into())).collect();
+        let many: Vec<_> = (0..50).map(|_| slow.hash(ONE, "secret-1".into())).collect();
         let done = runtime.block_on(futures_util::future::join_all(many));
         assert!(done.iter().any(Result::is_ok) && done.iter().any(Result::is_err));
     }

@@ -128,6 +128,8 @@ fn median(figures: &mut [f64]) -> f64 {
 struct Process {
     child: Child,
     address: String,
+    /// Where its metrics are, if it has any.
+    admin: Option<String>,
     credentials: Option<(u64, String)>,
 }
 
@@ -144,7 +146,8 @@ impl Process {
         let added = ask(&["connection", "add", "bench", "--dialect", "onfire", "--dialect", "scim"])?;
         let key = added["key"].as_str().context("a key")?.to_owned();
         let mut command = Command::new(&program);
-        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--store"]).arg(store);
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store"]);
+        command.arg(store);
         let mut process = Self::start(&mut command)?;
         process.credentials = Some((tenant, key));
         Ok(process)
@@ -172,8 +175,9 @@ impl Process {
         BufReader::new(child.stdout.take().context("output")?).read_line(&mut line)?;
         let said: Value = serde_json::from_str(&line)?;
         let address = said["listening"].as_str().context("an address")?.replace("http://", "");
+        let admin = said["admin"].as_str().map(|url| url.replace("http://", ""));
         let key = said["key"].as_str().map(|key| (said["tenant"].as_u64().unwrap_or(1), key.to_owned()));
-        Ok(Self { child, address, credentials: key })
+        Ok(Self { child, address, admin, credentials: key })
     }
 
     /// Seconds of CPU it has used, all threads.
@@ -194,7 +198,7 @@ impl Process {
 
     /// Commits and changes so far, from its own figures.
     fn commits(&self) -> anyhow::Result<(f64, f64)> {
-        let text = load::get_once(&self.address, "/metrics")?;
+        let text = load::get_once(self.admin.as_ref().context("no metrics")?, "/metrics")?;
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line.and_then(|rest| rest.trim().parse::<f64>().ok()).unwrap_or(0.0)

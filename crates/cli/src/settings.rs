@@ -32,6 +32,13 @@ pub struct Settings {
     /// Where to listen; port 0 takes a free one
     #[arg(long, env = "MUSTER_LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS", help_heading = SERVER)]
     pub listen: String,
+    /// Where health (/healthz, /readyz) and metrics (/metrics) are served to those who operate the server: an address, or
+    /// `none`. 127.0.0.1:9095 when nothing is said, if that port is free
+    #[arg(long, env = "MUSTER_ADMIN_LISTEN", global = true, value_name = "ADDRESS", help_heading = SERVER)]
+    pub admin_listen: Option<String>,
+    /// A file with the bearer token (at least 16 characters) that opens /metrics on the public address, too
+    #[arg(long, env = "MUSTER_METRICS_TOKEN_FILE", global = true, value_name = "FILE", help_heading = SERVER)]
+    pub metrics_token_file: Option<PathBuf>,
     /// Certificate chain in PEM; with it and its key, TLS is spoken
     #[arg(long, env = "MUSTER_TLS_CERT", global = true, value_name = "FILE", help_heading = SERVER)]
     pub tls_cert: Option<PathBuf>,
@@ -48,9 +55,13 @@ pub struct Settings {
     /// and answer for one another share this folder, too
     #[arg(long, env = "MUSTER_IMPORTS", global = true, value_name = "DIR", help_heading = SERVER)]
     pub imports: Option<PathBuf>,
-    /// Connections at a time; more wait
+    /// Connections at a time; more are answered 503
     #[arg(long, env = "MUSTER_MAX_CONNECTIONS", global = true, default_value_t = 4096, value_name = "N", help_heading = SERVER)]
     pub max_connections: usize,
+    /// Connections at a time from one address (IPv6: from one /64); more are closed. Loopback and trusted proxies may have
+    /// all
+    #[arg(long, env = "MUSTER_CONNECTIONS_PER_ADDRESS", global = true, default_value_t = 256, value_name = "N", help_heading = SERVER)]
+    pub connections_per_address: usize,
     /// Seconds for headers to arrive, and for a connection to be idle
     #[arg(long, env = "MUSTER_HEADER_TIME", global = true, default_value_t = 15, value_name = "SECONDS", help_heading = SERVER)]
     pub header_time: u64,

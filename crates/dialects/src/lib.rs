@@ -35,6 +35,8 @@ pub struct Dialect {
     pub acceptable: fn(&Call) -> Result<(), Fault>,
     /// What the client brings to be let in.
     pub credential: fn(&Call) -> Result<Option<Credential>, Fault>,
+    /// Whether the body may hold a part of that. Where it does not, bodies of strangers are not read.
+    pub has_credential_in_body: bool,
     /// Its voice for everything that goes wrong.
     pub refuse: fn(&Fault, &Call) -> Answer,
     /// Media types it reads.

@@ -4,6 +4,7 @@
 
 use crate::{KeyHash, StoredPassword, Time, User, UserId};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// A password, and who is signed in with it.
@@ -24,6 +25,30 @@ pub struct SignIns {
     /// Oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<OpenLink>,
+    /// Where they have signed in from, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<KnownNetwork>,
+    /// Browsers that signed in before this are strangers' again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices_since: Option<Time>,
+}
+
+/// A network that a person has signed in from. What strangers do elsewhere does not slow down who comes from there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownNetwork {
+    /// Its first address: of a /24 (IPv4) or /48 (IPv6).
+    pub network: IpAddr,
+    /// When they signed in from there and it was not known.
+    pub since: Time,
+}
+
+/// A browser that somebody has signed in with before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownDevice {
+    /// Who.
+    pub user: UserId,
+    /// When.
+    pub since: Time,
 }
 
 /// One browser in which a person is signed in.
@@ -69,6 +94,12 @@ impl Purpose {
 impl SignIns {
     /// In how many browsers somebody may be signed in; the oldest is signed out.
     pub const MAX_SESSIONS: usize = 20;
+    /// How many networks of a person are known; the oldest is forgotten.
+    pub const MAX_NETWORKS: usize = 8;
+    /// How long a network is known, in seconds.
+    pub const NETWORK_SECONDS: i64 = 90 * 24 * 60 * 60;
+    /// How long a browser is known, in seconds.
+    pub const DEVICE_SECONDS: i64 = 180 * 24 * 60 * 60;
     /// How many links to reset a password are good at a time.
     pub const MAX_RESETS: usize = 3;
     /// How long a session lasts, in seconds.
@@ -76,9 +107,38 @@ impl SignIns {
     /// How long a link that can no longer be used is told from one that never was, in seconds after it was made.
     const REMEMBERED: i64 = 90 * 24 * 60 * 60;
 
+    /// Nothing of what there was is good any more.
+    pub(crate) fn ended(now: Time) -> Self {
+        Self { devices_since: Some(now), ..Self::default() }
+    }
+
     /// Whether a browser with this key is signed in at `now`.
     pub fn holds(&self, key: &KeyHash, now: Time) -> bool {
         self.sessions.iter().any(|session| session.key == *key && session.is_live(now))
+    }
+
+    /// Whether they have signed in from this address's network lately.
+    pub fn knows_network_of(&self, address: IpAddr, now: Time) -> bool {
+        let network = wide_network(address);
+        self.networks.iter().any(|known| known.network == network && known.is_live(now))
+    }
+
+    /// Notes where somebody comes from who has shown who they are; whether it is news.
+    pub(crate) fn note_network_of(&mut self, address: IpAddr, now: Time) -> bool {
+        if self.knows_network_of(address, now) {
+            return false;
+        }
+        self.networks.retain(|known| known.is_live(now));
+        if self.networks.len() >= Self::MAX_NETWORKS {
+            self.networks.remove(0);
+        }
+        self.networks.push(KnownNetwork { network: wide_network(address), since: now });
+        true
+    }
+
+    /// Whether a browser that signed in then is still known.
+    pub fn knows_device(&self, since: Time, now: Time) -> bool {
+        now < since.plus_seconds(Self::DEVICE_SECONDS) && self.devices_since.is_none_or(|start| start < since)
     }
 
     /// How many sessions there are at `now`.
@@ -116,6 +176,27 @@ impl SignIns {
     }
 }
 
+impl KnownNetwork {
+    fn is_live(&self, now: Time) -> bool {
+        now < self.since.plus_seconds(SignIns::NETWORK_SECONDS)
+    }
+}
+
+/// The first address of the /24 or /48 that an address is in: what one household, office or provider's region has.
+fn wide_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            IpAddr::from([a, b, c, 0])
+        }
+        IpAddr::V6(address) => {
+            let mut bytes = address.octets();
+            bytes[6..].fill(0);
+            IpAddr::from(bytes)
+        }
+    }
+}
+
 impl Session {
     fn is_live(&self, now: Time) -> bool {
         now < self.since.plus_seconds(SignIns::SESSION_SECONDS)
@@ -134,9 +215,9 @@ pub struct AccountEdit {
 }
 
 impl AccountEdit {
-    /// Nobody is signed in any more, and no link is open.
-    pub(crate) fn ended() -> Self {
-        Self { sign_ins: Some(SignIns::default()), ..Self::default() }
+    /// From now on nobody is signed in, no link is open, and no browser or network is known.
+    pub(crate) fn ended(now: Time) -> Self {
+        Self { sign_ins: Some(SignIns::ended(now)), ..Self::default() }
     }
 
     /// Whether the person has another password afterwards.

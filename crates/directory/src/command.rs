@@ -6,6 +6,7 @@ use crate::{
     StoredPassword, TenantNumber, Time, UserId, UserKey,
 };
 use secrecy::SecretString;
+use std::net::IpAddr;
 
 /// One thing asked of the directory. All of it is done, or nothing.
 #[derive(Clone, Debug)]
@@ -296,6 +297,8 @@ pub enum AccountStep {
         session: Option<KeyHash>,
         /// The same password, stored better.
         rehashed: Option<StoredPassword>,
+        /// Where they come from, if that is known.
+        address: Option<IpAddr>,
     },
     /// They leave one browser.
     SignOut(KeyHash),
@@ -309,6 +312,8 @@ pub enum AccountStep {
         by: Proof,
         /// The browser in which they stay signed in.
         keep: Option<KeyHash>,
+        /// Where they come from, if that is known.
+        address: Option<IpAddr>,
     },
     /// They ask for a link because they have forgotten their password.
     Forgot,

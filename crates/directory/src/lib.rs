@@ -31,7 +31,9 @@ mod tenant;
 mod user;
 mod view;
 
-pub use account::{Account, AccountEdit, LinkKey, OpenLink, Purpose, Session, SignIns, Tombstone};
+pub use account::{
+    Account, AccountEdit, KnownDevice, KnownNetwork, LinkKey, OpenLink, Purpose, Session, SignIns, Tombstone,
+};
 pub use catalogue::{BUILT_IN_ROLES, role_named, role_numbered};
 pub use change::{Change, Edit, Receipt, ServerSecret, StoredPassword};
 pub use command::{

@@ -202,13 +202,18 @@ pub trait Ids: Send + Sync {
     fn secret(&self) -> Option<ServerSecret>;
 }
 
-/// Slow hashing of passwords, in a bounded pool.
+/// Slow hashing of passwords, in a bounded pool that tenants share fairly.
 pub trait Hasher: Send + Sync {
     /// The stored form of a password.
-    fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>>;
+    fn hash(
+        &self,
+        tenant: TenantNumber,
+        password: SecretString,
+    ) -> Pending<'_, Result<StoredPassword, Overloaded>>;
     /// Whether a password is the one that was stored. Where nothing was stored it is not, and that takes as long.
     fn verify(
         &self,
+        tenant: TenantNumber,
         password: SecretString,
         stored: Option<StoredPassword>,
     ) -> Pending<'_, Result<Verdict, Overloaded>>;

@@ -1,6 +1,6 @@
 //! `muster demo`: everything on a throw-away store, with a curl line to try for each dialect.
 
-use crate::serve;
+use crate::serve::{self, Prepared};
 use adapters::{Engine, new_key};
 use anyhow::Context;
 use cli::{Output, Settings, refused};
@@ -44,7 +44,8 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         if busy {
             settings.listen = "127.0.0.1:0".into();
         }
-        let (listener, app) = serve::prepare(&settings, &engine).await?;
+        settings.admin_listen.get_or_insert_with(|| "127.0.0.1:0".into());
+        let Prepared { listener, operators, app } = serve::prepare(&settings, &engine).await?;
         let caller = populate(&app.directory).await?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", listener.address()?);
@@ -61,7 +62,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         });
         let sender = Sender::spool(&folder.path.join("mail"), "demo@example.com", Some(shown))?;
         let background = Background::start(&app, Post { sender, url: base, pace: Pace::default() });
-        listener.serve(app.shell, app.metrics, stop).await;
+        serve::serve_both(listener, operators, &app, stop).await;
         background.stop().await;
         Ok::<_, anyhow::Error>(())
     });

@@ -3,11 +3,16 @@
 use adapters::{Engine, StoreSettings, Strength};
 use anyhow::{Context, bail};
 use cli::{Output, Settings, runtime};
+use directory::KeyHash;
 use portal::mail::{Pace, Sender};
 use serde_json::json;
-use server::{App, Background, Face, Limits, Listener, Parts, Post, Tls, app};
+use server::{
+    App, Audience, Background, Face, Limits, Listener, Parts, PlaceLimits, Post, Tls, app, hash_key,
+};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,19 +25,21 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
     let engine =
         Engine::open(&StoreSettings { runtime: Some(runtime.handle().clone()), ..settings.of_store() })?;
     let served = runtime.block_on(async {
-        let (listener, app) = prepare(settings, &engine).await?;
+        let Prepared { listener, operators, app } = prepare(settings, &engine).await?;
         // From the moment the address is printed, a signal to stop is answered by a drain.
         let stop = stop_asked()?;
         let address = listener.address()?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
-        output.result(&json!({"listening": format!("{scheme}://{address}")}), || {
-            format!("Muster listens on {scheme}://{address}")
+        let admin = operators.as_ref().map(Listener::address).transpose()?.map(|admin| format!("http://{admin}"));
+        output.result(&json!({"listening": format!("{scheme}://{address}"), "admin": admin}), || {
+            let admin = admin.map(|admin| format!("; health and metrics: {admin}")).unwrap_or_default();
+            format!("Muster listens on {scheme}://{address}{admin}")
         });
         if app.directory.tenants().await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
             tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1 --dialect DIALECT`");
         }
         let background = Background::start(&app, post(settings, &format!("{scheme}://{address}"))?);
-        let cut = listener.serve(app.shell, app.metrics, stop).await;
+        let cut = serve_both(listener, operators, &app, stop).await;
         background.stop().await;
         if cut > 0 {
             tracing::warn!(cut, "connections were cut; they had not finished in time");
@@ -62,8 +69,71 @@ fn warn_if_readable(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The open port and the house behind it.
-pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Result<(Listener, App)> {
+/// Open ports and the house behind them.
+pub(crate) struct Prepared {
+    pub(crate) listener: Listener,
+    /// The port for health and metrics.
+    pub(crate) operators: Option<Listener>,
+    pub(crate) app: App,
+}
+
+/// Serves until `stop`. Those who operate the server see how it is until the others are served; how many connections had to
+/// be cut.
+pub(crate) async fn serve_both(
+    listener: Listener,
+    operators: Option<Listener>,
+    app: &App,
+    stop: impl Future<Output = ()>,
+) -> usize {
+    let (is_served, served) = tokio::sync::oneshot::channel::<()>();
+    let public = async {
+        let cut = listener.serve(Arc::clone(&app.shell), Arc::clone(&app.metrics), stop).await;
+        drop(is_served);
+        cut
+    };
+    let own = async {
+        let Some(operators) = operators else { return };
+        operators.serve(Arc::clone(&app.shell), Arc::clone(&app.metrics), async { drop(served.await) }).await;
+    };
+    tokio::join!(public, own).0
+}
+
+/// Connections of those who operate the server, at a time.
+const MOST_OPERATORS: usize = 64;
+/// Where those who operate the server look at it, when nobody said where.
+const ADMIN_LISTEN: &str = "127.0.0.1:9095";
+
+/// The port for health and metrics. Where nobody named one, the server does without.
+async fn operators_socket(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+    match settings.admin_listen.as_deref() {
+        Some("none") => Ok(None),
+        Some(address) => {
+            let socket = TcpListener::bind(address).await;
+            socket.map(Some).with_context(|| format!("cannot listen on {address} (--admin-listen)"))
+        }
+        None => match TcpListener::bind(ADMIN_LISTEN).await {
+            Ok(socket) => Ok(Some(socket)),
+            Err(error) => {
+                tracing::warn!(%error, "cannot listen on {ADMIN_LISTEN}: there are no metrics; --admin-listen names another address");
+                Ok(None)
+            }
+        },
+    }
+}
+
+/// What opens the metrics on the public port.
+fn metrics_token(path: &Path) -> anyhow::Result<KeyHash> {
+    let cannot = || format!("the metrics token {} cannot be read", path.display());
+    let token = std::fs::read_to_string(path).with_context(cannot)?;
+    let token = token.trim();
+    if token.len() < 16 || token.contains(char::is_whitespace) {
+        bail!("the metrics token in {} must be one word of at least 16 characters", path.display());
+    }
+    Ok(hash_key(token))
+}
+
+/// Opens the ports and puts the house behind them together.
+pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Result<Prepared> {
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(certificate), Some(key)) => Some(Tls::load(certificate, key)?),
         (None, None) => None,
@@ -79,6 +149,7 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         answer_time: Duration::from_secs(settings.answer_time),
         bad_keys: settings.bad_keys,
         trusted_proxies: settings.trusted_proxies.clone(),
+        metrics_token: settings.metrics_token_file.as_deref().map(metrics_token).transpose()?,
         hash_threads: if settings.hash_threads == 0 { defaults.hash_threads } else { settings.hash_threads },
         hash_queue: defaults.hash_queue,
         strength: Strength::STANDARD,
@@ -96,16 +167,25 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         has_secure_cookies: tls.is_some() || is_https || !is_near,
         imports: Some(settings.imports()),
     };
-    let house = app(parts, limits, face)?;
-    let listener = Listener {
+    let app = app(parts, limits, face)?;
+    let listener = |socket, tls, audience, most| Listener {
         socket,
         tls,
-        connections: settings.max_connections,
+        audience,
+        places: PlaceLimits {
+            all: most,
+            per_address: settings.connections_per_address,
+            trusted_proxies: settings.trusted_proxies.clone(),
+        },
         header_time: Duration::from_secs(settings.header_time),
         write_time: Duration::from_secs(settings.body_time),
         drain_time: Duration::from_secs(settings.drain_time),
     };
-    Ok((listener, house))
+    let operators = operators_socket(settings).await?;
+    let operators =
+        operators.map(|socket| listener(socket, None, Audience::Operators, MOST_OPERATORS));
+    let listener = listener(socket, tls, Audience::Everybody, settings.max_connections);
+    Ok(Prepared { listener, operators, app })
 }
 
 /// How mails go out. Where nobody said how people reach the server, links lead to where it listens.

@@ -3,7 +3,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use directory::{Directory, KeyHash, LinkKey, Purpose, Refusal, ServerSecret, TenantNumber, UserId};
+use directory::{
+    Directory, KeyHash, KnownDevice, LinkKey, Purpose, Refusal, ServerSecret, TenantNumber, Time, UserId,
+};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
 use uuid::Uuid;
@@ -20,6 +22,7 @@ const END: &str = "z";
 pub(crate) struct Keys {
     links: hmac::Key,
     forms: hmac::Key,
+    devices: hmac::Key,
 }
 
 impl Keys {
@@ -30,7 +33,7 @@ impl Keys {
     fn drawn_from(secret: &ServerSecret) -> Self {
         let all = hmac::Key::new(hmac::HMAC_SHA256, &secret.0);
         let draw = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&all, purpose).as_ref());
-        Self { links: draw(b"links"), forms: draw(b"forms") }
+        Self { links: draw(b"links"), forms: draw(b"forms"), devices: draw(b"devices") }
     }
 
     /// The part of a link that says whose and which it is, and that it is ours.
@@ -49,6 +52,23 @@ impl Keys {
         let id = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
         let (user, id) = (id(&named[..16])?, id(&named[16..])?);
         is_ours.then_some(LinkKey { user: UserId(user), id, purpose })
+    }
+
+    /// What the browser keeps of somebody who has signed in with it.
+    pub(crate) fn seal_device(&self, tenant: TenantNumber, device: &KnownDevice) -> String {
+        let named = [device.user.0.as_bytes().as_slice(), &device.since.0.to_be_bytes()].concat();
+        let seal = hmac::sign(&self.devices, &[&tenant.0.to_be_bytes(), named.as_slice()].concat());
+        URL_SAFE_NO_PAD.encode([&named, &seal.as_ref()[..SEAL]].concat())
+    }
+
+    /// What a browser shows of who has signed in with it; nothing when it is altered or of another tenant.
+    pub(crate) fn open_device(&self, tenant: TenantNumber, text: &str) -> Option<KnownDevice> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (named, seal) = bytes.split_at_checked(24)?;
+        let right = hmac::sign(&self.devices, &[&tenant.0.to_be_bytes(), named].concat());
+        let (user, since) = named.split_first_chunk::<16>()?;
+        let since = Time(i64::from_be_bytes(since.try_into().ok()?));
+        is_same(&right.as_ref()[..SEAL], seal).then_some(KnownDevice { user: UserId(Uuid::from_bytes(*user)), since })
     }
 
     /// What a form of a visitor must hold.
@@ -109,6 +129,24 @@ mod tests {
             let altered = String::from_utf8(altered).expect("text");
             assert_eq!(keys.open(one, purpose, &altered), None, "{n}");
             assert_eq!(keys.open(one, purpose, &text[..n]), None, "{n}");
+        }
+    }
+
+    #[test]
+    fn a_device_is_known_unaltered_and_in_its_tenant() {
+        let keys = Keys::drawn_from(&ServerSecret([1; 32]));
+        let one = TenantNumber(1);
+        let device = KnownDevice { user: UserId(Uuid::from_u128(7)), since: Time(1_700_000_000_000_000) };
+        let text = keys.seal_device(one, &device);
+        assert_eq!(keys.open_device(one, &text), Some(device));
+        assert_eq!(keys.open_device(TenantNumber(2), &text), None);
+        assert_eq!(Keys::drawn_from(&ServerSecret([2; 32])).open_device(one, &text), None);
+        for n in 0..text.len() - 1 {
+            let mut altered = text.clone().into_bytes();
+            altered[n] = if altered[n] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).expect("text");
+            assert_eq!(keys.open_device(one, &altered), None, "{n}");
+            assert_eq!(keys.open_device(one, &text[..n]), None, "{n}");
         }
     }
 

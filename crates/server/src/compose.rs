@@ -4,8 +4,8 @@ use crate::brake::BadKeys;
 use crate::routes::Routes;
 use crate::{Imports, Metrics, Shell};
 use adapters::{PasswordPool, Strength, SystemClock};
-use dialects::kit::{Desk, Gate, Seals, Walks};
-use directory::{Clock, Directory, Ids, Store};
+use dialects::kit::{Desk, Gate, Seals, Shares, Walks};
+use directory::{Clock, Directory, Ids, KeyHash, Store};
 use portal::Portal;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -24,6 +24,8 @@ pub struct Limits {
     pub answer_time: Duration,
     /// Bad keys a minute from one address before it is slowed down.
     pub bad_keys: NonZeroU32,
+    /// What opens the metrics on the public listener; without it they are not there.
+    pub metrics_token: Option<KeyHash>,
     /// Proxies whose word is taken for where a request comes from.
     pub trusted_proxies: Vec<IpAddr>,
     /// Threads that hash passwords.
@@ -41,6 +43,7 @@ impl Default for Limits {
             body_time: Duration::from_secs(30),
             answer_time: Duration::from_secs(30),
             bad_keys: NonZeroU32::MIN.saturating_add(59),
+            metrics_token: None,
             trusted_proxies: Vec::new(),
             hash_threads: PasswordPool::default_threads(),
             hash_queue: PasswordPool::DEFAULT_QUEUE,
@@ -112,6 +115,7 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
         body_limit: limits.body,
         seals: Seals::default(),
         walks: Walks::default(),
+        shares: Shares::default(),
         routes: Arc::clone(&routes) as _,
         transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::transfer::Transfers>),
     };

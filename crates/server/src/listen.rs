@@ -1,17 +1,20 @@
 //! The accept loop. It sets hyper's timer, since otherwise a trickle of header bytes would hold a connection forever.
 //!
 //! A client has so long for its headers (idle time between requests counts as that), for its body, and for taking
-//! its answer; there are so many connections at a time and no more; and on the way down those that are busy may
-//! finish.
+//! its answer; there are so many connections at a time, of all and of one address; and on the way down those that are
+//! busy may finish.
 
-use crate::Shell;
+use crate::places::{PlaceLimits, Places};
+use crate::{Peer, Shell};
 use anyhow::Context;
+use http::{HeaderValue, Request, header};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -54,8 +57,10 @@ pub struct Listener {
     pub socket: TcpListener,
     /// TLS, where it is spoken.
     pub tls: Option<Tls>,
-    /// Connections at a time.
-    pub connections: usize,
+    /// Who is answered what.
+    pub audience: Audience,
+    /// How many may be connected.
+    pub places: PlaceLimits,
     /// Time for headers to arrive, and for a connection to be idle.
     pub header_time: Duration,
     /// Time for a client to take more of its answer.
@@ -63,6 +68,18 @@ pub struct Listener {
     /// Time for busy connections to finish on the way down.
     pub drain_time: Duration,
 }
+
+/// Whom a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Clients and people.
+    Everybody,
+    /// Those who operate the server: health and metrics, nothing else.
+    Operators,
+}
+
+/// Time for headers on a connection that is for health probes alone.
+const PROBE_TIME: Duration = Duration::from_secs(5);
 
 impl Listener {
     /// Serves until `stop`, then lets what is under way finish. Gives back how many connections had to be cut.
@@ -72,16 +89,18 @@ impl Listener {
         metrics: Arc<crate::Metrics>,
         stop: impl Future<Output = ()>,
     ) -> usize {
-        let places = Arc::new(Semaphore::new(self.connections));
+        let all = self.places.all + PlaceLimits::RESERVED;
+        let slots = Arc::new(Semaphore::new(all));
+        let places = Places::new(self.places);
         let graceful = GracefulShutdown::new();
         let mut stop = pin!(stop);
         loop {
-            // A place first: who finds none waits in the kernel's queue and costs nothing here.
-            let place = tokio::select! {
-                place = Arc::clone(&places).acquire_owned() => place,
+            // A slot first: who finds none waits in the kernel's queue and costs nothing here.
+            let slot = tokio::select! {
+                slot = Arc::clone(&slots).acquire_owned() => slot,
                 () = &mut stop => break,
             };
-            let Ok(place) = place else { break };
+            let Ok(slot) = slot else { break };
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = &mut stop => break,
@@ -95,10 +114,18 @@ impl Listener {
                     continue;
                 }
             };
+            let Some(place) = places.take(address.ip()) else {
+                metrics.rejected("none", "too_many_connections");
+                tracing::debug!(address = %address.ip(), "an address has as many connections as it may");
+                continue;
+            };
+            let header_time =
+                if place.peer.is_for_health_alone { self.header_time.min(PROBE_TIME) } else { self.header_time };
             let guest = Guest {
                 shell: Arc::clone(&shell),
-                address: address.ip(),
-                header_time: self.header_time,
+                audience: self.audience,
+                peer: place.peer,
+                header_time,
                 write_time: self.write_time,
                 watcher: graceful.watcher(),
             };
@@ -107,14 +134,14 @@ impl Listener {
                 metrics.connections.inc();
                 guest.welcome(stream, tls).await;
                 metrics.connections.dec();
-                drop(place);
+                drop((place, slot));
             });
         }
         drop(self.socket);
         let open = graceful.count();
         tracing::info!(open, "draining");
         let drained = tokio::time::timeout(self.drain_time, graceful.shutdown()).await;
-        if drained.is_ok() { 0 } else { self.connections - places.available_permits() }
+        if drained.is_ok() { 0 } else { all - slots.available_permits() }
     }
 
     /// Where it listens.
@@ -125,7 +152,8 @@ impl Listener {
 
 struct Guest {
     shell: Arc<Shell>,
-    address: IpAddr,
+    audience: Audience,
+    peer: Peer,
     header_time: Duration,
     write_time: Duration,
     watcher: hyper_util::server::graceful::Watcher,
@@ -148,10 +176,19 @@ impl Guest {
     async fn converse<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.write_time));
-        let (shell, address) = (self.shell, self.address);
-        let service = service_fn(move |request| {
+        let (shell, audience, peer) = (self.shell, self.audience, self.peer);
+        let service = service_fn(move |request: Request<Incoming>| {
             let shell = Arc::clone(&shell);
-            async move { Ok::<_, std::convert::Infallible>(shell.answer(request, address).await) }
+            async move {
+                let mut answer = match audience {
+                    Audience::Everybody => shell.answer(request, peer).await,
+                    Audience::Operators => shell.answer_operator(request.method(), request.uri().path()).await,
+                };
+                if peer.is_for_health_alone {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, std::convert::Infallible>(answer)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -20,6 +20,17 @@ pub(crate) enum OwnPage {
     Missing,
 }
 
+impl OwnPage {
+    /// Whether it says how the server is.
+    pub(crate) fn is_health(self) -> bool {
+        matches!(self, Self::Alive | Self::Ready)
+    }
+
+    pub(crate) fn is_metrics(self) -> bool {
+        matches!(self, Self::Figures)
+    }
+}
+
 /// Their paths, whose letter case matters.
 pub(crate) const PATHS: [(&str, OwnPage); 8] = [
     ("/healthz", OwnPage::Alive),

@@ -1,26 +1,45 @@
 //! What stands around every request: a number, limits on body and time, a net under panics, a log line, figures.
 //!
-//! The order is the code's: number → own pages → body within size and time → dialect within time, panics caught →
-//! log and figures. What stops a request here is still said in its dialect's voice.
+//! The order is the code's: number → own pages → key → body within size, time and pace → dialect within time, panics
+//! caught → log and figures. What stops a request here is still said in its dialect's voice.
 
 use crate::routes::{Destination, Routes};
+use crate::pages::OwnPage;
+use crate::upload::{self, BodyLimits, Upload};
 use crate::{Imports, Limits, Metrics, imports, pages};
 use bytes::Bytes;
-use dialects::kit::{Answer, BodyFault, Content, Desk, Fault, Found, Served};
+use dialects::Dialect;
+use dialects::kit::{Answer, Arrival, BodyFault, Content, Desk, Fault, Found, Served, hash_key};
 use dialects::transfer::Awaited;
-use directory::{Ids, Refusal};
+use directory::{Ids, Refusal, TenantNumber};
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, StatusCode, Version, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use parking_lot::Mutex;
 use portal::Portal;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: IpAddr,
+    /// Whether the connection has one of the places that are kept for health probes.
+    pub is_for_health_alone: bool,
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self { address, is_for_health_alone: false }
+    }
+}
 
 /// Answers requests.
 pub struct Shell {
@@ -30,14 +49,27 @@ pub struct Shell {
     limits: Limits,
     routes: Arc<Routes>,
     portal: Portal,
-    large_bodies: Semaphore,
+    bodies: BodyLimits,
+    large_bodies: LargeBodies,
     imports: Option<Arc<Imports>>,
 }
 
-/// Bodies up to so many bytes are read as they come.
-const SMALL_BODY: u64 = 64 * 1024;
-/// So many larger ones at a time.
-const LARGE_BODIES: usize = 128;
+/// Places for large bodies: of each tenant's clients, and of all who have shown no key.
+#[derive(Default)]
+struct LargeBodies(Mutex<HashMap<Option<TenantNumber>, Arc<Semaphore>>>);
+
+impl LargeBodies {
+    /// So many at a time.
+    const PLACES: usize = 32;
+
+    fn of(&self, tenant: Option<TenantNumber>) -> Arc<Semaphore> {
+        let mut places = self.0.lock();
+        Arc::clone(places.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(Self::PLACES))))
+    }
+}
+
+/// How long a client may send less of a body than it must.
+const BODY_WINDOW: Duration = Duration::from_secs(10);
 
 /// Numbers of requests: where this process began, and a count. They need be unlike one another, not secret, so no
 /// randomness is asked of the kernel for each.
@@ -64,12 +96,12 @@ impl Shell {
         imports: Option<Arc<Imports>>,
     ) -> Self {
         let numbers = RequestNumbers { start: ids.next().as_u128(), count: AtomicU64::new(0) };
-        let large_bodies = Semaphore::new(LARGE_BODIES);
-        Self { desk, metrics, numbers, limits, routes, portal, large_bodies, imports }
+        let bodies = BodyLimits { size: limits.body, time: limits.body_time, window: BODY_WINDOW };
+        Self { desk, metrics, numbers, limits, routes, portal, bodies, large_bodies: LargeBodies::default(), imports }
     }
 
-    /// Answers one request from `address`.
-    pub async fn answer<B>(&self, request: Request<B>, address: IpAddr) -> Answer
+    /// Answers one request of a connection.
+    pub async fn answer<B>(&self, request: Request<B>, peer: Peer) -> Answer
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -77,22 +109,17 @@ impl Shell {
         let begun = Instant::now();
         let number = self.numbers.next();
         let (parts, body) = request.into_parts();
-        let address = origin(&parts, address, &self.limits.trusted_proxies);
+        let address = origin(&parts, peer.address, &self.limits.trusted_proxies);
         let (mut served, broken) = match self.routes.at(parts.uri.path()) {
             destination if !has_one_host(&parts) => {
                 (self.refuse_host(destination.as_ref(), &parts, &number), true)
             }
-            Some(Destination::Own(page)) => {
-                return pages::answer(page, &parts.method, &self.desk.directory, &self.metrics).await;
+            Some(Destination::Own(page)) if page.is_health() || !peer.is_for_health_alone => {
+                return self.own_page(page, &parts).await;
             }
-            Some(Destination::Dialect(found)) if dialects::transfer::brings_file(&parts.method, &found) => {
-                self.take_file(found, &parts, body, address, &number).await
-            }
-            destination => {
-                let body = self.read(&parts, body).await;
-                let broken = body.is_err();
-                (self.attend(destination, &parts, body, address, &number).await, broken)
-            }
+            destination if peer.is_for_health_alone => (self.too_busy(destination.as_ref(), &parts, &number), true),
+            Some(Destination::Dialect(found)) => self.attend(found, &parts, body, address, &number).await,
+            destination => self.attend_page(destination, &parts, body, address, &number).await,
         };
         let mut answer = std::mem::take(&mut served.answer);
         if broken {
@@ -105,9 +132,45 @@ impl Shell {
         answer
     }
 
-    /// A request whose body is a file: it is looked at first, and its body goes to where files are kept. Whether the rest
-    /// of the connection is of no use.
-    async fn take_file<B>(
+    /// Answers a request to the listener for those who operate the server.
+    pub(crate) async fn answer_operator(&self, method: &Method, path: &str) -> Answer {
+        match self.routes.at(path) {
+            Some(Destination::Own(page)) if page.is_health() || page.is_metrics() => {
+                pages::answer(page, method, &self.desk.directory, &self.metrics).await
+            }
+            _ => pages::text(StatusCode::NOT_FOUND, "Here are /healthz, /readyz and /metrics.\n"),
+        }
+    }
+
+    /// One of the server's own pages. Metrics say how many users of which API there are, so strangers do not see them.
+    async fn own_page(&self, page: OwnPage, parts: &Parts) -> Answer {
+        if page.is_metrics()
+            && let Err(answer) = self.check_metrics_token(parts)
+        {
+            return answer;
+        }
+        pages::answer(page, &parts.method, &self.desk.directory, &self.metrics).await
+    }
+
+    fn check_metrics_token(&self, parts: &Parts) -> Result<(), Answer> {
+        let Some(expected) = self.limits.metrics_token else {
+            let text = "Metrics are at the address of --admin-listen, and here with --metrics-token-file.\n";
+            return Err(pages::text(StatusCode::NOT_FOUND, text));
+        };
+        let sent = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = sent.and_then(|sent| sent.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        if token.is_some_and(|(_, token)| hash_key(token.trim()) == expected) {
+            return Ok(());
+        }
+        self.metrics.rejected("none", Fault::Unauthorised.kind());
+        let mut answer = pages::text(StatusCode::UNAUTHORIZED, "Metrics need their bearer token.\n");
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Err(answer)
+    }
+
+    /// A request for a dialect: its headers are looked at first, then comes its body. Whether the rest of the connection
+    /// is of no use.
+    async fn attend<B>(
         &self,
         found: Found,
         parts: &Parts,
@@ -117,97 +180,128 @@ impl Shell {
     ) -> (Served, bool)
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let dialect = found.dialect;
-        let to_dialect = Some(Destination::Dialect(found));
-        let served = self.attend(to_dialect, parts, Ok(Bytes::new()), address, number).await;
+        let is_file = dialects::transfer::brings_file(&parts.method, &found);
+        let has_body = upload::has_body(&parts.headers);
+        let given_up = |fault| self.give_up(dialect, parts, number, &fault);
+        let arrival = dialects::kit::arrive(&self.desk, parts, found, address, number);
+        let arrival = match self.guard(arrival).await {
+            Ok(arrival) => arrival,
+            Err(fault) => return (given_up(fault), has_body),
+        };
+        if is_file && arrival.wants_body() {
+            return self.take_file(arrival, parts, body, dialect, number).await;
+        }
+        let (body, broken) = if !has_body {
+            (Ok(Bytes::new()), false)
+        } else if arrival.wants_body() {
+            let places = self.large_bodies.of(arrival.tenant());
+            let body = self.bodies.read(&parts.headers, body, &places).await;
+            let broken = body.is_err();
+            (body, broken)
+        } else {
+            let is_read = Upload::new(body, BODY_WINDOW).discard().await;
+            (Ok(Bytes::new()), !is_read)
+        };
+        let served = self.guard(arrival.finish(&self.desk, body)).await;
+        (served.unwrap_or_else(given_up), broken)
+    }
+
+    /// A request whose body is a file, which goes to where files are kept. Whether the rest of the connection is of no use.
+    async fn take_file<B>(
+        &self,
+        arrival: Arrival,
+        parts: &Parts,
+        body: B,
+        dialect: &'static Dialect,
+        number: &str,
+    ) -> (Served, bool)
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin,
+    {
+        let served = match self.guard(arrival.finish(&self.desk, Ok(Bytes::new()))).await {
+            Ok(served) => served,
+            Err(fault) => return (self.give_up(dialect, parts, number, &fault), true),
+        };
         let awaited = served.answer.extensions().get::<Awaited>().copied();
-        let (Some(Awaited(id)), Some(imports)) = (awaited, &self.imports) else { return (served, true) };
+        let (Some(Awaited(id)), Some(imports)) = (awaited, &self.imports) else {
+            return (served, !Upload::new(body, BODY_WINDOW).discard().await);
+        };
         let fault = match imports::receive(imports, id, body).await {
             Ok(()) => return (served, false),
             Err(fault) => fault,
         };
-        let answer = dialects::kit::give_up(&self.desk, dialect, parts, number, &fault);
-        let (detail, reason) = (fault.detail().map(str::to_owned), Some(fault.kind()));
-        (Served { answer, detail, reason, ..served }, true)
+        let given_up = self.give_up(dialect, parts, number, &fault);
+        (Served { answer: given_up.answer, detail: given_up.detail, reason: given_up.reason, ..served }, true)
+    }
+
+    /// A page for people, or nothing. Whether the rest of the connection is of no use.
+    async fn attend_page<B>(
+        &self,
+        destination: Option<Destination>,
+        parts: &Parts,
+        body: B,
+        address: IpAddr,
+        number: &str,
+    ) -> (Served, bool)
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin,
+    {
+        let Some(Destination::Page(route)) = destination else {
+            let is_read = !upload::has_body(&parts.headers) || Upload::new(body, BODY_WINDOW).discard().await;
+            let answer = pages::text(StatusCode::NOT_FOUND, "There is nothing here. See /docs.\n");
+            return (Served { answer, reason: Some(Fault::NoRoute.kind()), ..nothing() }, !is_read);
+        };
+        let body = self.bodies.read(&parts.headers, body, &self.large_bodies.of(None)).await;
+        let broken = body.is_err();
+        let served = match self.guard(self.page(route, parts, body, address, number)).await {
+            Ok(served) => served,
+            Err(fault) => {
+                let detail = Some(fault.detail().unwrap_or("timed out").to_owned());
+                Served { answer: gave_up(&fault), reason: Some(fault.kind()), detail, ..nothing() }
+            }
+        };
+        (served, broken)
+    }
+
+    /// Does some work within the time for it, with a net under panics.
+    async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
+        let work = AssertUnwindSafe(work).catch_unwind();
+        match tokio::time::timeout(self.limits.answer_time, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) => Err(Fault::Refused(Refusal::Broken("a panic".into()))),
+            Err(_) => Err(Fault::TimedOut),
+        }
+    }
+
+    /// What is answered where the server itself gives a request up.
+    fn give_up(&self, dialect: &'static Dialect, parts: &Parts, number: &str, fault: &Fault) -> Served {
+        let answer = dialects::kit::give_up(&self.desk, dialect, parts, number, fault);
+        let detail = fault.detail().map(str::to_owned);
+        let detail = detail.or_else(|| matches!(fault, Fault::TimedOut).then(|| "timed out".to_owned()));
+        Served { answer, dialect: dialect.name, reason: Some(fault.kind()), detail, ..nothing() }
+    }
+
+    /// The answer where all ordinary places are taken: those kept for health probes serve nothing else.
+    fn too_busy(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> Served {
+        let fault = Fault::Refused(Refusal::Busy { retry_after: 1 });
+        if let Some(Destination::Dialect(Found { dialect, .. })) = destination {
+            return self.give_up(dialect, parts, number, &fault);
+        }
+        let mut answer = pages::text(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open.\n");
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        Served { answer, reason: Some(fault.kind()), ..nothing() }
     }
 
     /// The answer to a request that does not name one host, in the shape of the API it is for.
     fn refuse_host(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> Served {
-        let (answer, dialect) = if let Some(Destination::Dialect(Found { dialect, .. })) = destination {
-            let fault = Fault::WrongHost;
-            (dialects::kit::give_up(&self.desk, dialect, parts, number, &fault), dialect.name)
-        } else {
-            let text = "A request must have exactly one Host header.\n";
-            (pages::text(StatusCode::BAD_REQUEST, text), "none")
-        };
-        Served { answer, dialect, reason: Some(Fault::WrongHost.kind()), ..nothing() }
-    }
-
-    /// The body within its limits of size and time.
-    async fn read<B>(&self, parts: &Parts, body: B) -> Result<Bytes, BodyFault>
-    where
-        B: http_body::Body<Data = Bytes> + Send + Unpin,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let announced =
-            parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|length: u64| length > self.limits.body as u64) {
-            return Err(BodyFault::TooLarge(self.limits.body));
+        if let Some(Destination::Dialect(Found { dialect, .. })) = destination {
+            return self.give_up(dialect, parts, number, &Fault::WrongHost);
         }
-        // Nobody has shown a key yet, so what strangers may have us hold is bounded: large bodies take turns.
-        let is_small = announced.is_some_and(|length| length <= SMALL_BODY);
-        let has_body = announced.is_some_and(|length| length > 0)
-            || parts.headers.contains_key(header::TRANSFER_ENCODING);
-        let whole = async {
-            let _place = if is_small || !has_body { None } else { self.large_bodies.acquire().await.ok() };
-            Limited::new(body, self.limits.body).collect().await
-        };
-        match tokio::time::timeout(self.limits.body_time, whole).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge(self.limits.body)),
-            Ok(Err(_)) | Err(_) => Err(BodyFault::Cut),
-        }
-    }
-
-    /// What the dialect or page says, or what is said in its voice when it takes too long or panics.
-    async fn attend(
-        &self,
-        destination: Option<Destination>,
-        parts: &Parts,
-        body: Result<Bytes, BodyFault>,
-        address: IpAddr,
-        number: &str,
-    ) -> Served {
-        let unknown = |answer, reason, detail| Served { answer, reason: Some(reason), detail, ..nothing() };
-        let dialect = match &destination {
-            Some(Destination::Dialect(found)) => Some(found.dialect),
-            _ => None,
-        };
-        let served = async {
-            match destination {
-                Some(Destination::Dialect(found)) => {
-                    dialects::kit::serve(&self.desk, parts, found, body, address, number).await
-                }
-                Some(Destination::Page(route)) => self.page(route, parts, body, address, number).await,
-                Some(Destination::Own(_)) | None => {
-                    let text = "There is nothing here. See /docs.\n";
-                    unknown(pages::text(StatusCode::NOT_FOUND, text), "no_route", None)
-                }
-            }
-        };
-        let served = AssertUnwindSafe(served).catch_unwind();
-        let fault = match tokio::time::timeout(self.limits.answer_time, served).await {
-            Ok(Ok(served)) => return served,
-            Ok(Err(_)) => Fault::Refused(Refusal::Broken("a panic".into())),
-            Err(_) => Fault::TimedOut,
-        };
-        let answer = match dialect {
-            Some(dialect) => dialects::kit::give_up(&self.desk, dialect, parts, number, &fault),
-            None => gave_up(&fault),
-        };
-        unknown(answer, fault.kind(), Some(fault.detail().unwrap_or("timed out").to_owned()))
+        let text = "A request must have exactly one Host header.\n";
+        let answer = pages::text(StatusCode::BAD_REQUEST, text);
+        Served { answer, reason: Some(Fault::WrongHost.kind()), ..nothing() }
     }
 
     /// One of the pages for people.

@@ -6,6 +6,7 @@ use directory::{
     OrganisationStatus, Pair, Proof, RoleRef, Status, StatusMove, StatusWish, StoredPassword, UserEdit,
     UserId, UserKey,
 };
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// Numbers that look random and can be had again from the same seed (`SplitMix64`).
@@ -98,15 +99,17 @@ fn bare(dice: &mut Dice, made: u64) -> Command {
 fn step(dice: &mut Dice) -> AccountStep {
     let key = |dice: &mut Dice| KeyHash([u8::try_from(dice.roll(3)).unwrap_or(0); 32]);
     let stored = StoredPassword("plain$long enough".into());
+    let address = Some(IpAddr::from([192, 0, 2, 1]));
     match dice.roll(5) {
         0 => AccountStep::Forgot,
         1 => AccountStep::SignOut(key(dice)),
         2 => AccountStep::SignOutEverywhere,
-        3 => AccountStep::SignIn { shown: stored, session: Some(key(dice)), rehashed: None },
+        3 => AccountStep::SignIn { shown: stored, session: Some(key(dice)), rehashed: None, address },
         _ => AccountStep::ChoosePassword {
             password: "vier rote fische".into(),
             by: Proof::Password(stored),
             keep: Some(key(dice)),
+            address,
         },
     }
 }

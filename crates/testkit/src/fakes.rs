@@ -43,13 +43,18 @@ impl Ids for CountingIds {
 pub struct PlainHasher;
 
 impl Hasher for PlainHasher {
-    fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+    fn hash(
+        &self,
+        _: TenantNumber,
+        password: SecretString,
+    ) -> Pending<'_, Result<StoredPassword, Overloaded>> {
         let stored = format!("plain${}", password.expose_secret());
         Box::pin(std::future::ready(Ok(StoredPassword(stored.into()))))
     }
 
     fn verify(
         &self,
+        _: TenantNumber,
         password: SecretString,
         stored: Option<StoredPassword>,
     ) -> Pending<'_, Result<Verdict, Overloaded>> {
@@ -75,17 +80,22 @@ impl CountedHasher {
 }
 
 impl Hasher for CountedHasher {
-    fn hash(&self, password: SecretString) -> Pending<'_, Result<StoredPassword, Overloaded>> {
-        PlainHasher.hash(password)
+    fn hash(
+        &self,
+        tenant: TenantNumber,
+        password: SecretString,
+    ) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+        PlainHasher.hash(tenant, password)
     }
 
     fn verify(
         &self,
+        tenant: TenantNumber,
         password: SecretString,
         stored: Option<StoredPassword>,
     ) -> Pending<'_, Result<Verdict, Overloaded>> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        PlainHasher.verify(password, stored)
+        PlainHasher.verify(tenant, password, stored)
     }
 
     fn can_verify(&self, stored: &StoredPassword) -> bool {

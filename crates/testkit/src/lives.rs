@@ -31,7 +31,7 @@ async fn create(directory: &Directory, caller: &Caller, email: &str, invite: boo
 }
 
 fn guess(handle: &str, password: &str) -> Guess {
-    Guess { handle: handle.into(), password: password.into(), address: None }
+    Guess { handle: handle.into(), password: password.into(), address: None, device: None }
 }
 
 const REFUSED: Refusal = Refusal::SignIn(SignInFault::Refused);

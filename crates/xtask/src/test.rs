@@ -255,7 +255,8 @@ impl DatabaseServer {
         run("psql", &["-X", "-q", "-d", &server.url, "-c", &create])?;
         // Migrations run when a server starts on an empty database.
         let mut muster = Command::new(programs.join("muster"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--json", "--log-level", "error"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "none"])
+            .args(["--json", "--log-level", "error"])
             .args(["--store", &format!("{base}/{TEMPLATE}")])
             .current_dir(std::env::temp_dir())
             .stdout(Stdio::piped())

@@ -28,6 +28,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     overrides: |_| None,
     acceptable: |_| Ok(()),
     credential: |call| Ok(bearer(call)),
+    has_credential_in_body: false,
     refuse: errors::refuse,
     reads: &[
         "application/json",

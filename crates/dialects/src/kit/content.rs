@@ -1,5 +1,6 @@
 //! The body of an answer: whole, or in parts that are read while the client takes them.
 
+use super::Share;
 use bytes::Bytes;
 use directory::{Pending, Refusal};
 use http_body::{Body, Frame, SizeHint};
@@ -26,6 +27,8 @@ pub enum Content {
 
 /// A body that is read while it is sent.
 pub struct Parts {
+    /// What is counted as under way until it was sent.
+    shares: Vec<Share>,
     source: Option<Box<dyn Source>>,
     reading: Option<Pending<'static, Result<Option<Part>, Refusal>>>,
 }
@@ -33,12 +36,35 @@ pub struct Parts {
 impl Content {
     /// A body in parts.
     pub fn parts(source: Box<dyn Source>) -> Self {
-        Self::Parts(Parts { source: Some(source), reading: None })
+        Self::Parts(Parts { shares: Vec::new(), source: Some(source), reading: None })
+    }
+
+    /// The same, which counts as under way until the client has taken it.
+    pub(crate) fn holding(self, mut shares: Vec<Share>) -> Self {
+        match self {
+            Self::Whole(bytes) => Self::Whole(Bytes::from_owner(Held { bytes, _shares: shares })),
+            Self::Parts(mut parts) => {
+                parts.shares.append(&mut shares);
+                Self::Parts(parts)
+            }
+        }
     }
 
     /// The whole body, where it is whole.
     pub fn whole(&self) -> Option<&Bytes> {
         if let Self::Whole(bytes) = self { Some(bytes) } else { None }
+    }
+}
+
+/// Bytes that count as under way for as long as anybody has them.
+struct Held {
+    bytes: Bytes,
+    _shares: Vec<Share>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -1,14 +1,15 @@
 //! Answers a request for a dialect: whether its key opens the route, and what comes back.
 //!
-//! A request goes through here once, in this order: method, body, key, handler. Whatever stops it on the way is said
-//! in the dialect's own voice.
+//! A request goes through here once, in this order: method, key, body, handler. Strangers' bodies are not read, unless
+//! their key may be in them. Whatever stops a request on the way is said in the dialect's own voice.
 
 use super::{
-    Access, Answer, BodyFault, Call, Denial, Fault, Found, Gate, Query, Route, RouteTable, Seals, Walks,
+    Access, Answer, BodyFault, Call, Credential, Denial, Fault, Found, Gate, LARGE_ANSWER, Query, Route, RouteTable,
+    Seals, Shares, Walks,
 };
 use crate::Dialect;
 use bytes::Bytes;
-use directory::Directory;
+use directory::{Directory, TenantNumber};
 use http::request::Parts;
 use http::{HeaderValue, header};
 use std::net::IpAddr;
@@ -35,6 +36,8 @@ pub struct Desk {
     pub walks: Walks,
     /// The routes of all dialects.
     pub routes: Arc<dyn RouteTable>,
+    /// What tenants and connections have under way.
+    pub shares: Shares,
     /// Files of people in and out, where they are kept.
     pub transfers: Option<Arc<dyn crate::transfer::Transfers>>,
 }
@@ -62,36 +65,63 @@ pub struct Served {
     pub detail: Option<String>,
 }
 
-/// Answers a request for what was found at its path.
-pub async fn serve(
-    desk: &Desk,
-    parts: &Parts,
-    found: Found,
-    body: Result<Bytes, BodyFault>,
-    address: IpAddr,
-    request: &str,
-) -> Served {
+/// A request whose headers were looked at, and whose body was not.
+pub struct Arrival {
+    call: Call,
+    dialect: &'static Dialect,
+    route: &'static str,
+    /// Why the rest of it is of no interest.
+    fault: Option<Fault>,
+}
+
+/// Looks at what a request says before its body: where it leads, and whether its key opens that.
+pub async fn arrive(desk: &Desk, parts: &Parts, found: Found, address: IpAddr, request: &str) -> Arrival {
     let dialect = found.dialect;
     let route = found.matched.as_ref().map_or("none", |matched| matched.route.path);
-    let mut call = call(desk, parts, body.as_ref().cloned().unwrap_or_default(), request);
-    let done = attend(desk, &mut call, found, body.err(), address).await;
-    let fault = done.as_ref().err();
-    let detail = fault.and_then(|fault| fault.detail().map(str::to_owned));
-    let broken_rules = fault.and_then(Fault::broken_rules);
-    let denial = call.denial.map(Denial::word);
-    let reason = fault.map(|fault| denial.unwrap_or(fault.kind()));
-    let tenant = call.caller.as_ref().map(|caller| caller.tenant).or(call.denied_tenant);
-    let tenant = tenant.map(|tenant| tenant.0);
-    let mut answer = match done {
-        Ok(answer) => answer,
-        Err(fault) => refuse(dialect, &fault, &call),
-    };
-    if let Ok(value) = HeaderValue::from_str(request) {
-        answer.headers_mut().insert("x-request-id", value);
+    let mut call = call(desk, parts, Bytes::new(), request);
+    call.address = Some(address);
+    let fault = look(desk, &mut call, found).await.err();
+    Arrival { call, dialect, route, fault }
+}
+
+impl Arrival {
+    /// Whether its body is of any interest.
+    pub fn wants_body(&self) -> bool {
+        self.fault.is_none()
     }
-    let unknown = call.unknown.load(Ordering::Relaxed);
-    let connection = call.caller.map(|caller| caller.who);
-    Served { answer, dialect: dialect.name, route, connection, tenant, reason, broken_rules, unknown, detail }
+
+    /// The tenant that its key opens, where it has shown one already.
+    pub fn tenant(&self) -> Option<TenantNumber> {
+        self.call.caller.as_ref().map(|caller| caller.tenant)
+    }
+
+    /// Its answer.
+    pub async fn finish(mut self, desk: &Desk, body: Result<Bytes, BodyFault>) -> Served {
+        let done = match self.fault.take() {
+            Some(fault) => Err(fault),
+            None => attend(desk, self.dialect, &mut self.call, body).await,
+        };
+        let done = done.and_then(|answer| hold(desk, &mut self.call, answer));
+        let Self { call, dialect, route, .. } = self;
+        let fault = done.as_ref().err();
+        let detail = fault.and_then(|fault| fault.detail().map(str::to_owned));
+        let broken_rules = fault.and_then(Fault::broken_rules);
+        let denial = call.denial.map(Denial::word);
+        let reason = fault.map(|fault| denial.unwrap_or(fault.kind()));
+        let tenant = call.caller.as_ref().map(|caller| caller.tenant).or(call.denied_tenant);
+        let tenant = tenant.map(|tenant| tenant.0);
+        let mut answer = match done {
+            Ok(answer) => answer,
+            Err(fault) => refuse(dialect, &fault, &call),
+        };
+        if let Ok(value) = HeaderValue::from_str(&call.request) {
+            answer.headers_mut().insert("x-request-id", value);
+        }
+        let unknown = call.unknown.load(Ordering::Relaxed);
+        let connection = call.caller.map(|caller| caller.who);
+        let dialect = dialect.name;
+        Served { answer, dialect, route, connection, tenant, reason, broken_rules, unknown, detail }
+    }
 }
 
 /// The dialect's answer to a request that the server itself gives up (a timeout, a panic).
@@ -130,6 +160,7 @@ fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
         origin: desk.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}")),
         route: None,
         caller: None,
+        shares: Vec::new(),
         denial: None,
         denied_tenant: None,
         address: None,
@@ -139,13 +170,25 @@ fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
     }
 }
 
-async fn attend(
-    desk: &Desk,
-    call: &mut Call,
-    found: Found,
-    body_fault: Option<BodyFault>,
-    address: IpAddr,
-) -> Result<Answer, Fault> {
+/// An answer that takes its client time to read counts as under way until then.
+fn hold(desk: &Desk, call: &mut Call, answer: Answer) -> Result<Answer, Fault> {
+    let mut shares = std::mem::take(&mut call.shares);
+    let (Some(caller), size) = (&call.caller, answer.body().whole().map(Bytes::len)) else { return Ok(answer) };
+    if size.is_some_and(|size| size <= LARGE_ANSWER) {
+        return Ok(answer);
+    }
+    if size.is_some() {
+        match desk.shares.large_answer(caller.tenant) {
+            Ok(share) => shares.push(share),
+            // What has changed something is answered.
+            Err(_) if call.route.is_some_and(|(_, verb)| verb.access == Access::Write) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(answer.map(|content| content.holding(shares)))
+}
+
+async fn look(desk: &Desk, call: &mut Call, found: Found) -> Result<(), Fault> {
     let dialect = found.dialect;
     let Some(matched) = found.matched else { return Err(Fault::NoRoute) };
     call.named = matched.named;
@@ -157,27 +200,60 @@ async fn attend(
     let verb = matched.route.verbs.iter().find(|verb| verb.method == call.method);
     let verb = verb.ok_or_else(|| Fault::WrongMethod(methods(matched.route)))?;
     call.route = Some((matched.route, verb));
-    match body_fault {
-        None => {}
-        Some(BodyFault::TooLarge(limit)) => return Err(Fault::BodyTooLarge(limit)),
-        Some(BodyFault::Cut) => return Err(Fault::BodyCut),
-    }
     (dialect.acceptable)(call)?;
-    call.address = Some(address);
     if verb.access == Access::Open {
-        return (verb.handler)(desk, call).await;
+        return Ok(());
     }
     let credential = (dialect.credential)(call)?;
-    let writes = verb.access == Access::Write;
-    let mut caller = match desk.admit(credential, address, dialect, writes).await {
-        Ok(caller) => caller,
+    // It may still come with the body.
+    if credential.is_none() && dialect.has_credential_in_body {
+        return Ok(());
+    }
+    admit(desk, dialect, call, credential).await
+}
+
+async fn admit(
+    desk: &Desk,
+    dialect: &Dialect,
+    call: &mut Call,
+    credential: Option<Credential>,
+) -> Result<(), Fault> {
+    let writes = call.route.is_some_and(|(_, verb)| verb.access == Access::Write);
+    let address = call.address.ok_or(Fault::Unauthorised)?;
+    match desk.admit(credential, address, dialect, writes).await {
+        Ok(mut caller) => {
+            caller.request.clone_from(&call.request);
+            // Counted once, though a key in the body is looked at twice.
+            call.shares.clear();
+            let shares = desk.shares.request(&caller);
+            call.caller = Some(caller);
+            call.shares = shares?;
+            Ok(())
+        }
         Err(rejected) => {
             (call.denial, call.denied_tenant) = (rejected.denial, rejected.tenant);
-            return Err(rejected.fault);
+            Err(rejected.fault)
         }
-    };
-    caller.request.clone_from(&call.request);
-    call.caller = Some(caller);
+    }
+}
+
+async fn attend(
+    desk: &Desk,
+    dialect: &Dialect,
+    call: &mut Call,
+    body: Result<Bytes, BodyFault>,
+) -> Result<Answer, Fault> {
+    call.body = body.map_err(|fault| match fault {
+        BodyFault::TooLarge(limit) => Fault::BodyTooLarge(limit),
+        BodyFault::Cut => Fault::BodyCut,
+    })?;
+    call.parsed = OnceLock::new();
+    let (_, verb) = call.route.ok_or(Fault::NoRoute)?;
+    if verb.access != Access::Open && dialect.has_credential_in_body {
+        call.caller = None;
+        let credential = (dialect.credential)(call)?;
+        admit(desk, dialect, call, credential).await?;
+    }
     (verb.handler)(desk, call).await
 }
 

@@ -37,6 +37,11 @@ pub enum Fault {
         /// Seconds to wait.
         retry_after: u32,
     },
+    /// The tenant or the connection has as much under way as it may.
+    TooMuchAtOnce {
+        /// Seconds to wait.
+        retry_after: u32,
+    },
     /// It took too long.
     TimedOut,
     /// What only one dialect knows, said by itself in its own words.
@@ -116,6 +121,7 @@ impl Fault {
             Self::Unauthorised => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::TooManyAttempts { .. } => "too_many_bad_keys",
+            Self::TooMuchAtOnce { .. } => "too_much_at_once",
             Self::TimedOut => "timed_out",
             Self::Own(own) if own.code.is_empty() => "other",
             Self::Own(own) => own.code,
@@ -140,7 +146,8 @@ impl Fault {
             Self::Refused(
                 Refusal::Busy { retry_after } | Refusal::SignIn(SignInFault::Slow { retry_after }),
             )
-            | Self::TooManyAttempts { retry_after } => Some(*retry_after),
+            | Self::TooManyAttempts { retry_after }
+            | Self::TooMuchAtOnce { retry_after } => Some(*retry_after),
             Self::Refused(Refusal::Unavailable(_) | Refusal::Conflict) | Self::TimedOut => Some(5),
             _ => None,
         }

@@ -21,6 +21,7 @@ mod read;
 mod record;
 mod route;
 mod seal;
+mod shares;
 mod spellings;
 mod walks;
 pub(crate) mod xml;
@@ -30,7 +31,7 @@ pub use content::{Content, Cut, Part, Source};
 pub use credentials::{Brake, Credential, Gate, hash_key};
 pub(crate) use credentials::{Denial, bearer, bearer_scheme};
 pub use dates::{parse as parse_time, rfc3339};
-pub use door::{Desk, Served, give_up, serve};
+pub use door::{Arrival, Desk, Served, arrive, give_up};
 pub use fault::{Fault, FieldFault, OwnFault};
 pub use jwt::check_public_key;
 pub use node::{Duplicates, Node, Object};
@@ -43,6 +44,7 @@ pub use route::{
     About, Access, Found, Handler, Matched, Route, RoutePath, RouteTable, Verb, claiming, route_paths,
 };
 pub use seal::Seals;
+pub use shares::{LARGE_ANSWER, Share, ShareLimits, Shares};
 pub use spellings::spellings;
 pub(crate) use walks::Question;
 pub use walks::Walks;

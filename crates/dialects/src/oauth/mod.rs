@@ -22,6 +22,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     overrides: |_| None,
     acceptable: |_| Ok(()),
     credential: |_| Ok(None),
+    has_credential_in_body: false,
     refuse: errors::refuse,
     reads: &["application/x-www-form-urlencoded"],
     writes: &["application/json"],

@@ -25,6 +25,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     overrides,
     acceptable,
     credential: read::credential,
+    has_credential_in_body: true,
     refuse: errors::refuse,
     reads: &["application/xml", "application/json", "application/x-www-form-urlencoded"],
     writes: &["application/json; charset=utf-8", "application/xml"],

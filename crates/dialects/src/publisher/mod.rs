@@ -26,6 +26,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     overrides: |_| None,
     acceptable,
     credential: |call| Ok(bearer(call)),
+    has_credential_in_body: false,
     refuse: errors::refuse,
     reads: &["application/json", "application/xml"],
     writes: &["application/json", "application/xml"],

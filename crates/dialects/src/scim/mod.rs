@@ -38,6 +38,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     overrides: |_| None,
     acceptable,
     credential: |call| Ok(bearer(call)),
+    has_credential_in_body: false,
     refuse: errors::refuse,
     reads: &["application/scim+json", "application/json"],
     writes: &["application/scim+json", "application/json"],

@@ -23,6 +23,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many bad keys came from this address")
         }
+        Fault::TooMuchAtOnce { .. } => (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too much is under way for this connection or tenant"),
         Fault::NoRoute => (StatusCode::NOT_FOUND, "not_found", "There is no such endpoint"),
         Fault::WrongMethod(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here")

@@ -22,6 +22,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     overrides: |_| None,
     acceptable: |_| Ok(()),
     credential: read::credential,
+    has_credential_in_body: true,
     refuse: errors::refuse,
     reads: &["application/json"],
     writes: &["application/json"],

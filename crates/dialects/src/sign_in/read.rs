@@ -44,5 +44,5 @@ pub(super) fn guess(call: &Call) -> Result<Guess, Fault> {
     let (handle, password) = (needed("user")?, SecretString::from(needed("password")?));
     let address = member(body, object, "address")?.map(|text| text.trim().parse());
     let address = address.transpose().map_err(|_| Fault::field("address", Rule::Malformed))?;
-    Ok(Guess { handle, password, address })
+    Ok(Guess { handle, password, address, device: None })
 }

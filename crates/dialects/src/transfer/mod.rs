@@ -25,6 +25,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     overrides: |_| None,
     acceptable: |_| Ok(()),
     credential: |call| Ok(bearer(call)),
+    has_credential_in_body: false,
     refuse: errors::refuse,
     reads: &["text/csv", "application/x-ndjson", XLSX, "text/ldif"],
     writes: &["application/json", "text/csv", "application/x-ndjson", XLSX, "text/ldif"],

@@ -7,6 +7,7 @@ use crate::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 /// Whoever asks for a link again within so many seconds has one on its way.
 const LINK_AGAIN_SECONDS: i64 = 120;
@@ -91,8 +92,15 @@ pub(super) fn step(step: &AccountStep, known: &Known, stamp: &Stamp<'_>) -> Resu
     let account = account(known, before)?;
     let mut decision = Decision::default();
     match step {
-        AccountStep::SignIn { shown, session, rehashed } => {
-            sign_in(before, account, (shown, *session, rehashed.clone()), stamp, &mut decision)?;
+        AccountStep::SignIn { shown, session, rehashed, address } => {
+            let edit = sign_in(before, account, (shown, *session, *address), stamp)?;
+            let mut after = before.clone();
+            after.last_activity = Some(stamp.now);
+            if before.status == Status::Invited {
+                (after.status, after.updated) = (Status::Active, stamp.now);
+            }
+            let edit = AccountEdit { password: rehashed.clone(), is_same_password: true, ..edit };
+            decision.push_user(before, after, edit, vec![Note::SignedIn]);
         }
         AccountStep::SignOut(key) => {
             let mut sign_ins = account.sign_ins.clone();
@@ -105,45 +113,44 @@ pub(super) fn step(step: &AccountStep, known: &Known, stamp: &Stamp<'_>) -> Resu
             }
         }
         AccountStep::SignOutEverywhere => {
-            decision.push_user(before, before.clone(), AccountEdit::ended(), vec![Note::SignInsEnded]);
+            decision.push_user(before, before.clone(), AccountEdit::ended(stamp.now), vec![Note::SignInsEnded]);
         }
-        AccountStep::ChoosePassword { password, by, keep } => {
-            choose_password(before, known, (password, by, *keep), stamp, &mut decision)?;
+        AccountStep::ChoosePassword { password, by, keep, address } => {
+            let mut sign_ins = SignIns::ended(stamp.now);
+            sign_ins.sessions.extend(account.sign_ins.sessions.iter().filter(|s| Some(s.key) == *keep).cloned());
+            if let Some(address) = address {
+                sign_ins.note_network_of(*address, stamp.now);
+            }
+            choose_password(before, known, (password, by, sign_ins), stamp, &mut decision)?;
         }
         AccountStep::Forgot => return forgot(before, account, known, stamp),
     }
     Ok(decision)
 }
 
+/// What a sign-in adds to an account: a session, and where it came from, where that is news.
 fn sign_in(
     before: &User,
     account: &Account,
-    (shown, session, rehashed): (&StoredPassword, Option<KeyHash>, Option<StoredPassword>),
+    (shown, session, address): (&StoredPassword, Option<KeyHash>, Option<IpAddr>),
     stamp: &Stamp<'_>,
-    decision: &mut Decision,
-) -> Result<(), Refusal> {
+) -> Result<AccountEdit, Refusal> {
     if before.status.is_off() || !is_stored(account, shown) {
         return Err(REFUSED);
     }
-    let mut after = before.clone();
-    after.last_activity = Some(stamp.now);
-    if before.status == Status::Invited {
-        (after.status, after.updated) = (Status::Active, stamp.now);
-    }
     let mut sign_ins = account.sign_ins.clone();
+    let is_new_network = address.is_some_and(|address| sign_ins.note_network_of(address, stamp.now));
     if let Some(key) = session {
         sign_ins.sign_in(key, stamp.now);
     }
-    let edit =
-        AccountEdit { password: rehashed, is_same_password: true, sign_ins: session.map(|_| sign_ins) };
-    decision.push_user(before, after, edit, vec![Note::SignedIn]);
-    Ok(())
+    let sign_ins = (session.is_some() || is_new_network).then_some(sign_ins);
+    Ok(AccountEdit { sign_ins, ..AccountEdit::default() })
 }
 
 fn choose_password(
     before: &User,
     known: &Known,
-    (password, by, keep): (&SecretString, &Proof, Option<KeyHash>),
+    (password, by, sign_ins): (&SecretString, &Proof, SignIns),
     stamp: &Stamp<'_>,
     decision: &mut Decision,
 ) -> Result<(), Refusal> {
@@ -165,8 +172,6 @@ fn choose_password(
         return Err(Refusal::Invalid(vec![Fault { field: Field::Password, rule }]));
     }
     decision.password = Some(password.clone());
-    let mut sign_ins = SignIns::default();
-    sign_ins.sessions.extend(account.sign_ins.sessions.iter().filter(|s| Some(s.key) == keep).cloned());
     notes.push(Note::SignInsEnded);
     let mut after = before.clone();
     if after.force_password_change == Some(true) {

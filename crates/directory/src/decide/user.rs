@@ -122,7 +122,7 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     let has_moved = after.email().map(fold) != before.email().map(fold);
     let is_shut = after.status.is_off() && !before.status.is_off();
     let mut account =
-        if has_moved || is_shut || has_new_password { AccountEdit::ended() } else { AccountEdit::default() };
+        if has_moved || is_shut || has_new_password { AccountEdit::ended(stamp.now) } else { AccountEdit::default() };
     account.password.clone_from(&edit.password_hash);
     let mut mail = None;
     if has_moved && before.invited.is_some() && account::can_be_invited(&after) {
@@ -154,7 +154,7 @@ pub(super) fn move_all(step: &StatusMove, known: &Known, stamp: &Stamp<'_>) -> R
         }
         let status = before.status.moved(step.to).ok_or(Refusal::field(Field::Status, Rule::NotAllowed))?;
         let is_shut = status.is_off() && !before.status.is_off();
-        let account = if is_shut { AccountEdit::ended() } else { AccountEdit::default() };
+        let account = if is_shut { AccountEdit::ended(stamp.now) } else { AccountEdit::default() };
         decision.change_user(before, User { status, status_unsaid: false, ..before.clone() }, account, stamp);
     }
     Ok(decision)

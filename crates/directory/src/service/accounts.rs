@@ -4,7 +4,7 @@ use super::throttle::Mark;
 use super::{Caller, Directory, RETRY_AFTER, unread};
 use crate::decide::check_link;
 use crate::{
-    Account, AccountStep, Command, Field, KeyHash, LinkKey, Proof, Refusal, Rule, SignInFault,
+    Account, AccountStep, Command, Field, KeyHash, KnownDevice, LinkKey, Proof, Refusal, Rule, SignInFault,
     StoredPassword, TenantNumber, User, UserId, UserKey, Verdict, fold, rules,
 };
 use secrecy::SecretString;
@@ -19,6 +19,8 @@ pub struct Guess {
     pub password: SecretString,
     /// Where it comes from, if that is known.
     pub address: Option<IpAddr>,
+    /// Whose browser it comes from, as that shows.
+    pub device: Option<KnownDevice>,
 }
 
 impl Directory {
@@ -34,14 +36,28 @@ impl Directory {
     ) -> Result<User, Refusal> {
         let refused = Refusal::SignIn(SignInFault::Refused);
         let (user, account) = self.behind(caller.tenant, &guess.handle).await?;
-        let person = named(caller.tenant, user.as_ref(), &guess.handle);
+        let (typed, now) = (typed(caller.tenant, &guess.handle), self.clock.now());
+        let device = guess.device.filter(|device| {
+            user.as_ref().is_some_and(|user| user.id == device.user)
+                && account.sign_ins.knows_device(device.since, now)
+        });
+        let is_known_network =
+            guess.address.is_some_and(|address| account.sign_ins.knows_network_of(address, now));
         let from = guess.address.map(network);
-        let mut marks = vec![Mark::Pair(&person, from), Mark::Person(&person)];
-        marks.extend(from.map(Mark::Network));
+        // What strangers do counts for none of those who have been here before.
+        let marks = match device {
+            Some(KnownDevice { user, since }) => vec![Mark::Device(user, since)],
+            None => {
+                let mut marks = vec![Mark::Pair(&typed, from)];
+                marks.extend((!is_known_network).then_some(Mark::Person(&typed)));
+                marks.extend(from.map(Mark::Network));
+                marks
+            }
+        };
         let slow = |retry_after| Refusal::SignIn(SignInFault::Slow { retry_after });
-        self.throttle.begin(&marks, self.clock.now()).map_err(slow)?;
+        self.throttle.begin(&marks, now).map_err(slow)?;
         let stored = account.password;
-        let Ok(verdict) = self.hasher.verify(guess.password.clone(), stored.clone()).await else {
+        let Ok(verdict) = self.hasher.verify(caller.tenant, guess.password.clone(), stored.clone()).await else {
             self.throttle.forgive(&marks);
             return Err(Refusal::Busy { retry_after: RETRY_AFTER });
         };
@@ -51,14 +67,14 @@ impl Directory {
         }
         // Where it cannot be hashed anew just now, it is next time.
         let rehashed = match verdict {
-            Verdict::RightButWeak => self.hasher.hash(guess.password).await.ok(),
+            Verdict::RightButWeak => self.hasher.hash(caller.tenant, guess.password).await.ok(),
             Verdict::Right | Verdict::Wrong => None,
         };
-        let step = AccountStep::SignIn { shown, session, rehashed };
+        let step = AccountStep::SignIn { shown, session, rehashed, address: guess.address };
         let signed_in = self.account_step(caller, user.id, step).await;
         self.throttle.forgive(&marks);
         if signed_in.is_ok() {
-            self.throttle.clear(&marks[..2]);
+            self.throttle.clear(&marks[..1]);
         }
         signed_in
     }
@@ -82,10 +98,12 @@ impl Directory {
         password: SecretString,
         address: Option<IpAddr>,
     ) -> Result<User, Refusal> {
-        let step = AccountStep::ChoosePassword { password, by: Proof::Link(link), keep: None };
+        let step = AccountStep::ChoosePassword { password, by: Proof::Link(link), keep: None, address };
         let user = self.account_step(caller, link.user, step).await?;
-        let person = named(caller.tenant, Some(&user), "");
-        self.throttle.clear(&[Mark::Pair(&person, address.map(network)), Mark::Person(&person)]);
+        for handle in user.email().into_iter().chain([user.user_name.as_str()]) {
+            let typed = typed(caller.tenant, handle);
+            self.throttle.clear(&[Mark::Pair(&typed, address.map(network))]);
+        }
         Ok(user)
     }
 
@@ -96,6 +114,7 @@ impl Directory {
         user: UserId,
         (old, new): (SecretString, SecretString),
         keep: KeyHash,
+        address: Option<IpAddr>,
     ) -> Result<User, Refusal> {
         let person = format!("{} {user}", caller.tenant);
         let marks = [Mark::Change(&person)];
@@ -103,14 +122,14 @@ impl Directory {
         self.throttle.begin(&marks, self.clock.now()).map_err(slow)?;
         let account = self.store.account(caller.tenant, user).await.map_err(unread)?.unwrap_or_default();
         let stored = account.password;
-        let verdict = self.hasher.verify(old, stored.clone()).await;
+        let verdict = self.hasher.verify(caller.tenant, old, stored.clone()).await;
         let busy = |_| Refusal::Busy { retry_after: RETRY_AFTER };
         let verdict = verdict.map_err(busy).inspect_err(|_| self.throttle.forgive(&marks))?;
         let shown = stored.filter(|_| verdict != Verdict::Wrong);
         let shown = shown.ok_or(Refusal::SignIn(SignInFault::Refused))?;
         self.throttle.forgive(&marks);
         let by = Proof::Password(shown);
-        let step = AccountStep::ChoosePassword { password: new, by, keep: Some(keep) };
+        let step = AccountStep::ChoosePassword { password: new, by, keep: Some(keep), address };
         self.account_step(caller, user, step).await
     }
 
@@ -190,11 +209,17 @@ impl Directory {
     }
 }
 
-/// What a person is counted under: who they are, or what was typed for one who is not there.
+/// What guesses at somebody's password are counted under: what was typed for them. Their e-mail and their user name count
+/// apart, or an answer would tell that they are one person's.
+fn typed(tenant: TenantNumber, handle: &str) -> String {
+    format!("{tenant} {}", fold(handle.trim()))
+}
+
+/// What a person's mails are counted under: who they are, or what was typed for one who is not there.
 fn named(tenant: TenantNumber, user: Option<&User>, handle: &str) -> String {
     match user {
         Some(user) => format!("{tenant} {}", user.id),
-        None => format!("{tenant} {}", fold(handle.trim())),
+        None => typed(tenant, handle),
     }
 }
 

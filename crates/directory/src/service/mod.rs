@@ -95,7 +95,7 @@ impl Directory {
             if let Some(password) = decision.password.take() {
                 if hashed.is_none() {
                     let busy = |_| Refusal::Busy { retry_after: RETRY_AFTER };
-                    hashed = Some(self.hasher.hash(password).await.map_err(busy)?);
+                    hashed = Some(self.hasher.hash(tenant, password).await.map_err(busy)?);
                 }
                 put_password(&mut decision.edits, hashed.as_ref());
             }

@@ -1,11 +1,11 @@
 //! Slows down whoever guesses passwords or has mails sent: after some attempts nothing is looked at for a while that
 //! doubles with each further one, up to a bound. They are forgotten one by one, and the right password ends it.
 //!
-//! Guesses count against a person from one network first; against a person from everywhere only far more loosely, or
-//! strangers could keep anybody out. An attempt counts as a failure from when it begins, so that many at a time are no
+//! Guesses count against what was typed from one network first; from everywhere far more loosely, and never for a network
+//! or a browser that the person has signed in from, or strangers could keep anybody out. An attempt counts as a failure from when it begins, so that many at a time are no
 //! way around. What is known here is this process's own and is gone when it ends.
 
-use crate::Time;
+use crate::{Time, UserId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -16,14 +16,16 @@ const MANY: usize = 100_000;
 /// After so many attempts those of whom nothing is left to remember are let go.
 const SWEEP_EVERY: u32 = 1024;
 
-/// What an attempt is counted against. A person is whoever signs in with it, or what was typed for one who is not there:
-/// nothing may tell the two apart.
+/// What an attempt is counted against. What was typed counts alike whether anybody signs in with it or not: nothing may tell
+/// the two apart.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) enum Mark<'a> {
-    /// Passwords for a person, from one network or from nobody knows where.
+    /// Passwords for what was typed, from one network or from nobody knows where.
     Pair(&'a str, Option<IpAddr>),
-    /// Passwords for a person, from everywhere.
+    /// Passwords for what was typed, from everywhere that its person has not signed in from.
     Person(&'a str),
+    /// Passwords for a person from a browser that they have signed in with.
+    Device(UserId, Time),
     /// Passwords from a network, whoever they are for.
     Network(IpAddr),
     /// The password that somebody signed in shows to change it.
@@ -47,7 +49,7 @@ struct Measure {
 impl Mark<'_> {
     fn measure(self) -> Measure {
         let (free, longest, forget) = match self {
-            Self::Pair(..) | Self::Change(_) => (5, 300, 300),
+            Self::Pair(..) | Self::Device(..) | Self::Change(_) => (5, 300, 300),
             Self::Person(_) => (50, 30, 60),
             // From a network that many people share, some are always mistyped.
             Self::Network(_) => (50, 300, 10),

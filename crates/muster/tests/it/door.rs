@@ -51,25 +51,124 @@ fn a_body_that_does_not_come_is_refused_in_the_dialects_voice() {
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"message\""), "{answer}");
 }
 
+/// Silent connections take all places: clients hear so at once, in their API's own shape, and probes are answered.
 #[test]
-fn connections_are_limited_and_waiting_ones_get_their_turn() {
+fn connections_are_limited_and_health_probes_are_not() {
     let server = Server::start(&["--max-connections", "3", "--header-time", "600"]);
+    let (tenant, key) = server.tenant(&[]);
     let mut held: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
-    // The places are taken, in the order in which connections came; this one waits until one of them is free.
-    let mut last = connect(&server);
-    last.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
-    last.set_read_timeout(Some(Duration::from_millis(300))).expect("set");
-    let early = last.read(&mut [0]).expect_err("it has to wait").kind();
-    assert!(matches!(early, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{early}");
+    let bearer = format!("Bearer {key}");
+    let get = |target: &str| send(&server.address, "GET", target, &[("Authorization", &bearer)], b"");
+    wait_until("the places to be taken", || get("/request/role").status == 503);
+    let onfire = format!("/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={key}");
+    for (target, shape) in [
+        (onfire.as_str(), "ResponseStatus"),
+        ("/request/role", "\"message\""),
+        ("/api/2/users", "\"summary\""),
+        ("/scim/v2/Users", "\"detail\""),
+        ("/v1/imports", "\"error\""),
+        ("/t/1/sign-in", "Too many connections"),
+    ] {
+        let reply = get(target);
+        assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{target}: {reply:?}");
+        assert!(reply.body.contains(shape), "{target}: {reply:?}");
+        assert_eq!(reply.header("connection"), Some("close"), "{target}");
+    }
+    assert_eq!(get("/healthz").body, "alive\n");
+    assert_eq!(get("/readyz").body, "ready\n");
     drop(held.pop());
-    last.set_read_timeout(Some(PATIENCE)).expect("set");
-    assert!(rest(&mut last).starts_with("HTTP/1.1 200"));
+    wait_until("a place to be free", || get("/request/role").status == 200);
     drop(held);
     // Those that say nothing make room by themselves.
     let server = Server::start(&["--max-connections", "3", "--header-time", "1"]);
     let held: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
-    assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
+    wait_until("a place", || send(&server.address, "GET", "/request/role", &[], b"").status == 401);
     drop(held);
+}
+
+/// Loopback may have all places, so this comes from another address of the machine.
+#[test]
+fn one_address_does_not_take_all_places() {
+    let server = Server::start(&["--listen", "0.0.0.0:0", "--connections-per-address", "3"]);
+    let port = server.address.rsplit(':').next().expect("a port").to_owned();
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    let Ok(()) = probe.connect("192.0.2.1:9") else { return };
+    let own = format!("{}:{port}", probe.local_addr().expect("an address").ip());
+    let held: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(&own).expect("connected")).collect();
+    wait_until("the address to have as many as it may", || {
+        try_send(&own, "GET", "/healthz", &[], b"").is_none()
+    });
+    assert_eq!(send(&format!("127.0.0.1:{port}"), "GET", "/healthz", &[], b"").status, 200);
+    drop(held);
+    wait_until("a place", || try_send(&own, "GET", "/healthz", &[], b"").is_some());
+}
+
+/// On its own line, since the key of a body that never comes is looked at first.
+const JSON_HEAD: &str = "Host: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n";
+
+#[test]
+fn a_bad_key_is_refused_before_its_body_comes() {
+    let server = Server::start(&["--body-time", "600"]);
+    let (tenant, _) = server.tenant(&[]);
+    let onfire = format!("/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey=guessed");
+    for (target, key) in [
+        (onfire.as_str(), ""),
+        ("/request/user", "Authorization: Bearer guessed\r\n"),
+        ("/request/user", ""),
+        ("/api/2/users", "Authorization: Bearer guessed\r\n"),
+        ("/scim/v2/Users", "Authorization: Bearer guessed\r\n"),
+        ("/v1/imports", "Authorization: Bearer guessed\r\n"),
+    ] {
+        let mut stream = connect(&server);
+        stream.write_all(format!("POST {target} HTTP/1.1\r\n{JSON_HEAD}{key}\r\n{{").as_bytes()).expect("sent");
+        let answer = rest(&mut stream);
+        assert!(answer.starts_with("HTTP/1.1 401"), "{target}: {answer}");
+    }
+}
+
+/// So many of them held back every body of unknown length in 0.1.0, for as long as they had time.
+#[test]
+fn clients_that_send_nothing_delay_nobody_elses_body() {
+    let server = Server::start(&["--body-time", "600"]);
+    let (tenant, key) = server.tenant(&[]);
+    let head = |target: &str, key: &str| {
+        format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{key}Transfer-Encoding: chunked\r\n\r\n")
+    };
+    let silent: Vec<TcpStream> = (0..300)
+        .map(|number| {
+            let mut stream = connect(&server);
+            let target = ["/api/v2/user", "/v1/sign-in", "/t/1/sign-in", "/oauth2/token"][number % 4];
+            stream.write_all(head(target, "").as_bytes()).expect("sent");
+            // Not small any more, were all of them to be taken at their word.
+            let _ = stream.write_all(b"1\r\n{\r\n");
+            stream
+        })
+        .collect();
+    let body = "{\"firstName\":\"A\",\"email\":\"a@x.y\",\"roleId\":1}";
+    let chunk = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let mut stream = connect(&server);
+    let bearer = format!("Connection: close\r\nAuthorization: Bearer {key}\r\n");
+    stream.write_all((head("/request/user", &bearer) + &chunk).as_bytes()).expect("sent");
+    let answer = rest(&mut stream);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let body = format!("{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{key}\",\"Email\":\"b@x.y\",\"FirstName\":\"B\",\"LastName\":\"B\"}}");
+    let chunk = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let mut stream = connect(&server);
+    stream.write_all((head("/api/v2/user", "Connection: close\r\n") + &chunk).as_bytes()).expect("sent");
+    let answer = rest(&mut stream);
+    assert!(answer.starts_with("HTTP/1.1 200"), "a key in the body: {answer}");
+    drop(silent);
+}
+
+#[test]
+fn who_sends_a_body_too_slowly_is_cut_off() {
+    let server = Server::start(&["--body-time", "600"]);
+    let (_, key) = server.tenant(&[]);
+    let mut slow = connect(&server);
+    let head = format!("POST /request/user HTTP/1.1\r\n{JSON_HEAD}Authorization: Bearer {key}\r\n\r\n{{");
+    slow.write_all(head.as_bytes()).expect("sent");
+    let answer = rest(&mut slow);
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"message\""), "{answer}");
 }
 
 #[test]
@@ -84,7 +183,7 @@ fn a_client_that_does_not_take_its_answer_is_let_go() {
             }
         }
     }
-    assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
+    wait_until("a place", || send(&server.address, "GET", "/request/role", &[], b"").status == 401);
 }
 
 #[test]

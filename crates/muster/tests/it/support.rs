@@ -72,6 +72,8 @@ pub(crate) struct Server {
     store: String,
     log: PathBuf,
     pub(crate) address: String,
+    /// Where its health and metrics are.
+    pub(crate) admin: String,
     child: Child,
 }
 
@@ -83,9 +85,21 @@ impl Server {
 
     /// A server on a store.
     pub(crate) fn on(place: Place, flags: &[&str]) -> Self {
-        let (child, address) = launch(Path::new(MUSTER), place.folder.path(), &place.store, flags);
+        let launched = launch(Path::new(MUSTER), place.folder.path(), &place.store, flags);
+        Self::of(place, launched)
+    }
+
+    fn of(place: Place, launched: Launched) -> Self {
+        let Launched { child, address, admin } = launched;
         let (store, log) = (place.store.clone(), place.folder.path().join("log"));
-        Self { place: Some(place), store, log, address, child }
+        Self { place: Some(place), store, log, address, admin, child }
+    }
+
+    /// A server that takes the address for health and metrics that it takes when nothing is said.
+    pub(crate) fn start_by_default(flags: &[&str]) -> Self {
+        let place = Place::new();
+        let launched = launch_with(Path::new(MUSTER), place.folder.path(), &place.store, flags);
+        Self::of(place, launched)
     }
 
     pub(crate) fn store(&self) -> &str {
@@ -155,17 +169,31 @@ pub(crate) fn terminate(pid: u32) {
     Process::new("kill").args(["-TERM", &pid.to_string()]).status().expect("sent");
 }
 
-/// A server on a store, with its log in a folder; the process, and the address it listens on.
+/// A process, and the addresses it listens on.
+pub(crate) struct Launched {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    /// Of health and metrics; empty if there is none.
+    pub(crate) admin: String,
+}
+
+/// A server on a store, with its log in a folder. It takes free ports, unless the flags name others.
 pub(crate) fn launch(
     program: &Path,
     folder: &Path,
     store: impl AsRef<OsStr>,
     flags: &[&str],
-) -> (Child, String) {
+) -> Launched {
+    let ports = ["--listen", "--admin-listen"].into_iter().filter(|flag| !flags.contains(flag));
+    let flags: Vec<&str> = ports.flat_map(|flag| [flag, "127.0.0.1:0"]).chain(flags.iter().copied()).collect();
+    launch_with(program, folder, store, &flags)
+}
+
+fn launch_with(program: &Path, folder: &Path, store: impl AsRef<OsStr>, flags: &[&str]) -> Launched {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
     let mut child = Process::new(program)
         .arg("serve")
-        .args(["--listen", "127.0.0.1:0", "--json", "--store"])
+        .args(["--json", "--store"])
         .arg(store.as_ref())
         .args(flags)
         .env("MUSTER_MAIL_SPOOL", folder.join("mail"))
@@ -177,9 +205,8 @@ pub(crate) fn launch(
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
     let said: serde_json::Value = serde_json::from_str(&line).expect("the address it listens on");
-    let url = said["listening"].as_str().expect("an address");
-    let address = url.split("//").nth(1).expect("an address").to_owned();
-    (child, address)
+    let at = |name: &str| said[name].as_str().unwrap_or_default().replace("http://", "").replace("https://", "");
+    Launched { child, address: at("listening"), admin: at("admin") }
 }
 
 /// Runs a command on a store; its JSON document.
@@ -399,7 +426,7 @@ impl House {
         let host = http::HeaderValue::from_static("example.com");
         request.headers_mut().entry(http::header::HOST).or_insert(host);
         let address = "127.0.0.1".parse().expect("an address");
-        self.app.shell.answer(request.map(|body| Full::new(Bytes::from(body))), address).await
+        self.app.shell.answer(request.map(|body| Full::new(Bytes::from(body))), address.into()).await
     }
 
     /// The position of the newest event after `seen`, if anything happened since.

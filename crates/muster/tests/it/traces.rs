@@ -68,7 +68,7 @@ fn a_rejected_key_says_why_in_the_log_and_not_in_the_answer() {
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
     let guess = b"{\"user\":\"ann@example.com\",\"password\":\"Secretname\"}";
     assert_eq!(send(&server.address, "POST", "/v1/sign-in", &headers, guess).status, 401);
-    let metrics = send(&server.address, "GET", "/metrics", &[], b"").body;
+    let metrics = send(&server.admin, "GET", "/metrics", &[], b"").body;
     for reason in ["no_key", "unknown_key", "expired", "revoked", "wrong_dialect", "read_only", "invalid"] {
         let label = format!("muster_rejected_total{{dialect=\"ccs\",reason=\"{reason}\"}}");
         assert!(metrics.contains(&label), "{label}: {metrics}");

@@ -4,7 +4,7 @@ use super::request::Visit;
 use super::respond::{html, redirect, with_cookie, with_retry};
 use super::{Page, Portal};
 use crate::words;
-use directory::{AccountStep, ExposeSecret, Field, KeyHash, Refusal, SignInFault, User};
+use directory::{AccountStep, ExposeSecret, Field, KeyHash, KnownDevice, Refusal, SignInFault, User};
 use http::Response;
 use serde::Serialize;
 
@@ -135,8 +135,12 @@ pub(super) async fn submit_change(portal: &Portal, visit: &Visit) -> Page {
         return wrong("That is the password you have now. Please choose another.");
     }
     let caller = visit.caller("account page");
-    match portal.directory.change_password(&caller, user.id, (old, new), key).await {
-        Ok(_) => Ok(redirect(&format!("{}?done=changed", visit.base("account")))),
+    match portal.directory.change_password(&caller, user.id, (old, new), key, Some(visit.address)).await {
+        Ok(_) => {
+            let device = KnownDevice { user: user.id, since: portal.directory.now() };
+            let page = redirect(&format!("{}?done=changed", visit.base("account")));
+            Ok(with_cookie(page, &visit.device_cookie(&device)))
+        }
         Err(Refusal::SignIn(SignInFault::Refused)) => form(
             visit,
             &user,

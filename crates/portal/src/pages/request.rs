@@ -6,7 +6,7 @@ use crate::keys::{Keys, kept, random};
 use bytes::Bytes;
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
-use directory::{Caller, Directory, KeyHash, Refusal, SecretString, Tenant, User, UserId};
+use directory::{Caller, Directory, KeyHash, KnownDevice, Refusal, SecretString, Tenant, User, UserId};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
 use std::net::IpAddr;
@@ -28,6 +28,7 @@ pub(super) struct Visit {
     visitor: String,
     is_new: bool,
     session: Option<(UserId, String)>,
+    device: Option<KnownDevice>,
     is_from_elsewhere: bool,
 }
 
@@ -51,6 +52,8 @@ impl Visit {
             let (user, key) = text.split_once('.')?;
             Some((UserId(uuid::Uuid::try_parse(user).ok()?), key.to_owned()))
         });
+        let device = cookie(&parts.headers, &name("muster-device", is_secure));
+        let device = device.and_then(|text| keys.open_device(tenant.number, &text));
         let site = parts.headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
         Ok(Self {
             tenant,
@@ -63,6 +66,7 @@ impl Visit {
             is_new: visitor.is_none(),
             visitor: visitor.map_or_else(random, Ok)?,
             session,
+            device,
             is_from_elsewhere: site.is_some_and(|site| !matches!(site, "same-origin" | "none")),
         })
     }
@@ -121,6 +125,11 @@ impl Visit {
         Ok(user.map(|user| (user, key)))
     }
 
+    /// Who has signed in with this browser before.
+    pub(super) fn device(&self) -> Option<KnownDevice> {
+        self.device
+    }
+
     /// Whether the browser says that somebody is signed in.
     pub(super) fn has_session(&self) -> bool {
         self.session.is_some()
@@ -150,6 +159,14 @@ impl Visit {
     pub(super) fn session_cookie(&self, user: UserId, key: &str) -> Cookie<'static> {
         let mut cookie = self.cookie("muster-session", format!("{user}.{key}"));
         cookie.set_max_age(Duration::seconds(directory::SignIns::SESSION_SECONDS));
+        cookie
+    }
+
+    /// A cookie by which the browser is known from now on as one that somebody has signed in with. It opens nothing: it only
+    /// keeps guesses that strangers make from slowing them down here.
+    pub(super) fn device_cookie(&self, device: &KnownDevice) -> Cookie<'static> {
+        let mut cookie = self.cookie("muster-device", self.keys.seal_device(self.tenant.number, device));
+        cookie.set_max_age(Duration::seconds(directory::SignIns::DEVICE_SECONDS));
         cookie
     }
 

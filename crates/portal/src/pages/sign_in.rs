@@ -5,7 +5,7 @@ use super::respond::{html, redirect, with_cookie, with_retry};
 use super::{Page, Portal};
 use crate::keys::{kept, random};
 use crate::words;
-use directory::{Guess, Refusal};
+use directory::{Guess, KnownDevice, Refusal};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -47,7 +47,8 @@ pub(super) fn show(visit: &Visit, refusal: Option<&Refusal>) -> Page {
 pub(super) async fn submit(portal: &Portal, visit: &Visit) -> Page {
     let key = random()?;
     let handle = visit.field("user").trim().to_owned();
-    let guess = Guess { handle, password: visit.secret("password"), address: Some(visit.address) };
+    let (password, address) = (visit.secret("password"), Some(visit.address));
+    let guess = Guess { handle, password, address, device: visit.device() };
     // Who it is stands in the event itself; what somebody typed does not.
     let caller = visit.caller("sign-in page");
     let signed_in = portal.directory.sign_in(&caller, guess, Some(kept(&key))).await;
@@ -57,5 +58,7 @@ pub(super) async fn submit(portal: &Portal, visit: &Visit) -> Page {
         Err(refusal) => return show(visit, Some(&refusal)),
     };
     let page = if user.force_password_change == Some(true) { "password" } else { "account" };
-    Ok(with_cookie(redirect(&visit.base(page)), &visit.session_cookie(user.id, &key)))
+    let since = user.last_activity.unwrap_or_else(|| portal.directory.now());
+    let page = with_cookie(redirect(&visit.base(page)), &visit.session_cookie(user.id, &key));
+    Ok(with_cookie(page, &visit.device_cookie(&KnownDevice { user: user.id, since })))
 }

@@ -98,3 +98,104 @@ fn an_address_that_tries_many_people_is_slowed_and_others_are_not() {
     home.wait(wait);
     assert_eq!(firm.sign_in("ann@x.y", GOOD, Some("10.1.1.1")).status, 200);
 }
+
+/// So many guesses from ever new addresses that whoever was never here must wait.
+fn besiege(firm: &Firm, user: &str) {
+    besiege_with(firm, user, GOOD);
+}
+
+fn besiege_with(firm: &Firm, user: &str, right: &str) {
+    for n in 0..120 {
+        let reply = firm.sign_in(user, &format!("guess number {n}"), Some(&format!("10.2.{n}.1")));
+        assert!(matches!(reply.status, 401 | 429), "{}", reply.body);
+    }
+    assert_eq!(firm.sign_in(user, right, Some("10.9.9.9")).status, 429, "a stranger");
+}
+
+#[test]
+fn strangers_lock_out_nobody_from_a_network_they_have_signed_in_from() {
+    let home = Home::still();
+    let firm = Firm::new(&home, "Acme");
+    firm.person("ann@x.y", GOOD);
+    for address in ["192.0.2.7", "2001:db8:1:2::3"] {
+        assert_eq!(firm.sign_in("ann@x.y", GOOD, Some(address)).status, 200);
+    }
+    besiege(&firm, "ann@x.y");
+    for _ in 0..15 {
+        for address in ["192.0.2.7", "192.0.2.250", "2001:db8:1:ffff::1"] {
+            assert_eq!(firm.sign_in("ann@x.y", GOOD, Some(address)).status, 200, "{address}");
+        }
+    }
+    for address in ["192.0.3.7", "2001:db8:2::1"] {
+        assert_eq!(firm.sign_in("ann@x.y", GOOD, Some(address)).status, 429, "{address}");
+    }
+    // Guesses from there count all the same.
+    let guesses = (0..20).map(|_| firm.sign_in("ann@x.y", "wrong", Some("192.0.2.8")).status);
+    assert!(guesses.filter(|status| *status == 401).count() <= 6);
+    // What was once known is not for ever, nor are more than eight networks.
+    home.wait(91 * 24 * 3600);
+    besiege(&firm, "ann@x.y");
+    assert_eq!(firm.sign_in("ann@x.y", GOOD, Some("192.0.2.7")).status, 429);
+    home.wait(3600);
+    for n in 0..9 {
+        assert_eq!(firm.sign_in("ann@x.y", GOOD, Some(&format!("198.51.{n}.1"))).status, 200);
+    }
+    besiege(&firm, "ann@x.y");
+    assert_eq!(firm.sign_in("ann@x.y", GOOD, Some("198.51.0.1")).status, 429);
+    assert_eq!(firm.sign_in("ann@x.y", GOOD, Some("198.51.1.1")).status, 200);
+}
+
+#[test]
+fn strangers_lock_out_nobody_from_a_browser_they_have_signed_in_with() {
+    let home = Home::still();
+    let firm = Firm::new(&home, "Acme");
+    let other = Firm::new(&home, "Other");
+    for firm in [&firm, &other] {
+        firm.person("ann@x.y", GOOD);
+        firm.person("bob@x.y", GOOD);
+    }
+    let mut browser = Visitor::new(&home);
+    let mut sign_in = |firm: &Firm, user: &str| {
+        browser.submit(&firm.page("sign-in"), &[("user", user), ("password", GOOD)]).status
+    };
+    assert_eq!(sign_in(&firm, "ann@x.y"), 303);
+    // The network is no longer known then, and the browser is.
+    home.wait(91 * 24 * 3600);
+    for (firm, user) in [(&firm, "ann@x.y"), (&firm, "bob@x.y"), (&other, "ann@x.y")] {
+        besiege(firm, user);
+    }
+    assert_eq!(page(&home, &firm, "ann@x.y", GOOD).status, 429, "another browser");
+    assert_eq!(sign_in(&firm, "bob@x.y"), 429, "another person");
+    assert_eq!(sign_in(&other, "ann@x.y"), 429, "another tenant");
+    assert_eq!(sign_in(&firm, "ann@x.y"), 303);
+    // The network is known again; what follows is about the browser alone.
+    home.wait(91 * 24 * 3600);
+    let mut guess = |password: &str| {
+        browser.submit(&firm.page("sign-in"), &[("user", "ann@x.y"), ("password", password)]).status
+    };
+    let looked_at = (0..20).filter(|_| guess("wrong") == 403).count();
+    assert!(looked_at <= 6, "guesses from a browser count, too: {looked_at}");
+    home.wait(3600);
+    besiege(&firm, "ann@x.y");
+    assert_eq!(guess(GOOD), 303);
+    // Whoever changes their password or signs out everywhere begins anew.
+    firm.call("PUT", "/request/user/1", &serde_json::json!({"password": "blaue fische im see"}));
+    home.wait(3600);
+    besiege_with(&firm, "ann@x.y", "blaue fische im see");
+    assert_eq!(guess("blaue fische im see"), 429);
+}
+
+#[test]
+fn an_answer_does_not_tell_which_names_are_one_persons() {
+    let home = Home::still();
+    let firm = Firm::new(&home, "Acme");
+    let body = serde_json::json!({"userName": "annie", "emails": [{"value": "ann@x.y"}], "password": GOOD});
+    assert_eq!(firm.call("POST", "/scim/v2/Users", &body).status, 201);
+    for n in 0..200 {
+        firm.sign_in("ann@x.y", "wrong", Some(&format!("10.3.{n}.1")));
+        firm.sign_in("nobody@x.y", "wrong", Some(&format!("10.3.{n}.1")));
+    }
+    let statuses = ["ann@x.y", "nobody@x.y", "annie", "noone"]
+        .map(|user| firm.sign_in(user, "wrong", Some("10.9.9.9")).status);
+    assert_eq!(statuses, [429, 429, 401, 401]);
+}

@@ -78,7 +78,8 @@ impl Drop for Node {
 }
 
 fn serve(url: &str, level: &str, folder: &TempDir) -> (Child, String) {
-    launch(Path::new(MUSTER), folder.path(), Path::new(url), &["--log-level", level])
+    let launched = launch(Path::new(MUSTER), folder.path(), Path::new(url), &["--log-level", level]);
+    (launched.child, launched.address)
 }
 
 /// A store whose parts agree with one another and whose history is whole, as the program itself finds.

@@ -1,0 +1,76 @@
+//! Health and metrics for those who operate the server.
+
+use crate::support::{MUSTER, Server, send};
+use std::net::TcpListener;
+use std::process::Command;
+
+#[test]
+fn operators_have_an_address_of_their_own_and_strangers_see_no_metrics() {
+    let server = Server::start(&[]);
+    let (_, key) = server.tenant(&[]);
+    let bearer = format!("Bearer {key}");
+    let at = |address: &str, target: &str| send(address, "GET", target, &[("Authorization", &bearer)], b"");
+    assert_eq!(at(&server.admin, "/healthz").body, "alive\n");
+    assert_eq!(at(&server.admin, "/readyz").body, "ready\n");
+    let metrics = at(&server.admin, "/metrics");
+    assert!(metrics.status == 200 && metrics.body.contains("muster_store_commits"), "{metrics:?}");
+    for target in ["/request/role", "/scim/v2/Users", "/openapi.json", "/docs", "/t/1/sign-in", "/v1/imports", "/"] {
+        assert_eq!(at(&server.admin, target).status, 404, "{target}");
+    }
+    assert_eq!(send(&server.admin, "POST", "/metrics", &[], b"x").status, 405);
+    assert_eq!(at(&server.address, "/metrics").status, 404, "a connection's key opens no metrics");
+    assert_eq!(at(&server.address, "/healthz").status, 200);
+    assert_eq!(at(&server.address, "/readyz").status, 200);
+}
+
+#[test]
+fn a_token_opens_the_metrics_on_the_public_address() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    std::fs::write(&file, "a-token-of-24-characters\n").expect("written");
+    let server = Server::start(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
+    assert_eq!(server.admin, "");
+    let at = |authorization: &str| send(&server.address, "GET", "/metrics", &[("Authorization", authorization)], b"");
+    let right = at("Bearer a-token-of-24-characters");
+    assert!(right.status == 200 && right.body.contains("muster_store_commits"), "{right:?}");
+    for wrong in ["", "Bearer", "Bearer a-token-of-24-character", "Basic a-token-of-24-characters", "a-token-of-24-characters"] {
+        let reply = at(wrong);
+        assert_eq!((reply.status, reply.header("www-authenticate")), (401, Some("Bearer")), "{wrong}");
+        assert!(!reply.body.contains("muster_"), "{reply:?}");
+    }
+    assert!(!server.log().contains("a-token-of-24"));
+}
+
+/// What `serve` says when it cannot start.
+fn failure(arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("muster.db");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--store", store.to_str().expect("text")];
+    let output = Command::new(MUSTER).args(serve).args(arguments).output().expect("ran");
+    assert!(!output.status.success(), "{arguments:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_port_that_is_taken_matters_only_where_it_was_named() {
+    // Perhaps somebody else has it: that is as good.
+    let held = TcpListener::bind("127.0.0.1:9095");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let said = failure(&["--admin-listen", &address]);
+    assert!(said.contains(&address) && said.contains("--admin-listen"), "{said}");
+    let server = Server::start_by_default(&["--listen", "127.0.0.1:0"]);
+    assert_eq!(server.admin, "", "there are no metrics");
+    assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
+    assert!(server.log().contains("127.0.0.1:9095"), "{}", server.log());
+    drop((held, taken));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    for (text, why) in [("short", "at least 16"), ("sixteen characters and spaces", "one word"), ("", "at least 16")] {
+        std::fs::write(&file, text).expect("written");
+        let said = failure(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
+        assert!(said.contains(why) && (text.is_empty() || !said.contains(text)), "{said}");
+    }
+    let said = failure(&["--metrics-token-file", "/nonexistent/token", "--admin-listen", "none"]);
+    assert!(said.contains("/nonexistent/token"), "{said}");
+}

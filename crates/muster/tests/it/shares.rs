@@ -1,0 +1,148 @@
+//! What one tenant does at a time costs another one little.
+
+use crate::support::{Server, send, try_send};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use testkit::waiting::{PATIENCE, wait_until};
+
+/// A tenant beside the first one, and a key that opens it.
+fn second(server: &Server, flags: &[&str]) -> (u64, String) {
+    let number = server.json(&["tenant", "add", "Other"])["number"].as_u64().expect("a number");
+    (number, server.connection(number, "other", flags))
+}
+
+fn user(tenant: u64, key: &str, name: &str) -> String {
+    format!(
+        "{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{key}\",\"Email\":\"{name}@example.com\",\"FirstName\":\"A\",\"LastName\":\"B\",\"Password\":\"vier rote fische\"}}"
+    )
+}
+
+/// In 0.1.0 other tenants' sign-ins ended as 503.
+#[test]
+fn passwords_of_one_tenants_users_keep_nobody_elsewhere_from_signing_in() {
+    let server = Server::start(&["--log-level", "error"]);
+    let (one, greedy) = server.tenant(&[]);
+    let (two, key) = second(&server, &[]);
+    let asking = server.connection(two, "asking", &["--dialect", "sign-in"]);
+    let json = ("Content-Type", "application/json");
+    let create = |tenant, key: &str, name: &str| {
+        send(&server.address, "POST", "/api/v2/user?format=json", &[json], user(tenant, key, name).as_bytes()).status
+    };
+    assert_eq!(create(two, &key, "ann"), 200);
+    let (is_over, rejected) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for number in 0..140 {
+            let (is_over, rejected, create, greedy) = (&is_over, &rejected, &create, greedy.as_str());
+            scope.spawn(move || {
+                let mut round = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    round += 1;
+                    if create(one, greedy, &format!("u{number}.{round}")) == 503 {
+                        rejected.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        wait_until("the queue to be full", || rejected.load(Ordering::Relaxed) > 0);
+        let bearer = format!("Bearer {asking}");
+        let headers = [("Authorization", bearer.as_str()), json];
+        let guess = b"{\"user\":\"ann@example.com\",\"password\":\"vier rote fische\"}";
+        let answers: Vec<u16> =
+            (0..10).map(|_| send(&server.address, "POST", "/v1/sign-in", &headers, guess).status).collect();
+        let create = create(two, &key, "bob");
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!((answers, create), (vec![200; 10], 200));
+    });
+}
+
+/// Requests whose headers are there and whose bodies are not.
+fn hold(server: &Server, key: &str, many: usize) -> Vec<TcpStream> {
+    let head = format!(
+        "POST /request/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+    );
+    let begun = |_| {
+        let mut stream = TcpStream::connect(&server.address).expect("connected");
+        stream.write_all(head.as_bytes()).expect("sent");
+        // As much as must come in the time for all of this.
+        stream.write_all(&[b' '; 50_000]).expect("sent");
+        stream
+    };
+    (0..many).map(begun).collect()
+}
+
+#[test]
+fn a_connection_and_a_tenant_have_so_many_requests_under_way() {
+    let server = Server::start(&["--body-time", "600", "--log-level", "error"]);
+    let (tenant, one) = server.tenant(&[]);
+    let keys: Vec<String> = ["b", "c"].iter().map(|name| server.connection(tenant, name, &[])).collect();
+    let (_, elsewhere) = second(&server, &[]);
+    let status = |key: &str| {
+        send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"").status
+    };
+    let first = hold(&server, &one, 256);
+    wait_until("the connection's share to be used", || status(&one) == 429);
+    let bearer = format!("Bearer {one}");
+    let onfire = format!("/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={one}");
+    for (target, shape) in [
+        (onfire.as_str(), "ResponseStatus"),
+        ("/request/role", "\"message\""),
+        ("/api/2/users", "\"summary\""),
+        ("/scim/v2/Users", "\"detail\""),
+    ] {
+        let reply = send(&server.address, "GET", target, &[("Authorization", &bearer)], b"");
+        assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")), "{target}: {reply:?}");
+        assert!(reply.body.contains(shape), "{target}: {reply:?}");
+    }
+    assert_eq!(status(&keys[0]), 200, "another connection of the tenant");
+    let second = hold(&server, &keys[0], 256);
+    wait_until("the tenant's share to be used", || status(&keys[1]) == 429);
+    assert_eq!(status(&elsewhere), 200, "another tenant");
+    let metrics = send(&server.admin, "GET", "/metrics", &[], b"").body;
+    assert!(metrics.contains("muster_rejected_total{dialect=\"scim\",reason=\"too_much_at_once\"} 1"), "{metrics}");
+    drop((first, second));
+    wait_until("the shares to be free", || status(&one) == 200 && status(&keys[1]) == 200);
+}
+
+/// Users that fill more than the buffers of a socket.
+fn fill(server: &Server) {
+    let bio = "x".repeat(10_000);
+    let rows: String = (0..1_500)
+        .map(|number| format!("{{\"email\":\"u{number}@example.com\",\"givenName\":\"U\",\"bio\":\"{bio}\"}}\n"))
+        .collect();
+    let file = server.log_folder().join("users.ndjson");
+    std::fs::write(&file, rows).expect("written");
+    let report = server.json(&["import", file.to_str().expect("text"), "--tenant", "1"]);
+    assert_eq!(report["created"], 1_500, "{report}");
+}
+
+/// A request whose answer nobody reads beyond its first bytes.
+fn unread(server: &Server, target: &str, key: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(&server.address).expect("connected");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).expect("answered");
+    (stream, String::from_utf8_lossy(&first).into_owned())
+}
+
+#[test]
+fn what_a_tenant_leaves_unread_is_bounded() {
+    let server = Server::start(&["--body-time", "600", "--log-level", "error"]);
+    let (_, key) = server.tenant(&["--dialect", "transfer", "--dialect", "scim"]);
+    let (_, elsewhere) = second(&server, &["--dialect", "transfer", "--dialect", "scim"]);
+    fill(&server);
+    for (target, many) in [("/v1/exports/people.ndjson", 4), ("/scim/v2/Users?count=1000", 8)] {
+        let held: Vec<_> = (0..many).map(|_| unread(&server, target, &key)).collect();
+        assert!(held.iter().all(|(_, status)| status == "HTTP/1.1 200"), "{target}");
+        let (_, status) = unread(&server, target, &key);
+        assert_eq!(status, "HTTP/1.1 429", "{target}");
+        assert_eq!(unread(&server, target, &elsewhere).1, "HTTP/1.1 200", "{target}: another tenant");
+        let small = [("Authorization", &*format!("Bearer {key}"))];
+        assert_eq!(send(&server.address, "GET", "/scim/v2/Users?count=1", &small, b"").status, 200);
+        drop(held);
+        wait_until("the share to be free", || unread(&server, target, &key).1 == "HTTP/1.1 200");
+        assert!(try_send(&server.address, "GET", target, &small, b"").is_some_and(|reply| reply.status == 200));
+    }
+}

@@ -1,0 +1,183 @@
+//! The body of a request on its way in: within limits of size and time, and at a pace that keeps nobody waiting.
+
+use bytes::{Bytes, BytesMut};
+use dialects::kit::BodyFault;
+use http::{HeaderMap, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// What a client must send at least, in bytes a second.
+const LEAST_PER_SECOND: u64 = 1024;
+/// Bodies up to so many bytes are read as they come.
+const SMALL: usize = 64 * 1024;
+/// Most bytes of an unwanted body that are read, so that its sender sees the answer, and the time for them.
+const MOST_DISCARDED: usize = 1024 * 1024;
+const TIME_TO_DISCARD: Duration = Duration::from_secs(5);
+
+/// A body that must keep coming.
+pub(crate) struct Upload<B> {
+    body: B,
+    /// How long a client may take for what it must send in that time.
+    window: Duration,
+    window_ends: Instant,
+    /// Bytes since the window began.
+    received: u64,
+}
+
+impl<B> Upload<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    pub(crate) fn new(body: B, window: Duration) -> Self {
+        Self { body, window, window_ends: Instant::now() + window, received: 0 }
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        loop {
+            match timeout_at(self.window_ends, self.body.frame()).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) => return Err(BodyFault::Cut),
+                Ok(Some(Ok(frame))) => {
+                    // Trailers are of no use to anybody here.
+                    let Ok(bytes) = frame.into_data() else { continue };
+                    self.received += bytes.len() as u64;
+                    return Ok(Some(bytes));
+                }
+                Err(_) if self.received < LEAST_PER_SECOND * self.window.as_secs() => {
+                    return Err(BodyFault::Cut);
+                }
+                Err(_) => {
+                    self.window_ends = Instant::now() + self.window;
+                    self.received = 0;
+                }
+            }
+        }
+    }
+
+    /// Reads what is left, if that is little; whether all of it was read.
+    pub(crate) async fn discard(mut self) -> bool {
+        let mut left = MOST_DISCARDED;
+        let all = async {
+            loop {
+                match self.next().await {
+                    Ok(None) => return true,
+                    Ok(Some(bytes)) if bytes.len() <= left => left -= bytes.len(),
+                    _ => return false,
+                }
+            }
+        };
+        timeout(TIME_TO_DISCARD, all).await.unwrap_or(false)
+    }
+}
+
+/// Whether a request has a body.
+pub(crate) fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING) || announced(headers).is_some_and(|length| length > 0)
+}
+
+/// How long a body is said to be.
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
+/// How bodies are read into memory.
+pub(crate) struct BodyLimits {
+    /// Bytes.
+    pub(crate) size: usize,
+    pub(crate) time: Duration,
+    /// How long a client may send less than it must.
+    pub(crate) window: Duration,
+}
+
+impl BodyLimits {
+    /// All of a body. One that gets large waits for one of the `places` once it has arrived so far, so that who sends
+    /// nothing takes none.
+    pub(crate) async fn read<B>(&self, headers: &HeaderMap, body: B, places: &Semaphore) -> Result<Bytes, BodyFault>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if announced(headers).is_some_and(|length| length > self.size as u64) {
+            return Err(BodyFault::TooLarge(self.size));
+        }
+        let mut upload = Upload::new(body, self.window);
+        let whole = async {
+            let Some(first) = upload.next().await? else { return Ok(Bytes::new()) };
+            let mut all = BytesMut::from(first);
+            let mut place = None;
+            while let Some(bytes) = upload.next().await? {
+                if all.len() + bytes.len() > self.size {
+                    return Err(BodyFault::TooLarge(self.size));
+                }
+                if place.is_none() && all.len() + bytes.len() > SMALL {
+                    place = places.acquire().await.ok();
+                }
+                all.extend_from_slice(&bytes);
+            }
+            Ok(all.freeze())
+        };
+        timeout(self.time, whole).await.unwrap_or(Err(BodyFault::Cut))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    /// A body of parts that each come after some time.
+    fn body(parts: Vec<(u64, usize)>) -> impl Body<Data = Bytes, Error = std::convert::Infallible> + Unpin {
+        Box::pin(StreamBody::new(stream::unfold(parts.into_iter(), |mut parts| async move {
+            let (seconds, length) = parts.next()?;
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Some((Ok(Frame::data(Bytes::from(vec![b'x'; length]))), parts))
+        })))
+    }
+
+    fn limits() -> BodyLimits {
+        BodyLimits { size: 1024 * 1024, time: Duration::from_secs(1000), window: Duration::from_secs(10) }
+    }
+
+    async fn read(parts: Vec<(u64, usize)>, places: &Semaphore) -> Result<usize, BodyFault> {
+        limits().read(&HeaderMap::new(), body(parts), places).await.map(|bytes| bytes.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_too_slowly_is_cut_off() {
+        let places = Semaphore::new(1);
+        assert_eq!(read(vec![(9, 100)], &places).await, Ok(100));
+        assert_eq!(read(vec![(11, 100)], &places).await, Err(BodyFault::Cut), "silent for too long");
+        assert_eq!(read(vec![(1, 1000); 60], &places).await, Err(BodyFault::Cut), "1,000 bytes a second");
+        assert_eq!(read(vec![(1, 1100); 60], &places).await, Ok(66_000));
+        assert_eq!(read(vec![(0, 20_000), (9, 1), (9, 1)], &places).await, Err(BodyFault::Cut), "it stopped");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_taken_by_what_is_large_and_has_arrived() {
+        let places = Semaphore::new(1);
+        let taken = places.acquire().await;
+        assert_eq!(read(vec![(0, 40_000)], &places).await, Ok(40_000), "small ones need none");
+        let limits = BodyLimits { time: Duration::from_secs(5), ..limits() };
+        let large = limits.read(&HeaderMap::new(), body(vec![(0, 40_000); 2]), &places).await;
+        assert_eq!(large, Err(BodyFault::Cut), "it waits");
+        drop(taken);
+        let silent = limits.read(&HeaderMap::new(), body(vec![(4, 1)]), &places);
+        let (silent, large) = tokio::join!(silent, limits.read(&HeaderMap::new(), body(vec![(0, 40_000); 2]), &places));
+        assert_eq!((silent.map(|b| b.len()), large.map(|b| b.len())), (Ok(1), Ok(80_000)));
+        let too_large = read(vec![(0, 600_000); 2], &places).await;
+        assert_eq!(too_large, Err(BodyFault::TooLarge(1024 * 1024)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_wanted_is_read_for_a_while_only() {
+        let discard = |parts| Upload::new(body(parts), Duration::from_secs(10)).discard();
+        assert!(discard(vec![(0, 500_000), (1, 500_000)]).await);
+        assert!(!discard(vec![(0, 600_000), (0, 600_000)]).await, "too much");
+        assert!(!discard(vec![(6, 1)]).await, "too late");
+    }
+}
