@@ -3,6 +3,7 @@
 
 mod engine;
 mod fair_queue;
+mod hashing;
 mod keys;
 mod passwords;
 mod ports;
@@ -10,5 +11,6 @@ mod stored;
 
 pub use engine::{Dump, Engine, StoreSettings, shown};
 pub use keys::new_key;
-pub use passwords::{PasswordPool, Strength};
+pub use hashing::Strength;
+pub use passwords::PasswordPool;
 pub use ports::{RandomIds, SystemClock, TimeOrderedIds};

@@ -8,8 +8,8 @@
 //! again what an idle one has begun and does not finish, so that sign-ins go on where the processors are never idle.
 
 use crate::fair_queue::FairQueue;
-use crate::stored::{Stored, Way};
-use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use crate::hashing::{Strength, hash, verify};
+use crate::stored::Stored;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{
     ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword, TenantNumber, Verdict,
@@ -20,22 +20,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-
-/// How hard passwords are to guess from their hashes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Strength {
-    /// Memory in KiB.
-    pub memory_kib: u32,
-    /// Passes over it.
-    pub passes: u32,
-}
-
-impl Strength {
-    /// What OWASP recommends for Argon2id: 19 MiB, two passes.
-    pub const STANDARD: Self = Self { memory_kib: 19_456, passes: 2 };
-    /// For tests only: no protection at all.
-    pub const FOR_TESTS: Self = Self { memory_kib: 8, passes: 1 };
-}
 
 /// What is to be computed, and who waits for it. Two threads may send without a lock; the first result counts.
 enum Job {
@@ -110,6 +94,10 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.sign_ins.len() + self.others.len() == 0
+    }
+
     fn next(&mut self) -> Option<Arc<Task>> {
         loop {
             let is_sign_in = self.sign_ins.len() > 0 && self.sign_ins_before < SIGN_INS_FIRST;
@@ -330,10 +318,12 @@ fn work_steadily(shared: &Shared, mut idle: Vec<IdleThread>, params: Params) {
                 continue;
             }
         }
+        let late = handed.iter().map(|(since, task)| task.is_late_at(*since)).min();
         // Whoever queues a task or ends one wakes this thread earlier.
-        match handed.iter().map(|(since, task)| task.is_late_at(*since)).min() {
-            Some(late) => std::thread::park_timeout(late.max(rest_ends).saturating_duration_since(now)),
-            None => std::thread::park(),
+        if late.is_none() && shared.waiting.lock().is_empty() {
+            std::thread::park();
+        } else {
+            std::thread::park_timeout(late.unwrap_or(now).max(rest_ends).saturating_duration_since(now));
         }
     }
     for thread in idle {
@@ -341,64 +331,10 @@ fn work_steadily(shared: &Shared, mut idle: Vec<IdleThread>, params: Params) {
     }
 }
 
-fn verify(
-    argon2: &Argon2<'_>,
-    memory: &mut [Block],
-    password: &str,
-    stored: Option<&StoredPassword>,
-) -> Verdict {
-    let stored = stored.and_then(|stored| Stored::read(stored.0.expose_secret()));
-    let Some(stored) = stored else {
-        // As long as if there were one.
-        drop(hash(argon2, memory, password));
-        return Verdict::Wrong;
-    };
-    if !stored.fits(password.as_bytes(), memory) {
-        return Verdict::Wrong;
-    }
-    let ours = argon2.params();
-    match stored.way() {
-        Way::Argon2id { memory_kib, passes } if memory_kib >= ours.m_cost() && passes >= ours.t_cost() => {
-            Verdict::Right
-        }
-        Way::Argon2id { .. } | Way::Another => Verdict::RightButWeak,
-    }
-}
-
-fn hash(argon2: &Argon2<'_>, memory: &mut [Block], password: &str) -> Option<StoredPassword> {
-    let salt = Salt::generate();
-    let mut output = [0_u8; Params::DEFAULT_OUTPUT_LEN];
-    let bytes = password.as_bytes();
-    argon2.hash_password_into_with_memory(bytes, salt.as_ref(), &mut output, &mut *memory).ok()?;
-    let phc = PasswordHash {
-        algorithm: Algorithm::Argon2id.ident(),
-        version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(argon2.params()).ok()?,
-        salt: Some(salt),
-        hash: Some(Output::new(&output).ok()?),
-    };
-    Some(StoredPassword(SecretString::from(phc.to_string())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use argon2::PasswordVerifier;
-
-    /// Where nothing is stored, as much memory is filled as for a wrong password; how much time that takes is measured by
-    /// the benchmark of sign-ins.
-    #[test]
-    fn as_much_is_computed_where_nothing_is_stored() {
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 2, 1, None).unwrap());
-        let blocks = argon2.params().block_count();
-        let stored = hash(&argon2, &mut vec![Block::default(); blocks], "secret-1").unwrap();
-        for stored in [None, Some(stored)] {
-            let mut memory = vec![Block::default(); blocks];
-            assert_eq!(verify(&argon2, &mut memory, "secret-2", stored.as_ref()), Verdict::Wrong);
-            let is_filled = |block: &Block| block.as_ref().iter().any(|word| *word != 0);
-            assert!(memory.iter().all(is_filled), "{}", stored.is_some());
-        }
-    }
 
     const ONE: TenantNumber = TenantNumber(1);
     const TWO: TenantNumber = TenantNumber(2);

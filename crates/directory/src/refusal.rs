@@ -18,6 +18,8 @@ pub enum Refusal {
     NoSuchTenant,
     /// No such connection.
     NoSuchConnection,
+    /// The connection was revoked, has expired, or may no longer do what goes on over it.
+    ConnectionEnded,
     /// The connection may not give so high a role, or touch the password of somebody who has it.
     RoleTooHigh,
     /// The status does not allow it (somebody who is not suspended cannot be reinstated).

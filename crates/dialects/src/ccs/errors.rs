@@ -96,7 +96,7 @@ fn refused(refusal: &Refusal, call: &Call) -> Answer {
             *answer.status_mut() = StatusCode::NOT_FOUND;
             answer
         }
-        Refusal::RoleTooHigh | Refusal::SignIn(_) => denied(call),
+        Refusal::ConnectionEnded | Refusal::RoleTooHigh | Refusal::SignIn(_) => denied(call),
         Refusal::WrongStatus => {
             message(call, StatusCode::BAD_REQUEST, "The user's status does not allow this.")
         }

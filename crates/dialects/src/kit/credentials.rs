@@ -174,6 +174,7 @@ impl Desk {
             highest_role: connection.highest_role,
             profile: connection.profile,
             user: connection.user,
+            dialect: Some(dialect.name.to_owned()),
             request: String::new(),
         })
     }

@@ -97,6 +97,7 @@ impl Fault {
                 Refusal::NoSuchItem(_) => "no_such_item",
                 Refusal::NoSuchTenant => "no_such_tenant",
                 Refusal::NoSuchConnection => "no_such_connection",
+                Refusal::ConnectionEnded => "connection_ended",
                 Refusal::RoleTooHigh => "role_too_high",
                 Refusal::WrongStatus => "wrong_status",
                 Refusal::SignIn(SignInFault::Refused) => "sign_in_failed",

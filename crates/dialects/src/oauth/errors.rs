@@ -44,6 +44,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             | Refusal::NoSuchItem(_)
             | Refusal::NoSuchTenant
             | Refusal::NoSuchConnection
+            | Refusal::ConnectionEnded
             | Refusal::RoleTooHigh
             | Refusal::WrongStatus
             | Refusal::SignIn(_)

@@ -114,6 +114,9 @@ fn refused(refusal: &Refusal, call: &Call) -> (StatusCode, &'static str, String)
         Refusal::NoSuchItem(ItemKind::Organisation | ItemKind::Role | ItemKind::Department)
         | Refusal::NoSuchTenant
         | Refusal::NoSuchConnection => (bad, "NotFound", "It does not exist."),
+        Refusal::ConnectionEnded => {
+            (StatusCode::UNAUTHORIZED, "Unauthorized", "The integration key is no longer good for this.")
+        }
         Refusal::RoleTooHigh | Refusal::SignIn(_) => (
             StatusCode::FORBIDDEN,
             "Forbidden",

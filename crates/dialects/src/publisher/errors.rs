@@ -77,6 +77,7 @@ fn refused(refusal: &Refusal, call: &Call) -> Said {
         Refusal::NoSuchItem(ItemKind::Folder | ItemKind::Role | ItemKind::Department)
         | Refusal::NoSuchTenant
         | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
+        Refusal::ConnectionEnded => (StatusCode::UNAUTHORIZED, 401, "Not authorised any more"),
         Refusal::RoleTooHigh | Refusal::SignIn(_) => (StatusCode::FORBIDDEN, 123, "Access denied"),
         Refusal::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
         Refusal::Conflict | Refusal::VersionMismatch => {

@@ -95,6 +95,7 @@ fn refused(refusal: &Refusal, call: &Call) -> Said {
         )
         | Refusal::NoSuchTenant
         | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
+        Refusal::ConnectionEnded => (StatusCode::UNAUTHORIZED, "", "The token is no longer good for this"),
         Refusal::RoleTooHigh | Refusal::SignIn(_) => {
             (StatusCode::FORBIDDEN, "", "The token allows nothing of a role this high")
         }

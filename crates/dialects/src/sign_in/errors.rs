@@ -16,7 +16,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         Fault::Refused(Refusal::SignIn(_) | Refusal::NoSuchUser) => {
             (StatusCode::UNAUTHORIZED, "sign_in_refused", "The user or the password is wrong")
         }
-        Fault::Unauthorised => (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here"),
+        Fault::Unauthorised | Fault::Refused(Refusal::ConnectionEnded) => (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here"),
         Fault::Forbidden => {
             (StatusCode::FORBIDDEN, "forbidden", "The connection was not told that it may sign people in")
         }

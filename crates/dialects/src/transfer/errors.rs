@@ -11,7 +11,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
     let busy = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, text): (StatusCode, &str, &str) = match fault {
         Fault::Own(own) => (own.status, own.code, own.text.as_str()),
-        Fault::Unauthorised => (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here"),
+        Fault::Unauthorised | Fault::Refused(Refusal::ConnectionEnded) => (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here"),
         Fault::Forbidden => {
             (StatusCode::FORBIDDEN, "forbidden", "The connection was not told that it may do this")
         }

@@ -5,6 +5,7 @@ mod accounts;
 mod keeping;
 mod lookup;
 mod preview;
+mod standing;
 mod throttle;
 
 use crate::decide::{Stamp, decide};
@@ -18,6 +19,7 @@ use absences::Absences;
 pub use accounts::{Guess, network};
 pub use preview::Preview;
 use std::sync::Arc;
+use standing::Standing;
 use throttle::Throttle;
 
 /// How often a command is decided when others keep changing the same thing. Of those that clash one gets through each
@@ -42,6 +44,9 @@ pub struct Caller {
     pub profile: ClientProfile,
     /// The person whose own client it came from.
     pub user: Option<UserId>,
+    /// The API it came over, which the connection must be open for as long as it goes on; `None` for the person at the
+    /// terminal.
+    pub dialect: Option<String>,
     /// The request, for the record.
     pub request: String,
 }
@@ -56,6 +61,7 @@ impl Caller {
             highest_role: 6,
             profile: ClientProfile::Rfc,
             user: None,
+            dialect: None,
             request: String::new(),
         }
     }
@@ -69,6 +75,7 @@ pub struct Directory {
     hasher: Arc<dyn Hasher>,
     absences: Absences,
     throttle: Throttle,
+    standing: Standing,
 }
 
 impl Directory {
@@ -79,18 +86,21 @@ impl Directory {
         ids: Arc<dyn Ids>,
         hasher: Arc<dyn Hasher>,
     ) -> Self {
-        Self { store, clock, ids, hasher, absences: Absences::default(), throttle: Throttle::default() }
+        Self { store, clock, ids, hasher, absences: Absences::default(), throttle: Throttle::default(), standing: Standing::default() }
     }
 
     /// Does what is asked, wholly or not at all. What it acknowledges is on disk.
     pub async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, Refusal> {
         let mut hashed: Option<StoredPassword> = None;
         self.check_hash(&command)?;
+        // That somebody signs in is noted over connections, too, that may only read.
+        let changes_directory = !matches!(command, Command::Account { .. });
         for attempt in 0..TRIES {
+            let highest_role = self.check_standing(caller, changes_directory).await?;
             let known = self.look_up(caller, &command, attempt > 0).await?;
             let now = self.clock.now();
             let (ids, tenant) = (self.ids.as_ref(), caller.tenant);
-            let stamp = Stamp { now, ids, highest_role: caller.highest_role, tenant };
+            let stamp = Stamp { now, ids, highest_role, tenant };
             let mut decision = decide(&command, &known, &stamp)?;
             if let Some(password) = decision.password.take() {
                 if hashed.is_none() {
@@ -150,11 +160,13 @@ impl Directory {
 
     /// One person.
     pub async fn user(&self, caller: &Caller, by: UserKey) -> Result<User, Refusal> {
+        self.check_standing(caller, false).await?;
         self.store.user(caller.tenant, by).await.map_err(unread)?.ok_or(Refusal::NoSuchUser)
     }
 
     /// Many people.
     pub async fn users(&self, caller: &Caller, query: UserQuery) -> Result<Page<User>, Refusal> {
+        self.check_standing(caller, false).await?;
         self.store.users(caller.tenant, query).await.map_err(unread)
     }
 
@@ -165,17 +177,20 @@ impl Directory {
         caller: &Caller,
         numbers: (u32, u32),
     ) -> Result<Vec<(u32, StoredPassword)>, Refusal> {
+        self.check_standing(caller, false).await?;
         self.store.passwords(caller.tenant, numbers).await.map_err(unread)
     }
 
     /// One item.
     pub async fn item(&self, caller: &Caller, kind: ItemKind, by: ItemKey) -> Result<Item, Refusal> {
+        self.check_standing(caller, false).await?;
         let found = self.store.item(caller.tenant, kind, by).await.map_err(unread)?;
         found.ok_or(Refusal::NoSuchItem(kind))
     }
 
     /// Many items.
     pub async fn items(&self, caller: &Caller, query: ItemQuery) -> Result<Page<Item>, Refusal> {
+        self.check_standing(caller, false).await?;
         self.store.items(caller.tenant, query).await.map_err(unread)
     }
 
@@ -192,6 +207,7 @@ impl Directory {
         after: u32,
         limit: u32,
     ) -> Result<Vec<(UserId, u32)>, Refusal> {
+        self.check_standing(caller, false).await?;
         self.store.members_after(caller.tenant, item, after, limit).await.map_err(unread)
     }
 

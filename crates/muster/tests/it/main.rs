@@ -7,6 +7,7 @@ mod clients;
 mod commands;
 mod crash;
 mod door;
+mod ended;
 mod everywhere;
 mod first_release;
 mod keys;

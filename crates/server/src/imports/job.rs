@@ -32,6 +32,8 @@ pub(super) struct Whose {
     highest_role: u32,
     profile: ClientProfile,
     user: Option<UserId>,
+    #[serde(default)]
+    dialect: Option<String>,
 }
 
 /// An import.
@@ -61,10 +63,10 @@ impl Job {
         wishes: Vec<(String, String)>,
         now: Time,
     ) -> Self {
-        let Caller { tenant, connection, who, highest_role, profile, user, request: _ } = caller.clone();
+        let Caller { tenant, connection, who, highest_role, profile, user, dialect, request: _ } = caller.clone();
         Self {
             id,
-            caller: Whose { tenant: tenant.0, connection, who, highest_role, profile, user },
+            caller: Whose { tenant: tenant.0, connection, who, highest_role, profile, user, dialect },
             format: format.word().into(),
             wishes,
             status: Status::Arriving,
@@ -79,9 +81,10 @@ impl Job {
     }
 
     pub(super) fn caller(&self) -> Caller {
-        let Whose { tenant, connection, who, highest_role, profile, user } = self.caller.clone();
+        let Whose { tenant, connection, who, highest_role, profile, user, dialect } = self.caller.clone();
         let request = String::new();
-        Caller { tenant: TenantNumber(tenant), connection, who, highest_role, profile, user, request }
+        let tenant = TenantNumber(tenant);
+        Caller { tenant, connection, who, highest_role, profile, user, dialect, request }
     }
 
     pub(super) fn format(&self) -> Format {

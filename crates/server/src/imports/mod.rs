@@ -191,6 +191,12 @@ impl Imports {
                 job.status = Status::Queued;
             }
             Err(ImportError::CalledOff) => job.status = Status::CalledOff,
+            Err(ImportError::Stopped { row, refusal: refusal @ Refusal::ConnectionEnded }) => {
+                let detail = transfer::refusal_in_words(&refusal);
+                tracing::warn!(detail, row, import = %job.id, "an import has ended");
+                job.status = Status::Failed;
+                job.error = Some(format!("{detail}; what was done before stays"));
+            }
             Err(ImportError::Stopped { row, refusal }) => {
                 tracing::error!(detail = transfer::refusal_in_words(&refusal), row, import = %job.id, "an import has failed");
                 job.status = Status::Failed;
@@ -226,16 +232,6 @@ impl Imports {
 
     async fn import(&self, job: &mut Job, state: &Path) -> Result<transfer::import::Report, ImportError> {
         let caller = job.caller();
-        if let Some(connection) = caller.connection {
-            let stopped = |refusal| ImportError::Stopped { row: 0, refusal };
-            let found = self.directory.connection(connection).await.map_err(stopped)?;
-            let now = self.directory.now();
-            let is_good =
-                found.is_some_and(|found| !found.revoked && found.expires.is_none_or(|end| now < end));
-            if !is_good {
-                return Err(failed("the connection it came over is no longer good".into()));
-            }
-        }
         let off = self.path(job.id, OFF);
         if off.exists() {
             return Err(ImportError::CalledOff);

@@ -98,7 +98,12 @@ fn note((name, done): (String, Result<(), Refusal>), report: &mut Report) -> Res
         Ok(()) => report.deactivated += 1,
         // Somebody else was faster.
         Err(Refusal::NoSuchUser) => {}
-        Err(refusal @ (Refusal::Unavailable(_) | Refusal::Broken(_) | Refusal::Busy { .. })) => {
+        Err(
+            refusal @ (Refusal::Unavailable(_)
+            | Refusal::Broken(_)
+            | Refusal::Busy { .. }
+            | Refusal::ConnectionEnded),
+        ) => {
             return Err(ImportError::Stopped { row: 0, refusal });
         }
         Err(refusal) => {

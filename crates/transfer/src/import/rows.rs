@@ -162,7 +162,12 @@ impl End<'_> {
         self.lost_passwords += u64::from(lost_password);
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(refusal @ (Refusal::Unavailable(_) | Refusal::Broken(_) | Refusal::Busy { .. })) => {
+            Err(
+                refusal @ (Refusal::Unavailable(_)
+                | Refusal::Broken(_)
+                | Refusal::Busy { .. }
+                | Refusal::ConnectionEnded),
+            ) => {
                 return Err(ImportError::Stopped { row: row.number, refusal });
             }
             Err(refusal) => Outcome::Refused(in_words(&refusal, |field| self.scan.called(field))),

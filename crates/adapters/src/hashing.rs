@@ -1,0 +1,81 @@
+//! What is computed of a password: its stored form, and whether it is the one that was stored.
+
+use crate::stored::{Stored, Way};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use directory::{ExposeSecret, SecretString, StoredPassword, Verdict};
+
+/// How hard passwords are to guess from their hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strength {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+}
+
+impl Strength {
+    /// What OWASP recommends for Argon2id: 19 MiB, two passes.
+    pub const STANDARD: Self = Self { memory_kib: 19_456, passes: 2 };
+    /// For tests only: no protection at all.
+    pub const FOR_TESTS: Self = Self { memory_kib: 8, passes: 1 };
+}
+
+pub(crate) fn verify(
+    argon2: &Argon2<'_>,
+    memory: &mut [Block],
+    password: &str,
+    stored: Option<&StoredPassword>,
+) -> Verdict {
+    let stored = stored.and_then(|stored| Stored::read(stored.0.expose_secret()));
+    let Some(stored) = stored else {
+        // As long as if there were one.
+        drop(hash(argon2, memory, password));
+        return Verdict::Wrong;
+    };
+    if !stored.fits(password.as_bytes(), memory) {
+        return Verdict::Wrong;
+    }
+    let ours = argon2.params();
+    match stored.way() {
+        Way::Argon2id { memory_kib, passes } if memory_kib >= ours.m_cost() && passes >= ours.t_cost() => {
+            Verdict::Right
+        }
+        Way::Argon2id { .. } | Way::Another => Verdict::RightButWeak,
+    }
+}
+
+pub(crate) fn hash(argon2: &Argon2<'_>, memory: &mut [Block], password: &str) -> Option<StoredPassword> {
+    let salt = Salt::generate();
+    let mut output = [0_u8; Params::DEFAULT_OUTPUT_LEN];
+    let bytes = password.as_bytes();
+    argon2.hash_password_into_with_memory(bytes, salt.as_ref(), &mut output, &mut *memory).ok()?;
+    let phc = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(argon2.params()).ok()?,
+        salt: Some(salt),
+        hash: Some(Output::new(&output).ok()?),
+    };
+    Some(StoredPassword(SecretString::from(phc.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where nothing is stored, as much memory is filled as for a wrong password; how much time that takes is measured by
+    /// the benchmark of sign-ins.
+    #[test]
+    fn as_much_is_computed_where_nothing_is_stored() {
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 2, 1, None).unwrap());
+        let blocks = argon2.params().block_count();
+        let stored = hash(&argon2, &mut vec![Block::default(); blocks], "secret-1").unwrap();
+        for stored in [None, Some(stored)] {
+            let mut memory = vec![Block::default(); blocks];
+            assert_eq!(verify(&argon2, &mut memory, "secret-2", stored.as_ref()), Verdict::Wrong);
+            let is_filled = |block: &Block| block.as_ref().iter().any(|word| *word != 0);
+            assert!(memory.iter().all(is_filled), "{}", stored.is_some());
+        }
+    }
+}
