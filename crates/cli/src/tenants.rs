@@ -62,6 +62,9 @@ pub(crate) struct Set {
     /// Where all mails go instead of to the people themselves; empty for the people
     #[arg(long, value_name = "EMAIL")]
     mails_to: Option<String>,
+    /// Whether pages show the name to whoever knows the number, also before they sign in
+    #[arg(long, value_name = "BOOL")]
+    public_name: Option<bool>,
 }
 
 pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyhow::Result<()> {
@@ -90,6 +93,7 @@ pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyh
                 min_password: Given::if_some(set.min_password),
                 sender_name: text(set.sender_name),
                 mails_to: text(set.mails_to),
+                public_name: Given::if_some(set.public_name),
                 templates: Vec::new(),
             };
             settle(&desk, &caller, edit, output)
@@ -163,6 +167,7 @@ fn show(tenant: &Tenant, output: Output) {
         "min_password": settings.min_password,
         "sender_name": settings.sender_name,
         "mails_to": settings.mails_to,
+        "public_name": settings.public_name,
         "templates": own,
     });
     let row = |name: &str, value: String| vec![name.to_owned(), value];
@@ -174,6 +179,7 @@ fn show(tenant: &Tenant, output: Output) {
         row("chosen passwords have", format!("{} characters or more", settings.min_password)),
         row("mails are from", settings.sender_name.clone().unwrap_or_else(|| tenant.name.clone())),
         row("mails go to", settings.mails_to.clone().unwrap_or_else(|| "the people themselves".into())),
+        row("the name is shown", if settings.public_name { "to everybody".into() } else { "after signing in".into() }),
         row("own templates", if own.is_empty() { "none".into() } else { templates }),
     ];
     output.rows(&document, &["field", "value"], rows, "");

@@ -337,6 +337,7 @@ pub struct TenantEdit {
     pub min_password: Given<u32>,
     pub sender_name: Given<String>,
     pub mails_to: Given<String>,
+    pub public_name: Given<bool>,
     /// A template by name, or its removal.
     pub templates: Vec<(String, Given<String>)>,
 }

@@ -32,6 +32,9 @@ pub struct TenantSettings {
     /// Where all mails go instead of to the people themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mails_to: Option<String>,
+    /// Whether pages show its name to whoever knows its number, also before they sign in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub public_name: bool,
     /// Templates of mails besides the built-in ones, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub templates: BTreeMap<String, String>,
@@ -44,6 +47,7 @@ impl Default for TenantSettings {
             min_password: 12,
             sender_name: None,
             mails_to: None,
+            public_name: false,
             templates: BTreeMap::new(),
         }
     }

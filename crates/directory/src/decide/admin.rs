@@ -50,6 +50,11 @@ pub(super) fn update_tenant(edit: &TenantEdit, known: &Known) -> Result<Decision
     super::set_text(&mut settings.sender_name, Field::Name, &edit.sender_name, &mut faults);
     settings.sender_name.as_deref().map_or(Ok(()), check_name)?;
     super::set_text(&mut settings.mails_to, Field::Email, &edit.mails_to, &mut faults);
+    match edit.public_name {
+        Given::Absent => {}
+        Given::Cleared => settings.public_name = usual.public_name,
+        Given::Value(is_public) => settings.public_name = is_public,
+    }
     for (name, given) in &edit.templates {
         match given {
             Given::Value(text) if text.len() > TenantSettings::MAX_TEMPLATE => {

@@ -7,7 +7,7 @@ use crate::{
     Account, AccountStep, Command, Field, KeyHash, KnownDevice, LinkKey, Proof, Refusal, Rule, SignInFault,
     StoredPassword, TenantNumber, User, UserId, UserKey, Verdict, fold, rules,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
 
 /// A password shown for somebody.
@@ -36,6 +36,9 @@ impl Directory {
     ) -> Result<User, Refusal> {
         let refused = Refusal::SignIn(SignInFault::Refused);
         let (user, account) = self.behind(caller.tenant, &guess.handle).await?;
+        // Numbers that are no tenant's share the place of one.
+        let exists = self.store.tenant(caller.tenant).await.map_err(unread)?.is_some();
+        let party = if exists { caller.tenant } else { TenantNumber(0) };
         let (typed, now) = (typed(caller.tenant, &guess.handle), self.clock.now());
         let device = guess.device.filter(|device| {
             user.as_ref().is_some_and(|user| user.id == device.user)
@@ -56,8 +59,11 @@ impl Directory {
         };
         let slow = |retry_after| Refusal::SignIn(SignInFault::Slow { retry_after });
         self.throttle.begin(&marks, now).map_err(slow)?;
+        if guess.password.expose_secret().len() > rules::limit(Field::Password) {
+            return Err(refused);
+        }
         let stored = account.password;
-        let Ok(verdict) = self.hasher.verify(caller.tenant, guess.password.clone(), stored.clone()).await else {
+        let Ok(verdict) = self.hasher.verify(party, guess.password.clone(), stored.clone()).await else {
             self.throttle.forgive(&marks);
             return Err(Refusal::Busy { retry_after: RETRY_AFTER });
         };
@@ -67,7 +73,7 @@ impl Directory {
         }
         // Where it cannot be hashed anew just now, it is next time.
         let rehashed = match verdict {
-            Verdict::RightButWeak => self.hasher.hash(caller.tenant, guess.password).await.ok(),
+            Verdict::RightButWeak => self.hasher.hash(party, guess.password).await.ok(),
             Verdict::Right | Verdict::Wrong => None,
         };
         let step = AccountStep::SignIn { shown, session, rehashed, address: guess.address };

@@ -2,7 +2,7 @@
 
 use super::request::Visit;
 use super::respond::html;
-use super::{Page, Portal};
+use super::{Page, Portal, shown_name};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ struct Form<'a> {
 
 pub(super) fn show(visit: &Visit) -> Page {
     let form = Form {
-        tenant: &visit.tenant.name,
+        tenant: shown_name(&visit.tenant),
         base: visit.base(""),
         token: visit.token(),
         notice: "",

@@ -15,7 +15,7 @@ pub(crate) use choose::name_of;
 use crate::keys::Keys;
 use crate::words;
 use bytes::Bytes;
-use directory::{Directory, Purpose, Refusal, Tenant, TenantNumber};
+use directory::{Directory, Purpose, Refusal, Tenant, TenantNumber, TenantSettings};
 use http::request::Parts;
 use http::{Method, Response};
 use request::Visit;
@@ -169,10 +169,11 @@ impl Portal {
         }
         let mut segments = parts.uri.path().strip_prefix("/t/").unwrap_or_default().split('/');
         let number_sent = segments.next().and_then(|text| text.parse().ok()).map(TenantNumber);
-        let Some(tenant) = self.tenant(number_sent).await? else { return nowhere(None) };
+        let Some(number_sent) = number_sent else { return nowhere(None) };
+        let tenant = self.tenant(number_sent).await?;
         let Some(body) = body else {
             let text = "What was sent is too large, or did not arrive whole.";
-            return message(&tenant.name, 413, "That did not work", &[text], Vec::new());
+            return message(shown_name(&tenant), 413, "That did not work", &[text], Vec::new());
         };
         let keys = self.keys().await?;
         let visit = Visit::read(parts, body, address, number, tenant, keys, self.is_secure)?;
@@ -207,16 +208,20 @@ impl Portal {
         }
     }
 
-    async fn tenant(&self, number: Option<TenantNumber>) -> Result<Option<Tenant>, Refusal> {
-        let Some(number) = number else { return Ok(None) };
+    /// The tenant of that number. One that is not there looks like one in which nobody can sign in: who counts numbers up
+    /// learns nothing of who the tenants are.
+    async fn tenant(&self, number: TenantNumber) -> Result<Tenant, Refusal> {
         match self.directory.tenant(number).await {
-            Ok(tenant) => Ok(Some(tenant)),
-            Err(Refusal::NoSuchTenant) => Ok(None),
-            Err(refusal) => Err(refusal),
+            Err(Refusal::NoSuchTenant) => {
+                let (name, settings) = (UNNAMED.to_owned(), TenantSettings::default());
+                Ok(Tenant { number, name, created: self.directory.now(), settings })
+            }
+            found => found,
         }
     }
 
-    /// Where there is just one tenant, its sign-in; else people have to know which is theirs.
+    /// Where there is just one tenant, its sign-in; else people have to know the number of theirs. Whether there is one of a
+    /// number is not said.
     async fn door(&self, query: &str) -> Page {
         let tenants = self.directory.tenants().await?;
         if let [only] = &tenants[..] {
@@ -224,16 +229,19 @@ impl Portal {
         }
         let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "tenant");
         let Some((_, asked)) = asked else { return html(200, "door.html", &Door::default()) };
-        let known = tenants.iter().find(|tenant| asked.trim().parse() == Ok(tenant.number.0));
-        match known {
-            Some(tenant) => Ok(redirect(&format!("/t/{}/sign-in", tenant.number))),
-            None => html(
-                404,
-                "door.html",
-                &Door { problem: "No organisation has that number.", ..Door::default() },
-            ),
+        match asked.trim().parse::<u32>() {
+            Ok(number) => Ok(redirect(&format!("/t/{number}/sign-in"))),
+            Err(_) => html(422, "door.html", &Door { problem: "That is no number.", ..Door::default() }),
         }
     }
+}
+
+/// What stands where a tenant's name would.
+const UNNAMED: &str = "Muster";
+
+/// What is shown as a tenant's name to somebody who has not signed in.
+fn shown_name(tenant: &Tenant) -> &str {
+    if tenant.settings.public_name { &tenant.name } else { UNNAMED }
 }
 
 /// The page that asks which tenant's somebody is.

@@ -1,6 +1,6 @@
 //! A visit: what the browser sent, and who it says it is.
 
-use super::Page;
+use super::{Page, shown_name};
 use super::respond::{Way, message, with_cookie};
 use crate::keys::{Keys, kept, random};
 use bytes::Bytes;
@@ -152,7 +152,7 @@ impl Visit {
         ways: &[(&str, &'static str)],
     ) -> Page {
         let ways = ways.iter().map(|(page, anchor)| Way { href: self.base(page), anchor });
-        Ok(self.page(message(&self.tenant.name, status, heading, texts, ways.collect())?))
+        Ok(self.page(message(shown_name(&self.tenant), status, heading, texts, ways.collect())?))
     }
 
     /// A cookie for the session that has begun.

@@ -2,7 +2,7 @@
 
 use super::request::Visit;
 use super::respond::{html, redirect, with_cookie, with_retry};
-use super::{Page, Portal};
+use super::{Page, Portal, shown_name};
 use crate::keys::{kept, random};
 use crate::words;
 use directory::{Guess, KnownDevice, Refusal};
@@ -29,7 +29,7 @@ pub(super) fn show(visit: &Visit, refusal: Option<&Refusal>) -> Page {
         _ => "",
     };
     let form = Form {
-        tenant: &visit.tenant.name,
+        tenant: shown_name(&visit.tenant),
         base: visit.base(""),
         token: visit.token(),
         notice: if problem.is_empty() { notice } else { "" },

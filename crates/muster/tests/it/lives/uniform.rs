@@ -82,3 +82,53 @@ fn being_slowed_down_says_nothing_either() {
         assert_eq!((round.1.0, &round.1.2), (rounds[0].1.0, &rounds[0].1.2), "{who:?}");
     }
 }
+
+/// Who counts numbers up must not learn who the tenants are.
+#[test]
+fn a_number_tells_neither_whose_it_is_nor_whether_it_is_anybodys() {
+    let home = Home::still();
+    let firm = Firm::new(&home, "Acme Rockets");
+    firm.person("ann@x.y", GOOD);
+    firm.invite("bob@x.y");
+    // What a page of a number says, and what it says to somebody who fills in its form.
+    let seen = |number: u64, page: &str, fields: &[(&str, &str)]| {
+        let (path, mut visitor) = (format!("/t/{number}/{page}"), Visitor::new(&home));
+        let looked = visitor.get(&path);
+        let has_form = looked.status == 200;
+        let sent = has_form.then(|| visitor.submit(&path, fields));
+        [Some((looked, has_form)), sent.map(|sent| { let again = sent.body.contains("name=\"token\""); (sent, again) })]
+            .into_iter()
+            .flatten()
+            .map(|(reply, has_form)| {
+                let (status, head, body) = plain(&reply, "nobody@x.y", has_form.then_some("form"));
+                let number = format!("/t/{number}");
+                let head: Vec<String> = head.iter().map(|line| line.replace(&number, "/t/N")).collect();
+                (status, head, body.replace(&number, "/t/N"))
+            })
+            .collect::<Vec<_>>()
+    };
+    let whole = format!("invitation/{}", "A".repeat(65));
+    for (page, fields) in [
+        ("sign-in", &[("user", "nobody@x.y"), ("password", GOOD)][..]),
+        ("forgot", &[("user", "nobody@x.y")]),
+        ("account", &[]),
+        ("", &[]),
+        ("password", &[]),
+        (&whole, &[]),
+        ("nowhere", &[]),
+    ] {
+        let (there, not_there) = (seen(firm.number, page, fields), seen(4711, page, fields));
+        assert_eq!(there, not_there, "{page}");
+        assert!(there.iter().all(|(.., body)| !body.contains("Rockets")), "{page}: {there:?}");
+    }
+    let door = Visitor::new(&home).get("/sign-in?tenant=4711");
+    assert!(door.status == 303, "{door:?}");
+    // Whoever has a link, is signed in, or deals with a tenant that wants it, sees the name.
+    let link = home.link("bob@x.y");
+    assert!(Visitor::new(&home).get(&link).body.contains("Acme Rockets"));
+    let mut ann = Visitor::new(&home);
+    assert_eq!(ann.submit(&firm.page("sign-in"), &[("user", "ann@x.y"), ("password", GOOD)]).status, 303);
+    assert!(ann.get(&firm.page("account")).body.contains("Acme Rockets"));
+    assert_eq!(firm.cli(&["tenant", "set", "--public-name", "true"])["public_name"], true);
+    assert!(Visitor::new(&home).get(&firm.page("sign-in")).body.contains("Acme Rockets"));
+}
