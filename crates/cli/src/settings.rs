@@ -55,6 +55,12 @@ pub struct Settings {
     /// and answer for one another share this folder, too
     #[arg(long, env = "MUSTER_IMPORTS", global = true, value_name = "DIR", help_heading = SERVER)]
     pub imports: Option<PathBuf>,
+    /// The most room that files of a tenant's imports may take, in MiB; more is a 507
+    #[arg(long, env = "MUSTER_IMPORTS_MIB", global = true, default_value_t = 8192, value_name = "MIB", help_heading = SERVER)]
+    pub imports_mib: u64,
+    /// Below so much free space, in MiB, or a twentieth of the disk, no import is taken (507)
+    #[arg(long, env = "MUSTER_LEAST_FREE_MIB", global = true, default_value_t = 1024, value_name = "MIB", help_heading = SERVER)]
+    pub least_free_mib: u64,
     /// Connections at a time; more are answered 503
     #[arg(long, env = "MUSTER_MAX_CONNECTIONS", global = true, default_value_t = 4096, value_name = "N", help_heading = SERVER)]
     pub max_connections: usize,

@@ -7,7 +7,7 @@ use directory::KeyHash;
 use portal::mail::{Pace, Sender};
 use serde_json::json;
 use server::{
-    App, Audience, Background, Face, Limits, Listener, Parts, PlaceLimits, Post, Tls, app, hash_key,
+    App, Audience, Background, Face, Limits, Listener, Parts, PlaceLimits, Post, RoomLimits, Tls, app, hash_key,
 };
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -151,6 +151,10 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         trusted_proxies: settings.trusted_proxies.clone(),
         metrics_token: settings.metrics_token_file.as_deref().map(metrics_token).transpose()?,
         hash_threads: if settings.hash_threads == 0 { defaults.hash_threads } else { settings.hash_threads },
+        room: RoomLimits {
+            per_tenant: settings.imports_mib.saturating_mul(1 << 20),
+            least_free: settings.least_free_mib.saturating_mul(1 << 20),
+        },
         hash_queue: defaults.hash_queue,
         strength: Strength::STANDARD,
     };

@@ -2,6 +2,7 @@
 
 use crate::brake::BadKeys;
 use crate::routes::Routes;
+use crate::imports::RoomLimits;
 use crate::{Imports, Metrics, Shell};
 use adapters::{PasswordPool, Strength, SystemClock};
 use dialects::kit::{Desk, Gate, Seals, Shares, Walks};
@@ -28,6 +29,8 @@ pub struct Limits {
     pub metrics_token: Option<KeyHash>,
     /// Proxies whose word is taken for where a request comes from.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Room for files of imports.
+    pub room: RoomLimits,
     /// Threads that hash passwords.
     pub hash_threads: usize,
     /// Passwords that may wait for them.
@@ -45,6 +48,7 @@ impl Default for Limits {
             bad_keys: NonZeroU32::MIN.saturating_add(59),
             metrics_token: None,
             trusted_proxies: Vec::new(),
+            room: RoomLimits::default(),
             hash_threads: PasswordPool::default_threads(),
             hash_queue: PasswordPool::DEFAULT_QUEUE,
             strength: Strength::STANDARD,
@@ -103,7 +107,7 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
     let directory = Directory::new(store, clock, Arc::clone(&ids), Arc::new(pool));
     let directory = Arc::new(directory);
     let metrics = Arc::new(Metrics::default());
-    let imports = face.imports.map(|folder| Arc::new(Imports::new(folder, Arc::clone(&directory))));
+    let imports = face.imports.map(|folder| Arc::new(Imports::new(folder, limits.room, Arc::clone(&directory))));
     let routes = Arc::new(Routes::new()?);
     let public_url = face.public_url.map(|url| url.trim_end_matches('/').to_owned());
     let desk = Desk {

@@ -19,7 +19,7 @@ mod upload;
 pub use background::{Background, Post};
 pub use compose::{App, Face, Limits, Parts, app};
 pub use dialects::kit::hash_key;
-pub use imports::Imports;
+pub use imports::{Imports, RoomLimits};
 pub use listen::{Audience, Listener, Tls};
 pub use logging::start as start_logging;
 pub use metrics::Metrics;

@@ -3,7 +3,7 @@
 use crate::Metrics;
 use bytes::Bytes;
 use dialects::kit::{Answer, Content};
-use directory::Directory;
+use directory::{Directory, Refusal};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::sync::OnceLock;
 
@@ -68,6 +68,9 @@ pub(crate) async fn answer(
         OwnPage::Alive => text(StatusCode::OK, "alive\n"),
         OwnPage::Ready => match directory.health().await {
             Ok(_) => text(StatusCode::OK, "ready\n"),
+            Err(Refusal::Unavailable(_)) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "the store takes no changes, or does not answer\n")
+            }
             Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
         },
         OwnPage::Figures => {

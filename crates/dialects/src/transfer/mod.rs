@@ -46,8 +46,10 @@ pub type Wishes = Vec<(String, String)>;
 pub enum NotTaken {
     /// What was wished makes no sense: a sentence for the client.
     Wrong(String),
-    /// Too many wait, or there is no room: for the log.
+    /// Too many wait, or the store takes none: for the log.
     NotNow(String),
+    /// There is no room for files: a sentence for the client.
+    NoRoom(&'static str),
 }
 
 impl From<String> for NotTaken {
@@ -75,6 +77,11 @@ pub trait Transfers: Send + Sync {
         file: &str,
         wishes: &Wishes,
     ) -> Result<(&'static str, Content), NotTaken>;
+}
+
+/// What is answered where a file finds no room.
+pub fn no_room(what: &str) -> crate::kit::Fault {
+    read::no_room(what)
 }
 
 /// Marks an answer that is only true once the file has arrived.

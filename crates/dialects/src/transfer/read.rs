@@ -29,10 +29,16 @@ fn wrong(what: String) -> Fault {
     Fault::own(StatusCode::BAD_REQUEST, "invalid_request", what)
 }
 
+/// There is no room for files.
+pub(super) fn no_room(what: &str) -> Fault {
+    Fault::own(StatusCode::INSUFFICIENT_STORAGE, "insufficient_storage", what)
+}
+
 /// Why nothing is done.
 pub(super) fn fault(why: NotTaken) -> Fault {
     match why {
         NotTaken::Wrong(what) => wrong(what),
+        NotTaken::NoRoom(what) => no_room(what),
         NotTaken::NotNow(what) => Fault::Refused(Refusal::Unavailable(what)),
     }
 }

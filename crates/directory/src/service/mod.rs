@@ -19,12 +19,16 @@ use absences::Absences;
 pub use accounts::{Guess, network};
 pub use preview::Preview;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use standing::Standing;
 use throttle::Throttle;
 
 /// How often a command is decided when others keep changing the same thing. Of those that clash one gets through each
 /// time, so this is how many may clash at once.
 const TRIES: usize = 100;
+
+/// How long a store that took no change is said not to be ready, in seconds; then it is tried again.
+const UNWRITABLE_SECONDS: i64 = 5;
 
 /// Seconds after which a caller is told to come again.
 const RETRY_AFTER: u32 = 1;
@@ -76,6 +80,8 @@ pub struct Directory {
     absences: Absences,
     throttle: Throttle,
     standing: Standing,
+    /// When the store last took no change, in microseconds since 1970; 0 once it has taken one again.
+    unwritable_since: AtomicI64,
 }
 
 impl Directory {
@@ -86,7 +92,7 @@ impl Directory {
         ids: Arc<dyn Ids>,
         hasher: Arc<dyn Hasher>,
     ) -> Self {
-        Self { store, clock, ids, hasher, absences: Absences::default(), throttle: Throttle::default(), standing: Standing::default() }
+        Self { store, clock, ids, hasher, absences: Absences::default(), throttle: Throttle::default(), standing: Standing::default(), unwritable_since: AtomicI64::new(0) }
     }
 
     /// Does what is asked, wholly or not at all. What it acknowledges is on disk.
@@ -124,6 +130,7 @@ impl Directory {
                 };
                 match self.store.commit(change).await {
                     Ok(done) => {
+                        self.unwritable_since.store(0, Ordering::Relaxed);
                         receipt = done;
                         if adds_items {
                             self.absences.forget_all_of(caller.tenant);
@@ -133,7 +140,12 @@ impl Directory {
                         self.absences.forget(caller.tenant, &known.absent);
                         continue;
                     }
-                    Err(error) => return Err(refused(error)),
+                    Err(error) => {
+                        if matches!(error, CommitError::Unavailable(_)) {
+                            self.unwritable_since.store(self.clock.now().0, Ordering::Relaxed);
+                        }
+                        return Err(refused(error));
+                    }
                 }
             }
             receipt.users.extend(decision.unchanged_users);
@@ -267,7 +279,12 @@ impl Directory {
 
     /// How the store is doing.
     pub async fn health(&self) -> Result<Health, Refusal> {
-        self.store.health().await.map_err(unread)
+        let health = self.store.health().await.map_err(unread)?;
+        let since = self.unwritable_since.load(Ordering::Relaxed);
+        if since != 0 && self.clock.now() < Time(since).plus_seconds(UNWRITABLE_SECONDS) {
+            return Err(Refusal::Unavailable("the store takes no changes".into()));
+        }
+        Ok(health)
     }
 
     /// Now, as the directory knows it.

@@ -146,3 +146,30 @@ fn what_a_tenant_leaves_unread_is_bounded() {
         assert!(try_send(&server.address, "GET", target, &small, b"").is_some_and(|reply| reply.status == 200));
     }
 }
+
+#[test]
+fn a_tenants_files_and_a_full_disk_leave_room_for_others() {
+    let server = Server::start(&["--imports-mib", "1"]);
+    let flags = ["--dialect", "transfer"];
+    let (_, key) = server.tenant(&flags);
+    let (_, elsewhere) = second(&server, &flags);
+    let sent = |server: &Server, key: &str, file: &str| {
+        let headers = [("Authorization", &*format!("Bearer {key}")), ("Content-Type", "text/csv")];
+        send(&server.address, "POST", "/v1/imports", &headers, file.as_bytes())
+    };
+    let too_much = sent(&server, &key, &format!("email\n{}\n", "x".repeat(2 << 20)));
+    assert_eq!(too_much.status, 507, "{too_much:?}");
+    assert!(too_much.body.contains("\"insufficient_storage\"") && too_much.body.contains("room"), "{too_much:?}");
+    // Rows that were rejected are kept, and take room as well.
+    let rejected: String = (0..40_000).map(|n| format!("no address {n}\n")).collect();
+    assert_eq!(sent(&server, &key, &format!("email\n{rejected}")).status, 202);
+    wait_until("the tenant to have used its room", || sent(&server, &key, &format!("email\n{rejected}")).status == 507);
+    assert_eq!(sent(&server, &elsewhere, "email\nann@example.com\n").status, 202, "another tenant");
+    // As on a disk that is nearly full.
+    let server = Server::start(&["--least-free-mib", "1000000000"]);
+    let (_, key) = server.tenant(&flags);
+    let reply = sent(&server, &key, "email\nann@example.com\n");
+    assert!(reply.status == 507 && reply.body.contains("disk"), "{reply:?}");
+    let kept = std::fs::read_dir(server.log_folder().join("imports")).map_or(0, Iterator::count);
+    assert_eq!(kept, 0, "nothing is left of it");
+}

@@ -1,13 +1,19 @@
 //! A file on its way in: to the disk as it comes, whole or not at all.
 
-use super::{ARRIVAL_TIME, Imports, LARGEST};
+use super::room::LOOK_EVERY;
+use super::{ARRIVAL_TIME, Imports, LARGEST, NO_ROOM_OF_TENANT, NO_ROOM_ON_DISK};
+use crate::upload::Upload;
 use bytes::Bytes;
 use dialects::kit::Fault;
+use dialects::transfer::no_room;
 use directory::Refusal;
-use http_body_util::BodyExt;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// How long a client may send less than it must.
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// A file that is arriving. Unless it is kept, it is gone, also when whoever sends it has hung up.
 struct Arrival<'a> {
@@ -28,7 +34,6 @@ impl Drop for Arrival<'_> {
 pub(crate) async fn receive<B>(imports: &Arc<Imports>, id: Uuid, body: B) -> Result<(), Fault>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut arrival = Arrival { imports, id, is_kept: false };
     let received = match tokio::time::timeout(ARRIVAL_TIME, write(imports, id, body)).await {
@@ -43,20 +48,35 @@ where
     kept
 }
 
-async fn write<B>(imports: &Imports, id: Uuid, mut body: B) -> Result<(), Fault>
+async fn write<B>(imports: &Imports, id: Uuid, body: B) -> Result<(), Fault>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
 {
-    let full = |error: std::io::Error| Fault::Refused(Refusal::Unavailable(error.to_string()));
+    let full = |error: std::io::Error| {
+        if error.kind() == std::io::ErrorKind::StorageFull {
+            return no_room(NO_ROOM_ON_DISK);
+        }
+        Fault::Refused(Refusal::Unavailable(error.to_string()))
+    };
     let mut file = imports.file(id).map_err(full)?;
-    let mut left = LARGEST;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Err(Fault::BodyCut) };
-        let Ok(bytes) = frame.into_data() else { continue };
-        left = left
-            .checked_sub(bytes.len() as u64)
-            .ok_or(Fault::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX)))?;
+    let (most, mut upload) = (imports.room_beside(id), Upload::new(body, WINDOW));
+    let (mut size, mut look_at) = (0, LOOK_EVERY);
+    while let Some(bytes) = upload.next().await.map_err(|_| Fault::BodyCut)? {
+        size += bytes.len() as u64;
+        if size > LARGEST {
+            return Err(Fault::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX)));
+        }
+        if size > most {
+            return Err(no_room(NO_ROOM_OF_TENANT));
+        }
+        if size >= look_at {
+            look_at = size + LOOK_EVERY;
+            imports.check_disk().map_err(|why| {
+                tracing::error!(why, "an import is rejected");
+                no_room(NO_ROOM_ON_DISK)
+            })?;
+        }
         file.write_all(&bytes).map_err(full)?;
     }
-    if left == LARGEST { Err(Fault::BodyMissing) } else { Ok(()) }
+    if size == 0 { Err(Fault::BodyMissing) } else { Ok(()) }
 }

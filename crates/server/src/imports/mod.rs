@@ -5,8 +5,10 @@
 mod arrival;
 mod download;
 mod job;
+mod room;
 
 pub(crate) use arrival::receive;
+pub use room::RoomLimits;
 
 use anyhow::Context;
 use dialects::kit::Content;
@@ -37,6 +39,9 @@ const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
 const SAID_EVERY: Duration = Duration::from_millis(500);
 /// How often an import may be cut off by the end of the process that is at it.
 const MOST_CUTS: u32 = 10;
+/// What is said where there is no room.
+const NO_ROOM_OF_TENANT: &str = "The files of the tenant's imports take all the room that they may";
+const NO_ROOM_ON_DISK: &str = "The disk of the server has no room for the file";
 /// The ending of the mark on an import that is called off.
 const OFF: &str = "off";
 /// How often others are looked for.
@@ -47,14 +52,35 @@ pub struct Imports {
     folder: PathBuf,
     directory: Arc<Directory>,
     news: Notify,
+    room: RoomLimits,
     /// Imports whose files are still arriving.
     arriving: Mutex<HashSet<Uuid>>,
 }
 
 impl Imports {
     /// In a folder, which is made when it is needed.
-    pub fn new(folder: impl Into<PathBuf>, directory: Arc<Directory>) -> Self {
-        Self { folder: folder.into(), directory, news: Notify::new(), arriving: Mutex::default() }
+    pub fn new(folder: impl Into<PathBuf>, room: RoomLimits, directory: Arc<Directory>) -> Self {
+        Self { folder: folder.into(), directory, news: Notify::new(), room, arriving: Mutex::default() }
+    }
+
+    /// How many bytes more of a tenant's files there is room for, besides those of one import.
+    pub(crate) fn room_beside(&self, id: Uuid) -> u64 {
+        let jobs = self.jobs();
+        let tenant = jobs.iter().find(|job| job.id == id).map(|job| job.caller.tenant);
+        let others = jobs.iter().filter(|job| Some(job.caller.tenant) == tenant && job.id != id);
+        self.room.per_tenant.saturating_sub(others.map(|job| self.size(job)).sum())
+    }
+
+    /// Bytes that an import's files take.
+    fn size(&self, job: &Job) -> u64 {
+        let files = ["data".to_owned(), refused(job.format())];
+        let sizes = files.iter().filter_map(|ending| std::fs::metadata(self.path(job.id, ending)).ok());
+        sizes.map(|file| file.len()).sum()
+    }
+
+    /// Whether the disk has room for more; if not, why.
+    pub(crate) fn check_disk(&self) -> Result<(), String> {
+        room::check_disk(&self.folder, self.room)
     }
 
     fn path(&self, id: Uuid, ending: &str) -> PathBuf {
@@ -287,6 +313,14 @@ impl Transfers for Imports {
         let unkept =
             |error: &dyn std::fmt::Display| NotTaken::NotNow(format!("an import cannot be kept: {error}"));
         make_folder(&self.folder).map_err(|error| unkept(&error))?;
+        let own = self.jobs().iter().filter(|job| job.caller.tenant == caller.tenant.0).map(|job| self.size(job)).sum::<u64>();
+        if own >= self.room.per_tenant {
+            return Err(NotTaken::NoRoom(NO_ROOM_OF_TENANT));
+        }
+        if let Err(why) = self.check_disk() {
+            tracing::error!(why, "imports are rejected");
+            return Err(NotTaken::NoRoom(NO_ROOM_ON_DISK));
+        }
         let id = new_id().map_err(|error| unkept(&error))?;
         let job = Job::new(id, caller, format, wishes.clone(), self.directory.now());
         job.write(&self.path(id, "json")).map_err(|error| unkept(&error))?;
