@@ -2,6 +2,7 @@
 
 use crate::support::{MUSTER, json, send};
 use std::process::Command;
+use testkit::waiting::wait_until;
 
 #[test]
 fn every_command_answers_one_json_document() {
@@ -120,7 +121,10 @@ fn a_full_disk_is_a_503_and_reading_goes_on() {
         "{}",
         refused.body
     );
+    let ready = send(&address, "GET", "/readyz", &[], b"");
+    assert!(ready.status == 503 && ready.body.contains("takes no changes"), "{ready:?}");
     assert_eq!(send(&address, "GET", "/request/user/1", &headers, b"").status, 200);
+    wait_until("another try", || send(&address, "GET", "/readyz", &[], b"").status == 200);
     child.kill().expect("killed");
     child.wait().expect("ended");
     assert_eq!(json(&store, &["check"])["sound"], true);
