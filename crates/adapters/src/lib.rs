@@ -10,7 +10,7 @@ mod ports;
 mod stored;
 
 pub use engine::{Dump, Engine, StoreSettings, shown};
-pub use keys::new_key;
 pub use hashing::Strength;
+pub use keys::new_key;
 pub use passwords::PasswordPool;
 pub use ports::{RandomIds, SystemClock, TimeOrderedIds};

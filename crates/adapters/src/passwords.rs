@@ -191,7 +191,8 @@ impl PasswordPool {
 
     fn queue(&self, tenant: TenantNumber, task: Arc<Task>) {
         let mut waiting = self.0.waiting.lock();
-        let queue = if matches!(task.job, Job::Verify(..)) { &mut waiting.sign_ins } else { &mut waiting.others };
+        let queue =
+            if matches!(task.job, Job::Verify(..)) { &mut waiting.sign_ins } else { &mut waiting.others };
         if queue.is_full() {
             queue.retain(|task| !task.is_over());
         }
@@ -412,7 +413,8 @@ mod tests {
         all.push(noted("sign-in of two", verify(TWO)));
         all.push(noted("hash of two", hash(TWO)));
         runtime().block_on(futures_util::future::join_all(all));
-        let order: Vec<_> = order.lock().iter().filter(|(_, is_done)| *is_done).map(|(what, _)| *what).collect();
+        let order: Vec<_> =
+            order.lock().iter().filter(|(_, is_done)| *is_done).map(|(what, _)| *what).collect();
         let place = |what: &str| order.iter().position(|done| *done == what);
         // One of tenant 1 may be under way in each thread.
         assert!(place("sign-in of two").is_some_and(|place| place <= 5), "{order:?}");

@@ -146,7 +146,15 @@ impl Process {
         let added = ask(&["connection", "add", "bench", "--dialect", "onfire", "--dialect", "scim"])?;
         let key = added["key"].as_str().context("a key")?.to_owned();
         let mut command = Command::new(&program);
-        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store"]);
+        command.args([
+            "serve",
+            "--json",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--store",
+        ]);
         command.arg(store);
         let mut process = Self::start(&mut command)?;
         process.credentials = Some((tenant, key));

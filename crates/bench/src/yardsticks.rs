@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use server::{Face, Limits, Listener};
+use server::{Audience, Face, Limits, Listener, PlaceLimits};
 use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -85,7 +85,8 @@ async fn discard() -> anyhow::Result<()> {
     let listener = Listener {
         socket,
         tls: None,
-        connections: 1024,
+        audience: Audience::Everybody,
+        places: PlaceLimits { all: 1024, per_address: 1024, trusted_proxies: Vec::new() },
         header_time: Duration::from_secs(15),
         write_time: Duration::from_secs(30),
         drain_time: Duration::from_secs(1),
@@ -149,8 +150,8 @@ impl Store for Discard {
     fn connections(&self, _: Option<TenantNumber>) -> Pending<'_, Found<Vec<Connection>>> {
         ready(Ok(self.connections.lock().clone()))
     }
-    fn connection(&self, _: ConnectionId) -> Pending<'_, Found<Option<Connection>>> {
-        ready(Ok(None))
+    fn connection(&self, id: ConnectionId) -> Pending<'_, Found<Option<Connection>>> {
+        ready(Ok(self.connections.lock().iter().find(|connection| connection.id == id).cloned()))
     }
     fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
         let mut receipt = Receipt::default();

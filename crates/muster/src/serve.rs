@@ -7,7 +7,8 @@ use directory::KeyHash;
 use portal::mail::{Pace, Sender};
 use serde_json::json;
 use server::{
-    App, Audience, Background, Face, Limits, Listener, Parts, PlaceLimits, Post, RoomLimits, Tls, app, hash_key,
+    App, Audience, Background, Face, Limits, Listener, Parts, PlaceLimits, Post, RoomLimits, Tls, app,
+    hash_key,
 };
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -186,8 +187,7 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         drain_time: Duration::from_secs(settings.drain_time),
     };
     let operators = operators_socket(settings).await?;
-    let operators =
-        operators.map(|socket| listener(socket, None, Audience::Operators, MOST_OPERATORS));
+    let operators = operators.map(|socket| listener(socket, None, Audience::Operators, MOST_OPERATORS));
     let listener = listener(socket, tls, Audience::Everybody, settings.max_connections);
     Ok(Prepared { listener, operators, app })
 }

@@ -68,7 +68,8 @@ impl Keys {
         let right = hmac::sign(&self.devices, &[&tenant.0.to_be_bytes(), named].concat());
         let (user, since) = named.split_first_chunk::<16>()?;
         let since = Time(i64::from_be_bytes(since.try_into().ok()?));
-        is_same(&right.as_ref()[..SEAL], seal).then_some(KnownDevice { user: UserId(Uuid::from_bytes(*user)), since })
+        is_same(&right.as_ref()[..SEAL], seal)
+            .then_some(KnownDevice { user: UserId(Uuid::from_bytes(*user)), since })
     }
 
     /// What a form of a visitor must hold.

@@ -1,8 +1,8 @@
 //! Puts the house together: store, ports, directory, gate, shell.
 
 use crate::brake::BadKeys;
-use crate::routes::Routes;
 use crate::imports::RoomLimits;
+use crate::routes::Routes;
 use crate::{Imports, Metrics, Shell};
 use adapters::{PasswordPool, Strength, SystemClock};
 use dialects::kit::{Desk, Gate, Seals, Shares, Walks};
@@ -107,7 +107,8 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
     let directory = Directory::new(store, clock, Arc::clone(&ids), Arc::new(pool));
     let directory = Arc::new(directory);
     let metrics = Arc::new(Metrics::default());
-    let imports = face.imports.map(|folder| Arc::new(Imports::new(folder, limits.room, Arc::clone(&directory))));
+    let imports =
+        face.imports.map(|folder| Arc::new(Imports::new(folder, limits.room, Arc::clone(&directory))));
     let routes = Arc::new(Routes::new()?);
     let public_url = face.public_url.map(|url| url.trim_end_matches('/').to_owned());
     let desk = Desk {

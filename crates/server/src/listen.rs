@@ -119,8 +119,11 @@ impl Listener {
                 tracing::debug!(address = %address.ip(), "an address has as many connections as it may");
                 continue;
             };
-            let header_time =
-                if place.peer.is_for_health_alone { self.header_time.min(PROBE_TIME) } else { self.header_time };
+            let header_time = if place.peer.is_for_health_alone {
+                self.header_time.min(PROBE_TIME)
+            } else {
+                self.header_time
+            };
             let guest = Guest {
                 shell: Arc::clone(&shell),
                 audience: self.audience,
@@ -181,8 +184,10 @@ impl Guest {
             let shell = Arc::clone(&shell);
             async move {
                 let mut answer = match audience {
-                    Audience::Everybody => shell.answer(request, peer).await,
-                    Audience::Operators => shell.answer_operator(request.method(), request.uri().path()).await,
+                    Audience::Everybody => Box::pin(shell.answer(request, peer)).await,
+                    Audience::Operators => {
+                        shell.answer_operator(request.method(), request.uri().path()).await
+                    }
                 };
                 if peer.is_for_health_alone {
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -3,8 +3,8 @@
 //! The order is the code's: number → own pages → key → body within size, time and pace → dialect within time, panics
 //! caught → log and figures. What stops a request here is still said in its dialect's voice.
 
-use crate::routes::{Destination, Routes};
 use crate::pages::OwnPage;
+use crate::routes::{Destination, Routes};
 use crate::upload::{self, BodyLimits, Upload};
 use crate::{Imports, Limits, Metrics, imports, pages};
 use bytes::Bytes;
@@ -97,7 +97,17 @@ impl Shell {
     ) -> Self {
         let numbers = RequestNumbers { start: ids.next().as_u128(), count: AtomicU64::new(0) };
         let bodies = BodyLimits { size: limits.body, time: limits.body_time, window: BODY_WINDOW };
-        Self { desk, metrics, numbers, limits, routes, portal, bodies, large_bodies: LargeBodies::default(), imports }
+        Self {
+            desk,
+            metrics,
+            numbers,
+            limits,
+            routes,
+            portal,
+            bodies,
+            large_bodies: LargeBodies::default(),
+            imports,
+        }
     }
 
     /// Answers one request of a connection.
@@ -117,7 +127,9 @@ impl Shell {
             Some(Destination::Own(page)) if page.is_health() || !peer.is_for_health_alone => {
                 return self.own_page(page, &parts).await;
             }
-            destination if peer.is_for_health_alone => (self.too_busy(destination.as_ref(), &parts, &number), true),
+            destination if peer.is_for_health_alone => {
+                (self.too_busy(destination.as_ref(), &parts, &number), true)
+            }
             Some(Destination::Dialect(found)) => self.attend(found, &parts, body, address, &number).await,
             destination => self.attend_page(destination, &parts, body, address, &number).await,
         };
@@ -145,27 +157,30 @@ impl Shell {
     /// One of the server's own pages. Metrics say how many users of which API there are, so strangers do not see them.
     async fn own_page(&self, page: OwnPage, parts: &Parts) -> Answer {
         if page.is_metrics()
-            && let Err(answer) = self.check_metrics_token(parts)
+            && let Some(answer) = self.without_metrics_token(parts)
         {
             return answer;
         }
         pages::answer(page, &parts.method, &self.desk.directory, &self.metrics).await
     }
 
-    fn check_metrics_token(&self, parts: &Parts) -> Result<(), Answer> {
+    /// The answer to a request for metrics that does not have their token.
+    fn without_metrics_token(&self, parts: &Parts) -> Option<Answer> {
         let Some(expected) = self.limits.metrics_token else {
             let text = "Metrics are at the address of --admin-listen, and here with --metrics-token-file.\n";
-            return Err(pages::text(StatusCode::NOT_FOUND, text));
+            return Some(pages::text(StatusCode::NOT_FOUND, text));
         };
         let sent = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = sent.and_then(|sent| sent.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = sent
+            .and_then(|sent| sent.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         if token.is_some_and(|(_, token)| hash_key(token.trim()) == expected) {
-            return Ok(());
+            return None;
         }
         self.metrics.rejected("none", Fault::Unauthorised.kind());
         let mut answer = pages::text(StatusCode::UNAUTHORIZED, "Metrics need their bearer token.\n");
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Err(answer)
+        Some(answer)
     }
 
     /// A request for a dialect: its headers are looked at first, then comes its body. Whether the rest of the connection
@@ -255,7 +270,7 @@ impl Shell {
         };
         let body = self.bodies.read(&parts.headers, body, &self.large_bodies.of(None)).await;
         let broken = body.is_err();
-        let served = match self.guard(self.page(route, parts, body, address, number)).await {
+        let served = match self.guard(Box::pin(self.page(route, parts, body, address, number))).await {
             Ok(served) => served,
             Err(fault) => {
                 let detail = Some(fault.detail().unwrap_or("timed out").to_owned());

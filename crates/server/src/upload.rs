@@ -96,7 +96,12 @@ pub(crate) struct BodyLimits {
 impl BodyLimits {
     /// All of a body. One that gets large waits for one of the `places` once it has arrived so far, so that who sends
     /// nothing takes none.
-    pub(crate) async fn read<B>(&self, headers: &HeaderMap, body: B, places: &Semaphore) -> Result<Bytes, BodyFault>
+    pub(crate) async fn read<B>(
+        &self,
+        headers: &HeaderMap,
+        body: B,
+        places: &Semaphore,
+    ) -> Result<Bytes, BodyFault>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -162,12 +167,13 @@ mod tests {
         let places = Semaphore::new(1);
         let taken = places.acquire().await;
         assert_eq!(read(vec![(0, 40_000)], &places).await, Ok(40_000), "small ones need none");
-        let limits = BodyLimits { time: Duration::from_secs(5), ..limits() };
-        let large = limits.read(&HeaderMap::new(), body(vec![(0, 40_000); 2]), &places).await;
+        let (limits, headers) = (BodyLimits { time: Duration::from_secs(5), ..limits() }, HeaderMap::new());
+        let large = limits.read(&headers, body(vec![(0, 40_000); 2]), &places).await;
         assert_eq!(large, Err(BodyFault::Cut), "it waits");
         drop(taken);
-        let silent = limits.read(&HeaderMap::new(), body(vec![(4, 1)]), &places);
-        let (silent, large) = tokio::join!(silent, limits.read(&HeaderMap::new(), body(vec![(0, 40_000); 2]), &places));
+        let silent = limits.read(&headers, body(vec![(4, 1)]), &places);
+        let (silent, large) =
+            tokio::join!(silent, limits.read(&headers, body(vec![(0, 40_000); 2]), &places));
         assert_eq!((silent.map(|b| b.len()), large.map(|b| b.len())), (Ok(1), Ok(80_000)));
         let too_large = read(vec![(0, 600_000); 2], &places).await;
         assert_eq!(too_large, Err(BodyFault::TooLarge(1024 * 1024)));

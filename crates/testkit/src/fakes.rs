@@ -2,7 +2,7 @@
 
 use directory::{
     Clock, Directory, ExposeSecret, Hasher, Ids, Overloaded, Pending, SecretString, ServerSecret, Store,
-    StoredPassword, Time, Verdict,
+    StoredPassword, TenantNumber, Time, Verdict,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

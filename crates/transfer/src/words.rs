@@ -35,7 +35,9 @@ pub(crate) fn in_words(refusal: &Refusal, name: impl Fn(Field) -> String) -> Str
         Refusal::NoSuchItem(kind) => format!("there is no such {}", kind.word()),
         Refusal::NoSuchTenant => "there is no such tenant".into(),
         Refusal::NoSuchConnection => "there is no such connection, or it was revoked".into(),
-        Refusal::ConnectionEnded => "the connection is no longer good for this: it was revoked, narrowed, or has expired".into(),
+        Refusal::ConnectionEnded => {
+            "the connection is no longer good for this: it was revoked, narrowed, or has expired".into()
+        }
         Refusal::RoleTooHigh => "the role is too high".into(),
         Refusal::WrongStatus => "the status does not allow it".into(),
         Refusal::SignIn(_) => "nobody signs in with that".into(),

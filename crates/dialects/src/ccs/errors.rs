@@ -49,9 +49,11 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             StatusCode::TOO_MANY_REQUESTS,
             "Too many requests were not authorized. Try again later.",
         ),
-        Fault::TooMuchAtOnce { .. } => {
-            message(call, StatusCode::TOO_MANY_REQUESTS, "Too much is under way for this connection or tenant.")
-        }
+        Fault::TooMuchAtOnce { .. } => message(
+            call,
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too much is under way for this connection or tenant.",
+        ),
         Fault::Own(own) => message(call, own.status, &own.text),
         Fault::TimedOut => message(call, StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),
     };

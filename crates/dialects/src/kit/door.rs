@@ -4,8 +4,8 @@
 //! their key may be in them. Whatever stops a request on the way is said in the dialect's own voice.
 
 use super::{
-    Access, Answer, BodyFault, Call, Credential, Denial, Fault, Found, Gate, LARGE_ANSWER, Query, Route, RouteTable,
-    Seals, Shares, Walks,
+    Access, Answer, BodyFault, Call, Credential, Denial, Fault, Found, Gate, LARGE_ANSWER, Query, Route,
+    RouteTable, Seals, Shares, Walks,
 };
 use crate::Dialect;
 use bytes::Bytes;
@@ -173,7 +173,9 @@ fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
 /// An answer that takes its client time to read counts as under way until then.
 fn hold(desk: &Desk, call: &mut Call, answer: Answer) -> Result<Answer, Fault> {
     let mut shares = std::mem::take(&mut call.shares);
-    let (Some(caller), size) = (&call.caller, answer.body().whole().map(Bytes::len)) else { return Ok(answer) };
+    let (Some(caller), size) = (&call.caller, answer.body().whole().map(Bytes::len)) else {
+        return Ok(answer);
+    };
     if size.is_some_and(|size| size <= LARGE_ANSWER) {
         return Ok(answer);
     }

@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_share_is_bounded_and_given_back() {
-        let shares = Shares::new(ShareLimits { per_connection: 2, per_tenant: 3, exports: 1, large_answers: 1 });
+        let shares =
+            Shares::new(ShareLimits { per_connection: 2, per_tenant: 3, exports: 1, large_answers: 1 });
         let caller = |tenant, connection: u128| Caller {
             connection: Some(ConnectionId(uuid::Uuid::from_u128(connection))),
             ..Caller::terminal(TenantNumber(tenant))

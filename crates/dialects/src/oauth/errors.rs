@@ -22,9 +22,11 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "invalid_client", "Too many bad attempts came from this address")
         }
-        Fault::TooMuchAtOnce { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", "Too much is under way for this connection or tenant")
-        }
+        Fault::TooMuchAtOnce { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "temporarily_unavailable",
+            "Too much is under way for this connection or tenant",
+        ),
         Fault::NoRoute => (StatusCode::NOT_FOUND, "invalid_request", "There is no such endpoint"),
         Fault::WrongMethod(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "The method is not allowed here")

@@ -94,9 +94,11 @@ fn head(fault: &Fault, call: &Call) -> (StatusCode, &'static str, String) {
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too many invalid keys; try again later.")
         }
-        Fault::TooMuchAtOnce { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too much is under way for this connection or tenant.")
-        }
+        Fault::TooMuchAtOnce { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "TooManyRequests",
+            "Too much is under way for this connection or tenant.",
+        ),
         Fault::TimedOut => {
             (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long.")
         }

@@ -16,14 +16,20 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         Fault::Refused(Refusal::SignIn(_) | Refusal::NoSuchUser) => {
             (StatusCode::UNAUTHORIZED, "sign_in_refused", "The user or the password is wrong")
         }
-        Fault::Unauthorised | Fault::Refused(Refusal::ConnectionEnded) => (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here"),
+        Fault::Unauthorised | Fault::Refused(Refusal::ConnectionEnded) => {
+            (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here")
+        }
         Fault::Forbidden => {
             (StatusCode::FORBIDDEN, "forbidden", "The connection was not told that it may sign people in")
         }
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many bad keys came from this address")
         }
-        Fault::TooMuchAtOnce { .. } => (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too much is under way for this connection or tenant"),
+        Fault::TooMuchAtOnce { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "slow_down",
+            "Too much is under way for this connection or tenant",
+        ),
         Fault::NoRoute => (StatusCode::NOT_FOUND, "not_found", "There is no such endpoint"),
         Fault::WrongMethod(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here")

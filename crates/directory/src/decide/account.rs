@@ -113,11 +113,18 @@ pub(super) fn step(step: &AccountStep, known: &Known, stamp: &Stamp<'_>) -> Resu
             }
         }
         AccountStep::SignOutEverywhere => {
-            decision.push_user(before, before.clone(), AccountEdit::ended(stamp.now), vec![Note::SignInsEnded]);
+            decision.push_user(
+                before,
+                before.clone(),
+                AccountEdit::ended(stamp.now),
+                vec![Note::SignInsEnded],
+            );
         }
         AccountStep::ChoosePassword { password, by, keep, address } => {
             let mut sign_ins = SignIns::ended(stamp.now);
-            sign_ins.sessions.extend(account.sign_ins.sessions.iter().filter(|s| Some(s.key) == *keep).cloned());
+            sign_ins
+                .sessions
+                .extend(account.sign_ins.sessions.iter().filter(|s| Some(s.key) == *keep).cloned());
             if let Some(address) = address {
                 sign_ins.note_network_of(*address, stamp.now);
             }

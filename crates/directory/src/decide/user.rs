@@ -121,8 +121,11 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     // Whoever is signed in with what is no longer good is out, and so are links that went to another address.
     let has_moved = after.email().map(fold) != before.email().map(fold);
     let is_shut = after.status.is_off() && !before.status.is_off();
-    let mut account =
-        if has_moved || is_shut || has_new_password { AccountEdit::ended(stamp.now) } else { AccountEdit::default() };
+    let mut account = if has_moved || is_shut || has_new_password {
+        AccountEdit::ended(stamp.now)
+    } else {
+        AccountEdit::default()
+    };
     account.password.clone_from(&edit.password_hash);
     let mut mail = None;
     if has_moved && before.invited.is_some() && account::can_be_invited(&after) {

@@ -48,14 +48,13 @@ impl Directory {
             guess.address.is_some_and(|address| account.sign_ins.knows_network_of(address, now));
         let from = guess.address.map(network);
         // What strangers do counts for none of those who have been here before.
-        let marks = match device {
-            Some(KnownDevice { user, since }) => vec![Mark::Device(user, since)],
-            None => {
-                let mut marks = vec![Mark::Pair(&typed, from)];
-                marks.extend((!is_known_network).then_some(Mark::Person(&typed)));
-                marks.extend(from.map(Mark::Network));
-                marks
-            }
+        let marks = if let Some(KnownDevice { user, since }) = device {
+            vec![Mark::Device(user, since)]
+        } else {
+            let mut marks = vec![Mark::Pair(&typed, from)];
+            marks.extend((!is_known_network).then_some(Mark::Person(&typed)));
+            marks.extend(from.map(Mark::Network));
+            marks
         };
         let slow = |retry_after| Refusal::SignIn(SignInFault::Slow { retry_after });
         self.throttle.begin(&marks, now).map_err(slow)?;

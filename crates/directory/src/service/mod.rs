@@ -18,9 +18,9 @@ use crate::{
 use absences::Absences;
 pub use accounts::{Guess, network};
 pub use preview::Preview;
+use standing::Standing;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use standing::Standing;
 use throttle::Throttle;
 
 /// How often a command is decided when others keep changing the same thing. Of those that clash one gets through each
@@ -92,7 +92,16 @@ impl Directory {
         ids: Arc<dyn Ids>,
         hasher: Arc<dyn Hasher>,
     ) -> Self {
-        Self { store, clock, ids, hasher, absences: Absences::default(), throttle: Throttle::default(), standing: Standing::default(), unwritable_since: AtomicI64::new(0) }
+        Self {
+            store,
+            clock,
+            ids,
+            hasher,
+            absences: Absences::default(),
+            throttle: Throttle::default(),
+            standing: Standing::default(),
+            unwritable_since: AtomicI64::new(0),
+        }
     }
 
     /// Does what is asked, wholly or not at all. What it acknowledges is on disk.

@@ -22,12 +22,7 @@ impl Directory {
         self.check_hash(command)?;
         let highest_role = self.check_standing(caller, true).await?;
         let known = self.look_up(caller, command, true).await?;
-        let stamp = Stamp {
-            now: self.now(),
-            ids: self.ids.as_ref(),
-            highest_role,
-            tenant: caller.tenant,
-        };
+        let stamp = Stamp { now: self.now(), ids: self.ids.as_ref(), highest_role, tenant: caller.tenant };
         let decision = decide(command, &known, &stamp)?;
         let mut preview = if decision.edits.is_empty() { Preview::Nothing } else { Preview::Something };
         for edit in decision.edits {

@@ -32,7 +32,11 @@ impl Directory {
             && connection.tenant == caller.tenant
             && caller.dialect.as_ref().is_none_or(|dialect| connection.speaks(dialect))
             && !(writes && connection.access == Access::ReadOnly);
-        if may_still { Ok(caller.highest_role.min(connection.highest_role)) } else { Err(Refusal::ConnectionEnded) }
+        if may_still {
+            Ok(caller.highest_role.min(connection.highest_role))
+        } else {
+            Err(Refusal::ConnectionEnded)
+        }
     }
 
     async fn look_at_connection(&self, id: ConnectionId, now: Time) -> Result<Arc<Connection>, Refusal> {

@@ -120,7 +120,9 @@ fn a_bad_key_is_refused_before_its_body_comes() {
         ("/v1/imports", "Authorization: Bearer guessed\r\n"),
     ] {
         let mut stream = connect(&server);
-        stream.write_all(format!("POST {target} HTTP/1.1\r\n{JSON_HEAD}{key}\r\n{{").as_bytes()).expect("sent");
+        stream
+            .write_all(format!("POST {target} HTTP/1.1\r\n{JSON_HEAD}{key}\r\n{{").as_bytes())
+            .expect("sent");
         let answer = rest(&mut stream);
         assert!(answer.starts_with("HTTP/1.1 401"), "{target}: {answer}");
     }
@@ -132,7 +134,9 @@ fn clients_that_send_nothing_delay_nobody_elses_body() {
     let server = Server::start(&["--body-time", "600"]);
     let (tenant, key) = server.tenant(&[]);
     let head = |target: &str, key: &str| {
-        format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{key}Transfer-Encoding: chunked\r\n\r\n")
+        format!(
+            "POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{key}Transfer-Encoding: chunked\r\n\r\n"
+        )
     };
     let silent: Vec<TcpStream> = (0..300)
         .map(|number| {
@@ -151,7 +155,9 @@ fn clients_that_send_nothing_delay_nobody_elses_body() {
     stream.write_all((head("/request/user", &bearer) + &chunk).as_bytes()).expect("sent");
     let answer = rest(&mut stream);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let body = format!("{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{key}\",\"Email\":\"b@x.y\",\"FirstName\":\"B\",\"LastName\":\"B\"}}");
+    let body = format!(
+        "{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{key}\",\"Email\":\"b@x.y\",\"FirstName\":\"B\",\"LastName\":\"B\"}}"
+    );
     let chunk = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     let mut stream = connect(&server);
     stream.write_all((head("/api/v2/user", "Connection: close\r\n") + &chunk).as_bytes()).expect("sent");

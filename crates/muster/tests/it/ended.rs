@@ -78,14 +78,19 @@ fn a_bulk_request_ends_with_its_connection() {
     let body = serde_json::json!({"Operations": operations}).to_string();
     let total = || server.json(&["user", "list", "--limit", "1"])["total"].as_u64().expect("a number");
     let reply = std::thread::scope(|scope| {
-        let bulk = scope.spawn(|| ask(&server, &key, "POST", "/scim/v2/Bulk", "application/json", body.as_bytes()));
+        let bulk =
+            scope.spawn(|| ask(&server, &key, "POST", "/scim/v2/Bulk", "application/json", body.as_bytes()));
         wait_until("operations to be done", || total() > 2);
         server.json(&["connection", "revoke", "main"]);
         bulk.join().expect("answered")
     });
     let answer = json(&reply);
-    let statuses: Vec<&str> =
-        answer["Operations"].as_array().expect("operations").iter().filter_map(|done| done["status"].as_str()).collect();
+    let statuses: Vec<&str> = answer["Operations"]
+        .as_array()
+        .expect("operations")
+        .iter()
+        .filter_map(|done| done["status"].as_str())
+        .collect();
     let done = statuses.iter().filter(|status| **status == "201").count();
     assert!((1..1000).contains(&done), "{done}");
     assert!(statuses[done..].iter().all(|status| *status == "401"), "{statuses:?}");
@@ -97,13 +102,7 @@ fn an_export_is_cut_when_its_connection_has_ended() {
     let server = Server::start(&["--body-time", "600"]);
     let (tenant, _) = server.tenant(&[]);
     let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
-    let bio = "x".repeat(10_000);
-    let rows: String = (0..3_000)
-        .map(|n| format!("{{\"email\":\"u{n}@x.y\",\"givenName\":\"U\",\"bio\":\"{bio}\"}}\n"))
-        .collect();
-    let file = server.log_folder().join("users.ndjson");
-    std::fs::write(&file, rows).expect("written");
-    server.json(&["import", file.to_str().expect("text")]);
+    server.fill(3_000);
     let mut stream = TcpStream::connect(&server.address).expect("connected");
     stream.set_read_timeout(Some(PATIENCE)).expect("set");
     let head = format!(

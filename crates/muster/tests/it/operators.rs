@@ -14,7 +14,9 @@ fn operators_have_an_address_of_their_own_and_strangers_see_no_metrics() {
     assert_eq!(at(&server.admin, "/readyz").body, "ready\n");
     let metrics = at(&server.admin, "/metrics");
     assert!(metrics.status == 200 && metrics.body.contains("muster_store_commits"), "{metrics:?}");
-    for target in ["/request/role", "/scim/v2/Users", "/openapi.json", "/docs", "/t/1/sign-in", "/v1/imports", "/"] {
+    for target in
+        ["/request/role", "/scim/v2/Users", "/openapi.json", "/docs", "/t/1/sign-in", "/v1/imports", "/"]
+    {
         assert_eq!(at(&server.admin, target).status, 404, "{target}");
     }
     assert_eq!(send(&server.admin, "POST", "/metrics", &[], b"x").status, 405);
@@ -28,12 +30,21 @@ fn a_token_opens_the_metrics_on_the_public_address() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
     std::fs::write(&file, "a-token-of-24-characters\n").expect("written");
-    let server = Server::start(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
+    let server =
+        Server::start(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
     assert_eq!(server.admin, "");
-    let at = |authorization: &str| send(&server.address, "GET", "/metrics", &[("Authorization", authorization)], b"");
+    let at = |authorization: &str| {
+        send(&server.address, "GET", "/metrics", &[("Authorization", authorization)], b"")
+    };
     let right = at("Bearer a-token-of-24-characters");
     assert!(right.status == 200 && right.body.contains("muster_store_commits"), "{right:?}");
-    for wrong in ["", "Bearer", "Bearer a-token-of-24-character", "Basic a-token-of-24-characters", "a-token-of-24-characters"] {
+    for wrong in [
+        "",
+        "Bearer",
+        "Bearer a-token-of-24-character",
+        "Basic a-token-of-24-characters",
+        "a-token-of-24-characters",
+    ] {
         let reply = at(wrong);
         assert_eq!((reply.status, reply.header("www-authenticate")), (401, Some("Bearer")), "{wrong}");
         assert!(!reply.body.contains("muster_"), "{reply:?}");
@@ -66,7 +77,9 @@ fn a_port_that_is_taken_matters_only_where_it_was_named() {
     drop((held, taken));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
-    for (text, why) in [("short", "at least 16"), ("sixteen characters and spaces", "one word"), ("", "at least 16")] {
+    for (text, why) in
+        [("short", "at least 16"), ("sixteen characters and spaces", "one word"), ("", "at least 16")]
+    {
         std::fs::write(&file, text).expect("written");
         let said = failure(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
         assert!(said.contains(why) && (text.is_empty() || !said.contains(text)), "{said}");

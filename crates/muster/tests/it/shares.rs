@@ -27,7 +27,8 @@ fn passwords_of_one_tenants_users_keep_nobody_elsewhere_from_signing_in() {
     let asking = server.connection(two, "asking", &["--dialect", "sign-in"]);
     let json = ("Content-Type", "application/json");
     let create = |tenant, key: &str, name: &str| {
-        send(&server.address, "POST", "/api/v2/user?format=json", &[json], user(tenant, key, name).as_bytes()).status
+        send(&server.address, "POST", "/api/v2/user?format=json", &[json], user(tenant, key, name).as_bytes())
+            .status
     };
     assert_eq!(create(two, &key, "ann"), 200);
     let (is_over, rejected) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -65,7 +66,7 @@ fn hold(server: &Server, key: &str, many: usize) -> Vec<TcpStream> {
         let mut stream = TcpStream::connect(&server.address).expect("connected");
         stream.write_all(head.as_bytes()).expect("sent");
         // As much as must come in the time for all of this.
-        stream.write_all(&[b' '; 50_000]).expect("sent");
+        stream.write_all(" ".repeat(50_000).as_bytes()).expect("sent");
         stream
     };
     (0..many).map(begun).collect()
@@ -78,7 +79,8 @@ fn a_connection_and_a_tenant_have_so_many_requests_under_way() {
     let keys: Vec<String> = ["b", "c"].iter().map(|name| server.connection(tenant, name, &[])).collect();
     let (_, elsewhere) = second(&server, &[]);
     let status = |key: &str| {
-        send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"").status
+        send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"")
+            .status
     };
     let first = hold(&server, &one, 256);
     wait_until("the connection's share to be used", || status(&one) == 429);
@@ -99,21 +101,12 @@ fn a_connection_and_a_tenant_have_so_many_requests_under_way() {
     wait_until("the tenant's share to be used", || status(&keys[1]) == 429);
     assert_eq!(status(&elsewhere), 200, "another tenant");
     let metrics = send(&server.admin, "GET", "/metrics", &[], b"").body;
-    assert!(metrics.contains("muster_rejected_total{dialect=\"scim\",reason=\"too_much_at_once\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("muster_rejected_total{dialect=\"scim\",reason=\"too_much_at_once\"} 1"),
+        "{metrics}"
+    );
     drop((first, second));
     wait_until("the shares to be free", || status(&one) == 200 && status(&keys[1]) == 200);
-}
-
-/// Users that fill more than the buffers of a socket.
-fn fill(server: &Server) {
-    let bio = "x".repeat(10_000);
-    let rows: String = (0..1_500)
-        .map(|number| format!("{{\"email\":\"u{number}@example.com\",\"givenName\":\"U\",\"bio\":\"{bio}\"}}\n"))
-        .collect();
-    let file = server.log_folder().join("users.ndjson");
-    std::fs::write(&file, rows).expect("written");
-    let report = server.json(&["import", file.to_str().expect("text"), "--tenant", "1"]);
-    assert_eq!(report["created"], 1_500, "{report}");
 }
 
 /// A request whose answer nobody reads beyond its first bytes.
@@ -132,7 +125,8 @@ fn what_a_tenant_leaves_unread_is_bounded() {
     let server = Server::start(&["--body-time", "600", "--log-level", "error"]);
     let (_, key) = server.tenant(&["--dialect", "transfer", "--dialect", "scim"]);
     let (_, elsewhere) = second(&server, &["--dialect", "transfer", "--dialect", "scim"]);
-    fill(&server);
+    // More than the buffers of a socket hold.
+    server.fill(1_500);
     for (target, many) in [("/v1/exports/people.ndjson", 4), ("/scim/v2/Users?count=1000", 8)] {
         let held: Vec<_> = (0..many).map(|_| unread(&server, target, &key)).collect();
         assert!(held.iter().all(|(_, status)| status == "HTTP/1.1 200"), "{target}");
@@ -143,7 +137,9 @@ fn what_a_tenant_leaves_unread_is_bounded() {
         assert_eq!(send(&server.address, "GET", "/scim/v2/Users?count=1", &small, b"").status, 200);
         drop(held);
         wait_until("the share to be free", || unread(&server, target, &key).1 == "HTTP/1.1 200");
-        assert!(try_send(&server.address, "GET", target, &small, b"").is_some_and(|reply| reply.status == 200));
+        assert!(
+            try_send(&server.address, "GET", target, &small, b"").is_some_and(|reply| reply.status == 200)
+        );
     }
 }
 
@@ -159,11 +155,16 @@ fn a_tenants_files_and_a_full_disk_leave_room_for_others() {
     };
     let too_much = sent(&server, &key, &format!("email\n{}\n", "x".repeat(2 << 20)));
     assert_eq!(too_much.status, 507, "{too_much:?}");
-    assert!(too_much.body.contains("\"insufficient_storage\"") && too_much.body.contains("room"), "{too_much:?}");
+    assert!(
+        too_much.body.contains("\"insufficient_storage\"") && too_much.body.contains("room"),
+        "{too_much:?}"
+    );
     // Rows that were rejected are kept, and take room as well.
-    let rejected: String = (0..40_000).map(|n| format!("no address {n}\n")).collect();
+    let rejected = "no address\n".repeat(60_000);
     assert_eq!(sent(&server, &key, &format!("email\n{rejected}")).status, 202);
-    wait_until("the tenant to have used its room", || sent(&server, &key, &format!("email\n{rejected}")).status == 507);
+    wait_until("the tenant to have used its room", || {
+        sent(&server, &key, &format!("email\n{rejected}")).status == 507
+    });
     assert_eq!(sent(&server, &elsewhere, "email\nann@example.com\n").status, 202, "another tenant");
     // As on a disk that is nearly full.
     let server = Server::start(&["--least-free-mib", "1000000000"]);

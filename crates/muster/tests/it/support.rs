@@ -9,6 +9,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use server::{App, Limits, Parts};
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -139,6 +140,20 @@ impl Server {
         self.json(&arguments)["key"].as_str().expect("a key").to_owned()
     }
 
+    /// Gives the only tenant so many users of 10 kB each.
+    pub(crate) fn fill(&self, many: u32) {
+        let (bio, mut rows) = ("x".repeat(10_000), String::new());
+        for n in 0..many {
+            writeln!(rows, "{{\"email\":\"u{n}@example.com\",\"givenName\":\"U\",\"bio\":\"{bio}\"}}")
+                .expect("written");
+        }
+        let file = self.log_folder().join("users.ndjson");
+        std::fs::write(&file, rows).expect("written");
+        self.json(&["import", file.to_str().expect("text"), "--tenant", "1"]);
+        let list = self.json(&["user", "list", "--limit", "1", "--tenant", "1"]);
+        assert_eq!(list["total"], many);
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -178,14 +193,10 @@ pub(crate) struct Launched {
 }
 
 /// A server on a store, with its log in a folder. It takes free ports, unless the flags name others.
-pub(crate) fn launch(
-    program: &Path,
-    folder: &Path,
-    store: impl AsRef<OsStr>,
-    flags: &[&str],
-) -> Launched {
+pub(crate) fn launch(program: &Path, folder: &Path, store: impl AsRef<OsStr>, flags: &[&str]) -> Launched {
     let ports = ["--listen", "--admin-listen"].into_iter().filter(|flag| !flags.contains(flag));
-    let flags: Vec<&str> = ports.flat_map(|flag| [flag, "127.0.0.1:0"]).chain(flags.iter().copied()).collect();
+    let flags: Vec<&str> =
+        ports.flat_map(|flag| [flag, "127.0.0.1:0"]).chain(flags.iter().copied()).collect();
     launch_with(program, folder, store, &flags)
 }
 
@@ -205,7 +216,8 @@ fn launch_with(program: &Path, folder: &Path, store: impl AsRef<OsStr>, flags: &
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
     let said: serde_json::Value = serde_json::from_str(&line).expect("the address it listens on");
-    let at = |name: &str| said[name].as_str().unwrap_or_default().replace("http://", "").replace("https://", "");
+    let at =
+        |name: &str| said[name].as_str().unwrap_or_default().replace("http://", "").replace("https://", "");
     Launched { child, address: at("listening"), admin: at("admin") }
 }
 
@@ -425,7 +437,7 @@ impl House {
     pub(crate) async fn answer(&self, mut request: Request<Vec<u8>>) -> Response<Content> {
         let host = http::HeaderValue::from_static("example.com");
         request.headers_mut().entry(http::header::HOST).or_insert(host);
-        let address = "127.0.0.1".parse().expect("an address");
+        let address: std::net::IpAddr = "127.0.0.1".parse().expect("an address");
         self.app.shell.answer(request.map(|body| Full::new(Bytes::from(body))), address.into()).await
     }
 

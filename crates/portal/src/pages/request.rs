@@ -1,7 +1,7 @@
 //! A visit: what the browser sent, and who it says it is.
 
-use super::{Page, shown_name};
 use super::respond::{Way, message, with_cookie};
+use super::{Page, shown_name};
 use crate::keys::{Keys, kept, random};
 use bytes::Bytes;
 use cookie::time::Duration;

@@ -63,7 +63,8 @@ impl Job {
         wishes: Vec<(String, String)>,
         now: Time,
     ) -> Self {
-        let Caller { tenant, connection, who, highest_role, profile, user, dialect, request: _ } = caller.clone();
+        let Caller { tenant, connection, who, highest_role, profile, user, dialect, request: _ } =
+            caller.clone();
         Self {
             id,
             caller: Whose { tenant: tenant.0, connection, who, highest_role, profile, user, dialect },

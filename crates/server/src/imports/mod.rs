@@ -313,7 +313,12 @@ impl Transfers for Imports {
         let unkept =
             |error: &dyn std::fmt::Display| NotTaken::NotNow(format!("an import cannot be kept: {error}"));
         make_folder(&self.folder).map_err(|error| unkept(&error))?;
-        let own = self.jobs().iter().filter(|job| job.caller.tenant == caller.tenant.0).map(|job| self.size(job)).sum::<u64>();
+        let own = self
+            .jobs()
+            .iter()
+            .filter(|job| job.caller.tenant == caller.tenant.0)
+            .map(|job| self.size(job))
+            .sum::<u64>();
         if own >= self.room.per_tenant {
             return Err(NotTaken::NoRoom(NO_ROOM_OF_TENANT));
         }

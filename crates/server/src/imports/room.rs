@@ -22,8 +22,14 @@ pub(super) const LOOK_EVERY: u64 = 16 << 20;
 
 /// Whether a disk has room for more; if not, why.
 pub(super) fn check_disk(folder: &Path, limits: RoomLimits) -> Result<(), String> {
-    let disk = rustix::fs::statvfs(folder).map_err(|error| format!("the disk cannot be looked at: {error}"))?;
-    let (free, all) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
+    let disk =
+        rustix::fs::statvfs(folder).map_err(|error| format!("the disk cannot be looked at: {error}"))?;
+    let (free, all) =
+        (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
     let least = limits.least_free.max(all / 20);
-    if free < least { Err(format!("the disk has {} MiB left of {} MiB", free >> 20, all >> 20)) } else { Ok(()) }
+    if free < least {
+        Err(format!("the disk has {} MiB left of {} MiB", free >> 20, all >> 20))
+    } else {
+        Ok(())
+    }
 }

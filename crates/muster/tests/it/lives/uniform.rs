@@ -96,16 +96,22 @@ fn a_number_tells_neither_whose_it_is_nor_whether_it_is_anybodys() {
         let looked = visitor.get(&path);
         let has_form = looked.status == 200;
         let sent = has_form.then(|| visitor.submit(&path, fields));
-        [Some((looked, has_form)), sent.map(|sent| { let again = sent.body.contains("name=\"token\""); (sent, again) })]
-            .into_iter()
-            .flatten()
-            .map(|(reply, has_form)| {
-                let (status, head, body) = plain(&reply, "nobody@x.y", has_form.then_some("form"));
-                let number = format!("/t/{number}");
-                let head: Vec<String> = head.iter().map(|line| line.replace(&number, "/t/N")).collect();
-                (status, head, body.replace(&number, "/t/N"))
-            })
-            .collect::<Vec<_>>()
+        [
+            Some((looked, has_form)),
+            sent.map(|sent| {
+                let again = sent.body.contains("name=\"token\"");
+                (sent, again)
+            }),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|(reply, has_form)| {
+            let (status, head, body) = plain(&reply, "nobody@x.y", has_form.then_some("form"));
+            let number = format!("/t/{number}");
+            let head: Vec<String> = head.iter().map(|line| line.replace(&number, "/t/N")).collect();
+            (status, head, body.replace(&number, "/t/N"))
+        })
+        .collect::<Vec<_>>()
     };
     let whole = format!("invitation/{}", "A".repeat(65));
     for (page, fields) in [
