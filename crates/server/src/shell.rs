@@ -5,7 +5,7 @@
 
 use crate::pages::OwnPage;
 use crate::routes::{Destination, Routes};
-use crate::upload::{self, BodyLimits, Upload};
+use crate::upload::{BodyLimits, Upload};
 use crate::{Imports, Limits, Metrics, imports, pages};
 use bytes::Bytes;
 use dialects::Dialect;
@@ -198,7 +198,7 @@ impl Shell {
     {
         let dialect = found.dialect;
         let is_file = dialects::transfer::brings_file(&parts.method, &found);
-        let has_body = upload::has_body(&parts.headers);
+        let has_body = !body.is_end_stream();
         let given_up = |fault| self.give_up(dialect, parts, number, &fault);
         let arrival = dialects::kit::arrive(&self.desk, parts, found, address, number);
         let arrival = match self.guard(arrival).await {
@@ -264,7 +264,7 @@ impl Shell {
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
         let Some(Destination::Page(route)) = destination else {
-            let is_read = !upload::has_body(&parts.headers) || Upload::new(body, BODY_WINDOW).discard().await;
+            let is_read = body.is_end_stream() || Upload::new(body, BODY_WINDOW).discard().await;
             let answer = pages::text(StatusCode::NOT_FOUND, "There is nothing here. See /docs.\n");
             return (Served { answer, reason: Some(Fault::NoRoute.kind()), ..nothing() }, !is_read);
         };

@@ -19,6 +19,9 @@ const STEPS: &[(&str, &str)] = &[
 /// Brings the store up to date, each step in a transaction of its own.
 pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let broken = |error: rusqlite::Error| classify(path, &error);
+    if is_unchanged(db) {
+        return Ok(());
+    }
     let table = sql::STEPS_TABLE.sqlite;
     db.execute(table, []).map_err(broken)?;
     let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
@@ -43,6 +46,17 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         step.commit().map_err(broken)?;
     }
     Ok(())
+}
+
+/// Whether every step was applied as it is here: then nothing is written, and nobody else's writing is waited for.
+fn is_unchanged(db: &Connection) -> bool {
+    let is_applied = |(number, (_, sql)): (u32, &(&str, &str))| {
+        let applied = db.query_row(sql::STEP.sqlite, [number], |row| row.get::<_, String>(0));
+        applied.is_ok_and(|checksum| checksum == sql::checksum(sql))
+    };
+    let newest = db.query_row(sql::NEWEST_STEP.sqlite, [], |row| row.get::<_, Option<u32>>(0));
+    let is_latest = newest.is_ok_and(|newest| newest.map(|newest| newest as usize) == Some(STEPS.len()));
+    is_latest && (1_u32..).zip(STEPS).all(is_applied)
 }
 
 /// Whether a store is of this version, which is not brought about.

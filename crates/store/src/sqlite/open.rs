@@ -71,7 +71,7 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
     }
     private(path);
     let mut db = Connection::open_with_flags(path, flags).map_err(broken)?;
-    db.busy_timeout(Duration::from_secs(10)).map_err(broken)?;
+    db.busy_handler(Some(wait)).map_err(broken)?;
     if db.is_readonly(rusqlite::MAIN_DB).map_err(broken)? {
         return Err(OpenError::ReadOnly(path.into(), "the file or its folder is read-only".into()));
     }
@@ -81,7 +81,9 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
         return Err(OpenError::Foreign(path.into()));
     }
     db.pragma_update(None, "journal_mode", "WAL").map_err(broken)?;
-    db.pragma_update(None, "application_id", APPLICATION_ID).map_err(broken)?;
+    if id != APPLICATION_ID {
+        db.pragma_update(None, "application_id", APPLICATION_ID).map_err(broken)?;
+    }
     // Every acknowledged change survives the loss of power; grouped commits make that cheap.
     db.pragma_update(None, "synchronous", "FULL").map_err(broken)?;
     db.pragma_update(None, "foreign_keys", true).map_err(broken)?;
@@ -94,6 +96,17 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
     keep_plans(&db).map_err(broken)?;
     migrations::run(&mut db, path)?;
     Ok(db)
+}
+
+/// Time between two tries to write while another process does. SQLite's own handler comes to wait 100 ms between them, and
+/// misses the pauses of a process that writes all the time.
+const WAIT: Duration = Duration::from_millis(1);
+/// Tries until it is given up: ten seconds or a little more.
+const TRIES: i32 = 10_000;
+
+fn wait(tries: i32) -> bool {
+    std::thread::sleep(WAIT);
+    tries < TRIES
 }
 
 /// Refuses a store that holds only a part of what it is to hold.
@@ -141,7 +154,7 @@ fn private(path: &Path) {
 pub(super) fn reading(path: &Path, maps_file: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
-    db.busy_timeout(Duration::from_secs(10))?;
+    db.busy_handler(Some(wait))?;
     db.pragma_update(None, "query_only", true)?;
     db.pragma_update(None, "cache_size", -4096)?;
     if maps_file {

@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// How many changes may wait; more are refused as busy.
@@ -92,7 +93,8 @@ fn closed() -> CommitError {
 }
 
 fn run(db: &Connection, mut queue: mpsc::Receiver<Job>, figures: &Figures) {
-    while let Some(first) = queue.blocking_recv() {
+    let mut pauses = Pauses::default();
+    while let Some(first) = pauses.around(|| queue.blocking_recv()) {
         let mut answers = Vec::with_capacity(BATCH);
         // A panic in one batch is a refusal of that batch and never the end of the writer.
         let written =
@@ -118,6 +120,39 @@ fn run(db: &Connection, mut queue: mpsc::Receiver<Job>, figures: &Figures) {
     }
     // Leaves one tidy file behind; what this does not manage, the next start does.
     drop(db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
+}
+
+/// Pauses in which another process gets to write, however much is waiting here: an administrator must be able to revoke a
+/// connection while an import comes in over it.
+struct Pauses {
+    last: Instant,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { last: Instant::now() }
+    }
+}
+
+impl Pauses {
+    /// How often, at the least.
+    const EVERY: Duration = Duration::from_millis(250);
+    /// How long: some times as long as others wait between two tries (`open::WAIT`).
+    const PAUSE: Duration = Duration::from_millis(3);
+
+    /// Waits for the next change. Where that takes no time for long, it pauses first.
+    fn around<T>(&mut self, wait: impl FnOnce() -> T) -> T {
+        if self.last.elapsed() >= Self::EVERY {
+            std::thread::sleep(Self::PAUSE);
+            self.last = Instant::now();
+        }
+        let begun = Instant::now();
+        let next = wait();
+        if begun.elapsed() >= Self::PAUSE {
+            self.last = Instant::now();
+        }
+        next
+    }
 }
 
 /// One transaction: the first change, and whatever else arrives until nothing is waiting. Each change has a savepoint

@@ -107,9 +107,9 @@ fn a_number_tells_neither_whose_it_is_nor_whether_it_is_anybodys() {
         .flatten()
         .map(|(reply, has_form)| {
             let (status, head, body) = plain(&reply, "nobody@x.y", has_form.then_some("form"));
-            let number = format!("/t/{number}");
+            let (number, escaped) = (format!("/t/{number}"), format!("&#x2f;t&#x2f;{number}"));
             let head: Vec<String> = head.iter().map(|line| line.replace(&number, "/t/N")).collect();
-            (status, head, body.replace(&number, "/t/N"))
+            (status, head, body.replace(&number, "/t/N").replace(&escaped, "/t/N"))
         })
         .collect::<Vec<_>>()
     };
