@@ -3,6 +3,7 @@
 
 mod audit;
 mod engines;
+mod fairness;
 mod import;
 mod load;
 mod refusals;
@@ -50,11 +51,12 @@ fn run(which: Option<&str>) -> anyhow::Result<()> {
         Some("scim") => ("bench-scim", scim::measure(&folder)),
         Some("postgres") => ("bench-engines", engines::measure(&folder)),
         Some("sign-in") => ("bench-sign-in", sign_in::measure(&folder)),
+        Some("fairness") => ("bench-fairness", fairness::measure(&folder)),
         Some("audit") => ("bench-audit", audit::measure(&folder)),
         Some("import") => ("bench-import", import::measure(&folder)),
         Some(other) => {
             anyhow::bail!(
-                "there is no benchmark {other}; there are scim, sign-in, audit, import and --store postgres"
+                "there is no benchmark {other}; there are scim, sign-in, fairness, audit, import and --store postgres"
             )
         }
     };
@@ -198,10 +200,13 @@ impl Process {
     }
 
     fn resident_mib(&self) -> f64 {
+        f64::from(self.resident_kib()) / 1024.0
+    }
+
+    fn resident_kib(&self) -> u32 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<f64>().ok());
-        kib.unwrap_or(0.0) / 1024.0
+        line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
     }
 
     /// Commits and changes so far, from its own figures.
