@@ -3,7 +3,7 @@
 use crate::stored::{Stored, Way};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use directory::{ExposeSecret, SecretString, StoredPassword, Verdict};
+use directory::{ExposeSecret, SecretString, StoredPassword, Verdict, normalized_password};
 
 /// How hard passwords are to guess from their hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,20 +21,29 @@ impl Strength {
     pub const FOR_TESTS: Self = Self { memory_kib: 8, passes: 1 };
 }
 
+/// Whether a password is the one that was stored. What was hashed before passwords were normalized is compared as it was
+/// sent.
 pub(crate) fn verify(
     argon2: &Argon2<'_>,
     memory: &mut [Block],
     password: &str,
     stored: Option<&StoredPassword>,
 ) -> Verdict {
+    let normalized = normalized_password(password);
+    let as_sent = (*normalized != *password).then_some(password);
     let stored = stored.and_then(|stored| Stored::read(stored.0.expose_secret()));
     let Some(stored) = stored else {
         // As long as if there were one.
-        drop(hash(argon2, memory, password));
+        for text in [Some(&*normalized), as_sent].into_iter().flatten() {
+            drop(hash_bytes(argon2, memory, text.as_bytes()));
+        }
         return Verdict::Wrong;
     };
-    if !stored.fits(password.as_bytes(), memory) {
-        return Verdict::Wrong;
+    let is_normalized = stored.fits(normalized.as_bytes(), memory);
+    // Compared in any case, so that time does not tell which it was.
+    let is_as_sent = as_sent.is_some_and(|text| stored.fits(text.as_bytes(), memory));
+    if !is_normalized {
+        return if is_as_sent { Verdict::RightButWeak } else { Verdict::Wrong };
     }
     let ours = argon2.params();
     match stored.way() {
@@ -45,10 +54,14 @@ pub(crate) fn verify(
     }
 }
 
+/// The stored form of a password.
 pub(crate) fn hash(argon2: &Argon2<'_>, memory: &mut [Block], password: &str) -> Option<StoredPassword> {
+    hash_bytes(argon2, memory, normalized_password(password).as_bytes())
+}
+
+fn hash_bytes(argon2: &Argon2<'_>, memory: &mut [Block], bytes: &[u8]) -> Option<StoredPassword> {
     let salt = Salt::generate();
     let mut output = [0_u8; Params::DEFAULT_OUTPUT_LEN];
-    let bytes = password.as_bytes();
     argon2.hash_password_into_with_memory(bytes, salt.as_ref(), &mut output, &mut *memory).ok()?;
     let phc = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
@@ -77,5 +90,20 @@ mod tests {
             let is_filled = |block: &Block| block.as_ref().iter().any(|word| *word != 0);
             assert!(memory.iter().all(is_filled), "{}", stored.is_some());
         }
+    }
+
+    #[test]
+    fn a_password_is_the_same_on_every_keyboard() {
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
+        let mut memory = vec![Block::default(); argon2.params().block_count()];
+        let (composed, apart) = ("caf\u{e9} am see", "cafe\u{301}\u{a0}am see");
+        for (stored, typed) in [(composed, apart), (apart, composed), (apart, apart)] {
+            let stored = hash(&argon2, &mut memory, stored).unwrap();
+            assert_eq!(verify(&argon2, &mut memory, typed, Some(&stored)), Verdict::Right, "{typed:?}");
+        }
+        // As earlier versions stored it; it is to be hashed again, and only what was typed then fits.
+        let before = hash_bytes(&argon2, &mut memory, apart.as_bytes()).unwrap();
+        assert_eq!(verify(&argon2, &mut memory, apart, Some(&before)), Verdict::RightButWeak);
+        assert_eq!(verify(&argon2, &mut memory, composed, Some(&before)), Verdict::Wrong);
     }
 }

@@ -19,6 +19,7 @@ mod given;
 mod ids;
 mod item;
 mod mail;
+mod password_text;
 mod plural;
 mod ports;
 mod query;
@@ -31,6 +32,7 @@ mod tenant;
 mod user;
 mod view;
 
+pub use password_text::normalized_password;
 pub use account::{
     Account, AccountEdit, KnownDevice, KnownNetwork, LinkKey, OpenLink, Purpose, Session, SignIns, Tombstone,
 };

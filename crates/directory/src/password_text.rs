@@ -1,0 +1,39 @@
+//! Passwords as they are hashed. The same password has other bytes on another keyboard or system: `é` is one character or
+//! two, and a space may be one that does not break lines.
+
+use std::borrow::Cow;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+/// The profile OpaqueString (RFC 8265 section 4.2.2): NFC, with every other space as U+0020.
+pub fn normalized_password(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_other_space) && is_nfc(text) {
+        return Cow::Borrowed(text);
+    }
+    let spaced = text.chars().map(|c| if is_other_space(c) { ' ' } else { c });
+    Cow::Owned(spaced.nfc().collect())
+}
+
+/// A space separator (Zs) that is not U+0020.
+fn is_other_space(c: char) -> bool {
+    matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_password_is_the_same_text() {
+        for (sent, hashed) in [
+            ("vier rote fische", "vier rote fische"),
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("caf\u{e9}", "caf\u{e9}"),
+            ("vier\u{a0}rote\u{3000}fische", "vier rote fische"),
+            // Letter case and width are the person's own.
+            ("\u{ff21}a", "\u{ff21}a"),
+            ("\u{200b}x", "\u{200b}x"),
+        ] {
+            assert_eq!(normalized_password(sent), hashed, "{sent:?}");
+        }
+    }
+}
