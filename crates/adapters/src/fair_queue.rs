@@ -1,53 +1,53 @@
-//! A bounded queue that several parties share fairly: they take turns, and where it is full, whoever has most waiting
-//! gives up the last of it.
+//! A bounded queue with one subqueue per key. Keys are served round-robin; when the queue is full, the last item of the
+//! longest subqueue is dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 pub(crate) struct FairQueue<K, T> {
     waiting: HashMap<K, VecDeque<T>>,
-    /// Who has something waiting, each once; the first is next.
+    /// Keys with waiting items, each once; the first is served next.
     turns: VecDeque<K>,
     len: usize,
     limit: usize,
 }
 
 impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
-    /// A queue in which so many may wait.
+    /// A queue of at most `limit` items.
     pub(crate) fn new(limit: usize) -> Self {
         Self { waiting: HashMap::new(), turns: VecDeque::new(), len: 0, limit }
     }
 
-    /// Queues an item of a party; gives back what has no room: this item, or the last one of another party.
+    /// Queues an item. Returns the item that is dropped because the queue is full: this one, or another key's last.
     #[must_use]
-    pub(crate) fn push(&mut self, party: K, item: T) -> Option<T> {
+    pub(crate) fn push(&mut self, key: K, item: T) -> Option<T> {
         let mut displaced = None;
         if self.len >= self.limit {
-            let own = self.waiting.get(&party).map_or(0, VecDeque::len);
+            let own = self.waiting.get(&key).map_or(0, VecDeque::len);
             let longest = self.waiting.values_mut().max_by_key(|items| items.len());
-            // One more than the others at the most.
+            // A key with nearly as many items as the longest one displaces nothing.
             let Some(longest) = longest.filter(|items| items.len() > own + 1) else { return Some(item) };
             displaced = longest.pop_back();
             self.len -= 1;
         }
-        let items = self.waiting.entry(party).or_default();
+        let items = self.waiting.entry(key).or_default();
         if items.is_empty() {
-            self.turns.push_back(party);
+            self.turns.push_back(key);
         }
         items.push_back(item);
         self.len += 1;
         displaced
     }
 
-    /// The next item: the first of the party whose turn it is.
+    /// The first item of the next key.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let party = self.turns.pop_front()?;
-        let items = self.waiting.get_mut(&party)?;
+        let key = self.turns.pop_front()?;
+        let items = self.waiting.get_mut(&key)?;
         let item = items.pop_front();
         if items.is_empty() {
-            self.waiting.remove(&party);
+            self.waiting.remove(&key);
         } else {
-            self.turns.push_back(party);
+            self.turns.push_back(key);
         }
         self.len -= 1;
         item
@@ -61,13 +61,13 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         self.len >= self.limit
     }
 
-    /// Removes what is no longer wanted.
+    /// Keeps only the items for which `is_wanted` returns true.
     pub(crate) fn retain(&mut self, is_wanted: impl Fn(&T) -> bool) {
         self.waiting.retain(|_, items| {
             items.retain(&is_wanted);
             !items.is_empty()
         });
-        self.turns.retain(|party| self.waiting.contains_key(party));
+        self.turns.retain(|key| self.waiting.contains_key(key));
         self.len = self.waiting.values().map(VecDeque::len).sum();
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parties_take_turns_and_each_keeps_its_order() {
+    fn keys_are_served_round_robin_in_order() {
         let mut queue = FairQueue::new(100);
         for item in ["a1", "a2", "a3", "b1", "c1", "b2"] {
             assert_eq!(queue.push(item.as_bytes()[0], item), None);
@@ -88,28 +88,28 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_most_waiting_makes_room() {
+    fn the_longest_subqueue_makes_room() {
         let mut queue = FairQueue::new(4);
         for number in 0..4 {
             assert_eq!(queue.push('a', number), None);
         }
-        assert_eq!(queue.push('a', 4), Some(4), "one party alone fills it and displaces nobody");
+        assert_eq!(queue.push('a', 4), Some(4), "a single key displaces nothing");
         assert_eq!(queue.push('b', 10), Some(3));
         assert_eq!(queue.push('b', 11), Some(2));
-        assert_eq!(queue.push('b', 12), Some(12), "no party gets more than its share");
+        assert_eq!(queue.push('b', 12), Some(12), "no key gets more than its share");
         let displaced = queue.push('c', 20);
         assert!(displaced == Some(1) || displaced == Some(11), "{displaced:?}");
         assert!(queue.push('d', 30).is_some_and(|displaced| displaced < 20));
-        assert_eq!(queue.push('e', 40), Some(40), "nobody is displaced who has one waiting");
+        assert_eq!(queue.push('e', 40), Some(40), "a key's only item is not displaced");
         let all: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(all, [0, 10, 20, 30]);
     }
 
     #[test]
-    fn what_is_not_wanted_any_more_takes_no_room() {
+    fn unwanted_items_take_no_room() {
         let mut queue = FairQueue::new(3);
-        for (party, number) in [('a', 1), ('b', 2), ('a', 3)] {
-            assert_eq!(queue.push(party, number), None);
+        for (key, number) in [('a', 1), ('b', 2), ('a', 3)] {
+            assert_eq!(queue.push(key, number), None);
         }
         queue.retain(|number| *number == 3);
         assert_eq!((queue.len(), queue.is_full()), (1, false));

@@ -1,4 +1,4 @@
-//! What is computed of a password: its stored form, and whether it is the one that was stored.
+//! Hashes and verifies passwords with Argon2id.
 
 use crate::stored::{Stored, Way};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
@@ -21,8 +21,7 @@ impl Strength {
     pub const FOR_TESTS: Self = Self { memory_kib: 8, passes: 1 };
 }
 
-/// Whether a password is the one that was stored. What was hashed before passwords were normalized is compared as it was
-/// sent.
+/// Compares a password with a stored hash: normalized, and also as sent, for hashes made before passwords were normalized.
 pub(crate) fn verify(
     argon2: &Argon2<'_>,
     memory: &mut [Block],
@@ -33,14 +32,14 @@ pub(crate) fn verify(
     let as_sent = (*normalized != *password).then_some(password);
     let stored = stored.and_then(|stored| Stored::read(stored.0.expose_secret()));
     let Some(stored) = stored else {
-        // As long as if there were one.
+        // Takes as long as for an existing user.
         for text in [Some(&*normalized), as_sent].into_iter().flatten() {
             drop(hash_bytes(argon2, memory, text.as_bytes()));
         }
         return Verdict::Wrong;
     };
     let is_normalized = stored.fits(normalized.as_bytes(), memory);
-    // Compared in any case, so that time does not tell which it was.
+    // Always computed, so that the time does not reveal which one matched.
     let is_as_sent = as_sent.is_some_and(|text| stored.fits(text.as_bytes(), memory));
     if !is_normalized {
         return if is_as_sent { Verdict::RightButWeak } else { Verdict::Wrong };
@@ -54,7 +53,7 @@ pub(crate) fn verify(
     }
 }
 
-/// The stored form of a password.
+/// Hashes a normalized password.
 pub(crate) fn hash(argon2: &Argon2<'_>, memory: &mut [Block], password: &str) -> Option<StoredPassword> {
     hash_bytes(argon2, memory, normalized_password(password).as_bytes())
 }

@@ -1,5 +1,5 @@
-//! Slow hashing of passwords in a pool of its own: a few threads that each keep their memory, and short queues before
-//! them that tenants share fairly.
+//! A thread pool for hashing passwords. Each thread keeps its memory; sign-ins and new passwords have bounded queues that are
+//! fair between tenants.
 //!
 //! A password costs as much as hundreds of creates, so hashing never runs where requests or writes do, never takes
 //! more memory than threads × 19 MiB (more for a moment where another system has stored a password so), and refuses
@@ -53,7 +53,7 @@ impl Task {
         !self.is_begun.swap(true, Ordering::Relaxed)
     }
 
-    /// When the steady thread computes it, if the idle one that has it since then does not finish it.
+    /// When the steady thread takes it over from an idle thread that got it at `handed_over`.
     fn is_late_at(&self, handed_over: Instant) -> Instant {
         handed_over + if self.is_begun.load(Ordering::Relaxed) { TIME_TO_FINISH } else { TIME_TO_BEGIN }
     }
@@ -77,36 +77,37 @@ impl Task {
     }
 }
 
-/// How long an idle thread may have a task before it is computed again. A password takes tens of milliseconds, and minutes
-/// on an idle thread of a machine whose processors are busy.
+/// Time for an idle thread to finish a task before the steady thread computes it again. A password takes tens of
+/// milliseconds, but minutes on an idle thread while other processes keep the CPUs busy.
 const TIME_TO_FINISH: Duration = Duration::from_millis(150);
-/// How long it may leave a task untouched.
+/// Time for an idle thread to begin a task.
 const TIME_TO_BEGIN: Duration = Duration::from_millis(5);
-/// So many sign-ins go before one password that is only to be hashed.
+/// Sign-ins served for each new password, while both wait.
 const SIGN_INS_FIRST: u32 = 3;
 
-/// What waits. Sign-ins have places of their own, which passwords of new users cannot take.
+/// Waiting tasks. Sign-ins have a queue of their own, so that creating users cannot fill it.
 struct Waiting {
     sign_ins: FairQueue<TenantNumber, Arc<Task>>,
-    others: FairQueue<TenantNumber, Arc<Task>>,
-    /// Sign-ins that went before the others since one of those went.
+    new_passwords: FairQueue<TenantNumber, Arc<Task>>,
+    /// Sign-ins served since the last new password, while one was waiting.
     sign_ins_before: u32,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.sign_ins.len() + self.others.len() == 0
+        self.sign_ins.len() + self.new_passwords.len() == 0
     }
 
     fn next(&mut self) -> Option<Arc<Task>> {
         loop {
             let is_sign_in = self.sign_ins.len() > 0 && self.sign_ins_before < SIGN_INS_FIRST;
-            let task = if is_sign_in || self.others.len() == 0 {
-                self.sign_ins_before = if self.others.len() > 0 { self.sign_ins_before + 1 } else { 0 };
+            let task = if is_sign_in || self.new_passwords.len() == 0 {
+                self.sign_ins_before =
+                    if self.new_passwords.len() > 0 { self.sign_ins_before + 1 } else { 0 };
                 self.sign_ins.pop()?
             } else {
                 self.sign_ins_before = 0;
-                self.others.pop()?
+                self.new_passwords.pop()?
             };
             if !task.is_over() {
                 return Some(task);
@@ -115,11 +116,11 @@ impl Waiting {
     }
 }
 
-/// What the pool and its threads share. Idle threads lock none of it: a thread that is rarely scheduled must hold nothing
-/// that others need.
+/// State shared by the pool and its threads. Idle threads take no lock of it: a thread that is rarely scheduled must not hold
+/// a lock that others need.
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// Hands tasks out, and computes some.
+    /// Dispatches tasks, and computes some itself.
     steady: OnceLock<Thread>,
     is_closed: AtomicBool,
 }
@@ -146,23 +147,23 @@ impl PasswordPool {
         Self::start(Self::default_threads(), Self::DEFAULT_QUEUE, Strength::STANDARD)
     }
 
-    /// Sign-ins that may wait by default, and as many passwords that are only to be hashed.
+    /// Default length of each queue: sign-ins, and new passwords.
     pub const DEFAULT_QUEUE: usize = 64;
 
-    /// A pool of so many threads with room for so many waiting of each kind.
+    /// A pool with this many threads and a queue of `waiting` tasks of each kind.
     pub fn start(threads: usize, waiting: usize, strength: Strength) -> anyhow::Result<Self> {
         let params = Params::new(strength.memory_kib, strength.passes, 1, None)
             .map_err(|error| anyhow::anyhow!("password strength: {error}"))?;
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Waiting {
                 sign_ins: FairQueue::new(waiting.max(1)),
-                others: FairQueue::new(waiting.max(1)),
+                new_passwords: FairQueue::new(waiting.max(1)),
                 sign_ins_before: 0,
             }),
             steady: OnceLock::new(),
             is_closed: AtomicBool::new(false),
         });
-        // Dropped with an error, it ends the threads that have started.
+        // If an error follows, dropping the pool ends the threads that have started.
         let pool = Self(Arc::clone(&shared));
         let mut idle = Vec::new();
         for number in 1..=threads.max(1) {
@@ -191,12 +192,15 @@ impl PasswordPool {
 
     fn queue(&self, tenant: TenantNumber, task: Arc<Task>) {
         let mut waiting = self.0.waiting.lock();
-        let queue =
-            if matches!(task.job, Job::Verify(..)) { &mut waiting.sign_ins } else { &mut waiting.others };
+        let queue = if matches!(task.job, Job::Verify(..)) {
+            &mut waiting.sign_ins
+        } else {
+            &mut waiting.new_passwords
+        };
         if queue.is_full() {
             queue.retain(|task| !task.is_over());
         }
-        // Whoever waits for it hears that there is no room.
+        // The caller of a dropped task gets `Overloaded`.
         drop(queue.push(tenant, task));
         drop(waiting);
         self.0.wake_steady();
@@ -234,9 +238,9 @@ impl Hasher for PasswordPool {
     }
 }
 
-/// A thread that runs when nobody else would, as the steady one sees it.
+/// An idle-priority thread, as seen by the steady one.
 struct IdleThread {
-    /// What it is to do next. The steady thread never waits for its lock.
+    /// Its next task. The steady thread never waits for this lock.
     slot: Arc<Slot>,
     last: Option<Arc<Task>>,
     thread: Thread,
@@ -245,7 +249,7 @@ struct IdleThread {
 type Slot = Mutex<Option<Arc<Task>>>;
 
 impl IdleThread {
-    /// Hands over the next task, unless the one before is still to be done; which it was.
+    /// Hands over the next task unless the last one is unfinished; returns the task.
     fn offer(&mut self, waiting: &Mutex<Waiting>) -> Option<Arc<Task>> {
         if self.last.as_ref().is_some_and(|task| !task.is_over()) {
             return None;
@@ -295,8 +299,7 @@ fn work_when_idle(shared: &Shared, slot: &Slot, params: Params) {
     }
 }
 
-/// Hands tasks to the idle threads, and computes those for which none of them has time. Rests three times as long as it
-/// worked.
+/// Dispatches tasks to the idle threads and computes those that they do not get to. Works at most a quarter of the time.
 fn work_steadily(shared: &Shared, mut idle: Vec<IdleThread>, params: Params) {
     // Set once, here.
     let _ = shared.steady.set(std::thread::current());
@@ -320,7 +323,7 @@ fn work_steadily(shared: &Shared, mut idle: Vec<IdleThread>, params: Params) {
             }
         }
         let late = handed.iter().map(|(since, task)| task.is_late_at(*since)).min();
-        // Whoever queues a task or ends one wakes this thread earlier.
+        // Queueing or finishing a task wakes this thread earlier.
         if late.is_none() && shared.waiting.lock().is_empty() {
             std::thread::park();
         } else {
@@ -352,7 +355,7 @@ mod tests {
             let pool = PasswordPool(Arc::new(Shared {
                 waiting: Mutex::new(Waiting {
                     sign_ins: FairQueue::new(1),
-                    others: FairQueue::new(1),
+                    new_passwords: FairQueue::new(1),
                     sign_ins_before: 0,
                 }),
                 steady: OnceLock::new(),
@@ -383,7 +386,7 @@ mod tests {
             drop(pool.hash(ONE, "secret-1".into()));
             drop(pool.verify(ONE, "secret-1".into(), None));
             let waiting = pool.0.waiting.lock();
-            assert!(waiting.sign_ins.len() <= 4 && waiting.others.len() <= 4);
+            assert!(waiting.sign_ins.len() <= 4 && waiting.new_passwords.len() <= 4);
         }
         assert!(runtime().block_on(pool.hash(ONE, "secret-1".into())).is_ok());
     }

@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use server::{Audience, Face, Limits, Listener, PlaceLimits};
+use server::{Audience, ConnectionLimits, Face, Limits, Listener};
 use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -85,8 +85,8 @@ async fn discard() -> anyhow::Result<()> {
     let listener = Listener {
         socket,
         tls: None,
-        audience: Audience::Everybody,
-        places: PlaceLimits { all: 1024, per_address: 1024, trusted_proxies: Vec::new() },
+        audience: Audience::Public,
+        connections: ConnectionLimits { total: 1024, per_address: 1024, trusted_proxies: Vec::new() },
         header_time: Duration::from_secs(15),
         write_time: Duration::from_secs(30),
         drain_time: Duration::from_secs(1),

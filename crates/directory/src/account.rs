@@ -25,29 +25,29 @@ pub struct SignIns {
     /// Oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<OpenLink>,
-    /// Where they have signed in from, oldest first.
+    /// Networks the user has signed in from, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<KnownNetwork>,
-    /// Browsers that signed in before this are strangers' again.
+    /// Browsers that were known before this time are unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub devices_since: Option<Time>,
 }
 
-/// A network that a person has signed in from. What strangers do elsewhere does not slow down who comes from there.
+/// A network that a user has signed in from. Failed sign-ins from elsewhere do not slow down sign-ins from there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownNetwork {
     /// Its first address: of a /24 (IPv4) or /48 (IPv6).
     pub network: IpAddr,
-    /// When they signed in from there and it was not known.
+    /// The sign-in that added it.
     pub since: Time,
 }
 
-/// A browser that somebody has signed in with before.
+/// A browser that a user has signed in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownDevice {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// When.
+    /// The last sign-in.
     pub since: Time,
 }
 
@@ -94,11 +94,11 @@ impl Purpose {
 impl SignIns {
     /// In how many browsers somebody may be signed in; the oldest is signed out.
     pub const MAX_SESSIONS: usize = 20;
-    /// How many networks of a person are known; the oldest is forgotten.
+    /// Known networks of a user; the oldest is removed.
     pub const MAX_NETWORKS: usize = 8;
-    /// How long a network is known, in seconds.
+    /// Lifetime of a known network, in seconds.
     pub const NETWORK_SECONDS: i64 = 90 * 24 * 60 * 60;
-    /// How long a browser is known, in seconds.
+    /// Lifetime of a known browser, in seconds.
     pub const DEVICE_SECONDS: i64 = 180 * 24 * 60 * 60;
     /// How many links to reset a password are good at a time.
     pub const MAX_RESETS: usize = 3;
@@ -107,7 +107,7 @@ impl SignIns {
     /// How long a link that can no longer be used is told from one that never was, in seconds after it was made.
     const REMEMBERED: i64 = 90 * 24 * 60 * 60;
 
-    /// Nothing of what there was is good any more.
+    /// No sessions, links, known browsers or networks.
     pub(crate) fn ended(now: Time) -> Self {
         Self { devices_since: Some(now), ..Self::default() }
     }
@@ -117,15 +117,15 @@ impl SignIns {
         self.sessions.iter().any(|session| session.key == *key && session.is_live(now))
     }
 
-    /// Whether they have signed in from this address's network lately.
-    pub fn knows_network_of(&self, address: IpAddr, now: Time) -> bool {
+    /// Whether the user has signed in from this address's network.
+    pub fn knows_network(&self, address: IpAddr, now: Time) -> bool {
         let network = wide_network(address);
         self.networks.iter().any(|known| known.network == network && known.is_live(now))
     }
 
-    /// Notes where somebody comes from who has shown who they are; whether it is news.
-    pub(crate) fn note_network_of(&mut self, address: IpAddr, now: Time) -> bool {
-        if self.knows_network_of(address, now) {
+    /// Adds the network of an address; returns whether it was unknown.
+    pub(crate) fn add_network(&mut self, address: IpAddr, now: Time) -> bool {
+        if self.knows_network(address, now) {
             return false;
         }
         self.networks.retain(|known| known.is_live(now));
@@ -136,7 +136,7 @@ impl SignIns {
         true
     }
 
-    /// Whether a browser that signed in then is still known.
+    /// Whether a browser that signed in at `since` is known.
     pub fn knows_device(&self, since: Time, now: Time) -> bool {
         now < since.plus_seconds(Self::DEVICE_SECONDS) && self.devices_since.is_none_or(|start| start < since)
     }
@@ -182,7 +182,7 @@ impl KnownNetwork {
     }
 }
 
-/// The first address of the /24 or /48 that an address is in: what one household, office or provider's region has.
+/// The first address of the /24 (IPv4) or /48 (IPv6): about one household, office or provider's region.
 fn wide_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => {
@@ -215,7 +215,7 @@ pub struct AccountEdit {
 }
 
 impl AccountEdit {
-    /// From now on nobody is signed in, no link is open, and no browser or network is known.
+    /// Ends all sessions and links, and forgets known browsers and networks.
     pub(crate) fn ended(now: Time) -> Self {
         Self { sign_ins: Some(SignIns::ended(now)), ..Self::default() }
     }

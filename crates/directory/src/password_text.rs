@@ -1,10 +1,10 @@
-//! Passwords as they are hashed. The same password has other bytes on another keyboard or system: `é` is one character or
-//! two, and a space may be one that does not break lines.
+//! Normalizes passwords: the same password has different bytes on different keyboards, since `é` is one code point or two,
+//! and a space can be a no-break space.
 
 use std::borrow::Cow;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// The profile OpaqueString (RFC 8265 section 4.2.2): NFC, with every other space as U+0020.
+/// The password in the OpaqueString profile (RFC 8265 section 4.2.2): NFC, and every space separator as U+0020.
 pub fn normalized_password(text: &str) -> Cow<'_, str> {
     if !text.contains(is_other_space) && is_nfc(text) {
         return Cow::Borrowed(text);

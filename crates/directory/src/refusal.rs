@@ -18,7 +18,7 @@ pub enum Refusal {
     NoSuchTenant,
     /// No such connection.
     NoSuchConnection,
-    /// The connection was revoked, has expired, or may no longer do what goes on over it.
+    /// The connection was revoked, has expired, or lost the rights that the work in progress needs.
     ConnectionEnded,
     /// The connection may not give so high a role, or touch the password of somebody who has it.
     RoleTooHigh,

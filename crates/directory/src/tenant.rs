@@ -32,7 +32,7 @@ pub struct TenantSettings {
     /// Where all mails go instead of to the people themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mails_to: Option<String>,
-    /// Whether pages show its name to whoever knows its number, also before they sign in.
+    /// Whether pages show the name before sign-in.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub public_name: bool,
     /// Templates of mails besides the built-in ones, by name.

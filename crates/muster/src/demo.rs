@@ -45,7 +45,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
             settings.listen = "127.0.0.1:0".into();
         }
         settings.admin_listen.get_or_insert_with(|| "127.0.0.1:0".into());
-        let Prepared { listener, operators, app } = serve::prepare(&settings, &engine).await?;
+        let Prepared { listener, admin, app } = serve::prepare(&settings, &engine).await?;
         let caller = populate(&app.directory).await?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", listener.address()?);
@@ -62,7 +62,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         });
         let sender = Sender::spool(&folder.path.join("mail"), "demo@example.com", Some(shown))?;
         let background = Background::start(&app, Post { sender, url: base, pace: Pace::default() });
-        serve::serve_both(listener, operators, &app, stop).await;
+        serve::serve_both(listener, admin, &app, stop).await;
         background.stop().await;
         Ok::<_, anyhow::Error>(())
     });

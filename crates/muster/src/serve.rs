@@ -7,8 +7,8 @@ use directory::KeyHash;
 use portal::mail::{Pace, Sender};
 use serde_json::json;
 use server::{
-    App, Audience, Background, Face, Limits, Listener, Parts, PlaceLimits, Post, RoomLimits, Tls, app,
-    hash_key,
+    App, Audience, Background, ConnectionLimits, Face, Limits, Listener, Parts, Post, StorageLimits, Tls,
+    app, hash_key,
 };
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -26,21 +26,21 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
     let engine =
         Engine::open(&StoreSettings { runtime: Some(runtime.handle().clone()), ..settings.of_store() })?;
     let served = runtime.block_on(async {
-        let Prepared { listener, operators, app } = prepare(settings, &engine).await?;
+        let Prepared { listener, admin, app } = prepare(settings, &engine).await?;
         // From the moment the address is printed, a signal to stop is answered by a drain.
         let stop = stop_asked()?;
         let address = listener.address()?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
-        let admin = operators.as_ref().map(Listener::address).transpose()?.map(|admin| format!("http://{admin}"));
-        output.result(&json!({"listening": format!("{scheme}://{address}"), "admin": admin}), || {
-            let admin = admin.map(|admin| format!("; health and metrics: {admin}")).unwrap_or_default();
-            format!("Muster listens on {scheme}://{address}{admin}")
+        let admin_url = admin.as_ref().map(Listener::address).transpose()?.map(|admin| format!("http://{admin}"));
+        output.result(&json!({"listening": format!("{scheme}://{address}"), "admin": admin_url}), || {
+            let metrics = admin_url.map(|url| format!("; health and metrics: {url}")).unwrap_or_default();
+            format!("Muster listens on {scheme}://{address}{metrics}")
         });
         if app.directory.tenants().await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
             tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1 --dialect DIALECT`");
         }
         let background = Background::start(&app, post(settings, &format!("{scheme}://{address}"))?);
-        let cut = serve_both(listener, operators, &app, stop).await;
+        let cut = serve_both(listener, admin, &app, stop).await;
         background.stop().await;
         if cut > 0 {
             tracing::warn!(cut, "connections were cut; they had not finished in time");
@@ -70,19 +70,18 @@ fn warn_if_readable(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Open ports and the house behind them.
+/// The listeners and the application.
 pub(crate) struct Prepared {
     pub(crate) listener: Listener,
-    /// The port for health and metrics.
-    pub(crate) operators: Option<Listener>,
+    /// Health and metrics.
+    pub(crate) admin: Option<Listener>,
     pub(crate) app: App,
 }
 
-/// Serves until `stop`. Those who operate the server see how it is until the others are served; how many connections had to
-/// be cut.
+/// Serves until `stop`; the admin listener ends last. Returns how many connections were cut.
 pub(crate) async fn serve_both(
     listener: Listener,
-    operators: Option<Listener>,
+    admin: Option<Listener>,
     app: &App,
     stop: impl Future<Output = ()>,
 ) -> usize {
@@ -93,19 +92,19 @@ pub(crate) async fn serve_both(
         cut
     };
     let own = async {
-        let Some(operators) = operators else { return };
-        operators.serve(Arc::clone(&app.shell), Arc::clone(&app.metrics), async { drop(served.await) }).await;
+        let Some(admin) = admin else { return };
+        admin.serve(Arc::clone(&app.shell), Arc::clone(&app.metrics), async { drop(served.await) }).await;
     };
     tokio::join!(public, own).0
 }
 
-/// Connections of those who operate the server, at a time.
-const MOST_OPERATORS: usize = 64;
-/// Where those who operate the server look at it, when nobody said where.
+/// Open connections of the admin listener.
+const ADMIN_CONNECTIONS: usize = 64;
+/// The default of `--admin-listen`.
 const ADMIN_LISTEN: &str = "127.0.0.1:9095";
 
-/// The port for health and metrics. Where nobody named one, the server does without.
-async fn operators_socket(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+/// Binds the admin listener. A default address that is in use is only a warning.
+async fn admin_socket(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
     match settings.admin_listen.as_deref() {
         Some("none") => Ok(None),
         Some(address) => {
@@ -115,16 +114,16 @@ async fn operators_socket(settings: &Settings) -> anyhow::Result<Option<TcpListe
         None => match TcpListener::bind(ADMIN_LISTEN).await {
             Ok(socket) => Ok(Some(socket)),
             Err(error) => {
-                tracing::warn!(%error, "cannot listen on {ADMIN_LISTEN}: there are no metrics; --admin-listen names another address");
+                tracing::warn!(%error, "cannot listen on {ADMIN_LISTEN}, metrics are not available (set --admin-listen)");
                 Ok(None)
             }
         },
     }
 }
 
-/// What opens the metrics on the public port.
+/// Reads the token for `/metrics` on the public listener.
 fn metrics_token(path: &Path) -> anyhow::Result<KeyHash> {
-    let cannot = || format!("the metrics token {} cannot be read", path.display());
+    let cannot = || format!("cannot read the metrics token {}", path.display());
     let token = std::fs::read_to_string(path).with_context(cannot)?;
     let token = token.trim();
     if token.len() < 16 || token.contains(char::is_whitespace) {
@@ -133,7 +132,7 @@ fn metrics_token(path: &Path) -> anyhow::Result<KeyHash> {
     Ok(hash_key(token))
 }
 
-/// Opens the ports and puts the house behind them together.
+/// Binds the listeners and composes the application.
 pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Result<Prepared> {
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(certificate), Some(key)) => Some(Tls::load(certificate, key)?),
@@ -152,7 +151,7 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         trusted_proxies: settings.trusted_proxies.clone(),
         metrics_token: settings.metrics_token_file.as_deref().map(metrics_token).transpose()?,
         hash_threads: if settings.hash_threads == 0 { defaults.hash_threads } else { settings.hash_threads },
-        room: RoomLimits {
+        storage: StorageLimits {
             per_tenant: settings.imports_mib.saturating_mul(1 << 20),
             least_free: settings.least_free_mib.saturating_mul(1 << 20),
         },
@@ -177,8 +176,8 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         socket,
         tls,
         audience,
-        places: PlaceLimits {
-            all: most,
+        connections: ConnectionLimits {
+            total: most,
             per_address: settings.connections_per_address,
             trusted_proxies: settings.trusted_proxies.clone(),
         },
@@ -186,10 +185,10 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         write_time: Duration::from_secs(settings.body_time),
         drain_time: Duration::from_secs(settings.drain_time),
     };
-    let operators = operators_socket(settings).await?;
-    let operators = operators.map(|socket| listener(socket, None, Audience::Operators, MOST_OPERATORS));
-    let listener = listener(socket, tls, Audience::Everybody, settings.max_connections);
-    Ok(Prepared { listener, operators, app })
+    let admin = admin_socket(settings).await?;
+    let admin = admin.map(|socket| listener(socket, None, Audience::Admin, ADMIN_CONNECTIONS));
+    let listener = listener(socket, tls, Audience::Public, settings.max_connections);
+    Ok(Prepared { listener, admin, app })
 }
 
 /// How mails go out. Where nobody said how people reach the server, links lead to where it listens.

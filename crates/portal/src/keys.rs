@@ -54,14 +54,14 @@ impl Keys {
         is_ours.then_some(LinkKey { user: UserId(user), id, purpose })
     }
 
-    /// What the browser keeps of somebody who has signed in with it.
+    /// The value of the cookie of a known browser.
     pub(crate) fn seal_device(&self, tenant: TenantNumber, device: &KnownDevice) -> String {
         let named = [device.user.0.as_bytes().as_slice(), &device.since.0.to_be_bytes()].concat();
         let seal = hmac::sign(&self.devices, &[&tenant.0.to_be_bytes(), named.as_slice()].concat());
         URL_SAFE_NO_PAD.encode([&named, &seal.as_ref()[..SEAL]].concat())
     }
 
-    /// What a browser shows of who has signed in with it; nothing when it is altered or of another tenant.
+    /// The known browser of a cookie; `None` if it was altered or belongs to another tenant.
     pub(crate) fn open_device(&self, tenant: TenantNumber, text: &str) -> Option<KnownDevice> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (named, seal) = bytes.split_at_checked(24)?;

@@ -1,11 +1,11 @@
 //! Puts the house together: store, ports, directory, gate, shell.
 
 use crate::brake::BadKeys;
-use crate::imports::RoomLimits;
+use crate::imports::StorageLimits;
 use crate::routes::Routes;
 use crate::{Imports, Metrics, Shell};
 use adapters::{PasswordPool, Strength, SystemClock};
-use dialects::kit::{Desk, Gate, Seals, Shares, Walks};
+use dialects::kit::{Concurrency, Desk, Gate, Seals, Walks};
 use directory::{Clock, Directory, Ids, KeyHash, Store};
 use portal::Portal;
 use std::net::IpAddr;
@@ -25,12 +25,12 @@ pub struct Limits {
     pub answer_time: Duration,
     /// Bad keys a minute from one address before it is slowed down.
     pub bad_keys: NonZeroU32,
-    /// What opens the metrics on the public listener; without it they are not there.
+    /// Hash of the token for `/metrics` on the public listener; `None` disables them there.
     pub metrics_token: Option<KeyHash>,
     /// Proxies whose word is taken for where a request comes from.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Room for files of imports.
-    pub room: RoomLimits,
+    /// Storage limits of import files.
+    pub storage: StorageLimits,
     /// Threads that hash passwords.
     pub hash_threads: usize,
     /// Passwords that may wait for them.
@@ -48,7 +48,7 @@ impl Default for Limits {
             bad_keys: NonZeroU32::MIN.saturating_add(59),
             metrics_token: None,
             trusted_proxies: Vec::new(),
-            room: RoomLimits::default(),
+            storage: StorageLimits::default(),
             hash_threads: PasswordPool::default_threads(),
             hash_queue: PasswordPool::DEFAULT_QUEUE,
             strength: Strength::STANDARD,
@@ -108,7 +108,7 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
     let directory = Arc::new(directory);
     let metrics = Arc::new(Metrics::default());
     let imports =
-        face.imports.map(|folder| Arc::new(Imports::new(folder, limits.room, Arc::clone(&directory))));
+        face.imports.map(|folder| Arc::new(Imports::new(folder, limits.storage, Arc::clone(&directory))));
     let routes = Arc::new(Routes::new()?);
     let public_url = face.public_url.map(|url| url.trim_end_matches('/').to_owned());
     let desk = Desk {
@@ -120,7 +120,7 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
         body_limit: limits.body,
         seals: Seals::default(),
         walks: Walks::default(),
-        shares: Shares::default(),
+        concurrency: Concurrency::default(),
         routes: Arc::clone(&routes) as _,
         transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::transfer::Transfers>),
     };

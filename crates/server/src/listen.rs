@@ -1,10 +1,9 @@
 //! The accept loop. It sets hyper's timer, since otherwise a trickle of header bytes would hold a connection forever.
 //!
-//! A client has so long for its headers (idle time between requests counts as that), for its body, and for taking
-//! its answer; there are so many connections at a time, of all and of one address; and on the way down those that are
-//! busy may finish.
+//! Time limits apply to headers (idle time between requests included), bodies, and reading the response. Connections are
+//! limited in total and by address. On shutdown, requests in progress may finish.
 
-use crate::places::{PlaceLimits, Places};
+use crate::connection_slots::{ConnectionLimits, ConnectionSlots};
 use crate::{Peer, Shell};
 use anyhow::Context;
 use http::{HeaderValue, Request, header};
@@ -57,10 +56,10 @@ pub struct Listener {
     pub socket: TcpListener,
     /// TLS, where it is spoken.
     pub tls: Option<Tls>,
-    /// Who is answered what.
+    /// What it serves.
     pub audience: Audience,
-    /// How many may be connected.
-    pub places: PlaceLimits,
+    /// How many connections may be open.
+    pub connections: ConnectionLimits,
     /// Time for headers to arrive, and for a connection to be idle.
     pub header_time: Duration,
     /// Time for a client to take more of its answer.
@@ -69,7 +68,7 @@ pub struct Listener {
     pub drain_time: Duration,
 }
 
-/// Whom a listener is for.
+/// What a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Clients and people.
@@ -78,7 +77,7 @@ pub enum Audience {
     Operators,
 }
 
-/// Time for headers on a connection that is for health probes alone.
+/// Time for headers on a connection that serves only health probes.
 const PROBE_TIME: Duration = Duration::from_secs(5);
 
 impl Listener {
@@ -89,18 +88,18 @@ impl Listener {
         metrics: Arc<crate::Metrics>,
         stop: impl Future<Output = ()>,
     ) -> usize {
-        let all = self.places.all + PlaceLimits::RESERVED;
-        let slots = Arc::new(Semaphore::new(all));
-        let places = Places::new(self.places);
+        let all = self.connections.total + ConnectionLimits::RESERVED;
+        let permits = Arc::new(Semaphore::new(all));
+        let slots = ConnectionSlots::new(self.connections);
         let graceful = GracefulShutdown::new();
         let mut stop = pin!(stop);
         loop {
-            // A slot first: who finds none waits in the kernel's queue and costs nothing here.
-            let slot = tokio::select! {
-                slot = Arc::clone(&slots).acquire_owned() => slot,
+            // A permit first: without one, connections wait in the kernel's queue and cost nothing here.
+            let permit = tokio::select! {
+                permit = Arc::clone(&permits).acquire_owned() => permit,
                 () = &mut stop => break,
             };
-            let Ok(slot) = slot else { break };
+            let Ok(permit) = permit else { break };
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = &mut stop => break,
@@ -114,20 +113,17 @@ impl Listener {
                     continue;
                 }
             };
-            let Some(place) = places.take(address.ip()) else {
+            let Some(slot) = slots.take(address.ip()) else {
                 metrics.rejected("none", "too_many_connections");
-                tracing::debug!(address = %address.ip(), "an address has as many connections as it may");
+                tracing::debug!(address = %address.ip(), "connection closed: too many from this address");
                 continue;
             };
-            let header_time = if place.peer.is_for_health_alone {
-                self.header_time.min(PROBE_TIME)
-            } else {
-                self.header_time
-            };
+            let header_time =
+                if slot.peer.is_health_only { self.header_time.min(PROBE_TIME) } else { self.header_time };
             let guest = Guest {
                 shell: Arc::clone(&shell),
                 audience: self.audience,
-                peer: place.peer,
+                peer: slot.peer,
                 header_time,
                 write_time: self.write_time,
                 watcher: graceful.watcher(),
@@ -137,14 +133,14 @@ impl Listener {
                 metrics.connections.inc();
                 guest.welcome(stream, tls).await;
                 metrics.connections.dec();
-                drop((place, slot));
+                drop((slot, permit));
             });
         }
         drop(self.socket);
         let open = graceful.count();
         tracing::info!(open, "draining");
         let drained = tokio::time::timeout(self.drain_time, graceful.shutdown()).await;
-        if drained.is_ok() { 0 } else { all - slots.available_permits() }
+        if drained.is_ok() { 0 } else { all - permits.available_permits() }
     }
 
     /// Where it listens.
@@ -184,12 +180,10 @@ impl Guest {
             let shell = Arc::clone(&shell);
             async move {
                 let mut answer = match audience {
-                    Audience::Everybody => Box::pin(shell.answer(request, peer)).await,
-                    Audience::Operators => {
-                        shell.answer_operator(request.method(), request.uri().path()).await
-                    }
+                    Audience::Public => Box::pin(shell.answer(request, peer)).await,
+                    Audience::Admin => shell.answer_admin(request.method(), request.uri().path()).await,
                 };
-                if peer.is_for_health_alone {
+                if peer.is_health_only {
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, std::convert::Infallible>(answer)

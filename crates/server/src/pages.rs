@@ -69,7 +69,7 @@ pub(crate) async fn answer(
         OwnPage::Ready => match directory.health().await {
             Ok(_) => text(StatusCode::OK, "ready\n"),
             Err(Refusal::Unavailable(_)) => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "the store takes no changes, or does not answer\n")
+                text(StatusCode::SERVICE_UNAVAILABLE, "the store rejects changes or does not answer\n")
             }
             Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
         },

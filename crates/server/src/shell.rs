@@ -31,13 +31,13 @@ use tokio::sync::Semaphore;
 pub struct Peer {
     /// The other end of the connection.
     pub address: IpAddr,
-    /// Whether the connection has one of the places that are kept for health probes.
-    pub is_for_health_alone: bool,
+    /// Whether its connection serves only health probes.
+    pub is_health_only: bool,
 }
 
 impl From<IpAddr> for Peer {
     fn from(address: IpAddr) -> Self {
-        Self { address, is_for_health_alone: false }
+        Self { address, is_health_only: false }
     }
 }
 
@@ -50,25 +50,25 @@ pub struct Shell {
     routes: Arc<Routes>,
     portal: Portal,
     bodies: BodyLimits,
-    large_bodies: LargeBodies,
+    large_bodies: LargeBodySlots,
     imports: Option<Arc<Imports>>,
 }
 
-/// Places for large bodies: of each tenant's clients, and of all who have shown no key.
+/// Slots for large bodies: of each tenant, and of all requests whose key is not known yet.
 #[derive(Default)]
-struct LargeBodies(Mutex<HashMap<Option<TenantNumber>, Arc<Semaphore>>>);
+struct LargeBodySlots(Mutex<HashMap<Option<TenantNumber>, Arc<Semaphore>>>);
 
-impl LargeBodies {
-    /// So many at a time.
-    const PLACES: usize = 32;
+impl LargeBodySlots {
+    /// Large bodies at a time.
+    const EACH: usize = 32;
 
     fn of(&self, tenant: Option<TenantNumber>) -> Arc<Semaphore> {
-        let mut places = self.0.lock();
-        Arc::clone(places.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(Self::PLACES))))
+        let mut slots = self.0.lock();
+        Arc::clone(slots.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(Self::EACH))))
     }
 }
 
-/// How long a client may send less of a body than it must.
+/// The interval over which the data rate of a body is measured.
 const BODY_WINDOW: Duration = Duration::from_secs(10);
 
 /// Numbers of requests: where this process began, and a count. They need be unlike one another, not secret, so no
@@ -105,7 +105,7 @@ impl Shell {
             routes,
             portal,
             bodies,
-            large_bodies: LargeBodies::default(),
+            large_bodies: LargeBodySlots::default(),
             imports,
         }
     }
@@ -124,10 +124,10 @@ impl Shell {
             destination if !has_one_host(&parts) => {
                 (self.refuse_host(destination.as_ref(), &parts, &number), true)
             }
-            Some(Destination::Own(page)) if page.is_health() || !peer.is_for_health_alone => {
+            Some(Destination::Own(page)) if page.is_health() || !peer.is_health_only => {
                 return self.own_page(page, &parts).await;
             }
-            destination if peer.is_for_health_alone => {
+            destination if peer.is_health_only => {
                 (self.too_busy(destination.as_ref(), &parts, &number), true)
             }
             Some(Destination::Dialect(found)) => self.attend(found, &parts, body, address, &number).await,
@@ -144,17 +144,17 @@ impl Shell {
         answer
     }
 
-    /// Answers a request to the listener for those who operate the server.
-    pub(crate) async fn answer_operator(&self, method: &Method, path: &str) -> Answer {
+    /// Handles a request on the admin listener.
+    pub(crate) async fn answer_admin(&self, method: &Method, path: &str) -> Answer {
         match self.routes.at(path) {
             Some(Destination::Own(page)) if page.is_health() || page.is_metrics() => {
                 pages::answer(page, method, &self.desk.directory, &self.metrics).await
             }
-            _ => pages::text(StatusCode::NOT_FOUND, "Here are /healthz, /readyz and /metrics.\n"),
+            _ => pages::text(StatusCode::NOT_FOUND, "This address serves /healthz, /readyz and /metrics.\n"),
         }
     }
 
-    /// One of the server's own pages. Metrics say how many users of which API there are, so strangers do not see them.
+    /// One of the server's own pages. Metrics reveal how much each API is used, so they need a token.
     async fn own_page(&self, page: OwnPage, parts: &Parts) -> Answer {
         if page.is_metrics()
             && let Some(answer) = self.without_metrics_token(parts)
@@ -164,10 +164,10 @@ impl Shell {
         pages::answer(page, &parts.method, &self.desk.directory, &self.metrics).await
     }
 
-    /// The answer to a request for metrics that does not have their token.
+    /// The rejection of a request for metrics without their token.
     fn without_metrics_token(&self, parts: &Parts) -> Option<Answer> {
         let Some(expected) = self.limits.metrics_token else {
-            let text = "Metrics are at the address of --admin-listen, and here with --metrics-token-file.\n";
+            let text = "Metrics are served on --admin-listen, and here only with --metrics-token-file.\n";
             return Some(pages::text(StatusCode::NOT_FOUND, text));
         };
         let sent = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -178,13 +178,14 @@ impl Shell {
             return None;
         }
         self.metrics.rejected("none", Fault::Unauthorised.kind());
-        let mut answer = pages::text(StatusCode::UNAUTHORIZED, "Metrics need their bearer token.\n");
+        let mut answer =
+            pages::text(StatusCode::UNAUTHORIZED, "Metrics need the bearer token of --metrics-token-file.\n");
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         Some(answer)
     }
 
-    /// A request for a dialect: its headers are looked at first, then comes its body. Whether the rest of the connection
-    /// is of no use.
+    /// Handles a request for a dialect; checks its head before it reads its body. The flag says that the rest of the
+    /// connection is unusable.
     async fn attend<B>(
         &self,
         found: Found,
@@ -211,8 +212,8 @@ impl Shell {
         let (body, broken) = if !has_body {
             (Ok(Bytes::new()), false)
         } else if arrival.wants_body() {
-            let places = self.large_bodies.of(arrival.tenant());
-            let body = self.bodies.read(&parts.headers, body, &places).await;
+            let slots = self.large_bodies.of(arrival.tenant());
+            let body = self.bodies.read(&parts.headers, body, &slots).await;
             let broken = body.is_err();
             (body, broken)
         } else {
@@ -223,7 +224,7 @@ impl Shell {
         (served.unwrap_or_else(given_up), broken)
     }
 
-    /// A request whose body is a file, which goes to where files are kept. Whether the rest of the connection is of no use.
+    /// Handles an upload: the body is written to a file. The flag says that the rest of the connection is unusable.
     async fn take_file<B>(
         &self,
         arrival: Arrival,
@@ -251,7 +252,7 @@ impl Shell {
         (Served { answer: given_up.answer, detail: given_up.detail, reason: given_up.reason, ..served }, true)
     }
 
-    /// A page for people, or nothing. Whether the rest of the connection is of no use.
+    /// Handles a request for a page, or for an unknown path. The flag says that the rest of the connection is unusable.
     async fn attend_page<B>(
         &self,
         destination: Option<Destination>,
@@ -280,7 +281,7 @@ impl Shell {
         (served, broken)
     }
 
-    /// Does some work within the time for it, with a net under panics.
+    /// Runs `work` with the time limit of a response, and catches panics.
     async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
         let work = AssertUnwindSafe(work).catch_unwind();
         match tokio::time::timeout(self.limits.answer_time, work).await {
@@ -290,7 +291,7 @@ impl Shell {
         }
     }
 
-    /// What is answered where the server itself gives a request up.
+    /// The response to a request that the server gives up.
     fn give_up(&self, dialect: &'static Dialect, parts: &Parts, number: &str, fault: &Fault) -> Served {
         let answer = dialects::kit::give_up(&self.desk, dialect, parts, number, fault);
         let detail = fault.detail().map(str::to_owned);
@@ -298,7 +299,7 @@ impl Shell {
         Served { answer, dialect: dialect.name, reason: Some(fault.kind()), detail, ..nothing() }
     }
 
-    /// The answer where all ordinary places are taken: those kept for health probes serve nothing else.
+    /// The response on a connection that serves only health probes.
     fn too_busy(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> Served {
         let fault = Fault::Refused(Refusal::Busy { retry_after: 1 });
         if let Some(Destination::Dialect(Found { dialect, .. })) = destination {

@@ -1,4 +1,4 @@
-//! The body of a request on its way in: within limits of size and time, and at a pace that keeps nobody waiting.
+//! Reads request bodies within limits on size, time and data rate.
 
 use bytes::{Bytes, BytesMut};
 use dialects::kit::BodyFault;
@@ -9,21 +9,22 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// What a client must send at least, in bytes a second.
+/// Minimum data rate of a body, in bytes per second.
 const LEAST_PER_SECOND: u64 = 1024;
-/// Bodies up to so many bytes are read as they come.
+/// Bodies up to this size, in bytes, need no slot.
 const SMALL: usize = 64 * 1024;
-/// Most bytes of an unwanted body that are read, so that its sender sees the answer, and the time for them.
+/// How much of a rejected request's body is read, in bytes, and for how long: a client that is still sending would get a
+/// connection reset instead of the response.
 const MOST_DISCARDED: usize = 1024 * 1024;
 const TIME_TO_DISCARD: Duration = Duration::from_secs(5);
 
-/// A body that must keep coming.
+/// A body with a minimum data rate.
 pub(crate) struct Upload<B> {
     body: B,
-    /// How long a client may take for what it must send in that time.
+    /// The interval over which the rate is measured.
     window: Duration,
     window_ends: Instant,
-    /// Bytes since the window began.
+    /// Bytes received in the current window.
     received: u64,
 }
 
@@ -42,7 +43,7 @@ where
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(_))) => return Err(BodyFault::Cut),
                 Ok(Some(Ok(frame))) => {
-                    // Trailers are of no use to anybody here.
+                    // Trailers are ignored.
                     let Ok(bytes) = frame.into_data() else { continue };
                     self.received += bytes.len() as u64;
                     return Ok(Some(bytes));
@@ -58,7 +59,7 @@ where
         }
     }
 
-    /// Reads what is left, if that is little; whether all of it was read.
+    /// Reads and drops a short rest; returns whether the end was reached.
     pub(crate) async fn discard(mut self) -> bool {
         let mut left = MOST_DISCARDED;
         let all = async {
@@ -74,28 +75,28 @@ where
     }
 }
 
-/// How long a body is said to be.
+/// The value of `Content-Length`.
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
-/// How bodies are read into memory.
+/// Limits of bodies that are read into memory.
 pub(crate) struct BodyLimits {
     /// Bytes.
     pub(crate) size: usize,
     pub(crate) time: Duration,
-    /// How long a client may send less than it must.
+    /// The interval over which the data rate is measured.
     pub(crate) window: Duration,
 }
 
 impl BodyLimits {
-    /// All of a body. One that gets large waits for one of the `places` once it has arrived so far, so that who sends
-    /// nothing takes none.
+    /// Reads a complete body. A large one needs one of the `slots`, and takes it only after its first bytes have arrived, so
+    /// that silent clients take none.
     pub(crate) async fn read<B>(
         &self,
         headers: &HeaderMap,
         body: B,
-        places: &Semaphore,
+        slots: &Semaphore,
     ) -> Result<Bytes, BodyFault>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -107,13 +108,13 @@ impl BodyLimits {
         let whole = async {
             let Some(first) = upload.next().await? else { return Ok(Bytes::new()) };
             let mut all = BytesMut::from(first);
-            let mut place = None;
+            let mut slot = None;
             while let Some(bytes) = upload.next().await? {
                 if all.len() + bytes.len() > self.size {
                     return Err(BodyFault::TooLarge(self.size));
                 }
-                if place.is_none() && all.len() + bytes.len() > SMALL {
-                    place = places.acquire().await.ok();
+                if slot.is_none() && all.len() + bytes.len() > SMALL {
+                    slot = slots.acquire().await.ok();
                 }
                 all.extend_from_slice(&bytes);
             }
@@ -143,43 +144,42 @@ mod tests {
         BodyLimits { size: 1024 * 1024, time: Duration::from_secs(1000), window: Duration::from_secs(10) }
     }
 
-    async fn read(parts: Vec<(u64, usize)>, places: &Semaphore) -> Result<usize, BodyFault> {
-        limits().read(&HeaderMap::new(), body(parts), places).await.map(|bytes| bytes.len())
+    async fn read(parts: Vec<(u64, usize)>, slots: &Semaphore) -> Result<usize, BodyFault> {
+        limits().read(&HeaderMap::new(), body(parts), slots).await.map(|bytes| bytes.len())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_sends_too_slowly_is_cut_off() {
-        let places = Semaphore::new(1);
-        assert_eq!(read(vec![(9, 100)], &places).await, Ok(100));
-        assert_eq!(read(vec![(11, 100)], &places).await, Err(BodyFault::Cut), "silent for too long");
-        assert_eq!(read(vec![(1, 1000); 60], &places).await, Err(BodyFault::Cut), "1,000 bytes a second");
-        assert_eq!(read(vec![(1, 1100); 60], &places).await, Ok(66_000));
+    async fn slow_bodies_are_cut_off() {
+        let slots = Semaphore::new(1);
+        assert_eq!(read(vec![(9, 100)], &slots).await, Ok(100));
+        assert_eq!(read(vec![(11, 100)], &slots).await, Err(BodyFault::Cut), "silent for too long");
+        assert_eq!(read(vec![(1, 1000); 60], &slots).await, Err(BodyFault::Cut), "1,000 bytes a second");
+        assert_eq!(read(vec![(1, 1100); 60], &slots).await, Ok(66_000));
         assert_eq!(
-            read(vec![(0, 20_000), (9, 1), (9, 1), (9, 1)], &places).await,
+            read(vec![(0, 20_000), (9, 1), (9, 1), (9, 1)], &slots).await,
             Err(BodyFault::Cut),
             "it stopped"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_place_is_taken_by_what_is_large_and_has_arrived() {
-        let places = Semaphore::new(1);
-        let taken = places.acquire().await;
-        assert_eq!(read(vec![(0, 40_000)], &places).await, Ok(40_000), "small ones need none");
+    async fn only_large_bodies_that_have_arrived_take_a_slot() {
+        let slots = Semaphore::new(1);
+        let taken = slots.acquire().await;
+        assert_eq!(read(vec![(0, 40_000)], &slots).await, Ok(40_000), "small ones need none");
         let (limits, headers) = (BodyLimits { time: Duration::from_secs(5), ..limits() }, HeaderMap::new());
-        let large = limits.read(&headers, body(vec![(0, 40_000); 2]), &places).await;
+        let large = limits.read(&headers, body(vec![(0, 40_000); 2]), &slots).await;
         assert_eq!(large, Err(BodyFault::Cut), "it waits");
         drop(taken);
-        let silent = limits.read(&headers, body(vec![(4, 1)]), &places);
-        let (silent, large) =
-            tokio::join!(silent, limits.read(&headers, body(vec![(0, 40_000); 2]), &places));
+        let silent = limits.read(&headers, body(vec![(4, 1)]), &slots);
+        let (silent, large) = tokio::join!(silent, limits.read(&headers, body(vec![(0, 40_000); 2]), &slots));
         assert_eq!((silent.map(|b| b.len()), large.map(|b| b.len())), (Ok(1), Ok(80_000)));
-        let too_large = read(vec![(0, 600_000); 2], &places).await;
+        let too_large = read(vec![(0, 600_000); 2], &slots).await;
         assert_eq!(too_large, Err(BodyFault::TooLarge(1024 * 1024)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_wanted_is_read_for_a_while_only() {
+    async fn unwanted_bodies_are_read_for_a_short_time() {
         let discard = |parts| Upload::new(body(parts), Duration::from_secs(10)).discard();
         assert!(discard(vec![(0, 500_000), (1, 500_000)]).await);
         assert!(!discard(vec![(0, 600_000), (0, 600_000)]).await, "too much");

@@ -49,10 +49,10 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             StatusCode::TOO_MANY_REQUESTS,
             "Too many requests were not authorized. Try again later.",
         ),
-        Fault::TooMuchAtOnce { .. } => message(
+        Fault::TooManyConcurrent { .. } => message(
             call,
             StatusCode::TOO_MANY_REQUESTS,
-            "Too much is under way for this connection or tenant.",
+            "Too many concurrent requests for this connection or tenant.",
         ),
         Fault::Own(own) => message(call, own.status, &own.text),
         Fault::TimedOut => message(call, StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),

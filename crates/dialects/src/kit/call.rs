@@ -1,7 +1,7 @@
 //! One request as a dialect sees it: pure data, no socket.
 
 use super::Content;
-use super::{Body, Denial, Fault, Query, Route, Share, Verb, Voice};
+use super::{Body, Denial, Fault, Permit, Query, Route, Verb, Voice};
 use bytes::Bytes;
 use directory::{Caller, TenantNumber};
 use http::{HeaderMap, Response};
@@ -48,8 +48,8 @@ pub struct Call {
     pub route: Option<(&'static Route, &'static Verb)>,
     /// On whose behalf it comes; nobody's until the key was looked at.
     pub caller: Option<Caller>,
-    /// What it counts as, from when the key was looked at.
-    pub(crate) shares: Vec<Share>,
+    /// Held while it is in progress.
+    pub(crate) permits: Vec<Permit>,
     /// Why the client was not let in.
     pub(crate) denial: Option<Denial>,
     /// Whose key it showed then.
@@ -95,7 +95,7 @@ impl Call {
             origin: self.origin.clone(),
             route: None,
             caller: self.caller.clone(),
-            shares: Vec::new(),
+            permits: Vec::new(),
             denial: None,
             denied_tenant: None,
             address: None,

@@ -1,6 +1,6 @@
 //! The body of an answer: whole, or in parts that are read while the client takes them.
 
-use super::Share;
+use super::Permit;
 use bytes::Bytes;
 use directory::{Pending, Refusal};
 use http_body::{Body, Frame, SizeHint};
@@ -27,8 +27,8 @@ pub enum Content {
 
 /// A body that is read while it is sent.
 pub struct Parts {
-    /// What is counted as under way until it was sent.
-    shares: Vec<Share>,
+    /// Held until the body was sent.
+    permits: Vec<Permit>,
     source: Option<Box<dyn Source>>,
     reading: Option<Pending<'static, Result<Option<Part>, Refusal>>>,
 }
@@ -36,15 +36,15 @@ pub struct Parts {
 impl Content {
     /// A body in parts.
     pub fn parts(source: Box<dyn Source>) -> Self {
-        Self::Parts(Parts { shares: Vec::new(), source: Some(source), reading: None })
+        Self::Parts(Parts { permits: Vec::new(), source: Some(source), reading: None })
     }
 
-    /// The same, which counts as under way until the client has taken it.
-    pub(crate) fn holding(self, mut shares: Vec<Share>) -> Self {
+    /// Holds permits until the client has read the body.
+    pub(crate) fn holding(self, mut permits: Vec<Permit>) -> Self {
         match self {
-            Self::Whole(bytes) => Self::Whole(Bytes::from_owner(Held { bytes, _shares: shares })),
+            Self::Whole(bytes) => Self::Whole(Bytes::from_owner(Held { bytes, _permits: permits })),
             Self::Parts(mut parts) => {
-                parts.shares.append(&mut shares);
+                parts.permits.append(&mut permits);
                 Self::Parts(parts)
             }
         }
@@ -56,10 +56,10 @@ impl Content {
     }
 }
 
-/// Bytes that count as under way for as long as anybody has them.
+/// Bytes that hold permits until the last reference to them is dropped: the body itself ends when it is buffered.
 struct Held {
     bytes: Bytes,
-    _shares: Vec<Share>,
+    _permits: Vec<Permit>,
 }
 
 impl AsRef<[u8]> for Held {

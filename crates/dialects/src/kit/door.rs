@@ -1,11 +1,11 @@
 //! Answers a request for a dialect: whether its key opens the route, and what comes back.
 //!
-//! A request goes through here once, in this order: method, key, body, handler. Strangers' bodies are not read, unless
-//! their key may be in them. Whatever stops a request on the way is said in the dialect's own voice.
+//! The order of checks is: method, key, body, handler. Without a valid key, the body is not read, unless the key may be in
+//! it. Every rejection is written in the dialect's own format.
 
 use super::{
-    Access, Answer, BodyFault, Call, Credential, Denial, Fault, Found, Gate, LARGE_ANSWER, Query, Route,
-    RouteTable, Seals, Shares, Walks,
+    Access, Answer, BodyFault, Call, Concurrency, Credential, Denial, Fault, Found, Gate, LARGE_RESPONSE,
+    Query, Route, RouteTable, Seals, Walks,
 };
 use crate::Dialect;
 use bytes::Bytes;
@@ -36,8 +36,8 @@ pub struct Desk {
     pub walks: Walks,
     /// The routes of all dialects.
     pub routes: Arc<dyn RouteTable>,
-    /// What tenants and connections have under way.
-    pub shares: Shares,
+    /// Limits on work in progress.
+    pub concurrency: Concurrency,
     /// Files of people in and out, where they are kept.
     pub transfers: Option<Arc<dyn crate::transfer::Transfers>>,
 }
@@ -65,16 +65,16 @@ pub struct Served {
     pub detail: Option<String>,
 }
 
-/// A request whose headers were looked at, and whose body was not.
+/// A request whose headers were checked and whose body was not read yet.
 pub struct Arrival {
     call: Call,
     dialect: &'static Dialect,
     route: &'static str,
-    /// Why the rest of it is of no interest.
+    /// Why it is rejected.
     fault: Option<Fault>,
 }
 
-/// Looks at what a request says before its body: where it leads, and whether its key opens that.
+/// Checks what the head of a request says: route, method, and key, if it is in the headers or the query.
 pub async fn arrive(desk: &Desk, parts: &Parts, found: Found, address: IpAddr, request: &str) -> Arrival {
     let dialect = found.dialect;
     let route = found.matched.as_ref().map_or("none", |matched| matched.route.path);
@@ -85,17 +85,17 @@ pub async fn arrive(desk: &Desk, parts: &Parts, found: Found, address: IpAddr, r
 }
 
 impl Arrival {
-    /// Whether its body is of any interest.
+    /// Whether the body is needed: not for a request that is rejected already.
     pub fn wants_body(&self) -> bool {
         self.fault.is_none()
     }
 
-    /// The tenant that its key opens, where it has shown one already.
+    /// The tenant of its key, if the key was not in the body.
     pub fn tenant(&self) -> Option<TenantNumber> {
         self.call.caller.as_ref().map(|caller| caller.tenant)
     }
 
-    /// Its answer.
+    /// Handles the request.
     pub async fn finish(mut self, desk: &Desk, body: Result<Bytes, BodyFault>) -> Served {
         let done = match self.fault.take() {
             Some(fault) => Err(fault),
@@ -160,7 +160,7 @@ fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
         origin: desk.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}")),
         route: None,
         caller: None,
-        shares: Vec::new(),
+        permits: Vec::new(),
         denial: None,
         denied_tenant: None,
         address: None,
@@ -170,24 +170,24 @@ fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
     }
 }
 
-/// An answer that takes its client time to read counts as under way until then.
+/// A large or streamed response counts as work in progress until the client has read it.
 fn hold(desk: &Desk, call: &mut Call, answer: Answer) -> Result<Answer, Fault> {
-    let mut shares = std::mem::take(&mut call.shares);
+    let mut permits = std::mem::take(&mut call.permits);
     let (Some(caller), size) = (&call.caller, answer.body().whole().map(Bytes::len)) else {
         return Ok(answer);
     };
-    if size.is_some_and(|size| size <= LARGE_ANSWER) {
+    if size.is_some_and(|size| size <= LARGE_RESPONSE) {
         return Ok(answer);
     }
     if size.is_some() {
-        match desk.shares.large_answer(caller.tenant) {
-            Ok(share) => shares.push(share),
-            // What has changed something is answered.
+        match desk.concurrency.large_response(caller.tenant) {
+            Ok(permit) => permits.push(permit),
+            // The change is committed, so its response is sent.
             Err(_) if call.route.is_some_and(|(_, verb)| verb.access == Access::Write) => {}
             Err(fault) => return Err(fault),
         }
     }
-    Ok(answer.map(|content| content.holding(shares)))
+    Ok(answer.map(|content| content.holding(permits)))
 }
 
 async fn look(desk: &Desk, call: &mut Call, found: Found) -> Result<(), Fault> {
@@ -207,7 +207,7 @@ async fn look(desk: &Desk, call: &mut Call, found: Found) -> Result<(), Fault> {
         return Ok(());
     }
     let credential = (dialect.credential)(call)?;
-    // It may still come with the body.
+    // The key may be in the body.
     if credential.is_none() && dialect.has_credential_in_body {
         return Ok(());
     }
@@ -225,11 +225,11 @@ async fn admit(
     match desk.admit(credential, address, dialect, writes).await {
         Ok(mut caller) => {
             caller.request.clone_from(&call.request);
-            // Counted once, though a key in the body is looked at twice.
-            call.shares.clear();
-            let shares = desk.shares.request(&caller);
+            // A key in the body is checked twice for one request.
+            call.permits.clear();
+            let permits = desk.concurrency.request(&caller);
             call.caller = Some(caller);
-            call.shares = shares?;
+            call.permits = permits?;
             Ok(())
         }
         Err(rejected) => {

@@ -37,8 +37,8 @@ pub enum Fault {
         /// Seconds to wait.
         retry_after: u32,
     },
-    /// The tenant or the connection has as much under way as it may.
-    TooMuchAtOnce {
+    /// The connection or the tenant has too many requests in progress.
+    TooManyConcurrent {
         /// Seconds to wait.
         retry_after: u32,
     },
@@ -122,7 +122,7 @@ impl Fault {
             Self::Unauthorised => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::TooManyAttempts { .. } => "too_many_bad_keys",
-            Self::TooMuchAtOnce { .. } => "too_much_at_once",
+            Self::TooManyConcurrent { .. } => "too_many_concurrent",
             Self::TimedOut => "timed_out",
             Self::Own(own) if own.code.is_empty() => "other",
             Self::Own(own) => own.code,
@@ -148,7 +148,7 @@ impl Fault {
                 Refusal::Busy { retry_after } | Refusal::SignIn(SignInFault::Slow { retry_after }),
             )
             | Self::TooManyAttempts { retry_after }
-            | Self::TooMuchAtOnce { retry_after } => Some(*retry_after),
+            | Self::TooManyConcurrent { retry_after } => Some(*retry_after),
             Self::Refused(Refusal::Unavailable(_) | Refusal::Conflict) | Self::TimedOut => Some(5),
             _ => None,
         }

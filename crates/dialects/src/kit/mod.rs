@@ -4,6 +4,7 @@
 
 pub(crate) mod accept;
 mod call;
+mod concurrency;
 mod content;
 mod credentials;
 pub(crate) mod dates;
@@ -21,12 +22,12 @@ mod read;
 mod record;
 mod route;
 mod seal;
-mod shares;
 mod spellings;
 mod walks;
 pub(crate) mod xml;
 
 pub use call::{Answer, BodyFault, Call};
+pub use concurrency::{Concurrency, ConcurrencyLimits, LARGE_RESPONSE, Permit};
 pub use content::{Content, Cut, Part, Source};
 pub use credentials::{Brake, Credential, Gate, hash_key};
 pub(crate) use credentials::{Denial, bearer, bearer_scheme};
@@ -44,7 +45,6 @@ pub use route::{
     About, Access, Found, Handler, Matched, Route, RoutePath, RouteTable, Verb, claiming, route_paths,
 };
 pub use seal::Seals;
-pub use shares::{LARGE_ANSWER, Share, ShareLimits, Shares};
 pub use spellings::spellings;
 pub(crate) use walks::Question;
 pub use walks::Walks;

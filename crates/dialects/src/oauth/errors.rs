@@ -22,10 +22,10 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "invalid_client", "Too many bad attempts came from this address")
         }
-        Fault::TooMuchAtOnce { .. } => (
+        Fault::TooManyConcurrent { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "temporarily_unavailable",
-            "Too much is under way for this connection or tenant",
+            "Too many concurrent requests for this connection or tenant",
         ),
         Fault::NoRoute => (StatusCode::NOT_FOUND, "invalid_request", "There is no such endpoint"),
         Fault::WrongMethod(_) => {

@@ -94,10 +94,10 @@ fn head(fault: &Fault, call: &Call) -> (StatusCode, &'static str, String) {
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too many invalid keys; try again later.")
         }
-        Fault::TooMuchAtOnce { .. } => (
+        Fault::TooManyConcurrent { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "TooManyRequests",
-            "Too much is under way for this connection or tenant.",
+            "Too many concurrent requests for this connection or tenant.",
         ),
         Fault::TimedOut => {
             (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long.")

@@ -50,8 +50,8 @@ fn say(fault: &Fault, call: &Call) -> Said {
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, 429, "Too many requests were not authorised; try again later")
         }
-        Fault::TooMuchAtOnce { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, 429, "Too much is under way for this connection or tenant")
+        Fault::TooManyConcurrent { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, 429, "Too many concurrent requests for this connection or tenant")
         }
         Fault::Own(own) => return (own.status, 100, own.text.clone()),
         Fault::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, 503, "The request took too long"),

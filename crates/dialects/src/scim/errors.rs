@@ -68,8 +68,8 @@ pub(super) fn say(fault: &Fault, call: &Call) -> Said {
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "", "Too many bad tokens came from this address; try again later")
         }
-        Fault::TooMuchAtOnce { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, "", "Too much is under way for this connection or tenant")
+        Fault::TooManyConcurrent { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "", "Too many concurrent requests for this connection or tenant")
         }
         Fault::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "", "The request took too long"),
     };

@@ -25,10 +25,10 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         Fault::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many bad keys came from this address")
         }
-        Fault::TooMuchAtOnce { .. } => (
+        Fault::TooManyConcurrent { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "slow_down",
-            "Too much is under way for this connection or tenant",
+            "Too many concurrent requests for this connection or tenant",
         ),
         Fault::NoRoute => (StatusCode::NOT_FOUND, "not_found", "There is no such endpoint"),
         Fault::WrongMethod(_) => {

@@ -80,8 +80,8 @@ pub trait Transfers: Send + Sync {
 }
 
 /// What is answered where a file finds no room.
-pub fn no_room(what: &str) -> crate::kit::Fault {
-    read::no_room(what)
+pub fn insufficient_storage(what: &str) -> crate::kit::Fault {
+    read::insufficient_storage(what)
 }
 
 /// Marks an answer that is only true once the file has arrived.

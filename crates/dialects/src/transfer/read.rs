@@ -30,7 +30,7 @@ fn wrong(what: String) -> Fault {
 }
 
 /// There is no room for files.
-pub(super) fn no_room(what: &str) -> Fault {
+pub(super) fn insufficient_storage(what: &str) -> Fault {
     Fault::own(StatusCode::INSUFFICIENT_STORAGE, "insufficient_storage", what)
 }
 
@@ -38,7 +38,7 @@ pub(super) fn no_room(what: &str) -> Fault {
 pub(super) fn fault(why: NotTaken) -> Fault {
     match why {
         NotTaken::Wrong(what) => wrong(what),
-        NotTaken::NoRoom(what) => no_room(what),
+        NotTaken::InsufficientStorage(what) => insufficient_storage(what),
         NotTaken::NotNow(what) => Fault::Refused(Refusal::Unavailable(what)),
     }
 }

@@ -148,9 +148,9 @@ fn refused(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 
 fn export(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let file = call.named(0);
-    let share = desk.shares.export(call.caller()?.tenant)?;
+    let permit = desk.concurrency.export(call.caller()?.tenant)?;
     let exported = transfers(desk)?.export(call.caller()?, file, &read::wishes(call, EXPORT)?);
     let (media, content) = exported.map_err(read::fault)?;
-    let content = content.holding(vec![share]);
+    let content = content.holding(vec![permit]);
     Ok(write::file(media, content, file))
 }

@@ -126,7 +126,7 @@ pub(super) fn step(step: &AccountStep, known: &Known, stamp: &Stamp<'_>) -> Resu
                 .sessions
                 .extend(account.sign_ins.sessions.iter().filter(|s| Some(s.key) == *keep).cloned());
             if let Some(address) = address {
-                sign_ins.note_network_of(*address, stamp.now);
+                sign_ins.add_network(*address, stamp.now);
             }
             choose_password(before, known, (password, by, sign_ins), stamp, &mut decision)?;
         }
@@ -146,7 +146,7 @@ fn sign_in(
         return Err(REFUSED);
     }
     let mut sign_ins = account.sign_ins.clone();
-    let is_new_network = address.is_some_and(|address| sign_ins.note_network_of(address, stamp.now));
+    let is_new_network = address.is_some_and(|address| sign_ins.add_network(address, stamp.now));
     if let Some(key) = session {
         sign_ins.sign_in(key, stamp.now);
     }

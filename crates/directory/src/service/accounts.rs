@@ -19,7 +19,7 @@ pub struct Guess {
     pub password: SecretString,
     /// Where it comes from, if that is known.
     pub address: Option<IpAddr>,
-    /// Whose browser it comes from, as that shows.
+    /// The known browser it comes from.
     pub device: Option<KnownDevice>,
 }
 
@@ -36,7 +36,7 @@ impl Directory {
     ) -> Result<User, Refusal> {
         let refused = Refusal::SignIn(SignInFault::Refused);
         let (user, account) = self.behind(caller.tenant, &guess.handle).await?;
-        // Numbers that are no tenant's share the place of one.
+        // Nonexistent tenants share one queue, or an attacker could have many.
         let exists = self.store.tenant(caller.tenant).await.map_err(unread)?.is_some();
         let party = if exists { caller.tenant } else { TenantNumber(0) };
         let (typed, now) = (typed(caller.tenant, &guess.handle), self.clock.now());
@@ -45,9 +45,9 @@ impl Directory {
                 && account.sign_ins.knows_device(device.since, now)
         });
         let is_known_network =
-            guess.address.is_some_and(|address| account.sign_ins.knows_network_of(address, now));
+            guess.address.is_some_and(|address| account.sign_ins.knows_network(address, now));
         let from = guess.address.map(network);
-        // What strangers do counts for none of those who have been here before.
+        // Failures from elsewhere must not lock out a user from a known browser or network.
         let marks = if let Some(KnownDevice { user, since }) = device {
             vec![Mark::Device(user, since)]
         } else {
@@ -214,8 +214,8 @@ impl Directory {
     }
 }
 
-/// What guesses at somebody's password are counted under: what was typed for them. Their e-mail and their user name count
-/// apart, or an answer would tell that they are one person's.
+/// The key under which failed sign-ins are counted. A user's email and user name count separately: a shared count would
+/// reveal that they belong together.
 fn typed(tenant: TenantNumber, handle: &str) -> String {
     format!("{tenant} {}", fold(handle.trim()))
 }

@@ -5,7 +5,7 @@ mod accounts;
 mod keeping;
 mod lookup;
 mod preview;
-mod standing;
+mod connection_check;
 mod throttle;
 
 use crate::decide::{Stamp, decide};
@@ -18,7 +18,7 @@ use crate::{
 use absences::Absences;
 pub use accounts::{Guess, network};
 pub use preview::Preview;
-use standing::Standing;
+use connection_check::RecentConnections;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use throttle::Throttle;
@@ -27,7 +27,7 @@ use throttle::Throttle;
 /// time, so this is how many may clash at once.
 const TRIES: usize = 100;
 
-/// How long a store that took no change is said not to be ready, in seconds; then it is tried again.
+/// How long readiness reports a store that rejected a change, in seconds; after that, requests try it again.
 const UNWRITABLE_SECONDS: i64 = 5;
 
 /// Seconds after which a caller is told to come again.
@@ -48,8 +48,7 @@ pub struct Caller {
     pub profile: ClientProfile,
     /// The person whose own client it came from.
     pub user: Option<UserId>,
-    /// The API it came over, which the connection must be open for as long as it goes on; `None` for the person at the
-    /// terminal.
+    /// The API it came over; `None` for the command line. The connection must keep this API while its work goes on.
     pub dialect: Option<String>,
     /// The request, for the record.
     pub request: String,
@@ -79,8 +78,8 @@ pub struct Directory {
     hasher: Arc<dyn Hasher>,
     absences: Absences,
     throttle: Throttle,
-    standing: Standing,
-    /// When the store last took no change, in microseconds since 1970; 0 once it has taken one again.
+    standing: RecentConnections,
+    /// When the store last rejected a change as unavailable, in microseconds since 1970; 0 after a successful one.
     unwritable_since: AtomicI64,
 }
 
@@ -99,7 +98,7 @@ impl Directory {
             hasher,
             absences: Absences::default(),
             throttle: Throttle::default(),
-            standing: Standing::default(),
+            standing: RecentConnections::default(),
             unwritable_since: AtomicI64::new(0),
         }
     }
@@ -108,10 +107,10 @@ impl Directory {
     pub async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, Refusal> {
         let mut hashed: Option<StoredPassword> = None;
         self.check_hash(&command)?;
-        // That somebody signs in is noted over connections, too, that may only read.
+        // Read-only connections may sign users in.
         let changes_directory = !matches!(command, Command::Account { .. });
         for attempt in 0..TRIES {
-            let highest_role = self.check_standing(caller, changes_directory).await?;
+            let highest_role = self.check_connection(caller, changes_directory).await?;
             let known = self.look_up(caller, &command, attempt > 0).await?;
             let now = self.clock.now();
             let (ids, tenant) = (self.ids.as_ref(), caller.tenant);
@@ -181,13 +180,13 @@ impl Directory {
 
     /// One person.
     pub async fn user(&self, caller: &Caller, by: UserKey) -> Result<User, Refusal> {
-        self.check_standing(caller, false).await?;
+        self.check_connection(caller, false).await?;
         self.store.user(caller.tenant, by).await.map_err(unread)?.ok_or(Refusal::NoSuchUser)
     }
 
     /// Many people.
     pub async fn users(&self, caller: &Caller, query: UserQuery) -> Result<Page<User>, Refusal> {
-        self.check_standing(caller, false).await?;
+        self.check_connection(caller, false).await?;
         self.store.users(caller.tenant, query).await.map_err(unread)
     }
 
@@ -198,20 +197,20 @@ impl Directory {
         caller: &Caller,
         numbers: (u32, u32),
     ) -> Result<Vec<(u32, StoredPassword)>, Refusal> {
-        self.check_standing(caller, false).await?;
+        self.check_connection(caller, false).await?;
         self.store.passwords(caller.tenant, numbers).await.map_err(unread)
     }
 
     /// One item.
     pub async fn item(&self, caller: &Caller, kind: ItemKind, by: ItemKey) -> Result<Item, Refusal> {
-        self.check_standing(caller, false).await?;
+        self.check_connection(caller, false).await?;
         let found = self.store.item(caller.tenant, kind, by).await.map_err(unread)?;
         found.ok_or(Refusal::NoSuchItem(kind))
     }
 
     /// Many items.
     pub async fn items(&self, caller: &Caller, query: ItemQuery) -> Result<Page<Item>, Refusal> {
-        self.check_standing(caller, false).await?;
+        self.check_connection(caller, false).await?;
         self.store.items(caller.tenant, query).await.map_err(unread)
     }
 
@@ -228,7 +227,7 @@ impl Directory {
         after: u32,
         limit: u32,
     ) -> Result<Vec<(UserId, u32)>, Refusal> {
-        self.check_standing(caller, false).await?;
+        self.check_connection(caller, false).await?;
         self.store.members_after(caller.tenant, item, after, limit).await.map_err(unread)
     }
 
@@ -291,7 +290,7 @@ impl Directory {
         let health = self.store.health().await.map_err(unread)?;
         let since = self.unwritable_since.load(Ordering::Relaxed);
         if since != 0 && self.clock.now() < Time(since).plus_seconds(UNWRITABLE_SECONDS) {
-            return Err(Refusal::Unavailable("the store takes no changes".into()));
+            return Err(Refusal::Unavailable("the store rejects changes".into()));
         }
         Ok(health)
     }

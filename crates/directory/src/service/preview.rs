@@ -20,7 +20,7 @@ impl Directory {
     /// people, whose names and keys nobody else may have; nothing is hashed and nothing is kept.
     pub async fn preview(&self, caller: &Caller, command: &Command) -> Result<Preview, Refusal> {
         self.check_hash(command)?;
-        let highest_role = self.check_standing(caller, true).await?;
+        let highest_role = self.check_connection(caller, true).await?;
         let known = self.look_up(caller, command, true).await?;
         let stamp = Stamp { now: self.now(), ids: self.ids.as_ref(), highest_role, tenant: caller.tenant };
         let decision = decide(command, &known, &stamp)?;

@@ -1,8 +1,8 @@
 //! Slows down whoever guesses passwords or has mails sent: after some attempts nothing is looked at for a while that
 //! doubles with each further one, up to a bound. They are forgotten one by one, and the right password ends it.
 //!
-//! Guesses count against what was typed from one network first; from everywhere far more loosely, and never for a network
-//! or a browser that the person has signed in from, or strangers could keep anybody out. An attempt counts as a failure from when it begins, so that many at a time are no
+//! Failures count by login and network, and more loosely by login alone. The latter does not apply to a browser or network that
+//! the user has signed in from, or anyone could lock them out. An attempt counts as a failure from when it begins, so that many at a time are no
 //! way around. What is known here is this process's own and is gone when it ends.
 
 use crate::{Time, UserId};
@@ -16,15 +16,14 @@ const MANY: usize = 100_000;
 /// After so many attempts those of whom nothing is left to remember are let go.
 const SWEEP_EVERY: u32 = 1024;
 
-/// What an attempt is counted against. What was typed counts alike whether anybody signs in with it or not: nothing may tell
-/// the two apart.
+/// What an attempt is counted against. Logins count the same whether or not such a user exists.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) enum Mark<'a> {
-    /// Passwords for what was typed, from one network or from nobody knows where.
+    /// Passwords for a login, from one network or from an unknown one.
     Pair(&'a str, Option<IpAddr>),
-    /// Passwords for what was typed, from everywhere that its person has not signed in from.
+    /// Passwords for a login, from all networks its user has not signed in from.
     Person(&'a str),
-    /// Passwords for a person from a browser that they have signed in with.
+    /// Passwords for a user from a known browser.
     Device(UserId, Time),
     /// Passwords from a network, whoever they are for.
     Network(IpAddr),

@@ -1,5 +1,6 @@
 //! The server from outside: over real sockets where the socket matters, through the shell where it does not.
 
+mod admin_listener;
 mod badkeys;
 mod browser;
 mod ceilings;
@@ -7,25 +8,24 @@ mod clients;
 mod commands;
 mod crash;
 mod door;
-mod ended;
 mod everywhere;
+mod fairness;
 mod first_release;
 mod keys;
 mod lives;
 mod moving;
 mod neutral;
 mod oauth;
-mod operators;
 mod outages;
 mod own_stores;
 mod packages;
+mod revocation;
 mod scim_model;
 mod scim_rows;
 mod scim_stories;
 mod scim_walks;
 mod secrets;
 mod seeds;
-mod shares;
 mod support;
 mod traces;
 mod transcripts;

@@ -122,7 +122,7 @@ fn a_full_disk_is_a_503_and_reading_goes_on() {
         refused.body
     );
     let ready = send(&address, "GET", "/readyz", &[], b"");
-    assert!(ready.status == 503 && ready.body.contains("takes no changes"), "{ready:?}");
+    assert!(ready.status == 503 && ready.body.contains("rejects changes"), "{ready:?}");
     assert_eq!(send(&address, "GET", "/request/user/1", &headers, b"").status, 200);
     wait_until("another try", || send(&address, "GET", "/readyz", &[], b"").status == 200);
     child.kill().expect("killed");

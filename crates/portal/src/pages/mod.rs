@@ -208,8 +208,7 @@ impl Portal {
         }
     }
 
-    /// The tenant of that number. One that is not there looks like one in which nobody can sign in: who counts numbers up
-    /// learns nothing of who the tenants are.
+    /// The tenant with this number. A nonexistent one looks like one without users, so that nobody can list the tenants.
     async fn tenant(&self, number: TenantNumber) -> Result<Tenant, Refusal> {
         match self.directory.tenant(number).await {
             Err(Refusal::NoSuchTenant) => {
@@ -220,8 +219,7 @@ impl Portal {
         }
     }
 
-    /// Where there is just one tenant, its sign-in; else people have to know the number of theirs. Whether there is one of a
-    /// number is not said.
+    /// Redirects to the only tenant's sign-in page, or asks for the tenant's number. Every number leads to a sign-in page.
     async fn door(&self, query: &str) -> Page {
         let tenants = self.directory.tenants().await?;
         if let [only] = &tenants[..] {
@@ -231,15 +229,15 @@ impl Portal {
         let Some((_, asked)) = asked else { return html(200, "door.html", &Door::default()) };
         match asked.trim().parse::<u32>() {
             Ok(number) => Ok(redirect(&format!("/t/{number}/sign-in"))),
-            Err(_) => html(422, "door.html", &Door { problem: "That is no number.", ..Door::default() }),
+            Err(_) => html(422, "door.html", &Door { problem: "Please enter a number.", ..Door::default() }),
         }
     }
 }
 
-/// What stands where a tenant's name would.
+/// Shown in place of a tenant's name.
 const UNNAMED: &str = "Muster";
 
-/// What is shown as a tenant's name to somebody who has not signed in.
+/// The name shown before sign-in.
 fn shown_name(tenant: &Tenant) -> &str {
     if tenant.settings.public_name { &tenant.name } else { UNNAMED }
 }

@@ -125,7 +125,7 @@ impl Visit {
         Ok(user.map(|user| (user, key)))
     }
 
-    /// Who has signed in with this browser before.
+    /// The user who has signed in with this browser before.
     pub(super) fn device(&self) -> Option<KnownDevice> {
         self.device
     }
@@ -162,8 +162,7 @@ impl Visit {
         cookie
     }
 
-    /// A cookie by which the browser is known from now on as one that somebody has signed in with. It opens nothing: it only
-    /// keeps guesses that strangers make from slowing them down here.
+    /// Marks the browser as known. The cookie grants nothing: failed sign-ins from elsewhere just do not slow down this browser.
     pub(super) fn device_cookie(&self, device: &KnownDevice) -> Cookie<'static> {
         let mut cookie = self.cookie("muster-device", self.keys.seal_device(self.tenant.number, device));
         cookie.set_max_age(Duration::seconds(directory::SignIns::DEVICE_SECONDS));

@@ -1,18 +1,18 @@
 //! A file on its way in: to the disk as it comes, whole or not at all.
 
-use super::room::LOOK_EVERY;
-use super::{ARRIVAL_TIME, Imports, LARGEST, NO_ROOM_OF_TENANT, NO_ROOM_ON_DISK};
+use super::storage::CHECK_EVERY;
+use super::{ARRIVAL_TIME, DISK_FULL, Imports, LARGEST, TENANT_STORAGE_FULL};
 use crate::upload::Upload;
 use bytes::Bytes;
 use dialects::kit::Fault;
-use dialects::transfer::no_room;
+use dialects::transfer::insufficient_storage;
 use directory::Refusal;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a client may send less than it must.
+/// The interval over which the data rate is measured; an upload without bytes ends after it.
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// A file that is arriving. Unless it is kept, it is gone, also when whoever sends it has hung up.
@@ -54,26 +54,26 @@ where
 {
     let full = |error: std::io::Error| {
         if error.kind() == std::io::ErrorKind::StorageFull {
-            return no_room(NO_ROOM_ON_DISK);
+            return insufficient_storage(DISK_FULL);
         }
         Fault::Refused(Refusal::Unavailable(error.to_string()))
     };
     let mut file = imports.file(id).map_err(full)?;
-    let (most, mut upload) = (imports.room_beside(id), Upload::new(body, WINDOW));
-    let (mut size, mut look_at) = (0, LOOK_EVERY);
+    let (most, mut upload) = (imports.quota_for(id), Upload::new(body, WINDOW));
+    let (mut size, mut next_check) = (0, CHECK_EVERY);
     while let Some(bytes) = upload.next().await.map_err(|_| Fault::BodyCut)? {
         size += bytes.len() as u64;
         if size > LARGEST {
             return Err(Fault::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX)));
         }
         if size > most {
-            return Err(no_room(NO_ROOM_OF_TENANT));
+            return Err(insufficient_storage(TENANT_STORAGE_FULL));
         }
-        if size >= look_at {
-            look_at = size + LOOK_EVERY;
+        if size >= next_check {
+            next_check = size + CHECK_EVERY;
             imports.check_disk().map_err(|why| {
-                tracing::error!(why, "an import is rejected");
-                no_room(NO_ROOM_ON_DISK)
+                tracing::error!(why, "import rejected: the disk is nearly full");
+                insufficient_storage(DISK_FULL)
             })?;
         }
         file.write_all(&bytes).map_err(full)?;

@@ -5,10 +5,10 @@
 mod arrival;
 mod download;
 mod job;
-mod room;
+mod storage;
 
 pub(crate) use arrival::receive;
-pub use room::RoomLimits;
+pub use storage::StorageLimits;
 
 use anyhow::Context;
 use dialects::kit::Content;
@@ -39,9 +39,10 @@ const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
 const SAID_EVERY: Duration = Duration::from_millis(500);
 /// How often an import may be cut off by the end of the process that is at it.
 const MOST_CUTS: u32 = 10;
-/// What is said where there is no room.
-const NO_ROOM_OF_TENANT: &str = "The files of the tenant's imports take all the room that they may";
-const NO_ROOM_ON_DISK: &str = "The disk of the server has no room for the file";
+/// Messages of a 507.
+const TENANT_STORAGE_FULL: &str =
+    "The tenant's import files have reached their storage limit (see --imports-mib)";
+const DISK_FULL: &str = "The server's disk is nearly full";
 /// The ending of the mark on an import that is called off.
 const OFF: &str = "off";
 /// How often others are looked for.
@@ -52,35 +53,35 @@ pub struct Imports {
     folder: PathBuf,
     directory: Arc<Directory>,
     news: Notify,
-    room: RoomLimits,
+    storage: StorageLimits,
     /// Imports whose files are still arriving.
     arriving: Mutex<HashSet<Uuid>>,
 }
 
 impl Imports {
     /// In a folder, which is made when it is needed.
-    pub fn new(folder: impl Into<PathBuf>, room: RoomLimits, directory: Arc<Directory>) -> Self {
-        Self { folder: folder.into(), directory, news: Notify::new(), room, arriving: Mutex::default() }
+    pub fn new(folder: impl Into<PathBuf>, storage: StorageLimits, directory: Arc<Directory>) -> Self {
+        Self { folder: folder.into(), directory, news: Notify::new(), storage, arriving: Mutex::default() }
     }
 
-    /// How many bytes more of a tenant's files there is room for, besides those of one import.
-    pub(crate) fn room_beside(&self, id: Uuid) -> u64 {
+    /// The tenant's quota that its other imports leave for this one, in bytes.
+    pub(crate) fn quota_for(&self, id: Uuid) -> u64 {
         let jobs = self.jobs();
         let tenant = jobs.iter().find(|job| job.id == id).map(|job| job.caller.tenant);
         let others = jobs.iter().filter(|job| Some(job.caller.tenant) == tenant && job.id != id);
-        self.room.per_tenant.saturating_sub(others.map(|job| self.size(job)).sum())
+        self.storage.per_tenant.saturating_sub(others.map(|job| self.size(job)).sum())
     }
 
-    /// Bytes that an import's files take.
+    /// Size of an import's files, in bytes.
     fn size(&self, job: &Job) -> u64 {
         let files = ["data".to_owned(), refused(job.format())];
         let sizes = files.iter().filter_map(|ending| std::fs::metadata(self.path(job.id, ending)).ok());
         sizes.map(|file| file.len()).sum()
     }
 
-    /// Whether the disk has room for more; if not, why.
+    /// Checks the free disk space.
     pub(crate) fn check_disk(&self) -> Result<(), String> {
-        room::check_disk(&self.folder, self.room)
+        storage::check_disk(&self.folder, self.storage)
     }
 
     fn path(&self, id: Uuid, ending: &str) -> PathBuf {
@@ -219,7 +220,7 @@ impl Imports {
             Err(ImportError::CalledOff) => job.status = Status::CalledOff,
             Err(ImportError::Stopped { row, refusal: refusal @ Refusal::ConnectionEnded }) => {
                 let detail = transfer::refusal_in_words(&refusal);
-                tracing::warn!(detail, row, import = %job.id, "an import has ended");
+                tracing::warn!(detail, row, import = %job.id, "import stopped: its connection has ended");
                 job.status = Status::Failed;
                 job.error = Some(format!("{detail}; what was done before stays"));
             }
@@ -319,12 +320,12 @@ impl Transfers for Imports {
             .filter(|job| job.caller.tenant == caller.tenant.0)
             .map(|job| self.size(job))
             .sum::<u64>();
-        if own >= self.room.per_tenant {
-            return Err(NotTaken::NoRoom(NO_ROOM_OF_TENANT));
+        if own >= self.storage.per_tenant {
+            return Err(NotTaken::InsufficientStorage(TENANT_STORAGE_FULL));
         }
         if let Err(why) = self.check_disk() {
-            tracing::error!(why, "imports are rejected");
-            return Err(NotTaken::NoRoom(NO_ROOM_ON_DISK));
+            tracing::error!(why, "import rejected: the disk is nearly full");
+            return Err(NotTaken::InsufficientStorage(DISK_FULL));
         }
         let id = new_id().map_err(|error| unkept(&error))?;
         let job = Job::new(id, caller, format, wishes.clone(), self.directory.now());

@@ -1,5 +1,5 @@
-//! Whether a connection is still good for what goes on over it. A request was let in once; an import, an export or a bulk
-//! request goes on for long after that.
+//! Checks the connection of a caller again while its work goes on: an import, an export or a bulk request runs long after its
+//! key was checked.
 
 use super::{Caller, Directory, unread};
 use crate::{Access, Connection, ConnectionId, Refusal, Time};
@@ -7,26 +7,26 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How long what a connection may do is taken as unchanged, in microseconds.
+/// How long a connection that was read is considered current, in microseconds.
 const TRUSTED_FOR: i64 = 500_000;
-/// So many connections are remembered before those of a while ago are let go.
+/// Connections kept before outdated ones are removed.
 const REMEMBERED: usize = 10_000;
 
-/// What was known of connections lately.
+/// Connections that were read recently.
 #[derive(Default)]
-pub(super) struct Standing(RwLock<HashMap<ConnectionId, (Arc<Connection>, Time)>>);
+pub(super) struct RecentConnections(RwLock<HashMap<ConnectionId, (Arc<Connection>, Time)>>);
 
 impl Directory {
     /// The highest role that a caller may grant now.
     ///
     /// # Errors
-    /// The connection was revoked, has expired, or may no longer do this.
-    pub(super) async fn check_standing(&self, caller: &Caller, writes: bool) -> Result<u32, Refusal> {
+    /// [`Refusal::ConnectionEnded`] if the connection was revoked, has expired, or lost the dialect or the right to write.
+    pub(super) async fn check_connection(&self, caller: &Caller, writes: bool) -> Result<u32, Refusal> {
         let Some(id) = caller.connection else { return Ok(caller.highest_role) };
         let now = self.clock.now();
         let connection = match self.standing.known(id, now) {
             Some(connection) => connection,
-            None => self.look_at_connection(id, now).await?,
+            None => self.load_connection(id, now).await?,
         };
         let may_still = connection.is_live(now)
             && connection.tenant == caller.tenant
@@ -39,7 +39,7 @@ impl Directory {
         }
     }
 
-    async fn look_at_connection(&self, id: ConnectionId, now: Time) -> Result<Arc<Connection>, Refusal> {
+    async fn load_connection(&self, id: ConnectionId, now: Time) -> Result<Arc<Connection>, Refusal> {
         let found = self.store.connection(id).await.map_err(unread)?.ok_or(Refusal::ConnectionEnded)?;
         let found = Arc::new(found);
         self.standing.note(&found, now);
@@ -47,7 +47,7 @@ impl Directory {
     }
 }
 
-impl Standing {
+impl RecentConnections {
     fn known(&self, id: ConnectionId, now: Time) -> Option<Arc<Connection>> {
         let known = self.0.read();
         let (connection, since) = known.get(&id)?;
@@ -63,7 +63,7 @@ impl Standing {
     }
 }
 
-/// A clock that was set back makes nothing fresh.
+/// False also after the clock was set back.
 fn is_fresh(since: Time, now: Time) -> bool {
     (0..TRUSTED_FOR).contains(&(now.0 - since.0))
 }

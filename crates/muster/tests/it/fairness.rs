@@ -102,7 +102,7 @@ fn a_connection_and_a_tenant_have_so_many_requests_under_way() {
     assert_eq!(status(&elsewhere), 200, "another tenant");
     let metrics = send(&server.admin, "GET", "/metrics", &[], b"").body;
     assert!(
-        metrics.contains("muster_rejected_total{dialect=\"scim\",reason=\"too_much_at_once\"} 1"),
+        metrics.contains("muster_rejected_total{dialect=\"scim\",reason=\"too_many_concurrent\"} 1"),
         "{metrics}"
     );
     drop((first, second));
