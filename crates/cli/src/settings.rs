@@ -32,11 +32,11 @@ pub struct Settings {
     /// Where to listen; port 0 takes a free one
     #[arg(long, env = "MUSTER_LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS", help_heading = SERVER)]
     pub listen: String,
-    /// Where health (/healthz, /readyz) and metrics (/metrics) are served to those who operate the server: an address, or
-    /// `none`. 127.0.0.1:9095 when nothing is said, if that port is free
+    /// Address of the admin listener for /healthz, /readyz and /metrics, or `none`. By default 127.0.0.1:9095, if that port is
+    /// free
     #[arg(long, env = "MUSTER_ADMIN_LISTEN", global = true, value_name = "ADDRESS", help_heading = SERVER)]
     pub admin_listen: Option<String>,
-    /// A file with the bearer token (at least 16 characters) that opens /metrics on the public address, too
+    /// File with a bearer token (at least 16 characters) for /metrics on the public address
     #[arg(long, env = "MUSTER_METRICS_TOKEN_FILE", global = true, value_name = "FILE", help_heading = SERVER)]
     pub metrics_token_file: Option<PathBuf>,
     /// Certificate chain in PEM; with it and its key, TLS is spoken
@@ -55,17 +55,16 @@ pub struct Settings {
     /// and answer for one another share this folder, too
     #[arg(long, env = "MUSTER_IMPORTS", global = true, value_name = "DIR", help_heading = SERVER)]
     pub imports: Option<PathBuf>,
-    /// The most room that files of a tenant's imports may take, in MiB; more is a 507
+    /// Storage limit of each tenant's import files in MiB; more is a 507
     #[arg(long, env = "MUSTER_IMPORTS_MIB", global = true, default_value_t = 8192, value_name = "MIB", help_heading = SERVER)]
     pub imports_mib: u64,
-    /// Below so much free space, in MiB, or a twentieth of the disk, no import is taken (507)
+    /// Minimum free disk space in MiB for imports, at least 5 % of the disk; below it they get a 507
     #[arg(long, env = "MUSTER_LEAST_FREE_MIB", global = true, default_value_t = 1024, value_name = "MIB", help_heading = SERVER)]
     pub least_free_mib: u64,
-    /// Connections at a time; more are answered 503
+    /// Open connections; further ones get a 503
     #[arg(long, env = "MUSTER_MAX_CONNECTIONS", global = true, default_value_t = 4096, value_name = "N", help_heading = SERVER)]
     pub max_connections: usize,
-    /// Connections at a time from one address (IPv6: from one /64); more are closed. Loopback and trusted proxies may have
-    /// all
+    /// Open connections from one address (IPv6: one /64); further ones are closed. Loopback and trusted proxies are exempt
     #[arg(long, env = "MUSTER_CONNECTIONS_PER_ADDRESS", global = true, default_value_t = 256, value_name = "N", help_heading = SERVER)]
     pub connections_per_address: usize,
     /// Seconds for headers to arrive, and for a connection to be idle

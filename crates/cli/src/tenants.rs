@@ -179,10 +179,7 @@ fn show(tenant: &Tenant, output: Output) {
         row("chosen passwords have", format!("{} characters or more", settings.min_password)),
         row("mails are from", settings.sender_name.clone().unwrap_or_else(|| tenant.name.clone())),
         row("mails go to", settings.mails_to.clone().unwrap_or_else(|| "the people themselves".into())),
-        row(
-            "the name is shown",
-            if settings.public_name { "to everybody".into() } else { "after signing in".into() },
-        ),
+        row("name on pages", if settings.public_name { "always".into() } else { "after sign-in".into() }),
         row("own templates", if own.is_empty() { "none".into() } else { templates }),
     ];
     output.rows(&document, &["field", "value"], rows, "");

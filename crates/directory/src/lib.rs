@@ -32,7 +32,6 @@ mod tenant;
 mod user;
 mod view;
 
-pub use password_text::normalized_password;
 pub use account::{
     Account, AccountEdit, KnownDevice, KnownNetwork, LinkKey, OpenLink, Purpose, Session, SignIns, Tombstone,
 };
@@ -53,6 +52,7 @@ pub use item::{
     Department, Folder, FolderEntry, Group, Item, ItemKey, ItemKind, Organisation, OrganisationStatus, Role,
 };
 pub use mail::{Mail, Outcome};
+pub use password_text::normalized_password;
 pub use plural::{Address, Entry};
 pub use ports::{
     Chain, Clock, CommitError, Hasher, Health, Ids, Overloaded, Pending, Store, StoreError, Verdict,

@@ -48,8 +48,8 @@ pub enum NotTaken {
     Wrong(String),
     /// Too many wait, or the store takes none: for the log.
     NotNow(String),
-    /// There is no room for files: a sentence for the client.
-    NoRoom(&'static str),
+    /// A storage limit is reached; the message is for the client.
+    InsufficientStorage(&'static str),
 }
 
 impl From<String> for NotTaken {
@@ -79,7 +79,7 @@ pub trait Transfers: Send + Sync {
     ) -> Result<(&'static str, Content), NotTaken>;
 }
 
-/// What is answered where a file finds no room.
+/// The 507 of an upload that reaches a storage limit.
 pub fn insufficient_storage(what: &str) -> crate::kit::Fault {
     read::insufficient_storage(what)
 }

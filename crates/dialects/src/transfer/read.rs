@@ -29,7 +29,7 @@ fn wrong(what: String) -> Fault {
     Fault::own(StatusCode::BAD_REQUEST, "invalid_request", what)
 }
 
-/// There is no room for files.
+/// A 507.
 pub(super) fn insufficient_storage(what: &str) -> Fault {
     Fault::own(StatusCode::INSUFFICIENT_STORAGE, "insufficient_storage", what)
 }

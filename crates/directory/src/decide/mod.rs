@@ -9,7 +9,7 @@ mod ceiling;
 mod folder;
 mod group;
 mod organisation;
-mod connection_slots;
+mod places;
 mod user;
 
 pub(crate) use account::check_link;
@@ -159,7 +159,7 @@ pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Res
             ceiling::check_leaving(known)?;
             Ok(Decision { edits: vec![Edit::RemoveItem(Box::new(item))], ..Decision::default() })
         }
-        Command::AddDepartment { name, number } => connection_slots::add_department(name, *number, known, stamp),
+        Command::AddDepartment { name, number } => places::add_department(name, *number, known, stamp),
         Command::AddRole { name, rank } => admin::add_role(name, *rank, stamp),
         Command::AddTenant { name, number } => admin::add_tenant(name, *number, stamp),
         Command::UpdateTenant(edit) => admin::update_tenant(edit, known),

@@ -1,6 +1,6 @@
 //! What may become of an organisation.
 
-use super::{Decision, Known, Stamp, connection_slots::blank_organisation, refuse_if_any, set, set_name, set_text};
+use super::{Decision, Known, Stamp, places::blank_organisation, refuse_if_any, set, set_name, set_text};
 use crate::{
     Edit, Fault, Field, Given, Item, ItemKind, Organisation, OrganisationEdit, Refusal, Rule, rules,
 };

@@ -181,8 +181,8 @@ fn apply(
     apply_texts(user, before, edit, &mut faults);
     apply_plurals(user, edit, known, &mut faults);
     apply_lists(user, edit, known, &mut faults);
-    connection_slots::department(user, &edit.department, known, stamp, &mut decision, &mut faults);
-    connection_slots::organisation(
+    places::department(user, &edit.department, known, stamp, &mut decision, &mut faults);
+    places::organisation(
         user,
         before.is_none(),
         &edit.organisation,
@@ -191,7 +191,7 @@ fn apply(
         &mut decision,
         &mut faults,
     );
-    connection_slots::role(user, &edit.role, known, &mut faults);
+    places::role(user, &edit.role, known, &mut faults);
     match edit.office {
         Given::Absent => {}
         Given::Cleared => user.office = None,
@@ -294,7 +294,7 @@ fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut V
             Field::Photos => user.photos = entries,
             Field::Entitlements => user.entitlements = entries,
             Field::Certificates => user.certificates = entries,
-            Field::Roles => connection_slots::roles(user, entries, known),
+            Field::Roles => places::roles(user, entries, known),
             Field::MessagingLinks => {
                 user.links.retain(|link| link.kind != LinkKind::Messaging);
                 user.links.extend(entries.into_iter().map(|Entry { value, kind, display, primary }| Link {

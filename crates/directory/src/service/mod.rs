@@ -2,10 +2,10 @@
 
 mod absences;
 mod accounts;
+mod connection_check;
 mod keeping;
 mod lookup;
 mod preview;
-mod connection_check;
 mod throttle;
 
 use crate::decide::{Stamp, decide};
@@ -17,8 +17,8 @@ use crate::{
 };
 use absences::Absences;
 pub use accounts::{Guess, network};
-pub use preview::Preview;
 use connection_check::RecentConnections;
+pub use preview::Preview;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use throttle::Throttle;

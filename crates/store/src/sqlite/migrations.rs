@@ -48,7 +48,7 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Whether every step was applied as it is here: then nothing is written, and nobody else's writing is waited for.
+/// Whether all steps are applied. Then nothing needs to be written, and no lock of another process delays opening.
 fn is_unchanged(db: &Connection) -> bool {
     let is_applied = |(number, (_, sql)): (u32, &(&str, &str))| {
         let applied = db.query_row(sql::STEP.sqlite, [number], |row| row.get::<_, String>(0));

@@ -98,10 +98,10 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
     Ok(db)
 }
 
-/// Time between two tries to write while another process does. SQLite's own handler comes to wait 100 ms between them, and
-/// misses the pauses of a process that writes all the time.
+/// Interval at which a locked store is tried again. SQLite's own busy handler backs off to 100 ms and misses the pauses of a
+/// process that writes constantly.
 const WAIT: Duration = Duration::from_millis(1);
-/// Tries until it is given up: ten seconds or a little more.
+/// Number of tries: ten seconds.
 const TRIES: i32 = 10_000;
 
 fn wait(tries: i32) -> bool {

@@ -122,8 +122,8 @@ fn run(db: &Connection, mut queue: mpsc::Receiver<Job>, figures: &Figures) {
     drop(db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
 }
 
-/// Pauses in which another process gets to write, however much is waiting here: an administrator must be able to revoke a
-/// connection while an import comes in over it.
+/// Pauses that let another process write, however long the queue is: an administrator must be able to revoke a connection
+/// during an import.
 struct Pauses {
     last: Instant,
 }
@@ -135,12 +135,12 @@ impl Default for Pauses {
 }
 
 impl Pauses {
-    /// How often, at the least.
+    /// Time between two pauses.
     const EVERY: Duration = Duration::from_millis(250);
-    /// How long: some times as long as others wait between two tries (`open::WAIT`).
+    /// Length of a pause: several times the interval at which other processes try (`open::WAIT`).
     const PAUSE: Duration = Duration::from_millis(3);
 
-    /// Waits for the next change. Where that takes no time for long, it pauses first.
+    /// Waits for the next change; pauses first if the queue has not been empty for a while.
     fn around<T>(&mut self, wait: impl FnOnce() -> T) -> T {
         if self.last.elapsed() >= Self::EVERY {
             std::thread::sleep(Self::PAUSE);
