@@ -13,15 +13,17 @@ pub struct ConcurrencyLimits {
     pub per_connection: usize,
     /// Requests of a tenant.
     pub per_tenant: usize,
-    /// Exports of a tenant.
+    /// Exports and downloads of rejected rows of a tenant.
     pub exports: usize,
+    /// Import files of a tenant that are being uploaded.
+    pub uploads: usize,
     /// Responses of a tenant larger than [`LARGE_RESPONSE`] that the client has not read yet.
     pub large_responses: usize,
 }
 
 impl Default for ConcurrencyLimits {
     fn default() -> Self {
-        Self { per_connection: 256, per_tenant: 512, exports: 4, large_responses: 8 }
+        Self { per_connection: 256, per_tenant: 512, exports: 4, uploads: 2, large_responses: 8 }
     }
 }
 
@@ -36,6 +38,7 @@ enum Resource {
     Connection(ConnectionId),
     Tenant(TenantNumber),
     Exports(TenantNumber),
+    Uploads(TenantNumber),
     LargeResponses(TenantNumber),
 }
 
@@ -87,6 +90,11 @@ impl Concurrency {
         self.acquire(Resource::Exports(tenant), self.limits.exports)
     }
 
+    /// A permit for an upload.
+    pub(crate) fn upload(&self, tenant: TenantNumber) -> Result<Permit, Fault> {
+        self.acquire(Resource::Uploads(tenant), self.limits.uploads)
+    }
+
     /// A permit for a large response.
     pub(crate) fn large_response(&self, tenant: TenantNumber) -> Result<Permit, Fault> {
         self.acquire(Resource::LargeResponses(tenant), self.limits.large_responses)
@@ -113,6 +121,7 @@ mod tests {
             per_connection: 2,
             per_tenant: 3,
             exports: 1,
+            uploads: 1,
             large_responses: 1,
         });
         let caller = |tenant, connection: u128| Caller {

@@ -119,13 +119,15 @@ fn transfers(desk: &Desk) -> Result<&dyn Transfers, Fault> {
 }
 
 fn open(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let permit = desk.concurrency.upload(call.caller()?.tenant)?;
     let media = crate::kit::accept::content_type(&call.headers);
     let opened = transfers(desk)?.open(call.caller()?, media.as_deref(), &read::wishes(call, IMPORT)?);
     let (id, resource) = opened.map_err(read::fault)?;
     let mut answer =
         write::import(StatusCode::ACCEPTED, &resource, Some(&format!("{}{IMPORTS}/{id}", call.origin)));
     answer.extensions_mut().insert(Awaited(id));
-    Ok(answer)
+    // The response is sent after the upload.
+    Ok(answer.map(|content| content.holding(vec![permit])))
 }
 
 fn one(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
@@ -141,9 +143,10 @@ fn call_off(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 }
 
 fn refused(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+    let permit = desk.concurrency.export(call.caller()?.tenant)?;
     let found = transfers(desk)?.refused(call.caller()?, read::id(call)?);
     let (media, content) = found.ok_or(Fault::NoRoute)?;
-    Ok(write::file(media, content, "refused"))
+    Ok(write::file(media, content.holding(vec![permit]), "refused"))
 }
 
 fn export(desk: &Desk, call: &Call) -> Result<Answer, Fault> {

@@ -1,11 +1,11 @@
-//! Health and metrics for those who operate the server.
+//! The admin listener, and metrics on the public one.
 
 use crate::support::{MUSTER, Server, send};
 use std::net::TcpListener;
 use std::process::Command;
 
 #[test]
-fn operators_have_an_address_of_their_own_and_strangers_see_no_metrics() {
+fn metrics_are_served_on_the_admin_listener_only() {
     let server = Server::start(&[]);
     let (_, key) = server.tenant(&[]);
     let bearer = format!("Bearer {key}");
@@ -26,7 +26,7 @@ fn operators_have_an_address_of_their_own_and_strangers_see_no_metrics() {
 }
 
 #[test]
-fn a_token_opens_the_metrics_on_the_public_address() {
+fn metrics_on_the_public_listener_need_their_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
     std::fs::write(&file, "a-token-of-24-characters\n").expect("written");
@@ -63,8 +63,8 @@ fn failure(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_port_that_is_taken_matters_only_where_it_was_named() {
-    // Perhaps somebody else has it: that is as good.
+fn an_admin_port_in_use_is_an_error_only_if_it_was_set() {
+    // If another process has the port already, that is just as good.
     let held = TcpListener::bind("127.0.0.1:9095");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();

@@ -51,7 +51,7 @@ fn a_body_that_does_not_come_is_refused_in_the_dialects_voice() {
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"message\""), "{answer}");
 }
 
-/// Silent connections take all places: clients hear so at once, in their API's own shape, and probes are answered.
+/// When silent connections use up the limit, clients get a 503 in their API's format, and health probes still work.
 #[test]
 fn connections_are_limited_and_health_probes_are_not() {
     let server = Server::start(&["--max-connections", "3", "--header-time", "600"]);
@@ -86,7 +86,7 @@ fn connections_are_limited_and_health_probes_are_not() {
     drop(held);
 }
 
-/// Loopback may have all places, so this comes from another address of the machine.
+/// Loopback is exempt, so the clients use another address of the machine.
 #[test]
 fn one_address_does_not_take_all_places() {
     let server = Server::start(&["--listen", "0.0.0.0:0", "--connections-per-address", "3"]);
@@ -103,7 +103,6 @@ fn one_address_does_not_take_all_places() {
     wait_until("a place", || try_send(&own, "GET", "/healthz", &[], b"").is_some());
 }
 
-/// On its own line, since the key of a body that never comes is looked at first.
 const JSON_HEAD: &str = "Host: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n";
 
 #[test]
@@ -128,7 +127,7 @@ fn a_bad_key_is_refused_before_its_body_comes() {
     }
 }
 
-/// So many of them held back every body of unknown length in 0.1.0, for as long as they had time.
+/// In 0.1.0, 128 of them delayed every body of unknown length.
 #[test]
 fn clients_that_send_nothing_delay_nobody_elses_body() {
     let server = Server::start(&["--body-time", "600"]);
@@ -143,7 +142,6 @@ fn clients_that_send_nothing_delay_nobody_elses_body() {
             let mut stream = connect(&server);
             let target = ["/api/v2/user", "/v1/sign-in", "/t/1/sign-in", "/oauth2/token"][number % 4];
             stream.write_all(head(target, "").as_bytes()).expect("sent");
-            // Not small any more, were all of them to be taken at their word.
             let _ = stream.write_all(b"1\r\n{\r\n");
             stream
         })

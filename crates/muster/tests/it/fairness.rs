@@ -1,4 +1,4 @@
-//! What one tenant does at a time costs another one little.
+//! Limits on what one tenant can use, so that others are not affected.
 
 use crate::support::{Server, send, try_send};
 use std::io::{Read, Write};
@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use testkit::waiting::{PATIENCE, wait_until};
 
-/// A tenant beside the first one, and a key that opens it.
+/// Another tenant and a key for it.
 fn second(server: &Server, flags: &[&str]) -> (u64, String) {
     let number = server.json(&["tenant", "add", "Other"])["number"].as_u64().expect("a number");
     (number, server.connection(number, "other", flags))
@@ -18,9 +18,9 @@ fn user(tenant: u64, key: &str, name: &str) -> String {
     )
 }
 
-/// In 0.1.0 other tenants' sign-ins ended as 503.
+/// In 0.1.0, other tenants' sign-ins got a 503.
 #[test]
-fn passwords_of_one_tenants_users_keep_nobody_elsewhere_from_signing_in() {
+fn creating_users_does_not_block_sign_ins_of_another_tenant() {
     let server = Server::start(&["--log-level", "error"]);
     let (one, greedy) = server.tenant(&[]);
     let (two, key) = second(&server, &[]);
@@ -57,7 +57,7 @@ fn passwords_of_one_tenants_users_keep_nobody_elsewhere_from_signing_in() {
     });
 }
 
-/// Requests whose headers are there and whose bodies are not.
+/// Requests with incomplete bodies.
 fn hold(server: &Server, key: &str, many: usize) -> Vec<TcpStream> {
     let head = format!(
         "POST /request/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
@@ -65,7 +65,7 @@ fn hold(server: &Server, key: &str, many: usize) -> Vec<TcpStream> {
     let begun = |_| {
         let mut stream = TcpStream::connect(&server.address).expect("connected");
         stream.write_all(head.as_bytes()).expect("sent");
-        // As much as must come in the time for all of this.
+        // Enough for the minimum data rate while the test runs.
         stream.write_all(" ".repeat(50_000).as_bytes()).expect("sent");
         stream
     };
@@ -73,7 +73,7 @@ fn hold(server: &Server, key: &str, many: usize) -> Vec<TcpStream> {
 }
 
 #[test]
-fn a_connection_and_a_tenant_have_so_many_requests_under_way() {
+fn concurrent_requests_are_limited_by_connection_and_tenant() {
     let server = Server::start(&["--body-time", "600", "--log-level", "error"]);
     let (tenant, one) = server.tenant(&[]);
     let keys: Vec<String> = ["b", "c"].iter().map(|name| server.connection(tenant, name, &[])).collect();
@@ -83,7 +83,7 @@ fn a_connection_and_a_tenant_have_so_many_requests_under_way() {
             .status
     };
     let first = hold(&server, &one, 256);
-    wait_until("the connection's share to be used", || status(&one) == 429);
+    wait_until("the connection's limit", || status(&one) == 429);
     let bearer = format!("Bearer {one}");
     let onfire = format!("/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={one}");
     for (target, shape) in [
@@ -98,7 +98,7 @@ fn a_connection_and_a_tenant_have_so_many_requests_under_way() {
     }
     assert_eq!(status(&keys[0]), 200, "another connection of the tenant");
     let second = hold(&server, &keys[0], 256);
-    wait_until("the tenant's share to be used", || status(&keys[1]) == 429);
+    wait_until("the tenant's limit", || status(&keys[1]) == 429);
     assert_eq!(status(&elsewhere), 200, "another tenant");
     let metrics = send(&server.admin, "GET", "/metrics", &[], b"").body;
     assert!(
@@ -106,10 +106,10 @@ fn a_connection_and_a_tenant_have_so_many_requests_under_way() {
         "{metrics}"
     );
     drop((first, second));
-    wait_until("the shares to be free", || status(&one) == 200 && status(&keys[1]) == 200);
+    wait_until("the permits to be released", || status(&one) == 200 && status(&keys[1]) == 200);
 }
 
-/// A request whose answer nobody reads beyond its first bytes.
+/// A request whose response is not read beyond its first bytes.
 fn unread(server: &Server, target: &str, key: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(&server.address).expect("connected");
     stream.set_read_timeout(Some(PATIENCE)).expect("set");
@@ -121,7 +121,7 @@ fn unread(server: &Server, target: &str, key: &str) -> (TcpStream, String) {
 }
 
 #[test]
-fn what_a_tenant_leaves_unread_is_bounded() {
+fn unread_responses_are_limited_by_tenant() {
     let server = Server::start(&["--body-time", "600", "--log-level", "error"]);
     let (_, key) = server.tenant(&["--dialect", "transfer", "--dialect", "scim"]);
     let (_, elsewhere) = second(&server, &["--dialect", "transfer", "--dialect", "scim"]);
@@ -136,7 +136,7 @@ fn what_a_tenant_leaves_unread_is_bounded() {
         let small = [("Authorization", &*format!("Bearer {key}"))];
         assert_eq!(send(&server.address, "GET", "/scim/v2/Users?count=1", &small, b"").status, 200);
         drop(held);
-        wait_until("the share to be free", || unread(&server, target, &key).1 == "HTTP/1.1 200");
+        wait_until("the permits to be released", || unread(&server, target, &key).1 == "HTTP/1.1 200");
         assert!(
             try_send(&server.address, "GET", target, &small, b"").is_some_and(|reply| reply.status == 200)
         );
@@ -144,7 +144,7 @@ fn what_a_tenant_leaves_unread_is_bounded() {
 }
 
 #[test]
-fn a_tenants_files_and_a_full_disk_leave_room_for_others() {
+fn import_files_have_a_storage_limit() {
     let server = Server::start(&["--imports-mib", "1"]);
     let flags = ["--dialect", "transfer"];
     let (_, key) = server.tenant(&flags);
@@ -156,21 +156,48 @@ fn a_tenants_files_and_a_full_disk_leave_room_for_others() {
     let too_much = sent(&server, &key, &format!("email\n{}\n", "x".repeat(2 << 20)));
     assert_eq!(too_much.status, 507, "{too_much:?}");
     assert!(
-        too_much.body.contains("\"insufficient_storage\"") && too_much.body.contains("room"),
+        too_much.body.contains("\"insufficient_storage\"") && too_much.body.contains("storage limit"),
         "{too_much:?}"
     );
-    // Rows that were rejected are kept, and take room as well.
+    // Rejected rows are kept, and count as well.
     let rejected = "no address\n".repeat(60_000);
     assert_eq!(sent(&server, &key, &format!("email\n{rejected}")).status, 202);
-    wait_until("the tenant to have used its room", || {
+    wait_until("the tenant's storage limit", || {
         sent(&server, &key, &format!("email\n{rejected}")).status == 507
     });
     assert_eq!(sent(&server, &elsewhere, "email\nann@example.com\n").status, 202, "another tenant");
-    // As on a disk that is nearly full.
+    // As if the disk were nearly full.
     let server = Server::start(&["--least-free-mib", "1000000000"]);
     let (_, key) = server.tenant(&flags);
     let reply = sent(&server, &key, "email\nann@example.com\n");
     assert!(reply.status == 507 && reply.body.contains("disk"), "{reply:?}");
     let kept = std::fs::read_dir(server.log_folder().join("imports")).map_or(0, Iterator::count);
     assert_eq!(kept, 0, "nothing is left of it");
+}
+
+#[test]
+fn a_tenant_uploads_two_files_at_a_time() {
+    let server = Server::start(&["--log-level", "error"]);
+    let flags = ["--dialect", "transfer"];
+    let (_, key) = server.tenant(&flags);
+    let (_, elsewhere) = second(&server, &flags);
+    let head = format!(
+        "POST /v1/imports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: text/csv\r\nContent-Length: 1000\r\n\r\nemail\r\n"
+    );
+    let begun = |_| {
+        let mut stream = TcpStream::connect(&server.address).expect("connected");
+        stream.write_all(head.as_bytes()).expect("sent");
+        stream
+    };
+    let held: Vec<TcpStream> = (0..2).map(begun).collect();
+    let sent = |key: &str| {
+        let headers = [("Authorization", &*format!("Bearer {key}")), ("Content-Type", "text/csv")];
+        send(&server.address, "POST", "/v1/imports", &headers, b"email\r\nann@example.com\r\n")
+    };
+    wait_until("two uploads to have begun", || sent(&key).status == 429);
+    let reply = sent(&key);
+    assert!(reply.header("retry-after").is_some() && reply.body.contains("\"slow_down\""), "{reply:?}");
+    assert_eq!(sent(&elsewhere).status, 202, "another tenant");
+    drop(held);
+    wait_until("the uploads to have ended", || sent(&key).status == 202);
 }

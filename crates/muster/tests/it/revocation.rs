@@ -1,4 +1,4 @@
-//! Work that goes on over a connection ends with it: when it is revoked, and when it expires.
+//! Work in progress ends when its connection is revoked or expires.
 
 use crate::support::{House, Reply, Server, send};
 use directory::{Caller, Command, Refusal, UserQuery};
@@ -17,9 +17,9 @@ fn json(reply: &Reply) -> Value {
     serde_json::from_str(&reply.body).unwrap_or_else(|_| panic!("{}", reply.body))
 }
 
-/// In 0.1.0 an import made 83,433 more changes after its connection was revoked.
+/// In 0.1.0, an import made 83,433 more changes after its connection was revoked.
 #[test]
-fn an_import_ends_with_its_connection_and_says_why() {
+fn an_import_stops_when_its_connection_is_revoked() {
     let server = Server::start(&[]);
     let (tenant, _) = server.tenant(&[]);
     let looking = server.connection(tenant, "looking", &["--dialect", "transfer"]);
@@ -43,9 +43,9 @@ fn an_import_ends_with_its_connection_and_says_why() {
     assert_eq!(total(), at_the_end, "nothing goes on");
 }
 
-/// The request was let in, and what it asks of the directory afterwards is not answered any more.
+/// The key was valid when the request began.
 #[test]
-fn work_ends_when_its_connection_expires_or_is_narrowed() {
+fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
     crate::support::runtime().block_on(async {
         let house = House::still();
         let caller = house.tenant("Acme").await;
@@ -67,7 +67,7 @@ fn work_ends_when_its_connection_expires_or_is_narrowed() {
 }
 
 #[test]
-fn a_bulk_request_ends_with_its_connection() {
+fn a_bulk_request_stops_when_its_connection_is_revoked() {
     let server = Server::start(&[]);
     let (_, key) = server.tenant(&["--dialect", "scim"]);
     let operation = |n: u32| {
@@ -98,7 +98,7 @@ fn a_bulk_request_ends_with_its_connection() {
 }
 
 #[test]
-fn an_export_is_cut_when_its_connection_has_ended() {
+fn an_export_is_cut_off_when_its_connection_is_revoked() {
     let server = Server::start(&["--body-time", "600"]);
     let (tenant, _) = server.tenant(&[]);
     let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
