@@ -113,7 +113,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let counts: [AtomicU64; 2] = Default::default();
     let beside = std::thread::scope(|scope| {
         let (stop, peak, greedy, address) = (&stop, &peak, &greedy, muster.address.as_str());
-        let is_over = || stop.load(Ordering::Relaxed);
+        let (muster, is_over) = (&muster, move || stop.load(Ordering::Relaxed));
         for number in 0..CREATING {
             let created = &counts[0];
             scope.spawn(move || {
@@ -141,7 +141,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
                 }
             });
         }
-        scope.spawn(|| {
+        scope.spawn(move || {
             while !is_over() {
                 peak.fetch_max(muster.resident_kib(), Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(50));

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// The password in the OpaqueString profile (RFC 8265 section 4.2.2): NFC, and every space separator as U+0020.
+/// The password in the `OpaqueString` profile (RFC 8265 section 4.2.2): NFC, and every space separator as U+0020.
 pub fn normalized_password(text: &str) -> Cow<'_, str> {
     if !text.contains(is_other_space) && is_nfc(text) {
         return Cow::Borrowed(text);

@@ -71,10 +71,10 @@ pub struct Listener {
 /// What a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Clients and people.
-    Everybody,
-    /// Those who operate the server: health and metrics, nothing else.
-    Operators,
+    /// The APIs and pages.
+    Public,
+    /// Health and metrics only.
+    Admin,
 }
 
 /// Time for headers on a connection that serves only health probes.
