@@ -35,7 +35,7 @@ pub struct Dialect {
     pub acceptable: fn(&Call) -> Result<(), Fault>,
     /// What the client brings to be let in.
     pub credential: fn(&Call) -> Result<Option<Credential>, Fault>,
-    /// Whether the body may hold a part of it. If not, the body is read only with a valid key.
+    /// Whether the body may hold the key, a part of it, or the method. If not, the body is read only with a valid key.
     pub has_credential_in_body: bool,
     /// Its voice for everything that goes wrong.
     pub refuse: fn(&Fault, &Call) -> Answer,

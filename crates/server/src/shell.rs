@@ -201,7 +201,7 @@ impl Shell {
         let is_file = dialects::transfer::brings_file(&parts.method, &found);
         let has_body = !body.is_end_stream();
         let given_up = |fault| self.give_up(dialect, parts, number, &fault);
-        let arrival = dialects::kit::arrive(&self.desk, parts, found, address, number);
+        let arrival = dialects::kit::arrive(&self.desk, parts, found, has_body, address, number);
         let arrival = match self.guard(arrival).await {
             Ok(arrival) => arrival,
             Err(fault) => return (given_up(fault), has_body),

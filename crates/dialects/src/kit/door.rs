@@ -69,25 +69,36 @@ pub struct Served {
 pub struct Arrival {
     call: Call,
     dialect: &'static Dialect,
-    route: &'static str,
-    /// Why it is rejected.
-    fault: Option<Fault>,
+    /// The route's path, for log and metrics.
+    path: &'static str,
+    /// The route, or why the request is rejected.
+    route: Result<&'static Route, Fault>,
+    /// Whether method and key are known without the body.
+    is_checked: bool,
 }
 
 /// Checks what the head of a request says: route, method, and key, if it is in the headers or the query.
-pub async fn arrive(desk: &Desk, parts: &Parts, found: Found, address: IpAddr, request: &str) -> Arrival {
+pub async fn arrive(
+    desk: &Desk,
+    parts: &Parts,
+    found: Found,
+    has_body: bool,
+    address: IpAddr,
+    request: &str,
+) -> Arrival {
     let dialect = found.dialect;
-    let route = found.matched.as_ref().map_or("none", |matched| matched.route.path);
+    let is_checked = !(has_body && dialect.has_credential_in_body);
+    let path = found.matched.as_ref().map_or("none", |matched| matched.route.path);
     let mut call = call(desk, parts, Bytes::new(), request);
     call.address = Some(address);
-    let fault = look(desk, &mut call, found).await.err();
-    Arrival { call, dialect, route, fault }
+    let route = look(desk, &mut call, found, is_checked).await;
+    Arrival { call, dialect, path, route, is_checked }
 }
 
 impl Arrival {
     /// Whether the body is needed: not for a request that is rejected already.
     pub fn wants_body(&self) -> bool {
-        self.fault.is_none()
+        self.route.is_ok()
     }
 
     /// The tenant of its key, if the key was not in the body.
@@ -96,13 +107,13 @@ impl Arrival {
     }
 
     /// Handles the request.
-    pub async fn finish(mut self, desk: &Desk, body: Result<Bytes, BodyFault>) -> Served {
-        let done = match self.fault.take() {
-            Some(fault) => Err(fault),
-            None => attend(desk, self.dialect, &mut self.call, body).await,
+    pub async fn finish(self, desk: &Desk, body: Result<Bytes, BodyFault>) -> Served {
+        let Self { mut call, dialect, path, route, is_checked } = self;
+        let done = match route {
+            Err(fault) => Err(fault),
+            Ok(route) => attend(desk, dialect, &mut call, (!is_checked).then_some(route), body).await,
         };
-        let done = done.and_then(|answer| hold(desk, &mut self.call, answer));
-        let Self { call, dialect, route, .. } = self;
+        let done = done.and_then(|answer| hold(desk, &mut call, answer));
         let fault = done.as_ref().err();
         let detail = fault.and_then(|fault| fault.detail().map(str::to_owned));
         let broken_rules = fault.and_then(Fault::broken_rules);
@@ -120,7 +131,7 @@ impl Arrival {
         let unknown = call.unknown.load(Ordering::Relaxed);
         let connection = call.caller.map(|caller| caller.who);
         let dialect = dialect.name;
-        Served { answer, dialect, route, connection, tenant, reason, broken_rules, unknown, detail }
+        Served { answer, dialect, route: path, connection, tenant, reason, broken_rules, unknown, detail }
     }
 }
 
@@ -190,28 +201,47 @@ fn hold(desk: &Desk, call: &mut Call, answer: Answer) -> Result<Answer, Fault> {
     Ok(answer.map(|content| content.holding(permits)))
 }
 
-async fn look(desk: &Desk, call: &mut Call, found: Found) -> Result<(), Fault> {
+/// Checks what the head says. Where method and key may be in the body, only an invalid key in the head is rejected here.
+async fn look(desk: &Desk, call: &mut Call, found: Found, is_checked: bool) -> Result<&'static Route, Fault> {
     let dialect = found.dialect;
     let Some(matched) = found.matched else { return Err(Fault::NoRoute) };
     call.named = matched.named;
     call.context = matched.context;
     call.suffix = matched.suffix;
+    if is_checked {
+        check(desk, dialect, call, matched.route).await?;
+        return Ok(matched.route);
+    }
+    // Known already unless the body says something else.
+    drop(resolve(dialect, call, matched.route));
+    let credential = (dialect.credential)(call).ok().flatten();
+    let needs_key = matched.route.verbs.iter().any(|verb| verb.access != Access::Open);
+    if credential.is_some() && needs_key {
+        admit(desk, dialect, call, credential, false).await?;
+    }
+    Ok(matched.route)
+}
+
+/// Finds the verb of a request, and whether the client accepts what the dialect writes.
+fn resolve(dialect: &Dialect, call: &mut Call, route: &'static Route) -> Result<(), Fault> {
     if let Some(method) = (dialect.overrides)(call) {
         call.method = method;
     }
-    let verb = matched.route.verbs.iter().find(|verb| verb.method == call.method);
-    let verb = verb.ok_or_else(|| Fault::WrongMethod(methods(matched.route)))?;
-    call.route = Some((matched.route, verb));
-    (dialect.acceptable)(call)?;
-    if verb.access == Access::Open {
+    let verb = route.verbs.iter().find(|verb| verb.method == call.method);
+    let verb = verb.ok_or_else(|| Fault::WrongMethod(methods(route)))?;
+    call.route = Some((route, verb));
+    (dialect.acceptable)(call)
+}
+
+/// Checks method, format and key.
+async fn check(desk: &Desk, dialect: &Dialect, call: &mut Call, route: &'static Route) -> Result<(), Fault> {
+    resolve(dialect, call, route)?;
+    let access = call.route.map_or(Access::Open, |(_, verb)| verb.access);
+    if access == Access::Open {
         return Ok(());
     }
     let credential = (dialect.credential)(call)?;
-    // The key may be in the body.
-    if credential.is_none() && dialect.has_credential_in_body {
-        return Ok(());
-    }
-    admit(desk, dialect, call, credential).await
+    admit(desk, dialect, call, credential, access == Access::Write).await
 }
 
 async fn admit(
@@ -219,13 +249,13 @@ async fn admit(
     dialect: &Dialect,
     call: &mut Call,
     credential: Option<Credential>,
+    writes: bool,
 ) -> Result<(), Fault> {
-    let writes = call.route.is_some_and(|(_, verb)| verb.access == Access::Write);
     let address = call.address.ok_or(Fault::Unauthorised)?;
     match desk.admit(credential, address, dialect, writes).await {
         Ok(mut caller) => {
             caller.request.clone_from(&call.request);
-            // A key in the body is checked twice for one request.
+            // A request with a key in the body is checked twice.
             call.permits.clear();
             let permits = desk.concurrency.request(&caller);
             call.caller = Some(caller);
@@ -243,19 +273,19 @@ async fn attend(
     desk: &Desk,
     dialect: &Dialect,
     call: &mut Call,
+    unchecked: Option<&'static Route>,
     body: Result<Bytes, BodyFault>,
 ) -> Result<Answer, Fault> {
     call.body = body.map_err(|fault| match fault {
         BodyFault::TooLarge(limit) => Fault::BodyTooLarge(limit),
         BodyFault::Cut => Fault::BodyCut,
     })?;
-    call.parsed = OnceLock::new();
-    let (_, verb) = call.route.ok_or(Fault::NoRoute)?;
-    if verb.access != Access::Open && dialect.has_credential_in_body {
+    if let Some(route) = unchecked {
+        call.parsed = OnceLock::new();
         call.caller = None;
-        let credential = (dialect.credential)(call)?;
-        admit(desk, dialect, call, credential).await?;
+        check(desk, dialect, call, route).await?;
     }
+    let (_, verb) = call.route.ok_or(Fault::NoRoute)?;
     (verb.handler)(desk, call).await
 }
 
