@@ -96,6 +96,9 @@ impl Task {
 /// on an idle thread of a machine whose processors are busy.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// How many tasks that others have done already the steady thread may have yet to see.
+const STEADY_BEHIND: usize = 64;
+
 /// The pool.
 pub struct PasswordPool {
     /// Every task goes to the steady thread, which sees that it is done, and to the idle ones. They share no lock: a thread
@@ -133,7 +136,7 @@ impl PasswordPool {
             let name = format!("muster-hash-{number}");
             std::thread::Builder::new().name(name).spawn(move || work_when_idle(&tasks, &backlog, params))?;
         }
-        let (to_steady, tasks) = mpsc::sync_channel(waiting.max(1));
+        let (to_steady, tasks) = mpsc::sync_channel(waiting + STEADY_BEHIND);
         let name = "muster-hash-0".to_owned();
         std::thread::Builder::new().name(name).spawn(move || work_steadily(&tasks, params))?;
         Ok(Self { to_steady, to_idle, idle_backlog, waiting: Arc::default(), most_waiting: waiting })
