@@ -96,7 +96,7 @@ impl Task {
 /// on an idle thread of a machine whose processors are busy.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How many tasks that others have done already the steady thread may have yet to see.
+/// Extra length of the steady thread's queue, for tasks that idle threads have finished and it has not received yet.
 const STEADY_BEHIND: usize = 64;
 
 /// The pool.
