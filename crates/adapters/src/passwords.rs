@@ -323,7 +323,7 @@ fn work_steadily(shared: &Shared, mut idle: Vec<IdleThread>, params: Params) {
             }
         }
         let late = handed.iter().map(|(since, task)| task.is_late_at(*since)).min();
-        // Queueing or finishing a task wakes this thread earlier.
+        // A task that is queued or finished wakes this thread earlier.
         if late.is_none() && shared.waiting.lock().is_empty() {
             std::thread::park();
         } else {

@@ -26,8 +26,8 @@ mod tests {
     fn the_same_password_is_the_same_text() {
         for (sent, hashed) in [
             ("vier rote fische", "vier rote fische"),
-            ("cafe\u{301}", "caf\u{e9}"),
-            ("caf\u{e9}", "caf\u{e9}"),
+            ("e\u{301}te\u{301}", "\u{e9}t\u{e9}"),
+            ("\u{e9}t\u{e9}", "\u{e9}t\u{e9}"),
             ("vier\u{a0}rote\u{3000}fische", "vier rote fische"),
             // Letter case and width are the person's own.
             ("\u{ff21}a", "\u{ff21}a"),
