@@ -55,7 +55,7 @@ export async function beginning(step, { dialect, person, browser, post, from }) 
   await step('signing in leads to the account with their own data', async () => {
     assert.equal(await send(page, { user: person.email, password: person.password }), 200);
     await accountIsOf(page, person);
-    await cookiesAreSafe(page, ['muster-form', 'muster-session']);
+    await cookiesAreSafe(page, ['muster-device', 'muster-form', 'muster-session']);
     await browser.look(page, 'account');
   });
   await step('they are Active over every dialect', () => isEverywhere(person, 'active'));

@@ -5,7 +5,7 @@
 //! does not hold, and `NotEqual` is the opposite of `Equal`.
 
 use crate::view::{Parts, Scalar, Subject};
-use crate::{Field, fold};
+use crate::{Field, fold, identifier_key, nfc};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -59,7 +59,7 @@ impl Test {
     /// A comparison; a text that is compared in any case is folded here, once.
     pub fn new(field: Field, part: Option<Field>, op: Op, value: Scalar<'static>, exact: bool) -> Self {
         let value = match value {
-            Scalar::Text(text) if !exact => Scalar::text(fold(&text)),
+            Scalar::Text(text) => Scalar::text(op.comparable(&text, exact).into_owned()),
             other => other,
         };
         Self { field, part, op, value, exact }
@@ -85,7 +85,7 @@ impl Test {
         match (value, &self.value) {
             _ if self.op == Op::Present => !matches!(value, Scalar::Text(text) if text.is_empty()),
             (Scalar::Text(text), Scalar::Text(wanted)) => {
-                let text = if self.exact { Cow::Borrowed(text.as_ref()) } else { Cow::Owned(fold(text)) };
+                let text = self.op.comparable(text, self.exact);
                 match self.op {
                     Op::Contains => text.contains(wanted.as_ref()),
                     Op::StartsWith => text.starts_with(wanted.as_ref()),
@@ -102,6 +102,15 @@ impl Test {
 }
 
 impl Op {
+    /// The form of a text that is compared with this operator.
+    fn comparable(self, text: &str, exact: bool) -> Cow<'_, str> {
+        match self {
+            _ if exact => nfc(text),
+            Self::Equal | Self::NotEqual => Cow::Owned(identifier_key(text)),
+            _ => Cow::Owned(fold(text)),
+        }
+    }
+
     fn orders(self, order: Ordering) -> bool {
         match self {
             Self::Equal | Self::NotEqual => order.is_eq(),

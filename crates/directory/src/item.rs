@@ -279,7 +279,7 @@ impl Item {
 
     /// The form in which names are compared: departments to the letter, all else case-folded.
     pub fn name_key(kind: ItemKind, name: &str) -> String {
-        if kind == ItemKind::Department { name.to_owned() } else { crate::fold(name) }
+        if kind == ItemKind::Department { name.to_owned() } else { crate::identifier_key(name) }
     }
 
     /// Everything no two items of this kind in one tenant may share.

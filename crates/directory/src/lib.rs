@@ -45,7 +45,7 @@ pub use connection::{Access, ClientProfile, Connection, Key, KeyHash};
 pub use event::{Action, Event, EventDraft, Note, Record};
 pub use field::Field;
 pub use filter::{Filter, Op, Test};
-pub use fold::fold;
+pub use fold::{domain_key, fold, identifier_key, nfc};
 pub use given::Given;
 pub use ids::{ConnectionId, ItemId, Position, TenantNumber, Time, UserId};
 pub use item::{
@@ -62,7 +62,7 @@ pub use query::{
 };
 pub use refusal::{Fault, Refusal, Rule, SignInFault};
 pub use roles::above_effective as roles_above_effective;
-pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, is_email, limit};
+pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, forbidden_identifiers, is_email, limit};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::{Caller, Directory, Guess, Preview, network};
 pub use status::{Status, StatusWish};

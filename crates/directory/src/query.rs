@@ -3,7 +3,9 @@
 //! A condition can be checked against a person here, in one place; engines use an index where they have one
 //! and this check for the rest, so that all engines mean the same.
 
-use crate::{Field, Filter, Item, ItemId, ItemKind, Labels, Seen, Status, Time, User, UserId, fold};
+use crate::{
+    Field, Filter, Item, ItemId, ItemKind, Labels, Seen, Status, Time, User, UserId, fold, identifier_key,
+};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -141,8 +143,8 @@ impl UserTest {
     /// Whether the person meets the condition.
     pub fn matches(&self, user: &User) -> bool {
         match self {
-            Self::Email(email) => user.email().is_some_and(|e| fold(e) == *email),
-            Self::ExternalId(id) => user.external_id.as_deref().is_some_and(|e| fold(e) == *id),
+            Self::Email(email) => user.email().is_some_and(|e| identifier_key(e) == *email),
+            Self::ExternalId(id) => user.external_id.as_deref().is_some_and(|e| identifier_key(e) == *id),
             Self::NameHolds(part) => fold(&user.full_name()).contains(part),
             Self::AnyTextHolds { part, organisations } => {
                 let links = user.links.iter().flat_map(|link| [link.name.as_str(), link.value.as_str()]);
@@ -327,7 +329,7 @@ impl ItemTest {
     pub fn matches(&self, item: &Item) -> bool {
         match self {
             Self::NameHolds(part) => fold(item.name()).contains(part),
-            Self::ExternalId(id) => item.external_id().is_some_and(|e| fold(e) == *id),
+            Self::ExternalId(id) => item.external_id().is_some_and(|e| identifier_key(e) == *id),
             Self::Created(span) => span.holds(item.created()),
             Self::Updated(span) => span.holds(item.updated()),
             Self::Meets(filter) => filter.meets(item),

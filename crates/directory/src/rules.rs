@@ -2,6 +2,7 @@
 //!
 //! Dialects may be stricter at their door (one takes titles of 10); nothing is ever looser than this.
 
+use crate::fold::is_visible;
 use crate::{Fault, Field, Rule, Tenant, User, fold};
 
 /// Shortest password a dialect may set, in characters.
@@ -77,6 +78,39 @@ pub(crate) fn check_text(field: Field, text: &str, faults: &mut Vec<Fault>) {
         }
     };
     faults.extend(rule.map(|rule| Fault { field, rule }));
+}
+
+/// Whether a new identifier is one that people can see and type: no invisible characters, no space around it. Identifiers
+/// of earlier versions may be otherwise, and stay as they are.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    text.trim() == text && text.chars().all(is_visible)
+}
+
+/// The fields of a user whose identifiers a new user could not have.
+pub fn forbidden_identifiers(user: &User) -> Vec<Field> {
+    let emails = user.emails.iter().map(|entry| (Field::Email, entry.value.as_str()));
+    let others =
+        [(Field::UserName, Some(user.user_name.as_str())), (Field::ExternalId, user.external_id.as_deref())];
+    let others = others.into_iter().filter_map(|(field, text)| Some((field, text?)));
+    let mut fields: Vec<Field> =
+        emails.chain(others).filter(|(_, text)| !is_identifier(text)).map(|(field, _)| field).collect();
+    fields.dedup();
+    fields
+}
+
+/// Checks the identifiers that a user did not have before.
+pub(crate) fn check_identifiers(before: Option<&User>, after: &User, faults: &mut Vec<Fault>) {
+    for field in forbidden_identifiers(after) {
+        let is_kept = before.is_some_and(|before| match field {
+            Field::Email => after.emails.iter().all(|entry| {
+                is_identifier(&entry.value) || before.emails.iter().any(|old| old.value == entry.value)
+            }),
+            field => before.text(field) == after.text(field),
+        });
+        if !is_kept && !faults.iter().any(|fault| fault.field == field) {
+            faults.push(Fault { field, rule: Rule::Malformed });
+        }
+    }
 }
 
 /// Whether every dialect can carry the character: XML 1.0 section 2.2, less the controls it only discourages.

@@ -107,6 +107,9 @@ impl BodyLimits {
         let mut upload = Upload::new(body, self.window);
         let whole = async {
             let Some(first) = upload.next().await? else { return Ok(Bytes::new()) };
+            if first.len() > self.size {
+                return Err(BodyFault::TooLarge(self.size));
+            }
             let mut all = BytesMut::from(first);
             let mut slot = None;
             while let Some(bytes) = upload.next().await? {
@@ -176,6 +179,8 @@ mod tests {
         assert_eq!((silent.map(|b| b.len()), large.map(|b| b.len())), (Ok(1), Ok(80_000)));
         let too_large = read(vec![(0, 600_000); 2], &slots).await;
         assert_eq!(too_large, Err(BodyFault::TooLarge(1024 * 1024)));
+        let at_once = read(vec![(0, 1024 * 1024 + 1)], &slots).await;
+        assert_eq!(at_once, Err(BodyFault::TooLarge(1024 * 1024)));
     }
 
     #[tokio::test(start_paused = true)]

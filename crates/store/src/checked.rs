@@ -1,6 +1,7 @@
 //! What a check of a whole store finds.
 
-use directory::{Item, Role, User, roles_above_effective};
+use crate::claims::Claim;
+use directory::{Item, Role, User, forbidden_identifiers, roles_above_effective};
 
 /// What a check of a whole store has found, in sentences that name users by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,21 @@ impl Checked {
                 user.number
             ));
         }
+        for field in forbidden_identifiers(user) {
+            self.notes.push(format!(
+                "tenant {tenant}: the {field:?} of user {} contains characters that new identifiers may not have",
+                user.number
+            ));
+        }
+    }
+
+    /// Notes a key that two users or items share; the older one was first to have it.
+    pub(crate) fn note_shared(&mut self, tenant: u32, claim: &Claim, owner: u32, holder: u32) {
+        let what = if claim.is_of_user() { "user" } else { "item" };
+        self.notes.push(format!(
+            "tenant {tenant}: the {:?} of {what} {owner} is the same identifier as that of {what} {holder}, which is found by it",
+            claim.field
+        ));
     }
 }
 

@@ -1,8 +1,10 @@
 //! What nobody else in a tenant may have, as text in named spaces: the one definition of "unique" for all
 //! engines.
 
-use directory::{Field, Item, ItemId, ItemKey, ItemKind, User, fold};
+use directory::{Field, Item, ItemId, ItemKey, ItemKind, User, domain_key, identifier_key, nfc};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use unicase::UniCase;
 
 /// One thing claimed, and the field to blame when another has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +18,11 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    /// Whether it is a user's, and not an item's.
+    pub(crate) fn is_of_user(&self) -> bool {
+        self.space < ITEMS
+    }
+
     /// Whether no two may have both of these.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.space == other.space && self.text == other.text
@@ -29,29 +36,63 @@ pub(crate) const USER_EXTERNAL_IDS: u8 = 1;
 /// The first space of items; each kind has ten.
 const ITEMS: u8 = 10;
 
+/// How identifiers are compared.
+pub(crate) struct Keys {
+    /// User names, emails and names of items, without regard to case.
+    identifier: fn(&str) -> String,
+    domain: fn(&str) -> String,
+    /// External ids, whose case counts.
+    exact: fn(&str) -> Cow<'_, str>,
+}
+
+/// How they are compared now.
+const KEYS: Keys = Keys { identifier: identifier_key, domain: domain_key, exact: nfc };
+
+/// How versions before the migration `identifiers` compared them: by full case folding alone.
+pub(crate) const EARLIER_KEYS: Keys = Keys { identifier: case_folded, domain: case_folded, exact: unchanged };
+
+fn unchanged(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
+
+pub(crate) fn case_folded(text: &str) -> String {
+    UniCase::unicode(text).to_folded_case()
+}
+
 /// What a person claims, in the order in which conflicts are reported.
 pub(crate) fn of_user(user: &User) -> Vec<Claim> {
+    of_user_by(user, &KEYS)
+}
+
+/// What a person claims with these keys.
+pub(crate) fn of_user_by(user: &User, keys: &Keys) -> Vec<Claim> {
     let mut claims = Vec::with_capacity(3);
     if let Some(email) = user.email() {
-        claims.push(Claim { space: HANDLES, text: fold(email), field: Field::Email });
+        claims.push(Claim { space: HANDLES, text: (keys.identifier)(email), field: Field::Email });
     }
-    let name = fold(&user.user_name);
+    let name = (keys.identifier)(&user.user_name);
     if claims.first().is_none_or(|email| email.text != name) {
         claims.push(Claim { space: HANDLES, text: name, field: Field::UserName });
     }
     if let Some(id) = &user.external_id {
-        claims.push(Claim { space: USER_EXTERNAL_IDS, text: external_id(id), field: Field::ExternalId });
+        let text = external_id_by(id, keys);
+        claims.push(Claim { space: USER_EXTERNAL_IDS, text, field: Field::ExternalId });
     }
     claims
 }
 
 /// E-mails besides the preferred one, as they are compared. They are searched for, and claimed by nobody.
 pub(crate) fn mentions(user: &User) -> Vec<String> {
+    mentions_by(user, &KEYS)
+}
+
+/// E-mails besides the preferred one, with these keys.
+pub(crate) fn mentions_by(user: &User, keys: &Keys) -> Vec<String> {
     if user.emails.len() < 2 {
         return Vec::new();
     }
-    let preferred = user.email().map(fold);
-    let mut others: Vec<String> = user.emails.iter().map(|entry| fold(&entry.value)).collect();
+    let preferred = user.email().map(keys.identifier);
+    let mut others: Vec<String> = user.emails.iter().map(|entry| (keys.identifier)(&entry.value)).collect();
     others.retain(|email| Some(email) != preferred.as_ref());
     others.sort_unstable();
     others.dedup();
@@ -60,21 +101,31 @@ pub(crate) fn mentions(user: &User) -> Vec<String> {
 
 /// What an item claims, in the order in which conflicts are reported.
 pub(crate) fn of_item(item: &Item) -> Vec<Claim> {
-    item.unique_keys().iter().filter_map(|key| of_key(item.kind(), key)).collect()
+    of_item_by(item, &KEYS)
+}
+
+/// What an item claims with these keys.
+pub(crate) fn of_item_by(item: &Item, keys: &Keys) -> Vec<Claim> {
+    item.unique_keys().iter().filter_map(|key| of_key_by(item.kind(), key, keys)).collect()
 }
 
 /// The claim under which an item is found by `key`; `None` when that key is none.
 pub(crate) fn of_key(kind: ItemKind, key: &ItemKey) -> Option<Claim> {
+    of_key_by(kind, key, &KEYS)
+}
+
+fn of_key_by(kind: ItemKind, key: &ItemKey, keys: &Keys) -> Option<Claim> {
     let base = ITEMS + 10 * kind_number(kind);
-    Some(match key {
+    let (place, text, field) = match key {
         ItemKey::Id(_) | ItemKey::Number(_) => return None,
-        ItemKey::Name(name) => Claim { space: base, text: Item::name_key(kind, name), field: Field::Name },
-        ItemKey::ExternalId(id) => Claim { space: base + 1, text: external_id(id), field: Field::ExternalId },
-        ItemKey::Domain(domain) => Claim { space: base + 2, text: fold(domain), field: Field::Domains },
-        ItemKey::Address(number) => {
-            Claim { space: base + 3, text: number.to_string(), field: Field::Addresses }
-        }
-    })
+        // Departments are told apart to the letter.
+        ItemKey::Name(name) if kind == ItemKind::Department => (0, name.clone(), Field::Name),
+        ItemKey::Name(name) => (0, (keys.identifier)(name), Field::Name),
+        ItemKey::ExternalId(id) => (1, external_id_by(id, keys), Field::ExternalId),
+        ItemKey::Domain(domain) => (2, (keys.domain)(domain), Field::Domains),
+        ItemKey::Address(number) => (3, number.to_string(), Field::Addresses),
+    };
+    Some(Claim { space: base + place, text, field })
 }
 
 /// How a kind is stored.
@@ -88,15 +139,19 @@ pub(crate) fn kind_number(kind: ItemKind) -> u8 {
     }
 }
 
-/// External ids are unique to the letter and searched in any case. The folded text in front serves both with
+/// External ids are unique to the letter and searched in any case. The identifier key in front serves both with
 /// one index; a NUL cannot be part of either.
 pub(crate) fn external_id(id: &str) -> String {
-    format!("{}\0{id}", fold(id))
+    external_id_by(id, &KEYS)
 }
 
-/// The range of claims whose external id folds to `folded`.
-pub(crate) fn external_ids_like(folded: &str) -> (String, String) {
-    (format!("{folded}\0"), format!("{folded}\u{1}"))
+fn external_id_by(id: &str, keys: &Keys) -> String {
+    format!("{}\0{}", (keys.identifier)(id), (keys.exact)(id))
+}
+
+/// The range of claims whose external id has this identifier key.
+pub(crate) fn external_ids_like(key: &str) -> (String, String) {
+    (format!("{key}\0"), format!("{key}\u{1}"))
 }
 
 /// The number of the first item of a kind.

@@ -4,7 +4,7 @@
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
 use directory::{
     Field, Filter, Item, ItemId, ItemKey, ItemKind, ItemQuery, ItemTest, Op, Scalar, Status, Test, User,
-    UserId, UserQuery, UserTest, fold,
+    UserId, UserQuery, UserTest, identifier_key,
 };
 use uuid::Uuid;
 
@@ -75,13 +75,13 @@ fn of_entry(field: Field, filter: &Filter) -> Option<Source> {
 
 fn of_comparison(field: Field, part: Option<Field>, test: &Test) -> Option<(Source, bool)> {
     let found = match (field, part, test.op, &test.value) {
-        (Field::UserName, None, Op::Equal, Scalar::Text(name)) => (handle(&fold(name)), false),
+        (Field::UserName, None, Op::Equal, Scalar::Text(name)) => (handle(&identifier_key(name)), false),
         (Field::Emails, Some(Field::Value), Op::Equal, Scalar::Text(email)) => {
-            let email = fold(email);
+            let email = identifier_key(email);
             (Source::Several(vec![handle(&email), Source::Mentions(email)]), false)
         }
         (Field::ExternalId, None, Op::Equal, Scalar::Text(id)) => {
-            let (from, to) = claims::external_ids_like(&fold(id));
+            let (from, to) = claims::external_ids_like(&identifier_key(id));
             (Source::Claims(USER_EXTERNAL_IDS, from, to), false)
         }
         (Field::Id, None, Op::Equal, Scalar::Text(id)) => (id_source(id, |id| Source::Id(UserId(id))), false),
@@ -113,8 +113,8 @@ fn of_comparison(field: Field, part: Option<Field>, test: &Test) -> Option<(Sour
 }
 
 /// Whoever signs in with this; the text right behind it ends the range.
-fn handle(folded: &str) -> Source {
-    Source::Claims(HANDLES, folded.to_owned(), format!("{folded}\0"))
+fn handle(key: &str) -> Source {
+    Source::Claims(HANDLES, key.to_owned(), format!("{key}\0"))
 }
 
 /// What is no identity is nobody's.
@@ -176,7 +176,7 @@ fn few_of(kind: ItemKind, filter: &Filter) -> Option<Few> {
         Field::Name => Some(Few::Named(Item::name_key(kind, text))),
         Field::ExternalId => {
             let claim = claims::of_key(kind, &ItemKey::ExternalId(text.to_string()))?;
-            let (from, to) = claims::external_ids_like(&fold(text));
+            let (from, to) = claims::external_ids_like(&identifier_key(text));
             Some(Few::Claims(claim.space, from, to))
         }
         _ => None,

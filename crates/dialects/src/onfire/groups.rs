@@ -2,7 +2,9 @@
 
 use super::{read, wire, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out, Record};
-use directory::{Command, Folder, Group, Item, ItemKind, ItemQuery, ItemTest, Page, Receipt, Refusal, fold};
+use directory::{
+    Command, Folder, Group, Item, ItemKind, ItemQuery, ItemTest, Page, Receipt, Refusal, fold, identifier_key,
+};
 use http::StatusCode;
 
 pub(super) async fn get_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
@@ -89,7 +91,7 @@ async fn search(desk: &Desk, call: &Call, kind: ItemKind) -> Result<Page<Item>, 
     let name = read::parameter(call, "Name")?;
     query.tests.extend(name.map(|text| ItemTest::NameHolds(fold(text.trim()))));
     let id = read::parameter(call, "ExternalId")?;
-    query.tests.extend(id.map(|text| ItemTest::ExternalId(fold(text.trim()))));
+    query.tests.extend(id.map(|text| ItemTest::ExternalId(identifier_key(text.trim()))));
     Ok(desk.directory.items(call.caller()?, query).await?)
 }
 

@@ -3,7 +3,8 @@
 use super::{Generation, generation, read, wire, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out, Record};
 use directory::{
-    Command, Item, ItemKey, ItemKind, Rule, Status, User, UserQuery, UserTest, fold, role_numbered,
+    Command, Item, ItemKey, ItemKind, Rule, Status, User, UserQuery, UserTest, fold, identifier_key,
+    role_numbered,
 };
 use http::StatusCode;
 
@@ -36,14 +37,14 @@ pub(super) async fn search(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let caller = call.caller()?;
     let (skip, limit) = read::page(call)?;
     let mut query = UserQuery { skip, limit, ..UserQuery::default() };
-    let mut add = |name: &str, test: fn(String) -> UserTest| {
+    let mut add = |name: &str, test: fn(&str) -> UserTest| {
         let text = read::parameter(call, name)?;
-        query.tests.extend(text.map(|text| test(fold(text.trim()))));
+        query.tests.extend(text.map(|text| test(text.trim())));
         Ok::<(), Fault>(())
     };
-    add("Email", UserTest::Email)?;
-    add("ExternalId", UserTest::ExternalId)?;
-    add("Name", UserTest::NameHolds)?;
+    add("Email", |text| UserTest::Email(identifier_key(text)))?;
+    add("ExternalId", |text| UserTest::ExternalId(identifier_key(text)))?;
+    add("Name", |text| UserTest::NameHolds(fold(text)))?;
     if let Some(word) = read::parameter(call, "Status")? {
         query.tests.push(UserTest::Status(match word.trim().to_ascii_lowercase().as_str() {
             "invited" => vec![Status::Invited],

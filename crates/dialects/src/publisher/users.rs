@@ -5,7 +5,7 @@ use super::{read, status, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out};
 use directory::{
     Command, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organisation, Refusal, Rule, Sort, SortKey,
-    Status, StatusMove, User, UserKey, UserQuery, UserTest, fold,
+    Status, StatusMove, User, UserKey, UserQuery, UserTest, fold, identifier_key,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,13 +64,13 @@ async fn move_all(desk: &Desk, call: &Call, to: Status) -> Result<Answer, Fault>
     for (place, key) in users.iter().enumerate() {
         let name = match key {
             UserKey::Number(number) => number.to_string(),
-            UserKey::Email(email) => fold(email),
+            UserKey::Email(email) => identifier_key(email),
             _ => continue,
         };
         order.entry(name).or_insert(place);
     }
     let place = |user: &User| {
-        let by_email = user.email().and_then(|email| order.get(&fold(email)));
+        let by_email = user.email().and_then(|email| order.get(&identifier_key(email)));
         order.get(&user.number.to_string()).into_iter().chain(by_email).min().copied()
     };
     let mut moved = receipt.users;

@@ -182,6 +182,10 @@ fn set_text(slot: &mut Option<String>, field: Field, given: &Given<String>, faul
         Given::Value(text) if text.is_empty() => *slot = None,
         Given::Value(text) => {
             rules::check_text(field, text, faults);
+            let is_kept = slot.as_ref() == Some(text);
+            if field == Field::ExternalId && !is_kept && !rules::is_identifier(text) {
+                faults.push(Fault { field, rule: crate::Rule::Malformed });
+            }
             *slot = Some(text.clone());
         }
     }

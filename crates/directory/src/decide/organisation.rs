@@ -91,11 +91,15 @@ fn apply_domains(organisation: &mut Organisation, edit: &OrganisationEdit, fault
     }
     let wanted = edit.domains.value().into_iter().flatten().chain(&edit.more_domains);
     for domain in wanted {
-        let domain = crate::fold(domain.trim());
-        if domain.is_empty() || domain.len() > 253 || domain.contains(|c: char| c == '@' || c.is_whitespace())
+        let domain = domain.trim().to_lowercase();
+        let is_same = |other: &String| crate::domain_key(other) == crate::domain_key(&domain);
+        if !rules::is_identifier(&domain)
+            || domain.is_empty()
+            || domain.len() > 253
+            || domain.contains(|c: char| c == '@' || c.is_whitespace())
         {
             faults.push(Fault { field: Field::Domains, rule: Rule::Malformed });
-        } else if !organisation.domains.contains(&domain) {
+        } else if !organisation.domains.iter().any(is_same) {
             rules::check_text(Field::Domains, &domain, faults);
             organisation.domains.push(domain);
         }

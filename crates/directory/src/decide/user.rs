@@ -3,7 +3,7 @@
 use super::{Decision, Known, Stamp, account, ceiling, places, refuse_if_any, set};
 use crate::{
     AccountEdit, Edit, Entry, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule,
-    Status, StatusMove, StatusWish, User, UserEdit, UserId, fold, rules,
+    Status, StatusMove, StatusWish, User, UserEdit, UserId, identifier_key, rules,
 };
 use secrecy::ExposeSecret;
 use std::collections::HashSet;
@@ -119,7 +119,7 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
         ceiling::check_user(&former.user, known, stamp)?;
     }
     // Whoever is signed in with what is no longer good is out, and so are links that went to another address.
-    let has_moved = after.email().map(fold) != before.email().map(fold);
+    let has_moved = after.email().map(identifier_key) != before.email().map(identifier_key);
     let is_shut = after.status.is_off() && !before.status.is_off();
     let mut account = if has_moved || is_shut || has_new_password {
         AccountEdit::ended(stamp.now)
@@ -200,6 +200,7 @@ fn apply(
     set_flag(&mut user.do_not_email, &edit.do_not_email);
     set_flag(&mut user.force_password_change, &edit.force_password_change);
     apply_status(user, before, edit, &mut faults);
+    rules::check_identifiers(before, user, &mut faults);
     if let Some(password) = &edit.password {
         faults.extend(check_password(password.expose_secret()));
         decision.password = Some(password.clone());
@@ -249,7 +250,8 @@ fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: 
         user.user_name.clone_from(name);
     } else if let Some(email) = user.email().map(str::to_owned) {
         // The user name is the e-mail until somebody gives another.
-        let follows = before.is_none_or(|b| b.email().is_some_and(|e| fold(e) == fold(&b.user_name)));
+        let follows = before
+            .is_none_or(|b| b.email().is_some_and(|e| identifier_key(e) == identifier_key(&b.user_name)));
         if follows {
             user.user_name = email;
         }

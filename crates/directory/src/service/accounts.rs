@@ -5,7 +5,7 @@ use super::{Caller, Directory, RETRY_AFTER, unread};
 use crate::decide::check_link;
 use crate::{
     Account, AccountStep, Command, Field, KeyHash, KnownDevice, LinkKey, Proof, Refusal, Rule, SignInFault,
-    StoredPassword, TenantNumber, User, UserId, UserKey, Verdict, fold, rules,
+    StoredPassword, TenantNumber, User, UserId, UserKey, Verdict, identifier_key, rules,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
@@ -217,7 +217,7 @@ impl Directory {
 /// The key under which failed sign-ins are counted. A user's email and user name count separately: a shared count would
 /// reveal that they belong together.
 fn typed(tenant: TenantNumber, handle: &str) -> String {
-    format!("{tenant} {}", fold(handle.trim()))
+    format!("{tenant} {}", identifier_key(handle.trim()))
 }
 
 /// What a person's mails are counted under: who they are, or what was typed for one who is not there.

@@ -3,7 +3,7 @@
 use super::{Caller, Directory, unread};
 use crate::{
     Chain, Command, Event, LinkKey, Mail, Outcome, Position, Receipt, Record, Refusal, SignInFault,
-    TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey, fold,
+    TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl Directory {
         for key in keys {
             let found = match key {
                 UserKey::Handle(handle) | UserKey::Email(handle) => {
-                    self.deleted_with(caller.tenant, &fold(handle)).await?
+                    self.deleted_with(caller.tenant, &identifier_key(handle)).await?
                 }
                 key => self.store.tombstone(caller.tenant, key.clone()).await.map_err(unread)?,
             };
@@ -35,7 +35,8 @@ impl Directory {
             let Some(last) = page.last() else { return Ok(best) };
             after = last.user.number;
             let is_meant = |user: &User| {
-                fold(&user.user_name) == handle || user.email().is_some_and(|email| fold(email) == handle)
+                identifier_key(&user.user_name) == handle
+                    || user.email().is_some_and(|email| identifier_key(email) == handle)
             };
             let found = page.into_iter().filter(|stone| is_meant(&stone.user));
             best = best.into_iter().chain(found).max_by_key(|stone| stone.deleted);

@@ -7,7 +7,7 @@ use crate::rules::{MAX_BULK, MAX_REFERENCES};
 use crate::{
     AccountStep, Bound, Command, DepartmentRef, Field, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind,
     ItemQuery, MemberEdit, Organisation, Place, Refusal, RoleRef, Rule, TenantNumber, User, UserEdit, UserId,
-    UserKey, UserQuery, UserTest, fold, role_named, role_numbered, roles,
+    UserKey, UserQuery, UserTest, domain_key, role_named, role_numbered, roles,
 };
 use std::collections::HashSet;
 
@@ -338,7 +338,7 @@ impl Directory {
             }
             (Given::Absent, Some(email)) if is_new => {
                 let Some((_, domain)) = email.rsplit_once('@') else { return Ok(()) };
-                let (kind, domain) = (ItemKind::Organisation, ItemKey::Domain(fold(domain)));
+                let (kind, domain) = (ItemKind::Organisation, ItemKey::Domain(domain_key(domain)));
                 if self.absences.holds(tenant, kind, &domain) {
                     known.absent.push((kind, domain));
                     return Ok(());

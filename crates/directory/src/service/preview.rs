@@ -2,7 +2,7 @@
 
 use super::{Caller, Directory, unread};
 use crate::decide::{Stamp, decide};
-use crate::{Command, Edit, Fault, Field, Refusal, Rule, User, UserId, UserKey, fold};
+use crate::{Command, Edit, Fault, Field, Refusal, Rule, User, UserId, UserKey, identifier_key};
 
 /// What a command would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,9 @@ impl Directory {
     /// Whether nobody else has what a person would have alone.
     async fn free_for(&self, caller: &Caller, user: &User) -> Result<(), Refusal> {
         let mut keys = vec![(Field::UserName, UserKey::Handle(user.user_name.clone()))];
-        if let Some(email) = user.email().filter(|email| fold(email) != fold(&user.user_name)) {
+        if let Some(email) =
+            user.email().filter(|email| identifier_key(email) != identifier_key(&user.user_name))
+        {
             keys.push((Field::Email, UserKey::Handle(email.to_owned())));
         } else if user.email().is_some() {
             keys[0].0 = Field::Email;

@@ -11,7 +11,7 @@ use crate::conflicts;
 use directory::{
     Account, AccountEdit, Action, Change, CommitError, Connection, Edit, Event, EventDraft, Item, ItemId,
     ItemKey, ItemKind, Mail, Note, Pending, Position, Receipt, Record, ServerSecret, StoreError,
-    StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, fold,
+    StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -385,10 +385,10 @@ impl Shelf {
         let found = match by {
             UserKey::Id(id) => self.users.values().find(|user| user.id == *id),
             UserKey::Number(number) => self.users.get(number),
-            UserKey::Handle(handle) => owned(HANDLES, fold(handle)),
+            UserKey::Handle(handle) => owned(HANDLES, identifier_key(handle)),
             UserKey::ExternalId(id) => owned(USER_EXTERNAL_IDS, claims::external_id(id)),
-            UserKey::Email(email) => owned(HANDLES, fold(email))
-                .filter(|user| user.email().is_some_and(|e| fold(e) == fold(email))),
+            UserKey::Email(email) => owned(HANDLES, identifier_key(email))
+                .filter(|user| user.email().is_some_and(|e| identifier_key(e) == identifier_key(email))),
         };
         found.map(|user| self.whole(user))
     }

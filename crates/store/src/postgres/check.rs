@@ -49,7 +49,7 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Resul
             *blocks.entry(block_of(user.number)).or_default() += 1;
             wanted.extend(claims::of_user(&user).into_iter().map(|claim| (claim, user.number)));
         }
-        claims += owned(session, code, &wanted, &mut checked.damage).await?;
+        claims += owned(session, code, &wanted, checked).await?;
     }
     for kind in ItemKind::ALL {
         let mut wanted: Vec<(Claim, u32)> = Vec::new();
@@ -57,7 +57,7 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Resul
             let item = stored_item(&row)?;
             wanted.extend(claims::of_item(&item).into_iter().map(|claim| (claim, item.number())));
         }
-        claims += owned(session, code, &wanted, &mut checked.damage).await?;
+        claims += owned(session, code, &wanted, checked).await?;
     }
     let stored = number(session, sql::COUNT_CLAIMS.postgres, &[&code]).await?;
     if stored != claims {
@@ -78,7 +78,7 @@ async fn owned(
     session: &Session,
     code: i32,
     wanted: &[(Claim, u32)],
-    found: &mut Vec<String>,
+    checked: &mut Checked,
 ) -> Result<i64, Trouble> {
     if wanted.is_empty() {
         return Ok(0);
@@ -92,10 +92,12 @@ async fn owned(
     }
     let mut count = 0;
     for ((claim, owner), (space, text)) in wanted.iter().zip(spaces.iter().zip(texts)) {
-        if owners.get(&(*space, text)) == Some(&int(*owner)) {
-            count += 1;
-        } else {
-            found.push(format!("tenant {code}: number {owner} does not hold its {:?}", claim.field));
+        match owners.get(&(*space, text)) {
+            Some(holder) if *holder == int(*owner) => count += 1,
+            Some(holder) => checked.note_shared(code.unsigned_abs(), claim, *owner, holder.unsigned_abs()),
+            None => checked
+                .damage
+                .push(format!("tenant {code}: number {owner} does not hold its {:?}", claim.field)),
         }
     }
     Ok(count)

@@ -383,6 +383,7 @@ impl Rows {
         Ok(self.mails.push(&mail)?)
     }
 
+    /// Of two owners with one key, the older, which comes first, has it.
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
         let People { tenant, number, id, version, active, updated, password, account, doc } = &self.people;
         let params: [&dyn Param; 9] = [tenant, number, id, version, active, updated, password, account, doc];
@@ -391,7 +392,7 @@ impl Rows {
         let params: [&dyn Param; 7] = [tenant, number, id, deleted, external_key, password, doc];
         send(session, sql::FILL_TOMBSTONES, tenant.len(), &params).await?;
         let (tenant, space, text, owner) = &self.claims;
-        send(session, sql::CLAIM, tenant.len(), &[tenant, space, text, owner]).await?;
+        send(session, sql::CLAIM_WHAT_IS_FREE, tenant.len(), &[tenant, space, text, owner]).await?;
         let (tenant, text, owner) = &self.mentions;
         send(session, sql::MENTION, tenant.len(), &[tenant, text, owner]).await?;
         let (tenant, item, member, kind) = &self.members;

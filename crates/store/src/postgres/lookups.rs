@@ -10,7 +10,7 @@ use super::rows::{Sent, in_order, kind_code, tenant_code};
 use super::trouble::Trouble;
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
 use crate::sql::{self, Sql};
-use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, fold};
+use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, identifier_key};
 use futures_util::future::maybe_done;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Lookups {
             UserKey::Id(id) => Key::Id(code, id.0),
             UserKey::Number(number) => Key::Number(code, int(*number)),
             UserKey::Email(handle) | UserKey::Handle(handle) => {
-                Key::Claim(code, i16::from(HANDLES), fold(handle).into_bytes())
+                Key::Claim(code, i16::from(HANDLES), identifier_key(handle).into_bytes())
             }
             UserKey::ExternalId(id) => {
                 Key::Claim(code, i16::from(USER_EXTERNAL_IDS), claims::external_id(id).into_bytes())
@@ -68,7 +68,7 @@ impl Lookups {
         let user = stored_user(&row)?;
         if let UserKey::Email(email) = &by {
             // A user name is a handle, and no e-mail.
-            let has_email = user.email().is_some_and(|e| fold(e) == fold(email));
+            let has_email = user.email().is_some_and(|e| identifier_key(e) == identifier_key(email));
             return Ok(has_email.then_some(user));
         }
         Ok(Some(user))

@@ -15,13 +15,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Every step, in order.
+/// Every step, in order: its name and its statements. `identifiers` goes on in [`super::rekey`].
 const STEPS: &[(&str, &str)] = &[
     ("first", include_str!("../../migrations/postgres/0001_first.sql")),
     ("accounts", include_str!("../../migrations/postgres/0002_accounts.sql")),
     ("filling", include_str!("../../migrations/postgres/0003_filling.sql")),
     ("dialects", include_str!("../../migrations/postgres/0004_dialects.sql")),
+    (IDENTIFIERS, include_str!("../../migrations/postgres/0005_identifiers.sql")),
 ];
+
+const IDENTIFIERS: &str = "identifiers";
 
 const LEASE: &str = "migrations";
 const LEASE_MILLIS: i64 = 60_000;
@@ -59,7 +62,7 @@ pub(super) async fn run(session: &Session, address: &Address, me: Uuid, may: May
     while !changed(session, sql::TAKE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await.map_err(troubled)? {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let done = migrate(session, address).await;
+    let done = migrate(session, address, me).await;
     changed(session, sql::END_LEASE, &[&LEASE, &me]).await.map_err(troubled)?;
     done
 }
@@ -71,7 +74,7 @@ async fn holds_any(session: &Session) -> bool {
     found.is_ok_and(|row| row.is_some_and(|row| row.try_get::<_, i64>(0).is_ok_and(|many| many > 0)))
 }
 
-async fn migrate(session: &Session, address: &Address) -> Result<(), OpenError> {
+async fn migrate(session: &Session, address: &Address, me: Uuid) -> Result<(), OpenError> {
     let troubled = |trouble: Trouble| OpenError::of(address, &trouble);
     once(session, sql::STEPS_TABLE.postgres).await.map_err(troubled)?;
     let done = applied(session).await.map_err(troubled)?;
@@ -82,6 +85,11 @@ async fn migrate(session: &Session, address: &Address) -> Result<(), OpenError> 
         }
         for statement in statements(text) {
             once(session, &statement).await.map_err(troubled)?;
+        }
+        if *name == IDENTIFIERS {
+            let stay =
+                || async { changed(session, sql::TAKE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await.map(drop) };
+            super::rekey::rekey(session, stay).await.map_err(troubled)?;
         }
         let sum = sql::checksum(text);
         changed(session, sql::ADD_STEP, &[&number, name, &sum]).await.map_err(troubled)?;

@@ -25,6 +25,7 @@ mod numbers;
 mod param;
 mod queue;
 mod read;
+mod rekey;
 mod retry;
 mod rows;
 mod scan;

@@ -7,6 +7,7 @@
 mod admin;
 mod archive;
 mod feed;
+mod identifiers;
 mod items;
 mod people;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 pub(crate) use admin::*;
 pub(crate) use archive::*;
 pub(crate) use feed::*;
+pub(crate) use identifiers::*;
 pub(crate) use items::*;
 pub(crate) use people::*;
 pub(crate) use writing::*;
@@ -61,7 +63,15 @@ mod tests {
 
     /// Every statement.
     pub(super) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
-        let lists = [admin::LIST, archive::LIST, feed::LIST, items::LIST, people::LIST, writing::LIST];
+        let lists = [
+            admin::LIST,
+            archive::LIST,
+            feed::LIST,
+            identifiers::LIST,
+            items::LIST,
+            people::LIST,
+            writing::LIST,
+        ];
         lists.into_iter().flatten().copied()
     }
 

@@ -210,6 +210,8 @@ statements! {
         "SELECT c.tenant, c.space, c.text, c.owner FROM claims c JOIN unnest($1, $2, $3) AS n (tenant, space, text)
         ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text",
     );
+    NUMBER_OF_USER = each("SELECT number FROM users WHERE pk = ?1", "");
+    NUMBER_OF_ITEM = each("SELECT number FROM items WHERE pk = ?1", "");
     COUNT_CLAIMS = both("SELECT count(*) FROM claims WHERE tenant = $1");
     ROWS_OF_USERS = each(
         "SELECT pk, number, id, version, active, updated, doc FROM users WHERE tenant = ?1 ORDER BY number",

@@ -140,6 +140,7 @@ fn add_user(
     ]);
     let pk = unique(inserted, Field::Id)?;
     let belongs = groups.iter().chain(&folders).chain(&user.organisation).copied().collect();
+    take_all(db, tenant, &user, pk)?;
     settle(db, tally, tenant, (&user, pk), &belongs)?;
     touch_groups(db, tenant, &[], &groups, at)?;
     let told = if groups.is_empty() && folders.is_empty() {
@@ -152,7 +153,12 @@ fn add_user(
     Ok(Told { password_set: account.sets_password(), ..told })
 }
 
-/// What a person's row has around it from when it is there.
+/// Claims what only this user may have.
+pub(super) fn take_all(db: &Db, tenant: TenantNumber, user: &User, pk: i64) -> Done {
+    claims::of_user(user).iter().try_for_each(|claim| take(db, tenant, claim, pk))
+}
+
+/// What a person's row has around it from when it is there, besides claims.
 pub(super) fn settle(
     db: &Db,
     tally: &mut Tally,
@@ -161,9 +167,6 @@ pub(super) fn settle(
     belongs: &BTreeSet<ItemId>,
 ) -> Done {
     mention(db, tenant, pk, &[], &claims::mentions(user))?;
-    for claim in claims::of_user(user) {
-        take(db, tenant, &claim, pk)?;
-    }
     for item in belongs {
         join(db, tenant, *item, pk)?;
     }

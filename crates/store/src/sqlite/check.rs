@@ -75,11 +75,11 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()
         }
         last = (user.number, pk);
         *blocks.entry(block_of(user.number)).or_default() += 1;
-        claims += owned(db, tenant, pk, &claims::of_user(&user), &mut checked.damage)?;
+        claims += owned(db, tenant, (pk, user.number), &claims::of_user(&user), checked)?;
     }
     for kind in ItemKind::ALL {
         for (row, item) in items_of(db, tenant, kind)? {
-            claims += owned(db, tenant, row, &claims::of_item(&item), &mut checked.damage)?;
+            claims += owned(db, tenant, (row, item.number()), &claims::of_item(&item), checked)?;
         }
     }
     let stored: i64 = db.query_row(sql::COUNT_CLAIMS.sqlite, [tenant], |row| row.get(0))?;
@@ -114,9 +114,9 @@ fn items_of(db: &Db, tenant: u32, kind: ItemKind) -> rusqlite::Result<Vec<(i64, 
 fn owned(
     db: &Db,
     tenant: u32,
-    owner: i64,
+    (owner, number): (i64, u32),
     wanted: &[Claim],
-    found: &mut Vec<String>,
+    checked: &mut Checked,
 ) -> rusqlite::Result<i64> {
     let mut count = 0;
     for claim in wanted {
@@ -126,8 +126,15 @@ fn owned(
             .optional()?;
         if by == Some(owner) {
             count += 1;
-        } else {
-            found.push(format!("tenant {tenant}: row {owner} does not hold its {:?}", claim.field));
+            continue;
+        }
+        let sql = if claim.is_of_user() { sql::NUMBER_OF_USER } else { sql::NUMBER_OF_ITEM };
+        let holder = by.map(|holder| db.query_row(sql.sqlite, [holder], |row| row.get(0)).optional());
+        match holder.transpose()?.flatten() {
+            Some(holder) => checked.note_shared(tenant, claim, number, holder),
+            None => checked
+                .damage
+                .push(format!("tenant {tenant}: row {owner} does not hold its {:?}", claim.field)),
         }
     }
     Ok(count)

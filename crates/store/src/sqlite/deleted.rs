@@ -1,6 +1,6 @@
 //! Those who were deleted: back in their old row, or gone for good.
 
-use super::apply::{Done, STALE, settle, stored_account, touch_groups, unique};
+use super::apply::{Done, STALE, settle, stored_account, take_all, touch_groups, unique};
 use super::tally::Tally;
 use crate::plan::is_active;
 use crate::sql;
@@ -40,6 +40,7 @@ pub(super) fn restore(
     let pk = db.last_insert_rowid();
     forget(db, tenant, &before)?;
     let belongs = groups.iter().chain(&folders).chain(&user.organisation).copied().collect();
+    take_all(db, tenant, &user, pk)?;
     settle(db, tally, tenant, (&user, pk), &belongs)?;
     touch_groups(db, tenant, &[], &groups, at)?;
     receipt.users.push(whole);

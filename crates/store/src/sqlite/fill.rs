@@ -205,7 +205,7 @@ fn item(db: &Db, tenant: u32, doc: &str) -> Result<(), ArchiveError> {
     ])?;
     for claim in claims::of_item(&item) {
         let bound = params![tenant, claim.space, claim.text, row];
-        db.prepare_cached(sql::CLAIM.sqlite)?.execute(bound)?;
+        db.prepare_cached(sql::CLAIM_BY_AGE.sqlite)?.execute(bound)?;
     }
     Ok(())
 }
@@ -231,7 +231,10 @@ fn person(
         is_active(&user),
         user.updated.0
     ])?;
-
+    for claim in claims::of_user(&user) {
+        let bound = params![tenant.0, claim.space, claim.text, row];
+        db.prepare_cached(sql::CLAIM_BY_AGE.sqlite)?.execute(bound)?;
+    }
     // Members of groups and folders come behind; what somebody belongs to is on themselves.
     let belongs: BTreeSet<_> = user.organisation.into_iter().collect();
     settle(db, tally, tenant, (&user, row), &belongs).map_err(|failure| match failure {

@@ -7,14 +7,17 @@ use crate::sql;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
-/// Every step, in order.
+/// Every step, in order: its name and its statements. `identifiers` goes on in [`super::rekey`].
 const STEPS: &[(&str, &str)] = &[
     ("first", include_str!("../../migrations/sqlite/0001_first.sql")),
     ("standard", include_str!("../../migrations/sqlite/0002_standard.sql")),
     ("accounts", include_str!("../../migrations/sqlite/0003_accounts.sql")),
     ("filling", include_str!("../../migrations/sqlite/0004_filling.sql")),
     ("dialects", include_str!("../../migrations/sqlite/0005_dialects.sql")),
+    (IDENTIFIERS, include_str!("../../migrations/sqlite/0006_identifiers.sql")),
 ];
+
+const IDENTIFIERS: &str = "identifiers";
 
 /// Brings the store up to date, each step in a transaction of its own.
 pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
@@ -41,6 +44,9 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
             Err(error) => return Err(broken(error)),
         }
         step.execute_batch(sql).map_err(broken)?;
+        if *name == IDENTIFIERS {
+            super::rekey::rekey(&step).map_err(broken)?;
+        }
         let insert = sql::ADD_STEP.sqlite;
         step.execute(insert, (number, name, checksum)).map_err(broken)?;
         step.commit().map_err(broken)?;

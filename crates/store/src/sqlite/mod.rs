@@ -16,6 +16,7 @@ mod mails;
 mod migrations;
 mod open;
 mod read;
+mod rekey;
 mod rows;
 mod scan;
 mod source;

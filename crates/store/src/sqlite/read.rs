@@ -7,7 +7,8 @@ use crate::found::put_memberships;
 use crate::sql;
 use directory::{
     Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, SecretString, ServerSecret,
-    SignIns, StoreError, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, fold,
+    SignIns, StoreError, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey,
+    identifier_key,
 };
 use parking_lot::Mutex;
 use rusqlite::{Connection as Db, params};
@@ -53,12 +54,14 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
         UserKey::Number(wanted) => {
             db.prepare_cached(sql::USER_BY_NUMBER.sqlite)?.query_row(params![number, wanted], stored_user)
         }
-        UserKey::Email(handle) | UserKey::Handle(handle) => claimed(db, number, HANDLES, &fold(handle)),
+        UserKey::Email(handle) | UserKey::Handle(handle) => {
+            claimed(db, number, HANDLES, &identifier_key(handle))
+        }
         UserKey::ExternalId(id) => claimed(db, number, USER_EXTERNAL_IDS, &claims::external_id(id)),
     };
     let found = optional(found)?;
     let UserKey::Email(email) = by else { return Ok(found) };
-    let has_email = |user: &User| user.email().is_some_and(|e| fold(e) == fold(email));
+    let has_email = |user: &User| user.email().is_some_and(|e| identifier_key(e) == identifier_key(email));
     Ok(found.filter(has_email))
 }
 

@@ -4,7 +4,7 @@ use super::Options;
 use crate::column::{Column, Kind, What};
 use crate::formats::{self, FileError, Row};
 use crate::value;
-use directory::{Field, Given, ItemKind, fold};
+use directory::{Field, Given, ItemKind, identifier_key, nfc};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -138,11 +138,13 @@ pub(super) fn keys_of(kind: Kind, cells: &[(&'static Column, &Value)]) -> Vec<(&
         let Ok(Given::Value(text)) = value::text(value) else { continue };
         let (space, text) = match (kind, column.what) {
             (_, What::Id) => ("id", text.to_lowercase()),
-            (_, What::Text(Field::ExternalId)) => ("external id", text),
+            (_, What::Text(Field::ExternalId)) => ("external id", nfc(&text).into_owned()),
             // One space, since people sign in with either.
-            (Kind::User, What::Text(Field::Email)) => ("e-mail", fold(&text)),
-            (Kind::User, What::Text(Field::UserName)) => ("user name", fold(&text)),
-            (Kind::Item(ItemKind::Organisation | ItemKind::Role), What::Name) => ("name", fold(&text)),
+            (Kind::User, What::Text(Field::Email)) => ("e-mail", identifier_key(&text)),
+            (Kind::User, What::Text(Field::UserName)) => ("user name", identifier_key(&text)),
+            (Kind::Item(ItemKind::Organisation | ItemKind::Role), What::Name) => {
+                ("name", identifier_key(&text))
+            }
             (Kind::Item(ItemKind::Department), What::Name) => ("name", text),
             _ => continue,
         };

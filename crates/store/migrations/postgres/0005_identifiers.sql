@@ -1,0 +1,2 @@
+-- Identifiers are compared by a new key (NFC, width mapping, case folding, NFC; domains by UTS 46). The program computes
+-- the keys anew where they change; this step holds no statements.

@@ -1,0 +1,126 @@
+//! The program's part of the migration `identifiers`: claims, mentions and name keys by the keys of now. It may run twice.
+//!
+//! Only documents beyond ASCII are concerned. Where two users or items come to have the same key, the older one has it, and
+//! `muster check` names both.
+
+use super::line::Session;
+use super::param::{Param, int};
+use super::read::{decode, stored_item};
+use super::rows::kind_code;
+use super::trouble::Trouble;
+use crate::claims::{self, Claim, EARLIER_KEYS};
+use crate::sql;
+use directory::{Connection, Item, ItemKind, Tenant, User, fold};
+use uuid::Uuid;
+
+/// Users read at a time.
+const PAGE: i64 = 2000;
+
+/// Does it all; `stay` is called again and again, to keep the lease of whoever migrates.
+pub(super) async fn rekey<F>(session: &Session, stay: impl Fn() -> F) -> Result<(), Trouble>
+where
+    F: Future<Output = Result<(), Trouble>>,
+{
+    for row in session.rows(sql::TENANTS.postgres, &[]).await? {
+        let tenant: Tenant = decode(row.try_get(0)?)?;
+        let tenant = int(tenant.number.0);
+        let mut next = 0;
+        loop {
+            stay().await?;
+            let rows = session.rows(sql::USERS_FROM.postgres, &[&tenant, &next, &PAGE]).await?;
+            let Some(last) = rows.last() else { break };
+            let last: User = decode(last.try_get(0)?)?;
+            next = int(last.number).saturating_add(1);
+            for row in &rows {
+                let doc: &str = row.try_get(0)?;
+                if !doc.is_ascii() {
+                    user(session, tenant, &decode(doc)?).await?;
+                }
+            }
+        }
+        for kind in ItemKind::ALL {
+            for row in session.rows(sql::ALL_ITEMS.postgres, &[&tenant, &kind_code(kind)]).await? {
+                if !row.try_get::<_, &str>(0)?.is_ascii() {
+                    item(session, tenant, &stored_item(&row)?).await?;
+                }
+            }
+        }
+        tombstones(session, tenant, &stay).await?;
+    }
+    for row in session.rows(sql::CONNECTIONS_TO_REKEY.postgres, &[]).await? {
+        let (tenant, connection): (i32, Connection) = (row.try_get(1)?, decode(row.try_get(2)?)?);
+        let (new, old) = (fold(&connection.name), claims::case_folded(&connection.name));
+        if new != old {
+            let params: [&dyn Param; 3] = [&new.into_bytes(), &tenant, &old.into_bytes()];
+            session.change(sql::REKEY_CONNECTION.postgres, &params).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn user(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble> {
+    let (old, new) = (claims::of_user_by(user, &EARLIER_KEYS), claims::of_user(user));
+    swap(session, tenant, user.number, &old, &new).await?;
+    let (old, new) = (claims::mentions_by(user, &EARLIER_KEYS), claims::mentions(user));
+    for (sql, texts, others) in [(sql::FORGET, &old, &new), (sql::MENTION, &new, &old)] {
+        let texts = texts.iter().filter(|text| !others.contains(text));
+        let texts: Vec<Vec<u8>> = texts.map(|text| text.clone().into_bytes()).collect();
+        let (tenants, owners) = (vec![tenant; texts.len()], vec![int(user.number); texts.len()]);
+        session.change(sql.postgres, &[&tenants, &texts, &owners]).await?;
+    }
+    Ok(())
+}
+
+async fn item(session: &Session, tenant: i32, item: &Item) -> Result<(), Trouble> {
+    let (old, new) = (claims::of_item_by(item, &EARLIER_KEYS), claims::of_item(item));
+    swap(session, tenant, item.number(), &old, &new).await?;
+    let key = Item::name_key(item.kind(), item.name()).into_bytes();
+    let id: Uuid = item.id().0;
+    session.change(sql::REKEY_ITEM.postgres, &[&key, &tenant, &id]).await?;
+    Ok(())
+}
+
+async fn tombstones<F>(session: &Session, tenant: i32, stay: &impl Fn() -> F) -> Result<(), Trouble>
+where
+    F: Future<Output = Result<(), Trouble>>,
+{
+    let mut last = 0;
+    loop {
+        stay().await?;
+        let rows = session.rows(sql::GONE_TO_REKEY.postgres, &[&tenant, &last, &PAGE]).await?;
+        let Some(end) = rows.last() else { return Ok(()) };
+        last = end.try_get(0)?;
+        for row in &rows {
+            let doc: &str = row.try_get(1)?;
+            if doc.is_ascii() {
+                continue;
+            }
+            let user: User = decode(doc)?;
+            let key = user.external_id.as_deref().map(|id| claims::external_id(id).into_bytes());
+            session.change(sql::REKEY_TOMBSTONE.postgres, &[&key, &tenant, &int(user.number)]).await?;
+        }
+    }
+}
+
+async fn swap(
+    session: &Session,
+    tenant: i32,
+    owner: u32,
+    old: &[Claim],
+    new: &[Claim],
+) -> Result<(), Trouble> {
+    let only_in = |a: &[Claim], b: &[Claim]| {
+        a.iter().filter(|claim| !b.iter().any(|other| other.is_same(claim))).cloned().collect::<Vec<_>>()
+    };
+    for claim in only_in(old, new) {
+        let (space, text, owner) =
+            (vec![i16::from(claim.space)], vec![claim.text.into_bytes()], vec![int(owner)]);
+        session.change(sql::RELEASE.postgres, &[&vec![tenant], &space, &text, &owner]).await?;
+    }
+    for claim in only_in(new, old) {
+        let params: [&dyn Param; 4] =
+            [&tenant, &i16::from(claim.space), &claim.text.into_bytes(), &int(owner)];
+        session.change(sql::CLAIM_BY_AGE.postgres, &params).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The program's part of the migration `identifiers`: claims, mentions and name keys by the keys of now.
+//!
+//! Only documents beyond ASCII are concerned. Where two users or items come to have the same key, the older one has it, and
+//! `muster check` names both.
+
+use super::rows::decode;
+use crate::claims::{self, Claim, EARLIER_KEYS};
+use crate::sql;
+use directory::{Connection, Item, User, fold};
+use rusqlite::{Connection as Db, params};
+
+/// Users read at a time.
+const PAGE: i64 = 10_000;
+
+pub(super) fn rekey(db: &Db) -> rusqlite::Result<()> {
+    users(db)?;
+    for (pk, tenant, doc) in beyond_ascii(db, sql::ITEMS_TO_REKEY.sqlite, params![])? {
+        let item: Item = decode(2, &doc)?;
+        swap(db, tenant, pk, &claims::of_item_by(&item, &EARLIER_KEYS), &claims::of_item(&item))?;
+        let key = Item::name_key(item.kind(), item.name());
+        db.prepare_cached(sql::REKEY_ITEM.sqlite)?.execute(params![key, pk])?;
+    }
+    for (pk, _, doc) in beyond_ascii(db, sql::TOMBSTONES_TO_REKEY.sqlite, params![])? {
+        let user: User = decode(2, &doc)?;
+        let key = user.external_id.as_deref().map(claims::external_id);
+        db.prepare_cached(sql::REKEY_TOMBSTONE.sqlite)?.execute(params![key, pk])?;
+    }
+    for (_, tenant, doc) in beyond_ascii(db, sql::CONNECTIONS_TO_REKEY.sqlite, params![])? {
+        let connection: Connection = decode(2, &doc)?;
+        let (new, old) = (fold(&connection.name), claims::case_folded(&connection.name));
+        db.prepare_cached(sql::REKEY_CONNECTION.sqlite)?.execute(params![new, tenant, old])?;
+    }
+    Ok(())
+}
+
+fn users(db: &Db) -> rusqlite::Result<()> {
+    let mut last = 0;
+    loop {
+        let mut statement = db.prepare_cached(sql::USERS_TO_REKEY.sqlite)?;
+        let rows = statement.query_map(params![last, PAGE], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+        let Some((end, ..)) = rows.last() else { return Ok(()) };
+        last = *end;
+        for (pk, tenant, doc) in rows.into_iter().filter(|(.., doc)| !doc.is_ascii()) {
+            let user: User = decode(2, &doc)?;
+            swap(db, tenant, pk, &claims::of_user_by(&user, &EARLIER_KEYS), &claims::of_user(&user))?;
+            let (old, new) = (claims::mentions_by(&user, &EARLIER_KEYS), claims::mentions(&user));
+            for text in old.iter().filter(|text| !new.contains(text)) {
+                db.prepare_cached(sql::FORGET.sqlite)?.execute(params![tenant, text, pk])?;
+            }
+            for text in new.iter().filter(|text| !old.contains(text)) {
+                db.prepare_cached(sql::MENTION.sqlite)?.execute(params![tenant, text, pk])?;
+            }
+        }
+    }
+}
+
+/// Rows whose documents are not all ASCII.
+fn beyond_ascii(
+    db: &Db,
+    sql: &str,
+    params: &[&dyn rusqlite::ToSql],
+) -> rusqlite::Result<Vec<(i64, u32, String)>> {
+    let mut statement = db.prepare(sql)?;
+    let rows = statement.query_map(params, read)?;
+    rows.filter(|row| row.as_ref().map_or(true, |(.., doc)| !doc.is_ascii())).collect()
+}
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, u32, String)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn swap(db: &Db, tenant: u32, owner: i64, old: &[Claim], new: &[Claim]) -> rusqlite::Result<()> {
+    for (sql, claims, others) in [(sql::RELEASE, old, new), (sql::CLAIM_BY_AGE, new, old)] {
+        for claim in claims.iter().filter(|claim| !others.iter().any(|other| other.is_same(claim))) {
+            db.prepare_cached(sql.sqlite)?.execute(params![tenant, claim.space, claim.text, owner])?;
+        }
+    }
+    Ok(())
+}
