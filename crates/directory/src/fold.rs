@@ -29,7 +29,11 @@ pub fn domain_key(domain: &str) -> String {
     if domain.is_ascii() {
         return domain.to_ascii_lowercase();
     }
-    idna::domain_to_ascii(&nfc(domain)).unwrap_or_else(|_| fold(domain))
+    // Case folding knows letters that UTS 46 does not know yet.
+    idna::domain_to_ascii(&nfc(domain)).unwrap_or_else(|_| {
+        let folded = fold(domain);
+        idna::domain_to_ascii(&folded).unwrap_or(folded)
+    })
 }
 
 /// NFC, for texts whose case counts.

@@ -40,7 +40,7 @@ fn processes_that_start_at_once_on_an_empty_database_all_do() {
         starting.into_iter().map(|one| one.join().expect("started")).collect()
     });
     let steps = "SELECT count(*), count(DISTINCT number), max(number) FROM migrations";
-    assert_eq!(query(&url, steps), "4|4|4", "each step once");
+    assert_eq!(query(&url, steps), "5|5|5", "each step once");
     drop(stores);
 }
 
@@ -55,7 +55,7 @@ fn a_migration_waits_for_the_lease_of_a_killed_process_and_then_begins() {
         RETURNING until";
     let until = query(&url, killed);
     drop(postgres(&url));
-    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), "4");
+    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), "5");
     assert_eq!(query(&url, &format!("SELECT clock_timestamp() > '{until}'")), "t", "it waited");
 }
 
@@ -285,7 +285,7 @@ fn awkward_texts_come_back_as_they_were() {
     runtime().block_on(async {
         let directory = fakes::directory(Arc::new(postgres(&database())));
         let caller = tenant(&directory, "Ünï \u{1F600} 'quoted\" \\").await;
-        for (n, text) in (1..).zip(["\u{1F600} é \u{202E}rtl", "'; DROP TABLE users; --", "a\\'b\"c"]) {
+        for (n, text) in (1..).zip(["\u{1F600} é \u{5D0}rtl", "'; DROP TABLE users; --", "a\\'b\"c"]) {
             let mut edit = person(&format!("{n}@x.y"));
             edit.text(Field::GivenName, Given::Value(text.into()));
             edit.text(Field::ExternalId, Given::Value(text.into()));

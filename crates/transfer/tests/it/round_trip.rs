@@ -49,6 +49,14 @@ fn text(dice: &mut Dice) -> String {
     (*dice.pick(&AWKWARD)).to_owned()
 }
 
+/// A text that can be part of an identifier: nothing that people cannot see, and no space around it.
+fn identifier(dice: &mut Dice, number: impl std::fmt::Display) -> String {
+    let is_hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}')
+    };
+    format!("{} {number}", text(dice).replace(is_hidden, "")).trim().to_owned()
+}
+
 fn given(dice: &mut Dice, in_ten: u64) -> Option<String> {
     (dice.roll(10) < in_ten).then(|| text(dice))
 }
@@ -111,7 +119,7 @@ fn person(dice: &mut Dice, n: u64, house: &House) -> UserEdit {
         edit.text(Field::UserName, Given::Value(format!("user {n} =1")));
     }
     if dice.roll(2) == 0 {
-        edit.text(Field::ExternalId, Given::Value(format!("{}{n}", text(dice))));
+        edit.text(Field::ExternalId, Given::Value(identifier(dice, n)));
     }
     for field in TEXTS.into_iter().chain(MORE_TEXTS) {
         if let Some(text) = given(dice, 4) {
@@ -252,7 +260,7 @@ fn furnish(house: &House, seed: u64) {
         let external_id = match n {
             0 => Given::Absent,
             4 => Given::Value("Twins".into()),
-            n => Given::Value(format!("{} {n}", text(d))),
+            n => Given::Value(identifier(&mut *d, n)),
         };
         house.do_it(Command::CreateGroup(GroupEdit {
             name: Given::Value(name),
