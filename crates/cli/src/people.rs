@@ -259,7 +259,7 @@ fn stored_password(path: &std::path::Path) -> anyhow::Result<StoredPassword> {
 pub(crate) fn keys(who: &str) -> Vec<UserKey> {
     let number = who.parse().map(UserKey::Number).ok();
     let id = uuid::Uuid::try_parse(who).map(|id| UserKey::Id(UserId(id))).ok();
-    let others = [Some(UserKey::Handle(who.into())), Some(UserKey::ExternalId(who.into()))];
+    let others = [Some(UserKey::SignIn(who.into())), Some(UserKey::ExternalId(who.into()))];
     [number, id].into_iter().chain(others).flatten().collect()
 }
 

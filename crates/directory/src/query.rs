@@ -23,6 +23,9 @@ pub enum UserKey {
     ExternalId(String),
     /// By what they sign in with, user name or e-mail, in any case.
     Handle(String),
+    /// The same for a sign-in. Of several users whose identifiers differed before version 0.2 and are the same since, the
+    /// one whose spelling this is.
+    SignIn(String),
 }
 
 /// A question for many people.

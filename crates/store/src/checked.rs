@@ -1,7 +1,7 @@
 //! What a check of a whole store finds.
 
 use crate::claims::Claim;
-use directory::{Item, Role, User, forbidden_identifiers, roles_above_effective};
+use directory::{Field, Item, Role, User, forbidden_identifiers, roles_above_effective};
 
 /// What a check of a whole store has found, in sentences that name users by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,20 +22,32 @@ impl Checked {
             ));
         }
         for field in forbidden_identifiers(user) {
+            let field = name_of(field);
             self.notes.push(format!(
-                "tenant {tenant}: the {field:?} of user {} contains characters that new identifiers may not have",
+                "tenant {tenant}: the {field} of user {} has invisible characters or spaces around it, which new ones must not have",
                 user.number
             ));
         }
     }
 
-    /// Notes a key that two users or items share; the older one was first to have it.
-    pub(crate) fn note_shared(&mut self, tenant: u32, claim: &Claim, owner: u32, holder: u32) {
-        let what = if claim.is_of_user() { "user" } else { "item" };
+    /// Notes a key that two users or items have. The older one is found by it.
+    pub(crate) fn note_shared(&mut self, tenant: u32, claim: &Claim, younger: u32, older: u32) {
+        let (owners, field) = (claim.owners(), name_of(claim.field));
         self.notes.push(format!(
-            "tenant {tenant}: the {:?} of {what} {owner} is the same identifier as that of {what} {holder}, which is found by it",
-            claim.field
+            "tenant {tenant}: the {owners} {older} and {younger} have the same {field}; {older}, the older one, is found by it"
         ));
+    }
+}
+
+/// The field in a sentence.
+fn name_of(field: Field) -> &'static str {
+    match field {
+        Field::Email => "email",
+        Field::ExternalId => "external id",
+        Field::Domains => "domain",
+        Field::Addresses => "address",
+        Field::UserName => "user name",
+        _ => "name",
     }
 }
 

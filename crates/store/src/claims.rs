@@ -23,6 +23,19 @@ impl Claim {
         self.space < ITEMS
     }
 
+    /// What those are called who have such a claim.
+    pub(crate) fn owners(&self) -> &'static str {
+        let kind = ItemKind::ALL.into_iter().find(|kind| self.space / 10 == ITEMS / 10 + kind_number(*kind));
+        match kind {
+            None => "users",
+            Some(ItemKind::Group) => "groups",
+            Some(ItemKind::Folder) => "folders",
+            Some(ItemKind::Organisation) => "organisations",
+            Some(ItemKind::Role) => "roles",
+            Some(ItemKind::Department) => "departments",
+        }
+    }
+
     /// Whether no two may have both of these.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.space == other.space && self.text == other.text
@@ -33,6 +46,9 @@ impl Claim {
 pub(crate) const HANDLES: u8 = 0;
 /// External ids of users.
 pub(crate) const USER_EXTERNAL_IDS: u8 = 1;
+/// User names and emails as they were compared before the migration `identifiers`, of users who do not hold the key of now
+/// since an older user does. They sign in with these.
+pub(crate) const FORMER_HANDLES: u8 = 2;
 /// The first space of items; each kind has ten.
 const ITEMS: u8 = 10;
 
@@ -57,6 +73,22 @@ fn unchanged(text: &str) -> Cow<'_, str> {
 
 pub(crate) fn case_folded(text: &str) -> String {
     UniCase::unicode(text).to_folded_case()
+}
+
+/// What the user signed in with before the migration `identifiers`.
+pub(crate) fn former_handles(user: &User) -> Vec<String> {
+    let claims = of_user_by(user, &EARLIER_KEYS);
+    claims.into_iter().filter(|claim| claim.space == HANDLES).map(|claim| claim.text).collect()
+}
+
+/// The key under which a former handle is stored.
+pub(crate) fn former_key(handle: &str) -> String {
+    case_folded(handle)
+}
+
+/// Whether the user still has this former handle: it stays stored when they get another.
+pub(crate) fn has_former(user: &User, handle: &str) -> bool {
+    former_handles(user).contains(&case_folded(handle))
 }
 
 /// What a person claims, in the order in which conflicts are reported.

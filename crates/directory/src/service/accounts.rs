@@ -195,7 +195,7 @@ impl Directory {
         if handle.chars().count() > rules::limit(Field::Email) {
             return Ok((None, Account::default()));
         }
-        let user = self.store.user(tenant, UserKey::Handle(handle.to_owned())).await.map_err(unread)?;
+        let user = self.store.user(tenant, UserKey::SignIn(handle.to_owned())).await.map_err(unread)?;
         let id = user.as_ref().map_or(UserId(uuid::Uuid::nil()), |user| user.id);
         let account = self.store.account(tenant, id).await.map_err(unread)?;
         Ok((user, account.unwrap_or_default()))

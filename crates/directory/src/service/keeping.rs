@@ -16,7 +16,7 @@ impl Directory {
     pub async fn deleted(&self, caller: &Caller, keys: &[UserKey]) -> Result<Tombstone, Refusal> {
         for key in keys {
             let found = match key {
-                UserKey::Handle(handle) | UserKey::Email(handle) => {
+                UserKey::Handle(handle) | UserKey::SignIn(handle) | UserKey::Email(handle) => {
                     self.deleted_with(caller.tenant, &identifier_key(handle)).await?
                 }
                 key => self.store.tombstone(caller.tenant, key.clone()).await.map_err(unread)?,

@@ -385,7 +385,7 @@ impl Shelf {
         let found = match by {
             UserKey::Id(id) => self.users.values().find(|user| user.id == *id),
             UserKey::Number(number) => self.users.get(number),
-            UserKey::Handle(handle) => owned(HANDLES, identifier_key(handle)),
+            UserKey::Handle(handle) | UserKey::SignIn(handle) => owned(HANDLES, identifier_key(handle)),
             UserKey::ExternalId(id) => owned(USER_EXTERNAL_IDS, claims::external_id(id)),
             UserKey::Email(email) => owned(HANDLES, identifier_key(email))
                 .filter(|user| user.email().is_some_and(|e| identifier_key(e) == identifier_key(email))),

@@ -4,7 +4,7 @@ use super::Memory;
 use directory::{
     Account, Bound, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemBound,
     ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store,
-    StoreError, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    StoreError, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -172,8 +172,8 @@ impl Store for Memory {
             let found = stones.filter(|stone| match &by {
                 UserKey::Id(id) => stone.user.id == *id,
                 UserKey::Number(number) => stone.user.number == *number,
-                UserKey::ExternalId(id) => stone.user.external_id.as_ref() == Some(id),
-                UserKey::Email(_) | UserKey::Handle(_) => false,
+                UserKey::ExternalId(id) => stone.user.external_id.as_deref().map(nfc) == Some(nfc(id)),
+                UserKey::Email(_) | UserKey::Handle(_) | UserKey::SignIn(_) => false,
             });
             found.max_by_key(|stone| (stone.deleted, stone.user.number)).cloned()
         })

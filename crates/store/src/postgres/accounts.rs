@@ -61,7 +61,7 @@ pub(super) fn tombstone(
                 let key = claims::external_id(&id).into_bytes();
                 session.row(sql::TOMBSTONE_BY_EXTERNAL_ID.postgres, &[&code, &key]).await?
             }
-            UserKey::Email(_) | UserKey::Handle(_) => None,
+            UserKey::Email(_) | UserKey::Handle(_) | UserKey::SignIn(_) => None,
         };
         found.map(|row| stored_tombstone(&row).map(|(_, stone)| stone)).transpose()
     })

@@ -2,11 +2,12 @@
 
 use super::line::Session;
 use super::param::{Param, int};
+use super::rekey;
 use super::rows::kind_code;
 use super::trouble::Trouble;
 use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
 use crate::chain::{self, START, Sum};
-use crate::claims::{self, Claim};
+use crate::claims::{self, Claim, HANDLES};
 use crate::found::block_of;
 use crate::plan::is_active;
 use crate::sql::{self, Sql};
@@ -204,9 +205,11 @@ impl Filler<'_> {
             }
             Entry::Connection { tenant, doc, last_use } => {
                 let connection: Connection = serde_json::from_str(&doc)?;
-                let name = fold(&connection.name).into_bytes();
                 let (id, created) = (connection.id.0, connection.created.0);
-                let params: [&dyn Param; 6] = [&id, &int(tenant), &name, &created, &doc, &last_use];
+                let name = fold(&connection.name);
+                let other_name = format!("{name} {id}").into_bytes();
+                let (tenant, name) = (int(tenant), name.into_bytes());
+                let params: [&dyn Param; 7] = [&id, &tenant, &name, &other_name, &created, &doc, &last_use];
                 session.change(sql::FILL_CONNECTIONS.postgres, &params).await?;
                 for key in &connection.keys {
                     session.change(sql::ADD_KEY.postgres, &[&key.hash.prefix().to_vec(), &id]).await?;
@@ -383,6 +386,22 @@ impl Rows {
         Ok(self.mails.push(&mail)?)
     }
 
+    /// Lets users of whom an older one has the user name or email sign in as before.
+    async fn keep_former(&self, session: &Session) -> Result<(), ArchiveError> {
+        for (tenant, doc) in self.people.tenant.iter().zip(&self.people.doc) {
+            let user: User = serde_json::from_str(doc)?;
+            for claim in claims::of_user(&user).into_iter().filter(|claim| claim.space == HANDLES) {
+                let key: [&dyn Param; 3] = [tenant, &i16::from(HANDLES), &claim.text.into_bytes()];
+                let holder = session.row(sql::CLAIM_OWNER.postgres, &key).await?;
+                let holder = holder.map(|row| row.try_get::<_, i32>(0)).transpose().map_err(Trouble::from)?;
+                if holder != Some(int(user.number)) {
+                    rekey::keep_former(session, *tenant, &user).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Of two owners with one key, the older, which comes first, has it.
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
         let People { tenant, number, id, version, active, updated, password, account, doc } = &self.people;
@@ -392,7 +411,13 @@ impl Rows {
         let params: [&dyn Param; 7] = [tenant, number, id, deleted, external_key, password, doc];
         send(session, sql::FILL_TOMBSTONES, tenant.len(), &params).await?;
         let (tenant, space, text, owner) = &self.claims;
-        send(session, sql::CLAIM_WHAT_IS_FREE, tenant.len(), &[tenant, space, text, owner]).await?;
+        if !tenant.is_empty() {
+            let claim = sql::CLAIM_WHAT_IS_FREE.postgres;
+            let taken = session.change(claim, &[tenant, space, text, owner]).await?;
+            if taken < tenant.len() as u64 {
+                self.keep_former(session).await?;
+            }
+        }
         let (tenant, text, owner) = &self.mentions;
         send(session, sql::MENTION, tenant.len(), &[tenant, text, owner]).await?;
         let (tenant, item, member, kind) = &self.members;

@@ -8,10 +8,10 @@ use super::param::{Param, int};
 use super::read::{SHORT_TIME, again, stored_item, stored_user};
 use super::rows::{Sent, in_order, kind_code, tenant_code};
 use super::trouble::Trouble;
-use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
+use crate::claims::{self, FORMER_HANDLES, HANDLES, USER_EXTERNAL_IDS};
 use crate::sql::{self, Sql};
 use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, identifier_key};
-use futures_util::future::maybe_done;
+use futures_util::future::{join, maybe_done};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,10 +54,13 @@ impl Lookups {
         if matches!(by, UserKey::Number(number) if i32::try_from(number).is_err()) {
             return Ok(None);
         }
+        if let UserKey::SignIn(handle) = &by {
+            return self.by_sign_in(code, handle).await;
+        }
         let key = match &by {
             UserKey::Id(id) => Key::Id(code, id.0),
             UserKey::Number(number) => Key::Number(code, int(*number)),
-            UserKey::Email(handle) | UserKey::Handle(handle) => {
+            UserKey::Email(handle) | UserKey::Handle(handle) | UserKey::SignIn(handle) => {
                 Key::Claim(code, i16::from(HANDLES), identifier_key(handle).into_bytes())
             }
             UserKey::ExternalId(id) => {
@@ -72,6 +75,19 @@ impl Lookups {
             return Ok(has_email.then_some(user));
         }
         Ok(Some(user))
+    }
+
+    /// The user who signs in with this. Both keys are asked for at once.
+    async fn by_sign_in(&self, code: i32, handle: &str) -> Result<Option<User>, StoreError> {
+        let key = |space, text: String| Key::Claim(code, i16::from(space), text.into_bytes());
+        let former = self.ask(key(FORMER_HANDLES, claims::former_key(handle)));
+        let now = self.ask(key(HANDLES, identifier_key(handle)));
+        let (former, now) = join(former, now).await;
+        let former = former?.map(|row| stored_user(&row)).transpose()?;
+        match former.filter(|user| claims::has_former(user, handle)) {
+            Some(user) => Ok(Some(user)),
+            None => Ok(now?.map(|row| stored_user(&row)).transpose()?),
+        }
     }
 
     /// One item, where it is asked for by something that is its own alone; `None` where it is not.

@@ -8,7 +8,7 @@ use super::param::{Param, int};
 use super::read::{decode, stored_item};
 use super::rows::kind_code;
 use super::trouble::Trouble;
-use crate::claims::{self, Claim, EARLIER_KEYS};
+use crate::claims::{self, Claim, EARLIER_KEYS, FORMER_HANDLES, HANDLES};
 use crate::sql;
 use directory::{Connection, Item, ItemKind, Tenant, User, fold};
 use uuid::Uuid;
@@ -60,7 +60,9 @@ where
 
 async fn user(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble> {
     let (old, new) = (claims::of_user_by(user, &EARLIER_KEYS), claims::of_user(user));
-    swap(session, tenant, user.number, &old, &new).await?;
+    if swap(session, tenant, user.number, &old, &new).await? {
+        keep_former(session, tenant, user).await?;
+    }
     let (old, new) = (claims::mentions_by(user, &EARLIER_KEYS), claims::mentions(user));
     for (sql, texts, others) in [(sql::FORGET, &old, &new), (sql::MENTION, &new, &old)] {
         let texts = texts.iter().filter(|text| !others.contains(text));
@@ -102,13 +104,14 @@ where
     }
 }
 
+/// Whether an older owner has a handle already.
 async fn swap(
     session: &Session,
     tenant: i32,
     owner: u32,
     old: &[Claim],
     new: &[Claim],
-) -> Result<(), Trouble> {
+) -> Result<bool, Trouble> {
     let only_in = |a: &[Claim], b: &[Claim]| {
         a.iter().filter(|claim| !b.iter().any(|other| other.is_same(claim))).cloned().collect::<Vec<_>>()
     };
@@ -117,10 +120,38 @@ async fn swap(
             (vec![i16::from(claim.space)], vec![claim.text.into_bytes()], vec![int(owner)]);
         session.change(sql::RELEASE.postgres, &[&vec![tenant], &space, &text, &owner]).await?;
     }
+    let mut is_lost = false;
     for claim in only_in(new, old) {
-        let params: [&dyn Param; 4] =
-            [&tenant, &i16::from(claim.space), &claim.text.into_bytes(), &int(owner)];
-        session.change(sql::CLAIM_BY_AGE.postgres, &params).await?;
+        is_lost |= !take_by_age(session, tenant, &claim, int(owner)).await? && claim.space == HANDLES;
+    }
+    Ok(is_lost)
+}
+
+/// Gives a key to this owner, unless an older one has it; whether this one has it then. A younger user who loses a handle
+/// keeps it as a former one.
+async fn take_by_age(session: &Session, tenant: i32, claim: &Claim, owner: i32) -> Result<bool, Trouble> {
+    let (space, text) = (i16::from(claim.space), claim.text.clone().into_bytes());
+    let holder = session.row(sql::CLAIM_OWNER.postgres, &[&tenant, &space, &text]).await?;
+    match holder.map(|row| row.try_get::<_, i32>(0)).transpose()? {
+        Some(holder) if holder <= owner => return Ok(holder == owner),
+        // It is the other's key from before, too.
+        Some(holder) if claim.space == HANDLES => former(session, tenant, &claim.text, holder).await?,
+        _ => {}
+    }
+    session.change(sql::CLAIM_BY_AGE.postgres, &[&tenant, &space, &text, &owner]).await?;
+    Ok(true)
+}
+
+/// Lets a user who has lost a handle sign in as before.
+pub(super) async fn keep_former(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble> {
+    for text in claims::former_handles(user) {
+        former(session, tenant, &text, int(user.number)).await?;
     }
     Ok(())
+}
+
+async fn former(session: &Session, tenant: i32, text: &str, owner: i32) -> Result<(), Trouble> {
+    let (space, text) = (vec![i16::from(FORMER_HANDLES)], vec![text.as_bytes().to_vec()]);
+    let params: [&dyn Param; 4] = [&vec![tenant], &space, &text, &vec![owner]];
+    session.change(sql::CLAIM_WHAT_IS_FREE.postgres, &params).await.map(drop)
 }

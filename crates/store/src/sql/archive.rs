@@ -71,9 +71,14 @@ statements! {
         "SELECT max(coalesce((SELECT max(pk) FROM users), 0), coalesce((SELECT max(pk) FROM tombstones), 0))",
         "",
     );
+    /// With another key where an earlier version let two connections have names that are the same now.
     FILL_CONNECTIONS = each(
-        "INSERT INTO connections (id, tenant, name_key, doc, last_use) VALUES (?1, ?2, ?3, ?4, ?5)",
-        "INSERT INTO connections (id, tenant, name_key, created, doc, last_use) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO connections (id, tenant, name_key, doc, last_use)
+        VALUES (?1, ?2, CASE WHEN (SELECT count(*) FROM connections c WHERE c.tenant = ?2 AND c.name_key = ?3) = 0
+        THEN ?3 ELSE ?4 END, ?5, ?6)",
+        "INSERT INTO connections (id, tenant, name_key, created, doc, last_use)
+        VALUES ($1, $2, CASE WHEN (SELECT count(*) FROM connections c WHERE c.tenant = $2 AND c.name_key = $3) = 0
+        THEN $3 ELSE $4 END, $5, $6, $7)",
     );
     FILL_COUNTERS = both("INSERT INTO counters (tenant, sort, last) VALUES ($1, $2, $3)");
     FILL_CHAINS = both("INSERT INTO chains (tenant, position, link, older) VALUES ($1, $2, $3, $4)");

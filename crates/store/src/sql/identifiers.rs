@@ -19,6 +19,7 @@ statements! {
         "INSERT INTO claims (tenant, space, text, owner) VALUES ($1, $2, $3, $4)
         ON CONFLICT (tenant, space, text) DO UPDATE SET owner = excluded.owner WHERE excluded.owner < claims.owner",
     );
+    CLAIM_OWNER = both("SELECT owner FROM claims WHERE tenant = $1 AND space = $2 AND text = $3");
     REKEY_ITEM = each(
         "UPDATE items SET name_key = ?1 WHERE pk = ?2",
         "UPDATE items SET name_key = $1 WHERE tenant = $2 AND id = $3",

@@ -115,7 +115,7 @@ statements! {
     );
     /// The same where clashes are common: those that are taken are passed over, and fewer rows change than must.
     CLAIM_WHAT_IS_FREE = each(
-        "",
+        "INSERT INTO claims (tenant, space, text, owner) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         "INSERT INTO claims (tenant, space, text, owner)
         SELECT n.tenant, n.space, n.text, n.owner FROM unnest($1, $2, $3, $4) AS n (tenant, space, text, owner)
         ON CONFLICT DO NOTHING",
@@ -212,7 +212,8 @@ statements! {
     );
     NUMBER_OF_USER = each("SELECT number FROM users WHERE pk = ?1", "");
     NUMBER_OF_ITEM = each("SELECT number FROM items WHERE pk = ?1", "");
-    COUNT_CLAIMS = both("SELECT count(*) FROM claims WHERE tenant = $1");
+    /// All but former handles.
+    COUNT_CLAIMS = both("SELECT count(*) FROM claims WHERE tenant = $1 AND (space < 2 OR space > 2)");
     ROWS_OF_USERS = each(
         "SELECT pk, number, id, version, active, updated, doc FROM users WHERE tenant = ?1 ORDER BY number",
         "",

@@ -4,7 +4,7 @@ use super::apply::{Failure, settle};
 use super::tally::Tally;
 use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
 use crate::chain::{self, START, Sum};
-use crate::claims::{self, kind_number};
+use crate::claims::{self, Claim, HANDLES, kind_number};
 
 use crate::plan::is_active;
 use crate::sql;
@@ -135,7 +135,9 @@ fn one(
         }
         Entry::Connection { tenant, doc, last_use } => {
             let connection: Connection = serde_json::from_str(&doc)?;
-            let bound = params![connection.id.0.as_bytes(), tenant, fold(&connection.name), doc, last_use];
+            let (id, name) = (connection.id.0, fold(&connection.name));
+            let other_name = format!("{name} {id}");
+            let bound = params![id.as_bytes(), tenant, name, other_name, doc, last_use];
             let row = db.prepare_cached(sql::FILL_CONNECTIONS.sqlite)?.insert(bound)?;
             for key in &connection.keys {
                 db.prepare_cached(sql::ADD_KEY.sqlite)?.execute(params![key.hash.prefix(), row])?;
@@ -204,10 +206,15 @@ fn item(db: &Db, tenant: u32, doc: &str) -> Result<(), ArchiveError> {
         doc
     ])?;
     for claim in claims::of_item(&item) {
-        let bound = params![tenant, claim.space, claim.text, row];
-        db.prepare_cached(sql::CLAIM_BY_AGE.sqlite)?.execute(bound)?;
+        claim_if_free(db, tenant, &claim, row)?;
     }
     Ok(())
+}
+
+/// Claims for an owner; whether no older one, which came first, has it.
+fn claim_if_free(db: &Db, tenant: u32, claim: &Claim, owner: i64) -> rusqlite::Result<bool> {
+    let bound = params![tenant, claim.space, claim.text, owner];
+    Ok(db.prepare_cached(sql::CLAIM_WHAT_IS_FREE.sqlite)?.execute(bound)? > 0)
 }
 
 fn person(
@@ -231,9 +238,12 @@ fn person(
         is_active(&user),
         user.updated.0
     ])?;
+    let mut is_lost = false;
     for claim in claims::of_user(&user) {
-        let bound = params![tenant.0, claim.space, claim.text, row];
-        db.prepare_cached(sql::CLAIM_BY_AGE.sqlite)?.execute(bound)?;
+        is_lost |= !claim_if_free(db, tenant.0, &claim, row)? && claim.space == HANDLES;
+    }
+    if is_lost {
+        super::rekey::keep_former(db, tenant.0, row, &user)?;
     }
     // Members of groups and folders come behind; what somebody belongs to is on themselves.
     let belongs: BTreeSet<_> = user.organisation.into_iter().collect();

@@ -2,7 +2,7 @@
 
 use super::open;
 use super::rows::{decode, id, optional};
-use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS, kind_number};
+use crate::claims::{self, FORMER_HANDLES, HANDLES, USER_EXTERNAL_IDS, kind_number};
 use crate::found::put_memberships;
 use crate::sql;
 use directory::{
@@ -56,6 +56,13 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
         }
         UserKey::Email(handle) | UserKey::Handle(handle) => {
             claimed(db, number, HANDLES, &identifier_key(handle))
+        }
+        UserKey::SignIn(handle) => {
+            let former = optional(claimed(db, number, FORMER_HANDLES, &claims::former_key(handle)))?;
+            match former.filter(|user| claims::has_former(user, handle)) {
+                Some(user) => Ok(user),
+                None => claimed(db, number, HANDLES, &identifier_key(handle)),
+            }
         }
         UserKey::ExternalId(id) => claimed(db, number, USER_EXTERNAL_IDS, &claims::external_id(id)),
     };
@@ -194,7 +201,7 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
         UserKey::ExternalId(id) => db
             .prepare_cached(sql::TOMBSTONE_BY_EXTERNAL_ID.sqlite)?
             .query_row(params![tenant.0, claims::external_id(id)], stored_tombstone),
-        UserKey::Email(_) | UserKey::Handle(_) => return Ok(None),
+        UserKey::Email(_) | UserKey::Handle(_) | UserKey::SignIn(_) => return Ok(None),
     };
     Ok(optional(found)?.map(|(_, stone)| stone))
 }

@@ -3,8 +3,8 @@
 //! Only documents beyond ASCII are concerned. Where two users or items come to have the same key, the older one has it, and
 //! `muster check` names both.
 
-use super::rows::decode;
-use crate::claims::{self, Claim, EARLIER_KEYS};
+use super::rows::{decode, optional};
+use crate::claims::{self, Claim, EARLIER_KEYS, FORMER_HANDLES, HANDLES};
 use crate::sql;
 use directory::{Connection, Item, User, fold};
 use rusqlite::{Connection as Db, params};
@@ -42,7 +42,11 @@ fn users(db: &Db) -> rusqlite::Result<()> {
         last = *end;
         for (pk, tenant, doc) in rows.into_iter().filter(|(.., doc)| !doc.is_ascii()) {
             let user: User = decode(2, &doc)?;
-            swap(db, tenant, pk, &claims::of_user_by(&user, &EARLIER_KEYS), &claims::of_user(&user))?;
+            let lost =
+                swap(db, tenant, pk, &claims::of_user_by(&user, &EARLIER_KEYS), &claims::of_user(&user))?;
+            if lost {
+                keep_former(db, tenant, pk, &user)?;
+            }
             let (old, new) = (claims::mentions_by(&user, &EARLIER_KEYS), claims::mentions(&user));
             for text in old.iter().filter(|text| !new.contains(text)) {
                 db.prepare_cached(sql::FORGET.sqlite)?.execute(params![tenant, text, pk])?;
@@ -69,11 +73,40 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, u32, String)> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
-fn swap(db: &Db, tenant: u32, owner: i64, old: &[Claim], new: &[Claim]) -> rusqlite::Result<()> {
-    for (sql, claims, others) in [(sql::RELEASE, old, new), (sql::CLAIM_BY_AGE, new, old)] {
-        for claim in claims.iter().filter(|claim| !others.iter().any(|other| other.is_same(claim))) {
-            db.prepare_cached(sql.sqlite)?.execute(params![tenant, claim.space, claim.text, owner])?;
-        }
+/// Whether an older owner has a handle already.
+fn swap(db: &Db, tenant: u32, owner: i64, old: &[Claim], new: &[Claim]) -> rusqlite::Result<bool> {
+    for claim in old.iter().filter(|claim| !new.iter().any(|other| other.is_same(claim))) {
+        db.prepare_cached(sql::RELEASE.sqlite)?.execute(params![tenant, claim.space, claim.text, owner])?;
     }
-    Ok(())
+    let mut is_lost = false;
+    for claim in new.iter().filter(|claim| !old.iter().any(|other| other.is_same(claim))) {
+        is_lost |= !take_by_age(db, tenant, claim, owner)? && claim.space == HANDLES;
+    }
+    Ok(is_lost)
+}
+
+/// Gives a key to this owner, unless an older one has it; whether this one has it then. A younger user who loses a handle
+/// keeps it as a former one.
+fn take_by_age(db: &Db, tenant: u32, claim: &Claim, owner: i64) -> rusqlite::Result<bool> {
+    let key = params![tenant, claim.space, claim.text];
+    let holder: Option<i64> =
+        optional(db.prepare_cached(sql::CLAIM_OWNER.sqlite)?.query_row(key, |row| row.get(0)))?;
+    match holder {
+        Some(holder) if holder <= owner => return Ok(holder == owner),
+        // It is the other's key from before, too.
+        Some(holder) if claim.space == HANDLES => former(db, tenant, &claim.text, holder)?,
+        _ => {}
+    }
+    db.prepare_cached(sql::CLAIM_BY_AGE.sqlite)?.execute(params![tenant, claim.space, claim.text, owner])?;
+    Ok(true)
+}
+
+/// Lets a user who has lost a handle sign in as before.
+pub(super) fn keep_former(db: &Db, tenant: u32, owner: i64, user: &User) -> rusqlite::Result<()> {
+    claims::former_handles(user).iter().try_for_each(|text| former(db, tenant, text, owner))
+}
+
+fn former(db: &Db, tenant: u32, text: &str, owner: i64) -> rusqlite::Result<()> {
+    let bound = params![tenant, FORMER_HANDLES, text, owner];
+    db.prepare_cached(sql::CLAIM_WHAT_IS_FREE.sqlite)?.execute(bound).map(drop)
 }
