@@ -7,7 +7,7 @@ use super::rows::kind_code;
 use super::trouble::Trouble;
 use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
 use crate::chain::{self, START, Sum};
-use crate::claims::{self, Claim, HANDLES};
+use crate::claims::{self, Claim};
 use crate::found::block_of;
 use crate::plan::is_active;
 use crate::sql::{self, Sql};
@@ -386,22 +386,6 @@ impl Rows {
         Ok(self.mails.push(&mail)?)
     }
 
-    /// Lets users of whom an older one has the user name or email sign in as before.
-    async fn keep_former(&self, session: &Session) -> Result<(), ArchiveError> {
-        for (tenant, doc) in self.people.tenant.iter().zip(&self.people.doc) {
-            let user: User = serde_json::from_str(doc)?;
-            for claim in claims::of_user(&user).into_iter().filter(|claim| claim.space == HANDLES) {
-                let key: [&dyn Param; 3] = [tenant, &i16::from(HANDLES), &claim.text.into_bytes()];
-                let holder = session.row(sql::CLAIM_OWNER.postgres, &key).await?;
-                let holder = holder.map(|row| row.try_get::<_, i32>(0)).transpose().map_err(Trouble::from)?;
-                if holder != Some(int(user.number)) {
-                    rekey::keep_former(session, *tenant, &user).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Of two owners with one key, the older, which comes first, has it.
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
         let People { tenant, number, id, version, active, updated, password, account, doc } = &self.people;
@@ -415,7 +399,9 @@ impl Rows {
             let claim = sql::CLAIM_WHAT_IS_FREE.postgres;
             let taken = session.change(claim, &[tenant, space, text, owner]).await?;
             if taken < tenant.len() as u64 {
-                self.keep_former(session).await?;
+                for (tenant, doc) in self.people.tenant.iter().zip(&self.people.doc) {
+                    rekey::keep_lost(session, *tenant, &serde_json::from_str(doc)?).await?;
+                }
             }
         }
         let (tenant, text, owner) = &self.mentions;

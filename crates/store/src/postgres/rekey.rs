@@ -142,8 +142,20 @@ async fn take_by_age(session: &Session, tenant: i32, claim: &Claim, owner: i32) 
     Ok(true)
 }
 
+/// Lets a user sign in as before, if an older one holds the user name or email.
+pub(super) async fn keep_lost(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble> {
+    for claim in claims::of_user(user).into_iter().filter(|claim| claim.space == HANDLES) {
+        let (space, text) = (i16::from(HANDLES), claim.text.into_bytes());
+        let holder = session.row(sql::CLAIM_OWNER.postgres, &[&tenant, &space, &text]).await?;
+        if holder.map(|row| row.try_get::<_, i32>(0)).transpose()? != Some(int(user.number)) {
+            return keep_former(session, tenant, user).await;
+        }
+    }
+    Ok(())
+}
+
 /// Lets a user who has lost a handle sign in as before.
-pub(super) async fn keep_former(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble> {
+async fn keep_former(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble> {
     for text in claims::former_handles(user) {
         former(session, tenant, &text, int(user.number)).await?;
     }

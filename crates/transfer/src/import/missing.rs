@@ -72,17 +72,23 @@ pub(super) async fn switch_off(
             .iter()
             .filter(|user| !user.status.is_off() && !there.holds(user.number) && user.number <= highest);
         let mut under_way = FuturesUnordered::new();
+        let mut noted = Ok(());
         for user in gone {
             under_way.push(off(directory, caller, user));
             if under_way.len() >= WIDTH
                 && let Some(done) = under_way.next().await
             {
-                note(done, report)?;
+                noted = note(done, report);
+            }
+            if noted.is_err() {
+                break;
             }
         }
+        // Those that have begun are finished: nothing goes on once an import has ended.
         while let Some(done) = under_way.next().await {
-            note(done, report)?;
+            noted = noted.and(note(done, report));
         }
+        noted?;
     }
 }
 

@@ -101,34 +101,45 @@ pub(super) async fn all(
     let mut under_way = UnderWay::default();
     let mut rows = reading(options);
     let mut last = None;
-    while let Some(parcel) = under_way.beside(rows.recv()).await {
-        let parcel: Vec<Begun> = parcel?.into_iter().map(|row| begin(scan, &mut twice, row)).collect();
-        for mut some in of_one_kind(parcel) {
-            let kind = some.first().map(|begun| begun.kind);
-            // Rows of another kind may refer to those before them, and roles are known by the order they come in.
-            if last.replace(kind) != Some(kind) || kind == Some(Kind::Item(ItemKind::Role)) {
-                while let Some(done) = under_way.next().await {
-                    end.take(done)?;
-                }
-            }
-            // Who is there, and what they belong to, is found for many at once: they name the same.
-            under_way.beside(find_people(&job, &mut some)).await.map_err(stopped)?;
-            once_each(&mut known, &mut some);
-            under_way.beside(find_places(&job, &mut references, &some)).await.map_err(stopped)?;
-            for begun in some {
-                while under_way.is_full() {
-                    if let Some(done) = under_way.next().await {
+    let read = async {
+        while let Some(parcel) = under_way.beside(rows.recv()).await {
+            let parcel: Vec<Begun> = parcel?.into_iter().map(|row| begin(scan, &mut twice, row)).collect();
+            for mut some in of_one_kind(parcel) {
+                let kind = some.first().map(|begun| begun.kind);
+                // Rows of another kind may refer to those before them, and roles are known by the order they come in.
+                if last.replace(kind) != Some(kind) || kind == Some(Kind::Item(ItemKind::Role)) {
+                    while let Some(done) = under_way.next().await {
                         end.take(done)?;
                     }
                 }
-                let task = Box::pin(under_way.beside(carry_out(&job, &mut references, begun))).await;
-                under_way.rows.push_back(task);
+                // Who is there, and what they belong to, is found for many at once: they name the same.
+                under_way.beside(find_people(&job, &mut some)).await.map_err(stopped)?;
+                once_each(&mut known, &mut some);
+                under_way.beside(find_places(&job, &mut references, &some)).await.map_err(stopped)?;
+                for begun in some {
+                    while under_way.is_full() {
+                        if let Some(done) = under_way.next().await {
+                            end.take(done)?;
+                        }
+                    }
+                    let task = Box::pin(under_way.beside(carry_out(&job, &mut references, begun))).await;
+                    under_way.rows.push_back(task);
+                }
             }
         }
+        while let Some(done) = under_way.next().await {
+            end.take(done)?;
+        }
+        Ok(())
+    };
+    let read: Result<(), ImportError> = Box::pin(read).await;
+    if read.is_err() {
+        // Rows that have begun are finished and counted: nothing goes on once an import has ended.
+        while let Some(done) = under_way.next().await {
+            drop(end.take(done));
+        }
     }
-    while let Some(done) = under_way.next().await {
-        end.take(done)?;
-    }
+    read?;
     if end.lost_passwords > 0 {
         let many = end.lost_passwords;
         end.report.note(format!("{many} passwords were left out: they are stored in a way that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));

@@ -1,0 +1,183 @@
+//! One user has one identifier, however it is spelled; what people cannot see is no part of it.
+
+use crate::support::{Reply, Server, send};
+use serde_json::{Value, json};
+
+struct Tenant {
+    server: Server,
+    number: u64,
+    key: String,
+    sign_in: String,
+}
+
+impl Tenant {
+    fn new() -> Self {
+        let server = Server::start(&[]);
+        let (number, key) = server.tenant(&["--dialect", "all", "--dialect", "transfer"]);
+        let sign_in = server.connection(number, "asking", &["--dialect", "sign-in"]);
+        Self { server, number, key, sign_in }
+    }
+
+    fn ask(&self, key: &str, method: &str, target: &str, media: &str, body: &str) -> Reply {
+        let bearer = format!("Bearer {key}");
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", media)];
+        send(&self.server.address, method, target, &headers, body.as_bytes())
+    }
+
+    fn scim(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let target = format!("/scim/v2{target}");
+        let reply = self.ask(&self.key, method, &target, "application/scim+json", &body);
+        (reply.status, serde_json::from_str(&reply.body).unwrap_or_default())
+    }
+
+    /// The answers of every dialect to a new user with this email.
+    fn creates(&self, email: &str) -> Vec<(&'static str, Reply)> {
+        let ask = |target: &str, body: &Value| {
+            self.ask(&self.key, "POST", target, "application/json", &body.to_string())
+        };
+        let onfire = format!("?format=json&CompanyId={}&IntegrationKey={}", self.number, self.key);
+        let first = json!({"Email": email, "FirstName": "A", "LastName": "B", "WebsiteRole": "User"});
+        let press = json!({"email": email, "firstname": "A", "lastname": "B", "name": "A B"});
+        let ccs = json!({"Email": email, "Name": "A B", "FirstName": "A", "LastName": "B", "Role": "User"});
+        let scim = json!({"userName": email, "emails": [{"value": email}]});
+        vec![
+            ("onfire v2", ask(&format!("/api/v2/user{onfire}"), &first)),
+            ("onfire v1", ask(&format!("/api/v1/suser{onfire}"), &first)),
+            ("ccs", ask("/request/user", &ccs)),
+            ("publisher", ask("/api/2/users", &press)),
+            ("scim", ask("/scim/v2/Users", &scim)),
+        ]
+    }
+
+    fn total(&self) -> Value {
+        self.scim("GET", "/Users?count=0", &Value::Null).1["totalResults"].clone()
+    }
+
+    fn found(&self, filter: &str) -> Value {
+        let filter: String = form_urlencoded::byte_serialize(filter.as_bytes()).collect();
+        let (status, found) = self.scim("GET", &format!("/Users?filter={filter}"), &Value::Null);
+        assert_eq!(status, 200, "{found}");
+        found
+    }
+}
+
+/// Spellings of one email: composed, decomposed, in full width, with Punycode, in another case.
+const SPELLINGS: [&str; 6] = [
+    "ren\u{e9}@b\u{fc}cher.example",
+    "rene\u{301}@bu\u{308}cher.example",
+    "ren\u{e9}@xn--bcher-kva.example",
+    "REN\u{c9}@B\u{dc}CHER.example",
+    "\u{FF52}en\u{e9}@b\u{fc}cher.example",
+    "ren\u{e9}@b\u{fc}cher\u{3002}example",
+];
+
+#[test]
+fn all_spellings_of_an_email_are_one_user() {
+    let t = Tenant::new();
+    let first = SPELLINGS[1];
+    let user = json!({"userName": first, "emails": [{"value": first}], "password": "vier rote fische"});
+    let (status, made) = t.scim("POST", "/Users", &user);
+    assert_eq!((status, &made["userName"]), (201, &json!(first)), "what was sent is shown: {made}");
+    for email in SPELLINGS {
+        for (dialect, reply) in t.creates(email) {
+            let is_taken =
+                reply.status == 409 || reply.body.contains("taken") || reply.body.contains("exists");
+            assert!(is_taken && reply.status >= 400, "{dialect} {email}: {} {}", reply.status, reply.body);
+        }
+        let body = json!({"user": email, "password": "vier rote fische"}).to_string();
+        let reply = t.ask(&t.sign_in, "POST", "/v1/sign-in", "application/json", &body);
+        assert_eq!(reply.status, 200, "{email}: {}", reply.body);
+        for attribute in ["userName", "emails.value"] {
+            let found = t.found(&format!("{attribute} eq \"{email}\""));
+            assert_eq!(found["Resources"][0]["id"], made["id"], "{attribute} {email}: {found}");
+        }
+        let listed = t.server.json(&["user", "show", email]);
+        assert_eq!(listed["email"], json!(first), "{email}");
+    }
+    assert_eq!(t.total(), 1);
+    let others = ["rene@b\u{fc}cher.example", "ren\u{e9}@buecher.example", "ren\u{435}@b\u{fc}cher.example"];
+    for email in others {
+        assert_eq!(t.found(&format!("userName eq \"{email}\""))["totalResults"], 0, "{email}");
+    }
+}
+
+#[test]
+fn an_external_id_is_the_same_composed_and_decomposed() {
+    let t = Tenant::new();
+    let user = |name: &str, id: &str| json!({"userName": name, "externalId": id});
+    assert_eq!(t.scim("POST", "/Users", &user("ann", "n\u{e9}-1")).0, 201);
+    let (status, said) = t.scim("POST", "/Users", &user("eve", "ne\u{301}-1"));
+    assert_eq!((status, &said["scimType"]), (409, &json!("uniqueness")), "{said}");
+    assert_eq!(t.scim("POST", "/Users", &user("eve", "N\u{c9}-1")).0, 201, "its case counts");
+    assert_eq!(t.found("externalId eq \"ne\u{301}-1\"")["totalResults"], 1);
+}
+
+#[test]
+fn a_domain_is_the_same_in_punycode() {
+    let t = Tenant::new();
+    let make = |name: &str, domain: &str| {
+        let body = json!({"name": name, "domains": [domain]}).to_string();
+        t.ask(&t.key, "POST", "/api/2/organizations", "application/json", &body)
+    };
+    let made = make("Books", "b\u{fc}cher.example");
+    assert!(made.status < 300, "{}", made.body);
+    let again = make("Other", "xn--bcher-kva.example");
+    assert!(again.status >= 400, "{}", again.body);
+    let (status, user) = t.scim("POST", "/Users", &{
+        let email = "ann@xn--bcher-kva.example";
+        json!({"userName": email, "emails": [{"value": email}]})
+    });
+    assert_eq!(status, 201, "{user}");
+    let shown = t.server.json(&["user", "show", "ann@b\u{fc}cher.example"]);
+    assert!(shown.to_string().contains("Books"), "{shown}");
+}
+
+#[test]
+fn identifiers_have_no_invisible_characters_and_no_space_around() {
+    let t = Tenant::new();
+    // Control, format, line and paragraph separator, unassigned.
+    let hidden =
+        ["\u{7}", "\u{85}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{feff}", "\u{2028}", "\u{2029}", "\u{378}"];
+    for c in hidden {
+        for (dialect, reply) in t.creates(&format!("an{c}n@example.com")) {
+            assert!((400..500).contains(&reply.status), "{dialect} {c:?}: {} {}", reply.status, reply.body);
+        }
+        for user in [
+            json!({"userName": format!("an{c}n")}),
+            json!({"userName": format!("ann{c}")}),
+            json!({"userName": "ann", "externalId": format!("1{c}2")}),
+            json!({"userName": "ann", "emails": [{"value": "a@x.example"}, {"value": format!("b{c}@x.example"), "type": "home"}]}),
+        ] {
+            let (status, said) = t.scim("POST", "/Users", &user);
+            assert_eq!((status, &said["scimType"]), (400, &json!("invalidValue")), "{user}: {said}");
+        }
+        let group = json!({"displayName": "g", "externalId": format!("1{c}2")});
+        assert_eq!(t.scim("POST", "/Groups", &group).0, 400, "{group}");
+    }
+    for text in [" ann", "ann ", "\u{a0}ann", "ann\u{3000}", "ann\t"] {
+        for user in [json!({"userName": text}), json!({"userName": "ann", "externalId": text})] {
+            let (status, said) = t.scim("POST", "/Users", &user);
+            assert_eq!((status, &said["scimType"]), (400, &json!("invalidValue")), "{user}: {said}");
+        }
+    }
+    assert_eq!(t.total(), 0);
+    // PUT, PATCH and imports keep the rule.
+    let (status, made) = t.scim("POST", "/Users", &json!({"userName": "ann"}));
+    assert_eq!(status, 201, "{made}");
+    let user = format!("/Users/{}", made["id"].as_str().expect("an id"));
+    let change = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "userName", "value": "an\u{200b}n"}]
+    });
+    assert_eq!(t.scim("PATCH", &user, &change).0, 400);
+    assert_eq!(t.scim("PUT", &user, &json!({"userName": "an\u{202e}n"})).0, 400);
+    let reply =
+        t.ask(&t.key, "POST", "/v1/imports?dry-run=true", "text/csv", "email\nan\u{200b}n@x.example\n");
+    assert_eq!(reply.status, 202, "{}", reply.body);
+    assert_eq!(t.scim("GET", &user, &Value::Null).1, made);
+    // What only looks unusual is not forbidden.
+    for name in ["日本語", "\u{5d0}\u{5d1}", "o'neill+x", "\u{1f600}", "two words"] {
+        assert_eq!(t.scim("POST", "/Users", &json!({"userName": name})).0, 201, "{name}");
+    }
+}
