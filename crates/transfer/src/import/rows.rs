@@ -140,10 +140,7 @@ pub(super) async fn all(
         }
     }
     read?;
-    if end.lost_passwords > 0 {
-        let many = end.lost_passwords;
-        end.report.note(format!("{many} passwords were left out: they are stored in a way that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
-    }
+    end.note_lost_passwords();
     end.report.made = references.made.len() as u64;
     if scan.has_members {
         thing::members(&job, &end.refused_items, &mut end.report, end.seen).await?;
@@ -168,6 +165,13 @@ struct End<'a> {
 }
 
 impl End<'_> {
+    fn note_lost_passwords(&mut self) {
+        if self.lost_passwords > 0 {
+            let many = self.lost_passwords;
+            self.report.note(format!("{many} passwords were left out: they are stored in a way that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
+        }
+    }
+
     fn take(&mut self, done: Done) -> Result<(), ImportError> {
         let Done { kind, row, outcome, number, lost_password } = done;
         self.lost_passwords += u64::from(lost_password);
