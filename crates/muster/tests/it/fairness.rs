@@ -4,6 +4,7 @@ use crate::support::{Server, send, try_send};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use testkit::waiting::{PATIENCE, wait_until};
 
 /// Another tenant and a key for it.
