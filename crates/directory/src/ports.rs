@@ -152,6 +152,8 @@ pub struct Health {
     pub changes: u64,
     /// Changes waiting.
     pub waiting: u64,
+    /// Whether a pooler in front of the database sends reads to a standby unless they are marked.
+    pub is_balanced: bool,
 }
 
 /// Why a read did not work. The texts are for the log.

@@ -20,6 +20,9 @@ pub(crate) enum OwnPage {
     Missing,
 }
 
+/// Said where a pooler would have sent reads to a standby, which may be behind.
+const BALANCED: &str = "ready; a pooler sends reads to a standby, so they are marked to go to the primary\n";
+
 impl OwnPage {
     /// Whether it says how the server is.
     pub(crate) fn is_health(self) -> bool {
@@ -67,6 +70,7 @@ pub(crate) async fn answer(
     match page {
         OwnPage::Alive => text(StatusCode::OK, "alive\n"),
         OwnPage::Ready => match directory.health().await {
+            Ok(health) if health.is_balanced => text(StatusCode::OK, BALANCED),
             Ok(_) => text(StatusCode::OK, "ready\n"),
             Err(Refusal::Unavailable(_)) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "the store rejects changes or does not answer\n")

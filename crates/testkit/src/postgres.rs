@@ -1,9 +1,11 @@
 //! Real PostgreSQL servers for tests: as many as wanted, each in a folder and on a port of its own, to be killed,
 //! restarted, followed by a standby and promoted at will. The binaries must be installed.
 
+mod balancer;
 mod bouncer;
 mod keeper;
 
+pub use balancer::Balancer;
 pub use bouncer::Bouncer;
 pub(crate) use keeper::free_port;
 

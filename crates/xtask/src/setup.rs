@@ -41,10 +41,19 @@ const NEEDED: [(&str, &[&str], &str); 11] = [
     ("sh", &["-c", "command -v ps && command -v pgrep"], "procps"),
 ];
 
+/// What long runs need, too.
+const NEEDED_FOR_LONG: [(&str, &[&str], &str); 1] =
+    [("sh", &["-c", "PATH=\"$PATH:/usr/sbin\" pgpool --version"], "pgpool2")];
+
 /// Makes sure everything is there.
-pub(crate) fn prepare() -> anyhow::Result<()> {
-    let missing: Vec<&str> =
-        NEEDED.iter().filter(|(p, a, _)| !works(p, a)).map(|(_, _, package)| *package).collect();
+pub(crate) fn prepare(is_long: bool) -> anyhow::Result<()> {
+    let longer = NEEDED_FOR_LONG.iter().filter(|_| is_long);
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .chain(longer)
+        .filter(|(p, a, _)| !works(p, a))
+        .map(|(_, _, package)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

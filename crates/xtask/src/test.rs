@@ -52,7 +52,7 @@ pub(crate) fn test(extent: Extent) -> anyhow::Result<()> {
     let mut times = Times::default();
     times.step("set-up", || {
         if extent != Extent::Quick {
-            setup::prepare()?;
+            setup::prepare(extent == Extent::Long)?;
         }
         tools::install()
     })?;

@@ -297,6 +297,7 @@ impl Store for Memory {
             commits: state.commits,
             changes: state.commits,
             waiting: 0,
+            is_balanced: false,
         })
     }
 }

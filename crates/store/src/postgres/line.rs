@@ -10,6 +10,7 @@ use super::trouble::Trouble;
 use crate::sql;
 use backon::{ConstantBuilder, Retryable};
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +18,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
 /// How long an idle connection is kept for the next line that needs one. It serves the first requests of a store; later,
 /// its server may have failed over.
 const SPARE_TIME: Duration = Duration::from_secs(10);
+
+/// How often a new session is asked where its reads go.
+const ASKED: usize = 2;
 
 /// How connections are made, and whether statements may be kept on them.
 pub(super) struct Target {
@@ -31,13 +35,18 @@ pub(super) struct Target {
     /// Prepared statements have names on the server. Behind a pooler that hands out another server with each
     /// transaction the names mean nothing; then each statement goes along unnamed.
     names: Arc<AtomicBool>,
+    /// Whether a pooler in front sends reads to a standby, which may be behind. Then they are marked to go to the primary.
+    is_balanced: Arc<AtomicBool>,
+    /// Whether a standby will do.
+    may_be_standby: bool,
     /// Open connections that no line has taken yet: those that opening the store took.
     spare: Mutex<Vec<Arc<Session>>>,
 }
 
 impl Target {
-    pub(super) fn new(address: Address, runtime: Handle, names: bool) -> Self {
-        Self { address, runtime, names: Arc::new(AtomicBool::new(names)), spare: Mutex::default() }
+    pub(super) fn new(address: Address, runtime: Handle, names: bool, may_be_standby: bool) -> Self {
+        let names = Arc::new(AtomicBool::new(names));
+        Self { address, runtime, names, is_balanced: Arc::default(), may_be_standby, spare: Mutex::default() }
     }
 
     /// Keeps an idle connection for the next line that needs one.
@@ -81,6 +90,36 @@ impl Target {
         Ok(session)
     }
 
+    /// Whether reads would go to a standby without a mark.
+    pub(super) fn is_balanced(&self) -> bool {
+        self.is_balanced.load(Ordering::Relaxed)
+    }
+
+    /// Finds out where reads of a session that is in no transaction go: some poolers choose a server for each session, others
+    /// for each statement. Pgpool-II would send volatile functions to the primary, but no `SHOW`.
+    pub(super) async fn look_where_reads_go(&self, session: &Session) -> Result<(), Trouble> {
+        if self.is_balanced() {
+            return Ok(());
+        }
+        for _ in 0..ASKED {
+            if session.confirms(sql::READ_ONLY.postgres).await? {
+                if session.confirms(&marked(sql::IN_RECOVERY.postgres)).await? {
+                    if self.may_be_standby {
+                        return Ok(());
+                    }
+                    return Err(Trouble::Lost("the database is a standby".into()));
+                }
+                if !self.is_balanced.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "a pooler sends reads to a standby, which may be behind; from here on they are marked to go to the primary"
+                    );
+                }
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// A new connection with the server's own settings.
     async fn open(self: &Arc<Self>) -> Result<Arc<Session>, Trouble> {
         let target = Arc::clone(self);
@@ -92,7 +131,10 @@ impl Target {
             Ok(Err(_)) => return Err(Trouble::Lost("connecting took too long".into())),
             Err(_) => return Err(Trouble::Lost("the store is closed".into())),
         };
-        Ok(Arc::new(Session { client, task, names: Arc::clone(&self.names), statements: Mutex::default() }))
+        let (names, is_balanced) = (Arc::clone(&self.names), Arc::clone(&self.is_balanced));
+        let session = Arc::new(Session { client, task, names, is_balanced, statements: Mutex::default() });
+        self.look_where_reads_go(&session).await?;
+        Ok(session)
     }
 }
 
@@ -132,6 +174,16 @@ impl Line {
         if current.as_ref().is_some_and(|held| Arc::ptr_eq(held, session)) {
             *current = None;
         }
+    }
+
+    /// Asks a session of this line where its reads go.
+    pub(super) async fn look_where_reads_go(&self, session: &Session) -> Result<(), Trouble> {
+        self.target.look_where_reads_go(session).await
+    }
+
+    /// Whether reads would go to a standby without a mark.
+    pub(super) fn is_balanced(&self) -> bool {
+        self.target.is_balanced()
     }
 
     /// Lets the connection go, whatever it is at.
@@ -206,6 +258,7 @@ pub(super) struct Session {
     task: AbortHandle,
     /// Whether prepared statements are kept by name; all sessions of a store share this.
     names: Arc<AtomicBool>,
+    is_balanced: Arc<AtomicBool>,
     statements: Mutex<HashMap<Box<str>, Statement>>,
 }
 
@@ -234,8 +287,30 @@ impl Session {
         }
     }
 
+    /// Whether the answer is yes.
+    async fn confirms(&self, sql: &str) -> Result<bool, Trouble> {
+        match self.client.simple_query(sql).await.map_err(Trouble::from) {
+            Ok(messages) => Ok(messages
+                .iter()
+                .any(|message| matches!(message, SimpleQueryMessage::Row(row) if matches!(row.get(0), Some("on" | "t"))))),
+            // Other engines that speak the protocol may not have the setting.
+            Err(Trouble::Broken(text)) => {
+                tracing::debug!(text, "whether there is a standby was not found out");
+                Ok(false)
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// The statement, marked where a pooler might send it to a standby: also what is read within a transaction before it
+    /// has written anything.
+    fn to_primary<'a>(&self, sql: &'a str) -> Cow<'a, str> {
+        if self.is_balanced.load(Ordering::Relaxed) { Cow::Owned(marked(sql)) } else { sql.into() }
+    }
+
     /// Asks for rows.
     pub(super) async fn rows(&self, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>, Trouble> {
+        let sql = &*self.to_primary(sql);
         if self.has_names() {
             let statement = self.prepared(sql, params).await?;
             Ok(self.client.query(&statement, &plain(params)).await?)
@@ -257,6 +332,7 @@ impl Session {
 
     /// Changes rows; how many.
     pub(super) async fn change(&self, sql: &str, params: &[&dyn Param]) -> Result<u64, Trouble> {
+        let sql = &*self.to_primary(sql);
         if self.has_names() {
             let statement = self.prepared(sql, params).await?;
             Ok(self.client.execute(&statement, &plain(params)).await?)
@@ -272,6 +348,7 @@ impl Session {
 
     /// Prepares a statement now, so that it is sent at once when its turn comes.
     pub(super) async fn get_ready(&self, sql: &str, params: &[&dyn Param]) -> Result<(), Trouble> {
+        let sql = &*self.to_primary(sql);
         if self.has_names() { self.prepared(sql, params).await.map(|_| ()) } else { Ok(()) }
     }
 
@@ -285,6 +362,12 @@ impl Session {
         let mut statements = self.statements.lock();
         Ok(statements.entry(sql.into()).or_insert(statement).clone())
     }
+}
+
+/// A read that poolers send to the primary: Pgpool-II does so with every statement that begins with a comment, and with this
+/// one where comments are allowed (its documentation, `allow_sql_comments`).
+fn marked(sql: &str) -> String {
+    format!("/*NO LOAD BALANCE*/ {sql}")
 }
 
 fn plain<'a>(params: &'a [&'a dyn Param]) -> Vec<&'a (dyn ToSql + Sync)> {

@@ -178,7 +178,7 @@ impl Postgres {
             .build()
             .map_err(OpenError::Thread)?;
         let place = options.runtime.clone().unwrap_or_else(|| runtime.handle().clone());
-        let target = Arc::new(Target::new(address.clone(), place.clone(), options.named_statements));
+        let target = Arc::new(Target::new(address.clone(), place.clone(), options.named_statements, false));
         let (opening, me) = (Arc::clone(&target), options.ids.next());
         let (to, may_make) = (address.clone(), options.may_make);
         let opened = on(&runtime, async move {
@@ -466,7 +466,10 @@ impl Store for Postgres {
         pending(async move {
             let asked = async {
                 let session = self.pulse.session().await?;
-                let answer = session.row(sql::PING.postgres, &[]).await;
+                let answer = match self.pulse.look_where_reads_go(&session).await {
+                    Ok(()) => session.row(sql::PING.postgres, &[]).await,
+                    Err(trouble) => Err(trouble),
+                };
                 if let Err(trouble) = &answer {
                     self.pulse.leave(&session, trouble).await;
                 }
@@ -483,6 +486,7 @@ impl Store for Postgres {
                 commits: self.lanes.commits.load(Ordering::Relaxed),
                 changes: self.lanes.changes.load(Ordering::Relaxed),
                 waiting: self.lanes.queue.waiting(),
+                is_balanced: self.pulse.is_balanced(),
             })
         })
     }

@@ -85,7 +85,8 @@ fn alone<T>(
 ) -> Result<T, ArchiveError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OpenError::Thread)?;
-    let target = Arc::new(Target::new(address.clone(), runtime.handle().clone(), options.named_statements));
+    let (place, names) = (runtime.handle().clone(), options.named_statements);
+    let target = Arc::new(Target::new(address.clone(), place, names, may == May::Read));
     let me = options.ids.next();
     runtime.block_on(async {
         let session = first_session(&target).await.map_err(|trouble| OpenError::of(address, &trouble))?;

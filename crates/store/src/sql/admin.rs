@@ -50,6 +50,8 @@ statements! {
     /// Which of the server's processes answers; those that have none say always the same.
     PROCESS = each("", "SELECT pg_backend_pid()");
     PREFER_INDEXES = each("", "SET enable_seqscan = off; SET jit = off");
+    READ_ONLY = each("", "SHOW transaction_read_only");
+    IN_RECOVERY = each("", "SELECT pg_is_in_recovery()");
     /// Whether it answers.
     PING = both("SELECT count(*) FROM secrets");
 

@@ -75,6 +75,7 @@ impl Writer {
             commits: self.figures.commits.load(Ordering::Relaxed),
             changes: self.figures.changes.load(Ordering::Relaxed),
             waiting: waiting as u64,
+            is_balanced: false,
         }
     }
 

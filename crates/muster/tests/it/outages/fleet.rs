@@ -108,7 +108,8 @@ impl Door {
     /// A new tenant on a store, and a key for it.
     pub(super) fn new(url: &str) -> Self {
         let store = Path::new(url);
-        let tenant = json(store, &["tenant", "add", "Acme"])["number"].as_u64().expect("a number");
+        let added = json(store, &["tenant", "add", "Acme"]);
+        let tenant = added["number"].as_u64().unwrap_or_else(|| panic!("no number: {added}"));
         let number = tenant.to_string();
         let added = json(
             store,

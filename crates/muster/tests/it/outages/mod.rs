@@ -1,6 +1,7 @@
 //! Several processes on one PostgreSQL, and what goes wrong there: commits that fail, hang or lose their answer,
 //! servers that are killed, stopped or replaced. Whatever was acknowledged must be there once, in every dialect.
 
+mod balanced;
 mod client;
 mod failover;
 mod faults;
