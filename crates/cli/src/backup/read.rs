@@ -4,7 +4,7 @@ use super::{About, BackupError, CHECKSUM, ENCRYPTED, End, FIRST_TITLE, LONGEST_A
 use ring::digest::{Context, SHA256};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use store::archive::{ArchiveError, Entry, Running, Sums};
+use store::archive::{ArchiveError, Consistency, Entry, Running, Sums};
 
 /// What a complete and undamaged backup contains.
 pub struct Contents {
@@ -51,10 +51,11 @@ impl Backup {
 /// Reads a backup to its end and checks all of it: checksum, counts and digests. `seen` hears of each entry.
 pub fn verify(input: impl Read, mut seen: impl FnMut()) -> Result<Contents, BackupError> {
     let (about, mut entries) = open(input)?;
-    let mut running = Running::default();
+    let (mut running, mut consistency) = (Running::default(), Consistency::default());
     let mut upgraded = entries.is_first.then(Running::default);
     while let Some((entry, bytes)) = entries.read()? {
         running.note_written(&entry, &bytes);
+        consistency.note(&entry)?;
         if let Some(upgraded) = &mut upgraded {
             upgraded.note(&entry.upgraded())?;
         }

@@ -154,6 +154,47 @@ mod tests {
         }
     }
 
+    /// What a store without a single view of everything may give: no restore would take it, so no backup is made of it.
+    #[test]
+    fn entries_that_do_not_fit_together_make_no_backup() {
+        let id = [7; 16];
+        let user = |number: u32| Entry::Person {
+            tenant: 1,
+            doc: format!(
+                "{{\"id\":\"{}\",\"number\":{number},\"organisation\":null}}",
+                uuid::Uuid::from_u128(number.into())
+            ),
+            password: None,
+            account: None,
+        };
+        let group = || Entry::Item {
+            tenant: 1,
+            doc: format!("{{\"kind\":\"group\",\"id\":\"{}\"}}", uuid::Uuid::from_bytes(id)),
+        };
+        let members = |numbers: &[u32]| Entry::Members { tenant: 1, item: id, numbers: numbers.to_vec() };
+        let folder = tempfile::tempdir().expect("a folder");
+        for (is_sound, entries) in [
+            (true, vec![group(), user(1), user(2), members(&[1, 2])]),
+            (false, vec![group(), user(1), members(&[1, 2])]),
+            (false, vec![user(1), user(2), members(&[1, 2])]),
+            (false, vec![group(), user(1), user(1), members(&[1])]),
+            (false, vec![group(), group(), user(1)]),
+        ] {
+            let path = folder.path().join("backup");
+            let dump = |sink: &mut Sink<'_>| entries.iter().cloned().try_for_each(sink);
+            let streamed = stream(Vec::new(), &about(), dump, |_| ());
+            let written = super::super::write(&path, &about(), dump, |_| ());
+            assert_eq!(
+                (streamed.is_ok(), written.is_ok(), path.exists()),
+                (is_sound, is_sound, is_sound),
+                "{entries:?}"
+            );
+            let left = std::fs::read_dir(folder.path()).expect("read").count();
+            assert_eq!(left, usize::from(is_sound), "nothing is left");
+            drop(std::fs::remove_file(&path));
+        }
+    }
+
     #[test]
     fn a_stream_of_something_else_is_left_incomplete() {
         let (whole, mut sums) = encode(Vec::new(), &about(), dump, |_| ()).expect("written");

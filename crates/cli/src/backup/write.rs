@@ -1,5 +1,6 @@
 //! Writing a backup: beside its name at first, and under it when all of it is on the disk.
 
+use super::read::verify;
 use super::{About, BackupError, End, TITLE};
 use ring::digest::{Context, SHA256};
 use std::fs::File;
@@ -14,7 +15,8 @@ const LEVEL: i32 = 1;
 pub(super) const PIECE: usize = 1 << 20;
 const PIECES: usize = 8;
 
-/// Makes a backup at `path`, which must not be there yet, from what `dump` gives. `seen` hears of each entry.
+/// Makes a backup at `path`, which must not be there yet, from what `dump` gives, and reads it back as a restore would before
+/// it gets its name. `seen` hears of each entry.
 pub fn write(
     path: &Path,
     about: &About,
@@ -30,6 +32,9 @@ pub fn write(
     let written = encode(BufWriter::with_capacity(PIECE, file), about, dump, seen);
     let named = written.and_then(|(output, sums)| {
         output.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        if verify(File::open(&part)?, || ())?.sums != sums {
+            return Err(BackupError::Damaged("what was written is not what was read from the store".into()));
+        }
         std::fs::rename(&part, path)?;
         sync_folder(path)?;
         Ok(sums)

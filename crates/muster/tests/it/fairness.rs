@@ -1,10 +1,9 @@
 //! Limits on what one tenant can use, so that others are not affected.
 
 use crate::support::{Server, send, try_send};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 use testkit::waiting::{PATIENCE, wait_until};
 
 /// Another tenant and a key for it.
@@ -59,18 +58,46 @@ fn creating_users_does_not_block_sign_ins_of_another_tenant() {
 }
 
 /// Requests with incomplete bodies.
-fn hold(server: &Server, key: &str, many: usize) -> Vec<TcpStream> {
-    let head = format!(
-        "POST /request/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
-    );
-    let begun = |_| {
-        let mut stream = TcpStream::connect(&server.address).expect("connected");
-        stream.write_all(head.as_bytes()).expect("sent");
-        // Enough for the minimum data rate while the test runs.
-        stream.write_all(" ".repeat(50_000).as_bytes()).expect("sent");
+struct Held<'a> {
+    server: &'a Server,
+    request: String,
+    streams: Vec<TcpStream>,
+}
+
+impl<'a> Held<'a> {
+    /// `request` is the first part of each.
+    fn begin(server: &'a Server, request: String, many: usize) -> Self {
+        let mut held = Self { server, request, streams: Vec::new() };
+        held.streams = (0..many).map(|_| held.one()).collect();
+        held
+    }
+
+    fn one(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.server.address).expect("connected");
+        // Where it is rejected before all of it was sent, it begins again.
+        drop(stream.write_all(self.request.as_bytes()));
+        stream.set_nonblocking(true).expect("set");
         stream
-    };
-    (0..many).map(begun).collect()
+    }
+
+    /// Begins those again that were rejected beside other requests, or cut off.
+    fn renew(&mut self) {
+        for place in 0..self.streams.len() {
+            let is_open = matches!(self.streams[place].peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+            if !is_open {
+                self.streams[place] = self.one();
+            }
+        }
+    }
+}
+
+/// Creates that hang, with enough of a body for the minimum data rate while the test runs.
+fn hold<'a>(server: &'a Server, key: &str, many: usize) -> Held<'a> {
+    let body = " ".repeat(50_000);
+    let request = format!(
+        "POST /request/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{body}"
+    );
+    Held::begin(server, request, many)
 }
 
 #[test]
@@ -83,8 +110,11 @@ fn concurrent_requests_are_limited_by_connection_and_tenant() {
         send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"")
             .status
     };
-    let first = hold(&server, &one, 256);
-    wait_until("the connection's limit", || status(&one) == 429);
+    let mut first = hold(&server, &one, 256);
+    wait_until("the connection's limit", || {
+        first.renew();
+        status(&one) == 429
+    });
     let bearer = format!("Bearer {one}");
     let onfire = format!("/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={one}");
     for (target, shape) in [
@@ -98,8 +128,12 @@ fn concurrent_requests_are_limited_by_connection_and_tenant() {
         assert!(reply.body.contains(shape), "{target}: {reply:?}");
     }
     assert_eq!(status(&keys[0]), 200, "another connection of the tenant");
-    let second = hold(&server, &keys[0], 256);
-    wait_until("the tenant's limit", || status(&keys[1]) == 429);
+    let mut second = hold(&server, &keys[0], 256);
+    wait_until("the tenant's limit", || {
+        first.renew();
+        second.renew();
+        status(&keys[1]) == 429
+    });
     assert_eq!(status(&elsewhere), 200, "another tenant");
     let metrics = send(&server.admin, "GET", "/metrics", &[], b"").body;
     assert!(
@@ -182,25 +216,16 @@ fn a_tenant_uploads_two_files_at_a_time() {
     let flags = ["--dialect", "transfer"];
     let (_, key) = server.tenant(&flags);
     let (_, elsewhere) = second(&server, &flags);
-    let head = format!(
+    let request = format!(
         "POST /v1/imports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: text/csv\r\nContent-Length: 1000\r\n\r\nemail\r\n"
     );
-    let begun = |_| {
-        let mut stream = TcpStream::connect(&server.address).expect("connected");
-        stream.write_all(head.as_bytes()).expect("sent");
-        stream.set_read_timeout(Some(Duration::from_millis(1))).expect("set");
-        stream
-    };
-    let mut held: Vec<TcpStream> = (0..2).map(begun).collect();
+    let mut held = Held::begin(&server, request, 2);
     let sent = |key: &str| {
         let headers = [("Authorization", &*format!("Bearer {key}")), ("Content-Type", "text/csv")];
         send(&server.address, "POST", "/v1/imports", &headers, b"email\r\nann@example.com\r\n")
     };
     wait_until("two uploads to have begun", || {
-        // One that was rejected beside those sent here begins again.
-        for stream in held.iter_mut().filter(|stream| stream.peek(&mut [0]).is_ok()) {
-            *stream = begun(0);
-        }
+        held.renew();
         sent(&key).status == 429
     });
     let reply = sent(&key);

@@ -6,10 +6,12 @@
 //! go along as the texts they are stored as.
 
 mod chunks;
+mod consistency;
 mod history;
 mod sums;
 
 pub(crate) use chunks::{Chunk, Chunks, Linked};
+pub use consistency::Consistency;
 pub(crate) use history::Proof;
 pub use sums::{Counts, Running, Sums, TenantSums};
 
