@@ -285,7 +285,7 @@ impl User {
     }
 
     /// How many bytes all values of plural attributes hold.
-    pub(crate) fn plural_bytes(&self) -> usize {
+    pub fn plural_bytes(&self) -> usize {
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let plurals = [
             &self.emails,

@@ -15,6 +15,7 @@ mod groups;
 mod labels;
 mod lines;
 mod memberships;
+mod pages;
 mod patch;
 mod read;
 mod routes;

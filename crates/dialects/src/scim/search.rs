@@ -11,7 +11,7 @@ use super::schema::{Named, find};
 use super::select::Selection;
 use super::wire::{GROUPS, Resource, USERS};
 use super::write::{self, Heading};
-use super::{labels, memberships, read};
+use super::{labels, memberships, pages, read};
 use crate::kit::{Answer, Call, Desk, Duplicates, Fault, Kind, Node, Out, Question, json};
 use directory::{
     Bound, Caller, Field, Filter, Item, ItemBound, ItemKind, ItemQuery, ItemTest, Labels, Page, Place, Sort,
@@ -306,7 +306,7 @@ async fn users(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault>
         return Err(bad("tooMany", format!("A sorted list is counted up to {SORTED_MOST}; use a cursor")));
     }
     let sort = query.sort.clone();
-    let page: Page<User> = desk.directory.users(call.caller()?, query).await?;
+    let page: Page<User> = pages::read(desk, call, query).await?;
     let ends = page.rows.first().zip(page.rows.last()).map(|(a, b)| (sort.place(a), sort.place(b)));
     let figures = (page.total, page.before, page.rows.len());
     let heading = heading(desk, call, asked, &USERS, &begin, figures, ends).await?;
@@ -442,12 +442,14 @@ pub(super) async fn everything(desk: &Desk, call: &Call) -> Result<Answer, Fault
     if let Ok(filter) = of_users {
         let tests = user_tests(desk, call, filter).await?;
         let query = UserQuery { tests, skip, limit, ..UserQuery::default() };
-        people = desk.directory.users(call.caller()?, query).await?;
+        people = pages::read(desk, call, query).await?;
     }
     let mut resources = written(desk, call, &people.rows, &asked.selection(&USERS)?).await?;
     let mut total = people.total;
     if let Ok(filter) = of_groups {
-        let count = limit - u32::try_from(people.rows.len()).unwrap_or(limit);
+        // Groups come behind the last user.
+        let is_last = skip + people.rows.len() as u64 >= people.total;
+        let count = if is_last { limit - u32::try_from(people.rows.len()).unwrap_or(limit) } else { 0 };
         let begin = Begin { bound: None, skip: skip.saturating_sub(people.total), walked: None, count };
         let found = group_page(desk, call, filter, &Sort::default(), &begin).await?;
         let selection = asked.selection(&GROUPS)?;

@@ -178,6 +178,60 @@ fn unread_responses_are_limited_by_tenant() {
     }
 }
 
+/// 200 users with 60 KiB each are two pages, whatever a client asks for.
+#[test]
+fn a_page_ends_early_when_it_is_large() {
+    let server = Server::start(&["--log-level", "error"]);
+    let (_, key) = server.tenant(&["--dialect", "scim"]);
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/scim+json")];
+    let photos: Vec<_> = (0..30)
+        .map(|n| serde_json::json!({"value": format!("https://x.example/{n}/{}", "p".repeat(2_000)), "type": format!("t{n}")}))
+        .collect();
+    std::thread::scope(|scope| {
+        for part in 0..4 {
+            let (photos, headers, server) = (&photos, &headers, &server);
+            scope.spawn(move || {
+                for n in 0..50 {
+                    let body =
+                        serde_json::json!({"userName": format!("u{part}.{n}"), "photos": photos}).to_string();
+                    let reply = send(&server.address, "POST", "/scim/v2/Users", headers, body.as_bytes());
+                    assert_eq!(reply.status, 201, "{}", reply.body);
+                }
+            });
+        }
+    });
+    for (head, order) in [("", ""), ("", "&sortBy=userName"), ("cursor&", "")] {
+        let (mut names, mut start, mut cursor, mut pages) = (Vec::new(), 1, String::new(), 0);
+        loop {
+            let from =
+                if head.is_empty() { format!("startIndex={start}") } else { format!("cursor={cursor}") };
+            let target = format!("/scim/v2/Users?{from}&count=1000{order}");
+            let reply = send(&server.address, "GET", &target, &headers[..1], b"");
+            assert!(
+                reply.status == 200 && reply.body.len() < 9 << 20,
+                "{} {}",
+                reply.status,
+                reply.body.len()
+            );
+            let page: serde_json::Value = serde_json::from_str(&reply.body).expect("JSON");
+            let users = page["Resources"].as_array().expect("users");
+            assert_eq!(page["itemsPerPage"], users.len(), "{target}");
+            names.extend(users.iter().map(|user| user["userName"].as_str().expect("a name").to_owned()));
+            start += users.len();
+            pages += 1;
+            cursor = page["nextCursor"].as_str().unwrap_or_default().to_owned();
+            let is_last = if head.is_empty() { names.len() == 200 } else { cursor.is_empty() };
+            if is_last || pages > 9 {
+                break;
+            }
+        }
+        names.sort();
+        names.dedup();
+        assert_eq!((names.len(), pages), (200, 2), "{head}{order}");
+    }
+}
+
 #[test]
 fn import_files_have_a_storage_limit() {
     let server = Server::start(&["--imports-mib", "1"]);

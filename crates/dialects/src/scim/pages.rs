@@ -1,0 +1,63 @@
+//! Pages of users. A page ends early when it becomes large (RFC 7644 section 3.4.2.4 lets a server return fewer resources
+//! than asked for); clients go on behind its last user.
+
+use crate::kit::{Call, Desk, Fault};
+use directory::{Bound, Page, User, UserQuery};
+
+/// A page ends with the user that makes it larger than this, in bytes.
+const LARGEST: usize = 8 << 20;
+/// Users of the first read. Their size tells how many the next one may take.
+const FIRST: u32 = 100;
+/// What the representation of a user without lists takes, and of a membership, in bytes.
+const USER: usize = 1_000;
+const MEMBERSHIP: usize = 160;
+
+/// The page that a query asks for, or a shorter one.
+pub(super) async fn read(desk: &Desk, call: &Call, query: UserQuery) -> Result<Page<User>, Fault> {
+    let caller = call.caller()?;
+    let is_backward = matches!(query.bound, Some(Bound::Before(_)));
+    if !query.sort.is_arrival() || is_backward || query.limit <= FIRST {
+        let mut page = desk.directory.users(caller, query).await?;
+        cut(&mut page, is_backward);
+        return Ok(page);
+    }
+    let wanted = query.limit;
+    let mut page = desk.directory.users(caller, UserQuery { limit: FIRST, ..query.clone() }).await?;
+    let mut read = FIRST;
+    while page.rows.len() == read as usize && read < wanted {
+        let size: usize = page.rows.iter().map(size_of).sum();
+        let fits = LARGEST.saturating_sub(size) / (size / page.rows.len().max(1)).max(1);
+        let limit = u32::try_from(fits).unwrap_or(u32::MAX).min(wanted - read);
+        let Some(last) = page.rows.last().filter(|_| limit > 0) else { break };
+        let bound = Some(Bound::After(query.sort.place(last)));
+        let next = UserQuery { limit, skip: 0, bound, ..query.clone() };
+        page.rows.extend(desk.directory.users(caller, next).await?.rows);
+        read += limit;
+    }
+    cut(&mut page, false);
+    Ok(page)
+}
+
+/// Drops the users behind the one that makes the page too large; of a page that is read backwards, those before it.
+fn cut(page: &mut Page<User>, is_backward: bool) {
+    let mut size = 0;
+    let mut has_room = |user: &User| {
+        let is_first = size < LARGEST;
+        size += size_of(user);
+        is_first
+    };
+    if is_backward {
+        let kept = page.rows.iter().rev().take_while(|user| has_room(user)).count();
+        let gone = page.rows.len() - kept;
+        page.rows.drain(..gone);
+        page.before += gone as u64;
+    } else {
+        let kept = page.rows.iter().take_while(|user| has_room(user)).count();
+        page.rows.truncate(kept);
+    }
+}
+
+/// About how many bytes the representation takes.
+fn size_of(user: &User) -> usize {
+    USER + user.plural_bytes() + MEMBERSHIP * (user.groups.len() + user.folders.len())
+}
