@@ -178,6 +178,29 @@ fn unread_responses_are_limited_by_tenant() {
     }
 }
 
+#[test]
+fn an_import_of_another_tenant_does_not_wait() {
+    let server = Server::start(&["--log-level", "error"]);
+    let flags = ["--dialect", "transfer"];
+    let (_, key) = server.tenant(&flags);
+    let (_, elsewhere) = second(&server, &flags);
+    let ask = |key: &str, method: &str, target: &str, body: &str| {
+        let headers = [("Authorization", &*format!("Bearer {key}")), ("Content-Type", "text/csv")];
+        let reply = send(&server.address, method, target, &headers, body.as_bytes());
+        serde_json::from_str::<serde_json::Value>(&reply.body).unwrap_or_else(|_| panic!("{reply:?}"))
+    };
+    let rows: String = (0..60_000).map(|n| format!("p{n}@x.example\n")).collect();
+    let large = ask(&key, "POST", "/v1/imports", &format!("email\n{rows}"));
+    let behind = ask(&key, "POST", "/v1/imports", "email\nbehind@x.example\n");
+    let small = ask(&elsewhere, "POST", "/v1/imports", "email\nann@x.example\n");
+    let state = |key: &str, job: &serde_json::Value| {
+        ask(key, "GET", &format!("/v1/imports/{}", job["id"].as_str().expect("an id")), "")["status"].clone()
+    };
+    wait_until("the other tenant's import to end", || state(&elsewhere, &small) == "done");
+    assert_eq!(state(&key, &large), "running");
+    assert_eq!(state(&key, &behind), "queued", "a tenant's own imports keep their order");
+}
+
 /// 200 users with 60 KiB each are two pages, whatever a client asks for.
 #[test]
 fn a_page_ends_early_when_it_is_large() {

@@ -17,12 +17,13 @@ use directory::{Caller, Directory, Refusal};
 use job::{Job, Status};
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use transfer::formats::{Format, Reading, private_file};
 use transfer::import::{ImportError, Key, Options, run, scan};
 use uuid::Uuid;
@@ -47,6 +48,8 @@ const DISK_FULL: &str = "The server's disk is nearly full";
 const OFF: &str = "off";
 /// How often others are looked for.
 const LOOK: Duration = Duration::from_secs(10);
+/// Tenants whose imports are carried out at the same time.
+const TENANTS_AT_ONCE: usize = 4;
 
 /// Imports, and where they are kept.
 pub struct Imports {
@@ -129,26 +132,40 @@ impl Imports {
         (job.caller.tenant == caller.tenant.0 && job.status != Status::Arriving).then_some(job)
     }
 
-    /// Carries imports out, one after the other, until it is told to stop.
+    /// Carries imports out until it is told to stop: those of a tenant one after the other, tenants beside one another and in
+    /// turn.
     pub(crate) async fn work(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
+        let (mut tasks, mut busy) = (JoinSet::new(), HashMap::new());
+        let (mut turns, mut turn) = (HashMap::new(), 0_u64);
         loop {
-            tokio::select! {
-                () = &mut stop => return,
-                () = self.next() => {}
+            for job in self.next(&turns) {
+                let tenant = job.caller.tenant;
+                if busy.len() < TENANTS_AT_ONCE && !busy.values().any(|other| *other == tenant) {
+                    turn += 1;
+                    turns.insert(tenant, turn);
+                    let imports = Arc::clone(&self);
+                    let task = tasks.spawn(async move { imports.take_turn(&job).await });
+                    busy.insert(task.id(), tenant);
+                }
             }
             tokio::select! {
                 () = &mut stop => return,
                 () = self.news.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
+                Some(done) = tasks.join_next_with_id() => {
+                    let task = done.map_or_else(|error| error.id(), |(task, ())| task);
+                    busy.remove(&task);
+                }
             }
         }
     }
 
-    /// Carries out all that wait, those of a tenant one after the other.
-    async fn next(&self) {
+    /// The first import of each tenant that has some waiting, those of tenants that have waited longest for a turn first.
+    /// What is over is tidied up.
+    fn next(&self, turns: &HashMap<u32, u64>) -> Vec<Job> {
         let now = self.directory.now();
-        let mut held_up = HashSet::new();
+        let (mut first, mut seen) = (Vec::new(), HashSet::new());
         for job in self.jobs() {
             match job.status {
                 Status::Arriving => {
@@ -160,13 +177,9 @@ impl Imports {
                     }
                 }
                 // What comes later is not to be undone by what came before it.
-                Status::Queued | Status::Running if held_up.contains(&job.caller.tenant) => {}
                 Status::Queued | Status::Running => {
-                    let (id, tenant) = (job.id, job.caller.tenant);
-                    self.carry_out(&job).await;
-                    let state = Job::read(&self.path(id, "json"));
-                    if state.is_some_and(|job| job.ended.is_none()) {
-                        held_up.insert(tenant);
+                    if seen.insert(job.caller.tenant) {
+                        first.push(job);
                     }
                 }
                 Status::Done | Status::Failed | Status::CalledOff => {
@@ -175,6 +188,17 @@ impl Imports {
                     }
                 }
             }
+        }
+        first.sort_by_key(|job| turns.get(&job.caller.tenant).copied().unwrap_or_default());
+        first
+    }
+
+    /// Carries an import out. One that is held up, or carried out by another process, is looked at again later.
+    async fn take_turn(&self, job: &Job) {
+        self.carry_out(job).await;
+        let state = Job::read(&self.path(job.id, "json"));
+        if state.is_some_and(|job| job.ended.is_none()) {
+            tokio::time::sleep(LOOK).await;
         }
     }
 
