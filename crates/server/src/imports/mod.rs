@@ -14,6 +14,8 @@ use anyhow::Context;
 use dialects::kit::Content;
 use dialects::transfer::{NotTaken, Transfers, Wishes};
 use directory::{Caller, Directory, Refusal};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use job::{Job, Status};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -23,7 +25,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use transfer::formats::{Format, Reading, private_file};
 use transfer::import::{ImportError, Key, Options, run, scan};
 use uuid::Uuid;
@@ -136,27 +137,22 @@ impl Imports {
     /// turn.
     pub(crate) async fn work(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        let (mut tasks, mut busy) = (JoinSet::new(), HashMap::new());
+        let (mut tasks, mut busy) = (FuturesUnordered::new(), HashSet::new());
         let (mut turns, mut turn) = (HashMap::new(), 0_u64);
         loop {
             for job in self.next(&turns) {
                 let tenant = job.caller.tenant;
-                if busy.len() < TENANTS_AT_ONCE && !busy.values().any(|other| *other == tenant) {
+                if busy.len() < TENANTS_AT_ONCE && busy.insert(tenant) {
                     turn += 1;
                     turns.insert(tenant, turn);
-                    let imports = Arc::clone(&self);
-                    let task = tasks.spawn(async move { imports.take_turn(&job).await });
-                    busy.insert(task.id(), tenant);
+                    tasks.push(self.take_turn(job));
                 }
             }
             tokio::select! {
                 () = &mut stop => return,
                 () = self.news.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
-                Some(done) = tasks.join_next_with_id() => {
-                    let task = done.map_or_else(|error| error.id(), |(task, ())| task);
-                    busy.remove(&task);
-                }
+                Some(tenant) = tasks.next() => drop(busy.remove(&tenant)),
             }
         }
     }
@@ -193,13 +189,15 @@ impl Imports {
         first
     }
 
-    /// Carries an import out. One that is held up, or carried out by another process, is looked at again later.
-    async fn take_turn(&self, job: &Job) {
-        self.carry_out(job).await;
+    /// Carries an import out. One that is held up, or carried out by another process, is looked at again later. Returns the
+    /// tenant.
+    async fn take_turn(&self, job: Job) -> u32 {
+        self.carry_out(&job).await;
         let state = Job::read(&self.path(job.id, "json"));
         if state.is_some_and(|job| job.ended.is_none()) {
             tokio::time::sleep(LOOK).await;
         }
+        job.caller.tenant
     }
 
     fn forget(&self, job: &Job) {
