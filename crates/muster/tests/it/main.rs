@@ -11,6 +11,7 @@ mod door;
 mod everywhere;
 mod fairness;
 mod first_release;
+mod full_disk;
 mod identifiers;
 mod keys;
 mod lives;

@@ -1,8 +1,7 @@
-//! The program on stores that these tests choose themselves, so that they run once: commands, settings, a full disk.
+//! The program on stores that these tests choose themselves, so that they run once: commands and settings.
 
-use crate::support::{MUSTER, json, send};
+use crate::support::{MUSTER, json};
 use std::process::Command;
-use testkit::waiting::wait_until;
 
 #[test]
 fn every_command_answers_one_json_document() {
@@ -71,64 +70,6 @@ fn settings_come_from_flag_variable_file_and_default_in_that_order() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("there is no setting stoer"), "{said}");
-}
-
-#[test]
-fn a_full_disk_is_a_503_and_reading_goes_on() {
-    // A limit on the size of files is what a full disk is to the store: writes fail, and the file stays sound.
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = folder.path().join("muster.db");
-    let number = json(&store, &["tenant", "add", "Acme"])["number"].to_string();
-    let key = json(&store, &["connection", "add", "c", "--dialect", "all", "--tenant", &number])["key"]
-        .as_str()
-        .expect("a key")
-        .to_owned();
-    let script = format!(
-        "trap '' XFSZ; ulimit -f 700; exec '{MUSTER}' serve --json --listen 127.0.0.1:0 --log-level error --store '{}'",
-        store.display()
-    );
-    let mut child = Command::new("sh")
-        .args(["-c", &script])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("started");
-    let mut line = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(child.stdout.take().expect("output")),
-        &mut line,
-    )
-    .expect("a line");
-    let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-    let address = said["listening"].as_str().expect("an address").replace("http://", "");
-    let bearer = format!("Bearer {key}");
-    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
-    let (mut done, mut refused) = (0, None);
-    for n in 0..5_000 {
-        let body = format!("{{\"firstName\":\"{}\",\"email\":\"{n}@x.y\",\"roleId\":1}}", "A".repeat(100));
-        let reply = send(&address, "POST", "/request/user", &headers, body.as_bytes());
-        if reply.status == 200 {
-            done += 1;
-        } else {
-            refused = Some(reply);
-            break;
-        }
-    }
-    let refused = refused.expect("the disk is full at last");
-    assert_eq!(refused.status, 503, "{}", refused.body);
-    assert!(
-        refused.header("retry-after").is_some() && refused.body.contains("\"message\""),
-        "{}",
-        refused.body
-    );
-    let ready = send(&address, "GET", "/readyz", &[], b"");
-    assert!(ready.status == 503 && ready.body.contains("rejects changes"), "{ready:?}");
-    assert_eq!(send(&address, "GET", "/request/user/1", &headers, b"").status, 200);
-    wait_until("another try", || send(&address, "GET", "/readyz", &[], b"").status == 200);
-    child.kill().expect("killed");
-    child.wait().expect("ended");
-    assert_eq!(json(&store, &["check"])["sound"], true);
-    assert_eq!(json(&store, &["user", "list"])["total"], done);
 }
 
 #[test]
