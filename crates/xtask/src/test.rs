@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Modules whose tests run on one engine only, unless the run is long.
-const ONCE: [&str; 5] = ["outages::", "clients::", "browser::", "packages::", "own_stores::"];
+const ONCE: [&str; 6] = ["outages::", "clients::", "browser::", "packages::", "own_stores::", "full_disk::"];
 
 /// Tests of `store` that open no database, and need no second run with serializable transactions.
 const STORE_WITHOUT_POSTGRES: [&str; 4] =
