@@ -9,6 +9,7 @@ use super::param::Param;
 use super::trouble::Trouble;
 use crate::sql;
 use backon::{ConstantBuilder, Retryable};
+use directory::StoreError;
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -176,9 +177,25 @@ impl Line {
         }
     }
 
-    /// Asks a session of this line where its reads go.
-    pub(super) async fn look_where_reads_go(&self, session: &Session) -> Result<(), Trouble> {
-        self.target.look_where_reads_go(session).await
+    /// Whether the database answers, within two seconds, and where its reads go.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        let asked = async {
+            let session = self.session().await?;
+            let ping = async {
+                self.target.look_where_reads_go(&session).await?;
+                session.row(sql::PING.postgres, &[]).await
+            };
+            let answer = ping.await;
+            if let Err(trouble) = &answer {
+                self.leave(&session, trouble).await;
+            }
+            answer
+        };
+        if let Ok(answer) = tokio::time::timeout(Duration::from_secs(2), asked).await {
+            return Ok(answer.map(drop)?);
+        }
+        self.forget().await;
+        Err(StoreError::Unavailable("the database does not answer".into()))
     }
 
     /// Whether reads would go to a standby without a mark.

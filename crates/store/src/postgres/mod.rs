@@ -38,7 +38,6 @@ pub use address::{Address, AddressError};
 pub(crate) use migrations::statements;
 
 use crate::found::is_short;
-use crate::sql;
 use directory::{
     Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Ids, Item, ItemId, ItemKey,
     ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
@@ -478,23 +477,7 @@ impl Store for Postgres {
 
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
         pending(async move {
-            let asked = async {
-                let session = self.pulse.session().await?;
-                let answer = match self.pulse.look_where_reads_go(&session).await {
-                    Ok(()) => session.row(sql::PING.postgres, &[]).await,
-                    Err(trouble) => Err(trouble),
-                };
-                if let Err(trouble) = &answer {
-                    self.pulse.leave(&session, trouble).await;
-                }
-                answer
-            };
-            if let Ok(answer) = tokio::time::timeout(Duration::from_secs(2), asked).await {
-                drop(answer?);
-            } else {
-                self.pulse.forget().await;
-                return Err(StoreError::Unavailable("the database does not answer".into()));
-            }
+            self.pulse.check().await?;
             Ok(Health {
                 engine: "postgres",
                 commits: self.lanes.commits.load(Ordering::Relaxed),
