@@ -51,11 +51,14 @@ impl Backup {
 /// Reads a backup to its end and checks all of it: checksum, counts and digests. `seen` hears of each entry.
 pub fn verify(input: impl Read, mut seen: impl FnMut()) -> Result<Contents, BackupError> {
     let (about, mut entries) = open(input)?;
-    let (mut running, mut consistency) = (Running::default(), Consistency::default());
+    let (mut running, mut consistency) = (Running::default(), Ok(Consistency::default()));
     let mut upgraded = entries.is_first.then(Running::default);
     while let Some((entry, bytes)) = entries.read()? {
         running.note_written(&entry, &bytes);
-        consistency.note(&entry)?;
+        consistency = consistency.and_then(|mut consistency: Consistency| {
+            consistency.note(&entry)?;
+            Ok(consistency)
+        });
         if let Some(upgraded) = &mut upgraded {
             upgraded.note(&entry.upgraded())?;
         }
@@ -69,6 +72,8 @@ pub fn verify(input: impl Read, mut seen: impl FnMut()) -> Result<Contents, Back
         return Err(BackupError::Damaged("what is in it is not what it says".into()));
     }
     entries.finish()?;
+    // Only of what was written so: otherwise it is damaged, and fits together no more.
+    consistency.map_err(|error: ArchiveError| BackupError::Damaged(error.to_string()))?;
     let sums = upgraded.map_or(sums, |upgraded| upgraded.sums());
     Ok(Contents { about, sums, entries: many })
 }

@@ -98,7 +98,7 @@ fn responses(dialect: &Dialect, verb: &Verb, schemas: &mut Map<String, Value>) -
         ("401", "No key, or one that opens nothing here"),
         ("413", "The body is too large"),
         ("415", "The body's media type is not read here"),
-        ("429", "Too many bad keys came from this address"),
+        ("429", "Too many bad keys from this address, or too many requests in progress"),
         ("503", "Busy; try again after `Retry-After` seconds"),
     ] {
         responses[status] = json!({"description": text, "content": content(&refused)});
