@@ -266,9 +266,8 @@ fn on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send
     })
 }
 
-/// How often a break of the history is looked at again before it is reported, and after which time.
-const LOOKS_AGAIN: u32 = 2;
-const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+/// Time after which a break of the history is read again before it is reported.
+const TIME_FOR_LINKS: Duration = Duration::from_millis(50);
 
 impl Store for Postgres {
     fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>> {
@@ -460,11 +459,8 @@ impl Store for Postgres {
             let look = || self.readers.long(move |session| events::verify(session, tenant));
             let mut chains = look().await?;
             // An engine without one view across its nodes can show an event before its link.
-            for _ in 0..LOOKS_AGAIN {
-                if chains.values().all(|chain| chain.broken.is_none()) {
-                    break;
-                }
-                tokio::time::sleep(PAUSE_BETWEEN_LOOKS).await;
+            if chains.values().any(|chain| chain.broken.is_some()) {
+                tokio::time::sleep(TIME_FOR_LINKS).await;
                 chains = look().await?;
             }
             Ok(chains)
