@@ -4,7 +4,7 @@
 //! A password costs as much as hundreds of creates, so hashing never runs where requests or writes do, never takes
 //! more memory than threads × 19 MiB (more for a moment where another system has stored a password so), and refuses
 //! rather than queues without end. The threads run when nobody else would, so that whoever asks for many sign-ins does not
-//! slow down what needs no password. One more thread of normal priority works for up to a quarter of the time, and computes
+//! slow down what needs no password. One more thread of normal priority works for up to three quarters of the time, and computes
 //! again what an idle one has begun and does not finish, so that sign-ins go on where the processors are never idle.
 
 use crate::fair_queue::FairQueue;
@@ -53,9 +53,8 @@ impl Task {
         !self.is_begun.swap(true, Ordering::Relaxed)
     }
 
-    /// When the steady thread takes it over from an idle thread that got it at `handed_over`.
-    fn is_late_at(&self, handed_over: Instant) -> Instant {
-        handed_over + if self.is_begun.load(Ordering::Relaxed) { TIME_TO_FINISH } else { TIME_TO_BEGIN }
+    fn is_sign_in(&self) -> bool {
+        matches!(self.job, Job::Verify(..))
     }
 
     fn carry_out(&self, argon2: &Argon2<'_>, memory: &mut Vec<Block>) {
@@ -77,8 +76,8 @@ impl Task {
     }
 }
 
-/// Time for an idle thread to finish a task before the steady thread computes it again. A password takes tens of
-/// milliseconds, but minutes on an idle thread while other processes keep the CPUs busy.
+/// Time for an idle thread to finish a task before the steady thread computes it again, until it is known how fast this machine
+/// is. A password takes tens of milliseconds, but minutes on an idle thread while other processes keep the CPUs busy.
 const TIME_TO_FINISH: Duration = Duration::from_millis(150);
 /// Time for an idle thread to begin a task.
 const TIME_TO_BEGIN: Duration = Duration::from_millis(5);
@@ -94,20 +93,19 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn is_empty(&self) -> bool {
-        self.sign_ins.len() + self.new_passwords.len() == 0
-    }
-
-    fn next(&mut self) -> Option<Arc<Task>> {
+    /// The next task of those kinds that may be taken: sign-ins, new passwords.
+    fn next(&mut self, may: (bool, bool)) -> Option<Arc<Task>> {
         loop {
-            let is_sign_in = self.sign_ins.len() > 0 && self.sign_ins_before < SIGN_INS_FIRST;
-            let task = if is_sign_in || self.new_passwords.len() == 0 {
-                self.sign_ins_before =
-                    if self.new_passwords.len() > 0 { self.sign_ins_before + 1 } else { 0 };
+            let has_sign_in = may.0 && self.sign_ins.len() > 0;
+            let has_new_password = may.1 && self.new_passwords.len() > 0;
+            let task = if has_sign_in && (self.sign_ins_before < SIGN_INS_FIRST || !has_new_password) {
+                self.sign_ins_before = if has_new_password { self.sign_ins_before + 1 } else { 0 };
                 self.sign_ins.pop()?
-            } else {
+            } else if has_new_password {
                 self.sign_ins_before = 0;
                 self.new_passwords.pop()?
+            } else {
+                return None;
             };
             if !task.is_over() {
                 return Some(task);
@@ -192,11 +190,7 @@ impl PasswordPool {
 
     fn queue(&self, tenant: TenantNumber, task: Arc<Task>) {
         let mut waiting = self.0.waiting.lock();
-        let queue = if matches!(task.job, Job::Verify(..)) {
-            &mut waiting.sign_ins
-        } else {
-            &mut waiting.new_passwords
-        };
+        let queue = if task.is_sign_in() { &mut waiting.sign_ins } else { &mut waiting.new_passwords };
         if queue.is_full() {
             queue.retain(|task| !task.is_over());
         }
@@ -255,7 +249,7 @@ impl IdleThread {
             return None;
         }
         let mut slot = self.slot.try_lock()?;
-        self.last = waiting.lock().next();
+        self.last = waiting.lock().next((true, true));
         if self.last.is_some() {
             slot.clone_from(&self.last);
             drop(slot);
@@ -299,7 +293,8 @@ fn work_when_idle(shared: &Shared, slot: &Slot, params: Params) {
     }
 }
 
-/// Dispatches tasks to the idle threads and computes those that they do not get to. Works at most a quarter of the time.
+/// Dispatches tasks to the idle threads and computes those that they do not get to. Sign-ins take at most half of its time and
+/// new passwords a quarter.
 fn work_steadily(shared: &Shared, mut idle: Vec<IdleThread>, params: Params) {
     // Set once, here.
     let _ = shared.steady.set(std::thread::current());
@@ -307,31 +302,65 @@ fn work_steadily(shared: &Shared, mut idle: Vec<IdleThread>, params: Params) {
     let mut memory = Vec::new();
     // In the order in which they were handed over.
     let mut handed: Vec<(Instant, Arc<Task>)> = Vec::new();
-    let mut rest_ends = Instant::now();
+    let mut pace =
+        Pace { sign_ins: Instant::now(), new_passwords: Instant::now(), fastest: TIME_TO_FINISH / 2 };
     while !shared.is_closed.load(Ordering::Acquire) {
         let now = Instant::now();
         handed.retain(|(_, task)| !task.is_over());
         handed.extend(idle.iter_mut().filter_map(|thread| Some((now, thread.offer(&shared.waiting)?))));
-        if rest_ends <= now {
-            let late = handed.iter().position(|(since, task)| task.is_late_at(*since) <= now);
-            let late = late.map(|place| handed.remove(place).1);
-            if let Some(task) = late.or_else(|| shared.waiting.lock().next()) {
-                task.begin();
-                task.carry_out(&argon2, &mut memory);
-                rest_ends = Instant::now() + now.elapsed() * 3;
-                continue;
-            }
+        // Sign-ins first: a user waits for each.
+        let is_due = |(since, task): &(Instant, Arc<Task>)| pace.is_due_at(*since, task) <= now;
+        let due_sign_in = handed.iter().position(|entry| entry.1.is_sign_in() && is_due(entry));
+        let due = due_sign_in.or_else(|| handed.iter().position(is_due)).map(|place| handed.remove(place).1);
+        let may = (pace.sign_ins <= now, pace.new_passwords <= now);
+        if let Some(task) = due.or_else(|| shared.waiting.lock().next(may)) {
+            task.begin();
+            task.carry_out(&argon2, &mut memory);
+            pace.note(task.is_sign_in(), now.elapsed());
+            continue;
         }
-        let late = handed.iter().map(|(since, task)| task.is_late_at(*since)).min();
-        // A task that is queued or finished wakes this thread earlier.
-        if late.is_none() && shared.waiting.lock().is_empty() {
-            std::thread::park();
-        } else {
-            std::thread::park_timeout(late.unwrap_or(now).max(rest_ends).saturating_duration_since(now));
+        let due = handed.iter().map(|(since, task)| pace.is_due_at(*since, task)).min();
+        let waiting = shared.waiting.lock();
+        let sign_in = (waiting.sign_ins.len() > 0).then_some(pace.sign_ins);
+        let new_password = (waiting.new_passwords.len() > 0).then_some(pace.new_passwords);
+        drop(waiting);
+        // Queuing or finishing a task wakes this thread earlier.
+        match [due, sign_in, new_password].into_iter().flatten().min() {
+            Some(next) => std::thread::park_timeout(next.saturating_duration_since(now)),
+            None => std::thread::park(),
         }
     }
     for thread in idle {
         thread.thread.unpark();
+    }
+}
+
+/// When the steady thread computes which tasks.
+struct Pace {
+    /// The next sign-in; it rests as long as it worked for the last.
+    sign_ins: Instant,
+    /// The next new password; it rests three times as long.
+    new_passwords: Instant,
+    /// The shortest time that a task has taken. An idle thread that takes twice as long does not get the processor.
+    fastest: Duration,
+}
+
+impl Pace {
+    /// When the steady thread takes a task over from an idle thread that got it at `handed_over`.
+    fn is_due_at(&self, handed_over: Instant, task: &Task) -> Instant {
+        let time = if task.is_begun.load(Ordering::Relaxed) { self.fastest * 2 } else { TIME_TO_BEGIN };
+        let rest_ends = if task.is_sign_in() { self.sign_ins } else { self.new_passwords };
+        (handed_over + time).max(rest_ends)
+    }
+
+    fn note(&mut self, is_sign_in: bool, worked: Duration) {
+        let now = Instant::now();
+        self.fastest = self.fastest.min(worked);
+        if is_sign_in {
+            self.sign_ins = now + worked;
+        } else {
+            self.new_passwords = now + worked * 3;
+        }
     }
 }
 
