@@ -58,7 +58,7 @@ pub struct Settings {
     /// Storage limit of each tenant's import files in MiB; more is a 507
     #[arg(long, env = "MUSTER_IMPORTS_MIB", global = true, default_value_t = 8192, value_name = "MIB", help_heading = SERVER)]
     pub imports_mib: u64,
-    /// Minimum free disk space in MiB for imports, at least 5 % of the disk; below it they get a 507
+    /// Minimum free disk space in MiB for imports, at least 5 % of the disk; below it they get a 507. 0 turns the check off
     #[arg(long, env = "MUSTER_LEAST_FREE_MIB", global = true, default_value_t = 1024, value_name = "MIB", help_heading = SERVER)]
     pub least_free_mib: u64,
     /// Open connections; further ones get a 503
