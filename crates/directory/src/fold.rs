@@ -11,16 +11,25 @@ pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let narrow: String = text.nfc().flat_map(width_mapped).nfc().collect();
-    unicase::UniCase::unicode(narrow).to_folded_case().nfc().collect()
+    unicase::UniCase::unicode(width_folded(text)).to_folded_case().nfc().collect()
+}
+
+/// NFC without full and half width.
+fn width_folded(text: &str) -> String {
+    text.nfc().flat_map(width_mapped).nfc().collect()
 }
 
 /// The form in which identifiers are compared for equality: [`fold`], with the domain of an email by UTS 46, so that an
 /// internationalized domain and its Punycode are one.
 pub fn identifier_key(text: &str) -> String {
+    if text.is_ascii() {
+        return fold(text);
+    }
+    // A fullwidth @ is one, too.
+    let text = width_folded(text);
     match text.rsplit_once('@') {
-        Some((local, domain)) if !text.is_ascii() => format!("{}@{}", fold(local), domain_key(domain)),
-        _ => fold(text),
+        Some((local, domain)) => format!("{}@{}", fold(local), domain_key(domain)),
+        None => fold(&text),
     }
 }
 
@@ -115,6 +124,7 @@ mod tests {
             ("ann@b\u{fc}cher.example", "Ann@XN--BCHER-KVA.example"),
             ("ann@bu\u{308}cher\u{3002}example", "ann@b\u{fc}cher.example"),
             ("ann@\u{FF45}xample.com", "ann@example.com"),
+            ("ann\u{FF20}b\u{fc}cher.example", "ann@xn--bcher-kva.example"),
         ] {
             assert_eq!(identifier_key(a), identifier_key(b), "{a:?} {b:?}");
         }

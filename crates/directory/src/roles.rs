@@ -5,8 +5,8 @@ use crate::{Role, User, role_named, role_numbered};
 /// The number of a role by its name, in any case.
 pub(crate) fn number(name: &str, own: &[Role]) -> Option<u32> {
     role_named(name).or_else(|| {
-        let key = crate::fold(name);
-        own.iter().find(|role| crate::fold(&role.name) == key).map(|role| role.number)
+        let key = crate::identifier_key(name);
+        own.iter().find(|role| crate::identifier_key(&role.name) == key).map(|role| role.number)
     })
 }
 

@@ -116,7 +116,7 @@ impl Seen<'_> {
         let name = self.user.role.and_then(|number| self.labels.role(number));
         let mut entries = Vec::with_capacity(others.len() + 1);
         if let Some(name) = name
-            && !others.iter().any(|other| crate::fold(&other.value) == crate::fold(name))
+            && !others.iter().any(|other| crate::identifier_key(&other.value) == crate::identifier_key(name))
         {
             let primary = !others.iter().any(crate::Entry::is_preferred);
             let mut parts = vec![(Field::Value, Scalar::text(name))];

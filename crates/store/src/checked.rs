@@ -34,7 +34,7 @@ impl Checked {
     pub(crate) fn note_shared(&mut self, tenant: u32, claim: &Claim, younger: u32, older: u32) {
         let (owners, field) = (claim.owners(), name_of(claim.field));
         self.notes.push(format!(
-            "tenant {tenant}: the {owners} {older} and {younger} have the same {field}; {older}, the older one, is found by it"
+            "tenant {tenant}: the {owners} {older} and {younger} have the same {field}; {older}, the older one, is found by it: rename {younger}"
         ));
     }
 }

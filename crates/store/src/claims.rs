@@ -86,8 +86,9 @@ pub(crate) fn former_key(handle: &str) -> String {
     case_folded(handle)
 }
 
-/// Whether the user still has this former handle: it stays stored when they get another.
-pub(crate) fn has_former(user: &User, handle: &str) -> bool {
+/// Whether a user name or the email is spelled like this, but for letter case. A former handle stays stored when the user gets
+/// another.
+pub(crate) fn is_spelled(user: &User, handle: &str) -> bool {
     former_handles(user).contains(&case_folded(handle))
 }
 

@@ -6,7 +6,7 @@ use crate::refer::Names;
 use crate::value::{self, Wrong};
 use directory::{
     Address, DepartmentRef, Entry, ExposeSecret, Field, Given, LinkKind, OrganisationRef, Pair, RoleRef,
-    Status, StatusWish, StoredPassword, Time, User, UserEdit, UserId, fold,
+    Status, StatusWish, StoredPassword, Time, User, UserEdit, UserId, identifier_key,
 };
 use serde_json::{Value, json};
 
@@ -237,7 +237,7 @@ fn whole_roles(edit: &mut UserEdit) {
         return;
     };
     let Given::Value(RoleRef::Name(name)) = &edit.role else { return };
-    if !entries.iter().any(|entry| fold(&entry.value) == fold(name)) {
+    if !entries.iter().any(|entry| identifier_key(&entry.value) == identifier_key(name)) {
         let others_prefer = entries.iter().any(Entry::is_preferred);
         let primary = (!others_prefer).then_some(true);
         entries.insert(0, Entry { value: name.clone(), primary, ..Entry::default() });

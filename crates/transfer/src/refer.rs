@@ -150,7 +150,7 @@ impl<'a> References<'a> {
             texts.filter(|text| !self.known.contains_key(&(kind, (*text).clone()))).collect();
         let mut seen = HashSet::new();
         // Names that differ in case only are one, which two at a time would both make.
-        new.retain(|text| seen.insert(directory::fold(text)));
+        new.retain(|text| seen.insert(directory::identifier_key(text)));
         let (directory, caller, is_preview) = (self.directory, self.caller, self.is_preview);
         let found = new.into_iter().map(|text| async move {
             match look(directory, caller, kind, text).await? {

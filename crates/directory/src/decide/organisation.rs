@@ -85,6 +85,7 @@ fn too_long(edit: &OrganisationEdit) -> Vec<Fault> {
 }
 
 fn apply_domains(organisation: &mut Organisation, edit: &OrganisationEdit, faults: &mut Vec<Fault>) {
+    let before = organisation.domains.clone();
     match &edit.domains {
         Given::Absent => {}
         Given::Cleared | Given::Value(_) => organisation.domains.clear(),
@@ -92,8 +93,9 @@ fn apply_domains(organisation: &mut Organisation, edit: &OrganisationEdit, fault
     let wanted = edit.domains.value().into_iter().flatten().chain(&edit.more_domains);
     for domain in wanted {
         let domain = domain.trim().to_lowercase();
+        let is_forbidden = !rules::is_identifier(&domain) && !before.contains(&domain);
         let is_same = |other: &String| crate::domain_key(other) == crate::domain_key(&domain);
-        if !rules::is_identifier(&domain)
+        if is_forbidden
             || domain.is_empty()
             || domain.len() > 253
             || domain.contains(|c: char| c == '@' || c.is_whitespace())

@@ -54,40 +54,47 @@ impl Lookups {
         if matches!(by, UserKey::Number(number) if i32::try_from(number).is_err()) {
             return Ok(None);
         }
-        if let UserKey::SignIn(handle) = &by {
-            return self.by_sign_in(code, handle).await;
+        if let UserKey::Email(handle) | UserKey::Handle(handle) | UserKey::SignIn(handle) = &by {
+            let found = self.by_handle(code, handle, matches!(by, UserKey::SignIn(_))).await?;
+            // A user name is a handle, and no e-mail.
+            let has_email =
+                |user: &User| user.email().is_some_and(|e| identifier_key(e) == identifier_key(handle));
+            return Ok(found.filter(|user| !matches!(by, UserKey::Email(_)) || has_email(user)));
         }
         let key = match &by {
             UserKey::Id(id) => Key::Id(code, id.0),
             UserKey::Number(number) => Key::Number(code, int(*number)),
-            UserKey::Email(handle) | UserKey::Handle(handle) | UserKey::SignIn(handle) => {
-                Key::Claim(code, i16::from(HANDLES), identifier_key(handle).into_bytes())
-            }
+            UserKey::Email(_) | UserKey::Handle(_) | UserKey::SignIn(_) => return Ok(None),
             UserKey::ExternalId(id) => {
                 Key::Claim(code, i16::from(USER_EXTERNAL_IDS), claims::external_id(id).into_bytes())
             }
         };
         let Some(row) = self.ask(key).await? else { return Ok(None) };
-        let user = stored_user(&row)?;
-        if let UserKey::Email(email) = &by {
-            // A user name is a handle, and no e-mail.
-            let has_email = user.email().is_some_and(|e| identifier_key(e) == identifier_key(email));
-            return Ok(has_email.then_some(user));
-        }
-        Ok(Some(user))
+        Ok(Some(stored_user(&row)?))
     }
 
-    /// The user who signs in with this. Both keys are asked for at once.
-    async fn by_sign_in(&self, code: i32, handle: &str) -> Result<Option<User>, StoreError> {
-        let key = |space, text: String| Key::Claim(code, i16::from(space), text.into_bytes());
-        let former = self.ask(key(FORMER_HANDLES, claims::former_key(handle)));
-        let now = self.ask(key(HANDLES, identifier_key(handle)));
-        let (former, now) = join(former, now).await;
-        let former = former?.map(|row| stored_user(&row)).transpose()?;
-        match former.filter(|user| claims::has_former(user, handle)) {
-            Some(user) => Ok(Some(user)),
-            None => Ok(now?.map(|row| stored_user(&row)).transpose()?),
+    /// The user with this user name or email: who holds its key, unless it is spelled otherwise and is the former handle of
+    /// another. For a sign-in both are asked for at once, so that its time does not tell which users exist.
+    async fn by_handle(&self, code: i32, handle: &str, is_sign_in: bool) -> Result<Option<User>, StoreError> {
+        let ask = async |space, text: String| {
+            let row = self.ask(Key::Claim(code, i16::from(space), text.into_bytes())).await?;
+            Ok::<_, StoreError>(row.map(|row| stored_user(&row)).transpose()?)
+        };
+        let holder = ask(HANDLES, identifier_key(handle));
+        let former = ask(FORMER_HANDLES, claims::former_key(handle));
+        let is_spelled = |user: &User| claims::is_spelled(user, handle);
+        let (holder, former) = if is_sign_in {
+            let (holder, former) = join(holder, former).await;
+            (holder?, former?)
+        } else {
+            let holder = holder.await?;
+            let former = if holder.as_ref().is_some_and(is_spelled) { None } else { former.await? };
+            (holder, former)
+        };
+        if holder.as_ref().is_some_and(is_spelled) {
+            return Ok(holder);
         }
+        Ok(former.filter(is_spelled).or(holder))
     }
 
     /// One item, where it is asked for by something that is its own alone; `None` where it is not.

@@ -87,8 +87,12 @@ async fn migrate(session: &Session, address: &Address, me: Uuid) -> Result<(), O
             once(session, &statement).await.map_err(troubled)?;
         }
         if *name == IDENTIFIERS {
-            let stay =
-                || async { changed(session, sql::TAKE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await.map(drop) };
+            let stay = || async {
+                if changed(session, sql::TAKE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await? {
+                    return Ok(());
+                }
+                Err(Trouble::Lost("another process migrates the store".into()))
+            };
             super::rekey::rekey(session, stay).await.map_err(troubled)?;
         }
         let sum = sql::checksum(text);

@@ -14,7 +14,7 @@ use directory::{Connection, Item, ItemKind, Tenant, User, fold};
 use uuid::Uuid;
 
 /// Users read at a time.
-const PAGE: i64 = 2000;
+const PAGE: i64 = 200;
 
 /// Does it all; `stay` is called again and again, to keep the lease of whoever migrates.
 pub(super) async fn rekey<F>(session: &Session, stay: impl Fn() -> F) -> Result<(), Trouble>
@@ -39,8 +39,10 @@ where
             }
         }
         for kind in ItemKind::ALL {
+            stay().await?;
             for row in session.rows(sql::ALL_ITEMS.postgres, &[&tenant, &kind_code(kind)]).await? {
                 if !row.try_get::<_, &str>(0)?.is_ascii() {
+                    stay().await?;
                     item(session, tenant, &stored_item(&row)?).await?;
                 }
             }
@@ -67,6 +69,9 @@ async fn user(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble
     for (sql, texts, others) in [(sql::FORGET, &old, &new), (sql::MENTION, &new, &old)] {
         let texts = texts.iter().filter(|text| !others.contains(text));
         let texts: Vec<Vec<u8>> = texts.map(|text| text.clone().into_bytes()).collect();
+        if texts.is_empty() {
+            continue;
+        }
         let (tenants, owners) = (vec![tenant; texts.len()], vec![int(user.number); texts.len()]);
         session.change(sql.postgres, &[&tenants, &texts, &owners]).await?;
     }

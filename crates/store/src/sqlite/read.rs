@@ -54,14 +54,13 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
         UserKey::Number(wanted) => {
             db.prepare_cached(sql::USER_BY_NUMBER.sqlite)?.query_row(params![number, wanted], stored_user)
         }
-        UserKey::Email(handle) | UserKey::Handle(handle) => {
-            claimed(db, number, HANDLES, &identifier_key(handle))
-        }
-        UserKey::SignIn(handle) => {
-            let former = optional(claimed(db, number, FORMER_HANDLES, &claims::former_key(handle)))?;
-            match former.filter(|user| claims::has_former(user, handle)) {
-                Some(user) => Ok(user),
-                None => claimed(db, number, HANDLES, &identifier_key(handle)),
+        UserKey::Email(handle) | UserKey::Handle(handle) | UserKey::SignIn(handle) => {
+            let holder = claimed(db, number, HANDLES, &identifier_key(handle));
+            if holder.as_ref().is_ok_and(|holder| claims::is_spelled(holder, handle)) {
+                holder
+            } else {
+                let former = optional(claimed(db, number, FORMER_HANDLES, &claims::former_key(handle)))?;
+                former.filter(|user| claims::is_spelled(user, handle)).map_or(holder, Ok)
             }
         }
         UserKey::ExternalId(id) => claimed(db, number, USER_EXTERNAL_IDS, &claims::external_id(id)),
