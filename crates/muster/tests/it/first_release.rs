@@ -203,6 +203,28 @@ fn assert_served(home: &Home, facts: &Value) {
     }
 }
 
+/// A client that names a user by their own spelling gets this user, also where another has the same identifier now.
+fn assert_found_as_spelled(home: &Home, facts: &Value) {
+    let mut pairs = 0;
+    for pair in list(facts, "collisions") {
+        let what = text(pair, "what");
+        if !what.starts_with("email") || what.contains("zero-width") {
+            continue;
+        }
+        let id = |user: &Value| {
+            let email = crate::scim_rows::encode(text(user, "userName"));
+            let reply = get(home, &format!("/api/2/users/{email}"), key(facts, &pair["tenant"], "admin"));
+            assert_eq!(reply.status, 200, "{pair}: {}", reply.body);
+            (document(&reply)["user"]["id"].clone(), document(&reply)["user"]["email"].clone())
+        };
+        let (first, second) = (id(&pair["first"]), id(&pair["second"]));
+        assert_eq!((&first.1, &second.1), (&pair["first"]["userName"], &pair["second"]["userName"]));
+        assert_ne!(first.0, second.0, "{pair}");
+        pairs += 1;
+    }
+    assert_eq!(pairs, 6);
+}
+
 /// Passwords sign in, those of other systems too; a session goes on.
 fn assert_sign_ins(home: &Home, facts: &Value) {
     for fact in list(facts, "passwords") {
@@ -283,6 +305,7 @@ fn what_it_gave_out_still_works() {
     let (place, facts) = first_store();
     let home = at_that_time(place, &facts);
     assert_served(&home, &facts);
+    assert_found_as_spelled(&home, &facts);
     assert_sign_ins(&home, &facts);
     assert_links(&home, &facts);
     assert_short_lived(&home, &facts);
