@@ -62,7 +62,7 @@ pub(crate) struct Set {
     /// Where all mails go instead of to the people themselves; empty for the people
     #[arg(long, value_name = "EMAIL")]
     mails_to: Option<String>,
-    /// Whether pages show the name to whoever knows the number, also before they sign in
+    /// Show the name on pages before sign-in, to all visitors who know the tenant's number
     #[arg(long, value_name = "BOOL")]
     public_name: Option<bool>,
 }

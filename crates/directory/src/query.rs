@@ -21,10 +21,10 @@ pub enum UserKey {
     Email(String),
     /// By the client's own key, to the letter.
     ExternalId(String),
-    /// By what they sign in with, user name or e-mail, in any case.
+    /// By user name or email, in any case. Of users whose identifiers differed in 0.1.0 and are the same since, the one
+    /// with this spelling.
     Handle(String),
-    /// The same for a sign-in. Of several users whose identifiers differed before version 0.2 and are the same since, the
-    /// one whose spelling this is.
+    /// The same for a sign-in: the look-up takes as long for a user who does not exist.
     SignIn(String),
 }
 

@@ -72,7 +72,7 @@ pub fn verify(input: impl Read, mut seen: impl FnMut()) -> Result<Contents, Back
         return Err(BackupError::Damaged("what is in it is not what it says".into()));
     }
     entries.finish()?;
-    // Only of what was written so: otherwise it is damaged, and fits together no more.
+    // Reported after the checksum: in a damaged file, missing references are a consequence.
     consistency.map_err(|error: ArchiveError| BackupError::Damaged(error.to_string()))?;
     let sums = upgraded.map_or(sums, |upgraded| upgraded.sums());
     Ok(Contents { about, sums, entries: many })

@@ -1,5 +1,8 @@
 //! Pages of users. A page ends early when it becomes large (RFC 7644 section 3.4.2.4 lets a server return fewer resources
 //! than asked for); clients go on behind its last user.
+//!
+//! Only forward pages in the order of arrival are read in parts, so that their memory is bounded; sorted and backward pages are
+//! read as a whole and then cut.
 
 use crate::kit::{Call, Desk, Fault};
 use directory::{Bound, Page, User, UserQuery};

@@ -157,8 +157,8 @@ impl Imports {
         }
     }
 
-    /// The first import of each tenant that has some waiting, those of tenants that have waited longest for a turn first.
-    /// What is over is tidied up.
+    /// The next import of each tenant; tenants that have waited longest come first. Deletes expired imports and abandoned
+    /// uploads.
     fn next(&self, turns: &HashMap<u32, u64>) -> Vec<Job> {
         let now = self.directory.now();
         let (mut first, mut seen) = (Vec::new(), HashSet::new());
@@ -189,8 +189,8 @@ impl Imports {
         first
     }
 
-    /// Carries an import out. One that is held up, or carried out by another process, is looked at again later. Returns the
-    /// tenant.
+    /// Runs an import and returns its tenant. If the import has not ended, because the store is unavailable or another process
+    /// runs it, waits before the tenant's next turn.
     async fn take_turn(&self, job: Job) -> u32 {
         self.carry_out(&job).await;
         let state = Job::read(&self.path(job.id, "json"));

@@ -16,7 +16,7 @@ use uuid::Uuid;
 /// Users read at a time.
 const PAGE: i64 = 200;
 
-/// Does it all; `stay` is called again and again, to keep the lease of whoever migrates.
+/// Runs the step. `stay` renews the lease of the migration and fails when another process holds it.
 pub(super) async fn rekey<F>(session: &Session, stay: impl Fn() -> F) -> Result<(), Trouble>
 where
     F: Future<Output = Result<(), Trouble>>,

@@ -112,7 +112,7 @@ pub(super) async fn all(
                         end.take(done)?;
                     }
                 }
-                // Who is there, and what they belong to, is found for many at once: they name the same.
+                // Existing users and their groups are looked up in batches, since rows name the same ones.
                 under_way.beside(find_people(&job, &mut some)).await.map_err(stopped)?;
                 once_each(&mut known, &mut some);
                 under_way.beside(find_places(&job, &mut references, &some)).await.map_err(stopped)?;
