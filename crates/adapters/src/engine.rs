@@ -5,8 +5,9 @@ use anyhow::bail;
 use directory::{Ids, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use store::archive::{ArchiveError, Origin, Sink, Source, Sums};
-use store::{Address, Checked, Options, Postgres, ServerOptions, Sqlite};
+use store::{Address, Checked, Options, Postgres, PostgresHold, ServerOptions, Sqlite, SqliteHold};
 use tokio::runtime::Handle;
 
 /// Where a store is and how to use it.
@@ -18,6 +19,8 @@ pub struct StoreSettings {
     pub cache_mib: u32,
     /// Whether the embedded engine reads through mapped memory.
     pub maps_file: bool,
+    /// How long one read of the embedded engine may take, since its log grows meanwhile; `None` is no limit.
+    pub longest_read: Option<Duration>,
     /// Whether identities are random instead of rising with time.
     pub random_ids: bool,
     /// Connections that write to a database, and that short reads from it share.
@@ -38,6 +41,7 @@ impl StoreSettings {
             place,
             cache_mib: 128,
             maps_file: true,
+            longest_read: None,
             random_ids: false,
             lanes: 2,
             readers: 2,
@@ -130,7 +134,8 @@ impl Engine {
     fn at(settings: &StoreSettings, may_make: bool) -> anyhow::Result<Self> {
         if let Some(path) = settings.file()? {
             let (cache_mib, maps_file) = (settings.cache_mib, settings.maps_file);
-            let options = Options { cache_mib, maps_file, ..Options::default() };
+            let longest_read = settings.longest_read;
+            let options = Options { cache_mib, maps_file, longest_read, ..Options::default() };
             return Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)));
         }
         let options = settings.server_options(may_make);
@@ -153,12 +158,19 @@ impl Engine {
         }
     }
 
-    /// Gives everything a store holds to `to`, as it is now, also while others work with it.
-    pub fn dump(settings: &StoreSettings, to: &mut Sink<'_>) -> anyhow::Result<()> {
-        Self::dump_from(settings)?(to).map_err(anyhow::Error::from)
+    /// Opens a store to read it only, where the engine tells the two apart; the store must be of this version.
+    pub fn open_read_only(settings: &StoreSettings) -> anyhow::Result<Self> {
+        match settings.file()?.filter(|path| path.exists()) {
+            Some(path) => {
+                let options = Options { maps_file: settings.maps_file, ..Options::default() };
+                Ok(Self::Embedded(Arc::new(Sqlite::open_read_only(&path, &options)?)))
+            }
+            None => Self::open_existing(settings),
+        }
     }
 
-    /// The same, to be begun later; a mistyped place is noticed now.
+    /// Gives everything a store holds, as it is when that is begun, also while others work with it. A mistyped place is
+    /// noticed now.
     pub fn dump_from(settings: &StoreSettings) -> anyhow::Result<Dump> {
         if let Some(path) = settings.file()? {
             if !path.exists() {
@@ -168,36 +180,6 @@ impl Engine {
         }
         let (address, options) = (settings.address()?, settings.server_options(false));
         Ok(Box::new(move |to| Postgres::dump(&address, &options, to)))
-    }
-
-    /// Fills an empty or new store from a stream, going on where an earlier try was cut off. Nobody can open it until
-    /// [`Engine::settle`].
-    pub fn fill(
-        settings: &StoreSettings,
-        origin: &Origin,
-        from: &mut Source<'_>,
-    ) -> anyhow::Result<Result<Sums, ArchiveError>> {
-        Ok(match settings.file()? {
-            Some(path) => Sqlite::fill(&path, origin, from),
-            None => Postgres::fill(&settings.address()?, &settings.server_options(true), origin, from),
-        })
-    }
-
-    /// What is in a store that was filled, read back from it.
-    pub fn filled(settings: &StoreSettings) -> anyhow::Result<Sums> {
-        Ok(match settings.file()? {
-            Some(path) => Sqlite::filled(&path)?,
-            None => Postgres::filled(&settings.address()?, &settings.server_options(false))?,
-        })
-    }
-
-    /// Lets a store that was filled be used.
-    pub fn settle(settings: &StoreSettings) -> anyhow::Result<()> {
-        match settings.file()? {
-            Some(path) => Sqlite::settle(&path)?,
-            None => Postgres::settle(&settings.address()?, &settings.server_options(false))?,
-        }
-        Ok(())
     }
 
     /// The word for the engine of a place.
@@ -211,6 +193,78 @@ impl Engine {
             Some(path) if !path.exists() => bail!("there is no store at {}", Path::display(&path)),
             Some(path) => Ok(Sqlite::check(&path)?),
             None => Ok(Postgres::check(&settings.address()?, &settings.server_options(false))?),
+        }
+    }
+}
+
+/// A store that one process has alone, to fill it or to move it.
+pub enum Hold {
+    /// A file.
+    Embedded(SqliteHold),
+    /// A database.
+    Server(Box<PostgresHold>),
+}
+
+impl Hold {
+    /// Takes a store that is there.
+    ///
+    /// # Errors
+    /// There is none, or another process has it open.
+    pub fn existing(settings: &StoreSettings) -> anyhow::Result<Self> {
+        match settings.file()? {
+            Some(path) if !path.exists() => bail!("there is no store at {}", path.display()),
+            Some(path) => Ok(Self::Embedded(SqliteHold::new(&path)?)),
+            None => Ok(Self::Server(Box::new(PostgresHold::new(
+                &settings.address()?,
+                &settings.server_options(false),
+            )?))),
+        }
+    }
+
+    /// Takes a place that is to be filled.
+    ///
+    /// # Errors
+    /// Another process has it open.
+    pub fn target(settings: &StoreSettings) -> anyhow::Result<Self> {
+        Ok(match settings.file()? {
+            Some(path) => Self::Embedded(SqliteHold::new(&path)?),
+            None => Self::Server(Box::new(PostgresHold::new(
+                &settings.address()?,
+                &settings.server_options(true),
+            )?)),
+        })
+    }
+
+    /// Gives everything the store holds to `to`.
+    pub fn dump(&self, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+        match self {
+            Self::Embedded(hold) => hold.dump(to),
+            Self::Server(hold) => hold.dump(to),
+        }
+    }
+
+    /// Fills an empty or new store from a stream, going on where an earlier try was cut off. Nobody can open it until
+    /// [`Hold::settle`].
+    pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
+        match self {
+            Self::Embedded(hold) => hold.fill(origin, from),
+            Self::Server(hold) => hold.fill(origin, from),
+        }
+    }
+
+    /// What is in a store that was filled, read back from it.
+    pub fn filled(&self) -> Result<Sums, ArchiveError> {
+        match self {
+            Self::Embedded(hold) => hold.filled(),
+            Self::Server(hold) => hold.filled(),
+        }
+    }
+
+    /// Lets a store that was filled be used.
+    pub fn settle(&self) -> Result<(), ArchiveError> {
+        match self {
+            Self::Embedded(hold) => hold.settle(),
+            Self::Server(hold) => hold.settle(),
         }
     }
 }

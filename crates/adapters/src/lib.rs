@@ -9,7 +9,7 @@ mod passwords;
 mod ports;
 mod stored;
 
-pub use engine::{Dump, Engine, StoreSettings, shown};
+pub use engine::{Dump, Engine, Hold, StoreSettings, shown};
 pub use hashing::Strength;
 pub use keys::new_key;
 pub use passwords::PasswordPool;

@@ -169,6 +169,16 @@ impl Desk {
         Self::on(settings, Engine::open_existing(&once(settings))?)
     }
 
+    /// To read only: it waits for nobody who writes, and nobody waits for it.
+    pub(crate) fn open_read_only(settings: &Settings) -> anyhow::Result<Self> {
+        Self::on(settings, Engine::open_read_only(&once(settings))?)
+    }
+
+    /// To read only, or to write.
+    pub(crate) fn open_for(settings: &Settings, is_read: bool) -> anyhow::Result<Self> {
+        if is_read { Self::open_read_only(settings) } else { Self::open(settings) }
+    }
+
     pub(crate) fn open_or_make(settings: &Settings) -> anyhow::Result<Self> {
         Self::on(settings, Engine::open(&once(settings))?)
     }
@@ -215,7 +225,7 @@ pub fn refused(refusal: Refusal) -> anyhow::Error {
 }
 
 pub(crate) fn connection(settings: &Settings, task: ConnectionTask, output: Output) -> anyhow::Result<()> {
-    let desk = Desk::open(settings)?;
+    let desk = Desk::open_for(settings, matches!(task, ConnectionTask::List { .. }))?;
     match task {
         ConnectionTask::Add(new) => add_connection(&desk, new, output),
         ConnectionTask::List { tenant } => list_connections(&desk, tenant, output),
@@ -363,7 +373,7 @@ fn find(desk: &Desk, named: &Named) -> anyhow::Result<(Caller, Connection)> {
 }
 
 pub(crate) fn role(settings: &Settings, task: RoleTask, output: Output) -> anyhow::Result<()> {
-    let desk = Desk::open(settings)?;
+    let desk = Desk::open_for(settings, matches!(task, RoleTask::List { .. }))?;
     match task {
         RoleTask::Add { name, tenant, rank } => {
             let caller = desk.tenant(tenant)?;

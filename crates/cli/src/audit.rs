@@ -80,7 +80,7 @@ fn date(text: &str) -> Result<Time, String> {
 }
 
 pub(crate) fn run(settings: &Settings, task: AuditTask, output: Output) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(settings)?;
+    let desk = Desk::open_read_only(settings)?;
     match task {
         AuditTask::Verify { tenant, expect } => verify(&desk, tenant, expect, output),
         AuditTask::Show(wanted) => {

@@ -28,7 +28,7 @@ pub(crate) enum MailTask {
 const MANY: u32 = 10_000;
 
 pub(crate) fn run(settings: &Settings, task: MailTask, output: Output) -> anyhow::Result<()> {
-    let desk = Desk::open(settings)?;
+    let desk = Desk::open_for(settings, matches!(task, MailTask::List { .. }))?;
     match task {
         MailTask::List { tenant } => {
             let caller = desk.tenant(tenant)?;

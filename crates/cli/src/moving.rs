@@ -2,7 +2,7 @@
 
 use crate::backup::Backup;
 use adapters::shown;
-use adapters::{Engine, StoreSettings};
+use adapters::{Engine, Hold, StoreSettings};
 use anyhow::{Context, bail};
 use std::sync::mpsc::{Receiver, sync_channel};
 use store::archive::{ArchiveError, Entry, Origin, Source, Sums};
@@ -24,14 +24,16 @@ pub(crate) fn carry(
         bail!("a store cannot be moved to where it is");
     }
     let origin = Origin { engine: Engine::name(from).into(), name: shown(&from.place) };
+    // Whoever worked with one of them meanwhile would lose what they write.
+    let (source, target) = (Hold::existing(from)?, Hold::target(to)?);
     let mut again = true;
     let sent = loop {
-        let dump = Engine::dump_from(from)?;
         let (sender, parcels) = sync_channel::<Parcel>(PARCELS);
+        let source = &source;
         let filled = std::thread::scope(|scope| {
             scope.spawn(move || {
                 let mut parcel = Vec::with_capacity(PARCEL);
-                let dumped = dump(&mut |entry| {
+                let dumped = source.dump(&mut |entry| {
                     parcel.push(entry);
                     if parcel.len() < PARCEL {
                         return Ok(());
@@ -43,22 +45,22 @@ pub(crate) fn carry(
                 drop(sender.send(dumped.map(|()| parcel)));
             });
             let mut entries = Unpacked { parcels, open: Vec::new().into_iter() }.inspect(|_| seen());
-            let source: &mut Source<'_> = &mut entries;
-            Engine::fill(to, &origin, source)
-        })?;
+            let entries: &mut Source<'_> = &mut entries;
+            target.fill(&origin, entries)
+        });
         match filled {
             Err(ArchiveError::Changed) if std::mem::take(&mut again) => {}
             done => break done?,
         }
     };
-    arrived(to, &sent)?;
-    if sums(from)? != sent {
+    arrived(&target, &sent)?;
+    if sums(&source)? != sent {
         bail!(
             "{} was changed while it was moved: stop what works with it and move again; what has arrived is not used",
             shown(&from.place)
         );
     }
-    Engine::settle(to)?;
+    target.settle()?;
     Ok(sent)
 }
 
@@ -73,10 +75,11 @@ pub(crate) fn restore(
         engine: backup.contents.about.engine.clone(),
         name: format!("{name} of {}", backup.contents.about.made),
     };
+    let target = Hold::target(to)?;
     let mut again = true;
     let sent = loop {
         let mut entries = backup.entries()?.inspect(|_| seen());
-        match Engine::fill(to, &origin, &mut entries)? {
+        match target.fill(&origin, &mut entries) {
             Err(ArchiveError::Changed) if std::mem::take(&mut again) => {}
             done => break done?,
         }
@@ -84,14 +87,14 @@ pub(crate) fn restore(
     if sent != backup.contents.sums {
         bail!("the backup was changed while it was read; what has arrived is not used");
     }
-    arrived(to, &sent)?;
-    Engine::settle(to)?;
+    arrived(&target, &sent)?;
+    target.settle()?;
     Ok(sent)
 }
 
 /// What is in a store must be what was sent to it.
-fn arrived(to: &StoreSettings, sent: &Sums) -> anyhow::Result<()> {
-    let found = Engine::filled(to).context("what has arrived cannot be read back")?;
+fn arrived(target: &Hold, sent: &Sums) -> anyhow::Result<()> {
+    let found = target.filled().context("what has arrived cannot be read back")?;
     if found == *sent {
         return Ok(());
     }
@@ -101,9 +104,9 @@ fn arrived(to: &StoreSettings, sent: &Sums) -> anyhow::Result<()> {
 }
 
 /// What a store comes to, read from it.
-pub(crate) fn sums(settings: &StoreSettings) -> anyhow::Result<Sums> {
+fn sums(store: &Hold) -> anyhow::Result<Sums> {
     let mut running = store::archive::Running::default();
-    Engine::dump(settings, &mut |entry| running.note(&entry))?;
+    store.dump(&mut |entry| running.note(&entry))?;
     Ok(running.sums())
 }
 

@@ -100,7 +100,8 @@ pub(crate) struct NewUser {
 }
 
 pub(crate) fn user(settings: &Settings, task: UserTask, output: Output) -> anyhow::Result<()> {
-    let desk = Desk::open(settings)?;
+    let is_read = matches!(task, UserTask::List { .. } | UserTask::Show { .. } | UserTask::Removed { .. });
+    let desk = Desk::open_for(settings, is_read)?;
     match task {
         UserTask::List { tenant, search, skip, limit } => {
             list(&desk, &desk.tenant(tenant.tenant)?, search.as_deref(), (skip, limit), output)?;

@@ -70,7 +70,8 @@ pub(crate) struct Set {
 pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyhow::Result<()> {
     let desk = match task {
         TenantTask::Add { .. } => Desk::open_or_make(settings)?,
-        _ => Desk::open(settings)?,
+        TenantTask::List | TenantTask::Show(_) => Desk::open_read_only(settings)?,
+        TenantTask::Set(_) | TenantTask::Template { .. } => Desk::open(settings)?,
     };
     match task {
         TenantTask::Add { name, number } => add(&desk, name, number, output),

@@ -288,7 +288,7 @@ pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> a
     if task.with_password_hashes {
         warn("passwords go along as they are stored; whoever gets the file can try to guess them from it");
     }
-    let desk = Desk::open(settings)?;
+    let desk = Desk::open_read_only(settings)?;
     let caller = desk.tenant(task.tenant)?;
     let writing = Writing { for_excel: task.excel, guards_formulas: true };
     if is_stdout {

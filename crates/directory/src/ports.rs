@@ -154,6 +154,36 @@ pub struct Health {
     pub waiting: u64,
     /// Whether a pooler in front of the database sends reads to a standby unless they are marked.
     pub is_balanced: bool,
+    /// Why it takes no changes; `None` if it takes them.
+    pub obstacle: Option<Obstacle>,
+    /// Size of the embedded engine's write-ahead log, in bytes.
+    pub log_bytes: Option<u64>,
+}
+
+/// Why a store takes no changes. The texts name no path, host or user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// Another process holds the write lock for longer than a change waits.
+    #[error("another process holds the store's write lock: end or continue it")]
+    Locked,
+    /// A write has not ended for longer than a change waits.
+    #[error("writes do not end: another process holds the write lock, or the disk does not answer")]
+    Stalled,
+    /// There is no room.
+    #[error("the disk is full: free some space")]
+    Full,
+    /// Writing or synchronizing a file failed.
+    #[error("the last write failed: check the disk and the log")]
+    Failing,
+    /// The names of the store's files stand for other files than those that are open.
+    #[error("the store's file was replaced while it was in use: restart the server")]
+    Replaced,
+    /// The file contradicts itself.
+    #[error("the store is damaged: stop the server, run `muster check` and restore a backup")]
+    Damaged,
+    /// A restore or move has not ended.
+    #[error("the store is being filled by a restore or move: wait, or run it again if it was cut off")]
+    Filling,
 }
 
 /// Why a read did not work. The texts are for the log.

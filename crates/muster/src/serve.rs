@@ -19,12 +19,19 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
+/// How long one read of the embedded store may take. Requests are answered within 30 s by default.
+const LONGEST_READ: Duration = Duration::from_mins(1);
+
 pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
     start_logging(settings);
     warn_if_readable(settings)?;
     let runtime = runtime()?;
-    let engine =
-        Engine::open(&StoreSettings { runtime: Some(runtime.handle().clone()), ..settings.of_store() })?;
+    let store = StoreSettings {
+        runtime: Some(runtime.handle().clone()),
+        longest_read: Some(LONGEST_READ),
+        ..settings.of_store()
+    };
+    let engine = Engine::open(&store)?;
     let served = runtime.block_on(async {
         let Prepared { listener, admin, app } = prepare(settings, &engine).await?;
         // From the moment the address is printed, a signal to stop is answered by a drain.

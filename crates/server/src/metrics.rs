@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub struct Metrics {
     commits: Gauge<u64, AtomicU64>,
     changes: Gauge<u64, AtomicU64>,
     waiting: Gauge<u64, AtomicU64>,
+    log_bytes: Gauge<u64, AtomicU64>,
+    writable: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -79,6 +81,11 @@ impl Default for Metrics {
         registry.register("store_changes", "Changes in those transactions", changes.clone());
         let waiting = Gauge::default();
         registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
+        let log_bytes = Gauge::default();
+        let about = "Size of the embedded engine's write-ahead log";
+        registry.register_with_unit("store_log", about, Unit::Bytes, log_bytes.clone());
+        let writable = Gauge::default();
+        registry.register("store_writable", "Whether the store takes changes: 1 or 0", writable.clone());
         Self {
             registry,
             requests,
@@ -90,6 +97,8 @@ impl Default for Metrics {
             commits,
             changes,
             waiting,
+            log_bytes,
+            writable,
         }
     }
 }
@@ -133,7 +142,9 @@ impl Metrics {
 
     /// The page, in the text format of Prometheus.
     pub(crate) fn page(&self, health: Option<&Health>) -> String {
+        self.writable.set(health.is_some_and(|health| health.obstacle.is_none()).into());
         if let Some(health) = health {
+            self.log_bytes.set(health.log_bytes.unwrap_or_default());
             self.commits.set(health.commits);
             self.changes.set(health.changes);
             self.waiting.set(health.waiting);

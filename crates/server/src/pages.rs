@@ -3,7 +3,7 @@
 use crate::Metrics;
 use bytes::Bytes;
 use dialects::kit::{Answer, Content};
-use directory::{Directory, Refusal};
+use directory::{Directory, Health, Refusal};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::sync::OnceLock;
 
@@ -70,6 +70,9 @@ pub(crate) async fn answer(
     match page {
         OwnPage::Alive => text(StatusCode::OK, "alive\n"),
         OwnPage::Ready => match directory.health().await {
+            Ok(Health { obstacle: Some(obstacle), .. }) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {obstacle}\n"))
+            }
             Ok(health) if health.is_balanced => text(StatusCode::OK, BALANCED),
             Ok(_) => text(StatusCode::OK, "ready\n"),
             Err(Refusal::Unavailable(_)) => {
@@ -103,9 +106,9 @@ fn empty(status: StatusCode) -> Answer {
     answer
 }
 
-/// A few words.
-pub(crate) fn text(status: StatusCode, text: &'static str) -> Answer {
-    let mut answer = Response::new(Content::from(text));
+/// Plain text.
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Content::from(text.into()));
     *answer.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, plain);

@@ -19,8 +19,8 @@ mod told;
 
 pub use checked::Checked;
 pub use memory::Memory;
-pub use postgres::{Address, AddressError, Postgres, ServerOptions};
-pub use sqlite::{OpenError, Options, Sqlite};
+pub use postgres::{Address, AddressError, Postgres, PostgresHold, ServerOptions};
+pub use sqlite::{OpenError, Options, Sqlite, SqliteHold};
 
 /// Bytes in hexadecimal, as digests are shown.
 pub fn hex(bytes: &[u8]) -> String {

@@ -296,8 +296,7 @@ impl Store for Memory {
             engine: "memory",
             commits: state.commits,
             changes: state.commits,
-            waiting: 0,
-            is_balanced: false,
+            ..Health::default()
         })
     }
 }

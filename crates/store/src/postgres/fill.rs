@@ -4,6 +4,7 @@ use super::line::Session;
 use super::param::{Param, int};
 use super::rekey;
 use super::rows::kind_code;
+use super::sealer::{LEASE, LEASE_MILLIS};
 use super::trouble::Trouble;
 use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
 use crate::chain::{self, START, Sum};
@@ -35,7 +36,7 @@ pub(super) async fn fill(
     place: String,
     origin: &Origin,
     source: &mut Source<'_>,
-    ids: &dyn Ids,
+    (ids, me): (&dyn Ids, Uuid),
 ) -> Result<Sums, ArchiveError> {
     let begun = under_way(session).await?;
     let tenants = session.row(sql::HAS_TENANTS.postgres, &[]).await?;
@@ -49,12 +50,12 @@ pub(super) async fn fill(
         Some(begun) => {
             let is_same = chunks.skip(begun.done, &begun.sum, |chunk| filler.heed(&chunk))?;
             if !is_same {
-                start(session, origin).await?;
+                start(session, origin, me).await?;
                 return Err(ArchiveError::Changed);
             }
             filler.find_chains(session).await?;
         }
-        None => start(session, origin).await?,
+        None => start(session, origin, me).await?,
     }
     loop {
         let before = signed(chunks.done().0);
@@ -72,12 +73,14 @@ pub(super) async fn fill(
     Ok(chunks.sums())
 }
 
-/// An empty store that says what is to come.
-async fn start(session: &Session, origin: &Origin) -> Result<(), ArchiveError> {
+/// An empty store that says what is to come. `me` holds it.
+async fn start(session: &Session, origin: &Origin, me: Uuid) -> Result<(), ArchiveError> {
     session.say(sql::BEGIN.postgres).await?;
     for table in sql::FILLED_TABLES.iter().chain(&sql::POSTGRES_TABLES) {
         session.say(&sql::emptied(table)).await?;
     }
+    // The lease was among what was taken out.
+    session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?;
     session.change(sql::END_FILLING.postgres, &[]).await?;
     session.change(sql::BEGIN_FILLING.postgres, &[&origin.name, &Vec::<u8>::new()]).await?;
     session.say(sql::COMMIT.postgres).await?;
@@ -256,7 +259,7 @@ impl Filler<'_> {
                 let link = link.map(|link| link.to_vec());
                 let params: [&dyn Param; 4] = [&int(tenant), &signed(at), &link, &i64::from(older)];
                 session.change(sql::FILL_CHAINS.postgres, &params).await?;
-                let params: [&dyn Param; 3] = [&super::sealer::LEASE, &Uuid::nil(), &signed(self.last)];
+                let params: [&dyn Param; 3] = [&LEASE, &Uuid::nil(), &signed(self.last)];
                 session.change(sql::FILL_LEASE.postgres, &params).await?;
             }
             Entry::Event(_) | Entry::Links { .. } => {}

@@ -188,6 +188,9 @@ impl Lanes {
                 if refused.is_empty() && self.pass_over(session, batch, &needs).await? {
                     return Ok(Outcome::PassedOver);
                 }
+                if refused.is_empty() && within(super::fill::under_way(session)).await?.is_some() {
+                    return Err(Trouble::Filling);
+                }
                 return Ok(Outcome::Refused(refused));
             }
             Err(trouble) => return Err(trouble),

@@ -177,13 +177,14 @@ impl Line {
         }
     }
 
-    /// Whether the database answers, within two seconds, and where its reads go.
-    pub(super) async fn check(&self) -> Result<(), StoreError> {
+    /// Whether the database answers, within two seconds, and where its reads go; whether it is being filled.
+    pub(super) async fn check(&self) -> Result<bool, StoreError> {
         let asked = async {
             let session = self.session().await?;
             let ping = async {
                 self.target.look_where_reads_go(&session).await?;
-                session.row(sql::PING.postgres, &[]).await
+                session.row(sql::PING.postgres, &[]).await?;
+                session.row(sql::FILLING.postgres, &[]).await.map(|filling| filling.is_some())
             };
             let answer = ping.await;
             if let Err(trouble) = &answer {
@@ -192,7 +193,7 @@ impl Line {
             answer
         };
         if let Ok(answer) = tokio::time::timeout(Duration::from_secs(2), asked).await {
-            return Ok(answer.map(drop)?);
+            return Ok(answer?);
         }
         self.forget().await;
         Err(StoreError::Unavailable("the database does not answer".into()))

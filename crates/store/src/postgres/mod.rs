@@ -15,6 +15,7 @@ mod dump;
 mod events;
 mod fill;
 mod gather;
+mod hold;
 mod items;
 mod lanes;
 mod line;
@@ -34,13 +35,14 @@ mod trouble;
 mod whole;
 
 pub use address::{Address, AddressError};
+pub use hold::PostgresHold;
 #[cfg(test)]
 pub(crate) use migrations::statements;
 
 use crate::found::is_short;
 use directory::{
     Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Ids, Item, ItemId, ItemKey,
-    ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
+    ItemKind, ItemQuery, Mail, Obstacle, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
     StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use lanes::{Lanes, PATIENCE};
@@ -122,6 +124,12 @@ pub enum OpenError {
         "the store at {0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again"
     )]
     Unfinished(String, String),
+    /// Another process has it open, and this one needs it alone.
+    #[error(
+        "the store at {0} is in use by another process: stop every `muster serve` and command that works with it, and try \
+         again"
+    )]
+    InUse(String),
     /// It has none of our tables, and was not to get them.
     #[error("there is no Muster store at {0}; `muster tenant add` or `muster serve` makes one")]
     Empty(String),
@@ -473,13 +481,15 @@ impl Store for Postgres {
 
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
         pending(async move {
-            self.pulse.check().await?;
+            let is_filling = self.pulse.check().await?;
             Ok(Health {
                 engine: "postgres",
                 commits: self.lanes.commits.load(Ordering::Relaxed),
                 changes: self.lanes.changes.load(Ordering::Relaxed),
                 waiting: self.lanes.queue.waiting(),
                 is_balanced: self.pulse.is_balanced(),
+                obstacle: is_filling.then_some(Obstacle::Filling),
+                log_bytes: None,
             })
         })
     }

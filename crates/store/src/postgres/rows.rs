@@ -207,7 +207,7 @@ impl Rows {
         }
         counted.add(&batch, &mut all);
         // Also a batch without events has a row: it tells whether the commit was carried out.
-        all.push(Statement { sql: sql::ADD_BATCH, params: vec![&batch, &events], must: None });
+        all.push(Statement { sql: sql::ADD_BATCH, params: vec![&batch, &events], must: Some(1) });
         for statement in &all {
             session.get_ready(statement.sql.postgres, &statement.params).await?;
         }

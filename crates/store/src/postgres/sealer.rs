@@ -19,9 +19,9 @@ use uuid::Uuid;
 
 pub(super) const LEASE: &str = "sealer";
 /// How long the lease is good for without being kept.
-const LEASE_MILLIS: i64 = 5_000;
+pub(super) const LEASE_MILLIS: i64 = 5_000;
 /// How often it is kept, and how often others look whether it is free.
-const KEEP: Duration = Duration::from_millis(1_500);
+pub(super) const KEEP: Duration = Duration::from_millis(1_500);
 /// How often the holder looks for what other processes have committed.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long the holder lets news of this process gather.

@@ -20,20 +20,24 @@ pub(super) enum Trouble {
     Dangling(String),
     /// The database has no room.
     Full(String),
+    /// The store is being filled.
+    Filling,
     /// Anything else: it will not get better.
     Broken(String),
 }
 
 impl Trouble {
     pub(super) fn text(&self) -> &str {
-        let (Self::Lost(text)
-        | Self::Again(text)
-        | Self::Forgotten(text)
-        | Self::Taken(text)
-        | Self::Dangling(text)
-        | Self::Full(text)
-        | Self::Broken(text)) = self;
-        text
+        match self {
+            Self::Lost(text)
+            | Self::Again(text)
+            | Self::Forgotten(text)
+            | Self::Taken(text)
+            | Self::Dangling(text)
+            | Self::Full(text)
+            | Self::Broken(text) => text,
+            Self::Filling => "the store is being filled by a restore or move",
+        }
     }
 
     /// Whether the same may work a moment later.
@@ -95,6 +99,7 @@ impl From<Trouble> for StoreError {
             Trouble::Lost(text) | Trouble::Again(text) | Trouble::Forgotten(text) | Trouble::Full(text) => {
                 Self::Unavailable(text)
             }
+            Trouble::Filling => Self::Unavailable(trouble.text().to_owned()),
             Trouble::Taken(text) | Trouble::Dangling(text) | Trouble::Broken(text) => Self::Broken(text),
         }
     }

@@ -1,10 +1,10 @@
-//! What is done with a database as a whole: to check it, to give everything in it away, and to fill it.
+//! What is done with a database as a whole, while others work with it: to check it and to give everything in it away.
 
 use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};
 use super::trouble::Trouble;
 use super::{Address, OpenError, Postgres, ServerOptions, check, dump, fill};
-use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
+use crate::archive::{ArchiveError, Sink};
 use crate::{Checked, sql};
 use std::sync::Arc;
 
@@ -38,38 +38,10 @@ impl Postgres {
             dump::all(session, to).await
         })
     }
-
-    /// Fills an empty database from a stream. One that was cut off goes on where it stood. Until [`Postgres::settle`]
-    /// nobody can open it.
-    pub fn fill(
-        address: &Address,
-        options: &ServerOptions,
-        origin: &Origin,
-        from: &mut Source<'_>,
-    ) -> Result<Sums, ArchiveError> {
-        let ids = Arc::clone(&options.ids);
-        alone(address, options, May::Begin, async |session| {
-            fill::fill(session, format!("the store at {address}"), origin, from, &*ids).await
-        })
-    }
-
-    /// What is in a database that was filled, read back from it.
-    pub fn filled(address: &Address, options: &ServerOptions) -> Result<Sums, ArchiveError> {
-        alone(address, options, May::Read, async |session| {
-            let mut running = Running::default();
-            dump::all(session, &mut |entry| running.note(&entry)).await?;
-            Ok(running.sums())
-        })
-    }
-
-    /// Lets a database that was filled be used.
-    pub fn settle(address: &Address, options: &ServerOptions) -> Result<(), ArchiveError> {
-        alone(address, options, May::Read, async |session| Ok(fill::finish(session).await?))
-    }
 }
 
 /// Refuses a database that holds only a part of what it is to hold.
-async fn is_whole(session: &Session, address: &Address) -> Result<(), ArchiveError> {
+pub(super) async fn is_whole(session: &Session, address: &Address) -> Result<(), ArchiveError> {
     match fill::under_way(session).await? {
         Some(filling) => Err(OpenError::Unfinished(address.to_string(), filling.origin).into()),
         None => Ok(()),

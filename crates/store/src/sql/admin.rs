@@ -55,6 +55,13 @@ statements! {
     /// Whether it answers.
     PING = both("SELECT count(*) FROM secrets");
 
+    /// The id of the session that the store was opened in (`sqlite/lock.rs`), in hexadecimal.
+    SESSION = each("SELECT lower(hex(id)) FROM session", "");
+    NEW_SESSION = each("SELECT lower(hex(randomblob(16)))", "");
+    SET_SESSION = each("UPDATE session SET id = unhex(?1)", "");
+    /// A write that changes nothing, to see whether writes work again.
+    TRY_WRITE = each("UPDATE session SET id = id", "");
+
     STEPS_TABLE = each(
         "CREATE TABLE IF NOT EXISTS migrations
         (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT",

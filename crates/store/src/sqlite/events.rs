@@ -50,8 +50,12 @@ pub(super) fn history(
 
 /// The link of a chain at a position.
 pub(super) fn link_at(db: &Connection, tenant: TenantNumber, at: Position) -> rusqlite::Result<Option<Sum>> {
-    let position = i64::try_from(at.0).unwrap_or(i64::MAX);
-    let found = db.query_row(sql::LINK_AT.sqlite, params![position, tenant.0], |row| row.get(0));
+    link_of(db, tenant.0, i64::try_from(at.0).unwrap_or(i64::MAX))
+}
+
+/// The same, by the number of a tenant.
+pub(super) fn link_of(db: &Connection, tenant: u32, position: i64) -> rusqlite::Result<Option<Sum>> {
+    let found = db.query_row(sql::LINK_AT.sqlite, params![position, tenant], |row| row.get(0));
     Ok(optional(found)?.flatten())
 }
 

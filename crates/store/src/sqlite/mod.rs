@@ -11,33 +11,40 @@ mod deleted;
 mod dump;
 mod events;
 mod fill;
+mod hold;
 mod items;
+mod lock;
 mod mails;
 mod migrations;
 mod open;
+mod opened;
 mod read;
 mod rekey;
 mod rows;
 mod scan;
 mod source;
 mod tally;
+mod watch;
 mod writer;
 
+pub use hold::SqliteHold;
 pub use open::{OpenError, Options};
 
-use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
+use crate::archive::{ArchiveError, Sink};
 use crate::found::is_short;
 use crate::plan::items_are_few;
 use crate::{Checked, sql};
 use directory::{
     Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey,
-    ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
+    ItemKind, ItemQuery, Mail, Obstacle, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
     StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
+use opened::Opened;
 use read::Readers;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use writer::Writer;
 
@@ -46,10 +53,15 @@ const WALKS_AT_ONCE: usize = 2;
 /// The same for lists of other things, which end sooner and must not wait for walks.
 const LISTS_AT_ONCE: usize = 4;
 
+/// How long a health check waits for the writer.
+const PROBE_TIME: Duration = Duration::from_secs(2);
+
 /// The engine over one file.
 pub struct Sqlite {
+    opened: Arc<Opened>,
     readers: Arc<Readers>,
-    writer: Writer,
+    /// `None` in a store that was opened to be read only.
+    writer: Option<Writer>,
     walks: Arc<Semaphore>,
     lists: Arc<Semaphore>,
 }
@@ -58,53 +70,49 @@ impl Sqlite {
     /// Opens the store at `path`, making it when it is not there. A file of another program, a damaged one and
     /// one that cannot be written are refused untouched.
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
-        let connection = open::writing(path, options)?;
-        open::whole(&connection, path)?;
-        Ok(Self {
-            readers: Arc::new(Readers::new(path, options.maps_file)),
-            writer: Writer::start(connection).map_err(OpenError::Thread)?,
+        let (connection, lock) = open::writing(path, options)?;
+        let opened = Arc::new(Opened::new(path, options, lock));
+        let writer = Writer::start(connection, &opened).map_err(OpenError::Thread)?;
+        Ok(Self::over(opened, Some(writer)))
+    }
+
+    /// Opens the store at `path` to read it only. It waits for nobody who writes, and nobody waits for it.
+    pub fn open_read_only(path: &Path, options: &Options) -> Result<Self, OpenError> {
+        let (connection, lock) = open::sound(path)?;
+        let opened = Arc::new(Opened::new(path, options, lock));
+        drop(connection);
+        Ok(Self::over(opened, None))
+    }
+
+    fn over(opened: Arc<Opened>, writer: Option<Writer>) -> Self {
+        Self {
+            readers: Arc::new(Readers::new(Arc::clone(&opened))),
+            opened,
+            writer,
             walks: Arc::new(Semaphore::new(WALKS_AT_ONCE)),
             lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
-        })
+        }
     }
 
     /// Waits until everything queued is on disk and closes the file. Later writes are refused.
     pub fn close(&self) {
-        self.writer.stop();
+        if let Some(writer) = &self.writer {
+            writer.stop();
+        }
         self.readers.close();
+        self.opened.unlock();
     }
 
     /// Gives everything a store holds to `to`, as it is now, also while others work with it. Nothing is written.
     pub fn dump(path: &Path, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
-        dump::all(&open::sound(path)?, to)
-    }
-
-    /// Fills an empty or new store from a stream. One that was cut off goes on where it stood. Until [`Sqlite::settle`]
-    /// nobody can open it.
-    pub fn fill(path: &Path, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
-        open::fillable(path)?;
-        let mut db = open::writing(path, &Options::default())?;
-        fill::fill(&mut db, &path.display().to_string(), origin, from)
-    }
-
-    /// What is in a store that was filled, read back from it.
-    pub fn filled(path: &Path) -> Result<Sums, ArchiveError> {
-        let mut running = Running::default();
-        dump::all(&open::reading(path, false)?, &mut |entry| running.note(&entry))?;
-        Ok(running.sums())
-    }
-
-    /// Lets a store that was filled be used.
-    pub fn settle(path: &Path) -> Result<(), ArchiveError> {
-        let db = open::writing(path, &Options::default())?;
-        fill::finish(&db)?;
-        db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")?;
-        Ok(())
+        let (mut db, _lock) = open::sound(path)?;
+        open::limit_reads(&mut db, open::LONGEST_DUMP)?;
+        dump::all(&db, to)
     }
 
     /// What is wrong in a file: it is read whole, and nothing is changed.
     pub fn check(path: &Path) -> Result<Checked, OpenError> {
-        let db = open::sound(path)?;
+        let (db, _lock) = open::sound(path)?;
         check::check(&db).map_err(|error| open::classify(path, &error))
     }
 
@@ -132,7 +140,7 @@ impl Sqlite {
             #[expect(clippy::disallowed_methods, reason = "bounded by the permit that moves into it")]
             let task = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                readers.with(f)
+                readers.with_time(f)
             });
             task.await.map_err(|e| gone(&e))?
         })
@@ -212,7 +220,10 @@ impl Store for Sqlite {
     }
 
     fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
-        self.writer.commit(change)
+        match &self.writer {
+            Some(writer) => writer.commit(change),
+            None => Box::pin(std::future::ready(Err(CommitError::Broken("opened to be read only".into())))),
+        }
     }
 
     fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>> {
@@ -303,8 +314,21 @@ impl Store for Sqlite {
     }
 
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
-        let answers = self.readers.with(|db| db.query_row(sql::PING.sqlite, [], |_| Ok(())));
-        Box::pin(std::future::ready(answers.map(|()| self.writer.health())))
+        Box::pin(async move {
+            self.readers.with(|db| db.query_row(sql::PING.sqlite, [], |_| Ok(())))?;
+            let log_bytes = Some(self.opened.log_size());
+            let Some(writer) = &self.writer else {
+                return Ok(Health { engine: "sqlite", log_bytes, ..Health::default() });
+            };
+            let obstacle = match self.opened.is_in_place().then(|| writer.probe()) {
+                None => Some(Obstacle::Replaced),
+                Some(probe) => {
+                    let probed = tokio::time::timeout(PROBE_TIME, probe).await;
+                    probed.unwrap_or_else(|_| self.opened.obstacle().or(Some(Obstacle::Stalled)))
+                }
+            };
+            Ok(Health { obstacle, log_bytes, ..writer.health() })
+        })
     }
 }
 

@@ -1,11 +1,12 @@
 //! Opening a file: ours and sound, or refused untouched.
 
+use super::lock::{Access, StoreLock, write_back};
 use super::migrations;
 use crate::sql;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// "MUST" in the header of every store of ours.
 const APPLICATION_ID: i32 = 0x4D55_5354;
@@ -20,11 +21,13 @@ pub struct Options {
     /// Whether reads go through mapped memory: faster where the same is read again and again, and what is mapped counts
     /// as this process's.
     pub maps_file: bool,
+    /// How long one read may take, since the log grows meanwhile; `None` is no limit.
+    pub longest_read: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_mib: 128, max_pages: None, maps_file: true }
+        Self { cache_mib: 128, max_pages: None, maps_file: true, longest_read: None }
     }
 }
 
@@ -54,24 +57,97 @@ pub enum OpenError {
     /// Anything else SQLite says of it.
     #[error("{0} cannot be opened: {1}")]
     Broken(PathBuf, String),
+    /// Another process has it open and this one needs it alone, or the reverse.
+    #[error(
+        "{0} is in use by another process: stop `muster serve` and every command that works with it, and try again"
+    )]
+    InUse(PathBuf),
+    /// Beside it lies a log of another file.
+    #[error(
+        "{0}-wal does not belong to {0}: the file was replaced after a process that used its predecessor was cut off. If the \
+         new file is the right one, delete {0}-wal and {0}-shm; if not, put the old file back"
+    )]
+    ForeignLog(PathBuf),
+    /// Other processes have another file of that name open.
+    #[error("{0} was replaced while another process had it open: stop that process first")]
+    Replaced(PathBuf),
+    /// It was not closed the last time, and is damaged.
+    #[error("{0} is damaged ({1}): nothing was changed; run `muster check` and restore a backup")]
+    Damaged(PathBuf, String),
     /// No thread could be started.
     #[error("the writer could not be started: {0}")]
     Thread(std::io::Error),
 }
 
-/// The one connection that writes, on a store that is ours and up to date.
-pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, OpenError> {
+/// The one connection that writes, on a store that is ours and up to date, and the lock that is shared with others.
+pub(super) fn writing(path: &Path, options: &Options) -> Result<(Connection, Option<StoreLock>), OpenError> {
+    private(path)?;
+    let lock = StoreLock::acquire(path, Access::Shared)?;
+    let opened = prepare(path, options, lock.as_ref()).and_then(|db| whole(&db, path).map(|()| db));
+    shared(opened, lock)
+}
+
+/// A connection that can only read, on a store of ours that is there, complete and of this version, and its lock.
+pub(super) fn sound(path: &Path) -> Result<(Connection, Option<StoreLock>), OpenError> {
+    let lock = StoreLock::acquire(path, Access::Shared)?;
+    let opened = complete(path, lock.as_ref());
+    shared(opened, lock)
+}
+
+/// Lets others open a store that was opened, too.
+fn shared(
+    opened: Result<Connection, OpenError>,
+    mut lock: Option<StoreLock>,
+) -> Result<(Connection, Option<StoreLock>), OpenError> {
+    match opened {
+        Ok(db) => {
+            lock.as_mut().map_or(Ok(()), StoreLock::share)?;
+            Ok((db, lock))
+        }
+        Err(error) => {
+            if let Some(lock) = lock {
+                lock.discard();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A connection that writes, on a store that is brought up to date. One of a process that is alone begins a new session.
+pub(super) fn prepare(
+    path: &Path,
+    options: &Options,
+    lock: Option<&StoreLock>,
+) -> Result<Connection, OpenError> {
+    let broken = |error: rusqlite::Error| classify(path, &error);
+    let alone = lock.filter(|lock| lock.is_alone());
+    let was_closed = alone.is_none_or(|lock| !lock.has_log());
+    alone.map_or(Ok(()), StoreLock::check_log)?;
+    let mut db = connect(path, options)?;
+    if !was_closed {
+        check_quickly(&db, path)?;
+    }
+    migrations::run(&mut db, path)?;
+    match lock {
+        // What was left in the log goes into the file first, so that the log begins anew with the session.
+        Some(lock) if lock.is_alone() && write_back(&db).map_err(broken)? => {
+            lock.begin_session(&db).map_err(broken)?;
+        }
+        Some(lock) if !lock.is_alone() => lock.check_session(&db)?,
+        _ => {}
+    }
+    Ok(db)
+}
+
+/// A connection that can write.
+pub(super) fn connect(path: &Path, options: &Options) -> Result<Connection, OpenError> {
     let broken = |error: rusqlite::Error| classify(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    if path.is_file() && std::fs::metadata(path).is_ok_and(|m| m.permissions().readonly()) {
-        return Err(OpenError::ReadOnly(path.into(), "the file is read-only".into()));
-    }
-    private(path);
     let mut db = Connection::open_with_flags(path, flags).map_err(broken)?;
-    db.busy_handler(Some(wait)).map_err(broken)?;
+    wait_for_locks(&mut db).map_err(broken)?;
     if db.is_readonly(rusqlite::MAIN_DB).map_err(broken)? {
         return Err(OpenError::ReadOnly(path.into(), "the file or its folder is read-only".into()));
     }
@@ -86,27 +162,46 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<Connection, Open
     }
     // Every acknowledged change survives the loss of power; grouped commits make that cheap.
     db.pragma_update(None, "synchronous", "FULL").map_err(broken)?;
+    // On macOS, fsync alone leaves data in the drive's cache; elsewhere these do nothing.
+    db.pragma_update(None, "fullfsync", true).map_err(broken)?;
+    db.pragma_update(None, "checkpoint_fullfsync", true).map_err(broken)?;
     db.pragma_update(None, "foreign_keys", true).map_err(broken)?;
     // 4,000 pages: larger logs write a little faster and pause much longer.
     db.pragma_update(None, "wal_autocheckpoint", 4000).map_err(broken)?;
+    db.pragma_update(None, "journal_size_limit", LOG_LIMIT).map_err(broken)?;
     db.pragma_update(None, "cache_size", -1024 * i64::from(options.cache_mib)).map_err(broken)?;
     if let Some(pages) = options.max_pages {
         db.pragma_update(None, "max_page_count", pages).map_err(broken)?;
     }
     keep_plans(&db).map_err(broken)?;
-    migrations::run(&mut db, path)?;
     Ok(db)
+}
+
+/// The size that a log is cut to when it begins anew, in bytes: four times what is written back at a time.
+const LOG_LIMIT: i64 = 64 << 20;
+
+/// Looks for damage in a store that was not closed.
+fn check_quickly(db: &Connection, path: &Path) -> Result<(), OpenError> {
+    let found: rusqlite::Result<String> = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    match found {
+        Ok(found) if found == "ok" => Ok(()),
+        Ok(found) => Err(OpenError::Damaged(path.into(), found.replace('\n', " "))),
+        Err(error) => Err(classify(path, &error)),
+    }
 }
 
 /// Interval at which a locked store is tried again. SQLite's own busy handler backs off to 100 ms and misses the pauses of a
 /// process that writes constantly.
 const WAIT: Duration = Duration::from_millis(1);
-/// Number of tries: ten seconds.
-const TRIES: i32 = 10_000;
+/// Number of tries: four seconds, as long as a change waits for a PostgreSQL database.
+const TRIES: i32 = 4_000;
 
-fn wait(tries: i32) -> bool {
-    std::thread::sleep(WAIT);
-    tries < TRIES
+/// Lets a connection wait for the locks of others.
+pub(super) fn wait_for_locks(db: &mut Connection) -> rusqlite::Result<()> {
+    db.busy_handler(Some(|tries| {
+        std::thread::sleep(WAIT);
+        tries < TRIES
+    }))
 }
 
 /// Refuses a store that holds only a part of what it is to hold.
@@ -127,9 +222,10 @@ pub(super) fn fillable(path: &Path) -> Result<(), OpenError> {
     if many > 0 { migrations::is_current(&db, path) } else { Ok(()) }
 }
 
-/// A connection that can only read, on a store of ours that is there, whole and of this version.
-pub(super) fn sound(path: &Path) -> Result<Connection, OpenError> {
+/// A connection that can only read, on a store of ours that is there, complete and of this version.
+pub(super) fn complete(path: &Path, lock: Option<&StoreLock>) -> Result<Connection, OpenError> {
     let broken = |error: rusqlite::Error| classify(path, &error);
+    lock.filter(|lock| lock.is_alone()).map_or(Ok(()), StoreLock::check_log)?;
     let db = reading(path, false).map_err(broken)?;
     let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(broken)?;
     if id != APPLICATION_ID {
@@ -142,19 +238,23 @@ pub(super) fn sound(path: &Path) -> Result<Connection, OpenError> {
 
 /// Makes a new store's file readable by its owner alone; the files that SQLite puts beside it follow suit. Where this
 /// fails, opening says why.
-fn private(path: &Path) {
+pub(super) fn private(path: &Path) -> Result<(), OpenError> {
+    if path.is_file() && std::fs::metadata(path).is_ok_and(|file| file.permissions().readonly()) {
+        return Err(OpenError::ReadOnly(path.into(), "the file is read-only".into()));
+    }
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     drop(options.open(path));
+    Ok(())
 }
 
 /// A connection that can only read.
 pub(super) fn reading(path: &Path, maps_file: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags)?;
-    db.busy_handler(Some(wait))?;
+    wait_for_locks(&mut db)?;
     db.pragma_update(None, "query_only", true)?;
     db.pragma_update(None, "cache_size", -4096)?;
     if maps_file {
@@ -163,6 +263,18 @@ pub(super) fn reading(path: &Path, maps_file: bool) -> rusqlite::Result<Connecti
     keep_plans(&db)?;
     Ok(db)
 }
+
+/// How long a backup may read, since the log grows meanwhile.
+pub(super) const LONGEST_DUMP: Duration = Duration::from_hours(1);
+
+/// Ends what a connection reads after a time; until the next call of this.
+pub(super) fn limit_reads(db: &mut Connection, time: Duration) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    db.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || begun.elapsed() > time))
+}
+
+/// Steps of SQLite's virtual machine, some milliseconds at the most.
+const STEPS_BETWEEN_LOOKS: i32 = 100_000;
 
 /// Keeps prepared statements, and their plans with them: without the guarantee of stable plans, a statement whose
 /// parameters could matter to its plan is parsed anew with every binding, which doubled the cost of a read.
@@ -174,6 +286,7 @@ fn keep_plans(db: &Connection) -> rusqlite::Result<()> {
 pub(super) fn classify(path: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.into()),
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged(path.into(), error.to_string()),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             OpenError::ReadOnly(path.into(), error.to_string())
         }

@@ -108,6 +108,12 @@ impl Tally {
         Ok((position, link))
     }
 
+    /// The tenant, position and link of an event of this transaction, if it has any.
+    pub(super) fn newest_link(&self) -> Option<(u32, i64, Sum)> {
+        let mut new = self.ends.iter().filter(|(_, end)| end.is_new);
+        new.next().map(|(tenant, end)| (*tenant, end.position, end.link))
+    }
+
     /// Writes what has changed.
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         for ((tenant, sort), last) in &self.numbers {

@@ -3,10 +3,14 @@
 //! A change that is queued is carried out whether or not its caller still waits; the answer is then dropped.
 
 use super::apply::{self, Failure};
+use super::lock::write_back;
+use super::opened::{Opened, obstacle_of};
 use super::tally::Tally;
-use directory::{Change, CommitError, Health, Pending, Receipt};
+use super::watch::Watch;
+use crate::sql;
+use directory::{Change, CommitError, Health, Obstacle, Pending, Receipt};
 use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,50 +25,66 @@ const BATCH: usize = 256;
 
 type Answer = Result<Receipt, CommitError>;
 
-struct Job {
-    change: Change,
-    answer: oneshot::Sender<Answer>,
+pub(super) enum Job {
+    Change(Change, oneshot::Sender<Answer>),
+    /// Asks whether a change could be written now.
+    Probe(oneshot::Sender<Option<Obstacle>>),
+    /// Writes the log back into the file and empties it, if no reader needs it.
+    WriteBack,
 }
 
 #[derive(Default)]
-struct Figures {
-    commits: AtomicU64,
+pub(super) struct Figures {
+    pub(super) commits: AtomicU64,
     changes: AtomicU64,
 }
 
 /// The way to the writer's thread.
 pub(super) struct Writer {
-    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    queue: Arc<Mutex<Option<mpsc::Sender<Job>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    watch: Mutex<Option<Watch>>,
     figures: Arc<Figures>,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, opened: &Arc<Opened>) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let figures = Arc::new(Figures::default());
-        let seen = Arc::clone(&figures);
-        let thread = std::thread::Builder::new()
-            .name("muster-writer".into())
-            .spawn(move || run(&connection, receiver, &seen))?;
-        Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), figures })
+        let queue = Arc::new(Mutex::new(Some(sender)));
+        let writing = Thread { db: connection, opened: Arc::clone(opened), figures: Arc::clone(&figures) };
+        let thread =
+            std::thread::Builder::new().name("muster-writer".into()).spawn(move || writing.run(receiver))?;
+        let watch = Watch::start(Arc::clone(opened), Arc::clone(&figures), Arc::clone(&queue))?;
+        let (thread, watch) = (Mutex::new(Some(thread)), Mutex::new(Some(watch)));
+        Ok(Self { queue, thread, watch, figures })
     }
 
     pub(super) fn commit(&self, change: Change) -> Pending<'static, Answer> {
         let (answer, answered) = oneshot::channel();
-        let queue = self.queue.lock();
-        let sent = match queue.as_ref() {
-            Some(queue) => queue.try_send(Job { change, answer }).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => CommitError::Busy,
-                mpsc::error::TrySendError::Closed(_) => closed(),
-            }),
-            None => Err(closed()),
-        };
-        drop(queue);
-        match sent {
+        match self.send(Job::Change(change, answer)) {
             Err(error) => Box::pin(std::future::ready(Err(error))),
             Ok(()) => Box::pin(async move { answered.await.unwrap_or_else(|_| Err(closed())) }),
         }
+    }
+
+    /// Whether a change could be written now. It waits behind those that are queued.
+    pub(super) fn probe(&self) -> Pending<'static, Option<Obstacle>> {
+        let (answer, answered) = oneshot::channel();
+        match self.send(Job::Probe(answer)) {
+            // Many changes wait: those that are being written say how it is.
+            Err(_) => Box::pin(std::future::ready(None)),
+            Ok(()) => Box::pin(async move { answered.await.unwrap_or(Some(Obstacle::Failing)) }),
+        }
+    }
+
+    fn send(&self, job: Job) -> Result<(), CommitError> {
+        let queue = self.queue.lock();
+        let Some(queue) = queue.as_ref() else { return Err(closed()) };
+        queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => CommitError::Busy,
+            mpsc::error::TrySendError::Closed(_) => closed(),
+        })
     }
 
     pub(super) fn health(&self) -> Health {
@@ -75,13 +95,16 @@ impl Writer {
             commits: self.figures.commits.load(Ordering::Relaxed),
             changes: self.figures.changes.load(Ordering::Relaxed),
             waiting: waiting as u64,
-            is_balanced: false,
+            ..Health::default()
         }
     }
 
     /// Lets everything queued be committed, and waits for it.
     pub(super) fn stop(&self) {
         drop(self.queue.lock().take());
+        if let Some(watch) = self.watch.lock().take() {
+            watch.stop();
+        }
         let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the writer ended in a panic");
@@ -93,34 +116,260 @@ fn closed() -> CommitError {
     CommitError::Unavailable("the store is closed".into())
 }
 
-fn run(db: &Connection, mut queue: mpsc::Receiver<Job>, figures: &Figures) {
-    let mut pauses = Pauses::default();
-    while let Some(first) = pauses.around(|| queue.blocking_recv()) {
-        let mut answers = Vec::with_capacity(BATCH);
-        // A panic in one batch is a refusal of that batch and never the end of the writer.
-        let written =
-            std::panic::catch_unwind(AssertUnwindSafe(|| write(db, first, &mut queue, &mut answers)));
-        match written.unwrap_or_else(|_| Err(CommitError::Broken("a write panicked".into()))) {
-            Ok(results) => {
-                figures.commits.fetch_add(1, Ordering::Relaxed);
-                figures.changes.fetch_add(results.len() as u64, Ordering::Relaxed);
-                for (answer, result) in answers.into_iter().zip(results) {
-                    drop(answer.send(result));
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, changes = answers.len(), "a batch was not written");
-                if !db.is_autocommit() && db.execute_batch("ROLLBACK").is_err() {
-                    tracing::error!("a batch was not rolled back");
-                }
-                for answer in answers {
-                    drop(answer.send(Err(error.clone())));
-                }
+fn unavailable(obstacle: Obstacle) -> CommitError {
+    CommitError::Unavailable(obstacle.to_string())
+}
+
+/// The writer's thread.
+struct Thread {
+    db: Connection,
+    opened: Arc<Opened>,
+    figures: Arc<Figures>,
+}
+
+/// Changes of one transaction, and who waits for them.
+#[derive(Default)]
+struct Batch {
+    answers: Vec<oneshot::Sender<Answer>>,
+    results: Vec<Answer>,
+    probes: Vec<oneshot::Sender<Option<Obstacle>>>,
+    tally: Tally,
+    has_begun: bool,
+    is_committed: bool,
+    is_written_back: bool,
+}
+
+impl Batch {
+    /// Takes whatever waits, to answer it.
+    fn take_all(&mut self, queue: &mut mpsc::Receiver<Job>) {
+        while let Ok(job) = queue.try_recv() {
+            match job {
+                Job::Change(_, answer) => self.answers.push(answer),
+                Job::Probe(probe) => self.probes.push(probe),
+                Job::WriteBack => {}
             }
         }
     }
-    // Leaves one tidy file behind; what this does not manage, the next start does.
-    drop(db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
+}
+
+/// Why a transaction was not committed.
+enum Failed {
+    /// It was rolled back.
+    Not(CommitError, Option<Obstacle>),
+    /// The commit failed, which leaves open what is on the disk.
+    InDoubt(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        let obstacle = obstacle_of(&error);
+        let text = |obstacle: Obstacle| CommitError::Unavailable(format!("{obstacle} ({error})"));
+        Self::Not(obstacle.map_or_else(|| CommitError::Broken(error.to_string()), text), obstacle)
+    }
+}
+
+impl From<Obstacle> for Failed {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::Not(unavailable(obstacle), Some(obstacle))
+    }
+}
+
+impl Thread {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut pauses = Pauses::default();
+        while let Some(first) = pauses.around(|| queue.blocking_recv()) {
+            let mut batch = Batch::default();
+            // A panic in one batch is a refusal of that batch and never the end of the writer.
+            let caught = AssertUnwindSafe(|| self.write(first, &mut queue, &mut batch));
+            let panicked = |_| Err(Failed::Not(CommitError::Broken("a write panicked".into()), None));
+            let written = std::panic::catch_unwind(caught).unwrap_or_else(panicked);
+            if written.is_err() && !batch.has_begun {
+                // No transaction can begin: the others that wait now need not wait in turn to hear the same.
+                batch.take_all(&mut queue);
+            }
+            self.answer(batch, written);
+        }
+        // Leaves one tidy file behind; what this does not manage, the next start does.
+        if self.opened.final_obstacle().is_none() {
+            drop(self.db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
+        }
+    }
+
+    fn answer(&mut self, mut batch: Batch, written: Result<(), Failed>) {
+        let written = match written {
+            Err(Failed::InDoubt(error)) => self.settle(&batch, error),
+            Err(failed) => {
+                if !self.db.is_autocommit() && self.db.execute_batch("ROLLBACK").is_err() {
+                    tracing::error!("a batch was not rolled back");
+                }
+                if matches!(failed, Failed::Not(_, Some(Obstacle::Failing))) {
+                    self.reopen();
+                }
+                Err(failed)
+            }
+            Ok(()) => Ok(()),
+        };
+        // What went into a file that is not at its name any more is not found by anybody later.
+        let written = written.and_then(|()| self.check_place());
+        let obstacle = match written {
+            Ok(()) => {
+                if batch.is_committed {
+                    self.opened.clear();
+                    self.figures.commits.fetch_add(u64::from(!batch.results.is_empty()), Ordering::Relaxed);
+                    self.figures.changes.fetch_add(batch.results.len() as u64, Ordering::Relaxed);
+                }
+                for (answer, result) in batch.answers.into_iter().zip(batch.results) {
+                    drop(answer.send(result));
+                }
+                None
+            }
+            Err(Failed::InDoubt(_)) => None,
+            Err(Failed::Not(error, obstacle)) => {
+                if !batch.answers.is_empty() {
+                    tracing::error!(%error, changes = batch.answers.len(), "a batch was not written");
+                }
+                if let Some(obstacle) = obstacle {
+                    self.opened.set(obstacle);
+                }
+                for answer in batch.answers {
+                    drop(answer.send(Err(error.clone())));
+                }
+                obstacle
+            }
+        };
+        for probe in batch.probes.drain(..) {
+            let _ = probe.send(obstacle);
+        }
+        if batch.is_written_back {
+            self.write_back();
+        }
+    }
+
+    /// Finds out what became of a batch whose commit failed: with a new connection, since the old one may remember what
+    /// never reached the disk.
+    fn settle(&mut self, batch: &Batch, error: rusqlite::Error) -> Result<(), Failed> {
+        tracing::error!(%error, changes = batch.answers.len(), "a commit failed; the store is opened again");
+        let is_reopened = self.reopen();
+        let is_stored = |(tenant, position, link): (u32, i64, _)| {
+            let found = super::events::link_of(&self.db, tenant, position);
+            found.is_ok_and(|found| found == Some(link))
+        };
+        if is_reopened && batch.tally.newest_link().is_some_and(is_stored) {
+            return Ok(());
+        }
+        Err(error.into())
+    }
+
+    /// Opens a new connection in the place of the old one; whether that worked.
+    fn reopen(&mut self) -> bool {
+        // The new one comes first: the last connection that is closed removes the log.
+        match self.opened.writer() {
+            Ok(db) => {
+                self.db = db;
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store cannot be opened again");
+                false
+            }
+        }
+    }
+
+    fn check_place(&self) -> Result<(), Failed> {
+        match self.opened.final_obstacle() {
+            Some(obstacle) => Err(obstacle.into()),
+            None if self.opened.is_in_place() => Ok(()),
+            None => Err(Obstacle::Replaced.into()),
+        }
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<usize> {
+        self.db.prepare_cached(sql)?.execute([])
+    }
+
+    /// One transaction: the first job, and whatever else arrives until nothing is waiting.
+    fn write(&self, first: Job, queue: &mut mpsc::Receiver<Job>, batch: &mut Batch) -> Result<(), Failed> {
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::WriteBack => batch.is_written_back = true,
+                Job::Probe(probe) => {
+                    batch.probes.push(probe);
+                    self.begin_once(&mut batch.has_begun)?;
+                    // That a transaction can begin does not tell that a write works again.
+                    if self.opened.obstacle().is_some() {
+                        self.execute(sql::TRY_WRITE.sqlite)?;
+                    }
+                }
+                Job::Change(change, answer) => {
+                    batch.answers.push(answer);
+                    self.begin_once(&mut batch.has_begun)?;
+                    batch.results.push(self.change(&mut batch.tally, change)?);
+                }
+            }
+            next = if batch.results.len() < BATCH { waiting(queue) } else { None };
+        }
+        if batch.has_begun {
+            batch.tally.write(&self.db)?;
+            self.execute("COMMIT").map_err(Failed::InDoubt)?;
+            batch.is_committed = true;
+        }
+        Ok(())
+    }
+
+    fn begin_once(&self, has_begun: &mut bool) -> Result<(), Failed> {
+        if *has_begun {
+            return Ok(());
+        }
+        self.check_place()?;
+        self.execute("BEGIN IMMEDIATE")?;
+        *has_begun = true;
+        let is_filling = super::fill::under_way(&self.db)?.is_some();
+        if is_filling { Err(Obstacle::Filling.into()) } else { Ok(()) }
+    }
+
+    /// Carries out a change in a savepoint of its own: what is wrong with it is no matter of its neighbors. Only an error
+    /// that concerns the store ends the transaction.
+    fn change(&self, tally: &mut Tally, change: Change) -> Result<Answer, Failed> {
+        self.execute("SAVEPOINT change")?;
+        tally.begin();
+        let caught = AssertUnwindSafe(|| apply::change(&self.db, tally, change));
+        let applied = std::panic::catch_unwind(caught)
+            .unwrap_or_else(|_| Err(Failure::Refused(CommitError::Broken("a change panicked".into()))));
+        let refusal = match applied {
+            Ok(receipt) => {
+                self.execute("RELEASE change")?;
+                return Ok(Ok(receipt));
+            }
+            Err(Failure::Refused(refusal)) => refusal,
+            // Some errors end the transaction by themselves.
+            Err(Failure::Engine(error)) if obstacle_of(&error).is_some() || self.db.is_autocommit() => {
+                return Err(error.into());
+            }
+            Err(Failure::Engine(error)) => {
+                tracing::error!(%error, "a change was not written");
+                CommitError::Broken(error.to_string())
+            }
+        };
+        self.execute("ROLLBACK TO change")?;
+        self.execute("RELEASE change")?;
+        tally.undo();
+        Ok(Err(refusal))
+    }
+
+    /// Empties the log. Readers that still need it are not waited for: nobody could write meanwhile.
+    fn write_back(&mut self) {
+        let emptied = self.db.busy_handler(None::<fn(i32) -> bool>).and_then(|()| write_back(&self.db));
+        if let Err(error) = emptied
+            && let Some(obstacle) = obstacle_of(&error).filter(|obstacle| *obstacle != Obstacle::Locked)
+        {
+            tracing::error!(%error, "the log was not written back");
+            self.opened.set(obstacle);
+        }
+        if let Err(error) = super::open::wait_for_locks(&mut self.db) {
+            tracing::error!(%error, "the writer does not wait for locks");
+        }
+    }
 }
 
 /// Pauses that let another process write, however long the queue is: an administrator must be able to revoke a connection
@@ -141,7 +390,7 @@ impl Pauses {
     /// Length of a pause: several times the interval at which other processes try (`open::WAIT`).
     const PAUSE: Duration = Duration::from_millis(3);
 
-    /// Waits for the next change; pauses first if the queue has not been empty for a while.
+    /// Waits for the next job; pauses first if the queue has not been empty for a while.
     fn around<T>(&mut self, wait: impl FnOnce() -> T) -> T {
         if self.last.elapsed() >= Self::EVERY {
             std::thread::sleep(Self::PAUSE);
@@ -156,43 +405,6 @@ impl Pauses {
     }
 }
 
-/// One transaction: the first change, and whatever else arrives until nothing is waiting. Each change has a savepoint
-/// of its own, so that one refusal spoils no neighbor. The answers' places are left in `answers`.
-fn write(
-    db: &Connection,
-    first: Job,
-    queue: &mut mpsc::Receiver<Job>,
-    answers: &mut Vec<oneshot::Sender<Answer>>,
-) -> Result<Vec<Answer>, CommitError> {
-    let fatal = |error: rusqlite::Error| fatal(&error);
-    let run = |sql: &str| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(fatal);
-    let (mut results, mut tally) = (Vec::with_capacity(BATCH), Tally::default());
-    let (mut next, mut has_begun) = (Some(first), false);
-    while let Some(job) = next {
-        answers.push(job.answer);
-        if !has_begun {
-            run("BEGIN IMMEDIATE")?;
-            has_begun = true;
-        }
-        run("SAVEPOINT change")?;
-        tally.begin();
-        match apply::change(db, &mut tally, job.change) {
-            Ok(receipt) => results.push(Ok(receipt)),
-            Err(Failure::Refused(refusal)) => {
-                run("ROLLBACK TO change")?;
-                tally.undo();
-                results.push(Err(refusal));
-            }
-            Err(Failure::Engine(error)) => return Err(fatal(error)),
-        }
-        run("RELEASE change")?;
-        next = if results.len() < BATCH { waiting(queue) } else { None };
-    }
-    tally.write(db).map_err(fatal)?;
-    run("COMMIT")?;
-    Ok(results)
-}
-
 /// What is waiting now. Before it says nothing, others get the processor once: requests that are nearly here are
 /// cheaper in this commit than in the next.
 fn waiting(queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
@@ -200,18 +412,4 @@ fn waiting(queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
         std::thread::yield_now();
         queue.try_recv().ok()
     })
-}
-
-fn fatal(error: &rusqlite::Error) -> CommitError {
-    match error.sqlite_error_code() {
-        Some(
-            ErrorCode::DiskFull
-            | ErrorCode::ReadOnly
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked,
-        ) => CommitError::Unavailable(error.to_string()),
-        _ => CommitError::Broken(error.to_string()),
-    }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::archive::{ArchiveError, Entry, Origin, Sums};
-use store::{Address, Options, Postgres, Sqlite};
+use store::{Address, Options, Postgres, PostgresHold, Sqlite, SqliteHold};
 use testkit::chance::{Dice, command};
 use testkit::{assert_same, conformance, fakes};
 
@@ -62,8 +62,10 @@ impl Place {
     ) -> Result<Sums, ArchiveError> {
         let mut entries = entries;
         match self {
-            Self::File(path) => Sqlite::fill(path, from, &mut entries),
-            Self::Database(address) => Postgres::fill(address, &engines::options(), from, &mut entries),
+            Self::File(path) => SqliteHold::new(path)?.fill(from, &mut entries),
+            Self::Database(address) => {
+                PostgresHold::new(address, &engines::options())?.fill(from, &mut entries)
+            }
         }
     }
 
@@ -79,14 +81,18 @@ impl Place {
         assert!(self.refuses_to_open(), "a store that is not settled can be used");
         match self {
             Self::File(path) => {
-                assert_eq!(Sqlite::filled(path).expect("read"), *sent);
-                Sqlite::settle(path).expect("settled");
+                let hold = SqliteHold::new(path).expect("held");
+                assert_eq!(hold.filled().expect("read"), *sent);
+                hold.settle().expect("settled");
+                drop(hold);
                 assert_eq!(Sqlite::check(path).expect("checked").damage, Vec::<String>::new());
             }
             Self::Database(address) => {
                 let options = engines::options();
-                assert_eq!(Postgres::filled(address, &options).expect("read"), *sent);
-                Postgres::settle(address, &options).expect("settled");
+                let hold = PostgresHold::new(address, &options).expect("held");
+                assert_eq!(hold.filled().expect("read"), *sent);
+                hold.settle().expect("settled");
+                drop(hold);
                 assert_eq!(Postgres::check(address, &options).expect("checked").damage, Vec::<String>::new());
             }
         }

@@ -1,0 +1,156 @@
+//! A database that one process has alone: it is filled by a restore, or moved.
+//!
+//! Every process that has a database open competes for the lease of its sequencer, and one of them has it. Whoever holds the
+//! database keeps that lease, so it is known that nobody else has it open.
+
+use super::line::{Session, Target, first_session};
+use super::migrations::{self, May};
+use super::sealer::{KEEP, LEASE, LEASE_MILLIS};
+use super::trouble::Trouble;
+use super::{Address, OpenError, ServerOptions, dump, fill};
+use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
+use crate::sql;
+use directory::Ids;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// How long to wait for the lease of a process that has just ended without giving it back.
+const WAIT: Duration = Duration::from_secs(7);
+
+/// A database that nobody else can use until this is dropped.
+pub struct PostgresHold {
+    runtime: Runtime,
+    address: Address,
+    target: Arc<Target>,
+    ids: Arc<dyn Ids>,
+    me: Uuid,
+    is_lost: Arc<AtomicBool>,
+    keeper: JoinHandle<()>,
+}
+
+impl PostgresHold {
+    /// Takes a database. One that is empty gets its tables if `may_make` is set in the options.
+    ///
+    /// # Errors
+    /// Another process has it open, or it cannot be used.
+    pub fn new(address: &Address, options: &ServerOptions) -> Result<Self, ArchiveError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("muster-hold")
+            .enable_all()
+            .build()
+            .map_err(OpenError::Thread)?;
+        let place = runtime.handle().clone();
+        let target = Arc::new(Target::new(address.clone(), place, options.named_statements, false));
+        let me = options.ids.next();
+        let may = if options.may_make { May::Begin } else { May::Read };
+        runtime.block_on(async {
+            let session = first_session(&target).await.map_err(|trouble| OpenError::of(address, &trouble))?;
+            migrations::run(&session, address, me, may).await?;
+            take(&session, address, me).await
+        })?;
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let keeper = runtime.spawn(keep(Arc::clone(&target), me, Arc::clone(&is_lost)));
+        let (address, ids) = (address.clone(), Arc::clone(&options.ids));
+        Ok(Self { runtime, address, target, ids, me, is_lost, keeper })
+    }
+
+    /// Gives everything the database holds to `to`.
+    pub fn dump(&self, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+        self.run(async |session| {
+            super::whole::is_whole(session, &self.address).await?;
+            dump::all(session, to).await
+        })
+    }
+
+    /// Fills an empty database from a stream. One that was cut off goes on where it stood. Until [`PostgresHold::settle`]
+    /// nobody can open it.
+    pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
+        self.run(async |session| {
+            let place = format!("the store at {}", self.address);
+            fill::fill(session, place, origin, from, (&*self.ids, self.me)).await
+        })
+    }
+
+    /// What is in a database that was filled, read back from it.
+    pub fn filled(&self) -> Result<Sums, ArchiveError> {
+        self.run(async |session| {
+            let mut running = Running::default();
+            dump::all(session, &mut |entry| running.note(&entry)).await?;
+            Ok(running.sums())
+        })
+    }
+
+    /// Lets a database that was filled be used.
+    pub fn settle(&self) -> Result<(), ArchiveError> {
+        self.run(async |session| Ok(fill::finish(session).await?))
+    }
+
+    /// Runs a task over a connection of its own, and fails if the lease was lost meanwhile.
+    fn run<T>(&self, task: impl AsyncFnOnce(&Session) -> Result<T, ArchiveError>) -> Result<T, ArchiveError> {
+        let done = self.runtime.block_on(async {
+            let session = first_session(&self.target)
+                .await
+                .map_err(|trouble| OpenError::of(&self.address, &trouble))?;
+            task(&session).await
+        })?;
+        if self.is_lost.load(Ordering::Acquire) {
+            return Err(OpenError::InUse(self.address.to_string()).into());
+        }
+        Ok(done)
+    }
+}
+
+impl Drop for PostgresHold {
+    fn drop(&mut self) {
+        self.keeper.abort();
+        let given_back = async {
+            let session = self.target.connect().await?;
+            session.change(sql::END_LEASE.postgres, &[&LEASE, &self.me]).await
+        };
+        // Otherwise the lease ends by itself.
+        let within = async { tokio::time::timeout(Duration::from_secs(2), given_back).await };
+        drop(self.runtime.block_on(within));
+    }
+}
+
+/// Waits for the lease.
+async fn take(session: &Session, address: &Address, me: Uuid) -> Result<(), ArchiveError> {
+    let begun = Instant::now();
+    loop {
+        match session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) | Err(Trouble::Again(_)) if begun.elapsed() < WAIT => {}
+            Ok(None) => return Err(OpenError::InUse(address.to_string()).into()),
+            Err(trouble) => return Err(trouble.into()),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Keeps the lease, and notes when it was lost.
+async fn keep(target: Arc<Target>, me: Uuid, is_lost: Arc<AtomicBool>) {
+    let mut kept = Instant::now();
+    loop {
+        tokio::time::sleep(KEEP).await;
+        let begun = Instant::now();
+        let taken = async {
+            let session = target.connect().await?;
+            session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await
+        };
+        match tokio::time::timeout(KEEP, taken).await {
+            Ok(Ok(Some(_))) => {
+                if kept.elapsed() > Duration::from_millis(LEASE_MILLIS.unsigned_abs()) {
+                    is_lost.store(true, Ordering::Release);
+                }
+                kept = begun;
+            }
+            Ok(Ok(None)) => is_lost.store(true, Ordering::Release),
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! A store that one process has alone: it is filled by a restore, or moved.
+
+use super::fill;
+use super::lock::{Access, StoreLock, write_back};
+use super::open::{self, OpenError, Options};
+use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
+use std::path::{Path, PathBuf};
+
+/// A store that nobody else can open until this is dropped.
+pub struct SqliteHold {
+    path: PathBuf,
+    lock: Option<StoreLock>,
+}
+
+impl SqliteHold {
+    /// Takes the store at `path`.
+    ///
+    /// # Errors
+    /// Another process has it open.
+    pub fn new(path: &Path) -> Result<Self, OpenError> {
+        Ok(Self { path: path.into(), lock: StoreLock::acquire(path, Access::Exclusive)? })
+    }
+
+    /// Gives everything the store holds to `to`.
+    pub fn dump(&self, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+        super::dump::all(&open::complete(&self.path, self.lock.as_ref())?, to)
+    }
+
+    /// Fills an empty or new store from a stream. One that was cut off goes on where it stood. Until
+    /// [`SqliteHold::settle`] nobody can open it.
+    pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
+        open::fillable(&self.path)?;
+        open::private(&self.path)?;
+        let mut db = open::prepare(&self.path, &Options::default(), self.lock.as_ref())?;
+        fill::fill(&mut db, &self.path.display().to_string(), origin, from)
+    }
+
+    /// What is in a store that was filled, read back from it.
+    pub fn filled(&self) -> Result<Sums, ArchiveError> {
+        let mut running = Running::default();
+        super::dump::all(&open::reading(&self.path, false)?, &mut |entry| running.note(&entry))?;
+        Ok(running.sums())
+    }
+
+    /// Lets a store that was filled be used.
+    pub fn settle(&self) -> Result<(), ArchiveError> {
+        let db = open::prepare(&self.path, &Options::default(), self.lock.as_ref())?;
+        fill::finish(&db)?;
+        db.execute_batch("PRAGMA optimize")?;
+        write_back(&db)?;
+        Ok(())
+    }
+}

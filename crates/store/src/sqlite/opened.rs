@@ -1,0 +1,123 @@
+//! What the parts of an open store share: its files, its lock, and why it takes no changes if it takes none.
+
+use super::lock::{Files, StoreLock, log_size};
+use super::open::{self, OpenError, Options};
+use directory::Obstacle;
+use parking_lot::Mutex;
+use rusqlite::{Connection, ErrorCode};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// An open store.
+pub(super) struct Opened {
+    path: PathBuf,
+    options: Options,
+    files: Files,
+    /// Held until the store is closed.
+    lock: Mutex<Option<StoreLock>>,
+    obstacle: Mutex<Option<Obstacle>>,
+    is_replaced: AtomicBool,
+}
+
+impl Opened {
+    pub(super) fn new(path: &Path, options: &Options, lock: Option<StoreLock>) -> Self {
+        Self {
+            path: path.into(),
+            options: *options,
+            files: Files::of(path),
+            lock: Mutex::new(lock),
+            obstacle: Mutex::default(),
+            is_replaced: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Why the store takes no changes, as far as it is known.
+    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+        *self.obstacle.lock()
+    }
+
+    /// Notes an obstacle. One that only a restart ends stays.
+    pub(super) fn set(&self, obstacle: Obstacle) {
+        let mut known = self.obstacle.lock();
+        if *known == Some(obstacle) || known.is_some_and(is_final) {
+            return;
+        }
+        tracing::error!("{obstacle}");
+        *known = Some(obstacle);
+        self.is_replaced.store(obstacle == Obstacle::Replaced, Ordering::Release);
+    }
+
+    /// Notes that a change was written.
+    pub(super) fn clear(&self) {
+        let mut known = self.obstacle.lock();
+        if known.is_some_and(|known| !is_final(known)) {
+            *known = None;
+        }
+    }
+
+    /// The obstacle that only a restart ends.
+    pub(super) fn final_obstacle(&self) -> Option<Obstacle> {
+        self.obstacle().filter(|known| is_final(*known))
+    }
+
+    /// Whether the files are those that were opened. Otherwise nothing is read or written any more: some connections would
+    /// work with one store and some with the other.
+    pub(super) fn is_in_place(&self) -> bool {
+        if self.is_replaced.load(Ordering::Acquire) {
+            return false;
+        }
+        let is_same = self.files.are_same();
+        if !is_same {
+            self.set(Obstacle::Replaced);
+        }
+        is_same
+    }
+
+    /// Whether the files were found replaced. Costs nothing.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.is_replaced.load(Ordering::Acquire)
+    }
+
+    /// A connection that can only read.
+    pub(super) fn reader(&self) -> rusqlite::Result<Connection> {
+        open::reading(&self.path, self.options.maps_file)
+    }
+
+    /// Another connection for the writer.
+    pub(super) fn writer(&self) -> Result<Connection, OpenError> {
+        open::connect(&self.path, &self.options)
+    }
+
+    /// The size of the write-ahead log, in bytes.
+    pub(super) fn log_size(&self) -> u64 {
+        log_size(&self.path)
+    }
+
+    /// Lets others fill or move the store.
+    pub(super) fn unlock(&self) {
+        drop(self.lock.lock().take());
+    }
+}
+
+fn is_final(obstacle: Obstacle) -> bool {
+    matches!(obstacle, Obstacle::Replaced | Obstacle::Damaged)
+}
+
+/// What an error of SQLite says about the store; nothing where it is about one statement.
+pub(super) fn obstacle_of(error: &rusqlite::Error) -> Option<Obstacle> {
+    match error.sqlite_error_code()? {
+        ErrorCode::DiskFull => Some(Obstacle::Full),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Obstacle::Locked),
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Some(Obstacle::Damaged),
+        ErrorCode::SystemIoFailure
+        | ErrorCode::CannotOpen
+        | ErrorCode::ReadOnly
+        | ErrorCode::OutOfMemory
+        | ErrorCode::FileLockingProtocolFailed => Some(Obstacle::Failing),
+        _ => None,
+    }
+}
