@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::archive::{ArchiveError, Origin, Sink, Source, Sums};
-use store::{Address, Checked, Options, Postgres, PostgresHold, ServerOptions, Sqlite, SqliteHold};
+use store::{
+    Address, Checked, OpenError, Options, Postgres, PostgresHold, ServerOptions, Sqlite, SqliteHold,
+};
 use tokio::runtime::Handle;
 
 /// Where a store is and how to use it.
@@ -158,14 +160,16 @@ impl Engine {
         }
     }
 
-    /// Opens a store to read it only, where the engine tells the two apart; the store must be of this version.
+    /// Opens a store to read it only, where the engine tells the two apart. One of an older version is brought up to date.
     pub fn open_read_only(settings: &StoreSettings) -> anyhow::Result<Self> {
-        match settings.file()?.filter(|path| path.exists()) {
-            Some(path) => {
-                let options = Options { maps_file: settings.maps_file, ..Options::default() };
-                Ok(Self::Embedded(Arc::new(Sqlite::open_read_only(&path, &options)?)))
-            }
-            None => Self::open_existing(settings),
+        let Some(path) = settings.file()?.filter(|path| path.exists()) else {
+            return Self::open_existing(settings);
+        };
+        let options = Options { maps_file: settings.maps_file, ..Options::default() };
+        match Sqlite::open_read_only(&path, &options) {
+            Ok(store) => Ok(Self::Embedded(Arc::new(store))),
+            Err(OpenError::Older(..)) => Self::open_existing(settings),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -55,12 +55,7 @@ statements! {
     /// Whether it answers.
     PING = both("SELECT count(*) FROM secrets");
 
-    /// The id of the session that the store was opened in (`sqlite/lock.rs`), in hexadecimal.
-    SESSION = each("SELECT lower(hex(id)) FROM session", "");
-    NEW_SESSION = each("SELECT lower(hex(randomblob(16)))", "");
-    SET_SESSION = each("UPDATE session SET id = unhex(?1)", "");
-    /// A write that changes nothing, to see whether writes work again.
-    TRY_WRITE = each("UPDATE session SET id = id", "");
+    RANDOM = each("SELECT random()", "");
 
     STEPS_TABLE = each(
         "CREATE TABLE IF NOT EXISTS migrations

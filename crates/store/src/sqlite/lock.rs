@@ -3,16 +3,15 @@
 //! Every process that has a store open holds a lock on the file `NAME-lock` beside it: a shared one to use the store, an
 //! exclusive one to fill or move it. SQLite's own locks do not show this: they are held only during a transaction.
 //!
-//! The lock file contains the id of the *session*, which is also a row of the store. A process that is alone with the store
-//! begins a new session. SQLite applies any log it finds to any file of that name; a log that was left behind by a crash is
-//! used only if the ids agree, because otherwise the store was replaced by another file or by an older copy of itself.
+//! The lock file contains the id of the *session*, which is also in the header of the store (`PRAGMA user_version`). A process
+//! that is alone with the store begins a new session. SQLite applies any log it finds to any file of that name; a log that was
+//! left behind by a crash is used only if the ids agree, because otherwise the store was replaced by another file or by an
+//! older copy of itself.
 
 use super::open::OpenError;
 use crate::sql;
-use rusqlite::{Connection, OpenFlags};
-use std::fmt::Write as _;
+use rusqlite::Connection;
 use std::fs::{File, TryLockError};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -101,12 +100,12 @@ impl StoreLock {
     /// Rejects a log that belongs to another file. For a process that is alone, before it opens the store.
     pub(super) fn check_log(&self) -> Result<(), OpenError> {
         let known = self.sessions();
-        let stored = session_without_log(&self.store);
+        let stored = stored_without_log(&self.store);
         if !self.has_log() {
             // The store was closed, and may have been replaced since. Who comes next compares with this.
             if let Some(id) = stored.filter(|id| !known.contains(id)) {
                 // A file that cannot be written now cannot be written by whoever comes next, either.
-                drop(self.write(&id, &id));
+                drop(self.write(id, id));
             }
             return Ok(());
         }
@@ -116,41 +115,46 @@ impl StoreLock {
 
     /// Whether the store that was opened is the one that the others have open.
     pub(super) fn check_session(&self, db: &Connection) -> Result<(), OpenError> {
-        let known = self.sessions();
-        let stored = stored_session(db);
+        let (known, stored) = (self.sessions(), stored(db));
         let is_same = known.is_empty() || stored.is_none_or(|id| known.contains(&id));
         if is_same { Ok(()) } else { Err(OpenError::Replaced(self.store.clone())) }
     }
 
     /// Begins a new session. For a process that is alone, after it has written the log back.
     pub(super) fn begin_session(&self, db: &Connection) -> rusqlite::Result<()> {
-        let new: String = db.query_row(sql::NEW_SESSION.sqlite, [], |row| row.get(0))?;
-        let old = stored_session(db).unwrap_or_else(|| new.clone());
+        let random: i64 = db.query_row(sql::RANDOM.sqlite, [], |row| row.get(0))?;
+        let new = Session(u32::try_from(random & 0x7fff_ffff).unwrap_or_default().max(1));
+        let old = stored(db).unwrap_or(new);
         let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
         // Both count until the new one is in the file itself and no longer in its log.
-        self.write(&old, &new).map_err(failed)?;
-        db.execute(sql::SET_SESSION.sqlite, [&new])?;
-        if !write_back(db)? {
-            return Ok(());
-        }
-        self.write(&new, &new).map_err(failed)
+        self.write(old, new).map_err(failed)?;
+        db.pragma_update(None, "user_version", new.0)?;
+        if write_back(db)? { self.write(new, new).map_err(failed) } else { Ok(()) }
     }
 
     /// The ids in the lock file.
-    fn sessions(&self) -> Vec<String> {
-        let mut text = [0; 66];
+    fn sessions(&self) -> Vec<Session> {
+        let mut text = [0; 2 * LINE];
         if self.file.read_exact_at(&mut text, 0).is_err() {
             return Vec::new();
         }
-        String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+        let text = String::from_utf8_lossy(&text);
+        text.lines().filter_map(|line| u32::from_str_radix(line, 16).ok().map(Session)).collect()
     }
 
     /// Always of the same length, so that a crash leaves the old ids or the new ones.
-    fn write(&self, old: &str, new: &str) -> std::io::Result<()> {
-        self.file.write_all_at(format!("{old}\n{new}\n").as_bytes(), 0)?;
+    fn write(&self, old: Session, new: Session) -> std::io::Result<()> {
+        self.file.write_all_at(format!("{:08x}\n{:08x}\n", old.0, new.0).as_bytes(), 0)?;
         self.file.sync_all()
     }
 }
+
+/// The id of a session; not 0.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Session(u32);
+
+/// Length of a line of the lock file, in bytes.
+const LINE: usize = 9;
 
 /// A file beside the store, as SQLite names its own.
 fn beside(store: &Path, ending: &str) -> PathBuf {
@@ -170,26 +174,22 @@ pub(super) fn write_back(db: &Connection) -> rusqlite::Result<bool> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
 }
 
-fn stored_session(db: &Connection) -> Option<String> {
-    db.query_row(sql::SESSION.sqlite, [], |row| row.get(0)).ok()
+/// Writes something that changes nothing, in the caller's transaction.
+pub(super) fn try_write(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "user_version", stored(db).map_or(0, |session| session.0))
 }
 
-/// The session in the file itself, without its log.
-fn session_without_log(store: &Path) -> Option<String> {
-    let mut address = String::from("file:");
-    for byte in store.as_os_str().as_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                address.push(char::from(*byte));
-            }
-            // Writing to a String cannot fail.
-            other => drop(write!(address, "%{other:02x}")),
-        }
-    }
-    address.push_str("?immutable=1");
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    stored_session(&Connection::open_with_flags(address, flags).ok()?)
+fn stored(db: &Connection) -> Option<Session> {
+    let id: rusqlite::Result<u32> = db.pragma_query_value(None, "user_version", |row| row.get(0));
+    id.ok().filter(|id| *id != 0).map(Session)
+}
+
+/// The session in the file itself, without its log. Read from the header (<https://sqlite.org/fileformat.html>, 1.3): a file
+/// whose log was not written back completely cannot be opened without it.
+fn stored_without_log(store: &Path) -> Option<Session> {
+    let mut id = [0; 4];
+    File::open(store).ok()?.read_exact_at(&mut id, 60).ok()?;
+    Some(u32::from_be_bytes(id)).filter(|id| *id != 0).map(Session)
 }
 
 /// The files of an open store, as the file system knows them.

@@ -15,7 +15,6 @@ const STEPS: &[(&str, &str)] = &[
     ("filling", include_str!("../../migrations/sqlite/0004_filling.sql")),
     ("dialects", include_str!("../../migrations/sqlite/0005_dialects.sql")),
     (IDENTIFIERS, include_str!("../../migrations/sqlite/0006_identifiers.sql")),
-    ("session", include_str!("../../migrations/sqlite/0007_session.sql")),
 ];
 
 const IDENTIFIERS: &str = "identifiers";

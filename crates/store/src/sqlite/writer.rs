@@ -3,11 +3,10 @@
 //! A change that is queued is carried out whether or not its caller still waits; the answer is then dropped.
 
 use super::apply::{self, Failure};
-use super::lock::write_back;
+use super::lock::{try_write, write_back};
 use super::opened::{Opened, obstacle_of};
 use super::tally::Tally;
 use super::watch::Watch;
-use crate::sql;
 use directory::{Change, CommitError, Health, Obstacle, Pending, Receipt};
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -298,7 +297,7 @@ impl Thread {
                     self.begin_once(&mut batch.has_begun)?;
                     // That a transaction can begin does not tell that a write works again.
                     if self.opened.obstacle().is_some() {
-                        self.execute(sql::TRY_WRITE.sqlite)?;
+                        try_write(&self.db)?;
                     }
                 }
                 Job::Change(change, answer) => {
