@@ -12,6 +12,7 @@
 //! same order, and the first write that fails is what it reports. `testkit::conflicts` holds all of them to it.
 
 use crate::claims::{self, Claim};
+use crate::memberships;
 use directory::{
     CommitError, Connection, ConnectionId, Edit, Field, Item, ItemId, ItemKind, Mail, Tenant, TenantNumber,
     Tombstone, User, UserId, fold,
@@ -92,18 +93,18 @@ pub(crate) fn checks(edit: &Edit) -> Vec<Check<'_>> {
         Edit::AddUser { user, .. } => {
             all.push(Check::NoUser(user.id));
             all.extend(keys(&[], claims::of_user(user)));
-            all.extend(belongings(user).map(Check::ItemExists));
+            all.extend(memberships::of(user).map(Check::ItemExists));
         }
         Edit::ChangeUser { before, after, .. } => {
             all.push(Check::User(before));
             all.extend(keys(&claims::of_user(before), claims::of_user(after)));
-            let is_new = |id: &ItemId| !belongings(before).any(|old| old == *id);
-            all.extend(belongings(after).filter(is_new).map(Check::ItemExists));
+            let is_new = |id: &ItemId| !memberships::of(before).any(|old| old == *id);
+            all.extend(memberships::of(after).filter(is_new).map(Check::ItemExists));
         }
         Edit::RestoreUser { before, user, .. } => {
             all.extend([Check::Tombstone(before), Check::NoUser(before.user.id)]);
             all.extend(keys(&[], claims::of_user(user)));
-            all.extend(belongings(user).map(Check::ItemExists));
+            all.extend(memberships::of(user).map(Check::ItemExists));
         }
         Edit::RemoveUser(user) => all.extend([Check::User(user), Check::NoTombstone(user.id)]),
         Edit::PurgeUser(tombstone) => all.push(Check::Tombstone(tombstone)),
@@ -148,9 +149,4 @@ fn keys(old: &[Claim], new: Vec<Claim>) -> Vec<Check<'static>> {
         all.push(if is_twice { Check::Twice(claim) } else { Check::Free(claim) });
     }
     all
-}
-
-/// Everything a user belongs to.
-pub(crate) fn belongings(user: &User) -> impl Iterator<Item = ItemId> {
-    user.groups.iter().chain(&user.folders).chain(&user.organisation).copied()
 }

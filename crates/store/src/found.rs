@@ -1,31 +1,14 @@
 //! What both engines do with rows that come by: check each against the whole question, and cut the page from those
 //! that meet it.
 
-use crate::claims::kind_number;
 use crate::plan::plan;
-use directory::{Bound, Item, ItemBound, ItemId, ItemKind, ItemQuery, Page, SortKey, User, UserQuery};
+use directory::{Bound, Item, ItemBound, ItemQuery, Page, SortKey, User, UserQuery};
 
 /// Numbers per counted block.
 pub(crate) const BLOCK: u32 = 1000;
 /// The block a number is counted in.
 pub(crate) fn block_of(number: u32) -> u32 {
     number / BLOCK
-}
-
-/// Gives a person what they belong to, as statements say it: `<kind>:<id>` with commas between.
-pub(crate) fn put_memberships(user: &mut User, memberships: &str) -> Result<(), uuid::Error> {
-    for membership in memberships.split(',') {
-        let (kind, id) = membership.split_once(':').unwrap_or_default();
-        let id = uuid::Uuid::try_parse(id).map(ItemId)?;
-        if kind.parse() == Ok(1 + kind_number(ItemKind::Folder)) {
-            user.folders.push(id);
-        } else {
-            user.groups.push(id);
-        }
-    }
-    user.groups.sort_unstable();
-    user.folders.sort_unstable();
-    Ok(())
 }
 
 /// The largest page that is read on the calling thread.

@@ -10,6 +10,7 @@ mod checked;
 mod claims;
 mod conflicts;
 mod found;
+mod memberships;
 pub mod memory;
 mod plan;
 pub mod postgres;

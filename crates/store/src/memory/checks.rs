@@ -2,6 +2,7 @@
 
 use super::{Shelf, State};
 use crate::conflicts::{Check, checks};
+use crate::memberships;
 use directory::{CommitError, Edit, Field, TenantNumber, fold};
 
 impl State {
@@ -29,7 +30,8 @@ impl State {
     fn is_so(&self, tenant: TenantNumber, shelf: &Shelf, check: &Check<'_>) -> bool {
         match check {
             Check::User(user) => {
-                shelf.users.get(&user.number).is_some_and(|stored| stored.version == user.version)
+                let stored = shelf.users.get(&user.number);
+                stored.is_some_and(|stored| memberships::is_same_but_for_them(stored, user))
             }
             Check::Tombstone(tombstone) => {
                 let stored = shelf.tombstones.get(&tombstone.user.number);
@@ -37,7 +39,7 @@ impl State {
             }
             Check::Item(item) => {
                 let stored = shelf.items.get(&(item.kind(), item.number()));
-                stored.is_some_and(|stored| stored.version() == item.version())
+                stored == Some(*item)
             }
             Check::Tenant(tenant) => self.tenants.get(&tenant.number) == Some(tenant),
             Check::Connection(connection) => {

@@ -7,7 +7,7 @@ mod mails;
 mod reads;
 
 use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
-use crate::conflicts;
+use crate::memberships;
 use directory::{
     Account, AccountEdit, Action, Change, CommitError, Connection, Edit, Event, EventDraft, Item, ItemId,
     ItemKey, ItemKind, Mail, Note, Pending, Position, Receipt, Record, ServerSecret, StoreError,
@@ -203,9 +203,11 @@ impl Shelf {
                 event.after = Some(Record::User(user.clone()));
                 receipt.users.push(*user);
             }
-            Edit::ChangeUser { before, mut after, account, notes } => {
+            Edit::ChangeUser { mut before, mut after, account, notes } => {
                 event.notes = notes;
                 after.number = before.number;
+                let stored = self.user(&UserKey::Number(before.number)).ok_or(CommitError::Stale)?;
+                memberships::carry_over(&stored, &mut before, &mut after);
                 self.release(&claims::of_user(&before));
                 self.claim(&claims::of_user(&after), Owner::User(after.number));
                 let old = belongings(&before);
@@ -216,6 +218,7 @@ impl Shelf {
                 receipt.users.push(*after);
             }
             Edit::RemoveUser(user) => {
+                let user = Box::new(self.user(&UserKey::Number(user.number)).ok_or(CommitError::Stale)?);
                 self.release(&claims::of_user(&user));
                 self.users.remove(&user.number);
                 let password = self.accounts.remove(&user.id).and_then(|account| account.password);
@@ -416,5 +419,5 @@ impl Shelf {
 
 /// Everything a person belongs to.
 fn belongings(user: &User) -> Vec<ItemId> {
-    conflicts::belongings(user).collect()
+    memberships::of(user).collect()
 }

@@ -9,6 +9,7 @@ use super::param::{Param, int};
 use super::rows::{Rows, Single, kind_code, tenant_code};
 use crate::claims::{self, Claim};
 use crate::conflicts::{self, Check};
+use crate::memberships;
 use crate::plan::is_active;
 use crate::sql::{self, Sql};
 use crate::told::{Author, Told, encode, of_mail};
@@ -86,14 +87,14 @@ impl Plan {
         Ok(match edit {
             Edit::AddUser { user, account } => Some(self.add_user(tenant, at, user, account, known)?),
             Edit::ChangeUser { before, after, account, notes } => {
-                let told = self.change_user(tenant, at, (before, after), account)?;
+                let told = self.change_user(tenant, at, (before, after), account, known)?;
                 Some(Told { notes: notes.clone(), ..told })
             }
             Edit::RestoreUser { before, user, account, keeps_password } => {
                 Some(self.restore_user(tenant, at, (before, user), (account, *keeps_password))?)
             }
             Edit::PurgeUser(stone) => Some(self.purge_user(tenant, stone)?),
-            Edit::RemoveUser(user) => Some(self.remove_user(tenant, at, user)?),
+            Edit::RemoveUser(user) => Some(self.remove_user(tenant, at, user, known)?),
             Edit::AddItem { item, members } => Some(self.add_item(tenant, item, members, known)?),
             Edit::ChangeItem { before, after, joined, left } => {
                 Some(self.change_item(tenant, (before, after), joined, left, known)?)
@@ -218,10 +219,15 @@ impl Plan {
         at: Time,
         (before, after): (&User, &User),
         account: &AccountEdit,
+        known: &Known,
     ) -> Done<Told> {
         let code = tenant_code(tenant);
-        let mut after = after.clone();
+        let (mut before, mut after) = (before.clone(), after.clone());
         after.number = before.number;
+        let stored = known.with_memberships(code, &before);
+        memberships::carry_over(&stored, &mut before, &mut after);
+        let before = &before;
+        self.rows.expect_memberships(code, before.number, &belongings(before));
         self.swap(code, &claims::of_user(before), claims::of_user(&after), before.number);
         let (old, new) = (claims::mentions(before), claims::mentions(&after));
         for text in old.iter().filter(|text| !new.contains(text)) {
@@ -427,7 +433,7 @@ impl Plan {
 }
 
 /// Everything a person belongs to, and what kind it is, each once.
-fn belongings(user: &User) -> Vec<(ItemId, ItemKind)> {
+pub(super) fn belongings(user: &User) -> Vec<(ItemId, ItemKind)> {
     let of = |ids: &[ItemId], kind| ids.iter().map(|id| (*id, kind)).collect::<Vec<_>>();
     let mut all = of(&user.groups, ItemKind::Group);
     all.extend(of(&user.folders, ItemKind::Folder));

@@ -1,7 +1,8 @@
 //! Those who go, those who come back, and those who are gone for good, as rows of a batch.
 
-use super::apply::{Done, Plan};
+use super::apply::{Done, Plan, belongings};
 use super::columns::UserColumns;
+use super::gather::Known;
 use super::param::{Param, int};
 use super::rows::tenant_code;
 use crate::claims;
@@ -11,8 +12,17 @@ use crate::told::{Told, encode};
 use directory::{AccountEdit, Action, Note, Record, TenantNumber, Time, Tombstone, User};
 
 impl Plan {
-    pub(super) fn remove_user(&mut self, tenant: TenantNumber, at: Time, user: &User) -> Done<Told> {
+    pub(super) fn remove_user(
+        &mut self,
+        tenant: TenantNumber,
+        at: Time,
+        user: &User,
+        known: &Known,
+    ) -> Done<Told> {
         let code = tenant_code(tenant);
+        let user = &known.with_memberships(code, user);
+        // Somebody who joins something else meanwhile keeps the row from being removed.
+        self.rows.leave_all(code, user.number, &belongings(user));
         self.swap(code, &claims::of_user(user), Vec::new(), user.number);
         for text in claims::mentions(user) {
             self.rows.forget(code, &text, user.number);

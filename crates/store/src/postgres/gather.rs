@@ -9,7 +9,8 @@ use super::rows::{kind_code, tenant_code};
 use super::trouble::Trouble;
 use crate::sql;
 use directory::{
-    Change, CommitError, Connection, ConnectionId, Edit, Field, Item, ItemId, ItemKind, TenantNumber, UserId,
+    Change, CommitError, Connection, ConnectionId, Edit, Field, Item, ItemId, ItemKind, TenantNumber, User,
+    UserId,
 };
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -26,6 +27,10 @@ pub(super) struct Known {
     users: HashMap<(i32, Uuid), u32>,
     groups: HashMap<(TenantNumber, ItemId), Members>,
     connections: HashMap<ConnectionId, (String, Connection)>,
+    /// What users belong to, where it is not what their changes were decided from.
+    memberships: HashMap<(i32, u32), (Vec<ItemId>, Vec<ItemId>)>,
+    /// Whether the memberships of users are read, too: a batch did not go in, perhaps because of them.
+    pub(super) reads_memberships: bool,
     /// The number of the next tenant.
     pub(super) next_tenant: u32,
 }
@@ -54,6 +59,15 @@ impl Known {
 
     pub(super) fn user_number(&self, tenant: i32, user: UserId) -> Option<u32> {
         self.users.get(&(tenant, user.0)).copied()
+    }
+
+    /// A user as decided from, with the memberships that are stored as far as they are known.
+    pub(super) fn with_memberships(&self, tenant: i32, user: &User) -> User {
+        let mut user = user.clone();
+        if let Some((groups, folders)) = self.memberships.get(&(tenant, user.number)) {
+            (user.groups, user.folders) = (groups.clone(), folders.clone());
+        }
+        user
     }
 
     pub(super) fn group(&self, tenant: TenantNumber, item: ItemId) -> Option<&Members> {
@@ -92,6 +106,9 @@ impl Known {
         (self.users, self.groups) = (HashMap::new(), HashMap::new());
         self.people(session, changes).await?;
         self.members(session, changes).await?;
+        if self.reads_memberships {
+            self.memberships(session, changes).await?;
+        }
         for change in changes {
             for edit in &change.edits {
                 match edit {
@@ -167,6 +184,36 @@ impl Known {
         }
         for row in session.rows(sql::USERS_WITH.postgres, &[&tenants, &ids]).await? {
             self.users.insert((row.try_get(0)?, row.try_get(1)?), unsigned(row.try_get(2)?));
+        }
+        Ok(())
+    }
+
+    /// What the users belong to that are changed or removed.
+    async fn memberships(&mut self, session: &Session, changes: &[&Change]) -> Result<(), Trouble> {
+        self.memberships.clear();
+        for change in changes {
+            for edit in &change.edits {
+                if let Edit::ChangeUser { before: user, .. } | Edit::RemoveUser(user) = edit {
+                    let nothing = (Vec::new(), Vec::new());
+                    self.memberships.insert((tenant_code(change.tenant), user.number), nothing);
+                }
+            }
+        }
+        let tenants: Vec<i32> = self.memberships.keys().map(|(tenant, _)| *tenant).collect();
+        let numbers: Vec<i32> = self.memberships.keys().map(|(_, number)| int(*number)).collect();
+        for row in session.rows(sql::MEMBERSHIPS_OF.postgres, &[&tenants, &numbers]).await? {
+            let (item, kind) = (ItemId(row.try_get(2)?), row.try_get::<_, i16>(3)?);
+            let place = (row.try_get(0)?, unsigned(row.try_get(1)?));
+            let Some((groups, folders)) = self.memberships.get_mut(&place) else { continue };
+            if kind == kind_code(ItemKind::Group) {
+                groups.push(item);
+            } else if kind == kind_code(ItemKind::Folder) {
+                folders.push(item);
+            }
+        }
+        for (groups, folders) in self.memberships.values_mut() {
+            groups.sort_unstable();
+            folders.sort_unstable();
         }
         Ok(())
     }

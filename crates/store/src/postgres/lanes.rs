@@ -184,6 +184,8 @@ impl Lanes {
                 }
                 // The lost commit has ended without effect.
                 batch.doubt = None;
+                // Perhaps somebody has joined or left something since it was decided.
+                batch.known.reads_memberships = true;
                 let refused = within(unmet(session, &needs)).await?;
                 if refused.is_empty() && self.pass_over(session, batch, &needs).await? {
                     return Ok(Outcome::PassedOver);

@@ -6,7 +6,7 @@ use super::param::{Param, int, unsigned};
 use super::retry::DELAYS;
 use super::rows::{kind_code, tenant_code};
 use super::trouble::Trouble;
-use crate::found::put_memberships;
+use crate::memberships;
 use crate::sql::{self, Sql};
 use backon::Retryable;
 use directory::{
@@ -134,7 +134,7 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Trouble> {
 pub(super) fn stored_user(row: &Row) -> Result<User, Trouble> {
     let mut user: User = decode(row.try_get(0)?)?;
     let Some(memberships) = row.try_get::<_, Option<&str>>(1)? else { return Ok(user) };
-    put_memberships(&mut user, memberships).map_err(|error| Trouble::Broken(error.to_string()))?;
+    memberships::put(&mut user, memberships).map_err(|error| Trouble::Broken(error.to_string()))?;
     Ok(user)
 }
 

@@ -28,7 +28,11 @@ pub(super) struct Rows {
     forgotten: Mentions,
     joined: Memberships,
     left: Memberships,
-    left_all: Members,
+    /// What users who are removed belong to, which must be exactly so.
+    left_all: Memberships,
+    /// Users who are changed, and what they must belong to.
+    changed: Members,
+    expected: Memberships,
     touched: HashMap<(i32, Uuid), (i32, i64)>,
     /// Statements for one row, with how many rows they must change.
     pub(super) early: Vec<Single>,
@@ -100,8 +104,6 @@ impl Rows {
 
     pub(super) fn remove_user(&mut self, tenant: i32, user: &User) {
         self.gone_users.push_gone(tenant, user);
-        self.left_all.tenant.push(tenant);
-        self.left_all.member.push(int(user.number));
         self.count(tenant, user.number, -1);
     }
 
@@ -148,6 +150,22 @@ impl Rows {
         self.left.push(tenant, item, member, kind);
     }
 
+    /// Takes a user who is removed out of everything.
+    pub(super) fn leave_all(&mut self, tenant: i32, member: u32, items: &[(ItemId, ItemKind)]) {
+        for (item, kind) in items {
+            self.left_all.push(tenant, *item, member, *kind);
+        }
+    }
+
+    /// The batch goes in only if the user belongs to these, and to nothing else.
+    pub(super) fn expect_memberships(&mut self, tenant: i32, member: u32, items: &[(ItemId, ItemKind)]) {
+        self.changed.tenant.push(tenant);
+        self.changed.member.push(int(member));
+        for (item, kind) in items {
+            self.expected.push(tenant, *item, member, *kind);
+        }
+    }
+
     /// An item whose members changed has a new version.
     pub(super) fn touch(&mut self, tenant: i32, item: ItemId, at: Time) {
         let (times, last) = self.touched.entry((tenant, item.0)).or_insert((0, at.0));
@@ -181,10 +199,11 @@ impl Rows {
         let counted = Counted::of(&self.counted);
         let events = int(u32::try_from(self.events.place.len()).unwrap_or(u32::MAX));
         let mut all: Vec<Statement<'_>> = Vec::with_capacity(24);
-        self.left.leave(&mut all);
-        self.left_all.leave(&mut all);
-        all.extend(self.early.iter().map(Single::statement));
         self.changed_users.change(&mut all);
+        self.changed.expect(&self.expected, &mut all);
+        self.left.leave(None, &mut all);
+        self.left_all.leave(Some(self.left_all.tenant.len() as u64), &mut all);
+        all.extend(self.early.iter().map(Single::statement));
         self.gone_users.remove(&mut all);
         touched.touch(&mut all);
         self.released.put(sql::RELEASE, None, &mut all);
@@ -328,21 +347,26 @@ impl Memberships {
         }
     }
 
-    fn leave<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+    fn leave<'a>(&'a self, must: Option<u64>, all: &mut Vec<Statement<'a>>) {
         if !self.tenant.is_empty() {
-            all.push(Statement {
-                sql: sql::LEAVE,
-                params: vec![&self.tenant, &self.item, &self.member],
-                must: None,
-            });
+            let params: Vec<&dyn Param> = vec![&self.tenant, &self.item, &self.member];
+            all.push(Statement { sql: sql::LEAVE, params, must });
         }
     }
 }
 
 impl Members {
-    fn leave<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
-        if !self.tenant.is_empty() {
-            all.push(Statement { sql: sql::LEAVE_ALL, params: vec![&self.tenant, &self.member], must: None });
+    /// That these users belong to what is expected, and to nothing else.
+    fn expect<'a>(&'a self, expected: &'a Memberships, all: &mut Vec<Statement<'a>>) {
+        if self.tenant.is_empty() {
+            return;
+        }
+        let Memberships { tenant, item, member, .. } = expected;
+        let params: Vec<&dyn Param> = vec![&self.tenant, &self.member, tenant, item, member];
+        all.push(Statement { sql: sql::UNEXPECTED_MEMBERSHIPS, params, must: Some(0) });
+        if !tenant.is_empty() {
+            let must = Some(tenant.len() as u64);
+            all.push(Statement { sql: sql::MEMBERS_AMONG, params: vec![tenant, item, member], must });
         }
     }
 }

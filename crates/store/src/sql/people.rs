@@ -6,9 +6,13 @@ use super::{Sql, both, each, statements};
 /// all.
 macro_rules! sqlite_user {
     ($from:literal) => {
+        sqlite_user!(" FROM ", $from)
+    };
+    ($between:literal, $from:literal) => {
         concat!(
             "SELECT u.doc, (SELECT group_concat(i.kind || ':' || hex(i.id))
-            FROM memberships m JOIN items i ON i.pk = m.item WHERE m.user = u.pk AND i.kind < 3) FROM ",
+            FROM memberships m JOIN items i ON i.pk = m.item WHERE m.user = u.pk AND i.kind < 3)",
+            $between,
             $from
         )
     };
@@ -42,6 +46,8 @@ statements! {
     // One at a time; the server engine asks for many, below.
     USER_BY_ID = each(sqlite_user!("users u WHERE u.tenant = ?1 AND u.id = ?2"), "");
     USER_BY_NUMBER = user!("users u WHERE u.tenant = $1 AND u.number = $2");
+    /// A person who is still of that version, and their row.
+    USER_AT = each(sqlite_user!(", u.pk FROM ", "users u WHERE u.tenant = ?1 AND u.number = ?2 AND u.version = ?3"), "");
     USER_BY_CLAIM = each(
         sqlite_user!("claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3"),
         "",

@@ -78,8 +78,6 @@ statements! {
     );
     MAIL_ROW = each("", "SELECT version FROM mails WHERE id = $1 AND version = $2");
 
-    /// The row of a person who is still of that version.
-    USER_AT = each("SELECT pk FROM users WHERE tenant = ?1 AND number = ?2 AND version = ?3", "");
     USER_ROW = each("SELECT pk FROM users WHERE tenant = ?1 AND id = ?2", "");
 
     ADD_ITEM = each(
@@ -103,7 +101,7 @@ statements! {
         "DELETE FROM items WHERE pk = ?1",
         "DELETE FROM items WHERE tenant = $1 AND id = $2 AND version = $3",
     );
-    ITEM_AT = each("SELECT pk FROM items WHERE tenant = ?1 AND id = ?2 AND version = ?3", "");
+    ITEM_AT = each("SELECT doc, pk FROM items WHERE tenant = ?1 AND id = ?2 AND version = ?3", "");
     ITEM_ROW = each("SELECT pk FROM items WHERE tenant = ?1 AND id = ?2", "");
     ITEM_NUMBERED = each("SELECT EXISTS (SELECT 1 FROM items WHERE tenant = ?1 AND kind = ?2 AND number = ?3)", "");
 
@@ -158,11 +156,7 @@ statements! {
         "DELETE FROM memberships WHERE (tenant, item, member) IN (SELECT n.tenant, n.item, n.member
         FROM unnest($1, $2, $3) AS n (tenant, item, member))",
     );
-    LEAVE_ALL = each(
-        "DELETE FROM memberships WHERE user = ?1",
-        "DELETE FROM memberships WHERE (tenant, member) IN (SELECT n.tenant, n.member
-        FROM unnest($1, $2) AS n (tenant, member))",
-    );
+    LEAVE_ALL = each("DELETE FROM memberships WHERE user = ?1", "");
     DISBAND = each("DELETE FROM memberships WHERE item = ?1", "DELETE FROM memberships WHERE tenant = $1 AND item = $2");
 
     COUNTER = both("SELECT coalesce(max(last), 0) FROM counters WHERE tenant = $1 AND sort = $2");
@@ -231,6 +225,20 @@ statements! {
     );
     COUNT_STRAYS = each("", "SELECT count(*) FROM events e WHERE e.batch NOT IN (SELECT b.id FROM batches b)");
 
+    /// What these people belong to.
+    MEMBERSHIPS_OF = each(
+        "",
+        "SELECT m.tenant, m.member, m.item, m.kind FROM memberships m JOIN unnest($1, $2) AS n (tenant, member)
+        ON m.tenant = n.tenant AND m.member = n.member",
+    );
+    /// What these people belong to besides what is expected.
+    UNEXPECTED_MEMBERSHIPS = each(
+        "",
+        "SELECT m.item FROM memberships m JOIN unnest($1, $2) AS n (tenant, member)
+        ON m.tenant = n.tenant AND m.member = n.member
+        LEFT JOIN unnest($3, $4, $5) AS e (tenant, item, member)
+        ON e.tenant = m.tenant AND e.item = m.item AND e.member = m.member WHERE e.item IS NULL",
+    );
     /// Which of these people belong to an item already.
     MEMBERS_AMONG = each(
         "",

@@ -6,7 +6,7 @@
 use super::tally::Tally;
 use super::{admin, deleted, events, mails};
 use crate::claims::{self, Claim};
-use crate::conflicts;
+use crate::memberships;
 use crate::plan::is_active;
 use crate::sql;
 use crate::told::{Author, Told, encode};
@@ -72,7 +72,7 @@ pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt
                 deleted::restore(db, tally, tenant, raised, (&account, keeps_password), &mut receipt)?
             }
             Edit::PurgeUser(stone) => deleted::purge(db, tenant, &stone)?,
-            Edit::RemoveUser(user) => remove_user(db, tally, tenant, *user, at)?,
+            Edit::RemoveUser(user) => remove_user(db, tally, tenant, &user, at)?,
             Edit::AddItem { item, members } => add_item(db, tally, tenant, *item, members, &mut receipt)?,
             Edit::ChangeItem { before, after, joined, left } => {
                 change_item(db, tenant, *before, *after, (joined, left), &mut receipt)?
@@ -183,18 +183,19 @@ pub(super) fn stored_account(account: &AccountEdit) -> Done<(Option<&str>, Optio
 fn change_user(
     db: &Db,
     tenant: TenantNumber,
-    (before, mut after, at): (User, User, Time),
+    (mut before, mut after, at): (User, User, Time),
     account: &AccountEdit,
     receipt: &mut Receipt,
 ) -> Done<Told> {
-    let pk = user_at(db, tenant, &before)?;
+    let (pk, stored) = user_at(db, tenant, &before)?;
+    memberships::carry_over(&stored, &mut before, &mut after);
     after.number = before.number;
     let (old, new) = (claims::of_user(&before), claims::of_user(&after));
     swap(db, tenant, &old, &new, pk)?;
     mention(db, tenant, pk, &claims::mentions(&before), &claims::mentions(&after))?;
     let (old, new) = (belongings(&before), belongings(&after));
     for item in old.difference(&new) {
-        db.prepare_cached(sql::LEAVE_ITEM.sqlite)?.execute(params![pk, tenant.0, item.0.as_bytes()])?;
+        one(db.prepare_cached(sql::LEAVE_ITEM.sqlite)?.execute(params![pk, tenant.0, item.0.as_bytes()])?)?;
     }
     for item in new.difference(&old) {
         join(db, tenant, *item, pk)?;
@@ -210,7 +211,7 @@ fn change_user(
     (after.groups, after.folders) = (Vec::new(), Vec::new());
     let (phc, sign_ins) = stored_account(account)?;
     let doc = encode(&after)?;
-    db.prepare_cached(sql::CHANGE_USERS.sqlite)?.execute(params![
+    one(db.prepare_cached(sql::CHANGE_USERS.sqlite)?.execute(params![
         after.version,
         doc,
         phc,
@@ -218,7 +219,7 @@ fn change_user(
         is_active(&after),
         after.updated.0,
         pk
-    ])?;
+    ])?)?;
     Ok(told)
 }
 
@@ -236,14 +237,13 @@ pub(super) fn touch_groups(db: &Db, tenant: TenantNumber, old: &[ItemId], new: &
 
 /// Writes an item over what it was; its name stays.
 fn save_item(db: &Db, item: &Item, pk: i64) -> Done {
-    db.prepare_cached(sql::TOUCH_ITEMS.sqlite)?.execute(params![item.version(), encode(item)?, pk])?;
-    Ok(())
+    one(db.prepare_cached(sql::TOUCH_ITEMS.sqlite)?.execute(params![item.version(), encode(item)?, pk])?)
 }
 
 /// Notes e-mails that are only in `new` and forgets those that are only in `old`.
 fn mention(db: &Db, tenant: TenantNumber, owner: i64, old: &[String], new: &[String]) -> Done {
     for gone in old.iter().filter(|text| !new.contains(text)) {
-        db.prepare_cached(sql::FORGET.sqlite)?.execute(params![tenant.0, gone, owner])?;
+        one(db.prepare_cached(sql::FORGET.sqlite)?.execute(params![tenant.0, gone, owner])?)?;
     }
     for text in new.iter().filter(|text| !old.contains(text)) {
         db.prepare_cached(sql::MENTION.sqlite)?.execute(params![tenant.0, text, owner])?;
@@ -253,11 +253,11 @@ fn mention(db: &Db, tenant: TenantNumber, owner: i64, old: &[String], new: &[Str
 
 /// Everything a person belongs to.
 fn belongings(user: &User) -> BTreeSet<ItemId> {
-    conflicts::belongings(user).collect()
+    memberships::of(user).collect()
 }
 
-fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User, at: Time) -> Done<Told> {
-    let pk = user_at(db, tenant, &user)?;
+fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: &User, at: Time) -> Done<Told> {
+    let (pk, user) = user_at(db, tenant, user)?;
     swap(db, tenant, &claims::of_user(&user), &[], pk)?;
     db.prepare_cached(sql::LEAVE_ALL.sqlite)?.execute([pk])?;
     touch_groups(db, tenant, &user.groups, &[], at)?;
@@ -265,7 +265,7 @@ fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: User, at:
     let key = user.external_id.as_deref().map(claims::external_id);
     let buried = db.prepare_cached(sql::BURY.sqlite)?.execute(params![pk, at.0, key, encode(&user)?]);
     unique(buried.map(|_| 0), Field::Id)?;
-    db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?;
+    one(db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?)?;
     tally.count(tenant, crate::found::block_of(user.number), -1);
     let before = Some(encode(&Record::User(Box::new(user)))?);
     Ok(Told { before, notes: vec![Note::SignInsEnded], ..Told::new(Action::Deleted) })
@@ -325,12 +325,12 @@ fn change_item(
     let pk = item_at(db, tenant, &before)?;
     swap(db, tenant, &claims::of_item(&before), &claims::of_item(&after), pk)?;
     let key = Item::name_key(after.kind(), after.name());
-    db.prepare_cached(sql::CHANGE_ITEM.sqlite)?.execute(params![
+    one(db.prepare_cached(sql::CHANGE_ITEM.sqlite)?.execute(params![
         after.version(),
         key,
         encode(&after)?,
         pk
-    ])?;
+    ])?)?;
     enrol(db, tenant, pk, &joined, &left)?;
     item_changed(before, after, (joined, left), receipt)
 }
@@ -381,23 +381,30 @@ fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<Told> {
     let pk = item_at(db, tenant, &item)?;
     swap(db, tenant, &claims::of_item(&item), &[], pk)?;
     db.prepare_cached(sql::DISBAND.sqlite)?.execute([pk])?;
-    db.prepare_cached(sql::REMOVE_ITEM.sqlite)?.execute([pk])?;
+    one(db.prepare_cached(sql::REMOVE_ITEM.sqlite)?.execute([pk])?)?;
     Ok(Told { before: Some(encode(&Record::Item(Box::new(item)))?), ..Told::new(Action::Deleted) })
 }
 
-/// The row of a person who must still be as `user` was.
-fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> Done<i64> {
-    row_or_stale(
-        db.prepare_cached(sql::USER_AT.sqlite)?
-            .query_row(params![tenant.0, user.number, user.version], |row| row.get(0)),
-    )
+/// The row of a person who must still be as `user` was, and the person with the memberships of now.
+fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> Done<(i64, User)> {
+    let key = params![tenant.0, user.number, user.version];
+    let found = db
+        .prepare_cached(sql::USER_AT.sqlite)?
+        .query_row(key, |row| Ok((row.get(2)?, super::read::stored_user(row)?)));
+    let (pk, stored) = super::rows::optional(found)?.ok_or(STALE)?;
+    // What was decided from something else would give up other keys than it has.
+    if memberships::is_same_but_for_them(&stored, user) { Ok((pk, stored)) } else { Err(STALE) }
 }
 
 /// The row of an item that must still be as `item` was.
 fn item_at(db: &Db, tenant: TenantNumber, item: &Item) -> Done<i64> {
     let id = item.id();
     let key = params![tenant.0, id.0.as_bytes(), item.version()];
-    row_or_stale(db.prepare_cached(sql::ITEM_AT.sqlite)?.query_row(key, |row| row.get(0)))
+    let found = db
+        .prepare_cached(sql::ITEM_AT.sqlite)?
+        .query_row(key, |row| Ok((super::read::stored_item(row)?, row.get(1)?)));
+    let (stored, pk) = super::rows::optional(found)?.ok_or(STALE)?;
+    if stored == *item { Ok(pk) } else { Err(STALE) }
 }
 
 fn row_or_stale(found: rusqlite::Result<i64>) -> Done<i64> {
@@ -416,6 +423,7 @@ fn next_number(db: &Db, tally: &mut Tally, tenant: TenantNumber, sort: u8, first
 /// Gives up the claims that are only in `old` and takes those that are only in `new`.
 fn swap(db: &Db, tenant: TenantNumber, old: &[Claim], new: &[Claim], owner: i64) -> Done {
     for gone in old.iter().filter(|old| !new.iter().any(|new| new.is_same(old))) {
+        // None where an older owner of the same key has it, in a store of 0.1.0.
         db.prepare_cached(sql::RELEASE.sqlite)?.execute(params![tenant.0, gone.space, gone.text, owner])?;
     }
     for claim in new.iter().filter(|new| !old.iter().any(|old| old.is_same(new))) {
@@ -464,6 +472,15 @@ fn enrol(
         }
     }
     Ok((came, went))
+}
+
+/// Rejects a change whose statement did not change the one row that it is about: what is stored contradicts itself.
+fn one(changed: usize) -> Done {
+    if changed == 1 {
+        return Ok(());
+    }
+    let text = format!("a statement changed {changed} rows instead of one: run `muster check`");
+    Err(Failure::Refused(CommitError::Broken(text)))
 }
 
 /// Turns a clash of unique rows into the refusal it is.

@@ -4,7 +4,7 @@ use super::open;
 use super::opened::{Opened, obstacle_of};
 use super::rows::{decode, id, optional};
 use crate::claims::{self, FORMER_HANDLES, HANDLES, USER_EXTERNAL_IDS, kind_number};
-use crate::found::put_memberships;
+use crate::memberships;
 use crate::sql;
 use directory::{
     Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, Obstacle, SecretString,
@@ -119,7 +119,7 @@ fn claimed(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::Result<User
 pub(super) fn stored_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     let mut user: User = decode(0, row.get_ref(0)?.as_str()?)?;
     let Some(memberships) = row.get_ref(1)?.as_str_or_null()? else { return Ok(user) };
-    put_memberships(&mut user, memberships).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?;
+    memberships::put(&mut user, memberships).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?;
     Ok(user)
 }
 
