@@ -33,6 +33,32 @@ pub struct Change {
     pub edits: Vec<Edit>,
 }
 
+impl Change {
+    /// Moves the time of the change, and with it the times that the change sets. Engines do so where a change is carried out
+    /// long after it was decided, or after one that was decided later: whoever asks for what was modified since the newest
+    /// time they have seen would miss it otherwise.
+    pub fn stamp(&mut self, at: Time) {
+        let old = std::mem::replace(&mut self.at, at);
+        let moved = |time: &mut Time| {
+            if *time == old {
+                *time = at;
+            }
+        };
+        for edit in &mut self.edits {
+            match edit {
+                Edit::AddUser { user, .. }
+                | Edit::ChangeUser { after: user, .. }
+                | Edit::RestoreUser { user, .. } => {
+                    moved(&mut user.created);
+                    moved(&mut user.updated);
+                }
+                Edit::AddItem { item, .. } | Edit::ChangeItem { after: item, .. } => item.move_times(old, at),
+                _ => {}
+            }
+        }
+    }
+}
+
 /// One step of a change.
 #[derive(Clone, Debug)]
 pub enum Edit {

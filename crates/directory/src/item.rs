@@ -245,6 +245,18 @@ impl Item {
         });
     }
 
+    /// Moves the times of a change that is carried out at another time than it was decided.
+    pub(crate) fn move_times(&mut self, old: Time, new: Time) {
+        each!(self, it => {
+            if it.created == old {
+                it.created = new;
+            }
+            if it.updated == old {
+                it.updated = new;
+            }
+        });
+    }
+
     /// For a store that keeps both beside the document.
     pub fn set_state(&mut self, version: u32, updated: Time) {
         each!(self, it => {

@@ -15,7 +15,7 @@ use crate::claims::{self, Claim};
 use crate::memberships;
 use directory::{
     CommitError, Connection, ConnectionId, Edit, Field, Item, ItemId, ItemKind, Mail, Tenant, TenantNumber,
-    Tombstone, User, UserId, fold,
+    Time, Tombstone, User, UserId, fold,
 };
 use uuid::Uuid;
 
@@ -149,4 +149,14 @@ fn keys(old: &[Claim], new: Vec<Claim>) -> Vec<Check<'static>> {
         all.push(if is_twice { Check::Twice(claim) } else { Check::Free(claim) });
     }
     all
+}
+
+/// The time of a change that was decided at one time and is carried out after events that can be read already, the newest of
+/// another time: later than that, unless a clock was wrong by minutes, which must not be kept up.
+pub(crate) fn carried_out(decided: Time, newest: Option<Time>) -> Time {
+    const WRONG: i64 = 10 * 60;
+    match newest {
+        Some(newest) if newest > decided && newest < decided.plus_seconds(WRONG) => Time(newest.0 + 1),
+        _ => decided,
+    }
 }

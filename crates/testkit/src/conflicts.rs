@@ -81,7 +81,7 @@ impl World {
     }
 }
 
-fn change(edits: Vec<Edit>) -> Change {
+pub(crate) fn change(edits: Vec<Edit>) -> Change {
     Change {
         tenant: TENANT,
         at: NOW,
@@ -94,29 +94,29 @@ fn change(edits: Vec<Edit>) -> Change {
     }
 }
 
-fn user_id(n: u128) -> UserId {
+pub(crate) fn user_id(n: u128) -> UserId {
     UserId(Uuid::from_u128(n))
 }
 
-fn item_id(n: u128) -> ItemId {
+pub(crate) fn item_id(n: u128) -> ItemId {
     ItemId(Uuid::from_u128(n))
 }
 
 /// A user who shares nothing with users of other numbers.
-fn user(n: u128) -> User {
+pub(crate) fn user(n: u128) -> User {
     let (emails, external_id) = (vec![Entry::of("work", format!("{n}@x.y"))], Some(format!("ext {n}")));
     User { user_name: format!("user {n}"), emails, external_id, ..User::blank(user_id(n), NOW) }
 }
 
-fn add(user: User) -> Edit {
+pub(crate) fn add(user: User) -> Edit {
     Edit::AddUser { user: Box::new(user), account: AccountEdit::default() }
 }
 
-fn add_item(item: Item) -> Edit {
+pub(crate) fn add_item(item: Item) -> Edit {
     Edit::AddItem { item: Box::new(item), members: Vec::new() }
 }
 
-fn tenant(number: u32) -> Tenant {
+pub(crate) fn tenant(number: u32) -> Tenant {
     Tenant {
         number: TenantNumber(number),
         name: "T".into(),
@@ -220,7 +220,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
 }
 
 /// An item with a number and an id, whose unique keys are made of `keys`, in their order.
-fn item(kind: ItemKind, (number, id): (u32, u128), keys: &[u128]) -> Item {
+pub(crate) fn item(kind: ItemKind, (number, id): (u32, u128), keys: &[u128]) -> Item {
     let (id, version, created, updated) = (item_id(id), 1, NOW, NOW);
     let name = format!("Item {}", keys[0]);
     let external_id = Some(format!("ext {}", keys[0]));

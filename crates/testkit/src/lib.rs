@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod corpus;
 pub mod fakes;
 pub mod lives;
+pub mod memberships;
 pub mod postgres;
 pub mod proxy;
 pub mod same;

@@ -7,6 +7,7 @@ mod mails;
 mod reads;
 
 use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
+use crate::conflicts;
 use crate::memberships;
 use directory::{
     Account, AccountEdit, Action, Change, CommitError, Connection, Edit, Event, EventDraft, Item, ItemId,
@@ -81,7 +82,9 @@ impl Memory {
 }
 
 impl State {
-    fn apply(&mut self, change: Change) -> Result<Receipt, CommitError> {
+    fn apply(&mut self, mut change: Change) -> Result<Receipt, CommitError> {
+        let newest = self.events.iter().rev().find(|event| event.what.tenant == change.tenant);
+        change.stamp(conflicts::carried_out(change.at, newest.map(|event| event.what.at)));
         let Change { tenant, at, connection, who, request, absent, not_deleted, edits } = change;
         let is_there = |(kind, key): &(ItemKind, ItemKey)| {
             self.shelves.get(&tenant).is_some_and(|shelf| shelf.item(*kind, key).is_some())

@@ -161,6 +161,7 @@ impl Lanes {
         if let Some(receipts) = batch.settled(session).await? {
             return Ok(Outcome::Done(receipts));
         }
+        batch.jobs.iter_mut().for_each(Job::stamp);
         let changes: Vec<&Change> = batch.jobs.iter().map(|job| &job.change).collect();
         let gone = within(batch.known.gather(session, &changes, &self.numbers, &self.tenants)).await?;
         if !gone.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::rows::tenant_code;
 use crate::claims;
-use directory::{Change, CommitError, Edit, Receipt};
+use directory::{Change, CommitError, Edit, Receipt, Time};
 use parking_lot::Mutex;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +19,9 @@ const BATCH: usize = 256;
 /// How long a change waits for the batches of other lanes.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
+/// From when on the time of a change that waits is moved on.
+const OLD: Duration = Duration::from_secs(1);
+
 pub(super) type Answer = Result<Receipt, CommitError>;
 
 /// A change and who waits for it.
@@ -27,12 +30,22 @@ pub(super) struct Job {
     touches: Vec<Touch>,
     answer: oneshot::Sender<Answer>,
     since: Instant,
+    decided: Time,
 }
 
 impl Job {
     pub(super) fn answer(self, answer: Answer) {
         // Whoever asked may have gone.
         drop(self.answer.send(answer));
+    }
+
+    /// Moves the time of a change that has waited on: what it modifies was not to be read until now.
+    pub(super) fn stamp(&mut self) {
+        let age = self.age();
+        if age >= OLD {
+            let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+            self.change.stamp(Time(self.decided.0.saturating_add(micros)));
+        }
     }
 
     /// How long it has waited.
@@ -66,7 +79,8 @@ impl Queue {
     pub(super) fn push(&self, change: Change) -> Result<oneshot::Receiver<Answer>, CommitError> {
         let touches = touches(&change);
         let (answer, answered) = oneshot::channel();
-        let job = Job { change, touches, answer, since: Instant::now() };
+        let decided = change.at;
+        let job = Job { change, touches, answer, since: Instant::now(), decided };
         let mut waiting = self.jobs.lock();
         if waiting.is_closed {
             return Err(CommitError::Unavailable("the store is closed".into()));

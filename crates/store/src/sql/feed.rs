@@ -62,6 +62,11 @@ statements! {
     LAST_POSITION = each("SELECT coalesce(max(position), 0) FROM events", "");
     /// Where a tenant's chain ends.
     CHAIN_END = each("SELECT position, link FROM chains WHERE tenant = ?1", "");
+    /// When the newest event of a tenant happened.
+    NEWEST_TIME = each(
+        "SELECT e.at FROM chains c JOIN events e ON e.position = c.position WHERE c.tenant = ?1",
+        "",
+    );
     /// And how many events are older than each.
     ALL_CHAIN_ENDS = both("SELECT tenant, position, link, older FROM chains WHERE $1 IS NULL OR tenant = $1");
     CHAIN_ENDS = each("", "SELECT tenant, position, link FROM chains WHERE tenant = ANY($1)");

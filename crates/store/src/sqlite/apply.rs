@@ -43,8 +43,9 @@ pub(super) type Done<T = ()> = Result<T, Failure>;
 pub(super) const STALE: Failure = Failure::Refused(CommitError::Stale);
 
 /// Carries out one change.
-pub(super) fn change(db: &Db, tally: &mut Tally, change: Change) -> Done<Receipt> {
+pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Receipt> {
     let mut receipt = Receipt::default();
+    change.stamp(tally.time(db, change.tenant.0, change.at)?);
     let Change { tenant, at, connection, who, request, absent, not_deleted, edits } = change;
     for (kind, key) in &absent {
         if super::read::item(db, tenant, *kind, key)?.is_some() {

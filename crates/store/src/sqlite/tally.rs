@@ -5,7 +5,7 @@
 
 use crate::chain::{self, START, Sum};
 use crate::sql;
-use directory::TenantNumber;
+use directory::{TenantNumber, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 
@@ -18,6 +18,8 @@ pub(super) struct Tally {
     position: Option<i64>,
     /// Where the chains of tenants end, and whether that is news.
     ends: HashMap<u32, End>,
+    /// When the newest event of a tenant before this transaction happened.
+    newest: HashMap<u32, Option<i64>>,
     undo: Vec<Undo>,
 }
 
@@ -106,6 +108,20 @@ impl Tally {
         self.ends.insert(tenant, End { position, link, is_new: true });
         self.undo.push(Undo::Link(tenant, before));
         Ok((position, link))
+    }
+
+    /// The time of a change that is carried out now: as it was decided, or later than everything that can be read already, so
+    /// that nobody who reads what was modified since then misses it.
+    pub(super) fn time(&mut self, db: &Connection, tenant: u32, decided: Time) -> rusqlite::Result<Time> {
+        let newest = match self.newest.get(&tenant) {
+            Some(newest) => *newest,
+            None => db
+                .prepare_cached(sql::NEWEST_TIME.sqlite)?
+                .query_row([tenant], |row| row.get(0))
+                .optional()?,
+        };
+        self.newest.insert(tenant, newest);
+        Ok(crate::conflicts::carried_out(decided, newest.map(Time)))
     }
 
     /// The tenant, position and link of an event of this transaction, if it has any.

@@ -8,8 +8,12 @@ use testkit::conformance::ALL;
 
 fn run(make: impl Fn() -> Arc<dyn Store>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    for (_, check) in
-        ALL.iter().chain(testkit::lives::ALL).chain(testkit::arrivals::ALL).chain(testkit::conflicts::ALL)
+    for (_, check) in ALL
+        .iter()
+        .chain(testkit::lives::ALL)
+        .chain(testkit::arrivals::ALL)
+        .chain(testkit::conflicts::ALL)
+        .chain(testkit::memberships::ALL)
     {
         runtime.block_on(check(make()));
     }
