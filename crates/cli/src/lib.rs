@@ -8,6 +8,7 @@ pub mod backup;
 mod event_text;
 mod mails;
 mod moving;
+mod new_file;
 mod output;
 mod people;
 mod progress;

@@ -1,6 +1,7 @@
 //! `muster import`, `muster export`: people in and out in files.
 
 use crate::admin::{Desk, refused};
+use crate::new_file::NewFile;
 use crate::output::{Output, table};
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -12,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use transfer::column::{COLUMNS, Column, Columns, Kind, named};
-use transfer::formats::{Format, Reading, Writing, private_file, writer};
+use transfer::formats::{Format, Reading, Writing, writer};
 use transfer::import::{Key, Lines, Options, Report, Tally, run, scan};
 
 #[derive(Args)]
@@ -38,10 +39,14 @@ pub(crate) struct ImportArgs {
     /// Leave those who are there as they are, which is what happens when nothing is said
     #[arg(long, conflicts_with_all = ["update", "deactivate_missing"])]
     create_only: bool,
-    /// Switch off those who are there and not in the file, if they are no more than a tenth
+    /// Deactivate active users who are not in the file; users of rejected rows count as in the file
     #[arg(long)]
     deactivate_missing: bool,
-    /// However many they are, and though rows were refused
+    /// The most users to deactivate, in percent of the active ones; if more are missing, nothing is done
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, requires = "deactivate_missing",
+          value_parser = clap::value_parser!(u8).range(0..=100))]
+    deactivation_limit: u8,
+    /// Deactivate missing users although rejected rows name no user who exists
     #[arg(long, requires = "deactivate_missing")]
     yes_really: bool,
     /// Say what would happen, and do nothing
@@ -179,6 +184,7 @@ fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<Options> {
         match_by: task.match_by.clone(),
         updates: task.update,
         deactivates_missing: task.deactivate_missing,
+        deactivation_limit: task.deactivation_limit,
         yes_really: task.yes_really,
         invites: task.invite,
         is_preview: task.dry_run,
@@ -282,9 +288,6 @@ pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> a
         columns: (!task.columns.is_empty()).then_some(task.columns),
         with_password_hashes: task.with_password_hashes,
     };
-    if !is_stdout && task.file.exists() {
-        bail!("{} is there already", task.file.display());
-    }
     if task.with_password_hashes {
         warn("passwords go along as they are stored; whoever gets the file can try to guess them from it");
     }
@@ -296,21 +299,9 @@ pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> a
         write(&desk, &caller, &options, to, writing, None)?;
         return Ok(());
     }
-    let part = task
-        .file
-        .with_file_name(format!("{}.part", task.file.file_name().unwrap_or_default().to_string_lossy()));
-    let file = private_file(&part, true).with_context(|| format!("cannot make {}", part.display()))?;
-    let written = write(&desk, &caller, &options, Box::new(file.try_clone()?), writing, Some(output));
-    let counts = written.and_then(|counts| {
-        file.sync_all()?;
-        std::fs::rename(&part, &task.file)?;
-        Ok(counts)
-    });
-    if counts.is_err() {
-        // Half a file helps nobody.
-        drop(std::fs::remove_file(&part));
-    }
-    let counts = counts?;
+    let new = NewFile::create(&task.file).with_context(|| format!("cannot make {}", task.file.display()))?;
+    let counts = write(&desk, &caller, &options, Box::new(new.file().try_clone()?), writing, Some(output))?;
+    new.publish().with_context(|| format!("cannot make {}", task.file.display()))?;
     let document: serde_json::Map<_, _> =
         counts.iter().map(|(kind, count)| (kind.word().to_owned(), json!(count))).collect();
     output.result(&document.into(), || {

@@ -2,10 +2,11 @@
 
 use super::read::verify;
 use super::{About, BackupError, End, TITLE};
+use crate::new_file::NewFile;
 use ring::digest::{Context, SHA256};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use store::archive::{ArchiveError, Entry, Running, Sink, Sums};
 
@@ -23,27 +24,14 @@ pub fn write(
     dump: impl FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError>,
     seen: impl FnMut(&Entry) + Send,
 ) -> Result<Sums, BackupError> {
-    if path.exists() {
-        let there = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "it is there already");
-        return Err(there.into());
+    let new = NewFile::create(path)?;
+    let (output, sums) = encode(BufWriter::with_capacity(PIECE, new.file()), about, dump, seen)?;
+    output.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    if verify(File::open(new.part())?, || ())?.sums != sums {
+        return Err(BackupError::Damaged("what was written is not what was read from the store".into()));
     }
-    let part = part_of(path);
-    let file = private(&part)?;
-    let written = encode(BufWriter::with_capacity(PIECE, file), about, dump, seen);
-    let named = written.and_then(|(output, sums)| {
-        output.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-        if verify(File::open(&part)?, || ())?.sums != sums {
-            return Err(BackupError::Damaged("what was written is not what was read from the store".into()));
-        }
-        std::fs::rename(&part, path)?;
-        sync_folder(path)?;
-        Ok(sums)
-    });
-    if named.is_err() {
-        // What is left of it is of no use to anybody; if it stays, the next backup takes its place.
-        drop(std::fs::remove_file(&part));
-    }
-    named
+    new.publish()?;
+    Ok(sums)
 }
 
 /// Writes a backup from what `dump` gives, and flushes it.
@@ -97,28 +85,6 @@ pub(super) fn encode<W: Write + Send>(
 enum Piece {
     More(Vec<u8>),
     Last(Vec<u8>),
-}
-
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
-}
-
-/// A new file that its owner alone can read.
-fn private(path: &Path) -> std::io::Result<File> {
-    drop(std::fs::remove_file(path));
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// A name is as safe as what it names.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn press<W: Write>(output: W, about: &About, pieces: &Receiver<Piece>) -> Result<W, BackupError> {

@@ -19,9 +19,15 @@ const IMPORT: &[(&str, Kind, &str)] = &[
     (
         "deactivateMissing",
         Kind::Boolean,
-        "Switch off those who are not in the file, if they are no more than a tenth",
+        "Deactivate active users who are not in the file; users of rejected rows count as in the file",
     ),
-    ("yesReally", Kind::Boolean, "However many they are"),
+    (
+        "deactivationLimit",
+        Kind::Integer,
+        "The most users to deactivate, in percent of the active ones: 0 to 100, 10 by default. If more are missing, nothing \
+         is done",
+    ),
+    ("yesReally", Kind::Boolean, "Deactivate missing users although rejected rows name no user who exists"),
     ("match", Kind::Text, "What people are known by, the surest first; `id,external-id,email` when not said"),
     ("map", Kind::Text, "What a header means, `HEADER=COLUMN`; may be repeated"),
     ("delimiter", Kind::Text, "What stands between the cells of CSV, where it is not seen; `tab` for a tab"),

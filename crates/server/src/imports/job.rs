@@ -1,11 +1,14 @@
 //! An import as it is kept beside its file.
 
-use directory::{Caller, ClientProfile, ConnectionId, TenantNumber, Time, UserId};
+use directory::{Caller, ClientProfile, ConnectionId, Refusal, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use transfer::formats::{Format, private_file};
+use transfer::import::{ImportError, Report};
 use uuid::Uuid;
 
 /// Where an import stands.
@@ -51,6 +54,12 @@ pub(super) struct Job {
     /// How often it was begun and not ended.
     #[serde(default)]
     pub(super) cut_off: u32,
+    /// How often it has panicked.
+    #[serde(default)]
+    pub(super) panics: u32,
+    /// When it was first begun.
+    #[serde(default)]
+    pub(super) begun: Option<Time>,
     pub(super) error: Option<String>,
     pub(super) report: Option<Value>,
 }
@@ -76,6 +85,8 @@ impl Job {
             rows: None,
             rows_done: 0,
             cut_off: 0,
+            panics: 0,
+            begun: None,
             error: None,
             report: None,
         }
@@ -104,9 +115,68 @@ impl Job {
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_all()?;
         std::fs::rename(&part, path)?;
-        match path.parent() {
-            Some(folder) => std::fs::File::open(folder)?.sync_all(),
-            None => Ok(()),
+        sync_folder(path)
+    }
+
+    /// Reserves the room in which [`Job::write_end`] writes, so that a full disk cannot keep the end of an import from being
+    /// recorded.
+    pub(super) fn reserve_end(path: &Path) -> std::io::Result<()> {
+        let mut file = private_file(&path.with_extension(RESERVED), true)?;
+        file.write_all(&vec![b' '; RESERVE])?;
+        file.sync_all()
+    }
+
+    /// Writes the end of an import into the room that was reserved.
+    pub(super) fn write_end(&self, path: &Path) -> std::io::Result<()> {
+        let reserved = path.with_extension(RESERVED);
+        let Ok(file) = File::options().write(true).open(&reserved) else { return self.write(path) };
+        let mut text = serde_json::to_vec(self)?;
+        if text.len() > RESERVE {
+            // The counts matter most.
+            text = serde_json::to_vec(&Self { report: self.report.as_ref().map(counts), ..self.clone() })?;
+        }
+        file.write_all_at(&text, 0)?;
+        file.set_len(text.len() as u64)?;
+        file.sync_all()?;
+        std::fs::rename(&reserved, path)?;
+        sync_folder(path)
+    }
+
+    /// Notes what came of it.
+    pub(super) fn note(&mut self, done: Result<Report, ImportError>) {
+        match done {
+            Ok(report) => {
+                self.status = Status::Done;
+                self.rows_done = self.rows.unwrap_or(self.rows_done);
+                self.report = serde_json::to_value(report).ok();
+            }
+            // The store takes nothing at the moment: it goes on later, from where it is.
+            Err(ImportError::Stopped {
+                refusal: refusal @ (Refusal::Unavailable(_) | Refusal::Busy { .. }),
+                ..
+            }) => {
+                tracing::warn!(detail = transfer::refusal_in_words(&refusal), "an import was held up");
+                self.status = Status::Queued;
+            }
+            Err(ImportError::CalledOff) => self.status = Status::CalledOff,
+            Err(ImportError::Stopped { row, refusal: refusal @ Refusal::ConnectionEnded }) => {
+                let detail = transfer::refusal_in_words(&refusal);
+                tracing::warn!(detail, row, import = %self.id, "import stopped: its connection has ended");
+                self.status = Status::Failed;
+                self.error = Some(format!("{detail}; what was done before stays"));
+            }
+            Err(ImportError::Stopped { row, refusal }) => {
+                tracing::error!(detail = transfer::refusal_in_words(&refusal), row, import = %self.id, "an import has failed");
+                self.status = Status::Failed;
+                self.error = Some(format!(
+                    "something went wrong on our side at row {row}; it is logged under {}",
+                    self.id
+                ));
+            }
+            Err(error) => {
+                self.status = Status::Failed;
+                self.error = Some(error.to_string());
+            }
         }
     }
 
@@ -127,5 +197,55 @@ impl Job {
             "error": self.error,
             "report": self.report,
         })
+    }
+}
+
+/// The ending of the file that reserves room.
+pub(super) const RESERVED: &str = "end";
+/// Its size, in bytes: a report with all the lines it may have takes less as a rule.
+const RESERVE: usize = 256 << 10;
+
+/// A report without its lines.
+fn counts(report: &Value) -> Value {
+    let Value::Object(members) = report else { return Value::Null };
+    let is_count = |value: &Value| {
+        value.is_number() || value.as_object().is_some_and(|tally| tally.values().all(Value::is_number))
+    };
+    Value::Object(
+        members
+            .iter()
+            .filter(|(_, value)| is_count(value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    )
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_fits_into_the_room_that_was_reserved() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("1.json");
+        let caller = Caller::terminal(TenantNumber(1));
+        for lines in [1, 100_000] {
+            Job::reserve_end(&path).expect("reserved");
+            let mut job = Job::new(Uuid::nil(), &caller, Format::Csv, Vec::new(), Time(1));
+            let what = vec!["wrong"; lines];
+            job.report =
+                Some(json!({"people": {"created": 3, "left": 1}, "made": 2, "refusals": {"first": what}}));
+            job.status = Status::Done;
+            job.write_end(&path).expect("written");
+            let read = Job::read(&path).expect("read");
+            let report = read.report.expect("a report");
+            assert_eq!((&report["people"]["created"], &report["made"]), (&json!(3), &json!(2)));
+            assert_eq!(report["refusals"].is_object(), lines == 1, "lines that do not fit are left out");
+            assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1);
+        }
     }
 }

@@ -13,14 +13,16 @@ pub use storage::StorageLimits;
 use anyhow::Context;
 use dialects::kit::Content;
 use dialects::transfer::{NotTaken, Transfers, Wishes};
-use directory::{Caller, Directory, Refusal};
-use futures_util::StreamExt;
+use directory::{Caller, Directory};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use job::{Job, Status};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,8 @@ const KEPT_SECONDS: i64 = 7 * 24 * 60 * 60;
 const SAID_EVERY: Duration = Duration::from_millis(500);
 /// How often an import may be cut off by the end of the process that is at it.
 const MOST_CUTS: u32 = 10;
+/// How often an import may panic before it is set aside.
+const MOST_PANICS: u32 = 2;
 /// Messages of a 507.
 const TENANT_STORAGE_FULL: &str =
     "The tenant's import files have reached their storage limit (see --imports-mib)";
@@ -52,6 +56,12 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Tenants whose imports are carried out at the same time.
 const TENANTS_AT_ONCE: usize = 4;
 
+/// An import that has ended, and the lock on its file, which keeps other processes from executing it.
+struct Ended {
+    job: Job,
+    _data: Option<File>,
+}
+
 /// Imports, and where they are kept.
 pub struct Imports {
     folder: PathBuf,
@@ -60,12 +70,21 @@ pub struct Imports {
     storage: StorageLimits,
     /// Imports whose files are still arriving.
     arriving: Mutex<HashSet<Uuid>>,
+    /// Imports that have ended and whose end could not be recorded yet. They are not to be executed again.
+    unrecorded: Mutex<HashMap<Uuid, Ended>>,
 }
 
 impl Imports {
     /// In a folder, which is made when it is needed.
     pub fn new(folder: impl Into<PathBuf>, storage: StorageLimits, directory: Arc<Directory>) -> Self {
-        Self { folder: folder.into(), directory, news: Notify::new(), storage, arriving: Mutex::default() }
+        Self {
+            folder: folder.into(),
+            directory,
+            news: Notify::new(),
+            storage,
+            arriving: Mutex::default(),
+            unrecorded: Mutex::default(),
+        }
     }
 
     /// The tenant's quota that its other imports leave for this one, in bytes.
@@ -110,7 +129,7 @@ impl Imports {
 
     /// An import's file did not arrive: there never was one.
     pub(crate) fn discard(&self, id: Uuid) {
-        for ending in ["json", "data", OFF] {
+        for ending in ["json", "data", OFF, job::RESERVED] {
             drop(std::fs::remove_file(self.path(id, ending)));
         }
         self.arriving.lock().remove(&id);
@@ -122,15 +141,22 @@ impl Imports {
         let mut jobs: Vec<Job> = paths
             .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
             .filter_map(|path| Job::read(&path))
+            .map(|job| self.unrecorded.lock().get(&job.id).map_or(job, |ended| ended.job.clone()))
             .collect();
         jobs.sort_by_key(|job| (job.created, job.id));
         jobs
     }
 
     fn of(&self, caller: &Caller, id: Uuid) -> Option<Job> {
-        let job = Job::read(&self.path(id, "json"))?;
+        let job = self.current(id)?;
         // Another tenant's import looks like none.
         (job.caller.tenant == caller.tenant.0 && job.status != Status::Arriving).then_some(job)
+    }
+
+    /// An import as it is now.
+    fn current(&self, id: Uuid) -> Option<Job> {
+        let unrecorded = self.unrecorded.lock().get(&id).map(|ended| ended.job.clone());
+        unrecorded.or_else(|| Job::read(&self.path(id, "json")))
     }
 
     /// Carries imports out until it is told to stop: those of a tenant one after the other, tenants beside one another and in
@@ -140,6 +166,7 @@ impl Imports {
         let (mut tasks, mut busy) = (FuturesUnordered::new(), HashSet::new());
         let (mut turns, mut turn) = (HashMap::new(), 0_u64);
         loop {
+            self.record_ends();
             for job in self.next(&turns) {
                 let tenant = job.caller.tenant;
                 if busy.len() < TENANTS_AT_ONCE && busy.insert(tenant) {
@@ -193,8 +220,7 @@ impl Imports {
     /// runs it, waits before the tenant's next turn.
     async fn take_turn(&self, job: Job) -> u32 {
         self.carry_out(&job).await;
-        let state = Job::read(&self.path(job.id, "json"));
-        if state.is_some_and(|job| job.ended.is_none()) {
+        if self.current(job.id).is_some_and(|job| job.ended.is_none()) {
             tokio::time::sleep(LOOK).await;
         }
         job.caller.tenant
@@ -205,74 +231,112 @@ impl Imports {
         self.discard(job.id);
     }
 
+    /// Locks the file of an import: whoever has its lock executes it, in this process or another one. `None` if that is somebody
+    /// else, or the file cannot be opened at the moment.
+    ///
+    /// # Errors
+    /// It cannot ever be executed.
+    fn hold(&self, id: Uuid) -> Result<Option<File>, String> {
+        let data = match File::open(self.path(id, "data")) {
+            Ok(data) => data,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err("its file is lost: send it again".into());
+            }
+            Err(error) => {
+                tracing::warn!(%error, import = %id, "the file of an import cannot be opened");
+                return Ok(None);
+            }
+        };
+        match data.try_lock() {
+            Ok(()) => Ok(Some(data)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(format!(
+                "its file cannot be locked ({error}): keep imports in a folder on a local disk (--imports)"
+            )),
+        }
+    }
+
     async fn carry_out(&self, job: &Job) {
         let state = self.path(job.id, "json");
-        // Whoever holds the file's lock is at it, in this process or another one.
-        let Ok(data) = File::open(self.path(job.id, "data")) else { return };
-        if data.try_lock().is_err() {
-            return;
-        }
+        let held = match self.hold(job.id) {
+            Ok(Some(data)) => Ok(data),
+            Ok(None) => return,
+            Err(why) => Err(why),
+        };
         // Whoever held it before may have ended it.
-        let Some(mut job) = Job::read(&state).filter(|job| job.ended.is_none()) else { return };
+        let Some(mut job) = self.current(job.id).filter(|job| job.ended.is_none()) else { return };
+        let data = match held {
+            Ok(data) => data,
+            Err(why) => {
+                tracing::error!(why, import = %job.id, "an import has failed");
+                job.status = Status::Failed;
+                job.error = Some(why);
+                return self.end(job, None);
+            }
+        };
         // It was cut off in the middle, perhaps by what is in it.
         job.cut_off += u32::from(job.status == Status::Running);
         job.status = Status::Running;
-        if let Err(error) = job.write(&state) {
+        job.begun = job.begun.or(Some(self.directory.now()));
+        // What cannot be recorded when it has ended is not begun.
+        if let Err(error) = Job::reserve_end(&state).and_then(|()| job.write(&state)) {
             return tracing::warn!(%error, "an import cannot be begun");
         }
         let done = if job.cut_off > MOST_CUTS {
             Err(failed(format!("it was cut off {MOST_CUTS} times; the log may say by what")))
         } else {
-            self.import(&mut job, &state).await
+            let import = AssertUnwindSafe(self.import(&mut job, &state)).catch_unwind().await;
+            match import {
+                Ok(done) => done,
+                Err(_) => return self.panicked(job, data),
+            }
         };
-        match done {
-            Ok(report) => {
-                job.status = Status::Done;
-                job.rows_done = job.rows.unwrap_or(job.rows_done);
-                job.report = serde_json::to_value(report).ok();
-            }
-            // The store takes nothing at the moment: it goes on later, from where it is.
-            Err(ImportError::Stopped {
-                refusal: refusal @ (Refusal::Unavailable(_) | Refusal::Busy { .. }),
-                ..
-            }) => {
-                tracing::warn!(detail = transfer::refusal_in_words(&refusal), "an import was held up");
-                job.status = Status::Queued;
-            }
-            Err(ImportError::CalledOff) => job.status = Status::CalledOff,
-            Err(ImportError::Stopped { row, refusal: refusal @ Refusal::ConnectionEnded }) => {
-                let detail = transfer::refusal_in_words(&refusal);
-                tracing::warn!(detail, row, import = %job.id, "import stopped: its connection has ended");
-                job.status = Status::Failed;
-                job.error = Some(format!("{detail}; what was done before stays"));
-            }
-            Err(ImportError::Stopped { row, refusal }) => {
-                tracing::error!(detail = transfer::refusal_in_words(&refusal), row, import = %job.id, "an import has failed");
-                job.status = Status::Failed;
-                job.error = Some(format!(
-                    "something went wrong on our side at row {row}; it is logged under {}",
-                    job.id
-                ));
-            }
-            Err(error) => {
-                job.status = Status::Failed;
-                job.error = Some(error.to_string());
-            }
-        }
+        job.note(done);
         if job.status == Status::Queued {
             if let Err(error) = job.write(&state) {
                 tracing::warn!(%error, "what came of an import cannot be noted");
             }
         } else {
-            self.end(job);
+            self.end(job, Some(data));
+        }
+    }
+
+    /// An import has panicked. It is tried once more, and then set aside.
+    fn panicked(&self, mut job: Job, data: File) {
+        job.panics += 1;
+        tracing::error!(import = %job.id, panics = job.panics, "an import has panicked");
+        if job.panics >= MOST_PANICS {
+            job.status = Status::Failed;
+            job.error =
+                Some(format!("something went wrong on our side, twice; it is logged under {}", job.id));
+            return self.end(job, Some(data));
+        }
+        job.status = Status::Queued;
+        if let Err(error) = job.write(&self.path(job.id, "json")) {
+            tracing::warn!(%error, "what came of an import cannot be noted");
+        }
+    }
+
+    /// Records the ends of imports that could not be recorded when they ended.
+    fn record_ends(&self) {
+        let ended = std::mem::take(&mut *self.unrecorded.lock());
+        for ended in ended.into_values() {
+            self.record_end(ended);
         }
     }
 
     /// Notes what came of an import. What was sent is nobody's business any more.
-    fn end(&self, mut job: Job) {
+    fn end(&self, mut job: Job, data: Option<File>) {
         job.ended = Some(self.directory.now());
-        if let Err(error) = job.write(&self.path(job.id, "json")) {
-            return tracing::warn!(%error, "what came of an import cannot be noted");
+        self.record_end(Ended { job, _data: data });
+    }
+
+    fn record_end(&self, ended: Ended) {
+        let job = &ended.job;
+        if let Err(error) = job.write_end(&self.path(job.id, "json")) {
+            tracing::warn!(%error, import = %job.id, "the end of an import cannot be recorded yet");
+            self.unrecorded.lock().insert(job.id, ended);
+            return;
         }
         for ending in ["data", OFF] {
             drop(std::fs::remove_file(self.path(job.id, ending)));
@@ -289,6 +353,8 @@ impl Imports {
         options.format = job.format();
         options.refused = (!options.is_preview).then(|| self.path(job.id, &refused(job.format())));
         options.request = format!("import {}", job.id);
+        // Only what was begun before can find what it has created itself.
+        options.begun = job.begun.filter(|_| job.cut_off > 0 || job.panics > 0 || job.rows.is_some());
         let looked = options.clone();
         #[expect(clippy::disallowed_methods, reason = "one import at a time")]
         let found = tokio::task::spawn_blocking(move || scan(&looked)).await;
@@ -382,7 +448,7 @@ impl Transfers for Imports {
             && let Some(mut job) = self.of(caller, id).filter(|job| job.ended.is_none())
         {
             job.status = Status::CalledOff;
-            self.end(job);
+            self.end(job, Some(data));
         }
         Ok(true)
     }
@@ -447,6 +513,10 @@ fn options(path: &Path, wishes: &Wishes) -> Result<Options, String> {
             "dryRun" => options.is_preview = flag(name, value)?,
             "invite" => options.invites = flag(name, value)?,
             "deactivateMissing" => options.deactivates_missing = flag(name, value)?,
+            "deactivationLimit" => {
+                let percent = value.parse().ok().filter(|percent| *percent <= 100);
+                options.deactivation_limit = percent.ok_or("deactivationLimit is a number from 0 to 100")?;
+            }
             "yesReally" => options.yes_really = flag(name, value)?,
             "emptyClears" => reading.empty_clears = flag(name, value)?,
             "match" => {

@@ -97,27 +97,26 @@ impl StoreLock {
         std::fs::metadata(beside(&self.store, "-wal")).is_ok_and(|log| log.len() > 0)
     }
 
-    /// Rejects a log that belongs to another file. For a process that is alone, before it opens the store.
-    pub(super) fn check_log(&self) -> Result<(), OpenError> {
-        let known = self.sessions();
-        let stored = stored_without_log(&self.store);
-        if !self.has_log() {
-            // The store was closed, and may have been replaced since. Who comes next compares with this.
-            if let Some(id) = stored.filter(|id| !known.contains(id)) {
-                // A file that cannot be written now cannot be written by whoever comes next, either.
-                drop(self.write(id, id));
-            }
-            return Ok(());
+    /// Rejects a store that is not the one that this lock was about: a log that belongs to another file, or a file that was
+    /// replaced while another process has it open. To be called before SQLite opens the store, since that alone can write the
+    /// log of one file into another.
+    pub(super) fn check_store(&self) -> Result<(), OpenError> {
+        let known = self.read();
+        if !self.is_alone {
+            let is_same = known.is_none_or(|known| Some(known.file) == identity(&self.store));
+            return if is_same { Ok(()) } else { Err(OpenError::Replaced(self.store.clone())) };
         }
-        let is_own = known.is_empty() || stored.is_some_and(|id| known.contains(&id));
-        if is_own { Ok(()) } else { Err(OpenError::ForeignLog(self.store.clone())) }
-    }
-
-    /// Whether the store that was opened is the one that the others have open.
-    pub(super) fn check_session(&self, db: &Connection) -> Result<(), OpenError> {
-        let (known, stored) = (self.sessions(), stored(db));
-        let is_same = known.is_empty() || stored.is_none_or(|id| known.contains(&id));
-        if is_same { Ok(()) } else { Err(OpenError::Replaced(self.store.clone())) }
+        let stored = stored_without_log(&self.store);
+        let is_own = known.is_none_or(|known| stored.is_some_and(|id| known.sessions.contains(&id)));
+        if self.has_log() && !is_own {
+            return Err(OpenError::ForeignLog(self.store.clone()));
+        }
+        if let Some(id) = stored.filter(|_| !self.has_log()) {
+            // The store was closed, and may have been replaced since. Who comes next compares with this; if it cannot be
+            // written, they cannot open the store either.
+            drop(self.write(id, id));
+        }
+        Ok(())
     }
 
     /// Begins a new session. For a process that is alone, after it has written the log back.
@@ -132,29 +131,40 @@ impl StoreLock {
         if write_back(db)? { self.write(new, new).map_err(failed) } else { Ok(()) }
     }
 
-    /// The ids in the lock file.
-    fn sessions(&self) -> Vec<Session> {
-        let mut text = [0; 2 * LINE];
-        if self.file.read_exact_at(&mut text, 0).is_err() {
-            return Vec::new();
-        }
-        let text = String::from_utf8_lossy(&text);
-        text.lines().filter_map(|line| u32::from_str_radix(line, 16).ok().map(Session)).collect()
+    fn read(&self) -> Option<Known> {
+        let mut text = [0; LENGTH];
+        self.file.read_exact_at(&mut text, 0).ok()?;
+        let text = std::str::from_utf8(&text).ok()?;
+        let mut numbers = text.split_whitespace().map(|word| u64::from_str_radix(word, 16).ok());
+        let mut next = || numbers.next().flatten();
+        let mut session = || next().and_then(|id| u32::try_from(id).ok()).map(Session);
+        let sessions = [session()?, session()?];
+        Some(Known { sessions, file: (next()?, next()?) })
     }
 
-    /// Always of the same length, so that a crash leaves the old ids or the new ones.
+    /// Always of the same length, so that a crash leaves the old text or the new one.
     fn write(&self, old: Session, new: Session) -> std::io::Result<()> {
-        self.file.write_all_at(format!("{:08x}\n{:08x}\n", old.0, new.0).as_bytes(), 0)?;
+        let (device, inode) = identity(&self.store).unwrap_or_default();
+        let text = format!("{:08x} {:08x} {device:016x} {inode:016x}\n", old.0, new.0);
+        self.file.write_all_at(text.as_bytes(), 0)?;
         self.file.sync_all()
     }
 }
 
+/// What is in the lock file.
+struct Known {
+    /// The session; two while a new one begins.
+    sessions: [Session; 2],
+    /// Device and inode of the store.
+    file: (u64, u64),
+}
+
+/// Length of the lock file, in bytes.
+const LENGTH: usize = 2 * 9 + 2 * 17;
+
 /// The id of a session; not 0.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Session(u32);
-
-/// Length of a line of the lock file, in bytes.
-const LINE: usize = 9;
 
 /// A file beside the store, as SQLite names its own.
 fn beside(store: &Path, ending: &str) -> PathBuf {
@@ -187,13 +197,23 @@ fn stored(db: &Connection) -> Option<Session> {
 /// The session in the file itself, without its log. Read from the header (<https://sqlite.org/fileformat.html>, 1.3): a file
 /// whose log was not written back completely cannot be opened without it.
 fn stored_without_log(store: &Path) -> Option<Session> {
+    session_in(&File::open(store).ok()?)
+}
+
+fn session_in(store: &File) -> Option<Session> {
     let mut id = [0; 4];
-    File::open(store).ok()?.read_exact_at(&mut id, 60).ok()?;
+    store.read_exact_at(&mut id, 60).ok()?;
     Some(u32::from_be_bytes(id)).filter(|id| *id != 0).map(Session)
 }
 
 /// The files of an open store, as the file system knows them.
-pub(super) struct Files(Vec<(PathBuf, Option<(u64, u64)>)>);
+pub(super) struct Files {
+    names: Vec<(PathBuf, Option<(u64, u64)>)>,
+    /// The store, whose content can be replaced, too. It must not be closed before SQLite has closed it: that would end
+    /// SQLite's locks.
+    store: Option<File>,
+    session: Option<Session>,
+}
 
 impl Files {
     /// As they are now.
@@ -205,12 +225,15 @@ impl Files {
             let identity = identity(&name);
             (name, identity)
         });
-        Self(seen.filter(|(_, identity)| identity.is_some()).collect())
+        let names = seen.filter(|(_, identity)| identity.is_some()).collect();
+        let store = File::open(&store).ok();
+        Self { names, session: store.as_ref().and_then(session_in), store }
     }
 
-    /// Whether each name still stands for the same file.
+    /// Whether each name still stands for the same file, and the store is the same.
     pub(super) fn are_same(&self) -> bool {
-        self.0.iter().all(|(name, seen)| identity(name) == *seen)
+        let is_same_session = self.store.as_ref().is_none_or(|store| session_in(store) == self.session);
+        is_same_session && self.names.iter().all(|(name, seen)| identity(name) == *seen)
     }
 }
 

@@ -122,19 +122,17 @@ pub(super) fn prepare(
     let broken = |error: rusqlite::Error| classify(path, &error);
     let alone = lock.filter(|lock| lock.is_alone());
     let was_closed = alone.is_none_or(|lock| !lock.has_log());
-    alone.map_or(Ok(()), StoreLock::check_log)?;
+    lock.map_or(Ok(()), StoreLock::check_store)?;
     let mut db = connect(path, options)?;
     if !was_closed {
         check_quickly(&db, path)?;
     }
     migrations::run(&mut db, path)?;
-    match lock {
-        // What was left in the log goes into the file first, so that the log begins anew with the session.
-        Some(lock) if lock.is_alone() && write_back(&db).map_err(broken)? => {
-            lock.begin_session(&db).map_err(broken)?;
-        }
-        Some(lock) if !lock.is_alone() => lock.check_session(&db)?,
-        _ => {}
+    // What was left in the log goes into the file first, so that the log begins anew with the session.
+    if let Some(lock) = alone
+        && write_back(&db).map_err(broken)?
+    {
+        lock.begin_session(&db).map_err(broken)?;
     }
     Ok(db)
 }
@@ -225,7 +223,7 @@ pub(super) fn fillable(path: &Path) -> Result<(), OpenError> {
 /// A connection that can only read, on a store of ours that is there, complete and of this version.
 pub(super) fn complete(path: &Path, lock: Option<&StoreLock>) -> Result<Connection, OpenError> {
     let broken = |error: rusqlite::Error| classify(path, &error);
-    lock.filter(|lock| lock.is_alone()).map_or(Ok(()), StoreLock::check_log)?;
+    lock.map_or(Ok(()), StoreLock::check_store)?;
     let db = reading(path, false).map_err(broken)?;
     let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(broken)?;
     if id != APPLICATION_ID {

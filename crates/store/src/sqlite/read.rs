@@ -17,13 +17,14 @@ use std::sync::Arc;
 
 /// Read-only connections. One is taken for the length of a read and always comes back.
 pub(super) struct Readers {
-    opened: Arc<Opened>,
+    // Before the files: see `lock::Files`.
     idle: Mutex<Vec<Db>>,
+    opened: Arc<Opened>,
 }
 
 impl Readers {
     pub(super) fn new(opened: Arc<Opened>) -> Self {
-        Self { opened, idle: Mutex::new(Vec::new()) }
+        Self { idle: Mutex::new(Vec::new()), opened }
     }
 
     /// Runs a read. It never waits for the caller inside, so a caller who hangs up can keep nothing.

@@ -4,11 +4,13 @@ use super::Options;
 use crate::column::{Column, Kind, What};
 use crate::formats::{self, FileError, Row};
 use crate::value;
-use directory::{Field, Given, ItemKind, identifier_key, nfc};
+use directory::{Field, Given, ItemKind, UserId, UserKey, identifier_key, nfc};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// What rows are known by is held in memory to see who comes twice: 8 bytes each, two or three for a row.
 const MOST_KEYS: usize = 50_000_000;
@@ -24,6 +26,8 @@ pub struct Scan {
     pub(super) twice: HashMap<u64, Option<u64>>,
     /// Whether rows of groups say who belongs to them.
     pub(super) has_members: bool,
+    /// The file that was read.
+    pub(super) identity: Option<Identity>,
     /// Entries of a directory, which say the same in many ways, and much that is nothing to us: the first counts.
     pub(super) is_directory: bool,
 }
@@ -54,10 +58,23 @@ impl Scan {
     }
 }
 
+/// What tells that a file is still the one that was read: device, inode, size, and the time of its last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64, u64, i64, i64);
+
+impl Identity {
+    /// Of the file at a path.
+    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
+        let file = std::fs::metadata(path)?;
+        Ok(Self(file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+    }
+}
+
 /// Reads a file to its end.
 pub fn scan(options: &Options) -> Result<Scan, FileError> {
     let is_directory = options.format == formats::Format::Ldif;
-    let mut scan = Scan { is_directory, ..Scan::default() };
+    let identity = Some(Identity::of(&options.path)?);
+    let mut scan = Scan { identity, is_directory, ..Scan::default() };
     let mut keys: Vec<u64> = Vec::new();
     formats::read(&options.path, options.format, &options.reading, &mut |headers, row| {
         learn(&mut scan, options, headers)?;
@@ -157,4 +174,19 @@ pub(super) fn keys_of(kind: Kind, cells: &[(&'static Column, &Value)]) -> Vec<(&
         }
     }
     keys
+}
+
+/// Everything that could identify the user of a row that was rejected, whether or not it is what rows are matched by.
+pub(super) fn user_keys(cells: &[(&'static Column, &Value)]) -> Vec<UserKey> {
+    let key = |(column, value): &(&'static Column, &Value)| {
+        let Ok(Given::Value(text)) = value::text(value) else { return None };
+        match column.what {
+            What::Id => uuid::Uuid::try_parse(&text).ok().map(|id| UserKey::Id(UserId(id))),
+            What::Number => text.parse().ok().map(UserKey::Number),
+            What::Text(Field::ExternalId) => Some(UserKey::ExternalId(text)),
+            What::Text(Field::Email | Field::UserName) => Some(UserKey::Handle(text)),
+            _ => None,
+        }
+    };
+    cells.iter().filter_map(key).collect()
 }

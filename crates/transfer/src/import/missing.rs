@@ -22,9 +22,9 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    /// More than a tenth.
-    pub(super) fn is_too_many(&self) -> bool {
-        self.people * 10 > self.total
+    /// Whether they are more than a part of all, in percent.
+    pub(super) fn is_more_than(&self, limit: u8) -> bool {
+        self.people * 100 > self.total * u64::from(limit)
     }
 }
 

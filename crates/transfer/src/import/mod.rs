@@ -16,7 +16,7 @@ pub use report::{Line, Lines, Report, Tally};
 
 use crate::column::Columns;
 use crate::formats::{FileError, Format, Reading};
-use directory::{Caller, Directory, Field, Refusal};
+use directory::{Caller, Directory, Field, Refusal, Time};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -76,7 +76,9 @@ pub struct Options {
     pub updates: bool,
     /// Those who are there and not in the file are switched off.
     pub deactivates_missing: bool,
-    /// However many they are.
+    /// The most of them, in percent of the active users; more are not deactivated.
+    pub deactivation_limit: u8,
+    /// Also if rows were rejected whose users are not known.
     pub yes_really: bool,
     /// New people are asked in by mail.
     pub invites: bool,
@@ -86,6 +88,8 @@ pub struct Options {
     pub refused: Option<PathBuf>,
     /// The name under which it is told, in the history and the log.
     pub request: String,
+    /// When it was begun, if it was interrupted: what was created since then was created by it.
+    pub begun: Option<Time>,
 }
 
 impl Options {
@@ -99,11 +103,13 @@ impl Options {
             match_by: Key::USUAL.to_vec(),
             updates: false,
             deactivates_missing: false,
+            deactivation_limit: 10,
             yes_really: false,
             invites: false,
             is_preview: false,
             refused: None,
             request: "import".into(),
+            begun: None,
         }
     }
 }
@@ -116,14 +122,26 @@ pub enum ImportError {
     File(#[from] FileError),
     /// More would be switched off than seems meant; nothing was done.
     #[error(
-        "{missing} of {total} people are not in the file and would be switched off, which is more than 10 %; nothing was \
-        done (--yes-really does it)"
+        "{missing} of {total} active users are not in the file and would be deactivated, which is more than {limit} %; \
+        nothing was done (allow more with --deactivation-limit PERCENT)"
     )]
     Brake {
         /// How many.
         missing: u64,
-        /// Of how many who are switched on.
+        /// Of how many who are active.
         total: u64,
+        /// What is allowed, in percent.
+        limit: u8,
+    },
+    /// The file was changed between the two times it was read; what was done is done.
+    #[error(
+        "the file was changed while it was imported, after {rows} of {expected} rows: import the new one again"
+    )]
+    Changed {
+        /// Rows that were done.
+        rows: u64,
+        /// Rows that it had.
+        expected: u64,
     },
     /// The directory does not go on; what was done is done, and the rest is when it is run again.
     #[error("it stopped at row {row}: {}; run it again to go on", crate::refusal_in_words(.refusal))]
@@ -153,25 +171,27 @@ pub async fn run(
     // Whether too many are missing is known before anything is done.
     let looking = Options { is_preview: true, refused: None, ..options.clone() };
     let (preview, there) = Box::pin(rows::all(directory, &caller, &looking, scan, &mut |_| seen(0))).await?;
-    let missing = missing::count(directory, &caller, &there).await?;
-    if missing.is_too_many() && !options.yes_really {
-        return Err(ImportError::Brake { missing: missing.people, total: missing.total });
+    let limit = options.deactivation_limit;
+    let missing = missing::count(directory, &caller, &there.users).await?;
+    if missing.is_more_than(limit) {
+        return Err(ImportError::Brake { missing: missing.people, total: missing.total, limit });
     }
     if options.is_preview {
         return Ok(Report { deactivated: missing.people, ..preview });
     }
     let (mut report, there) = Box::pin(rows::all(directory, &caller, options, scan, seen)).await?;
-    // Once more, since the file may be another one by now.
-    let now = missing::count(directory, &caller, &there).await?;
-    let is_whole = report.rows() == scan.rows;
-    if !is_whole || now.is_too_many() && !options.yes_really {
-        report.note("Nobody was switched off: the file has changed while it was brought in.");
-    } else if report.refused() > 0 && !options.yes_really {
-        report.note(
-            "Nobody was switched off: rows were refused, and those whom they are about would look missing.",
-        );
+    // Once more, since others may have been deactivated or removed meanwhile.
+    let now = missing::count(directory, &caller, &there.users).await?;
+    if now.is_more_than(limit) {
+        report.note(format!("Nobody was deactivated: it would be more than {limit} % by now."));
+    } else if there.unmatched > 0 && !options.yes_really {
+        report.note(format!(
+            "Nobody was deactivated: {} rejected rows name no user who exists, so users who are in the file could be \
+             missing from it (--yes-really deactivates all the same).",
+            there.unmatched
+        ));
     } else {
-        missing::switch_off(directory, &caller, &there, missing.highest, &mut report, seen).await?;
+        missing::switch_off(directory, &caller, &there.users, missing.highest, &mut report, seen).await?;
     }
     Ok(report)
 }

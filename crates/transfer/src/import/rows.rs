@@ -2,6 +2,7 @@
 //! kind do not wait for one another; rows of the next kind wait for all before them, since they may refer to them.
 
 use super::begun::{Begun, Said, begin, of_one_kind};
+use super::file::{Identity, user_keys};
 use super::refused::Refused;
 use super::report::{Outcome, Report};
 use super::{ImportError, Options, Scan, person, thing};
@@ -10,7 +11,7 @@ use crate::formats::{self, FileError, Row};
 use crate::refer::{Names, References};
 use crate::words::in_words;
 use backon::{ConstantBuilder, Retryable};
-use directory::{Caller, Command, Directory, ItemKind, Receipt, Refusal, User, UserKey};
+use directory::{Caller, Command, Directory, ItemKind, Receipt, Refusal, Time, User, UserKey};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt, TryStreamExt};
@@ -59,6 +60,15 @@ pub(super) struct Job<'a> {
     pub(super) names: Names,
 }
 
+impl Job<'_> {
+    /// What came of a row about somebody who exists and is left as they are: an import that was interrupted finds what it
+    /// has created itself.
+    pub(super) fn left_or_created(&self, created: Time) -> Outcome {
+        let is_own = self.options.begun.is_some_and(|begun| created >= begun);
+        if is_own { Outcome::Created } else { Outcome::Left }
+    }
+}
+
 /// What came of a row, or why nothing more can.
 pub(super) struct Done {
     pub(super) kind: Kind,
@@ -70,14 +80,22 @@ pub(super) struct Done {
     pub(super) lost_password: bool,
 }
 
-/// Brings all rows in. The people it was about, by number, come back too.
+/// The users that rows are about.
+#[derive(Default)]
+pub(super) struct Present {
+    pub(super) users: People,
+    /// Rejected rows that name no user who exists.
+    pub(super) unmatched: u64,
+}
+
+/// Imports all rows.
 pub(super) async fn all(
     directory: &Arc<Directory>,
     caller: &Caller,
     options: &Options,
     scan: &Scan,
     seen: &mut (dyn FnMut(u64) -> bool + Send),
-) -> Result<(Report, People), ImportError> {
+) -> Result<(Report, Present), ImportError> {
     let stopped = |refusal| ImportError::Stopped { row: 0, refusal };
     let names = if options.is_preview {
         Names::load(directory, caller).await.map_err(stopped)?
@@ -92,15 +110,14 @@ pub(super) async fn all(
         people: People::default(),
         refused: None,
         refused_items: HashSet::new(),
+        rejected_users: Vec::new(),
         lost_passwords: 0,
         options,
         seen,
     };
     let mut twice = scan.twice.clone();
-    let mut known = People::default();
-    let mut under_way = UnderWay::default();
-    let mut rows = reading(options);
-    let mut last = None;
+    let (mut known, mut under_way) = (People::default(), UnderWay::default());
+    let (mut rows, mut last) = (reading(options), None);
     let read = async {
         while let Some(parcel) = under_way.beside(rows.recv()).await {
             let parcel: Vec<Begun> = parcel?.into_iter().map(|row| begin(scan, &mut twice, row)).collect();
@@ -148,7 +165,8 @@ pub(super) async fn all(
     if let Some(refused) = end.refused.take() {
         refused.finish()?;
     }
-    Ok((end.report, end.people))
+    let present = end.present(&job).await?;
+    Ok((end.report, present))
 }
 
 /// Where rows go when they are done.
@@ -160,11 +178,34 @@ struct End<'a> {
     refused: Option<Refused>,
     /// Rows of items that were refused.
     refused_items: HashSet<u64>,
+    /// What identifies the users of rejected rows, if missing users are deactivated.
+    rejected_users: Vec<Vec<UserKey>>,
     lost_passwords: u64,
     seen: &'a mut (dyn FnMut(u64) -> bool + Send),
 }
 
 impl End<'_> {
+    /// Checks that all rows were imported, and looks up the users of rejected ones.
+    async fn present(&mut self, job: &Job<'_>) -> Result<Present, ImportError> {
+        let (rows, scan) = (self.report.rows(), self.scan);
+        if rows != scan.rows || Identity::of(&self.options.path).ok() != scan.identity {
+            return Err(ImportError::Changed { rows, expected: scan.rows });
+        }
+        let mut present = Present { users: std::mem::take(&mut self.people), unmatched: 0 };
+        for keys in std::mem::take(&mut self.rejected_users) {
+            let mut is_matched = false;
+            for key in keys {
+                let found = somebody(job, key).await;
+                if let Some(user) = found.map_err(|refusal| ImportError::Stopped { row: 0, refusal })? {
+                    present.users.add(user.number);
+                    is_matched = true;
+                }
+            }
+            present.unmatched += u64::from(!is_matched);
+        }
+        Ok(present)
+    }
+
     fn note_lost_passwords(&mut self) {
         if self.lost_passwords > 0 {
             let many = self.lost_passwords;
@@ -194,6 +235,8 @@ impl End<'_> {
         if let Outcome::Refused(why) = &outcome {
             if kind != Kind::User {
                 self.refused_items.insert(row.number);
+            } else if self.options.deactivates_missing {
+                self.rejected_users.push(user_keys(&self.scan.cells(&row)));
             }
             if let Some(path) = &self.options.refused {
                 let file = match &mut self.refused {
@@ -326,7 +369,7 @@ async fn carry_out<'a>(
             Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
         }
         Said::Known(_, user) if !job.options.updates => {
-            let (outcome, number) = (Ok(Outcome::Left), Some(user.number));
+            let (outcome, number) = (Ok(job.left_or_created(user.created)), Some(user.number));
             Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
         }
         Said::Known(said, user) => person(job, references, *said, Some(*user), row).await,
@@ -342,26 +385,53 @@ async fn carry_out<'a>(
 }
 
 /// Rows as they are read, on a thread of their own.
-pub(super) fn reading(options: &Options) -> mpsc::Receiver<Result<Vec<Row>, FileError>> {
-    let (sender, receiver) = mpsc::channel(PARCELS);
+pub(super) struct Reading {
+    parcels: mpsc::Receiver<Result<Parcel, FileError>>,
+    has_ended: bool,
+}
+
+struct Parcel {
+    rows: Vec<Row>,
+    is_last: bool,
+}
+
+impl Reading {
+    /// The next rows; `None` after the last ones.
+    ///
+    /// # Errors
+    /// The file cannot be read to its end.
+    pub(super) async fn recv(&mut self) -> Option<Result<Vec<Row>, FileError>> {
+        if self.has_ended {
+            return None;
+        }
+        let parcel = self.parcels.recv().await;
+        // A thread that ends without a word has failed; that is not the end of the file.
+        self.has_ended = !matches!(&parcel, Some(Ok(Parcel { is_last: false, .. })));
+        let lost = || Err(FileError::new("it could not be read to its end"));
+        Some(parcel.unwrap_or_else(lost).map(|parcel| parcel.rows))
+    }
+}
+
+pub(super) fn reading(options: &Options) -> Reading {
+    let (sender, parcels) = mpsc::channel(PARCELS);
     let options = options.clone();
     std::thread::spawn(move || {
-        let (mut parcel, mut bytes) = (Vec::with_capacity(PARCEL), 0);
+        let (mut rows, mut bytes) = (Vec::with_capacity(PARCEL), 0);
         let gone = || FileError::new("nobody reads on");
         let read = formats::read(&options.path, options.format, &options.reading, &mut |_, row| {
             bytes += row.weight();
-            parcel.push(row);
-            if parcel.len() < PARCEL && bytes < PARCEL_BYTES {
+            rows.push(row);
+            if rows.len() < PARCEL && bytes < PARCEL_BYTES {
                 return Ok(());
             }
             bytes = 0;
-            let full = std::mem::replace(&mut parcel, Vec::with_capacity(PARCEL));
-            sender.blocking_send(Ok(full)).map_err(|_| gone())
+            let rows = std::mem::replace(&mut rows, Vec::with_capacity(PARCEL));
+            sender.blocking_send(Ok(Parcel { rows, is_last: false })).map_err(|_| gone())
         });
         // Whoever has gone hears nothing.
-        let _ = sender.blocking_send(read.map(|()| parcel));
+        let _ = sender.blocking_send(read.map(|()| Parcel { rows, is_last: true }));
     });
-    receiver
+    Reading { parcels, has_ended: false }
 }
 
 /// Runs a command, again and again where others are in the way or too much is waiting.

@@ -85,7 +85,7 @@ async fn act(
         return Ok(Outcome::Created);
     };
     let Some(command) = said.update(&before, restricted_to).filter(|_| job.options.updates) else {
-        return Ok(Outcome::Left);
+        return Ok(job.left_or_created(before.created()));
     };
     if job.options.is_preview {
         let would = job.directory.preview(job.caller, &command).await?;
@@ -93,7 +93,7 @@ async fn act(
     }
     let receipt = patiently(job.directory, job.caller, command).await?;
     let is_changed = receipt.items.first().is_some_and(|after| after.version() != before.version());
-    Ok(if is_changed { Outcome::Changed(Vec::new()) } else { Outcome::Left })
+    Ok(if is_changed { Outcome::Changed(Vec::new()) } else { job.left_or_created(before.created()) })
 }
 
 /// Lets people join the groups whose rows name them. By now everybody is there who was to come.

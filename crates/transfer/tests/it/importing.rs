@@ -228,9 +228,9 @@ fn nobody_is_taken_for_somebody_else() {
     }
 }
 
-/// A file that is another one when it is read again switches nobody off.
+/// A file that is another one when it is read again is an error, and deactivates nobody.
 #[test]
-fn a_file_that_changes_switches_nobody_off() {
+fn a_file_that_changes_is_an_error() {
     let house = House::new("sqlite");
     let all = (0..40).map(|n| format!("p{n}@x.y\n")).collect::<Vec<_>>();
     let file = house.file("all.csv", format!("email\n{}", all.concat()));
@@ -252,8 +252,9 @@ fn a_file_that_changes_switches_nobody_off() {
         true
     };
     let run = transfer::import::run(&house.directory, &house.caller, &options, &found, &mut seen);
-    let report = house.wait(run).expect("brought in");
-    assert_eq!(report.deactivated, 0);
+    let ended = house.wait(run);
+    assert!(matches!(ended, Err(ImportError::Changed { expected: 40, .. })), "{ended:?}");
+    assert_eq!(house.person("p39@x.y").status, Status::Active);
     let file = house.file("five.csv", format!("email\n{}", all_but(&house)));
     assert!(matches!(
         house.import_with(&file, |options| options.deactivates_missing = true),
@@ -279,7 +280,7 @@ fn who_is_missing_is_switched_off_unless_they_are_many() {
         // Four of forty are a tenth; five are more.
         let events = house.events();
         match house.import_with(&all(35), missing) {
-            Err(ImportError::Brake { missing: 5, total: 40 }) => {}
+            Err(ImportError::Brake { missing: 5, total: 40, limit: 10 }) => {}
             other => panic!("{other:?}"),
         }
         assert_eq!(house.events(), events, "nothing was done");
@@ -289,7 +290,7 @@ fn who_is_missing_is_switched_off_unless_they_are_many() {
         let report = house
             .import_with(&all(10), |options| {
                 options.deactivates_missing = true;
-                options.yes_really = true;
+                options.deactivation_limit = 75;
             })
             .expect("brought in");
         assert_eq!(report.deactivated, 26);
@@ -301,9 +302,22 @@ fn who_is_missing_is_switched_off_unless_they_are_many() {
         let file = house.file("some.csv", format!("email\n{rows}no e-mail\n"));
         let report = house.import_with(&file, missing).expect("brought in");
         assert_eq!(report.deactivated, 0);
+        // Rows that are rejected and name a user count as present, whichever key names them.
+        let rows = (1..8).map(|n| format!("{},\n", row(n).trim())).collect::<Vec<_>>().concat();
+        let file = house.file("some.csv", format!("email,status\np0@x.y,perhaps\n{rows}p8@x.y,off and on\n"));
+        let report = house
+            .import_with(&file, |options| {
+                options.deactivates_missing = true;
+                options.yes_really = true;
+            })
+            .expect("imported");
+        assert_eq!((report.people.refused, report.deactivated), (2, 1), "{report:?}");
+        assert_eq!(house.person("p0@x.y").status, Status::Active);
+        assert_eq!(house.person("p8@x.y").status, Status::Active);
+        assert_eq!(house.person("p9@x.y").status, Status::Inactive);
         // Nobody at all in the file is everybody missing.
         let none = house.file("none.csv", "email\n");
-        assert!(matches!(house.import_with(&none, missing), Err(ImportError::Brake { missing: 10, .. })));
+        assert!(matches!(house.import_with(&none, missing), Err(ImportError::Brake { missing: 9, .. })));
     }
 }
 
