@@ -1,0 +1,113 @@
+//! Faults of the server engine: two processes on one database, the database, and the connections between them.
+
+use super::program::Program;
+use super::world::World;
+use super::{Site, recovered};
+use std::time::Duration;
+use testkit::chance::Dice;
+use testkit::postgres::Cluster;
+use testkit::proxy::{Meddling, Proxy};
+
+/// How many processes share the database.
+pub(super) const PROCESSES: usize = 2;
+
+pub(super) struct Networked {
+    // In this order, so that the processes end before the database does.
+    programs: Vec<Program>,
+    proxies: Vec<Proxy>,
+    cluster: Cluster,
+    store: String,
+}
+
+impl Networked {
+    pub(super) fn new() -> Self {
+        let cluster = Cluster::start(&[]);
+        let store = cluster.database();
+        let server = format!("127.0.0.1:{}", cluster.port());
+        let proxies: Vec<Proxy> = (0..PROCESSES).map(|_| Proxy::start(&server, |_| Meddling::Pass)).collect();
+        let programs =
+            proxies.iter().enumerate().map(|(n, proxy)| Program::new(n, &proxy.url(&store))).collect();
+        Self { programs, proxies, cluster, store }
+    }
+}
+
+impl Site for Networked {
+    fn start(&mut self, world: &World) {
+        for program in &mut self.programs {
+            program.start(world).expect("the first start");
+        }
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        vec!["kill database", "stop database", "kill process", "stop process", "cut", "hang", "backup"]
+    }
+
+    fn cause(&mut self, kind: &str, world: &World, dice: &mut Dice, is_short: bool) {
+        let one = usize::try_from(dice.roll(PROCESSES as u64)).expect("small");
+        let mut time = |short: u64, longest: u64| {
+            Duration::from_millis(if is_short { short } else { 300 + dice.roll(longest) })
+        };
+        match kind {
+            "kill database" => {
+                world.begin_fault("database killed");
+                self.cluster.kill();
+                std::thread::sleep(time(300, 10_000));
+                self.cluster.restart();
+            }
+            "stop database" => {
+                world.begin_fault("database stopped and continued");
+                self.cluster.suspend();
+                std::thread::sleep(time(6_000, 15_000));
+                self.cluster.resume();
+            }
+            "kill process" => {
+                world.begin_fault("one process killed");
+                self.programs[one].kill(world);
+                std::thread::sleep(time(500, 5_000));
+                self.programs[one].start_again(world);
+            }
+            "stop process" => {
+                world.begin_fault("one process stopped and continued");
+                self.programs[one].signal("STOP");
+                std::thread::sleep(time(2_000, 15_000));
+                self.programs[one].signal("CONT");
+            }
+            "cut" => {
+                world.begin_fault("connections of one process cut");
+                self.proxies[one].cut_all();
+                std::thread::sleep(time(200, 6_000));
+                self.proxies[one].resume();
+            }
+            "hang" => {
+                world.begin_fault("connections of one process hang");
+                self.proxies[one].hang();
+                std::thread::sleep(time(2_000, 12_000));
+                self.proxies[one].resume();
+            }
+            _ => {
+                let number = dice.roll(1 << 32);
+                super::checks::back_up(world, &self.store, self.programs[0].folder(), number);
+                return;
+            }
+        }
+        world.end_fault();
+        recovered(world, || self.programs.iter().map(Program::log).collect());
+        for program in &mut self.programs {
+            if !program.is_running() {
+                world.violation(&format!("a process has ended by itself: {}", program.log()));
+                program.kill(world);
+                program.start_again(world);
+            }
+        }
+    }
+
+    fn store(&self) -> &str {
+        &self.store
+    }
+
+    fn end(&mut self, world: &World) {
+        for program in &mut self.programs {
+            program.terminate(world);
+        }
+    }
+}
