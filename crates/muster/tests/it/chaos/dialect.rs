@@ -41,6 +41,8 @@ pub(super) struct Seen {
     pub(super) is_active: Option<bool>,
     /// Ids of groups, without dashes.
     pub(super) groups: Option<Vec<String>>,
+    /// `meta.lastModified`, over `scim` only.
+    pub(super) modified: String,
     /// The id of the client's group, without dashes.
     group: String,
 }
@@ -241,21 +243,31 @@ impl Endpoint<'_> {
 
     /// Every user, over `scim` by cursor or over `publisher` by offset.
     pub(super) fn list(&self, dialect: Dialect) -> Answer<Vec<Seen>> {
-        let mut all = Vec::new();
         if dialect == Dialect::Scim {
-            let mut cursor = String::new();
-            loop {
-                let said = self.query(dialect, &format!("/scim/v2/Users?count=1000&cursor={cursor}"))?;
-                let users = said["Resources"].as_array().cloned().unwrap_or_default();
-                all.extend(users.iter().map(|user| self.seen(dialect, user)));
-                match said["nextCursor"].as_str() {
-                    Some(next) => next.clone_into(&mut cursor),
-                    None => return Ok(all),
-                }
-            }
+            return self.list_filtered("");
         }
+        let mut all = Vec::new();
         self.pages("/api/2/users?fields=all", |user| all.push(self.seen(Dialect::Publisher, user)))?;
         Ok(all)
+    }
+
+    /// The users who were changed at a time or later, over `scim`.
+    pub(super) fn list_changed(&self, since: &str) -> Answer<Vec<Seen>> {
+        self.list_filtered(&format!("&filter=meta.lastModified%20ge%20%22{since}%22"))
+    }
+
+    fn list_filtered(&self, filter: &str) -> Answer<Vec<Seen>> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let target = format!("/scim/v2/Users?count=1000&cursor={cursor}{filter}");
+            let said = self.query(Dialect::Scim, &target)?;
+            let users = said["Resources"].as_array().cloned().unwrap_or_default();
+            all.extend(users.iter().map(|user| self.seen(Dialect::Scim, user)));
+            match said["nextCursor"].as_str() {
+                Some(next) => next.clone_into(&mut cursor),
+                None => return Ok(all),
+            }
+        }
     }
 
     /// The e-mails of a group's members, as `publisher` lists them.
@@ -320,6 +332,7 @@ impl Endpoint<'_> {
             }
         };
         let [key, email, first] = [key, email, first].map(text);
-        Seen { dialect, key, email, first, external, is_active, groups, group: self.group.replace('-', "") }
+        let (modified, group) = (text(&user["meta"]["lastModified"]), self.group.replace('-', ""));
+        Seen { dialect, key, email, first, external, is_active, groups, modified, group }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::disk::Disk;
 use super::program::{Program, signal};
+use super::readiness;
 use super::world::{Constant, World};
 use super::{Site, recovered, say};
 use crate::support::{MUSTER, json};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use testkit::chance::Dice;
 
 /// How many users an import brings.
-const ROWS: usize = 3_000;
+const ROWS: usize = 1_000;
 
 pub(super) struct Embedded {
     program: Program,
@@ -73,9 +74,10 @@ impl Embedded {
         let begun = Instant::now();
         while import.try_wait().expect("asked").is_none() && begun.elapsed() < Duration::from_secs(30) {
             std::thread::sleep(Duration::from_millis(40));
+            let stopped = Instant::now();
             signal(&import, "STOP");
             if is_locked(&self.store) {
-                world.begin_fault("import stopped while it holds the lock");
+                world.begin_fault_at("import stopped while it holds the lock", stopped);
                 std::thread::sleep(time);
                 world.end_fault();
                 break;
@@ -132,8 +134,10 @@ impl Embedded {
         std::fs::hard_link(&self.store, &original).expect("linked");
         world.begin_fault("file replaced under the running server");
         std::fs::rename(&copy, &self.store).expect("renamed");
-        *world.servers[0].replaced.lock() = Some(Instant::now());
+        let since = Instant::now();
+        *world.servers[0].replaced.lock() = Some(since);
         std::thread::sleep(time);
+        readiness::expect_red(world, since);
         if !self.program.is_running() {
             world.violation(&format!("the server ended by itself: {}", self.program.log()));
         }
@@ -144,6 +148,7 @@ impl Embedded {
         }
         // The -wal and -shm beside it, if they are still there, belong to the original.
         std::fs::rename(&original, &self.store).expect("renamed");
+        world.report_served();
         *world.servers[0].replaced.lock() = None;
         self.program.start_again(world);
         world.end_fault();
@@ -192,6 +197,7 @@ impl Embedded {
         for (_, kept) in &files {
             std::fs::remove_file(kept).expect("removed");
         }
+        world.report_served();
         *world.servers[0].replaced.lock() = None;
         self.program.start_again(world);
         world.end_fault();
@@ -222,7 +228,7 @@ impl Site for Embedded {
             "stop" => self.stop(world, time(1_500, 12_000)),
             "import" => self.stop_import(world, time(6_000, 15_000), dice.roll(2) == 0),
             "disk" => self.fill_disk(world, time(4_000, 12_000)),
-            "replace running" => self.replace_running(world, time(1_500, 10_000), dice.roll(3) == 0),
+            "replace running" => self.replace_running(world, time(4_500, 10_000), dice.roll(3) == 0),
             "replace stopped" => self.replace_stopped(world),
             _ => super::checks::back_up(world, self.store(), self.program.folder(), dice.roll(1 << 32)),
         }

@@ -20,6 +20,7 @@ mod dialect;
 mod disk;
 mod embedded;
 mod exchange;
+mod follower;
 mod model;
 mod networked;
 mod program;
@@ -105,6 +106,7 @@ fn acknowledged_changes_survive_faults_in_random_order() {
         let _over = Over(&world.is_over);
         scope.spawn(|| readiness::probe(scope, world));
         scope.spawn(|| readiness::write_steadily(scope, world));
+        scope.spawn(|| follower::follow(world));
         for name in 0..CLIENTS {
             scope.spawn(move || Client::new(world, name, plan.seed).work());
         }

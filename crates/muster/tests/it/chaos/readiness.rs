@@ -118,6 +118,19 @@ struct Record<'a> {
     faults: &'a [Fault],
 }
 
+/// From [`LATE`] after a moment on, no probe of the only server was green.
+pub(super) fn expect_red(world: &World, since: Instant) {
+    let probes = world.probes.lock();
+    let later = probes.iter().filter(|probe| probe.begun >= since + LATE);
+    let (all, green) = (later.clone().count(), later.filter(|probe| probe.is_green).count());
+    drop(probes);
+    if green > 0 {
+        world.violation(&format!(
+            "/readyz was green {green} of {all} times after the store's file was replaced"
+        ));
+    }
+}
+
 /// Compares what `/readyz` said with what could be written; what does not fit.
 pub(super) fn compare(world: &World, until: Instant) -> Vec<String> {
     let (probes, writes) = (world.probes.lock().clone(), world.writes.lock().clone());

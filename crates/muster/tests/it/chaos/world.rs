@@ -2,9 +2,11 @@
 
 use super::dialect::{Answer, Dialect, Failure, Group};
 use super::exchange::{Request, exchange};
+use super::follower::Followed;
 use super::model::Known;
 use super::readiness::{Outcome, Probe, Write};
 use super::say;
+use crate::support::Reply;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -64,9 +66,12 @@ pub(super) struct World {
     pub(super) writes: Mutex<Vec<Write>>,
     /// When the steady writer was told to pause and to go on.
     pub(super) pauses: Mutex<Vec<(Instant, Option<Instant>)>>,
+    pub(super) followed: Followed,
     pub(super) steady_under_way: AtomicUsize,
     pub(super) is_over: AtomicBool,
     pub(super) counts: Mutex<BTreeMap<String, u64>>,
+    /// Requests that were served although the store's file had been replaced.
+    served: Mutex<Vec<String>>,
     violations: Mutex<Vec<String>>,
 }
 
@@ -83,9 +88,11 @@ impl World {
             probes: Mutex::default(),
             writes: Mutex::default(),
             pauses: Mutex::default(),
+            followed: Followed::default(),
             steady_under_way: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
             counts: Mutex::default(),
+            served: Mutex::default(),
             violations: Mutex::default(),
         }
     }
@@ -111,9 +118,14 @@ impl World {
 
     /// Notes that a fault begins.
     pub(super) fn begin_fault(&self, kind: &'static str) {
+        self.begin_fault_at(kind, Instant::now());
+    }
+
+    /// The same, some time after it began.
+    pub(super) fn begin_fault_at(&self, kind: &'static str, begun: Instant) {
         say(&format!("[{:.2}s] {kind}", self.begun.elapsed().as_secs_f32()));
         self.count(&format!("fault: {kind}"));
-        self.faults.lock().push(Fault { kind, begun: Instant::now(), ended: None });
+        self.faults.lock().push(Fault { kind, begun, ended: None });
     }
 
     /// Notes that the fault is over, and the servers may need a moment to notice.
@@ -154,6 +166,17 @@ impl World {
         &groups[client % groups.len()]
     }
 
+    /// Reports the requests that were served from a replaced file, in one violation.
+    pub(super) fn report_served(&self) {
+        let served = std::mem::take(&mut *self.served.lock());
+        if let (Some(first), Some(last)) = (served.first(), served.last()) {
+            self.violation(&format!(
+                "{} requests were not answered with 503 after the store's file was replaced: {first}; …; {last}",
+                served.len(),
+            ));
+        }
+    }
+
     /// Whether a server's file is in its place.
     pub(super) fn is_intact(&self, server: usize) -> bool {
         self.servers[server].replaced.lock().is_none()
@@ -178,23 +201,28 @@ impl Endpoint<'_> {
         body: Option<&Value>,
     ) -> Answer<Value> {
         let begun = Instant::now();
-        let answer = self.ask(dialect, method, target, body);
-        let outcome = match &answer {
-            Ok(_) => Outcome::Acknowledged,
-            Err(Failure::Rejected(..)) => Outcome::Rejected,
-            Err(Failure::InDoubt) => Outcome::InDoubt,
+        let reply = self.ask(dialect, method, target, body);
+        let outcome = match &reply {
+            None => Outcome::InDoubt,
+            Some(reply) => match reply.status {
+                200..300 => Outcome::Acknowledged,
+                503 => Outcome::InDoubt,
+                _ => Outcome::Rejected,
+            },
         };
         let write = Write { server: self.server, begun, ended: Instant::now(), outcome };
         self.world.writes.lock().push(write);
-        answer
+        self.understand(method, target, begun, reply)
     }
 
     /// A request that reads.
     pub(super) fn query(&self, dialect: Dialect, target: &str) -> Answer<Value> {
-        self.ask(dialect, "GET", target, None)
+        let begun = Instant::now();
+        let reply = self.ask(dialect, "GET", target, None);
+        self.understand("GET", target, begun, reply)
     }
 
-    fn ask(&self, dialect: Dialect, method: &str, target: &str, body: Option<&Value>) -> Answer<Value> {
+    fn ask(&self, dialect: Dialect, method: &str, target: &str, body: Option<&Value>) -> Option<Reply> {
         let bearer = format!("Bearer {}", self.world.access.key);
         let mut headers = vec![("Content-Type", "application/json")];
         let mut full = target.to_owned();
@@ -206,18 +234,22 @@ impl Endpoint<'_> {
             headers.push(("Authorization", &bearer));
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        let begun = Instant::now();
         let request = Request { method, target: &full, headers: &headers, body: &body };
-        let Some(reply) = exchange(&self.address, &request, PATIENCE) else { return Err(Failure::InDoubt) };
+        exchange(&self.address, &request, PATIENCE)
+    }
+
+    /// What an answer says of the store, which is nothing if the server has another file.
+    fn understand(&self, method: &str, target: &str, begun: Instant, reply: Option<Reply>) -> Answer<Value> {
+        let reply = reply.ok_or(Failure::InDoubt)?;
         let replaced = *self.world.servers[self.server].replaced.lock();
-        if replaced.is_some_and(|since| since < begun) {
+        if let Some(since) = replaced.filter(|since| *since < begun) {
+            self.world.count("requests after the file was replaced");
             if reply.status != 503 {
-                let since = replaced.map(|since| begun.duration_since(since)).unwrap_or_default();
-                self.world.violation(&format!(
-                    "{method} {target} is answered with {} instead of 503, {since:?} after the store's file was replaced: {}",
-                    reply.status,
-                    reply.body.chars().take(120).collect::<String>(),
-                ));
+                let after = begun.duration_since(since);
+                self.world
+                    .served
+                    .lock()
+                    .push(format!("{method} {target} after {after:.3?}: {}", reply.status));
             }
             return Err(Failure::InDoubt);
         }
