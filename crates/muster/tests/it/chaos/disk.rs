@@ -1,4 +1,5 @@
-//! A disk that can be full: a small file system in memory, where this user may mount one.
+//! A disk that can be full: a file system in memory, where this user may mount one. Otherwise a limit on the size of the
+//! server's files, which is nearly the same to a store.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -9,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Mounts, waits for the end of its input, and unmounts: nothing is left however the test ends.
 const SCRIPT: &str = "if mount -t tmpfs -o size=4g,mode=700 muster-test \"$1\" 2>/dev/null; then echo mounted; cat >/dev/null; \
     umount -l \"$1\"; else echo no; fi";
+
+/// The limit on the size of files, in bytes, that stands for a full disk: a log of a few transactions fits.
+const FULL: &str = "65536";
 
 /// A folder for a store. What was mounted there is unmounted when it is dropped.
 pub(super) struct Disk {
@@ -38,13 +42,12 @@ impl Disk {
         self.folder.path().to_path_buf()
     }
 
-    /// Whether it can be made full.
-    pub(super) fn can_be_full(&self) -> bool {
-        self.mount.is_some()
-    }
-
-    /// Leaves no free space: shrinks the file system to what is used.
-    pub(super) fn fill(&self) {
+    /// Leaves no free space to a process.
+    pub(super) fn fill(&self, process: u32) {
+        if self.mount.is_none() {
+            limit_files(process, FULL);
+            return;
+        }
         let begun = Instant::now();
         // What is used may grow between the two.
         while !remount(self.folder.path(), &used(self.folder.path()).to_string()) {
@@ -53,7 +56,11 @@ impl Disk {
     }
 
     /// Gives the space back.
-    pub(super) fn empty(&self) {
+    pub(super) fn empty(&self, process: u32) {
+        if self.mount.is_none() {
+            limit_files(process, "unlimited");
+            return;
+        }
         assert!(remount(self.folder.path(), "4g"), "the file system cannot be made larger");
     }
 }
@@ -65,6 +72,13 @@ impl Drop for Disk {
             drop(mount.wait());
         }
     }
+}
+
+/// Sets the soft limit, which the process's owner may raise again.
+fn limit_files(process: u32, bytes: &str) {
+    let limit = [format!("--pid={process}"), format!("--fsize={bytes}:")];
+    let is_set = Command::new("prlimit").args(limit).status().is_ok_and(|status| status.success());
+    assert!(is_set, "prlimit of util-linux sets a limit on files");
 }
 
 fn remount(folder: &Path, size: &str) -> bool {

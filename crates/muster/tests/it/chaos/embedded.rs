@@ -107,9 +107,9 @@ impl Embedded {
             drop(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
         }
         world.begin_fault("disk full");
-        self.disk.fill();
+        self.disk.fill(self.program.pid());
         std::thread::sleep(time);
-        self.disk.empty();
+        self.disk.empty(self.program.pid());
         world.end_fault();
     }
 
@@ -210,13 +210,7 @@ impl Site for Embedded {
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        let mut kinds = vec!["kill", "stop", "import", "replace running", "replace stopped", "backup"];
-        if self.disk.can_be_full() {
-            kinds.push("disk");
-        } else {
-            say("this user may not mount a file system: the disk is never full");
-        }
-        kinds
+        vec!["kill", "stop", "import", "replace running", "replace stopped", "backup", "disk"]
     }
 
     fn cause(&mut self, kind: &str, world: &World, dice: &mut Dice, is_short: bool) {

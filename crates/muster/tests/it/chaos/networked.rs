@@ -1,9 +1,10 @@
 //! Faults of the server engine: two processes on one database, the database, and the connections between them.
 
 use super::program::Program;
+use super::readiness;
 use super::world::World;
 use super::{Site, recovered};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testkit::chance::Dice;
 use testkit::postgres::Cluster;
 use testkit::proxy::{Meddling, Proxy};
@@ -21,7 +22,11 @@ pub(super) struct Networked {
 
 impl Networked {
     pub(super) fn new() -> Self {
-        let cluster = Cluster::start(&[]);
+        let isolation = std::env::var("MUSTER_TEST_ISOLATION").ok().filter(|level| !level.is_empty());
+        let isolation = isolation.map(|level| format!("'{level}'"));
+        let settings: Vec<(&str, &str)> =
+            isolation.iter().map(|level| ("default_transaction_isolation", level.as_str())).collect();
+        let cluster = Cluster::start(&settings);
         let store = cluster.database();
         let server = format!("127.0.0.1:{}", cluster.port());
         let proxies: Vec<Proxy> = (0..PROCESSES).map(|_| Proxy::start(&server, |_| Meddling::Pass)).collect();
@@ -47,6 +52,7 @@ impl Site for Networked {
         let mut time = |short: u64, longest: u64| {
             Duration::from_millis(if is_short { short } else { 300 + dice.roll(longest) })
         };
+        let begun = Instant::now();
         match kind {
             "kill database" => {
                 world.begin_fault("database killed");
@@ -89,6 +95,9 @@ impl Site for Networked {
                 super::checks::back_up(world, &self.store, self.programs[0].folder(), number);
                 return;
             }
+        }
+        if kind.ends_with("process") || ["cut", "hang"].contains(&kind) {
+            readiness::expect_others_to_write(world, one, begun);
         }
         world.end_fault();
         recovered(world, || self.programs.iter().map(Program::log).collect());

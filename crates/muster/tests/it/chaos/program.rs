@@ -32,7 +32,9 @@ impl Program {
         let log = self.log_file();
         let errors = File::options().create(true).append(true).open(&log).expect("a log");
         let before = std::fs::metadata(&log).map_or(0, |data| data.len());
-        let mut child = Command::new(MUSTER)
+        // A file that may not grow is an error to the server, and not its end.
+        let mut child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", MUSTER])
             .args(["serve", "--json", "--log-level", "warn", "--store", &self.store])
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .env("MUSTER_MAIL_SPOOL", self.folder.path().join("mail"))
@@ -106,6 +108,10 @@ impl Program {
         let server = &world.servers[self.server];
         *server.address.write() = None;
         *server.admin.write() = None;
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
     }
 
     pub(super) fn signal(&self, name: &str) {

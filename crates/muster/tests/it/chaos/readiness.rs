@@ -131,6 +131,26 @@ pub(super) fn expect_red(world: &World, since: Instant) {
     }
 }
 
+/// Whatever has befallen one server since a moment, the others have acknowledged a write every [`SLOW`].
+pub(super) fn expect_others_to_write(world: &World, one: usize, since: Instant) {
+    let until = Instant::now();
+    let writes = world.writes.lock().clone();
+    for server in (0..world.servers.len()).filter(|server| *server != one) {
+        let is_own = |write: &&Write| write.server == server && write.outcome == Outcome::Acknowledged;
+        let mut moments: Vec<Instant> = writes.iter().filter(is_own).map(|write| write.ended).collect();
+        moments.retain(|moment| *moment > since);
+        moments.extend([since, until]);
+        moments.sort();
+        let longest =
+            moments.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default();
+        if longest > SLOW {
+            world.violation(&format!(
+                "server {server} acknowledged nothing for {longest:.1?}, with a fault of server {one}"
+            ));
+        }
+    }
+}
+
 /// Compares what `/readyz` said with what could be written; what does not fit.
 pub(super) fn compare(world: &World, until: Instant) -> Vec<String> {
     let (probes, writes) = (world.probes.lock().clone(), world.writes.lock().clone());
