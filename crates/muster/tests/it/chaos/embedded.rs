@@ -121,6 +121,7 @@ impl Embedded {
         let backup = backup.to_str().expect("text");
         run(world, &self.store, &["backup", backup]);
         run(world, &copy, &["restore", backup]);
+        drop(std::fs::remove_file(with_end(&copy, "-lock")));
         for end in ["-wal", "-shm"] {
             assert!(!with_end(&copy, end).exists(), "a restored store needs no log");
         }
