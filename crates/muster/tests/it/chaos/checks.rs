@@ -37,7 +37,7 @@ pub(super) fn compare_all(world: &World, store: &str, is_last: bool) {
                 .filter_map(|seen| world.followed.differs(seen))
                 .for_each(|text| world.violation(&text));
         }
-        compare_list(world, dialect, &models, listed);
+        compare_list(world, dialect, &mut models, listed);
     }
     compare_members(world, &models);
     read_again(world, &mut models, is_last);
@@ -103,7 +103,12 @@ fn settle(world: &World, client: usize, users: &mut [Known]) {
 }
 
 /// Everybody who is listed was sent, is as acknowledged, and is there once; everybody acknowledged is listed.
-fn compare_list(world: &World, dialect: Dialect, models: &[MutexGuard<'_, Vec<Known>>], listed: Vec<Seen>) {
+fn compare_list(
+    world: &World,
+    dialect: Dialect,
+    models: &mut [MutexGuard<'_, Vec<Known>>],
+    listed: Vec<Seen>,
+) {
     let mut of_email: BTreeMap<String, Seen> = BTreeMap::new();
     let mut externals = BTreeSet::new();
     for seen in listed {
@@ -116,18 +121,16 @@ fn compare_list(world: &World, dialect: Dialect, models: &[MutexGuard<'_, Vec<Kn
             world.violation(&format!("{dialect:?} lists {} twice: {other:?}", other.email));
         }
     }
-    for (client, users) in models.iter().enumerate() {
+    for (client, users) in models.iter_mut().enumerate() {
         let group = world.group_of(client).id.replace('-', "");
-        for known in users.iter().filter(|known| !known.is_wrong) {
-            let seen = known.emails.iter().filter_map(|email| of_email.remove(email)).collect::<Vec<_>>();
-            let seen: Vec<Seen> = seen.into_iter().map(|seen| seen.for_group(&group)).collect();
-            if seen.len() > 1 || known.fit(seen.first()) == Fit::Neither {
+        for known in users.iter_mut() {
+            let seen = known.emails.iter().filter_map(|email| of_email.remove(email));
+            let seen: Vec<Seen> = seen.map(|seen| seen.for_group(&group)).collect();
+            // What is wrong was reported already.
+            if !known.is_wrong && (seen.len() > 1 || known.fit(seen.first()) == Fit::Neither) {
                 world.violation(&format!("{dialect:?} lists {seen:?} for {known:?}"));
+                known.is_wrong = true;
             }
-        }
-        // Reported already.
-        for known in users.iter().filter(|known| known.is_wrong) {
-            known.emails.iter().for_each(|email| drop(of_email.remove(email)));
         }
     }
     for (email, constant) in world.constants.lock().iter_mut() {

@@ -129,14 +129,23 @@ impl Embedded {
     }
 
     /// The store's file is replaced while the server runs. The original and its log are put back afterwards.
-    fn replace_running(&mut self, world: &World, time: Duration, is_killed: bool) {
+    /// With `is_listed`, somebody looks meanwhile with the command line what is in the new file, as one does after a
+    /// restore: the original must not lose its log to that.
+    fn replace_running(&mut self, world: &World, time: Duration, is_killed: bool, is_listed: bool) {
         let copy = self.restored_copy(world);
         let original = self.file("original.db");
         std::fs::hard_link(&self.store, &original).expect("linked");
-        world.begin_fault("file replaced under the running server");
+        world.begin_fault(if is_listed {
+            "file replaced under the running server, then listed"
+        } else {
+            "file replaced under the running server"
+        });
         std::fs::rename(&copy, &self.store).expect("renamed");
         let since = Instant::now();
         *world.servers[0].replaced.lock() = Some(since);
+        if is_listed {
+            json(&self.store, &["user", "list", "--limit", "1", "--tenant", "1"]);
+        }
         std::thread::sleep(time);
         readiness::expect_red(world, since);
         if !self.program.is_running() {
@@ -211,7 +220,16 @@ impl Site for Embedded {
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        vec!["kill", "stop", "import", "replace running", "replace stopped", "backup", "disk"]
+        vec![
+            "kill",
+            "stop",
+            "import",
+            "replace running",
+            "replace and list",
+            "replace stopped",
+            "backup",
+            "disk",
+        ]
     }
 
     fn cause(&mut self, kind: &str, world: &World, dice: &mut Dice, is_short: bool) {
@@ -223,7 +241,12 @@ impl Site for Embedded {
             "stop" => self.stop(world, time(1_500, 12_000)),
             "import" => self.stop_import(world, time(6_000, 15_000), dice.roll(2) == 0),
             "disk" => self.fill_disk(world, time(4_000, 12_000)),
-            "replace running" => self.replace_running(world, time(4_500, 10_000), dice.roll(3) == 0),
+            "replace running" => {
+                self.replace_running(world, time(4_000, 10_000), dice.roll(3) == 0, false);
+            }
+            "replace and list" => {
+                self.replace_running(world, time(500, 5_000), dice.roll(3) == 0, true);
+            }
             "replace stopped" => self.replace_stopped(world),
             _ => super::checks::back_up(world, self.store(), self.program.folder(), dice.roll(1 << 32)),
         }

@@ -175,9 +175,8 @@ fn recovered(world: &World, log: impl Fn() -> String) {
 /// Prints the summary, and fails if anything was wrong.
 fn conclude(world: &World) {
     let until = world.probes.lock().iter().map(|probe| probe.begun).max().expect("probes");
-    for text in readiness::compare(world, until) {
-        world.violation(&text);
-    }
+    let mut violations = world.violations();
+    violations.extend(readiness::compare(world, until));
     say(&format!("after {:.0?}:", world.begun.elapsed()));
     for (what, count) in &*world.counts.lock() {
         say(&format!("  {count:>8} {what}"));
@@ -188,7 +187,6 @@ fn conclude(world: &World) {
     let counts = world.counts.lock();
     assert!(counts.get("acknowledged").is_some_and(|count| *count > 50), "there was a load: {counts:?}");
     assert!(counts.get("reads compared").is_some_and(|count| *count > 50), "users were read: {counts:?}");
-    let violations = world.violations();
     assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }
 
