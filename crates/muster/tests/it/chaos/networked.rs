@@ -4,6 +4,8 @@ use super::program::Program;
 use super::readiness;
 use super::world::World;
 use super::{Site, recovered};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use testkit::chance::Dice;
 use testkit::postgres::Cluster;
@@ -18,6 +20,8 @@ pub(super) struct Networked {
     proxies: Vec<Proxy>,
     cluster: Cluster,
     store: String,
+    /// Whether the proxies spoil commits.
+    is_spoiling: Arc<AtomicBool>,
 }
 
 impl Networked {
@@ -29,10 +33,32 @@ impl Networked {
         let cluster = Cluster::start(&settings);
         let store = cluster.database();
         let server = format!("127.0.0.1:{}", cluster.port());
-        let proxies: Vec<Proxy> = (0..PROCESSES).map(|_| Proxy::start(&server, |_| Meddling::Pass)).collect();
+        let is_spoiling = Arc::new(AtomicBool::new(false));
+        let proxies: Vec<Proxy> =
+            (0..PROCESSES).map(|_| Proxy::start(&server, spoiler(Arc::clone(&is_spoiling)))).collect();
         let programs =
             proxies.iter().enumerate().map(|(n, proxy)| Program::new(n, &proxy.url(&store))).collect();
-        Self { programs, proxies, cluster, store }
+        Self { programs, proxies, cluster, store, is_spoiling }
+    }
+}
+
+/// Spoils a third of all commits in one of several ways, while it is told to.
+fn spoiler(is_spoiling: Arc<AtomicBool>) -> impl Fn(u64) -> Meddling + Send + Sync + 'static {
+    move |number| {
+        let mut dice = Dice::new(number);
+        if !is_spoiling.load(Ordering::SeqCst) || dice.roll(3) > 0 {
+            return Meddling::Pass;
+        }
+        let time = Duration::from_millis(20 + dice.roll(300));
+        let kinds = [
+            Meddling::SerializationFailure,
+            Meddling::Deadlock,
+            Meddling::CutBefore,
+            Meddling::CutAfter,
+            Meddling::CutThenCommit(time),
+            Meddling::Delay(time),
+        ];
+        *dice.pick(&kinds)
     }
 }
 
@@ -44,7 +70,16 @@ impl Site for Networked {
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        vec!["kill database", "stop database", "kill process", "stop process", "cut", "hang", "backup"]
+        vec![
+            "kill database",
+            "stop database",
+            "kill process",
+            "stop process",
+            "cut",
+            "hang",
+            "spoil",
+            "backup",
+        ]
     }
 
     fn cause(&mut self, kind: &str, world: &World, dice: &mut Dice, is_short: bool) {
@@ -89,6 +124,13 @@ impl Site for Networked {
                 self.proxies[one].hang();
                 std::thread::sleep(time(2_000, 12_000));
                 self.proxies[one].resume();
+            }
+            "spoil" => {
+                world.begin_fault("a third of all commits spoiled");
+                self.is_spoiling.store(true, Ordering::SeqCst);
+                // Writes may fail meanwhile and the servers be ready, which is right only for so long.
+                std::thread::sleep(time(1_000, 2_500));
+                self.is_spoiling.store(false, Ordering::SeqCst);
             }
             _ => {
                 let number = dice.roll(1 << 32);
