@@ -68,6 +68,7 @@ fn answered<T>(
             match ask(&endpoint) {
                 Ok(answer) => return Some(answer),
                 Err(Failure::InDoubt) => {}
+                Err(Failure::Rejected(0, _)) => return None,
                 Err(Failure::Rejected(status, body)) => {
                     world.violation(&format!("a read is rejected: {status} {body}"));
                     return None;

@@ -237,7 +237,8 @@ impl<'a> Client<'a> {
     }
 }
 
-/// A user as a dialect shows one, under whichever e-mail. Anything but an answer or none is reported.
+/// A user as a dialect shows one, under whichever e-mail. Anything but an answer or none is reported;
+/// the status is 0 for answers that do not fit one another.
 pub(super) fn read(endpoint: &Endpoint<'_>, dialect: Dialect, known: &Known) -> Answer<Option<Seen>> {
     let emails = known.possible_emails();
     let may_be_absent =
