@@ -48,8 +48,8 @@ impl Embedded {
         world.end_fault();
     }
 
-    /// An import is stopped while it holds the lock for writing.
-    fn stop_import(&mut self, world: &World, time: Duration, is_killed: bool) {
+    /// An import is stopped while it holds the lock for writing; whether it was, before it ended.
+    fn stop_import(&mut self, world: &World, time: Duration, is_killed: bool) -> bool {
         self.next += 1;
         let next = self.next;
         let file = self.program.folder().join(format!("import{next}.ndjson"));
@@ -71,8 +71,8 @@ impl Embedded {
             .stderr(Stdio::null())
             .spawn()
             .expect("started");
-        let begun = Instant::now();
-        while import.try_wait().expect("asked").is_none() && begun.elapsed() < Duration::from_secs(30) {
+        let mut is_stopped = false;
+        while !is_stopped && import.try_wait().expect("asked").is_none() {
             std::thread::sleep(Duration::from_millis(40));
             let stopped = Instant::now();
             signal(&import, "STOP");
@@ -80,14 +80,13 @@ impl Embedded {
                 world.begin_fault_at("import stopped while it holds the lock", stopped);
                 std::thread::sleep(time);
                 world.end_fault();
-                break;
+                is_stopped = true;
+                if is_killed {
+                    import.kill().expect("killed");
+                }
             }
             signal(&import, "CONT");
         }
-        if is_killed {
-            import.kill().expect("killed");
-        }
-        signal(&import, "CONT");
         let status = import.wait().expect("ended");
         if status.success() {
             let mut constants = world.constants.lock();
@@ -98,6 +97,7 @@ impl Embedded {
             }
         }
         say(&format!("the import ended with {status}"));
+        is_stopped
     }
 
     fn fill_disk(&mut self, world: &World, time: Duration) {
@@ -239,7 +239,11 @@ impl Site for Embedded {
         match kind {
             "kill" => self.kill(world, time(100, 4_000)),
             "stop" => self.stop(world, time(1_500, 12_000)),
-            "import" => self.stop_import(world, time(6_000, 15_000), dice.roll(2) == 0),
+            "import" => {
+                let (time, is_killed) = (time(6_000, 15_000), dice.roll(2) == 0);
+                let is_stopped = (0..5).any(|_| self.stop_import(world, time, is_killed));
+                assert!(is_stopped, "an import is stopped while it holds the lock");
+            }
             "disk" => self.fill_disk(world, time(4_000, 12_000)),
             "replace running" => {
                 self.replace_running(world, time(4_000, 10_000), dice.roll(3) == 0, false);

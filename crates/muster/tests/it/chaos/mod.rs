@@ -1,5 +1,5 @@
-//! Servers under load while, in random order, what operators and machines do to them happens: kills, stops, full disks,
-//! replaced files, lost databases. Whatever was acknowledged must be there, nothing else may be, and `/readyz` must have
+//! Servers under load that, in random order, are killed and stopped, get no disk space, lose their database, and have
+//! their files replaced. Whatever was acknowledged must be there, nothing else may be, and `/readyz` must have
 //! said all along whether changes could be written ([`readiness`] has the rules).
 //!
 //! A run lasts `MUSTER_TEST_CHAOS_SECONDS` (20 if not set), but each fault is caused at least once. The order of faults
