@@ -141,6 +141,16 @@ impl Cluster {
         self.keeper.stop("INT");
     }
 
+    /// SIGSTOP to the server and all its processes, until [`resume`](Self::resume).
+    pub fn suspend(&self) {
+        self.keeper.signal("STOP");
+    }
+
+    /// SIGCONT to all of them.
+    pub fn resume(&self) {
+        self.keeper.signal("CONT");
+    }
+
     /// Starts it again, on the same folder and port.
     pub fn restart(&self) {
         assert!(self.launch(), "the server does not start again: {}", self.log());

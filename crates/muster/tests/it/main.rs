@@ -4,6 +4,7 @@ mod admin_listener;
 mod badkeys;
 mod browser;
 mod ceilings;
+mod chaos;
 mod clients;
 mod commands;
 mod crash;

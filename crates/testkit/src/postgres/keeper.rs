@@ -89,6 +89,11 @@ impl Keeper {
         self.say(&format!("stop {signal}"));
     }
 
+    /// Sends a signal to the server and then to all its children.
+    pub(super) fn signal(&self, name: &str) {
+        assert!(self.say(&format!("signal {name}")), "the server has got the signal {name}");
+    }
+
     /// Kills the server and all its children at once.
     pub(super) fn cut(&self) {
         assert!(self.say("cut"), "all of it was killed");

@@ -20,6 +20,10 @@ while read -r verb words; do
         kill "-$words" "$pid"
         wait "$pid"
         pid= ;;
+    signal) # to all of it; the server first, so that it starts no more children when it is stopped
+        kill "-$words" "$pid"
+        kill "-$words" $(pgrep -P "$pid")
+        true ;;
     cut) # everything at once: nobody gets to tidy up
         kill -STOP "$pid"
         children=$(pgrep -P "$pid")
@@ -37,6 +41,8 @@ while read -r verb words; do
 done
 
 if [ -n "$pid" ]; then
+    # A test may have ended while all of it was stopped.
+    kill -CONT "$pid" $(pgrep -P "$pid")
     # At once: PostgreSQL and newer PgBouncers listen to the first signal, older PgBouncers to the second.
     kill -QUIT "$pid"
     kill -TERM "$pid"

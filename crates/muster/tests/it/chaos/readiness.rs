@@ -1,0 +1,303 @@
+//! Whether `/readyz` says what is so: it is asked all the time, beside a steady flow of writes, and afterwards the two are
+//! compared.
+//!
+//! For each server, over the time in which the steady writer was not paused:
+//! 1. If no write was acknowledged for more than [`GAP`], a probe that began within the first [`GAP`] of that time was red.
+//! 2. In that time, no probe was green that began after the first [`GAP`] and ended [`LATE`] before the next
+//!    acknowledgement.
+//! 3. If a write was in doubt (503, no answer), a probe was red somewhere between [`LATE`] before it began and [`LATE`]
+//!    after it ended. An intended fault that lasted less than [`LATE`] in that time counts as well, since readiness may be
+//!    that late.
+//!
+//! A probe is red if it is answered with anything but 200, or not within [`SLOW`].
+
+use super::dialect::{Dialect, Failure};
+use super::exchange::{Request, exchange};
+use super::model::State;
+use super::world::{Constant, Fault, World};
+use std::sync::atomic::Ordering;
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+/// How long nothing may be written before `/readyz` has to say so.
+const SLOW: Duration = Duration::from_secs(5);
+/// The same as seen in acknowledgements: the times between two writes and between two probes are added.
+const GAP: Duration = SLOW.saturating_add(Duration::from_secs(1));
+/// How late a change of state may be seen.
+const LATE: Duration = Duration::from_secs(3);
+const PROBE_EVERY: Duration = Duration::from_millis(200);
+const WRITE_EVERY: Duration = Duration::from_millis(250);
+
+/// One look at `/readyz`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    pub(super) server: usize,
+    pub(super) begun: Instant,
+    pub(super) ended: Instant,
+    pub(super) is_green: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Acknowledged,
+    Rejected,
+    InDoubt,
+}
+
+/// One write of any client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write {
+    pub(super) server: usize,
+    pub(super) begun: Instant,
+    pub(super) ended: Instant,
+    pub(super) outcome: Outcome,
+}
+
+/// Asks every server whether it is ready, on time also while earlier probes wait for their answers.
+pub(super) fn probe<'scope>(scope: &'scope Scope<'scope, '_>, world: &'scope World) {
+    while !world.is_over() {
+        for server in 0..world.servers.len() {
+            scope.spawn(move || {
+                let begun = Instant::now();
+                let admin = world.servers[server].admin.read().clone();
+                let reply = admin.and_then(|address| exchange(&address, &Request::get("/readyz"), SLOW));
+                let is_green = reply.is_some_and(|reply| reply.status == 200);
+                world.probes.lock().push(Probe { server, begun, ended: Instant::now(), is_green });
+            });
+        }
+        std::thread::sleep(PROBE_EVERY);
+    }
+}
+
+/// Creates users at a steady pace on every server, also while earlier creates wait for their answers.
+pub(super) fn write_steadily<'scope>(scope: &'scope Scope<'scope, '_>, world: &'scope World) {
+    for number in 0_usize.. {
+        if world.is_over() {
+            return;
+        }
+        for server in 0..world.servers.len() {
+            // Counted before the look at the pauses, so that whoever pauses sees every write.
+            world.steady_under_way.fetch_add(1, Ordering::SeqCst);
+            if world.pauses.lock().last().is_some_and(|(_, end)| end.is_none()) {
+                world.steady_under_way.fetch_sub(1, Ordering::SeqCst);
+                continue;
+            }
+            scope.spawn(move || {
+                write_once(world, server, number);
+                world.steady_under_way.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        std::thread::sleep(WRITE_EVERY);
+    }
+}
+
+fn write_once(world: &World, server: usize, number: usize) {
+    let Some(endpoint) = world.endpoint_of(server, 0) else { return };
+    let dialect = Dialect::ALL[number % Dialect::ALL.len()];
+    let email = format!("steady{server}.{number}@chaos.example");
+    let state = State { email, first: format!("S{number}"), is_active: true, is_member: false };
+    let constant = Constant { first: state.first.clone(), is_there: None };
+    world.constants.lock().insert(state.email.clone(), constant);
+    let answer = endpoint.create(dialect, &state, None);
+    let is_there = match answer {
+        Ok(()) => Some(true),
+        Err(Failure::InDoubt) => None,
+        Err(Failure::Rejected(status, body)) => {
+            world.violation(&format!("a create over {dialect:?} is rejected: {status} {body}"));
+            Some(false)
+        }
+    };
+    world.count(if is_there == Some(true) { "steady writes acknowledged" } else { "steady writes in doubt" });
+    if let Some(constant) = world.constants.lock().get_mut(&state.email) {
+        constant.is_there = is_there;
+    }
+}
+
+/// What was recorded of one server.
+struct Record<'a> {
+    probes: Vec<Probe>,
+    writes: Vec<Write>,
+    faults: &'a [Fault],
+}
+
+/// From [`LATE`] after a moment on, no probe of the only server was green.
+pub(super) fn expect_red(world: &World, since: Instant) {
+    let probes = world.probes.lock();
+    let later = probes.iter().filter(|probe| probe.begun >= since + LATE);
+    let (all, green) = (later.clone().count(), later.filter(|probe| probe.is_green).count());
+    drop(probes);
+    if green > 0 {
+        world.violation(&format!(
+            "/readyz was green {green} of {all} times after the store's file was replaced"
+        ));
+    }
+}
+
+/// Whatever has befallen one server since a moment, the others have acknowledged a write every [`GAP`].
+pub(super) fn expect_others_to_write(world: &World, one: usize, since: Instant) {
+    let until = Instant::now();
+    let writes = world.writes.lock().clone();
+    for server in (0..world.servers.len()).filter(|server| *server != one) {
+        let is_own = |write: &&Write| write.server == server && write.outcome == Outcome::Acknowledged;
+        let mut moments: Vec<Instant> = writes.iter().filter(is_own).map(|write| write.ended).collect();
+        moments.retain(|moment| *moment > since);
+        moments.extend([since, until]);
+        moments.sort();
+        let longest =
+            moments.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default();
+        if longest > GAP {
+            world.violation(&format!(
+                "server {server} acknowledged nothing for {longest:.1?}, with a fault of server {one}"
+            ));
+        }
+    }
+}
+
+/// Compares what `/readyz` said with what could be written; what does not fit.
+pub(super) fn compare(world: &World, until: Instant) -> Vec<String> {
+    let (probes, writes) = (world.probes.lock().clone(), world.writes.lock().clone());
+    let (faults, pauses) = (world.faults.lock().clone(), world.pauses.lock().clone());
+    let mut periods = Vec::new();
+    let mut begun = world.begun;
+    for (pause, end) in pauses {
+        periods.push((begun, pause));
+        begun = end.unwrap_or(until);
+    }
+    periods.push((begun, until));
+    let mut wrong = Vec::new();
+    for server in 0..world.servers.len() {
+        let record = Record {
+            probes: probes.iter().filter(|probe| probe.server == server).copied().collect(),
+            writes: writes.iter().filter(|write| write.server == server).copied().collect(),
+            faults: &faults,
+        };
+        let at = |moment: Instant| moment.duration_since(world.begun).as_secs_f32();
+        wrong.extend(record.wrong(&periods, at).into_iter().map(|text| format!("server {server}: {text}")));
+    }
+    wrong
+}
+
+/// For how long each server's probes were red, one by one.
+pub(super) fn red_time(world: &World) -> Vec<Duration> {
+    let mut probes = world.probes.lock().clone();
+    probes.sort_by_key(|probe| probe.begun);
+    let of_server = |server: usize| {
+        let own: Vec<_> = probes.iter().filter(|probe| probe.server == server).collect();
+        let pairs = own.windows(2).filter(|pair| !pair[0].is_green);
+        pairs.map(|pair| pair[1].begun.duration_since(pair[0].begun)).sum()
+    };
+    (0..world.servers.len()).map(of_server).collect()
+}
+
+impl Record<'_> {
+    fn wrong(&self, periods: &[(Instant, Instant)], at: impl Fn(Instant) -> f32) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut acknowledged: Vec<Instant> = self
+            .writes
+            .iter()
+            .filter(|write| write.outcome == Outcome::Acknowledged)
+            .map(|write| write.ended)
+            .collect();
+        acknowledged.sort();
+        for (begin, end) in periods {
+            let within = acknowledged.iter().filter(|moment| (begin..=end).contains(moment));
+            let moments: Vec<Instant> = std::iter::once(begin).chain(within).chain([end]).copied().collect();
+            for pair in moments.windows(2) {
+                let (from, to) = (pair[0], pair[1]);
+                if to.duration_since(from) <= GAP {
+                    continue;
+                }
+                let what = format!("nothing was acknowledged from {:.2}s to {:.2}s", at(from), at(to));
+                let late = from + GAP;
+                let mut red = self.probes.iter().filter(|probe| !probe.is_green);
+                if !red.any(|probe| probe.begun >= from && probe.begun <= late) {
+                    wrong.push(format!("{what}, and /readyz was green until {:.2}s", at(late)));
+                }
+                let is_wrong =
+                    |probe: &&Probe| probe.is_green && probe.begun >= late && probe.ended + LATE <= to;
+                let green: Vec<f32> =
+                    self.probes.iter().filter(is_wrong).map(|probe| at(probe.begun)).collect();
+                if let Some(first) = green.first() {
+                    wrong.push(format!(
+                        "{what}, and /readyz was green {} times, first at {first:.2}s",
+                        green.len()
+                    ));
+                }
+            }
+        }
+        let in_doubt = self.writes.iter().filter(|write| write.outcome == Outcome::InDoubt);
+        let unexplained: Vec<&Write> = in_doubt.filter(|write| !self.is_explained(write)).collect();
+        if let Some(first) = unexplained.first() {
+            let before = self.faults.iter().rev().find(|fault| fault.begun <= first.ended);
+            wrong.push(format!(
+                "{} writes failed while /readyz was green all the time, the first (last fault: {}) from {:.2}s to {:.2}s",
+                unexplained.len(),
+                before.map_or("none", |fault| fault.kind),
+                at(first.begun),
+                at(first.ended)
+            ));
+        }
+        wrong
+    }
+
+    fn is_explained(&self, write: &Write) -> bool {
+        let (from, to) = (write.begun.checked_sub(LATE).unwrap_or(write.begun), write.ended + LATE);
+        let is_red = |probe: &Probe| !probe.is_green && probe.begun <= to && probe.ended >= from;
+        let is_short = |fault: &Fault| {
+            let ended = fault.ended.unwrap_or(to);
+            ended.duration_since(fault.begun) < LATE && fault.begun <= to && ended >= from
+        };
+        self.probes.iter().any(is_red) || self.faults.iter().any(is_short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, Outcome, Probe, Record, Write};
+    use std::time::{Duration, Instant};
+
+    /// What does not fit when a write was acknowledged at each of these times, one was in doubt at each of those, and
+    /// `/readyz` was red between two times; in tenths of a second.
+    fn wrong(acknowledged: &[u64], in_doubt: &[u64], red: (u64, u64), fault: Option<(u64, u64)>) -> usize {
+        let begun = Instant::now();
+        let at = |tenths: u64| begun + Duration::from_millis(tenths * 100);
+        let write = |outcome| {
+            move |tenths: &u64| Write { server: 0, begun: at(*tenths), ended: at(*tenths + 1), outcome }
+        };
+        let mut writes: Vec<Write> = acknowledged.iter().map(write(Outcome::Acknowledged)).collect();
+        writes.extend(in_doubt.iter().map(write(Outcome::InDoubt)));
+        let probes = (0..400).step_by(2).map(|tenths| Probe {
+            server: 0,
+            begun: at(tenths),
+            ended: at(tenths + 1),
+            is_green: !(red.0..red.1).contains(&tenths),
+        });
+        let faults: Vec<Fault> = fault
+            .into_iter()
+            .map(|(from, to)| Fault { kind: "", begun: at(from), ended: Some(at(to)) })
+            .collect();
+        let record = Record { probes: probes.collect(), writes, faults: &faults };
+        record.wrong(&[(at(0), at(400))], |moment| moment.duration_since(begun).as_secs_f32()).len()
+    }
+
+    #[test]
+    fn only_what_does_not_fit_is_reported() {
+        let always: Vec<u64> = (0..400).step_by(3).collect();
+        let gap = |from: u64, to: u64| -> Vec<u64> {
+            always.iter().copied().filter(|tenths| !(from..to).contains(tenths)).collect()
+        };
+        assert_eq!(wrong(&always, &[], (0, 0), None), 0);
+        // Nothing for eight seconds: red in time; too late; green again too soon; never red, which breaks two rules. Then five seconds.
+        assert_eq!(wrong(&gap(100, 175), &[], (130, 178), None), 0);
+        assert_eq!(wrong(&gap(100, 175), &[], (162, 178), None), 1);
+        assert_eq!(wrong(&gap(100, 220), &[], (130, 170), None), 1);
+        assert_eq!(wrong(&gap(100, 220), &[], (0, 0), None), 2);
+        assert_eq!(wrong(&gap(100, 150), &[], (0, 0), None), 0);
+        // One write failed: never red; red soon after; red long after; during a short fault; during a long one.
+        assert_eq!(wrong(&always, &[200], (0, 0), None), 1);
+        assert_eq!(wrong(&always, &[200], (225, 230), None), 0);
+        assert_eq!(wrong(&always, &[200], (240, 250), None), 1);
+        assert_eq!(wrong(&always, &[200], (0, 0), Some((195, 205))), 0);
+        assert_eq!(wrong(&always, &[200], (0, 0), Some((190, 225))), 1);
+    }
+}
