@@ -179,8 +179,11 @@ async fn put(folder: &Path, composed: &Composed) -> std::io::Result<()> {
     options.mode(0o600);
     let mut file = options.open(&unfinished).await?;
     tokio::io::AsyncWriteExt::write_all(&mut file, &composed.message.formatted()).await?;
+    // It is written in the background; only this says whether that worked.
+    tokio::io::AsyncWriteExt::flush(&mut file).await?;
     file.sync_all().await?;
-    tokio::fs::rename(unfinished, path).await
+    tokio::fs::rename(unfinished, path).await?;
+    tokio::fs::File::open(folder).await?.sync_all().await
 }
 
 #[cfg(test)]

@@ -1,15 +1,49 @@
 //! Rows that were refused, as a file of the same format: as they came, with the reasons, so that they can be mended and brought
 //! in again, as often as it takes.
 
-use super::Scan;
+use super::{Options, Scan};
 use crate::column::What;
 use crate::formats::{FileError, Format, Row, Writer, Writing, private_file, writer};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// A file of refused rows.
-pub(super) struct Refused {
+/// Where rejected rows go. That it cannot be written does not end the import, which would have to be executed again: the report
+/// says so.
+pub(super) struct Refused<'a> {
+    options: &'a Options,
+    scan: &'a Scan,
+    file: Option<Result<RefusedFile, FileError>>,
+}
+
+impl<'a> Refused<'a> {
+    pub(super) fn new(options: &'a Options, scan: &'a Scan) -> Self {
+        Self { options, scan, file: None }
+    }
+
+    /// Writes a row, and why it was rejected. The first row begins the file.
+    pub(super) fn row(&mut self, row: Row, why: &str) {
+        let Some(path) = &self.options.refused else { return };
+        let begin = || RefusedFile::begin(path, self.options.format, self.scan);
+        let file = self.file.get_or_insert_with(begin);
+        let written = file.as_mut().map_or(Ok(()), |file| file.row(row, why));
+        if let Err(error) = written {
+            self.file = Some(Err(error));
+        }
+    }
+
+    /// Ends the file; what kept it from being written. Half of it is not left.
+    pub(super) fn finish(&mut self) -> Option<FileError> {
+        let error = self.file.take()?.and_then(RefusedFile::finish).err()?;
+        if let Some(path) = &self.options.refused {
+            drop(std::fs::remove_file(path));
+        }
+        Some(error)
+    }
+}
+
+/// A file of rejected rows.
+struct RefusedFile {
     writer: Box<dyn Writer>,
     /// Where the cells of each header of the file go; those of an earlier refusal go nowhere.
     places: Vec<Option<usize>>,
@@ -19,9 +53,9 @@ pub(super) struct Refused {
     kind: Option<usize>,
 }
 
-impl Refused {
+impl RefusedFile {
     /// Begins it, in the place of one that is there.
-    pub(super) fn begin(path: &Path, format: Format, scan: &Scan) -> Result<Self, FileError> {
+    fn begin(path: &Path, format: Format, scan: &Scan) -> Result<Self, FileError> {
         let mut headers: Vec<&str> = Vec::new();
         let mut known: HashMap<&str, usize> = HashMap::new();
         let mut place = |header| {
@@ -50,7 +84,7 @@ impl Refused {
     }
 
     /// Writes a row, and why it was refused.
-    pub(super) fn row(&mut self, row: Row, why: &str) -> Result<(), FileError> {
+    fn row(&mut self, row: Row, why: &str) -> Result<(), FileError> {
         let mut cells = vec![(self.row, Value::from(row.number)), (self.reason, Value::from(why))];
         cells.extend(self.kind.zip(row.kind).map(|(place, kind)| (place, Value::from(kind.word()))));
         let ours = cells.len();
@@ -65,7 +99,7 @@ impl Refused {
         self.writer.row(&cells)
     }
 
-    pub(super) fn finish(self) -> Result<(), FileError> {
+    fn finish(self) -> Result<(), FileError> {
         self.writer.finish()
     }
 }

@@ -108,7 +108,7 @@ pub(super) async fn all(
         scan,
         report: Report::default(),
         people: People::default(),
-        refused: None,
+        refused: Refused::new(options, scan),
         refused_items: HashSet::new(),
         rejected_users: Vec::new(),
         lost_passwords: 0,
@@ -162,8 +162,8 @@ pub(super) async fn all(
     if scan.has_members {
         thing::members(&job, &end.refused_items, &mut end.report, end.seen).await?;
     }
-    if let Some(refused) = end.refused.take() {
-        refused.finish()?;
+    if let Some(error) = end.refused.finish() {
+        end.report.note(format!("The file of rejected rows could not be written: {error}."));
     }
     let present = end.present(&job).await?;
     Ok((end.report, present))
@@ -175,7 +175,7 @@ struct End<'a> {
     options: &'a Options,
     report: Report,
     people: People,
-    refused: Option<Refused>,
+    refused: Refused<'a>,
     /// Rows of items that were refused.
     refused_items: HashSet<u64>,
     /// What identifies the users of rejected rows, if missing users are deactivated.
@@ -238,13 +238,7 @@ impl End<'_> {
             } else if self.options.deactivates_missing {
                 self.rejected_users.push(user_keys(&self.scan.cells(&row)));
             }
-            if let Some(path) = &self.options.refused {
-                let file = match &mut self.refused {
-                    Some(file) => file,
-                    none => none.insert(Refused::begin(path, self.options.format, self.scan)?),
-                };
-                file.row(row, why)?;
-            }
+            self.refused.row(row, why);
         }
         if (self.seen)(1) { Ok(()) } else { Err(ImportError::CalledOff) }
     }
