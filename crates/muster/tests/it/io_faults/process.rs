@@ -5,7 +5,7 @@ use super::search::Findings;
 use crate::support::{Reply, terminate, try_send};
 use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use testkit::waiting::wait_for;
@@ -127,15 +127,15 @@ impl Running {
         ]);
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.args(["--mail-spool", &stage.path("mail"), "--imports", &stage.path("imports")]);
+        let mut note = log.try_clone().expect("a log");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("started");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("read");
-        let Ok(said) = serde_json::from_str::<Value>(&line) else {
-            return Err(child.wait().expect("ended"));
-        };
+        let said: Value = serde_json::from_str(&line).unwrap_or_default();
         let at = |name: &str| said[name].as_str().unwrap_or_default().replace("http://", "");
         // An error is a document, too.
         if at("listening").is_empty() {
+            note.write_all(line.as_bytes()).expect("written");
             return Err(child.wait().expect("ended"));
         }
         Ok(Self { child, address: at("listening"), admin: at("admin") })
