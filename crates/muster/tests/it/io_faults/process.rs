@@ -92,7 +92,7 @@ impl Stage {
     /// Whether the server has said that something is wrong with its files.
     pub(super) fn has_complained(&self) -> bool {
         let log = self.log().to_lowercase();
-        ["i/o error", "input/output", "no space", "disk is full", "disk i/o", "memory", "unable to open"]
+        ["i/o error", "input/output error", "no space left", "disk is full", "unable to open"]
             .iter()
             .any(|words| log.contains(words))
     }
@@ -180,6 +180,11 @@ impl Running {
 
     pub(super) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("asked").is_some()
+    }
+
+    /// Ends the process without a word.
+    pub(super) fn kill(self) {
+        drop(self);
     }
 
     /// Asks the server to stop and waits for that.

@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use testkit::seeds::is_long;
 
 /// Scenarios that run at the same time. Most of the time they wait for a process.
 const THREADS: usize = 4;
+/// Faults between two lines that say how far a long run is.
+const PROGRESS: usize = 200;
 const SEED: u64 = 20_261_128;
 /// A variable that names one fault: `SCENARIO: KIND ORDINAL ERROR once|always`.
 const ONE: &str = "MUSTER_TEST_FAULT";
@@ -60,7 +63,7 @@ pub(super) fn search(scenario: &Scenario<'_>) -> Result<(), String> {
     say(&format!("{}: {calls:?}", scenario.name));
     let (faults, deadline) = match one {
         Some((_, fault)) => (vec![fault.parse().expect("a fault")], None),
-        None if testkit::seeds::is_long() => (in_turn(&calls), None),
+        None if is_long() => (in_turn(&calls), None),
         None => (in_turn(&calls), Some(Instant::now() + scenario.time)),
     };
     let (next, tally) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
@@ -124,7 +127,14 @@ impl Tally {
     fn note(&mut self, fault: Fault, stage: &Stage, findings: Findings) {
         self.done += 1;
         self.struck += usize::from(stage.is_struck());
+        if is_long() && self.done.is_multiple_of(PROGRESS) {
+            say(&format!("{} faults so far", self.done));
+        }
         for (summary, detail) in findings.0 {
+            // A long run may be stopped before it has ended.
+            if is_long() {
+                say(&format!("{summary}: {fault} ({}) {detail}", stage.struck_file()));
+            }
             self.mistakes.entry(summary).or_default().push((fault, stage.struck_file(), detail));
         }
     }
@@ -133,7 +143,7 @@ impl Tally {
         let mut text = String::new();
         for (summary, found) in &self.mistakes {
             writeln!(text, "\n{summary}: {} times", found.len()).expect("written");
-            let most = if testkit::seeds::is_long() { usize::MAX } else { 3 };
+            let most = if is_long() { 20 } else { 3 };
             for (fault, file, detail) in found.iter().take(most) {
                 writeln!(text, "  {ONE}='{scenario}: {fault}' ({file})\n    {detail}").expect("written");
             }
