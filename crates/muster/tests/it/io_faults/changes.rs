@@ -3,7 +3,7 @@
 use super::injection::{Injected, Stage};
 use super::is_possible;
 use super::process::Running;
-use super::search::{Findings, Scenario, search};
+use super::search::{Findings, Scenario, is_one, search};
 use crate::outages::say;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -302,10 +302,12 @@ fn look(stage: &Stage, client: &Client, known: &Known, findings: &mut Findings) 
     findings.check(unknown.is_empty(), "there is something that was never sent", || format!("{unknown:?}"));
     let sent = wait_for("the mail to be sent", || Some(mails(stage)).filter(|mails| !mails.is_empty()));
     let is_once = sent.len() == 1 && sent.iter().all(|mail| is_whole(mail));
-    findings.check(is_once, "the mail is not there once and complete", || format!("{sent:?}"));
+    findings.check(is_once, "the mail is not there once and complete", || {
+        let sizes: Vec<usize> = sent.iter().map(String::len).collect();
+        format!("sizes in bytes: {sizes:?}")
+    });
     let code = server.stop().code();
     findings.check(code == Some(0), "the server does not end well without faults", || format!("{code:?}"));
-    stage.check_store(&stage.store(), findings);
 }
 
 fn run(folder: &Path, client: &Client, injected: Injected, findings: &mut Findings) -> Stage {
@@ -347,8 +349,7 @@ fn changes_are_there_once_acknowledged_whatever_fails() {
     let client = template(folder.path());
     let run = |injected: Injected, findings: &mut Findings| run(folder.path(), &client, injected, findings);
     let found = search(&Scenario { name: "changes", time: Duration::from_secs(10), run: &run });
-    let rejected = REJECTED.load(Ordering::Relaxed);
-    say(&format!("{rejected} changes were rejected"));
+    say(&format!("{} changes were rejected", REJECTED.load(Ordering::Relaxed)));
     assert!(found.is_ok(), "{}", found.unwrap_err());
-    assert!(rejected > 0, "some faults made the server reject changes");
+    assert!(is_one() || REJECTED.load(Ordering::Relaxed) > 0, "some faults made the server reject changes");
 }

@@ -161,7 +161,6 @@ fn fill(folder: &Path, wanted: &Value, fill: Fill<'_>, injected: Injected, findi
         after.text.clone()
     });
     stage.check_store(&target, findings);
-    stage.check_store(&stage.store(), findings);
     stage
 }
 
@@ -251,13 +250,13 @@ fn commands_are_done_or_say_that_they_are_not() {
     let runs: [(&'static str, &Run<'_>); 9] = [
         ("backup", &|injected, findings| backup(folder, &wanted, injected, findings)),
         ("backup -", &|injected, findings| backup_to_a_pipe(folder, &wanted, injected, findings)),
-        ("restore", &|injected, findings| fill(folder, &wanted, &restore, injected, findings)),
-        ("restore -", &|injected, findings| fill(folder, &wanted, &restore_from_a_pipe, injected, findings)),
-        ("move", &|injected, findings| fill(folder, &wanted, &move_store, injected, findings)),
         ("import", &|injected, findings| import(folder, injected, findings)),
         ("user add", &|injected, findings| add_user(folder, injected, findings)),
         ("tenant add", &|injected, findings| add_tenant(folder, injected, findings)),
         ("export", &|injected, findings| export(folder, injected, findings)),
+        ("restore", &|injected, findings| fill(folder, &wanted, &restore, injected, findings)),
+        ("restore -", &|injected, findings| fill(folder, &wanted, &restore_from_a_pipe, injected, findings)),
+        ("move", &|injected, findings| fill(folder, &wanted, &move_store, injected, findings)),
     ];
     let mut failures = Vec::new();
     for (name, run) in runs {

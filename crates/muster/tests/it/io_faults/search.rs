@@ -49,12 +49,21 @@ struct Tally {
     mistakes: BTreeMap<&'static str, Vec<(Fault, String, String)>>,
 }
 
+fn one() -> Option<String> {
+    std::env::var(ONE).ok().filter(|text| !text.is_empty())
+}
+
+/// Whether one fault was asked for.
+pub(super) fn is_one() -> bool {
+    one().is_some()
+}
+
 /// Runs a scenario without a fault, and then with faults: all of them in a long run, a sample otherwise.
 ///
 /// # Errors
 /// The mistakes that were found.
 pub(super) fn search(scenario: &Scenario<'_>) -> Result<(), String> {
-    let one = std::env::var(ONE).ok().filter(|text| !text.is_empty());
+    let one = one();
     let one = one.as_deref().map(|text| text.split_once(": ").expect("SCENARIO: FAULT"));
     if one.is_some_and(|(name, _)| name != scenario.name) {
         return Ok(());
