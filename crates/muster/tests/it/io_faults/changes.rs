@@ -310,8 +310,13 @@ fn look(stage: &Stage, client: &Client, known: &Known, findings: &mut Findings) 
     findings.check(code == Some(0), "the server does not end well without faults", || format!("{code:?}"));
 }
 
-fn run(folder: &Path, client: &Client, injected: Injected, findings: &mut Findings) -> Stage {
-    let stage = Stage::new(folder);
+fn run(
+    (folder, part): (&Path, &'static str),
+    client: &Client,
+    injected: Injected,
+    findings: &mut Findings,
+) -> Stage {
+    let stage = Stage::with_part(folder, part);
     let mut known = Known::from([
         ("filler".into(), [Some(state("E", "f", ""))].into()),
         ("m@x.y".into(), [Some(state("M", "m", ""))].into()),
@@ -347,9 +352,25 @@ fn changes_are_there_once_acknowledged_whatever_fails() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let client = template(folder.path());
-    let run = |injected: Injected, findings: &mut Findings| run(folder.path(), &client, injected, findings);
-    let found = search(&Scenario { name: "changes", time: Duration::from_secs(10), run: &run });
+    let all =
+        |injected: Injected, findings: &mut Findings| run((folder.path(), ""), &client, injected, findings);
+    let found = search(&Scenario { name: "changes", time: Duration::from_secs(7), run: &all });
     say(&format!("{} changes were rejected", REJECTED.load(Ordering::Relaxed)));
     assert!(found.is_ok(), "{}", found.unwrap_err());
     assert!(is_one() || REJECTED.load(Ordering::Relaxed) > 0, "some faults made the server reject changes");
+}
+
+/// Few of the calls of the test above are those for mails.
+#[test]
+fn mails_are_sent_complete_whatever_fails() {
+    if !is_possible() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let client = template(folder.path());
+    let run = |injected: Injected, findings: &mut Findings| {
+        run((folder.path(), "mail"), &client, injected, findings)
+    };
+    let found = search(&Scenario { name: "mails", time: Duration::from_secs(4), run: &run });
+    assert!(found.is_ok(), "{}", found.unwrap_err());
 }

@@ -19,7 +19,7 @@ const IMPORTED: u64 = 25;
 /// The one row in it that cannot be a user.
 const REJECTED_ROW: &str = "no-email,Nobody";
 /// Time for a sample of one command.
-const TIME: Duration = Duration::from_millis(1_200);
+const TIME: Duration = Duration::from_millis(900);
 
 /// A store, a backup of it, a file to be imported, and what a backup says of the store.
 fn template(folder: &Path) -> Value {

@@ -93,6 +93,8 @@ impl FromStr for Fault {
 /// A folder whose files count, and beside it those that do not: the log, and what the library notes.
 pub(super) struct Stage {
     folder: tempfile::TempDir,
+    /// The folder among the program's files whose files count; empty for all of them.
+    part: &'static str,
 }
 
 /// Bytes of what the library notes: seven numbers and the name of a file.
@@ -104,7 +106,12 @@ const FILE: usize = 56;
 impl Stage {
     /// With copies of the files in a folder.
     pub(super) fn new(template: &Path) -> Self {
-        let stage = Self { folder: tempfile::tempdir().expect("a folder") };
+        Self::with_part(template, "")
+    }
+
+    /// The same, where only the files of one folder in it count.
+    pub(super) fn with_part(template: &Path, part: &'static str) -> Self {
+        let stage = Self { folder: tempfile::tempdir().expect("a folder"), part };
         std::fs::create_dir(stage.folder.path().join("data")).expect("made");
         for file in std::fs::read_dir(template).expect("read").flatten() {
             std::fs::copy(file.path(), stage.data().join(file.file_name())).expect("copied");
@@ -114,7 +121,7 @@ impl Stage {
         stage
     }
 
-    /// The folder whose files count, without symbolic links.
+    /// The folder of the program's files, without symbolic links.
     pub(super) fn data(&self) -> PathBuf {
         self.folder.path().canonicalize().expect("a path").join("data")
     }
@@ -146,10 +153,9 @@ impl Stage {
             Injected::Counting => None,
             Injected::Fault(fault) => Some(fault),
         };
-        command
-            .env("LD_PRELOAD", library())
-            .env("FAULT_FOLDER", self.data())
-            .env("FAULT_RECORD", self.record());
+        // Joining an empty name would add a slash.
+        let folder = if self.part.is_empty() { self.data() } else { self.data().join(self.part) };
+        command.env("LD_PRELOAD", library()).env("FAULT_FOLDER", folder).env("FAULT_RECORD", self.record());
         if let Some(fault) = fault {
             let at = fault.at.to_string();
             let settings = [
