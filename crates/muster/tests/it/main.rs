@@ -14,6 +14,7 @@ mod fairness;
 mod first_release;
 mod full_disk;
 mod identifiers;
+mod io_faults;
 mod keys;
 mod lives;
 mod moving;

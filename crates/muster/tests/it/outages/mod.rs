@@ -10,7 +10,7 @@ mod outage;
 mod three;
 
 /// A number by chance that is the same in every run: the `n`-th of a seed (`SplitMix64`).
-fn roll(seed: u64, n: u64) -> u64 {
+pub(crate) fn roll(seed: u64, n: u64) -> u64 {
     let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -24,6 +24,6 @@ fn pick<T: Copy>(all: &[T], number: u64) -> T {
 
 /// Figures for whoever watches.
 #[expect(clippy::print_stdout, reason = "said by tests only, which hold it back unless asked")]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     println!("{text}");
 }

@@ -1,0 +1,237 @@
+//! The program with a library that makes chosen I/O calls fail (`faults.c`, loaded with `LD_PRELOAD`).
+
+use crate::support::{MUSTER, root};
+use std::fmt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+/// What a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Write,
+    Sync,
+    Rename,
+    Truncate,
+    Mmap,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] = [Self::Write, Self::Sync, Self::Rename, Self::Truncate, Self::Mmap];
+
+    /// How such a call can fail.
+    fn errors(self) -> &'static [&'static str] {
+        match self {
+            Self::Write => &["EIO", "ENOSPC", "short", "torn"],
+            Self::Sync | Self::Rename | Self::Truncate => &["EIO", "ENOSPC"],
+            Self::Mmap => &["ENOMEM"],
+        }
+    }
+
+    fn name(self) -> &'static str {
+        ["write", "sync", "rename", "truncate", "mmap"][self as usize]
+    }
+}
+
+/// One call that fails, or the first of those that fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) kind: Kind,
+    /// The ordinal among the calls of this kind, from 1.
+    pub(super) at: u64,
+    /// One of the kind's errors.
+    error: &'static str,
+    /// Whether all later calls fail, too.
+    pub(super) is_lasting: bool,
+}
+
+impl Fault {
+    /// Everything that can happen to so many calls of a kind.
+    pub(super) fn all(kind: Kind, calls: u64) -> impl Iterator<Item = Self> {
+        let errors = move |at| kind.errors().iter().map(move |error| (at, *error));
+        (1..=calls)
+            .flat_map(errors)
+            .flat_map(move |(at, error)| [false, true].map(|is_lasting| Self { kind, at, error, is_lasting }))
+    }
+
+    /// As the library reads it: a number of the system's, or a word.
+    fn error(&self) -> &'static str {
+        match self.error {
+            "EIO" => "5",
+            "ENOMEM" => "12",
+            "ENOSPC" => "28",
+            word => word,
+        }
+    }
+
+    fn lasts(&self) -> &'static str {
+        if self.is_lasting { "always" } else { "once" }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {}", self.kind.name(), self.at, self.error, self.lasts())
+    }
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split_whitespace().collect();
+        let [kind, at, error, lasts] = parts[..] else { return Err(format!("{text} is not a fault")) };
+        let kind = Kind::ALL.into_iter().find(|one| one.name() == kind).ok_or("an unknown kind")?;
+        let at = at.parse().map_err(|_| "not an ordinal")?;
+        let error = kind.errors().iter().find(|one| **one == error).ok_or("an unknown error")?;
+        Ok(Self { kind, at, error, is_lasting: lasts == "always" })
+    }
+}
+
+/// A folder whose files count, and beside it those that do not: the log, and what the library notes.
+pub(super) struct Stage {
+    folder: tempfile::TempDir,
+    /// The folder among the program's files whose files count; empty for all of them.
+    part: &'static str,
+}
+
+/// Bytes of what the library notes: seven numbers and the name of a file.
+const RECORD: u64 = 256;
+/// The place of the number that ends all faults, and that of the name.
+const LIFTED: u64 = 48;
+const FILE: usize = 56;
+
+impl Stage {
+    /// With copies of the files in a folder.
+    pub(super) fn new(template: &Path) -> Self {
+        Self::with_part(template, "")
+    }
+
+    /// The same, where only the files of one folder in it count.
+    pub(super) fn with_part(template: &Path, part: &'static str) -> Self {
+        let stage = Self { folder: tempfile::tempdir().expect("a folder"), part };
+        std::fs::create_dir(stage.folder.path().join("data")).expect("made");
+        for file in std::fs::read_dir(template).expect("read").flatten() {
+            std::fs::copy(file.path(), stage.data().join(file.file_name())).expect("copied");
+        }
+        let record = std::fs::File::create(stage.record()).expect("a file");
+        record.set_len(RECORD).expect("extended");
+        stage
+    }
+
+    /// The folder of the program's files, without symbolic links.
+    pub(super) fn data(&self) -> PathBuf {
+        self.folder.path().canonicalize().expect("a path").join("data")
+    }
+
+    pub(super) fn path(&self, name: &str) -> String {
+        self.data().join(name).display().to_string()
+    }
+
+    pub(super) fn store(&self) -> String {
+        self.path("muster.db")
+    }
+
+    /// A file outside the folder.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn record(&self) -> PathBuf {
+        self.beside("record")
+    }
+
+    /// The program. With a fault, it also counts; without one it runs as it is.
+    pub(super) fn program(&self, injected: Injected) -> Command {
+        let mut command = Command::new(MUSTER);
+        // The disk that tests run on is their machine's own business.
+        command.current_dir(self.folder.path()).env("MUSTER_LEAST_FREE_MIB", "0");
+        let fault = match injected {
+            Injected::Nothing => return command,
+            Injected::Counting => None,
+            Injected::Fault(fault) => Some(fault),
+        };
+        // Joining an empty name would add a slash.
+        let folder = if self.part.is_empty() { self.data() } else { self.data().join(self.part) };
+        command.env("LD_PRELOAD", library()).env("FAULT_FOLDER", folder).env("FAULT_RECORD", self.record());
+        if let Some(fault) = fault {
+            let at = fault.at.to_string();
+            let settings = [
+                ("KIND", fault.kind.name()),
+                ("AT", &at),
+                ("ERROR", fault.error()),
+                ("LASTS", fault.lasts()),
+            ];
+            command.envs(settings.map(|(name, value)| (format!("FAULT_{name}"), value)));
+        }
+        command
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        let bytes = std::fs::read(self.record()).expect("read");
+        bytes[..FILE]
+            .chunks_exact(8)
+            .map(|number| u64::from_le_bytes(number.try_into().expect("8")))
+            .collect()
+    }
+
+    /// How many calls of a kind there were.
+    pub(super) fn calls(&self, kind: Kind) -> u64 {
+        self.numbers()[kind as usize]
+    }
+
+    /// Whether a call has failed so far.
+    pub(super) fn is_struck(&self) -> bool {
+        self.numbers()[Kind::ALL.len()] > 0
+    }
+
+    /// The file whose call failed first.
+    pub(super) fn struck_file(&self) -> String {
+        let bytes = std::fs::read(self.record()).expect("read");
+        let name = String::from_utf8_lossy(&bytes[FILE..]).trim_end_matches('\0').to_owned();
+        name.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// From now on nothing fails.
+    pub(super) fn lift(&self) {
+        let record = std::fs::File::options().write(true).open(self.record()).expect("opened");
+        record.write_all_at(&1_u64.to_le_bytes(), LIFTED).expect("written");
+    }
+}
+
+/// What a program is run with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Injected {
+    Nothing,
+    Counting,
+    Fault(Fault),
+}
+
+impl Injected {
+    pub(super) fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Fault(fault) => Some(fault),
+            Self::Nothing | Self::Counting => None,
+        }
+    }
+}
+
+/// The library, compiled once a process. Others may do the same at the same time.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        std::fs::create_dir_all(folder).expect("made");
+        let (own, path) =
+            (folder.join(format!("faults-{}.so", std::process::id())), folder.join("faults.so"));
+        let source = root().join("crates/muster/tests/it/io_faults/faults.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&own).arg(source);
+        let output = compiler.output().expect("a C compiler");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::rename(own, &path).expect("named");
+        path
+    })
+}

@@ -1,0 +1,204 @@
+//! The program as a process that may fail: commands that run to their end, and a server that may never start.
+
+use super::injection::{Injected, Stage};
+use super::search::Findings;
+use crate::support::{Reply, terminate, try_send};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use testkit::waiting::wait_for;
+
+/// What a command left.
+pub(super) struct Ran {
+    /// `None` if a signal ended it.
+    pub(super) code: Option<i32>,
+    pub(super) said: Value,
+    /// Everything that it said, in short.
+    pub(super) text: String,
+}
+
+impl Stage {
+    /// Runs a command on a store to its end.
+    pub(super) fn run(&self, injected: Injected, store: &str, arguments: &[&str]) -> Ran {
+        self.run_with(injected, store, arguments, (Stdio::null(), Stdio::piped()))
+    }
+
+    /// The same with other input and output.
+    pub(super) fn run_with(
+        &self,
+        injected: Injected,
+        store: &str,
+        arguments: &[&str],
+        (input, output): (Stdio, Stdio),
+    ) -> Ran {
+        let mut command = self.program(injected);
+        command.args(["--json", "--store", store]).args(arguments).stdin(input).stdout(output);
+        let output =
+            command.stderr(Stdio::piped()).spawn().expect("started").wait_with_output().expect("ended");
+        let text = String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
+        let said = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        Ran { code: output.status.code(), said, text: shortened(&text) }
+    }
+
+    /// Whether a store passes its checks.
+    pub(super) fn check_store(&self, store: &str, findings: &mut Findings) {
+        let ran = self.run(Injected::Nothing, store, &["check"]);
+        let is_sound = ran.code == Some(0) && ran.said["sound"] == true;
+        findings.check(is_sound, "`muster check` finds damage", || ran.text.clone());
+        let ran = self.run(Injected::Nothing, store, &["audit", "verify"]);
+        let is_whole = ran.code == Some(0) && ran.said["whole"] == true;
+        findings.check(is_whole, "`muster audit verify` finds a gap", || ran.text.clone());
+    }
+
+    /// What must work without faults; its document.
+    pub(super) fn json(&self, store: &str, arguments: &[&str]) -> Value {
+        let ran = self.run(Injected::Nothing, store, arguments);
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.text);
+        ran.said
+    }
+
+    /// A server that does not start has a fault, and says so.
+    pub(super) fn check_failed_start(&self, status: ExitStatus, findings: &mut Findings) {
+        let is_right = status.code().is_some_and(|code| code != 0) && self.is_struck();
+        let complaints = || format!("{status}; {}", self.complaints());
+        findings.check(is_right, "a start fails in another way than by an exit code", complaints);
+        findings.check(self.has_complained(), "a start fails without a clear message", complaints);
+    }
+
+    /// Stops a server, or looks at how it ended.
+    pub(super) fn check_stop(&self, server: Running, findings: &mut Findings) {
+        let status = server.stop();
+        let complaints = || format!("{status}; {}", self.complaints());
+        findings.check(status.code().is_some(), "the server ends by a signal", complaints);
+        let is_clear = status.success() || self.has_complained();
+        findings.check(is_clear, "the server ends badly and does not say why", complaints);
+        findings.check(!self.log().contains("panicked"), "something panics in the server", complaints);
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.beside("log")).unwrap_or_default()
+    }
+
+    /// The last warnings and errors of the server.
+    pub(super) fn complaints(&self) -> String {
+        let log = self.log();
+        let is_news = |line: &&str| !line.contains(" INFO ");
+        let lines: Vec<&str> = log.lines().filter(is_news).collect();
+        shortened(&lines[lines.len().saturating_sub(3)..].join(" | "))
+    }
+
+    /// Whether the server has said that something is wrong with its files.
+    pub(super) fn has_complained(&self) -> bool {
+        let log = self.log().to_lowercase();
+        ["i/o error", "input/output error", "no space left", "disk is full", "unable to open"]
+            .iter()
+            .any(|words| log.contains(words))
+    }
+}
+
+/// The beginning of a text, on one line.
+fn shortened(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(700).collect()
+}
+
+/// A running server. It is killed when dropped.
+pub(super) struct Running {
+    child: Child,
+    address: String,
+    admin: String,
+}
+
+impl Running {
+    /// Starts a server, with mails and imports in the folder whose files count; `None` if it ends instead.
+    pub(super) fn start(stage: &Stage, injected: Injected) -> Result<Self, ExitStatus> {
+        let log = File::options().create(true).append(true).open(stage.beside("log")).expect("a log");
+        let mut command = stage.program(injected);
+        command.args([
+            "serve",
+            "--json",
+            "--store",
+            &stage.store(),
+            "--mail-retry",
+            "1",
+            "--answer-time",
+            "10",
+        ]);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args(["--mail-spool", &stage.path("mail"), "--imports", &stage.path("imports")]);
+        let mut note = log.try_clone().expect("a log");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("read");
+        let said: Value = serde_json::from_str(&line).unwrap_or_default();
+        let at = |name: &str| said[name].as_str().unwrap_or_default().replace("http://", "");
+        // An error is a document, too.
+        if at("listening").is_empty() {
+            note.write_all(line.as_bytes()).expect("written");
+            return Err(child.wait().expect("ended"));
+        }
+        Ok(Self { child, address: at("listening"), admin: at("admin") })
+    }
+
+    /// One request. `None` without a complete answer.
+    pub(super) fn ask(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Reply> {
+        let reply = try_send(&self.address, method, target, headers, body)?;
+        let length = reply.header("Content-Length").map_or(0, |text| text.parse().expect("a number"));
+        (reply.body.len() >= length).then_some(reply)
+    }
+
+    /// The status of `/readyz`, and what it says; 0 if that takes longer than five seconds.
+    pub(super) fn readiness(&self) -> (u16, String) {
+        let begun = Instant::now();
+        let Some(reply) = try_send(&self.admin, "GET", "/readyz", &[], b"") else {
+            return (0, String::new());
+        };
+        let is_timely = begun.elapsed() < Duration::from_secs(5);
+        (if is_timely { reply.status } else { 0 }, reply.body)
+    }
+
+    /// Waits a while for the server to be ready.
+    pub(super) fn becomes_ready(&self, time: Duration) -> bool {
+        let begun = Instant::now();
+        loop {
+            if self.readiness().0 == 200 {
+                return true;
+            }
+            if begun.elapsed() > time {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("asked").is_some()
+    }
+
+    /// Ends the process without a word.
+    pub(super) fn kill(self) {
+        drop(self);
+    }
+
+    /// Asks the server to stop and waits for that.
+    pub(super) fn stop(mut self) -> ExitStatus {
+        if !self.has_ended() {
+            terminate(self.child.id());
+        }
+        wait_for("the server to stop", || self.child.try_wait().expect("asked"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
