@@ -136,7 +136,8 @@ impl Job {
             text = serde_json::to_vec(&Self { report: self.report.as_ref().map(counts), ..self.clone() })?;
         }
         file.write_all_at(&text, 0)?;
-        file.set_len(text.len() as u64)?;
+        // Spaces behind it do no harm.
+        drop(file.set_len(text.len() as u64));
         file.sync_all()?;
         std::fs::rename(&reserved, path)?;
         sync_folder(path)

@@ -141,22 +141,15 @@ impl Imports {
         let mut jobs: Vec<Job> = paths
             .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
             .filter_map(|path| Job::read(&path))
-            .map(|job| self.unrecorded.lock().get(&job.id).map_or(job, |ended| ended.job.clone()))
             .collect();
         jobs.sort_by_key(|job| (job.created, job.id));
         jobs
     }
 
     fn of(&self, caller: &Caller, id: Uuid) -> Option<Job> {
-        let job = self.current(id)?;
+        let job = Job::read(&self.path(id, "json"))?;
         // Another tenant's import looks like none.
         (job.caller.tenant == caller.tenant.0 && job.status != Status::Arriving).then_some(job)
-    }
-
-    /// An import as it is now.
-    fn current(&self, id: Uuid) -> Option<Job> {
-        let unrecorded = self.unrecorded.lock().get(&id).map(|ended| ended.job.clone());
-        unrecorded.or_else(|| Job::read(&self.path(id, "json")))
     }
 
     /// Carries imports out until it is told to stop: those of a tenant one after the other, tenants beside one another and in
@@ -201,6 +194,9 @@ impl Imports {
                 }
                 // What comes later is not to be undone by what came before it.
                 Status::Queued | Status::Running => {
+                    if self.unrecorded.lock().contains_key(&job.id) {
+                        continue;
+                    }
                     if seen.insert(job.caller.tenant) {
                         first.push(job);
                     }
@@ -220,7 +216,8 @@ impl Imports {
     /// runs it, waits before the tenant's next turn.
     async fn take_turn(&self, job: Job) -> u32 {
         self.carry_out(&job).await;
-        if self.current(job.id).is_some_and(|job| job.ended.is_none()) {
+        let state = Job::read(&self.path(job.id, "json"));
+        if state.is_some_and(|job| job.ended.is_none()) {
             tokio::time::sleep(LOOK).await;
         }
         job.caller.tenant
@@ -264,7 +261,7 @@ impl Imports {
             Err(why) => Err(why),
         };
         // Whoever held it before may have ended it.
-        let Some(mut job) = self.current(job.id).filter(|job| job.ended.is_none()) else { return };
+        let Some(mut job) = Job::read(&state).filter(|job| job.ended.is_none()) else { return };
         let data = match held {
             Ok(data) => data,
             Err(why) => {
