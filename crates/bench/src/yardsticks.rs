@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 /// How often 4 KiB in a file can be overwritten and flushed in a second.
 pub(crate) fn syncs_per_second(folder: &Path) -> anyhow::Result<f64> {
@@ -139,7 +140,13 @@ impl Store for Discard {
     }
     fn tenant(&self, number: TenantNumber) -> Pending<'_, Found<Option<Tenant>>> {
         let created = directory::Time::default();
-        ready(Ok(Some(Tenant { number, name: "Bench".into(), created, settings: TenantSettings::default() })))
+        ready(Ok(Some(Tenant {
+            number,
+            name: "Bench".into(),
+            created,
+            version: 0,
+            settings: TenantSettings::default(),
+        })))
     }
     fn tenants(&self) -> Pending<'_, Found<Vec<Tenant>>> {
         ready(Ok(Vec::new()))
@@ -188,7 +195,7 @@ impl Store for Discard {
     }
     fn tombstones_before(
         &self,
-        _: directory::Time,
+        _: (directory::Time, directory::Time),
         _: u32,
     ) -> Pending<'_, Found<Vec<(TenantNumber, Tombstone)>>> {
         ready(Ok(Vec::new()))
@@ -196,7 +203,13 @@ impl Store for Discard {
     fn mails_due(&self, _: directory::Time, _: u32) -> Pending<'_, Found<Vec<Mail>>> {
         ready(Ok(Vec::new()))
     }
-    fn mails(&self, _: TenantNumber, _: Option<UserId>, _: u32) -> Pending<'_, Found<Vec<Mail>>> {
+    fn mails(
+        &self,
+        _: TenantNumber,
+        _: Option<UserId>,
+        _: (directory::Time, Uuid),
+        _: u32,
+    ) -> Pending<'_, Found<Vec<Mail>>> {
         ready(Ok(Vec::new()))
     }
     fn history(&self, _: TenantNumber, _: UserId, _: Position, _: u32) -> Pending<'_, Found<Vec<Event>>> {

@@ -126,7 +126,7 @@ pub enum Edit {
     RemoveItem(Box<Item>),
     /// A new tenant; number 0 asks for the next one.
     AddTenant(Tenant),
-    /// A tenant as it was and as it shall be; all of it guards the edit.
+    /// A tenant as it was and as it shall be; its version guards the edit.
     ChangeTenant {
         /// As decided from.
         before: Box<Tenant>,

@@ -84,19 +84,21 @@ pub trait Store: Send + Sync {
         after: u32,
         limit: u32,
     ) -> Pending<'_, Result<Vec<Tombstone>, StoreError>>;
-    /// Those of all tenants who were deleted before a moment.
+    /// Those of all tenants who were deleted between two times, both included, the earliest first.
     fn tombstones_before(
         &self,
-        moment: Time,
+        between: (Time, Time),
         limit: u32,
     ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>>;
     /// Mails that are to be tried by `now`, those first that have waited longest.
     fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>>;
-    /// Mails of a tenant, or of one of its people, that wait or have failed; the oldest first.
+    /// Mails of a tenant, or of one of its people, that wait or have failed; the oldest first. Of a tenant, those behind the one
+    /// that was queued at `after` with that id.
     fn mails(
         &self,
         tenant: TenantNumber,
         user: Option<UserId>,
+        after: (Time, Uuid),
         limit: u32,
     ) -> Pending<'_, Result<Vec<Mail>, StoreError>>;
     /// What happened to a person after a position, oldest first. Some of it may be about others: the caller looks again.

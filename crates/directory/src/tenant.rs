@@ -13,6 +13,9 @@ pub struct Tenant {
     pub name: String,
     /// When it was added.
     pub created: Time,
+    /// Grows by one with each change of its settings.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub version: u32,
     /// What it has settled for its people.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub settings: TenantSettings,
@@ -68,6 +71,11 @@ impl TenantSettings {
             Purpose::Reset => Self::RESET_SECONDS,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_zero(version: &u32) -> bool {
+    *version == 0
 }
 
 fn is_usual(settings: &TenantSettings) -> bool {

@@ -27,7 +27,7 @@ pub(crate) enum Check<'a> {
     Tombstone(&'a Tombstone),
     /// The item is stored in this version.
     Item(&'a Item),
-    /// The tenant is stored as it is here.
+    /// The tenant is stored in this version.
     Tenant(&'a Tenant),
     /// The connection is stored as it is here, but for its last use.
     Connection(&'a Connection),

@@ -121,6 +121,7 @@ pub(crate) fn tenant(number: u32) -> Tenant {
         number: TenantNumber(number),
         name: "T".into(),
         created: NOW,
+        version: 0,
         settings: TenantSettings::default(),
     }
 }

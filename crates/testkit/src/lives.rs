@@ -212,9 +212,9 @@ async fn purged(store: Arc<dyn Store>) {
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let early = directory.run(&caller, Command::PurgeUser(UserKey::Id(ann.id))).await;
     assert_eq!(early, Err(Refusal::WrongStatus), "they may still come back");
-    let stones = store.tombstones_before(Time(i64::MAX), 10).await.expect("read");
+    let stones = store.tombstones_before((Time(0), Time(i64::MAX)), 10).await.expect("read");
     assert_eq!(stones.len(), 1);
-    assert_eq!(store.tombstones_before(Time(0), 10).await.expect("read"), []);
+    assert_eq!(store.tombstones_before((Time(0), Time(0)), 10).await.expect("read"), []);
     let purge = Edit::PurgeUser(Box::new(stones[0].1.clone()));
     let change = Change {
         tenant: caller.tenant,

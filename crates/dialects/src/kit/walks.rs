@@ -5,7 +5,7 @@
 //! several walks that stand at the same index, the one that is furthest behind counts: a walk that is disturbed by
 //! another of the same client and question may see somebody twice, and never misses anybody.
 //!
-//! What is remembered is bounded in number and time. It helps and is not needed: without it, pages are counted off.
+//! What is remembered is bounded in time and number, to 16 MiB. It helps and is not needed: without it, pages are counted off.
 //! A second process knows nothing of it; clients that move between processes use cursors.
 
 use directory::{ConnectionId, Place, Sort, Time};
@@ -17,11 +17,11 @@ use std::hash::{Hash, Hasher};
 /// How long a walk may rest between two pages.
 const REST_SECONDS: i64 = 15 * 60;
 /// How many questions are walked at a time, over all clients.
-const QUESTIONS: usize = 4_096;
+const QUESTIONS: usize = 1_024;
 /// How many questions of one client, so that none can drive out the others'.
-const QUESTIONS_OF_ONE: usize = 256;
+const QUESTIONS_OF_ONE: usize = 64;
 /// Longer texts are not kept; whoever sorts by such uses cursors.
-const LONGEST_TEXT: usize = 512;
+const LONGEST_TEXT: usize = 128;
 /// How many walks of one question by one client.
 const WALKS: usize = 16;
 /// How many page ends of one walk are kept, for clients that ask for a page again.

@@ -17,8 +17,13 @@ pub(super) fn add_tenant(
     if !is_usable {
         return Err(Refusal::field(Field::Number, Rule::Malformed));
     }
-    let tenant =
-        Tenant { number, name: name.to_owned(), created: stamp.now, settings: TenantSettings::default() };
+    let tenant = Tenant {
+        number,
+        name: name.to_owned(),
+        created: stamp.now,
+        version: 0,
+        settings: TenantSettings::default(),
+    };
     Ok(one(Edit::AddTenant(tenant)))
 }
 
@@ -68,6 +73,7 @@ pub(super) fn update_tenant(edit: &TenantEdit, known: &Known) -> Result<Decision
     if after == *before {
         return Ok(Decision::default());
     }
+    after.version += 1;
     Ok(one(Edit::ChangeTenant { before: Box::new(before.clone()), after: Box::new(after) }))
 }
 

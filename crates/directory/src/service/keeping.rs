@@ -6,9 +6,12 @@ use crate::{
     TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// So many purged at a time.
 const PURGE: u32 = 256;
+/// What all mails are behind.
+pub(super) const FIRST_MAIL: (Time, Uuid) = (Time(i64::MIN), Uuid::nil());
 
 impl Directory {
     /// Somebody who was deleted and is not gone for good: by id, number or external id, else by e-mail or user name; of
@@ -53,25 +56,32 @@ impl Directory {
         self.store.tombstones(caller.tenant, after, limit).await.map_err(unread)
     }
 
-    /// Lets go for good of everybody who can no longer be restored; how many.
+    /// Lets go for good of everybody who can no longer be restored; how many. One who cannot be purged holds up nobody else: an
+    /// error is the last of those that were met.
     pub async fn purge(&self) -> Result<u64, Refusal> {
-        let mut many = 0;
+        let (mut many, mut from, mut failed) = (0, Time(i64::MIN), None);
         loop {
             let moment = self.clock.now().plus_seconds(-Tombstone::RESTORABLE_SECONDS);
-            let stones = self.store.tombstones_before(moment, PURGE).await.map_err(unread)?;
+            let stones = self.store.tombstones_before((from, moment), PURGE).await.map_err(unread)?;
             let (found, mut gone) = (stones.len(), 0);
+            let last = stones.last().map(|(_, stone)| stone.deleted);
             for (tenant, stone) in stones {
                 let caller = Caller { who: "server".into(), ..Caller::terminal(tenant) };
                 match self.run(&caller, Command::PurgeUser(UserKey::Number(stone.user.number))).await {
                     Ok(_) => gone += 1,
                     // Another process was first, or they are back.
                     Err(Refusal::NoSuchUser | Refusal::WrongStatus | Refusal::Conflict) => {}
-                    Err(refusal) => return Err(refusal),
+                    Err(refusal @ (Refusal::Unavailable(_) | Refusal::Busy { .. })) => return Err(refusal),
+                    Err(refusal) => failed = Some(refusal),
                 }
             }
             many += gone;
-            if found < PURGE as usize || gone == 0 {
-                return Ok(many);
+            if found < PURGE as usize {
+                return failed.map_or(Ok(many), Err);
+            }
+            if let (0, Some(last)) = (gone, last) {
+                // None of a whole page: those behind them are next.
+                from = Time(last.0 + 1);
             }
         }
     }
@@ -79,11 +89,16 @@ impl Directory {
     /// Withdraws mails that have failed and that nobody needs any more: their links were used or closed since.
     pub async fn tidy_mails(&self) -> Result<(), Refusal> {
         for tenant in self.tenants().await? {
-            let mails = self.store.mails(tenant.number, None, 1000).await.map_err(unread)?;
-            for mail in mails.iter().filter(|mail| mail.has_failed()) {
-                let link = LinkKey { user: mail.user, id: mail.id, purpose: mail.purpose };
-                if self.link(tenant.number, &link).await == Err(Refusal::SignIn(SignInFault::LinkGone)) {
-                    self.move_mail(mail, None, Some(Outcome::Withdrawn), false).await?;
+            let mut after = FIRST_MAIL;
+            loop {
+                let mails = self.store.mails(tenant.number, None, after, 1000).await.map_err(unread)?;
+                let Some(last) = mails.last() else { break };
+                after = (last.queued, last.id);
+                for mail in mails.iter().filter(|mail| mail.has_failed()) {
+                    let link = LinkKey { user: mail.user, id: mail.id, purpose: mail.purpose };
+                    if self.link(tenant.number, &link).await == Err(Refusal::SignIn(SignInFault::LinkGone)) {
+                        self.move_mail(mail, None, Some(Outcome::Withdrawn), false).await?;
+                    }
                 }
             }
         }
@@ -107,7 +122,7 @@ impl Directory {
         user: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<Mail>, Refusal> {
-        self.store.mails(tenant, user, limit).await.map_err(unread)
+        self.store.mails(tenant, user, FIRST_MAIL, limit).await.map_err(unread)
     }
 
     /// Notes what has become of a mail; `None` when somebody else has it in hand.

@@ -188,7 +188,9 @@ impl Directory {
 
     /// The mails to a person that wait or have failed.
     async fn mails_to(&self, tenant: TenantNumber, user: UserId, known: &mut Known) -> Result<(), Refusal> {
-        known.mails.extend(self.store.mails(tenant, Some(user), 100).await.map_err(unread)?);
+        known.mails.extend(
+            self.store.mails(tenant, Some(user), super::keeping::FIRST_MAIL, 100).await.map_err(unread)?,
+        );
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
-/// How many are remembered at the most; beyond that the quiet ones are let go, then all who need not wait.
+/// How many are remembered at the most; beyond that those are forgotten that matter least.
 const MANY: usize = 100_000;
 /// After so many attempts those of whom nothing is left to remember are let go.
 const SWEEP_EVERY: u32 = 1024;
@@ -101,11 +101,23 @@ impl Known {
             attempts.count > 0 || now < attempts.until
         });
         if self.attempts.len() >= MANY {
-            self.attempts.retain(|_, attempts| now < attempts.until);
+            self.evict();
         }
-        if self.attempts.len() >= MANY {
-            self.attempts.clear();
-        }
+    }
+}
+
+impl Known {
+    /// Forgets a quarter: those that wait the shortest, or not at all. To forget all would let everybody guess again.
+    fn evict(&mut self) {
+        let weight = |attempts: &Attempts| (attempts.until, attempts.count);
+        let mut weights: Vec<_> = self.attempts.values().map(weight).collect();
+        let (_, limit, _) = weights.select_nth_unstable(MANY / 4);
+        let (limit, mut surplus) = (*limit, MANY / 4);
+        self.attempts.retain(|_, attempts| {
+            let is_kept = surplus == 0 || weight(attempts) > limit;
+            surplus -= usize::from(!is_kept);
+            is_kept
+        });
     }
 }
 
@@ -236,5 +248,19 @@ mod tests {
             let _ = throttle.begin(&[Mark::Person(&n.to_string())], Time(1));
         }
         assert!(throttle.known.lock().attempts.len() <= MANY);
+    }
+
+    /// However many others are counted, those who must wait go on waiting.
+    #[test]
+    fn waits_outlast_a_flood_of_other_logins() {
+        let throttle = Throttle::default();
+        let ann = [Mark::Pair("ann", Some(network(1)))];
+        let waits = (0..20).filter(|_| throttle.begin(&ann, Time(1)).is_err()).count();
+        assert!(waits > 0);
+        for n in 0..250_000_u32 {
+            let _ = throttle.begin(&[Mark::Person(&n.to_string())], Time(1));
+        }
+        assert!(throttle.known.lock().attempts.len() <= MANY);
+        assert!(throttle.begin(&ann, Time(1)).is_err(), "ann is still waiting");
     }
 }

@@ -41,7 +41,9 @@ impl State {
                 let stored = shelf.items.get(&(item.kind(), item.number()));
                 stored == Some(*item)
             }
-            Check::Tenant(tenant) => self.tenants.get(&tenant.number) == Some(tenant),
+            Check::Tenant(tenant) => {
+                self.tenants.get(&tenant.number).is_some_and(|stored| stored.version == tenant.version)
+            }
             Check::Connection(connection) => {
                 let stored = self.connections.iter().find(|stored| stored.id == connection.id);
                 stored.is_some_and(|stored| stored.is_still(connection))

@@ -8,6 +8,7 @@ use directory::{
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The side of a bound that a page is on.
 enum Side<T> {
@@ -207,13 +208,15 @@ impl Store for Memory {
 
     fn tombstones_before(
         &self,
-        moment: Time,
+        between: (Time, Time),
         limit: u32,
     ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         self.read(|state| {
             let of = |(tenant, shelf): (&TenantNumber, &Arc<super::Shelf>)| {
                 let stones = shelf.tombstones.values().map(|(stone, _)| (*tenant, stone.clone()));
-                stones.filter(|(_, stone)| stone.deleted <= moment).collect::<Vec<_>>()
+                stones
+                    .filter(|(_, stone)| (between.0..=between.1).contains(&stone.deleted))
+                    .collect::<Vec<_>>()
             };
             let mut all: Vec<_> = state.shelves.iter().flat_map(of).collect();
             all.sort_by_key(|(tenant, stone)| (stone.deleted, *tenant, stone.user.number));
@@ -236,10 +239,14 @@ impl Store for Memory {
         &self,
         tenant: TenantNumber,
         user: Option<UserId>,
+        after: (Time, Uuid),
         limit: u32,
     ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
         self.read(|state| {
-            let is_asked = |mail: &&Mail| mail.tenant == tenant && user.is_none_or(|user| mail.user == user);
+            let is_asked = |mail: &&Mail| match user {
+                Some(user) => mail.tenant == tenant && mail.user == user,
+                None => mail.tenant == tenant && (mail.queued, mail.id) > after,
+            };
             let mut all: Vec<Mail> = state.mails.values().filter(is_asked).cloned().collect();
             all.sort_by_key(|mail| (mail.queued, mail.id));
             all.truncate(limit as usize);

@@ -11,6 +11,7 @@ use directory::{
     Account, Mail, SecretString, SignIns, StoredPassword, TenantNumber, Time, Tombstone, UserId, UserKey,
 };
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 pub(super) fn account(session: &Session, tenant: TenantNumber, user: UserId) -> Reading<'_, Option<Account>> {
     Box::pin(async move {
@@ -80,14 +81,14 @@ pub(super) fn tombstones(
     })
 }
 
-/// Those of all tenants who were deleted before a moment.
+/// Those of all tenants who were deleted between two times.
 pub(super) fn tombstones_before(
     session: &Session,
-    moment: Time,
+    (from, to): (Time, Time),
     limit: u32,
 ) -> Reading<'_, Vec<(TenantNumber, Tombstone)>> {
     Box::pin(async move {
-        let params: [&dyn Param; 2] = [&moment.0, &i64::from(limit)];
+        let params: [&dyn Param; 3] = [&from.0, &to.0, &i64::from(limit)];
         session.rows(sql::TOMBSTONES_BEFORE.postgres, &params).await?.iter().map(stored_tombstone).collect()
     })
 }
@@ -105,13 +106,14 @@ pub(super) fn mails(
     session: &Session,
     tenant: TenantNumber,
     user: Option<UserId>,
+    (queued, id): (Time, Uuid),
     limit: u32,
 ) -> Reading<'_, Vec<Mail>> {
     Box::pin(async move {
         let (code, limit) = (tenant_code(tenant), i64::from(limit));
         let rows = match user {
             Some(user) => session.rows(sql::MAILS_OF_USER.postgres, &[&code, &user.0, &limit]).await?,
-            None => session.rows(sql::MAILS_OF_TENANT.postgres, &[&code, &limit]).await?,
+            None => session.rows(sql::MAILS_OF_TENANT.postgres, &[&code, &queued.0, &id, &limit]).await?,
         };
         rows.iter().map(|row| decode(row.try_get(0)?)).collect()
     })

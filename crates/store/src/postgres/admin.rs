@@ -15,7 +15,8 @@ impl Plan {
             tenant.number = TenantNumber(known.next_tenant);
             self.need(Need::TenantFree { number: int(tenant.number.0), is_given: true });
         }
-        let add: Vec<Box<dyn Param>> = vec![Box::new(int(tenant.number.0)), Box::new(encode(&tenant)?)];
+        let add: Vec<Box<dyn Param>> =
+            vec![Box::new(int(tenant.number.0)), Box::new(encode(&tenant)?), Box::new(int(tenant.version))];
         self.late(sql::ADD_TENANT, add, Some(1));
         let after = Some(encode(&Record::Tenant(tenant.clone()))?);
         let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
@@ -24,8 +25,12 @@ impl Plan {
     }
 
     pub(super) fn change_tenant(&mut self, before: &Tenant, after: &Tenant) -> Done<Told> {
-        let (number, old) = (int(before.number.0), encode(before)?);
-        let change: Vec<Box<dyn Param>> = vec![Box::new(encode(after)?), Box::new(number), Box::new(old)];
+        let change: Vec<Box<dyn Param>> = vec![
+            Box::new(encode(after)?),
+            Box::new(int(after.version)),
+            Box::new(int(before.number.0)),
+            Box::new(int(before.version)),
+        ];
         self.late(sql::CHANGE_TENANT, change, Some(1));
         let told = Told {
             before: Some(encode(&Record::Tenant(before.clone()))?),

@@ -74,7 +74,7 @@ impl Plan {
         };
         for edit in edits {
             for check in conflicts::checks(edit) {
-                self.check(tenant_code(*tenant), check, known)?;
+                self.check(tenant_code(*tenant), check, known);
             }
             if let Some(told) = self.edit(*tenant, *at, edit, known)? {
                 self.rows.tell(&author, told)?;
@@ -123,7 +123,7 @@ impl Plan {
     }
 
     /// Needs what an edit needs, in the order that all engines share.
-    fn check(&mut self, code: i32, check: Check<'_>, known: &Known) -> Done {
+    fn check(&mut self, code: i32, check: Check<'_>, known: &Known) {
         if let Check::Connection(before) = check
             && known.connection(before.id).is_none_or(|(_, stored)| !stored.is_still(before))
         {
@@ -137,14 +137,13 @@ impl Plan {
                 self.rows.is_hopeless = true;
                 self.need(Need::Twice(claim.field));
                 self.twice.insert(key);
-                return Ok(());
+                return;
             }
             self.taken.insert(key);
         }
-        if let Some(need) = Need::of(code, check)? {
+        if let Some(need) = Need::of(code, check) {
             self.need(need);
         }
-        Ok(())
     }
 
     pub(super) fn need(&mut self, need: Need) {

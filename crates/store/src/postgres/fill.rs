@@ -12,7 +12,7 @@ use crate::claims::{self, Claim};
 use crate::found::block_of;
 use crate::plan::is_active;
 use crate::sql::{self, Sql};
-use directory::{Connection, Ids, Item, ItemKind, Mail, User, fold};
+use directory::{Connection, Ids, Item, ItemKind, Mail, Tenant, User, fold};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
@@ -201,7 +201,8 @@ impl Filler<'_> {
     ) -> Result<(), ArchiveError> {
         match entry {
             Entry::Tenant { tenant, doc } => {
-                session.change(sql::ADD_TENANT.postgres, &[&int(tenant), &doc]).await?;
+                let version = int(serde_json::from_str::<Tenant>(&doc)?.version);
+                session.change(sql::ADD_TENANT.postgres, &[&int(tenant), &doc, &version]).await?;
             }
             Entry::Secret { name, bytes } => {
                 session.change(sql::ADD_SECRET.postgres, &[&name, &bytes]).await?;

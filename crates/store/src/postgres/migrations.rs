@@ -22,6 +22,7 @@ const STEPS: &[(&str, &str)] = &[
     ("filling", include_str!("../../migrations/postgres/0003_filling.sql")),
     ("dialects", include_str!("../../migrations/postgres/0004_dialects.sql")),
     (IDENTIFIERS, include_str!("../../migrations/postgres/0005_identifiers.sql")),
+    ("tenants", include_str!("../../migrations/postgres/0006_tenants.sql")),
 ];
 
 const IDENTIFIERS: &str = "identifiers";

@@ -60,6 +60,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use trouble::Trouble;
+use uuid::Uuid;
 
 /// How to use a database.
 #[derive(Clone)]
@@ -418,10 +419,10 @@ impl Store for Postgres {
 
     fn tombstones_before(
         &self,
-        moment: Time,
+        between: (Time, Time),
         limit: u32,
     ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
-        pending(self.readers.short(move |session| accounts::tombstones_before(session, moment, limit)))
+        pending(self.readers.short(move |session| accounts::tombstones_before(session, between, limit)))
     }
 
     fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
@@ -432,9 +433,10 @@ impl Store for Postgres {
         &self,
         tenant: TenantNumber,
         user: Option<UserId>,
+        after: (Time, Uuid),
         limit: u32,
     ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
-        pending(self.readers.short(move |session| accounts::mails(session, tenant, user, limit)))
+        pending(self.readers.short(move |session| accounts::mails(session, tenant, user, after, limit)))
     }
 
     fn history(

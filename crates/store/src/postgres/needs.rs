@@ -2,13 +2,13 @@
 
 use super::line::Session;
 use super::param::{Param, int};
+use super::read::decode;
 use super::rows::kind_code;
 use super::trouble::Trouble;
 use crate::claims::Claim;
 use crate::conflicts::Check;
 use crate::sql;
-use crate::told::encode;
-use directory::{CommitError, Field};
+use directory::{CommitError, Field, Tenant};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -53,23 +53,23 @@ pub(super) enum Need {
     MailIdFree(Uuid),
     /// A mail is of that version.
     MailAt(Uuid, i32),
-    /// A tenant is still as that says.
-    TenantAt(i32, String),
+    /// A tenant is of that version.
+    TenantAt(i32, u32),
     /// What was decided from is not so any more, as was seen beforehand.
     Impossible,
 }
 
 impl Need {
     /// What a check asks of the database; nothing where it was made beforehand.
-    pub(super) fn of(code: i32, check: Check<'_>) -> Result<Option<Self>, serde_json::Error> {
-        Ok(Some(match check {
+    pub(super) fn of(code: i32, check: Check<'_>) -> Option<Self> {
+        Some(match check {
             Check::User(user) => Self::UserAt(code, int(user.number), int(user.version)),
             Check::Tombstone(tombstone) => {
                 Self::Buried(code, int(tombstone.user.number), tombstone.deleted.0)
             }
             Check::Item(item) => Self::ItemAt(code, item.id().0, int(item.version())),
-            Check::Tenant(tenant) => Self::TenantAt(int(tenant.number.0), encode(tenant)?),
-            Check::Connection(_) => return Ok(None),
+            Check::Tenant(tenant) => Self::TenantAt(int(tenant.number.0), tenant.version),
+            Check::Connection(_) => return None,
             Check::Mail(mail) => Self::MailAt(mail.id, int(mail.version)),
             Check::NoUser(id) => Self::UserIdFree(code, id.0),
             Check::NoTombstone(id) => Self::TombstoneIdFree(code, id.0),
@@ -87,7 +87,7 @@ impl Need {
             Check::Twice(claim) => Self::Twice(claim.field),
             Check::UserExists(id) => Self::UserThere(code, id.0),
             Check::ItemExists(id) => Self::ItemThere(code, id.0),
-        }))
+        })
     }
 }
 
@@ -127,7 +127,7 @@ struct State {
     buried_keys: HashSet<(i32, Vec<u8>)>,
     buried: HashSet<(i32, i32, i64)>,
     mails: HashSet<(Uuid, i32)>,
-    tenant_docs: HashMap<i32, String>,
+    tenant_versions: HashMap<i32, u32>,
 }
 
 impl State {
@@ -167,7 +167,7 @@ impl State {
             Need::NotBuried(tenant, key) => stale(!self.buried_keys.contains(&(*tenant, key.clone()))),
             Need::Buried(tenant, number, at) => stale(self.buried.contains(&(*tenant, *number, *at))),
             Need::MailAt(id, version) => stale(self.mails.contains(&(*id, *version))),
-            Need::TenantAt(tenant, doc) => stale(self.tenant_docs.get(tenant) == Some(doc)),
+            Need::TenantAt(tenant, version) => stale(self.tenant_versions.get(tenant) == Some(version)),
             Need::Twice(field) => Some(CommitError::Taken(*field)),
             Need::Impossible => Some(CommitError::Stale),
         }
@@ -275,7 +275,8 @@ impl State {
             }
             Need::TenantAt(tenant, _) => {
                 if let Some(row) = session.row(sql::TENANT.postgres, &[tenant]).await? {
-                    self.tenant_docs.insert(*tenant, row.try_get(0)?);
+                    let stored: Tenant = decode(row.try_get(0)?)?;
+                    self.tenant_versions.insert(*tenant, stored.version);
                 }
             }
             _ => {}

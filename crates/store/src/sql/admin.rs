@@ -7,11 +7,13 @@ statements! {
     TENANTS = both("SELECT doc FROM tenants ORDER BY number");
     HIGHEST_TENANT = both("SELECT max(number) FROM tenants");
     ADD_TENANT = each(
-        "INSERT INTO tenants (number, doc) VALUES (?1, ?2)",
-        "INSERT INTO tenants (number, doc) VALUES ($1, $2) ON CONFLICT (number) DO NOTHING",
+        "INSERT INTO tenants (number, doc, version) VALUES (?1, ?2, ?3)",
+        "INSERT INTO tenants (number, doc, version) VALUES ($1, $2, $3) ON CONFLICT (number) DO NOTHING",
     );
 
-    CHANGE_TENANT = both("UPDATE tenants SET doc = $1 WHERE number = $2 AND doc = $3");
+    CHANGE_TENANT = both(
+        "UPDATE tenants SET doc = $1, version = $2 WHERE number = $3 AND coalesce(version, 0) = $4",
+    );
 
     CONNECTION = both("SELECT c.doc, c.last_use FROM connections c WHERE c.id = $1");
     CONNECTIONS = each(

@@ -90,7 +90,9 @@ statements! {
     TOMBSTONES = both(
         "SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3",
     );
-    TOMBSTONES_BEFORE = both("SELECT tenant, deleted, doc FROM tombstones WHERE deleted <= $1 ORDER BY deleted LIMIT $2");
+    TOMBSTONES_BEFORE = both(
+        "SELECT tenant, deleted, doc FROM tombstones WHERE deleted >= $1 AND deleted <= $2 ORDER BY deleted LIMIT $3",
+    );
 
     USERS_FROM = user!("users u WHERE u.tenant = $1 AND u.number >= $2 ORDER BY u.number LIMIT $3");
     USERS_BELOW = user!("users u WHERE u.tenant = $1 AND u.number < $2 ORDER BY u.number DESC LIMIT $3");

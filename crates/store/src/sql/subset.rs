@@ -9,7 +9,8 @@ const SCHEMA: &str = concat!(
     include_str!("../../migrations/postgres/0002_accounts.sql"),
     include_str!("../../migrations/postgres/0003_filling.sql"),
     include_str!("../../migrations/postgres/0004_dialects.sql"),
-    include_str!("../../migrations/postgres/0005_identifiers.sql")
+    include_str!("../../migrations/postgres/0005_identifiers.sql"),
+    include_str!("../../migrations/postgres/0006_tenants.sql")
 );
 
 const WORDS: &str =

@@ -71,7 +71,9 @@ statements! {
     CHANGE_MAIL = both("UPDATE mails SET due = $1, version = $2, doc = $3 WHERE id = $4 AND version = $5");
     REMOVE_MAIL = both("DELETE FROM mails WHERE id = $1 AND version = $2");
     MAILS_DUE = both("SELECT doc FROM mails WHERE due <= $1 ORDER BY due, id LIMIT $2");
-    MAILS_OF_TENANT = both("SELECT doc FROM mails WHERE tenant = $1 ORDER BY queued, id LIMIT $2");
+    MAILS_OF_TENANT = both(
+        "SELECT doc FROM mails WHERE tenant = $1 AND (queued > $2 OR queued = $2 AND id > $3) ORDER BY queued, id LIMIT $4",
+    );
     MAILS_OF_USER = each(
         "SELECT doc FROM mails WHERE tenant = ?1 AND user = ?2 ORDER BY queued, id LIMIT ?3",
         "SELECT m.doc FROM mails m WHERE m.tenant = $1 AND m.person = $2 ORDER BY m.queued, m.id LIMIT $3",

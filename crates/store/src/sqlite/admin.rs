@@ -11,8 +11,11 @@ pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> 
         let highest: Option<u32> = db.query_row(sql::HIGHEST_TENANT.sqlite, [], |row| row.get(0))?;
         tenant.number = TenantNumber(highest.map_or(1, |highest| highest.saturating_add(1)));
     }
-    let inserted =
-        db.prepare_cached(sql::ADD_TENANT.sqlite)?.insert(params![tenant.number.0, encode(&tenant)?]);
+    let inserted = db.prepare_cached(sql::ADD_TENANT.sqlite)?.insert(params![
+        tenant.number.0,
+        encode(&tenant)?,
+        tenant.version
+    ]);
     unique(inserted, Field::Number)?;
     let after = Some(encode(&Record::Tenant(tenant.clone()))?);
     let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
@@ -21,11 +24,7 @@ pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> 
 }
 
 pub(super) fn change_tenant(db: &Db, before: &Tenant, after: Tenant, receipt: &mut Receipt) -> Done<Told> {
-    let stored = super::read::tenant(db, before.number)?;
-    if stored.as_ref() != Some(before) {
-        return Err(STALE);
-    }
-    let old = params![encode(&after)?, before.number.0, encode(before)?];
+    let old = params![encode(&after)?, after.version, before.number.0, before.version];
     if db.prepare_cached(sql::CHANGE_TENANT.sqlite)?.execute(old)? == 0 {
         return Err(STALE);
     }

@@ -8,7 +8,7 @@ use crate::claims::{self, Claim, HANDLES, kind_number};
 
 use crate::plan::is_active;
 use crate::sql;
-use directory::{Connection, Item, Mail, TenantNumber, User, fold};
+use directory::{Connection, Item, Mail, Tenant, TenantNumber, User, fold};
 use rusqlite::{Connection as Db, OptionalExtension, params};
 use std::collections::{BTreeSet, HashMap};
 
@@ -128,7 +128,8 @@ fn one(
 ) -> Result<(), ArchiveError> {
     match entry {
         Entry::Tenant { tenant, doc } => {
-            db.prepare_cached(sql::ADD_TENANT.sqlite)?.execute(params![tenant, doc])?;
+            let version = serde_json::from_str::<Tenant>(&doc)?.version;
+            db.prepare_cached(sql::ADD_TENANT.sqlite)?.execute(params![tenant, doc, version])?;
         }
         Entry::Secret { name, bytes } => {
             db.prepare_cached(sql::ADD_SECRET.sqlite)?.execute(params![name, bytes])?;

@@ -15,6 +15,7 @@ const STEPS: &[(&str, &str)] = &[
     ("filling", include_str!("../../migrations/sqlite/0004_filling.sql")),
     ("dialects", include_str!("../../migrations/sqlite/0005_dialects.sql")),
     (IDENTIFIERS, include_str!("../../migrations/sqlite/0006_identifiers.sql")),
+    ("tenants", include_str!("../../migrations/sqlite/0007_tenants.sql")),
 ];
 
 const IDENTIFIERS: &str = "identifiers";

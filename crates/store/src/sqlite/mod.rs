@@ -46,6 +46,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 use writer::Writer;
 
 /// How many questions that walk all people may run at a time. They take a thread each.
@@ -265,10 +266,10 @@ impl Store for Sqlite {
 
     fn tombstones_before(
         &self,
-        moment: Time,
+        between: (Time, Time),
         limit: u32,
     ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
-        self.read(|db| read::tombstones_before(db, moment, limit))
+        self.read(|db| read::tombstones_before(db, between, limit))
     }
 
     fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
@@ -279,12 +280,13 @@ impl Store for Sqlite {
         &self,
         tenant: TenantNumber,
         user: Option<UserId>,
+        after: (Time, Uuid),
         limit: u32,
     ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
         if user.is_some() {
-            self.read(|db| read::mails(db, tenant, user, limit))
+            self.read(|db| read::mails(db, tenant, user, after, limit))
         } else {
-            self.scan(&self.lists, move |db| read::mails(db, tenant, user, limit))
+            self.scan(&self.lists, move |db| read::mails(db, tenant, user, after, limit))
         }
     }
 

@@ -14,6 +14,7 @@ use directory::{
 use parking_lot::Mutex;
 use rusqlite::{Connection as Db, ErrorCode, params};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Read-only connections. One is taken for the length of a read and always comes back.
 pub(super) struct Readers {
@@ -271,14 +272,14 @@ pub(super) fn tombstones(
     rows.map(|row| row.map(|(_, stone)| stone)).collect()
 }
 
-/// Those of all tenants who were deleted before a moment.
+/// Those of all tenants who were deleted between two times.
 pub(super) fn tombstones_before(
     db: &Db,
-    moment: Time,
+    (from, to): (Time, Time),
     limit: u32,
 ) -> rusqlite::Result<Vec<(TenantNumber, Tombstone)>> {
     let mut statement = db.prepare_cached(sql::TOMBSTONES_BEFORE.sqlite)?;
-    statement.query_map(params![moment.0, limit], stored_tombstone)?.collect()
+    statement.query_map(params![from.0, to.0, limit], stored_tombstone)?.collect()
 }
 
 fn stored_mail(row: &rusqlite::Row<'_>) -> rusqlite::Result<Mail> {
@@ -295,11 +296,14 @@ pub(super) fn mails(
     db: &Db,
     tenant: TenantNumber,
     user: Option<UserId>,
+    (queued, id): (Time, Uuid),
     limit: u32,
 ) -> rusqlite::Result<Vec<Mail>> {
     let Some(user) = user else {
         let mut statement = db.prepare_cached(sql::MAILS_OF_TENANT.sqlite)?;
-        return statement.query_map(params![tenant.0, limit], stored_mail)?.collect();
+        return statement
+            .query_map(params![tenant.0, queued.0, id.as_bytes(), limit], stored_mail)?
+            .collect();
     };
     let mut statement = db.prepare_cached(sql::MAILS_OF_USER.sqlite)?;
     statement.query_map(params![tenant.0, user.0.as_bytes(), limit], stored_mail)?.collect()
