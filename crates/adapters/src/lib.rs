@@ -14,3 +14,4 @@ pub use hashing::Strength;
 pub use keys::new_key;
 pub use passwords::PasswordPool;
 pub use ports::{RandomIds, SystemClock, TimeOrderedIds};
+pub use store::Tasks;

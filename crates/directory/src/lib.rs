@@ -55,7 +55,8 @@ pub use mail::{Mail, Outcome};
 pub use password_text::normalized_password;
 pub use plural::{Address, Entry};
 pub use ports::{
-    Chain, Clock, CommitError, Hasher, Health, Ids, Obstacle, Overloaded, Pending, Store, StoreError, Verdict,
+    Chain, Clock, CommitError, Hasher, Health, Ids, Obstacle, Overloaded, Pending, Store, StoreError,
+    TaskHealth, Verdict,
 };
 pub use query::{
     Bound, ItemBound, ItemQuery, ItemTest, Page, Place, Sort, SortKey, Span, UserKey, UserQuery, UserTest,

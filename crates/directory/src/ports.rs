@@ -160,6 +160,19 @@ pub struct Health {
     pub obstacle: Option<Obstacle>,
     /// Size of the embedded engine's write-ahead log, in bytes.
     pub log_bytes: Option<u64>,
+    /// Background tasks that have panicked.
+    pub tasks: Vec<TaskHealth>,
+}
+
+/// How a background task is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskHealth {
+    /// Its name.
+    pub name: &'static str,
+    /// How often it has panicked since the start.
+    pub panics: u64,
+    /// Whether it waits to be restarted.
+    pub is_down: bool,
 }
 
 /// Why a store takes no changes. The texts name no path, host or user.

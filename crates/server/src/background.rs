@@ -2,8 +2,11 @@
 //! have failed and that nobody needs any more with them.
 
 use crate::App;
+use adapters::Tasks;
 use directory::Directory;
+use futures_util::FutureExt;
 use portal::mail::{Pace, Sender, Worker};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -39,13 +42,24 @@ impl Background {
         let noted = move |purpose, outcome: &_| metrics.mailed(purpose, outcome);
         let worker = Worker::new(Arc::clone(directory), post.sender, &post.url, post.pace, Arc::new(noted));
         let grace = worker.longest() + GRACE;
-        let mails = tokio::spawn(worker.run(until(stopped.clone())));
-        let purge = tokio::spawn(purge(Arc::clone(directory), until(stopped.clone())));
+        let worker = Arc::new(worker);
+        let run = move |stop: watch::Receiver<bool>| {
+            let worker = Arc::clone(&worker);
+            async move { worker.run(until(stop)).await }.boxed()
+        };
+        let mails = tokio::spawn(supervised("mails", app.metrics.tasks.clone(), stopped.clone(), run));
+        let purged = Arc::clone(directory);
+        let run = move |stop| purge(Arc::clone(&purged), until(stop)).boxed();
+        let purge = tokio::spawn(supervised("purge", app.metrics.tasks.clone(), stopped.clone(), run));
         let mut tasks = vec![mails, purge];
         if let Some(imports) = &app.imports {
             let (imports, runtime) = (Arc::clone(imports), tokio::runtime::Handle::current());
+            let health = app.metrics.tasks.clone();
             #[expect(clippy::disallowed_methods, reason = "one, for as long as the server runs")]
-            tasks.push(tokio::task::spawn_blocking(move || runtime.block_on(imports.work(until(stopped)))));
+            tasks.push(tokio::task::spawn_blocking(move || {
+                let run = |stop| Arc::clone(&imports).work(until(stop));
+                runtime.block_on(supervised("imports", health, stopped, run));
+            }));
         }
         Self { stop, tasks, grace }
     }
@@ -57,6 +71,21 @@ impl Background {
         let all = futures_util::future::join_all(self.tasks);
         if tokio::time::timeout(self.grace, all).await.is_err() {
             tracing::warn!("a mail was in hand for too long; it is tried again");
+        }
+    }
+}
+
+/// Runs a task until it is stopped, and again when it has panicked.
+async fn supervised<T: Future<Output = ()>>(
+    name: &'static str,
+    tasks: Tasks,
+    mut stopped: watch::Receiver<bool>,
+    run: impl Fn(watch::Receiver<bool>) -> T,
+) {
+    while AssertUnwindSafe(run(stopped.clone())).catch_unwind().await.is_err() {
+        tokio::select! {
+            () = tasks.panicked(name) => {}
+            _ = stopped.wait_for(|is_over| *is_over) => return,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Figures for `/metrics`. Labels are dialects, routes as in the table, methods and statuses: never anybody's data.
 
+use adapters::Tasks;
 use directory::{Health, Outcome, Purpose};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -36,6 +37,11 @@ struct MailLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    task: &'static str,
+}
+
 /// All figures of a server.
 pub struct Metrics {
     registry: Registry,
@@ -51,6 +57,9 @@ pub struct Metrics {
     waiting: Gauge<u64, AtomicU64>,
     log_bytes: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
+    panics: Family<TaskLabels, Gauge<u64, AtomicU64>>,
+    /// The server's own background tasks.
+    pub(crate) tasks: Tasks,
 }
 
 impl Default for Metrics {
@@ -84,6 +93,9 @@ impl Default for Metrics {
         let log_bytes = Gauge::default();
         let about = "Size of the embedded engine's write-ahead log";
         registry.register_with_unit("store_log", about, Unit::Bytes, log_bytes.clone());
+        let panics = Family::default();
+        let about = "Panics of background tasks since the start";
+        registry.register("task_panics", about, panics.clone());
         let writable = Gauge::default();
         registry.register("store_writable", "Whether the store takes changes: 1 or 0", writable.clone());
         Self {
@@ -99,6 +111,8 @@ impl Default for Metrics {
             waiting,
             log_bytes,
             writable,
+            panics,
+            tasks: Tasks::default(),
         }
     }
 }
@@ -143,6 +157,9 @@ impl Metrics {
     /// The page, in the text format of Prometheus.
     pub(crate) fn page(&self, health: Option<&Health>) -> String {
         self.writable.set(health.is_some_and(|health| health.obstacle.is_none()).into());
+        for task in self.tasks.health().iter().chain(health.iter().flat_map(|health| &health.tasks)) {
+            self.panics.get_or_create(&TaskLabels { task: task.name }).set(task.panics);
+        }
         if let Some(health) = health {
             self.log_bytes.set(health.log_bytes.unwrap_or_default());
             self.commits.set(health.commits);

@@ -3,8 +3,9 @@
 use crate::Metrics;
 use bytes::Bytes;
 use dialects::kit::{Answer, Content};
-use directory::{Directory, Health, Refusal};
+use directory::{Directory, Health, Refusal, TaskHealth};
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use std::fmt::Write;
 use std::sync::OnceLock;
 
 /// One of the server's own pages.
@@ -73,8 +74,7 @@ pub(crate) async fn answer(
             Ok(Health { obstacle: Some(obstacle), .. }) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {obstacle}\n"))
             }
-            Ok(health) if health.is_balanced => text(StatusCode::OK, BALANCED),
-            Ok(_) => text(StatusCode::OK, "ready\n"),
+            Ok(health) => text(StatusCode::OK, ready(&health, &metrics.tasks.health())),
             Err(Refusal::Unavailable(_)) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "the store rejects changes or does not answer\n")
             }
@@ -93,6 +93,17 @@ pub(crate) async fn answer(
         }
         OwnPage::Missing => empty(StatusCode::NOT_FOUND),
     }
+}
+
+/// That the server is ready, and what an administrator should know all the same.
+fn ready(health: &Health, own: &[TaskHealth]) -> String {
+    let mut text = if health.is_balanced { BALANCED.to_owned() } else { "ready\n".to_owned() };
+    for TaskHealth { name, panics, is_down } in own.iter().chain(&health.tasks) {
+        let state = if *is_down { "is being restarted" } else { "runs again" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "the background task {name} {state} after {panics} panics, see the log");
+    }
+    text
 }
 
 fn openapi() -> Bytes {
@@ -120,4 +131,21 @@ fn with_type(media: &'static str, body: impl Into<Bytes>) -> Answer {
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_names_tasks_that_have_panicked() {
+        let task = |name, is_down| TaskHealth { name, panics: 2, is_down };
+        let health = Health { tasks: vec![task("sequencer", false)], ..Health::default() };
+        assert_eq!(
+            ready(&health, &[task("mails", true)]),
+            "ready\nthe background task mails is being restarted after 2 panics, see the log\n\
+             the background task sequencer runs again after 2 panics, see the log\n"
+        );
+        assert_eq!(ready(&Health::default(), &[]), "ready\n");
+    }
 }

@@ -16,12 +16,14 @@ mod plan;
 pub mod postgres;
 mod sql;
 pub mod sqlite;
+mod tasks;
 mod told;
 
 pub use checked::Checked;
 pub use memory::Memory;
 pub use postgres::{Address, AddressError, Postgres, PostgresHold, ServerOptions};
 pub use sqlite::{OpenError, Options, Sqlite, SqliteHold};
+pub use tasks::Tasks;
 
 /// Bytes in hexadecimal, as digests are shown.
 pub fn hex(bytes: &[u8]) -> String {

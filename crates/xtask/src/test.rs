@@ -12,8 +12,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Modules whose tests run on one engine only, unless the run is long.
-const ONCE: [&str; 7] =
-    ["outages::", "clients::", "browser::", "packages::", "own_stores::", "full_disk::", "io_faults::"];
+const ONCE: [&str; 8] = [
+    "outages::",
+    "clients::",
+    "browser::",
+    "packages::",
+    "own_stores::",
+    "full_disk::",
+    "io_faults::",
+    "store_files::",
+];
 
 /// Tests of `store` that open no database, and need no second run with serializable transactions.
 const STORE_WITHOUT_POSTGRES: [&str; 4] =

@@ -289,7 +289,10 @@ impl Directory {
     pub async fn health(&self) -> Result<Health, Refusal> {
         let health = self.store.health().await.map_err(unread)?;
         let since = self.unwritable_since.load(Ordering::Relaxed);
-        if since != 0 && self.clock.now() < Time(since).plus_seconds(UNWRITABLE_SECONDS) {
+        if health.obstacle.is_none()
+            && since != 0
+            && self.clock.now() < Time(since).plus_seconds(UNWRITABLE_SECONDS)
+        {
             return Err(Refusal::Unavailable("the store rejects changes".into()));
         }
         Ok(health)

@@ -92,7 +92,7 @@ impl Worker {
 
     /// Sends mails until `stop`, then finishes those in progress. Mails do not wait for each other, so a mail server that
     /// hangs on one delays no other while fewer than [`AT_ONCE`] hang.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
         let (mut due, mut sending) = (VecDeque::new(), FuturesUnordered::new());
         let mut next_look = Instant::now();
         let mut stop = pin!(stop);

@@ -4,7 +4,7 @@ use super::line::Session;
 use super::param::{Param, int};
 use super::rekey;
 use super::rows::kind_code;
-use super::sealer::{LEASE, LEASE_MILLIS};
+use super::sealer::LEASE;
 use super::trouble::Trouble;
 use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
 use crate::chain::{self, START, Sum};
@@ -79,8 +79,8 @@ async fn start(session: &Session, origin: &Origin, me: Uuid) -> Result<(), Archi
     for table in sql::FILLED_TABLES.iter().chain(&sql::POSTGRES_TABLES) {
         session.say(&sql::emptied(table)).await?;
     }
-    // The lease was among what was taken out.
-    session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?;
+    // The leases were among what was taken out.
+    super::hold::take_both(session, me).await?;
     session.change(sql::END_FILLING.postgres, &[]).await?;
     session.change(sql::BEGIN_FILLING.postgres, &[&origin.name, &Vec::<u8>::new()]).await?;
     session.say(sql::COMMIT.postgres).await?;

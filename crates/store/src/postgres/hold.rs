@@ -1,7 +1,8 @@
 //! A database that one process has alone: it is filled by a restore, or moved.
 //!
-//! Every process that has a database open competes for the lease of its sequencer, and one of them has it. Whoever holds the
-//! database keeps that lease, so it is known that nobody else has it open.
+//! Every process that opens a database tries to take the lease of its sequencer, and then looks whether the database is held.
+//! Whoever holds it says so first, by a lease of its own, and then takes that of the sequencer, which fails if another process
+//! has the database open. So one of two that begin at once sees the other.
 
 use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};
@@ -20,6 +21,9 @@ use uuid::Uuid;
 
 /// How long to wait for the lease of a process that has just ended without giving it back.
 const WAIT: Duration = Duration::from_secs(7);
+
+/// The lease that says so.
+pub(super) const HOLD: &str = "hold";
 
 /// A database that nobody else can use until this is dropped.
 pub struct PostgresHold {
@@ -110,7 +114,10 @@ impl Drop for PostgresHold {
         self.keeper.abort();
         let given_back = async {
             let session = self.target.connect().await?;
-            session.change(sql::END_LEASE.postgres, &[&LEASE, &self.me]).await
+            for name in [LEASE, HOLD] {
+                session.change(sql::END_LEASE.postgres, &[&name, &self.me]).await?;
+            }
+            Ok::<_, Trouble>(())
         };
         // Otherwise the lease ends by itself.
         let within = async { tokio::time::timeout(Duration::from_secs(2), given_back).await };
@@ -122,14 +129,37 @@ impl Drop for PostgresHold {
 async fn take(session: &Session, address: &Address, me: Uuid) -> Result<(), ArchiveError> {
     let begun = Instant::now();
     loop {
-        match session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await {
-            Ok(Some(_)) => return Ok(()),
-            Ok(None) | Err(Trouble::Again(_)) if begun.elapsed() < WAIT => {}
-            Ok(None) => return Err(OpenError::InUse(address.to_string()).into()),
+        match take_both(session, me).await {
+            Ok(true) => return Ok(()),
+            Ok(false) | Err(Trouble::Again(_)) if begun.elapsed() < WAIT => {}
+            Ok(false) => {
+                session.change(sql::END_LEASE.postgres, &[&HOLD, &me]).await?;
+                return Err(OpenError::InUse(address.to_string()).into());
+            }
             Err(trouble) => return Err(trouble.into()),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Takes or keeps both leases; whether nobody else has one of them.
+pub(super) async fn take_both(session: &Session, me: Uuid) -> Result<bool, Trouble> {
+    for name in [HOLD, LEASE] {
+        if session.row(sql::TAKE_LEASE.postgres, &[&name, &me, &LEASE_MILLIS]).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Takes the lease of the sequencer for a process that opens a database, unless another process has it; whether nobody holds the
+/// database.
+pub(super) async fn join(session: &Session, me: Uuid) -> Result<bool, Trouble> {
+    match session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await {
+        Ok(_) | Err(Trouble::Again(_)) => {}
+        Err(trouble) => return Err(trouble),
+    }
+    Ok(session.row(sql::HELD_LEASE.postgres, &[&HOLD]).await?.is_none())
 }
 
 /// Keeps the lease, and notes when it was lost.
@@ -140,16 +170,16 @@ async fn keep(target: Arc<Target>, me: Uuid, is_lost: Arc<AtomicBool>) {
         let begun = Instant::now();
         let taken = async {
             let session = target.connect().await?;
-            session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await
+            take_both(&session, me).await
         };
         match tokio::time::timeout(KEEP, taken).await {
-            Ok(Ok(Some(_))) => {
+            Ok(Ok(true)) => {
                 if kept.elapsed() > Duration::from_millis(LEASE_MILLIS.unsigned_abs()) {
                     is_lost.store(true, Ordering::Release);
                 }
                 kept = begun;
             }
-            Ok(Ok(None)) => is_lost.store(true, Ordering::Release),
+            Ok(Ok(false)) => is_lost.store(true, Ordering::Release),
             Ok(Err(_)) | Err(_) => {}
         }
     }

@@ -17,10 +17,12 @@ use super::param::unsigned;
 use super::queue::{Job, Queue};
 use super::retry::{DELAYS, wait};
 use super::trouble::Trouble;
-use crate::sql;
+use crate::{Tasks, sql};
 use backon::BackoffBuilder;
 use directory::{Change, CommitError, Ids, Receipt};
+use futures_util::FutureExt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -53,6 +55,7 @@ pub(super) struct Lanes {
     pub(super) changes: AtomicU64,
     /// Batches that went again.
     pub(super) retries: AtomicU64,
+    pub(super) tasks: Tasks,
 }
 
 impl Lanes {
@@ -66,6 +69,7 @@ impl Lanes {
             commits: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            tasks: Tasks::default(),
         }
     }
 
@@ -74,7 +78,13 @@ impl Lanes {
         let mut wary = 0;
         while let Some(jobs) = self.queue.next().await {
             let taken = jobs.len();
-            self.write(line, jobs, &mut wary).await;
+            // Whoever waits for an answer of this batch hears that the store is closed.
+            let written = AssertUnwindSafe(self.write(line, jobs, &mut wary)).catch_unwind().await;
+            if written.is_err() {
+                // The connection may stand in the middle of a transaction.
+                line.forget().await;
+                self.tasks.went_on("batch writer");
+            }
             wary = wary.saturating_sub(1);
             self.queue.answered(taken);
         }

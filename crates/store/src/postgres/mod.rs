@@ -45,6 +45,7 @@ use directory::{
     ItemKind, ItemQuery, Mail, Obstacle, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
     StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
+use futures_util::FutureExt;
 use lanes::{Lanes, PATIENCE};
 use line::{Line, Target, first_session};
 use lookups::Lookups;
@@ -53,6 +54,7 @@ use read::{Readers, Which, pending};
 use sealer::{Sealer, Seals};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -195,6 +197,10 @@ impl Postgres {
             migrations::run(&session, &to, me, may).await?;
             match fill::under_way(&session).await {
                 Ok(None) => {
+                    let joined = hold::join(&session, me).await;
+                    if !joined.map_err(|trouble| OpenError::of(&to, &trouble))? {
+                        return Err(OpenError::InUse(to.to_string()));
+                    }
                     opening.keep(session);
                     Ok(())
                 }
@@ -215,10 +221,16 @@ impl Postgres {
         let lookups = Arc::new(Lookups::default());
         for _ in 0..options.readers.max(1) {
             let (lookups, line) = (Arc::clone(&lookups), Line::new(Arc::clone(&target)));
-            place.spawn(async move { lookups.run(&line).await });
+            let tasks = lanes.tasks.clone();
+            place.spawn(async move {
+                while AssertUnwindSafe(lookups.run(&line)).catch_unwind().await.is_err() {
+                    line.forget().await;
+                    tasks.panicked("look-ups").await;
+                }
+            });
         }
         let stop = Arc::new(Notify::new());
-        let (sealer, seals) = Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes));
+        let (sealer, seals) = Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes), me);
         let sealer = place.spawn(sealer.run(Arc::clone(&stop)));
         let (changes, questions) = (Arc::clone(&lanes), Arc::clone(&lookups));
         place.spawn(async move {
@@ -492,6 +504,7 @@ impl Store for Postgres {
                 is_balanced: self.pulse.is_balanced(),
                 obstacle: is_filling.then_some(Obstacle::Filling),
                 log_bytes: None,
+                tasks: self.lanes.tasks.health(),
             })
         })
     }

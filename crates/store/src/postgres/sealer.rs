@@ -11,7 +11,9 @@ use super::trouble::Trouble;
 use crate::chain::{START, Sum, link};
 use crate::sql;
 use backon::BackoffBuilder;
+use futures_util::FutureExt;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -63,14 +65,23 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    pub(super) fn new(line: Line, lanes: Arc<Lanes>) -> (Self, Seals) {
-        let me = lanes.ids.next();
+    pub(super) fn new(line: Line, lanes: Arc<Lanes>, me: Uuid) -> (Self, Seals) {
         let (seals, asked) = mpsc::channel(64);
         (Self { line, lanes, me, held_until: None, folded: Instant::now(), asked }, Seals(seals))
     }
 
     /// Seals until it is told to stop; then what is left, and gives the lease back.
     pub(super) async fn run(mut self, stop: Arc<Notify>) {
+        let tasks = self.lanes.tasks.clone();
+        while AssertUnwindSafe(self.seal_until(&stop)).catch_unwind().await.is_err() {
+            // It may stand in the middle of something.
+            self.held_until = None;
+            self.line.forget().await;
+            tasks.panicked("sequencer").await;
+        }
+    }
+
+    async fn seal_until(&mut self, stop: &Notify) {
         let mut kept = Instant::now().checked_sub(KEEP).unwrap_or_else(Instant::now);
         let mut delays = DELAYS.build();
         loop {

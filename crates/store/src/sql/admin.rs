@@ -89,6 +89,8 @@ statements! {
         WHERE leases.holder = excluded.holder OR leases.until < clock_timestamp()
         RETURNING value",
     );
+    /// Whether somebody holds a lease.
+    HELD_LEASE = each("", "SELECT holder FROM leases WHERE name = $1 AND until > clock_timestamp()");
     /// Moves the value of a lease on, for its holder alone.
     ADVANCE_LEASE = each(
         "",

@@ -317,8 +317,13 @@ impl Store for Sqlite {
 
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
         Box::pin(async move {
-            self.readers.with(|db| db.query_row(sql::PING.sqlite, [], |_| Ok(())))?;
             let log_bytes = Some(self.opened.log_size());
+            let read = self.readers.with(|db| db.query_row(sql::PING.sqlite, [], |_| Ok(())));
+            if let Some(obstacle) = self.opened.final_obstacle() {
+                let health = self.writer.as_ref().map(Writer::health).unwrap_or_default();
+                return Ok(Health { obstacle: Some(obstacle), log_bytes, ..health });
+            }
+            read?;
             let Some(writer) = &self.writer else {
                 return Ok(Health { engine: "sqlite", log_bytes, ..Health::default() });
             };

@@ -10,6 +10,7 @@ use super::watch::Watch;
 use directory::{Change, CommitError, Health, Obstacle, Pending, Receipt};
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -189,7 +190,10 @@ impl Thread {
             self.answer(batch, written);
         }
         // Leaves one tidy file behind; what this does not manage, the next start does.
-        if self.opened.final_obstacle().is_none() {
+        let is_sound = self.opened.final_obstacle().is_none() && self.opened.is_in_place();
+        // The log of one file must not go into another, nor what is damaged into what is not.
+        drop(self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !is_sound));
+        if is_sound {
             drop(self.db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
         }
     }

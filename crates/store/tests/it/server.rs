@@ -3,12 +3,13 @@
 
 use crate::engines::{options, postgres};
 use directory::{
-    Caller, Command, Directory, Field, Given, ItemKey, ItemKind, OrganisationRef, Position, UserKey,
-    UserQuery,
+    Caller, Command, Directory, Field, Given, ItemKey, ItemKind, Obstacle, OrganisationRef, Position,
+    Refusal, Store, TenantNumber, UserKey, UserQuery,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use store::{Address, Postgres, ServerOptions};
+use store::archive::ArchiveError;
+use store::{Address, Postgres, PostgresHold, ServerOptions};
 use testkit::conformance::{person, tenant};
 use testkit::fakes::{self, PlainHasher, StepClock, UniqueIds};
 use testkit::postgres::{database, query};
@@ -294,4 +295,42 @@ fn awkward_texts_come_back_as_they_were() {
             assert_eq!((user.number, user.text(Field::GivenName)), (n, Some(text)));
         }
     });
+}
+
+/// Whoever fills or moves a database has it alone, and nothing is written into one that is being filled.
+#[test]
+fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
+    let url = database();
+    let address = Address::parse(&url, None).expect("an address");
+    let hold = || PostgresHold::new(&address, &crate::engines::options());
+    let is_in_use = |held: Result<PostgresHold, ArchiveError>| {
+        held.err().is_some_and(|error| error.to_string().contains("in use by another process"))
+    };
+    let store = Arc::new(postgres(&url));
+    assert!(is_in_use(hold()), "a process has it open");
+    let directory = fakes::directory(Arc::clone(&store) as _);
+    runtime().block_on(async {
+        // Somebody fills it all the same, say with an earlier version.
+        query(&url, "INSERT INTO filling (origin, done, sum) VALUES ('b', 0, '') RETURNING done");
+        let refused = directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await;
+        assert!(
+            matches!(&refused, Err(Refusal::Unavailable(text)) if text.contains("being filled")),
+            "{refused:?}"
+        );
+        let health = store.health().await.expect("it answers");
+        assert_eq!(health.obstacle, Some(Obstacle::Filling));
+        query(&url, "DELETE FROM filling RETURNING done");
+        assert_eq!(store.health().await.expect("it answers").obstacle, None);
+        directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await.expect("written");
+    });
+    store.close();
+    let first = hold().expect("held");
+    assert!(Postgres::open(&address, &options()).is_err_and(|error| error.to_string().contains("in use")));
+    assert!(is_in_use(hold()), "another process fills it");
+    drop(first);
+    drop(hold().expect("it was given back"));
+}
+
+fn add_tenant() -> Command {
+    Command::AddTenant { name: "One".into(), number: None }
 }

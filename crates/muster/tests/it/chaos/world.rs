@@ -14,6 +14,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// How long requests that change nothing may still be answered from the file that is open. Changes are never acknowledged.
+const UNNOTICED: Duration = Duration::from_secs(1);
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long after its request and after the last fault a change in doubt is either done or never will be.
@@ -248,8 +250,9 @@ impl Endpoint<'_> {
         let replaced = *self.world.servers[self.server].replaced.lock();
         if let Some(since) = replaced.filter(|since| *since < begun) {
             self.world.count("requests after the file was replaced");
-            if reply.status != 503 {
-                let after = begun.duration_since(since);
+            let after = begun.duration_since(since);
+            let is_unnoticed = after < UNNOTICED && (method == "GET" || (400..500).contains(&reply.status));
+            if reply.status != 503 && !is_unnoticed {
                 self.world
                     .served
                     .lock()

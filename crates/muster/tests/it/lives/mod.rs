@@ -68,7 +68,7 @@ impl Home {
         let directory = Arc::clone(&house.app.directory);
         let worker =
             Worker::new(directory, sender, "http://example.com", Pace::default(), Arc::new(|_, _| ()));
-        runtime.spawn(worker.run(std::future::pending()));
+        runtime.spawn(async move { worker.run(std::future::pending()).await });
         Self { runtime, house, post }
     }
 

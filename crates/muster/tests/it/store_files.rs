@@ -1,0 +1,356 @@
+//! Operators who replace, restore and move the files of a store in use, and processes that stop while they hold its locks.
+
+use crate::support::{MUSTER, Reply, json, send};
+use adapters::{Hold, StoreSettings};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use testkit::waiting::wait_until;
+
+/// A folder with a store that has a tenant, a connection and a backup.
+struct Stage {
+    folder: tempfile::TempDir,
+    bearer: String,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = folder.path().join("muster.db");
+        json(&store, &["tenant", "add", "Acme"]);
+        let added = json(&store, &["connection", "add", "c", "--dialect", "all"]);
+        let bearer = format!("Bearer {}", added["key"].as_str().expect("a key"));
+        let stage = Self { folder, bearer };
+        json(stage.store(), &["backup", stage.path("b.bak").to_str().expect("text")]);
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn store(&self) -> PathBuf {
+        self.path("muster.db")
+    }
+
+    /// The store as it was in the backup, in another file.
+    fn restored(&self) -> PathBuf {
+        let other = self.path("r.db");
+        json(&other, &["restore", self.path("b.bak").to_str().expect("text")]);
+        other
+    }
+
+    fn serve(&self) -> Command {
+        let mut command = Command::new(MUSTER);
+        command
+            .args(["--json", "--store"])
+            .arg(self.store())
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(self.path("log")).expect("a log"));
+        command
+    }
+
+    fn start(&self) -> Server<'_> {
+        let mut child = self.serve().spawn().expect("started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
+        let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let address = |name: &str| said[name].as_str().expect("an address").replace("http://", "");
+        Server { stage: self, address: address("listening"), admin: address("admin"), child }
+    }
+
+    /// Why no server starts.
+    fn refusal(&self) -> String {
+        let output = self.serve().output().expect("ran");
+        assert!(!output.status.success(), "a server has started");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Why a command does not work.
+    fn refused(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(MUSTER);
+        let output =
+            command.args(["--json", "--store"]).arg(self.store()).args(arguments).output().expect("ran");
+        assert!(!output.status.success(), "{arguments:?} worked");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn users(&self) -> Value {
+        json(self.store(), &["user", "list", "--limit", "1"])["total"].clone()
+    }
+}
+
+struct Server<'a> {
+    stage: &'a Stage,
+    address: String,
+    admin: String,
+    child: Child,
+}
+
+impl Server<'_> {
+    fn ask(&self, method: &str, target: &str, body: &str) -> Reply {
+        let headers = [("Authorization", self.stage.bearer.as_str()), ("Content-Type", "application/json")];
+        send(&self.address, method, target, &headers, body.as_bytes())
+    }
+
+    fn create(&self, name: &str) -> Reply {
+        self.ask("POST", "/scim/v2/Users", &format!("{{\"userName\":\"{name}\"}}"))
+    }
+
+    fn ready(&self) -> Reply {
+        send(&self.admin, "GET", "/readyz", &[], &[])
+    }
+
+    fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
+    fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().expect("ran").success());
+        self.child.wait().expect("ended");
+    }
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Whatever is done to the files of a store in use, nothing is acknowledged any more, and nothing is read from another store.
+#[test]
+fn a_store_that_is_replaced_under_a_running_server_is_noticed() {
+    type Replace = fn(&Stage, &Path);
+    let ways: [(&str, Replace); 4] = [
+        ("another file gets its name", |stage, other| fs::rename(other, stage.store()).expect("renamed")),
+        ("its content is replaced", |stage, other| assert!(fs::copy(other, stage.store()).is_ok())),
+        ("it is removed", |stage, _| fs::remove_file(stage.store()).expect("removed")),
+        ("its log is removed", |stage, _| fs::remove_file(stage.path("muster.db-wal")).expect("removed")),
+    ];
+    for (way, replace) in ways {
+        let stage = Stage::new();
+        let server = stage.start();
+        assert_eq!(server.create("before").status, 201, "{way}");
+        assert_eq!(server.ready().status, 200, "{way}");
+        let other = stage.restored();
+        replace(&stage, &other);
+        for n in 0..5 {
+            let reply = server.create(&format!("after{n}"));
+            assert!(reply.status >= 500, "{way}: {reply:?}");
+        }
+        let read = server.ask("GET", "/scim/v2/Users", "");
+        assert_eq!(read.status, 503, "{way}: {read:?}");
+        let ready = server.ready();
+        assert!(ready.status == 503 && ready.body.contains("replaced"), "{way}: {ready:?}");
+        server.stop();
+        let log = fs::read_to_string(stage.path("log")).expect("a log");
+        assert!(log.contains("was replaced while it was in use"), "{way}: {log}");
+        if way == "another file gets its name" {
+            // The log of the old file may be needed, if that is somewhere.
+            assert!(stage.refusal().contains("-wal does not belong to"));
+            for ending in ["-wal", "-shm"] {
+                drop(fs::remove_file(stage.path(&format!("muster.db{ending}"))));
+            }
+            let server = stage.start();
+            assert_eq!((server.ready().status, stage.users()), (200, Value::from(0)), "the other store");
+            assert_eq!(server.create("after").status, 201);
+        }
+    }
+}
+
+/// The same, but a command is the first to see it: it must not write the log of the one file into the other.
+#[test]
+fn a_command_does_not_touch_a_store_that_was_replaced_under_a_server() {
+    let stage = Stage::new();
+    let server = stage.start();
+    for n in 0..10 {
+        assert_eq!(server.create(&format!("u{n}")).status, 201);
+    }
+    let other = stage.restored();
+    let original = stage.path("original.db");
+    fs::hard_link(stage.store(), &original).expect("linked");
+    fs::rename(&other, stage.store()).expect("replaced");
+    for arguments in [&["user", "list"][..], &["tenant", "add", "Two"], &["audit", "verify"], &["check"]] {
+        let said = stage.refused(arguments);
+        assert!(said.contains("was replaced while another process had it open"), "{arguments:?}: {said}");
+    }
+    server.kill();
+    fs::rename(&original, stage.store()).expect("put back");
+    assert_eq!(stage.users(), 10, "nothing acknowledged is lost");
+    assert_eq!(json(stage.store(), &["check"])["sound"], true);
+}
+
+#[test]
+fn a_store_in_use_is_neither_restored_nor_moved() {
+    let stage = Stage::new();
+    let backup = stage.path("b.bak");
+    let restore = ["restore", backup.to_str().expect("text")];
+    // An empty store is what can be restored into.
+    for ending in ["", "-lock"] {
+        fs::remove_file(stage.path(&format!("muster.db{ending}"))).expect("removed");
+    }
+    let (here, there) = (stage.store(), stage.path("other.db"));
+    let (here, there) = (here.to_str().expect("text"), there.to_str().expect("text"));
+    let server = stage.start();
+    for arguments in
+        [&restore[..], &["move", "--from", here, "--to", there], &["move", "--from", there, "--to", here]]
+    {
+        if arguments.get(2) == Some(&there) {
+            drop(
+                Hold::target(&StoreSettings::new(there))
+                    .expect("made")
+                    .fill(&store_origin(), &mut std::iter::empty()),
+            );
+        }
+        let said = stage.refused(arguments);
+        assert!(said.contains("in use by another process"), "{arguments:?}: {said}");
+    }
+    assert_eq!(server.ready().status, 200);
+    server.stop();
+    // Whoever fills it has it alone.
+    let hold = Hold::target(&StoreSettings::new(here)).expect("held");
+    assert!(stage.refused(&restore).contains("in use by another process"));
+    assert!(stage.refusal().contains("in use by another process"));
+    drop(hold);
+    json(stage.store(), &restore);
+    assert_eq!(stage.users(), 0);
+}
+
+fn store_origin() -> store::archive::Origin {
+    store::archive::Origin { engine: "sqlite".into(), name: "nothing".into() }
+}
+
+/// SQLite would apply the log that a killed server leaves to any file of that name.
+#[test]
+fn a_log_of_another_file_is_not_used() {
+    let stage = Stage::new();
+    // The other file is a restored backup, or an older copy of the store itself.
+    let copy = stage.path("copy.db");
+    fs::copy(stage.store(), &copy).expect("copied");
+    for other in [stage.restored(), copy] {
+        let server = stage.start();
+        let before = stage.users();
+        assert_eq!(server.create(&format!("u{before}")).status, 201);
+        server.kill();
+        let log = fs::metadata(stage.path("muster.db-wal")).expect("a log").len();
+        assert!(log > 0);
+        let original = stage.path("original.db");
+        fs::rename(stage.store(), &original).expect("moved away");
+        fs::copy(&other, stage.store()).expect("replaced");
+        let content = fs::read(stage.store()).expect("read");
+        for said in [
+            stage.refusal(),
+            stage.refused(&["user", "list"]),
+            stage.refused(&["tenant", "add", "Two"]),
+            stage.refused(&["check"]),
+        ] {
+            assert!(said.contains("-wal does not belong to"), "{said}");
+        }
+        assert!(fs::read(stage.store()).expect("read") == content, "it was left as it is");
+        assert_eq!(fs::metadata(stage.path("muster.db-wal")).expect("a log").len(), log);
+        // As the message says: either the log goes, or the old file comes back.
+        let kept = stage.path("kept");
+        for ending in ["-wal", "-shm"] {
+            let name = stage.path(&format!("muster.db{ending}"));
+            fs::copy(&name, stage.path(&format!("kept{ending}"))).expect("copied");
+            fs::remove_file(name).expect("removed");
+        }
+        let server = stage.start();
+        assert_eq!(stage.users(), 0, "the other file");
+        server.stop();
+        fs::rename(&original, stage.store()).expect("put back");
+        drop(fs::remove_file(stage.path("muster.db-lock")));
+        for ending in ["-wal", "-shm"] {
+            let name = format!("{}{ending}", kept.display());
+            fs::rename(name, stage.path(&format!("muster.db{ending}"))).expect("put back");
+        }
+        let server = stage.start();
+        assert_eq!(stage.users(), before.as_u64().expect("a number") + 1, "nothing acknowledged is lost");
+        server.stop();
+        assert_eq!(json(stage.store(), &["check"])["sound"], true);
+    }
+}
+
+#[test]
+fn a_process_that_holds_the_write_lock_is_shown_and_stops_no_reader() {
+    let stage = Stage::new();
+    let server = stage.start();
+    assert_eq!(server.create("before").status, 201);
+    let other = rusqlite::Connection::open(stage.store()).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("begun");
+    let begun = Instant::now();
+    let ready = server.ready();
+    assert!(ready.status == 503 && ready.body.contains("write lock"), "{ready:?}");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    assert_eq!(server.ask("GET", "/scim/v2/Users", "").status, 200);
+    assert_eq!(stage.users(), 1, "a command that reads");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    let rejected = server.create("meanwhile");
+    assert!(rejected.status == 503 && begun.elapsed() < Duration::from_secs(10), "{rejected:?}");
+    let metrics = send(&server.admin, "GET", "/metrics", &[], &[]).body;
+    assert!(metrics.contains("muster_store_writable 0"), "{metrics}");
+    other.execute_batch("ROLLBACK").expect("ended");
+    wait_until("the store is ready again", || server.ready().status == 200);
+    assert_eq!(server.create("after").status, 201);
+}
+
+#[test]
+fn the_log_is_emptied_when_no_reader_needs_it() {
+    let stage = Stage::new();
+    let server = stage.start();
+    let size = || fs::metadata(stage.path("muster.db-wal")).map_or(0, |log| log.len());
+    let reader = rusqlite::Connection::open(stage.store()).expect("opened");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM users").expect("begun");
+    for n in 0..40 {
+        let photo = format!("{{\"value\":\"https://x.example/{}\"}}", "p".repeat(2_000));
+        let body = format!("{{\"userName\":\"u{n}\",\"photos\":[{photo}]}}");
+        assert_eq!(server.ask("POST", "/scim/v2/Users", &body).status, 201);
+    }
+    let full = size();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(full > 100_000 && size() >= full, "a reader needs it: {full}, then {}", size());
+    let metrics = send(&server.admin, "GET", "/metrics", &[], &[]).body;
+    let shown = metrics.lines().find_map(|line| line.strip_prefix("muster_store_log_bytes "));
+    assert_eq!(shown.and_then(|bytes| bytes.parse().ok()), Some(size()), "{metrics}");
+    reader.execute_batch("COMMIT").expect("ended");
+    wait_until("an empty log", || size() == 0);
+    assert_eq!(server.create("after").status, 201);
+}
+
+#[test]
+fn damage_stops_writes_and_a_damaged_store_is_not_opened() {
+    let stage = Stage::new();
+    let server = stage.start();
+    for n in 0..50 {
+        assert_eq!(server.create(&format!("u{n}")).status, 201);
+    }
+    wait_until("an empty log", || fs::metadata(stage.path("muster.db-wal")).map_or(0, |log| log.len()) == 0);
+    // All pages but the first.
+    let damage = || {
+        let mut file = fs::OpenOptions::new().write(true).open(stage.store()).expect("opened");
+        let length = usize::try_from(file.metadata().expect("a file").len()).expect("a length");
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(4096)).expect("sought");
+        file.write_all(&vec![0xff; length - 4096]).expect("written");
+    };
+    damage();
+    let reply = server.ask("GET", "/scim/v2/Users", "");
+    assert!(reply.status >= 500, "{reply:?}");
+    let ready = server.ready();
+    assert!(ready.status == 503 && ready.body.contains("damaged"), "{ready:?}");
+    let rejected = server.create("after");
+    assert!(rejected.status >= 500, "{rejected:?}");
+    server.kill();
+    // A log that is left makes the next start look at all of it.
+    fs::write(stage.path("muster.db-wal"), [0; 32]).expect("written");
+    let said = stage.refusal();
+    assert!(said.contains("is damaged"), "{said}");
+}
