@@ -1,16 +1,16 @@
 //! A check of a whole database: whether what is stored twice agrees, and whether the history is without gaps.
 
 use super::line::Session;
-use super::param::int;
-use super::read::{decode, stored_item, stored_user};
+use super::param::{int, unsigned};
+use super::read::{decode, stored_item};
 use super::rows::kind_code;
 use super::trouble::Trouble;
-use crate::checked::{Checked, roles_among};
+use crate::checked::{Checked, Documents, roles_among};
 use crate::claims::{self, Claim};
 use crate::found::block_of;
 use crate::sql;
-use directory::{ItemKind, Tenant};
-use std::collections::BTreeMap;
+use directory::{ItemId, ItemKind, Tenant, User, UserId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows per step.
 const STEP: i64 = 2000;
@@ -20,11 +20,15 @@ pub(super) async fn check(session: &Session) -> Result<Checked, Trouble> {
     // One view of everything, or what is written meanwhile would look wrong.
     session.say(sql::WHOLE_VIEW.postgres).await?;
     let mut checked = Checked::default();
-    for row in session.rows(sql::TENANTS.postgres, &[]).await? {
-        let tenant: Tenant = decode(row.try_get(0)?)?;
-        of_tenant(session, int(tenant.number.0), &mut checked).await?;
+    for row in session.rows(sql::ROWS_OF_TENANTS.postgres, &[]).await? {
+        let (number, version): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
+        let tenant: Tenant = decode(row.try_get(2)?)?;
+        checked.tenant(&tenant, (unsigned(number), unsigned(version)));
+        of_tenant(session, number, &mut checked).await?;
     }
+    checked.strange_memberships(number(session, sql::COUNT_STRANGE_MEMBERSHIPS.postgres, &[]).await?);
     history(session, &mut checked.damage).await?;
+    checked.shorten();
     session.say(sql::ROLLBACK.postgres).await?;
     Ok(checked)
 }
@@ -35,16 +39,25 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Resul
         roles.push(stored_item(&row)?);
     }
     let roles = roles_among(roles);
+    let mut documents = Documents::of(unsigned(code));
     let (mut claims, mut blocks, mut next) = (0, BTreeMap::<u32, i64>::new(), 0);
     loop {
-        let rows = session.rows(sql::USERS_FROM.postgres, &[&code, &next, &STEP]).await?;
+        let rows = session.rows(sql::ROWS_OF_USERS.postgres, &[&code, &next, &STEP]).await?;
         if rows.is_empty() {
             break;
         }
         let mut wanted: Vec<(Claim, u32)> = Vec::new();
         for row in &rows {
-            let user = stored_user(row)?;
-            next = int(user.number).saturating_add(1);
+            let user: User = decode(row.try_get(5)?)?;
+            let beside = (
+                unsigned(row.try_get(0)?),
+                UserId(row.try_get(1)?),
+                unsigned(row.try_get(2)?),
+                u8::try_from(row.try_get::<_, i16>(3)?).unwrap_or(u8::MAX),
+                row.try_get::<_, i64>(4)?,
+            );
+            next = int(beside.0).saturating_add(1);
+            documents.user(&user, beside, checked);
             checked.note_user(code.unsigned_abs(), &user, &roles);
             *blocks.entry(block_of(user.number)).or_default() += 1;
             wanted.extend(claims::of_user(&user).into_iter().map(|claim| (claim, user.number)));
@@ -53,8 +66,10 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Resul
     }
     for kind in ItemKind::ALL {
         let mut wanted: Vec<(Claim, u32)> = Vec::new();
-        for row in session.rows(sql::ALL_ITEMS.postgres, &[&code, &kind_code(kind)]).await? {
+        for row in session.rows(sql::ROWS_OF_ITEMS.postgres, &[&code, &kind_code(kind)]).await? {
             let item = stored_item(&row)?;
+            let key = String::from_utf8_lossy(row.try_get(5)?).into_owned();
+            documents.item(&item, &(unsigned(row.try_get(3)?), ItemId(row.try_get(4)?), key), checked);
             wanted.extend(claims::of_item(&item).into_iter().map(|claim| (claim, item.number())));
         }
         claims += owned(session, code, &wanted, checked).await?;
@@ -65,11 +80,40 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Resul
             .damage
             .push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
     }
+    beside_users(session, code, &mut documents, checked).await?;
     let mut counted = super::scan::summed_blocks(session, code).await?;
     counted.retain(|_, live| *live != 0);
     if counted != blocks {
         checked.damage.push(format!("tenant {code}: people are counted wrongly"));
     }
+    Ok(())
+}
+
+/// Deleted users, and the rows that belong to documents of users.
+async fn beside_users(
+    session: &Session,
+    code: i32,
+    documents: &mut Documents,
+    checked: &mut Checked,
+) -> Result<(), Trouble> {
+    for row in session.rows(sql::ROWS_OF_TOMBSTONES.postgres, &[&code]).await? {
+        let user: User = decode(row.try_get(3)?)?;
+        let key: Option<Vec<u8>> = row.try_get(2)?;
+        let key = key.map(|key| String::from_utf8_lossy(&key).into_owned());
+        documents.tombstone(&user, &(unsigned(row.try_get(0)?), UserId(row.try_get(1)?), key), checked);
+    }
+    let mut mentions = BTreeSet::new();
+    for row in session.rows(sql::ROWS_OF_MENTIONS.postgres, &[&code]).await? {
+        mentions.insert((unsigned(row.try_get(0)?), String::from_utf8_lossy(row.try_get(1)?).into_owned()));
+    }
+    let mut members = BTreeSet::new();
+    let kind = kind_code(ItemKind::Organisation);
+    for row in session.rows(sql::MEMBERSHIPS_OF_KIND.postgres, &[&code, &kind]).await? {
+        members.insert((unsigned(row.try_get(0)?), ItemId(row.try_get(1)?)));
+    }
+    let last = session.row(sql::COUNTER.postgres, &[&code, &0_i16]).await?;
+    let last: i32 = last.map_or(Ok(0), |row| row.try_get(0))?;
+    documents.compare(&mentions, &members, unsigned(last), checked);
     Ok(())
 }
 

@@ -212,9 +212,31 @@ statements! {
     COUNT_CLAIMS = both("SELECT count(*) FROM claims WHERE tenant = $1 AND (space < 2 OR space > 2)");
     ROWS_OF_USERS = each(
         "SELECT pk, number, id, version, active, updated, doc FROM users WHERE tenant = ?1 ORDER BY number",
-        "",
+        "SELECT number, id, version, active, updated, doc FROM users WHERE tenant = $1 AND number >= $2
+        ORDER BY number LIMIT $3",
     );
-    ROWS_OF_ITEMS = each("SELECT pk, doc FROM items WHERE tenant = ?1 AND kind = ?2", "");
+    ROWS_OF_ITEMS = each(
+        "SELECT doc, pk, number, id, name_key, version FROM items WHERE tenant = ?1 AND kind = ?2",
+        "SELECT doc, version, updated, number, id, name_key FROM items WHERE tenant = $1 AND kind = $2",
+    );
+    ROWS_OF_TOMBSTONES = both("SELECT number, id, external_key, doc FROM tombstones WHERE tenant = $1 ORDER BY number");
+    ROWS_OF_TENANTS = both("SELECT number, coalesce(version, 0), doc FROM tenants ORDER BY number");
+    /// An owner who does not exist is number 0.
+    ROWS_OF_MENTIONS = each(
+        "SELECT coalesce(u.number, 0), m.text FROM mentions m LEFT JOIN users u ON u.pk = m.owner WHERE m.tenant = ?1",
+        "SELECT m.owner, m.text FROM mentions m WHERE m.tenant = $1",
+    );
+    MEMBERSHIPS_OF_KIND = each(
+        "SELECT u.number, i.id FROM memberships m JOIN items i ON i.pk = m.item JOIN users u ON u.pk = m.user
+        WHERE i.tenant = ?1 AND i.kind = ?2",
+        "SELECT m.member, m.item FROM memberships m WHERE m.tenant = $1 AND m.kind = $2",
+    );
+    /// Memberships whose two ends are not of one tenant, or whose kind is not that of the item.
+    COUNT_STRANGE_MEMBERSHIPS = each(
+        "SELECT count(*) FROM memberships m JOIN items i ON i.pk = m.item JOIN users u ON u.pk = m.user
+        WHERE i.tenant <> u.tenant",
+        "SELECT count(*) FROM memberships m JOIN items i ON i.tenant = m.tenant AND i.id = m.item WHERE i.kind <> m.kind",
+    );
     COUNT_POSITIONS = each("SELECT count(*), coalesce(max(position), 0) FROM events", "");
     COUNT_BATCHES = each(
         "",

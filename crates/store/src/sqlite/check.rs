@@ -1,17 +1,13 @@
 //! A check of a whole file: what SQLite says of it, and whether what is stored twice agrees.
 
 use super::read;
-use crate::checked::{Checked, roles_among};
+use crate::checked::{Checked, Documents, roles_among};
 use crate::claims::{self, Claim, kind_number};
 use crate::found::block_of;
-use crate::plan::is_active;
 use crate::sql;
-use directory::{Item, ItemKind, User, UserId};
+use directory::{Item, ItemId, ItemKind, Tenant, User, UserId};
 use rusqlite::{Connection as Db, OptionalExtension, params};
 use std::collections::BTreeMap;
-
-/// More of the same say nothing new.
-const MANY: usize = 100;
 
 /// What is wrong.
 pub(super) fn check(db: &Db) -> rusqlite::Result<Checked> {
@@ -29,26 +25,28 @@ pub(super) fn check(db: &Db) -> rusqlite::Result<Checked> {
     if !checked.damage.is_empty() {
         return Ok(checked);
     }
-    for tenant in read::tenants(&view)? {
-        of_tenant(&view, tenant.number.0, &mut checked)?;
+    let mut tenants = view.prepare_cached(sql::ROWS_OF_TENANTS.sqlite)?;
+    let mut rows = tenants.query([])?;
+    while let Some(row) = rows.next()? {
+        let tenant: Tenant = super::rows::decode(2, row.get_ref(2)?.as_str()?)?;
+        checked.tenant(&tenant, (row.get(0)?, row.get(1)?));
+        of_tenant(&view, row.get(0)?, &mut checked)?;
     }
+    checked.strange_memberships(view.query_row(sql::COUNT_STRANGE_MEMBERSHIPS.sqlite, [], |row| row.get(0))?);
     let (events, last): (i64, i64) =
         view.query_row(sql::COUNT_POSITIONS.sqlite, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let found = &mut checked.damage;
     if events != last {
         found.push(format!("the history ends at {last} and has {events} events"));
     }
-    if found.len() > MANY {
-        let more = found.len() - MANY;
-        found.truncate(MANY);
-        found.push(format!("and {more} more"));
-    }
+    checked.shorten();
     Ok(checked)
 }
 
 fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()> {
-    let roles = roles_among(items_of(db, tenant, ItemKind::Role)?.into_iter().map(|(_, role)| role));
+    let roles = roles_among(items_of(db, tenant, ItemKind::Role)?.into_iter().map(|(_, role, _)| role));
     let (mut claims, mut blocks, mut last) = (0_i64, BTreeMap::<u32, i64>::new(), (0_u32, 0_i64));
+    let mut documents = Documents::of(tenant);
     let mut people = db.prepare_cached(sql::ROWS_OF_USERS.sqlite)?;
     let mut rows = people.query([tenant])?;
     while let Some(row) = rows.next()? {
@@ -62,11 +60,7 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()
             row.get::<_, i64>(5)?,
         );
         checked.note_user(tenant, &user, &roles);
-        if beside != (user.number, user.id, user.version, is_active(&user), user.updated.0) {
-            checked
-                .damage
-                .push(format!("tenant {tenant}: what stands beside person {} is not theirs", beside.0));
-        }
+        documents.user(&user, beside, checked);
         // Pages and members come in the order of rows.
         if (user.number, pk) <= last || pk <= last.1 {
             checked
@@ -78,7 +72,8 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()
         claims += owned(db, tenant, (pk, user.number), &claims::of_user(&user), checked)?;
     }
     for kind in ItemKind::ALL {
-        for (row, item) in items_of(db, tenant, kind)? {
+        for (row, item, beside) in items_of(db, tenant, kind)? {
+            documents.item(&item, &beside, checked);
             claims += owned(db, tenant, (row, item.number()), &claims::of_item(&item), checked)?;
         }
     }
@@ -88,6 +83,7 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()
             "tenant {tenant}: {stored} claims are stored where people and items make {claims}"
         ));
     }
+    beside_users(db, tenant, &mut documents, checked)?;
     let mut counted = BTreeMap::new();
     let mut statement = db.prepare_cached(sql::BLOCKS.sqlite)?;
     for row in statement.query_map([tenant], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?)))? {
@@ -101,11 +97,42 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()
     Ok(())
 }
 
+/// Deleted users, and the rows that belong to documents of users.
+fn beside_users(
+    db: &Db,
+    tenant: u32,
+    documents: &mut Documents,
+    checked: &mut Checked,
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(sql::ROWS_OF_TOMBSTONES.sqlite)?;
+    let mut rows = statement.query([tenant])?;
+    while let Some(row) = rows.next()? {
+        let user: User = super::rows::decode(3, row.get_ref(3)?.as_str()?)?;
+        let beside = (row.get(0)?, UserId(super::rows::id(1, row)?), row.get(2)?);
+        documents.tombstone(&user, &beside, checked);
+    }
+    let mut statement = db.prepare_cached(sql::ROWS_OF_MENTIONS.sqlite)?;
+    let mentions = statement.query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mentions = mentions.collect::<rusqlite::Result<_>>()?;
+    let mut statement = db.prepare_cached(sql::MEMBERSHIPS_OF_KIND.sqlite)?;
+    let kind = 1 + kind_number(ItemKind::Organisation);
+    let members = statement
+        .query_map(params![tenant, kind], |row| Ok((row.get(0)?, ItemId(super::rows::id(1, row)?))))?;
+    let members = members.collect::<rusqlite::Result<_>>()?;
+    let last = db.query_row(sql::COUNTER.sqlite, params![tenant, 0], |row| row.get(0))?;
+    documents.compare(&mentions, &members, last, checked);
+    Ok(())
+}
+
+/// The number, id and name key of an item, in columns.
+type Beside = (u32, ItemId, String);
+
 /// The items of a kind, with their rows.
-fn items_of(db: &Db, tenant: u32, kind: ItemKind) -> rusqlite::Result<Vec<(i64, Item)>> {
+fn items_of(db: &Db, tenant: u32, kind: ItemKind) -> rusqlite::Result<Vec<(i64, Item, Beside)>> {
     let mut items = db.prepare_cached(sql::ROWS_OF_ITEMS.sqlite)?;
     let rows = items.query_map(params![tenant, 1 + kind_number(kind)], |row| {
-        Ok((row.get(0)?, super::rows::decode(1, row.get_ref(1)?.as_str()?)?))
+        let beside = (row.get(2)?, ItemId(super::rows::id(3, row)?), row.get(4)?);
+        Ok((row.get(1)?, read::stored_item(row)?, beside))
     })?;
     rows.collect()
 }

@@ -8,3 +8,4 @@ mod engines;
 mod every;
 mod server;
 mod suite;
+mod violations;
