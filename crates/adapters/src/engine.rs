@@ -23,6 +23,8 @@ pub struct StoreSettings {
     pub maps_file: bool,
     /// How long one read of the embedded engine may take, since its log grows meanwhile; `None` is no limit.
     pub longest_read: Option<Duration>,
+    /// Whether an embedded store of up to 1 GiB is checked when it is opened, also if it was closed.
+    pub is_checked: bool,
     /// Whether identities are random instead of rising with time.
     pub random_ids: bool,
     /// Connections that write to a database, and that short reads from it share.
@@ -44,6 +46,7 @@ impl StoreSettings {
             cache_mib: 128,
             maps_file: true,
             longest_read: None,
+            is_checked: false,
             random_ids: false,
             lanes: 2,
             readers: 2,
@@ -136,8 +139,8 @@ impl Engine {
     fn at(settings: &StoreSettings, may_make: bool) -> anyhow::Result<Self> {
         if let Some(path) = settings.file()? {
             let (cache_mib, maps_file) = (settings.cache_mib, settings.maps_file);
-            let longest_read = settings.longest_read;
-            let options = Options { cache_mib, maps_file, longest_read, ..Options::default() };
+            let (longest_read, is_checked) = (settings.longest_read, settings.is_checked);
+            let options = Options { cache_mib, maps_file, longest_read, is_checked, ..Options::default() };
             return Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)));
         }
         let options = settings.server_options(may_make);

@@ -29,6 +29,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
     let store = StoreSettings {
         runtime: Some(runtime.handle().clone()),
         longest_read: Some(LONGEST_READ),
+        is_checked: true,
         ..settings.of_store()
     };
     let engine = Engine::open(&store)?;

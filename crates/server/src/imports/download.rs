@@ -1,6 +1,6 @@
 //! Files on their way out: made while they are sent, a part at a time.
 
-use super::flag;
+use super::options::flag;
 use bytes::Bytes;
 use dialects::kit::{Content, Part, Source};
 use dialects::transfer::Wishes;

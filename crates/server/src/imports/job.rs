@@ -184,8 +184,10 @@ impl Job {
     /// As clients see it.
     pub(super) fn resource(&self) -> Value {
         let moment = |time: Time| dialects::kit::rfc3339(time);
-        let is_preview =
-            self.wishes.iter().any(|(name, value)| name == "dryRun" && super::flag(name, value) == Ok(true));
+        let is_preview = self
+            .wishes
+            .iter()
+            .any(|(name, value)| name == "dryRun" && super::options::flag(name, value) == Ok(true));
         json!({
             "id": self.id.to_string(),
             "status": self.status,

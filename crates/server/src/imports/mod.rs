@@ -5,6 +5,7 @@
 mod arrival;
 mod download;
 mod job;
+mod options;
 mod storage;
 
 pub(crate) use arrival::receive;
@@ -17,6 +18,7 @@ use directory::{Caller, Directory};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use job::{Job, Status};
+use options::{format, options};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -27,8 +29,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use transfer::formats::{Format, Reading, private_file};
-use transfer::import::{ImportError, Key, Options, run, scan};
+use transfer::formats::{Format, private_file};
+use transfer::import::{ImportError, run, scan};
 use uuid::Uuid;
 
 /// The largest file, in bytes.
@@ -479,64 +481,4 @@ fn make_folder(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
-}
-
-fn format(media: Option<&str>, wishes: &Wishes) -> Result<Format, String> {
-    let unknown =
-        || "say what the file is: by Content-Type or with format=csv, ndjson, xlsx or ldif".to_owned();
-    if let Some((_, name)) = wishes.iter().find(|(name, _)| name == "format") {
-        return Format::named(name).ok_or_else(unknown);
-    }
-    let media = media.ok_or_else(unknown)?;
-    let known = Format::ALL.into_iter().find(|format| format.media().split(';').next() == Some(media));
-    known.or((media == "application/ldif").then_some(Format::Ldif)).ok_or_else(unknown)
-}
-
-pub(crate) fn flag(name: &str, value: &str) -> Result<bool, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "" | "true" | "1" | "yes" => Ok(true),
-        "false" | "0" | "no" => Ok(false),
-        _ => Err(format!("{name} is true or false")),
-    }
-}
-
-/// What was wished as what is done.
-fn options(path: &Path, wishes: &Wishes) -> Result<Options, String> {
-    let mut options = Options::new(path, Format::Csv, transfer::Columns::new(dialects::kit::spellings()));
-    let mut reading = Reading::default();
-    for (name, value) in wishes {
-        match name.as_str() {
-            "update" => options.updates = flag(name, value)?,
-            "dryRun" => options.is_preview = flag(name, value)?,
-            "invite" => options.invites = flag(name, value)?,
-            "deactivateMissing" => options.deactivates_missing = flag(name, value)?,
-            "deactivationLimit" => {
-                let percent = value.parse().ok().filter(|percent| *percent <= 100);
-                options.deactivation_limit = percent.ok_or("deactivationLimit is a number from 0 to 100")?;
-            }
-            "yesReally" => options.yes_really = flag(name, value)?,
-            "emptyClears" => reading.empty_clears = flag(name, value)?,
-            "match" => {
-                let keys = value.split(',').map(Key::named).collect::<Option<Vec<Key>>>();
-                options.match_by = keys.ok_or("match is a list of id, external-id, email and user-name")?;
-            }
-            "map" => {
-                let (header, column) = value.rsplit_once('=').ok_or("map takes HEADER=COLUMN")?;
-                options.columns.map(header, column.trim())?;
-            }
-            "delimiter" => {
-                let byte = match value.as_bytes() {
-                    b"tab" => b'\t',
-                    [byte] if byte.is_ascii() => *byte,
-                    _ => return Err("delimiter is one character, or tab".into()),
-                };
-                reading.delimiter = Some(byte);
-            }
-            "encoding" => reading.encoding = Some(value.clone()),
-            "sheet" => reading.sheet = Some(value.clone()),
-            _ => {}
-        }
-    }
-    options.reading = reading;
-    Ok(options)
 }

@@ -23,11 +23,16 @@ pub struct Options {
     pub maps_file: bool,
     /// How long one read may take, since the log grows meanwhile; `None` is no limit.
     pub longest_read: Option<Duration>,
+    /// Whether a store of up to [`QUICKLY_CHECKED`] bytes is checked although it was closed.
+    pub is_checked: bool,
 }
+
+/// The size of a store that is checked in about a second.
+const QUICKLY_CHECKED: u64 = 1 << 30;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_mib: 128, max_pages: None, maps_file: true, longest_read: None }
+        Self { cache_mib: 128, max_pages: None, maps_file: true, longest_read: None, is_checked: false }
     }
 }
 
@@ -124,7 +129,8 @@ pub(super) fn prepare(
     let was_closed = alone.is_none_or(|lock| !lock.has_log());
     lock.map_or(Ok(()), StoreLock::check_store)?;
     let mut db = connect(path, options)?;
-    if !was_closed {
+    let is_small = || std::fs::metadata(path).is_ok_and(|file| file.len() <= QUICKLY_CHECKED);
+    if !was_closed || options.is_checked && alone.is_some() && is_small() {
         check_quickly(&db, path)?;
     }
     migrations::run(&mut db, path)?;

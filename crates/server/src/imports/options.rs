@@ -1,0 +1,66 @@
+//! The parameters of a request for an import, as options.
+
+use dialects::transfer::Wishes;
+use std::path::Path;
+use transfer::formats::{Format, Reading};
+use transfer::import::{Key, Options};
+
+pub(super) fn format(media: Option<&str>, wishes: &Wishes) -> Result<Format, String> {
+    let unknown =
+        || "say what the file is: by Content-Type or with format=csv, ndjson, xlsx or ldif".to_owned();
+    if let Some((_, name)) = wishes.iter().find(|(name, _)| name == "format") {
+        return Format::named(name).ok_or_else(unknown);
+    }
+    let media = media.ok_or_else(unknown)?;
+    let known = Format::ALL.into_iter().find(|format| format.media().split(';').next() == Some(media));
+    known.or((media == "application/ldif").then_some(Format::Ldif)).ok_or_else(unknown)
+}
+
+pub(super) fn flag(name: &str, value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err(format!("{name} is true or false")),
+    }
+}
+
+/// What was asked for as the options of an import.
+pub(super) fn options(path: &Path, wishes: &Wishes) -> Result<Options, String> {
+    let mut options = Options::new(path, Format::Csv, transfer::Columns::new(dialects::kit::spellings()));
+    let mut reading = Reading::default();
+    for (name, value) in wishes {
+        match name.as_str() {
+            "update" => options.updates = flag(name, value)?,
+            "dryRun" => options.is_preview = flag(name, value)?,
+            "invite" => options.invites = flag(name, value)?,
+            "deactivateMissing" => options.deactivates_missing = flag(name, value)?,
+            "deactivationLimit" => {
+                let percent = value.parse().ok().filter(|percent| *percent <= 100);
+                options.deactivation_limit = percent.ok_or("deactivationLimit is a number from 0 to 100")?;
+            }
+            "yesReally" => options.yes_really = flag(name, value)?,
+            "emptyClears" => reading.empty_clears = flag(name, value)?,
+            "match" => {
+                let keys = value.split(',').map(Key::named).collect::<Option<Vec<Key>>>();
+                options.match_by = keys.ok_or("match is a list of id, external-id, email and user-name")?;
+            }
+            "map" => {
+                let (header, column) = value.rsplit_once('=').ok_or("map takes HEADER=COLUMN")?;
+                options.columns.map(header, column.trim())?;
+            }
+            "delimiter" => {
+                let byte = match value.as_bytes() {
+                    b"tab" => b'\t',
+                    [byte] if byte.is_ascii() => *byte,
+                    _ => return Err("delimiter is one character, or tab".into()),
+                };
+                reading.delimiter = Some(byte);
+            }
+            "encoding" => reading.encoding = Some(value.clone()),
+            "sheet" => reading.sheet = Some(value.clone()),
+            _ => {}
+        }
+    }
+    options.reading = reading;
+    Ok(options)
+}
