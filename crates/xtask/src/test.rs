@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Modules whose tests run on one engine only, unless the run is long.
-const ONCE: [&str; 8] = [
+const ONCE: [&str; 9] = [
     "outages::",
     "clients::",
     "browser::",
@@ -20,6 +20,7 @@ const ONCE: [&str; 8] = [
     "own_stores::",
     "full_disk::",
     "io_faults::",
+    "simulation::",
     "store_files::",
 ];
 

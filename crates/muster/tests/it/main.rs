@@ -30,6 +30,7 @@ mod scim_stories;
 mod scim_walks;
 mod secrets;
 mod seeds;
+mod simulation;
 mod store_files;
 mod support;
 mod traces;

@@ -1,0 +1,260 @@
+//! Clients: requests with marks, random commands, and polling for what was modified.
+
+use super::SimulatedClock;
+use super::history::Replayed;
+use bytes::Bytes;
+use directory::{
+    Action, Caller, Field, Filter, Labels, Note, Op, Position, Record, Refusal, Scalar, Store, Test, Time,
+    UserId, UserQuery, UserTest,
+};
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use server::App;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use testkit::chance::{Dice, command};
+
+/// What each client does over all its lives.
+const STEPS: u32 = 25;
+/// Ids that random commands name.
+const IDS: u64 = 40;
+
+/// What a client knows of a change that it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Acknowledged,
+    Rejected,
+    InDoubt,
+}
+
+/// A change that was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    /// What only this change has written.
+    mark: String,
+    action: Action,
+    outcome: Outcome,
+}
+
+struct State {
+    dice: Dice,
+    step: u32,
+    sent: Vec<Sent>,
+    /// Users that were created and acknowledged, as `scim` names them.
+    users: Vec<String>,
+    /// When each user was modified, as it was seen by polling, and the newest of these times. A sign-in is no modification.
+    followed: BTreeMap<UserId, Time>,
+    newest: Time,
+}
+
+/// A client, which outlives the server.
+#[derive(Clone)]
+pub(super) struct Client {
+    number: u64,
+    caller: Caller,
+    key: Arc<str>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Client {
+    pub(super) fn new(number: u64, caller: &Caller, key: &str, seed: u64) -> Self {
+        let dice = Dice::new(seed.wrapping_mul(31).wrapping_add(number));
+        let state = State {
+            dice,
+            step: 0,
+            sent: Vec::new(),
+            users: Vec::new(),
+            followed: BTreeMap::new(),
+            newest: Time(0),
+        };
+        Self { number, caller: caller.clone(), key: key.into(), state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub(super) fn sent(&self) -> Vec<Sent> {
+        self.state.lock().sent.clone()
+    }
+
+    fn roll(&self, sides: u64) -> u64 {
+        self.state.lock().dice.roll(sides)
+    }
+
+    /// Goes on until everything was sent.
+    pub(super) async fn run(self, app: Arc<App>, clock: Arc<SimulatedClock>) {
+        loop {
+            let step = {
+                let mut state = self.state.lock();
+                state.step += 1;
+                state.step
+            };
+            if step > STEPS {
+                break;
+            }
+            let micros = i64::try_from(self.roll(2_000_000)).unwrap_or_default();
+            clock.0.fetch_add(micros, Ordering::Relaxed);
+            let patience = if self.roll(10) == 0 { self.roll(80) } else { 600_000 };
+            let asked = async {
+                match self.roll(10) {
+                    0..=2 => self.create(&app, step).await,
+                    3 | 4 => self.rename(&app, step).await,
+                    5 => drop(self.poll(&app).await),
+                    _ => {
+                        let command = command(&mut self.state.lock().dice, IDS);
+                        drop(app.directory.run(&self.caller, command).await);
+                    }
+                }
+            };
+            // Some hang up.
+            drop(tokio::time::timeout(Duration::from_millis(patience), asked).await);
+        }
+        // What was modified last is seen by the last look, if the store answers.
+        while !self.poll(&app).await {}
+    }
+
+    async fn ask(&self, app: &App, method: &str, target: &str, body: &Value) -> (u16, Value) {
+        let mut target = target.to_owned();
+        let mut request = Request::builder().method(method).header("host", "example.com");
+        request = request.header("content-type", "application/json");
+        if target.starts_with("/api/v2") {
+            target =
+                format!("{target}?format=json&CompanyId={}&IntegrationKey={}", self.caller.tenant, self.key);
+        } else {
+            request = request.header("authorization", format!("Bearer {}", self.key));
+        }
+        let request = request.uri(target).body(Full::new(Bytes::from(body.to_string()))).expect("a request");
+        let address: std::net::IpAddr = "127.0.0.1".parse().expect("an address");
+        let answer = app.shell.answer(request, address.into()).await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+        (status, body.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default())
+    }
+
+    /// Notes a change before it is asked for; where to note what came of it.
+    fn begin(&self, mark: String, action: Action) -> usize {
+        let mut state = self.state.lock();
+        state.sent.push(Sent { mark, action, outcome: Outcome::InDoubt });
+        state.sent.len() - 1
+    }
+
+    fn end(&self, place: usize, status: u16) {
+        self.state.lock().sent[place].outcome = match status {
+            200..300 => Outcome::Acknowledged,
+            400..500 => Outcome::Rejected,
+            _ => Outcome::InDoubt,
+        };
+    }
+
+    async fn create(&self, app: &App, step: u32) {
+        let mark = format!("c{}s{step}", self.number);
+        let email = format!("{mark}@simulation.example");
+        let place = self.begin(mark.clone(), Action::Created);
+        let (target, body) = match self.roll(4) {
+            0 => ("/scim/v2/Users", json!({"userName": email, "emails": [{"value": email, "type": "work"}]})),
+            1 => ("/request/user", json!({"firstName": "Ann", "email": email, "roleId": 2})),
+            2 => ("/api/2/users", json!({"user": {"name": {"firstname": "Ann"}, "email": email}})),
+            _ => ("/api/v2/user", json!({"FirstName": "Ann", "LastName": "Lee", "Email": email})),
+        };
+        let (status, _) = self.ask(app, "POST", target, &body).await;
+        self.end(place, status);
+        if !(200..300).contains(&status) {
+            return;
+        }
+        // Whoever has written reads it at once over any dialect, unless somebody has deleted it meanwhile.
+        let filter = format!("/scim/v2/Users?filter=emails.value%20eq%20%22{email}%22");
+        let (status, found) = self.ask(app, "GET", &filter, &Value::Null).await;
+        if let (200, Some(id)) = (status, found["Resources"][0]["id"].as_str()) {
+            self.state.lock().users.push(id.to_owned());
+        }
+    }
+
+    async fn rename(&self, app: &App, step: u32) {
+        let id = {
+            let mut state = self.state.lock();
+            let State { dice, users, .. } = &mut *state;
+            if users.is_empty() {
+                return;
+            }
+            dice.pick(users).clone()
+        };
+        let mark = format!("c{}s{step}", self.number);
+        let place = self.begin(mark.clone(), Action::Updated);
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": "displayName", "value": mark}],
+        });
+        let (status, _) = self.ask(app, "PATCH", &format!("/scim/v2/Users/{id}"), &body).await;
+        self.end(place, status);
+    }
+
+    /// Reads what was modified since the newest time it has seen; whether the store has answered.
+    async fn poll(&self, app: &App) -> bool {
+        let newest = self.state.lock().newest;
+        let test = Test::new(Field::Updated, None, Op::GreaterOrEqual, Scalar::Time(newest), false);
+        let tests = vec![UserTest::Meets(Arc::new(Filter::Test(test)), Arc::new(Labels::default()))];
+        let query = UserQuery { tests, limit: 10_000, ..UserQuery::default() };
+        match app.directory.users(&self.caller, query).await {
+            Ok(page) => {
+                let mut state = self.state.lock();
+                for user in page.rows {
+                    state.newest = state.newest.max(user.updated);
+                    state.followed.insert(user.id, user.updated);
+                }
+                true
+            }
+            Err(Refusal::Unavailable(_)) => false,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What was acknowledged is in the history once, what was rejected is not, anything else once or not.
+pub(super) async fn check(store: &dyn Store, sent: &[Sent]) -> Result<(), String> {
+    let events = store.events(Position(0), 1_000_000).await.map_err(|error| error.to_string())?;
+    let mut found: BTreeMap<(&str, bool), u32> = BTreeMap::new();
+    for event in &events {
+        let what = &event.what;
+        let Some(Record::User(after)) = &what.after else { continue };
+        if what.action == Action::Created && !what.notes.contains(&Note::Restored) {
+            let mark = after.email().and_then(|email| email.strip_suffix("@simulation.example"));
+            *found.entry((mark.unwrap_or_default(), true)).or_default() += 1;
+        }
+        if let Some(Record::User(before)) = &what.before
+            && before.profile.display_name != after.profile.display_name
+        {
+            *found.entry((after.profile.display_name.as_deref().unwrap_or_default(), false)).or_default() +=
+                1;
+        }
+    }
+    for Sent { mark, action, outcome } in sent {
+        let times = found.get(&(mark.as_str(), *action == Action::Created)).copied().unwrap_or_default();
+        let is_right = match outcome {
+            Outcome::Acknowledged => times == 1,
+            Outcome::Rejected => times == 0,
+            Outcome::InDoubt => times <= 1,
+        };
+        if !is_right {
+            return Err(format!("{mark}: {action:?} was {outcome:?} and is {times} times in the history"));
+        }
+    }
+    Ok(())
+}
+
+/// Everybody who was modified was seen by those who polled, in the newest version that changed the time.
+pub(super) fn check_followers(clients: &[Client], replayed: &Replayed) -> Result<(), String> {
+    for client in clients {
+        let state = client.state.lock();
+        // What others have done after the last look is not missed yet.
+        for user in replayed.users.values().filter(|user| user.updated < state.newest) {
+            if !state.followed.contains_key(&user.id) {
+                return Err(format!("client {} has missed user {}", client.number, user.number));
+            }
+            if state.followed[&user.id] != user.updated {
+                return Err(format!("client {} has missed a change of user {}", client.number, user.number));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! The core of the server, from requests in four dialects to the store, where time, the order in which tasks run, faults of the
+//! store, clients that hang up and crashes all follow from a seed.
+//!
+//! One thread and a clock that stands still unless everybody waits: the same seed gives the same run. Clients send requests with
+//! marks of their own and random commands, all at once. At the end, from the store alone:
+//!
+//! 1. each event begins with what the events before it have made, and what they made is what is stored ([`history`]);
+//! 2. what was acknowledged is in the history once, what was rejected is not, and anything else is there once or not;
+//! 3. who followed `updated` from the newest time they had seen has missed nobody;
+//! 4. the chain verifies, and `check` is clean.
+//!
+//! `MUSTER_TEST_SEEDS` says how many seeds are tried, `MUSTER_SEED` tries one.
+
+mod client;
+mod history;
+mod store;
+
+use ::store::{Memory, Options, Sqlite};
+use client::{Client, Sent};
+use directory::{Caller, Clock, Command, NewConnection, Store, Time};
+use parking_lot::Mutex;
+use server::{App, Face, Limits, Parts, StorageLimits, hash_key};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use testkit::chance::Dice;
+use testkit::fakes::CountingIds;
+
+/// Seeds that have found something.
+const REGRESSIONS: [u64; 0] = [];
+/// Seeds that the standard suite tries, and what each engine's runs begin from.
+const SEEDS: u64 = 400;
+const SEEDS_ON_SQLITE: u64 = 40;
+const CLIENTS: u64 = 4;
+/// The longest time between two crashes.
+const UPTIME: u64 = 3_000;
+const CRASHES: u64 = 2;
+
+/// Time that passes by hand and by a little with each look.
+pub(super) struct SimulatedClock(AtomicI64);
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Time {
+        Time(self.0.fetch_add(7, Ordering::Relaxed))
+    }
+}
+
+/// Where what was acknowledged is, over crashes.
+enum Site {
+    Memory(Arc<Memory>),
+    Sqlite { folder: tempfile::TempDir, generation: u32, open: Option<Arc<Sqlite>> },
+}
+
+impl Site {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut site = Self::Sqlite { folder, generation: 0, open: None };
+        site.open();
+        site
+    }
+
+    fn path(folder: &Path, generation: u32) -> PathBuf {
+        folder.join(format!("{generation}.db"))
+    }
+
+    fn open(&mut self) {
+        if let Self::Sqlite { folder, generation, open } = self {
+            let store = Sqlite::open(&Self::path(folder.path(), *generation), &Options::default());
+            *open = Some(Arc::new(store.expect("a store")));
+        }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Memory(memory) => Arc::clone(memory) as _,
+            Self::Sqlite { open, .. } => Arc::clone(open.as_ref().expect("an open store")) as _,
+        }
+    }
+
+    /// Loses what a process that is killed loses: nothing in memory; of files, what was not written to them.
+    fn crash(&mut self) {
+        if let Self::Sqlite { folder, generation, .. } = self {
+            let (from, to) =
+                (Self::path(folder.path(), *generation), Self::path(folder.path(), *generation + 1));
+            for ending in ["", "-wal"] {
+                let name = |path: &Path| PathBuf::from(format!("{}{ending}", path.display()));
+                if name(&from).exists() {
+                    std::fs::copy(name(&from), name(&to)).expect("copied");
+                }
+            }
+            *generation += 1;
+            self.open();
+        }
+    }
+
+    fn check(self) -> Vec<String> {
+        match self {
+            Self::Memory(_) => Vec::new(),
+            Self::Sqlite { folder, generation, open } => {
+                open.expect("an open store").close();
+                Sqlite::check(&Self::path(folder.path(), generation)).expect("checked").damage
+            }
+        }
+    }
+}
+
+/// A server on the store, as it is after a start.
+fn start(site: &Site, clock: &Arc<SimulatedClock>, dice: &Arc<Mutex<Dice>>, first_id: u64) -> Arc<App> {
+    let unreliable = store::Unreliable::new(site.store(), Arc::clone(dice));
+    let parts = Parts {
+        store: Arc::new(unreliable),
+        clock: Arc::clone(clock) as _,
+        ids: Arc::new(CountingIds::from(first_id)),
+    };
+    let storage = StorageLimits { least_free: 0, ..StorageLimits::default() };
+    let limits = Limits { hash_threads: 1, storage, ..Limits::default() };
+    Arc::new(server::app(parts, limits, Face::default()).expect("an app"))
+}
+
+async fn simulate(seed: u64, mut site: Site) -> Result<(), String> {
+    let dice = Arc::new(Mutex::new(Dice::new(seed)));
+    let clock = Arc::new(SimulatedClock(AtomicI64::new(1_600_000_000_000_000)));
+    let (caller, key) = prepare(site.store(), &clock).await;
+    let clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, &caller, &key, seed)).collect();
+    for crash in 0..=CRASHES {
+        let app = start(&site, &clock, &dice, 10 + 1_000 * crash);
+        let uptime = Duration::from_millis(dice.lock().roll(UPTIME));
+        let running: Vec<_> = clients
+            .iter()
+            .map(|client| tokio::spawn(client.clone().run(Arc::clone(&app), Arc::clone(&clock))))
+            .collect();
+        if crash < CRASHES {
+            tokio::time::sleep(uptime).await;
+            // Whoever was asking has no answer and does not know.
+            running.iter().for_each(tokio::task::JoinHandle::abort);
+        }
+        for client in running {
+            match client.await {
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                _ => {}
+            }
+        }
+        if crash < CRASHES {
+            drop(app);
+            site.crash();
+        }
+    }
+    let store = site.store();
+    let replayed = history::replay(&*store, caller.tenant).await?;
+    let sent: Vec<Sent> = clients.iter().flat_map(Client::sent).collect();
+    client::check(&*store, &sent).await?;
+    client::check_followers(&clients, &replayed)?;
+    let chains = store.verify(None).await.map_err(|error| error.to_string())?;
+    if let Some((tenant, chain)) = chains.iter().find(|(_, chain)| chain.broken.is_some()) {
+        return Err(format!("the chain of tenant {tenant} is broken: {chain:?}"));
+    }
+    drop(store);
+    let damage = site.check();
+    if damage.is_empty() { Ok(()) } else { Err(damage.join("\n")) }
+}
+
+/// A tenant, and a key for all dialects.
+async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>) -> (Caller, String) {
+    // The store itself, since what is prepared must not fail.
+    let directory = directory::Directory::new(
+        store,
+        Arc::clone(clock) as _,
+        Arc::new(CountingIds::default()),
+        Arc::new(testkit::fakes::PlainHasher),
+    );
+    let caller = testkit::conformance::tenant(&directory, "One").await;
+    let key = "key of the simulation, long enough".replace([' ', ','], "-");
+    let dialects = dialects::ALL.iter().map(|dialect| dialect.name.to_owned()).collect();
+    let mut new = NewConnection::new("main", dialects, hash_key(&key));
+    new.highest_role = 6;
+    directory.run(&caller, Command::AddConnection(new)).await.expect("added");
+    (caller, key)
+}
+
+fn seeds(standard: u64) -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("MUSTER_SEED") {
+        return vec![seed];
+    }
+    let is_long = std::env::var_os("MUSTER_TEST_LONG").is_some();
+    let many = number("MUSTER_TEST_SEEDS").unwrap_or(if is_long { 20 * standard } else { standard });
+    let first = number("MUSTER_TEST_FIRST_SEED").unwrap_or(1);
+    REGRESSIONS.into_iter().chain(first..first + many).collect()
+}
+
+fn try_all(standard: u64, site: impl Fn() -> Site) {
+    let mut failed = Vec::new();
+    for seed in seeds(standard) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let simulated = runtime.expect("a runtime").block_on(simulate(seed, site()));
+        if let Err(what) = simulated {
+            failed.push(format!("MUSTER_SEED={seed}: {what}"));
+        }
+    }
+    assert!(failed.is_empty(), "{} seeds found something:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn nothing_is_lost_or_falsified_in_memory() {
+    try_all(SEEDS, || Site::Memory(Arc::new(Memory::new())));
+}
+
+#[test]
+fn nothing_is_lost_or_falsified_on_sqlite() {
+    try_all(SEEDS_ON_SQLITE, Site::sqlite);
+}
