@@ -4,8 +4,8 @@ use super::SimulatedClock;
 use super::history::Replayed;
 use bytes::Bytes;
 use directory::{
-    Action, Caller, Field, Filter, Labels, Note, Op, Position, Record, Refusal, Scalar, Store, Test, Time,
-    UserId, UserQuery, UserTest,
+    Action, Caller, Command, Field, Filter, Given, GroupEdit, ItemId, ItemKey, Labels, MemberEdit, Note, Op,
+    Position, Record, Refusal, Scalar, Store, Test, Time, UserEdit, UserId, UserKey, UserQuery, UserTest,
 };
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -44,34 +44,33 @@ struct State {
     dice: Dice,
     step: u32,
     sent: Vec<Sent>,
-    /// Users that were created and acknowledged, as `scim` names them.
-    users: Vec<String>,
     /// When each user was modified, as it was seen by polling, and the newest of these times. A sign-in is no modification.
     followed: BTreeMap<UserId, Time>,
     newest: Time,
+}
+
+/// What all clients know.
+pub(super) struct Shared {
+    pub(super) caller: Caller,
+    pub(super) key: String,
+    pub(super) groups: Vec<ItemId>,
+    /// Users whose creation was acknowledged.
+    pub(super) users: Mutex<Vec<UserId>>,
 }
 
 /// A client, which outlives the server.
 #[derive(Clone)]
 pub(super) struct Client {
     number: u64,
-    caller: Caller,
-    key: Arc<str>,
+    shared: Arc<Shared>,
     state: Arc<Mutex<State>>,
 }
 
 impl Client {
-    pub(super) fn new(number: u64, caller: &Caller, key: &str, seed: u64) -> Self {
+    pub(super) fn new(number: u64, shared: &Arc<Shared>, seed: u64) -> Self {
         let dice = Dice::new(seed.wrapping_mul(31).wrapping_add(number));
-        let state = State {
-            dice,
-            step: 0,
-            sent: Vec::new(),
-            users: Vec::new(),
-            followed: BTreeMap::new(),
-            newest: Time(0),
-        };
-        Self { number, caller: caller.clone(), key: key.into(), state: Arc::new(Mutex::new(state)) }
+        let state = State { dice, step: 0, sent: Vec::new(), followed: BTreeMap::new(), newest: Time(0) };
+        Self { number, shared: Arc::clone(shared), state: Arc::new(Mutex::new(state)) }
     }
 
     pub(super) fn sent(&self) -> Vec<Sent> {
@@ -97,13 +96,17 @@ impl Client {
             clock.0.fetch_add(micros, Ordering::Relaxed);
             let patience = if self.roll(10) == 0 { self.roll(80) } else { 600_000 };
             let asked = async {
-                match self.roll(10) {
+                match self.roll(12) {
                     0..=2 => self.create(&app, step).await,
                     3 | 4 => self.rename(&app, step).await,
                     5 => drop(self.poll(&app).await),
-                    _ => {
+                    6..=8 => {
                         let command = command(&mut self.state.lock().dice, IDS);
-                        drop(app.directory.run(&self.caller, command).await);
+                        drop(app.directory.run(&self.shared.caller, command).await);
+                    }
+                    _ => {
+                        let Some(command) = self.on_shared_user() else { return };
+                        drop(app.directory.run(&self.shared.caller, command).await);
                     }
                 }
             };
@@ -114,15 +117,45 @@ impl Client {
         while !self.poll(&app).await {}
     }
 
+    fn shared_user(&self) -> Option<UserId> {
+        let users = self.shared.users.lock();
+        let mut state = self.state.lock();
+        (!users.is_empty()).then(|| *state.dice.pick(&users))
+    }
+
+    /// Something that others do to the same few users and groups at the same time.
+    fn on_shared_user(&self) -> Option<Command> {
+        let user = UserKey::Id(self.shared_user()?);
+        let mut state = self.state.lock();
+        let group = *state.dice.pick(&self.shared.groups);
+        Some(match state.dice.roll(8) {
+            0..=3 => {
+                let (join, leave) =
+                    if state.dice.roll(2) == 0 { (vec![user], vec![]) } else { (vec![], vec![user]) };
+                let members = Some(MemberEdit::Change { join, leave });
+                let edit = GroupEdit { members, ..GroupEdit::default() };
+                Command::UpdateGroup { group: ItemKey::Id(group), edit }
+            }
+            4 | 5 => {
+                let groups = Given::Value(vec![ItemKey::Id(group)]);
+                Command::UpdateUser { user, edit: Box::new(UserEdit { groups, ..UserEdit::default() }) }
+            }
+            6 => Command::DeleteUser(user),
+            _ => Command::RestoreUser(user),
+        })
+    }
+
     async fn ask(&self, app: &App, method: &str, target: &str, body: &Value) -> (u16, Value) {
         let mut target = target.to_owned();
         let mut request = Request::builder().method(method).header("host", "example.com");
         request = request.header("content-type", "application/json");
         if target.starts_with("/api/v2") {
-            target =
-                format!("{target}?format=json&CompanyId={}&IntegrationKey={}", self.caller.tenant, self.key);
+            target = format!(
+                "{target}?format=json&CompanyId={}&IntegrationKey={}",
+                self.shared.caller.tenant, self.shared.key
+            );
         } else {
-            request = request.header("authorization", format!("Bearer {}", self.key));
+            request = request.header("authorization", format!("Bearer {}", self.shared.key));
         }
         let request = request.uri(target).body(Full::new(Bytes::from(body.to_string()))).expect("a request");
         let address: std::net::IpAddr = "127.0.0.1".parse().expect("an address");
@@ -165,20 +198,14 @@ impl Client {
         // Whoever has written reads it at once over any dialect, unless somebody has deleted it meanwhile.
         let filter = format!("/scim/v2/Users?filter=emails.value%20eq%20%22{email}%22");
         let (status, found) = self.ask(app, "GET", &filter, &Value::Null).await;
-        if let (200, Some(id)) = (status, found["Resources"][0]["id"].as_str()) {
-            self.state.lock().users.push(id.to_owned());
+        let id = found["Resources"][0]["id"].as_str().and_then(|id| id.parse().ok());
+        if let (200, Some(id)) = (status, id) {
+            self.shared.users.lock().push(UserId(id));
         }
     }
 
     async fn rename(&self, app: &App, step: u32) {
-        let id = {
-            let mut state = self.state.lock();
-            let State { dice, users, .. } = &mut *state;
-            if users.is_empty() {
-                return;
-            }
-            dice.pick(users).clone()
-        };
+        let Some(id) = self.shared_user() else { return };
         let mark = format!("c{}s{step}", self.number);
         let place = self.begin(mark.clone(), Action::Updated);
         let body = json!({
@@ -195,7 +222,7 @@ impl Client {
         let test = Test::new(Field::Updated, None, Op::GreaterOrEqual, Scalar::Time(newest), false);
         let tests = vec![UserTest::Meets(Arc::new(Filter::Test(test)), Arc::new(Labels::default()))];
         let query = UserQuery { tests, limit: 10_000, ..UserQuery::default() };
-        match app.directory.users(&self.caller, query).await {
+        match app.directory.users(&self.shared.caller, query).await {
             Ok(page) => {
                 let mut state = self.state.lock();
                 for user in page.rows {

@@ -16,8 +16,8 @@ mod history;
 mod store;
 
 use ::store::{Memory, Options, Sqlite};
-use client::{Client, Sent};
-use directory::{Caller, Clock, Command, NewConnection, Store, Time};
+use client::{Client, Sent, Shared};
+use directory::{Clock, Command, Given, GroupEdit, NewConnection, Store, Time};
 use parking_lot::Mutex;
 use server::{App, Face, Limits, Parts, StorageLimits, hash_key};
 use std::path::{Path, PathBuf};
@@ -121,8 +121,8 @@ fn start(site: &Site, clock: &Arc<SimulatedClock>, dice: &Arc<Mutex<Dice>>, firs
 async fn simulate(seed: u64, mut site: Site) -> Result<(), String> {
     let dice = Arc::new(Mutex::new(Dice::new(seed)));
     let clock = Arc::new(SimulatedClock(AtomicI64::new(1_600_000_000_000_000)));
-    let (caller, key) = prepare(site.store(), &clock).await;
-    let clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, &caller, &key, seed)).collect();
+    let shared = Arc::new(prepare(site.store(), &clock).await);
+    let clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, &shared, seed)).collect();
     for crash in 0..=CRASHES {
         let app = start(&site, &clock, &dice, 10 + 1_000 * crash);
         let uptime = Duration::from_millis(dice.lock().roll(UPTIME));
@@ -147,7 +147,7 @@ async fn simulate(seed: u64, mut site: Site) -> Result<(), String> {
         }
     }
     let store = site.store();
-    let replayed = history::replay(&*store, caller.tenant).await?;
+    let replayed = history::replay(&*store, shared.caller.tenant).await?;
     let sent: Vec<Sent> = clients.iter().flat_map(Client::sent).collect();
     client::check(&*store, &sent).await?;
     client::check_followers(&clients, &replayed)?;
@@ -160,8 +160,8 @@ async fn simulate(seed: u64, mut site: Site) -> Result<(), String> {
     if damage.is_empty() { Ok(()) } else { Err(damage.join("\n")) }
 }
 
-/// A tenant, and a key for all dialects.
-async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>) -> (Caller, String) {
+/// A tenant, a key for all dialects, and groups.
+async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>) -> Shared {
     // The store itself, since what is prepared must not fail.
     let directory = directory::Directory::new(
         store,
@@ -175,7 +175,13 @@ async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>) -> (Caller,
     let mut new = NewConnection::new("main", dialects, hash_key(&key));
     new.highest_role = 6;
     directory.run(&caller, Command::AddConnection(new)).await.expect("added");
-    (caller, key)
+    let mut groups = Vec::new();
+    for name in ["Red", "Blue", "Green"] {
+        let edit = GroupEdit { name: Given::Value(name.into()), ..GroupEdit::default() };
+        let receipt = directory.run(&caller, Command::CreateGroup(edit)).await.expect("added");
+        groups.extend(receipt.items.iter().map(directory::Item::id));
+    }
+    Shared { caller, key, groups, users: Mutex::default() }
 }
 
 fn seeds(standard: u64) -> Vec<u64> {
