@@ -251,7 +251,7 @@ impl Hold {
     }
 
     /// Fills an empty or new store from a stream, going on where an earlier try was cut off. Nobody can open it until
-    /// [`Hold::settle`].
+    /// [`Hold::finish`].
     pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
         match self {
             Self::Embedded(hold) => hold.fill(origin, from),
@@ -267,11 +267,11 @@ impl Hold {
         }
     }
 
-    /// Lets a store that was filled be used.
-    pub fn settle(&self) -> Result<(), ArchiveError> {
+    /// Marks a filled store as complete, so that it can be used.
+    pub fn finish(&self) -> Result<(), ArchiveError> {
         match self {
-            Self::Embedded(hold) => hold.settle(),
-            Self::Server(hold) => hold.settle(),
+            Self::Embedded(hold) => hold.finish(),
+            Self::Server(hold) => hold.finish(),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn carry(
         bail!("a store cannot be moved to where it is");
     }
     let origin = Origin { engine: Engine::name(from).into(), name: shown(&from.place) };
-    // Whoever worked with one of them meanwhile would lose what they write.
+    // Changes of another process would be lost.
     let (source, target) = (Hold::existing(from)?, Hold::target(to)?);
     let mut again = true;
     let sent = loop {
@@ -60,7 +60,7 @@ pub(crate) fn carry(
             shown(&from.place)
         );
     }
-    target.settle()?;
+    target.finish()?;
     Ok(sent)
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn restore(
         bail!("the backup was changed while it was read; what has arrived is not used");
     }
     arrived(&target, &sent)?;
-    target.settle()?;
+    target.finish()?;
     Ok(sent)
 }
 

@@ -35,8 +35,8 @@ pub struct Change {
 
 impl Change {
     /// Moves the time of the change, and with it the times that the change sets. Engines do so where a change is carried out
-    /// long after it was decided, or after one that was decided later: whoever asks for what was modified since the newest
-    /// time they have seen would miss it otherwise.
+    /// long after it was decided, or after one that was decided later: a client that asks for what was modified since the
+    /// newest time it has seen would miss it otherwise.
     pub fn stamp(&mut self, at: Time) {
         let old = std::mem::replace(&mut self.at, at);
         let moved = |time: &mut Time| {

@@ -145,6 +145,11 @@ async fn sessions(store: Arc<dyn Store>) {
         mails.iter().map(|mail| (mail.user, mail.purpose)).collect::<Vec<_>>(),
         [(bob.id, Purpose::Reset)]
     );
+    let after = async |mail: &directory::Mail, id| {
+        store.mails(caller.tenant, None, (mail.queued, id), 10).await.expect("read")
+    };
+    assert_eq!(after(&mails[0], mails[0].id).await, [], "those behind the last one");
+    assert_eq!(after(&mails[0], uuid::Uuid::nil()).await, mails);
 }
 
 async fn deleted(store: Arc<dyn Store>) {

@@ -53,8 +53,8 @@ impl World {
         self.done(vec![Edit::ChangeMembers { item, joined, left }]).await;
     }
 
-    /// The memberships before and after, as the newest event tells them.
-    async fn told(&self) -> [Option<Vec<ItemId>>; 2] {
+    /// The memberships before and after, of the newest event.
+    async fn newest_event(&self) -> [Option<Vec<ItemId>>; 2] {
         let event = self.0.events(Position(0), 1_000).await.expect("read").pop().expect("an event").what;
         [event.before, event.after].map(|record| match record {
             Some(Record::User(user)) => Some(user.groups),
@@ -75,7 +75,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
     world.members(GROUPS[2], true).await;
     let versions = [world.group(GROUPS[0]).await.version(), world.group(GROUPS[2]).await.version()];
     world.done(vec![Edit::RemoveUser(Box::new(before))]).await;
-    assert_eq!(world.told().await, [Some(ids([1, 2])), None]);
+    assert_eq!(world.newest_event().await, [Some(ids([1, 2])), None]);
     let tombstone = world.0.tombstone(TenantNumber(1), UserKey::Id(user_id(1))).await.expect("read");
     assert_eq!(tombstone.expect("a tombstone").user.groups, ids([1, 2]));
     let now = [world.group(GROUPS[0]).await.version(), world.group(GROUPS[2]).await.version()];
@@ -94,5 +94,5 @@ async fn changed_users(store: Arc<dyn Store>) {
     let receipt = world.done(vec![Edit::ChangeUser { before, after, account, notes: Vec::new() }]).await;
     assert_eq!(receipt.users[0].groups, ids([2, 3]));
     assert_eq!(world.user().await.groups, ids([2, 3]));
-    assert_eq!(world.told().await, [Some(ids([0, 2])), Some(ids([2, 3]))]);
+    assert_eq!(world.newest_event().await, [Some(ids([0, 2])), Some(ids([2, 3]))]);
 }

@@ -80,7 +80,7 @@ impl Directory {
                 return failed.map_or(Ok(many), Err);
             }
             if let (0, Some(last)) = (gone, last) {
-                // None of a whole page: those behind them are next.
+                // No user of a full page could be purged: the next page comes next.
                 from = Time(last.0 + 1);
             }
         }

@@ -214,7 +214,7 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
     }
     assert_eq!(server.ready().status, 200);
     server.stop();
-    // Whoever fills it has it alone.
+    // A process that fills it has it alone.
     let hold = Hold::target(&StoreSettings::new(here)).expect("held");
     assert!(stage.refused(&restore).contains("in use by another process"));
     assert!(stage.refusal().contains("in use by another process"));
@@ -351,4 +351,38 @@ fn damage_stops_writes_and_a_damaged_store_is_not_opened() {
     server.kill();
     let said = stage.refusal();
     assert!(said.contains("is damaged"), "{said}");
+}
+
+/// An import whose file is lost has failed, and does not hold up those behind it.
+#[test]
+fn an_import_whose_file_is_lost_fails() {
+    let stage = Stage::new();
+    let added = json(stage.store(), &["connection", "add", "importer", "--dialect", "transfer"]);
+    let bearer = format!("Bearer {}", added["key"].as_str().expect("a key"));
+    let server = stage.start();
+    let rows = (0..20_000).map(|n| format!("u{n}@x.y\n")).collect::<Vec<_>>().concat();
+    let post = |server: &Server<'_>, rows: &str| {
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "text/csv")];
+        let reply =
+            send(&server.address, "POST", "/v1/imports", &headers, format!("email\n{rows}").as_bytes());
+        assert_eq!(reply.status, 202, "{reply:?}");
+        serde_json::from_str::<Value>(&reply.body).expect("JSON")["id"].as_str().expect("an id").to_owned()
+    };
+    let lost = post(&server, &rows);
+    server.kill();
+    fs::remove_file(stage.path(&format!("muster.imports/{lost}.data"))).expect("lost");
+    let server = stage.start();
+    let next = post(&server, "a@x.y\n");
+    let state = |id: &str| -> Value {
+        let headers = [("Authorization", bearer.as_str())];
+        let reply = send(&server.address, "GET", &format!("/v1/imports/{id}"), &headers, &[]);
+        serde_json::from_str(&reply.body).expect("JSON")
+    };
+    wait_until("the end of both", || !state(&lost)["ended"].is_null() && !state(&next)["ended"].is_null());
+    let lost = state(&lost);
+    assert!(
+        lost["status"] == "failed" && lost["error"].as_str().is_some_and(|why| why.contains("lost")),
+        "{lost}"
+    );
+    assert_eq!(state(&next)["status"], "done");
 }

@@ -230,8 +230,7 @@ impl Imports {
         self.discard(job.id);
     }
 
-    /// Locks the file of an import: whoever has its lock executes it, in this process or another one. `None` if that is somebody
-    /// else, or the file cannot be opened at the moment.
+    /// Locks the file of an import: the process that has the lock executes it. `None` if that is another one, or the file cannot be opened at the moment.
     ///
     /// # Errors
     /// It cannot ever be executed.

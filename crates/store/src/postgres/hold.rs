@@ -1,8 +1,8 @@
 //! A database that one process has alone: it is filled by a restore, or moved.
 //!
 //! Every process that opens a database tries to take the lease of its sequencer, and then looks whether the database is held.
-//! Whoever holds it says so first, by a lease of its own, and then takes that of the sequencer, which fails if another process
-//! has the database open. So one of two that begin at once sees the other.
+//! A process that holds it says so first, by another lease, and then takes that of the sequencer, which fails if another
+//! process has the database open. So one of two that begin at once sees the other.
 
 use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};
@@ -71,7 +71,7 @@ impl PostgresHold {
         })
     }
 
-    /// Fills an empty database from a stream. One that was cut off goes on where it stood. Until [`PostgresHold::settle`]
+    /// Fills an empty database from a stream. One that was cut off goes on where it stood. Until [`PostgresHold::finish`]
     /// nobody can open it.
     pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
         self.run(async |session| {
@@ -89,8 +89,8 @@ impl PostgresHold {
         })
     }
 
-    /// Lets a database that was filled be used.
-    pub fn settle(&self) -> Result<(), ArchiveError> {
+    /// Marks a filled database as complete, so that it can be used.
+    pub fn finish(&self) -> Result<(), ArchiveError> {
         self.run(async |session| Ok(fill::finish(session).await?))
     }
 
@@ -152,14 +152,26 @@ pub(super) async fn take_both(session: &Session, me: Uuid) -> Result<bool, Troub
     Ok(true)
 }
 
-/// Takes the lease of the sequencer for a process that opens a database, unless another process has it; whether nobody holds the
-/// database.
-pub(super) async fn join(session: &Session, me: Uuid) -> Result<bool, Trouble> {
-    match session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await {
-        Ok(_) | Err(Trouble::Again(_)) => {}
-        Err(trouble) => return Err(trouble),
+/// Takes the lease of the sequencer for a process that opens a database, unless another process has it; until when.
+///
+/// # Errors
+/// Another process holds the database.
+pub(super) async fn join(
+    session: &Session,
+    address: &Address,
+    me: Uuid,
+) -> Result<Option<Instant>, OpenError> {
+    let failed = |trouble| OpenError::of(address, &trouble);
+    let begun = Instant::now();
+    let taken = match session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await {
+        Ok(taken) => taken.is_some(),
+        Err(Trouble::Again(_)) => false,
+        Err(trouble) => return Err(failed(trouble)),
+    };
+    if session.row(sql::HELD_LEASE.postgres, &[&HOLD]).await.map_err(failed)?.is_some() {
+        return Err(OpenError::InUse(address.to_string()));
     }
-    Ok(session.row(sql::HELD_LEASE.postgres, &[&HOLD]).await?.is_none())
+    Ok(taken.then(|| begun + Duration::from_millis(LEASE_MILLIS.unsigned_abs())))
 }
 
 /// Keeps the lease, and notes when it was lost.

@@ -78,7 +78,7 @@ impl Lanes {
         let mut wary = 0;
         while let Some(jobs) = self.queue.next().await {
             let taken = jobs.len();
-            // Whoever waits for an answer of this batch hears that the store is closed.
+            // The callers of this batch get an error: their changes may or may not be stored.
             let written = AssertUnwindSafe(self.write(line, jobs, &mut wary)).catch_unwind().await;
             if written.is_err() {
                 // The connection may stand in the middle of a transaction.

@@ -107,21 +107,21 @@ impl Postgres {
             migrations::run(&session, &to, me, may).await?;
             match fill::under_way(&session).await {
                 Ok(None) => {
-                    let joined = hold::join(&session, me).await;
-                    if !joined.map_err(|trouble| OpenError::of(&to, &trouble))? {
-                        return Err(OpenError::InUse(to.to_string()));
-                    }
+                    let lease_until = hold::join(&session, &to, me).await?;
                     opening.keep(session);
-                    Ok(())
+                    Ok(lease_until)
                 }
                 Ok(Some(filling)) => Err(OpenError::Unfinished(to.to_string(), filling.origin)),
                 Err(trouble) => Err(OpenError::of(&to, &trouble)),
             }
         });
-        if let Err(error) = opened {
-            runtime.shutdown_background();
-            return Err(error);
-        }
+        let lease_until = match opened {
+            Ok(lease_until) => lease_until,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
         let lanes = Arc::new(Lanes::new(Arc::clone(&options.ids)));
         let mut tasks = Vec::new();
         for _ in 0..options.lanes.max(1) {
@@ -140,7 +140,8 @@ impl Postgres {
             });
         }
         let stop = Arc::new(Notify::new());
-        let (sealer, seals) = Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes), me);
+        let (sealer, seals) =
+            Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes), (me, lease_until));
         let sealer = place.spawn(sealer.run(Arc::clone(&stop)));
         let (changes, questions) = (Arc::clone(&lanes), Arc::clone(&lookups));
         place.spawn(async move {

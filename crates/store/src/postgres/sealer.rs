@@ -65,9 +65,13 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    pub(super) fn new(line: Line, lanes: Arc<Lanes>, me: Uuid) -> (Self, Seals) {
+    pub(super) fn new(
+        line: Line,
+        lanes: Arc<Lanes>,
+        (me, held_until): (Uuid, Option<Instant>),
+    ) -> (Self, Seals) {
         let (seals, asked) = mpsc::channel(64);
-        (Self { line, lanes, me, held_until: None, folded: Instant::now(), asked }, Seals(seals))
+        (Self { line, lanes, me, held_until, folded: Instant::now(), asked }, Seals(seals))
     }
 
     /// Seals until it is told to stop; then what is left, and gives the lease back.

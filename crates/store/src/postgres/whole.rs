@@ -1,4 +1,4 @@
-//! What is done with a database as a whole, while others work with it: to check it and to give everything in it away.
+//! Checks and dumps of a database, while others work with it.
 
 use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};

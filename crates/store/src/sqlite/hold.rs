@@ -27,7 +27,7 @@ impl SqliteHold {
     }
 
     /// Fills an empty or new store from a stream. One that was cut off goes on where it stood. Until
-    /// [`SqliteHold::settle`] nobody can open it.
+    /// [`SqliteHold::finish`] nobody can open it.
     pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
         open::fillable(&self.path)?;
         open::private(&self.path)?;
@@ -42,8 +42,8 @@ impl SqliteHold {
         Ok(running.sums())
     }
 
-    /// Lets a store that was filled be used.
-    pub fn settle(&self) -> Result<(), ArchiveError> {
+    /// Marks a filled store as complete, so that it can be used.
+    pub fn finish(&self) -> Result<(), ArchiveError> {
         let db = open::prepare(&self.path, &Options::default(), self.lock.as_ref())?;
         fill::finish(&db)?;
         db.execute_batch("PRAGMA optimize")?;

@@ -200,7 +200,7 @@ impl Thread {
 
     fn answer(&mut self, mut batch: Batch, written: Result<(), Failed>) {
         let written = match written {
-            Err(Failed::InDoubt(error)) => self.settle(&batch, error),
+            Err(Failed::InDoubt(error)) => self.resolve(&batch, error),
             Err(failed) => {
                 if !self.db.is_autocommit() && self.db.execute_batch("ROLLBACK").is_err() {
                     tracing::error!("a batch was not rolled back");
@@ -250,7 +250,7 @@ impl Thread {
 
     /// Finds out what became of a batch whose commit failed: with a new connection, since the old one may remember what
     /// never reached the disk.
-    fn settle(&mut self, batch: &Batch, error: rusqlite::Error) -> Result<(), Failed> {
+    fn resolve(&mut self, batch: &Batch, error: rusqlite::Error) -> Result<(), Failed> {
         tracing::error!(%error, changes = batch.answers.len(), "a commit failed; the store is opened again");
         let is_reopened = self.reopen();
         let is_stored = |(tenant, position, link): (u32, i64, _)| {

@@ -83,7 +83,7 @@ impl Place {
             Self::File(path) => {
                 let hold = SqliteHold::new(path).expect("held");
                 assert_eq!(hold.filled().expect("read"), *sent);
-                hold.settle().expect("settled");
+                hold.finish().expect("finished");
                 drop(hold);
                 assert_eq!(Sqlite::check(path).expect("checked").damage, Vec::<String>::new());
             }
@@ -91,7 +91,7 @@ impl Place {
                 let options = engines::options();
                 let hold = PostgresHold::new(address, &options).expect("held");
                 assert_eq!(hold.filled().expect("read"), *sent);
-                hold.settle().expect("settled");
+                hold.finish().expect("finished");
                 drop(hold);
                 assert_eq!(Postgres::check(address, &options).expect("checked").damage, Vec::<String>::new());
             }

@@ -1,7 +1,8 @@
 //! What only the embedded engine must withstand: callers who hang up, full disks, files that are not ours.
 
 use directory::{
-    Caller, Command, Field, Filter, Labels, Op, Refusal, Scalar, Test, UserKey, UserQuery, UserTest,
+    AccountEdit, Caller, Change, Command, CommitError, Edit, Field, Filter, Given, Labels, Op, Refusal,
+    Scalar, Store, TenantEdit, Test, Time, User, UserId, UserKey, UserQuery, UserTest,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -181,5 +182,73 @@ fn a_store_of_the_first_schema_comes_along_with_its_people() {
             .await
             .expect("changed");
         directory.run(&caller, Command::CreateUser(person("a@x.y"))).await.expect("the e-mail is free");
+    });
+}
+
+/// A change that meets a row that cannot be read is rejected by itself; the others of its transaction are carried out.
+#[test]
+fn one_bad_change_rejects_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    let directory = Arc::new(fakes::directory(open(&path) as _));
+    runtime().block_on(async {
+        let caller = tenant(&directory, "One").await;
+        let bad = directory.run(&caller, Command::CreateUser(person("bad@x.y"))).await.expect("created");
+        // As a decision had it before: the row changes between that and the commit.
+        let before = bad.users[0].clone();
+        rusqlite::Connection::open(&path)
+            .expect("opened")
+            .execute("UPDATE users SET doc = '{' WHERE number = 1", [])
+            .expect("spoiled");
+        let store = open(&path);
+        let change = |edits| Change {
+            tenant: caller.tenant,
+            at: Time(1_700_000_000_000_000),
+            connection: None,
+            who: "test".into(),
+            request: String::new(),
+            absent: Vec::new(),
+            not_deleted: None,
+            edits,
+        };
+        let good = |n: u128| {
+            let id = UserId(uuid::Uuid::from_u128(1_000 + n));
+            let user = Box::new(User { user_name: format!("good{n}"), ..User::blank(id, Time(1)) });
+            change(vec![Edit::AddUser { user, account: AccountEdit::default() }])
+        };
+        // All are queued before the first is carried out.
+        let mut waiting: Vec<_> = (0..50).map(|n| store.commit(good(n))).collect();
+        waiting.insert(25, store.commit(change(vec![Edit::RemoveUser(Box::new(before))])));
+        let mut outcomes = Vec::new();
+        for answer in waiting {
+            outcomes.push(answer.await);
+        }
+        let bad = outcomes.remove(25);
+        assert!(matches!(bad, Err(CommitError::Broken(_))), "{bad:?}");
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        store.close();
+    });
+}
+
+/// What a later version has added to the settings of a tenant is no change by somebody else.
+#[test]
+fn a_tenant_whose_document_was_written_otherwise_can_be_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    let directory = fakes::directory(open(&path) as _);
+    runtime().block_on(async {
+        let caller = tenant(&directory, "One").await;
+        rusqlite::Connection::open(&path)
+            .expect("opened")
+            .execute("UPDATE tenants SET doc = replace(doc, '{\"number\"', '{\"later\":1, \"number\"')", [])
+            .expect("written otherwise");
+        let edit = TenantEdit { sender_name: Given::Value("Acme".into()), ..TenantEdit::default() };
+        let receipt = directory.update_tenant(&caller, edit.clone()).await.expect("changed");
+        assert_eq!(receipt.tenant.expect("a tenant").version, 1);
+        let edit = TenantEdit { sender_name: Given::Cleared, ..edit };
+        assert_eq!(
+            directory.update_tenant(&caller, edit).await.expect("changed").tenant.expect("one").version,
+            2
+        );
     });
 }

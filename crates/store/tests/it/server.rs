@@ -297,7 +297,7 @@ fn awkward_texts_come_back_as_they_were() {
     });
 }
 
-/// Whoever fills or moves a database has it alone, and nothing is written into one that is being filled.
+/// A database that is filled or moved is not open elsewhere, and nothing is written into one that is being filled.
 #[test]
 fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
     let url = database();

@@ -10,13 +10,13 @@ use std::path::Path;
 
 /// Where rejected rows go. That it cannot be written does not end the import, which would have to be executed again: the report
 /// says so.
-pub(super) struct Refused<'a> {
+pub(super) struct RejectedRows<'a> {
     options: &'a Options,
     scan: &'a Scan,
-    file: Option<Result<RefusedFile, FileError>>,
+    file: Option<Result<RejectedFile, FileError>>,
 }
 
-impl<'a> Refused<'a> {
+impl<'a> RejectedRows<'a> {
     pub(super) fn new(options: &'a Options, scan: &'a Scan) -> Self {
         Self { options, scan, file: None }
     }
@@ -24,7 +24,7 @@ impl<'a> Refused<'a> {
     /// Writes a row, and why it was rejected. The first row begins the file.
     pub(super) fn row(&mut self, row: Row, why: &str) {
         let Some(path) = &self.options.refused else { return };
-        let begin = || RefusedFile::begin(path, self.options.format, self.scan);
+        let begin = || RejectedFile::begin(path, self.options.format, self.scan);
         let file = self.file.get_or_insert_with(begin);
         let written = file.as_mut().map_or(Ok(()), |file| file.row(row, why));
         if let Err(error) = written {
@@ -34,7 +34,7 @@ impl<'a> Refused<'a> {
 
     /// Ends the file; what kept it from being written. Half of it is not left.
     pub(super) fn finish(&mut self) -> Option<FileError> {
-        let error = self.file.take()?.and_then(RefusedFile::finish).err()?;
+        let error = self.file.take()?.and_then(RejectedFile::finish).err()?;
         if let Some(path) = &self.options.refused {
             drop(std::fs::remove_file(path));
         }
@@ -43,7 +43,7 @@ impl<'a> Refused<'a> {
 }
 
 /// A file of rejected rows.
-struct RefusedFile {
+struct RejectedFile {
     writer: Box<dyn Writer>,
     /// Where the cells of each header of the file go; those of an earlier refusal go nowhere.
     places: Vec<Option<usize>>,
@@ -53,7 +53,7 @@ struct RefusedFile {
     kind: Option<usize>,
 }
 
-impl RefusedFile {
+impl RejectedFile {
     /// Begins it, in the place of one that is there.
     fn begin(path: &Path, format: Format, scan: &Scan) -> Result<Self, FileError> {
         let mut headers: Vec<&str> = Vec::new();

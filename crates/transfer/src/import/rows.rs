@@ -3,7 +3,7 @@
 
 use super::begun::{Begun, Said, begin, of_one_kind};
 use super::file::{Identity, user_keys};
-use super::refused::Refused;
+use super::refused::RejectedRows;
 use super::report::{Outcome, Report};
 use super::{ImportError, Options, Scan, person, thing};
 use crate::column::Kind;
@@ -108,7 +108,7 @@ pub(super) async fn all(
         scan,
         report: Report::default(),
         people: People::default(),
-        refused: Refused::new(options, scan),
+        refused: RejectedRows::new(options, scan),
         refused_items: HashSet::new(),
         rejected_users: Vec::new(),
         lost_passwords: 0,
@@ -175,7 +175,7 @@ struct End<'a> {
     options: &'a Options,
     report: Report,
     people: People,
-    refused: Refused<'a>,
+    refused: RejectedRows<'a>,
     /// Rows of items that were refused.
     refused_items: HashSet<u64>,
     /// What identifies the users of rejected rows, if missing users are deactivated.
@@ -454,5 +454,29 @@ pub(super) async fn somebody(job: &Job<'_>, key: UserKey) -> Result<Option<direc
         Ok(user) => Ok(Some(user)),
         Err(Refusal::NoSuchUser) => Ok(None),
         Err(refusal) => Err(refusal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A thread that ends without a word is not the end of the file.
+    #[test]
+    fn a_reader_that_dies_is_an_error() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        for (is_last, ends_well) in [(true, true), (false, false)] {
+            let (sender, parcels) = mpsc::channel(4);
+            assert!(sender.try_send(Ok(Parcel { rows: Vec::new(), is_last })).is_ok());
+            drop(sender);
+            let mut reading = Reading { parcels, has_ended: false };
+            runtime.block_on(async {
+                assert!(reading.recv().await.is_some_and(|rows| rows.is_ok()));
+                let next = reading.recv().await;
+                assert_eq!(next.is_none(), ends_well);
+                assert_eq!(next.is_some_and(|rows| rows.is_err()), !ends_well);
+                assert!(reading.recv().await.is_none());
+            });
+        }
     }
 }

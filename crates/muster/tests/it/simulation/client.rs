@@ -195,7 +195,7 @@ impl Client {
         if !(200..300).contains(&status) {
             return;
         }
-        // Whoever has written reads it at once over any dialect, unless somebody has deleted it meanwhile.
+        // Its own write is readable at once over any dialect, unless another client has deleted it meanwhile.
         let filter = format!("/scim/v2/Users?filter=emails.value%20eq%20%22{email}%22");
         let (status, found) = self.ask(app, "GET", &filter, &Value::Null).await;
         let id = found["Resources"][0]["id"].as_str().and_then(|id| id.parse().ok());

@@ -132,7 +132,7 @@ async fn simulate(seed: u64, mut site: Site) -> Result<(), String> {
             .collect();
         if crash < CRASHES {
             tokio::time::sleep(uptime).await;
-            // Whoever was asking has no answer and does not know.
+            // Requests without an answer stay in doubt.
             running.iter().for_each(tokio::task::JoinHandle::abort);
         }
         for client in running {
