@@ -84,12 +84,18 @@ impl StoreLock {
 
     /// Lets others use the store, too.
     pub(super) fn share(&mut self) -> Result<(), OpenError> {
-        // The change of an exclusive lock into a shared one is not atomic: another process can get in between.
-        if self.is_alone && self.file.try_lock_shared().is_err() {
-            return Err(OpenError::InUse(self.store.clone()));
+        if !std::mem::replace(&mut self.is_alone, false) {
+            return Ok(());
         }
-        self.is_alone = false;
-        Ok(())
+        // The change of an exclusive lock into a shared one is not atomic: another process that opens the store can have it
+        // for a moment.
+        for _ in 0..SHARED_TRIES {
+            if self.file.try_lock_shared().is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(RETRY);
+        }
+        Err(OpenError::InUse(self.store.clone()))
     }
 
     /// Whether a log is left, from a process that has not closed the store.
