@@ -200,11 +200,13 @@ impl Thread {
 
     fn answer(&mut self, mut batch: Batch, written: Result<(), Failed>) {
         let written = match written {
-            Err(Failed::InDoubt(error)) => self.resolve(&batch, error),
+            Err(Failed::InDoubt(error)) => {
+                let resolved = self.resolve(&batch, error);
+                batch.is_committed = resolved.is_ok();
+                resolved
+            }
             Err(failed) => {
-                if !self.db.is_autocommit() && self.db.execute_batch("ROLLBACK").is_err() {
-                    tracing::error!("a batch was not rolled back");
-                }
+                self.roll_back();
                 if matches!(failed, Failed::Not(_, Some(Obstacle::Failing))) {
                     self.reopen();
                 }
@@ -253,6 +255,9 @@ impl Thread {
     fn resolve(&mut self, batch: &Batch, error: rusqlite::Error) -> Result<(), Failed> {
         tracing::error!(%error, changes = batch.answers.len(), "a commit failed; the store is opened again");
         let is_reopened = self.reopen();
+        if !is_reopened {
+            self.roll_back();
+        }
         let is_stored = |(tenant, position, link): (u32, i64, _)| {
             let found = super::events::link_of(&self.db, tenant, position);
             found.is_ok_and(|found| found == Some(link))
@@ -261,6 +266,12 @@ impl Thread {
             return Ok(());
         }
         Err(error.into())
+    }
+
+    fn roll_back(&self) {
+        if !self.db.is_autocommit() && self.db.execute_batch("ROLLBACK").is_err() {
+            tracing::error!("a batch was not rolled back");
+        }
     }
 
     /// Opens a new connection in the place of the old one; whether that worked.
