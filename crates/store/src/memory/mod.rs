@@ -83,8 +83,8 @@ impl Memory {
 
 impl State {
     fn apply(&mut self, mut change: Change) -> Result<Receipt, CommitError> {
-        let newest = self.events.iter().rev().find(|event| event.what.tenant == change.tenant);
-        change.stamp(conflicts::carried_out(change.at, newest.map(|event| event.what.at)));
+        let own = self.events.iter().filter(|event| event.what.tenant == change.tenant);
+        change.stamp(conflicts::carried_out(change.at, own.map(|event| event.what.at).max()));
         let Change { tenant, at, connection, who, request, absent, not_deleted, edits } = change;
         let is_there = |(kind, key): &(ItemKind, ItemKey)| {
             self.shelves.get(&tenant).is_some_and(|shelf| shelf.item(*kind, key).is_some())

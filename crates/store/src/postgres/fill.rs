@@ -66,7 +66,7 @@ pub(super) async fn fill(
         let (done, sum) = chunks.done();
         let params: [&dyn Param; 3] = [&signed(done), &sum.to_vec(), &before];
         if session.change(sql::GO_ON_FILLING.postgres, &params).await? != 1 {
-            return Err(ArchiveError::Store("somebody else fills it, too".into()));
+            return Err(ArchiveError::Store("another process is filling this store".into()));
         }
         session.say(sql::COMMIT.postgres).await?;
     }
@@ -79,7 +79,7 @@ async fn start(session: &Session, origin: &Origin, me: Uuid) -> Result<(), Archi
     for table in sql::FILLED_TABLES.iter().chain(&sql::POSTGRES_TABLES) {
         session.say(&sql::emptied(table)).await?;
     }
-    // The leases were among what was taken out.
+    // The leases were deleted, too.
     super::hold::take_both(session, me).await?;
     session.change(sql::END_FILLING.postgres, &[]).await?;
     session.change(sql::BEGIN_FILLING.postgres, &[&origin.name, &Vec::<u8>::new()]).await?;

@@ -169,6 +169,8 @@ pub(super) async fn join(
         Err(trouble) => return Err(failed(trouble)),
     };
     if session.row(sql::HELD_LEASE.postgres, &[&HOLD]).await.map_err(failed)?.is_some() {
+        let given_back = session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await;
+        given_back.map_err(failed)?;
         return Err(OpenError::InUse(address.to_string()));
     }
     Ok(taken.then(|| begun + Duration::from_millis(LEASE_MILLIS.unsigned_abs())))

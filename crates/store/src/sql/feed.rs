@@ -62,9 +62,10 @@ statements! {
     LAST_POSITION = each("SELECT coalesce(max(position), 0) FROM events", "");
     /// Where a tenant's chain ends.
     CHAIN_END = each("SELECT position, link FROM chains WHERE tenant = ?1", "");
-    /// When the newest event of a tenant happened.
+    /// The newest time of a tenant that can be read: of its last event, and of its users.
     NEWEST_TIME = each(
-        "SELECT e.at FROM chains c JOIN events e ON e.position = c.position WHERE c.tenant = ?1",
+        "SELECT max(coalesce((SELECT e.at FROM chains c JOIN events e ON e.position = c.position WHERE c.tenant = ?1), 0),
+        coalesce((SELECT max(u.updated) FROM users u WHERE u.tenant = ?1), 0))",
         "",
     );
     /// And how many events are older than each.

@@ -64,11 +64,14 @@ pub(super) fn fill(
         put(&step, chunk, keeps_links, &mut chains)?;
         let (done, sum) = chunks.done();
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        step.prepare_cached(sql::GO_ON_FILLING.sqlite)?.execute(params![
+        let gone_on = step.prepare_cached(sql::GO_ON_FILLING.sqlite)?.execute(params![
             signed(done),
             sum,
             signed(before)
         ])?;
+        if gone_on != 1 {
+            return Err(ArchiveError::Store("another process is filling this store".into()));
+        }
         step.commit()?;
     }
     Ok(chunks.sums())

@@ -8,11 +8,12 @@
 //! left behind by a crash is used only if the ids agree, because otherwise the store was replaced by another file or by an
 //! older copy of itself.
 
-use super::open::OpenError;
+use super::open::{APPLICATION_ID, OpenError};
 use crate::sql;
 use rusqlite::Connection;
-use std::fs::{File, TryLockError};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::{File, Permissions, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,44 +39,41 @@ pub(super) struct StoreLock {
     store: PathBuf,
     /// Whether no other process has the store open.
     is_alone: bool,
-    is_new: bool,
 }
 
 impl StoreLock {
     /// Locks the store at `path`. `None` where that cannot be done: the folder is read-only, or it is on a file system
-    /// without locks.
+    /// without locks; nor is a file of another program locked.
+    ///
+    /// # Errors
+    /// Another process has a lock that excludes this one, or the lock file cannot be opened.
     pub(super) fn acquire(path: &Path, access: Access) -> Result<Option<Self>, OpenError> {
         // Two names of one store share its lock, as they share its log.
         let store = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
         let name = beside(&store, "-lock");
-        let mut options = File::options();
-        options.read(true).write(true).mode(0o600);
-        let new = options.clone().create_new(true).open(&name);
-        let is_new = new.is_ok();
-        let Ok(file) = new.or_else(|_| options.open(&name)) else { return Ok(None) };
         let tries = if access == Access::Shared { SHARED_TRIES } else { EXCLUSIVE_TRIES };
         for _ in 0..tries {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(Self { file, store, is_alone: true, is_new })),
-                Err(TryLockError::WouldBlock) => {}
+            let Some(file) = open_lock(&store, &name)? else { return Ok(None) };
+            let is_alone = match file.try_lock() {
+                Ok(()) => Some(true),
+                Err(TryLockError::WouldBlock) if access == Access::Shared => {
+                    file.try_lock_shared().ok().map(|()| false)
+                }
+                Err(TryLockError::WouldBlock) => None,
                 Err(TryLockError::Error(error)) => {
                     tracing::warn!(%error, "the store cannot be locked: do not restore or move it while it is in use");
                     return Ok(None);
                 }
-            }
-            if access == Access::Shared && file.try_lock_shared().is_ok() {
-                return Ok(Some(Self { file, store, is_alone: false, is_new }));
+            };
+            // Somebody may have removed the file in between: then it locks nobody out.
+            let is_named =
+                || file.metadata().is_ok_and(|file| Some((file.dev(), file.ino())) == identity(&name));
+            if let Some(is_alone) = is_alone.filter(|_| is_named()) {
+                return Ok(Some(Self { file, store, is_alone }));
             }
             std::thread::sleep(RETRY);
         }
         Err(OpenError::InUse(path.into()))
-    }
-
-    /// Gives the lock up, and removes its file if it was not there before: the store could not be opened.
-    pub(super) fn discard(self) {
-        if self.is_new {
-            drop(std::fs::remove_file(beside(&self.store, "-lock")));
-        }
     }
 
     pub(super) fn is_alone(&self) -> bool {
@@ -172,6 +170,40 @@ const LENGTH: usize = 2 * 9 + 2 * 17;
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Session(u32);
 
+/// Opens the lock file of a store, creating it with the owner and the mode of the store, so that every process that can open the
+/// store can lock it. `None` where it cannot be created, and for files of other programs.
+fn open_lock(store: &Path, name: &Path) -> Result<Option<File>, OpenError> {
+    let mut options = File::options();
+    options.read(true).write(true);
+    match options.open(name) {
+        Ok(file) => return Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // A lock does not need to be written; only the session stays as it is.
+        Err(error) => {
+            let failed = |_| OpenError::Broken(name.into(), error.to_string());
+            return File::open(name).map(Some).map_err(failed);
+        }
+    }
+    if is_foreign(store) {
+        return Ok(None);
+    }
+    let Ok(file) = options.clone().create_new(true).mode(0o600).open(name) else { return Ok(None) };
+    if let Ok(store) = std::fs::metadata(store) {
+        // Both work, or the owner is the same anyway.
+        drop(std::os::unix::fs::fchown(&file, Some(store.uid()), Some(store.gid())));
+        drop(file.set_permissions(Permissions::from_mode(store.mode() & 0o666)));
+    }
+    Ok(Some(file))
+}
+
+/// Whether a file with content does not say in its header that it is a store.
+fn is_foreign(store: &Path) -> bool {
+    let Ok(file) = File::open(store) else { return false };
+    let mut id = [0; 4];
+    let is_empty = file.metadata().is_ok_and(|file| file.len() == 0);
+    !is_empty && (file.read_exact_at(&mut id, 68).is_err() || i32::from_be_bytes(id) != APPLICATION_ID)
+}
+
 /// A file beside the store, as SQLite names its own.
 fn beside(store: &Path, ending: &str) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
@@ -238,8 +270,19 @@ impl Files {
 
     /// Whether each name still stands for the same file, and the store is the same.
     pub(super) fn are_same(&self) -> bool {
-        let is_same_session = self.store.as_ref().is_none_or(|store| session_in(store) == self.session);
-        is_same_session && self.names.iter().all(|(name, seen)| identity(name) == *seen)
+        // What cannot be read at the moment says nothing about who replaced it.
+        let is_same_session = self.store.as_ref().is_none_or(|store| {
+            let mut header = [0; 4];
+            match store.read_exact_at(&mut header, 60) {
+                Ok(()) => session_in(store) == self.session,
+                Err(error) => error.kind() != ErrorKind::UnexpectedEof,
+            }
+        });
+        let is_same = |(name, seen): &(PathBuf, Option<(u64, u64)>)| match std::fs::metadata(name) {
+            Ok(file) => Some((file.dev(), file.ino())) == *seen,
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        };
+        is_same_session && self.names.iter().all(is_same)
     }
 }
 

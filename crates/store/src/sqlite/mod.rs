@@ -81,8 +81,10 @@ impl Sqlite {
     pub fn open_read_only(path: &Path, options: &Options) -> Result<Self, OpenError> {
         let (connection, lock) = open::sound(path)?;
         let opened = Arc::new(Opened::new(path, options, lock));
-        drop(connection);
-        Ok(Self::over(opened, None))
+        let store = Self::over(opened, None);
+        // As long as a connection is open, the log stays the same file.
+        store.readers.keep(connection);
+        Ok(store)
     }
 
     fn over(opened: Arc<Opened>, writer: Option<Writer>) -> Self {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// "MUST" in the header of every store of ours.
-const APPLICATION_ID: i32 = 0x4D55_5354;
+pub(super) const APPLICATION_ID: i32 = 0x4D55_5354;
 
 /// How to open a store.
 #[derive(Clone, Copy, Debug)]
@@ -109,12 +109,7 @@ fn shared(
             lock.as_mut().map_or(Ok(()), StoreLock::share)?;
             Ok((db, lock))
         }
-        Err(error) => {
-            if let Some(lock) = lock {
-                lock.discard();
-            }
-            Err(error)
-        }
+        Err(error) => Err(error),
     }
 }
 
@@ -138,7 +133,10 @@ pub(super) fn prepare(
     if let Some(lock) = alone
         && write_back(&db).map_err(broken)?
     {
-        lock.begin_session(&db).map_err(broken)?;
+        // Without it, for want of room or rights, the session before goes on.
+        if let Err(error) = lock.begin_session(&db) {
+            tracing::warn!(%error, "no new session of the store can begin");
+        }
     }
     Ok(db)
 }

@@ -28,6 +28,11 @@ impl Readers {
         Self { idle: Mutex::new(Vec::new()), opened }
     }
 
+    /// Keeps a connection for reads.
+    pub(super) fn keep(&self, connection: Db) {
+        self.idle.lock().push(connection);
+    }
+
     /// Runs a read. It never waits for the caller inside, so a caller who hangs up can keep nothing.
     pub(super) fn with<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         self.run(|db| f(db))

@@ -120,8 +120,9 @@ impl Tally {
                 .query_row([tenant], |row| row.get(0))
                 .optional()?,
         };
-        self.newest.insert(tenant, newest);
-        Ok(crate::conflicts::carried_out(decided, newest.map(Time)))
+        let time = crate::conflicts::carried_out(decided, newest.map(Time));
+        self.newest.insert(tenant, newest.max(Some(time.0)));
+        Ok(time)
     }
 
     /// The tenant, position and link of an event of this transaction, if it has any.

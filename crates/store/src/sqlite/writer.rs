@@ -72,8 +72,8 @@ impl Writer {
     pub(super) fn probe(&self) -> Pending<'static, Option<Obstacle>> {
         let (answer, answered) = oneshot::channel();
         match self.send(Job::Probe(answer)) {
-            // Many changes wait: those that are being written say how it is.
-            Err(_) => Box::pin(std::future::ready(None)),
+            // So many changes wait that more are rejected.
+            Err(_) => Box::pin(std::future::ready(Some(Obstacle::Stalled))),
             Ok(()) => Box::pin(async move { answered.await.unwrap_or(Some(Obstacle::Failing)) }),
         }
     }
@@ -373,6 +373,9 @@ impl Thread {
 
     /// Empties the log. Readers that still need it are not waited for: nobody could write meanwhile.
     fn write_back(&mut self) {
+        if self.opened.final_obstacle().is_some() {
+            return;
+        }
         let emptied = self.db.busy_handler(None::<fn(i32) -> bool>).and_then(|()| write_back(&self.db));
         if let Err(error) = emptied
             && let Some(obstacle) = obstacle_of(&error).filter(|obstacle| *obstacle != Obstacle::Locked)
