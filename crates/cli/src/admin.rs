@@ -169,7 +169,7 @@ impl Desk {
         Self::on(settings, Engine::open_existing(&once(settings))?)
     }
 
-    /// To read only: it waits for nobody who writes, and nobody waits for it.
+    /// To read only: it does not block writers and is not blocked by them.
     pub(crate) fn open_read_only(settings: &Settings) -> anyhow::Result<Self> {
         Self::on(settings, Engine::open_read_only(&once(settings))?)
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile};
 
-/// A file on its way. It has a name of its own beside the name it is to get, and is removed if it does not get it.
+/// A file that is being written. It has a temporary name beside the final one, and is removed if it is not completed.
 pub(crate) struct NewFile {
     part: NamedTempFile,
     path: PathBuf,
@@ -57,7 +57,7 @@ impl NewFile {
 }
 
 fn taken() -> Error {
-    Error::new(ErrorKind::AlreadyExists, "it is there already")
+    Error::new(ErrorKind::AlreadyExists, "the file is there already; choose another name")
 }
 
 fn folder(path: &Path) -> &Path {

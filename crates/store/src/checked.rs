@@ -43,7 +43,7 @@ impl Checked {
     }
 }
 
-/// What the documents of a tenant say of the rows beside them, to be held against those rows.
+/// What the documents of a tenant say of the rows beside them, to compare with those rows.
 pub(crate) struct Documents {
     tenant: u32,
     /// The highest number of a user, also of a deleted one.
@@ -62,7 +62,7 @@ impl Documents {
     /// A user, and the columns number, id, version, active and updated.
     pub(crate) fn user(&mut self, user: &User, beside: (u32, UserId, u32, u8, i64), checked: &mut Checked) {
         if beside != (user.number, user.id, user.version, is_active(user), user.updated.0) {
-            self.differs(&format!("what stands beside person {} is not theirs", beside.0), checked);
+            self.differs(&format!("the columns of user {} differ from the document", beside.0), checked);
         }
         if !user.groups.is_empty() || !user.folders.is_empty() {
             self.differs(&format!("the document of user {} has memberships", user.number), checked);

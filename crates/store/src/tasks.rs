@@ -34,7 +34,7 @@ impl Tasks {
         }
     }
 
-    /// Notes that a task has panicked and goes on at once.
+    /// Notes that a task has panicked and continues immediately.
     pub fn went_on(&self, name: &'static str) {
         self.note(name, false);
         tracing::error!(task = name, "a background task has panicked; it goes on");

@@ -56,8 +56,8 @@ impl Directory {
         self.store.tombstones(caller.tenant, after, limit).await.map_err(unread)
     }
 
-    /// Lets go for good of everybody who can no longer be restored; how many. One who cannot be purged holds up nobody else: an
-    /// error is the last of those that were met.
+    /// Purges users who can no longer be restored; how many. One who cannot be purged does not stop the others: the last
+    /// error is returned at the end.
     pub async fn purge(&self) -> Result<u64, Refusal> {
         let (mut many, mut from, mut failed) = (0, Time(i64::MIN), None);
         loop {

@@ -250,7 +250,7 @@ mod tests {
         assert!(throttle.known.lock().attempts.len() <= MANY);
     }
 
-    /// However many others are counted, those who must wait go on waiting.
+    /// However many other logins are counted, existing delays stay in force.
     #[test]
     fn waits_outlast_a_flood_of_other_logins() {
         let throttle = Throttle::default();

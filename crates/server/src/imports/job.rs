@@ -151,7 +151,7 @@ impl Job {
                 self.rows_done = self.rows.unwrap_or(self.rows_done);
                 self.report = serde_json::to_value(report).ok();
             }
-            // The store takes nothing at the moment: it goes on later, from where it is.
+            // The store is unavailable: the import resumes later.
             Err(ImportError::Stopped {
                 refusal: refusal @ (Refusal::Unavailable(_) | Refusal::Busy { .. }),
                 ..

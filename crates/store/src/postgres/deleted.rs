@@ -21,7 +21,7 @@ impl Plan {
     ) -> Done<Told> {
         let code = tenant_code(tenant);
         let user = &known.with_memberships(code, user);
-        // Somebody who joins something else meanwhile keeps the row from being removed.
+        // A membership that is added meanwhile prevents the removal (foreign key).
         self.rows.leave_all(code, user.number, &belongings(user));
         self.swap(code, &claims::of_user(user), Vec::new(), user.number);
         for text in claims::mentions(user) {

@@ -1,7 +1,7 @@
-//! A database that one process has alone: it is filled by a restore, or moved.
+//! A database that is locked by one process: a restore fills it, or it is moved.
 //!
 //! Every process that opens a database tries to take the lease of its sequencer, and then looks whether the database is held.
-//! A process that holds it says so first, by another lease, and then takes that of the sequencer, which fails if another
+//! A process that holds it writes another lease first, and then takes that of the sequencer, which fails if another
 //! process has the database open. So one of two that begin at once sees the other.
 
 use super::line::{Session, Target, first_session};
@@ -142,7 +142,7 @@ async fn take(session: &Session, address: &Address, me: Uuid) -> Result<(), Arch
     }
 }
 
-/// Takes or keeps both leases; whether nobody else has one of them.
+/// Takes or keeps both leases; false if another process has one of them.
 pub(super) async fn take_both(session: &Session, me: Uuid) -> Result<bool, Trouble> {
     for name in [HOLD, LEASE] {
         if session.row(sql::TAKE_LEASE.postgres, &[&name, &me, &LEASE_MILLIS]).await?.is_none() {

@@ -195,7 +195,7 @@ impl Lanes {
                 }
                 // The lost commit has ended without effect.
                 batch.doubt = None;
-                // Perhaps somebody has joined or left something since it was decided.
+                // Memberships may have changed since it was decided.
                 batch.known.reads_memberships = true;
                 let refused = within(unmet(session, &needs)).await?;
                 if refused.is_empty() && self.pass_over(session, batch, &needs).await? {

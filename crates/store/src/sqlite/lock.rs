@@ -4,9 +4,9 @@
 //! exclusive one to fill or move it. SQLite's own locks do not show this: they are held only during a transaction.
 //!
 //! The lock file contains the id of the *session*, which is also in the header of the store (`PRAGMA user_version`). A process
-//! that is alone with the store begins a new session. SQLite applies any log it finds to any file of that name; a log that was
-//! left behind by a crash is used only if the ids agree, because otherwise the store was replaced by another file or by an
-//! older copy of itself.
+//! that is alone with the store begins a new session. SQLite applies any log it finds to any file of that name. A log that was
+//! left behind by a crash is used only if the ids agree and the store is the same file (device and inode) as in that session:
+//! otherwise it was replaced by another store or by an older copy of itself.
 
 use super::open::{APPLICATION_ID, OpenError};
 use crate::sql;
@@ -22,7 +22,7 @@ use std::time::Duration;
 pub(super) enum Access {
     /// Beside others that use it.
     Shared,
-    /// With nobody beside.
+    /// Alone.
     Exclusive,
 }
 
@@ -85,8 +85,8 @@ impl StoreLock {
         if !std::mem::replace(&mut self.is_alone, false) {
             return Ok(());
         }
-        // The change of an exclusive lock into a shared one is not atomic: another process that opens the store can have it
-        // for a moment.
+        // The change of an exclusive lock into a shared one is not atomic: another process that opens the store can acquire
+        // it in between.
         for _ in 0..SHARED_TRIES {
             if self.file.try_lock_shared().is_ok() {
                 return Ok(());
@@ -111,7 +111,9 @@ impl StoreLock {
             return if is_same { Ok(()) } else { Err(OpenError::Replaced(self.store.clone())) };
         }
         let stored = stored_without_log(&self.store);
-        let is_own = known.is_none_or(|known| stored.is_some_and(|id| known.sessions.contains(&id)));
+        let is_own = known.is_none_or(|known| {
+            Some(known.file) == identity(&self.store) && stored.is_some_and(|id| known.sessions.contains(&id))
+        });
         if self.has_log() && !is_own {
             return Err(OpenError::ForeignLog(self.store.clone()));
         }
@@ -133,6 +135,11 @@ impl StoreLock {
         self.write(old, new).map_err(failed)?;
         db.pragma_update(None, "user_version", new.0)?;
         if write_back(db)? { self.write(new, new).map_err(failed) } else { Ok(()) }
+    }
+
+    /// The sessions that the store can be in: two, if a new one could not be written everywhere.
+    fn sessions(&self) -> Vec<Session> {
+        self.read().map_or_else(Vec::new, |known| known.sessions.to_vec())
     }
 
     fn read(&self) -> Option<Known> {
@@ -250,12 +257,13 @@ pub(super) struct Files {
     /// The store, whose content can be replaced, too. It must not be closed before SQLite has closed it: that would end
     /// SQLite's locks.
     store: Option<File>,
-    session: Option<Session>,
+    /// What its header may say; a session that has just begun can reach it later, with the log.
+    sessions: Vec<Option<Session>>,
 }
 
 impl Files {
     /// As they are now.
-    pub(super) fn of(path: &Path) -> Self {
+    pub(super) fn of(path: &Path, lock: Option<&StoreLock>) -> Self {
         let store = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
         // The name as it was given: a symbolic link can be replaced, too.
         let names = [path.into(), beside(&store, "-wal"), beside(&store, "-shm")];
@@ -265,7 +273,9 @@ impl Files {
         });
         let names = seen.filter(|(_, identity)| identity.is_some()).collect();
         let store = File::open(&store).ok();
-        Self { names, session: store.as_ref().and_then(session_in), store }
+        let known = lock.map_or_else(Vec::new, StoreLock::sessions).into_iter().map(Some);
+        let sessions = known.chain([store.as_ref().and_then(session_in)]).collect();
+        Self { names, store, sessions }
     }
 
     /// Whether each name still stands for the same file, and the store is the same.
@@ -274,7 +284,7 @@ impl Files {
         let is_same_session = self.store.as_ref().is_none_or(|store| {
             let mut header = [0; 4];
             match store.read_exact_at(&mut header, 60) {
-                Ok(()) => session_in(store) == self.session,
+                Ok(()) => self.sessions.contains(&session_in(store)),
                 Err(error) => error.kind() != ErrorKind::UnexpectedEof,
             }
         });

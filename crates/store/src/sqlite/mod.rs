@@ -77,7 +77,7 @@ impl Sqlite {
         Ok(Self::over(opened, Some(writer)))
     }
 
-    /// Opens the store at `path` to read it only. It waits for nobody who writes, and nobody waits for it.
+    /// Opens the store at `path` to read it only. It does not block writers and is not blocked by them.
     pub fn open_read_only(path: &Path, options: &Options) -> Result<Self, OpenError> {
         let (connection, lock) = open::sound(path)?;
         let opened = Arc::new(Opened::new(path, options, lock));

@@ -64,13 +64,15 @@ pub enum OpenError {
     Broken(PathBuf, String),
     /// Another process has it open and this one needs it alone, or the reverse.
     #[error(
-        "{0} is in use by another process: stop `muster serve` and every command that works with it, and try again"
+        "{0} is in use by another process: stop `muster serve` and every command that works with it, or wait for the check after \
+         a crash, and try again"
     )]
     InUse(PathBuf),
     /// Beside it lies a log of another file.
     #[error(
         "{0}-wal does not belong to {0}: the file was replaced after a process that used its predecessor was cut off. If the \
-         new file is the right one, delete {0}-wal and {0}-shm; if not, put the old file back"
+         new file is the right one, delete {0}-wal and {0}-shm; if not, put the old file back; if all files of the store were \
+         copied here together, delete {0}-lock"
     )]
     ForeignLog(PathBuf),
     /// Other processes have another file of that name open.
@@ -92,7 +94,7 @@ pub(super) fn writing(path: &Path, options: &Options) -> Result<(Connection, Opt
     shared(opened, lock)
 }
 
-/// A connection that can only read, on a store of ours that is there, complete and of this version, and its lock.
+/// A connection that can only read, on a store of ours that is there, complete and of this version, and the shared lock.
 pub(super) fn sound(path: &Path) -> Result<(Connection, Option<StoreLock>), OpenError> {
     let lock = StoreLock::acquire(path, Access::Shared)?;
     let opened = complete(path, lock.as_ref());

@@ -24,7 +24,7 @@ impl Opened {
         Self {
             path: path.into(),
             options: *options,
-            files: Files::of(path),
+            files: Files::of(path, lock.as_ref()),
             lock: Mutex::new(lock),
             obstacle: Mutex::default(),
             is_replaced: AtomicBool::new(false),

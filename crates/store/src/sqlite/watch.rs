@@ -1,4 +1,4 @@
-//! A thread that looks after an open store: whether its files are still in place, and how large its log is.
+//! A thread that monitors an open store: whether its files are still in place, and how large its log is.
 
 use super::opened::Opened;
 use super::writer::{Figures, Job};

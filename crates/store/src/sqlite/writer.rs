@@ -184,7 +184,7 @@ impl Thread {
             let panicked = |_| Err(Failed::Not(CommitError::Broken("a write panicked".into()), None));
             let written = std::panic::catch_unwind(caught).unwrap_or_else(panicked);
             if written.is_err() && !batch.has_begun {
-                // No transaction can begin: the others that wait now need not wait in turn to hear the same.
+                // No transaction can begin: the others that wait get the same error now.
                 batch.take_all(&mut queue);
             }
             self.answer(batch, written);
@@ -310,7 +310,7 @@ impl Thread {
                 Job::Probe(probe) => {
                     batch.probes.push(probe);
                     self.begin_once(&mut batch.has_begun)?;
-                    // That a transaction can begin does not tell that a write works again.
+                    // That a transaction can begin does not prove that a write works again.
                     if self.opened.obstacle().is_some() {
                         try_write(&self.db)?;
                     }
@@ -342,7 +342,7 @@ impl Thread {
         if is_filling { Err(Obstacle::Filling.into()) } else { Ok(()) }
     }
 
-    /// Carries out a change in a savepoint of its own: what is wrong with it is no matter of its neighbors. Only an error
+    /// Carries out a change in a savepoint of its own: an error of it does not affect other changes of the batch. Only an error
     /// that concerns the store ends the transaction.
     fn change(&self, tally: &mut Tally, change: Change) -> Result<Answer, Failed> {
         self.execute("SAVEPOINT change")?;

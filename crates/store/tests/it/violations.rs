@@ -15,22 +15,22 @@ const VIOLATIONS: [(&str, &str, &str); 16] = [
     (
         "UPDATE users SET version = version + 1 WHERE number = 1",
         "UPDATE users SET version = version + 1 WHERE number = 1",
-        "beside person 1",
+        "columns of user 1",
     ),
     (
         "UPDATE users SET id = randomblob(16) WHERE number = 2",
         "UPDATE users SET id = gen_random_uuid() WHERE number = 2",
-        "beside person 2",
+        "columns of user 2",
     ),
     (
         "UPDATE users SET updated = 5 WHERE number = 3",
         "UPDATE users SET updated = 5 WHERE number = 3",
-        "beside person 3",
+        "columns of user 3",
     ),
     (
         "UPDATE users SET active = 1 - active WHERE number = 3",
         "UPDATE users SET active = 1 - active WHERE number = 3",
-        "beside person 3",
+        "columns of user 3",
     ),
     // Pages come in the order of rows, where there are rows.
     ("UPDATE users SET pk = pk + 1000 WHERE number = 1", "", "not in the order of numbers"),

@@ -58,7 +58,7 @@ impl Scan {
     }
 }
 
-/// What tells that a file is still the one that was read: device, inode, size, and the time of its last change.
+/// Identifies the version of a file: device, inode, size, and the time of its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity(u64, u64, u64, i64, i64);
 

@@ -177,21 +177,32 @@ pub async fn run(
         return Err(ImportError::Brake { missing: missing.people, total: missing.total, limit });
     }
     if options.is_preview {
-        return Ok(Report { deactivated: missing.people, ..preview });
+        let mut preview = preview;
+        if !unmatched(&there, options, &mut preview) {
+            preview.deactivated = missing.people;
+        }
+        return Ok(preview);
     }
     let (mut report, there) = Box::pin(rows::all(directory, &caller, options, scan, seen)).await?;
     // Once more, since others may have been deactivated or removed meanwhile.
     let now = missing::count(directory, &caller, &there.users).await?;
     if now.is_more_than(limit) {
         report.note(format!("Nobody was deactivated: it would be more than {limit} % by now."));
-    } else if there.unmatched > 0 && !options.yes_really {
-        report.note(format!(
-            "Nobody was deactivated: {} rejected rows name no user who exists, so users who are in the file could be \
-             missing from it (--yes-really deactivates all the same).",
-            there.unmatched
-        ));
-    } else {
+    } else if !unmatched(&there, options, &mut report) {
         missing::switch_off(directory, &caller, &there.users, missing.highest, &mut report, seen).await?;
     }
     Ok(report)
+}
+
+/// Whether rejected rows that name no user keep missing users from being deactivated; the report says so.
+fn unmatched(there: &rows::Present, options: &Options, report: &mut Report) -> bool {
+    let is_kept = there.unmatched > 0 && !options.yes_really;
+    if is_kept {
+        report.note(format!(
+            "Nobody is deactivated: {} rejected rows name no user who exists, so users who are in the file could look \
+             missing (--yes-really deactivates all the same).",
+            there.unmatched
+        ));
+    }
+    is_kept
 }

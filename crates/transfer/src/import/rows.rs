@@ -399,7 +399,7 @@ impl Reading {
             return None;
         }
         let parcel = self.parcels.recv().await;
-        // A thread that ends without a word has failed; that is not the end of the file.
+        // A thread that ends without an end marker has failed; that is not the end of the file.
         self.has_ended = !matches!(&parcel, Some(Ok(Parcel { is_last: false, .. })));
         let lost = || Err(FileError::new("it could not be read to its end"));
         Some(parcel.unwrap_or_else(lost).map(|parcel| parcel.rows))
@@ -461,7 +461,7 @@ pub(super) async fn somebody(job: &Job<'_>, key: UserKey) -> Result<Option<direc
 mod tests {
     use super::*;
 
-    /// A thread that ends without a word is not the end of the file.
+    /// A thread that ends without an end marker is not the end of the file.
     #[test]
     fn a_reader_that_dies_is_an_error() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
