@@ -236,9 +236,8 @@ impl Plan {
             self.rows.mention(code, text, before.number);
         }
         let (old, new) = (belongings(before), belongings(&after));
-        for (item, kind) in old.iter().filter(|one| !new.contains(one)) {
-            self.rows.leave(code, *item, before.number, *kind);
-        }
+        let left: Vec<_> = old.iter().filter(|one| !new.contains(one)).copied().collect();
+        self.rows.leave_exactly(code, before.number, &left);
         for (item, kind) in new.iter().filter(|one| !old.contains(one)) {
             self.rows.join(code, *item, before.number, *kind);
         }

@@ -22,7 +22,7 @@ impl Plan {
         let code = tenant_code(tenant);
         let user = &known.with_memberships(code, user);
         // A membership that is added meanwhile prevents the removal (foreign key).
-        self.rows.leave_all(code, user.number, &belongings(user));
+        self.rows.leave_exactly(code, user.number, &belongings(user));
         self.swap(code, &claims::of_user(user), Vec::new(), user.number);
         for text in claims::mentions(user) {
             self.rows.forget(code, &text, user.number);

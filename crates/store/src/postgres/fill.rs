@@ -36,7 +36,7 @@ pub(super) async fn fill(
     place: String,
     origin: &Origin,
     source: &mut Source<'_>,
-    (ids, me): (&dyn Ids, Uuid),
+    ids: &dyn Ids,
 ) -> Result<Sums, ArchiveError> {
     let begun = under_way(session).await?;
     let tenants = session.row(sql::HAS_TENANTS.postgres, &[]).await?;
@@ -50,12 +50,12 @@ pub(super) async fn fill(
         Some(begun) => {
             let is_same = chunks.skip(begun.done, &begun.sum, |chunk| filler.heed(&chunk))?;
             if !is_same {
-                start(session, origin, me).await?;
+                start(session, origin).await?;
                 return Err(ArchiveError::Changed);
             }
             filler.find_chains(session).await?;
         }
-        None => start(session, origin, me).await?,
+        None => start(session, origin).await?,
     }
     loop {
         let before = signed(chunks.done().0);
@@ -73,14 +73,12 @@ pub(super) async fn fill(
     Ok(chunks.sums())
 }
 
-/// An empty store that says what is to come. `me` holds it.
-async fn start(session: &Session, origin: &Origin, me: Uuid) -> Result<(), ArchiveError> {
+/// An empty store that says what is to come.
+async fn start(session: &Session, origin: &Origin) -> Result<(), ArchiveError> {
     session.say(sql::BEGIN.postgres).await?;
     for table in sql::FILLED_TABLES.iter().chain(&sql::POSTGRES_TABLES) {
         session.say(&sql::emptied(table)).await?;
     }
-    // The leases were deleted, too.
-    super::hold::take_both(session, me).await?;
     session.change(sql::END_FILLING.postgres, &[]).await?;
     session.change(sql::BEGIN_FILLING.postgres, &[&origin.name, &Vec::<u8>::new()]).await?;
     session.say(sql::COMMIT.postgres).await?;

@@ -1,19 +1,22 @@
 //! A database that is locked by one process: a restore fills it, or it is moved.
 //!
-//! Every process that opens a database tries to take the lease of its sequencer, and then looks whether the database is held.
-//! A process that holds it writes another lease first, and then takes that of the sequencer, which fails if another
-//! process has the database open. So one of two that begin at once sees the other.
+//! Every process that opens a database writes a lease of its own first, and then looks whether the database is held. A
+//! process that holds it writes that first, and then looks for leases of other processes. So one of two that begin at once
+//! sees the other. A process that was stopped for so long that its lease ran out commits nothing while the database is
+//! held, since each batch looks for that ([`sql::ADD_BATCH`]).
 
 use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};
+use super::retry::DELAYS;
 use super::sealer::{KEEP, LEASE, LEASE_MILLIS};
 use super::trouble::Trouble;
 use super::{Address, OpenError, ServerOptions, dump, fill};
 use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
 use crate::sql;
+use backon::Retryable;
 use directory::Ids;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -22,8 +25,8 @@ use uuid::Uuid;
 /// How long to wait for the lease of a process that has just ended without giving it back.
 const WAIT: Duration = Duration::from_secs(7);
 
-/// The lease that says so.
-pub(super) const HOLD: &str = "hold";
+/// When the hold was taken or kept last; nothing once it was lost.
+type Kept = Mutex<Option<Instant>>;
 
 /// A database that nobody else can use until this is dropped.
 pub struct PostgresHold {
@@ -32,7 +35,7 @@ pub struct PostgresHold {
     target: Arc<Target>,
     ids: Arc<dyn Ids>,
     me: Uuid,
-    is_lost: Arc<AtomicBool>,
+    kept: Arc<Kept>,
     keeper: JoinHandle<()>,
 }
 
@@ -52,15 +55,15 @@ impl PostgresHold {
         let target = Arc::new(Target::new(address.clone(), place, options.named_statements, false));
         let me = options.ids.next();
         let may = if options.may_make { May::Begin } else { May::Read };
-        runtime.block_on(async {
+        let taken = runtime.block_on(async {
             let session = first_session(&target).await.map_err(|trouble| OpenError::of(address, &trouble))?;
             migrations::run(&session, address, me, may).await?;
             take(&session, address, me).await
         })?;
-        let is_lost = Arc::new(AtomicBool::new(false));
-        let keeper = runtime.spawn(keep(Arc::clone(&target), me, Arc::clone(&is_lost)));
+        let kept = Arc::new(Mutex::new(Some(taken)));
+        let keeper = runtime.spawn(keep(Arc::clone(&target), me, Arc::clone(&kept)));
         let (address, ids) = (address.clone(), Arc::clone(&options.ids));
-        Ok(Self { runtime, address, target, ids, me, is_lost, keeper })
+        Ok(Self { runtime, address, target, ids, me, kept, keeper })
     }
 
     /// Gives everything the database holds to `to`.
@@ -76,7 +79,7 @@ impl PostgresHold {
     pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
         self.run(async |session| {
             let place = format!("the store at {}", self.address);
-            fill::fill(session, place, origin, from, (&*self.ids, self.me)).await
+            fill::fill(session, place, origin, from, &*self.ids).await
         })
     }
 
@@ -94,7 +97,7 @@ impl PostgresHold {
         self.run(async |session| Ok(fill::finish(session).await?))
     }
 
-    /// Runs a task over a connection of its own, and fails if the lease was lost meanwhile.
+    /// Runs a task over a connection of its own, and fails if the database was not held all the time.
     fn run<T>(&self, task: impl AsyncFnOnce(&Session) -> Result<T, ArchiveError>) -> Result<T, ArchiveError> {
         let done = self.runtime.block_on(async {
             let session = first_session(&self.target)
@@ -102,7 +105,8 @@ impl PostgresHold {
                 .map_err(|trouble| OpenError::of(&self.address, &trouble))?;
             task(&session).await
         })?;
-        if self.is_lost.load(Ordering::Acquire) {
+        // A lease that was not kept in time may be another process's by now, whether that was noticed or not.
+        if self.kept.lock().is_none_or(|kept| kept.elapsed() > lease()) {
             return Err(OpenError::InUse(self.address.to_string()).into());
         }
         Ok(done)
@@ -114,9 +118,8 @@ impl Drop for PostgresHold {
         self.keeper.abort();
         let given_back = async {
             let session = self.target.connect().await?;
-            for name in [LEASE, HOLD] {
-                session.change(sql::END_LEASE.postgres, &[&name, &self.me]).await?;
-            }
+            session.change(sql::END_LEASE.postgres, &[&LEASE, &self.me]).await?;
+            session.change(sql::END_HOLD.postgres, &[&self.me]).await?;
             Ok::<_, Trouble>(())
         };
         // Otherwise the lease ends by itself.
@@ -125,15 +128,20 @@ impl Drop for PostgresHold {
     }
 }
 
-/// Waits for the lease.
-async fn take(session: &Session, address: &Address, me: Uuid) -> Result<(), ArchiveError> {
+fn lease() -> Duration {
+    Duration::from_millis(LEASE_MILLIS.unsigned_abs())
+}
+
+/// Waits for other processes to end; when the database was taken.
+async fn take(session: &Session, address: &Address, me: Uuid) -> Result<Instant, ArchiveError> {
     let begun = Instant::now();
     loop {
-        match take_both(session, me).await {
-            Ok(true) => return Ok(()),
+        let now = Instant::now();
+        match is_alone(session, me).await {
+            Ok(true) => return Ok(now),
             Ok(false) | Err(Trouble::Again(_)) if begun.elapsed() < WAIT => {}
             Ok(false) => {
-                session.change(sql::END_LEASE.postgres, &[&HOLD, &me]).await?;
+                session.change(sql::END_HOLD.postgres, &[&me]).await?;
                 return Err(OpenError::InUse(address.to_string()).into());
             }
             Err(trouble) => return Err(trouble.into()),
@@ -142,17 +150,26 @@ async fn take(session: &Session, address: &Address, me: Uuid) -> Result<(), Arch
     }
 }
 
-/// Takes or keeps both leases; false if another process has one of them.
-pub(super) async fn take_both(session: &Session, me: Uuid) -> Result<bool, Trouble> {
-    for name in [HOLD, LEASE] {
-        if session.row(sql::TAKE_LEASE.postgres, &[&name, &me, &LEASE_MILLIS]).await?.is_none() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Takes the database; false if another process has it open or holds it.
+async fn is_alone(session: &Session, me: Uuid) -> Result<bool, Trouble> {
+    Ok(take_both(session, me).await? && session.row(sql::OTHER_PROCESSES.postgres, &[&me]).await?.is_none())
 }
 
-/// Takes the lease of the sequencer for a process that opens a database, unless another process has it; until when.
+/// Takes or keeps the database and the lease of its sequencer; false if another process has one of them.
+async fn take_both(session: &Session, me: Uuid) -> Result<bool, Trouble> {
+    let held = session.row(sql::TAKE_HOLD.postgres, &[&me, &LEASE_MILLIS]).await?;
+    let sequencer = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?;
+    Ok(held.is_some() && sequencer.is_some())
+}
+
+/// Takes or keeps the lease of a process that has the database open.
+pub(super) async fn keep_process(session: &Session, me: Uuid) -> Result<(), Trouble> {
+    let name = format!("process {me}");
+    session.row(sql::TAKE_LEASE.postgres, &[&name, &me, &LEASE_MILLIS]).await.map(|_| ())
+}
+
+/// Takes the leases of a process that opens a database; until when it has that of the sequencer, unless another process
+/// has it.
 ///
 /// # Errors
 /// Another process holds the database.
@@ -162,23 +179,24 @@ pub(super) async fn join(
     me: Uuid,
 ) -> Result<Option<Instant>, OpenError> {
     let failed = |trouble| OpenError::of(address, &trouble);
-    let begun = Instant::now();
-    let taken = match session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await {
-        Ok(taken) => taken.is_some(),
-        Err(Trouble::Again(_)) => false,
-        Err(trouble) => return Err(failed(trouble)),
+    let leases = || async {
+        keep_process(session, me).await?;
+        let begun = Instant::now();
+        let taken = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?;
+        Ok::<_, Trouble>(taken.map(|_| begun + lease()))
     };
-    if session.row(sql::HELD_LEASE.postgres, &[&HOLD]).await.map_err(failed)?.is_some() {
-        let given_back = session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await;
-        given_back.map_err(failed)?;
+    let conflicts = |trouble: &Trouble| matches!(trouble, Trouble::Again(_));
+    let until = leases.retry(DELAYS.with_max_times(50)).when(conflicts).await.map_err(failed)?;
+    if session.row(sql::HELD.postgres, &[]).await.map_err(failed)?.is_some() {
+        session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await.map_err(failed)?;
+        session.change(sql::END_PROCESS.postgres, &[&me]).await.map_err(failed)?;
         return Err(OpenError::InUse(address.to_string()));
     }
-    Ok(taken.then(|| begun + Duration::from_millis(LEASE_MILLIS.unsigned_abs())))
+    Ok(until)
 }
 
-/// Keeps the lease, and notes when it was lost.
-async fn keep(target: Arc<Target>, me: Uuid, is_lost: Arc<AtomicBool>) {
-    let mut kept = Instant::now();
+/// Keeps the database, and notes when it was kept or lost.
+async fn keep(target: Arc<Target>, me: Uuid, kept: Arc<Kept>) {
     loop {
         tokio::time::sleep(KEEP).await;
         let begun = Instant::now();
@@ -186,14 +204,12 @@ async fn keep(target: Arc<Target>, me: Uuid, is_lost: Arc<AtomicBool>) {
             let session = target.connect().await?;
             take_both(&session, me).await
         };
-        match tokio::time::timeout(KEEP, taken).await {
-            Ok(Ok(true)) => {
-                if kept.elapsed() > Duration::from_millis(LEASE_MILLIS.unsigned_abs()) {
-                    is_lost.store(true, Ordering::Release);
-                }
-                kept = begun;
-            }
-            Ok(Ok(false)) => is_lost.store(true, Ordering::Release),
+        let taken = tokio::time::timeout(KEEP, taken).await;
+        let mut kept = kept.lock();
+        match taken {
+            // Another process may have had it since, if it was kept too late.
+            Ok(Ok(true)) => *kept = kept.filter(|last| last.elapsed() < lease()).map(|_| begun),
+            Ok(Ok(false)) => *kept = None,
             Ok(Err(_)) | Err(_) => {}
         }
     }

@@ -201,7 +201,7 @@ impl Lanes {
                 if refused.is_empty() && self.pass_over(session, batch, &needs).await? {
                     return Ok(Outcome::PassedOver);
                 }
-                if refused.is_empty() && within(super::fill::under_way(session)).await?.is_some() {
+                if refused.is_empty() && within(session.row(sql::IS_CLOSED.postgres, &[])).await?.is_some() {
                     return Err(Trouble::Filling);
                 }
                 return Ok(Outcome::Refused(refused));
@@ -279,7 +279,7 @@ impl Batch {
     /// Waits until a lost commit has ended one way or the other: as long as it is under way, its row keeps ours out.
     async fn await_lost(&self, session: &Session) -> Result<(), Trouble> {
         session.say(sql::BEGIN.postgres).await?;
-        let ours = session.change(sql::ADD_BATCH.postgres, &[&self.id, &0]).await;
+        let ours = session.change(sql::WAIT_FOR_BATCH.postgres, &[&self.id]).await;
         session.say(sql::ROLLBACK.postgres).await?;
         match ours {
             // Either it never was, or it is there.

@@ -177,14 +177,14 @@ impl Line {
         }
     }
 
-    /// Whether the database answers, within two seconds, and where its reads go; whether it is being filled.
+    /// Whether the database answers, within two seconds, and where its reads go; whether it is being filled or moved.
     pub(super) async fn check(&self) -> Result<bool, StoreError> {
         let asked = async {
             let session = self.session().await?;
             let ping = async {
                 self.target.look_where_reads_go(&session).await?;
                 session.row(sql::PING.postgres, &[]).await?;
-                session.row(sql::FILLING.postgres, &[]).await.map(|filling| filling.is_some())
+                session.row(sql::IS_CLOSED.postgres, &[]).await.map(|closed| closed.is_some())
             };
             let answer = ping.await;
             if let Err(trouble) = &answer {

@@ -23,6 +23,7 @@ const STEPS: &[(&str, &str)] = &[
     ("dialects", include_str!("../../migrations/postgres/0004_dialects.sql")),
     (IDENTIFIERS, include_str!("../../migrations/postgres/0005_identifiers.sql")),
     ("tenants", include_str!("../../migrations/postgres/0006_tenants.sql")),
+    ("holds", include_str!("../../migrations/postgres/0007_holds.sql")),
 ];
 
 const IDENTIFIERS: &str = "identifiers";

@@ -406,14 +406,14 @@ impl Store for Postgres {
 
     fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
         pending(async move {
-            let is_filling = self.pulse.check().await?;
+            let is_closed = self.pulse.check().await?;
             Ok(Health {
                 engine: "postgres",
                 commits: self.lanes.commits.load(Ordering::Relaxed),
                 changes: self.lanes.changes.load(Ordering::Relaxed),
                 waiting: self.lanes.queue.waiting(),
                 is_balanced: self.pulse.is_balanced(),
-                obstacle: is_filling.then_some(Obstacle::Filling),
+                obstacle: is_closed.then_some(Obstacle::Filling),
                 log_bytes: None,
                 tasks: self.lanes.tasks.health(),
             })

@@ -28,8 +28,8 @@ pub(super) struct Rows {
     forgotten: Mentions,
     joined: Memberships,
     left: Memberships,
-    /// What users who are removed belong to, which must be exactly so.
-    left_all: Memberships,
+    /// What users who are changed or removed belong to and leave, which must be exactly so.
+    left_exactly: Memberships,
     /// Users who are changed, and what they must belong to.
     changed: Members,
     expected: Memberships,
@@ -150,10 +150,10 @@ impl Rows {
         self.left.push(tenant, item, member, kind);
     }
 
-    /// Takes a user who is removed out of everything.
-    pub(super) fn leave_all(&mut self, tenant: i32, member: u32, items: &[(ItemId, ItemKind)]) {
+    /// Takes a user out of what they must belong to.
+    pub(super) fn leave_exactly(&mut self, tenant: i32, member: u32, items: &[(ItemId, ItemKind)]) {
         for (item, kind) in items {
-            self.left_all.push(tenant, *item, member, *kind);
+            self.left_exactly.push(tenant, *item, member, *kind);
         }
     }
 
@@ -202,7 +202,7 @@ impl Rows {
         self.changed_users.change(&mut all);
         self.changed.expect(&self.expected, &mut all);
         self.left.leave(None, &mut all);
-        self.left_all.leave(Some(self.left_all.tenant.len() as u64), &mut all);
+        self.left_exactly.leave(Some(self.left_exactly.tenant.len() as u64), &mut all);
         all.extend(self.early.iter().map(Single::statement));
         self.gone_users.remove(&mut all);
         touched.touch(&mut all);
@@ -214,9 +214,9 @@ impl Rows {
             let params: Vec<&dyn Param> = vec![&self.not_buried.0, &self.not_buried.1];
             all.push(Statement { sql: sql::BURIED, params, must: Some(0) });
         }
-        self.forgotten.put(sql::FORGET, &mut all);
+        self.forgotten.put(sql::FORGET, Some(self.forgotten.tenant.len() as u64), &mut all);
         self.new_users.add(&mut all);
-        self.mentioned.put(sql::MENTION, &mut all);
+        self.mentioned.put(sql::MENTION, None, &mut all);
         all.extend(self.middle.iter().map(Single::statement));
         self.joined.join(&mut all);
         all.extend(self.late.iter().map(Single::statement));
@@ -325,9 +325,9 @@ impl Mentions {
         self.owner.push(int(owner));
     }
 
-    fn put<'a>(&'a self, sql: Sql, all: &mut Vec<Statement<'a>>) {
+    fn put<'a>(&'a self, sql: Sql, must: Option<u64>, all: &mut Vec<Statement<'a>>) {
         if !self.tenant.is_empty() {
-            all.push(Statement { sql, params: vec![&self.tenant, &self.text, &self.owner], must: None });
+            all.push(Statement { sql, params: vec![&self.tenant, &self.text, &self.owner], must });
         }
     }
 }

@@ -4,6 +4,7 @@
 //! a batch gets the next position when it is seen, whenever it began. A holder that was away for too long cannot do
 //! harm: the count of positions moves on only for the holder, in the transaction that gives them.
 
+use super::hold;
 use super::lanes::Lanes;
 use super::line::{Line, Session};
 use super::retry::{DELAYS, wait};
@@ -148,22 +149,28 @@ impl Sealer {
     async fn round_on(&mut self, session: &Session, keep: bool, is_last: bool) -> Result<(), Trouble> {
         if keep {
             let begun = Instant::now();
+            hold::keep_process(session, self.me).await?;
             let taken = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &self.me, &LEASE_MILLIS]).await?;
             let lease = Duration::from_millis(LEASE_MILLIS.unsigned_abs());
             self.held_until = taken.map(|_| begun + lease);
         }
-        if !self.is_holder() {
-            return Ok(());
+        if self.is_holder() {
+            self.seal_all(session).await?;
         }
+        if is_last {
+            session.change(sql::END_LEASE.postgres, &[&LEASE, &self.me]).await?;
+            session.change(sql::END_PROCESS.postgres, &[&self.me]).await?;
+        }
+        Ok(())
+    }
+
+    async fn seal_all(&mut self, session: &Session) -> Result<(), Trouble> {
         // A long backlog takes several rounds.
         let begun = Instant::now();
         while self.seal(session).await? && begun.elapsed() < ROUND_TIME / 4 {}
         if self.folded.elapsed() >= FOLD {
             self.folded = Instant::now();
             fold(session).await?;
-        }
-        if is_last {
-            session.change(sql::END_LEASE.postgres, &[&LEASE, &self.me]).await?;
         }
         Ok(())
     }

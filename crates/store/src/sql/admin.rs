@@ -89,8 +89,28 @@ statements! {
         WHERE leases.holder = excluded.holder OR leases.until < clock_timestamp()
         RETURNING value",
     );
-    /// Whether somebody holds a lease.
-    HELD_LEASE = each("", "SELECT holder FROM leases WHERE name = $1 AND until > clock_timestamp()");
+    /// Other processes that have the database open.
+    OTHER_PROCESSES = each(
+        "",
+        "SELECT name FROM leases WHERE name LIKE 'process %' AND holder <> $1 AND until > clock_timestamp()",
+    );
+    /// Removes the lease of a process that ends, and those of processes that ended without doing so.
+    END_PROCESS = each(
+        "",
+        "DELETE FROM leases WHERE name LIKE 'process %' AND (holder = $1 OR until < clock_timestamp())",
+    );
+    /// Takes or keeps the whole database for some milliseconds, unless another process holds it.
+    TAKE_HOLD = each(
+        "",
+        "INSERT INTO holds (name, holder, until)
+        VALUES ('store', $1, clock_timestamp() + $2 * INTERVAL '1 millisecond')
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+        WHERE holds.holder = excluded.holder OR holds.until < clock_timestamp()
+        RETURNING name",
+    );
+    /// Whether a process holds the database.
+    HELD = each("", "SELECT holder FROM holds WHERE until > clock_timestamp()");
+    END_HOLD = each("", "UPDATE holds SET until = clock_timestamp() WHERE holder = $1");
     /// Moves the value of a lease on, for its holder alone.
     ADVANCE_LEASE = each(
         "",

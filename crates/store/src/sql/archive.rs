@@ -42,6 +42,11 @@ statements! {
     );
 
     FILLING = both("SELECT origin, done, sum FROM filling");
+    /// Whether nothing may be written: a store is being filled, or another process holds it.
+    IS_CLOSED = each(
+        "",
+        "SELECT 'filling' FROM filling UNION ALL SELECT 'hold' FROM holds WHERE until > clock_timestamp()",
+    );
     BEGIN_FILLING = both("INSERT INTO filling (origin, done, sum) VALUES ($1, 0, $2)");
     GO_ON_FILLING = both("UPDATE filling SET done = $1, sum = $2 WHERE done = $3");
     END_FILLING = both("DELETE FROM filling");
@@ -125,7 +130,7 @@ pub(crate) const FILLED_TABLES: [&str; 14] = [
 ];
 /// Those of the history, and what an engine has besides.
 pub(crate) const SQLITE_TABLES: [&str; 1] = ["events"];
-pub(crate) const POSTGRES_TABLES: [&str; 5] = ["events", "links", "batches", "counted", "leases"];
+pub(crate) const POSTGRES_TABLES: [&str; 4] = ["events", "links", "batches", "counted"];
 
 /// Takes everything out of a table.
 pub(crate) fn emptied(table: &str) -> String {

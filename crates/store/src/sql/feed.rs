@@ -88,12 +88,15 @@ statements! {
 
     /// The last statement of a batch before its commit: what it waited for has happened, so that of two batches that
     /// touch the same, the later one has the later time.
-    /// None while the store is being filled.
+    /// None while the store is being filled or held.
     ADD_BATCH = each(
         "",
-        "INSERT INTO batches (id, at, events)
-        SELECT $1, clock_timestamp(), $2 WHERE NOT EXISTS (SELECT 1 FROM filling)",
+        "INSERT INTO batches (id, at, events) SELECT $1, clock_timestamp(), $2
+        WHERE NOT EXISTS (SELECT 1 FROM filling)
+        AND NOT EXISTS (SELECT 1 FROM holds WHERE until > clock_timestamp())",
     );
+    /// Waits for a transaction that adds the same batch.
+    WAIT_FOR_BATCH = each("", "INSERT INTO batches (id, at, events) VALUES ($1, clock_timestamp(), 0)");
     /// Whether a batch went in. As a change of its own it is answered when it is as safe as that, and so is all before it.
     CONFIRM_BATCH = each("", "UPDATE batches SET events = events WHERE id = $1");
     UNSEALED = each("", "SELECT id, events FROM batches WHERE position IS NULL ORDER BY at, id LIMIT $1");

@@ -10,7 +10,8 @@ const SCHEMA: &str = concat!(
     include_str!("../../migrations/postgres/0003_filling.sql"),
     include_str!("../../migrations/postgres/0004_dialects.sql"),
     include_str!("../../migrations/postgres/0005_identifiers.sql"),
-    include_str!("../../migrations/postgres/0006_tenants.sql")
+    include_str!("../../migrations/postgres/0006_tenants.sql"),
+    include_str!("../../migrations/postgres/0007_holds.sql")
 );
 
 const WORDS: &str =

@@ -41,7 +41,7 @@ fn processes_that_start_at_once_on_an_empty_database_all_do() {
         starting.into_iter().map(|one| one.join().expect("started")).collect()
     });
     let steps = "SELECT count(*), count(DISTINCT number), max(number) FROM migrations";
-    assert_eq!(query(&url, steps), "6|6|6", "each step once");
+    assert_eq!(query(&url, steps), "7|7|7", "each step once");
     drop(stores);
 }
 
@@ -56,7 +56,7 @@ fn a_migration_waits_for_the_lease_of_a_killed_process_and_then_begins() {
         RETURNING until";
     let until = query(&url, killed);
     drop(postgres(&url));
-    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), "6");
+    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), "7");
     assert_eq!(query(&url, &format!("SELECT clock_timestamp() > '{until}'")), "t", "it waited");
 }
 
@@ -325,10 +325,41 @@ fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
     });
     store.close();
     let first = hold().expect("held");
+    let until = "SELECT until > clock_timestamp() FROM holds";
+    assert_eq!(query(&url, until), "t");
     assert!(Postgres::open(&address, &options()).is_err_and(|error| error.to_string().contains("in use")));
     assert!(is_in_use(hold()), "another process fills it");
     drop(first);
     drop(hold().expect("it was given back"));
+}
+
+/// A process that does not have the lease of the sequencer is seen as well, and one whose lease has run out, say since it was
+/// stopped, commits nothing once the database is held.
+#[test]
+fn a_database_is_held_only_when_no_process_writes_to_it() {
+    let url = database();
+    let address = Address::parse(&url, None).expect("an address");
+    let hold = || PostgresHold::new(&address, &crate::engines::options());
+    let (first, second) = (postgres(&url), Arc::new(postgres(&url)));
+    first.close();
+    assert!(hold().is_err_and(|error| error.to_string().contains("in use")), "the second has it open");
+    let directory = fakes::directory(Arc::clone(&second) as _);
+    runtime().block_on(async {
+        directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await.expect("written");
+        let held = "INSERT INTO holds (name, holder, until)
+            VALUES ('store', gen_random_uuid(), clock_timestamp() + INTERVAL '1 hour')
+            ON CONFLICT (name) DO UPDATE SET until = excluded.until RETURNING name";
+        query(&url, held);
+        let refused = directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await;
+        assert!(matches!(&refused, Err(Refusal::Unavailable(text)) if text.contains("move")), "{refused:?}");
+        assert_eq!(second.health().await.expect("it answers").obstacle, Some(Obstacle::Filling));
+        assert_eq!(query(&url, "SELECT count(*) FROM tenants"), "1");
+        query(&url, "DELETE FROM holds RETURNING name");
+        directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await.expect("written");
+    });
+    second.close();
+    drop(hold().expect("nobody has it open"));
+    assert_eq!(query(&url, "SELECT count(*) FROM leases WHERE name LIKE 'process %'"), "0");
 }
 
 fn add_tenant() -> Command {
