@@ -183,7 +183,8 @@ impl Engine {
             if !path.exists() {
                 bail!("there is no store at {}", path.display());
             }
-            return Ok(Box::new(move |to| Sqlite::dump(&path, to)));
+            let longest = settings.longest_read;
+            return Ok(Box::new(move |to| Sqlite::dump(&path, longest, to)));
         }
         let (address, options) = (settings.address()?, settings.server_options(false));
         Ok(Box::new(move |to| Postgres::dump(&address, &options, to)))

@@ -4,9 +4,18 @@ use std::fs::{File, Permissions};
 use std::io::{Error, ErrorKind, Result};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::{Builder, NamedTempFile};
 
-/// A file that is being written. It has a temporary name beside the final one, and is removed if it is not completed.
+/// The ending of the temporary name.
+const PART: &str = ".part";
+/// The characters that make it unique.
+const RANDOM: usize = 6;
+/// A part without a lock that was not written for so long was left by a process that was killed.
+const ABANDONED_AFTER: Duration = Duration::from_mins(1);
+
+/// A file that is being written. It has a temporary name beside the final one and is locked; it is removed if it is not
+/// completed.
 pub(crate) struct NewFile {
     part: NamedTempFile,
     path: PathBuf,
@@ -24,11 +33,15 @@ impl NewFile {
         let name = path.file_name().ok_or_else(|| Error::from(ErrorKind::InvalidInput))?;
         let mut prefix = name.to_owned();
         prefix.push(".");
+        remove_abandoned(folder(path), prefix.as_encoded_bytes());
         let part = Builder::new()
             .prefix(&prefix)
-            .suffix(".part")
+            .suffix(PART)
+            .rand_bytes(RANDOM)
             .permissions(Permissions::from_mode(0o600))
             .tempfile_in(folder(path))?;
+        // Where files cannot be locked, none is removed either.
+        drop(part.as_file().try_lock());
         Ok(Self { part, path: path.into() })
     }
 
@@ -47,12 +60,41 @@ impl NewFile {
     /// The name was taken meanwhile, or something could not be written.
     pub(crate) fn publish(self) -> Result<()> {
         self.part.as_file().sync_all()?;
-        self.part.persist_noclobber(&self.path).map_err(|error| match error.error.kind() {
-            ErrorKind::AlreadyExists => taken(),
-            _ => error.error,
-        })?;
+        if let Err(error) = self.part.persist_noclobber(&self.path) {
+            if error.error.kind() == ErrorKind::AlreadyExists {
+                return Err(taken());
+            }
+            // The file system has neither a rename that does not replace nor links: the name is taken by an empty file.
+            File::create_new(&self.path).map_err(|_| error.error)?;
+            error.file.persist(&self.path).map_err(|error| error.error)?;
+        }
         // A name is as safe as what it names.
-        File::open(folder(&self.path))?.sync_all()
+        match File::open(folder(&self.path)).and_then(|folder| folder.sync_all()) {
+            // The folder may not be listed, or its file system has no such thing.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => {
+                Ok(())
+            }
+            done => done,
+        }
+    }
+}
+
+/// Removes what processes left that were killed while they wrote the same file.
+fn remove_abandoned(folder: &Path, prefix: &[u8]) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        let is_part = name.starts_with(prefix)
+            && name.ends_with(PART.as_bytes())
+            && name.len() == prefix.len() + RANDOM + PART.len();
+        let age =
+            entry.metadata().ok().filter(|_| is_part).and_then(|file| file.modified().ok()?.elapsed().ok());
+        if age.is_some_and(|age| age > ABANDONED_AFTER)
+            && File::open(entry.path()).is_ok_and(|part| part.try_lock().is_ok())
+        {
+            drop(std::fs::remove_file(entry.path()));
+        }
     }
 }
 
@@ -83,5 +125,28 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).expect("read"), "one");
         assert!(NewFile::create(&path).is_err());
         assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1, "no part is left");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names = [
+            "b.bak.aaaaaa.part",
+            "b.bak.bbbbbb.part",
+            "b.bak.cccccc.part",
+            "c.bak.aaaaaa.part",
+            "b.bak.2.part",
+        ];
+        let [_, locked, recent, ..] = names.map(|name| {
+            let file = File::create(folder.path().join(name)).expect("created");
+            let now = file.metadata().and_then(|file| file.modified()).expect("a time");
+            file.set_modified(now - Duration::from_mins(2)).expect("set");
+            (file, now)
+        });
+        locked.0.lock().expect("locked");
+        recent.0.set_modified(recent.1).expect("set");
+        drop(NewFile::create(&folder.path().join("b.bak")).expect("created"));
+        let left = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(left, [false, true, true, true, true]);
     }
 }

@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use store::archive::Sums;
 use store::{Checked, hex};
 
@@ -23,6 +24,9 @@ use store::{Checked, hex};
 pub(crate) struct BackupArgs {
     /// The file to make; it must not be there yet. - is standard output; messages then go to standard error
     file: PathBuf,
+    /// Stop after this many minutes, since a store's file grows while it is read; 0 is no limit. PostgreSQL: no limit
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    max_minutes: u64,
     /// Removed; using it says what to do instead
     #[arg(long, hide = true)]
     recipient: Vec<String>,
@@ -114,7 +118,8 @@ pub(crate) fn backup(settings: &Settings, task: &BackupArgs, output: Output) -> 
         engine: Engine::name(&store).into(),
         muster: env!("CARGO_PKG_VERSION").into(),
     };
-    let dump = Engine::dump_from(&store)?;
+    let longest = (task.max_minutes > 0).then(|| Duration::from_mins(task.max_minutes));
+    let dump = Engine::dump_from(&StoreSettings { longest_read: longest, ..store })?;
     let mut progress = Progress::new(output, "entries", None);
     let seen = |_: &_| progress.add(1);
     let made = if task.is_piped() {

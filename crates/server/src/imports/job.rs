@@ -126,6 +126,11 @@ impl Job {
         file.sync_all()
     }
 
+    /// The end of an import that was written and did not take the place of its state, since the process ended.
+    pub(super) fn unrecorded(path: &Path) -> Option<Self> {
+        Self::read(&path.with_extension(RESERVED)).filter(|job| job.ended.is_some())
+    }
+
     /// Writes the end of an import into the room that was reserved.
     pub(super) fn write_end(&self, path: &Path) -> std::io::Result<()> {
         let reserved = path.with_extension(RESERVED);

@@ -263,6 +263,9 @@ impl Imports {
         };
         // Whoever held it before may have ended it.
         let Some(mut job) = Job::read(&state).filter(|job| job.ended.is_none()) else { return };
+        if let Some(job) = Job::unrecorded(&state) {
+            return self.record_end(Ended { job, _data: held.ok() });
+        }
         let data = match held {
             Ok(data) => data,
             Err(why) => {

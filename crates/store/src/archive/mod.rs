@@ -149,6 +149,11 @@ pub enum ArchiveError {
     /// It goes on with another stream than the one it began with; what had arrived was taken out again.
     #[error("what it is filled from has changed since it was begun; run it again to begin anew")]
     Changed,
+    /// It took longer than it may.
+    #[error(
+        "it took longer than it may (see --max-minutes) and was stopped, since the store's log grows while it is read"
+    )]
+    TooLong,
     /// Nobody takes it any more.
     #[error("it was stopped")]
     Stopped,
@@ -156,6 +161,9 @@ pub enum ArchiveError {
 
 impl From<rusqlite::Error> for ArchiveError {
     fn from(error: rusqlite::Error) -> Self {
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
+            return Self::TooLong;
+        }
         Self::Store(error.to_string())
     }
 }

@@ -107,9 +107,14 @@ impl Sqlite {
     }
 
     /// Gives everything a store holds to `to`, as it is now, also while others work with it. Nothing is written.
-    pub fn dump(path: &Path, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    ///
+    /// # Errors
+    /// It cannot be read, or takes longer than `longest`.
+    pub fn dump(path: &Path, longest: Option<Duration>, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
         let (mut db, _lock) = open::sound(path)?;
-        open::limit_reads(&mut db, open::LONGEST_DUMP)?;
+        if let Some(longest) = longest {
+            open::limit_reads(&mut db, longest)?;
+        }
         dump::all(&db, to)
     }
 

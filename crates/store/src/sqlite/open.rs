@@ -268,17 +268,14 @@ pub(super) fn reading(path: &Path, maps_file: bool) -> rusqlite::Result<Connecti
     Ok(db)
 }
 
-/// How long a backup may read, since the log grows meanwhile.
-pub(super) const LONGEST_DUMP: Duration = Duration::from_hours(1);
-
 /// Ends what a connection reads after a time; until the next call of this.
 pub(super) fn limit_reads(db: &mut Connection, time: Duration) -> rusqlite::Result<()> {
     let begun = Instant::now();
     db.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || begun.elapsed() > time))
 }
 
-/// Steps of SQLite's virtual machine, some milliseconds at the most.
-const STEPS_BETWEEN_LOOKS: i32 = 100_000;
+/// Steps of SQLite's virtual machine, less than a millisecond as a rule.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
 /// Keeps prepared statements, and their plans with them: without the guarantee of stable plans, a statement whose
 /// parameters could matter to its plan is parsed anew with every binding, which doubled the cost of a read.

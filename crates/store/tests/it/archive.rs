@@ -5,6 +5,7 @@ use directory::{Command, Directory, Store, TenantNumber};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use store::archive::{ArchiveError, Entry, Origin, Sums};
 use store::{Address, Options, Postgres, PostgresHold, Sqlite, SqliteHold};
 use testkit::chance::{Dice, command};
@@ -48,7 +49,7 @@ impl Place {
             Ok(())
         };
         match self {
-            Self::File(path) => Sqlite::dump(path, &mut sink),
+            Self::File(path) => Sqlite::dump(path, None, &mut sink),
             Self::Database(address) => Postgres::dump(address, &engines::options(), &mut sink),
         }
         .expect("dumped");
@@ -142,6 +143,22 @@ fn grow_large(place: &Place, seed: u64) {
             }
         }
     });
+}
+
+/// A backup that takes too long ends with an error that says so.
+#[test]
+fn a_dump_ends_in_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    grow_large(&Place::File(path.clone()), 3);
+    let mut many = 0;
+    let mut count = |_| {
+        many += 1;
+        Ok(())
+    };
+    Sqlite::dump(&path, Some(Duration::from_hours(1)), &mut count).expect("dumped");
+    let error = Sqlite::dump(&path, Some(Duration::ZERO), &mut |_| Ok(())).expect_err("too long");
+    assert!(error.to_string().contains("--max-minutes"), "{error} of {many}");
 }
 
 /// What readers see of a directory, and what becomes of it next.
@@ -332,7 +349,7 @@ fn an_older_store_is_left_as_it_is() {
     let mut nothing = |_| Ok(());
     for place in [&old, &database] {
         let said = match place {
-            Place::File(path) => Sqlite::dump(path, &mut nothing).expect_err("older").to_string(),
+            Place::File(path) => Sqlite::dump(path, None, &mut nothing).expect_err("older").to_string(),
             Place::Database(address) => {
                 let options = engines::options();
                 let checked = Postgres::check(address, &options).expect_err("older").to_string();

@@ -3,7 +3,8 @@
 use super::report::Report;
 use super::{ImportError, rows::People};
 use directory::{
-    Bound, Caller, Command, Directory, Given, Place, Refusal, StatusWish, User, UserEdit, UserKey, UserQuery,
+    Bound, Caller, Command, Directory, Given, Place, Refusal, StatusWish, Time, User, UserEdit, UserKey,
+    UserQuery,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -35,10 +36,16 @@ async fn page(directory: &Directory, caller: &Caller, after: u32) -> Result<Vec<
     Ok(page.map_err(|refusal| ImportError::Stopped { row: 0, refusal })?.rows)
 }
 
+/// Whether somebody is not in the file. Who was changed since an interrupted import was begun is left as they are.
+fn is_missing(user: &User, there: &People, begun: Option<Time>) -> bool {
+    !there.holds(user.number) && begun.is_none_or(|begun| user.updated < begun)
+}
+
 pub(super) async fn count(
     directory: &Directory,
     caller: &Caller,
     there: &People,
+    begun: Option<Time>,
 ) -> Result<Missing, ImportError> {
     let mut missing = Missing { people: 0, total: 0, highest: 0 };
     loop {
@@ -47,7 +54,7 @@ pub(super) async fn count(
         missing.highest = last.number;
         for user in page.iter().filter(|user| !user.status.is_off()) {
             missing.total += 1;
-            missing.people += u64::from(!there.holds(user.number));
+            missing.people += u64::from(is_missing(user, there, begun));
         }
     }
 }
@@ -55,7 +62,7 @@ pub(super) async fn count(
 pub(super) async fn switch_off(
     directory: &Directory,
     caller: &Caller,
-    there: &People,
+    (there, begun): (&People, Option<Time>),
     highest: u32,
     report: &mut Report,
     seen: &mut (dyn FnMut(u64) -> bool + Send),
@@ -70,7 +77,7 @@ pub(super) async fn switch_off(
         after = last.number;
         let gone = page
             .iter()
-            .filter(|user| !user.status.is_off() && !there.holds(user.number) && user.number <= highest);
+            .filter(|user| !user.status.is_off() && is_missing(user, there, begun) && user.number <= highest);
         let mut under_way = FuturesUnordered::new();
         let mut noted = Ok(());
         for user in gone {

@@ -6,8 +6,10 @@ mod begun;
 mod file;
 mod missing;
 mod person;
+mod reading;
 mod refused;
 mod report;
+mod resumed;
 mod rows;
 mod thing;
 
@@ -88,7 +90,8 @@ pub struct Options {
     pub refused: Option<PathBuf>,
     /// The name under which it is told, in the history and the log.
     pub request: String,
-    /// When it was begun, if it was interrupted: what was created since then was created by it.
+    /// When it was begun first, if it was interrupted. What it has created since then counts as created, and users whom
+    /// others have changed or deleted since then are left as they are.
     pub begun: Option<Time>,
 }
 
@@ -172,7 +175,7 @@ pub async fn run(
     let looking = Options { is_preview: true, refused: None, ..options.clone() };
     let (preview, there) = Box::pin(rows::all(directory, &caller, &looking, scan, &mut |_| seen(0))).await?;
     let limit = options.deactivation_limit;
-    let missing = missing::count(directory, &caller, &there.users).await?;
+    let missing = missing::count(directory, &caller, &there.users, options.begun).await?;
     if missing.is_more_than(limit) {
         return Err(ImportError::Brake { missing: missing.people, total: missing.total, limit });
     }
@@ -185,11 +188,13 @@ pub async fn run(
     }
     let (mut report, there) = Box::pin(rows::all(directory, &caller, options, scan, seen)).await?;
     // Once more, since others may have been deactivated or removed meanwhile.
-    let now = missing::count(directory, &caller, &there.users).await?;
+    let now = missing::count(directory, &caller, &there.users, options.begun).await?;
     if now.is_more_than(limit) {
         report.note(format!("Nobody was deactivated: it would be more than {limit} % by now."));
     } else if !unmatched(&there, options, &mut report) {
-        missing::switch_off(directory, &caller, &there.users, missing.highest, &mut report, seen).await?;
+        let highest = missing.highest;
+        missing::switch_off(directory, &caller, (&there.users, options.begun), highest, &mut report, seen)
+            .await?;
     }
     Ok(report)
 }

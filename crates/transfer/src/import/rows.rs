@@ -3,11 +3,13 @@
 
 use super::begun::{Begun, Said, begin, of_one_kind};
 use super::file::{Identity, user_keys};
+use super::reading::reading;
 use super::refused::RejectedRows;
 use super::report::{Outcome, Report};
+use super::resumed::Resumed;
 use super::{ImportError, Options, Scan, person, thing};
 use crate::column::Kind;
-use crate::formats::{self, FileError, Row};
+use crate::formats::Row;
 use crate::refer::{Names, References};
 use crate::words::in_words;
 use backon::{ConstantBuilder, Retryable};
@@ -17,15 +19,11 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// So many rows are under way at the same time.
 const WIDTH: usize = 512;
-/// Rows that are handed over at a time, bytes of them, and how many such parcels wait.
-const PARCEL: usize = 256;
-const PARCEL_BYTES: usize = 2 << 20;
-const PARCELS: usize = 4;
 /// People who are looked for at the same time.
 const AT_ONCE: usize = 64;
 /// How often a row is tried again that others were in the way of, and how long somebody who is busy is left alone.
@@ -58,13 +56,29 @@ pub(super) struct Job<'a> {
     pub(super) scan: &'a Scan,
     /// What things are called, to say in what somebody would change; previews only.
     pub(super) names: Names,
+    /// What has happened since the import was begun first, if it was interrupted.
+    pub(super) resumed: Option<Resumed>,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    async fn new(
+        directory: &'a Arc<Directory>,
+        caller: &'a Caller,
+        options: &'a Options,
+        scan: &'a Scan,
+    ) -> Result<Self, Refusal> {
+        let names = if options.is_preview { Names::load(directory, caller).await? } else { Names::default() };
+        let resumed = match options.begun {
+            Some(begun) => Some(Resumed::load(directory, caller, begun).await?),
+            None => None,
+        };
+        Ok(Self { directory, caller, options, scan, names, resumed })
+    }
+
     /// What came of a row about somebody who exists and is left as they are: an import that was interrupted finds what it
     /// has created itself.
     pub(super) fn left_or_created(&self, created: Time) -> Outcome {
-        let is_own = self.options.begun.is_some_and(|begun| created >= begun);
+        let is_own = self.resumed.as_ref().is_some_and(|resumed| resumed.is_since(created));
         if is_own { Outcome::Created } else { Outcome::Left }
     }
 }
@@ -97,12 +111,7 @@ pub(super) async fn all(
     seen: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<(Report, Present), ImportError> {
     let stopped = |refusal| ImportError::Stopped { row: 0, refusal };
-    let names = if options.is_preview {
-        Names::load(directory, caller).await.map_err(stopped)?
-    } else {
-        Names::default()
-    };
-    let job = Job { directory, caller, options, scan, names };
+    let job = Job::new(directory, caller, options, scan).await.map_err(stopped)?;
     let mut references = References::new(directory, caller, options.is_preview);
     let mut end = End {
         scan,
@@ -165,6 +174,7 @@ pub(super) async fn all(
     if let Some(error) = end.refused.finish() {
         end.report.note(format!("The file of rejected rows could not be written: {error}."));
     }
+    end.note_changes_of_others(&job);
     let present = end.present(&job).await?;
     Ok((end.report, present))
 }
@@ -192,18 +202,34 @@ impl End<'_> {
             return Err(ImportError::Changed { rows, expected: scan.rows });
         }
         let mut present = Present { users: std::mem::take(&mut self.people), unmatched: 0 };
-        for keys in std::mem::take(&mut self.rejected_users) {
-            let mut is_matched = false;
+        let found = std::mem::take(&mut self.rejected_users).into_iter().map(|keys| async move {
+            let mut numbers = Vec::new();
             for key in keys {
-                let found = somebody(job, key).await;
-                if let Some(user) = found.map_err(|refusal| ImportError::Stopped { row: 0, refusal })? {
-                    present.users.add(user.number);
-                    is_matched = true;
-                }
+                numbers.extend(somebody(job, key).await?.map(|user| user.number));
             }
-            present.unmatched += u64::from(!is_matched);
+            Ok(numbers)
+        });
+        let mut found = futures_util::stream::iter(found).buffer_unordered(AT_ONCE);
+        while let Some(numbers) = found.next().await {
+            let numbers = numbers.map_err(|refusal| ImportError::Stopped { row: 0, refusal })?;
+            present.unmatched += u64::from(numbers.is_empty());
+            for number in numbers {
+                present.users.add(number);
+            }
+            if !(self.seen)(0) {
+                return Err(ImportError::CalledOff);
+            }
         }
         Ok(present)
+    }
+
+    fn note_changes_of_others(&mut self, job: &Job<'_>) {
+        let left = job.resumed.as_ref().map_or(0, |resumed| resumed.left.load(Ordering::Relaxed));
+        if left > 0 {
+            self.report.note(format!(
+                "{left} users were changed by others after the import had begun and were left as they are."
+            ));
+        }
     }
 
     fn note_lost_passwords(&mut self) {
@@ -366,7 +392,21 @@ async fn carry_out<'a>(
             let (outcome, number) = (Ok(job.left_or_created(user.created)), Some(user.number));
             Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
         }
-        Said::Known(said, user) => person(job, references, *said, Some(*user), row).await,
+        Said::Known(said, user) => {
+            let outcome = match &job.resumed {
+                Some(resumed) => resumed.outcome(job, &user).await.transpose(),
+                None => None,
+            };
+            let Some(outcome) = outcome else {
+                return person(job, references, *said, Some(*user), row).await;
+            };
+            let number = Some(user.number);
+            Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
+        }
+        Said::Person(said) if job.resumed.as_ref().is_some_and(|resumed| resumed.is_deleted(&said)) => {
+            let outcome = Ok(Outcome::Refused("the user was deleted after the import had begun".into()));
+            Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
+        }
         Said::Person(said) => person(job, references, *said, None, row).await,
         Said::Item(item_kind, said) => {
             let restricted = thing::restriction(references, &said).await;
@@ -376,56 +416,6 @@ async fn carry_out<'a>(
             Box::pin(thing::carry_out(job, item_kind, *said, restricted, row))
         }
     }
-}
-
-/// Rows as they are read, on a thread of their own.
-pub(super) struct Reading {
-    parcels: mpsc::Receiver<Result<Parcel, FileError>>,
-    has_ended: bool,
-}
-
-struct Parcel {
-    rows: Vec<Row>,
-    is_last: bool,
-}
-
-impl Reading {
-    /// The next rows; `None` after the last ones.
-    ///
-    /// # Errors
-    /// The file cannot be read to its end.
-    pub(super) async fn recv(&mut self) -> Option<Result<Vec<Row>, FileError>> {
-        if self.has_ended {
-            return None;
-        }
-        let parcel = self.parcels.recv().await;
-        // A thread that ends without an end marker has failed; that is not the end of the file.
-        self.has_ended = !matches!(&parcel, Some(Ok(Parcel { is_last: false, .. })));
-        let lost = || Err(FileError::new("it could not be read to its end"));
-        Some(parcel.unwrap_or_else(lost).map(|parcel| parcel.rows))
-    }
-}
-
-pub(super) fn reading(options: &Options) -> Reading {
-    let (sender, parcels) = mpsc::channel(PARCELS);
-    let options = options.clone();
-    std::thread::spawn(move || {
-        let (mut rows, mut bytes) = (Vec::with_capacity(PARCEL), 0);
-        let gone = || FileError::new("nobody reads on");
-        let read = formats::read(&options.path, options.format, &options.reading, &mut |_, row| {
-            bytes += row.weight();
-            rows.push(row);
-            if rows.len() < PARCEL && bytes < PARCEL_BYTES {
-                return Ok(());
-            }
-            bytes = 0;
-            let rows = std::mem::replace(&mut rows, Vec::with_capacity(PARCEL));
-            sender.blocking_send(Ok(Parcel { rows, is_last: false })).map_err(|_| gone())
-        });
-        // Whoever has gone hears nothing.
-        let _ = sender.blocking_send(read.map(|()| Parcel { rows, is_last: true }));
-    });
-    Reading { parcels, has_ended: false }
 }
 
 /// Runs a command, again and again where others are in the way or too much is waiting.
@@ -454,29 +444,5 @@ pub(super) async fn somebody(job: &Job<'_>, key: UserKey) -> Result<Option<direc
         Ok(user) => Ok(Some(user)),
         Err(Refusal::NoSuchUser) => Ok(None),
         Err(refusal) => Err(refusal),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A thread that ends without an end marker is not the end of the file.
-    #[test]
-    fn a_reader_that_dies_is_an_error() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        for (is_last, ends_well) in [(true, true), (false, false)] {
-            let (sender, parcels) = mpsc::channel(4);
-            assert!(sender.try_send(Ok(Parcel { rows: Vec::new(), is_last })).is_ok());
-            drop(sender);
-            let mut reading = Reading { parcels, has_ended: false };
-            runtime.block_on(async {
-                assert!(reading.recv().await.is_some_and(|rows| rows.is_ok()));
-                let next = reading.recv().await;
-                assert_eq!(next.is_none(), ends_well);
-                assert_eq!(next.is_some_and(|rows| rows.is_err()), !ends_well);
-                assert!(reading.recv().await.is_none());
-            });
-        }
     }
 }

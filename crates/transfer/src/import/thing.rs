@@ -1,8 +1,9 @@
 //! A row about a group, folder, organisation, role or department, and who belongs to a group.
 
 use super::ImportError;
+use super::reading::reading;
 use super::report::{Outcome, Report};
-use super::rows::{Done, Job, patiently, reading, somebody};
+use super::rows::{Done, Job, patiently, somebody};
 use crate::column::{Kind, What};
 use crate::formats::Row;
 use crate::refer::{Found, References};

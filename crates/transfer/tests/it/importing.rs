@@ -1,7 +1,7 @@
 //! What an import does with rows: who is made, changed, left and refused, and who is switched off.
 
 use crate::house::{ENGINES, House};
-use directory::{ExposeSecret, Field, ItemKind, Status};
+use directory::{Command, ExposeSecret, Field, Given, ItemKind, Status, StatusWish, UserEdit, UserKey};
 use transfer::import::{ImportError, Key};
 
 const THREE: &str = "id,external id,e-mail,first name,groups,status\n\
@@ -361,6 +361,70 @@ fn an_import_that_was_cut_off_goes_on() {
         assert_eq!(house.people().len(), 500);
         assert_eq!(house.items(ItemKind::Group).len(), 8, "no group came twice");
         assert!(house.people().iter().all(|user| user.groups.len() == 2));
+    }
+}
+
+/// An import that is executed again after it was interrupted does not undo what others have done since it was begun.
+#[test]
+fn an_import_that_is_resumed_undoes_nothing_newer() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        let name = |email: &str, name: &str| {
+            let edit = UserEdit {
+                texts: vec![(Field::DisplayName, Given::Value(name.to_owned()))],
+                ..UserEdit::default()
+            };
+            house.do_it(Command::UpdateUser { user: UserKey::Email(email.into()), edit: Box::new(edit) });
+        };
+        let before = house.file("before.csv", "email\na@x.y\nb@x.y\nc@x.y\nold@x.y\nback@x.y\n");
+        house.import(&before);
+        let begun = house.directory.now();
+        let rows = "a@x.y,From the file\nb@x.y,From the file\nc@x.y,From the file\nnew@x.y,From the file\n";
+        let file = house.file("p.csv", format!("email,display name\n{rows}"));
+        let with = |options: &mut transfer::import::Options| {
+            options.updates = true;
+            options.deactivates_missing = true;
+            options.deactivation_limit = 100;
+            options.yes_really = true;
+            options.begun = Some(begun);
+        };
+        let report = house.import_with(&file, with).expect("imported");
+        assert_eq!((report.people.created, report.people.changed, report.deactivated), (1, 3, 2));
+        // All of it was done, but its end was not recorded. Meanwhile others go on.
+        name("a@x.y", "Newer");
+        house.do_it(Command::DeleteUser(UserKey::Email("new@x.y".into())));
+        let active = UserEdit { status: Given::Value(StatusWish::On), ..UserEdit::default() };
+        let user = UserKey::Email("back@x.y".into());
+        house.do_it(Command::UpdateUser { user, edit: Box::new(active) });
+        house.import(&house.file("later.csv", "email\nlater@x.y\n"));
+        let report = house.import_with(&file, with).expect("imported");
+        assert_eq!(
+            (report.people.created, report.people.changed, report.people.refused, report.deactivated),
+            (0, 3, 1, 0),
+            "{report:?}"
+        );
+        assert!(report.refusals.first[0].what.contains("deleted after the import had begun"));
+        let shown = |email: &str| house.person(email).text(Field::DisplayName).map(str::to_owned);
+        assert_eq!(shown("a@x.y").as_deref(), Some("Newer"));
+        assert_eq!(shown("b@x.y").as_deref(), Some("From the file"));
+        assert_eq!(house.person("back@x.y").status, Status::Active);
+        assert_eq!(house.person("later@x.y").status, Status::Active);
+        assert_eq!(house.person("old@x.y").status, Status::Inactive);
+        assert!(house.people().iter().all(|user| user.email() != Some("new@x.y")));
+        // Whom others have changed before their row was executed is left as well, and the report says so.
+        let begun = house.directory.now();
+        name("b@x.y", "Newer");
+        let with = |options: &mut transfer::import::Options| {
+            options.updates = true;
+            options.request = "another".into();
+            options.begun = Some(begun);
+        };
+        let report = house.import_with(&file, with).expect("imported");
+        assert_eq!(shown("b@x.y").as_deref(), Some("Newer"));
+        assert!(
+            report.notes.iter().any(|note| note.contains("1 users were changed by others")),
+            "{report:?}"
+        );
     }
 }
 
