@@ -1,10 +1,11 @@
 //! What goes on beside the requests: mails are sent, imports are carried out, those who were deleted long ago are let go for good, and mails that
 //! have failed and that nobody needs any more with them.
 
-use crate::App;
+use crate::{App, Imports};
 use adapters::Tasks;
 use directory::Directory;
 use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use portal::mail::{Pace, Sender, Worker};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -38,27 +39,14 @@ impl Background {
     /// Starts them on the runtime this is called on.
     pub fn start(app: &App, post: Post) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let (directory, metrics) = (&app.directory, Arc::clone(&app.metrics));
-        let noted = move |purpose, outcome: &_| metrics.mailed(purpose, outcome);
-        let worker = Worker::new(Arc::clone(directory), post.sender, &post.url, post.pace, Arc::new(noted));
-        let grace = worker.longest() + GRACE;
-        let worker = Arc::new(worker);
-        let run = move |stop: watch::Receiver<bool>| {
-            let worker = Arc::clone(&worker);
-            async move { worker.run(until(stop)).await }.boxed()
-        };
-        let mails = tokio::spawn(supervised("mails", app.metrics.tasks.clone(), stopped.clone(), run));
-        let purged = Arc::clone(directory);
-        let run = move |stop| purge(Arc::clone(&purged), until(stop)).boxed();
-        let purge = tokio::spawn(supervised("purge", app.metrics.tasks.clone(), stopped.clone(), run));
-        let mut tasks = vec![mails, purge];
-        if let Some(imports) = &app.imports {
-            let (imports, runtime) = (Arc::clone(imports), tokio::runtime::Handle::current());
-            let health = app.metrics.tasks.clone();
+        let grace = post.sender.timeout() + GRACE;
+        let mut tasks: Vec<_> =
+            [mails(app, post, stopped.clone()), purge(app, stopped.clone())].map(tokio::spawn).into();
+        if let Some(executed) = app.imports.clone() {
+            let (health, runtime) = (app.metrics.tasks.clone(), tokio::runtime::Handle::current());
             #[expect(clippy::disallowed_methods, reason = "one, for as long as the server runs")]
             tasks.push(tokio::task::spawn_blocking(move || {
-                let run = |stop| Arc::clone(&imports).work(until(stop));
-                runtime.block_on(supervised("imports", health, stopped, run));
+                runtime.block_on(imports(executed, health, stopped));
             }));
         }
         Self { stop, tasks, grace }
@@ -73,6 +61,46 @@ impl Background {
             tracing::warn!("a mail was in hand for too long; it is tried again");
         }
     }
+}
+
+/// All of them as they run in [`Background`], to be run on one thread.
+pub fn tasks(app: &App, post: Post, stopped: &watch::Receiver<bool>) -> Vec<LocalBoxFuture<'static, ()>> {
+    let mut tasks: Vec<LocalBoxFuture<'static, ()>> =
+        vec![mails(app, post, stopped.clone()), purge(app, stopped.clone())];
+    if let Some(executed) = app.imports.clone() {
+        tasks.push(imports(executed, app.metrics.tasks.clone(), stopped.clone()));
+    }
+    tasks
+}
+
+/// Sends mails.
+fn mails(app: &App, post: Post, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+    let metrics = Arc::clone(&app.metrics);
+    let noted = move |purpose, outcome: &_| metrics.mailed(purpose, outcome);
+    let directory = Arc::clone(&app.directory);
+    let worker = Arc::new(Worker::new(directory, post.sender, &post.url, post.pace, Arc::new(noted)));
+    let run = move |stop: watch::Receiver<bool>| {
+        let worker = Arc::clone(&worker);
+        async move { worker.run(until(stop)).await }
+    };
+    supervised("mails", app.metrics.tasks.clone(), stopped, run).boxed()
+}
+
+/// Purges users who were deleted long ago.
+fn purge(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+    let directory = Arc::clone(&app.directory);
+    let run = move |stop| purge_until(Arc::clone(&directory), until(stop));
+    supervised("purge", app.metrics.tasks.clone(), stopped, run).boxed()
+}
+
+/// Executes imports. They read and write files, so they have a thread of their own.
+fn imports(
+    imports: Arc<Imports>,
+    health: Tasks,
+    stopped: watch::Receiver<bool>,
+) -> LocalBoxFuture<'static, ()> {
+    let run = move |stop| Arc::clone(&imports).work(until(stop));
+    supervised("imports", health, stopped, run).boxed_local()
 }
 
 /// Runs a task until it is stopped, and again when it has panicked.
@@ -97,7 +125,7 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn purge(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
+async fn purge_until(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     loop {
         match directory.purge().await {

@@ -6,7 +6,7 @@ use crate::routes::Routes;
 use crate::{Imports, Metrics, Shell};
 use adapters::{PasswordPool, Strength, SystemClock};
 use dialects::kit::{Concurrency, Desk, Gate, Seals, Walks};
-use directory::{Clock, Directory, Ids, KeyHash, Store};
+use directory::{Clock, Directory, Hasher, Ids, KeyHash, Store};
 use portal::Portal;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -76,12 +76,14 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// New identities.
     pub ids: Arc<dyn Ids>,
+    /// What hashes passwords; threads of its own, as the limits say, when nothing is given.
+    pub hasher: Option<Arc<dyn Hasher>>,
 }
 
 impl Parts {
     /// On a store, by the machine's clock.
     pub fn new(store: Arc<dyn Store>, ids: Arc<dyn Ids>) -> Self {
-        Self { store, clock: Arc::new(SystemClock), ids }
+        Self { store, clock: Arc::new(SystemClock), ids, hasher: None }
     }
 }
 
@@ -102,9 +104,12 @@ pub struct Face {
 
 /// The house over a store.
 pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
-    let Parts { store, clock, ids } = parts;
-    let pool = PasswordPool::start(limits.hash_threads, limits.hash_queue, limits.strength)?;
-    let directory = Directory::new(store, clock, Arc::clone(&ids), Arc::new(pool));
+    let Parts { store, clock, ids, hasher } = parts;
+    let hasher = match hasher {
+        Some(hasher) => hasher,
+        None => Arc::new(PasswordPool::start(limits.hash_threads, limits.hash_queue, limits.strength)?),
+    };
+    let directory = Directory::new(store, clock, Arc::clone(&ids), hasher);
     let directory = Arc::new(directory);
     let metrics = Arc::new(Metrics::default());
     let imports =

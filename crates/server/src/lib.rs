@@ -16,7 +16,7 @@ mod routes;
 mod shell;
 mod upload;
 
-pub use background::{Background, Post};
+pub use background::{Background, Post, tasks};
 pub use compose::{App, Face, Limits, Parts, app};
 pub use connection_slots::ConnectionLimits;
 pub use dialects::kit::hash_key;

@@ -383,7 +383,7 @@ impl House {
             Limits { strength: Strength::FOR_TESTS, bad_keys, answer_time, storage, ..Limits::default() };
         let ahead = Arc::new(ahead);
         let clock = Arc::clone(&ahead) as _;
-        let parts = Parts { store, clock, ids: Arc::new(adapters::TimeOrderedIds) };
+        let parts = Parts { store, clock, ids: Arc::new(adapters::TimeOrderedIds), hasher: None };
         let app = server::app(parts, limits, face);
         Self { app: app.expect("a house"), ahead, stored: None }
     }

@@ -1,5 +1,6 @@
 //! What a mail says, and to whom.
 
+use super::Sent;
 use crate::Portal;
 use crate::keys::Keys;
 use crate::pages::name_of;
@@ -10,6 +11,7 @@ use lettre::Message;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use std::time::{Duration, UNIX_EPOCH};
+use uuid::Uuid;
 
 /// Says that no person has written this, so that no out-of-office answers (RFC 3834 section 5).
 #[derive(Clone)]
@@ -31,10 +33,17 @@ impl Header for AutoSubmitted {
 
 /// A mail as it goes out.
 pub(super) struct Composed {
+    id: Uuid,
     pub(super) message: Message,
     /// To whom, for people who look.
     pub(super) to: String,
     pub(super) link: String,
+}
+
+impl Composed {
+    pub(super) fn sent(&self) -> Sent {
+        Sent { id: self.id, to: self.to.clone(), link: self.link.clone() }
+    }
 }
 
 /// Why a mail cannot be made, however often it is tried.
@@ -88,5 +97,5 @@ pub(super) fn compose(
         .header(AutoSubmitted)
         .multipart(MultiPart::alternative_plain_html(part("txt")?, part("html")?));
     let broken = |error: lettre::error::Error| Refusal::Broken(format!("a mail could not be made: {error}"));
-    Ok(Ok(Composed { message: message.map_err(broken)?, to: to.to_owned(), link }))
+    Ok(Ok(Composed { id: mail.id, message: message.map_err(broken)?, to: to.to_owned(), link }))
 }

@@ -4,5 +4,5 @@ mod compose;
 mod sender;
 mod worker;
 
-pub use sender::{Sender, SenderError, Sent};
+pub use sender::{Sender, SenderError, Sent, Transport};
 pub use worker::{Noted, Pace, Worker};

@@ -1,11 +1,13 @@
 //! How mails leave: over SMTP, or into a folder where there is no server for it.
 
 use super::compose::Composed;
+use futures_util::future::BoxFuture;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The way out.
 #[derive(Clone)]
@@ -19,10 +21,23 @@ pub struct Sender {
 enum Way {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
     Spool(PathBuf, Option<Arc<dyn Fn(Sent) + Send + Sync>>),
+    Other(Arc<dyn Transport>),
 }
 
-/// A mail that was put into the folder.
+/// Another way out.
+pub trait Transport: Send + Sync {
+    /// Hands a mail over.
+    ///
+    /// # Errors
+    /// Why it was not taken; it is tried again later.
+    fn send(&self, mail: Sent) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// A mail that was handed over.
+#[derive(Clone, Debug)]
 pub struct Sent {
+    /// What it is known by.
+    pub id: Uuid,
     /// To whom.
     pub to: String,
     /// The link in it.
@@ -78,8 +93,16 @@ impl Sender {
         Ok(Self { from: address(from)?, way: Way::Spool(folder.to_owned(), shown), timeout })
     }
 
+    /// Over another transport.
+    ///
+    /// # Errors
+    /// `from` is no address.
+    pub fn over(transport: Arc<dyn Transport>, from: &str) -> Result<Self, SenderError> {
+        Ok(Self { from: address(from)?, way: Way::Other(transport), timeout: Duration::from_secs(10) })
+    }
+
     /// The longest that one attempt takes.
-    pub(super) fn timeout(&self) -> Duration {
+    pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
@@ -97,12 +120,15 @@ impl Sender {
             Way::Spool(folder, shown) => match put(folder, composed).await {
                 Ok(()) => {
                     if let Some(shown) = shown {
-                        shown(Sent { to: composed.to.clone(), link: composed.link.clone() });
+                        shown(composed.sent());
                     }
                     Attempt::Sent
                 }
                 Err(error) => Attempt::NotNow(format!("{}: {error}", folder.display())),
             },
+            Way::Other(transport) => {
+                transport.send(composed.sent()).await.map_or_else(Attempt::NotNow, |()| Attempt::Sent)
+            }
         }
     }
 }

@@ -85,11 +85,6 @@ impl Worker {
         Self { directory, sender, url: url.trim_end_matches('/').to_owned(), pace, noted }
     }
 
-    /// How long a mail that is in hand takes at the most.
-    pub fn longest(&self) -> Duration {
-        self.sender.timeout()
-    }
-
     /// Sends mails until `stop`, then finishes those in progress. Mails do not wait for each other, so a mail server that
     /// hangs on one delays no other while fewer than [`AT_ONCE`] hang.
     pub async fn run(&self, stop: impl Future<Output = ()>) {

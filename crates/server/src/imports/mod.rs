@@ -7,6 +7,8 @@ mod download;
 mod job;
 mod options;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use arrival::receive;
 pub use storage::StorageLimits;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use transfer::formats::{Format, private_file};
-use transfer::import::{ImportError, run, scan};
+use transfer::import::{ImportError, Options, Scan, is_small, run, scan};
 use uuid::Uuid;
 
 /// The largest file, in bytes.
@@ -356,14 +358,7 @@ impl Imports {
         options.request = format!("import {}", job.id);
         // Only what was begun before can find what it has created itself.
         options.begun = job.begun.filter(|_| job.cut_off > 0 || job.panics > 0 || job.rows.is_some());
-        let looked = options.clone();
-        #[expect(clippy::disallowed_methods, reason = "one import at a time")]
-        let found = tokio::task::spawn_blocking(move || scan(&looked)).await;
-        let broken = |error: tokio::task::JoinError| {
-            tracing::error!(%error, "a file could not be looked at");
-            failed("it cannot be read".into())
-        };
-        let found = found.map_err(broken)??;
+        let found = look_through(&options).await?;
         job.rows = Some(found.rows);
         let mut said = std::time::Instant::now();
         let mut progress = job.clone();
@@ -381,6 +376,21 @@ impl Imports {
         job.rows_done = progress.rows_done;
         report
     }
+}
+
+/// Reads the file of an import to its end, without keeping other imports waiting.
+async fn look_through(options: &Options) -> Result<Scan, ImportError> {
+    if is_small(&options.path) {
+        return Ok(scan(options)?);
+    }
+    let options = options.clone();
+    #[expect(clippy::disallowed_methods, reason = "a few imports at a time")]
+    let found = tokio::task::spawn_blocking(move || scan(&options)).await;
+    let broken = |error: tokio::task::JoinError| {
+        tracing::error!(%error, "a file could not be looked at");
+        failed("it cannot be read".into())
+    };
+    Ok(found.map_err(broken)??)
 }
 
 /// Why an import failed, for those who sent it.

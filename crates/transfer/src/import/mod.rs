@@ -14,6 +14,7 @@ mod rows;
 mod thing;
 
 pub use file::{Scan, scan};
+pub use reading::is_small;
 pub use report::{Line, Lines, Report, Tally};
 
 use crate::column::Columns;

@@ -1,8 +1,12 @@
-//! Rows as they are read from a file, on a thread of their own.
+//! Rows as they are read from a file: a small one at once, a larger one on a thread of its own.
 
 use super::Options;
 use crate::formats::{self, FileError, Row};
+use std::path::Path;
 use tokio::sync::mpsc;
+
+/// Files of up to this size, in bytes, are read at once: a thread would cost more.
+const SMALL: u64 = 64 << 10;
 
 /// Rows that are handed over at a time, bytes of them, and how many such parcels wait.
 const PARCEL: usize = 256;
@@ -37,27 +41,47 @@ impl Reading {
     }
 }
 
+/// Whether a file is read so soon that nobody needs to wait for it.
+pub fn is_small(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.len() <= SMALL)
+}
+
 /// Starts to read a file.
 pub(super) fn reading(options: &Options) -> Reading {
+    if is_small(&options.path) {
+        let mut all = Vec::new();
+        read(options, &mut |parcel| {
+            all.push(parcel);
+            true
+        });
+        let (sender, parcels) = mpsc::channel(all.len().max(1));
+        for parcel in all {
+            // There is room for all of them.
+            drop(sender.try_send(parcel));
+        }
+        return Reading { parcels, has_ended: false };
+    }
     let (sender, parcels) = mpsc::channel(PARCELS);
     let options = options.clone();
-    std::thread::spawn(move || {
-        let (mut rows, mut bytes) = (Vec::with_capacity(PARCEL), 0);
-        let gone = || FileError::new("nobody reads on");
-        let read = formats::read(&options.path, options.format, &options.reading, &mut |_, row| {
-            bytes += row.weight();
-            rows.push(row);
-            if rows.len() < PARCEL && bytes < PARCEL_BYTES {
-                return Ok(());
-            }
-            bytes = 0;
-            let rows = std::mem::replace(&mut rows, Vec::with_capacity(PARCEL));
-            sender.blocking_send(Ok(Parcel { rows, is_last: false })).map_err(|_| gone())
-        });
-        // Whoever has gone hears nothing.
-        let _ = sender.blocking_send(read.map(|()| Parcel { rows, is_last: true }));
-    });
+    std::thread::spawn(move || read(&options, &mut |parcel| sender.blocking_send(parcel).is_ok()));
     Reading { parcels, has_ended: false }
+}
+
+/// Reads a file and hands its rows over, with a mark on the last of them; until `hand_over` says that nobody takes them.
+fn read(options: &Options, hand_over: &mut dyn FnMut(Result<Parcel, FileError>) -> bool) {
+    let (mut rows, mut bytes) = (Vec::with_capacity(PARCEL), 0);
+    let read = formats::read(&options.path, options.format, &options.reading, &mut |_, row| {
+        bytes += row.weight();
+        rows.push(row);
+        if rows.len() < PARCEL && bytes < PARCEL_BYTES {
+            return Ok(());
+        }
+        bytes = 0;
+        let rows = std::mem::replace(&mut rows, Vec::with_capacity(PARCEL));
+        let is_taken = hand_over(Ok(Parcel { rows, is_last: false }));
+        if is_taken { Ok(()) } else { Err(FileError::new("nobody reads on")) }
+    });
+    hand_over(read.map(|()| Parcel { rows, is_last: true }));
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use testkit::chance::Dice;
-use testkit::fakes::CountingIds;
+use testkit::fakes::{CountingIds, PlainHasher};
 
 /// Seeds that have found something.
 const REGRESSIONS: [u64; 0] = [];
@@ -112,6 +112,7 @@ fn start(site: &Site, clock: &Arc<SimulatedClock>, dice: &Arc<Mutex<Dice>>, firs
         store: Arc::new(unreliable),
         clock: Arc::clone(clock) as _,
         ids: Arc::new(CountingIds::from(first_id)),
+        hasher: Some(Arc::new(PlainHasher)),
     };
     let storage = StorageLimits { least_free: 0, ..StorageLimits::default() };
     let limits = Limits { hash_threads: 1, storage, ..Limits::default() };

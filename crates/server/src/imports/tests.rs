@@ -1,0 +1,131 @@
+//! What becomes of imports that panic, and of those whose end could not be recorded.
+
+use super::*;
+use directory::{
+    Command, ExposeSecret, Field, Given, Hasher, Overloaded, Pending, SecretString, StoredPassword,
+    TenantNumber, UserEdit, UserKey, Verdict,
+};
+use testkit::fakes::{CountingIds, PlainHasher, StepClock};
+
+/// A hasher that panics at one password.
+struct Panicking;
+
+impl Hasher for Panicking {
+    fn hash(
+        &self,
+        tenant: TenantNumber,
+        password: SecretString,
+    ) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+        assert!(password.expose_secret() != "a password that panics", "it panics");
+        PlainHasher.hash(tenant, password)
+    }
+
+    fn verify(
+        &self,
+        tenant: TenantNumber,
+        password: SecretString,
+        stored: Option<StoredPassword>,
+    ) -> Pending<'_, Result<Verdict, Overloaded>> {
+        PlainHasher.verify(tenant, password, stored)
+    }
+
+    fn can_verify(&self, stored: &StoredPassword) -> bool {
+        PlainHasher.can_verify(stored)
+    }
+}
+
+struct House {
+    folder: tempfile::TempDir,
+    directory: Arc<Directory>,
+    caller: Caller,
+}
+
+impl House {
+    async fn new() -> Self {
+        let (clock, ids) = (Arc::new(StepClock::default()), Arc::new(CountingIds::default()));
+        let store = Arc::new(store::Memory::new());
+        let directory = Arc::new(Directory::new(store, clock, ids, Arc::new(Panicking)));
+        let caller = testkit::conformance::tenant(&directory, "One").await;
+        Self { folder: tempfile::tempdir().expect("a folder"), directory, caller }
+    }
+
+    /// Imports as they are after a start.
+    fn imports(&self) -> Arc<Imports> {
+        let storage = StorageLimits { least_free: 0, ..StorageLimits::default() };
+        Arc::new(Imports::new(self.folder.path(), storage, Arc::clone(&self.directory)))
+    }
+
+    fn send(&self, imports: &Imports, rows: &str) -> Uuid {
+        let wishes = vec![("update".to_owned(), "true".to_owned())];
+        let (id, _) = imports.open(&self.caller, Some("text/csv"), &wishes).expect("taken");
+        std::fs::write(imports.path(id, "data"), rows).expect("written");
+        imports.arrived(id).expect("arrived");
+        id
+    }
+
+    /// Executes imports until these have ended; their states.
+    async fn work(&self, imports: &Arc<Imports>, until_ended: &[Uuid]) -> Vec<Value> {
+        let ended = async {
+            loop {
+                let states: Vec<Value> =
+                    until_ended.iter().filter_map(|id| imports.one(&self.caller, *id)).collect();
+                if states.iter().all(|state| state["ended"].is_string()) {
+                    return states;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            () = Arc::clone(imports).work(std::future::pending()) => unreachable!("it is not stopped"),
+            states = tokio::time::timeout(Duration::from_hours(1), ended) => states.expect("in time"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_that_panics_twice_is_set_aside() {
+    let house = House::new().await;
+    let imports = house.imports();
+    let bad = house.send(&imports, "email,password\nann@x.y,a password that panics\n");
+    let good = house.send(&imports, "email,password\nbob@x.y,a good password\n");
+    let states = house.work(&imports, &[bad, good]).await;
+    assert_eq!((&states[0]["status"], &states[1]["status"]), (&json("failed"), &json("done")));
+    let error = states[0]["error"].as_str().unwrap_or_default();
+    assert!(error.contains("twice") && error.contains(&bad.to_string()), "{error}");
+    let panics = Job::read(&imports.path(bad, "json")).map(|job| job.panics);
+    assert_eq!(panics, Some(2));
+    assert!(house.directory.user(&house.caller, UserKey::Email("bob@x.y".into())).await.is_ok());
+    assert!(house.directory.user(&house.caller, UserKey::Email("ann@x.y".into())).await.is_err());
+}
+
+/// The end was written, but did not take the place of the state before the process ended: it is recorded, and nothing is
+/// executed again.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
+    let house = House::new().await;
+    let imports = house.imports();
+    let id = house.send(&imports, "email,display name\nann@x.y,From the file\n");
+    let state = imports.path(id, "json");
+    let queued = std::fs::read(&state).expect("read");
+    house.work(&imports, &[id]).await;
+    let ended = std::fs::read(&state).expect("read");
+    std::fs::write(&state, queued).expect("written");
+    std::fs::write(imports.path(id, job::RESERVED), &ended).expect("written");
+    std::fs::write(imports.path(id, "data"), "email,display name\nann@x.y,From the file\n").expect("written");
+    let user = UserKey::Email("ann@x.y".into());
+    let mut edit = UserEdit::default();
+    edit.text(Field::DisplayName, Given::Value("Newer".into()));
+    let command = Command::UpdateUser { user: user.clone(), edit: Box::new(edit) };
+    house.directory.run(&house.caller, command).await.expect("changed");
+    let restarted = house.imports();
+    let states = house.work(&restarted, &[id]).await;
+    assert_eq!((&states[0]["status"], &states[0]["report"]["people"]["created"]), (&json("done"), &1.into()));
+    let found = house.directory.user(&house.caller, user).await.expect("found");
+    assert_eq!(found.text(Field::DisplayName), Some("Newer"));
+    assert_eq!(std::fs::read(&state).expect("read"), ended);
+    assert_eq!(std::fs::read_dir(house.folder.path()).expect("read").count(), 1, "only its state is left");
+}
+
+fn json(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
