@@ -59,7 +59,7 @@ pub struct Metrics {
     writable: Gauge<u64, AtomicU64>,
     panics: Family<TaskLabels, Gauge<u64, AtomicU64>>,
     /// The server's own background tasks.
-    pub(crate) tasks: Tasks,
+    pub tasks: Tasks,
 }
 
 impl Default for Metrics {

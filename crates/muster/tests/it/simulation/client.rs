@@ -2,10 +2,11 @@
 
 use super::SimulatedClock;
 use super::history::Replayed;
+use super::imports::{self, Import};
 use bytes::Bytes;
 use directory::{
-    Action, Caller, Command, Field, Filter, Given, GroupEdit, ItemId, ItemKey, Labels, MemberEdit, Note, Op,
-    Position, Record, Refusal, Scalar, Store, Test, Time, UserEdit, UserId, UserKey, UserQuery, UserTest,
+    Action, Caller, Command, Event, Field, Filter, Given, GroupEdit, ItemId, ItemKey, Labels, MemberEdit,
+    Note, Op, Record, Refusal, Scalar, Test, Time, UserEdit, UserId, UserKey, UserQuery, UserTest,
 };
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -35,7 +36,7 @@ pub(super) enum Outcome {
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     /// What only this change has written.
-    mark: String,
+    pub(super) mark: String,
     action: Action,
     outcome: Outcome,
 }
@@ -44,6 +45,7 @@ struct State {
     dice: Dice,
     step: u32,
     sent: Vec<Sent>,
+    imports: Vec<Import>,
     /// When each user was modified, as it was seen by polling, and the newest of these times. A sign-in is no modification.
     followed: BTreeMap<UserId, Time>,
     newest: Time,
@@ -56,12 +58,14 @@ pub(super) struct Shared {
     pub(super) groups: Vec<ItemId>,
     /// Users whose creation was acknowledged.
     pub(super) users: Mutex<Vec<UserId>>,
+    /// Whether a month passes while the server is down.
+    pub(super) has_months: bool,
 }
 
 /// A client, which outlives the server.
 #[derive(Clone)]
 pub(super) struct Client {
-    number: u64,
+    pub(super) number: u64,
     shared: Arc<Shared>,
     state: Arc<Mutex<State>>,
 }
@@ -69,7 +73,14 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(number: u64, shared: &Arc<Shared>, seed: u64) -> Self {
         let dice = Dice::new(seed.wrapping_mul(31).wrapping_add(number));
-        let state = State { dice, step: 0, sent: Vec::new(), followed: BTreeMap::new(), newest: Time(0) };
+        let state = State {
+            dice,
+            step: 0,
+            sent: Vec::new(),
+            imports: Vec::new(),
+            followed: BTreeMap::new(),
+            newest: Time(0),
+        };
         Self { number, shared: Arc::clone(shared), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -77,12 +88,26 @@ impl Client {
         self.state.lock().sent.clone()
     }
 
-    fn roll(&self, sides: u64) -> u64 {
+    pub(super) fn imports(&self) -> Vec<Import> {
+        self.state.lock().imports.clone()
+    }
+
+    /// Notes an import that was acknowledged.
+    pub(super) fn imported(&self, import: Import) {
+        self.state.lock().imports.push(import);
+    }
+
+    /// Notes what came of an import.
+    pub(super) fn ended(&self, place: usize, state: Option<Value>) {
+        self.state.lock().imports[place].ended = state;
+    }
+
+    pub(super) fn roll(&self, sides: u64) -> u64 {
         self.state.lock().dice.roll(sides)
     }
 
     /// Goes on until everything was sent.
-    pub(super) async fn run(self, app: Arc<App>, clock: Arc<SimulatedClock>) {
+    pub(super) async fn run(self, app: Arc<App>, clock: Arc<SimulatedClock>) -> Result<(), String> {
         loop {
             let step = {
                 let mut state = self.state.lock();
@@ -96,7 +121,7 @@ impl Client {
             clock.0.fetch_add(micros, Ordering::Relaxed);
             let patience = if self.roll(10) == 0 { self.roll(80) } else { 600_000 };
             let asked = async {
-                match self.roll(12) {
+                match self.roll(14) {
                     0..=2 => self.create(&app, step).await,
                     3 | 4 => self.rename(&app, step).await,
                     5 => drop(self.poll(&app).await),
@@ -104,6 +129,7 @@ impl Client {
                         let command = command(&mut self.state.lock().dice, IDS);
                         drop(app.directory.run(&self.shared.caller, command).await);
                     }
+                    9 if step % 3 == 0 => imports::send(&self, &app, step).await,
                     _ => {
                         let Some(command) = self.on_shared_user() else { return };
                         drop(app.directory.run(&self.shared.caller, command).await);
@@ -113,11 +139,13 @@ impl Client {
             // Some hang up.
             drop(tokio::time::timeout(Duration::from_millis(patience), asked).await);
         }
+        imports::wait(&self, &app).await?;
         // What was modified last is seen by the last look, if the store answers.
         while !self.poll(&app).await {}
+        Ok(())
     }
 
-    fn shared_user(&self) -> Option<UserId> {
+    pub(super) fn shared_user(&self) -> Option<UserId> {
         let users = self.shared.users.lock();
         let mut state = self.state.lock();
         (!users.is_empty()).then(|| *state.dice.pick(&users))
@@ -146,9 +174,18 @@ impl Client {
     }
 
     async fn ask(&self, app: &App, method: &str, target: &str, body: &Value) -> (u16, Value) {
+        self.send(app, (method, target), ("application/json", body.to_string())).await
+    }
+
+    pub(super) async fn send(
+        &self,
+        app: &App,
+        (method, target): (&str, &str),
+        (media, body): (&str, String),
+    ) -> (u16, Value) {
         let mut target = target.to_owned();
         let mut request = Request::builder().method(method).header("host", "example.com");
-        request = request.header("content-type", "application/json");
+        request = request.header("content-type", media);
         if target.starts_with("/api/v2") {
             target = format!(
                 "{target}?format=json&CompanyId={}&IntegrationKey={}",
@@ -157,7 +194,7 @@ impl Client {
         } else {
             request = request.header("authorization", format!("Bearer {}", self.shared.key));
         }
-        let request = request.uri(target).body(Full::new(Bytes::from(body.to_string()))).expect("a request");
+        let request = request.uri(target).body(Full::new(Bytes::from(body))).expect("a request");
         let address: std::net::IpAddr = "127.0.0.1".parse().expect("an address");
         let answer = app.shell.answer(request, address.into()).await;
         let status = answer.status().as_u16();
@@ -166,7 +203,7 @@ impl Client {
     }
 
     /// Notes a change before it is asked for; where to note what came of it.
-    fn begin(&self, mark: String, action: Action) -> usize {
+    pub(super) fn begin(&self, mark: String, action: Action) -> usize {
         let mut state = self.state.lock();
         state.sent.push(Sent { mark, action, outcome: Outcome::InDoubt });
         state.sent.len() - 1
@@ -238,10 +275,9 @@ impl Client {
 }
 
 /// What was acknowledged is in the history once, what was rejected is not, anything else once or not.
-pub(super) async fn check(store: &dyn Store, sent: &[Sent]) -> Result<(), String> {
-    let events = store.events(Position(0), 1_000_000).await.map_err(|error| error.to_string())?;
+pub(super) fn check(events: &[Event], clients: &[Client]) -> Result<(), String> {
     let mut found: BTreeMap<(&str, bool), u32> = BTreeMap::new();
-    for event in &events {
+    for event in events {
         let what = &event.what;
         let Some(Record::User(after)) = &what.after else { continue };
         if what.action == Action::Created && !what.notes.contains(&Note::Restored) {
@@ -255,6 +291,17 @@ pub(super) async fn check(store: &dyn Store, sent: &[Sent]) -> Result<(), String
                 1;
         }
     }
+    for client in clients {
+        let sent = client.sent();
+        check_sent(&sent, &found)?;
+        for import in client.imports() {
+            import.check(&sent, &found, client.shared.has_months)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_sent(sent: &[Sent], found: &BTreeMap<(&str, bool), u32>) -> Result<(), String> {
     for Sent { mark, action, outcome } in sent {
         let times = found.get(&(mark.as_str(), *action == Action::Created)).copied().unwrap_or_default();
         let is_right = match outcome {

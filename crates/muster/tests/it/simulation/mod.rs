@@ -1,5 +1,6 @@
-//! The core of the server, from requests in four dialects to the store, where time, the order in which tasks run, faults of the
-//! store, clients that hang up and crashes all follow from a seed.
+//! The core of the server, from requests in five dialects to the store, with its background tasks: imports, mails and purges.
+//! Time, the order in which tasks run, faults of the store and of the mail server, clients that hang up and crashes all follow
+//! from a seed.
 //!
 //! One thread and a clock that stands still unless everybody waits: the same seed gives the same run. Clients send requests with
 //! marks of their own and random commands, all at once. At the end, from the store alone:
@@ -7,17 +8,21 @@
 //! 1. each event begins with what the events before it have made, and what they made is what is stored ([`history`]);
 //! 2. what was acknowledged is in the history once, what was rejected is not, and anything else is there once or not;
 //! 3. who followed `updated` from the newest time they had seen has missed nobody;
-//! 4. the chain verifies, and `check` is clean.
+//! 4. an import that was acknowledged has ended, and its report agrees with the history ([`imports`]);
+//! 5. a mail that was recorded as sent was handed over, and no task has panicked ([`workers`]);
+//! 6. the chain verifies, and `check` is clean.
 //!
 //! `MUSTER_TEST_SEEDS` says how many seeds are tried, `MUSTER_SEED` tries one.
 
 mod client;
 mod history;
+mod imports;
 mod store;
+mod workers;
 
 use ::store::{Memory, Options, Sqlite};
-use client::{Client, Sent, Shared};
-use directory::{Clock, Command, Given, GroupEdit, NewConnection, Store, Time};
+use client::{Client, Shared};
+use directory::{Clock, Command, Given, GroupEdit, NewConnection, Position, Store, Time};
 use parking_lot::Mutex;
 use server::{App, Face, Limits, Parts, StorageLimits, hash_key};
 use std::path::{Path, PathBuf};
@@ -26,6 +31,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use testkit::chance::Dice;
 use testkit::fakes::{CountingIds, PlainHasher};
+use tokio::task::LocalSet;
+use workers::{MailServer, Workers};
 
 /// Seeds that have found something.
 const REGRESSIONS: [u64; 0] = [];
@@ -36,6 +43,8 @@ const CLIENTS: u64 = 4;
 /// The longest time between two crashes.
 const UPTIME: u64 = 3_000;
 const CRASHES: u64 = 2;
+/// Microseconds after which nobody can be restored, and what came of imports is forgotten.
+const MONTH: i64 = 31 * 24 * 60 * 60 * 1_000_000;
 
 /// Time that passes by hand and by a little with each look.
 pub(super) struct SimulatedClock(AtomicI64);
@@ -54,8 +63,7 @@ enum Site {
 
 impl Site {
     fn sqlite() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut site = Self::Sqlite { folder, generation: 0, open: None };
+        let mut site = Self::Sqlite { folder: folder(), generation: 0, open: None };
         site.open();
         site
     }
@@ -106,7 +114,13 @@ impl Site {
 }
 
 /// A server on the store, as it is after a start.
-fn start(site: &Site, clock: &Arc<SimulatedClock>, dice: &Arc<Mutex<Dice>>, first_id: u64) -> Arc<App> {
+fn start(
+    site: &Site,
+    imports: &Path,
+    clock: &Arc<SimulatedClock>,
+    dice: &Arc<Mutex<Dice>>,
+    first_id: u64,
+) -> Arc<App> {
     let unreliable = store::Unreliable::new(site.store(), Arc::clone(dice));
     let parts = Parts {
         store: Arc::new(unreliable),
@@ -116,16 +130,20 @@ fn start(site: &Site, clock: &Arc<SimulatedClock>, dice: &Arc<Mutex<Dice>>, firs
     };
     let storage = StorageLimits { least_free: 0, ..StorageLimits::default() };
     let limits = Limits { hash_threads: 1, storage, ..Limits::default() };
-    Arc::new(server::app(parts, limits, Face::default()).expect("an app"))
+    let face = Face { imports: Some(imports.to_owned()), ..Face::default() };
+    Arc::new(server::app(parts, limits, face).expect("an app"))
 }
 
 async fn simulate(seed: u64, mut site: Site) -> Result<(), String> {
     let dice = Arc::new(Mutex::new(Dice::new(seed)));
     let clock = Arc::new(SimulatedClock(AtomicI64::new(1_600_000_000_000_000)));
-    let shared = Arc::new(prepare(site.store(), &clock).await);
+    let has_months = dice.lock().roll(4) == 0;
+    let shared = Arc::new(prepare(site.store(), &clock, has_months).await);
+    let (imports, mail_server) = (folder(), MailServer::new(&dice));
     let clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, &shared, seed)).collect();
     for crash in 0..=CRASHES {
-        let app = start(&site, &clock, &dice, 10 + 1_000 * crash);
+        let app = start(&site, imports.path(), &clock, &dice, 10 + 1_000 * crash);
+        let workers = Workers::start(&app, &mail_server);
         let uptime = Duration::from_millis(dice.lock().roll(UPTIME));
         let running: Vec<_> = clients
             .iter()
@@ -139,18 +157,24 @@ async fn simulate(seed: u64, mut site: Site) -> Result<(), String> {
         for client in running {
             match client.await {
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                _ => {}
+                Err(_) => {}
+                Ok(done) => done?,
             }
         }
+        workers.kill(&app).await?;
         if crash < CRASHES {
             drop(app);
             site.crash();
+            if shared.has_months {
+                clock.0.fetch_add(MONTH, Ordering::Relaxed);
+            }
         }
     }
     let store = site.store();
     let replayed = history::replay(&*store, shared.caller.tenant).await?;
-    let sent: Vec<Sent> = clients.iter().flat_map(Client::sent).collect();
-    client::check(&*store, &sent).await?;
+    let events = store.events(Position(0), 1_000_000).await.map_err(|error| error.to_string())?;
+    client::check(&events, &clients)?;
+    mail_server.check(&*store, shared.caller.tenant, &events).await?;
     client::check_followers(&clients, &replayed)?;
     let chains = store.verify(None).await.map_err(|error| error.to_string())?;
     if let Some((tenant, chain)) = chains.iter().find(|(_, chain)| chain.broken.is_some()) {
@@ -161,8 +185,14 @@ async fn simulate(seed: u64, mut site: Site) -> Result<(), String> {
     if damage.is_empty() { Ok(()) } else { Err(damage.join("\n")) }
 }
 
+/// A folder in memory where there is one, since nothing here ends with the machine.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
+}
+
 /// A tenant, a key for all dialects, and groups.
-async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>) -> Shared {
+async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months: bool) -> Shared {
     // The store itself, since what is prepared must not fail.
     let directory = directory::Directory::new(
         store,
@@ -172,7 +202,8 @@ async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>) -> Shared {
     );
     let caller = testkit::conformance::tenant(&directory, "One").await;
     let key = "key of the simulation, long enough".replace([' ', ','], "-");
-    let dialects = dialects::ALL.iter().map(|dialect| dialect.name.to_owned()).collect();
+    let names = dialects::ALL.iter().map(|dialect| dialect.name).chain(["transfer"]);
+    let dialects = names.map(str::to_owned).collect();
     let mut new = NewConnection::new("main", dialects, hash_key(&key));
     new.highest_role = 6;
     directory.run(&caller, Command::AddConnection(new)).await.expect("added");
@@ -182,7 +213,7 @@ async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>) -> Shared {
         let receipt = directory.run(&caller, Command::CreateGroup(edit)).await.expect("added");
         groups.extend(receipt.items.iter().map(directory::Item::id));
     }
-    Shared { caller, key, groups, users: Mutex::default() }
+    Shared { caller, key, groups, users: Mutex::default(), has_months }
 }
 
 fn seeds(standard: u64) -> Vec<u64> {
@@ -200,7 +231,7 @@ fn try_all(standard: u64, site: impl Fn() -> Site) {
     let mut failed = Vec::new();
     for seed in seeds(standard) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        let simulated = runtime.expect("a runtime").block_on(simulate(seed, site()));
+        let simulated = LocalSet::new().block_on(&runtime.expect("a runtime"), simulate(seed, site()));
         if let Err(what) = simulated {
             failed.push(format!("MUSTER_SEED={seed}: {what}"));
         }

@@ -1,0 +1,95 @@
+//! Imports that clients send, and what must have come of them.
+
+use super::client::{Client, Sent};
+use directory::Action;
+use serde_json::Value;
+use server::App;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::ops::Range;
+use std::time::Duration;
+
+/// How long imports may take after all clients are done.
+const LONGEST: Duration = Duration::from_hours(2);
+
+/// An import that was acknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct Import {
+    id: String,
+    /// The changes of its rows that create users, among those that the client has sent.
+    created: Range<usize>,
+    /// What came of it; nothing if that was kept long enough.
+    pub(super) ended: Option<Value>,
+}
+
+/// Sends a file: new users, and one whom others change as well.
+pub(super) async fn send(client: &Client, app: &App, step: u32) {
+    let name = format!("c{}s{step}", client.number);
+    let mut file = String::from("id,email,display name,groups\n");
+    let first = client.sent().len();
+    let many = 1 + client.roll(4);
+    for row in 0..many {
+        let mark = format!("{name}r{row}");
+        client.begin(mark.clone(), Action::Created);
+        let group = ["", "Red", "Blue; Green"][usize::try_from(client.roll(3)).unwrap_or_default()];
+        let written = writeln!(file, ",{mark}@simulation.example,{mark},{group}");
+        written.expect("written");
+    }
+    let created = first..client.sent().len();
+    if let Some(user) = client.shared_user() {
+        client.begin(name.clone(), Action::Updated);
+        writeln!(file, "{user},,{name},").expect("written");
+    }
+    let (status, import) = client.send(app, ("POST", "/v1/imports?update=true"), ("text/csv", file)).await;
+    if let (202, Some(id)) = (status, import["id"].as_str()) {
+        client.imported(Import { id: id.to_owned(), created, ended: None });
+    }
+}
+
+/// Waits until all that were acknowledged have ended.
+pub(super) async fn wait(client: &Client, app: &App) -> Result<(), String> {
+    for (place, import) in client.imports().into_iter().enumerate() {
+        let target = format!("/v1/imports/{}", import.id);
+        let ended = async {
+            loop {
+                let (status, state) =
+                    client.send(app, ("GET", &target), ("application/json", String::new())).await;
+                match status {
+                    200 if state["ended"].is_string() => return Some(state),
+                    404 => return None,
+                    _ => tokio::time::sleep(Duration::from_secs(1)).await,
+                }
+            }
+        };
+        let ended = tokio::time::timeout(LONGEST, ended).await;
+        client.ended(place, ended.map_err(|_| format!("import {} has not ended", import.id))?);
+    }
+    Ok(())
+}
+
+impl Import {
+    /// What was acknowledged was executed, and its report agrees with the history. It is forgotten after seven days.
+    pub(super) fn check(
+        &self,
+        sent: &[Sent],
+        found: &BTreeMap<(&str, bool), u32>,
+        may_be_forgotten: bool,
+    ) -> Result<(), String> {
+        let Some(state) = &self.ended else {
+            return if may_be_forgotten { Ok(()) } else { Err(format!("import {} is lost", self.id)) };
+        };
+        let count = |what: &str| state["report"]["people"][what].as_u64();
+        let (Some(created), Some(rejected)) = (count("created"), count("refused")) else {
+            return Err(format!("an import has failed: {state}"));
+        };
+        let is_there = |sent: &&Sent| found.contains_key(&(sent.mark.as_str(), true));
+        let marks = &sent[self.created.clone()];
+        let there = marks.iter().filter(is_there).count() as u64;
+        let is_right = state["status"] == "done" && created <= there && there <= created + rejected;
+        if is_right {
+            Ok(())
+        } else {
+            Err(format!("{there} rows of {} are in the history: {state}", marks.len()))
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The background tasks of a simulated server: mails, purges and imports.
+
+use directory::{Event, Mail, Outcome, Record, Store, TenantNumber, Time};
+use parking_lot::Mutex;
+use portal::mail::{Pace, Sender, Sent, Transport};
+use server::{App, Post};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use testkit::chance::Dice;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// Mails in a hundred that the mail server does not take; of half of them it has taken, and its answer is lost.
+const NOT_TAKEN: u64 = 20;
+
+/// A mail server that is slow and unreliable, and what it was handed.
+pub(super) struct MailServer {
+    dice: Arc<Mutex<Dice>>,
+    handed: Mutex<BTreeSet<Uuid>>,
+}
+
+impl MailServer {
+    pub(super) fn new(dice: &Arc<Mutex<Dice>>) -> Arc<Self> {
+        Arc::new(Self { dice: Arc::clone(dice), handed: Mutex::default() })
+    }
+
+    /// A mail that is recorded as sent was handed over, and each that was queued and has not ended waits or has failed.
+    pub(super) async fn check(
+        &self,
+        store: &dyn Store,
+        tenant: TenantNumber,
+        events: &[Event],
+    ) -> Result<(), String> {
+        let mut kept = BTreeSet::new();
+        for Event { what, position } in events {
+            let (before, after) = (mail(what.before.as_ref()), mail(what.after.as_ref()));
+            let is_right = match (before, after) {
+                (None, None) => true,
+                (None, Some(queued)) => kept.insert(queued.id),
+                (Some(_), Some(failed)) => {
+                    matches!(failed.outcome, Some(Outcome::Failed(_))) && kept.contains(&failed.id)
+                }
+                (Some(ended), None) => {
+                    let is_handed = || self.handed.lock().contains(&ended.id);
+                    (ended.outcome != Some(Outcome::Sent) || is_handed()) && kept.remove(&ended.id)
+                }
+            };
+            if !is_right {
+                return Err(format!(
+                    "a mail does not follow from what was before, at {position:?}: {what:?}"
+                ));
+            }
+        }
+        let stored = store.mails(tenant, None, (Time(i64::MIN), Uuid::nil()), 10_000).await;
+        let stored = stored.map_err(|error| error.to_string())?;
+        let waiting: BTreeSet<Uuid> = stored.iter().map(|mail| mail.id).collect();
+        if waiting == kept { Ok(()) } else { Err(format!("mails {kept:?} are to wait, and {waiting:?} do")) }
+    }
+}
+
+fn mail(record: Option<&Record>) -> Option<&Mail> {
+    match record? {
+        Record::Mail(mail) => Some(mail),
+        _ => None,
+    }
+}
+
+impl Transport for MailServer {
+    fn send(&self, mail: Sent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async move {
+            let (millis, luck) = {
+                let mut dice = self.dice.lock();
+                (dice.roll(300), dice.roll(100))
+            };
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            if luck < NOT_TAKEN / 2 {
+                return Err("simulated".into());
+            }
+            self.handed.lock().insert(mail.id);
+            if luck < NOT_TAKEN { Err("simulated".into()) } else { Ok(()) }
+        })
+    }
+}
+
+/// The tasks of one life of the server.
+pub(super) struct Workers {
+    tasks: Vec<JoinHandle<()>>,
+    /// Nobody says stop: a server that crashes does not hear it.
+    _stop: watch::Sender<bool>,
+}
+
+impl Workers {
+    pub(super) fn start(app: &App, mail_server: &Arc<MailServer>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let sender = Sender::over(Arc::clone(mail_server) as _, "people@example.com").expect("an address");
+        let post = Post { sender, url: "https://people.example.com".into(), pace: Pace::default() };
+        let tasks = server::tasks(app, post, &stopped);
+        Self { tasks: tasks.into_iter().map(tokio::task::spawn_local).collect(), _stop: stop }
+    }
+
+    pub(super) async fn kill(self, app: &App) -> Result<(), String> {
+        for task in self.tasks {
+            task.abort();
+            drop(task.await);
+        }
+        let panicked = app.metrics.tasks.health();
+        if panicked.is_empty() { Ok(()) } else { Err(format!("tasks have panicked: {panicked:?}")) }
+    }
+}
