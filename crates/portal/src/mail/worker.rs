@@ -105,6 +105,7 @@ impl Worker {
                 sending.push(self.try_to_send(keys, mail));
             }
             tokio::select! {
+                biased;
                 () = &mut stop => break,
                 // Look again at once, unless the store failed or another process took the mail.
                 Some(is_tried) = sending.next() => if is_tried { next_look = Instant::now() },

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use transfer::formats::{Format, private_file};
 use transfer::import::{ImportError, Options, Scan, is_small, run, scan};
 use uuid::Uuid;
@@ -173,6 +174,7 @@ impl Imports {
                 }
             }
             tokio::select! {
+                biased;
                 () = &mut stop => return,
                 () = self.news.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
@@ -360,14 +362,14 @@ impl Imports {
         options.begun = job.begun.filter(|_| job.cut_off > 0 || job.panics > 0 || job.rows.is_some());
         let found = look_through(&options).await?;
         job.rows = Some(found.rows);
-        let mut said = std::time::Instant::now();
+        let mut said = Instant::now();
         let mut progress = job.clone();
         let mut seen = |more| {
             progress.rows_done += more;
             if said.elapsed() < SAID_EVERY {
                 return true;
             }
-            said = std::time::Instant::now();
+            said = Instant::now();
             // Only how far it is; the next word of it comes soon.
             drop(progress.write(state));
             !off.exists()
