@@ -131,6 +131,28 @@ fn a_backup_is_complete_or_not_there() {
     assert_whole(&store, 0);
 }
 
+/// A server or command that cannot begin says why, and leaves the store as it is.
+#[test]
+fn a_start_without_room_is_a_clear_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("muster.db");
+    let number = json(&store, &["tenant", "add", "Acme"])["number"].to_string();
+    for arguments in
+        ["serve --listen 127.0.0.1:0 --admin-listen none", &format!("user list --tenant {number}")]
+    {
+        for has_lock in [true, false] {
+            let lock = folder.path().join("muster.db-lock");
+            if !has_lock {
+                std::fs::remove_file(&lock).expect("removed");
+            }
+            let said = limited(0, &store, arguments).output().expect("ran");
+            let text = String::from_utf8_lossy(&said.stdout);
+            assert!(!said.status.success() && text.contains("disk"), "{arguments}: {text}");
+            assert_whole(&store, 0);
+        }
+    }
+}
+
 #[test]
 fn a_migration_is_complete_or_has_not_begun() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -5,6 +5,8 @@ use adapters::{Hold, StoreSettings};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -389,4 +391,30 @@ fn an_import_whose_file_is_lost_fails() {
         "{lost}"
     );
     assert_eq!(state(&next)["status"], "done");
+}
+
+/// A command that root runs on a store of another user creates files that this user can open.
+#[test]
+fn commands_of_root_leave_a_store_usable_for_its_owner() {
+    const NOBODY: u32 = 65_534;
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let version = Command::new(MUSTER).arg("--version").uid(NOBODY).output();
+    if !is_root || version.is_err() {
+        // Nobody else can become another user, or run the program where it was built.
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("muster.db");
+    json(&store, &["tenant", "add", "Acme"]);
+    std::fs::remove_file(folder.path().join("muster.db-lock")).expect("removed");
+    for path in [folder.path(), &store] {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("given");
+    }
+    json(&store, &["tenant", "list"]);
+    json(&store, &["tenant", "add", "Globex"]);
+    let mut command = Command::new(MUSTER);
+    let tenant = command.arg("--store").arg(&store).args(["tenant", "add", "Initech"]).uid(NOBODY);
+    let added = tenant.output().expect("ran");
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    assert_eq!(json(&store, &["tenant", "list"]).as_array().map(Vec::len), Some(3));
 }

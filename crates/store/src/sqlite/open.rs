@@ -59,6 +59,11 @@ pub enum OpenError {
     /// It holds a part of what it is being filled with.
     #[error("{0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again")]
     Unfinished(PathBuf, String),
+    /// It cannot be read, or there is no room for the files beside it.
+    #[error(
+        "{0} cannot be opened: {1}. Its disk may be full or failing; also a command that only reads needs some room for the          log's index (-shm)"
+    )]
+    Disk(PathBuf, String),
     /// Anything else SQLite says of it.
     #[error("{0} cannot be opened: {1}")]
     Broken(PathBuf, String),
@@ -290,6 +295,9 @@ pub(super) fn classify(path: &Path, error: &rusqlite::Error) -> OpenError {
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged(path.into(), error.to_string()),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             OpenError::ReadOnly(path.into(), error.to_string())
+        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DiskFull) => {
+            OpenError::Disk(path.into(), error.to_string())
         }
         _ => OpenError::Broken(path.into(), error.to_string()),
     }
