@@ -24,7 +24,7 @@ use store::{Checked, hex};
 pub(crate) struct BackupArgs {
     /// The file to make; it must not be there yet. - is standard output; messages then go to standard error
     file: PathBuf,
-    /// Stop after this many minutes, since a store's file grows while it is read; 0 is no limit. PostgreSQL: no limit
+    /// Stop after this many minutes, since the store's log grows while it is read; 0: no limit. PostgreSQL has none
     #[arg(long, value_name = "MINUTES", default_value_t = 60)]
     max_minutes: u64,
     /// Removed; using it says what to do instead
