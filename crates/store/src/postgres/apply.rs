@@ -369,6 +369,7 @@ impl Plan {
         let numbers =
             |people: &[(UserId, u32)]| people.iter().map(|(_, number)| int(*number)).collect::<Vec<i32>>();
         let (come, go) = (numbers(&group.joined), numbers(&group.left));
+        group.joined.iter().chain(&group.left).for_each(|(_, number)| self.rows.lock(code, *number));
         let many = |count: usize| (vec![code; count], vec![id.0; count]);
         if !go.is_empty() {
             let ((tenants, items), count) = (many(go.len()), go.len() as u64);
@@ -388,6 +389,7 @@ impl Plan {
     fn remove_item(&mut self, tenant: TenantNumber, item: &Item) -> Done<Told> {
         let code = tenant_code(tenant);
         self.swap(code, &claims::of_item(item), Vec::new(), item.number());
+        self.early(sql::LOCK_MEMBERS, vec![Box::new(code), Box::new(item.id().0)], None);
         self.early(sql::DISBAND, vec![Box::new(code), Box::new(item.id().0)], None);
         let gone: Vec<Box<dyn Param>> =
             vec![Box::new(code), Box::new(item.id().0), Box::new(int(item.version()))];
@@ -400,12 +402,16 @@ impl Plan {
     fn enrol(&mut self, code: i32, item: &Item, joined: &[UserId], left: &[UserId], known: &Known) {
         for user in joined {
             match known.user_number(code, *user) {
-                Some(number) => self.rows.join(code, item.id(), number, item.kind()),
+                Some(number) => {
+                    self.rows.lock(code, number);
+                    self.rows.join(code, item.id(), number, item.kind());
+                }
                 None => self.rows.is_hopeless = true,
             }
         }
         for user in left {
             if let Some(number) = known.user_number(code, *user) {
+                self.rows.lock(code, number);
                 self.rows.leave(code, item.id(), number, item.kind());
             }
         }

@@ -10,7 +10,7 @@ use crate::sql::{self, Sql};
 use crate::told::{Author, Told};
 use directory::{ItemId, ItemKind, Mail, TenantNumber, Time, User};
 use futures_util::future::{MaybeDone, maybe_done};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
@@ -33,6 +33,9 @@ pub(super) struct Rows {
     /// Users who are changed, and what they must belong to.
     changed: Members,
     expected: Memberships,
+    /// Users whose memberships change from the side of items, in an order of their own, so that two batches wait for one
+    /// another and not in a circle.
+    locked: BTreeSet<(i32, i32)>,
     touched: HashMap<(i32, Uuid), (i32, i64)>,
     /// Statements for one row, with how many rows they must change.
     pub(super) early: Vec<Single>,
@@ -166,6 +169,11 @@ impl Rows {
         }
     }
 
+    /// Nobody else changes the user until this batch has ended.
+    pub(super) fn lock(&mut self, tenant: i32, member: u32) {
+        self.locked.insert((tenant, int(member)));
+    }
+
     /// An item whose members changed has a new version.
     pub(super) fn touch(&mut self, tenant: i32, item: ItemId, at: Time) {
         let (times, last) = self.touched.entry((tenant, item.0)).or_insert((0, at.0));
@@ -197,8 +205,14 @@ impl Rows {
         }
         let touched = Touched::of(&self.touched);
         let counted = Counted::of(&self.counted);
+        let mut locked = Members::default();
+        for (tenant, member) in &self.locked {
+            locked.tenant.push(*tenant);
+            locked.member.push(*member);
+        }
         let events = int(u32::try_from(self.events.place.len()).unwrap_or(u32::MAX));
         let mut all: Vec<Statement<'_>> = Vec::with_capacity(24);
+        locked.lock(&mut all);
         self.changed_users.change(&mut all);
         self.changed.expect(&self.expected, &mut all);
         self.left.leave(None, &mut all);
@@ -356,6 +370,13 @@ impl Memberships {
 }
 
 impl Members {
+    fn lock<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
+        if !self.tenant.is_empty() {
+            let params: Vec<&dyn Param> = vec![&self.tenant, &self.member];
+            all.push(Statement { sql: sql::LOCK_USERS, params, must: None });
+        }
+    }
+
     /// That these users belong to what is expected, and to nothing else.
     fn expect<'a>(&'a self, expected: &'a Memberships, all: &mut Vec<Statement<'a>>) {
         if self.tenant.is_empty() {

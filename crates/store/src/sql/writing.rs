@@ -4,9 +4,9 @@
 use super::{Sql, both, each, statements};
 
 statements! {
-    /// A transaction of a process that vanished with its machine holds nobody up for long, and one that nobody waits for
-    /// any more does not go on waiting itself.
-    BEGIN = each("", "BEGIN; SET LOCAL lock_timeout = 4000; SET LOCAL idle_in_transaction_session_timeout = 15000");
+    /// A transaction of a process that was stopped, or that vanished with its machine, is given up before the others give up
+    /// waiting for its locks; and one that nobody waits for any more does not go on waiting itself.
+    BEGIN = each("", "BEGIN; SET LOCAL lock_timeout = 4000; SET LOCAL idle_in_transaction_session_timeout = 3000");
     /// One view of everything, for a reader alone.
     WHOLE_VIEW = each("BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY");
     COMMIT = both("COMMIT");
@@ -136,6 +136,19 @@ statements! {
         FROM unnest($1, $2, $3) AS n (tenant, text, owner))",
     );
 
+    /// Locks users whose memberships change from the item's side, so that a change of the same user comes before or after: a
+    /// transaction that is not serializable would not see these memberships, and its event would lack them. An update, since
+    /// distributed engines lock no rows of several shards otherwise.
+    LOCK_USERS = each(
+        "",
+        "UPDATE users SET number = users.number FROM unnest($1, $2) AS n (tenant, number)
+        WHERE users.tenant = n.tenant AND users.number = n.number",
+    );
+    LOCK_MEMBERS = each(
+        "",
+        "UPDATE users SET number = users.number FROM memberships m
+        WHERE m.tenant = $1 AND m.item = $2 AND users.tenant = m.tenant AND users.number = m.member",
+    );
     /// From the person's side.
     JOIN_ITEM = each(
         "INSERT OR IGNORE INTO memberships (item, user)

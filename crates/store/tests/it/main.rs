@@ -8,4 +8,5 @@ mod engines;
 mod every;
 mod server;
 mod suite;
+mod two_processes;
 mod violations;

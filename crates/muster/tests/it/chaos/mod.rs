@@ -136,8 +136,9 @@ fn rounds(plan: &Plan, site: &mut dyn Site, world: &World) {
             ));
             site.cause(kind, world, &mut dice, plan.is_short);
         }
-        // Another round would take as long as this one did.
-        is_last = world.begun.elapsed() + begun.elapsed() / 2 >= plan.time;
+        // Another round would take as long as this one did; a long run lasts as long as it was asked to.
+        let next = if plan.is_short { begun.elapsed() / 2 } else { Duration::ZERO };
+        is_last = world.begun.elapsed() + next >= plan.time;
         checks::compare_all(world, site.store(), is_last);
     }
 }
