@@ -382,7 +382,7 @@ impl Imports {
 
 /// Reads the file of an import to its end, without keeping other imports waiting.
 async fn look_through(options: &Options) -> Result<Scan, ImportError> {
-    if is_small(&options.path) {
+    if is_small(options) {
         return Ok(scan(options)?);
     }
     let options = options.clone();

@@ -2,6 +2,7 @@
 
 use super::Scan;
 use super::file::{keys_of, kind};
+use super::report::Outcome;
 use crate::column::{Column, Kind, What};
 use crate::formats::Row;
 use crate::person::CellFault;
@@ -22,6 +23,8 @@ pub(super) enum Said {
     Person(Box<crate::person::Said>),
     /// Of somebody who is there.
     Known(Box<crate::person::Said>, Box<User>),
+    /// Of somebody who is left alone, since their row was executed before; their number.
+    Skipped(Outcome, u32),
     Item(ItemKind, Box<crate::thing::Said>),
     /// Nothing that could be done.
     Nothing(String),

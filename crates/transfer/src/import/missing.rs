@@ -36,7 +36,7 @@ async fn page(directory: &Directory, caller: &Caller, after: u32) -> Result<Vec<
     Ok(page.map_err(|refusal| ImportError::Stopped { row: 0, refusal })?.rows)
 }
 
-/// Whether somebody is not in the file. Who was changed since an interrupted import was begun is left as they are.
+/// Whether a user is not in the file. Users changed since an interrupted import started are not missing.
 fn is_missing(user: &User, there: &People, begun: Option<Time>) -> bool {
     !there.holds(user.number) && begun.is_none_or(|begun| user.updated < begun)
 }

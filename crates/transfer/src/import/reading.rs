@@ -1,8 +1,7 @@
 //! Rows as they are read from a file: a small one at once, a larger one on a thread of its own.
 
 use super::Options;
-use crate::formats::{self, FileError, Row};
-use std::path::Path;
+use crate::formats::{self, FileError, Format, Row};
 use tokio::sync::mpsc;
 
 /// Files of up to this size, in bytes, are read at once: a thread would cost more.
@@ -41,14 +40,15 @@ impl Reading {
     }
 }
 
-/// Whether a file is read so soon that nobody needs to wait for it.
-pub fn is_small(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| file.len() <= SMALL)
+/// Whether a file is small enough to be read without a thread. A workbook never is: it is compressed.
+pub fn is_small(options: &Options) -> bool {
+    options.format != Format::Xlsx
+        && std::fs::metadata(&options.path).is_ok_and(|file| file.is_file() && file.len() <= SMALL)
 }
 
 /// Starts to read a file.
 pub(super) fn reading(options: &Options) -> Reading {
-    if is_small(&options.path) {
+    if is_small(options) {
         let mut all = Vec::new();
         read(options, &mut |parcel| {
             all.push(parcel);
@@ -79,7 +79,7 @@ fn read(options: &Options, hand_over: &mut dyn FnMut(Result<Parcel, FileError>) 
         bytes = 0;
         let rows = std::mem::replace(&mut rows, Vec::with_capacity(PARCEL));
         let is_taken = hand_over(Ok(Parcel { rows, is_last: false }));
-        if is_taken { Ok(()) } else { Err(FileError::new("nobody reads on")) }
+        if is_taken { Ok(()) } else { Err(FileError::new("the reader was dropped")) }
     });
     hand_over(read.map(|()| Parcel { rows, is_last: true }));
 }

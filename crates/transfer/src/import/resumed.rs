@@ -1,56 +1,112 @@
-//! An import that was interrupted and is executed again. What others have changed since it was begun first is newer than its
-//! file, so it is not undone.
+//! An import that was interrupted and is executed again. What others have changed since it started is newer than its file, so
+//! it is not undone.
 
 use super::report::Outcome;
-use super::rows::Job;
 use crate::person::Said;
-use directory::{Caller, Directory, Position, Refusal, Time, User, identifier_key};
+use directory::{
+    Caller, Directory, Event, Item, ItemId, ItemKey, ItemKind, Position, Record, Refusal, Time, User, UserId,
+    identifier_key,
+};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Deleted users that are read at a time.
+/// Events that are read at a time.
 const PAGE: u32 = 1_000;
+/// How far the order of events may differ from that of their times, in seconds.
+const DISORDER: i64 = 60;
 
-/// What has happened since an import was begun first.
+/// What has happened since an import started first.
+#[derive(Default)]
 pub(super) struct Resumed {
-    begun: Time,
+    started: Time,
+    /// Users whose rows were executed.
+    executed: HashSet<UserId>,
+    /// Users whom others have changed.
+    changed: HashSet<UserId>,
+    /// What users were known by whom others have deleted.
     deleted: HashSet<Identifier>,
-    /// Users who were changed by others.
-    pub(super) left: AtomicU64,
+    /// Items that others have changed, apart from their members.
+    items: HashSet<ItemId>,
+    deleted_items: HashSet<(ItemKind, ItemKey)>,
+    /// Members whom others have removed.
+    removed: HashSet<(ItemId, UserId)>,
+    /// Rows that were skipped, since others have changed their users.
+    skipped: AtomicU64,
 }
 
 /// What a deleted user was known by.
 #[derive(PartialEq, Eq, Hash)]
 enum Identifier {
-    Id(directory::UserId),
+    Id(UserId),
     ExternalId(String),
     /// An email or user name, as it is compared.
     Name(String),
 }
 
 impl Resumed {
-    pub(super) async fn load(directory: &Directory, caller: &Caller, begun: Time) -> Result<Self, Refusal> {
-        let (mut deleted, mut after) = (HashSet::new(), 0);
+    /// Reads what has happened. `caller` has the request of the import, by which its own changes are known.
+    pub(super) async fn load(directory: &Directory, caller: &Caller, started: Time) -> Result<Self, Refusal> {
+        let mut resumed = Self { started, ..Self::default() };
+        let mut after = last_before(directory, started.plus_seconds(-DISORDER)).await?;
         loop {
-            let page = directory.all_deleted(caller, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = last.user.number;
-            for user in page.into_iter().filter(|stone| stone.deleted >= begun).map(|stone| stone.user) {
-                deleted.extend(user.email().map(|email| Identifier::Name(identifier_key(email))));
-                deleted.insert(Identifier::Name(identifier_key(&user.user_name)));
-                deleted.insert(Identifier::Id(user.id));
-                deleted.extend(user.external_id.map(Identifier::ExternalId));
+            let events = directory.events(after, PAGE).await?;
+            let Some(last) = events.last() else { return Ok(resumed) };
+            after = last.position;
+            let is_ours = |event: &&Event| event.what.tenant == caller.tenant && event.what.at >= started;
+            for event in events.iter().filter(is_ours) {
+                if event.what.request == caller.request {
+                    if let Some(Record::User(user)) = &event.what.after {
+                        resumed.executed.insert(user.id);
+                    }
+                } else {
+                    resumed.note(event);
+                }
             }
         }
-        Ok(Self { begun, deleted, left: AtomicU64::new(0) })
     }
 
-    /// Whether something happened after the import was begun first.
+    /// Notes what others have done.
+    fn note(&mut self, Event { what, .. }: &Event) {
+        match (&what.before, &what.after) {
+            (Some(Record::User(before)), Some(Record::User(after))) if before.version != after.version => {
+                self.changed.insert(after.id);
+                let left = before.groups.iter().filter(|group| !after.groups.contains(group));
+                self.removed.extend(left.map(|group| (*group, after.id)));
+            }
+            (Some(Record::User(gone)), None) => {
+                self.deleted.extend(gone.email().map(|email| Identifier::Name(identifier_key(email))));
+                self.deleted.insert(Identifier::Name(identifier_key(&gone.user_name)));
+                self.deleted.insert(Identifier::Id(gone.id));
+                self.deleted.extend(gone.external_id.clone().map(Identifier::ExternalId));
+            }
+            (Some(Record::Item(before)), Some(Record::Item(_)))
+                if what.joined.is_empty() && what.left.is_empty() =>
+            {
+                self.items.insert(before.id());
+            }
+            (Some(Record::Item(gone)), None) => {
+                let external = gone.external_id().map(|id| ItemKey::ExternalId(id.to_owned()));
+                let keys = [ItemKey::Id(gone.id()), ItemKey::Name(gone.name().to_owned())];
+                self.deleted_items.extend(keys.into_iter().chain(external).map(|key| (gone.kind(), key)));
+            }
+            (Some(Record::Item(group)), Some(_)) => {
+                // Somebody is left as they are whose memberships others have changed.
+                self.changed.extend(what.joined.iter().chain(&what.left));
+                self.removed.extend(what.left.iter().map(|user| (group.id(), *user)));
+                for user in &what.joined {
+                    self.removed.remove(&(group.id(), *user));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether something happened after the import started.
     pub(super) fn is_since(&self, time: Time) -> bool {
-        time >= self.begun
+        time >= self.started
     }
 
-    /// Whether a row is about a user who was deleted since.
+    /// Whether a row is about a user whom others have deleted.
     pub(super) fn is_deleted(&self, said: &Said) -> bool {
         let names = [&said.email, &said.user_name].into_iter().flatten();
         let mut identifiers = names.map(|name| Identifier::Name(identifier_key(name)));
@@ -59,25 +115,72 @@ impl Resumed {
             || said.external_id.clone().is_some_and(|id| self.deleted.contains(&Identifier::ExternalId(id)))
     }
 
-    /// What came of the row of a user who was changed since: it was executed already, or others have changed them, who are
-    /// not overruled. Nothing if the row is still to be executed.
-    pub(super) async fn outcome(&self, job: &Job<'_>, user: &User) -> Result<Option<Outcome>, Refusal> {
-        if !self.is_since(user.updated) {
-            return Ok(None);
+    /// What came of the row of a user if it is not to be executed: it was already, or others have changed the user.
+    pub(super) fn skip(&self, user: &User) -> Option<Outcome> {
+        if self.executed.contains(&user.id) {
+            let is_new = self.is_since(user.created);
+            return Some(if is_new { Outcome::Created } else { Outcome::Changed(Vec::new()) });
         }
-        let mut after = Some(Position(0));
-        while let Some(from) = after {
-            let (events, next) = job.directory.history(job.caller, user.id, from).await?;
-            let is_own = |event: &directory::Event| {
-                self.is_since(event.what.at) && event.what.request == job.caller.request
-            };
-            if events.iter().any(is_own) {
-                let is_new = self.is_since(user.created);
-                return Ok(Some(if is_new { Outcome::Created } else { Outcome::Changed(Vec::new()) }));
-            }
-            after = next;
-        }
-        self.left.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(Outcome::Left))
+        self.changed.contains(&user.id).then(|| {
+            self.skipped.fetch_add(1, Ordering::Relaxed);
+            Outcome::Left
+        })
     }
+
+    /// Whether others have changed an item.
+    pub(super) fn is_changed(&self, item: &Item) -> bool {
+        self.items.contains(&item.id())
+    }
+
+    /// Whether others have deleted an item with one of these keys.
+    pub(super) fn is_item_deleted(&self, kind: ItemKind, keys: Vec<ItemKey>) -> bool {
+        keys.into_iter().any(|key| self.deleted_items.contains(&(kind, key)))
+    }
+
+    /// A group or folder of a row that others have deleted.
+    pub(super) fn deleted_place<'a>(&self, said: &'a Said) -> Option<&'a String> {
+        let of = |kind, names: &'a Option<Vec<String>>| names.iter().flatten().map(move |name| (kind, name));
+        let mut places = of(ItemKind::Group, &said.groups).chain(of(ItemKind::Folder, &said.folders));
+        let is_deleted = |(kind, name): &(ItemKind, &String)| {
+            let keys = vec![ItemKey::Name((*name).clone()), ItemKey::ExternalId((*name).clone())];
+            self.is_item_deleted(*kind, keys)
+        };
+        places.find(is_deleted).map(|(_, name)| name)
+    }
+
+    /// Whether others have removed a member.
+    pub(super) fn is_removed(&self, group: ItemId, user: UserId) -> bool {
+        self.removed.contains(&(group, user))
+    }
+
+    /// A sentence for the report, if rows were skipped since others had changed their users.
+    pub(super) fn remark(&self) -> Option<String> {
+        match self.skipped.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some("1 user was changed by others after this import started and was left as is.".into()),
+            many => Some(format!(
+                "{many} users were changed by others after this import started and were left as is."
+            )),
+        }
+    }
+}
+
+/// The last position before the events of a time, by halving.
+async fn last_before(directory: &Directory, time: Time) -> Result<Position, Refusal> {
+    let is_older = async |position| {
+        let next = directory.events(Position(position), 1).await?;
+        Ok::<_, Refusal>(next.first().is_some_and(|event| event.what.at < time))
+    };
+    let (mut position, mut step) = (0, 1);
+    while is_older(position + step).await? {
+        position += step;
+        step *= 2;
+    }
+    while step > 0 {
+        if is_older(position + step).await? {
+            position += step;
+        }
+        step /= 2;
+    }
+    Ok(Position(position))
 }

@@ -19,7 +19,6 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// So many rows are under way at the same time.
@@ -141,6 +140,7 @@ pub(super) async fn all(
                 // Existing users and their groups are looked up in batches, since rows name the same ones.
                 under_way.beside(find_people(&job, &mut some)).await.map_err(stopped)?;
                 once_each(&mut known, &mut some);
+                skip(&job, &mut some);
                 under_way.beside(find_places(&job, &mut references, &some)).await.map_err(stopped)?;
                 for begun in some {
                     while under_way.is_full() {
@@ -174,7 +174,9 @@ pub(super) async fn all(
     if let Some(error) = end.refused.finish() {
         end.report.note(format!("The file of rejected rows could not be written: {error}."));
     }
-    end.note_changes_of_others(&job);
+    if let Some(remark) = job.resumed.as_ref().and_then(Resumed::remark) {
+        end.report.note(remark);
+    }
     let present = end.present(&job).await?;
     Ok((end.report, present))
 }
@@ -216,20 +218,8 @@ impl End<'_> {
             for number in numbers {
                 present.users.add(number);
             }
-            if !(self.seen)(0) {
-                return Err(ImportError::CalledOff);
-            }
         }
         Ok(present)
-    }
-
-    fn note_changes_of_others(&mut self, job: &Job<'_>) {
-        let left = job.resumed.as_ref().map_or(0, |resumed| resumed.left.load(Ordering::Relaxed));
-        if left > 0 {
-            self.report.note(format!(
-                "{left} users were changed by others after the import had begun and were left as they are."
-            ));
-        }
     }
 
     fn note_lost_passwords(&mut self) {
@@ -321,6 +311,29 @@ fn once_each(known: &mut People, parcel: &mut [Begun]) {
     }
 }
 
+/// Sets aside the rows of an interrupted import that are not to be executed again.
+fn skip(job: &Job<'_>, parcel: &mut [Begun]) {
+    let Some(resumed) = &job.resumed else { return };
+    for begun in parcel {
+        match &begun.said {
+            Said::Known(_, user) if job.options.updates => {
+                if let Some(outcome) = resumed.skip(user) {
+                    begun.said = Said::Skipped(outcome, user.number);
+                }
+            }
+            Said::Person(said) if resumed.is_deleted(said) => {
+                begun.said = Said::Nothing("the user was deleted after this import started".into());
+            }
+            _ => {}
+        }
+        if let Said::Known(said, _) | Said::Person(said) = &begun.said
+            && let Some(name) = resumed.deleted_place(said)
+        {
+            begun.said = Said::Nothing(format!("{name} was deleted after this import started"));
+        }
+    }
+}
+
 /// Finds those who are there.
 async fn find_people(job: &Job<'_>, parcel: &mut [Begun]) -> Result<(), Refusal> {
     let people = parcel.iter_mut().map(|begun| async {
@@ -392,21 +405,14 @@ async fn carry_out<'a>(
             let (outcome, number) = (Ok(job.left_or_created(user.created)), Some(user.number));
             Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
         }
-        Said::Known(said, user) => {
-            let outcome = match &job.resumed {
-                Some(resumed) => resumed.outcome(job, &user).await.transpose(),
-                None => None,
-            };
-            let Some(outcome) = outcome else {
-                return person(job, references, *said, Some(*user), row).await;
-            };
-            let number = Some(user.number);
-            Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
-        }
-        Said::Person(said) if job.resumed.as_ref().is_some_and(|resumed| resumed.is_deleted(&said)) => {
-            let outcome = Ok(Outcome::Refused("the user was deleted after the import had begun".into()));
-            Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
-        }
+        Said::Skipped(outcome, number) => Box::pin(std::future::ready(Done {
+            kind,
+            row,
+            outcome: Ok(outcome),
+            number: Some(number),
+            lost_password: false,
+        })),
+        Said::Known(said, user) => person(job, references, *said, Some(*user), row).await,
         Said::Person(said) => person(job, references, *said, None, row).await,
         Said::Item(item_kind, said) => {
             let restricted = thing::restriction(references, &said).await;

@@ -77,6 +77,12 @@ async fn act(
         return Err(Refusal::field(Field::Name, Rule::Missing));
     }
     let Some(before) = find(job, kind, said).await? else {
+        if job.resumed.as_ref().is_some_and(|resumed| resumed.is_item_deleted(kind, said.keys(kind))) {
+            return Ok(Outcome::Refused(format!(
+                "the {} was deleted after this import started",
+                kind.word()
+            )));
+        }
         let command = said.create(kind, restricted_to);
         if job.options.is_preview {
             job.directory.preview(job.caller, &command).await?;
@@ -85,7 +91,9 @@ async fn act(
         }
         return Ok(Outcome::Created);
     };
-    let Some(command) = said.update(&before, restricted_to).filter(|_| job.options.updates) else {
+    let is_newer = job.resumed.as_ref().is_some_and(|resumed| resumed.is_changed(&before));
+    let updates = job.options.updates && !is_newer;
+    let Some(command) = said.update(&before, restricted_to).filter(|_| updates) else {
         return Ok(job.left_or_created(before.created()));
     };
     if job.options.is_preview {
@@ -149,6 +157,8 @@ async fn join(job: &Job<'_>, kind: ItemKind, said: &Said) -> Result<(u64, u64), 
         let mut join = Vec::with_capacity(some.len());
         for text in some {
             match member(job, text).await? {
+                Some(id)
+                    if job.resumed.as_ref().is_some_and(|resumed| resumed.is_removed(group.id(), id)) => {}
                 Some(id) => join.push(UserKey::Id(id)),
                 None => unknown += 1,
             }

@@ -1,7 +1,10 @@
 //! What an import does with rows: who is made, changed, left and refused, and who is switched off.
 
 use crate::house::{ENGINES, House};
-use directory::{Command, ExposeSecret, Field, Given, ItemKind, Status, StatusWish, UserEdit, UserKey};
+use directory::{
+    Command, ExposeSecret, Field, Given, GroupEdit, ItemKey, ItemKind, MemberEdit, Status, StatusWish,
+    UserEdit, UserKey,
+};
 use transfer::import::{ImportError, Key};
 
 const THREE: &str = "id,external id,e-mail,first name,groups,status\n\
@@ -403,7 +406,7 @@ fn an_import_that_is_resumed_undoes_nothing_newer() {
             (0, 3, 1, 0),
             "{report:?}"
         );
-        assert!(report.refusals.first[0].what.contains("deleted after the import had begun"));
+        assert!(report.refusals.first[0].what.contains("deleted after this import started"));
         let shown = |email: &str| house.person(email).text(Field::DisplayName).map(str::to_owned);
         assert_eq!(shown("a@x.y").as_deref(), Some("Newer"));
         assert_eq!(shown("b@x.y").as_deref(), Some("From the file"));
@@ -421,10 +424,45 @@ fn an_import_that_is_resumed_undoes_nothing_newer() {
         };
         let report = house.import_with(&file, with).expect("imported");
         assert_eq!(shown("b@x.y").as_deref(), Some("Newer"));
-        assert!(
-            report.notes.iter().any(|note| note.contains("1 users were changed by others")),
-            "{report:?}"
-        );
+        assert!(report.notes.iter().any(|note| note.contains("1 user was changed by others")), "{report:?}");
+    }
+}
+
+/// The same for memberships and groups, which others change from the side of the group.
+#[test]
+fn an_import_that_is_resumed_leaves_newer_memberships_and_groups_alone() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        let users = "email,groups\na@x.y,Red\nb@x.y,Blue\nc@x.y,\n";
+        let users = house.file("users.csv", users);
+        let groups = house.file("groups.csv", "kind,name,members\ngroup,Red,a@x.y; c@x.y\ngroup,Green,\n");
+        let update = |options: &mut transfer::import::Options| options.updates = true;
+        for file in [&users, &groups] {
+            house.import_with(file, update).expect("imported");
+        }
+        let begun = house.directory.now();
+        let resumed = |options: &mut transfer::import::Options| {
+            options.updates = true;
+            options.request = "resumed".into();
+            options.begun = Some(begun);
+        };
+        let key = |name: &str| ItemKey::Name(name.into());
+        let leave = ["a@x.y", "c@x.y"].map(|email| UserKey::Email(email.into())).to_vec();
+        let members = Some(MemberEdit::Change { join: Vec::new(), leave });
+        let edit = GroupEdit { members, ..GroupEdit::default() };
+        house.do_it(Command::UpdateGroup { group: key("Red"), edit });
+        house.do_it(Command::DeleteItem { kind: ItemKind::Group, item: key("Blue") });
+        house.do_it(Command::DeleteItem { kind: ItemKind::Group, item: key("Green") });
+        let report = house.import_with(&users, resumed).expect("imported");
+        let tally = report.people;
+        assert_eq!((tally.changed, tally.left, tally.refused), (0, 2, 1), "{engine}: {report:?}");
+        assert!(report.refusals.first[0].what.contains("Blue was deleted after"), "{report:?}");
+        let report = house.import_with(&groups, resumed).expect("imported");
+        assert_eq!((report.items.left, report.items.refused), (1, 1), "{engine}: {report:?}");
+        assert!(house.people().iter().all(|user| user.groups.is_empty()), "{engine}");
+        let names: Vec<String> =
+            house.items(ItemKind::Group).iter().map(|group| group.name().to_owned()).collect();
+        assert_eq!(names, ["Red"], "{engine}");
     }
 }
 
