@@ -61,12 +61,14 @@ impl NewFile {
     pub(crate) fn publish(self) -> Result<()> {
         self.part.as_file().sync_all()?;
         if let Err(error) = self.part.persist_noclobber(&self.path) {
-            if error.error.kind() == ErrorKind::AlreadyExists {
-                return Err(taken());
+            match error.error.kind() {
+                ErrorKind::AlreadyExists => return Err(taken()),
+                // The file system has neither a rename that does not replace nor links.
+                ErrorKind::Unsupported | ErrorKind::InvalidInput | ErrorKind::PermissionDenied => {
+                    replace_empty(error.file, &self.path)?;
+                }
+                _ => return Err(error.error),
             }
-            // The file system has neither a rename that does not replace nor links: the name is taken by an empty file.
-            File::create_new(&self.path).map_err(|_| error.error)?;
-            error.file.persist(&self.path).map_err(|error| error.error)?;
         }
         // A name is as safe as what it names.
         match File::open(folder(&self.path)).and_then(|folder| folder.sync_all()) {
@@ -79,6 +81,16 @@ impl NewFile {
     }
 }
 
+/// Takes a name with an empty file, which is then replaced.
+fn replace_empty(part: NamedTempFile, path: &Path) -> Result<()> {
+    File::create_new(path)
+        .map_err(|error| if error.kind() == ErrorKind::AlreadyExists { taken() } else { error })?;
+    part.persist(path).map(|_| ()).map_err(|error| {
+        drop(std::fs::remove_file(path));
+        error.error
+    })
+}
+
 /// Removes what processes left that were killed while they wrote the same file.
 fn remove_abandoned(folder: &Path, prefix: &[u8]) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
@@ -88,8 +100,8 @@ fn remove_abandoned(folder: &Path, prefix: &[u8]) {
         let is_part = name.starts_with(prefix)
             && name.ends_with(PART.as_bytes())
             && name.len() == prefix.len() + RANDOM + PART.len();
-        let age =
-            entry.metadata().ok().filter(|_| is_part).and_then(|file| file.modified().ok()?.elapsed().ok());
+        let file = entry.metadata().ok().filter(|file| is_part && file.is_file());
+        let age = file.and_then(|file| file.modified().ok()?.elapsed().ok());
         if age.is_some_and(|age| age > ABANDONED_AFTER)
             && File::open(entry.path()).is_ok_and(|part| part.try_lock().is_ok())
         {

@@ -24,9 +24,9 @@ use store::{Checked, hex};
 pub(crate) struct BackupArgs {
     /// The file to make; it must not be there yet. - is standard output; messages then go to standard error
     file: PathBuf,
-    /// Stop after this many minutes, since the store's log grows while it is read; 0: no limit. PostgreSQL has none
+    /// Stop after this many minutes (0: no limit), since the write-ahead log grows meanwhile; ignored for PostgreSQL
     #[arg(long, value_name = "MINUTES", default_value_t = 60)]
-    max_minutes: u64,
+    max_minutes: u32,
     /// Removed; using it says what to do instead
     #[arg(long, hide = true)]
     recipient: Vec<String>,
@@ -118,7 +118,7 @@ pub(crate) fn backup(settings: &Settings, task: &BackupArgs, output: Output) -> 
         engine: Engine::name(&store).into(),
         muster: env!("CARGO_PKG_VERSION").into(),
     };
-    let longest = (task.max_minutes > 0).then(|| Duration::from_mins(task.max_minutes));
+    let longest = (task.max_minutes > 0).then(|| Duration::from_mins(task.max_minutes.into()));
     let dump = Engine::dump_from(&StoreSettings { longest_read: longest, ..store })?;
     let mut progress = Progress::new(output, "entries", None);
     let seen = |_: &_| progress.add(1);

@@ -197,7 +197,7 @@ pub enum Obstacle {
     #[error("the store is damaged: stop the server, run `muster check` and restore a backup")]
     Damaged,
     /// A restore or move has not ended.
-    #[error("the store is being filled by a restore or move: wait, or run it again if it was cut off")]
+    #[error("the store is held by a restore or move: wait, or run it again if it was cut off")]
     Filling,
 }
 

@@ -24,7 +24,7 @@ enum Way {
     Other(Arc<dyn Transport>),
 }
 
-/// Another way out.
+/// A custom transport, such as that of a simulation.
 pub trait Transport: Send + Sync {
     /// Hands a mail over.
     ///
@@ -36,7 +36,7 @@ pub trait Transport: Send + Sync {
 /// A mail that was handed over.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// What it is known by.
+    /// Its id.
     pub id: Uuid,
     /// To whom.
     pub to: String,

@@ -151,7 +151,7 @@ pub enum ArchiveError {
     Changed,
     /// It took longer than it may.
     #[error(
-        "it took longer than it may (see --max-minutes) and was stopped, since the store's log grows while it is read"
+        "the time limit was reached (--max-minutes; 0: no limit): the write-ahead log grows while a store is read"
     )]
     TooLong,
     /// Nobody takes it any more.

@@ -3,7 +3,8 @@
 //! Every process that opens a database writes a lease of its own first, and then looks whether the database is held. A
 //! process that holds it writes that first, and then looks for leases of other processes. So one of two that begin at once
 //! sees the other. A process that was stopped for so long that its lease ran out commits nothing while the database is
-//! held, since each batch looks for that ([`sql::ADD_BATCH`]).
+//! held: each batch looks for that ([`sql::ADD_BATCH`]), and one that was under way was given up by the database before
+//! the lease ended ([`sql::BEGIN`]).
 
 use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};
@@ -118,9 +119,7 @@ impl Drop for PostgresHold {
         self.keeper.abort();
         let given_back = async {
             let session = self.target.connect().await?;
-            session.change(sql::END_LEASE.postgres, &[&LEASE, &self.me]).await?;
-            session.change(sql::END_HOLD.postgres, &[&self.me]).await?;
-            Ok::<_, Trouble>(())
+            end(&session, self.me).await
         };
         // Otherwise the lease ends by itself.
         let within = async { tokio::time::timeout(Duration::from_secs(2), given_back).await };
@@ -132,34 +131,44 @@ fn lease() -> Duration {
     Duration::from_millis(LEASE_MILLIS.unsigned_abs())
 }
 
-/// Waits for other processes to end; when the database was taken.
+/// Waits for other processes to end; when the database was taken. Nothing is held meanwhile, so that others go on writing.
 async fn take(session: &Session, address: &Address, me: Uuid) -> Result<Instant, ArchiveError> {
     let begun = Instant::now();
     loop {
         let now = Instant::now();
-        match is_alone(session, me).await {
+        let taken = try_acquire(session, me).await;
+        if !matches!(taken, Ok(true)) {
+            end(session, me).await?;
+        }
+        match taken {
             Ok(true) => return Ok(now),
             Ok(false) | Err(Trouble::Again(_)) if begun.elapsed() < WAIT => {}
-            Ok(false) => {
-                session.change(sql::END_HOLD.postgres, &[&me]).await?;
-                return Err(OpenError::InUse(address.to_string()).into());
-            }
+            Ok(false) => return Err(OpenError::InUse(address.to_string()).into()),
             Err(trouble) => return Err(trouble.into()),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Takes the database; false if another process has it open or holds it.
-async fn is_alone(session: &Session, me: Uuid) -> Result<bool, Trouble> {
-    Ok(take_both(session, me).await? && session.row(sql::OTHER_PROCESSES.postgres, &[&me]).await?.is_none())
+/// Takes the database if no other process has it open or holds it.
+async fn try_acquire(session: &Session, me: Uuid) -> Result<bool, Trouble> {
+    let is_alone = async || -> Result<bool, Trouble> {
+        Ok(session.row(sql::OTHER_PROCESSES.postgres, &[&me]).await?.is_none())
+    };
+    // Who comes between the first look and the hold is seen by the second.
+    Ok(is_alone().await? && renew(session, me).await? && is_alone().await?)
 }
 
 /// Takes or keeps the database and the lease of its sequencer; false if another process has one of them.
-async fn take_both(session: &Session, me: Uuid) -> Result<bool, Trouble> {
-    let held = session.row(sql::TAKE_HOLD.postgres, &[&me, &LEASE_MILLIS]).await?;
-    let sequencer = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?;
-    Ok(held.is_some() && sequencer.is_some())
+async fn renew(session: &Session, me: Uuid) -> Result<bool, Trouble> {
+    Ok(session.row(sql::TAKE_HOLD.postgres, &[&me, &LEASE_MILLIS]).await?.is_some()
+        && session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?.is_some())
+}
+
+/// Gives the database back.
+async fn end(session: &Session, me: Uuid) -> Result<(), Trouble> {
+    session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await?;
+    session.change(sql::END_HOLD.postgres, &[&me]).await.map(|_| ())
 }
 
 /// Takes or keeps the lease of a process that has the database open.
@@ -180,6 +189,8 @@ pub(super) async fn join(
 ) -> Result<Option<Instant>, OpenError> {
     let failed = |trouble| OpenError::of(address, &trouble);
     let leases = || async {
+        // Processes that were killed have left theirs.
+        session.change(sql::END_PROCESS.postgres, &[&me]).await?;
         keep_process(session, me).await?;
         let begun = Instant::now();
         let taken = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?;
@@ -197,12 +208,12 @@ pub(super) async fn join(
 
 /// Keeps the database, and notes when it was kept or lost.
 async fn keep(target: Arc<Target>, me: Uuid, kept: Arc<Kept>) {
-    loop {
+    while kept.lock().is_some() {
         tokio::time::sleep(KEEP).await;
         let begun = Instant::now();
         let taken = async {
             let session = target.connect().await?;
-            take_both(&session, me).await
+            renew(&session, me).await
         };
         let taken = tokio::time::timeout(KEEP, taken).await;
         let mut kept = kept.lock();

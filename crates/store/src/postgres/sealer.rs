@@ -61,6 +61,8 @@ pub(super) struct Sealer {
     lanes: Arc<Lanes>,
     me: Uuid,
     held_until: Option<Instant>,
+    /// When the lease of this process was kept last.
+    kept: Option<Instant>,
     folded: Instant,
     asked: mpsc::Receiver<oneshot::Sender<()>>,
 }
@@ -72,7 +74,7 @@ impl Sealer {
         (me, held_until): (Uuid, Option<Instant>),
     ) -> (Self, Seals) {
         let (seals, asked) = mpsc::channel(64);
-        (Self { line, lanes, me, held_until, folded: Instant::now(), asked }, Seals(seals))
+        (Self { line, lanes, me, held_until, kept: None, folded: Instant::now(), asked }, Seals(seals))
     }
 
     /// Seals until it is told to stop; then what is left, and gives the lease back.
@@ -149,7 +151,10 @@ impl Sealer {
     async fn round_on(&mut self, session: &Session, keep: bool, is_last: bool) -> Result<(), Trouble> {
         if keep {
             let begun = Instant::now();
-            hold::keep_process(session, self.me).await?;
+            if self.kept.is_none_or(|kept| kept.elapsed() >= KEEP) {
+                hold::keep_process(session, self.me).await?;
+                self.kept = Some(begun);
+            }
             let taken = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &self.me, &LEASE_MILLIS]).await?;
             let lease = Duration::from_millis(LEASE_MILLIS.unsigned_abs());
             self.held_until = taken.map(|_| begun + lease);

@@ -36,7 +36,7 @@ impl Trouble {
             | Self::Dangling(text)
             | Self::Full(text)
             | Self::Broken(text) => text,
-            Self::Filling => "the store is being filled by a restore or move",
+            Self::Filling => "the store is held by a restore or move",
         }
     }
 

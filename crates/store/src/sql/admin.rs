@@ -108,8 +108,12 @@ statements! {
         WHERE holds.holder = excluded.holder OR holds.until < clock_timestamp()
         RETURNING name",
     );
-    /// Whether a process holds the database.
-    HELD = each("", "SELECT holder FROM holds WHERE until > clock_timestamp()");
+    /// Whether a process holds the database. One of an earlier version has a lease.
+    HELD = each(
+        "",
+        "SELECT holder FROM holds WHERE until > clock_timestamp()
+        UNION ALL SELECT holder FROM leases WHERE name = 'hold' AND until > clock_timestamp()",
+    );
     END_HOLD = each("", "UPDATE holds SET until = clock_timestamp() WHERE holder = $1");
     /// Moves the value of a lease on, for its holder alone.
     ADVANCE_LEASE = each(

@@ -61,7 +61,8 @@ pub enum OpenError {
     Unfinished(PathBuf, String),
     /// It cannot be read, or there is no room for the files beside it.
     #[error(
-        "{0} cannot be opened: {1}. Its disk may be full or failing; also a command that only reads needs some room for the          log's index (-shm)"
+        "{0} cannot be opened: {1}. Check the free space and the health of the disk; even commands that only read create a small \
+         index of the log (-shm)"
     )]
     Disk(PathBuf, String),
     /// Anything else SQLite says of it.

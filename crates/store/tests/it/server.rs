@@ -314,7 +314,7 @@ fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
         query(&url, "INSERT INTO filling (origin, done, sum) VALUES ('b', 0, '') RETURNING done");
         let refused = directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await;
         assert!(
-            matches!(&refused, Err(Refusal::Unavailable(text)) if text.contains("being filled")),
+            matches!(&refused, Err(Refusal::Unavailable(text)) if text.contains("held by a restore")),
             "{refused:?}"
         );
         let health = store.health().await.expect("it answers");

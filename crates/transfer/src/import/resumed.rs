@@ -19,8 +19,9 @@ const DISORDER: i64 = 60;
 #[derive(Default)]
 pub(super) struct Resumed {
     started: Time,
-    /// Users whose rows were executed.
+    /// Users whose rows were executed, and what they were known by then.
     executed: HashSet<UserId>,
+    known: HashSet<Identifier>,
     /// Users whom others have changed.
     changed: HashSet<UserId>,
     /// What users were known by whom others have deleted.
@@ -34,13 +35,22 @@ pub(super) struct Resumed {
     skipped: AtomicU64,
 }
 
-/// What a deleted user was known by.
+/// What a user was known by.
 #[derive(PartialEq, Eq, Hash)]
 enum Identifier {
     Id(UserId),
     ExternalId(String),
     /// An email or user name, as it is compared.
     Name(String),
+}
+
+impl Identifier {
+    fn all(user: &User) -> impl Iterator<Item = Self> {
+        let names = user.email().into_iter().chain([user.user_name.as_str()]);
+        let names = names.map(|name| Self::Name(identifier_key(name)));
+        let external = user.external_id.clone().map(Self::ExternalId);
+        names.chain(external).chain([Self::Id(user.id)])
+    }
 }
 
 impl Resumed {
@@ -57,6 +67,7 @@ impl Resumed {
                 if event.what.request == caller.request {
                     if let Some(Record::User(user)) = &event.what.after {
                         resumed.executed.insert(user.id);
+                        resumed.known.extend(Identifier::all(user));
                     }
                 } else {
                     resumed.note(event);
@@ -74,10 +85,7 @@ impl Resumed {
                 self.removed.extend(left.map(|group| (*group, after.id)));
             }
             (Some(Record::User(gone)), None) => {
-                self.deleted.extend(gone.email().map(|email| Identifier::Name(identifier_key(email))));
-                self.deleted.insert(Identifier::Name(identifier_key(&gone.user_name)));
-                self.deleted.insert(Identifier::Id(gone.id));
-                self.deleted.extend(gone.external_id.clone().map(Identifier::ExternalId));
+                self.deleted.extend(Identifier::all(gone));
             }
             (Some(Record::Item(before)), Some(Record::Item(_)))
                 if what.joined.is_empty() && what.left.is_empty() =>
@@ -106,13 +114,17 @@ impl Resumed {
         time >= self.started
     }
 
-    /// Whether a row is about a user whom others have deleted.
-    pub(super) fn is_deleted(&self, said: &Said) -> bool {
+    /// Why a row whose user is not found creates none: others have deleted the user, or changed what the row knows them by.
+    pub(super) fn gone(&self, said: &Said) -> Option<&'static str> {
         let names = [&said.email, &said.user_name].into_iter().flatten();
-        let mut identifiers = names.map(|name| Identifier::Name(identifier_key(name)));
-        identifiers.any(|name| self.deleted.contains(&name))
-            || said.id.is_some_and(|id| self.deleted.contains(&Identifier::Id(id)))
-            || said.external_id.clone().is_some_and(|id| self.deleted.contains(&Identifier::ExternalId(id)))
+        let names = names.map(|name| Identifier::Name(identifier_key(name)));
+        let external = said.external_id.clone().map(Identifier::ExternalId);
+        let identifiers: Vec<_> = names.chain(external).chain(said.id.map(Identifier::Id)).collect();
+        if identifiers.iter().any(|identifier| self.deleted.contains(identifier)) {
+            return Some("the user was deleted after this import started");
+        }
+        let is_known = identifiers.iter().any(|identifier| self.known.contains(identifier));
+        is_known.then_some("others have changed what this import knew the user by")
     }
 
     /// What came of the row of a user if it is not to be executed: it was already, or others have changed the user.

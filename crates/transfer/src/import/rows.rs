@@ -321,8 +321,10 @@ fn skip(job: &Job<'_>, parcel: &mut [Begun]) {
                     begun.said = Said::Skipped(outcome, user.number);
                 }
             }
-            Said::Person(said) if resumed.is_deleted(said) => {
-                begun.said = Said::Nothing("the user was deleted after this import started".into());
+            Said::Person(said) => {
+                if let Some(why) = resumed.gone(said) {
+                    begun.said = Said::Nothing(why.into());
+                }
             }
             _ => {}
         }

@@ -4,4 +4,5 @@ mod broken;
 mod foreign;
 mod house;
 mod importing;
+mod resuming;
 mod round_trip;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use server::App;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use testkit::chance::{Dice, command};
 
@@ -60,6 +60,7 @@ pub(super) struct Shared {
     pub(super) users: Mutex<Vec<UserId>>,
     /// Whether a month passes while the server is down.
     pub(super) has_months: bool,
+    pub(super) crashes: AtomicU64,
 }
 
 /// A client, which outlives the server.
@@ -86,6 +87,10 @@ impl Client {
 
     pub(super) fn sent(&self) -> Vec<Sent> {
         self.state.lock().sent.clone()
+    }
+
+    pub(super) fn crashes(&self) -> u64 {
+        self.shared.crashes.load(Ordering::Relaxed)
     }
 
     pub(super) fn imports(&self) -> Vec<Import> {
@@ -295,7 +300,7 @@ pub(super) fn check(events: &[Event], clients: &[Client]) -> Result<(), String> 
         let sent = client.sent();
         check_sent(&sent, &found)?;
         for import in client.imports() {
-            import.check(&sent, &found, client.shared.has_months)?;
+            import.check(&sent, &found, (client.shared.has_months, client.crashes()))?;
         }
     }
     Ok(())

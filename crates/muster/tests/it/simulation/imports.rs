@@ -18,6 +18,8 @@ pub(super) struct Import {
     id: String,
     /// The changes of its rows that create users, among those that the client has sent.
     created: Range<usize>,
+    /// How often the server had crashed before.
+    crashes: u64,
     /// What came of it; nothing if that was kept long enough.
     pub(super) ended: Option<Value>,
 }
@@ -42,7 +44,8 @@ pub(super) async fn send(client: &Client, app: &App, step: u32) {
     }
     let (status, import) = client.send(app, ("POST", "/v1/imports?update=true"), ("text/csv", file)).await;
     if let (202, Some(id)) = (status, import["id"].as_str()) {
-        client.imported(Import { id: id.to_owned(), created, ended: None });
+        let crashes = client.crashes();
+        client.imported(Import { id: id.to_owned(), created, crashes, ended: None });
     }
 }
 
@@ -68,15 +71,20 @@ pub(super) async fn wait(client: &Client, app: &App) -> Result<(), String> {
 }
 
 impl Import {
-    /// What was acknowledged was executed, and its report agrees with the history. It is forgotten after seven days.
+    /// What was acknowledged was executed, and its report agrees with the history. It is forgotten after seven days, if a month
+    /// passes with each crash.
     pub(super) fn check(
         &self,
         sent: &[Sent],
         found: &BTreeMap<(&str, bool), u32>,
-        may_be_forgotten: bool,
+        (has_months, crashes): (bool, u64),
     ) -> Result<(), String> {
         let Some(state) = &self.ended else {
-            return if may_be_forgotten { Ok(()) } else { Err(format!("import {} is lost", self.id)) };
+            return if has_months && self.crashes < crashes {
+                Ok(())
+            } else {
+                Err(format!("import {} is lost", self.id))
+            };
         };
         let count = |what: &str| state["report"]["people"][what].as_u64();
         let (Some(created), Some(rejected)) = (count("created"), count("refused")) else {

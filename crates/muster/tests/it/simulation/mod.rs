@@ -17,6 +17,7 @@
 mod client;
 mod history;
 mod imports;
+mod regressions;
 mod store;
 mod workers;
 
@@ -24,18 +25,17 @@ use ::store::{Memory, Options, Sqlite};
 use client::{Client, Shared};
 use directory::{Clock, Command, Event, Given, GroupEdit, NewConnection, Position, Store, Time};
 use parking_lot::Mutex;
+use regressions::REGRESSIONS;
 use server::{App, Face, Limits, Parts, StorageLimits, hash_key};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use testkit::chance::Dice;
 use testkit::fakes::{CountingIds, PlainHasher};
 use tokio::task::LocalSet;
 use workers::{MailServer, Workers};
 
-/// Seeds that have found something.
-const REGRESSIONS: [u64; 0] = [];
 /// Seeds that the standard suite tries, and what each engine's runs begin from.
 const SEEDS: u64 = 400;
 const SEEDS_ON_SQLITE: u64 = 40;
@@ -166,6 +166,7 @@ async fn simulate(seed: u64, mut site: Site) -> Result<Vec<Event>, String> {
         if crash < CRASHES {
             drop(app);
             site.crash();
+            shared.crashes.fetch_add(1, Ordering::Relaxed);
             if shared.has_months {
                 clock.0.fetch_add(MONTH, Ordering::Relaxed);
             }
@@ -214,7 +215,7 @@ async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months:
         let receipt = directory.run(&caller, Command::CreateGroup(edit)).await.expect("added");
         groups.extend(receipt.items.iter().map(directory::Item::id));
     }
-    Shared { caller, key, groups, users: Mutex::default(), has_months }
+    Shared { caller, key, groups, users: Mutex::default(), has_months, crashes: AtomicU64::new(0) }
 }
 
 fn seeds(standard: u64) -> Vec<u64> {

@@ -1,12 +1,10 @@
 //! The background tasks of a simulated server: mails, purges and imports.
 
-use directory::{Event, Mail, Outcome, Record, Store, TenantNumber, Time};
+use directory::{Event, Mail, Outcome, Pending, Record, Store, TenantNumber, Time};
 use parking_lot::Mutex;
 use portal::mail::{Pace, Sender, Sent, Transport};
 use server::{App, Post};
 use std::collections::BTreeSet;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::chance::Dice;
@@ -70,7 +68,7 @@ fn mail(record: Option<&Record>) -> Option<&Mail> {
 }
 
 impl Transport for MailServer {
-    fn send(&self, mail: Sent) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+    fn send(&self, mail: Sent) -> Pending<'_, Result<(), String>> {
         Box::pin(async move {
             let (millis, luck) = {
                 let mut dice = self.dice.lock();

@@ -1,0 +1,149 @@
+//! Imports that were interrupted and are executed again.
+
+use crate::house::{ENGINES, House};
+use directory::{
+    Command, Field, Given, GroupEdit, ItemKey, ItemKind, MemberEdit, Status, StatusWish, UserEdit, UserKey,
+};
+use transfer::import::ImportError;
+
+/// What was brought in by half is not brought in twice.
+#[test]
+fn an_import_that_was_cut_off_goes_on() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        let row = |n: u32| format!("p{n}@x.y,\"G{}; all\"\n", n % 7);
+        let rows = (0..500).map(row).collect::<Vec<_>>().concat();
+        let file = house.file("p.csv", format!("email,groups\n{rows}"));
+        let begun = house.directory.now();
+        for stop in [50, 180, 400] {
+            let mut options = transfer::import::Options::new(
+                &file,
+                transfer::Format::Csv,
+                transfer::Columns::new(dialects::kit::spellings()),
+            );
+            options.request = "import p.csv".into();
+            let found = transfer::import::scan(&options).expect("sound");
+            let mut seen = 0;
+            let mut go_on = |more| {
+                seen += more;
+                seen < stop
+            };
+            let done = house.wait(transfer::import::run(
+                &house.directory,
+                &house.caller,
+                &options,
+                &found,
+                &mut go_on,
+            ));
+            assert!(matches!(done, Err(ImportError::CalledOff)));
+        }
+        // One that is known to have been interrupted counts what it has created itself.
+        let report = house.import_with(&file, |options| options.begun = Some(begun)).expect("imported");
+        assert_eq!((report.people.created, report.people.left), (500, 0), "{report:?}");
+        let report = house.import(&file);
+        assert_eq!(report.people.created + report.people.left, 500);
+        assert_eq!(report.people.left, 500, "{report:?}");
+        assert_eq!(house.people().len(), 500);
+        assert_eq!(house.items(ItemKind::Group).len(), 8, "no group came twice");
+        assert!(house.people().iter().all(|user| user.groups.len() == 2));
+    }
+}
+
+/// An import that is executed again after it was interrupted does not undo what others have done since it was begun.
+#[test]
+fn an_import_that_is_resumed_undoes_nothing_newer() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        let name = |email: &str, name: &str| {
+            let edit = UserEdit {
+                texts: vec![(Field::DisplayName, Given::Value(name.to_owned()))],
+                ..UserEdit::default()
+            };
+            house.do_it(Command::UpdateUser { user: UserKey::Email(email.into()), edit: Box::new(edit) });
+        };
+        let before = house.file("before.csv", "email\na@x.y\nb@x.y\nc@x.y\nold@x.y\nback@x.y\n");
+        house.import(&before);
+        let begun = house.directory.now();
+        let rows = "a@x.y,From the file\nb@x.y,From the file\nc@x.y,From the file\nnew@x.y,From the file\n";
+        let file = house.file("p.csv", format!("email,display name\n{rows}"));
+        let with = |options: &mut transfer::import::Options| {
+            options.updates = true;
+            options.deactivates_missing = true;
+            options.deactivation_limit = 100;
+            options.yes_really = true;
+            options.begun = Some(begun);
+        };
+        let report = house.import_with(&file, with).expect("imported");
+        assert_eq!((report.people.created, report.people.changed, report.deactivated), (1, 3, 2));
+        // All of it was done, but its end was not recorded. Meanwhile others go on.
+        name("a@x.y", "Newer");
+        house.do_it(Command::DeleteUser(UserKey::Email("new@x.y".into())));
+        let active = UserEdit { status: Given::Value(StatusWish::On), ..UserEdit::default() };
+        let user = UserKey::Email("back@x.y".into());
+        house.do_it(Command::UpdateUser { user, edit: Box::new(active) });
+        house.import(&house.file("later.csv", "email\nlater@x.y\n"));
+        let report = house.import_with(&file, with).expect("imported");
+        assert_eq!(
+            (report.people.created, report.people.changed, report.people.refused, report.deactivated),
+            (0, 3, 1, 0),
+            "{report:?}"
+        );
+        assert!(report.refusals.first[0].what.contains("deleted after this import started"));
+        let shown = |email: &str| house.person(email).text(Field::DisplayName).map(str::to_owned);
+        assert_eq!(shown("a@x.y").as_deref(), Some("Newer"));
+        assert_eq!(shown("b@x.y").as_deref(), Some("From the file"));
+        assert_eq!(house.person("back@x.y").status, Status::Active);
+        assert_eq!(house.person("later@x.y").status, Status::Active);
+        assert_eq!(house.person("old@x.y").status, Status::Inactive);
+        assert!(house.people().iter().all(|user| user.email() != Some("new@x.y")));
+        // Whom others have changed before their row was executed is left as well, and the report says so.
+        let begun = house.directory.now();
+        name("b@x.y", "Newer");
+        let with = |options: &mut transfer::import::Options| {
+            options.updates = true;
+            options.request = "another".into();
+            options.begun = Some(begun);
+        };
+        let report = house.import_with(&file, with).expect("imported");
+        assert_eq!(shown("b@x.y").as_deref(), Some("Newer"));
+        assert!(report.notes.iter().any(|note| note.contains("1 user was changed by others")), "{report:?}");
+    }
+}
+
+/// The same for memberships and groups, which others change from the side of the group.
+#[test]
+fn an_import_that_is_resumed_leaves_newer_memberships_and_groups_alone() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        let users = "email,groups\na@x.y,Red\nb@x.y,Blue\nc@x.y,\n";
+        let users = house.file("users.csv", users);
+        let groups = house.file("groups.csv", "kind,name,members\ngroup,Red,a@x.y; c@x.y\ngroup,Green,\n");
+        let update = |options: &mut transfer::import::Options| options.updates = true;
+        for file in [&users, &groups] {
+            house.import_with(file, update).expect("imported");
+        }
+        let begun = house.directory.now();
+        let resumed = |options: &mut transfer::import::Options| {
+            options.updates = true;
+            options.request = "resumed".into();
+            options.begun = Some(begun);
+        };
+        let key = |name: &str| ItemKey::Name(name.into());
+        let leave = ["a@x.y", "c@x.y"].map(|email| UserKey::Email(email.into())).to_vec();
+        let members = Some(MemberEdit::Change { join: Vec::new(), leave });
+        let edit = GroupEdit { members, ..GroupEdit::default() };
+        house.do_it(Command::UpdateGroup { group: key("Red"), edit });
+        house.do_it(Command::DeleteItem { kind: ItemKind::Group, item: key("Blue") });
+        house.do_it(Command::DeleteItem { kind: ItemKind::Group, item: key("Green") });
+        let report = house.import_with(&users, resumed).expect("imported");
+        let tally = report.people;
+        assert_eq!((tally.changed, tally.left, tally.refused), (0, 2, 1), "{engine}: {report:?}");
+        assert!(report.refusals.first[0].what.contains("Blue was deleted after"), "{report:?}");
+        let report = house.import_with(&groups, resumed).expect("imported");
+        assert_eq!((report.items.left, report.items.refused), (1, 1), "{engine}: {report:?}");
+        assert!(house.people().iter().all(|user| user.groups.is_empty()), "{engine}");
+        let names: Vec<String> =
+            house.items(ItemKind::Group).iter().map(|group| group.name().to_owned()).collect();
+        assert_eq!(names, ["Red"], "{engine}");
+    }
+}
