@@ -21,6 +21,8 @@ pub(super) struct Resumed {
     started: Time,
     /// Users whose rows were executed, and what they were known by then.
     executed: HashSet<UserId>,
+    /// Users whom it has created.
+    created: HashSet<UserId>,
     known: HashSet<Identifier>,
     /// Users whom others have changed.
     changed: HashSet<UserId>,
@@ -67,6 +69,9 @@ impl Resumed {
                 if event.what.request == caller.request {
                     if let Some(Record::User(user)) = &event.what.after {
                         resumed.executed.insert(user.id);
+                        if event.what.before.is_none() {
+                            resumed.created.insert(user.id);
+                        }
                         resumed.known.extend(Identifier::all(user));
                     }
                 } else {
@@ -130,7 +135,7 @@ impl Resumed {
     /// What came of the row of a user if it is not to be executed: it was already, or others have changed the user.
     pub(super) fn skip(&self, user: &User) -> Option<Outcome> {
         if self.executed.contains(&user.id) {
-            let is_new = self.is_since(user.created);
+            let is_new = self.created.contains(&user.id);
             return Some(if is_new { Outcome::Created } else { Outcome::Changed(Vec::new()) });
         }
         self.changed.contains(&user.id).then(|| {
