@@ -63,7 +63,7 @@ impl Background {
     }
 }
 
-/// All of them as they run in [`Background`], to be run on one thread.
+/// The same tasks as in [`Background`], for a runtime with one thread, such as that of a simulation.
 pub fn tasks(app: &App, post: Post, stopped: &watch::Receiver<bool>) -> Vec<LocalBoxFuture<'static, ()>> {
     let mut tasks: Vec<LocalBoxFuture<'static, ()>> =
         vec![mails(app, post, stopped.clone()), purge(app, stopped.clone())];

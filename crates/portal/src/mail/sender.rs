@@ -26,14 +26,14 @@ enum Way {
 
 /// A custom transport, such as that of a simulation.
 pub trait Transport: Send + Sync {
-    /// Hands a mail over.
+    /// Sends a mail.
     ///
     /// # Errors
-    /// Why it was not taken; it is tried again later.
+    /// Why it was not accepted; it is retried later.
     fn send(&self, mail: Sent) -> BoxFuture<'_, Result<(), String>>;
 }
 
-/// A mail that was handed over.
+/// A mail that was sent.
 #[derive(Clone, Debug)]
 pub struct Sent {
     /// Its id.
@@ -127,7 +127,9 @@ impl Sender {
                 Err(error) => Attempt::NotNow(format!("{}: {error}", folder.display())),
             },
             Way::Other(transport) => {
-                transport.send(composed.sent()).await.map_or_else(Attempt::NotNow, |()| Attempt::Sent)
+                let sent = tokio::time::timeout(self.timeout, transport.send(composed.sent())).await;
+                let sent = sent.unwrap_or_else(|_| Err("the transport did not answer in time".into()));
+                sent.map_or_else(Attempt::NotNow, |()| Attempt::Sent)
             }
         }
     }

@@ -126,7 +126,7 @@ impl Job {
         file.sync_all()
     }
 
-    /// The end of an import that was written and did not take the place of its state, since the process ended.
+    /// The end of an import that was written but did not replace its state, because the process ended in between.
     pub(super) fn unrecorded(path: &Path) -> Option<Self> {
         Self::read(&path.with_extension(RESERVED)).filter(|job| job.ended.is_some())
     }

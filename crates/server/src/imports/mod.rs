@@ -360,7 +360,7 @@ impl Imports {
         options.request = format!("import {}", job.id);
         // Only what was begun before can find what it has created itself.
         options.begun = job.begun.filter(|_| job.cut_off > 0 || job.panics > 0 || job.rows.is_some());
-        let found = look_through(&options).await?;
+        let found = scan_file(&options).await?;
         job.rows = Some(found.rows);
         let mut said = Instant::now();
         let mut progress = job.clone();
@@ -380,8 +380,8 @@ impl Imports {
     }
 }
 
-/// Reads the file of an import to its end, without keeping other imports waiting.
-async fn look_through(options: &Options) -> Result<Scan, ImportError> {
+/// Scans the file of an import without blocking other imports.
+async fn scan_file(options: &Options) -> Result<Scan, ImportError> {
     if is_small(options) {
         return Ok(scan(options)?);
     }

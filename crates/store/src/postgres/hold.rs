@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// How long to wait for the lease of a process that has just ended without giving it back.
 const WAIT: Duration = Duration::from_secs(7);
 
-/// When the hold was taken or kept last; nothing once it was lost.
+/// When the hold was last renewed; nothing once it was lost.
 type Kept = Mutex<Option<Instant>>;
 
 /// A database that nobody else can use until this is dropped.
@@ -106,7 +106,7 @@ impl PostgresHold {
                 .map_err(|trouble| OpenError::of(&self.address, &trouble))?;
             task(&session).await
         })?;
-        // A lease that was not kept in time may be another process's by now, whether that was noticed or not.
+        // After a lease has run out, another process may have had the database, even if the keeper did not notice.
         if self.kept.lock().is_none_or(|kept| kept.elapsed() > lease()) {
             return Err(OpenError::InUse(self.address.to_string()).into());
         }
@@ -131,14 +131,15 @@ fn lease() -> Duration {
     Duration::from_millis(LEASE_MILLIS.unsigned_abs())
 }
 
-/// Waits for other processes to end; when the database was taken. Nothing is held meanwhile, so that others go on writing.
+/// Waits until no other process has the database open, and takes it; when that was. Others can write until then.
 async fn take(session: &Session, address: &Address, me: Uuid) -> Result<Instant, ArchiveError> {
     let begun = Instant::now();
     loop {
         let now = Instant::now();
         let taken = try_acquire(session, me).await;
         if !matches!(taken, Ok(true)) {
-            end(session, me).await?;
+            // Otherwise it ends by itself.
+            drop(end(session, me).await);
         }
         match taken {
             Ok(true) => return Ok(now),
@@ -155,7 +156,7 @@ async fn try_acquire(session: &Session, me: Uuid) -> Result<bool, Trouble> {
     let is_alone = async || -> Result<bool, Trouble> {
         Ok(session.row(sql::OTHER_PROCESSES.postgres, &[&me]).await?.is_none())
     };
-    // Who comes between the first look and the hold is seen by the second.
+    // The second look finds a process that registered between the first look and the hold.
     Ok(is_alone().await? && renew(session, me).await? && is_alone().await?)
 }
 
@@ -189,7 +190,7 @@ pub(super) async fn join(
 ) -> Result<Option<Instant>, OpenError> {
     let failed = |trouble| OpenError::of(address, &trouble);
     let leases = || async {
-        // Processes that were killed have left theirs.
+        // Removes the leases of killed processes.
         session.change(sql::END_PROCESS.postgres, &[&me]).await?;
         keep_process(session, me).await?;
         let begun = Instant::now();
@@ -218,7 +219,7 @@ async fn keep(target: Arc<Target>, me: Uuid, kept: Arc<Kept>) {
         let taken = tokio::time::timeout(KEEP, taken).await;
         let mut kept = kept.lock();
         match taken {
-            // Another process may have had it since, if it was kept too late.
+            // If it was renewed too late, another process may have had it in between.
             Ok(Ok(true)) => *kept = kept.filter(|last| last.elapsed() < lease()).map(|_| begun),
             Ok(Ok(false)) => *kept = None,
             Ok(Err(_)) | Err(_) => {}

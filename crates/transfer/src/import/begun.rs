@@ -23,7 +23,7 @@ pub(super) enum Said {
     Person(Box<crate::person::Said>),
     /// Of somebody who is there.
     Known(Box<crate::person::Said>, Box<User>),
-    /// Of somebody who is left alone, since their row was executed before; their number.
+    /// It is not executed again: its outcome, and the number of its user.
     Skipped(Outcome, u32),
     Item(ItemKind, Box<crate::thing::Said>),
     /// Nothing that could be done.

@@ -91,8 +91,8 @@ pub struct Options {
     pub refused: Option<PathBuf>,
     /// The name under which it is told, in the history and the log.
     pub request: String,
-    /// When it started first, if it was interrupted. What it has created since then counts as created, and what others have
-    /// changed or deleted since then is left as is.
+    /// When it first started, if it was interrupted. What it created then counts as created, and changes that others made after
+    /// that time are kept.
     pub begun: Option<Time>,
 }
 

@@ -170,5 +170,5 @@ async fn update(job: &Job<'_>, ready: Ready, before: User) -> Result<Outcome, Re
     }
     let receipt = patiently(job.directory, job.caller, command).await?;
     let is_changed = receipt.users.first().is_some_and(|after| after.version != before.version);
-    Ok(if is_changed { Outcome::Changed(Vec::new()) } else { job.left_or_created(before.created) })
+    Ok(if is_changed { Outcome::Changed(Vec::new()) } else { job.user_left(&before) })
 }

@@ -1,13 +1,13 @@
-//! Rows as they are read from a file: a small one at once, a larger one on a thread of its own.
+//! Reading rows of a file: of a small one at once, of a larger one on a thread of its own.
 
 use super::Options;
 use crate::formats::{self, FileError, Format, Row};
 use tokio::sync::mpsc;
 
-/// Files of up to this size, in bytes, are read at once: a thread would cost more.
+/// The largest file that is read without a thread, in bytes.
 const SMALL: u64 = 64 << 10;
 
-/// Rows that are handed over at a time, bytes of them, and how many such parcels wait.
+/// Rows and bytes of a parcel, and the number of parcels that wait.
 const PARCEL: usize = 256;
 const PARCEL_BYTES: usize = 2 << 20;
 const PARCELS: usize = 4;
@@ -56,7 +56,7 @@ pub(super) fn reading(options: &Options) -> Reading {
         });
         let (sender, parcels) = mpsc::channel(all.len().max(1));
         for parcel in all {
-            // There is room for all of them.
+            // The channel has room for all of them.
             drop(sender.try_send(parcel));
         }
         return Reading { parcels, has_ended: false };
@@ -67,7 +67,7 @@ pub(super) fn reading(options: &Options) -> Reading {
     Reading { parcels, has_ended: false }
 }
 
-/// Reads a file and hands its rows over, with a mark on the last of them; until `hand_over` says that nobody takes them.
+/// Reads a file and passes its rows on, the last parcel marked; until `hand_over` returns false.
 fn read(options: &Options, hand_over: &mut dyn FnMut(Result<Parcel, FileError>) -> bool) {
     let (mut rows, mut bytes) = (Vec::with_capacity(PARCEL), 0);
     let read = formats::read(&options.path, options.format, &options.reading, &mut |_, row| {

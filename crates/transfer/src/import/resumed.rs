@@ -1,5 +1,5 @@
-//! An import that was interrupted and is executed again. What others have changed since it started is newer than its file, so
-//! it is not undone.
+//! An interrupted import that is executed again. Changes that others made after it started are newer than its file, so they
+//! are kept.
 
 use super::report::Outcome;
 use crate::person::Said;
@@ -13,31 +13,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Events that are read at a time.
 const PAGE: u32 = 1_000;
 /// How far the order of events may differ from that of their times, in seconds.
-const DISORDER: i64 = 60;
+const CLOCK_TOLERANCE: i64 = 60;
 
-/// What has happened since an import started first.
+/// What happened after an import started.
 #[derive(Default)]
 pub(super) struct Resumed {
-    started: Time,
-    /// Users whose rows were executed, and what they were known by then.
-    executed: HashSet<UserId>,
-    /// Users whom it has created.
-    created: HashSet<UserId>,
-    known: HashSet<Identifier>,
-    /// Users whom others have changed.
-    changed: HashSet<UserId>,
-    /// What users were known by whom others have deleted.
-    deleted: HashSet<Identifier>,
-    /// Items that others have changed, apart from their members.
-    items: HashSet<ItemId>,
-    deleted_items: HashSet<(ItemKind, ItemKey)>,
-    /// Members whom others have removed.
-    removed: HashSet<(ItemId, UserId)>,
-    /// Rows that were skipped, since others have changed their users.
+    by_import: ByImport,
+    by_others: ByOthers,
+    /// Rows that were skipped because others changed their users.
     skipped: AtomicU64,
 }
 
-/// What a user was known by.
+/// What the import itself did.
+#[derive(Default)]
+struct ByImport {
+    created_users: HashSet<UserId>,
+    created_items: HashSet<ItemId>,
+    /// Created and changed users, and their identifiers at that time.
+    users: HashSet<UserId>,
+    identifiers: HashSet<Identifier>,
+}
+
+/// What others did.
+#[derive(Default)]
+struct ByOthers {
+    /// Created and changed users, also if only their memberships changed.
+    users: HashSet<UserId>,
+    /// Identifiers of deleted users.
+    deleted_users: HashSet<Identifier>,
+    /// Created and changed items; not if only their members changed.
+    items: HashSet<ItemId>,
+    deleted_items: HashSet<(ItemKind, ItemKey)>,
+    removed_members: HashSet<(ItemId, UserId)>,
+}
+
 #[derive(PartialEq, Eq, Hash)]
 enum Identifier {
     Id(UserId),
@@ -56,129 +65,164 @@ impl Identifier {
 }
 
 impl Resumed {
-    /// Reads what has happened. `caller` has the request of the import, by which its own changes are known.
+    /// Reads the events since `started`. Those with the request of `caller` are the import's own.
     pub(super) async fn load(directory: &Directory, caller: &Caller, started: Time) -> Result<Self, Refusal> {
-        let mut resumed = Self { started, ..Self::default() };
-        let mut after = last_before(directory, started.plus_seconds(-DISORDER)).await?;
+        let mut resumed = Self::default();
+        let mut after = last_before(directory, started.plus_seconds(-CLOCK_TOLERANCE)).await?;
         loop {
             let events = directory.events(after, PAGE).await?;
             let Some(last) = events.last() else { return Ok(resumed) };
             after = last.position;
-            let is_ours = |event: &&Event| event.what.tenant == caller.tenant && event.what.at >= started;
-            for event in events.iter().filter(is_ours) {
+            let is_relevant = |event: &&Event| event.what.tenant == caller.tenant && event.what.at >= started;
+            for event in events.iter().filter(is_relevant) {
                 if event.what.request == caller.request {
-                    if let Some(Record::User(user)) = &event.what.after {
-                        resumed.executed.insert(user.id);
-                        if event.what.before.is_none() {
-                            resumed.created.insert(user.id);
-                        }
-                        resumed.known.extend(Identifier::all(user));
-                    }
+                    resumed.by_import.add(event);
                 } else {
-                    resumed.note(event);
+                    resumed.by_others.add(event);
                 }
             }
         }
     }
 
-    /// Notes what others have done.
-    fn note(&mut self, Event { what, .. }: &Event) {
-        match (&what.before, &what.after) {
-            (Some(Record::User(before)), Some(Record::User(after))) if before.version != after.version => {
-                self.changed.insert(after.id);
-                let left = before.groups.iter().filter(|group| !after.groups.contains(group));
-                self.removed.extend(left.map(|group| (*group, after.id)));
-            }
-            (Some(Record::User(gone)), None) => {
-                self.deleted.extend(Identifier::all(gone));
-            }
-            (Some(Record::Item(before)), Some(Record::Item(_)))
-                if what.joined.is_empty() && what.left.is_empty() =>
-            {
-                self.items.insert(before.id());
-            }
-            (Some(Record::Item(gone)), None) => {
-                let external = gone.external_id().map(|id| ItemKey::ExternalId(id.to_owned()));
-                let keys = [ItemKey::Id(gone.id()), ItemKey::Name(gone.name().to_owned())];
-                self.deleted_items.extend(keys.into_iter().chain(external).map(|key| (gone.kind(), key)));
-            }
-            (Some(Record::Item(group)), Some(_)) => {
-                // Somebody is left as they are whose memberships others have changed.
-                self.changed.extend(what.joined.iter().chain(&what.left));
-                self.removed.extend(what.left.iter().map(|user| (group.id(), *user)));
-                for user in &what.joined {
-                    self.removed.remove(&(group.id(), *user));
-                }
-            }
-            _ => {}
-        }
+    /// Whether the import created a user.
+    pub(super) fn has_created_user(&self, user: &User) -> bool {
+        self.by_import.created_users.contains(&user.id)
     }
 
-    /// Whether something happened after the import started.
-    pub(super) fn is_since(&self, time: Time) -> bool {
-        time >= self.started
+    /// Whether the import created an item.
+    pub(super) fn has_created_item(&self, item: &Item) -> bool {
+        self.by_import.created_items.contains(&item.id())
     }
 
-    /// Why a row whose user is not found creates none: others have deleted the user, or changed what the row knows them by.
-    pub(super) fn gone(&self, said: &Said) -> Option<&'static str> {
-        let names = [&said.email, &said.user_name].into_iter().flatten();
-        let names = names.map(|name| Identifier::Name(identifier_key(name)));
-        let external = said.external_id.clone().map(Identifier::ExternalId);
-        let identifiers: Vec<_> = names.chain(external).chain(said.id.map(Identifier::Id)).collect();
-        if identifiers.iter().any(|identifier| self.deleted.contains(identifier)) {
-            return Some("the user was deleted after this import started");
-        }
-        let is_known = identifiers.iter().any(|identifier| self.known.contains(identifier));
-        is_known.then_some("others have changed what this import knew the user by")
-    }
-
-    /// What came of the row of a user if it is not to be executed: it was already, or others have changed the user.
+    /// The outcome of a row of an existing user that is not executed again: because it was executed, or because others changed
+    /// the user.
     pub(super) fn skip(&self, user: &User) -> Option<Outcome> {
-        if self.executed.contains(&user.id) {
-            let is_new = self.created.contains(&user.id);
+        if self.by_import.users.contains(&user.id) {
+            let is_new = self.has_created_user(user);
             return Some(if is_new { Outcome::Created } else { Outcome::Changed(Vec::new()) });
         }
-        self.changed.contains(&user.id).then(|| {
+        self.by_others.users.contains(&user.id).then(|| {
             self.skipped.fetch_add(1, Ordering::Relaxed);
             Outcome::Left
         })
     }
 
-    /// Whether others have changed an item.
-    pub(super) fn is_changed(&self, item: &Item) -> bool {
-        self.items.contains(&item.id())
+    /// Why a row without an existing user does not create one.
+    pub(super) fn rejection(&self, said: &Said) -> Option<&'static str> {
+        let names = [&said.email, &said.user_name].into_iter().flatten();
+        let names = names.map(|name| Identifier::Name(identifier_key(name)));
+        let external = said.external_id.clone().map(Identifier::ExternalId);
+        let identifiers: Vec<_> = names.chain(external).chain(said.id.map(Identifier::Id)).collect();
+        let is_any_in = |set: &HashSet<Identifier>| identifiers.iter().any(|one| set.contains(one));
+        if is_any_in(&self.by_others.deleted_users) {
+            return Some("the user was deleted after this import started");
+        }
+        is_any_in(&self.by_import.identifiers)
+            .then_some("others changed the user's email, user name or external id after this import started")
     }
 
-    /// Whether others have deleted an item with one of these keys.
+    /// Whether others created or changed an item.
+    pub(super) fn is_item_changed(&self, item: &Item) -> bool {
+        self.by_others.items.contains(&item.id())
+    }
+
+    /// Whether others deleted an item with one of these keys.
     pub(super) fn is_item_deleted(&self, kind: ItemKind, keys: Vec<ItemKey>) -> bool {
-        keys.into_iter().any(|key| self.deleted_items.contains(&(kind, key)))
+        keys.into_iter().any(|key| self.by_others.deleted_items.contains(&(kind, comparable(kind, key))))
     }
 
-    /// A group or folder of a row that others have deleted.
-    pub(super) fn deleted_place<'a>(&self, said: &'a Said) -> Option<&'a String> {
+    /// A group or folder in a user's row that others deleted.
+    pub(super) fn deleted_reference<'a>(&self, said: &'a Said) -> Option<&'a String> {
         let of = |kind, names: &'a Option<Vec<String>>| names.iter().flatten().map(move |name| (kind, name));
-        let mut places = of(ItemKind::Group, &said.groups).chain(of(ItemKind::Folder, &said.folders));
+        let mut references = of(ItemKind::Group, &said.groups).chain(of(ItemKind::Folder, &said.folders));
         let is_deleted = |(kind, name): &(ItemKind, &String)| {
             let keys = vec![ItemKey::Name((*name).clone()), ItemKey::ExternalId((*name).clone())];
             self.is_item_deleted(*kind, keys)
         };
-        places.find(is_deleted).map(|(_, name)| name)
+        references.find(is_deleted).map(|(_, name)| name)
     }
 
-    /// Whether others have removed a member.
+    /// Whether others removed a member from a group.
     pub(super) fn is_removed(&self, group: ItemId, user: UserId) -> bool {
-        self.removed.contains(&(group, user))
+        self.by_others.removed_members.contains(&(group, user))
     }
 
-    /// A sentence for the report, if rows were skipped since others had changed their users.
+    /// A sentence for the report, if rows were skipped because others changed their users.
     pub(super) fn remark(&self) -> Option<String> {
-        match self.skipped.load(Ordering::Relaxed) {
-            0 => None,
-            1 => Some("1 user was changed by others after this import started and was left as is.".into()),
-            many => Some(format!(
-                "{many} users were changed by others after this import started and were left as is."
-            )),
+        let (users, were) = match self.skipped.load(Ordering::Relaxed) {
+            0 => return None,
+            1 => ("1 user".to_owned(), "was"),
+            many => (format!("{many} users"), "were"),
+        };
+        Some(format!("{users} {were} changed by others after this import started and {were} left as is."))
+    }
+}
+
+impl ByImport {
+    fn add(&mut self, Event { what, .. }: &Event) {
+        match (&what.before, &what.after) {
+            (before, Some(Record::User(user))) => {
+                self.users.insert(user.id);
+                self.identifiers.extend(Identifier::all(user));
+                self.created_users.extend(before.is_none().then_some(user.id));
+            }
+            (None, Some(Record::Item(item))) => {
+                self.created_items.insert(item.id());
+            }
+            _ => {}
         }
+    }
+}
+
+impl ByOthers {
+    fn add(&mut self, Event { what, .. }: &Event) {
+        match (&what.before, &what.after) {
+            (None, Some(Record::User(user))) => {
+                self.users.insert(user.id);
+            }
+            // A sign-in changes no version.
+            (Some(Record::User(before)), Some(Record::User(after))) if before.version != after.version => {
+                self.users.insert(after.id);
+                let left = before.groups.iter().filter(|group| !after.groups.contains(group));
+                self.removed_members.extend(left.map(|group| (*group, after.id)));
+            }
+            (Some(Record::User(user)), None) => self.deleted_users.extend(Identifier::all(user)),
+            (None, Some(Record::Item(item))) => {
+                self.items.insert(item.id());
+                for key in keys(item) {
+                    self.deleted_items.remove(&(item.kind(), key));
+                }
+            }
+            (Some(Record::Item(item)), None) => {
+                self.deleted_items.extend(keys(item).into_iter().map(|key| (item.kind(), key)));
+            }
+            (Some(Record::Item(_)), Some(Record::Item(item))) => {
+                if what.joined.is_empty() && what.left.is_empty() {
+                    self.items.insert(item.id());
+                }
+                self.users.extend(what.joined.iter().chain(&what.left));
+                self.removed_members.extend(what.left.iter().map(|user| (item.id(), *user)));
+                for user in &what.joined {
+                    self.removed_members.remove(&(item.id(), *user));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What rows may name an item by.
+fn keys(item: &Item) -> Vec<ItemKey> {
+    let external = item.external_id().map(|id| ItemKey::ExternalId(id.to_owned()));
+    let keys = [ItemKey::Id(item.id()), ItemKey::Name(item.name().to_owned())];
+    keys.into_iter().chain(external).map(|key| comparable(item.kind(), key)).collect()
+}
+
+fn comparable(kind: ItemKind, key: ItemKey) -> ItemKey {
+    match key {
+        ItemKey::Name(name) => ItemKey::Name(Item::name_key(kind, &name)),
+        ItemKey::ExternalId(id) => ItemKey::ExternalId(identifier_key(&id)),
+        key => key,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::formats::Row;
 use crate::refer::{Names, References};
 use crate::words::in_words;
 use backon::{ConstantBuilder, Retryable};
-use directory::{Caller, Command, Directory, ItemKind, Receipt, Refusal, Time, User, UserKey};
+use directory::{Caller, Command, Directory, Item, ItemKind, Receipt, Refusal, User, UserKey};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt, TryStreamExt};
@@ -55,7 +55,7 @@ pub(super) struct Job<'a> {
     pub(super) scan: &'a Scan,
     /// What things are called, to say in what somebody would change; previews only.
     pub(super) names: Names,
-    /// What has happened since the import was begun first, if it was interrupted.
+    /// What happened after the import started, if it was interrupted.
     pub(super) resumed: Option<Resumed>,
 }
 
@@ -74,12 +74,19 @@ impl<'a> Job<'a> {
         Ok(Self { directory, caller, options, scan, names, resumed })
     }
 
-    /// What came of a row about somebody who exists and is left as they are: an import that was interrupted finds what it
-    /// has created itself.
-    pub(super) fn left_or_created(&self, created: Time) -> Outcome {
-        let is_own = self.resumed.as_ref().is_some_and(|resumed| resumed.is_since(created));
-        if is_own { Outcome::Created } else { Outcome::Left }
+    /// The outcome of a row of an existing user who is left as is: an interrupted import finds what it created itself.
+    pub(super) fn user_left(&self, user: &User) -> Outcome {
+        left(self.resumed.as_ref().is_some_and(|resumed| resumed.has_created_user(user)))
     }
+
+    /// The same for an item.
+    pub(super) fn item_left(&self, item: &Item) -> Outcome {
+        left(self.resumed.as_ref().is_some_and(|resumed| resumed.has_created_item(item)))
+    }
+}
+
+fn left(is_own: bool) -> Outcome {
+    if is_own { Outcome::Created } else { Outcome::Left }
 }
 
 /// What came of a row, or why nothing more can.
@@ -322,14 +329,14 @@ fn skip(job: &Job<'_>, parcel: &mut [Begun]) {
                 }
             }
             Said::Person(said) => {
-                if let Some(why) = resumed.gone(said) {
+                if let Some(why) = resumed.rejection(said) {
                     begun.said = Said::Nothing(why.into());
                 }
             }
             _ => {}
         }
         if let Said::Known(said, _) | Said::Person(said) = &begun.said
-            && let Some(name) = resumed.deleted_place(said)
+            && let Some(name) = resumed.deleted_reference(said)
         {
             begun.said = Said::Nothing(format!("{name} was deleted after this import started"));
         }
@@ -404,7 +411,7 @@ async fn carry_out<'a>(
             Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
         }
         Said::Known(_, user) if !job.options.updates => {
-            let (outcome, number) = (Ok(job.left_or_created(user.created)), Some(user.number));
+            let (outcome, number) = (Ok(job.user_left(&user)), Some(user.number));
             Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
         }
         Said::Skipped(outcome, number) => Box::pin(std::future::ready(Done {

@@ -91,10 +91,10 @@ async fn act(
         }
         return Ok(Outcome::Created);
     };
-    let is_newer = job.resumed.as_ref().is_some_and(|resumed| resumed.is_changed(&before));
+    let is_newer = job.resumed.as_ref().is_some_and(|resumed| resumed.is_item_changed(&before));
     let updates = job.options.updates && !is_newer;
     let Some(command) = said.update(&before, restricted_to).filter(|_| updates) else {
-        return Ok(job.left_or_created(before.created()));
+        return Ok(job.item_left(&before));
     };
     if job.options.is_preview {
         let would = job.directory.preview(job.caller, &command).await?;
@@ -102,7 +102,7 @@ async fn act(
     }
     let receipt = patiently(job.directory, job.caller, command).await?;
     let is_changed = receipt.items.first().is_some_and(|after| after.version() != before.version());
-    Ok(if is_changed { Outcome::Changed(Vec::new()) } else { job.left_or_created(before.created()) })
+    Ok(if is_changed { Outcome::Changed(Vec::new()) } else { job.item_left(&before) })
 }
 
 /// Lets people join the groups whose rows name them. By now everybody is there who was to come.

@@ -38,7 +38,11 @@ fn an_import_that_was_cut_off_goes_on() {
             assert!(matches!(done, Err(ImportError::CalledOff)));
         }
         // One that is known to have been interrupted counts what it has created itself.
-        let report = house.import_with(&file, |options| options.begun = Some(begun)).expect("imported");
+        let resumed = |options: &mut transfer::import::Options| {
+            options.request = "import p.csv".into();
+            options.begun = Some(begun);
+        };
+        let report = house.import_with(&file, resumed).expect("imported");
         assert_eq!((report.people.created, report.people.left), (500, 0), "{report:?}");
         let report = house.import(&file);
         assert_eq!(report.people.created + report.people.left, 500);
@@ -145,5 +149,31 @@ fn an_import_that_is_resumed_leaves_newer_memberships_and_groups_alone() {
         let names: Vec<String> =
             house.items(ItemKind::Group).iter().map(|group| group.name().to_owned()).collect();
         assert_eq!(names, ["Red"], "{engine}");
+    }
+}
+
+/// Users and groups that others created after the import started are kept, also where they replace deleted ones.
+#[test]
+fn an_import_that_is_resumed_keeps_what_others_created() {
+    for engine in ENGINES {
+        let house = House::new(engine);
+        let before = house.file("before.csv", "email,groups\na@x.y,Red\n");
+        house.import(&before);
+        let begun = house.directory.now();
+        house.do_it(Command::DeleteUser(UserKey::Email("a@x.y".into())));
+        house.do_it(Command::DeleteItem { kind: ItemKind::Group, item: ItemKey::Name("red".into()) });
+        let others = house.file("others.csv", "email,display name,groups\na@x.y,Newer,Red\n");
+        house.import(&others);
+        let file = house.file("p.csv", "email,display name,groups\na@x.y,From the file,\nb@x.y,B,RED\n");
+        let with = |options: &mut transfer::import::Options| {
+            options.updates = true;
+            options.request = "resumed".into();
+            options.begun = Some(begun);
+        };
+        let report = house.import_with(&file, with).expect("imported");
+        let tally = report.people;
+        assert_eq!((tally.created, tally.left, tally.refused), (1, 1, 0), "{engine}: {report:?}");
+        assert_eq!(house.person("a@x.y").text(Field::DisplayName), Some("Newer"), "{engine}");
+        assert_eq!(house.person("b@x.y").groups, house.person("a@x.y").groups, "{engine}");
     }
 }
