@@ -112,15 +112,15 @@ impl StoreLock {
         }
         let stored = stored_without_log(&self.store);
         let is_own = known.is_none_or(|known| {
-            Some(known.file) == identity(&self.store) && stored.is_some_and(|id| known.sessions.contains(&id))
+            Some(known.file) == identity(&self.store) && known.sessions.contains(&stored)
         });
         if self.has_log() && !is_own {
             return Err(OpenError::ForeignLog(self.store.clone()));
         }
-        if let Some(id) = stored.filter(|_| !self.has_log()) {
+        if stored != Session::default() && !self.has_log() {
             // The store was closed, and may have been replaced since. Who comes next compares with this; if it cannot be
             // written, they cannot open the store either.
-            drop(self.write(id, id));
+            drop(self.write(stored, stored));
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ impl StoreLock {
     pub(super) fn begin_session(&self, db: &Connection) -> rusqlite::Result<()> {
         let random: i64 = db.query_row(sql::RANDOM.sqlite, [], |row| row.get(0))?;
         let new = Session(u32::try_from(random & 0x7fff_ffff).unwrap_or_default().max(1));
-        let old = stored(db).unwrap_or(new);
+        let old = stored(db);
         let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
         // Both count until the new one is in the file itself and no longer in its log.
         self.write(old, new).map_err(failed)?;
@@ -173,8 +173,8 @@ struct Known {
 /// Length of the lock file, in bytes.
 const LENGTH: usize = 2 * 9 + 2 * 17;
 
-/// The id of a session; not 0.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The id of a session; 0 in a new store and in one of 0.1.0, which have none.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Session(u32);
 
 /// Opens the lock file of a store, creating it with the owner and the mode of the store, so that every process that can open the
@@ -231,24 +231,23 @@ pub(super) fn write_back(db: &Connection) -> rusqlite::Result<bool> {
 
 /// Writes something that changes nothing, in the caller's transaction.
 pub(super) fn try_write(db: &Connection) -> rusqlite::Result<()> {
-    db.pragma_update(None, "user_version", stored(db).map_or(0, |session| session.0))
+    db.pragma_update(None, "user_version", stored(db).0)
 }
 
-fn stored(db: &Connection) -> Option<Session> {
-    let id: rusqlite::Result<u32> = db.pragma_query_value(None, "user_version", |row| row.get(0));
-    id.ok().filter(|id| *id != 0).map(Session)
+fn stored(db: &Connection) -> Session {
+    let id = db.pragma_query_value(None, "user_version", |row| row.get(0));
+    id.map(Session).unwrap_or_default()
 }
 
 /// The session in the file itself, without its log. Read from the header (<https://sqlite.org/fileformat.html>, 1.3): a file
 /// whose log was not written back completely cannot be opened without it.
-fn stored_without_log(store: &Path) -> Option<Session> {
-    session_in(&File::open(store).ok()?)
+fn stored_without_log(store: &Path) -> Session {
+    File::open(store).map(|store| session_in(&store)).unwrap_or_default()
 }
 
-fn session_in(store: &File) -> Option<Session> {
+fn session_in(store: &File) -> Session {
     let mut id = [0; 4];
-    store.read_exact_at(&mut id, 60).ok()?;
-    Some(u32::from_be_bytes(id)).filter(|id| *id != 0).map(Session)
+    store.read_exact_at(&mut id, 60).map(|()| Session(u32::from_be_bytes(id))).unwrap_or_default()
 }
 
 /// The files of an open store, as the file system knows them.
@@ -258,7 +257,7 @@ pub(super) struct Files {
     /// SQLite's locks.
     store: Option<File>,
     /// What its header may say; a session that has just begun can reach it later, with the log.
-    sessions: Vec<Option<Session>>,
+    sessions: Vec<Session>,
 }
 
 impl Files {
@@ -273,8 +272,8 @@ impl Files {
         });
         let names = seen.filter(|(_, identity)| identity.is_some()).collect();
         let store = File::open(&store).ok();
-        let known = lock.map_or_else(Vec::new, StoreLock::sessions).into_iter().map(Some);
-        let sessions = known.chain([store.as_ref().and_then(session_in)]).collect();
+        let known = lock.map_or_else(Vec::new, StoreLock::sessions).into_iter();
+        let sessions = known.chain([store.as_ref().map(session_in).unwrap_or_default()]).collect();
         Self { names, store, sessions }
     }
 
@@ -299,4 +298,29 @@ impl Files {
 /// Device and inode.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A new store whose first session could not be written back to the file: its log is its own, as long as the file is.
+    #[test]
+    fn the_log_of_a_first_session_is_used() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = folder.path().join("new.db");
+        let db = Connection::open(&store).expect("opened");
+        db.pragma_update(None, "application_id", APPLICATION_ID).expect("written");
+        db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE things (id INTEGER)").expect("written");
+        let acquire = || StoreLock::acquire(&store, Access::Exclusive).expect("locked").expect("a lock");
+        let lock = acquire();
+        assert!(lock.has_log() && stored_without_log(&store) == Session::default());
+        lock.write(stored(&db), Session(7)).expect("written");
+        drop(lock);
+        assert!(acquire().check_store().is_ok());
+        let copy = folder.path().join("copy.db");
+        std::fs::copy(&store, &copy).expect("copied");
+        std::fs::rename(&copy, &store).expect("renamed");
+        assert!(matches!(acquire().check_store(), Err(OpenError::ForeignLog(_))));
+    }
 }
