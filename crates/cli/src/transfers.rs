@@ -150,7 +150,8 @@ pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> 
     let brought = desk.runtime.block_on(run(&desk.directory, &caller, &options, &found, &mut seen));
     progress.finish();
     let report = brought.with_context(|| format!("{shown} was not brought in whole"))?;
-    let refused = options.refused.filter(|_| report.refused() > 0);
+    // A file that could not be written was removed; the report says so.
+    let refused = options.refused.filter(|file| report.refused() > 0 && file.exists());
     let mut document = serde_json::to_value(&report)?;
     document["rows"] = json!(found.rows);
     document["dry_run"] = json!(task.dry_run);
