@@ -210,6 +210,11 @@ impl Imports {
                 Status::Done | Status::Failed | Status::CalledOff => {
                     if job.ended.is_some_and(|ended| ended.plus_seconds(KEPT_SECONDS) < now) {
                         self.forget(&job);
+                    } else if self.path(job.id, "data").exists()
+                        && !self.unrecorded.lock().contains_key(&job.id)
+                    {
+                        // A process ended between recording the end and removing the files.
+                        self.record_end(Ended { job, _data: None });
                     }
                 }
             }
@@ -414,7 +419,7 @@ impl Transfers for Imports {
         }
         let unkept =
             |error: &dyn std::fmt::Display| NotTaken::NotNow(format!("an import cannot be kept: {error}"));
-        make_folder(&self.folder).map_err(|error| unkept(&error))?;
+        storage::make_folder(&self.folder).map_err(|error| unkept(&error))?;
         let own = self
             .jobs()
             .iter()
@@ -428,7 +433,7 @@ impl Transfers for Imports {
             tracing::error!(why, "import rejected: the disk is nearly full");
             return Err(NotTaken::InsufficientStorage(DISK_FULL));
         }
-        let id = new_id().map_err(|error| unkept(&error))?;
+        let id = storage::new_id().map_err(|error| unkept(&error))?;
         let job = Job::new(id, caller, format, wishes.clone(), self.directory.now());
         job.write(&self.path(id, "json")).map_err(|error| unkept(&error))?;
         self.arriving.lock().insert(id);
@@ -480,19 +485,4 @@ impl Transfers for Imports {
     ) -> Result<(&'static str, Content), NotTaken> {
         Ok(download::export(&self.directory, caller, file, wishes)?)
     }
-}
-
-/// A name that nobody guesses; it is no secret all the same.
-fn new_id() -> anyhow::Result<Uuid> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
-}
-
-fn make_folder(path: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }

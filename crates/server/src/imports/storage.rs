@@ -1,6 +1,7 @@
-//! Storage limits of import files: a quota per tenant, and free disk space that imports leave alone.
+//! Where import files are stored: their folder and ids, a quota per tenant, and free disk space that imports leave alone.
 
 use std::path::Path;
+use uuid::Uuid;
 
 /// How much storage import files may use.
 #[derive(Clone, Copy, Debug)]
@@ -35,4 +36,19 @@ pub(super) fn check_disk(folder: &Path, limits: StorageLimits) -> Result<(), Str
     } else {
         Ok(())
     }
+}
+
+/// A random id for an import.
+pub(super) fn new_id() -> anyhow::Result<Uuid> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+pub(super) fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }

@@ -126,6 +126,22 @@ async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
     assert_eq!(std::fs::read_dir(house.folder.path()).expect("read").count(), 1, "only its state is left");
 }
 
+/// The process ended after it had recorded the end and before it removed the uploaded file.
+#[tokio::test(start_paused = true)]
+async fn the_file_of_an_import_that_has_ended_is_removed_after_a_restart() {
+    let house = House::new().await;
+    let imports = house.imports();
+    let id = house.send(&imports, "email\nann@x.y\n");
+    house.work(&imports, &[id]).await;
+    let data = imports.path(id, "data");
+    std::fs::write(&data, "email\nann@x.y\n").expect("written");
+    let restarted = house.imports();
+    let next = house.send(&restarted, "email\nbob@x.y\n");
+    let states = house.work(&restarted, &[id, next]).await;
+    assert_eq!((&states[0]["status"], &states[0]["report"]["people"]["created"]), (&json("done"), &1.into()));
+    assert!(!data.exists());
+}
+
 fn json(text: &str) -> Value {
     Value::String(text.to_owned())
 }
