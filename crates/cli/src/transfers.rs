@@ -294,7 +294,7 @@ pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> a
     }
     let desk = Desk::open_read_only(settings)?;
     let caller = desk.tenant(task.tenant)?;
-    let writing = Writing { for_excel: task.excel, guards_formulas: true };
+    let writing = Writing { for_excel: task.excel, cells: Cells::Guarded, ..Writing::default() };
     if is_stdout {
         let to: Box<dyn Write + Send> = Box::new(std::io::BufWriter::new(std::io::stdout()));
         write(&desk, &caller, &options, to, writing, None)?;

@@ -3,10 +3,7 @@
 //! The fuzz targets (`fuzz/`) call these functions with what they make up, the tests below with the files of
 //! `fuzz/corpus`. None of this is part of the program.
 
-use crate::Kind;
-use crate::formats::{FileError, Format, LONGEST_ROW, Reading, Row, Writing, read_text, writer};
-use crate::ldif_names::{is_own, resolved};
-use crate::value::texts;
+use crate::formats::{Cells, FileError, Format, LONGEST_ROW, Raw, Reading, Row, Writing, read_text, writer};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::io::{Cursor, Write};
@@ -83,7 +80,7 @@ pub fn csv(bytes: &[u8]) {
             continue;
         }
         for for_excel in [false, true] {
-            let writing = Writing { for_excel, guards_formulas: true };
+            let writing = Writing { for_excel, cells: Cells::Guarded, ..Writing::default() };
             let rows = table.rows.iter().map(|row| row.cells.as_slice());
             let written = write(Format::Csv, writing, &headers, rows);
             let delimiter = Some(if for_excel { b';' } else { b',' });
@@ -100,68 +97,53 @@ fn cells(table: &Table) -> impl Iterator<Item = &[(usize, Value)]> {
     table.rows.iter().map(|row| row.cells.as_slice())
 }
 
-/// Entries of LDIF, written as rejected rows are and read again, say the same of the same kinds.
+/// Entries of LDIF, written as rejected rows are and read again, say the same.
 pub fn ldif(bytes: &[u8]) {
     let Ok(table) = read(bytes, Format::Ldif, &Reading::default()) else { return };
-    let mut headers: Vec<&str> = table.headers.iter().map(String::as_str).collect();
-    if headers.iter().any(|header| header.eq_ignore_ascii_case("kind")) {
-        return;
-    }
-    let kind_place = headers.len();
-    headers.push("kind");
-    let with_kind = |row: &Row| {
-        let kind = row.kind.expect("an entry is of some kind");
-        let mut cells = row.cells.clone();
-        cells.push((kind_place, Value::from(kind.word())));
-        cells
-    };
-    let rows: Vec<_> = table.rows.iter().map(with_kind).collect();
-    let rows = rows.iter().map(Vec::as_slice);
-    let written = write(Format::Ldif, Writing::default(), &headers, rows);
+    assert!(table.rows.iter().all(|row| row.weight() <= 64 * LONGEST_ROW));
+    let written = rejected(Format::Ldif, &table, "muster-importRow");
     let again =
         read(&written, Format::Ldif, &Reading { encoding: Some("utf-8".into()), ..Reading::default() });
     let text = String::from_utf8_lossy(&written);
     let again = again.unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let (before, after) = (said(&table), said(&again));
-    assert_eq!(before, after, "{text}");
-    assert!(table.rows.iter().all(|row| row.weight() <= 64 * LONGEST_ROW));
+    assert_eq!(said(&table, "muster-importRow"), said(&again, "muster-importRow"), "{text}");
 }
 
-type Said = Vec<(Option<Kind>, Vec<(String, Vec<String>)>)>;
-
-/// What entries say: their kinds, and the texts of each attribute.
-fn said(table: &Table) -> Said {
-    let of_row = |row: &Row| {
-        let mut attributes: Vec<(String, Vec<String>)> = Vec::new();
-        for (place, value) in &row.cells {
-            // Which kind it is stands apart.
-            let name = &table.headers[*place];
-            if name.eq_ignore_ascii_case("muster-kind") {
-                continue;
-            }
-            let name = resolved(name).unwrap_or(name);
-            let texts = match value {
-                Value::String(text) if is_own(name) => texts(value).unwrap_or_else(|_| vec![text.clone()]),
-                Value::Array(list) => list.iter().map(plain).collect(),
-                one => vec![plain(one)],
-            };
-            // `cn` and `cn;lang-de` are two attributes under one header.
-            match attributes.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                Some((_, all)) => all.extend(texts),
-                None => attributes.push((name.to_owned(), texts)),
-            }
-        }
-        (row.kind, attributes)
-    };
-    table.rows.iter().map(of_row).collect()
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => panic!("{other} in LDIF"),
+/// Objects, written as rejected rows are and read again, say the same, however often.
+pub fn ndjson(bytes: &[u8]) {
+    let reading = Reading { encoding: Some("utf-8".into()), ..Reading::default() };
+    let Ok(mut table) = read(bytes, Format::Ndjson, &reading) else { return };
+    let before = said(&table, "importRow");
+    for _ in 0..2 {
+        let written = rejected(Format::Ndjson, &table, "importRow");
+        let text = String::from_utf8_lossy(&written);
+        table = read(&written, Format::Ndjson, &reading).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(before, said(&table, "importRow"), "{text}");
     }
+}
+
+fn rejected(format: Format, table: &Table, name: &str) -> Vec<u8> {
+    let file = Shared::default();
+    let mut to = writer(format, Box::new(file.clone()), Writing::default()).expect("begun");
+    to.begin(None, &[]).expect("written");
+    for row in &table.rows {
+        let Raw::Text(text) = &row.raw else { panic!("{:?} is not a text", row.raw) };
+        to.text(text, &[(name, Value::from(row.number))]).expect("written");
+    }
+    to.finish().expect("written");
+    file.bytes()
+}
+
+/// The cells of each row by their headers, but for one.
+fn said(table: &Table, but_for: &str) -> Vec<Vec<(String, Value)>> {
+    let cell = |(place, value): &(usize, Value)| (table.headers[*place].to_lowercase(), value.clone());
+    let cells = |row: &Row| {
+        let mut cells: Vec<_> = row.cells.iter().map(cell).collect();
+        cells.retain(|(name, _)| !name.eq_ignore_ascii_case(but_for));
+        cells.sort_by(|(one, _), (other, _)| one.cmp(other));
+        cells
+    };
+    table.rows.iter().map(cells).collect()
 }
 
 #[cfg(test)]
@@ -171,6 +153,18 @@ mod tests {
     #[test]
     fn corpus_of_csv() {
         corpus::each("csv", super::csv);
+    }
+
+    #[test]
+    fn corpus_of_ndjson() {
+        for object in [
+            r#"{"a":1,"importRow":7}"#,
+            r#"{ "importRow" : 7 , "b":{"importRow":1,"c":"},\"importRow\":2}"} }"#,
+            r"{}",
+            r#"{"a":"x","importRow":3,"c":4}"#,
+        ] {
+            super::ndjson(object.as_bytes());
+        }
     }
 
     #[test]

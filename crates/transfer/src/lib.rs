@@ -4,11 +4,14 @@
 //! program they come from; a row says what a person or item shall be ([`person`], [`thing`]); and what is to be done about
 //! it is a command like any other ([`import`]). This crate knows no SQL, no HTTP and no engine.
 
+mod account_state;
 pub mod column;
+mod dn;
 pub mod export;
 pub mod formats;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod ignored;
 pub mod import;
 mod ldif_names;
 mod person;

@@ -1,7 +1,9 @@
 //! People as cells, and cells as what shall become of a person. Both directions stand side by side here, since what one
 //! writes the other reads.
 
+use crate::account_state::{self, State};
 use crate::column::{COLUMNS, Column, Kind, What};
+use crate::import::Cell;
 use crate::refer::Names;
 use crate::value::{self, Wrong};
 use directory::{
@@ -22,13 +24,56 @@ pub(crate) struct Said {
     /// Groups and folders as the row calls them; nothing, where it does not speak of them.
     pub(crate) groups: Option<Vec<String>>,
     pub(crate) folders: Option<Vec<String>>,
+    /// The manager as the row calls them.
+    pub(crate) manager: Option<String>,
     /// The status, where it is one that somebody must have before it can be taken away.
     pub(crate) unsaid_after: bool,
+    /// The most restrictive statement about the account.
+    state: Option<State>,
+    /// The whole name, where it is in one column.
+    name: Option<String>,
     /// There was a stored password of a sort that nobody can be compared with here, as directories have them.
     pub(crate) lost_password: bool,
 }
 
 impl Said {
+    /// Whether the file says that the user is deleted.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.state == Some(State::Deleted)
+    }
+
+    /// Takes the manager as a text, whoever that is.
+    pub(crate) fn keep_manager(&mut self) {
+        if let Some(manager) = self.manager.take() {
+            self.edit.text(Field::Manager, Given::Value(manager));
+        }
+    }
+
+    /// Takes a statement about the account unless one that is as restrictive was taken.
+    fn restrict(&mut self, state: State, status: StatusWish) {
+        if self.state.is_none_or(|known| known < state) {
+            self.state = Some(state);
+            self.edit.status = Given::Value(status);
+            self.unsaid_after = false;
+        }
+    }
+
+    /// Takes a name in one column apart: at a comma, as `Lee, Ann`; else the last word is the family name.
+    fn split_name(&mut self, name: String) {
+        let has = |field| self.edit.texts.iter().any(|(of, _)| *of == field);
+        if !has(Field::GivenName) && !has(Field::FamilyName) {
+            let (given, family) = match name.split_once(',') {
+                Some((family, given)) => (given.trim(), family.trim()),
+                None => name.trim().rsplit_once(char::is_whitespace).unwrap_or((name.trim(), "")),
+            };
+            let parts = [(Field::GivenName, given.trim().to_owned()), (Field::FamilyName, family.to_owned())];
+            for (field, part) in parts.into_iter().filter(|(_, part)| !part.is_empty()) {
+                self.edit.text(field, Given::Value(part));
+            }
+        }
+        self.edit.text(Field::FormattedName, Given::Value(name));
+    }
+
     /// The organisation it names.
     pub(crate) fn organisation(&self) -> Option<&String> {
         self.edit.organisation.value()?.name.as_ref()
@@ -47,23 +92,37 @@ impl Said {
 pub(crate) type CellFault = (&'static Column, Wrong);
 
 /// Reads a row about a person.
-pub(crate) fn read(cells: &[(&'static Column, &Value)]) -> Result<Said, Vec<CellFault>> {
+pub(crate) fn read(cells: &[Cell<'_>], now: Time) -> Result<Said, Vec<CellFault>> {
     let mut said = Said::default();
     let mut faults = Vec::new();
     for (column, value) in cells {
         if says_nothing(column, value, cells) {
             continue;
         }
-        if let Err(wrong) = take(&mut said, column, value) {
-            faults.push((*column, wrong));
+        let taken = match column.what {
+            What::State(rule) => account_state::read(rule, value, now).map(|state| {
+                if let Some((state, status)) = state {
+                    said.restrict(state, status);
+                }
+            }),
+            _ => take(&mut said, column, value),
+        };
+        if let Err(Wrong(what)) = taken {
+            // The file may not mean what its header means here.
+            let hint = matches!(column.what, What::State(_) | What::Status);
+            let hint = if hint { " (--map 'HEADER=' ignores the column)" } else { "" };
+            faults.push((*column, Wrong(format!("{what}{hint}"))));
         }
+    }
+    if let Some(name) = said.name.take() {
+        said.split_name(name);
     }
     whole_roles(&mut said.edit);
     if faults.is_empty() { Ok(said) } else { Err(faults) }
 }
 
 /// Whether a list is empty because plain columns beside it say all there is, which is how people are written.
-fn says_nothing(column: &Column, cell: &Value, cells: &[(&'static Column, &Value)]) -> bool {
+fn says_nothing(column: &Column, cell: &Value, cells: &[Cell<'_>]) -> bool {
     let plain: &[Field] = match column.what {
         What::Entries(Field::Emails) => &[Field::Email],
         What::Entries(Field::Phones) => &[Field::WorkPhone, Field::MobilePhone],
@@ -85,7 +144,7 @@ fn says_nothing(column: &Column, cell: &Value, cells: &[(&'static Column, &Value
         _ => false,
     };
     let is_plain =
-        |(column, _): &(&Column, &Value)| matches!(column.what, What::Text(of) if plain.contains(&of));
+        |(column, _): &Cell<'_>| matches!(column.what, What::Text(of) if plain.contains(&of));
     is_empty && cells.iter().any(is_plain)
 }
 
@@ -100,15 +159,23 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
             }
         }
         What::Text(field) => {
-            let given = value::text(cell)?;
+            let given = match field {
+                Field::Email | Field::UserName => value::identifier(cell)?,
+                _ => value::text(cell)?,
+            };
             let text = given.value().cloned();
             match field {
                 Field::ExternalId => said.external_id = text,
                 Field::Email => said.email = text,
                 Field::UserName => said.user_name = text,
+                // Who that is, is found first.
+                Field::Manager if text.is_some() => {
+                    said.manager = text;
+                    return Ok(());
+                }
                 _ => {}
             }
-            // A user name is never taken away; it follows the e-mail.
+            // A user name is never taken away; it follows the email.
             if !(field == Field::UserName && given.value().is_none()) {
                 edit.text(field, given);
             }
@@ -152,14 +219,7 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         What::Groups => said.groups = Some(value::texts(cell)?),
         What::Folders => said.folders = Some(value::texts(cell)?),
         What::Status => status(said, &value::text(cell)?)?,
-        // A status says it more exactly.
-        What::Active if !edit.status.is_mentioned() => {
-            edit.status = match value::flag(cell)? {
-                Given::Value(true) => Given::Value(StatusWish::On),
-                Given::Value(false) => Given::Value(StatusWish::Off),
-                Given::Cleared | Given::Absent => Given::Absent,
-            };
-        }
+        What::Name => said.name = value::text(cell)?.value().cloned(),
         What::DoNotEmail => edit.do_not_email = value::flag(cell)?,
         What::ForcePasswordChange => edit.force_password_change = value::flag(cell)?,
         What::Password => {
@@ -169,7 +229,25 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         }
         What::PasswordHash => {
             if let Given::Value(text) = value::text(cell)? {
-                edit.password_hash = stored(text);
+                edit.password_hash = stored(&text);
+                said.lost_password = edit.password_hash.is_none();
+            }
+        }
+        What::LdapPassword => {
+            if let Given::Value(text) = value::text(cell)? {
+                match clear(&text) {
+                    Some(clear) => edit.password = Some(clear.to_owned().into()),
+                    None => {
+                        edit.password_hash = stored(&text);
+                        said.lost_password = edit.password_hash.is_none();
+                    }
+                }
+            }
+        }
+        // The password before it is none in clear text.
+        What::HashFunction => {
+            if let (Given::Value(_), Some(hash)) = (value::text(cell)?, edit.password.take()) {
+                edit.password_hash = stored(hash.expose_secret());
                 said.lost_password = edit.password_hash.is_none();
             }
         }
@@ -188,14 +266,26 @@ fn usual(field: Field) -> (&'static str, bool) {
     }
 }
 
-/// A stored password. LDAP puts the scheme in front, in braces; behind it may be one that can be verified here, and
-/// nothing is kept of anything else, such as a mere digest (`{SSHA}`, `{MD5}`).
-fn stored(text: String) -> Option<StoredPassword> {
-    let Some((_, bare)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
-        return Some(StoredPassword(text.into()));
-    };
+/// A stored password, which may have LDAP's scheme in front, in braces. Nothing is kept of one that cannot be verified here, such
+/// as a mere digest (`{SSHA}`, `{MD5}`) or another kind of hash (`$6$`, `$P$`).
+fn stored(text: &str) -> Option<StoredPassword> {
+    let scheme = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+    let bare = scheme.map_or(text, |(_, bare)| bare);
     let kept = ["$argon2", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$scrypt$"];
-    kept.iter().any(|kind| bare.starts_with(kind)).then(|| StoredPassword(bare.to_owned().into()))
+    let is_kept = kept.iter().any(|kind| bare.starts_with(kind));
+    // What has no mark is rejected with its reason when it is stored.
+    let is_unknown = scheme.is_none() && !text.starts_with(['$', '*', '!']);
+    (is_kept || is_unknown).then(|| StoredPassword(bare.to_owned().into()))
+}
+
+/// The clear text of LDAP's `userPassword` (RFC 4519), if it is none of a scheme, no hash, and not locked (`*`, `!`).
+fn clear(text: &str) -> Option<&str> {
+    match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+        Some((scheme, clear)) => {
+            ["cleartext", "clear"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(clear)
+        }
+        None => (!text.starts_with(['$', '*', '!'])).then_some(text),
+    }
 }
 
 fn role(given: Given<String>) -> Given<RoleRef> {
@@ -214,19 +304,15 @@ fn status(said: &mut Said, given: &Given<String>) -> Result<(), Wrong> {
     let text = text.trim().to_lowercase();
     let (word, unsaid) =
         text.strip_suffix(UNSAID).map_or((text.as_str(), false), |word| (word.trim_end(), true));
-    let word = match word {
-        "enabled" => "active",
-        "disabled" | "deactivated" => "inactive",
-        "pending" => "invited",
-        word => word,
+    let Some(state) = State::of_word(word) else {
+        if unsaid && word.is_empty() {
+            said.edit.status = Given::Cleared;
+            return Ok(());
+        }
+        return Err(Wrong("is not one of invited, active, suspended, inactive and archived".into()));
     };
-    let found = Status::ALL.into_iter().find(|status| status.word() == word);
-    said.edit.status = match found {
-        Some(status) => Given::Value(StatusWish::To(status)),
-        None if unsaid && word.is_empty() => Given::Cleared,
-        None => return Err(Wrong("is none of invited, active, suspended, inactive and archived".into())),
-    };
-    said.unsaid_after = unsaid && found.is_some();
+    said.restrict(state, state.status().map_or(StatusWish::Off, StatusWish::To));
+    said.unsaid_after = unsaid;
     Ok(())
 }
 

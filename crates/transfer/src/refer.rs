@@ -5,7 +5,7 @@
 
 use directory::{
     Caller, Command, Directory, FolderEdit, Given, GroupEdit, Item, ItemBound, ItemId, ItemKey, ItemKind,
-    ItemQuery, OrganisationEdit, Refusal, role_numbered,
+    ItemQuery, OrganisationEdit, Refusal, UserId, UserKey, role_numbered,
 };
 use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
@@ -110,13 +110,42 @@ pub(crate) struct References<'a> {
     /// Nothing is made.
     is_preview: bool,
     known: HashMap<(ItemKind, String), Found>,
+    /// Users by what rows call them.
+    users: HashMap<String, UserId>,
     /// Names of what was made, or would be, in the order of their first mention.
     pub(crate) made: Vec<(ItemKind, String)>,
 }
 
 impl<'a> References<'a> {
     pub(crate) fn new(directory: &'a Directory, caller: &'a Caller, is_preview: bool) -> Self {
-        Self { directory, caller, is_preview, known: HashMap::new(), made: Vec::new() }
+        let (known, users) = (HashMap::new(), HashMap::new());
+        Self { directory, caller, is_preview, known, users, made: Vec::new() }
+    }
+
+    /// Looks up users, many at the same time.
+    pub(crate) async fn look_up_users(
+        &mut self,
+        texts: impl Iterator<Item = String>,
+    ) -> Result<(), Refusal> {
+        let new: HashSet<String> = texts.filter(|text| !self.users.contains_key(text)).collect();
+        let (directory, caller) = (self.directory, self.caller);
+        let found = new.into_iter().map(|text| async move {
+            let user = user(directory, caller, &text).await?;
+            Ok((text, user))
+        });
+        let mut found = futures_util::stream::iter(found).buffer_unordered(AT_ONCE);
+        while let Some(one) = found.next().await {
+            let (text, user) = one?;
+            if let Some(user) = user.filter(|_| self.users.len() < REMEMBERED) {
+                self.users.insert(text, user);
+            }
+        }
+        Ok(())
+    }
+
+    /// A user who was looked up and found.
+    pub(crate) fn user(&self, text: &str) -> Option<UserId> {
+        self.users.get(text).copied()
     }
 
     /// What a text leads to, if that is there.
@@ -197,6 +226,24 @@ impl<'a> References<'a> {
             self.known.entry((kind, text)).or_insert(Found::Coming);
         }
     }
+}
+
+/// The user whom a text names: by id, email, user name or external id.
+pub(crate) async fn user(
+    directory: &Directory,
+    caller: &Caller,
+    text: &str,
+) -> Result<Option<UserId>, Refusal> {
+    let id = Uuid::try_parse(text).ok().map(|id| UserKey::Id(UserId(id)));
+    let others = [UserKey::Handle(text.to_owned()), UserKey::ExternalId(text.to_owned())];
+    for key in id.into_iter().chain(others) {
+        match directory.user(caller, key).await {
+            Ok(user) => return Ok(Some(user.id)),
+            Err(Refusal::NoSuchUser) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(None)
 }
 
 /// What a text leads to, if that is there.

@@ -1,6 +1,7 @@
 //! Groups, folders, organisations, roles and departments as cells, and cells as what shall become of them.
 
 use crate::column::{Column, Kind, Page, What};
+use crate::import::Cell;
 use crate::person::CellFault;
 use crate::refer::Names;
 use crate::value::{self, Wrong};
@@ -29,7 +30,7 @@ pub(crate) struct Said {
 }
 
 /// Reads a row about an item.
-pub(crate) fn read(cells: &[(&'static Column, &Value)]) -> Result<Said, Vec<CellFault>> {
+pub(crate) fn read(cells: &[Cell<'_>]) -> Result<Said, Vec<CellFault>> {
     let mut said = Said::default();
     let mut faults = Vec::new();
     for (column, value) in cells {

@@ -3,6 +3,7 @@
 
 use directory::{Address, Entry, Given, Link, LinkKind, Pair};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// What is wrong with a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,12 +15,66 @@ fn wrong<T>(what: &str) -> Read<T> {
     Err(Wrong(what.to_owned()))
 }
 
+/// Whether a character is invisible at the ends of a cell: white space of any width, or none.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200B}' | '\u{2060}' | '\u{FEFF}')
+}
+
+/// A text without what is invisible at its ends.
+pub(crate) fn trimmed(text: &str) -> &str {
+    text.trim_matches(is_blank)
+}
+
+/// A text that no spreadsheet runs and no import trims: with an apostrophe in front, and one more where there were some.
+pub(crate) fn guarded(text: &str) -> Cow<'_, str> {
+    if needs_guard(text.trim_start_matches('\'')) { format!("'{text}").into() } else { text.into() }
+}
+
+/// The cell of a rejected row: as it was, but that no spreadsheet runs it.
+pub(crate) fn harmless(cell: &str) -> Cow<'_, str> {
+    if would_run(cell) { format!("'{cell}").into() } else { cell.into() }
+}
+
+/// A cell of a table: trimmed, or as it was guarded.
+pub(crate) fn unguarded(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(inner) if needs_guard(inner.trim_start_matches('\'')) => inner,
+        _ => trimmed(cell),
+    }
+}
+
+fn needs_guard(text: &str) -> bool {
+    would_run(text) || trimmed(text) != text
+}
+
+/// Whether a spreadsheet would run a text: it begins as a formula does, and is no plain number or phone number.
+fn would_run(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_digit() || " ()./-+".contains(c);
+    match text.chars().next() {
+        Some('=' | '@' | '\t' | '\r') => true,
+        Some('+' | '-') => !text.chars().all(plain),
+        _ => false,
+    }
+}
+
 /// A plain text; what is empty clears.
 pub(crate) fn text(value: &Value) -> Read<Given<String>> {
     Ok(match one(value)? {
         None => Given::Cleared,
         Some(text) if text.is_empty() => Given::Cleared,
         Some(text) => Given::Value(text),
+    })
+}
+
+/// An email or user name: without blanks around it, and without what a spreadsheet puts in front of a link.
+pub(crate) fn identifier(value: &Value) -> Read<Given<String>> {
+    Ok(match text(value)? {
+        Given::Value(text) => {
+            let text = trimmed(&text);
+            let text = text.strip_prefix("mailto:").unwrap_or(text);
+            if text.is_empty() { Given::Cleared } else { Given::Value(text.to_owned()) }
+        }
+        given => given,
     })
 }
 
@@ -47,8 +102,10 @@ pub(crate) fn flag(value: &Value) -> Read<Given<bool>> {
     }
     let Given::Value(text) = text(value)? else { return Ok(Given::Cleared) };
     match text.trim().to_lowercase().as_str() {
-        "true" | "yes" | "y" | "1" | "on" | "x" | "wahr" | "ja" => Ok(Given::Value(true)),
-        "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" => Ok(Given::Value(false)),
+        "true" | "yes" | "y" | "1" | "on" | "x" | "wahr" | "ja" | "vrai" | "oui" | "verdadero" | "sí" | "si"
+        | "vero" | "sì" | "verdadeiro" | "sim" | "waar" => Ok(Given::Value(true)),
+        "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" | "faux" | "non" | "falso" | "não" | "onwaar"
+        | "nee" => Ok(Given::Value(false)),
         _ => wrong("is neither true nor false"),
     }
 }
@@ -258,6 +315,20 @@ mod tests {
         assert_eq!(texts(&json!("Sales; Support ;; x")).expect("a list"), ["Sales", "Support", "x"]);
         assert!(texts(&json!("\"open")).is_err());
         assert!(texts(&json!("\"a\" b; c")).is_err());
+    }
+
+    #[test]
+    fn nothing_is_run_and_nothing_is_lost() {
+        for text in [
+            "=1+1", "@x", "-R&D", "+cmd|' /C calc'!A0", "'=1", "''=1", "\tx", "'", "'x", "+49 30 1234", "-5", "x", " x",
+            "x\u{A0}", "' x", "\u{200B}",
+        ] {
+            let written = guarded(text);
+            assert!(!written.starts_with(['=', '@', '\t']), "{written}");
+            assert_eq!(unguarded(&written), text);
+        }
+        assert_eq!(guarded("+49 (0)30 1234"), "+49 (0)30 1234", "a phone number is one");
+        assert_eq!(unguarded(" \u{A0}ann@example.com\u{200B}"), "ann@example.com");
     }
 
     #[test]

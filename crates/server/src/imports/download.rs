@@ -99,7 +99,7 @@ pub(super) fn export(
     let format = Format::of_path(Path::new(name))
         .ok_or("the file's name ends with what it is to be: .csv, .ndjson, .xlsx or .ldif")?;
     let mut options = Options { format, kinds: Vec::new(), columns: None, with_password_hashes: false };
-    let mut writing = Writing { guards_formulas: true, ..Writing::default() };
+    let mut writing = Writing { cells: Cells::Guarded, ..Writing::default() };
     for (name, value) in wishes {
         match name.as_str() {
             "kind" => {

@@ -7,8 +7,10 @@ mod table;
 
 pub use table::COLUMNS;
 
+pub use crate::account_state::{Rule, Unit};
 use directory::{Field, ItemKind, LinkKind, fold};
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,11 +72,16 @@ pub enum What {
     Groups,
     Folders,
     Status,
-    Active,
+    /// Another statement about whether the account may be used.
+    State(Rule),
     DoNotEmail,
     ForcePasswordChange,
     Password,
     PasswordHash,
+    /// The kind of hash that the password is, if it is one.
+    HashFunction,
+    /// LDAP's `userPassword`: a hash behind its scheme, or clear text.
+    LdapPassword,
     Moment(Field),
     Name,
     IsRestricted,
@@ -87,6 +94,9 @@ pub enum What {
     KeyContacts,
     Rank,
     Members,
+    /// The distinguished name of a directory's entry.
+    Dn,
+    ObjectClass,
     Ignored,
 }
 
@@ -136,8 +146,12 @@ impl Column {
             What::Moment(_)
                 | What::Password
                 | What::PasswordHash
+                | What::HashFunction
+                | What::LdapPassword
                 | What::Members
-                | What::Active
+                | What::State(_)
+                | What::Dn
+                | What::ObjectClass
                 | What::Ignored
         );
         is_written_back && (self.what != What::Number || self.kinds != "u")
@@ -156,7 +170,9 @@ impl Column {
 
 /// The column of that name.
 pub fn named(name: &str) -> Option<&'static Column> {
-    COLUMNS.iter().find(|column| squeezed(column.name) == squeezed(name))
+    static NAMES: LazyLock<HashMap<String, &'static Column>> =
+        LazyLock::new(|| COLUMNS.iter().map(|column| (squeezed(column.name), column)).collect());
+    NAMES.get(&squeezed(name)).copied()
 }
 
 /// Letters and digits of a text, case-folded.
@@ -164,7 +180,31 @@ pub(crate) fn squeezed(text: &str) -> String {
     fold(text).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// How headers are told: by the table, by what dialects call things, and by what the caller says.
+/// What a header means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// No column has this name.
+    Unknown,
+    /// This column.
+    Column(&'static Column),
+    /// A status, if each value below it is a known word for one; else this, or nothing.
+    StatusOr(Option<&'static Column>),
+}
+
+impl PartialEq for Column {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Column {}
+
+/// Headers that some systems use for a status and others for a region.
+const STATUS_OR_REGION: [&str; 6] = ["state", "userstate", "estado", "stato", "etat", "état"];
+/// `WordPress` has numbers under it that mean nothing.
+const STATUS_OR_NOTHING: [&str; 1] = ["userstatus"];
+
+/// The meaning of headers: in the table, in dialects, and as the caller maps them.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
     known: HashMap<String, usize>,
@@ -206,12 +246,44 @@ impl Columns {
         Ok(())
     }
 
-    /// The column a header means; `None` when it means none.
+    /// The column a header means, whatever is below it; `None` when it means none.
     pub fn find(&self, header: &str) -> Option<&'static Column> {
+        match self.meaning(header) {
+            Meaning::Column(column) => Some(column),
+            Meaning::StatusOr(other) => other,
+            Meaning::Unknown => None,
+        }
+    }
+
+    /// What a header means.
+    pub fn meaning(&self, header: &str) -> Meaning {
         let header = header.trim();
         if let Some(mapped) = self.mapped.get(header) {
-            return mapped.map(|place| &COLUMNS[place]);
+            return mapped.map_or(Meaning::Unknown, |place| Meaning::Column(&COLUMNS[place]));
         }
+        let name = self.template(header);
+        let column = self.known(name);
+        match squeezed(name).as_str() {
+            name if STATUS_OR_REGION.contains(&name) => Meaning::StatusOr(column),
+            name if STATUS_OR_NOTHING.contains(&name) => Meaning::StatusOr(None),
+            _ => column.map_or(Meaning::Unknown, Meaning::Column),
+        }
+    }
+
+    /// What counts of a header of a template. Entra ID has its property in brackets behind the text (`First name [givenName]
+    /// Required`), Google a remark (`Email Address [Required]`).
+    fn template<'a>(&self, header: &'a str) -> &'a str {
+        let Some((text, behind)) = header.split_once('[') else { return header };
+        let Some((property, _)) = behind.split_once(']') else { return header };
+        let text = text.split('(').next().unwrap_or(text).trim();
+        let says_state = |text| self.known(text).is_some_and(|column| matches!(column.what, What::State(_)));
+        let is_property = property.starts_with(|c: char| c.is_ascii_lowercase())
+            && property.chars().all(|c| c.is_ascii_alphanumeric());
+        // "Block sign in [accountEnabled]" says the opposite of its property.
+        if text.is_empty() || is_property && !says_state(text) { property } else { text }
+    }
+
+    fn known(&self, header: &str) -> Option<&'static Column> {
         // SCIM's long names: what comes behind the last colon counts.
         let short = header.rsplit(':').next().unwrap_or(header);
         let short =
@@ -236,7 +308,7 @@ fn holds(column: &Column, field: Field) -> bool {
         Field::Groups => What::Groups,
         Field::Folders => What::Folders,
         Field::Status => What::Status,
-        Field::Active => What::Active,
+        Field::Active => What::State(Rule::Enabled),
         Field::Role => What::Role,
         Field::Roles => What::Roles,
         Field::Department => What::Department,
@@ -277,10 +349,16 @@ mod tests {
             ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber", "employeeNumber"),
             ("muster-emails", "emails"),
             ("POSTCODE", "postalCode"),
+            ("First name [givenName] Required", "givenName"),
+            ("Name (example: Chris Green) [displayName] *", "displayName"),
+            ("Block sign in (Yes/No) [accountEnabled] Required", "disabled"),
+            ("Email Address [Required]", "email"),
         ] {
             assert_eq!(name(header), Some(wanted), "{header}");
         }
-        assert_eq!(name("Start Date"), None);
+        for header in ["Start Date", "Office [physicalDeliveryOfficeName]", "Recovery Phone [MUST BE E.164]"] {
+            assert_eq!(name(header), None, "{header}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! CSV (RFC 4180) and its relatives: with semicolons, tabs or bars between.
 
 use super::text::{TOO_LONG, Text};
-use super::{FileError, LONGEST_ROW, Reading, Row, Rows, Writing, letters};
+use super::{Cells, Contents, FileError, LONGEST_ROW, Raw, Reading, Row, Rows, Writing, letters};
 use crate::column::Kind;
-use crate::value::flat;
+use crate::value::{flat, guarded, harmless, trimmed, unguarded};
 use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 use serde_json::Value;
 use std::io::{Cursor, Read, Write};
@@ -13,7 +13,7 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// How much of a file is looked at for its delimiter.
 const HEAD: usize = 64 * 1024;
 
-pub(super) fn read(mut text: Text, reading: &Reading, rows: &mut Rows<'_>) -> Result<(), FileError> {
+pub(super) fn read(mut text: Text, reading: &Reading, rows: &mut Rows<'_>) -> Result<Contents, FileError> {
     let mut head = Vec::new();
     Read::by_ref(&mut text.reader).take(HEAD as u64).read_to_end(&mut head)?;
     let (skipped, said) = announced(&head);
@@ -28,7 +28,7 @@ pub(super) fn read(mut text: Text, reading: &Reading, rows: &mut Rows<'_>) -> Re
     if !next(&mut csv, &mut record, first_row)? {
         return Err(FileError::new("the file is empty"));
     }
-    let headers: Vec<String> = record.iter().map(|header| header.trim().to_owned()).collect();
+    let headers: Vec<String> = record.iter().map(|header| trimmed(header).to_owned()).collect();
     headers_are_good(&headers, first_row)?;
     let mut number = first_row;
     loop {
@@ -37,9 +37,8 @@ pub(super) fn read(mut text: Text, reading: &Reading, rows: &mut Rows<'_>) -> Re
         if !next(&mut csv, &mut record, number)? {
             break;
         }
-        // A line with nothing on it is no row.
-        if record.len() == 1 && record.get(0).is_some_and(|cell| cell.trim().is_empty()) && headers.len() > 1
-        {
+        // A row with nothing in it is none, however many cells it has.
+        if record.iter().all(|cell| trimmed(cell).is_empty()) && (headers.len() > 1 || !reading.empty_clears) {
             continue;
         }
         if record.len() != headers.len() {
@@ -58,7 +57,7 @@ pub(super) fn read(mut text: Text, reading: &Reading, rows: &mut Rows<'_>) -> Re
             )
             .in_column(&*headers[place]));
         }
-        rows(&headers, Row { number, kind: None, cells: cells(&record, reading) })?;
+        rows(&headers, row(number, &record, reading))?;
     }
     if text.seen.odd_quotes.get() && text.seen.last.get() != b'\n' {
         return Err(FileError::at(
@@ -66,7 +65,7 @@ pub(super) fn read(mut text: Text, reading: &Reading, rows: &mut Rows<'_>) -> Re
             "the file ends inside quotes: a part of it is missing",
         ));
     }
-    Ok(())
+    Ok(Contents { headers, delimiter: Some(delimiter), ..Contents::default() })
 }
 
 /// The next record; the csv crate's own words for what is wrong are for programmers.
@@ -79,15 +78,21 @@ fn next(csv: &mut csv::Reader<impl Read>, record: &mut StringRecord, number: u64
     })
 }
 
-fn cells(record: &StringRecord, reading: &Reading) -> Vec<(usize, Value)> {
-    let cell = |(place, text): (usize, &str)| {
+fn row(number: u64, record: &StringRecord, reading: &Reading) -> Row {
+    let mut is_raw = true;
+    let cell = |(place, raw): (usize, &str)| {
+        let text = unguarded(raw);
+        is_raw &= text.len() == raw.len();
         if text.is_empty() {
             reading.empty_clears.then_some((place, Value::Null))
         } else {
-            Some((place, Value::String(unguarded(text).to_owned())))
+            Some((place, Value::String(text.to_owned())))
         }
     };
-    record.iter().enumerate().filter_map(cell).collect()
+    let cells = record.iter().enumerate().filter_map(cell).collect();
+    let original = || record.iter().enumerate().map(|(place, raw)| (place, Value::from(raw))).collect();
+    let raw = if is_raw { Raw::AsRead } else { Raw::Cells(original()) };
+    Row { number, kind: None, cells, raw }
 }
 
 /// Headers that are empty or twice there would leave it open what a cell means.
@@ -110,9 +115,13 @@ pub(super) fn headers_are_good(headers: &[String], row: u64) -> Result<(), FileE
     Ok(())
 }
 
-/// Excel's first line that says what stands between cells, and its length.
+/// A first line that is not the header, and its length: Excel's, which says what stands between cells, or the version of Entra
+/// ID's templates.
 fn announced(head: &[u8]) -> (usize, Option<u8>) {
     let line = head.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.starts_with(b"version:v") {
+        return (line.len(), None);
+    }
     match line.strip_prefix(b"sep=").map(<[u8]>::trim_ascii_end) {
         Some([delimiter]) => (line.len(), Some(*delimiter)),
         _ => (0, None),
@@ -139,29 +148,6 @@ fn likely(head: &[u8]) -> u8 {
     counts.iter().position(|count| *count == best).map_or(b',', |place| DELIMITERS[place])
 }
 
-/// Whether a spreadsheet would run a text: it begins as a formula does, and is no plain number or phone number.
-fn would_run(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_digit() || " ()./-+".contains(c);
-    match text.chars().next() {
-        Some('=' | '@' | '\t' | '\r') => true,
-        Some('+' | '-') => !text.chars().all(plain),
-        _ => false,
-    }
-}
-
-/// A text that no spreadsheet runs: with an apostrophe in front, and one more where there were some.
-fn guarded(text: &str) -> std::borrow::Cow<'_, str> {
-    if would_run(text.trim_start_matches('\'')) { format!("'{text}").into() } else { text.into() }
-}
-
-/// What was guarded.
-fn unguarded(text: &str) -> &str {
-    match text.strip_prefix('\'') {
-        Some(inner) if would_run(inner.trim_start_matches('\'')) => inner,
-        _ => text,
-    }
-}
-
 pub(super) struct Writer {
     csv: csv::Writer<Box<dyn Write + Send>>,
     width: usize,
@@ -173,7 +159,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(mut to: Box<dyn Write + Send>, writing: Writing) -> Result<Self, FileError> {
         let mut builder = WriterBuilder::new();
-        builder.terminator(csv::Terminator::CRLF);
+        builder.terminator(csv::Terminator::CRLF).delimiter(writing.delimiter.unwrap_or(b','));
         if writing.for_excel {
             to.write_all("\u{FEFF}".as_bytes())?;
             builder.delimiter(b';');
@@ -188,11 +174,12 @@ impl Writer {
                 Some((_, value)) => flat(value),
                 None => String::new(),
             };
-            if self.writing.guards_formulas {
-                self.csv.write_field(guarded(&text).as_bytes())?;
-            } else {
-                self.csv.write_field(&text)?;
-            }
+            let text = match self.writing.cells {
+                Cells::Guarded => guarded(&text),
+                Cells::Harmless => harmless(&text),
+                Cells::Plain => text.as_str().into(),
+            };
+            self.csv.write_field(text.as_bytes())?;
         }
         self.csv.write_record(None::<&[u8]>)
     }
@@ -220,6 +207,10 @@ impl super::Writer for Writer {
         self.record(cells).map_err(told)
     }
 
+    fn text(&mut self, _: &str, _: &[(&str, Value)]) -> Result<(), FileError> {
+        Err(FileError::new("a row of CSV consists of cells"))
+    }
+
     fn finish(mut self: Box<Self>) -> Result<(), FileError> {
         Ok(self.csv.flush()?)
     }
@@ -228,29 +219,6 @@ impl super::Writer for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_is_run_and_nothing_is_lost() {
-        for text in [
-            "=1+1",
-            "@x",
-            "-R&D",
-            "+cmd|' /C calc'!A0",
-            "'=1",
-            "''=1",
-            "\tx",
-            "'",
-            "'x",
-            "+49 30 1234",
-            "-5",
-            "x",
-        ] {
-            let written = guarded(text);
-            assert!(!would_run(&written), "{written}");
-            assert_eq!(unguarded(&written), text);
-        }
-        assert_eq!(guarded("+49 (0)30 1234"), "+49 (0)30 1234", "a phone number is one");
-    }
 
     #[test]
     fn delimiters_are_seen() {

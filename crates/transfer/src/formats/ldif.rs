@@ -1,17 +1,14 @@
-//! LDIF (RFC 2849): entries of attributes, lines that go on behind a blank, values in Base64.
-//!
-//! People are entries of person classes, groups those of group classes; what is neither is passed over. Members of groups
-//! are named by distinguished names, which are turned into what the people of the same file are known by.
+//! LDIF (RFC 2849): entries of attributes, lines that continue behind a space, values in Base64.
 
 use super::ndjson::{NAMES, Names};
 use super::text::{TOO_LONG, Text};
-use super::{FileError, LONGEST_ROW, Row, Rows};
+use super::{Contents, FileError, LONGEST_ROW, Raw, Row, Rows};
 use crate::column::{Kind, named};
-use crate::ldif_names::{attribute, is_own, is_plumbing, kind_of, resolved};
+use crate::ignored::{IgnoredCounts, Part, Reason};
+use crate::ldif_names::{attribute, is_own};
 use crate::value::{flat, texts};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use directory::fold;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,21 +20,31 @@ const WIDTH: usize = 76;
 
 const TOO_MANY_NAMES: &str = "there are too many names";
 
-pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<(), FileError> {
+pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<Contents, FileError> {
     let mut entries = Entries { lines: BufReader::new(text.reader), number: 0, ahead: None };
-    let mut names = Names::default();
-    let mut people: HashMap<String, String> = HashMap::new();
+    let (mut names, mut ignored) = (Names::default(), IgnoredCounts::default());
     loop {
         text.allowance.set(LONGEST_ROW);
-        let Some(entry) = entries.next()? else { return Ok(()) };
-        let Some(kind) = entry.kind()? else { continue };
-        if kind == Kind::User
-            && let (Some(dn), Some(known)) = (entry.one("dn"), entry.known_by())
-        {
-            people.insert(fold(dn), known.to_owned());
+        let Some(entry) = entries.next(&mut ignored)? else {
+            return Ok(Contents { headers: names.all, ignored, ..Contents::default() });
+        };
+        let number = entry.number;
+        let mut cells = Vec::with_capacity(entry.attributes.len());
+        for (name, values) in entry.attributes {
+            let place = names.place(&name).ok_or_else(|| FileError::at(number, TOO_MANY_NAMES))?;
+            cells.push((place, cell(values)));
         }
-        let cells = entry.cells(kind, &people, &mut names)?;
-        rows(&names.all, Row { number: entry.number, kind: Some(kind), cells })?;
+        rows(&names.all, Row { number, kind: None, cells, raw: Raw::Text(entry.text) })?;
+    }
+}
+
+/// The values of an attribute. What is empty clears.
+fn cell(mut values: Vec<String>) -> Value {
+    let value = |text: String| if text.is_empty() { Value::Null } else { Value::String(text) };
+    match values.pop() {
+        Some(only) if values.is_empty() => value(only),
+        Some(last) => values.into_iter().chain([last]).map(value).collect(),
+        None => Value::Null,
     }
 }
 
@@ -48,12 +55,14 @@ struct Entry {
     /// The index of each attribute by its name in lower case: looking through all of them for each line of an entry of
     /// 1 MB takes seconds.
     indexes: HashMap<String, usize>,
+    /// Its lines, as they are in the file.
+    text: String,
 }
 
 impl Entry {
-    fn new(number: u64, dn: String) -> Self {
+    fn new(number: u64, name: &str, dn: String) -> Self {
         let indexes = HashMap::from([("dn".into(), 0)]);
-        Self { number, attributes: vec![("dn".into(), vec![dn])], indexes }
+        Self { number, attributes: vec![(name.into(), vec![dn])], indexes, text: String::new() }
     }
 
     fn push(&mut self, name: &str, value: String) -> Result<(), FileError> {
@@ -69,97 +78,22 @@ impl Entry {
         }
         Ok(())
     }
-
-    fn all(&self, name: &str) -> &[String] {
-        let index = self.indexes.get(&name.to_ascii_lowercase());
-        index.map_or(&[], |index| &self.attributes[*index].1)
-    }
-
-    fn one(&self, name: &str) -> Option<&str> {
-        self.all(name).first().map(String::as_str)
-    }
-
-    /// What somebody is asked for by.
-    fn known_by(&self) -> Option<&str> {
-        ["uid", "sAMAccountName", "userPrincipalName", "mail"].into_iter().find_map(|name| self.one(name))
-    }
-
-    fn kind(&self) -> Result<Option<Kind>, FileError> {
-        if self.one("changetype").is_some_and(|change| !change.eq_ignore_ascii_case("add")) {
-            return Err(FileError::at(
-                self.number,
-                "it is a change to an entry; only whole entries are taken in",
-            ));
-        }
-        if let Some(word) = self.one("muster-kind") {
-            let unknown = || FileError::at(self.number, format!("there is nothing of the kind {word}"));
-            return Kind::of_word(word).map(Some).ok_or_else(unknown);
-        }
-        Ok(kind_of(self.all("objectClass").iter().map(String::as_str)))
-    }
-
-    fn cells(
-        &self,
-        kind: Kind,
-        people: &HashMap<String, String>,
-        names: &mut Names,
-    ) -> Result<Vec<(usize, Value)>, FileError> {
-        let mut cells = Vec::new();
-        let is_own = self.one("muster-kind").is_some();
-        let is_needed = match kind {
-            Kind::User => self.one("sn").is_none() && self.one("givenName").is_none(),
-            Kind::Item(_) => true,
-        };
-        for (name, values) in &self.attributes {
-            let is_name = name.eq_ignore_ascii_case("cn") && !is_own && is_needed;
-            // What comes behind a semicolon is a language or a way of writing.
-            let bare = name.split(';').next().unwrap_or(name);
-            let is_translated_name = bare != name && bare.eq_ignore_ascii_case("cn");
-            if is_plumbing(bare) && !is_name && !is_translated_name {
-                continue;
-            }
-            let lower = bare.to_ascii_lowercase();
-            let header = match (kind, lower.as_str()) {
-                (Kind::User, "mail") if values.len() > 1 => "emails",
-                (Kind::User, "description") => "bio",
-                (Kind::User, "entryuuid" | "objectguid" | "objectsid") => continue,
-                (Kind::Item(_), "cn") => "name",
-                // Whoever has no names but this one is called so.
-                (Kind::User, "cn") => "formattedName",
-                _ => bare,
-            };
-            let value = |text: &String| {
-                if text.is_empty() { Value::Null } else { Value::String(text.clone()) }
-            };
-            let value = match (lower.as_str(), values.as_slice()) {
-                (name, dns) if resolved(name) == Some("muster-members") => {
-                    let known = |dn: &String| people.get(&fold(dn)).cloned().unwrap_or_else(|| named_by(dn));
-                    dns.iter().map(known).map(Value::String).collect()
-                }
-                (name, dns) if resolved(name).is_some() => {
-                    dns.iter().map(|dn| Value::String(named_by(dn))).collect()
-                }
-                (_, [one]) => value(one),
-                (_, several) => several.iter().map(value).collect(),
-            };
-            let place = names.place(header).ok_or_else(|| FileError::at(self.number, TOO_MANY_NAMES))?;
-            cells.push((place, value));
-        }
-        Ok(cells)
-    }
 }
 
-/// What somebody is known by whose entry is not in the file: the value of the first part of their distinguished name.
-fn named_by(dn: &str) -> String {
-    let first = dn.split(',').next().unwrap_or(dn);
-    first.split_once('=').map_or(dn, |(_, value)| value).trim().to_owned()
+/// A line with those that continue it.
+struct Line {
+    number: u64,
+    /// What it says.
+    text: String,
+    /// How it stands in the file.
+    raw: String,
 }
 
 struct Entries<R> {
     lines: BufReader<R>,
     number: u64,
-    /// A line that was read already, and its number.
-    ahead: Option<(String, u64)>,
+    /// A line that was read already.
+    ahead: Option<Line>,
 }
 
 impl<R: std::io::Read> Entries<R> {
@@ -179,78 +113,115 @@ impl<R: std::io::Read> Entries<R> {
         String::from_utf8(line).map(Some).map_err(|_| FileError::at(self.number, "it is no text"))
     }
 
-    /// A line with those that go on behind a blank.
-    fn line(&mut self) -> Result<Option<(String, u64)>, FileError> {
+    fn line(&mut self) -> Result<Option<Line>, FileError> {
         let first = match self.ahead.take() {
             Some(line) => Some(line),
-            None => self.raw()?.map(|line| (line, self.number)),
+            None => self.raw()?.map(|text| Line { number: self.number, raw: text.clone(), text }),
         };
-        let Some((mut line, number)) = first else { return Ok(None) };
+        let Some(mut line) = first else { return Ok(None) };
         while let Some(more) = self.raw()? {
             match more.strip_prefix(' ') {
-                Some(rest) if !line.is_empty() => line.push_str(rest),
+                Some(rest) if !line.text.is_empty() => {
+                    line.text.push_str(rest);
+                    line.raw.push('\n');
+                    line.raw.push_str(&more);
+                }
                 _ => {
-                    self.ahead = Some((more, self.number));
+                    self.ahead = Some(Line { number: self.number, raw: more.clone(), text: more });
                     break;
                 }
             }
-            if line.len() > LONGEST_ROW {
-                return Err(FileError::at(number, TOO_LONG));
+            if line.raw.len() > LONGEST_ROW {
+                return Err(FileError::at(line.number, TOO_LONG));
             }
         }
-        Ok(Some((line, number)))
+        Ok(Some(line))
     }
 
-    fn next(&mut self) -> Result<Option<Entry>, FileError> {
+    /// The next entry. Lines behind an empty one that do not begin an entry are skipped if they are of a search.
+    fn next(&mut self, ignored: &mut IgnoredCounts) -> Result<Option<Entry>, FileError> {
         let mut entry: Option<Entry> = None;
+        let mut is_search = false;
         loop {
-            let Some((line, number)) = self.line()? else { return Ok(entry) };
-            if line.starts_with('#') {
+            let Some(Line { number, text, raw }) = self.line()? else { return Ok(entry) };
+            if text.starts_with('#') {
                 continue;
             }
-            if line.is_empty() {
+            if text.is_empty() {
                 if entry.is_some() {
                     return Ok(entry);
                 }
+                is_search = false;
                 continue;
             }
-            let Some((name, value)) = line.split_once(':') else {
-                return Err(FileError::at(number, "it is no attribute and no value"));
+            let Some((name, value)) = text.split_once(':') else {
+                return Err(FileError::at(number, "it is not an attribute with a value"));
             };
             if name.chars().any(char::is_control) {
                 return Err(FileError::at(number, "the name of the attribute holds a control character"));
             }
+            let is_dn = name.eq_ignore_ascii_case("dn");
+            let Some(entry) = &mut entry else {
+                is_search |= BEFORE_ENTRIES.iter().any(|known| name.eq_ignore_ascii_case(known));
+                if is_dn {
+                    let value = decoded(value).map_err(|what| FileError::at(number, what).in_column(name))?;
+                    let Decoded::Text(dn) = value else {
+                        return Err(FileError::at(number, "the dn is not text"));
+                    };
+                    let mut begun = Entry::new(number, name, dn);
+                    begun.text = raw;
+                    entry = Some(begun);
+                } else if !is_search {
+                    return Err(FileError::at(number, "an entry begins with its dn"));
+                }
+                continue;
+            };
+            if is_dn {
+                return Err(FileError::at(number, SECOND_DN));
+            }
             let value = decoded(value).map_err(|what| FileError::at(number, what).in_column(name))?;
-            match &mut entry {
-                // A version, and what a search says at its end, belong to no entry.
-                None if !name.eq_ignore_ascii_case("dn") => {
-                    if !["version", "search", "result", "ref"].contains(&name.to_ascii_lowercase().as_str()) {
-                        return Err(FileError::at(number, "an entry begins with its dn"));
-                    }
-                }
-                None => {
-                    let dn = value.unwrap_or_default();
-                    entry = Some(Entry::new(number, dn));
-                }
-                Some(entry) => {
-                    let Some(value) = value else { continue };
-                    entry.push(name, value)?;
-                }
+            entry.text.push('\n');
+            entry.text.push_str(&raw);
+            match value {
+                Decoded::Text(text) if name.eq_ignore_ascii_case("changetype") => only_additions(number, &text)?,
+                // What the server is to do with a change (RFC 2849).
+                Decoded::Text(_) if name.eq_ignore_ascii_case("control") => {}
+                Decoded::Text(text) => entry.push(name, text)?,
+                Decoded::Url => ignored.add(Part::Attribute, name, Reason::Url, 1),
+                Decoded::Binary => ignored.add(Part::Attribute, name, Reason::Binary, 1),
             }
         }
     }
 }
 
-/// The value behind an attribute's colon; nothing, where it is no text, such as a picture.
-fn decoded(value: &str) -> Result<Option<String>, String> {
+/// What may stand before an entry, and what a search says at its end.
+const BEFORE_ENTRIES: [&str; 5] = ["version", "search", "result", "ref", "control"];
+const SECOND_DN: &str = "a second dn in one entry; entries are separated by an empty line";
+
+fn only_additions(number: u64, change: &str) -> Result<(), FileError> {
+    let what =
+        format!("'changetype: {change}' changes an entry that exists; only complete entries can be imported");
+    if change.eq_ignore_ascii_case("add") { Ok(()) } else { Err(FileError::at(number, what)) }
+}
+
+/// The value behind an attribute's colon.
+enum Decoded {
+    Text(String),
+    Binary,
+    /// It is elsewhere. It is never opened: the file could name any file of this machine.
+    Url,
+}
+
+fn decoded(value: &str) -> Result<Decoded, String> {
     if let Some(encoded) = value.strip_prefix(':') {
         let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "it is no whole Base64".to_owned())?;
-        return Ok(String::from_utf8(bytes).ok());
+        return Ok(String::from_utf8(bytes).map_or(Decoded::Binary, Decoded::Text));
     }
     if value.starts_with('<') {
-        return Err("it says that its value is elsewhere, which is not looked for".into());
+        return Ok(Decoded::Url);
     }
-    Ok(Some(value.strip_prefix(' ').unwrap_or(value).to_owned()))
+    // RFC 2849: spaces behind the colon (FILL) are not part of the value.
+    Ok(Decoded::Text(value.trim_start_matches(' ').to_owned()))
 }
 
 /// A text, or an empty one.
@@ -297,8 +268,7 @@ impl Writer {
         let header = self.headers.get(place)?;
         match named(header) {
             Some(column) if self.kind.is_some() => Some(attribute(column)),
-            // What its distinguished names stood for is no distinguished name any more.
-            _ => Some(resolved(header).unwrap_or(header).to_owned()),
+            _ => Some(header.clone()),
         }
     }
 
@@ -388,6 +358,33 @@ impl super::Writer for Writer {
                     }
                 }
                 other => self.value(&name, &flat(other))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// An entry with further attributes, instead of those of these names.
+    fn text(&mut self, text: &str, more: &[(&str, Value)]) -> Result<(), FileError> {
+        self.to.write_all(b"\n")?;
+        let mut is_kept = true;
+        for line in text.lines() {
+            if !line.starts_with(' ') {
+                let name = line.split(':').next().unwrap_or(line);
+                is_kept = !more.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+            }
+            if is_kept {
+                self.to.write_all(line.as_bytes())?;
+                self.to.write_all(b"\n")?;
+            }
+        }
+        for (name, value) in more {
+            match value {
+                Value::Array(list) => {
+                    for one in list {
+                        self.value(name, &flat(one))?;
+                    }
+                }
+                one => self.value(name, &flat(one))?,
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ mod xlsx;
 mod zipped;
 
 use crate::column::Kind;
+use crate::ignored::IgnoredCounts;
 use serde_json::Value;
 use std::fmt;
 use std::fs::File;
@@ -127,6 +128,19 @@ pub struct Row {
     pub kind: Option<Kind>,
     /// Its cells.
     pub cells: Vec<(usize, Value)>,
+    /// How it stands in the file, to be written again if it is rejected.
+    pub raw: Raw,
+}
+
+/// How a row stands in its file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Raw {
+    /// As its cells say.
+    AsRead,
+    /// With these cells, from which its cells were trimmed.
+    Cells(Vec<(usize, Value)>),
+    /// As this text.
+    Text(String),
 }
 
 impl Row {
@@ -142,7 +156,13 @@ impl Row {
                 _ => 24,
             }
         }
-        self.cells.iter().map(|(_, value)| of(value) + 16).sum()
+        let cells = |cells: &[(usize, Value)]| cells.iter().map(|(_, value)| of(value) + 16).sum::<usize>();
+        let raw = match &self.raw {
+            Raw::AsRead => 0,
+            Raw::Cells(raw) => cells(raw),
+            Raw::Text(text) => text.len(),
+        };
+        cells(&self.cells) + raw
     }
 }
 
@@ -162,8 +182,24 @@ pub struct Reading {
 /// Takes rows, with the headers there are so far.
 pub type Rows<'a> = dyn FnMut(&[String], Row) -> Result<(), FileError> + 'a;
 
+/// What there is to say of a file that was read to its end.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// All its headers.
+    pub headers: Vec<String>,
+    /// The delimiter of CSV.
+    pub delimiter: Option<u8>,
+    /// What was not read.
+    pub(crate) ignored: IgnoredCounts,
+}
+
 /// Reads a file to its end.
-pub fn read(path: &Path, format: Format, reading: &Reading, rows: &mut Rows<'_>) -> Result<(), FileError> {
+pub fn read(
+    path: &Path,
+    format: Format,
+    reading: &Reading,
+    rows: &mut Rows<'_>,
+) -> Result<Contents, FileError> {
     if std::fs::metadata(path)?.len() == 0 {
         return Err(FileError::new("the file is empty"));
     }
@@ -179,7 +215,7 @@ pub(crate) fn read_text(
     format: Format,
     reading: &Reading,
     rows: &mut Rows<'_>,
-) -> Result<(), FileError> {
+) -> Result<Contents, FileError> {
     let text = text::open(file, reading)?;
     match format {
         Format::Csv => csv::read(text, reading, rows),
@@ -194,8 +230,22 @@ pub(crate) fn read_text(
 pub struct Writing {
     /// CSV as Excel takes it where commas are decimal: with a byte order mark and semicolons.
     pub for_excel: bool,
-    /// Texts that a spreadsheet would run are written so that it does not. Rows that were refused are written as they were.
-    pub guards_formulas: bool,
+    /// How texts of CSV are written.
+    pub cells: Cells,
+    /// The delimiter of CSV; a comma if there is none.
+    pub delimiter: Option<u8>,
+}
+
+/// How texts are written that a spreadsheet would run, or an import would trim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cells {
+    /// As they are.
+    #[default]
+    Plain,
+    /// With an apostrophe in front, which an import takes off.
+    Guarded,
+    /// The same, but not before blanks: cells as they were in another file.
+    Harmless,
 }
 
 /// A file that is being written. Rows come kind by kind, each kind with its headers first.
@@ -204,6 +254,8 @@ pub trait Writer: Send {
     fn begin(&mut self, kind: Option<Kind>, headers: &[&str]) -> Result<(), FileError>;
     /// A row of it; cells by the places of the headers.
     fn row(&mut self, cells: &[(usize, Value)]) -> Result<(), FileError>;
+    /// A row as it was in a file of the same format, with further cells.
+    fn text(&mut self, text: &str, more: &[(&str, Value)]) -> Result<(), FileError>;
     /// All of it is written.
     fn finish(self: Box<Self>) -> Result<(), FileError>;
 }
@@ -217,7 +269,7 @@ pub fn writer(
     Ok(match format {
         Format::Csv => Box::new(csv::Writer::new(to, writing)?),
         Format::Ndjson => Box::new(ndjson::Writer::new(to)),
-        Format::Xlsx => Box::new(workbook::Workbook::new(to)),
+        Format::Xlsx => Box::new(workbook::Workbook::new(to, writing.cells)),
         Format::Ldif => Box::new(ldif::Writer::new(to)),
     })
 }

@@ -1,7 +1,7 @@
 //! One JSON object a line. Objects within it are flattened (`name.givenName`), lists stay lists.
 
 use super::text::{TOO_LONG, Text};
-use super::{FileError, LONGEST_ROW, Row, Rows};
+use super::{Contents, FileError, LONGEST_ROW, Raw, Row, Rows};
 use crate::column::Kind;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ const DEPTH: usize = 8;
 /// How many different names a file may have.
 pub(super) const NAMES: usize = 10_000;
 
-pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<(), FileError> {
+pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<Contents, FileError> {
     let mut lines = BufReader::new(text.reader);
     let mut names = Names::default();
     let mut line = Vec::new();
@@ -24,7 +24,7 @@ pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<(), FileError> {
         let read =
             lines.read_until(b'\n', &mut line).map_err(|error| FileError::at(number, error.to_string()))?;
         if read == 0 {
-            return Ok(());
+            return Ok(Contents { headers: names.all, ..Contents::default() });
         }
         if line.len() > LONGEST_ROW {
             return Err(FileError::at(number, TOO_LONG));
@@ -48,7 +48,9 @@ pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<(), FileError> {
             ));
             Ok(())
         })?;
-        rows(&names.all, Row { number, kind: None, cells })?;
+        // It was read as JSON, so it is UTF-8.
+        let raw = Raw::Text(String::from_utf8_lossy(line.trim_ascii()).into_owned());
+        rows(&names.all, Row { number, kind: None, cells, raw })?;
     }
 }
 
@@ -137,6 +139,30 @@ impl super::Writer for Writer {
         }
         if between == b'{' {
             self.to.write_all(b"{")?;
+        }
+        Ok(self.to.write_all(b"}\n")?)
+    }
+
+    /// An object with further members. Those of an earlier rejection are at its end, where they were put by this function.
+    fn text(&mut self, text: &str, more: &[(&str, Value)]) -> Result<(), FileError> {
+        let last = more.first().and_then(|(name, _)| text.rfind(&format!(",\"{name}\":")));
+        let is_own = |at: &usize| {
+            serde_json::from_str::<Map<String, Value>>(&format!("{{{}", &text[at + 1..]))
+                .is_ok_and(|members| members.keys().all(|key| more.iter().any(|(name, _)| name == key)))
+        };
+        let body = match last.filter(is_own) {
+            Some(at) => &text[..at],
+            None => text.strip_suffix('}').unwrap_or(text).trim_end(),
+        };
+        self.to.write_all(body.as_bytes())?;
+        let mut between: &[u8] = if body.ends_with('{') { b"" } else { b"," };
+        for (name, value) in more {
+            self.to.write_all(between)?;
+            between = b",";
+            let failed = |error: serde_json::Error| FileError::new(error.to_string());
+            serde_json::to_writer(&mut self.to, name).map_err(failed)?;
+            self.to.write_all(b":")?;
+            serde_json::to_writer(&mut self.to, value).map_err(failed)?;
         }
         Ok(self.to.write_all(b"}\n")?)
     }

@@ -1,8 +1,8 @@
 //! Excel workbooks, written row by row: a sheet for each kind, and further ones where a sheet is full.
 
-use super::{FileError, letters};
+use super::{Cells, FileError, letters};
 use crate::column::Kind;
-use crate::value::flat;
+use crate::value::{flat, unguarded};
 use rust_xlsxwriter::{Workbook as Book, Worksheet, XlsxError};
 use serde_json::Value;
 use std::io::Write;
@@ -20,12 +20,13 @@ pub(super) struct Workbook {
     full: u32,
     next: u32,
     headers: Vec<String>,
+    cells: Cells,
     to: Box<dyn Write + Send>,
 }
 
 impl Workbook {
-    pub(super) fn new(to: Box<dyn Write + Send>) -> Self {
-        Self { book: Book::new(), sheet: None, name: "Users", full: 0, next: 0, headers: Vec::new(), to }
+    pub(super) fn new(to: Box<dyn Write + Send>, cells: Cells) -> Self {
+        Self { book: Book::new(), sheet: None, name: "Users", full: 0, next: 0, headers: Vec::new(), cells, to }
     }
 
     /// Begins a sheet with its headers.
@@ -96,11 +97,18 @@ impl super::Writer for Workbook {
                 let header = self.headers.get(*place).cloned().unwrap_or_else(|| letters(*place));
                 return Err(FileError::at(u64::from(row) + 1, what).in_column(header));
             }
+            // Nothing runs it there, but an import would trim it, or take off its apostrophe.
+            let is_changed = self.cells == Cells::Guarded && unguarded(&text) != text;
+            let text = if is_changed { format!("'{text}") } else { text };
             if !text.is_empty() {
                 sheet.write_string(row, column, text).map_err(told)?;
             }
         }
         Ok(())
+    }
+
+    fn text(&mut self, _: &str, _: &[(&str, Value)]) -> Result<(), FileError> {
+        Err(FileError::new("a row of a workbook consists of cells"))
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), FileError> {

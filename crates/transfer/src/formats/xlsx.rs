@@ -2,9 +2,11 @@
 //! is none, the first one is.
 
 use super::csv::headers_are_good;
-use super::{FileError, LONGEST_ROW, Reading, Row, Rows, letters, zipped};
+use super::{Contents, FileError, LONGEST_ROW, Raw, Reading, Row, Rows, letters, zipped};
 use crate::column::Kind;
-use calamine::{Cell, DataRef, Reader, SheetType, Xlsx, XlsxError};
+use crate::ignored::{Part, Reason};
+use crate::value::{trimmed, unguarded};
+use calamine::{Cell, DataRef, Reader, SheetType, Style, Xlsx, XlsxError};
 use serde_json::Value;
 use std::fs::File;
 use std::io::BufReader;
@@ -13,7 +15,7 @@ use std::path::Path;
 /// The last column of a sheet.
 const COLUMNS: u32 = 16_384;
 
-pub(super) fn read(path: &Path, reading: &Reading, rows: &mut Rows<'_>) -> Result<(), FileError> {
+pub(super) fn read(path: &Path, reading: &Reading, rows: &mut Rows<'_>) -> Result<Contents, FileError> {
     zipped::check(path)?;
     let broken = |error: XlsxError| FileError::new(format!("it is no whole Excel workbook: {error}"));
     let mut book = Xlsx::new(BufReader::new(File::open(path)?)).map_err(broken)?;
@@ -28,10 +30,14 @@ pub(super) fn read(path: &Path, reading: &Reading, rows: &mut Rows<'_>) -> Resul
         return Err(FileError::new("it has no sheet"));
     }
     let is_alone = chosen.len() == 1;
-    let mut headers = Vec::new();
+    let mut contents = Contents::default();
+    for name in sheets.iter().filter(|name| !chosen.iter().any(|(other, _)| other == *name)) {
+        contents.ignored.add(Part::Sheet, name, Reason::NotChosen, 1);
+    }
+    let headers = &mut contents.headers;
     let mut is_empty = true;
     for (name, kind) in chosen {
-        let mut sheet = Sheet { kind, reading, first: None, headers: &mut headers, last: 0 };
+        let mut sheet = Sheet { kind, reading, first: None, headers, last: 0 };
         let done = sheet.read(&mut book, &name, rows);
         is_empty &= sheet.first.is_none();
         // Rows of several sheets are told apart by these.
@@ -43,7 +49,7 @@ pub(super) fn read(path: &Path, reading: &Reading, rows: &mut Rows<'_>) -> Resul
             }
         })?;
     }
-    if is_empty { Err(FileError::new("the file is empty")) } else { Ok(()) }
+    if is_empty { Err(FileError::new("the file is empty")) } else { Ok(contents) }
 }
 
 /// The sheets that are read, and what their rows are about.
@@ -83,7 +89,8 @@ impl Sheet<'_> {
         let mut cells = book.worksheet_cells_reader(name).map_err(broken)?;
         let (mut open, mut bytes): (Vec<(u32, Value)>, usize) = (Vec::new(), 0);
         let mut at = 0;
-        while let Some(cell) = cells.next_cell().map_err(broken)? {
+        let styles = cells.styles().to_vec();
+        while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(broken)? {
             let (row, column) = cell.get_position();
             last.set(u64::from(row));
             if row != at && !open.is_empty() {
@@ -95,7 +102,7 @@ impl Sheet<'_> {
                 return Err(FileError::at(u64::from(row) + 1, "its rows or columns are out of order"));
             }
             (at, self.last) = (row, row);
-            let value = value(&cell)?;
+            let value = value(&cell, styles.get(style))?;
             bytes += value.as_ref().and_then(Value::as_str).map_or(8, str::len);
             if bytes > LONGEST_ROW {
                 return Err(FileError::at(u64::from(row) + 1, super::text::TOO_LONG)
@@ -112,15 +119,19 @@ impl Sheet<'_> {
             let width = cells.last().map_or(0, |(column, _)| *column as usize + 1);
             let mut own = vec![String::new(); width];
             for (column, value) in cells {
-                crate::value::flat(&value).trim().clone_into(&mut own[column as usize]);
+                trimmed(&crate::value::flat(&value)).clone_into(&mut own[column as usize]);
             }
             headers_are_good(&own, number)?;
             self.first = Some((self.headers.len(), width));
             self.headers.extend(own);
             return Ok(());
         };
+        let is_blank = |value: &Value| value.as_str().is_some_and(|text| trimmed(text).is_empty());
+        if cells.iter().all(|(_, value)| is_blank(value)) {
+            return Ok(());
+        }
         let mut own = Vec::with_capacity(cells.len());
-        for (column, value) in cells {
+        for (column, value) in cells.into_iter().filter(|(_, value)| !is_blank(value)) {
             let place = column as usize;
             if place >= many || self.headers[first + place].is_empty() {
                 let what = "there is a cell without a header above it";
@@ -128,26 +139,45 @@ impl Sheet<'_> {
             }
             own.push((first + place, value));
         }
+        let original = own.clone();
+        for (_, value) in &mut own {
+            if let Value::String(text) = value {
+                *text = unguarded(text).to_owned();
+            }
+        }
+        let raw = if own == original { Raw::AsRead } else { Raw::Cells(original) };
         if self.reading.empty_clears {
             let there: Vec<usize> = own.iter().map(|(place, _)| *place).collect();
             let missing = (first..first + many).filter(|place| !there.contains(place));
             own.extend(missing.map(|place| (place, Value::Null)).collect::<Vec<_>>());
             own.sort_by_key(|(place, _)| *place);
         }
-        rows(self.headers, Row { number, kind: self.kind, cells: own })
+        rows(self.headers, Row { number, kind: self.kind, cells: own, raw })
     }
 }
 
-/// What a cell holds, as the person who looks at the sheet reads it; nothing, where it is empty.
-fn value(cell: &Cell<DataRef<'_>>) -> Result<Option<Value>, FileError> {
+/// A number as the cell shows it: `0042` where the format is `0000`.
+fn number(number: f64, style: Option<&Style>) -> String {
+    let format = style.and_then(|style| style.number_format.as_ref()).map(|format| format.format_code.as_str());
+    // Without one, a cell shows as many digits as it has room for.
+    let shown = format.filter(|format| !matches!(*format, "General" | "@" | "")).map(|format| {
+        let shown = ssfmt::format_default(number, format);
+        shown.map_or_else(|_| number.to_string(), |text| trimmed(&text).to_owned())
+    });
+    shown.unwrap_or_else(|| number.to_string())
+}
+
+/// What a cell holds, as it is shown, but that a date is in ISO 8601; nothing, where it is empty.
+fn value(cell: &Cell<DataRef<'_>>, style: Option<&Style>) -> Result<Option<Value>, FileError> {
     let (row, column) = cell.get_position();
     Ok(match cell.get_value() {
         DataRef::Empty => None,
         DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text_of(text),
         DataRef::SharedString(text) => text_of(text),
         DataRef::Bool(flag) => Some(Value::Bool(*flag)),
-        DataRef::Int(number) => Some(Value::String(number.to_string())),
-        DataRef::Float(number) => Some(Value::String(number.to_string())),
+        #[expect(clippy::cast_precision_loss, reason = "a workbook has no whole numbers of more digits")]
+        DataRef::Int(whole) => Some(Value::String(number(*whole as f64, style))),
+        DataRef::Float(float) => Some(Value::String(number(*float, style))),
         DataRef::DateTime(moment) => {
             let (year, month, day, hour, minute, second, _) = moment.to_ymd_hms_milli();
             let date = format!("{year:04}-{month:02}-{day:02}");

@@ -1,14 +1,13 @@
 //! What a row says, before anything is asked of the directory, and how it is called in the file.
 
 use super::Scan;
-use super::file::{keys_of, kind};
+use super::file::{About, Cell, keys_of};
 use super::report::Outcome;
-use crate::column::{Column, Kind, What};
+use crate::column::{Kind, What};
 use crate::formats::Row;
 use crate::person::CellFault;
 use crate::words::in_words;
-use directory::{Field, ItemKind, User};
-use serde_json::Value;
+use directory::{Field, ItemKind, Time, User, UserId};
 use std::collections::HashMap;
 
 /// A row that was read.
@@ -23,8 +22,8 @@ pub(super) enum Said {
     Person(Box<crate::person::Said>),
     /// Of somebody who is there.
     Known(Box<crate::person::Said>, Box<User>),
-    /// It is not executed again: its outcome, and the number of its user.
-    Skipped(Outcome, u32),
+    /// It is not executed again: its outcome, and its user.
+    Skipped(Outcome, (u32, UserId)),
     Item(ItemKind, Box<crate::thing::Said>),
     /// Nothing that could be done.
     Nothing(String),
@@ -43,24 +42,41 @@ pub(super) fn of_one_kind(rows: Vec<Begun>) -> Vec<Vec<Begun>> {
     all
 }
 
-pub(super) fn begin(scan: &Scan, twice: &mut HashMap<u64, Option<u64>>, row: Row) -> Begun {
-    let mut cells = scan.cells(&row);
-    if let (true, Some(kind @ Kind::Item(_))) = (scan.is_directory, row.kind) {
-        cells.retain(|(column, _)| column.is_of(kind));
-    }
-    let (kind, said) = match kind(&row, &cells) {
-        Err(what) => (Kind::User, Said::Nothing(what)),
-        Ok(kind) => match wrong_columns(kind, &cells).or_else(|| again(kind, &cells, row.number, twice)) {
-            Some(why) => (kind, Said::Nothing(why)),
-            None => (kind, said(scan, kind, &cells)),
-        },
+/// Reads a row; `None` is an entry of a directory that is not imported.
+pub(super) fn begin(
+    scan: &Scan,
+    twice: &mut HashMap<u64, Option<u64>>,
+    row: Row,
+    now: Time,
+) -> Option<Begun> {
+    let kind = match scan.about(&row) {
+        About::Kind(kind) => kind,
+        About::Other(_) => return None,
+        About::Unknown(word) => {
+            let said = Said::Nothing(format!("'{word}' is not a kind of row"));
+            return Some(Begun { kind: Kind::User, row, said });
+        }
     };
-    Begun { kind, row, said }
+    let cells = scan.cells(&row, kind, &mut |_, _, _| {});
+    let said = match wrong_columns(kind, &cells).or_else(|| again(kind, &cells, row.number, twice)) {
+        Some(why) => Said::Nothing(why),
+        None => said(scan, kind, &cells, now),
+    };
+    let said = match said {
+        // Our own exports have the manager as it is stored, which may be a text of another system.
+        Said::Person(mut person) if scan.is_own(&row, &cells) => {
+            person.keep_manager();
+            Said::Person(person)
+        }
+        said => said,
+    };
+    drop(cells);
+    Some(Begun { kind, row, said })
 }
 
-fn said(scan: &Scan, kind: Kind, cells: &[(&'static Column, &Value)]) -> Said {
+fn said(scan: &Scan, kind: Kind, cells: &[Cell<'_>], now: Time) -> Said {
     match kind {
-        Kind::User => match crate::person::read(cells) {
+        Kind::User => match crate::person::read(cells, now) {
             // Nothing is made for somebody who is refused anyway.
             Ok(said) => match directory::check(&said.edit) {
                 Ok(()) => Said::Person(Box::new(said)),
@@ -76,9 +92,10 @@ fn said(scan: &Scan, kind: Kind, cells: &[(&'static Column, &Value)]) -> Said {
 }
 
 /// Two columns that mean the same in one row leave open which of them counts.
-fn wrong_columns(kind: Kind, cells: &[(&'static Column, &Value)]) -> Option<String> {
+fn wrong_columns(kind: Kind, cells: &[Cell<'_>]) -> Option<String> {
     for (place, (column, _)) in cells.iter().enumerate() {
-        if column.what != What::Ignored
+        // Of several statements about an account the most restrictive counts.
+        if !matches!(column.what, What::Ignored | What::Status | What::State(_))
             && cells[..place].iter().any(|(other, _)| std::ptr::eq(*other, *column))
         {
             return Some(format!("more than one of its cells says {}", column.name));
@@ -95,7 +112,7 @@ fn wrong_columns(kind: Kind, cells: &[(&'static Column, &Value)]) -> Option<Stri
 /// A row that is about somebody of an earlier row.
 fn again(
     kind: Kind,
-    cells: &[(&'static Column, &Value)],
+    cells: &[Cell<'_>],
     row: u64,
     twice: &mut HashMap<u64, Option<u64>>,
 ) -> Option<String> {

@@ -3,16 +3,19 @@
 //! simply run again.
 
 mod begun;
+mod entry;
 mod file;
 mod missing;
 mod person;
 mod reading;
+mod references;
 mod refused;
 mod report;
 mod resumed;
 mod rows;
 mod thing;
 
+pub(crate) use file::Cell;
 pub use file::{Scan, scan};
 pub use reading::is_small;
 pub use report::{Line, Lines, Report, Tally};
@@ -169,6 +172,10 @@ pub async fn run(
     seen: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<Report, ImportError> {
     let caller = Caller { request: options.request.clone(), ..caller.clone() };
+    if options.deactivates_missing && scan.users == 0 {
+        let what = "it contains no user, so --deactivate-missing would deactivate all; nothing was done";
+        return Err(FileError::new(what).into());
+    }
     if !options.deactivates_missing {
         return Ok(Box::pin(rows::all(directory, &caller, options, scan, seen)).await?.0);
     }

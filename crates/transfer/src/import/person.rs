@@ -3,13 +3,13 @@
 use super::Key;
 use super::report::Outcome;
 use super::rows::{Done, Job, patiently, somebody};
-use crate::column::{Column, Kind, What};
+use crate::column::{Kind, What};
 use crate::formats::Row;
 use crate::person::{Said, differences};
 use crate::refer::{Found, References};
 use directory::{
-    Command, ExposeSecret, Given, ItemKey, ItemKind, Preview, Refusal, Status, StatusWish, User, UserEdit,
-    UserKey,
+    Command, ExposeSecret, Field, Given, ItemKey, ItemKind, Preview, Refusal, Status, StatusWish, User,
+    UserEdit, UserId, UserKey,
 };
 use serde_json::Value;
 
@@ -20,6 +20,8 @@ pub(super) struct Ready {
     has_organisations: bool,
     /// In a preview: they would be in a group that would be made.
     joins_new: bool,
+    /// The manager, if they do not exist yet.
+    manager: Option<String>,
 }
 
 /// Finds what a row refers to.
@@ -29,6 +31,17 @@ pub(super) async fn prepare(
     mut said: Said,
     row: &Row,
 ) -> Result<Ready, Refusal> {
+    let manager = said.manager.take().map(|text| (job.scan.named(&text), text));
+    let manager = match manager {
+        Some((key, text)) => match references.user(&key) {
+            Some(user) => {
+                said.edit.text(Field::Manager, Given::Value(user.to_string()));
+                None
+            }
+            None => Some(text),
+        },
+        None => None,
+    };
     let mut joins_new = false;
     for (kind, texts) in [(ItemKind::Group, said.groups.take()), (ItemKind::Folder, said.folders.take())] {
         let Some(texts) = texts else { continue };
@@ -47,25 +60,36 @@ pub(super) async fn prepare(
     }
     // A table speaks of them in every row; an object only where it says so.
     let is_table = matches!(job.options.format, crate::Format::Csv | crate::Format::Xlsx);
-    let speaks = |(column, _): &(&'static Column, &Value)| column.what == What::Organisation;
+    let names_one = |(place, _): &(usize, Value)| {
+        job.scan.headers[*place].column.is_some_and(|column| column.what == What::Organisation)
+    };
     let has_organisations = if is_table {
         job.scan.header_of(|what| what == What::Organisation).is_some()
     } else {
-        job.scan.cells(row).iter().any(speaks)
+        row.cells.iter().any(names_one)
     };
-    Ok(Ready { said, has_organisations, joins_new })
+    Ok(Ready { said, has_organisations, joins_new, manager })
 }
 
 /// Carries a row out, and says what came of it. `before` is the person it is about, where they are there.
-pub(super) async fn carry_out(job: &Job<'_>, ready: Ready, before: Option<User>, row: Row) -> Done {
-    let mut number = before.as_ref().map(|before| before.number);
+pub(super) async fn carry_out(job: &Job<'_>, mut ready: Ready, before: Option<User>, row: Row) -> Done {
+    let mut user = before.as_ref().map(|before| (before.number, before.id));
     let lost_password = ready.said.lost_password;
+    let is_deleted = ready.said.is_deleted();
+    let manager = ready.manager.take().filter(|_| !is_deleted);
     let outcome = match before {
-        None => create(job, ready, &mut number).await,
-        Some(before) => update(job, ready, before).await,
+        None if is_deleted => Ok(Outcome::Left),
+        None => create(job, ready, &mut user).await,
+        Some(before) => {
+            if is_deleted {
+                let status = Given::Value(StatusWish::Off);
+                *ready.said.edit = UserEdit { status, ..UserEdit::default() };
+            }
+            update(job, ready, before).await
+        }
     };
     let lost_password = lost_password && outcome == Ok(Outcome::Created);
-    Done { kind: Kind::User, row, outcome, number, lost_password }
+    Done { user, lost_password, is_deleted, manager, ..Done::new(Kind::User, row, outcome) }
 }
 
 /// Whom a row is about.
@@ -107,8 +131,12 @@ pub(super) async fn find(job: &Job<'_>, said: &Said) -> Result<Who, Refusal> {
     Ok(Who::Nobody)
 }
 
-async fn create(job: &Job<'_>, ready: Ready, number: &mut Option<u32>) -> Result<Outcome, Refusal> {
-    let Ready { said, has_organisations, joins_new: _ } = ready;
+async fn create(
+    job: &Job<'_>,
+    ready: Ready,
+    created: &mut Option<(u32, UserId)>,
+) -> Result<Outcome, Refusal> {
+    let Ready { said, has_organisations, joins_new: _, manager: _ } = ready;
     let mut edit = said.edit;
     edit.id = said.id;
     if !edit.status.is_mentioned() {
@@ -126,7 +154,7 @@ async fn create(job: &Job<'_>, ready: Ready, number: &mut Option<u32>) -> Result
     }
     let mut receipt = patiently(job.directory, job.caller, command).await?;
     let Some(user) = receipt.users.pop() else { return Err(Refusal::Broken("nobody was made".into())) };
-    *number = Some(user.number);
+    *created = Some((user.number, user.id));
     if said.unsaid_after {
         let edit = UserEdit { status: Given::Cleared, ..UserEdit::default() };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
@@ -136,7 +164,7 @@ async fn create(job: &Job<'_>, ready: Ready, number: &mut Option<u32>) -> Result
 }
 
 async fn update(job: &Job<'_>, ready: Ready, before: User) -> Result<Outcome, Refusal> {
-    let Ready { said, has_organisations: _, joins_new } = ready;
+    let Ready { said, has_organisations: _, joins_new, manager: _ } = ready;
     let mut edit = said.edit;
     // Nobody is put back to where they have not been yet.
     if edit.status == Given::Value(StatusWish::To(Status::Invited)) {

@@ -81,7 +81,7 @@ fn read(options: &Options, hand_over: &mut dyn FnMut(Result<Parcel, FileError>) 
         let is_taken = hand_over(Ok(Parcel { rows, is_last: false }));
         if is_taken { Ok(()) } else { Err(FileError::new("the reader was dropped")) }
     });
-    hand_over(read.map(|()| Parcel { rows, is_last: true }));
+    hand_over(read.map(|_| Parcel { rows, is_last: true }));
 }
 
 #[cfg(test)]

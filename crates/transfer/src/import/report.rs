@@ -1,6 +1,7 @@
 //! What came of an import.
 
 use crate::column::Kind;
+use crate::ignored::Ignored;
 use serde::Serialize;
 
 /// So many lines are kept of each sort.
@@ -76,6 +77,12 @@ pub struct Report {
     pub left: Lines,
     /// Rows that were refused, and why.
     pub refusals: Lines,
+    /// References to users who are in neither the file nor the directory, and their rows. The rows were imported without them.
+    pub missing: Lines,
+    /// The number of such references.
+    pub missing_references: u64,
+    /// What the file contains and is not imported.
+    pub ignored: Vec<Ignored>,
     /// What else there is to say.
     pub notes: Vec<String>,
 }
@@ -102,6 +109,16 @@ impl Report {
     /// Rows that were refused.
     pub fn refused(&self) -> u64 {
         self.people.refused + self.items.refused
+    }
+
+    /// Whether everything was imported that the file says of its rows.
+    pub fn is_complete(&self) -> bool {
+        self.refused() == 0 && self.missing_references == 0
+    }
+
+    pub(super) fn missing(&mut self, row: u64, what: String) {
+        self.missing_references += 1;
+        self.missing.say(row, what);
     }
 
     pub(super) fn note(&mut self, text: impl Into<String>) {

@@ -4,16 +4,18 @@
 use super::begun::{Begun, Said, begin, of_one_kind};
 use super::file::{Identity, user_keys};
 use super::reading::reading;
+use super::references::{self, Deferred, identifying};
 use super::refused::RejectedRows;
 use super::report::{Outcome, Report};
 use super::resumed::Resumed;
 use super::{ImportError, Options, Scan, person, thing};
-use crate::column::Kind;
+use crate::column::{Kind, Rule, What};
 use crate::formats::Row;
+use crate::ignored::{Ignored, Part, Reason};
 use crate::refer::{Names, References};
 use crate::words::in_words;
 use backon::{ConstantBuilder, Retryable};
-use directory::{Caller, Command, Directory, Item, ItemKind, Receipt, Refusal, User, UserKey};
+use directory::{Caller, Command, Directory, Item, ItemKind, Receipt, Refusal, User, UserId, UserKey};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{StreamExt, TryStreamExt};
@@ -94,10 +96,20 @@ pub(super) struct Done {
     pub(super) kind: Kind,
     pub(super) row: Row,
     pub(super) outcome: Result<Outcome, Refusal>,
-    /// The person it is about.
-    pub(super) number: Option<u32>,
+    /// The user it is about.
+    pub(super) user: Option<(u32, UserId)>,
     /// They came without the password they had.
     pub(super) lost_password: bool,
+    /// The file says that they are deleted.
+    pub(super) is_deleted: bool,
+    /// The manager whom the row names and who does not exist yet.
+    pub(super) manager: Option<String>,
+}
+
+impl Done {
+    pub(super) fn new(kind: Kind, row: Row, outcome: Result<Outcome, Refusal>) -> Self {
+        Self { kind, row, outcome, user: None, lost_password: false, is_deleted: false, manager: None }
+    }
 }
 
 /// The users that rows are about.
@@ -121,8 +133,10 @@ pub(super) async fn all(
     let mut references = References::new(directory, caller, options.is_preview);
     let mut end = End {
         scan,
-        report: Report::default(),
+        report: Report { ignored: scan.ignored.clone(), ..Report::default() },
         people: People::default(),
+        deferred: Vec::new(),
+        deleted: 0,
         refused: RejectedRows::new(options, scan),
         refused_items: HashSet::new(),
         rejected_users: Vec::new(),
@@ -130,12 +144,13 @@ pub(super) async fn all(
         options,
         seen,
     };
-    let mut twice = scan.twice.clone();
+    let (mut twice, now) = (scan.twice.clone(), directory.now());
     let (mut known, mut under_way) = (People::default(), UnderWay::default());
     let (mut rows, mut last) = (reading(options), None);
     let read = async {
         while let Some(parcel) = under_way.beside(rows.recv()).await {
-            let parcel: Vec<Begun> = parcel?.into_iter().map(|row| begin(scan, &mut twice, row)).collect();
+            let begun = |row| begin(scan, &mut twice, row, now);
+            let parcel: Vec<Begun> = parcel?.into_iter().filter_map(begun).collect();
             for mut some in of_one_kind(parcel) {
                 let kind = some.first().map(|begun| begun.kind);
                 // Rows of another kind may refer to those before them, and roles are known by the order they come in.
@@ -173,10 +188,13 @@ pub(super) async fn all(
         }
     }
     read?;
-    end.note_lost_passwords();
+    end.note_left_out();
     end.report.made = references.made.len() as u64;
+    let deferred = std::mem::take(&mut end.deferred);
+    references::managers(&job, deferred, &mut end.report, &mut end.refused, end.seen).await?;
     if scan.has_members {
-        thing::members(&job, &end.refused_items, &mut end.report, end.seen).await?;
+        let skipped = &end.refused_items;
+        references::members(&job, skipped, &mut end.report, &mut end.refused, end.seen).await?;
     }
     if let Some(error) = end.refused.finish() {
         end.report.note(format!("The file of rejected rows could not be written: {error}."));
@@ -197,6 +215,10 @@ struct End<'a> {
     refused: RejectedRows<'a>,
     /// Rows of items that were refused.
     refused_items: HashSet<u64>,
+    /// Users whose managers were not there yet.
+    deferred: Vec<Deferred>,
+    /// Users who are deleted according to the file.
+    deleted: u64,
     /// What identifies the users of rejected rows, if missing users are deactivated.
     rejected_users: Vec<Vec<UserKey>>,
     lost_passwords: u64,
@@ -229,7 +251,13 @@ impl End<'_> {
         Ok(present)
     }
 
-    fn note_lost_passwords(&mut self) {
+    fn note_left_out(&mut self) {
+        if self.deleted > 0 {
+            let is_it = |what| matches!(what, What::State(Rule::Deleted) | What::Status);
+            let name = self.scan.header_of(is_it).unwrap_or_default().to_owned();
+            let (part, reason, count) = (Part::User, Reason::Deleted, self.deleted);
+            self.report.ignored.push(Ignored { part, name, reason, count });
+        }
         if self.lost_passwords > 0 {
             let many = self.lost_passwords;
             self.report.note(format!("{many} passwords were left out: they are stored in a way that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
@@ -237,8 +265,9 @@ impl End<'_> {
     }
 
     fn take(&mut self, done: Done) -> Result<(), ImportError> {
-        let Done { kind, row, outcome, number, lost_password } = done;
+        let Done { kind, row, outcome, user, lost_password, is_deleted, manager } = done;
         self.lost_passwords += u64::from(lost_password);
+        self.deleted += u64::from(is_deleted);
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(
@@ -251,17 +280,24 @@ impl End<'_> {
             }
             Err(refusal) => Outcome::Refused(in_words(&refusal, |field| self.scan.called(field))),
         };
-        if let Some(number) = number {
+        if let Some((number, _)) = user {
             self.people.add(number);
         }
-        self.report.count(kind, row.number, &outcome);
+        // A row that changed nothing is counted when its manager is known.
+        let is_left = outcome == Outcome::Left;
+        if !(is_left && manager.is_some()) {
+            self.report.count(kind, row.number, &outcome);
+        }
         if let Outcome::Refused(why) = &outcome {
             if kind != Kind::User {
                 self.refused_items.insert(row.number);
             } else if self.options.deactivates_missing {
-                self.rejected_users.push(user_keys(&self.scan.cells(&row)));
+                self.rejected_users.push(user_keys(&self.scan.cells(&row, kind, &mut |_, _, _| {})));
             }
             self.refused.row(row, why);
+        } else if let Some(manager) = manager {
+            let (row, user) = (identifying(self.scan, row), user.map(|(_, id)| id));
+            self.deferred.push(Deferred { row, user, manager, is_left });
         }
         if (self.seen)(1) { Ok(()) } else { Err(ImportError::CalledOff) }
     }
@@ -325,7 +361,7 @@ fn skip(job: &Job<'_>, parcel: &mut [Begun]) {
         match &begun.said {
             Said::Known(_, user) if job.options.updates => {
                 if let Some(outcome) = resumed.skip(user) {
-                    begun.said = Said::Skipped(outcome, user.number);
+                    begun.said = Said::Skipped(outcome, (user.number, user.id));
                 }
             }
             Said::Person(said) => {
@@ -375,6 +411,8 @@ async fn find_places(
             _ => None,
         })
     };
+    let managers = people().filter_map(|said| said.manager.as_ref());
+    references.look_up_users(managers.map(|text| job.scan.named(text))).await?;
     references.ready(ItemKind::Group, people().filter_map(|said| said.groups.as_ref()).flatten()).await?;
     references.ready(ItemKind::Folder, people().filter_map(|said| said.folders.as_ref()).flatten()).await?;
     references.ready(ItemKind::Organisation, people().filter_map(|said| said.organisation())).await?;
@@ -388,12 +426,11 @@ async fn person<'a>(
     before: Option<User>,
     row: Row,
 ) -> BoxFuture<'a, Done> {
-    let number = before.as_ref().map(|before| before.number);
+    let user = before.as_ref().map(|before| (before.number, before.id));
     match person::prepare(job, references, said, &row).await {
         Ok(ready) => Box::pin(person::carry_out(job, ready, before, row)),
         Err(refusal) => {
-            let (kind, outcome) = (Kind::User, Err(refusal));
-            Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
+            Box::pin(std::future::ready(Done { user, ..Done::new(Kind::User, row, Err(refusal)) }))
         }
     }
 }
@@ -406,21 +443,15 @@ async fn carry_out<'a>(
 ) -> BoxFuture<'a, Done> {
     let Begun { kind, row, said } = begun;
     match said {
-        Said::Nothing(why) => {
-            let outcome = Ok(Outcome::Refused(why));
-            Box::pin(std::future::ready(Done { kind, row, outcome, number: None, lost_password: false }))
-        }
+        Said::Nothing(why) => Box::pin(std::future::ready(Done::new(kind, row, Ok(Outcome::Refused(why))))),
         Said::Known(_, user) if !job.options.updates => {
-            let (outcome, number) = (Ok(job.user_left(&user)), Some(user.number));
-            Box::pin(std::future::ready(Done { kind, row, outcome, number, lost_password: false }))
+            let outcome = Ok(job.user_left(&user));
+            let user = Some((user.number, user.id));
+            Box::pin(std::future::ready(Done { user, ..Done::new(kind, row, outcome) }))
         }
-        Said::Skipped(outcome, number) => Box::pin(std::future::ready(Done {
-            kind,
-            row,
-            outcome: Ok(outcome),
-            number: Some(number),
-            lost_password: false,
-        })),
+        Said::Skipped(outcome, user) => {
+            Box::pin(std::future::ready(Done { user: Some(user), ..Done::new(kind, row, Ok(outcome)) }))
+        }
         Said::Known(said, user) => person(job, references, *said, Some(*user), row).await,
         Said::Person(said) => person(job, references, *said, None, row).await,
         Said::Item(item_kind, said) => {

@@ -7,7 +7,7 @@ use store::{Address, Memory, Options as StoreOptions, Postgres, ServerOptions, S
 use testkit::fakes::{PlainHasher, StepClock, UniqueIds};
 use transfer::column::{Columns, Kind};
 use transfer::export;
-use transfer::formats::{Format, Writing, private_file, writer};
+use transfer::formats::{Cells, Format, Writing, private_file, writer};
 use transfer::import::{ImportError, Options, Report, run, scan};
 
 pub(crate) struct House {
@@ -67,7 +67,7 @@ impl House {
         let path = self.folder.path().join(format!("out.{}", format.word()));
         drop(std::fs::remove_file(&path));
         let file = private_file(&path, false).expect("a file");
-        let writing = Writing { guards_formulas: true, ..Writing::default() };
+        let writing = Writing { cells: Cells::Guarded, ..Writing::default() };
         let to = writer(format, Box::new(file), writing).expect("a writer");
         let options = export::Options { format, kinds: kinds.to_vec(), columns: None, with_password_hashes };
         self.wait(export::run(&self.directory, &self.caller, &options, to, |_| {})).expect("exported");

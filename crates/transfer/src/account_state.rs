@@ -1,0 +1,235 @@
+//! How systems say that an account may not be used. Of several statements about one account, the most restrictive counts.
+
+use crate::column::squeezed;
+use crate::value::{self, Wrong};
+use directory::{Given, Status, StatusWish, Time};
+use jiff::civil::DateTime;
+use serde_json::Value;
+
+/// How a column says what the state of an account is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// True is active.
+    Enabled,
+    /// True, or a time, is inactive.
+    Disabled,
+    /// True, or a time, is suspended.
+    Suspended,
+    /// True, or a time, is archived.
+    Archived,
+    /// True, or a time, is deleted.
+    Deleted,
+    /// Bit 2 is inactive: Active Directory's `userAccountControl`.
+    AccountControl,
+    /// The time that means for ever: OpenLDAP's `pwdAccountLockedTime`. Others are temporary locks.
+    LockedTime,
+    /// `nologin`: Moodle's `auth`.
+    SignInMethod,
+    /// A letter D among its flags: Samba's `sambaAcctFlags`.
+    SambaFlags,
+    /// A time, as 100 ns since 1601 (`accountExpires`), as days since 1970 (`shadowExpire`) or as a generalized time
+    /// (`krbPrincipalExpiration`, RFC 4517). In the past, it is inactive.
+    Expires(Unit),
+}
+
+/// The unit of a time of expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "explained above")]
+pub enum Unit {
+    FileTime,
+    Days,
+    Generalized,
+}
+
+/// States of an account, the most restrictive last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    Active,
+    Invited,
+    Suspended,
+    Inactive,
+    Archived,
+    Deleted,
+}
+
+impl State {
+    /// The status that a word of any language means, whose headers are known, too.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        let word = squeezed(word);
+        let found = WORDS.iter().find(|(_, words)| words.split_whitespace().any(|known| known == word));
+        found.map(|(state, _)| *state)
+    }
+
+    /// The status it becomes, where it is said by its name.
+    pub(crate) fn status(self) -> Option<Status> {
+        Some(match self {
+            Self::Active => Status::Active,
+            Self::Invited => Status::Invited,
+            Self::Suspended => Status::Suspended,
+            Self::Inactive => Status::Inactive,
+            Self::Archived => Status::Archived,
+            Self::Deleted => return None,
+        })
+    }
+}
+
+const WORDS: [(State, &str); 6] = [
+    (
+        State::Active,
+        "active enabled activated confirmed recovery passwordexpired aktiv aktiviert freigeschaltet actif activé activée activo \
+         activa habilitado attivo attiva abilitato ativo ativa actief ingeschakeld",
+    ),
+    (
+        State::Invited,
+        "invited pending staged provisioned onboarding eingeladen ausstehend invité invitée enattente invitado invitada \
+         pendiente invitato inattesa convidado pendente uitgenodigd",
+    ),
+    (
+        State::Suspended,
+        "suspended lockedout onhold suspendiert suspendu suspendue suspendido suspendida sospeso sospesa suspenso suspensa \
+         geschorst",
+    ),
+    (
+        State::Inactive,
+        "inactive disabled deactivated blocked locked banned terminated left former ldapblocked blockedpendingapproval \
+         inaktiv deaktiviert gesperrt blockiert ausgeschieden ausgetreten ehemalig inactif désactivé désactivée bloqué \
+         bloquée inactivo inactiva desactivado desactivada bloqueado bloqueada inattivo inattiva disattivato disabilitato \
+         bloccato inativo inativa desativado inactief uitgeschakeld geblokkeerd",
+    ),
+    (
+        State::Archived,
+        "archived archiviert archivé archivée archivado archiviato arquivado gearchiveerd",
+    ),
+    (
+        State::Deleted,
+        "deleted deprovisioned removed gelöscht geloescht entfernt supprimé supprimée eliminado eliminada eliminato \
+         eliminata excluído verwijderd",
+    ),
+];
+
+/// The `userAccountControl` bit of a disabled account.
+const ACCOUNT_DISABLED: i64 = 2;
+/// The `pwdAccountLockedTime` of an account that is locked until an administrator unlocks it.
+const LOCKED_FOR_EVER: &str = "000001010000Z";
+/// Seconds from 1601 to 1970.
+const FILE_TIME_EPOCH: i64 = 11_644_473_600;
+const DAY: i64 = 86_400;
+
+/// What a cell says, if it says anything about the account. `now` is compared with times of expiry.
+pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State, StatusWish)>, Wrong> {
+    let Given::Value(text) = value::text(cell)? else { return Ok(None) };
+    let text = text.trim();
+    let off = |is_off: bool| is_off.then_some((State::Inactive, StatusWish::Off));
+    let on = (State::Active, StatusWish::On);
+    let is_true = || match value::flag(cell)? {
+        Given::Value(flag) => Ok(flag),
+        Given::Cleared | Given::Absent => Ok(false),
+    };
+    // Some write since when instead of whether.
+    let is_true_or_time = || if is_time(text) { Ok(true) } else { is_true() };
+    let to = |status| StatusWish::To(status);
+    Ok(match rule {
+        Rule::Enabled if State::of_word(text) == Some(State::Active) => Some(on),
+        Rule::Enabled if State::of_word(text) == Some(State::Inactive) => off(true),
+        Rule::Enabled => if is_true()? { Some(on) } else { off(true) },
+        Rule::Disabled => off(is_true_or_time()?).or(Some(on)),
+        Rule::Suspended if is_true_or_time()? => Some((State::Suspended, to(Status::Suspended))),
+        Rule::Suspended => Some(on),
+        Rule::Archived => is_true_or_time()?.then_some((State::Archived, to(Status::Archived))),
+        Rule::Deleted => is_true_or_time()?.then_some((State::Deleted, StatusWish::Off)),
+        Rule::AccountControl => {
+            let flags: i64 = text.parse().or(Err(Wrong("is not a number".into())))?;
+            off(flags & ACCOUNT_DISABLED != 0).or(Some(on))
+        }
+        Rule::LockedTime => off(text == LOCKED_FOR_EVER),
+        Rule::SignInMethod => off(text.eq_ignore_ascii_case("nologin")),
+        Rule::SambaFlags => off(text.starts_with('[') && text.contains('D')),
+        Rule::Expires(unit) => off(expires(unit, text)?.is_some_and(|seconds| seconds <= now.0 / 1_000_000)),
+    })
+}
+
+/// Whether a text begins with a date.
+fn is_time(text: &str) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 4 && text.as_bytes().get(4) == Some(&b'-') || digits >= 8
+}
+
+/// A time of expiry, in seconds since 1970; `None` is never.
+fn expires(unit: Unit, text: &str) -> Result<Option<i64>, Wrong> {
+    let number = || text.parse::<i64>().or(Err(Wrong("is not a time".into())));
+    Ok(match unit {
+        // 0 and the highest number are never.
+        Unit::FileTime => match number()? {
+            0 | i64::MAX => None,
+            ticks => Some(ticks / 10_000_000 - FILE_TIME_EPOCH),
+        },
+        Unit::Days => match number()? {
+            ..0 => None,
+            days => Some(days.saturating_mul(DAY)),
+        },
+        Unit::Generalized => {
+            let digits = text.get(..14).unwrap_or(text);
+            let time = DateTime::strptime("%Y%m%d%H%M%S", digits).or(Err(Wrong("is not a time".into())))?;
+            let time = time.to_zoned(jiff::tz::TimeZone::UTC).or(Err(Wrong("is not a time".into())))?;
+            Some(time.timestamp().as_second())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn systems_say_disabled_in_many_ways() {
+        // 2026-01-01
+        let now = Time(1_767_225_600_000_000);
+        let state = |rule, text: &str| read(rule, &json!(text), now).map(|said| said.map(|(state, _)| state));
+        for (rule, text, wanted) in [
+            (Rule::Enabled, "FALSE", Some(State::Inactive)),
+            (Rule::Enabled, "DISABLED", Some(State::Inactive)),
+            (Rule::Enabled, "True", Some(State::Active)),
+            (Rule::Disabled, "Yes", Some(State::Inactive)),
+            (Rule::Disabled, "2024-05-01T10:00:00Z", Some(State::Inactive)),
+            (Rule::Disabled, "0", Some(State::Active)),
+            (Rule::Suspended, "1", Some(State::Suspended)),
+            (Rule::Deleted, "0", None),
+            (Rule::AccountControl, "66050", Some(State::Inactive)),
+            (Rule::AccountControl, "66048", Some(State::Active)),
+            (Rule::LockedTime, "000001010000Z", Some(State::Inactive)),
+            (Rule::LockedTime, "20240101000000Z", None),
+            (Rule::SignInMethod, "nologin", Some(State::Inactive)),
+            (Rule::SignInMethod, "manual", None),
+            (Rule::SambaFlags, "[UD         ]", Some(State::Inactive)),
+            (Rule::SambaFlags, "[U          ]", None),
+            (Rule::Expires(Unit::FileTime), "0", None),
+            (Rule::Expires(Unit::FileTime), "9223372036854775807", None),
+            (Rule::Expires(Unit::FileTime), "132223456789000000", Some(State::Inactive)),
+            (Rule::Expires(Unit::Days), "-1", None),
+            (Rule::Expires(Unit::Days), "11108", Some(State::Inactive)),
+            (Rule::Expires(Unit::Days), "99999", None),
+            (Rule::Expires(Unit::Generalized), "20200101000000Z", Some(State::Inactive)),
+            (Rule::Expires(Unit::Generalized), "20991231235959.0Z", None),
+        ] {
+            assert_eq!(state(rule, text), Ok(wanted), "{rule:?} {text}");
+        }
+        assert!(state(Rule::Disabled, "perhaps").is_err());
+        assert!(state(Rule::AccountControl, "NORMAL").is_err());
+    }
+
+    #[test]
+    fn words_of_other_languages_are_known() {
+        for (word, wanted) in [
+            ("Aktiv", Some(State::Active)),
+            ("Gesperrt", Some(State::Inactive)),
+            ("désactivé", Some(State::Inactive)),
+            ("LOCKED_OUT", Some(State::Suspended)),
+            ("gelöscht", Some(State::Deleted)),
+            ("WA", None),
+            ("Bayern", None),
+        ] {
+            assert_eq!(State::of_word(word), wanted, "{word}");
+        }
+    }
+}

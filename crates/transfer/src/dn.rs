@@ -1,0 +1,197 @@
+//! Distinguished names as text (RFC 4514).
+
+use directory::fold;
+
+/// The attribute types and values of a distinguished name, the innermost part first.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Dn(Vec<Vec<(String, String)>>);
+
+/// Attribute types whose value a user signs in with.
+const LOGINS: [&str; 4] = ["uid", "samaccountname", "userprincipalname", "mail"];
+
+impl Dn {
+    /// Reads a distinguished name; `None` if the text is none.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut reader = Reader { rest: text };
+        let mut parts = vec![Vec::new()];
+        loop {
+            let part = reader.attribute()?;
+            parts.last_mut()?.push(part);
+            match reader.separator()? {
+                Some('+') => {}
+                Some(_) => parts.push(Vec::new()),
+                None => return Some(Self(parts)),
+            }
+        }
+    }
+
+    /// The same text for all spellings of the name: of types and values in any case, with or without spaces around them.
+    pub(crate) fn key(&self) -> String {
+        let mut key = String::new();
+        for part in &self.0 {
+            let mut values: Vec<String> = part
+                .iter()
+                .map(|(kind, value)| {
+                    let words: Vec<&str> = value.split_whitespace().collect();
+                    format!("{kind}\u{0}{}\u{1}", fold(&words.join(" ")))
+                })
+                .collect();
+            values.sort_unstable();
+            key.extend(values);
+            key.push('\u{2}');
+        }
+        key
+    }
+
+    /// The value of the innermost part: of several, the one that a user signs in with.
+    pub(crate) fn name(&self) -> &str {
+        let part = self.0.first().map_or(&[][..], Vec::as_slice);
+        let login = LOGINS.iter().find_map(|login| part.iter().find(|(kind, _)| kind == login));
+        login.or(part.first()).map_or("", |(_, value)| value.as_str())
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    /// A type and its value.
+    fn attribute(&mut self) -> Option<(String, String)> {
+        let (kind, rest) = self.rest.split_once('=')?;
+        let kind = kind.trim();
+        let is_type = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        if kind.is_empty() || !kind.chars().all(is_type) {
+            return None;
+        }
+        self.rest = rest.trim_start_matches(' ');
+        let value = if self.rest.starts_with('"') { self.quoted()? } else { self.value()? };
+        Some((kind.to_ascii_lowercase(), value))
+    }
+
+    /// A value up to the next separator that is not escaped. Spaces behind it belong to it only if they are escaped.
+    fn value(&mut self) -> Option<String> {
+        let (mut bytes, mut length) = (Vec::new(), 0);
+        while let Some(c) = self.rest.chars().next().filter(|c| !matches!(c, ',' | ';' | '+')) {
+            if c == '\\' {
+                self.escaped(&mut bytes)?;
+                length = bytes.len();
+                continue;
+            }
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            if c != ' ' {
+                length = bytes.len();
+            }
+            self.rest = &self.rest[c.len_utf8()..];
+        }
+        bytes.truncate(length);
+        String::from_utf8(bytes).ok()
+    }
+
+    /// A value in quotes, as RFC 2253 still read it.
+    fn quoted(&mut self) -> Option<String> {
+        let mut bytes = Vec::new();
+        self.rest = self.rest.strip_prefix('"')?;
+        loop {
+            match self.rest.chars().next()? {
+                '"' => {
+                    self.rest = self.rest[1..].trim_start_matches(' ');
+                    return String::from_utf8(bytes).ok();
+                }
+                '\\' => self.escaped(&mut bytes)?,
+                c => {
+                    bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                    self.rest = &self.rest[c.len_utf8()..];
+                }
+            }
+        }
+    }
+
+    /// What a backslash stands before: a byte in two hexadecimal digits, or a character.
+    fn escaped(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
+        let behind = self.rest.strip_prefix('\\')?;
+        let byte = behind.get(..2).filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if let Some(byte) = byte.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            bytes.push(byte);
+            self.rest = &behind[2..];
+            return Some(());
+        }
+        let c = behind.chars().next()?;
+        bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        self.rest = &behind[c.len_utf8()..];
+        Some(())
+    }
+
+    /// The separator of parts; none at the end.
+    fn separator(&mut self) -> Option<Option<char>> {
+        let Some(c) = self.rest.chars().next() else { return Some(None) };
+        self.rest = matches!(c, ',' | ';' | '+').then(|| self.rest[1..].trim_start_matches(' '))?;
+        Some(Some(c))
+    }
+}
+
+/// The distinguished names in one cell, as csvde joins them: by semicolons that are not escaped.
+pub(crate) fn split(text: &str) -> Vec<&str> {
+    let (mut all, mut start, mut is_escaped) = (Vec::new(), 0, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            ';' if !is_escaped => {
+                all.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    all.push(&text[start..]);
+    all.into_iter().map(str::trim).filter(|text| !text.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Option<String> {
+        Some(Dn::parse(text)?.name().to_owned())
+    }
+
+    #[test]
+    fn values_are_unescaped() {
+        for (text, wanted) in [
+            (r"CN=VPN\, Users,OU=Groups,DC=x", "VPN, Users"),
+            (r"CN=R\26D \2B x,DC=x", "R&D + x"),
+            (r"CN=J\C3\BCrgen,DC=x", "Jürgen"),
+            (r"cn = Ann Lee , dc=x", "Ann Lee"),
+            (r"CN=\ a\ ,DC=x", " a "),
+            (r#"CN="Smith, Jr.",DC=x"#, "Smith, Jr."),
+            ("UID=bob+cn=x,dc=x", "bob"),
+            ("cn=x+UID=bob,dc=x", "bob"),
+            (r"CN=a\\,DC=x", r"a\"),
+            ("CN=,DC=x", ""),
+        ] {
+            assert_eq!(name(text).as_deref(), Some(wanted), "{text}");
+        }
+        for text in ["", "Ann Lee", "Sales", "=x", "cn=a,", "a b=c", "cn=a\\", r"CN=\FF"] {
+            assert_eq!(name(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_name_are_equal() {
+        let key = |text: &str| Dn::parse(text).map(|dn| dn.key());
+        let one = key("CN=Ann  Lee,OU=Staff,DC=x");
+        assert!(one.is_some());
+        for same in ["cn=ann lee, ou=staff , dc=X", r"CN=Ann\20Lee;OU=Staff;DC=x"] {
+            assert_eq!(key(same), one, "{same}");
+        }
+        assert_eq!(key("uid=a+cn=b,dc=x"), key("CN=B+UID=A,DC=x"));
+        for other in ["CN=Ann Lee,OU=Sta,DC=ff", r"CN=Ann Lee\,OU=Staff,DC=x", "CN=Ann Lee+OU=Staff,DC=x"] {
+            assert_ne!(key(other), one, "{other}");
+        }
+    }
+
+    #[test]
+    fn cells_of_csvde_are_split() {
+        assert_eq!(split(r"CN=a\;b,DC=x; CN=c,DC=x;"), [r"CN=a\;b,DC=x", "CN=c,DC=x"]);
+    }
+}

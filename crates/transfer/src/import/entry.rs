@@ -1,0 +1,58 @@
+//! Entries of a directory (RFC 4519, RFC 2798, Active Directory): what they are, and what their attributes mean.
+
+use crate::column::{Column, Kind, named};
+use directory::ItemKind;
+
+/// Attributes whose meaning depends on the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attribute {
+    Plain,
+    CommonName,
+    Description,
+}
+
+impl Attribute {
+    /// The attribute of that name, whatever options are behind it.
+    pub(super) fn of(name: &str) -> Self {
+        let bare = name.split(';').next().unwrap_or(name);
+        match bare.to_ascii_lowercase().as_str() {
+            "cn" => Self::CommonName,
+            "description" => Self::Description,
+            _ => Self::Plain,
+        }
+    }
+
+    /// Its column in an entry of a kind, where that depends on the entry: an entry with names, or with a name, has no use for
+    /// its common name.
+    pub(super) fn column(
+        self,
+        kind: Kind,
+        has_names: bool,
+        has_name: bool,
+        is_directory: bool,
+    ) -> Option<Option<&'static Column>> {
+        match (self, kind) {
+            _ if !is_directory => None,
+            (Self::CommonName, Kind::User) => Some(if has_names { None } else { named("formattedName") }),
+            (Self::CommonName, Kind::Item(_)) => Some(if has_name { None } else { named("name") }),
+            (Self::Description, Kind::User) => Some(named("bio")),
+            _ => None,
+        }
+    }
+}
+
+/// The kind of an entry of these object classes; `None` is none of ours.
+pub(super) fn kind_of<'a>(classes: impl Iterator<Item = &'a str> + Clone) -> Option<Kind> {
+    // A machine's entry is of the classes of users, too.
+    if classes.clone().any(|class| class.eq_ignore_ascii_case("computer")) {
+        return None;
+    }
+    let mut classes = classes;
+    classes.find_map(|class| match class.to_ascii_lowercase().as_str() {
+        "person" | "organizationalperson" | "inetorgperson" | "user" | "posixaccount" | "account" => {
+            Some(Kind::User)
+        }
+        "groupofnames" | "groupofuniquenames" | "posixgroup" | "group" => Some(Kind::Item(ItemKind::Group)),
+        _ => None,
+    })
+}
