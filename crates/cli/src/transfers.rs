@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use transfer::column::{COLUMNS, Column, Columns, Kind, named};
-use transfer::formats::{Format, Reading, Writing, writer};
+use transfer::formats::{Cells, Format, Reading, Writing, writer};
 use transfer::import::{Key, Lines, Options, Report, Tally, run, scan};
 
 #[derive(Args)]
@@ -139,9 +139,6 @@ pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> 
     let desk = Desk::open(settings)?;
     let caller = desk.tenant(task.tenant)?;
     let found = scan(&options).with_context(|| format!("{shown} was not brought in"))?;
-    for header in found.ignored() {
-        output.line(&format!("{header}: no column is called so, it is passed over"));
-    }
     let mut progress = Progress::new(output, "rows", Some(found.rows));
     let mut seen = |more| {
         progress.add(more);
@@ -151,13 +148,13 @@ pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> 
     progress.finish();
     let report = brought.with_context(|| format!("{shown} was not brought in whole"))?;
     // A file that could not be written was removed; the report says so.
-    let refused = options.refused.filter(|file| report.refused() > 0 && file.exists());
+    let refused = options.refused.filter(|file| !report.is_complete() && file.exists());
     let mut document = serde_json::to_value(&report)?;
     document["rows"] = json!(found.rows);
-    document["dry_run"] = json!(task.dry_run);
-    document["refused_file"] = json!(refused);
+    document["dryRun"] = json!(task.dry_run);
+    document["rejectedFile"] = json!(refused);
     output.result(&document, || told(&report, task.dry_run, refused.as_deref()));
-    Ok(if report.refused() == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
 fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<Options> {
@@ -248,14 +245,30 @@ fn told(report: &Report, is_preview: bool, refused: Option<&Path>) -> String {
     if !report.refusals.first.is_empty() {
         text += &format!("\n\n{}:{}", would("refused"), said(&report.refusals));
     }
+    if report.missing_references > 0 {
+        let many = report.missing_references;
+        text += &format!(
+            "\n\nMissing references, whose rows are imported without them: {many}{}",
+            said(&report.missing)
+        );
+    }
+    if !report.ignored.is_empty() {
+        text += "\n\nNot imported:";
+        for ignored in &report.ignored {
+            text += &format!("\n  {ignored}");
+        }
+    }
     for note in &report.notes {
         text += &format!("\n\n{note}");
     }
     if let Some(path) = refused {
         text += &format!(
-            "\n\nThe refused rows are in {}: mend them there and bring that file in.",
+            "\n\nThe rejected rows are in {}: correct them there and import that file.",
             path.display()
         );
+        if report.missing_references > 0 {
+            text += " Missing managers are set with --update.";
+        }
     }
     text
 }

@@ -21,9 +21,9 @@ pub enum Rule {
     Deleted,
     /// Bit 2 is inactive: Active Directory's `userAccountControl`.
     AccountControl,
-    /// The time that means for ever: OpenLDAP's `pwdAccountLockedTime`. Others are temporary locks.
+    /// The time that means for ever: `pwdAccountLockedTime` of `OpenLDAP`. Others are temporary locks.
     LockedTime,
-    /// `nologin`: Moodle's `auth`.
+    /// `nologin`: `auth` of Moodle.
     SignInMethod,
     /// A letter D among its flags: Samba's `sambaAcctFlags`.
     SambaFlags,
@@ -96,10 +96,7 @@ const WORDS: [(State, &str); 6] = [
          bloquée inactivo inactiva desactivado desactivada bloqueado bloqueada inattivo inattiva disattivato disabilitato \
          bloccato inativo inativa desativado inactief uitgeschakeld geblokkeerd",
     ),
-    (
-        State::Archived,
-        "archived archiviert archivé archivée archivado archiviato arquivado gearchiveerd",
-    ),
+    (State::Archived, "archived archiviert archivé archivée archivado archiviato arquivado gearchiveerd"),
     (
         State::Deleted,
         "deleted deprovisioned removed gelöscht geloescht entfernt supprimé supprimée eliminado eliminada eliminato \
@@ -131,7 +128,13 @@ pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State,
     Ok(match rule {
         Rule::Enabled if State::of_word(text) == Some(State::Active) => Some(on),
         Rule::Enabled if State::of_word(text) == Some(State::Inactive) => off(true),
-        Rule::Enabled => if is_true()? { Some(on) } else { off(true) },
+        Rule::Enabled => {
+            if is_true()? {
+                Some(on)
+            } else {
+                off(true)
+            }
+        }
         Rule::Disabled => off(is_true_or_time()?).or(Some(on)),
         Rule::Suspended if is_true_or_time()? => Some((State::Suspended, to(Status::Suspended))),
         Rule::Suspended => Some(on),

@@ -17,10 +17,11 @@ impl Dn {
         loop {
             let part = reader.attribute()?;
             parts.last_mut()?.push(part);
-            match reader.separator()? {
-                Some('+') => {}
-                Some(_) => parts.push(Vec::new()),
-                None => return Some(Self(parts)),
+            if reader.rest.is_empty() {
+                return Some(Self(parts));
+            }
+            if reader.separator()? != '+' {
+                parts.push(Vec::new());
             }
         }
     }
@@ -122,11 +123,11 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// The separator of parts; none at the end.
-    fn separator(&mut self) -> Option<Option<char>> {
-        let Some(c) = self.rest.chars().next() else { return Some(None) };
-        self.rest = matches!(c, ',' | ';' | '+').then(|| self.rest[1..].trim_start_matches(' '))?;
-        Some(Some(c))
+    /// The separator of parts.
+    fn separator(&mut self) -> Option<char> {
+        let c = self.rest.chars().next().filter(|c| matches!(c, ',' | ';' | '+'))?;
+        self.rest = self.rest[1..].trim_start_matches(' ');
+        Some(c)
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Reason {
     NotChosen,
     /// Nothing here corresponds to it.
     NotImported,
+    /// None of its values is a role here.
+    UnknownRoles,
     /// The file says that the user is deleted.
     Deleted,
 }
@@ -74,7 +76,11 @@ impl fmt::Display for Ignored {
             (Part::Entry, _) => write!(f, "class '{name}': {}, not imported", many("entry", "entries")),
             (Part::User, _) => write!(f, "{}, deleted according to '{name}'", many("user", "users")),
             (_, Reason::Unknown) => {
-                write!(f, "{place} '{name}': {}, unknown {place} (see `muster import --list-columns`)", values())
+                write!(
+                    f,
+                    "{place} '{name}': {}, unknown {place} (see `muster import --list-columns`)",
+                    values()
+                )
             }
             (_, Reason::OtherKind) => {
                 write!(f, "{place} '{name}': {}, in rows of a kind that has no such column", values())
@@ -93,6 +99,13 @@ impl fmt::Display for Ignored {
                 write!(f, "{place} '{name}': {}, numbers of the other system (map it with --map)", values())
             }
             (_, Reason::NotUuid) => write!(f, "{place} '{name}': {}, not UUIDs", values()),
+            (_, Reason::UnknownRoles) => {
+                write!(
+                    f,
+                    "{place} '{name}': {}, none is a role here (`muster role add` creates roles)",
+                    values()
+                )
+            }
             (_, Reason::Hidden) => write!(f, "{place} '{name}': {}, a hidden password", values()),
             (_, Reason::NotChosen | Reason::NotImported | Reason::Deleted) => {
                 write!(f, "{place} '{name}': {}, not imported", values())

@@ -7,8 +7,8 @@ use crate::import::Cell;
 use crate::refer::Names;
 use crate::value::{self, Wrong};
 use directory::{
-    Address, DepartmentRef, Entry, ExposeSecret, Field, Given, LinkKind, OrganisationRef, Pair, RoleRef,
-    Status, StatusWish, StoredPassword, Time, User, UserEdit, UserId, identifier_key,
+    Address, DepartmentRef, Entry, ExposeSecret, Field, Given, LinkKind, OrganisationRef, Pair, Refusal,
+    RoleRef, Rule, Status, StatusWish, StoredPassword, Time, User, UserEdit, UserId, identifier_key,
 };
 use serde_json::{Value, json};
 
@@ -32,14 +32,35 @@ pub(crate) struct Said {
     state: Option<State>,
     /// The whole name, where it is in one column.
     name: Option<String>,
-    /// There was a stored password of a sort that nobody can be compared with here, as directories have them.
+    /// There was a stored password that cannot be verified here, as directories have them.
     pub(crate) lost_password: bool,
+    /// The stored password is of a known form, but may still be one that cannot be verified here.
+    pub(crate) may_lose_password: bool,
 }
 
 impl Said {
     /// Whether the file says that the user is deleted.
     pub(crate) fn is_deleted(&self) -> bool {
         self.state == Some(State::Deleted)
+    }
+
+    fn take_hash(&mut self, text: &str) {
+        self.edit.password_hash = stored(text);
+        self.lost_password = self.edit.password_hash.is_none();
+        self.may_lose_password = text.starts_with(['$', '{']);
+    }
+
+    /// Leaves the stored password out if it is why the row is rejected.
+    pub(crate) fn loses_password(&mut self, refusal: &Refusal) -> bool {
+        let is_it =
+            |fault: &directory::Fault| fault.field == Field::Password && fault.rule == Rule::Malformed;
+        let is_hash = self.may_lose_password && self.edit.password_hash.is_some();
+        let loses = is_hash && matches!(refusal, Refusal::Invalid(faults) if faults.iter().all(is_it));
+        if loses {
+            self.edit.password_hash = None;
+            self.lost_password = true;
+        }
+        loses
     }
 
     /// Takes the manager as a text, whoever that is.
@@ -143,8 +164,7 @@ fn says_nothing(column: &Column, cell: &Value, cells: &[Cell<'_>]) -> bool {
         Value::Array(list) => list.is_empty(),
         _ => false,
     };
-    let is_plain =
-        |(column, _): &Cell<'_>| matches!(column.what, What::Text(of) if plain.contains(&of));
+    let is_plain = |(column, _): &Cell<'_>| matches!(column.what, What::Text(of) if plain.contains(&of));
     is_empty && cells.iter().any(is_plain)
 }
 
@@ -229,26 +249,21 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         }
         What::PasswordHash => {
             if let Given::Value(text) = value::text(cell)? {
-                edit.password_hash = stored(&text);
-                said.lost_password = edit.password_hash.is_none();
+                said.take_hash(&text);
             }
         }
         What::LdapPassword => {
             if let Given::Value(text) = value::text(cell)? {
                 match clear(&text) {
                     Some(clear) => edit.password = Some(clear.to_owned().into()),
-                    None => {
-                        edit.password_hash = stored(&text);
-                        said.lost_password = edit.password_hash.is_none();
-                    }
+                    None => said.take_hash(&text),
                 }
             }
         }
         // The password before it is none in clear text.
         What::HashFunction => {
             if let (Given::Value(_), Some(hash)) = (value::text(cell)?, edit.password.take()) {
-                edit.password_hash = stored(hash.expose_secret());
-                said.lost_password = edit.password_hash.is_none();
+                said.take_hash(hash.expose_secret());
             }
         }
         _ => {}
@@ -271,11 +286,27 @@ fn usual(field: Field) -> (&'static str, bool) {
 fn stored(text: &str) -> Option<StoredPassword> {
     let scheme = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
     let bare = scheme.map_or(text, |(_, bare)| bare);
+    if let Some(hash) = scheme.and_then(|(scheme, bare)| pbkdf2(scheme, bare)) {
+        return Some(StoredPassword(hash.into()));
+    }
     let kept = ["$argon2", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$scrypt$"];
     let is_kept = kept.iter().any(|kind| bare.starts_with(kind));
     // What has no mark is rejected with its reason when it is stored.
     let is_unknown = scheme.is_none() && !text.starts_with(['$', '*', '!']);
     (is_kept || is_unknown).then(|| StoredPassword(bare.to_owned().into()))
+}
+
+/// `OpenLDAP`'s PBKDF2 (`{PBKDF2-SHA256}10000$salt$hash`) as a PHC string. Its Base64 has a dot instead of a plus.
+fn pbkdf2(scheme: &str, bare: &str) -> Option<String> {
+    let name = match scheme.to_ascii_uppercase().as_str() {
+        "PBKDF2-SHA256" => "pbkdf2-sha256",
+        "PBKDF2-SHA512" => "pbkdf2-sha512",
+        _ => return None,
+    };
+    let mut parts = bare.split('$');
+    let (rounds, salt, hash) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_whole = parts.next().is_none() && rounds.parse::<u32>().is_ok();
+    is_whole.then(|| format!("${name}$i={rounds}${}${}", salt.replace('.', "+"), hash.replace('.', "+")))
 }
 
 /// The clear text of LDAP's `userPassword` (RFC 4519), if it is none of a scheme, no hash, and not locked (`*`, `!`).

@@ -123,10 +123,7 @@ impl<'a> References<'a> {
     }
 
     /// Looks up users, many at the same time.
-    pub(crate) async fn look_up_users(
-        &mut self,
-        texts: impl Iterator<Item = String>,
-    ) -> Result<(), Refusal> {
+    pub(crate) async fn look_up_users(&mut self, texts: impl Iterator<Item = String>) -> Result<(), Refusal> {
         let new: HashSet<String> = texts.filter(|text| !self.users.contains_key(text)).collect();
         let (directory, caller) = (self.directory, self.caller);
         let found = new.into_iter().map(|text| async move {

@@ -102,10 +102,10 @@ pub(crate) fn flag(value: &Value) -> Read<Given<bool>> {
     }
     let Given::Value(text) = text(value)? else { return Ok(Given::Cleared) };
     match text.trim().to_lowercase().as_str() {
-        "true" | "yes" | "y" | "1" | "on" | "x" | "wahr" | "ja" | "vrai" | "oui" | "verdadero" | "sí" | "si"
-        | "vero" | "sì" | "verdadeiro" | "sim" | "waar" => Ok(Given::Value(true)),
-        "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" | "faux" | "non" | "falso" | "não" | "onwaar"
-        | "nee" => Ok(Given::Value(false)),
+        "true" | "yes" | "y" | "1" | "on" | "x" | "wahr" | "ja" | "vrai" | "oui" | "verdadero" | "sí"
+        | "si" | "vero" | "sì" | "verdadeiro" | "sim" | "waar" => Ok(Given::Value(true)),
+        "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" | "faux" | "non" | "falso" | "não"
+        | "onwaar" | "nee" => Ok(Given::Value(false)),
         _ => wrong("is neither true nor false"),
     }
 }
@@ -320,8 +320,22 @@ mod tests {
     #[test]
     fn nothing_is_run_and_nothing_is_lost() {
         for text in [
-            "=1+1", "@x", "-R&D", "+cmd|' /C calc'!A0", "'=1", "''=1", "\tx", "'", "'x", "+49 30 1234", "-5", "x", " x",
-            "x\u{A0}", "' x", "\u{200B}",
+            "=1+1",
+            "@x",
+            "-R&D",
+            "+cmd|' /C calc'!A0",
+            "'=1",
+            "''=1",
+            "\tx",
+            "'",
+            "'x",
+            "+49 30 1234",
+            "-5",
+            "x",
+            " x",
+            "x\u{A0}",
+            "' x",
+            "\u{200B}",
         ] {
             let written = guarded(text);
             assert!(!written.starts_with(['=', '@', '\t']), "{written}");

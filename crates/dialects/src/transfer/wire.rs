@@ -35,7 +35,29 @@ static REPORT: Record = Record {
         Member::of("changed", Kind::Object(&LINES), "The rows of those who were changed, and in what"),
         Member::of("left", Kind::Object(&LINES), "The rows of those who were left as they are"),
         Member::of("refusals", Kind::Object(&LINES), "The first rows that were refused, and why"),
+        Member::of("missing", Kind::Object(&LINES), "The first references to users who do not exist"),
+        Member::of("missingReferences", Kind::Integer, "The number of such references"),
+        Member::of(
+            "ignored",
+            Kind::List("part", &Kind::Object(&IGNORED)),
+            "What the file contains and is not imported",
+        ),
         Member::of("notes", Kind::List("note", &Kind::Text), "What else there is to say"),
+    ],
+};
+
+static IGNORED: Record = Record {
+    name: "ImportIgnored",
+    about: "A part of the file that is not imported",
+    members: &[
+        Member::of("part", Kind::Text, "`sheet`, `entry`, `column`, `attribute` or `user`"),
+        Member::of("name", Kind::Text, "Its header, attribute, sheet or object class"),
+        Member::of(
+            "reason",
+            Kind::Text,
+            "`unknown`, `otherKind`, `duplicate`, `furtherValue`, `url`, `binary`, …",
+        ),
+        Member::of("count", Kind::Integer, "The number of values, entries or users"),
     ],
 };
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use transfer::column::{Kind, named};
 use transfer::export::{Options, run};
-use transfer::formats::{Format, Writing, writer};
+use transfer::formats::{Cells, Format, Writing, writer};
 
 /// Bytes of a part, and how many may be on their way.
 const PART: usize = 64 * 1024;

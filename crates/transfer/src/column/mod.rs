@@ -356,7 +356,8 @@ mod tests {
         ] {
             assert_eq!(name(header), Some(wanted), "{header}");
         }
-        for header in ["Start Date", "Office [physicalDeliveryOfficeName]", "Recovery Phone [MUST BE E.164]"] {
+        for header in ["Start Date", "Office [physicalDeliveryOfficeName]", "Recovery Phone [MUST BE E.164]"]
+        {
             assert_eq!(name(header), None, "{header}");
         }
     }

@@ -38,7 +38,8 @@ pub(super) fn read(mut text: Text, reading: &Reading, rows: &mut Rows<'_>) -> Re
             break;
         }
         // A row with nothing in it is none, however many cells it has.
-        if record.iter().all(|cell| trimmed(cell).is_empty()) && (headers.len() > 1 || !reading.empty_clears) {
+        if record.iter().all(|cell| trimmed(cell).is_empty()) && (headers.len() > 1 || !reading.empty_clears)
+        {
             continue;
         }
         if record.len() != headers.len() {

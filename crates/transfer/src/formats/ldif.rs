@@ -183,7 +183,9 @@ impl<R: std::io::Read> Entries<R> {
             entry.text.push('\n');
             entry.text.push_str(&raw);
             match value {
-                Decoded::Text(text) if name.eq_ignore_ascii_case("changetype") => only_additions(number, &text)?,
+                Decoded::Text(text) if name.eq_ignore_ascii_case("changetype") => {
+                    only_additions(number, &text)?;
+                }
                 // What the server is to do with a change (RFC 2849).
                 Decoded::Text(_) if name.eq_ignore_ascii_case("control") => {}
                 Decoded::Text(text) => entry.push(name, text)?,

@@ -26,7 +26,16 @@ pub(super) struct Workbook {
 
 impl Workbook {
     pub(super) fn new(to: Box<dyn Write + Send>, cells: Cells) -> Self {
-        Self { book: Book::new(), sheet: None, name: "Users", full: 0, next: 0, headers: Vec::new(), cells, to }
+        Self {
+            book: Book::new(),
+            sheet: None,
+            name: "Users",
+            full: 0,
+            next: 0,
+            headers: Vec::new(),
+            cells,
+            to,
+        }
     }
 
     /// Begins a sheet with its headers.

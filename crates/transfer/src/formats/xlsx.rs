@@ -158,7 +158,8 @@ impl Sheet<'_> {
 
 /// A number as the cell shows it: `0042` where the format is `0000`.
 fn number(number: f64, style: Option<&Style>) -> String {
-    let format = style.and_then(|style| style.number_format.as_ref()).map(|format| format.format_code.as_str());
+    let format =
+        style.and_then(|style| style.number_format.as_ref()).map(|format| format.format_code.as_str());
     // Without one, a cell shows as many digits as it has room for.
     let shown = format.filter(|format| !matches!(*format, "General" | "@" | "")).map(|format| {
         let shown = ssfmt::format_default(number, format);

@@ -1,13 +1,14 @@
 //! What a row says, before anything is asked of the directory, and how it is called in the file.
 
 use super::Scan;
-use super::file::{About, Cell, keys_of};
+use super::file::{About, Cell};
+use super::keys::keys_of;
 use super::report::Outcome;
 use crate::column::{Kind, What};
 use crate::formats::Row;
 use crate::person::CellFault;
 use crate::words::in_words;
-use directory::{Field, ItemKind, Time, User, UserId};
+use directory::{Field, Given, ItemKind, Time, User, UserId};
 use std::collections::HashMap;
 
 /// A row that was read.
@@ -47,7 +48,7 @@ pub(super) fn begin(
     scan: &Scan,
     twice: &mut HashMap<u64, Option<u64>>,
     row: Row,
-    now: Time,
+    (now, ignores_roles): (Time, bool),
 ) -> Option<Begun> {
     let kind = match scan.about(&row) {
         About::Kind(kind) => kind,
@@ -66,6 +67,13 @@ pub(super) fn begin(
         // Our own exports have the manager as it is stored, which may be a text of another system.
         Said::Person(mut person) if scan.is_own(&row, &cells) => {
             person.keep_manager();
+            Said::Person(person)
+        }
+        said => said,
+    };
+    let said = match said {
+        Said::Person(mut person) if ignores_roles => {
+            person.edit.role = Given::Absent;
             Said::Person(person)
         }
         said => said,
@@ -110,12 +118,7 @@ fn wrong_columns(kind: Kind, cells: &[Cell<'_>]) -> Option<String> {
 }
 
 /// A row that is about somebody of an earlier row.
-fn again(
-    kind: Kind,
-    cells: &[Cell<'_>],
-    row: u64,
-    twice: &mut HashMap<u64, Option<u64>>,
-) -> Option<String> {
+fn again(kind: Kind, cells: &[Cell<'_>], row: u64, twice: &mut HashMap<u64, Option<u64>>) -> Option<String> {
     let mut why = None;
     for (what, key) in keys_of(kind, cells) {
         match twice.get_mut(&key) {

@@ -1,6 +1,6 @@
 //! Entries of a directory (RFC 4519, RFC 2798, Active Directory): what they are, and what their attributes mean.
 
-use crate::column::{Column, Kind, named};
+use crate::column::Kind;
 use directory::ItemKind;
 
 /// Attributes whose meaning depends on the entry.
@@ -22,23 +22,26 @@ impl Attribute {
         }
     }
 
-    /// Its column in an entry of a kind, where that depends on the entry: an entry with names, or with a name, has no use for
-    /// its common name.
-    pub(super) fn column(
-        self,
-        kind: Kind,
-        has_names: bool,
-        has_name: bool,
-        is_directory: bool,
-    ) -> Option<Option<&'static Column>> {
+    /// What it says of an entry of a kind. One that has other names has no use for its common name.
+    pub(super) fn role(self, kind: Kind, has_names: bool, has_name: bool) -> Role {
         match (self, kind) {
-            _ if !is_directory => None,
-            (Self::CommonName, Kind::User) => Some(if has_names { None } else { named("formattedName") }),
-            (Self::CommonName, Kind::Item(_)) => Some(if has_name { None } else { named("name") }),
-            (Self::Description, Kind::User) => Some(named("bio")),
-            _ => None,
+            (Self::CommonName, Kind::User) if has_names => Role::Nothing,
+            (Self::CommonName, Kind::User) => Role::Column("formattedName"),
+            (Self::CommonName, Kind::Item(_)) if has_name => Role::Nothing,
+            (Self::CommonName, Kind::Item(_)) => Role::Column("name"),
+            (Self::Description, Kind::User) => Role::Column("bio"),
+            _ => Role::Header,
         }
     }
+}
+
+/// What an attribute says of its entry.
+pub(super) enum Role {
+    /// What its header means.
+    Header,
+    /// The column of this name.
+    Column(&'static str),
+    Nothing,
 }
 
 /// The kind of an entry of these object classes; `None` is none of ours.

@@ -1,24 +1,19 @@
-//! A file read to its end: whether it is what it should be, what its columns are, and which users it names twice.
+//! A file that was read to its end: its headers, and the cells of its rows.
 
-use super::Options;
-use super::entry::{Attribute, kind_of};
-use crate::column::{Column, Columns, Kind, Meaning, What, named};
+use super::entry::{Attribute, Role, kind_of};
+use super::keys::{hash, name_hash};
+use crate::column::{Column, Kind, What, named};
 use crate::dn::{self, Dn};
-use crate::formats::{self, FileError, Format, Row};
-use crate::ignored::{Ignored, IgnoredCounts, Part, Reason};
+use crate::formats::{Format, Row};
+use crate::ignored::{Ignored, Reason};
 use crate::ldif_names::is_own;
 use crate::value;
-use directory::{Field, Given, ItemKind, UserId, UserKey, identifier_key, nfc};
+use directory::{Field, Given, identifier_key, nfc};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-/// The keys of rows are held in memory to find users who are named twice: 8 bytes each, two or three for a row.
-const MOST_KEYS: usize = 50_000_000;
 
 /// A cell whose column is known.
 pub(crate) type Cell<'a> = (&'static Column, Cow<'a, Value>);
@@ -28,11 +23,11 @@ pub(crate) type Cell<'a> = (&'static Column, Cow<'a, Value>);
 pub(super) struct Header {
     pub(super) name: String,
     pub(super) column: Option<&'static Column>,
-    attribute: Attribute,
+    pub(super) attribute: Attribute,
     /// Whether another header of the file means the same.
-    is_duplicate: bool,
+    pub(super) is_duplicate: bool,
     /// Whether it decides by the values below it if it is a status.
-    or_status: bool,
+    pub(super) or_status: bool,
 }
 
 /// What reading a file to its end has found.
@@ -48,20 +43,24 @@ pub struct Scan {
     /// Keys that more than one row has, as hashes.
     pub(super) twice: HashMap<u64, Option<u64>>,
     /// All keys as hashes in order, if rows refer to other users.
-    keys: Vec<u64>,
+    pub(super) keys: Vec<u64>,
     /// Distinguished names, and what users sign in with and groups are called.
-    dns: HashMap<String, String>,
+    pub(super) dns: HashMap<String, String>,
     /// Hashes of the names of users and what they sign in with, if rows name managers; `None` for names of more than one user.
-    names: HashMap<u64, Option<String>>,
+    pub(super) names: HashMap<u64, Option<String>>,
     /// Whether rows name members of groups.
     pub(super) has_members: bool,
+    /// Names of roles of users, if each row has one; of the first ones.
+    pub(super) roles: HashSet<String>,
+    /// How many there are.
+    pub(super) role_values: u64,
     /// The file that was read.
     pub(super) identity: Option<Identity>,
     /// Its delimiter, if it is CSV.
     pub(super) delimiter: Option<u8>,
     /// Entries of a directory, which say the same in many attributes: the first counts.
     pub(super) is_directory: bool,
-    format: Option<Format>,
+    pub(super) format: Option<Format>,
 }
 
 /// What a row is about.
@@ -122,13 +121,15 @@ impl Scan {
         let mut cells: Vec<(usize, Cell<'a>)> = Vec::with_capacity(row.cells.len());
         for (place, value) in &row.cells {
             let header = &self.headers[*place];
-            let column = match header.attribute.column(kind, has_names, has(What::Name), self.is_directory) {
-                Some(other) => other,
-                None => header.column,
+            let column = match header.attribute.role(kind, has_names, has(What::Name)) {
+                _ if !self.is_directory => header.column,
+                Role::Header => header.column,
+                Role::Column(name) => named(name),
+                Role::Nothing => None,
             };
             let values = count(value);
             let Some(column) = column else {
-                if header.is_duplicate {
+                if header.is_duplicate || header.attribute == Attribute::CommonName {
                     note(*place, Reason::Duplicate, values);
                 } else if !header.or_status {
                     note(*place, Reason::Unknown, values);
@@ -138,14 +139,19 @@ impl Scan {
             let is_name = column.what == What::Name && kind == Kind::User;
             // Rows of items in a table are rejected if they have values for what only others have.
             let is_error = kind != Kind::User && !self.is_directory;
-            if !column.is_of(kind) && !is_name && !is_error {
+            // What the directory itself knows is written to files only.
+            let is_written_only = kind == Kind::User && matches!(column.what, What::Moment(_) | What::Number);
+            if is_written_only {
+                note(*place, Reason::NotImported, values);
+            } else if !column.is_of(kind) && !is_name && !is_error {
                 note(*place, Reason::OtherKind, values);
             } else if is_name && has(What::Text(Field::FormattedName)) {
                 note(*place, Reason::Duplicate, values);
             } else if column.what == What::Password && is_hidden(value) {
                 note(*place, Reason::Hidden, values);
             } else {
-                let column = if self.is_directory { of_entry(column, value, has(What::Kind)) } else { column };
+                let column =
+                    if self.is_directory { of_entry(column, value, has(What::Kind)) } else { column };
                 if values > 1 && is_single(column) {
                     note(*place, Reason::FurtherValue, values - 1);
                 }
@@ -194,6 +200,13 @@ impl Scan {
             };
             return Cow::Owned(names.iter().map(name).collect());
         }
+        // Where semicolons are between cells, some programs have commas between groups.
+        let has_commas =
+            self.delimiter.is_some_and(|delimiter| delimiter == b';') && column.what == What::Groups;
+        let is_ours = self.headers.iter().any(|header| header.column.is_some_and(|c| c.what == What::Kind));
+        if has_commas && !is_ours && !text.contains([';', '"']) && text.contains(',') {
+            return Cow::Owned(text.split(',').map(|name| Value::from(value::trimmed(name))).collect());
+        }
         // A value of a directory is no list in one text.
         if self.format == Some(Format::Ldif) && !is_own(&header.name) {
             return Cow::Owned(Value::Array(vec![value.clone()]));
@@ -232,7 +245,7 @@ impl Scan {
 }
 
 /// How many values there are in a cell.
-fn count(value: &Value) -> u64 {
+pub(super) fn count(value: &Value) -> u64 {
     match value {
         Value::Null => 0,
         Value::Array(list) => list.len() as u64,
@@ -291,324 +304,4 @@ impl Identity {
         let file = std::fs::metadata(path)?;
         Ok(Self(file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
     }
-}
-
-/// The values below headers whose meaning depends on them.
-#[derive(Default)]
-struct Below {
-    /// Values that are words for a status, and all values.
-    words: u64,
-    all: u64,
-    numbers: u64,
-    uuids: u64,
-}
-
-/// What is collected while a file is read.
-struct Collected {
-    ignored: IgnoredCounts,
-    noted: HashMap<(usize, Reason), u64>,
-    below: HashMap<usize, Below>,
-    keys: Vec<u64>,
-    refers: bool,
-}
-
-/// Reads a file to its end.
-pub fn scan(options: &Options) -> Result<Scan, FileError> {
-    let identity = Some(Identity::of(&options.path)?);
-    let is_directory = options.format == Format::Ldif;
-    let mut scan = Scan { identity, is_directory, format: Some(options.format), ..Scan::default() };
-    let mut found = Collected {
-        ignored: IgnoredCounts::default(),
-        noted: HashMap::new(),
-        below: HashMap::new(),
-        keys: Vec::new(),
-        refers: false,
-    };
-    let contents = formats::read(&options.path, options.format, &options.reading, &mut |headers, row| {
-        scan.learn(options, headers)?;
-        scan.look_at(&row, &mut found)
-    })?;
-    scan.learn(options, &contents.headers)?;
-    scan.delimiter = contents.delimiter;
-    scan.decide_by_values(&mut found);
-    scan.identifies_users(is_directory)?;
-    scan.ignored = found.into_list(&scan, contents.ignored);
-    let keys = &mut found.keys;
-    keys.sort_unstable();
-    scan.twice = keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| (pair[0], None)).collect();
-    if found.refers {
-        scan.keys = std::mem::take(keys);
-    }
-    Ok(scan)
-}
-
-impl Collected {
-    fn into_list(&mut self, scan: &Scan, contents: IgnoredCounts) -> Vec<Ignored> {
-        let part = if scan.format == Some(Format::Ldif) { Part::Attribute } else { Part::Column };
-        let mut ignored = std::mem::take(&mut self.ignored);
-        for ((place, reason), count) in self.noted.drain() {
-            ignored.add(part, &scan.headers[place].shown(place), reason, count);
-        }
-        contents.into_list().into_iter().chain(ignored.into_list()).collect()
-    }
-}
-
-impl Header {
-    /// Its name, or the letter of a column without one.
-    fn shown(&self, place: usize) -> String {
-        if self.name.is_empty() { formats::letters(place) } else { self.name.clone() }
-    }
-}
-
-impl Scan {
-    /// Looks at a row: what is twice, whom it refers to, and what of it will not be imported.
-    fn look_at(&mut self, row: &Row, found: &mut Collected) -> Result<(), FileError> {
-        let kind = match self.about(row) {
-            About::Kind(kind) => kind,
-            About::Unknown(_) => Kind::User,
-            About::Other(class) => {
-                found.ignored.add(Part::Entry, &class, Reason::NotImported, 1);
-                return Ok(());
-            }
-        };
-        self.rows += 1;
-        self.users += u64::from(kind == Kind::User);
-        if kind == Kind::User {
-            self.look_below(row, found);
-        }
-        let noted = &mut found.noted;
-        let cells = self.cells(row, kind, &mut |place, reason, count| {
-            *noted.entry((place, reason)).or_default() += count;
-        });
-        let names_members =
-            kind != Kind::User && cells.iter().any(|(column, _)| column.what == What::Members);
-        let names_manager = self.place_of(|what| what == What::Text(Field::Manager)).is_some();
-        let keys = keys_of(kind, &cells);
-        found.refers |= names_members || names_manager;
-        found.keys.extend(keys.iter().map(|(_, key)| *key));
-        let handle = text_of(&cells, Field::UserName).or_else(|| text_of(&cells, Field::Email));
-        let dn = cells.iter().find(|(column, _)| column.what == What::Dn);
-        let dn = dn.and_then(|(_, value)| Dn::parse(value.as_str()?));
-        let known = if kind == Kind::User { handle.clone() } else { text_of(&cells, Field::Name) };
-        let names = if names_manager && kind == Kind::User { names_of(&cells) } else { Vec::new() };
-        drop(cells);
-        self.has_members |= names_members;
-        if let (Some(dn), Some(known)) = (dn, known) {
-            self.dns.insert(dn.key(), known);
-        }
-        if let Some(handle) = handle {
-            for name in names {
-                let named = self.names.entry(name).or_insert_with(|| Some(handle.clone()));
-                if named.as_ref().is_some_and(|other| *other != handle) {
-                    *named = None;
-                }
-            }
-        }
-        if found.keys.len() > MOST_KEYS {
-            return Err(FileError::at(row.number, "it has too many rows for one import; import it in parts"));
-        }
-        Ok(())
-    }
-
-    /// Counts what is below headers whose meaning depends on it.
-    fn look_below(&self, row: &Row, found: &mut Collected) {
-        for (place, value) in &row.cells {
-            let header = &self.headers[*place];
-            let is_id = header.column.is_some_and(|column| column.what == What::Id);
-            let Ok(Given::Value(text)) = value::text(value) else { continue };
-            if header.or_status || is_id {
-                let below = found.below.entry(*place).or_default();
-                below.all += 1;
-                below.words += u64::from(crate::account_state::State::of_word(&text).is_some());
-                below.numbers += u64::from(text.bytes().all(|byte| byte.is_ascii_digit()));
-                below.uuids += u64::from(uuid::Uuid::try_parse(text.trim()).is_ok());
-            }
-        }
-    }
-
-    /// Decides what headers mean whose meaning depends on the values below them.
-    fn decide_by_values(&mut self, found: &mut Collected) {
-        for (place, below) in &found.below {
-            let has_external = self.place_of(|what| what == What::Text(Field::ExternalId)).is_some();
-            let header = &mut self.headers[*place];
-            if header.or_status {
-                header.or_status = false;
-                if below.words == below.all {
-                    header.column = named("status");
-                } else if header.column.is_none() {
-                    let reason =
-                        if below.numbers == below.all { Reason::Numbers } else { Reason::Unknown };
-                    found.noted.insert((*place, reason), below.all);
-                }
-            } else if below.uuids == 0 {
-                header.column = if has_external { None } else { named("externalId") };
-                if has_external {
-                    found.noted.insert((*place, Reason::NotUuid), below.all);
-                }
-            }
-        }
-    }
-
-    /// Whether there is a column by which users are identified.
-    fn identifies_users(&self, is_entries: bool) -> Result<(), FileError> {
-        let known: Vec<&Column> = self.headers.iter().filter_map(|header| header.column).collect();
-        let is_known = known.iter().any(|column| column.identifies() || column.what == What::Name);
-        let has_kind = known.iter().any(|column| column.what == What::Kind);
-        if is_known || has_kind || self.headers.is_empty() || is_entries && self.rows == 0 {
-            return Ok(());
-        }
-        // What is not known as a header may be anything, where a file has none.
-        let known: Vec<&str> = known.iter().map(|column| column.name).collect();
-        let has = match known.as_slice() {
-            [] => "none of them has a name that is known; is the first row one of headers?".to_owned(),
-            known => format!("they say {}", known.join(", ")),
-        };
-        Err(FileError::new(format!(
-            "no column identifies a user (email, user name, external id or id); {has} (--map 'HEADER=userName' says which does)"
-        )))
-    }
-
-    /// Finds out what headers mean that have come up. No two columns of a table may mean the same.
-    fn learn(&mut self, options: &Options, headers: &[String]) -> Result<(), FileError> {
-        for (place, name) in headers.iter().enumerate().skip(self.headers.len()) {
-            let mut is_duplicate = false;
-            let (mut column, or_status) = match meaning(&options.columns, name, options.format) {
-                Meaning::Unknown => (None, false),
-                Meaning::Column(column) => (Some(column), false),
-                Meaning::StatusOr(column) => (column, true),
-            };
-            self.is_directory |= column.is_some_and(|column| column.what == What::Dn);
-            // Sheets of a workbook have headers each of their own, and so have objects and entries.
-            let is_table = options.format == Format::Csv && !headers.iter().any(|name| is_dn(options, name));
-            if let Some(known) = column.filter(|_| is_table && !or_status)
-                && !matches!(known.what, What::Ignored | What::State(_) | What::Status)
-                && let Some(other) = self.place_of(|what| what == known.what)
-            {
-                // Okta and others have the manager's id beside the name.
-                if known.what != What::Text(Field::Manager) {
-                    let other = &self.headers[other].name;
-                    let what = format!(
-                        "it means {}, and so does {other}: ignore one of them with --map '{name}=' or --map '{other}='",
-                        known.name
-                    );
-                    return Err(FileError::at(1, what).in_column(name.clone()));
-                }
-                let is_key = |name: &str| ["id", "email"].iter().any(|end| name.to_lowercase().ends_with(end));
-                if is_key(name) && !is_key(&self.headers[other].name) {
-                    (self.headers[other].column, self.headers[other].is_duplicate) = (None, true);
-                } else {
-                    (column, is_duplicate) = (None, true);
-                }
-            }
-            let attribute = if self.is_directory { Attribute::of(name) } else { Attribute::Plain };
-            let name = name.clone();
-            debug_assert_eq!(place, self.headers.len());
-            self.headers.push(Header { name, column, attribute, is_duplicate, or_status });
-        }
-        Ok(())
-    }
-}
-
-fn is_dn(options: &Options, name: &str) -> bool {
-    matches!(options.columns.meaning(name), Meaning::Column(column) if column.what == What::Dn)
-}
-
-/// What a header means. An attribute may have options behind it: a language, or how it is written.
-fn meaning(columns: &Columns, name: &str, format: Format) -> Meaning {
-    match columns.meaning(name) {
-        Meaning::Unknown if format == Format::Ldif => {
-            name.split_once(';').map_or(Meaning::Unknown, |(bare, _)| columns.meaning(bare))
-        }
-        // In a directory they are what the standards say (RFC 4519).
-        Meaning::StatusOr(Some(column)) if format == Format::Ldif => Meaning::Column(column),
-        meaning => meaning,
-    }
-}
-
-/// A text among cells.
-fn text_of(cells: &[Cell<'_>], field: Field) -> Option<String> {
-    let is_it = |what| match what {
-        What::Text(of) => of == field,
-        What::Name => field == Field::Name,
-        _ => false,
-    };
-    let (column, value) = cells.iter().find(|(column, _)| is_it(column.what))?;
-    key_text(column, value)
-}
-
-/// Hashes of the names of a user.
-fn names_of(cells: &[Cell<'_>]) -> Vec<u64> {
-    let text = |field| text_of(cells, field);
-    let both = text(Field::GivenName).zip(text(Field::FamilyName));
-    let both = both.map(|(given, family)| [format!("{given} {family}"), format!("{family}, {given}")]);
-    let one = [Field::FormattedName, Field::DisplayName, Field::Name].into_iter().filter_map(text);
-    let mut names: Vec<u64> = both.into_iter().flatten().chain(one).map(|name| name_hash(&name)).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-fn name_hash(name: &str) -> u64 {
-    let words: Vec<&str> = name.split_whitespace().collect();
-    hash(Kind::User, "name", &identifier_key(&words.join(" ")))
-}
-
-fn hash(kind: Kind, space: &str, text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (kind, space, text).hash(&mut hasher);
-    hasher.finish()
-}
-
-/// The keys of a row's user or item: what each is called, and a hash of it.
-pub(super) fn keys_of(kind: Kind, cells: &[Cell<'_>]) -> Vec<(&'static str, u64)> {
-    let mut keys: Vec<(&'static str, u64)> = Vec::new();
-    for (column, value) in cells {
-        let Some(text) = key_text(column, value) else { continue };
-        let (space, text) = match (kind, column.what) {
-            // Ids of other systems become external ids.
-            (Kind::User, What::Id) if uuid::Uuid::try_parse(&text).is_err() => {
-                ("external id", nfc(&text).into_owned())
-            }
-            (_, What::Id) => ("id", text.to_lowercase()),
-            (_, What::Text(Field::ExternalId)) => ("external id", nfc(&text).into_owned()),
-            // One space, since users sign in with either.
-            (Kind::User, What::Text(Field::Email)) => ("email", identifier_key(&text)),
-            (Kind::User, What::Text(Field::UserName)) => ("user name", identifier_key(&text)),
-            (Kind::Item(ItemKind::Organisation | ItemKind::Role), What::Name) => {
-                ("name", identifier_key(&text))
-            }
-            (Kind::Item(ItemKind::Department), What::Name) => ("name", text),
-            _ => continue,
-        };
-        let is_handle = matches!(space, "email" | "user name");
-        let key = hash(kind, if is_handle { "handle" } else { space }, &text);
-        if !keys.iter().any(|(_, other)| *other == key) {
-            keys.push((space, key));
-        }
-    }
-    keys
-}
-
-/// The text of a cell by which its user or item may be known.
-fn key_text(column: &Column, value: &Value) -> Option<String> {
-    let text = match column.what {
-        What::Text(Field::Email | Field::UserName) => value::identifier(value),
-        _ => value::text(value),
-    };
-    text.ok()?.value().cloned()
-}
-
-/// Everything that could identify the user of a row that was rejected, whether or not it is what rows are matched by.
-pub(super) fn user_keys(cells: &[Cell<'_>]) -> Vec<UserKey> {
-    let key = |(column, value): &Cell<'_>| {
-        let text = key_text(column, value)?;
-        match column.what {
-            What::Id => uuid::Uuid::try_parse(&text).ok().map(|id| UserKey::Id(UserId(id))),
-            What::Number => text.parse().ok().map(UserKey::Number),
-            What::Text(Field::ExternalId) => Some(UserKey::ExternalId(text)),
-            What::Text(Field::Email | Field::UserName) => Some(UserKey::Handle(text)),
-            _ => None,
-        }
-    };
-    cells.iter().filter_map(key).collect()
 }

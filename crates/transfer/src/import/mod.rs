@@ -5,6 +5,7 @@
 mod begun;
 mod entry;
 mod file;
+mod keys;
 mod missing;
 mod person;
 mod reading;
@@ -13,12 +14,15 @@ mod refused;
 mod report;
 mod resumed;
 mod rows;
+mod scanning;
 mod thing;
+mod under_way;
 
 pub(crate) use file::Cell;
-pub use file::{Scan, scan};
+pub use file::Scan;
 pub use reading::is_small;
 pub use report::{Line, Lines, Report, Tally};
+pub use scanning::scan;
 
 use crate::column::Columns;
 use crate::formats::{FileError, Format, Reading};

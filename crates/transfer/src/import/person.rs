@@ -74,21 +74,26 @@ pub(super) async fn prepare(
 /// Carries a row out, and says what came of it. `before` is the person it is about, where they are there.
 pub(super) async fn carry_out(job: &Job<'_>, mut ready: Ready, before: Option<User>, row: Row) -> Done {
     let mut user = before.as_ref().map(|before| (before.number, before.id));
-    let lost_password = ready.said.lost_password;
     let is_deleted = ready.said.is_deleted();
     let manager = ready.manager.take().filter(|_| !is_deleted);
     let outcome = match before {
         None if is_deleted => Ok(Outcome::Left),
-        None => create(job, ready, &mut user).await,
+        None => match create(job, &ready, &mut user).await {
+            Err(refusal) if ready.said.loses_password(&refusal) => create(job, &ready, &mut user).await,
+            outcome => outcome,
+        },
         Some(before) => {
             if is_deleted {
                 let status = Given::Value(StatusWish::Off);
                 *ready.said.edit = UserEdit { status, ..UserEdit::default() };
             }
-            update(job, ready, before).await
+            match update(job, &ready, before.clone()).await {
+                Err(refusal) if ready.said.loses_password(&refusal) => update(job, &ready, before).await,
+                outcome => outcome,
+            }
         }
     };
-    let lost_password = lost_password && outcome == Ok(Outcome::Created);
+    let lost_password = ready.said.lost_password && outcome == Ok(Outcome::Created);
     Done { user, lost_password, is_deleted, manager, ..Done::new(Kind::User, row, outcome) }
 }
 
@@ -133,18 +138,18 @@ pub(super) async fn find(job: &Job<'_>, said: &Said) -> Result<Who, Refusal> {
 
 async fn create(
     job: &Job<'_>,
-    ready: Ready,
+    ready: &Ready,
     created: &mut Option<(u32, UserId)>,
 ) -> Result<Outcome, Refusal> {
     let Ready { said, has_organisations, joins_new: _, manager: _ } = ready;
-    let mut edit = said.edit;
+    let mut edit = said.edit.clone();
     edit.id = said.id;
     if !edit.status.is_mentioned() {
         let status = if job.options.invites { Status::Invited } else { Status::Active };
         edit.status = Given::Value(StatusWish::To(status));
     }
     edit.invite = job.options.invites;
-    if has_organisations && !edit.organisation.is_mentioned() {
+    if *has_organisations && !edit.organisation.is_mentioned() {
         edit.organisation = Given::Cleared;
     }
     let command = Command::CreateUser(edit);
@@ -163,9 +168,9 @@ async fn create(
     Ok(Outcome::Created)
 }
 
-async fn update(job: &Job<'_>, ready: Ready, before: User) -> Result<Outcome, Refusal> {
+async fn update(job: &Job<'_>, ready: &Ready, before: User) -> Result<Outcome, Refusal> {
     let Ready { said, has_organisations: _, joins_new, manager: _ } = ready;
-    let mut edit = said.edit;
+    let mut edit = said.edit.clone();
     // Nobody is put back to where they have not been yet.
     if edit.status == Given::Value(StatusWish::To(Status::Invited)) {
         edit.status = Given::Absent;
@@ -192,7 +197,7 @@ async fn update(job: &Job<'_>, ready: Ready, before: User) -> Result<Outcome, Re
                 columns.extend(has_password.then_some("password"));
                 Outcome::Changed(columns)
             }
-            _ if joins_new => Outcome::Changed(vec!["groups"]),
+            _ if *joins_new => Outcome::Changed(vec!["groups"]),
             _ => Outcome::Left,
         });
     }

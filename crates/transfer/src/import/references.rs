@@ -1,6 +1,7 @@
 //! References of rows to users: members of groups and managers. A row may refer to one that comes later, so these are looked up
 //! when all rows are imported. A reference that leads nowhere is reported, and written beside the rejected rows.
 
+use super::file::About;
 use super::reading::reading;
 use super::refused::RejectedRows;
 use super::report::{Outcome, Report};
@@ -10,10 +11,9 @@ use crate::column::{Kind, What};
 use crate::formats::Row;
 use crate::refer::user;
 use directory::{
-    Command, Field, Given, GroupEdit, Item, ItemKey, ItemKind, MemberEdit, Preview, Refusal, UserEdit, UserId,
-    UserKey,
+    Command, Field, Given, GroupEdit, Item, ItemKey, ItemKind, MemberEdit, Preview, Refusal, UserEdit,
+    UserId, UserKey,
 };
-use super::file::About;
 use serde_json::Value;
 use std::collections::HashSet;
 

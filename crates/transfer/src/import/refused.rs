@@ -1,8 +1,8 @@
 //! Rejected rows as a file of the same format: as they were, with the reasons, so that they can be corrected and imported
 //! again, as often as it takes.
 
-use super::{Options, Scan};
 use super::file::About;
+use super::{Options, Scan};
 use crate::column::What;
 use crate::formats::{Cells, FileError, Format, Raw, Row, Writer, Writing, private_file, writer};
 use directory::Field;
@@ -88,8 +88,7 @@ impl RejectedFile {
             Format::Ldif => Some(place("kind")),
             Format::Csv | Format::Ndjson => None,
         };
-        let writing =
-            Writing { cells: Cells::Harmless, delimiter: scan.delimiter, ..Writing::default() };
+        let writing = Writing { cells: Cells::Harmless, delimiter: scan.delimiter, ..Writing::default() };
         let mut writer = writer(format, Box::new(private_file(path, true)?), writing)?;
         writer.begin(None, &headers)?;
         Ok(Self { writer, places, row, reason, kind })
@@ -149,7 +148,8 @@ impl RejectedFile {
             // The writer of entries says what they are.
             Some(column) if is_entry && matches!(column.what, What::Dn | What::ObjectClass) => false,
             Some(column) => {
-                column.identifies() || matches!(column.what, What::Name | What::Kind | What::Dn | What::ObjectClass)
+                column.identifies()
+                    || matches!(column.what, What::Name | What::Kind | What::Dn | What::ObjectClass)
             }
             None => scan.headers[place].name.eq_ignore_ascii_case("cn"),
         };

@@ -60,6 +60,7 @@ impl Lines {
 
 /// What came of an import, or would.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Rows of people.
     pub people: Tally,

@@ -2,12 +2,14 @@
 //! kind do not wait for one another; rows of the next kind wait for all before them, since they may refer to them.
 
 use super::begun::{Begun, Said, begin, of_one_kind};
-use super::file::{Identity, user_keys};
+use super::file::Identity;
+use super::keys::user_keys;
 use super::reading::reading;
 use super::references::{self, Deferred, identifying};
 use super::refused::RejectedRows;
 use super::report::{Outcome, Report};
 use super::resumed::Resumed;
+use super::under_way::UnderWay;
 use super::{ImportError, Options, Scan, person, thing};
 use crate::column::{Kind, Rule, What};
 use crate::formats::Row;
@@ -15,16 +17,16 @@ use crate::ignored::{Ignored, Part, Reason};
 use crate::refer::{Names, References};
 use crate::words::in_words;
 use backon::{ConstantBuilder, Retryable};
-use directory::{Caller, Command, Directory, Item, ItemKind, Receipt, Refusal, User, UserId, UserKey};
-use futures_util::future::{BoxFuture, Either, select};
-use futures_util::stream::FuturesOrdered;
+use directory::{
+    Caller, Command, Directory, Item, ItemKind, ItemQuery, Receipt, Refusal, User, UserId, UserKey,
+    identifier_key,
+};
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So many rows are under way at the same time.
-const WIDTH: usize = 512;
 /// People who are looked for at the same time.
 const AT_ONCE: usize = 64;
 /// How often a row is tried again that others were in the way of, and how long somebody who is busy is left alone.
@@ -59,6 +61,25 @@ pub(super) struct Job<'a> {
     pub(super) names: Names,
     /// What happened after the import started, if it was interrupted.
     pub(super) resumed: Option<Resumed>,
+    /// Whether the file's roles are those of another system.
+    ignores_roles: bool,
+}
+
+/// Whether each row names a role, and none of them is one here. A role that is misspelled in a few rows is rejected with them.
+async fn are_unknown_roles(directory: &Directory, caller: &Caller, scan: &Scan) -> Result<bool, Refusal> {
+    // A file that brings roles knows what it says.
+    let has_items = scan.rows != scan.users;
+    if scan.roles.is_empty() || scan.role_values < scan.users || has_items {
+        return Ok(false);
+    }
+    let is_built_in = |role: &String| directory::role_named(role).is_some() || role.parse::<u32>().is_ok();
+    if scan.roles.iter().any(is_built_in) {
+        return Ok(false);
+    }
+    let roles = directory.items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
+    let is_known =
+        |role: &Item| scan.roles.iter().any(|name| identifier_key(name) == identifier_key(role.name()));
+    Ok(!roles.iter().any(is_known))
 }
 
 impl<'a> Job<'a> {
@@ -73,7 +94,8 @@ impl<'a> Job<'a> {
             Some(begun) => Some(Resumed::load(directory, caller, begun).await?),
             None => None,
         };
-        Ok(Self { directory, caller, options, scan, names, resumed })
+        let ignores_roles = are_unknown_roles(directory, caller, scan).await?;
+        Ok(Self { directory, caller, options, scan, names, resumed, ignores_roles })
     }
 
     /// The outcome of a row of an existing user who is left as is: an interrupted import finds what it created itself.
@@ -149,7 +171,7 @@ pub(super) async fn all(
     let (mut rows, mut last) = (reading(options), None);
     let read = async {
         while let Some(parcel) = under_way.beside(rows.recv()).await {
-            let begun = |row| begin(scan, &mut twice, row, now);
+            let begun = |row| begin(scan, &mut twice, row, (now, job.ignores_roles));
             let parcel: Vec<Begun> = parcel?.into_iter().filter_map(begun).collect();
             for mut some in of_one_kind(parcel) {
                 let kind = some.first().map(|begun| begun.kind);
@@ -188,20 +210,9 @@ pub(super) async fn all(
         }
     }
     read?;
-    end.note_left_out();
     end.report.made = references.made.len() as u64;
-    let deferred = std::mem::take(&mut end.deferred);
-    references::managers(&job, deferred, &mut end.report, &mut end.refused, end.seen).await?;
-    if scan.has_members {
-        let skipped = &end.refused_items;
-        references::members(&job, skipped, &mut end.report, &mut end.refused, end.seen).await?;
-    }
-    if let Some(error) = end.refused.finish() {
-        end.report.note(format!("The file of rejected rows could not be written: {error}."));
-    }
-    if let Some(remark) = job.resumed.as_ref().and_then(Resumed::remark) {
-        end.report.note(remark);
-    }
+    end.references(&job).await?;
+    end.note_left_out(&job);
     let present = end.present(&job).await?;
     Ok((end.report, present))
 }
@@ -251,16 +262,42 @@ impl End<'_> {
         Ok(present)
     }
 
-    fn note_left_out(&mut self) {
+    /// Carries out references to users, whose rows are all done.
+    async fn references(&mut self, job: &Job<'_>) -> Result<(), ImportError> {
+        let deferred = std::mem::take(&mut self.deferred);
+        references::managers(job, deferred, &mut self.report, &mut self.refused, self.seen).await?;
+        if self.scan.has_members {
+            let skipped = &self.refused_items;
+            references::members(job, skipped, &mut self.report, &mut self.refused, self.seen).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what was left out, and what could not be written.
+    fn note_left_out(&mut self, job: &Job<'_>) {
         if self.deleted > 0 {
             let is_it = |what| matches!(what, What::State(Rule::Deleted) | What::Status);
             let name = self.scan.header_of(is_it).unwrap_or_default().to_owned();
             let (part, reason, count) = (Part::User, Reason::Deleted, self.deleted);
             self.report.ignored.push(Ignored { part, name, reason, count });
         }
+        if job.ignores_roles {
+            let name = self.scan.header_of(|what| what == What::Role).unwrap_or_default().to_owned();
+            let (part, reason, count) = (Part::Column, Reason::UnknownRoles, self.scan.role_values);
+            self.report.ignored.push(Ignored { part, name, reason, count });
+        }
         if self.lost_passwords > 0 {
-            let many = self.lost_passwords;
-            self.report.note(format!("{many} passwords were left out: they are stored in a way that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
+            let (many, were) = match self.lost_passwords {
+                1 => ("1 password".to_owned(), "was"),
+                many => (format!("{many} passwords"), "were"),
+            };
+            self.report.note(format!("{many} {were} left out, in a form that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
+        }
+        if let Some(error) = self.refused.finish() {
+            self.report.note(format!("The file of rejected rows could not be written: {error}."));
+        }
+        if let Some(remark) = job.resumed.as_ref().and_then(Resumed::remark) {
+            self.report.note(remark);
         }
     }
 
@@ -300,45 +337,6 @@ impl End<'_> {
             self.deferred.push(Deferred { row, user, manager, is_left });
         }
         if (self.seen)(1) { Ok(()) } else { Err(ImportError::CalledOff) }
-    }
-}
-
-/// Rows that are under way, and those that are done and were not looked at yet. All of them are kept going whatever is
-/// waited for: a request to a database whose answer nobody takes holds up those behind it.
-#[derive(Default)]
-struct UnderWay<'a> {
-    rows: FuturesOrdered<BoxFuture<'a, Done>>,
-    done: VecDeque<Done>,
-}
-
-impl UnderWay<'_> {
-    fn is_full(&self) -> bool {
-        self.rows.len() + self.done.len() >= WIDTH
-    }
-
-    /// The next row that is done, in the order of the file.
-    async fn next(&mut self) -> Option<Done> {
-        match self.done.pop_front() {
-            Some(done) => Some(done),
-            None => self.rows.next().await,
-        }
-    }
-
-    /// Waits for something else meanwhile.
-    async fn beside<T>(&mut self, task: impl Future<Output = T>) -> T {
-        let mut task = std::pin::pin!(task);
-        loop {
-            if self.rows.is_empty() {
-                return task.await;
-            }
-            match select(task, self.rows.next()).await {
-                Either::Left((done, _)) => return done,
-                Either::Right((row, rest)) => {
-                    self.done.extend(row);
-                    task = rest;
-                }
-            }
-        }
     }
 }
 

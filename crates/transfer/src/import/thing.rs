@@ -47,11 +47,7 @@ pub(super) async fn carry_out(
 }
 
 /// Which item a row is about, if it is there.
-pub(super) async fn find(
-    job: &Job<'_>,
-    kind: ItemKind,
-    said: &Said,
-) -> Result<Option<Item>, Refusal> {
+pub(super) async fn find(job: &Job<'_>, kind: ItemKind, said: &Said) -> Result<Option<Item>, Refusal> {
     for key in said.keys(kind) {
         match job.directory.item(job.caller, kind, key).await {
             Ok(item) => return Ok(Some(item)),

@@ -31,7 +31,11 @@ fn tables_that_are_broken() {
             "email,first,Email\na@x.y,A,b@x.y\n".into(),
             "row 1, column C: Email is the header of column A already",
         ),
-        ("same.csv", "e-mail,mail\na@x.y,b@x.y\n".into(), "column mail: it means email, and so does e-mail: ignore one of them with --map 'mail=' or --map 'e-mail='"),
+        (
+            "same.csv",
+            "e-mail,mail\na@x.y,b@x.y\n".into(),
+            "column mail: it means email, and so does e-mail: ignore one of them with --map 'mail=' or --map 'e-mail='",
+        ),
         ("few.csv", format!("{good}b@x.y\n"), "row 3: it has 1 cells where the header has 2 (line 3)"),
         ("many.csv", format!("{good}b@x.y,B,C\n"), "row 3: it has 3 cells where the header has 2"),
         ("cut.csv", format!("{good}b@x.y,\"B"), "row 3: the file ends inside quotes"),

@@ -96,7 +96,7 @@ fn a_search_in_a_directory_comes_in() {
         assert!(bio.len() > 150 && !bio.contains('\n'), "{bio}");
         // What cannot be verified is said to be left out.
         assert!(
-            report.notes.iter().any(|note| note.starts_with("1 passwords were left out")),
+            report.notes.iter().any(|note| note.starts_with("1 password was left out")),
             "{:?}",
             report.notes
         );

@@ -4,5 +4,6 @@ mod broken;
 mod foreign;
 mod house;
 mod importing;
+mod other_systems;
 mod resuming;
 mod round_trip;

@@ -1,0 +1,419 @@
+//! Files in the shapes that other systems export (`tests/files/other-systems`), and what is not imported of them.
+
+use crate::house::House;
+use directory::{ExposeSecret, Field, ItemKind, Status, User, UserKey};
+use std::path::{Path, PathBuf};
+use transfer::ignored::{Part, Reason};
+use transfer::import::Report;
+
+struct Imported {
+    house: House,
+    report: Report,
+}
+
+/// Imports a file, first as a preview, which must say the same.
+fn import(name: &str) -> Imported {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files/other-systems").join(name);
+    let house = House::new("sqlite");
+    import_into(house, &path)
+}
+
+fn import_text(name: &str, text: &str) -> Imported {
+    let house = House::new("sqlite");
+    let path = house.file(name, text);
+    import_into(house, &path)
+}
+
+fn import_into(house: House, path: &Path) -> Imported {
+    let preview = house.import_with(path, |options| options.is_preview = true);
+    let mut preview = preview.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(house.people().len(), 0, "a preview does nothing");
+    let report = house.import(path);
+    // Items that the preview does not know to be the same as those that users name.
+    preview.items = report.items;
+    (preview.made, preview.created, preview.left) =
+        (report.made, report.created.clone(), report.left.clone());
+    assert_eq!(preview, report, "{}", path.display());
+    Imported { house, report }
+}
+
+impl Imported {
+    fn user(&self, login: &str) -> User {
+        let key = UserKey::Handle(login.into());
+        self.house
+            .wait(self.house.directory.user(&self.house.caller, key))
+            .unwrap_or_else(|_| panic!("{login}: {:?}", self.report))
+    }
+
+    fn status(&self, login: &str) -> Status {
+        self.user(login).status
+    }
+
+    fn text(&self, login: &str, field: Field) -> String {
+        self.user(login).text(field).unwrap_or_default().to_owned()
+    }
+
+    fn groups(&self, login: &str) -> Vec<String> {
+        let all = self.house.items(ItemKind::Group);
+        let mut names: Vec<String> = self
+            .user(login)
+            .groups
+            .iter()
+            .filter_map(|id| all.iter().find(|group| group.id() == *id).map(|group| group.name().to_owned()))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn ignored(&self, part: Part, name: &str, reason: Reason) -> u64 {
+        let is_it =
+            |one: &&transfer::ignored::Ignored| one.part == part && one.name == name && one.reason == reason;
+        self.report.ignored.iter().find(is_it).map_or(0, |one| one.count)
+    }
+
+    fn created(&self, many: u64) {
+        let report = &self.report;
+        assert_eq!((report.people.created, report.refused()), (many, 0), "{report:?}");
+        assert_eq!(self.house.people().len() as u64, many, "{report:?}");
+    }
+
+    /// What was left out of stored passwords, in words.
+    fn left_out(&self) -> &str {
+        self.report.notes.iter().find(|note| note.contains("left out")).map_or("", String::as_str)
+    }
+
+    fn passwords(&self) -> Vec<(String, String)> {
+        let stored =
+            self.house.wait(self.house.directory.passwords(&self.house.caller, (1, 99))).expect("read");
+        let people = self.house.people();
+        let name =
+            |number: u32| people.iter().find(|user| user.number == number).expect("there").user_name.clone();
+        stored.iter().map(|(number, hash)| (name(*number), hash.0.expose_secret().to_owned())).collect()
+    }
+}
+
+#[test]
+fn templates_of_entra() {
+    for name in ["entra_create.csv", "entra_create_old.csv"] {
+        let got = import(name);
+        got.created(2);
+        assert_eq!(
+            (got.status("ann@example.com"), got.status("bob@example.com")),
+            (Status::Active, Status::Inactive)
+        );
+        assert_eq!(got.text("ann@example.com", Field::DisplayName), "Ann Lee");
+        assert_eq!(got.text("bob@example.com", Field::FamilyName), "Off");
+        assert_eq!(got.passwords().len(), 2, "initial passwords are hashed");
+    }
+    let got = import("entra_create.csv");
+    assert_eq!(got.text("ann@example.com", Field::Region), "WA");
+    assert_eq!(got.ignored(Part::Column, "Usage location [usageLocation]", Reason::Unknown), 2);
+    let got = import("entra_download.csv");
+    got.created(3);
+    assert_eq!(got.status("svc@example.onmicrosoft.com"), Status::Inactive);
+    let ann = got.user("ann@example.com");
+    assert_eq!(ann.email(), Some("ann.lee@example.com"));
+    assert_eq!(ann.id.to_string(), "6ea91a8d-e32e-41a1-b7bd-d2d185eed0e0");
+    assert_eq!(got.text("ann@example.com", Field::Region), "WA");
+    assert_eq!(got.ignored(Part::Column, "alternateEmailAddress", Reason::Unknown), 1);
+}
+
+#[test]
+fn okta_and_its_missing_manager() {
+    let got = import("okta.csv");
+    got.created(1);
+    assert_eq!(got.text("ann@example.com", Field::Region), "WA", "not a status");
+    assert_eq!(got.text("ann@example.com", Field::Manager), "");
+    assert_eq!((got.report.missing_references, got.report.is_complete()), (1, false));
+    assert_eq!(got.report.missing.first[0].what, "manager 'bob@example.com' not found");
+    assert_eq!(got.ignored(Part::Column, "manager", Reason::Duplicate), 1);
+}
+
+#[test]
+fn google_workspace() {
+    let got = import("google.csv");
+    got.created(3);
+    assert_eq!(got.status("bob@example.com"), Status::Suspended);
+    assert_eq!(got.status("ann@example.com"), Status::Active);
+    assert_eq!(got.user("cy@example.com").force_password_change, Some(true));
+    assert_eq!(got.passwords().len(), 1, "asterisks are no password");
+    assert_eq!(got.ignored(Part::Column, "Password [Required]", Reason::Hidden), 2);
+    assert_eq!(got.text("ann@example.com", Field::Manager), got.user("bob@example.com").id.to_string());
+    // A password beside its hash function is none in clear text.
+    let got = import_text(
+        "p.csv",
+        "Email Address,Password,Password Hash Function\na@x.y,{SSHA}abcd,SHA-1\nb@x.y,0123,MD5\n",
+    );
+    assert_eq!(got.report.people.created + got.report.people.refused, 2);
+    assert!(got.passwords().iter().all(|(_, hash)| !hash.starts_with("plain$")), "{:?}", got.passwords());
+}
+
+#[test]
+fn other_tables() {
+    let got = import("m365_template.csv");
+    got.created(1);
+    assert_eq!(got.text("chris@example.com", Field::PostalCode), "98052");
+    assert_eq!(got.text("chris@example.com", Field::Country), "United States");
+    assert_eq!(got.ignored(Part::Column, "Fax", Reason::Unknown), 1);
+
+    let got = import("moodle.csv");
+    got.created(2);
+    assert_eq!((got.status("ann"), got.status("bob")), (Status::Active, Status::Suspended));
+    assert_eq!((got.ignored(Part::User, "deleted", Reason::Deleted), got.report.people.left), (1, 1));
+
+    let got = import("gitlab.csv");
+    got.created(2);
+    assert_eq!((got.status("ann"), got.status("bob")), (Status::Active, Status::Inactive));
+    assert_eq!(got.text("ann", Field::GivenName), "Ann");
+    assert_eq!(got.text("ann", Field::FormattedName), "Ann Lee");
+    assert_eq!(got.text("ann", Field::Region), "");
+
+    let got = import("wordpress.csv");
+    got.created(2);
+    assert_eq!(got.user("ann").external_id.as_deref(), Some("1002"));
+    assert!(got.left_out().starts_with("2 passwords"), "{:?}", got.report);
+    assert_eq!(got.ignored(Part::Column, "user_status", Reason::Numbers), 2);
+    assert_eq!(got.ignored(Part::Column, "role", Reason::UnknownRoles), 2);
+    assert_eq!(got.ignored(Part::Column, "user_url", Reason::OtherKind), 1);
+
+    let got = import("nextcloud.csv");
+    got.created(2);
+    assert_eq!(got.status("bob@example.com"), Status::Inactive);
+    assert_eq!(got.groups("ann@example.com"), ["admin", "staff"]);
+
+    let got = import("personio.csv");
+    got.created(2);
+    assert_eq!(
+        (got.status("juergen@example.com"), got.status("eva@example.com")),
+        (Status::Active, Status::Inactive)
+    );
+    assert_eq!(got.report.missing.first[0].what, "manager 'Bob Off' not found");
+    assert_eq!(got.text("juergen@example.com", Field::City), "Dresden");
+}
+
+/// A manager may be named, if the name is of one user of the file.
+#[test]
+fn managers_by_name_and_behind_their_reports() {
+    let got = import_text(
+        "p.csv",
+        "email,first name,last name,supervisor\na@x.y,Ann,Lee,Bob Off\nb@x.y,Bob,Off,c@x.y\nc@x.y,Cy,Two,\nd@x.y,Cy,Two,Cy Two\n",
+    );
+    got.created(4);
+    assert_eq!(got.text("a@x.y", Field::Manager), got.user("b@x.y").id.to_string());
+    assert_eq!(got.text("b@x.y", Field::Manager), got.user("c@x.y").id.to_string());
+    assert_eq!(got.report.missing.first[0].what, "manager 'Cy Two' not found", "of two users of that name");
+    assert_eq!(got.report.missing_references, 1);
+}
+
+#[test]
+fn active_directory() {
+    for name in ["csvde.csv", "ldifde.ldf"] {
+        let got = import(name);
+        let many = if name == "csvde.csv" { 2 } else { 3 };
+        got.created(many);
+        assert_eq!((got.status("alee"), got.status("boff")), (Status::Active, Status::Inactive), "{name}");
+        assert_eq!(got.text("alee", Field::Manager), got.user("boff").id.to_string(), "{name}");
+        assert_eq!(got.report.missing_references, 0, "{name}");
+    }
+    let got = import("csvde.csv");
+    assert_eq!(got.groups("alee"), ["Sales", "VPN Users"]);
+    assert_eq!(got.ignored(Part::Entry, "computer", Reason::NotImported), 1);
+    let got = import("ldifde.ldf");
+    assert_eq!(got.groups("alee"), ["Sales", "VPN, Users"]);
+    assert_eq!(got.text("jgross", Field::FamilyName), "Groß");
+    assert_eq!(got.ignored(Part::Attribute, "proxyAddresses", Reason::Unknown), 2);
+}
+
+#[test]
+fn ldap() {
+    let got = import("slapcat.ldif");
+    got.created(2);
+    assert_eq!(got.status("jsmith"), Status::Inactive, "locked for ever");
+    assert_eq!(got.user("jsmith").emails.len(), 2);
+    assert_eq!(got.text("jsmith", Field::Manager), got.user("mgarcia").id.to_string());
+    assert_eq!(
+        (got.groups("jsmith"), got.groups("mgarcia")),
+        (vec!["devs".into(), "ops".into()], vec!["ops".into()])
+    );
+    assert_eq!(got.passwords(), [("mgarcia".into(), "plain$Aa12345".into())], "clear text is hashed");
+    assert_eq!(got.ignored(Part::Attribute, "entryUUID", Reason::Unknown), 3);
+
+    let got = import("ldif_groupfirst.ldif");
+    assert_eq!(got.groups("alee"), ["G"]);
+    let got = import("ldif_dnspace.ldif");
+    assert_eq!(got.groups("alee"), ["G", "G2"]);
+    let got = import("ldif_esc.ldif");
+    assert_eq!(got.groups("ann"), ["Jürgen", "R&D + x", "VPN, Admins", "VPN, Users"]);
+    assert_eq!(got.house.items(ItemKind::Group).len(), 4);
+    assert_eq!(got.report.missing_references, 1);
+    import("ldif_pagedctrl.ldif").created(1);
+
+    let got = import("ldif_multi.ldif");
+    got.created(1);
+    assert_eq!(got.text("ann", Field::GivenName), "Ann", "not the French one");
+    for (name, reason) in [
+        ("uid", Reason::FurtherValue),
+        ("telephoneNumber", Reason::FurtherValue),
+        ("givenName;lang-fr", Reason::Duplicate),
+        ("jpegPhoto", Reason::Binary),
+        ("userCertificate;binary", Reason::Binary),
+    ] {
+        assert_eq!(got.ignored(Part::Attribute, name, reason), 1, "{name}");
+    }
+}
+
+#[test]
+fn passwords_of_every_scheme() {
+    let got = import("ldif_pw.ldif");
+    got.created(16);
+    let passwords = got.passwords();
+    let clear: Vec<&str> = passwords
+        .iter()
+        .filter(|(_, hash)| hash.starts_with("plain$"))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(clear, ["u6", "u7"], "{passwords:?}");
+}
+
+#[test]
+fn two_entries_without_an_empty_line() {
+    let house = House::new("memory");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files/other-systems/ldif_twodn.ldif");
+    let error = house.import_with(&path, |_| {}).expect_err("rejected");
+    assert!(error.to_string().starts_with("row 7: a second dn"), "{error}");
+    let path = path.with_file_name("ldifde_modify.ldf");
+    let error = house.import_with(&path, |_| {}).expect_err("rejected");
+    assert!(error.to_string().contains("'changetype: modify'"), "{error}");
+    assert!(house.people().is_empty());
+}
+
+/// A file that is named by a URL is never opened: opening this one would not return.
+#[test]
+fn urls_are_not_opened() {
+    import("ldif_url.ldif").created(2);
+    let house = House::new("memory");
+    let pipe = house.folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("run");
+    assert!(made.success());
+    let text = format!(
+        "dn: uid=a,dc=x\nobjectClass: person\nuid: a\nsn: A\njpegPhoto:< file://{0}\ndescription:< file://{0}\n",
+        pipe.display()
+    );
+    let path = house.file("p.ldif", text);
+    let got = import_into(house, &path);
+    got.created(1);
+    assert_eq!(got.ignored(Part::Attribute, "jpegPhoto", Reason::Url), 1);
+    assert_eq!(got.ignored(Part::Attribute, "description", Reason::Url), 1);
+}
+
+#[test]
+fn blanks_and_blank_rows() {
+    for name in ["spaces.csv", "nbsp.csv", "trailing_blank_rows.csv"] {
+        let got = import(name);
+        got.created(if name == "nbsp.csv" { 2 } else { 1 });
+        assert_eq!(got.text("ann@example.com", Field::GivenName), "Ann", "{name}");
+        assert_eq!(got.text("ann@example.com", Field::FamilyName), "Lee", "{name}");
+    }
+    let got = import("german_1252.csv");
+    assert_eq!(got.text("juergen@example.com", Field::FamilyName), "Groß");
+    assert_eq!(got.ignored(Part::Column, "Anmerkung", Reason::Unknown), 2);
+}
+
+#[test]
+fn workbooks() {
+    let got = import("x_multi.xlsx");
+    got.created(1);
+    assert_eq!(got.ignored(Part::Sheet, "Read me", Reason::NotChosen), 1);
+    let got = import("x_num.xlsx");
+    got.created(2);
+    assert_eq!(got.text("ann@example.com", Field::EmployeeNumber), "0042");
+    assert_eq!(got.text("ann@example.com", Field::PostalCode), "01067");
+    assert_eq!(got.text("ann@example.com", Field::WorkPhone), "491712345678");
+    assert_eq!(got.status("bob@example.com"), Status::Inactive);
+}
+
+#[test]
+fn a_header_and_no_rows() {
+    import("headeronly.csv").created(0);
+    let house = House::new("memory");
+    let error = house.import_with(&house.file("p.csv", "colour,shape\n"), |_| {}).expect_err("rejected");
+    assert!(error.to_string().starts_with("no column identifies a user"), "{error}");
+}
+
+/// A status that is not known is an error that says how to go on; a state that is none is a region.
+#[test]
+fn states_of_accounts() {
+    let got = import_text("p.csv", "email,status\na@x.y,Gesperrt\nb@x.y,gelöscht\n");
+    assert_eq!(got.status("a@x.y"), Status::Inactive);
+    assert_eq!(got.house.people().len(), 1, "who is deleted is not created");
+    let house = House::new("memory");
+    let report = house.import(&house.file("p.csv", "email,Status\na@x.y,Gold\n"));
+    assert!(report.refusals.first[0].what.contains("--map 'HEADER='"), "{report:?}");
+    let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,\nc@x.y,blocked\n");
+    assert_eq!((got.status("c@x.y"), got.text("a@x.y", Field::Region)), (Status::Inactive, String::new()));
+    let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,WA\n");
+    assert_eq!(
+        (got.text("a@x.y", Field::Region), got.text("b@x.y", Field::Region)),
+        ("active".into(), "WA".into())
+    );
+    // Of several statements the most restrictive counts.
+    let got =
+        import_text("p.csv", "email,status,enabled,suspended\na@x.y,active,false,0\nb@x.y,active,true,1\n");
+    assert_eq!((got.status("a@x.y"), got.status("b@x.y")), (Status::Inactive, Status::Suspended));
+    let got = import_text(
+        "p.ndjson",
+        "{\"email\":\"a@x.y\",\"suspended\":true}\n{\"email\":\"b@x.y\",\"archived\":true}\n",
+    );
+    assert_eq!((got.status("a@x.y"), got.status("b@x.y")), (Status::Suspended, Status::Archived));
+}
+
+/// A reference that leads nowhere is a row of its own, which sets it once the user exists.
+#[test]
+fn missing_references_come_again() {
+    for (name, text) in [
+        ("p.csv", "kind,name,email,members,manager\ngroup,G,,a@x.y; b@x.y,\nuser,,a@x.y,,b@x.y\n"),
+        (
+            "p.ndjson",
+            "{\"kind\":\"group\",\"name\":\"G\",\"members\":[\"a@x.y\",\"b@x.y\"]}\n{\"email\":\"a@x.y\",\"manager\":\"b@x.y\"}\n",
+        ),
+        (
+            "p.ldif",
+            "dn: cn=G\nobjectClass: groupOfNames\ncn: G\nmember: uid=a@x.y,dc=x\nmember: uid=b@x.y,dc=x\n\n\
+             dn: uid=a@x.y,dc=x\nobjectClass: person\nuid: a@x.y\nsn: A\nmanager: uid=b@x.y,dc=x\n",
+        ),
+    ] {
+        let house = House::new("sqlite");
+        let rejected = house.folder.path().join(name.replace("p.", "p.rejected."));
+        let refused = Some(rejected.clone());
+        let report = house.import_with(&house.file(name, text), |options| options.refused = refused);
+        let report = report.expect("imported");
+        assert_eq!((report.missing_references, report.refused()), (2, 0), "{name} {report:?}");
+        house.import(&house.file("b.csv", "user name,email\nb@x.y,b@x.y\n"));
+        let report = house.import_with(&rejected, |options| options.updates = true).expect("imported");
+        assert!(report.is_complete(), "{name} {report:?}");
+        let got = Imported { house, report };
+        assert_eq!(got.text("a@x.y", Field::Manager), got.user("b@x.y").id.to_string(), "{name}");
+        assert_eq!(got.groups("b@x.y"), ["G"], "{name}");
+    }
+}
+
+/// Rejected rows are written as they were, with what is not imported of them.
+#[test]
+fn rejected_rows_are_as_they_were() {
+    let ldif = "dn: uid=a,dc=x\nobjectClass: person\nuid: a\nsn:: w4Q=\nmail: no email\njpegPhoto:: /9j/4AAQ\n\
+                description: folded\n  twice\nroomNumber;lang-de:  7 \n";
+    let ndjson = "{\"email\" : \"no email\", \"name\": {\"givenName\": 1.50, \"x\": [1, {\"y\": null}]}}";
+    for (name, text, wanted) in [
+        ("p.csv", "email;first name;x\n no email ;' A; y\n", " no email ;' A; y;2;"),
+        ("p.ndjson", ndjson, ndjson.strip_suffix('}').expect("an object")),
+        ("p.ldif", ldif, ldif),
+    ] {
+        let house = House::new("memory");
+        let rejected = house.folder.path().join("rejected");
+        let refused = Some(rejected.clone());
+        let report = house.import_with(&house.file(name, text), |options| options.refused = refused);
+        assert_eq!(report.expect("imported").people.refused, 1, "{name}");
+        let written = std::fs::read_to_string(&rejected).expect("written");
+        assert!(written.contains(wanted), "{name}: {written}");
+    }
+}
