@@ -48,8 +48,8 @@ pub struct Settings {
     /// How clients reach the server, for links in answers, such as <https://people.example.com>
     #[arg(long, env = "MUSTER_PUBLIC_URL", global = true, value_name = "URL", help_heading = SERVER)]
     pub public_url: Option<String>,
-    /// Largest body in bytes; more is a 413
-    #[arg(long, env = "MUSTER_BODY_LIMIT", global = true, default_value_t = 1_048_576, value_name = "BYTES", help_heading = SERVER)]
+    /// Largest body in bytes, and at most 1 MiB without a valid key in the headers; more is a 413
+    #[arg(long, env = "MUSTER_BODY_LIMIT", global = true, default_value_t = 4_194_304, value_name = "BYTES", help_heading = SERVER)]
     pub body_limit: usize,
     /// Where files are kept that are sent to be imported; beside the store when not said. Processes that share a database
     /// and answer for one another share this folder, too

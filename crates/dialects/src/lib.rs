@@ -76,6 +76,11 @@ pub static ALL: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIA
 /// The API whose clients differ as [`directory::ClientProfile`] says.
 pub static PROFILED: &Dialect = &scim::DIALECT;
 
+/// Whether a path with empty segments leads where it would lead without them.
+pub fn takes_empty_segments(path: &str) -> bool {
+    (scim::DIALECT.owns)(path)
+}
+
 /// All that may stand behind a path: the languages, where clients get tokens for them, where files of people come in and go
 /// out, and where people sign in.
 pub fn doors() -> impl Iterator<Item = &'static Dialect> {

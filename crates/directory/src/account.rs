@@ -222,7 +222,7 @@ impl AccountEdit {
 
     /// Whether the person has another password afterwards.
     pub fn sets_password(&self) -> bool {
-        self.password.is_some() && !self.is_same_password
+        self.password.as_ref().is_some_and(|password| !password.is_none()) && !self.is_same_password
     }
 }
 

@@ -170,6 +170,18 @@ impl Edit {
 #[derive(Clone, Debug)]
 pub struct StoredPassword(pub SecretString);
 
+impl StoredPassword {
+    /// What takes the stored password away where it is set.
+    pub fn none() -> Self {
+        Self(SecretString::default())
+    }
+
+    /// Whether it takes the stored password away.
+    pub fn is_none(&self) -> bool {
+        secrecy::ExposeSecret::expose_secret(&self.0).is_empty()
+    }
+}
+
 /// What an installation keeps to itself, such as what its tokens are signed with.
 #[derive(Clone)]
 pub struct ServerSecret(pub [u8; 32]);

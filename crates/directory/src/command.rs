@@ -156,6 +156,8 @@ pub struct UserEdit {
     pub password: Option<SecretString>,
     /// A password as another system had stored it; [`crate::Hasher::can_verify`] says which are taken.
     pub password_hash: Option<StoredPassword>,
+    /// On update: the password that is stored goes, unless there is a new one.
+    pub forgets_password: bool,
     /// On create: a mail shall invite the person, unless they want none.
     pub invite: bool,
     pub do_not_email: Given<bool>,

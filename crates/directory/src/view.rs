@@ -1,9 +1,9 @@
 //! People and groups as flat values by canonical field: what can be compared, sorted by and shown without knowing
 //! where it is kept. References are seen by their labels, which come along.
 
-use crate::{Field, Item, ItemId, LinkKind, Status, Time, User, role_numbered};
+use crate::{Field, Item, ItemId, LinkKind, Status, Time, User, UserId, role_numbered};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Labels {
     pub items: HashMap<ItemId, String>,
     /// The tenant's own roles by number.
     pub roles: HashMap<u32, String>,
+    /// Managers who are users of the tenant.
+    pub managers: HashSet<UserId>,
 }
 
 impl Labels {

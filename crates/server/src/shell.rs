@@ -180,7 +180,7 @@ impl Shell {
         self.metrics.rejected("none", Fault::Unauthorised.kind());
         let mut answer =
             pages::text(StatusCode::UNAUTHORIZED, "Metrics need the bearer token of --metrics-token-file.\n");
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, dialects::kit::challenge(&parts.headers));
         Some(answer)
     }
 
@@ -213,7 +213,9 @@ impl Shell {
             (Ok(Bytes::new()), false)
         } else if arrival.wants_body() {
             let slots = self.large_bodies.of(arrival.tenant());
-            let body = self.bodies.read(&parts.headers, body, &slots).await;
+            let is_known = arrival.tenant().is_some();
+            let limits = if is_known { self.bodies } else { self.bodies.without_key() };
+            let body = limits.read(&parts.headers, body, &slots).await;
             let broken = body.is_err();
             (body, broken)
         } else {
@@ -269,7 +271,8 @@ impl Shell {
             let answer = pages::text(StatusCode::NOT_FOUND, "There is nothing here. See /docs.\n");
             return (Served { answer, reason: Some(Fault::NoRoute.kind()), ..nothing() }, !is_read);
         };
-        let body = self.bodies.read(&parts.headers, body, &self.large_bodies.of(None)).await;
+        let limits = self.bodies.without_key();
+        let body = limits.read(&parts.headers, body, &self.large_bodies.of(None)).await;
         let broken = body.is_err();
         let served = match self.guard(Box::pin(self.page(route, parts, body, address, number))).await {
             Ok(served) => served,

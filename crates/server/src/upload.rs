@@ -13,9 +13,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 const LEAST_PER_SECOND: u64 = 1024;
 /// Bodies up to this size, in bytes, need no slot.
 const SMALL: usize = 64 * 1024;
+/// What a slot is for, in bytes. Larger bodies take several at once.
+const SLOT: u64 = 1 << 20;
 /// How much of a rejected request's body is read, in bytes, and for how long: a client that is still sending would get a
 /// connection reset instead of the response.
-const MOST_DISCARDED: usize = 1024 * 1024;
+const MOST_DISCARDED: usize = 16 << 20;
 const TIME_TO_DISCARD: Duration = Duration::from_secs(5);
 
 /// A body with a minimum data rate.
@@ -80,7 +82,11 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
+/// The largest body in bytes of a request whose key is not known.
+const MOST_WITHOUT_KEY: usize = 1 << 20;
+
 /// Limits of bodies that are read into memory.
+#[derive(Clone, Copy)]
 pub(crate) struct BodyLimits {
     /// Bytes.
     pub(crate) size: usize,
@@ -90,6 +96,11 @@ pub(crate) struct BodyLimits {
 }
 
 impl BodyLimits {
+    /// The limits of a request whose key is not known.
+    pub(crate) fn without_key(self) -> Self {
+        Self { size: self.size.min(MOST_WITHOUT_KEY), ..self }
+    }
+
     /// Reads a complete body. A large one needs one of the `slots`, and takes it only after its first bytes have arrived, so
     /// that silent clients take none.
     pub(crate) async fn read<B>(
@@ -117,7 +128,10 @@ impl BodyLimits {
                     return Err(BodyFault::TooLarge(self.size));
                 }
                 if slot.is_none() && all.len() + bytes.len() > SMALL {
-                    slot = slots.acquire().await.ok();
+                    // A body whose length is not known may be of the largest.
+                    let length = announced(headers).map_or(self.size as u64, |length| length);
+                    let parts = length.div_ceil(SLOT).clamp(1, (self.size as u64).div_ceil(SLOT).max(1));
+                    slot = slots.acquire_many(u32::try_from(parts).unwrap_or(1)).await.ok();
                 }
                 all.extend_from_slice(&bytes);
             }
@@ -186,8 +200,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn unwanted_bodies_are_read_for_a_short_time() {
         let discard = |parts| Upload::new(body(parts), Duration::from_secs(10)).discard();
-        assert!(discard(vec![(0, 500_000), (1, 500_000)]).await);
-        assert!(!discard(vec![(0, 600_000), (0, 600_000)]).await, "too much");
+        assert!(discard(vec![(0, 8_000_000), (1, 8_000_000)]).await);
+        assert!(!discard(vec![(0, 8_000_000), (0, 9_000_000)]).await, "too much");
         assert!(!discard(vec![(6, 1)]).await, "too late");
     }
 }

@@ -3,6 +3,7 @@
 use super::{Desk, Fault, jwt};
 use crate::Dialect;
 use directory::{Access, Caller, Connection, ConnectionId, KeyHash, TenantNumber, Time};
+use http::{HeaderValue, header};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -40,6 +41,18 @@ pub(crate) fn bearer(call: &super::Call) -> Option<Credential> {
     let key = key.trim();
     let usable = scheme.eq_ignore_ascii_case("bearer") && !key.is_empty();
     usable.then(|| Credential { key: key.to_owned(), tenant: None })
+}
+
+/// The challenge of a 401 (RFC 6750 section 3); it says so if a token was sent and is not valid.
+pub fn challenge(headers: &http::HeaderMap) -> HeaderValue {
+    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let is_bearer =
+        sent.is_some_and(|sent| sent.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
+    HeaderValue::from_static(if is_bearer {
+        "Bearer realm=\"muster\", error=\"invalid_token\""
+    } else {
+        "Bearer realm=\"muster\""
+    })
 }
 
 /// The scheme of [`bearer`], as OpenAPI has it.

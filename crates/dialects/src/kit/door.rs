@@ -5,7 +5,7 @@
 
 use super::{
     Access, Answer, BodyFault, Call, Concurrency, Credential, Denial, Fault, Found, Gate, LARGE_RESPONSE,
-    Query, Route, RouteTable, Seals, Walks,
+    Query, Route, RouteTable, Seals, Walks, challenge,
 };
 use crate::Dialect;
 use bytes::Bytes;
@@ -145,6 +145,11 @@ fn refuse(dialect: &Dialect, fault: &Fault, call: &Call) -> Answer {
     if let Some(seconds) = fault.retry_after() {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
+    if let Some(value) =
+        answer.headers_mut().get_mut(header::WWW_AUTHENTICATE).filter(|value| *value == "Bearer")
+    {
+        *value = challenge(&call.headers);
+    }
     if let Fault::WrongMethod(allowed) = fault
         && let Ok(value) = HeaderValue::from_str(&allowed.join(", "))
     {
@@ -227,7 +232,9 @@ fn resolve(dialect: &Dialect, call: &mut Call, route: &'static Route) -> Result<
     if let Some(method) = (dialect.overrides)(call) {
         call.method = method;
     }
-    let verb = route.verbs.iter().find(|verb| verb.method == call.method);
+    // The server leaves the body of an answer to HEAD out (RFC 9110 section 9.3.2).
+    let method = if call.method == "HEAD" { "GET" } else { &call.method };
+    let verb = route.verbs.iter().find(|verb| verb.method == method);
     let verb = verb.ok_or_else(|| Fault::WrongMethod(methods(route)))?;
     call.route = Some((route, verb));
     (dialect.acceptable)(call)
@@ -290,5 +297,9 @@ async fn attend(
 }
 
 fn methods(route: &Route) -> Vec<&'static str> {
-    route.verbs.iter().map(|verb| verb.method).collect()
+    let mut methods: Vec<&str> = route.verbs.iter().map(|verb| verb.method).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods
 }

@@ -29,7 +29,7 @@ pub(crate) mod xml;
 pub use call::{Answer, BodyFault, Call};
 pub use concurrency::{Concurrency, ConcurrencyLimits, LARGE_RESPONSE, Permit};
 pub use content::{Content, Cut, Part, Source};
-pub use credentials::{Brake, Credential, Gate, hash_key};
+pub use credentials::{Brake, Credential, Gate, challenge, hash_key};
 pub(crate) use credentials::{Denial, bearer, bearer_scheme};
 pub use dates::{parse as parse_time, rfc3339};
 pub use door::{Arrival, Desk, Served, arrive, give_up};

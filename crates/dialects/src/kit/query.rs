@@ -22,6 +22,12 @@ impl Query {
         named.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All values under a name, with commas between.
+    pub fn joined(&self, name: &str) -> Option<String> {
+        let named = self.pairs.iter().filter(|(n, value)| n.eq_ignore_ascii_case(name) && !value.is_empty());
+        named.map(|(_, value)| value.clone()).reduce(|all, value| format!("{all},{value}"))
+    }
+
     /// All pairs in the order sent.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))

@@ -71,7 +71,9 @@ fn say(status: StatusCode, code: &'static str, text: &str) -> Answer {
     let out = Out::object(vec![("error", Out::text(code)), ("error_description", Out::text(text))]);
     let mut answer = write::reply(status, &out);
     if status == StatusCode::UNAUTHORIZED {
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+        answer
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"muster\""));
     }
     answer
 }

@@ -69,6 +69,6 @@ async fn by_assertion(desk: &Desk, call: &Call, id: Option<&str>, assertion: &st
 
 /// Clients use what it says only if its issuer is the one they asked (RFC 8414 section 3.3), so it names the configured one.
 pub(super) fn metadata(desk: &Desk, call: &Call) -> Answer {
-    let algorithms = jwt::ASSERTIONS.iter().map(|algorithm| format!("{algorithm:?}")).collect();
+    let algorithms = jwt::assertion_algorithms().collect();
     write::metadata(desk.issuer.as_ref().unwrap_or(&call.origin), algorithms)
 }

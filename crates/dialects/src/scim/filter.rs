@@ -4,13 +4,16 @@
 //! looked up in the tables as they are read, so that a comparison an attribute does not have is an error and not
 //! an empty list.
 
-use super::schema::{Attribute, Named, find, member_of, record_of};
+use super::path::is_name;
+use super::schema::{Attribute, Named, find, find_lenient, member_of, record_of};
 use super::wire::Resource;
 use crate::kit::{Kind, Member, Record, Way, dates};
 use directory::{Field, Filter, Op, Scalar, Test};
 
-/// The longest filter, in characters.
-const MAX_LENGTH: usize = 2_048;
+/// The longest filter of a query, in characters.
+pub(super) const MAX_LENGTH: usize = 2_048;
+/// The longest one of a body.
+pub(super) const MAX_LENGTH_IN_BODY: usize = 16_384;
 /// How deep brackets may nest.
 const MAX_DEPTH: usize = 10;
 
@@ -21,6 +24,8 @@ pub(super) struct Wrong {
     pub(super) at: usize,
     /// What.
     pub(super) what: String,
+    /// Nothing but the name of an attribute that no table has.
+    pub(super) is_unknown: bool,
 }
 
 impl Wrong {
@@ -30,11 +35,16 @@ impl Wrong {
     }
 }
 
-type Read<T> = Result<T, Wrong>;
+pub(super) type Read<T> = Result<T, Wrong>;
 
-/// Reads a filter over resources of a type.
-pub(super) fn parse(text: &str, resource: &'static Resource) -> Read<Filter> {
-    let mut parser = Parser::new(text, Scope::Resource(resource))?;
+/// Reads a filter over resources of a type. `longest` is in characters.
+pub(super) fn parse(
+    text: &str,
+    resource: &'static Resource,
+    is_strict: bool,
+    longest: usize,
+) -> Read<Filter> {
+    let mut parser = Parser::new(text, Scope::Resource(resource), is_strict, longest)?;
     let filter = parser.or(0)?;
     parser.end()?;
     Ok(filter)
@@ -42,68 +52,68 @@ pub(super) fn parse(text: &str, resource: &'static Resource) -> Read<Filter> {
 
 /// What names in a filter mean.
 #[derive(Clone, Copy)]
-enum Scope {
+pub(super) enum Scope {
     /// Attributes of a resource.
     Resource(&'static Resource),
     /// Parts of one value of a plural.
     Entry(&'static Record),
+    /// Parts of an attribute that no table has.
+    Unknown,
 }
 
 /// A text that is being read.
 pub(super) struct Parser<'a> {
     text: &'a str,
-    at: usize,
-    scope: Scope,
+    pub(super) at: usize,
+    pub(super) scope: Scope,
+    is_strict: bool,
+    /// Whether it is a path, in which an unknown attribute is told only if there is nothing worse.
+    pub(super) is_path: bool,
+    /// The first unknown attribute of a path.
+    pub(super) unknown: Option<Wrong>,
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str, scope: Scope) -> Read<Self> {
-        if text.chars().count() > MAX_LENGTH {
-            return Err(Wrong {
-                at: MAX_LENGTH + 1,
-                what: format!("it is longer than {MAX_LENGTH} characters"),
-            });
+    pub(super) fn new(text: &'a str, scope: Scope, is_strict: bool, longest: usize) -> Read<Self> {
+        if text.chars().count() > longest {
+            let what = format!("it is longer than {longest} characters");
+            return Err(Wrong { at: longest + 1, what, is_unknown: false });
         }
-        Ok(Self { text, at: 0, scope })
+        Ok(Self { text, at: 0, scope, is_strict, is_path: false, unknown: None })
     }
 
-    /// A path of a PATCH: a name, perhaps a condition on one value in brackets, perhaps a part behind it.
-    pub(super) fn path(
-        text: &'a str,
-        resource: &'static Resource,
-    ) -> Read<(Named, Option<Filter>, Option<&'static Member>)> {
-        let mut parser = Parser::new(text.trim(), Scope::Resource(resource))?;
-        let (from, name) = (parser.at, parser.name());
-        let found = find(resource, name).ok_or_else(|| parser.unknown(from, name))?;
-        if parser.rest().is_empty() {
-            return Ok((found, None, None));
-        }
-        let Named::Attribute(attribute) = found else {
-            return Err(parser.wrong("an extension has no values"));
-        };
-        let (filter, sub) = parser.value_path(&attribute, 0)?;
-        parser.end()?;
-        Ok((found, Some(filter), sub))
+    pub(super) fn find(&self, resource: &'static Resource, name: &str) -> Option<Named> {
+        if self.is_strict { find(resource, name) } else { find_lenient(resource, name) }
     }
 
-    fn rest(&self) -> &'a str {
+    pub(super) fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
 
     fn wrong_at(&self, at: usize, what: impl Into<String>) -> Wrong {
-        Wrong { at: self.text[..at].chars().count() + 1, what: what.into() }
+        Wrong { at: self.text[..at].chars().count() + 1, what: what.into(), is_unknown: false }
     }
 
-    fn wrong(&self, what: impl Into<String>) -> Wrong {
+    pub(super) fn wrong(&self, what: impl Into<String>) -> Wrong {
         self.wrong_at(self.at, what)
     }
 
-    fn unknown(&self, at: usize, name: &str) -> Wrong {
-        if name.is_empty() {
-            self.wrong_at(at, "an attribute is expected")
+    pub(super) fn unknown(&self, at: usize, name: &str) -> Wrong {
+        if is_name(name) {
+            Wrong { is_unknown: true, ..self.wrong_at(at, format!("there is no attribute {name}")) }
         } else {
-            self.wrong_at(at, format!("there is no attribute {name}"))
+            self.wrong_at(at, "an attribute is expected")
         }
+    }
+
+    /// Notes an unknown attribute of a path, and goes on to see whether its form is good.
+    fn note_unknown(&mut self, at: usize, name: &str) -> Read<()> {
+        let unknown = self.unknown(at, name);
+        if !(self.is_path && unknown.is_unknown) {
+            return Err(unknown);
+        }
+        self.unknown.get_or_insert(unknown);
+        Ok(())
     }
 
     fn blanks(&mut self) {
@@ -111,7 +121,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes `c` if it is next.
-    fn take(&mut self, c: char) -> bool {
+    pub(super) fn take(&mut self, c: char) -> bool {
         let is_next = self.rest().starts_with(c);
         if is_next {
             self.at += c.len_utf8();
@@ -120,7 +130,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A name, a dotted name, or a URN; empty when there is none.
-    fn name(&mut self) -> &'a str {
+    pub(super) fn name(&mut self) -> &'a str {
         let rest = self.rest();
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '$' | ':' | '.');
         let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
@@ -139,7 +149,7 @@ impl<'a> Parser<'a> {
         is_next
     }
 
-    fn end(&mut self) -> Read<()> {
+    pub(super) fn end(&mut self) -> Read<()> {
         self.blanks();
         if self.rest().is_empty() { Ok(()) } else { Err(self.wrong("`and`, `or` or the end is expected")) }
     }
@@ -185,9 +195,10 @@ impl<'a> Parser<'a> {
     fn comparison(&mut self, depth: usize) -> Read<Filter> {
         let (from, name) = (self.at, self.name());
         let record = match self.scope {
+            Scope::Unknown => return self.of_unknown(from, name),
             Scope::Entry(record) => record,
             Scope::Resource(resource) => {
-                let found = find(resource, name).ok_or_else(|| self.unknown(from, name))?;
+                let found = self.find(resource, name).ok_or_else(|| self.unknown(from, name))?;
                 return match found {
                     Named::Extension(schema) => match self.operator()? {
                         Op::Present => Ok(uses(schema.record)),
@@ -200,11 +211,21 @@ impl<'a> Parser<'a> {
                 };
             }
         };
-        let member = member_of(record, name).ok_or_else(|| self.unknown(from, name))?;
+        let Some(member) = member_of(record, name) else { return self.of_unknown(from, name) };
         let field = member.field.filter(|_| !member.traits.unfiltered);
         let field = field.ok_or_else(|| self.wrong_at(from, format!("{name} cannot be filtered by")))?;
         let op = self.operator()?;
         self.test(member, field, None, op)
+    }
+
+    /// A comparison of an attribute that no table has.
+    fn of_unknown(&mut self, from: usize, name: &str) -> Read<Filter> {
+        self.note_unknown(from, name)?;
+        if self.operator()? != Op::Present {
+            self.blanks();
+            self.literal(true)?;
+        }
+        Ok(Filter::never())
     }
 
     /// `emails[…]`, perhaps with `.value eq "x"` behind it, as Entra sends it.
@@ -222,28 +243,40 @@ impl<'a> Parser<'a> {
     }
 
     /// The condition in brackets and the name of a part behind them.
-    fn value_path(&mut self, attribute: &Attribute, depth: usize) -> Read<(Filter, Option<&'static Member>)> {
+    pub(super) fn value_path(
+        &mut self,
+        attribute: &Attribute,
+        depth: usize,
+    ) -> Read<(Filter, Option<&'static Member>)> {
         let record = match attribute.record() {
             Some(record) if attribute.is_plural() && attribute.sub.is_none() => record,
             _ => return Err(self.wrong("only an attribute with several values takes a condition")),
         };
-        if !self.take('[') {
-            return Err(self.wrong("`[` is expected"));
-        }
         let outer = std::mem::replace(&mut self.scope, Scope::Entry(record));
-        let filter = self.or(depth + 1);
+        let filter = self.in_brackets(depth);
         self.scope = outer;
         let filter = filter?;
-        self.blanks();
-        if !self.take(']') {
-            return Err(self.wrong("`]` is expected"));
-        }
         if !self.take('.') {
             return Ok((filter, None));
         }
         let (from, name) = (self.at, self.name());
-        let sub = member_of(record, name).ok_or_else(|| self.unknown(from, name))?;
-        Ok((filter, Some(sub)))
+        let sub = member_of(record, name);
+        if sub.is_none() {
+            self.note_unknown(from, name)?;
+        }
+        Ok((filter, sub))
+    }
+
+    pub(super) fn in_brackets(&mut self, depth: usize) -> Read<Filter> {
+        if !self.take('[') {
+            return Err(self.wrong("`[` is expected"));
+        }
+        let filter = self.or(depth + 1)?;
+        self.blanks();
+        if !self.take(']') {
+            return Err(self.wrong("`]` is expected"));
+        }
+        Ok(filter)
     }
 
     fn of_attribute(
@@ -312,7 +345,9 @@ impl<'a> Parser<'a> {
         }
         self.blanks();
         let from = self.at;
-        let value = self.literal()?;
+        let is_text = matches!(member.kind, Kind::Text | Kind::Guid | Kind::Reference(_));
+        let is_bare = matches!(op, Op::Equal | Op::NotEqual | Op::Contains | Op::StartsWith | Op::EndsWith);
+        let value = self.literal(is_text && is_bare)?;
         if value == Literal::Null {
             let present = test(Op::Present, Scalar::Bool(true));
             return match op {
@@ -354,7 +389,8 @@ impl<'a> Parser<'a> {
         Ok(test(op, scalar))
     }
 
-    fn literal(&mut self) -> Read<Literal> {
+    /// A value. Where `is_bare` a text needs no quotes unless the profile is strict.
+    fn literal(&mut self, is_bare: bool) -> Read<Literal> {
         let (from, rest) = (self.at, self.rest());
         if rest.starts_with('"') {
             let mut escaped = false;
@@ -376,6 +412,9 @@ impl<'a> Parser<'a> {
             "false" => Ok(Literal::Bool(false)),
             "null" => Ok(Literal::Null),
             _ if serde_json::from_str::<serde_json::Number>(word).is_ok() => Ok(Literal::Number(word.into())),
+            _ if is_bare && !self.is_strict && !word.is_empty() && !word.contains(['"', '(', '[']) => {
+                Ok(Literal::Text(word.into()))
+            }
             _ => Err(self.wrong_at(from, "a text in quotes, a number, true, false or null is expected")),
         }
     }
@@ -387,7 +426,7 @@ impl<'a> Parser<'a> {
         }
         self.blanks();
         let from = self.at;
-        let (Literal::Text(urn), Op::Equal | Op::NotEqual) = (self.literal()?, op) else {
+        let (Literal::Text(urn), Op::Equal | Op::NotEqual) = (self.literal(true)?, op) else {
             return Err(self.wrong_at(from, "schemas are only equal to a URN or not"));
         };
         let is = |schema: &super::wire::Schema| schema.urn.eq_ignore_ascii_case(&urn);

@@ -1,6 +1,6 @@
 //! What must hold of filters and PATCH whatever is sent (see `crate::fuzzing`).
 
-use super::filter::{Parser, parse, uses};
+use super::filter::{MAX_LENGTH, Parser, parse, uses};
 use super::patch::{self, operations};
 use super::read::{group_patch, needs_everybody, user_edit};
 use super::schema::record_of;
@@ -14,10 +14,11 @@ use uuid::Uuid;
 /// A filter that was read, written down and read again is the same, and asking it of somebody does not fail.
 pub fn filter(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    for resource in [&USERS, &GROUPS] {
+    for (resource, is_strict) in [(&USERS, false), (&GROUPS, false), (&USERS, true), (&GROUPS, true)] {
+        let parse = |text: &str| parse(text, resource, is_strict, MAX_LENGTH);
         let characters = text.chars().count();
-        let _ = Parser::path(text, resource).map_err(|wrong| assert!(wrong.at >= 1));
-        let filter = match parse(text, resource) {
+        let _ = Parser::path(text, resource, is_strict).map_err(|wrong| assert!(wrong.at >= 1));
+        let filter = match parse(text) {
             Ok(filter) => filter,
             Err(wrong) => {
                 assert!((1..=characters + 1).contains(&wrong.at), "{wrong:?}");
@@ -28,7 +29,7 @@ pub fn filter(bytes: &[u8]) {
         let opposite = Filter::Not(Box::new(filter.clone()));
         assert_ne!(filter.meets(&nobody), opposite.meets(&nobody));
         let Some(written) = Printer::Resource(resource).text(&filter, Level::Or) else { continue };
-        match parse(&written, resource) {
+        match parse(&written) {
             Ok(read) => assert_eq!(alike(read), alike(filter), "{written}"),
             // With all its brackets written down it may be more than is taken.
             Err(wrong) => {

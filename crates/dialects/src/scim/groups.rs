@@ -86,7 +86,7 @@ async fn change_group(
     let item = desk.directory.item(caller, ItemKind::Group, read::group_key(call.named(0))).await?;
     must_match(call, &write::etag_of_group(&item))?;
     let before = match tree::of_out(&write::group(&write::base(call), &item, &Selection::default())) {
-        Node::Object(written) => read::former(call, &GROUPS).resource(&written)?,
+        Node::Object(written) => read::stored(&written, &GROUPS)?,
         _ => Object::default(),
     };
     let mut command = Command::UpdateGroup { group: ItemKey::Id(item.id()), edit: change(&before)? };

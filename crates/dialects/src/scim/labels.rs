@@ -3,7 +3,8 @@
 use super::select::Selection;
 use super::wire;
 use crate::kit::{Call, Desk, Fault};
-use directory::{ItemKey, ItemKind, ItemQuery, Labels, Refusal, User};
+use directory::{ItemKey, ItemKind, ItemQuery, Labels, Refusal, User, UserId, UserKey};
+use uuid::Uuid;
 
 /// What references are called, for the people who are to be written; nothing is looked up that was not asked for.
 pub(super) async fn of(
@@ -38,6 +39,17 @@ pub(super) async fn of(
             Ok(item) => drop(labels.items.insert(id, item.name().to_owned())),
             Err(Refusal::NoSuchItem(_)) => {}
             Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    if selection.shows_path(&[wire::ENTERPRISE_SCHEMA.urn, "manager", "$ref"]) {
+        for user in users {
+            let manager = user.employment.manager.as_deref().and_then(|id| Uuid::try_parse(id).ok());
+            let Some(id) = manager.map(UserId).filter(|id| !labels.managers.contains(id)) else { continue };
+            match desk.directory.user(caller, UserKey::Id(id)).await {
+                Ok(_) => drop(labels.managers.insert(id)),
+                Err(Refusal::NoSuchUser) => {}
+                Err(refusal) => return Err(refusal.into()),
+            }
         }
     }
     Ok(labels)

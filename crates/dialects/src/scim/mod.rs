@@ -7,6 +7,7 @@
 
 mod bulk;
 mod discovery;
+mod entries;
 mod errors;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -17,6 +18,7 @@ mod lines;
 mod memberships;
 mod pages;
 mod patch;
+mod path;
 mod read;
 mod routes;
 mod schema;

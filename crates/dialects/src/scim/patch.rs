@@ -4,8 +4,9 @@
 //! Tolerant where identity providers need it: operations in any case, names with dots or URNs as keys of a value
 //! without a path, booleans as texts, and a value for an entry that is not there yet makes it.
 
+use super::entries::{self, covers, entries, has_value, is_primary, put_entries};
 use super::filter::Parser;
-use super::schema::{Attribute, Named, find, member_of, record_of};
+use super::schema::{Attribute, Named, member_of};
 use super::tree::{self, Former, invalid};
 use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Record, Way};
 use directory::{Filter, Op, Parts, Scalar};
@@ -50,7 +51,8 @@ fn fault(code: &'static str, text: impl Into<String>) -> Fault {
 pub(super) fn operations(body: &Object, former: &Former) -> Result<Vec<Operation>, Fault> {
     let syntax = |text: &str| fault("invalidSyntax", text);
     let list = match body.get("Operations", Duplicates::LastWins) {
-        Some(Node::List(nodes)) if !nodes.is_empty() => nodes,
+        Some(Node::List(nodes)) if !nodes.is_empty() => nodes.as_slice(),
+        Some(one @ Node::Object(_)) if !former.is_strict => std::slice::from_ref(one),
         _ => return Err(syntax("Operations must be a list of at least one")),
     };
     let is_user = std::ptr::eq(former.resource, &raw const super::wire::USERS);
@@ -88,16 +90,17 @@ pub(super) fn operations(body: &Object, former: &Former) -> Result<Vec<Operation
     Ok(operations)
 }
 
-/// Where a path points.
-pub(super) fn target(path: &str, former: &Former) -> Result<Target, Fault> {
-    match Parser::path(path, former.resource) {
-        Ok((named, filter, sub)) => Ok(Target { named, filter, sub }),
+/// Where a path points; `None` is an attribute that no table has. Whoever carries the operation out counts it.
+pub(super) fn target(path: &str, former: &Former) -> Result<Option<Target>, Fault> {
+    match Parser::path(path, former.resource, former.is_strict) {
+        Ok((named, filter, sub)) => Ok(Some(Target { named, filter, sub })),
+        Err(wrong) if wrong.is_unknown && !former.is_strict => Ok(None),
         Err(wrong) => Err(fault("invalidPath", wrong.sentence("path"))),
     }
 }
 
 /// Carries out all operations, in order; `check` looks at what each but the last has made, lest a bad value hides
-/// behind a good one.
+/// behind a good one. A value may get its parts one by one, so one that ends without a value is dropped and counted.
 pub(super) fn apply(
     mut tree: Object,
     operations: &[Operation],
@@ -107,9 +110,12 @@ pub(super) fn apply(
     for (n, operation) in (1..).zip(operations) {
         one(&mut tree, operation, former)?;
         if n < operations.len() {
-            check(&tree)?;
+            let mut so_far = tree.clone();
+            tree::drop_without_value(&mut so_far, former.resource);
+            check(&so_far)?;
         }
     }
+    former.drop_without_value(&mut tree)?;
     Ok(tree)
 }
 
@@ -121,7 +127,7 @@ pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> 
             value.ok_or_else(|| fault("invalidValue", "Without a path the value must be an object"))?;
         return each(tree, operation.verb, value, former);
     };
-    let target = target(path, former)?;
+    let Some(target) = target(path, former)? else { return former.unknown(path) };
     let attribute = match target.named {
         Named::Extension(schema) if operation.verb == Verb::Remove => {
             tree::put(tree, schema.urn, None);
@@ -154,7 +160,7 @@ pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> 
 /// the id they send along, is passed over.
 fn each(tree: &mut Object, verb: Verb, value: &Object, former: &Former) -> Result<(), Fault> {
     for (name, node) in &value.members {
-        match find(former.resource, name) {
+        match former.find(name) {
             Some(Named::Extension(schema)) => match node {
                 Node::Null => tree::put(tree, schema.urn, None),
                 node => {
@@ -184,7 +190,7 @@ fn merge_extension(
     former: &Former,
 ) -> Result<(), Fault> {
     for (name, node) in &value.members {
-        match find(former.resource, &format!("{}:{name}", schema.urn)) {
+        match former.find(&format!("{}:{name}", schema.urn)) {
             Some(Named::Attribute(attribute)) if attribute.is_read_only() => {}
             Some(Named::Attribute(attribute)) => put(tree, verb, &attribute, node, former)?,
             _ => former.unknown(name)?,
@@ -238,7 +244,7 @@ fn put(
     }
     match (member.kind, value) {
         (Kind::List(..), Some(Node::List(new))) if verb == Verb::Add => {
-            tree::at_home(tree, attribute, |home| add_entries(home, member, new));
+            tree::at_home(tree, attribute, |home| entries::add(home, member, new));
         }
         (Kind::List(..), None) if verb == Verb::Add => {}
         (_, value) => tree::set(tree, attribute, value),
@@ -288,57 +294,6 @@ fn parts(
     Ok(set.chain(gone.into_iter().map(|name| (name, None))).collect())
 }
 
-fn entries(home: &Object, member: &Member) -> Vec<Object> {
-    match tree::get(home, member.name) {
-        Some(Node::List(nodes)) => nodes.iter().filter_map(Node::object).cloned().collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn put_entries(home: &mut Object, member: &Member, entries: Vec<Object>) {
-    let nodes: Vec<Node> =
-        entries.into_iter().filter(|e| !e.members.is_empty()).map(in_order(member)).collect();
-    tree::put(home, member.name, (!nodes.is_empty()).then_some(Node::List(nodes)));
-}
-
-/// An entry with its parts in the order of the table, so that equal ones look alike.
-fn in_order(member: &Member) -> impl Fn(Object) -> Node {
-    let record = record_of(member);
-    move |mut entry| {
-        let place = |name: &str| record.and_then(|r| r.members.iter().position(|member| member.name == name));
-        entry.members.sort_by_key(|(name, _)| place(name));
-        Node::Object(entry)
-    }
-}
-
-/// Adds values to a plural; what is in it already is not added again, and a new preference takes over.
-fn add_entries(home: &mut Object, member: &Member, new: Vec<Node>) {
-    let mut all = match tree::take(home, member.name) {
-        Some(Node::List(nodes)) => nodes,
-        _ => Vec::new(),
-    };
-    for node in new {
-        if all.contains(&node) {
-            continue;
-        }
-        if is_primary(&node) {
-            all.iter_mut().for_each(unprefer);
-        }
-        all.push(node);
-    }
-    tree::put(home, member.name, (!all.is_empty()).then_some(Node::List(all)));
-}
-
-fn is_primary(node: &Node) -> bool {
-    node.object().is_some_and(|entry| tree::get(entry, "primary") == Some(&Node::Bool(true)))
-}
-
-fn unprefer(node: &mut Node) {
-    if let Node::Object(entry) = node {
-        tree::put(entry, "primary", None);
-    }
-}
-
 /// Sets something of the entries that meet a condition; where none does, an entry that does is made.
 fn put_where(
     tree: &mut Object,
@@ -350,11 +305,9 @@ fn put_where(
 ) -> Result<(), Fault> {
     let member = attribute.member;
     let record = attribute.record().ok_or_else(|| fault("invalidPath", "it has no parts"))?;
-    let parts = if let Some(sub) = sub {
-        vec![(sub.name, former.value(sub, node)?)]
-    } else {
-        let sent = node.object().ok_or_else(|| invalid(member.name, "must be an object"))?;
-        parts(record, sent, former)?
+    let parts = match sub {
+        Some(sub) => former.part(record, sub, node)?,
+        None => parts(record, &former.one_value(member, record, node)?, former)?,
     };
     tree::at_home(tree, attribute, |home| {
         let mut all = entries(home, member);
@@ -367,16 +320,19 @@ fn put_where(
             all.push(made.ok_or_else(|| fault("noTarget", "No value meets the condition"))?);
             hit.push(all.len() - 1);
         }
+        let mut prefers = false;
         for place in &hit {
+            let entry = &mut all[*place];
+            let was_preferred = is_primary(entry) && has_value(record, entry);
             if replaces {
-                all[*place] = Object::default();
+                *entry = Object::default();
             }
             for (name, value) in &parts {
-                tree::put(&mut all[*place], name, value.clone());
+                tree::put(entry, name, value.clone());
             }
+            // An entry takes the preference over once it has a value.
+            prefers |= !was_preferred && is_primary(entry) && has_value(record, entry);
         }
-        let prefers =
-            parts.iter().any(|(name, value)| *name == "primary" && *value == Some(Node::Bool(true)));
         for (n, entry) in all.iter_mut().enumerate() {
             if prefers && !hit.contains(&n) {
                 tree::put(entry, "primary", None);
@@ -463,7 +419,8 @@ fn remove(
         let mut all = entries(home, member);
         let is_listed = |entry: &Object| match &listed {
             Some(Some(Node::List(nodes))) => {
-                nodes.iter().filter_map(Node::object).any(|sent| covers(sent, entry))
+                let covers = |sent: &Object| record.is_some_and(|record| covers(record, sent, entry));
+                nodes.iter().filter_map(Node::object).any(covers)
             }
             Some(_) => false,
             None => true,
@@ -483,12 +440,4 @@ fn remove(
         put_entries(home, member, all);
     });
     Ok(())
-}
-
-/// Whether what was sent names this entry: by its value, or by all that it says.
-fn covers(sent: &Object, entry: &Object) -> bool {
-    match tree::get(sent, "value") {
-        Some(value) => tree::get(entry, "value") == Some(value),
-        None => sent.members.iter().all(|(name, node)| tree::get(entry, name) == Some(node)),
-    }
 }

@@ -34,9 +34,18 @@ pub(super) fn object(call: &Call) -> Result<&Object, Fault> {
     body.members().ok_or_else(|| Fault::Unparsable("no object".into()))
 }
 
+/// Whether a client is taken by the letter of the standard.
+pub(super) fn is_strict(call: &Call) -> bool {
+    call.caller.as_ref().map(|caller| caller.profile) == Some(ClientProfile::Strict)
+}
+
 pub(super) fn former(call: &Call, resource: &'static Resource) -> Former {
-    let profile = call.caller.as_ref().map(|caller| caller.profile);
-    Former::new(resource, profile == Some(ClientProfile::Strict))
+    Former::new(resource, is_strict(call))
+}
+
+/// A resource as it is stored, brought into form. What was stored is taken as it is, also under a strict profile.
+pub(super) fn stored(written: &Object, resource: &'static Resource) -> Result<Object, Fault> {
+    Former::new(resource, false).resource(written)
 }
 
 /// The whole resource that a POST or PUT sends.
@@ -315,7 +324,7 @@ impl Members<'_> {
     /// Takes an operation on members; whether it was one.
     fn take(&mut self, operation: &Operation, former: &Former) -> Result<bool, Fault> {
         let Some(path) = &operation.path else { return Ok(false) };
-        let target = patch::target(path, former)?;
+        let Some(target) = patch::target(path, former)? else { return Ok(false) };
         let super::schema::Named::Attribute(attribute) = target.named else { return Ok(false) };
         if attribute.member.field != Some(Field::Members) {
             return Ok(false);
@@ -385,7 +394,7 @@ impl Members<'_> {
 /// the most.
 pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> Result<bool, Fault> {
     let looks = |operation: &&Operation| {
-        let target = operation.path.as_ref().and_then(|path| patch::target(path, former).ok());
+        let target = operation.path.as_ref().and_then(|path| patch::target(path, former).ok().flatten());
         let filter = target.as_ref().and_then(|target| target.filter.as_ref());
         operation.verb == Verb::Remove && filter.is_some_and(|filter| named_by(filter).is_none())
     };

@@ -1,6 +1,6 @@
 //! Finding attributes in the tables by the names that clients use, and publishing the tables as `/Schemas`.
 
-use super::wire::{COMMON, Resource, Schema};
+use super::wire::{COMMON, ENTERPRISE_SCHEMA, Resource, Schema};
 use crate::kit::{Kind, Member, Out, Record, Way};
 
 /// An attribute that was found.
@@ -70,6 +70,24 @@ pub(super) fn find(resource: &'static Resource, name: &str) -> Option<Named> {
             .or_else(|| extension.is_none().then(|| in_record(&COMMON, None, rest))?);
     }
     in_record(resource.schema.record, None, name).or_else(|| in_record(&COMMON, None, name))
+}
+
+/// The same as clients write it who do not keep to the standard: with a dot behind the URN, or an attribute of the enterprise
+/// extension without its URN.
+pub(super) fn find_lenient(resource: &'static Resource, name: &str) -> Option<Named> {
+    let with_dot = || {
+        let schemas = std::iter::once(&resource.schema).chain(resource.extensions);
+        schemas.into_iter().find_map(|schema| {
+            let rest = strip_prefix(name, schema.urn)?.strip_prefix('.')?;
+            find(resource, &format!("{}:{rest}", schema.urn))
+        })
+    };
+    let without_urn = || {
+        let is_enterprise = |schema: &&&'static Schema| schema.urn == ENTERPRISE_SCHEMA.urn;
+        let schema = resource.extensions.iter().find(is_enterprise)?;
+        in_record(schema.record, Some(schema), name)
+    };
+    find(resource, name).or_else(with_dot).or_else(without_urn)
 }
 
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {

@@ -40,6 +40,9 @@ pub(super) struct Asked {
     cursor: Option<String>,
     only: Option<String>,
     not: Option<String>,
+    is_strict: bool,
+    /// The longest filter, in characters.
+    longest: usize,
 }
 
 fn bad(code: &'static str, text: impl Into<String>) -> Fault {
@@ -49,9 +52,14 @@ fn bad(code: &'static str, text: impl Into<String>) -> Fault {
 impl Asked {
     /// In the query of a GET.
     fn by_query(call: &Call) -> Result<Self, Fault> {
-        let get = |name: &str| call.query.get(name).map(str::to_owned);
+        // Several lists of attributes are one.
+        let get = |name: &str| match name {
+            "attributes" | "excludedAttributes" => call.query.joined(name),
+            name => call.query.get(name).map(str::to_owned),
+        };
         let has_cursor = call.query.pairs().any(|(name, _)| name.eq_ignore_ascii_case("cursor"));
-        Self::new(get, has_cursor.then(|| get("cursor").unwrap_or_default()))
+        let asked = Self::new(get, has_cursor.then(|| get("cursor").unwrap_or_default()))?;
+        Ok(Self { is_strict: read::is_strict(call), ..asked })
     }
 
     /// In the body of a POST.
@@ -62,7 +70,8 @@ impl Asked {
             Node::List(_) => Selection::text(object, name),
             _ => None,
         };
-        Self::new(get, get("cursor"))
+        let asked = Self::new(get, get("cursor"))?;
+        Ok(Self { is_strict: read::is_strict(call), longest: filter::MAX_LENGTH_IN_BODY, ..asked })
     }
 
     fn new(get: impl Fn(&str) -> Option<String>, cursor: Option<String>) -> Result<Self, Fault> {
@@ -99,6 +108,8 @@ impl Asked {
             cursor,
             only: get("attributes"),
             not: get("excludedAttributes"),
+            is_strict: false,
+            longest: filter::MAX_LENGTH,
         })
     }
 
@@ -111,7 +122,7 @@ impl Asked {
     }
 
     fn filter(&self, resource: &'static Resource) -> Result<Option<Filter>, Fault> {
-        let parse = |text: &String| filter::parse(text, resource);
+        let parse = |text: &String| filter::parse(text, resource, self.is_strict, self.longest);
         self.filter
             .as_ref()
             .map(parse)

@@ -26,7 +26,8 @@ struct Path {
 impl Selection {
     /// What a request's query asks for.
     pub(super) fn of(call: &Call, resource: &'static Resource) -> Result<Self, Fault> {
-        Self::new(call.query.get("attributes"), call.query.get("excludedAttributes"), resource)
+        let get = |name| call.query.joined(name);
+        Self::new(get("attributes").as_deref(), get("excludedAttributes").as_deref(), resource)
     }
 
     /// What a request's body or query asks for.
@@ -86,10 +87,18 @@ impl Selection {
         self.shows(name) && !matches!(self.fate(&here), Fate::Gone)
     }
 
+    /// Whether something deeper is shown.
+    pub(super) fn shows_path(&self, names: &[&str]) -> bool {
+        let here: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        !matches!(self.fate(&here), Fate::Gone)
+    }
+
     /// What clients may set: without the names of what people belong to, which are looked up one by one.
     pub(super) fn settable() -> Self {
         let path = |names: &[&'static str]| Path { names: names.to_vec() };
-        Self { only: None, not: vec![path(&["groups"]), path(&[super::wire::MORE_SCHEMA.urn, "folders"])] }
+        let more = path(&[super::wire::MORE_SCHEMA.urn, "folders"]);
+        let manager = path(&[super::wire::ENTERPRISE_SCHEMA.urn, "manager", "$ref"]);
+        Self { only: None, not: vec![path(&["groups"]), more, manager] }
     }
 
     /// Leaves of a written resource what was asked for.

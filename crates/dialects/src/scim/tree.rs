@@ -1,8 +1,9 @@
 //! A resource as a tree: every name and type as the tables have them, and nothing that is not set. What clients send is
 //! brought into this form once; PATCH works on it, and what changed is read off two such trees.
 
-use super::schema::{Attribute, Named, find};
-use super::wire::Resource;
+use super::entries;
+use super::schema::{Attribute, Named, find, find_lenient, member_of};
+use super::wire::{self, Resource};
 use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Out, Record, Way};
 use directory::Field;
 use http::StatusCode;
@@ -42,11 +43,100 @@ impl Former {
         Ok(())
     }
 
+    /// What a name stands for.
+    pub(super) fn find(&self, name: &str) -> Option<Named> {
+        if self.is_strict { find(self.resource, name) } else { find_lenient(self.resource, name) }
+    }
+
+    /// Drops and counts values of multi-valued attributes that have a type or a preference, and no value.
+    pub(super) fn drop_without_value(&self, tree: &mut Object) -> Result<(), Fault> {
+        for name in drop_without_value(tree, self.resource) {
+            if self.is_strict {
+                return Err(invalid(name, "need a value"));
+            }
+            self.unknown.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// A part of a value, and what else a role says of it in the same text.
+    pub(super) fn part(
+        &self,
+        record: &'static Record,
+        part: &'static Member,
+        node: &Node,
+    ) -> Result<Vec<(&'static str, Option<Node>)>, Fault> {
+        let mut entry = Object { members: Vec::new() };
+        put(&mut entry, part.name, self.value(part, node)?);
+        let is_value = std::ptr::eq(record, &raw const wire::ROLE) && part.name == "value";
+        if is_value {
+            self.app_role(&mut entry)?;
+        }
+        let display = take(&mut entry, "display").filter(|_| is_value);
+        let value = take(&mut entry, part.name);
+        Ok(std::iter::once((part.name, value)).chain(display.map(|text| ("display", Some(text)))).collect())
+    }
+
+    /// One value of a multi-valued attribute: an object, or leniently a list of one, the same as JSON text, or the bare value.
+    pub(super) fn one_value(
+        &self,
+        member: &Member,
+        record: &'static Record,
+        node: &Node,
+    ) -> Result<Object, Fault> {
+        let parsed = |text: &str| {
+            let is_json = text.trim_start().starts_with(['{', '[']);
+            crate::kit::json::read(text).ok().filter(|_| is_json)
+        };
+        match node {
+            Node::Object(object) => return Ok(object.clone()),
+            _ if self.is_strict => {}
+            Node::List(nodes) => {
+                if let [Node::Object(object)] = nodes.as_slice() {
+                    return Ok(object.clone());
+                }
+            }
+            Node::Text(text) if parsed(text).is_some() => {
+                if let Some(node @ (Node::Object(_) | Node::List(_))) = parsed(text) {
+                    return self.one_value(member, record, &node);
+                }
+            }
+            Node::Null => {}
+            bare if member_of(record, "value").is_some() => {
+                return Ok(Object { members: vec![("value".into(), bare.clone())] });
+            }
+            _ => {}
+        }
+        Err(invalid(member.name, "must be an object"))
+    }
+
+    /// The role in an object in a text, as Entra ID sends app roles.
+    fn app_role(&self, entry: &mut Object) -> Result<(), Fault> {
+        let Some(Node::Text(text)) = get(entry, "value") else { return Ok(()) };
+        if !text.trim_start().starts_with('{') {
+            return Ok(());
+        }
+        let Ok(Node::Object(role)) = crate::kit::json::read(text) else { return Ok(()) };
+        if self.is_strict {
+            return Err(invalid("roles", "have plain texts as their values"));
+        }
+        let text_of = |name: &str| match role.get(name, Duplicates::LastWins) {
+            Some(Node::Text(text)) if !text.is_empty() => Some(Node::Text(text.clone())),
+            _ => None,
+        };
+        let Some(value) = text_of("value") else { return Ok(()) };
+        put(entry, "value", Some(value));
+        if let Some(display) = text_of("displayName").filter(|_| get(entry, "display").is_none()) {
+            put(entry, "display", Some(display));
+        }
+        Ok(())
+    }
+
     /// A whole resource. Names may carry their schema's URN, or be dotted; what clients may not set is passed over.
     pub(super) fn resource(&self, sent: &Object) -> Result<Object, Fault> {
         let mut tree = Object::default();
         for (name, node) in &sent.members {
-            match find(self.resource, name) {
+            match self.find(name) {
                 Some(Named::Extension(schema)) => {
                     let inner = match node {
                         Node::Null => continue,
@@ -63,6 +153,7 @@ impl Former {
                 None => self.unknown(name)?,
             }
         }
+        self.drop_without_value(&mut tree)?;
         Ok(tree)
     }
 
@@ -87,6 +178,9 @@ impl Former {
             let id = Some(id_of(&url)).filter(|id| !id.is_empty());
             tree.members.splice(0..0, id.map(|id| ("value".into(), Node::Text(id.into()))));
         }
+        if std::ptr::eq(record, &raw const wire::ROLE) {
+            self.app_role(&mut tree)?;
+        }
         Ok(tree)
     }
 
@@ -104,6 +198,8 @@ impl Former {
             if member.field == Some(Field::Members) && values.len() < nodes.len() {
                 return Err(invalid(member.name, "need a value"));
             }
+            let values =
+                if member.field == Some(Field::Members) { values } else { entries::merged(member, values) };
             return Ok((!values.is_empty()).then_some(Node::List(values)));
         }
         self.single(member, member.kind, node)
@@ -118,12 +214,12 @@ impl Former {
                     return nodes.first().map_or(Ok(None), |node| self.single(member, kind, node));
                 }
                 // A bare value stands for the object that has nothing else.
-                bare => match super::schema::member_of(record, "value") {
-                    Some(value) => {
+                bare => match member_of(record, "value") {
+                    Some(value) if !self.is_strict => {
                         let value = self.value(value, bare)?;
                         Object { members: value.map(|value| ("value".into(), value)).into_iter().collect() }
                     }
-                    None => return Err(invalid(member.name, "must be an object")),
+                    _ => return Err(invalid(member.name, "must be an object")),
                 },
             };
             return Ok((!object.members.is_empty()).then_some(Node::Object(object)));
@@ -162,6 +258,12 @@ fn scalar(member: &Member, kind: Kind, node: &Node) -> Result<Option<Node>, Faul
         (_, Node::Bool(value)) => Ok(Some(Node::Text(value.to_string()))),
         (_, Node::List(_) | Node::Object(_)) => Err(invalid(member.name, "must be a single value")),
     }
+}
+
+/// Takes values without a value out of a resource; the attributes that had them.
+pub(super) fn drop_without_value(tree: &mut Object, resource: &'static Resource) -> Vec<&'static str> {
+    // Extensions have none that clients may set.
+    entries::drop_without_value(tree, resource.schema.record)
 }
 
 /// The id at the end of where something is.

@@ -5,7 +5,7 @@ use super::tree;
 use super::wire::USERS;
 use super::{labels, patch, read, write};
 use crate::kit::{Answer, Call, Desk, Fault, Node, Object};
-use directory::{Command, Refusal, User, UserEdit, UserKey};
+use directory::{ClientProfile, Command, Given, Refusal, Rule, Status, User, UserEdit, UserKey};
 use http::{Response, StatusCode};
 
 /// How often a change without `If-Match` is worked out anew when others change the same person meanwhile.
@@ -18,9 +18,40 @@ pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     if !edit.status.is_mentioned() {
         edit.status = directory::Given::Value(directory::StatusWish::On);
     }
-    let receipt = desk.directory.run(call.caller()?, Command::CreateUser(Box::new(edit))).await?;
-    let user = receipt.users.into_iter().next().ok_or(Refusal::NoSuchUser)?;
+    let user = match desk.directory.run(call.caller()?, Command::CreateUser(Box::new(edit))).await {
+        Ok(receipt) => receipt.users.into_iter().next().ok_or(Refusal::NoSuchUser)?,
+        Err(refusal) => of_external_id(desk, call, &tree, refusal).await?,
+    };
     answer(desk, call, StatusCode::CREATED, user, &selection).await
+}
+
+/// A user who has the external id of one that cannot be created. Okta creates users again whom it has deactivated: they are active
+/// again as after a deletion, as the request says they are, without the password and the groups they had.
+async fn of_external_id(desk: &Desk, call: &Call, tree: &Object, refusal: Refusal) -> Result<User, Fault> {
+    let is_taken =
+        matches!(&refusal, Refusal::Invalid(faults) if faults.iter().any(|f| f.rule == Rule::Taken));
+    let Some(Node::Text(id)) = tree::get(tree, "externalId").filter(|_| is_taken) else {
+        return Err(refusal.into());
+    };
+    let caller = call.caller()?;
+    let Ok(user) = desk.directory.user(caller, UserKey::ExternalId(id.clone())).await else {
+        return Err(refusal.into());
+    };
+    if caller.profile != ClientProfile::Okta || user.status != Status::Inactive {
+        let text = format!("externalId is taken by user {}", user.id);
+        return Err(Fault::own(StatusCode::CONFLICT, "uniqueness", text));
+    }
+    let change = |before: &Object| {
+        let mut after = tree.clone();
+        if tree::get(&after, "active").is_none() {
+            tree::put(&mut after, "active", Some(Node::Bool(true)));
+        }
+        let mut edit = read::user_edit(before, &after)?;
+        edit.forgets_password = true;
+        (edit.groups, edit.folders) = (Given::Value(Vec::new()), Given::Value(Vec::new()));
+        Ok(edit)
+    };
+    change_user(desk, call, UserKey::Id(user.id), change).await
 }
 
 pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
@@ -126,7 +157,7 @@ async fn change_user(
         must_match(call, &write::etag_of_user(&user))?;
         let labels = labels::of(desk, call, std::slice::from_ref(&user), &settable).await?;
         let before = match tree::of_out(&write::user(&write::base(call), &user, &labels, &settable)) {
-            Node::Object(written) => read::former(call, &USERS).resource(&written)?,
+            Node::Object(written) => read::stored(&written, &USERS)?,
             _ => Object::default(),
         };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(change(&before)?) };

@@ -162,7 +162,7 @@ const PRIMARY: Member = boolean("primary", Field::Primary, "Whether it is the pr
 static EMAIL: Record = Record {
     name: "emails",
     about: "An e-mail",
-    members: &[VALUE, DISPLAY, TYPE.words(&["work", "home", "other"]), PRIMARY],
+    members: &[VALUE.unique(), DISPLAY, TYPE.words(&["work", "home", "other"]), PRIMARY],
 };
 static PHONE: Record = Record {
     name: "phoneNumbers",
@@ -224,7 +224,8 @@ static MEMBERSHIP: Record = Record {
 };
 static VALUED: Record =
     Record { name: "entitlements", about: "An entitlement", members: &[VALUE, DISPLAY, TYPE, PRIMARY] };
-static ROLE: Record = Record { name: "roles", about: "A role", members: &[VALUE, DISPLAY, TYPE, PRIMARY] };
+pub(super) static ROLE: Record =
+    Record { name: "roles", about: "A role", members: &[VALUE, DISPLAY, TYPE, PRIMARY] };
 static CERTIFICATE: Record = Record {
     name: "x509Certificates",
     about: "A certificate",
@@ -249,7 +250,7 @@ pub(super) static ENTERPRISE: Record = Record {
         complex("manager", &MANAGER, "The person's manager"),
     ],
 };
-static MANAGER: Record = Record {
+pub(super) static MANAGER: Record = Record {
     name: "manager",
     about: "A person's manager",
     members: &[

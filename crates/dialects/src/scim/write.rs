@@ -6,9 +6,11 @@ use super::select::Selection;
 use super::wire::{self, Resource};
 use crate::answer;
 use crate::kit::{Answer, Call, Kind, Member, Out, Record, Way, accept, dates, json};
-use directory::{Field, Item, Labels, LinkKind, Parts, Scalar, Seen, Subject, User};
+use directory::{Field, Item, Labels, LinkKind, Parts, Scalar, Seen, Subject, User, UserId};
 use http::{HeaderValue, StatusCode, header};
 use std::borrow::Cow;
+use std::collections::HashSet;
+use uuid::Uuid;
 
 /// Under which path everything is.
 pub(super) const BASE: &str = "/scim/v2";
@@ -97,7 +99,7 @@ impl Subject for Person<'_> {
 /// A person, with what a selection leaves of them.
 pub(super) fn user(base: &str, user: &User, labels: &Labels, selection: &Selection) -> Out {
     let person = Person(Seen { user, labels });
-    let page = Page { base, selection };
+    let page = Page { base, selection, managers: Some(&labels.managers) };
     resource(page, &wire::USERS, &person, &user.id.to_string(), &etag_of_user(user))
 }
 
@@ -106,11 +108,13 @@ pub(super) fn user(base: &str, user: &User, labels: &Labels, selection: &Selecti
 struct Page<'a> {
     base: &'a str,
     selection: &'a Selection,
+    /// Managers who are users.
+    managers: Option<&'a HashSet<UserId>>,
 }
 
 /// A group without its members, with what a selection leaves of it.
 pub(super) fn group(base: &str, item: &Item, selection: &Selection) -> Out {
-    let page = Page { base, selection };
+    let page = Page { base, selection, managers: None };
     resource(page, &wire::GROUPS, item, &item.id().to_string(), &etag_of_group(item))
 }
 
@@ -170,12 +174,22 @@ fn value(member: &'static Member, subject: &dyn Subject, page: Page<'_>) -> Opti
             if members.is_empty() {
                 return None;
             }
-            refer(record, &mut members, page.base);
+            // A manager's id may be that of another system.
+            let is_manager = std::ptr::eq(record, &raw const wire::MANAGER);
+            if !is_manager || page.managers.is_some_and(|known| names_user(&members, known)) {
+                refer(record, &mut members, page.base);
+            }
             Some(Out::Object(members))
         }
         (_, Some(field)) => subject.scalar(field).map(scalar),
         (_, None) => None,
     }
+}
+
+/// Whether the value among members is the id of one of these users.
+fn names_user(members: &Members, known: &HashSet<UserId>) -> bool {
+    let id = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out);
+    matches!(id, Some(Out::Text(id)) if Uuid::try_parse(id).is_ok_and(|id| known.contains(&UserId(id))))
 }
 
 fn entry(record: &'static Record, parts: &Parts<'_>, base: &str) -> Out {

@@ -110,7 +110,8 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
     let before = addressed(known)?;
     let mut after = before.clone();
     let mut decision = apply(&mut after, Some(before), edit, known, stamp)?;
-    let has_new_password = decision.password.is_some() || edit.password_hash.is_some();
+    let has_new_password =
+        decision.password.is_some() || edit.password_hash.is_some() || edit.forgets_password;
     if has_new_password || ceiling::is_guarded(before, &after) {
         ceiling::check_user(before, known, stamp)?;
     }
@@ -127,6 +128,9 @@ pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
         AccountEdit::default()
     };
     account.password.clone_from(&edit.password_hash);
+    if edit.forgets_password && account.password.is_none() {
+        account.password = Some(crate::StoredPassword::none());
+    }
     let mut mail = None;
     if has_moved && before.invited.is_some() && account::can_be_invited(&after) {
         let sign_ins = account.sign_ins.get_or_insert_default();

@@ -342,7 +342,7 @@ impl Shelf {
         let account = self.accounts.entry(user.id).or_default();
         event.password_set = edit.sets_password();
         if let Some(password) = edit.password {
-            account.password = Some(password);
+            account.password = Some(password).filter(|password| !password.is_none());
         }
         if let Some(sign_ins) = edit.sign_ins {
             account.sign_ins = sign_ins;

@@ -23,10 +23,10 @@ statements! {
         AS n (tenant, number, id, version, active, updated, password, account, doc)",
     );
     CHANGE_USERS = each(
-        "UPDATE users SET version = ?1, doc = ?2, password = coalesce(?3, password), account = coalesce(?4, account),
+        "UPDATE users SET version = ?1, doc = ?2, password = nullif(coalesce(?3, password), ''), account = coalesce(?4, account),
         active = ?5, updated = ?6 WHERE pk = ?7",
         "UPDATE users SET version = n.version, active = n.active, updated = n.updated,
-        password = coalesce(n.password, users.password), account = coalesce(n.account, users.account), doc = n.doc
+        password = nullif(coalesce(n.password, users.password), ''), account = coalesce(n.account, users.account), doc = n.doc
         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
         AS n (tenant, number, before, version, active, updated, password, account, doc)
         WHERE users.tenant = n.tenant AND users.number = n.number AND users.version = n.before",
