@@ -42,7 +42,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body: 1024 * 1024,
+            body: 4 * 1024 * 1024,
             body_time: Duration::from_secs(30),
             answer_time: Duration::from_secs(30),
             bad_keys: NonZeroU32::MIN.saturating_add(59),

@@ -72,8 +72,8 @@ impl Former {
         if is_value {
             self.app_role(&mut entry)?;
         }
-        let display = take(&mut entry, "display").filter(|_| is_value);
         let value = take(&mut entry, part.name);
+        let display = take(&mut entry, "display");
         Ok(std::iter::once((part.name, value)).chain(display.map(|text| ("display", Some(text)))).collect())
     }
 

@@ -46,7 +46,9 @@ fn metrics_on_the_public_listener_need_their_token() {
         "a-token-of-24-characters",
     ] {
         let reply = at(wrong);
-        assert_eq!((reply.status, reply.header("www-authenticate")), (401, Some("Bearer")), "{wrong}");
+        let sent = "Bearer realm=\"muster\", error=\"invalid_token\"";
+        let challenge = if wrong.starts_with("Bearer ") { sent } else { "Bearer realm=\"muster\"" };
+        assert_eq!((reply.status, reply.header("www-authenticate")), (401, Some(challenge)), "{wrong}");
         assert!(!reply.body.contains("muster_"), "{reply:?}");
     }
     assert!(!server.log().contains("a-token-of-24"));

@@ -33,6 +33,14 @@ fn walk(path: &str) -> Option<Destination> {
         let matched = dialect.routes.iter().find_map(|route| try_route(route, path, dialect.suffixes))?;
         Some(Destination::Dialect(Found { dialect, matched: Some(matched) }))
     });
+    let has_empty = path.contains("//") && dialects::takes_empty_segments(path);
+    let found = found.or_else(|| {
+        if !has_empty {
+            return None;
+        }
+        let one = path.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
+        walk(&format!("/{one}"))
+    });
     let claiming = dialects::doors().find(|dialect| (dialect.owns)(path));
     let claiming = claiming.map(|dialect| Destination::Dialect(Found { dialect, matched: None }));
     found.or(claiming).or_else(|| Portal::is_like(path).then(|| Destination::Page(page(path))))

@@ -181,7 +181,7 @@ fn import(folder: &Path, injected: Injected, findings: &mut Findings) -> Stage {
     let stage = Stage::new(folder);
     let (store, file) = (stage.store(), stage.path("users.csv"));
     // The file of rejected rows is complete, or the report says that there is none.
-    let rejected = |ran: &Ran| match ran.said["refused_file"].as_str() {
+    let rejected = |ran: &Ran| match ran.said["rejectedFile"].as_str() {
         Some(file) => std::fs::read_to_string(file)
             .is_ok_and(|text| text.contains(REJECTED_ROW) && text.lines().count() == 2),
         None => ran.said["notes"].to_string().contains("rejected rows could not be written"),

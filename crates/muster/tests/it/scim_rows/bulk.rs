@@ -313,7 +313,7 @@ fn as_many_operations_as_announced_are_done() {
 fn a_body_larger_than_announced_is_413_and_nothing_is_done() {
     scim(async |client| {
         let mut operation = person("a", "a@x.example");
-        operation["data"]["title"] = json!("t".repeat(1_048_576));
+        operation["data"]["title"] = json!("t".repeat(4_194_304));
         let body = json!({"schemas": [BULK], "Operations": [operation]});
         refused(&client.post("/Bulk", &body).await, 413, "");
         listed(&client.get("/Users").await, 0);
@@ -325,7 +325,7 @@ fn a_body_as_large_as_announced_is_read() {
     scim(async |client| {
         let body = json!({"schemas": [BULK], "Operations": [person("a", "a@x.example")]}).to_string();
         // White space is as good as anything for filling up.
-        let full = format!("{body}{}", " ".repeat(1_048_576 - body.len()));
+        let full = format!("{body}{}", " ".repeat(4_194_304 - body.len()));
         let answer = client.send("POST", "/Bulk", &[], &full).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         let answer = client.send("POST", "/Bulk", &[], &format!("{full} ")).await;

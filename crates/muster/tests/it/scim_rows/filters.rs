@@ -340,7 +340,7 @@ fn a_bad_filter_is_400_invalid_filter() {
         "userName",
         "userName eq",
         "userName eq \"x",
-        "userName eq x",
+        "userName eq x(",
         "userName = \"x\"",
         "userName xx \"x\"",
         "userName eq \"x\" and",

@@ -3,6 +3,7 @@
 
 mod bulk;
 mod careful;
+mod clients;
 mod filters;
 mod groups;
 mod paging;

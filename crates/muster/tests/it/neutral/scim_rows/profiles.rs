@@ -105,7 +105,7 @@ async fn series(client: &Client) -> Vec<String> {
         client.put(&user, &whole).await,
         client.patch(&user, &json!([{"op": "Replace", "path": "active", "value": "True"}])).await,
         client.patch(&user, &json!([{"op": "Add", "path": emails, "value": "w@x.example"}])).await,
-        client.patch(&user, &json!([{"op": "add", "path": manager, "value": id(&boss)}])).await,
+        client.patch(&user, &json!([{"op": "add", "path": manager, "value": {"value": id(&boss)}}])).await,
         client.patch(&user, &json!([{"op": "add", "path": "nope[", "value": 1}])).await,
         client
             .patch(&group, &json!([{"op": "Remove", "path": "members", "value": [{"value": id(&user)}]}]))

@@ -25,7 +25,7 @@ fn service_provider_config_is_open_and_announces_what_is_built() {
             assert_eq!(config[part]["supported"], true, "{part}: {config}");
         }
         assert_eq!(config["bulk"]["maxOperations"], 1000);
-        assert_eq!(config["bulk"]["maxPayloadSize"], 1_048_576);
+        assert_eq!(config["bulk"]["maxPayloadSize"], 4_194_304);
         assert_eq!(config["filter"]["maxResults"], 1000);
         let paging = &config["pagination"];
         assert_eq!((&paging["cursor"], &paging["index"]), (&json!(true), &json!(true)), "{paging}");
