@@ -7,6 +7,7 @@ mod background;
 mod brake;
 mod compose;
 mod connection_slots;
+mod decoding;
 mod imports;
 mod listen;
 mod logging;

@@ -5,7 +5,7 @@
 
 use crate::pages::OwnPage;
 use crate::routes::{Destination, Routes};
-use crate::upload::{BodyLimits, Upload};
+use crate::upload::{BodyLimits, Upload, waits};
 use crate::{Imports, Limits, Metrics, imports, pages};
 use bytes::Bytes;
 use dialects::Dialect;
@@ -219,7 +219,7 @@ impl Shell {
             let broken = body.is_err();
             (body, broken)
         } else {
-            let is_read = Upload::new(body, BODY_WINDOW).discard().await;
+            let is_read = !waits(&parts.headers) && Upload::new(body, BODY_WINDOW).discard().await;
             (Ok(Bytes::new()), !is_read)
         };
         let served = self.guard(arrival.finish(&self.desk, body)).await;
@@ -246,7 +246,7 @@ impl Shell {
         let (Some(Awaited(id)), Some(imports)) = (awaited, &self.imports) else {
             return (served, !Upload::new(body, BODY_WINDOW).discard().await);
         };
-        let fault = match imports::receive(imports, id, body).await {
+        let fault = match imports::receive(imports, id, &parts.headers, body).await {
             Ok(()) => return (served, false),
             Err(fault) => fault,
         };

@@ -1,5 +1,6 @@
 //! Reads request bodies within limits on size, time and data rate.
 
+use crate::decoding::{Decoder, Encoding};
 use bytes::{Bytes, BytesMut};
 use dialects::kit::BodyFault;
 use http::{HeaderMap, header};
@@ -77,6 +78,11 @@ where
     }
 }
 
+/// Whether the client waits to be asked for the body (RFC 9110 section 10.1.1).
+pub(crate) fn waits(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// The value of `Content-Length`.
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
@@ -101,8 +107,9 @@ impl BodyLimits {
         Self { size: self.size.min(MOST_WITHOUT_KEY), ..self }
     }
 
-    /// Reads a complete body. A large one needs one of the `slots`, and takes it only after its first bytes have arrived, so
-    /// that silent clients take none.
+    /// Reads and decodes a complete body. A large one needs some of the `slots`, and takes them only after its first bytes have
+    /// arrived, so that silent clients take none. The rest of one that is too large is read for a short time, unless the
+    /// client waits to be asked for it.
     pub(crate) async fn read<B>(
         &self,
         headers: &HeaderMap,
@@ -112,32 +119,58 @@ impl BodyLimits {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        if announced(headers).is_some_and(|length| length > self.size as u64) {
+        let encoding = Encoding::of(headers).map_err(BodyFault::Encoding)?;
+        let mut upload = Upload::new(body, self.window);
+        let body = if announced(headers).is_some_and(|length| length > self.size as u64) {
+            Err(BodyFault::TooLarge(self.size))
+        } else {
+            let whole = self.whole(headers, &mut upload, encoding, slots);
+            timeout(self.time, whole).await.unwrap_or(Err(BodyFault::Cut))
+        };
+        if matches!(body, Err(BodyFault::TooLarge(_))) && !waits(headers) {
+            upload.discard().await;
+        }
+        body
+    }
+
+    async fn whole<B>(
+        &self,
+        headers: &HeaderMap,
+        upload: &mut Upload<B>,
+        encoding: Encoding,
+        slots: &Semaphore,
+    ) -> Result<Bytes, BodyFault>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (mut all, mut decoder) = (BytesMut::new(), Decoder::new(encoding));
+        let mut slot = None;
+        while let Some(bytes) = upload.next().await? {
+            if encoding == Encoding::Identity && all.is_empty() && bytes.len() <= self.size {
+                all = BytesMut::from(bytes);
+                continue;
+            }
+            if slot.is_none() && all.len() + bytes.len() > SMALL {
+                // A body whose length is not known may be of the largest.
+                let is_known = encoding == Encoding::Identity;
+                let length = announced(headers).filter(|_| is_known).unwrap_or(self.size as u64);
+                let parts = length.div_ceil(SLOT).clamp(1, (self.size as u64).div_ceil(SLOT).max(1));
+                slot = slots.acquire_many(u32::try_from(parts).unwrap_or(1)).await.ok();
+            }
+            decoder.push(&bytes, &mut |bytes| self.add(&mut all, bytes))?;
+        }
+        if !(all.is_empty() && matches!(decoder, Decoder::Identity)) {
+            decoder.finish(&mut |bytes| self.add(&mut all, bytes))?;
+        }
+        Ok(all.freeze())
+    }
+
+    fn add(&self, all: &mut BytesMut, bytes: &[u8]) -> Result<(), BodyFault> {
+        if all.len() + bytes.len() > self.size {
             return Err(BodyFault::TooLarge(self.size));
         }
-        let mut upload = Upload::new(body, self.window);
-        let whole = async {
-            let Some(first) = upload.next().await? else { return Ok(Bytes::new()) };
-            if first.len() > self.size {
-                return Err(BodyFault::TooLarge(self.size));
-            }
-            let mut all = BytesMut::from(first);
-            let mut slot = None;
-            while let Some(bytes) = upload.next().await? {
-                if all.len() + bytes.len() > self.size {
-                    return Err(BodyFault::TooLarge(self.size));
-                }
-                if slot.is_none() && all.len() + bytes.len() > SMALL {
-                    // A body whose length is not known may be of the largest.
-                    let length = announced(headers).map_or(self.size as u64, |length| length);
-                    let parts = length.div_ceil(SLOT).clamp(1, (self.size as u64).div_ceil(SLOT).max(1));
-                    slot = slots.acquire_many(u32::try_from(parts).unwrap_or(1)).await.ok();
-                }
-                all.extend_from_slice(&bytes);
-            }
-            Ok(all.freeze())
-        };
-        timeout(self.time, whole).await.unwrap_or(Err(BodyFault::Cut))
+        all.extend_from_slice(bytes);
+        Ok(())
     }
 }
 

@@ -93,8 +93,10 @@ fn find<'a>(object: &'a Object, member: &Member, body: &Body) -> Option<Sent<'a>
 pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
     let body = call.body(body)?.ok_or(Fault::BodyMissing)?;
     let whole = |text: &str| Fault::Unparsable(text.to_owned());
-    if body.root.as_deref().is_some_and(|root| root != wire::USER_POST.name) {
-        return Err(whole("the root is not UserPost"));
+    // The original calls the same model `UserPut` in a PUT.
+    let is_known = |root: &str| root == wire::USER_POST.name || !is_new && root == "UserPut";
+    if body.root.as_deref().is_some_and(|root| !is_known(root)) {
+        return Err(whole("the root is neither UserPost nor, in a PUT, UserPut"));
     }
     let empty = Object::default();
     let object = match &body.node {

@@ -13,12 +13,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub type Answer = Response<Content>;
 
 /// Why the body could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyFault {
     /// It is larger than so many bytes.
     TooLarge(usize),
     /// It stopped, or took too long.
     Cut,
+    /// Its `Content-Encoding` is not supported.
+    Encoding(String),
+    /// It is not of its `Content-Encoding`.
+    Undecodable(String),
+}
+
+impl From<std::io::Error> for BodyFault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Undecodable(format!("the body is not of its Content-Encoding: {error}"))
+    }
 }
 
 /// One request.

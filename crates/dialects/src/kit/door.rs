@@ -11,7 +11,7 @@ use crate::Dialect;
 use bytes::Bytes;
 use directory::{Directory, TenantNumber};
 use http::request::Parts;
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -150,6 +150,11 @@ fn refuse(dialect: &Dialect, fault: &Fault, call: &Call) -> Answer {
     {
         *value = challenge(&call.headers);
     }
+    if matches!(fault, Fault::UnsupportedMedia(_)) && call.headers.contains_key(header::CONTENT_ENCODING) {
+        answer.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+        // Also where an API has no 415 of its own.
+        *answer.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    }
     if let Fault::WrongMethod(allowed) = fault
         && let Ok(value) = HeaderValue::from_str(&allowed.join(", "))
     {
@@ -286,6 +291,8 @@ async fn attend(
     call.body = body.map_err(|fault| match fault {
         BodyFault::TooLarge(limit) => Fault::BodyTooLarge(limit),
         BodyFault::Cut => Fault::BodyCut,
+        BodyFault::Encoding(name) => Fault::UnsupportedMedia(Some(name)),
+        BodyFault::Undecodable(text) => Fault::Unparsable(text),
     })?;
     if let Some(route) = unchecked {
         call.parsed = OnceLock::new();

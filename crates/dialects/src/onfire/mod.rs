@@ -6,6 +6,7 @@
 //! Differences from the original: `docs/dialects/onfire.md`.
 
 mod errors;
+mod form_lists;
 mod groups;
 mod read;
 mod routes;

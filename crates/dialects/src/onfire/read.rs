@@ -3,7 +3,7 @@
 //! The body is read by its `Content-Type` (XML when there is none), then the query is laid over it: that is the
 //! framework's order, and it lets credentials travel in either.
 
-use super::{Generation, generation, wire};
+use super::{Generation, form_lists, generation, wire};
 use crate::kit::{
     Body, Call, Credential, Duplicates, Fault, FieldFault, Format, Kind, Node, Object, Record, Way, accept,
     boolean, check, form, integer, json, pairs_of, parts, text_of, xml,
@@ -68,6 +68,10 @@ impl Request {
                 (Node::Text(text), Some(_)) if text.trim().is_empty() => Object::default(),
                 _ => return Err(Fault::Unparsable("the body is no object".into())),
             };
+            if body.format == Format::Form {
+                form_lists::collect(&mut request.object, record);
+                call.ignore(form_lists::repeated(&request.object));
+            }
             // Either generation's name of the tenant is known in both.
             call.ignore(request.object.unknown_to(record, &["CompanyId", "ProviderId"]));
         }

@@ -61,7 +61,15 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             let text = format!("Something went wrong on our side; it is logged under {}", call.request);
             return say(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);
         }
-        Fault::UnsupportedMedia(_) | Fault::Fields(_) | Fault::NotAcceptable | Fault::Unparsable(_) => {
+        Fault::UnsupportedMedia(_) => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_encoding",
+            "The Content-Encoding must be gzip or deflate",
+        ),
+        Fault::Unparsable(_) => {
+            (StatusCode::BAD_REQUEST, "invalid_request", "The body is not of its Content-Encoding")
+        }
+        Fault::Fields(_) | Fault::NotAcceptable => {
             (StatusCode::BAD_REQUEST, "invalid_request", "The request makes no sense here")
         }
     };

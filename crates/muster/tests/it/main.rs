@@ -2,6 +2,7 @@
 
 mod admin_listener;
 mod badkeys;
+mod bodies;
 mod browser;
 mod ceilings;
 mod chaos;

@@ -2,11 +2,13 @@
 
 use super::storage::CHECK_EVERY;
 use super::{ARRIVAL_TIME, DISK_FULL, Imports, LARGEST, TENANT_STORAGE_FULL};
+use crate::decoding::{Decoder, Encoding};
 use crate::upload::Upload;
 use bytes::Bytes;
 use dialects::kit::Fault;
 use dialects::transfer::insufficient_storage;
 use directory::Refusal;
+use http::HeaderMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,12 +33,17 @@ impl Drop for Arrival<'_> {
 }
 
 /// Takes a file in. What does not arrive whole leaves nothing.
-pub(crate) async fn receive<B>(imports: &Arc<Imports>, id: Uuid, body: B) -> Result<(), Fault>
+pub(crate) async fn receive<B>(
+    imports: &Arc<Imports>,
+    id: Uuid,
+    headers: &HeaderMap,
+    body: B,
+) -> Result<(), Fault>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
 {
     let mut arrival = Arrival { imports, id, is_kept: false };
-    let received = match tokio::time::timeout(ARRIVAL_TIME, write(imports, id, body)).await {
+    let received = match tokio::time::timeout(ARRIVAL_TIME, write(imports, id, headers, body)).await {
         Ok(received) => received,
         Err(_) => Err(Fault::BodyCut),
     };
@@ -48,7 +55,28 @@ where
     kept
 }
 
-async fn write<B>(imports: &Imports, id: Uuid, body: B) -> Result<(), Fault>
+/// Why a file was rejected while it was decoded.
+struct Rejected(Fault);
+
+impl From<Fault> for Rejected {
+    fn from(fault: Fault) -> Self {
+        Self(fault)
+    }
+}
+
+impl From<std::io::Error> for Rejected {
+    fn from(error: std::io::Error) -> Self {
+        Self(Fault::Unparsable(format!("the body is not of its Content-Encoding: {error}")))
+    }
+}
+
+impl From<Rejected> for Fault {
+    fn from(Rejected(fault): Rejected) -> Self {
+        fault
+    }
+}
+
+async fn write<B>(imports: &Imports, id: Uuid, headers: &HeaderMap, body: B) -> Result<(), Fault>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
 {
@@ -58,16 +86,18 @@ where
         }
         Fault::Refused(Refusal::Unavailable(error.to_string()))
     };
+    let encoding = Encoding::of(headers).map_err(|name| Fault::UnsupportedMedia(Some(name)))?;
+    let mut decoder = Decoder::new(encoding);
     let mut file = imports.file(id).map_err(full)?;
     let (most, mut upload) = (imports.quota_for(id), Upload::new(body, WINDOW));
     let (mut size, mut next_check) = (0, CHECK_EVERY);
-    while let Some(bytes) = upload.next().await.map_err(|_| Fault::BodyCut)? {
+    let mut take = |bytes: &[u8]| {
         size += bytes.len() as u64;
         if size > LARGEST {
-            return Err(Fault::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX)));
+            return Err(Fault::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX)).into());
         }
         if size > most {
-            return Err(insufficient_storage(TENANT_STORAGE_FULL));
+            return Err(insufficient_storage(TENANT_STORAGE_FULL).into());
         }
         if size >= next_check {
             next_check = size + CHECK_EVERY;
@@ -76,7 +106,12 @@ where
                 insufficient_storage(DISK_FULL)
             })?;
         }
-        file.write_all(&bytes).map_err(full)?;
+        file.write_all(bytes).map_err(full)?;
+        Ok::<_, Rejected>(())
+    };
+    while let Some(bytes) = upload.next().await.map_err(|_| Fault::BodyCut)? {
+        decoder.push(&bytes, &mut take)?;
     }
+    decoder.finish(&mut take)?;
     if size == 0 { Err(Fault::BodyMissing) } else { Ok(()) }
 }

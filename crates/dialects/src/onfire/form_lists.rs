@@ -1,0 +1,110 @@
+//! Lists in forms: a field that is repeated, or numbered as `Groups[0]` or `Groups[0].Id`.
+
+use crate::kit::{Kind, Member, Node, Object, Record};
+use std::collections::{BTreeMap, HashSet};
+
+/// Puts the fields of each list of a record together.
+pub(super) fn collect(object: &mut Object, record: &Record) {
+    for member in record.members {
+        let Kind::List(_, kind) = member.kind else { continue };
+        let (mut repeated, mut numbered) = (Vec::new(), BTreeMap::<usize, Node>::new());
+        object.members.retain(|(name, node)| match place(name, member) {
+            None => true,
+            Some(Place::List) => {
+                repeated.push(node.clone());
+                false
+            }
+            Some(Place::Entry(number, part)) => {
+                put(numbered.entry(number).or_insert(Node::Null), part, kind, node);
+                false
+            }
+        });
+        let entries: Vec<Node> = match repeated.as_slice() {
+            // One value is read as before.
+            [one] if numbered.is_empty() => {
+                object.members.push((member.name.to_owned(), one.clone()));
+                continue;
+            }
+            _ => repeated.into_iter().chain(numbered.into_values()).collect(),
+        };
+        if !entries.is_empty() {
+            object.members.push((member.name.to_owned(), Node::List(entries)));
+        }
+    }
+}
+
+/// How many fields are there again, of which the first counts.
+pub(super) fn repeated(object: &Object) -> usize {
+    let mut seen = HashSet::new();
+    object.members.iter().filter(|(name, _)| !seen.insert(name.to_ascii_lowercase())).count()
+}
+
+enum Place<'a> {
+    /// The list itself, or one of its entries.
+    List,
+    /// The entry of a number, or a part of it.
+    Entry(usize, Option<&'a str>),
+}
+
+/// What the name of a field is in a list; brackets are dots by now.
+fn place<'a>(name: &'a str, member: &Member) -> Option<Place<'a>> {
+    let (start, rest) = name.split_at_checked(member.name.len())?;
+    if !start.eq_ignore_ascii_case(member.name) {
+        return None;
+    }
+    if rest.is_empty() {
+        return Some(Place::List);
+    }
+    let rest = rest.strip_prefix('.')?;
+    let (number, part) = rest.split_once('.').map_or((rest, None), |(number, part)| (number, Some(part)));
+    number.parse().ok().map(|number| Place::Entry(number, part))
+}
+
+/// Sets an entry, or a part of one. The first of several counts.
+fn put(entry: &mut Node, part: Option<&str>, kind: &Kind, node: &Node) {
+    match (part, kind, &mut *entry) {
+        (Some(part), Kind::Object(_), Node::Object(object)) => {
+            object.members.push((part.to_owned(), node.clone()));
+        }
+        (Some(part), Kind::Object(_), Node::Null) => {
+            *entry = Node::Object(Object { members: vec![(part.to_owned(), node.clone())] });
+        }
+        (_, _, Node::Null) => *entry = node.clone(),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kit::form;
+    use crate::onfire::wire;
+
+    fn collected(body: &str) -> (Vec<(String, Node)>, usize) {
+        let Ok(Node::Object(mut object)) = form::read(body.as_bytes()) else { panic!("{body}") };
+        collect(&mut object, &wire::USER);
+        let many = repeated(&object);
+        (object.members, many)
+    }
+
+    #[test]
+    fn lists_come_in_many_forms() {
+        let text = |text: &str| Node::Text(text.into());
+        let list = |texts: &[&str]| Node::List(texts.iter().map(|one| text(one)).collect());
+        for body in [
+            "Groups=1&Groups=2",
+            "Groups[0]=1&groups[1]=2",
+            "Groups[0].Id=1&Groups[1].Id=2",
+            "Groups[1]=2&Groups[0]=1",
+            "Groups[]=1&Groups[]=2",
+        ] {
+            assert_eq!(collected(body), (vec![("Groups".into(), list(&["1", "2"]))], 0), "{body}");
+        }
+        assert_eq!(collected("Groups=1"), (vec![("Groups".into(), text("1"))], 0));
+        assert_eq!(collected("Email=a&email=b&Email=c").1, 2, "the others are ignored");
+        let (members, _) = collected("Metadata[0].Key=k&Metadata[0].Value=v&Metadata[1].Key=l");
+        assert!(
+            matches!(&members[..], [(name, Node::List(pairs))] if name == "Metadata" && pairs.len() == 2)
+        );
+    }
+}
