@@ -145,7 +145,7 @@ fn verify(
     }
     let kept = kept.map(|(_, is_there)| is_there);
     output.result(&json!({"whole": is_whole, "tenants": documents, "kept": kept}), || lines.join("\n"));
-    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::FINDINGS) })
 }
 
 fn words(tenant: TenantNumber, chain: &Chain) -> String {

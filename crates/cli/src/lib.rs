@@ -5,7 +5,9 @@
 mod admin;
 mod audit;
 pub mod backup;
+mod connections;
 mod event_text;
+mod exit;
 mod mails;
 mod moving;
 mod new_file;
@@ -18,15 +20,17 @@ mod tenants;
 mod transfers;
 
 pub use admin::{refused, runtime};
+use anyhow::bail;
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use output::Output;
 use settings::File;
-pub use settings::Settings;
+pub use settings::{ServerSettings, Settings};
 use std::process::ExitCode;
 
 /// One user directory that speaks many APIs
 #[derive(Parser)]
-#[command(name = "muster", version, arg_required_else_help = true)]
+#[command(name = "muster", version, arg_required_else_help = true, after_help = exit::HELP)]
 struct Cli {
     #[command(flatten)]
     settings: Settings,
@@ -37,15 +41,15 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Try it out: a throw-away store with a tenant and people, keys and a ready curl line for each dialect
-    Demo,
+    Demo(Box<ServerSettings>),
     /// Run the server
-    Serve,
+    Serve(Box<ServerSettings>),
     /// Tenants: customers whose directories are closed to one another
     #[command(subcommand)]
     Tenant(tenants::TenantTask),
     /// Connections: inbound clients, their keys and what they may do
     #[command(subcommand)]
-    Connection(admin::ConnectionTask),
+    Connection(connections::ConnectionTask),
     /// Roles of a tenant's own, besides those built in
     #[command(subcommand)]
     Role(admin::RoleTask),
@@ -59,7 +63,7 @@ enum Task {
     #[command(subcommand)]
     Mail(mails::MailTask),
     /// Print the settings in force and where each is from
-    Config,
+    Config(Box<ServerSettings>),
     /// Bring people in from a file: CSV, NDJSON, Excel (.xlsx) or LDIF
     Import(Box<transfers::ImportArgs>),
     /// Write people and all they belong to into a file: CSV, NDJSON, Excel (.xlsx) or LDIF
@@ -77,9 +81,9 @@ enum Task {
 /// The commands that the HTTP side brings.
 pub struct ServingCommands {
     /// `muster serve`.
-    pub serve: fn(&Settings, Output) -> anyhow::Result<ExitCode>,
+    pub serve: fn(&Settings, &ServerSettings, Output) -> anyhow::Result<ExitCode>,
     /// `muster demo`.
-    pub demo: fn(&Settings, Output) -> anyhow::Result<()>,
+    pub demo: fn(&Settings, &ServerSettings, Output) -> anyhow::Result<()>,
 }
 
 /// The command line as a table of commands and options.
@@ -94,11 +98,18 @@ pub fn main(serving: &ServingCommands) -> ExitCode {
     let output = Output { json: wants_json, is_piped: has("backup") && has("-") };
     match run(serving) {
         Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(exit::BROKEN_PIPE),
         Err(error) => {
             output.failure(&error);
-            ExitCode::FAILURE
+            ExitCode::from(exit::FAILED)
         }
     }
+}
+
+/// Whether whoever read the output is gone.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is_it = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(is_it))
 }
 
 fn run(serving: &ServingCommands) -> anyhow::Result<ExitCode> {
@@ -110,15 +121,18 @@ fn run(serving: &ServingCommands) -> anyhow::Result<ExitCode> {
     let is_piped = matches!(&cli.task, Task::Backup(task) if task.is_piped());
     let output = Output { json: settings.json, is_piped };
     match cli.task {
-        Task::Demo => (serving.demo)(&settings, output)?,
-        Task::Serve => return (serving.serve)(&settings, output),
+        Task::Demo(_) if matches.value_source("store") == Some(ValueSource::CommandLine) => {
+            bail!("demo has a store of its own that is gone when it ends: leave out --store");
+        }
+        Task::Demo(server) => (serving.demo)(&settings, &server, output)?,
+        Task::Serve(server) => return (serving.serve)(&settings, &server, output),
         Task::Tenant(task) => tenants::run(&settings, task, output)?,
-        Task::Connection(task) => admin::connection(&settings, task, output)?,
+        Task::Connection(task) => connections::run(&settings, task, output)?,
         Task::Role(task) => admin::role(&settings, task, output)?,
         Task::User(task) => people::user(&settings, task, output)?,
         Task::Audit(task) => return audit::run(&settings, task, output),
         Task::Mail(task) => mails::run(&settings, task, output)?,
-        Task::Config => output.settings(&file.in_force(&command, &matches)),
+        Task::Config(_) => output.settings(&file.in_force(&command, &matches)),
         Task::Import(task) => return transfers::import(&settings, &task, output),
         Task::Export(task) => transfers::export(&settings, task, output)?,
         Task::Backup(task) => stores::backup(&settings, &task, output)?,

@@ -1,8 +1,9 @@
 //! What the person at the terminal sees: tables and plain words, or one JSON document and nothing else.
 
+use crate::exit::BROKEN_PIPE;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 /// Where output goes.
 #[derive(Clone, Copy)]
@@ -15,14 +16,30 @@ pub struct Output {
 
 impl Output {
     /// One result: `document` for programs, `words` for people.
-    #[expect(clippy::print_stdout, reason = "this is the terminal")]
     pub fn result(self, document: &Value, words: impl FnOnce() -> String) {
         let text = if self.json { document.to_string() } else { words() };
         if self.is_piped {
             beside_data(&text);
         } else {
-            println!("{text}");
+            print(&text);
         }
+    }
+
+    /// The same for a command that has something to put away when nobody reads it.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn try_result(self, document: &Value, words: impl FnOnce() -> String) -> std::io::Result<()> {
+        self.try_line(&if self.json { document.to_string() } else { words() })
+    }
+
+    /// A line on standard output, likewise.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn try_line(self, text: &str) -> std::io::Result<()> {
+        let mut to = std::io::stdout();
+        writeln!(to, "{text}").and_then(|()| to.flush())
     }
 
     /// Rows under headings; `empty` is said when there are none.
@@ -43,23 +60,52 @@ impl Output {
     }
 
     /// A line for people only.
-    #[expect(clippy::print_stdout, reason = "this is the terminal")]
     pub fn line(self, text: &str) {
         if !self.json {
-            println!("{text}");
+            print(text);
         }
     }
 
     /// What went wrong, with its causes.
-    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the terminal")]
     pub fn failure(self, error: &anyhow::Error) {
         let document = || json!({ "error": format!("{error:#}") });
         match (self.json, self.is_piped) {
-            (true, false) => println!("{}", document()),
+            (true, false) => print(&document().to_string()),
             (true, true) => beside_data(&document().to_string()),
-            (false, _) => eprintln!("muster: {error:#}"),
+            (false, _) => beside_data(&format!("muster: {error:#}")),
         }
     }
+}
+
+/// Standard output for data. If nobody reads it any more, the command ends without a word, as the system's own commands do.
+pub(crate) struct Data(std::io::Stdout);
+
+impl Data {
+    pub(crate) fn new() -> Self {
+        Self(std::io::stdout())
+    }
+}
+
+impl Write for Data {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes).inspect_err(end_if_unread)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush().inspect_err(end_if_unread)
+    }
+}
+
+fn end_if_unread(error: &std::io::Error) {
+    if error.kind() == ErrorKind::BrokenPipe {
+        std::process::exit(i32::from(BROKEN_PIPE));
+    }
+}
+
+/// A line on standard output.
+fn print(text: &str) {
+    let mut to = Data::new();
+    drop(writeln!(to, "{text}").and_then(|()| to.flush()));
 }
 
 /// A line on standard error. If nobody reads it, the data on standard output is still good.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-/// Everything that can be set. Each is a flag, a variable `MUSTER_…` and a name in the file.
+/// Settings of every command. Each is a flag, a variable `MUSTER_…` and a name in the file.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// The store: a file, made when it is not there (muster.db when nothing is said), or a database that several
@@ -29,102 +29,107 @@ pub struct Settings {
     /// Settings in TOML. Without it, ./muster.toml is read if it is yours and only you can write it
     #[arg(long, env = "MUSTER_CONFIG", global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The most memory the store's page cache may take, in MiB
+    #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = STORE)]
+    pub cache_mib: u32,
+    /// Identities of what is new: time-ordered, or random for databases that keep rows in ranges of their keys
+    #[arg(long, env = "MUSTER_IDS", global = true, default_value = "time-ordered", value_parser = ["time-ordered", "random"], help_heading = STORE)]
+    pub ids: String,
+    /// Connections to the database for changes; many changes go over one
+    #[arg(long, env = "MUSTER_STORE_LANES", global = true, default_value_t = 2, value_name = "N", help_heading = STORE)]
+    pub store_lanes: usize,
+    /// Connections to the database that short reads share, and as many for look-ups
+    #[arg(long, env = "MUSTER_STORE_READERS", global = true, default_value_t = 2, value_name = "N", help_heading = STORE)]
+    pub store_readers: usize,
+    /// Whether statements are kept on the database's connections; `unnamed` for poolers that do not know them
+    #[arg(long, env = "MUSTER_STORE_STATEMENTS", global = true, default_value = "named", value_parser = ["named", "unnamed"], help_heading = STORE)]
+    pub store_statements: String,
+}
+
+/// Settings of the server, likewise.
+#[derive(Args, Clone, Debug)]
+pub struct ServerSettings {
     /// Where to listen; port 0 takes a free one
-    #[arg(long, env = "MUSTER_LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", help_heading = SERVER)]
     pub listen: String,
     /// Address of the admin listener for /healthz, /readyz and /metrics, or `none`. By default 127.0.0.1:9095, if that port is
     /// free
-    #[arg(long, env = "MUSTER_ADMIN_LISTEN", global = true, value_name = "ADDRESS", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_ADMIN_LISTEN", value_name = "ADDRESS", help_heading = SERVER)]
     pub admin_listen: Option<String>,
     /// File with a bearer token (at least 16 characters) for /metrics on the public address
-    #[arg(long, env = "MUSTER_METRICS_TOKEN_FILE", global = true, value_name = "FILE", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_METRICS_TOKEN_FILE", value_name = "FILE", help_heading = SERVER)]
     pub metrics_token_file: Option<PathBuf>,
     /// Certificate chain in PEM; with it and its key, TLS is spoken
-    #[arg(long, env = "MUSTER_TLS_CERT", global = true, value_name = "FILE", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE", help_heading = SERVER)]
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate in PEM
-    #[arg(long, env = "MUSTER_TLS_KEY", global = true, value_name = "FILE", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE", help_heading = SERVER)]
     pub tls_key: Option<PathBuf>,
     /// How clients reach the server, for links in answers, such as <https://people.example.com>
-    #[arg(long, env = "MUSTER_PUBLIC_URL", global = true, value_name = "URL", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_PUBLIC_URL", value_name = "URL", help_heading = SERVER)]
     pub public_url: Option<String>,
     /// Largest body in bytes, and at most 1 MiB without a valid key in the headers; more is a 413
-    #[arg(long, env = "MUSTER_BODY_LIMIT", global = true, default_value_t = 4_194_304, value_name = "BYTES", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_BODY_LIMIT", default_value_t = 4_194_304, value_name = "BYTES", help_heading = SERVER)]
     pub body_limit: usize,
     /// Where files are kept that are sent to be imported; beside the store when not said. Processes that share a database
     /// and answer for one another share this folder, too
-    #[arg(long, env = "MUSTER_IMPORTS", global = true, value_name = "DIR", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_IMPORTS", value_name = "DIR", help_heading = SERVER)]
     pub imports: Option<PathBuf>,
     /// Storage limit of each tenant's import files in MiB; more is a 507
-    #[arg(long, env = "MUSTER_IMPORTS_MIB", global = true, default_value_t = 8192, value_name = "MIB", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_IMPORTS_MIB", default_value_t = 8192, value_name = "MIB", help_heading = SERVER)]
     pub imports_mib: u64,
     /// Minimum free disk space in MiB for imports, at least 5 % of the disk; below it they get a 507. 0 turns the check off
-    #[arg(long, env = "MUSTER_LEAST_FREE_MIB", global = true, default_value_t = 1024, value_name = "MIB", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_LEAST_FREE_MIB", default_value_t = 1024, value_name = "MIB", help_heading = SERVER)]
     pub least_free_mib: u64,
     /// Open connections; further ones get a 503
-    #[arg(long, env = "MUSTER_MAX_CONNECTIONS", global = true, default_value_t = 4096, value_name = "N", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_MAX_CONNECTIONS", default_value_t = 4096, value_name = "N", help_heading = SERVER)]
     pub max_connections: usize,
     /// Open connections from one address (IPv6: one /64); further ones are closed. Loopback and trusted proxies are exempt
-    #[arg(long, env = "MUSTER_CONNECTIONS_PER_ADDRESS", global = true, default_value_t = 256, value_name = "N", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_CONNECTIONS_PER_ADDRESS", default_value_t = 256, value_name = "N", help_heading = SERVER)]
     pub connections_per_address: usize,
     /// Seconds for headers to arrive, and for a connection to be idle
-    #[arg(long, env = "MUSTER_HEADER_TIME", global = true, default_value_t = 15, value_name = "SECONDS", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_HEADER_TIME", default_value_t = 15, value_name = "SECONDS", help_heading = SERVER)]
     pub header_time: u64,
     /// Seconds for a body to arrive
-    #[arg(long, env = "MUSTER_BODY_TIME", global = true, default_value_t = 30, value_name = "SECONDS", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_BODY_TIME", default_value_t = 30, value_name = "SECONDS", help_heading = SERVER)]
     pub body_time: u64,
     /// Seconds for a request to be answered
-    #[arg(long, env = "MUSTER_ANSWER_TIME", global = true, default_value_t = 30, value_name = "SECONDS", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_ANSWER_TIME", default_value_t = 30, value_name = "SECONDS", help_heading = SERVER)]
     pub answer_time: u64,
     /// Seconds for busy connections to finish after SIGTERM
-    #[arg(long, env = "MUSTER_DRAIN_TIME", global = true, default_value_t = 20, value_name = "SECONDS", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_DRAIN_TIME", default_value_t = 20, value_name = "SECONDS", help_heading = SERVER)]
     pub drain_time: u64,
     /// Bad keys a minute from one address before it is slowed down
-    #[arg(long, env = "MUSTER_BAD_KEYS", global = true, default_value = "60", value_name = "N", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_BAD_KEYS", default_value = "60", value_name = "N", help_heading = SERVER)]
     pub bad_keys: NonZeroU32,
     /// Address of a proxy whose X-Forwarded-For says where requests come from; with commas between several
-    #[arg(long, env = "MUSTER_TRUSTED_PROXIES", global = true, value_delimiter = ',', value_name = "ADDRESS", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS", help_heading = SERVER)]
     pub trusted_proxies: Vec<std::net::IpAddr>,
     /// Threads that hash passwords; 0 is one a core
-    #[arg(long, env = "MUSTER_HASH_THREADS", global = true, default_value_t = 0, value_name = "N", help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_HASH_THREADS", default_value_t = 0, value_name = "N", help_heading = SERVER)]
     pub hash_threads: usize,
-    /// The most memory the store's page cache may take, in MiB
-    #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = SERVER)]
-    pub cache_mib: u32,
     /// Where mails go, as <smtps://USER:PASSWORD@HOST> or <smtp://HOST:587> (TLS is asked for, unless it ends in
     /// ?tls=none); without it, into a folder
-    #[arg(long, env = "MUSTER_SMTP_URL", global = true, value_name = "URL", hide_env_values = true, help_heading = MAIL)]
+    #[arg(long, env = "MUSTER_SMTP_URL", value_name = "URL", hide_env_values = true, help_heading = MAIL)]
     pub smtp_url: Option<String>,
     /// The address that mails come from
-    #[arg(long, env = "MUSTER_MAIL_FROM", global = true, default_value = "muster@localhost", value_name = "EMAIL", help_heading = MAIL)]
+    #[arg(long, env = "MUSTER_MAIL_FROM", default_value = "muster@localhost", value_name = "EMAIL", help_heading = MAIL)]
     pub mail_from: String,
     /// The folder that mails go into where there is no SMTP server; beside the store's file, or ./muster-mail, when
     /// nothing is said
-    #[arg(long, env = "MUSTER_MAIL_SPOOL", global = true, value_name = "FOLDER", help_heading = MAIL)]
+    #[arg(long, env = "MUSTER_MAIL_SPOOL", value_name = "FOLDER", help_heading = MAIL)]
     pub mail_spool: Option<PathBuf>,
     /// Seconds for an SMTP server to take a mail
-    #[arg(long, env = "MUSTER_MAIL_TIME", global = true, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600), help_heading = MAIL)]
+    #[arg(long, env = "MUSTER_MAIL_TIME", default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600), help_heading = MAIL)]
     pub mail_time: u64,
     /// Seconds before a mail that was not taken is tried again; they double with each attempt, up to an hour
-    #[arg(long, env = "MUSTER_MAIL_RETRY", global = true, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=3600), help_heading = MAIL)]
+    #[arg(long, env = "MUSTER_MAIL_RETRY", default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=3600), help_heading = MAIL)]
     pub mail_retry: i64,
-    /// Identities of what is new: time-ordered, or random for databases that keep rows in ranges of their keys
-    #[arg(long, env = "MUSTER_IDS", global = true, default_value = "time-ordered", value_parser = ["time-ordered", "random"], help_heading = SERVER)]
-    pub ids: String,
-    /// Connections to the database for changes; many changes go over one
-    #[arg(long, env = "MUSTER_STORE_LANES", global = true, default_value_t = 2, value_name = "N", help_heading = SERVER)]
-    pub store_lanes: usize,
-    /// Connections to the database that short reads share, and as many for look-ups
-    #[arg(long, env = "MUSTER_STORE_READERS", global = true, default_value_t = 2, value_name = "N", help_heading = SERVER)]
-    pub store_readers: usize,
-    /// Whether statements are kept on the database's connections; `unnamed` for poolers that do not know them
-    #[arg(long, env = "MUSTER_STORE_STATEMENTS", global = true, default_value = "named", value_parser = ["named", "unnamed"], help_heading = SERVER)]
-    pub store_statements: String,
     /// How log lines look: text or json
-    #[arg(long, env = "MUSTER_LOG_FORMAT", global = true, default_value = "text", value_parser = ["text", "json"], help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"], help_heading = SERVER)]
     pub log_format: String,
     /// The least that is logged: error, warn, info, debug
-    #[arg(long, env = "MUSTER_LOG_LEVEL", global = true, default_value = "info", value_parser = ["error", "warn", "info", "debug"], help_heading = SERVER)]
+    #[arg(long, env = "MUSTER_LOG_LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug"], help_heading = SERVER)]
     pub log_level: String,
 }
 
@@ -150,21 +155,24 @@ fn without_password(url: &str) -> String {
     }
 }
 
-impl Settings {
-    /// The folder that files are kept in which were sent to be imported.
-    pub fn imports(&self) -> PathBuf {
-        let beside = || self.of_store().beside("imports").unwrap_or_else(|| "muster-imports".into());
+impl ServerSettings {
+    /// The folder of files that were sent to be imported.
+    pub fn imports(&self, store: &StoreSettings) -> PathBuf {
+        let beside = || store.beside("imports").unwrap_or_else(|| "muster-imports".into());
         self.imports.clone().unwrap_or_else(beside)
     }
 
-    /// The folder that mails go into where there is no SMTP server.
-    pub fn spool(&self) -> PathBuf {
-        let beside = || self.of_store().beside("mail").unwrap_or_else(|| "muster-mail".into());
+    /// The folder of mails where there is no SMTP server.
+    pub fn spool(&self, store: &StoreSettings) -> PathBuf {
+        let beside = || store.beside("mail").unwrap_or_else(|| "muster-mail".into());
         self.mail_spool.clone().unwrap_or_else(beside)
     }
 }
 
+const STORE: &str = "Store";
 const SERVER: &str = "Server";
+/// The commands that have the settings of the server.
+const WITH_SERVER: [&str; 3] = ["serve", "demo", "config"];
 const MAIL: &str = "Mail";
 /// Settings that make no sense in a file.
 const NOT_IN_FILE: [&str; 2] = ["config", "json"];
@@ -249,13 +257,24 @@ impl File {
     pub(crate) fn apply(&self, mut command: Command) -> anyhow::Result<Command> {
         for (name, value) in &self.values {
             let id = name.replace('-', "_");
-            let known = command.get_arguments().any(|arg| arg.get_id().as_str() == id);
-            if !known || NOT_IN_FILE.contains(&id.as_str()) {
+            let has = |command: &Command| command.get_arguments().any(|arg| arg.get_id().as_str() == id);
+            let is_common = has(&command);
+            let of_server = |command: &Command| {
+                WITH_SERVER.iter().any(|name| command.find_subcommand(name).is_some_and(has))
+            };
+            if NOT_IN_FILE.contains(&id.as_str()) || !is_common && !of_server(&command) {
                 let path = self.path.as_deref().unwrap_or(Path::new("")).display();
                 bail!("{path}: there is no setting {name}; `muster config` lists them");
             }
-            let value = value.clone();
-            command = command.mut_arg(&id, |arg| arg.default_value(value));
+            let set = |command: Command| {
+                let value = value.clone();
+                command.mut_arg(&id, |arg| arg.default_value(value))
+            };
+            command = if is_common {
+                set(command)
+            } else {
+                WITH_SERVER.iter().fold(command, |command, name| command.mut_subcommand(*name, set))
+            };
         }
         Ok(command)
     }
@@ -263,9 +282,15 @@ impl File {
     /// Every setting: name, value in force, and where it is from.
     pub(crate) fn in_force(&self, command: &Command, matches: &ArgMatches) -> Vec<(String, String, String)> {
         let mut rows = Vec::new();
-        for arg in command.get_arguments() {
+        let config = command.find_subcommand("config").map(Command::get_arguments);
+        let of_server = matches.subcommand_matches("config");
+        for arg in command.get_arguments().chain(config.into_iter().flatten()) {
             let (id, Some(name)) = (arg.get_id().as_str(), arg.get_long()) else { continue };
-            if NOT_IN_FILE.contains(&id) || matches.try_contains_id(id).is_err() {
+            let found = [Some(matches), of_server].into_iter().flatten();
+            let Some(matches) = found.into_iter().find(|matches| matches.try_contains_id(id).is_ok()) else {
+                continue;
+            };
+            if NOT_IN_FILE.contains(&id) {
                 continue;
             }
             let raw =

@@ -264,7 +264,7 @@ pub(crate) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitC
         }
         text
     });
-    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::FINDINGS) })
 }
 
 fn describe(sums: &Sums) -> Value {

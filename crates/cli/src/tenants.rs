@@ -18,6 +18,9 @@ pub(crate) enum TenantTask {
         /// Its number, which some clients send along; the next free one when left out
         #[arg(long)]
         number: Option<u32>,
+        /// Add it although there is a tenant of this name
+        #[arg(long)]
+        allow_duplicate: bool,
     },
     /// List the tenants
     List,
@@ -74,7 +77,14 @@ pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyh
         TenantTask::Set(_) | TenantTask::Template { .. } => Desk::open(settings)?,
     };
     match task {
-        TenantTask::Add { name, number } => add(&desk, name, number, output),
+        TenantTask::Add { name, number, allow_duplicate } => {
+            let tenants = desk.runtime.block_on(desk.directory.tenants()).map_err(refused)?;
+            let is_same = |tenant: &&Tenant| directory::fold(&tenant.name) == directory::fold(&name);
+            if let Some(tenant) = tenants.iter().find(is_same).filter(|_| !allow_duplicate) {
+                bail!("tenant {} is called {} (--allow-duplicate adds another)", tenant.number, tenant.name);
+            }
+            add(&desk, name, number, output)
+        }
         TenantTask::List => list(&desk, output),
         TenantTask::Show(which) => {
             let caller = desk.tenant(which.tenant)?;

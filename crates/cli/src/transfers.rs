@@ -154,7 +154,7 @@ pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> 
     document["dryRun"] = json!(task.dry_run);
     document["rejectedFile"] = json!(refused);
     output.result(&document, || told(&report, task.dry_run, refused.as_deref()));
-    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::PARTIAL) })
 }
 
 fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<Options> {
@@ -309,7 +309,7 @@ pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> a
     let caller = desk.tenant(task.tenant)?;
     let writing = Writing { for_excel: task.excel, cells: Cells::Guarded, ..Writing::default() };
     if is_stdout {
-        let to: Box<dyn Write + Send> = Box::new(std::io::BufWriter::new(std::io::stdout()));
+        let to: Box<dyn Write + Send> = Box::new(std::io::BufWriter::new(crate::output::Data::new()));
         write(&desk, &caller, &options, to, writing, None)?;
         return Ok(());
     }

@@ -113,6 +113,15 @@ pub enum Command {
         connection: ConnectionId,
         /// What is kept of the new key.
         key: KeyHash,
+        /// Whether all other keys are revoked.
+        revokes_others: bool,
+    },
+    /// Change what a connection may do.
+    UpdateConnection {
+        /// Which connection.
+        connection: ConnectionId,
+        /// What changes.
+        edit: ConnectionEdit,
     },
     /// Take a connection back for good.
     RevokeConnection(ConnectionId),
@@ -128,6 +137,18 @@ impl Command {
             command => (command, None),
         }
     }
+}
+
+/// What changes of a connection. Keys that were given out stay as they are.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "as in Connection")]
+pub struct ConnectionEdit {
+    pub dialects: Given<Vec<String>>,
+    pub access: Given<Access>,
+    pub highest_role: Given<u32>,
+    pub profile: Given<ClientProfile>,
+    pub public_keys: Given<Vec<String>>,
+    pub expires: Given<Time>,
 }
 
 /// What a request says of a person. On create, what is absent stays empty.

@@ -28,7 +28,7 @@ pub struct Connection {
     pub id: ConnectionId,
     /// The only tenant its keys open.
     pub tenant: TenantNumber,
-    /// What people call it; unique within the tenant.
+    /// What people call it; unique among the tenant's connections that are not revoked.
     pub name: String,
     /// Names of the APIs it may use; none if empty.
     #[serde(default)]
@@ -111,6 +111,12 @@ pub struct Key {
 }
 
 impl Connection {
+    /// The key under which a store keeps the name of a revoked connection whose name this one takes: no name has a control
+    /// character.
+    pub fn freed_name(&self) -> String {
+        format!("{}\u{1F}{}", crate::fold(&self.name), self.id)
+    }
+
     /// How many keys may be live at a time, so that they can be rotated without a gap.
     pub const MAX_KEYS: usize = 2;
 

@@ -38,8 +38,8 @@ pub use account::{
 pub use catalogue::{BUILT_IN_ROLES, role_named, role_numbered};
 pub use change::{Change, Edit, Receipt, ServerSecret, StoredPassword};
 pub use command::{
-    AccountStep, Command, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit, NewConnection,
-    OrganisationEdit, OrganisationRef, Proof, RoleRef, StatusMove, TenantEdit, UserEdit,
+    AccountStep, Command, ConnectionEdit, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit,
+    NewConnection, OrganisationEdit, OrganisationRef, Proof, RoleRef, StatusMove, TenantEdit, UserEdit,
 };
 pub use connection::{Access, ClientProfile, Connection, Key, KeyHash};
 pub use event::{Action, Event, EventDraft, Note, Record};

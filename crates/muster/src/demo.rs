@@ -3,7 +3,7 @@
 use crate::serve::{self, Prepared};
 use adapters::{Engine, new_key};
 use anyhow::Context;
-use cli::{Output, Settings, refused};
+use cli::{Output, ServerSettings, Settings, refused};
 use dialects::kit::hash_key;
 use dialects::{Dialect, Trial};
 use directory::{
@@ -28,16 +28,16 @@ const PEOPLE: [(&str, &str, &str, &str, Status); 6] = [
     ("Barbara", "Liskov", "barbara@example.com", "Research", Status::Active),
 ];
 
-pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
-    let mut settings = settings.clone();
+pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) -> anyhow::Result<()> {
+    let (mut store, mut settings) = (settings.of_store(), server.clone());
     // The terminal is for reading here; the log only speaks up when something is wrong.
     if settings.log_level == "info" {
         settings.log_level = "warn".into();
     }
     serve::start_logging(&settings);
     let folder = Folder::new()?;
-    settings.store = folder.path.join("demo.db").to_string_lossy().into_owned();
-    let engine = Engine::open(&settings.of_store())?;
+    store.place = folder.path.join("demo.db").to_string_lossy().into_owned();
+    let engine = Engine::open(&store)?;
     let runtime = cli::runtime()?;
     let done = runtime.block_on(async {
         let busy = tokio::net::TcpListener::bind(&settings.listen).await.is_err();
@@ -45,7 +45,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
             settings.listen = "127.0.0.1:0".into();
         }
         settings.admin_listen.get_or_insert_with(|| "127.0.0.1:0".into());
-        let Prepared { listener, admin, app } = serve::prepare(&settings, &engine).await?;
+        let Prepared { listener, admin, app } = serve::prepare(&settings, &store, &engine).await?;
         let caller = populate(&app.directory).await?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", listener.address()?);
@@ -54,11 +54,13 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<()> {
         let stop = serve::stop_asked()?;
         let shown: serde_json::Map<String, Value> =
             keys.iter().map(|(dialect, key)| (dialect.name.to_owned(), json!(key.expose_secret()))).collect();
-        output.result(&json!({"listening": base, "tenant": number, "keys": shown}), || {
+        output.try_result(&json!({"listening": base, "tenant": number, "keys": shown}), || {
             words(&base, number, &keys)
-        });
+        })?;
         let shown = Arc::new(move |sent: Sent| {
-            output.line(&format!("\nA mail to {} has this link:\n  {}", sent.to, sent.link));
+            if !output.json {
+                drop(output.try_line(&format!("\nA mail to {} has this link:\n  {}", sent.to, sent.link)));
+            }
         });
         let sender = Sender::spool(&folder.path.join("mail"), "demo@example.com", Some(shown))?;
         let background = Background::start(&app, Post { sender, url: base, pace: Pace::default() });

@@ -2,7 +2,7 @@
 
 use adapters::{Engine, StoreSettings, Strength};
 use anyhow::{Context, bail};
-use cli::{Output, Settings, runtime};
+use cli::{Output, ServerSettings, Settings, runtime};
 use directory::KeyHash;
 use portal::mail::{Pace, Sender};
 use serde_json::json;
@@ -22,8 +22,8 @@ use tracing::Level;
 /// How long one read of the embedded store may take. Requests are answered within 30 s by default.
 const LONGEST_READ: Duration = Duration::from_mins(1);
 
-pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-    start_logging(settings);
+pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) -> anyhow::Result<ExitCode> {
+    start_logging(server);
     warn_if_readable(settings)?;
     let runtime = runtime()?;
     let store = StoreSettings {
@@ -34,7 +34,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
     };
     let engine = Engine::open(&store)?;
     let served = runtime.block_on(async {
-        let Prepared { listener, admin, app } = prepare(settings, &engine).await?;
+        let Prepared { listener, admin, app } = prepare(server, &store, &engine).await?;
         // From the moment the address is printed, a signal to stop is answered by a drain.
         let stop = stop_asked()?;
         let address = listener.address()?;
@@ -47,7 +47,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
         if app.directory.tenants().await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
             tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1 --dialect DIALECT`");
         }
-        let background = Background::start(&app, post(settings, &format!("{scheme}://{address}"))?);
+        let background = Background::start(&app, post(server, &store, &format!("{scheme}://{address}"))?);
         let cut = serve_both(listener, admin, &app, stop).await;
         background.stop().await;
         if cut > 0 {
@@ -63,7 +63,7 @@ pub(crate) fn run(settings: &Settings, output: Output) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn start_logging(settings: &Settings) {
+pub(crate) fn start_logging(settings: &ServerSettings) {
     server::start_logging(&settings.log_format, settings.log_level.parse().unwrap_or(Level::INFO));
 }
 
@@ -112,7 +112,7 @@ const ADMIN_CONNECTIONS: usize = 64;
 const ADMIN_LISTEN: &str = "127.0.0.1:9095";
 
 /// Binds the admin listener. A default address that is in use is only a warning.
-async fn admin_socket(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+async fn admin_socket(settings: &ServerSettings) -> anyhow::Result<Option<TcpListener>> {
     match settings.admin_listen.as_deref() {
         Some("none") => Ok(None),
         Some(address) => {
@@ -141,7 +141,11 @@ fn metrics_token(path: &Path) -> anyhow::Result<KeyHash> {
 }
 
 /// Binds the listeners and composes the application.
-pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Result<Prepared> {
+pub(crate) async fn prepare(
+    settings: &ServerSettings,
+    store: &StoreSettings,
+    engine: &Engine,
+) -> anyhow::Result<Prepared> {
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(certificate), Some(key)) => Some(Tls::load(certificate, key)?),
         (None, None) => None,
@@ -166,7 +170,7 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         hash_queue: defaults.hash_queue,
         strength: Strength::STANDARD,
     };
-    let parts = Parts::new(engine.store(), settings.of_store().ids());
+    let parts = Parts::new(engine.store(), store.ids());
     // Cookies go over TLS alone, unless nobody but this machine can ask for them.
     let address = socket.local_addr().context("an address")?;
     let is_near = address.ip().is_loopback();
@@ -177,7 +181,7 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
         address: Some(format!("{scheme}://{address}")),
         is_tls: tls.is_some(),
         has_secure_cookies: tls.is_some() || is_https || !is_near,
-        imports: Some(settings.imports()),
+        imports: Some(settings.imports(store)),
     };
     let app = app(parts, limits, face)?;
     let listener = |socket, tls, audience, most| Listener {
@@ -200,11 +204,11 @@ pub(crate) async fn prepare(settings: &Settings, engine: &Engine) -> anyhow::Res
 }
 
 /// How mails go out. Where nobody said how people reach the server, links lead to where it listens.
-fn post(settings: &Settings, address: &str) -> anyhow::Result<Post> {
+fn post(settings: &ServerSettings, store: &StoreSettings, address: &str) -> anyhow::Result<Post> {
     let from = &settings.mail_from;
     let sender = match &settings.smtp_url {
         Some(url) => Sender::smtp(url, from, Duration::from_secs(settings.mail_time))?,
-        None => Sender::spool(&settings.spool(), from, None)?,
+        None => Sender::spool(&settings.spool(store), from, None)?,
     };
     if settings.smtp_url.is_some() && settings.public_url.is_none() {
         tracing::warn!(

@@ -2,9 +2,10 @@
 
 use crate::fakes;
 use directory::{
-    AccountEdit, Action, Caller, Change, Command, CommitError, Directory, Edit, Field, Given, GroupEdit,
-    Item, ItemKey, ItemKind, KeyHash, MemberEdit, NewConnection, OrganisationRef, Pending, Position, Record,
-    Refusal, Rule, Sort, SortKey, Store, TenantNumber, UserEdit, UserKey, UserQuery, UserTest,
+    AccountEdit, Action, Caller, Change, Command, CommitError, ConnectionEdit, Directory, Edit, Field, Given,
+    GroupEdit, Item, ItemKey, ItemKind, KeyHash, MemberEdit, NewConnection, OrganisationRef, Pending,
+    Position, Record, Refusal, Rule, Sort, SortKey, Store, TenantNumber, UserEdit, UserKey, UserQuery,
+    UserTest,
 };
 use std::sync::Arc;
 
@@ -253,7 +254,10 @@ async fn keys(store: Arc<dyn Store>) {
     assert_eq!(directory.run(&caller, add("CRM", 2)).await, Err(Refusal::field(Field::Name, Rule::Taken)));
     let id = directory.connections(None).await.expect("listed")[0].id;
     for n in [2, 3] {
-        directory.run(&caller, Command::AddKey { connection: id, key: hash(n) }).await.expect("rotated");
+        directory
+            .run(&caller, Command::AddKey { connection: id, key: hash(n), revokes_others: false })
+            .await
+            .expect("rotated");
     }
     let near = async |n: u8| directory.connections_near(hash(n).prefix()).await.expect("read").len();
     assert_eq!((near(1).await, near(2).await, near(3).await), (0, 1, 1), "two keys live, the oldest gone");
@@ -271,7 +275,28 @@ async fn keys(store: Arc<dyn Store>) {
     }
     let after = after().await;
     assert!(after.revoked && after.last_use.is_some());
-    let again = Command::AddKey { connection: id, key: hash(4) };
+    // Its name is free, as often as that happens.
+    for n in 5..8 {
+        directory.run(&caller, add("Crm", n)).await.expect("added");
+        assert_eq!(
+            directory.run(&caller, add("crm", 9)).await,
+            Err(Refusal::field(Field::Name, Rule::Taken))
+        );
+        let all = directory.connections(Some(caller.tenant)).await.expect("listed");
+        let live = all.iter().find(|connection| !connection.revoked).expect("there").clone();
+        let edit = ConnectionEdit { highest_role: Given::Value(3), ..ConnectionEdit::default() };
+        let command = Command::UpdateConnection { connection: live.id, edit };
+        directory.run(&caller, command).await.expect("changed");
+        let only = Command::AddKey { connection: live.id, key: hash(n + 10), revokes_others: true };
+        directory.run(&caller, only).await.expect("rotated");
+        let all = directory.connections(Some(caller.tenant)).await.expect("listed");
+        let now = all.iter().find(|connection| connection.id == live.id).expect("there");
+        assert_eq!((now.highest_role, now.keys.len(), now.keys[0].hash), (3, 1, hash(n + 10)));
+        directory.run(&caller, Command::RevokeConnection(live.id)).await.expect("revoked");
+    }
+    let edit = Command::UpdateConnection { connection: id, edit: ConnectionEdit::default() };
+    assert_eq!(directory.run(&caller, edit).await, Err(Refusal::NoSuchConnection));
+    let again = Command::AddKey { connection: id, key: hash(4), revokes_others: false };
     assert_eq!(directory.run(&caller, again).await, Err(Refusal::NoSuchConnection));
 }
 

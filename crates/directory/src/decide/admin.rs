@@ -2,8 +2,8 @@
 
 use super::{Decision, Known, Stamp, set};
 use crate::{
-    Connection, ConnectionId, Edit, Field, Given, Item, ItemId, Key, KeyHash, NewConnection, Refusal, Role,
-    Rule, Tenant, TenantEdit, TenantNumber, TenantSettings, role_named, role_numbered, rules,
+    Connection, ConnectionEdit, ConnectionId, Edit, Field, Given, Item, ItemId, Key, KeyHash, NewConnection,
+    Refusal, Role, Rule, Tenant, TenantEdit, TenantNumber, TenantSettings, role_named, role_numbered, rules,
 };
 
 pub(super) fn add_tenant(
@@ -134,9 +134,41 @@ pub(super) fn add_connection(
     }))))
 }
 
-pub(super) fn add_key(key: KeyHash, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+pub(super) fn update_connection(edit: &ConnectionEdit, known: &Known) -> Result<Decision, Refusal> {
+    let before = known.connection.as_ref().filter(|c| !c.revoked).ok_or(Refusal::NoSuchConnection)?;
+    if edit.highest_role.value().is_some_and(|role| role_numbered(*role).is_none()) {
+        return Err(Refusal::field(Field::Role, Rule::Unknown));
+    }
+    let mut after = before.clone();
+    replace(&mut after.dialects, &edit.dialects);
+    replace(&mut after.access, &edit.access);
+    replace(&mut after.highest_role, &edit.highest_role);
+    replace(&mut after.profile, &edit.profile);
+    replace(&mut after.public_keys, &edit.public_keys);
+    match &edit.expires {
+        Given::Absent => {}
+        given => after.expires = given.value().copied(),
+    }
+    Ok(one(Edit::ChangeConnection { before: Box::new(before.clone()), after: Box::new(after) }))
+}
+
+/// Sets what is given; nothing of this can be taken away.
+fn replace<T: Clone>(value: &mut T, given: &Given<T>) {
+    if let Given::Value(new) = given {
+        value.clone_from(new);
+    }
+}
+
+pub(super) fn add_key(
+    (key, revokes_others): (KeyHash, bool),
+    known: &Known,
+    stamp: &Stamp<'_>,
+) -> Result<Decision, Refusal> {
     let before = known.connection.as_ref().filter(|c| !c.revoked).ok_or(Refusal::NoSuchConnection)?;
     let mut connection = before.clone();
+    if revokes_others {
+        connection.keys.clear();
+    }
     connection.keys.push(Key { hash: key, created: stamp.now });
     if connection.keys.len() > Connection::MAX_KEYS {
         connection.keys.remove(0);

@@ -164,7 +164,8 @@ pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Res
         Command::AddTenant { name, number } => admin::add_tenant(name, *number, stamp),
         Command::UpdateTenant(edit) => admin::update_tenant(edit, known),
         Command::AddConnection(new) => admin::add_connection(new, known, stamp),
-        Command::AddKey { key, .. } => admin::add_key(*key, known, stamp),
+        Command::AddKey { key, revokes_others, .. } => admin::add_key((*key, *revokes_others), known, stamp),
+        Command::UpdateConnection { edit, .. } => admin::update_connection(edit, known),
         Command::RevokeConnection(_) => admin::revoke(known),
     }
 }

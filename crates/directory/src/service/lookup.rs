@@ -93,7 +93,9 @@ impl Directory {
                 known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
                 self.people(tenant, new.user.as_slice(), &mut known).await?;
             }
-            Command::AddKey { connection, .. } | Command::RevokeConnection(connection) => {
+            Command::AddKey { connection, .. }
+            | Command::UpdateConnection { connection, .. }
+            | Command::RevokeConnection(connection) => {
                 let found = self.store.connection(*connection).await.map_err(unread)?;
                 known.connection = found.filter(|c| c.tenant == tenant);
             }

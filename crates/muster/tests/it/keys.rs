@@ -288,7 +288,11 @@ fn a_key_gives_no_role_above_its_own_and_rotation_leaves_no_gap() {
         assert_eq!(house.call(request("PUT", &query, &json, takeover)).await.0, 403);
         let connection = house.directory().connections(None).await.expect("listed").remove(0);
         let second = adapters::new_key().expect("a key");
-        let command = Command::AddKey { connection: connection.id, key: dialects::kit::hash_key(&second) };
+        let command = Command::AddKey {
+            connection: connection.id,
+            key: dialects::kit::hash_key(&second),
+            revokes_others: false,
+        };
         house.directory().run(&alpha, command).await.expect("rotated");
         for key in [key, second] {
             let target = format!("/api/v2/user/search?CompanyId={}&IntegrationKey={key}", alpha.tenant);

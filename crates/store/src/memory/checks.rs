@@ -60,7 +60,10 @@ impl State {
             Check::NoTenant(number) => !self.tenants.contains_key(number),
             Check::NoConnection(id) => self.connections.iter().all(|connection| connection.id != *id),
             Check::NoConnectionName(name) => {
-                let mut own = self.connections.iter().filter(|connection| connection.tenant == tenant);
+                // A revoked connection gives its name to a new one.
+                let is_own =
+                    |connection: &&directory::Connection| connection.tenant == tenant && !connection.revoked;
+                let mut own = self.connections.iter().filter(is_own);
                 own.all(|connection| fold(&connection.name) != *name)
             }
             Check::NoMail(id) => !self.mails.contains_key(id),

@@ -64,6 +64,10 @@ impl Plan {
 
     pub(super) fn add_connection(&mut self, new: &Connection) -> Done<Told> {
         let name = fold(&new.name).into_bytes();
+        let freed = new.freed_name().into_bytes();
+        let free: Vec<Box<dyn Param>> =
+            vec![Box::new(freed), Box::new(int(new.tenant.0)), Box::new(name.clone())];
+        self.late(sql::FREE_NAME, free, None);
         let add: Vec<Box<dyn Param>> = vec![
             Box::new(new.id.0),
             Box::new(int(new.tenant.0)),

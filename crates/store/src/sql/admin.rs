@@ -24,6 +24,11 @@ statements! {
         "SELECT c.doc, c.last_use FROM connections c JOIN keys k ON k.connection = c.seq WHERE k.prefix = ?1",
         "SELECT c.doc, c.last_use FROM connections c JOIN keys k ON k.connection = c.id WHERE k.prefix = $1",
     );
+    /// A revoked connection gives its name to a new one.
+    FREE_NAME = both(
+        "UPDATE connections SET name_key = $1
+        WHERE tenant = $2 AND name_key = $3 AND doc LIKE '%\"revoked\":true%'",
+    );
     ADD_CONNECTION = each(
         "INSERT INTO connections (id, tenant, name_key, doc) VALUES (?1, ?2, ?3, ?4)",
         "INSERT INTO connections (id, tenant, name_key, created, doc) VALUES ($1, $2, $3, $4, $5)
@@ -41,7 +46,8 @@ statements! {
     );
     REMOVE_KEYS = both("DELETE FROM keys WHERE connection = $1");
     /// Which of these names another connection of the tenant has.
-    NAME_TAKEN = each("", "SELECT id FROM connections WHERE tenant = $1 AND name_key = $2");
+    NAME_TAKEN = each("", "SELECT id FROM connections WHERE tenant = $1 AND name_key = $2
+        AND doc NOT LIKE '%\"revoked\":true%'");
 
     SECRET = both("SELECT bytes FROM secrets WHERE name = $1");
     ADD_SECRET = each(

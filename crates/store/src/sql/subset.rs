@@ -15,14 +15,14 @@ const SCHEMA: &str = concat!(
 );
 
 const WORDS: &str =
-    "select from where and or not is null in any as join on order by asc desc limit offset group union
+    "select from where and or not like is null in any as join on order by asc desc limit offset group union
     all insert into values conflict do nothing update set delete returning excluded cast interval millisecond
     begin commit rollback local isolation level serializable repeatable read only
     create table alter add column index if exists primary key unique foreign references
     left like case when then else end";
 const TYPES: &str = "int smallint bigint text bytea uuid boolean timestamptz";
 const FUNCTIONS: &str =
-    "count sum max coalesce replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
+    "count sum max coalesce nullif replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
 /// Names that statements give themselves, and the one setting that is set.
 const NAMES: &str =
     "n b c e i k l m t u times lock_timeout idle_in_transaction_session_timeout enable_seqscan jit off show transaction_read_only migrations

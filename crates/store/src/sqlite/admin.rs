@@ -38,6 +38,8 @@ pub(super) fn change_tenant(db: &Db, before: &Tenant, after: Tenant, receipt: &m
 }
 
 pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
+    let (name, freed) = (fold(&new.name), new.freed_name());
+    db.prepare_cached(sql::FREE_NAME.sqlite)?.execute(params![freed, new.tenant.0, name])?;
     let inserted = db.prepare_cached(sql::ADD_CONNECTION.sqlite)?.insert(params![
         new.id.0.as_bytes(),
         new.tenant.0,
