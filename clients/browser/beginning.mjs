@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { doors, isEverywhere, meet, signInApi } from './doors.mjs';
 import { linkOf, url } from './lib.mjs';
-import { at, cookiesAreSafe, go, said, send, signIn, withoutOwnChecks } from './pages.mjs';
+import { at, cookiesAreSafe, go, press, said, send, signIn, withoutOwnChecks } from './pages.mjs';
 
 /** From nothing to the invitation's link; the link and its mail. */
 export async function invited({ dialect, person, post, from }) {
@@ -45,14 +45,18 @@ export async function beginning(step, { dialect, person, browser, post, from }) 
     assert.equal(page.url(), link);
   });
   await badPasswords(step, { page, link, person, browser, status: dialect === 'scim' ? 'active' : 'invited' });
-  await step('a good password leads to the sign-in page with a notice', async () => {
+  await step('a good password leads to the account, signed in', async () => {
     assert.equal(await go(page, link), 200);
     assert.equal(await send(page, { new: person.password, again: person.password }), 200);
-    assert.equal(new URL(page.url()).pathname, new URL(at('/sign-in')).pathname);
+    await accountIsOf(page, person);
     assert.match((await said(page)).notice, /password is set/i);
-    await browser.look(page, 'sign-in-chosen');
+    await cookiesAreSafe(page, ['muster-device', 'muster-form', 'muster-session']);
+    await browser.look(page, 'account-chosen');
+    assert.equal(await go(page, at('/sign-in')), 200);
+    await accountIsOf(page, person);
   });
   await step('signing in leads to the account with their own data', async () => {
+    assert.equal(await press(page, 'button', 'Sign out'), 200);
     assert.equal(await send(page, { user: person.email, password: person.password }), 200);
     await accountIsOf(page, person);
     await cookiesAreSafe(page, ['muster-device', 'muster-form', 'muster-session']);

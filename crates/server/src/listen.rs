@@ -18,7 +18,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
@@ -149,6 +149,32 @@ impl Listener {
     }
 }
 
+/// Whether a client begins without TLS: with the name of a method instead of a handshake (RFC 8446 section 5.1).
+async fn is_plain(stream: &TcpStream, time: Duration) -> bool {
+    let mut first = [0];
+    let peeked = tokio::time::timeout(time, stream.peek(&mut first)).await;
+    matches!(peeked, Ok(Ok(1))) && first[0].is_ascii_alphabetic()
+}
+
+/// Answers a client that does not speak TLS. What it sends is read for a short time, or it might not see the answer.
+async fn say_https(mut stream: TcpStream) {
+    const TEXT: &str = "This port speaks HTTPS: begin the address with https://\n";
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{TEXT}",
+        TEXT.len()
+    );
+    let done = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        let (mut read, mut rest) = ([0; 4096], 64 * 1024);
+        while rest > 0 && stream.read(&mut read).await? > 0 {
+            rest -= read.len();
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    drop(tokio::time::timeout(PROBE_TIME, done).await);
+}
+
 struct Guest {
     shell: Arc<Shell>,
     audience: Audience,
@@ -164,6 +190,7 @@ impl Guest {
         drop(stream.set_nodelay(true));
         match tls {
             None => self.converse(stream).await,
+            Some(_) if is_plain(&stream, self.header_time).await => say_https(stream).await,
             Some(tls) => match tokio::time::timeout(self.header_time, tls.0.accept(stream)).await {
                 Ok(Ok(stream)) => self.converse(stream).await,
                 Ok(Err(error)) => tracing::debug!(%error, "no TLS"),

@@ -41,6 +41,9 @@ impl Routes {
 
     /// What a path leads to; `None` if nothing answers it.
     pub(crate) fn at(&self, path: &str) -> Option<Destination> {
+        if path == "/" {
+            return Some(Destination::Page(portal::Route::Start));
+        }
         // Base URLs with a slash at their end lead to paths with two.
         if path.contains("//") && dialects::takes_empty_segments(path) {
             let segments = path.split('/').filter(|segment| !segment.is_empty());

@@ -246,8 +246,8 @@ fn tls_is_spoken() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let plain = try_send(&server.address, "GET", "/healthz", &[], b"");
-    assert!(plain.is_none(), "plain HTTP gets no answer");
+    let plain = try_send(&server.address, "GET", "/healthz", &[], b"").expect("an answer");
+    assert!(plain.status == 400 && plain.body.contains("https://"), "{plain:?}");
 }
 
 #[test]

@@ -34,5 +34,6 @@ mod seeds;
 mod simulation;
 mod store_files;
 mod support;
+mod terminal;
 mod traces;
 mod transcripts;

@@ -27,7 +27,8 @@ fn every_command_answers_one_json_document() {
     let rotated = ask(&["connection", "rotate", "crm"]);
     assert_ne!(rotated["key"], added["key"]);
     let listed = ask(&["connection", "list"]);
-    assert_eq!((&listed[0]["keys"], &listed[0]["access"]), (&2.into(), &"read-only".into()));
+    let keys = listed[0]["keys"].as_array().expect("a list");
+    assert_eq!((keys.len(), &listed[0]["access"]), (2, &"read-only".into()));
     assert!(!listed.to_string().contains(added["key"].as_str().expect("a key")), "a key is shown once");
     assert_eq!(ask(&["connection", "revoke", "crm"])["revoked"], true);
     assert_eq!(ask(&["connection", "list"])[0]["state"], "revoked");

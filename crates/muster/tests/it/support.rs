@@ -123,7 +123,8 @@ impl Server {
 
     /// A tenant's number and a key that opens it.
     pub(crate) fn tenant(&self, flags: &[&str]) -> (u64, String) {
-        let number = self.json(&["tenant", "add", "Acme"])["number"].as_u64().expect("a number");
+        let number =
+            self.json(&["tenant", "add", "Acme", "--allow-duplicate"])["number"].as_u64().expect("a number");
         (number, self.connection(number, "main", flags))
     }
 

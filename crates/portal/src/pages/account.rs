@@ -42,7 +42,7 @@ struct Change<'a> {
 /// What a person is shown of themselves, by its name.
 const SHOWN: [(Field, &str); 12] = [
     (Field::UserName, "User name"),
-    (Field::Email, "E-mail"),
+    (Field::Email, "Email"),
     (Field::GivenName, "First name"),
     (Field::FamilyName, "Last name"),
     (Field::DisplayName, "Shown as"),
@@ -81,7 +81,7 @@ pub(super) async fn show(portal: &Portal, visit: &Visit) -> Page {
         rows.extend(user.text(field).map(|text| Row { name, value: text.to_owned() }));
     }
     for entry in user.emails.iter().filter(|entry| Some(entry.value.as_str()) != user.email()) {
-        rows.push(Row { name: "Another e-mail", value: entry.value.clone() });
+        rows.push(Row { name: "Another email", value: entry.value.clone() });
     }
     rows.push(Row { name: "Member since", value: words::moment(user.created) });
     let sessions = portal.directory.sessions(visit.tenant.number, user.id).await?;
@@ -89,10 +89,10 @@ pub(super) async fn show(portal: &Portal, visit: &Visit) -> Page {
         tenant: &visit.tenant.name,
         base: visit.base(""),
         token: visit.token(),
-        notice: if visit.done() == "changed" {
-            "Your password is changed. All other browsers are signed out."
-        } else {
-            ""
+        notice: match visit.done() {
+            "changed" => "Your password is changed. All other browsers are signed out.",
+            "chosen" => "Your password is set, and you are signed in.",
+            _ => "",
         },
         problem: "",
         rows,

@@ -2,8 +2,8 @@
 //! open links, too.
 
 use super::request::Visit;
-use super::respond::{html, redirect, with_cookie, with_retry};
-use super::{Page, Portal};
+use super::respond::{html, with_retry};
+use super::{Page, Portal, sign_in};
 use crate::words;
 use directory::{ExposeSecret, LinkKey, Purpose, Refusal, SignInFault, User};
 use serde::Serialize;
@@ -47,8 +47,9 @@ pub(super) async fn submit(portal: &Portal, visit: &Visit, purpose: Purpose, tex
     let caller = visit.caller("link page");
     match portal.directory.choose_password(&caller, link, password, Some(visit.address)).await {
         Ok(_) => {
-            let page = redirect(&format!("{}?done=chosen", visit.base("sign-in")));
-            Ok(with_cookie(page, &visit.no_session_cookie()))
+            // The password was just chosen here, so the browser that sent it is signed in.
+            let handle = user.user_name.clone();
+            sign_in::with_password(portal, visit, handle, visit.secret("new"), "?done=chosen").await
         }
         Err(refusal @ Refusal::Invalid(_)) => {
             form(visit, (purpose, text), &user, Some(words::problem(&refusal)))

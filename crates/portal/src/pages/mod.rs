@@ -50,6 +50,8 @@ type Page = Result<Response<Bytes>, Refusal>;
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
+    /// What this server is, and the ways on.
+    Start,
     /// The style sheet.
     Style,
     /// Sign-in without a tenant.
@@ -73,7 +75,8 @@ pub enum Route {
 }
 
 /// The paths of all pages. Their letter case matters, as it does in the paths of cookies.
-pub const ROUTES: [(&str, Route); 11] = [
+pub const ROUTES: [(&str, Route); 12] = [
+    ("/", Route::Start),
     ("/pages/style.css", Route::Style),
     ("/sign-in", Route::Door),
     ("/t/{tenant}/sign-in", Route::SignIn),
@@ -111,7 +114,7 @@ impl Portal {
 
     /// Whether a path that nobody owns looks like one of the pages'.
     pub fn is_like(path: &str) -> bool {
-        path == "/" || path.starts_with("/t/") || path == "/t"
+        path.starts_with("/t/") || path == "/t"
     }
 
     /// The path of a page for a purpose, under the installation's address.
@@ -163,6 +166,10 @@ impl Portal {
         number: &str,
     ) -> Page {
         match route {
+            Route::Start if !matches!(parts.method, Method::GET | Method::HEAD) => {
+                return Ok(respond::not_allowed());
+            }
+            Route::Start => return start(),
             Route::Style => return Ok(respond::style(STYLE)),
             Route::Door => return self.door(parts.uri.query().unwrap_or_default()).await,
             _ => {}
@@ -190,6 +197,9 @@ impl Portal {
         }
         let link = segments.nth(1).unwrap_or_default();
         match (route, is_post) {
+            (Route::SignIn, false) if visit.signed_in(&self.directory).await?.is_some() => {
+                Ok(redirect(&visit.base("account")))
+            }
             (Route::SignIn, false) => sign_in::show(&visit, None),
             (Route::SignIn, true) => sign_in::submit(self, &visit).await,
             (Route::Account, false) => account::show(self, &visit).await,
@@ -202,7 +212,7 @@ impl Portal {
             (Route::Link(purpose), false) => choose::show(self, &visit, purpose, link).await,
             (Route::Link(purpose), true) => choose::submit(self, &visit, purpose, link).await,
             (Route::SignOut | Route::SignOutEverywhere, false) => Ok(redirect(&visit.base("account"))),
-            (Route::Account, true) | (Route::Nowhere | Route::Style | Route::Door, _) => {
+            (Route::Account, true) | (Route::Nowhere | Route::Start | Route::Style | Route::Door, _) => {
                 nowhere(Some(&visit))
             }
         }
@@ -254,6 +264,14 @@ impl Default for Door {
     fn default() -> Self {
         Self { tenant: "Muster", notice: "", problem: "" }
     }
+}
+
+/// What this server is. It says nothing of tenants.
+fn start() -> Page {
+    let way = |href: &str, anchor| Way { href: href.into(), anchor };
+    let ways = vec![way("/sign-in", "Sign in"), way("/docs", "API documentation")];
+    let text = "This server is a user directory. Sign in to see your account, or read how programs use it.";
+    message("Muster", 200, "Muster", &[text], ways)
 }
 
 /// A path that leads nowhere, with a way on.

@@ -5,7 +5,7 @@ use super::respond::{html, redirect, with_cookie, with_retry};
 use super::{Page, Portal, shown_name};
 use crate::keys::{kept, random};
 use crate::words;
-use directory::{Guess, KnownDevice, Refusal};
+use directory::{Guess, KnownDevice, Refusal, SecretString};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -22,7 +22,6 @@ struct Form<'a> {
 pub(super) fn show(visit: &Visit, refusal: Option<&Refusal>) -> Page {
     let (status, problem) = refusal.map_or((200, String::new()), words::problem);
     let notice = match visit.done() {
-        "chosen" => "Your password is set. You can sign in with it now.",
         "out" => "You are signed out.",
         "everywhere" => "You are signed out everywhere.",
         "ended" => "You are not signed in any more. Please sign in again.",
@@ -45,9 +44,20 @@ pub(super) fn show(visit: &Visit, refusal: Option<&Refusal>) -> Page {
 
 /// Signs in, or says the same of everything that is wrong.
 pub(super) async fn submit(portal: &Portal, visit: &Visit) -> Page {
-    let key = random()?;
     let handle = visit.field("user").trim().to_owned();
-    let (password, address) = (visit.secret("password"), Some(visit.address));
+    with_password(portal, visit, handle, visit.secret("password"), "").await
+}
+
+/// The same with what was not typed on this page. `done` is the query of the page behind it.
+pub(super) async fn with_password(
+    portal: &Portal,
+    visit: &Visit,
+    handle: String,
+    password: SecretString,
+    done: &str,
+) -> Page {
+    let key = random()?;
+    let address = Some(visit.address);
     let guess = Guess { handle, password, address, device: visit.device() };
     // Who it is stands in the event itself; what somebody typed does not.
     let caller = visit.caller("sign-in page");
@@ -57,8 +67,12 @@ pub(super) async fn submit(portal: &Portal, visit: &Visit) -> Page {
         Err(refusal @ (Refusal::Broken(_) | Refusal::NoSuchTenant)) => return Err(refusal),
         Err(refusal) => return show(visit, Some(&refusal)),
     };
-    let page = if user.force_password_change == Some(true) { "password" } else { "account" };
+    let page = if user.force_password_change == Some(true) {
+        "password".to_owned()
+    } else {
+        format!("account{done}")
+    };
     let since = user.last_activity.unwrap_or_else(|| portal.directory.now());
-    let page = with_cookie(redirect(&visit.base(page)), &visit.session_cookie(user.id, &key));
+    let page = with_cookie(redirect(&visit.base(&page)), &visit.session_cookie(user.id, &key));
     Ok(with_cookie(page, &visit.device_cookie(&KnownDevice { user: user.id, since })))
 }

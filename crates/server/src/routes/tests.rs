@@ -26,7 +26,7 @@ fn walk(path: &str) -> Option<Destination> {
     if own.is_some() || path.starts_with("/docs/") {
         return Some(Destination::Own(own.map_or(OwnPage::Missing, |(_, page)| page)));
     }
-    if Portal::owns(path) {
+    if path == "/" || Portal::owns(path) {
         return Some(Destination::Page(page(path)));
     }
     let found = dialects::doors().find_map(|dialect| {
@@ -49,6 +49,7 @@ fn walk(path: &str) -> Option<Destination> {
 fn page(path: &str) -> portal::Route {
     use portal::Route;
     match path.trim_matches('/').split('/').collect::<Vec<_>>()[..] {
+        [""] if path == "/" => Route::Start,
         ["pages", "style.css"] => Route::Style,
         ["sign-in"] => Route::Door,
         ["t", "", ..] => Route::Nowhere,

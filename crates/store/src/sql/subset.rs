@@ -21,8 +21,7 @@ const WORDS: &str =
     create table alter add column index if exists primary key unique foreign references
     left like case when then else end";
 const TYPES: &str = "int smallint bigint text bytea uuid boolean timestamptz";
-const FUNCTIONS: &str =
-    "count sum max coalesce nullif replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
+const FUNCTIONS: &str = "count sum max coalesce nullif replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
 /// Names that statements give themselves, and the one setting that is set.
 const NAMES: &str =
     "n b c e i k l m t u times lock_timeout idle_in_transaction_session_timeout enable_seqscan jit off show transaction_read_only migrations

@@ -53,7 +53,7 @@ fn check_end(ran: &Ran, stage: &Stage, findings: &mut Findings) {
     findings.check(!is_panic, "a command panics", || ran.text.clone());
     let is_said = ran.code == Some(0) || !ran.text.is_empty();
     findings.check(is_said, "a command fails without a message", || ran.text.clone());
-    let is_expected = matches!(ran.code, Some(0 | 2)) || stage.is_struck();
+    let is_expected = matches!(ran.code, Some(0 | 3)) || stage.is_struck();
     findings.check(is_expected, "a command fails without a fault", || ran.text.clone());
 }
 
@@ -190,7 +190,7 @@ fn import(folder: &Path, injected: Injected, findings: &mut Findings) -> Stage {
     check_end(&ran, &stage, findings);
     let there = total(&stage, &store);
     let is_right = match ran.code {
-        Some(2) => there == Some(USERS + IMPORTED) && rejected(&ran),
+        Some(3) => there == Some(USERS + IMPORTED) && rejected(&ran),
         Some(0) => false,
         _ => there.is_some_and(|there| (USERS..=USERS + IMPORTED).contains(&there)),
     };
@@ -198,7 +198,7 @@ fn import(folder: &Path, injected: Injected, findings: &mut Findings) -> Stage {
         format!("{there:?} users, {:?} {}", ran.code, ran.text)
     });
     stage.check_store(&store, findings);
-    let next = again(&stage, &store, &["import", &file], 2, findings);
+    let next = again(&stage, &store, &["import", &file], 3, findings);
     let is_right = total(&stage, &store) == Some(USERS + IMPORTED) && rejected(&next);
     findings.check(is_right, "an import that is repeated is not complete", || next.text.clone());
     stage.check_store(&store, findings);

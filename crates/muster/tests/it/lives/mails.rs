@@ -125,6 +125,7 @@ fn story(post: &Receiver, server: &Server, firm: &Firm) -> Vec<String> {
     assert_chosen(&visitor.choose(&link, "geheim-nummer-eins"));
     visitor.get(&link);
     let sign_in = firm.page("sign-in");
+    keep(&visitor.cookies.remove("muster-session").expect("signed in"));
     visitor.submit(&sign_in, &[("user", "ann@x.y"), ("password", "geheim-falsch-geraten")]);
     let reply = visitor.submit(&sign_in, &[("user", "ann@x.y"), ("password", "geheim-nummer-eins")]);
     assert_eq!(reply.status, 303, "{}", reply.body);

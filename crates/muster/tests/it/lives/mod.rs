@@ -278,11 +278,11 @@ impl<'a> Firm<'a> {
     }
 }
 
-/// A choice was taken: the next page is that to sign in on.
+/// A choice was taken: the browser is signed in, and the next page is the account.
 pub(crate) fn assert_chosen(reply: &Reply) {
     assert_eq!(reply.status, 303, "{}", reply.body);
     let next = reply.header("location").expect("a next page");
-    assert!(next.ends_with("/sign-in?done=chosen"), "{next}");
+    assert!(next.ends_with("/account?done=chosen"), "{next}");
 }
 
 /// A page that says so to people, with this status.

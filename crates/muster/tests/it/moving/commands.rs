@@ -19,7 +19,7 @@ fn an_import_says_what_it_does() {
     std::fs::write(&file, "E-Mail,Shoe size\na@x.y,red\nnobody,blue\n").expect("written");
     let path = file.display().to_string();
     let (code, text) = words(store, &["import", &path, "--dry-run"]);
-    assert_eq!(code, Some(2), "{text}");
+    assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("column 'Shoe size': 2 values, unknown column"), "{text}");
     assert!(
         text.contains("WOULD BE CREATED") && text.contains("row 3: E-Mail is not of the right form"),
@@ -27,7 +27,7 @@ fn an_import_says_what_it_does() {
     );
     assert!(!file.with_file_name("p.refused.csv").exists(), "nothing is done");
     let (code, text) = words(store, &["import", &path]);
-    assert_eq!(code, Some(2), "{text}");
+    assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("The rejected rows are in"), "{text}");
     let refused = file.with_file_name("p.refused.csv");
     let mended = std::fs::read_to_string(&refused).expect("there").replace("nobody", "b@x.y");

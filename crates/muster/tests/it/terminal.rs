@@ -1,0 +1,172 @@
+//! The terminal: exit codes, pipes that nobody reads, which options belong to which command, and connections.
+
+use crate::support::{MUSTER, Place, json};
+use std::ffi::OsStr;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn run(store: &OsStr, arguments: &[&str]) -> Output {
+    Command::new(MUSTER).arg("--store").arg(store).args(arguments).output().expect("ran")
+}
+
+fn code(store: &OsStr, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(store, arguments);
+    (
+        output.status.code(),
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+    )
+}
+
+#[test]
+fn exit_codes_are_those_of_the_table() {
+    let place = Place::new();
+    let store = OsStr::new(&place.store);
+    json(store, &["tenant", "add", "Acme"]);
+    let file = place.folder.path().join("p.csv");
+    let path = file.display().to_string();
+    let nowhere = place.folder.path().join("nowhere.db");
+    std::fs::write(&file, "email,manager\na@x.example,nobody@x.example\n").expect("written");
+    for (store, arguments, wanted) in [
+        (store, vec!["tenant", "list"], 0),
+        (store, vec!["check"], 0),
+        (store, vec!["audit", "verify"], 0),
+        (store, vec!["import", &path, "--dry-run"], 3),
+        (store, vec!["import", &path], 3),
+        (store, vec!["user", "show", "nobody"], 1),
+        (store, vec!["no-such-command"], 2),
+        (store, vec!["user", "list", "--listen", "127.0.0.1:0"], 2),
+        (store, vec!["demo"], 1),
+        (nowhere.as_os_str(), vec!["check"], 1),
+        (nowhere.as_os_str(), vec!["audit", "verify"], 1),
+        (nowhere.as_os_str(), vec!["user", "list"], 1),
+    ] {
+        let (code, text) = code(store, &arguments);
+        assert_eq!(code, Some(wanted), "{arguments:?}: {text}");
+    }
+    if place.store.starts_with("postgres") {
+        return;
+    }
+    let database = rusqlite::Connection::open(&place.store).expect("opened");
+    database.execute("UPDATE events SET who = 'somebody else' WHERE position = 1", []).expect("changed");
+    drop(database);
+    let (code, text) = code(store, &["audit", "verify"]);
+    assert_eq!(code, Some(4), "{text}");
+}
+
+/// Starts a command whose output nobody reads, and waits for its end; what it said besides.
+fn unread(store: &OsStr, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut child = Command::new(MUSTER)
+        .args(arguments)
+        .env("MUSTER_STORE", store)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    drop(child.stdout.take());
+    let begun = Instant::now();
+    while child.try_wait().expect("asked").is_none() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "{arguments:?} goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().expect("ended");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn nobody_reads_and_nothing_is_said() {
+    let place = Place::new();
+    let store = OsStr::new(&place.store);
+    json(store, &["tenant", "add", "Acme"]);
+    json(store, &["user", "add", "a@x.example"]);
+    for arguments in [
+        vec!["tenant", "list"],
+        vec!["user", "list", "--json"],
+        vec!["audit", "show"],
+        vec!["config"],
+        vec!["import", "--list-columns"],
+        vec!["export", "-", "--format", "csv"],
+        vec!["demo", "--listen", "127.0.0.1:0"],
+    ] {
+        assert_eq!(unread(store, &arguments), (Some(141), String::new()), "{arguments:?}");
+    }
+    // An incomplete backup is an error, whoever closed the pipe.
+    let (code, text) = unread(store, &["backup", "-"]);
+    assert!(code == Some(1) && text.contains("no complete backup"), "{code:?} {text}");
+}
+
+#[test]
+fn options_of_the_server_are_those_of_its_commands() {
+    let help = |arguments: &[&str]| {
+        let output = Command::new(MUSTER).args(arguments).arg("--help").output().expect("ran");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for command in ["serve", "demo", "config"] {
+        assert!(help(&[command]).contains("--max-connections"), "{command}");
+    }
+    for command in [vec![], vec!["user", "list"], vec!["import"], vec!["tenant", "add"], vec!["check"]] {
+        let text = help(&command);
+        assert!(!text.contains("--max-connections") && text.contains("--store"), "{command:?}");
+    }
+    assert!(help(&[]).contains("Exit codes:"));
+}
+
+#[test]
+fn connections_are_edited_and_their_names_come_free() {
+    let place = Place::new();
+    let store = OsStr::new(&place.store);
+    json(store, &["tenant", "add", "Acme"]);
+    let (again, text) = code(store, &["tenant", "add", "ACME"]);
+    assert!(again == Some(1) && text.contains("--allow-duplicate"), "{text}");
+    assert_eq!(json(store, &["tenant", "add", "ACME", "--allow-duplicate"])["number"], 2);
+    let connection =
+        |arguments: &[&str]| json(store, &[&["connection"], arguments, &["--tenant", "1"]].concat());
+    let first = connection(&["add", "crm", "--dialect", "ccs"]);
+    let changed = connection(&[
+        "set",
+        "crm",
+        "--dialect",
+        "scim",
+        "--dialect",
+        "ccs",
+        "--read-only",
+        "true",
+        "--highest-role",
+        "Admin",
+        "--expires",
+        "30d",
+        "--profile",
+        "okta",
+    ]);
+    assert_eq!(changed["id"], first["id"]);
+    assert_eq!(
+        (&changed["access"], &changed["highestRole"], &changed["profile"]),
+        (&"read-only".into(), &"Admin".into(), &"okta".into())
+    );
+    assert_eq!(changed["dialects"].as_array().map(Vec::len), Some(2));
+    assert!(changed["expires"].is_string());
+    let changed = connection(&["set", "crm", "--expires", "never"]);
+    assert_eq!((&changed["expires"], &changed["access"]), (&serde_json::Value::Null, &"read-only".into()));
+    connection(&["rotate", "crm"]);
+    let keys = |connection: &serde_json::Value| connection["keys"].as_array().expect("a list").clone();
+    let of = |name: &str| {
+        let all = connection(&["list"]);
+        all.as_array().expect("a list").iter().filter(|one| one["name"] == name).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&of("crm")[0]).len(), 2);
+    connection(&["rotate", "crm", "--revoke-old"]);
+    let left = keys(&of("crm")[0]);
+    assert_eq!(left.len(), 1);
+    assert!(
+        left[0]["id"].as_str().is_some_and(|id| id.len() == 8) && left[0]["created"].is_string(),
+        "{left:?}"
+    );
+    for _ in 0..2 {
+        connection(&["revoke", "crm"]);
+        let new = connection(&["add", "crm", "--dialect", "ccs"]);
+        assert_ne!(new["id"], first["id"]);
+        assert_eq!(of("crm").iter().filter(|one| one["state"] == "live").count(), 1);
+    }
+    assert_eq!(of("crm").len(), 3);
+    let (taken, _) = code(store, &["connection", "add", "CRM", "--dialect", "ccs", "--tenant", "1"]);
+    assert_eq!(taken, Some(1));
+}
