@@ -336,7 +336,7 @@ fn workbooks() {
 fn a_header_and_no_rows() {
     import("headeronly.csv").created(0);
     let house = House::new("memory");
-    let error = house.import_with(&house.file("p.csv", "colour,shape\n"), |_| {}).expect_err("rejected");
+    let error = house.import_with(&house.file("p.csv", "color,shape\n"), |_| {}).expect_err("rejected");
     assert!(error.to_string().starts_with("no column identifies a user"), "{error}");
 }
 
