@@ -15,7 +15,7 @@ mod sign_in;
 pub mod transfer;
 
 use http::Response;
-use kit::{Answer, Call, Credential, Fault, Kind, Record, Route};
+use kit::{Answer, Call, Credential, Fault, Kind, Member, Record, Route};
 
 /// A language.
 pub struct Dialect {
@@ -47,6 +47,10 @@ pub struct Dialect {
     pub parameters: &'static [(&'static str, Kind, &'static str)],
     /// The shape of its errors.
     pub error: &'static Record,
+    /// Members that a record has besides its own, for the OpenAPI document.
+    pub common: fn(&Record) -> Vec<Member>,
+    /// How its XML is named; `None` if it has none.
+    pub xml: Option<kit::XmlNames>,
     /// Ready `curl` lines for somebody who tries it out.
     pub curls: fn(&Trial<'_>) -> Vec<String>,
     /// Whether `--dialect all` leaves it out, so that a connection gets it by its own name only.

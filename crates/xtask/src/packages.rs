@@ -14,16 +14,25 @@ const LICENSES: [&str; 9] =
 /// A crate that is there more than once, its versions up to the part that semantic versioning compares, and why.
 type Duplicate = (&'static str, &'static [&'static str], &'static str);
 
-const DUPLICATES: [Duplicate; 10] = [
+const DUPLICATES: [Duplicate; 11] = [
     (
         "base64",
         &["0.22", "0.23"],
         "jsonwebtoken and tokio-postgres still use the older one, lettre and bcrypt do not",
     ),
+    (
+        "bit-vec",
+        &["0.8", "0.9"],
+        "tests only: fancy-regex of jsonschema has the older one, proptest the newer",
+    ),
     ("const-oid", &["0.9", "0.10"], "tokio-postgres-rustls reads certificates with x509-cert 0.2"),
     ("embedded-io", &["0.4", "0.6"], "optional in postcard, neither is built"),
     ("fallible-iterator", &["0.2", "0.3"], "tokio-postgres has the older one, rusqlite the newer"),
-    ("getrandom", &["0.2", "0.4"], "ring has the older one"),
+    (
+        "getrandom",
+        &["0.2", "0.3", "0.4"],
+        "ring has the oldest one, ahash of jsonschema in tests the middle one",
+    ),
     ("hashbrown", &["0.14", "0.16", "0.17"], "governor and its dashmap have older ones"),
     ("nom", &["7", "8"], "tests only: rcgen's parser of certificates has the older one"),
     ("pem", &["3", "4"], "jsonwebtoken has the older one, rcgen in tests the newer"),

@@ -13,7 +13,7 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::bearer;
+use crate::kit::{XmlNames, bearer};
 use crate::{Dialect, Trial};
 
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -40,11 +40,15 @@ pub(crate) static DIALECT: Dialect = Dialect {
     ],
     writes: &[
         "application/json; charset=utf-8",
+        "text/json; charset=utf-8",
         "text/html; charset=utf-8",
         "application/xml; charset=utf-8",
+        "text/xml; charset=utf-8",
     ],
     parameters: &[],
     error: &wire::ERROR,
+    common: |_| Vec::new(),
+    xml: Some(XmlNames { namespace: wire::namespace, member: wire::clr_name }),
     curls: |Trial { url, key, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/request/user/1'")]
     },

@@ -1,14 +1,10 @@
 //! The table of paths.
 
 use super::{users, wire};
-use crate::kit::{About, Access, Kind, Record, Route, Verb};
+use crate::kit::{About, Access, Kind, Record, Route, Success, Verb};
 
-const fn about(
-    summary: &'static str,
-    body: Option<&'static Record>,
-    answer: Option<&'static Record>,
-) -> About {
-    About { summary, query: &[], body, answer }
+const fn about(summary: &'static str, body: Option<&'static Record>, success: Success) -> About {
+    About { summary, query: &[], body, success, own_failures: &[] }
 }
 
 /// Every path.
@@ -19,7 +15,11 @@ pub(super) static ROUTES: &[Route] = &[
             Verb {
                 method: "POST",
                 access: Access::Write,
-                about: about("Add a new user", Some(&wire::USER_POST), Some(&wire::USER_POST_RESPONSE)),
+                about: about(
+                    "Add a new user",
+                    Some(&wire::USER_POST),
+                    Success::Object(&wire::USER_POST_RESPONSE),
+                ),
                 handler: |desk, call| Box::pin(users::create(desk, call)),
             },
             Verb {
@@ -30,7 +30,7 @@ pub(super) static ROUTES: &[Route] = &[
                         ("skip", Kind::Integer, "How many to leave out at the start"),
                         ("take", Kind::Integer, "How many to return; everybody when left out"),
                     ],
-                    ..about("List all users", None, Some(&wire::USER_LIST))
+                    ..about("List all users", None, Success::List(&wire::USER_LIST))
                 },
                 handler: |desk, call| Box::pin(users::list(desk, call)),
             },
@@ -42,7 +42,7 @@ pub(super) static ROUTES: &[Route] = &[
             Verb {
                 method: "GET",
                 access: Access::Read,
-                about: about("Get a user", None, Some(&wire::USER_VIEW)),
+                about: about("Get a user", None, Success::Object(&wire::USER_VIEW)),
                 handler: |desk, call| Box::pin(users::get(desk, call)),
             },
             Verb {
@@ -51,14 +51,14 @@ pub(super) static ROUTES: &[Route] = &[
                 about: about(
                     "Change a user; what is left out stays",
                     Some(&wire::USER_POST),
-                    Some(&wire::USER_POST_RESPONSE),
+                    Success::Object(&wire::USER_POST_RESPONSE),
                 ),
                 handler: |desk, call| Box::pin(users::update(desk, call)),
             },
             Verb {
                 method: "DELETE",
                 access: Access::Write,
-                about: about("Delete a user", None, None),
+                about: about("Delete a user", None, Success::Nothing),
                 handler: |desk, call| Box::pin(users::delete(desk, call)),
             },
         ],
@@ -68,7 +68,7 @@ pub(super) static ROUTES: &[Route] = &[
         verbs: &[Verb {
             method: "GET",
             access: Access::Read,
-            about: about("List the roles", None, Some(&wire::ROLE_LIST)),
+            about: about("List the roles", None, Success::List(&wire::ROLE_LIST)),
             handler: |desk, call| Box::pin(users::roles(desk, call)),
         }],
     },
@@ -77,7 +77,7 @@ pub(super) static ROUTES: &[Route] = &[
         verbs: &[Verb {
             method: "GET",
             access: Access::Read,
-            about: about("List the departments", None, Some(&wire::DEPARTMENT_LIST)),
+            about: about("List the departments", None, Success::List(&wire::DEPARTMENT_LIST)),
             handler: |desk, call| Box::pin(users::departments(desk, call)),
         }],
     },

@@ -3,8 +3,14 @@
 use crate::kit::{Kind, Member, Record, Way};
 use directory::Field;
 
-/// The XML namespace of every model.
+/// The attributes of the root of every model.
 pub(super) const NAMESPACE: &str = " xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.datacontract.org/2004/07/CCSCommercialAPI.Models.Users\"";
+
+/// The XML namespace of a record: errors are in none.
+pub(super) fn namespace(record: &Record) -> Option<&'static str> {
+    let is_model = record.name != ERROR.name && record.name != MODEL_STATE.name;
+    is_model.then_some("http://schemas.datacontract.org/2004/07/CCSCommercialAPI.Models.Users")
+}
 
 const ID: Member = Member::of("id", Kind::Integer, "Number of the user").field(Field::Number).only_out();
 
@@ -17,17 +23,21 @@ pub(super) static USER_VIEW: Record = Record { name: "UserView", about: "A user"
 
 const USER_MEMBERS: &[Member] = &[
     ID,
-    Member::text("title", Field::HonorificPrefix, "Title").max(10),
-    Member::text("firstName", Field::GivenName, "First name").max(100).required(),
-    Member::text("lastName", Field::FamilyName, "Last name").max(100),
-    Member::text("phone", Field::WorkPhone, "Phone").max(20),
-    Member::text("email", Field::Email, "E-mail").max(250).required(),
+    Member::text("title", Field::HonorificPrefix, "Title").max(10).nullable(),
+    Member::text("firstName", Field::GivenName, "First name").max(100).required().nullable(),
+    Member::text("lastName", Field::FamilyName, "Last name").max(100).nullable(),
+    Member::text("phone", Field::WorkPhone, "Phone").max(20).nullable(),
+    Member::text("email", Field::Email, "E-mail").max(250).required().nullable(),
     Member::text("password", Field::Password, "At least 6 characters; left out of a PUT, it stays")
         .max(250)
         .only_in(),
-    Member::of("roleId", Kind::Integer, "Number of a role of the catalogue").field(Field::Role).required(),
+    Member::of("roleId", Kind::Integer, "Number of a role of the catalogue")
+        .field(Field::Role)
+        .required()
+        .nullable(),
     Member::of("departmentId", Kind::Integer, "0 to 255; entered in the catalogue on first use")
-        .field(Field::Department),
+        .field(Field::Department)
+        .nullable(),
     Member::of("forcePasswordChange", Kind::Boolean, "The password must be changed at next sign-in")
         .field(Field::ForcePasswordChange),
 ];

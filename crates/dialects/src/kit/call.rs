@@ -90,6 +90,31 @@ impl Call {
         *self.chosen.get_or_init(|| choose(self))
     }
 
+    /// A request that was never sent, for what a dialect would answer to it.
+    pub(crate) fn imagined(method: &str, route: (&'static Route, &'static Verb)) -> Self {
+        Self {
+            method: method.to_owned(),
+            path: route.0.path.to_owned(),
+            named: Vec::new(),
+            context: None,
+            suffix: None,
+            query: Query::default(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            request: String::new(),
+            origin: String::new(),
+            route: Some(route),
+            caller: None,
+            permits: Vec::new(),
+            denial: None,
+            denied_tenant: None,
+            address: None,
+            parsed: OnceLock::new(),
+            chosen: OnceLock::new(),
+            unknown: AtomicUsize::new(0),
+        }
+    }
+
     /// A request of the same caller that this one stands for; where it leads and its body are still to be said.
     pub(crate) fn sub_call(&self, method: String, path: String) -> Self {
         Self {

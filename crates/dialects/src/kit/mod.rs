@@ -36,13 +36,15 @@ pub use door::{Arrival, Desk, Served, arrive, give_up};
 pub use fault::{Fault, FieldFault, OwnFault};
 pub use jwt::check_public_key;
 pub use node::{Duplicates, Node, Object};
+pub use openapi::XmlNames;
 pub use out::Out;
 pub use query::Query;
 pub(crate) use read::check;
 pub use read::{Body, boolean, integer, pairs_of, parts, text_of};
-pub use record::{Kind, Member, Record, Way};
+pub use record::{FILE, Kind, Member, Record, Way};
 pub use route::{
-    About, Access, Found, Handler, Matched, Route, RoutePath, RouteTable, Verb, claiming, route_paths,
+    About, Access, Found, Handler, Matched, Route, RoutePath, RouteTable, Success, Verb, claiming,
+    route_paths,
 };
 pub use seal::Seals;
 pub use spellings::spellings;

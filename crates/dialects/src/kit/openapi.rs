@@ -1,8 +1,21 @@
 //! The OpenAPI 3.1 document, made of the same tables that the readers and the router use.
 
-use super::{Access, Kind, Member, Record, Verb, Way};
+use super::{Access, Call, FILE, Fault, Kind, Member, Record, Route, Success, Verb, Way};
 use crate::Dialect;
+use directory::{Field, ItemKind, Refusal, Rule, SignInFault};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+type Schemas = Map<String, Value>;
+
+/// How the XML of a dialect is named.
+pub struct XmlNames {
+    /// The namespace of a record.
+    pub namespace: fn(&Record) -> Option<&'static str>,
+    /// The name of a member, from its name in JSON.
+    pub member: fn(&str) -> String,
+}
 
 /// One document over all dialects.
 pub(crate) fn document(dialects: &[&Dialect], version: &str) -> Value {
@@ -17,13 +30,14 @@ pub(crate) fn document(dialects: &[&Dialect], version: &str) -> Value {
                 let entry = paths.entry(path).or_insert_with(|| json!({}));
                 if let Value::Object(methods) = entry {
                     for verb in route.verbs {
-                        let operation = operation(dialect, path, verb, &mut schemas);
+                        let operation = operation(dialect, route, path, verb, &mut schemas);
                         methods.insert(verb.method.to_ascii_lowercase(), operation);
                     }
                 }
             }
         }
     }
+    let responses = shared_responses(&mut paths);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -34,26 +48,56 @@ pub(crate) fn document(dialects: &[&Dialect], version: &str) -> Value {
         },
         "tags": dialects.iter().map(|d| json!({"name": d.name, "description": d.about})).collect::<Vec<_>>(),
         "paths": paths,
-        "components": { "schemas": schemas, "securitySchemes": security },
+        "components": { "schemas": schemas, "responses": responses, "securitySchemes": security },
     })
 }
 
-fn operation(dialect: &Dialect, path: &str, verb: &Verb, schemas: &mut Map<String, Value>) -> Value {
-    let mut parameters: Vec<Value> = path
-        .split('/')
-        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
-        .collect();
-    parameters.extend(verb.about.query.iter().chain(dialect.parameters).map(|(name, kind, about)| {
+/// Takes the failures that operations of a dialect share out of them: they are most of the document otherwise.
+fn shared_responses(paths: &mut Map<String, Value>) -> Map<String, Value> {
+    let mut shared = Map::new();
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut());
+    for operation in operations {
+        let dialect = operation["tags"][0].as_str().unwrap_or_default().to_owned();
+        let Some(responses) = operation["responses"].as_object_mut() else { continue };
+        for (status, response) in responses.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
+            let name = format!("{dialect}.{status}");
+            let first = shared.entry(&name).or_insert_with(|| response.clone());
+            if first == response {
+                *response = json!({"$ref": format!("#/components/responses/{name}")});
+            }
+        }
+    }
+    shared
+}
+
+fn operation(
+    dialect: &Dialect,
+    route: &'static Route,
+    path: &str,
+    verb: &'static Verb,
+    schemas: &mut Schemas,
+) -> Value {
+    let parameter = |name: &str, place: &str, kind: &Kind, about: &str, schemas: &mut Schemas| {
         let schema = kind_schema(dialect, kind, schemas, Way::In);
-        json!({"name": name, "in": "query", "required": false, "description": about, "schema": schema})
-    }));
+        json!({"name": name, "in": place, "required": place == "path", "description": about, "schema": schema})
+    };
+    let mut parameters = Vec::new();
+    for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
+        let known = dialect.parameters.iter().find(|(known, ..)| *known == name);
+        let (kind, about) = known.map_or((&Kind::Text, ""), |(_, kind, about)| (kind, about));
+        parameters.push(parameter(name, "path", kind, about, schemas));
+    }
+    for (name, kind, about) in verb.about.query.iter().chain(dialect.parameters) {
+        if !parameters.iter().any(|parameter| parameter["name"] == *name) {
+            parameters.push(parameter(name, "query", kind, about, schemas));
+        }
+    }
     let mut operation = json!({
         "tags": [dialect.name],
         "summary": verb.about.summary,
         "operationId": operation_id(dialect, path, verb),
         "parameters": parameters,
-        "responses": responses(dialect, verb, schemas),
+        "responses": responses(dialect, route, verb, schemas),
     });
     if verb.access == Access::Open {
         operation["security"] = json!([]);
@@ -62,9 +106,7 @@ fn operation(dialect: &Dialect, path: &str, verb: &Verb, schemas: &mut Map<Strin
         operation["security"] = schemes.collect::<Vec<_>>().into();
     }
     if let Some(record) = verb.about.body {
-        let reference = reference(dialect, record, schemas, Way::In);
-        let content: Map<String, Value> =
-            dialect.reads.iter().map(|media| ((*media).to_owned(), json!({"schema": reference}))).collect();
+        let content = content(dialect.reads, &reference(dialect, record, schemas, Way::In));
         operation["requestBody"] = json!({"required": verb.method != "DELETE", "content": content});
     }
     operation
@@ -75,38 +117,135 @@ fn operation_id(dialect: &Dialect, path: &str, verb: &Verb) -> String {
     format!("{}_{}{}", dialect.name, verb.method.to_ascii_lowercase(), path)
 }
 
-fn responses(dialect: &Dialect, verb: &Verb, schemas: &mut Map<String, Value>) -> Value {
-    let content = |reference: &Value| -> Value {
-        dialect
-            .writes
-            .iter()
-            .map(|media| ((*media).to_owned(), json!({"schema": reference})))
-            .collect::<Map<_, _>>()
-            .into()
-    };
-    let (ok, done) = match verb.about.answer {
-        Some(record) => {
-            let reference = reference(dialect, record, schemas, Way::Out);
-            ("200", json!({"description": "Done", "content": content(&reference)}))
-        }
-        None => ("204", json!({"description": "Done, nothing to say"})),
-    };
-    let refused = reference(dialect, dialect.error, schemas, Way::Out);
-    let mut responses = json!({ ok: done });
-    for (status, text) in [
-        ("400", "What was sent breaks a rule, or cannot be read"),
-        ("401", "No key, or one that opens nothing here"),
-        ("413", "The body is too large"),
-        ("415", "The body's media type is not read here"),
-        ("429", "Too many bad keys from this address, or too many requests in progress"),
-        ("503", "Busy; try again after `Retry-After` seconds"),
-    ] {
-        responses[status] = json!({"description": text, "content": content(&refused)});
-    }
-    responses
+fn content(media: &[&str], schema: &Value) -> Value {
+    media.iter().map(|media| ((*media).to_owned(), json!({"schema": schema}))).collect::<Map<_, _>>().into()
 }
 
-fn reference(dialect: &Dialect, record: &Record, schemas: &mut Map<String, Value>, way: Way) -> Value {
+fn responses(dialect: &Dialect, route: &'static Route, verb: &'static Verb, schemas: &mut Schemas) -> Value {
+    let mut responses = Map::new();
+    let mut answer = |status: &str, text: &str, content: Option<Value>| {
+        let mut response = json!({"description": text});
+        response["content"] = content.unwrap_or_else(|| json!({}));
+        responses.insert(status.to_owned(), response);
+    };
+    let mut object = |record: &'static Record| {
+        Some(content(dialect.writes, &reference(dialect, record, schemas, Way::Out)))
+    };
+    match verb.about.success {
+        Success::Nothing => answer("204", "Done", None),
+        Success::Object(record) => answer("200", "Done", object(record)),
+        Success::Versioned(record) => {
+            answer("200", "Done", object(record));
+            answer("304", "The client has this version (`If-None-Match`)", None);
+        }
+        Success::ObjectOrNothing(record) => {
+            answer("200", "Done", object(record));
+            answer("204", "Done; no attributes were asked for", None);
+        }
+        Success::Created(record) => answer("201", "Created", object(record)),
+        Success::Accepted(record) => answer("202", "Begun", object(record)),
+        Success::List(record) => answer("200", "Done", Some(list(dialect, record, schemas))),
+        Success::File(media) => {
+            answer("200", "Done", Some(content(media, &json!({"type": "string", "format": "binary"}))));
+        }
+    }
+    let error = reference(dialect, dialect.error, schemas, Way::Out);
+    for (status, media) in failures(dialect, route, verb) {
+        let mut response =
+            json!({"description": StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason())});
+        let media: Vec<&str> = media.iter().map(String::as_str).collect();
+        response["content"] = content(&media, &error);
+        responses.insert(status.to_string(), response);
+    }
+    responses.into()
+}
+
+/// A list that JSON has without an object around it.
+fn list(dialect: &Dialect, record: &'static Record, schemas: &mut Schemas) -> Value {
+    let object = reference(dialect, record, schemas, Way::Out);
+    let array = record.members.first().map(|list| kind_schema(dialect, &list.kind, schemas, Way::Out));
+    let schema = |media: &&str| if media.contains("xml") { Some(object.clone()) } else { array.clone() };
+    dialect
+        .writes
+        .iter()
+        .map(|media| ((*media).to_owned(), json!({"schema": schema(media)})))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// Statuses of failures with the media types of their bodies: what the dialect answers to each fault that the operation can have.
+fn failures(
+    dialect: &Dialect,
+    route: &'static Route,
+    verb: &'static Verb,
+) -> BTreeMap<u16, BTreeSet<String>> {
+    let call = |accept: &str| {
+        let mut call = Call::imagined(verb.method, (route, verb));
+        if let Ok(accept) = HeaderValue::from_str(accept) {
+            call.headers.insert(header::ACCEPT, accept);
+        }
+        call
+    };
+    let mut failures: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
+    for fault in faults(verb, route).into_iter().chain((dialect.acceptable)(&call("image/png")).err()) {
+        for accept in dialect.writes {
+            let answer = (dialect.refuse)(&fault, &call(accept));
+            let media = failures.entry(answer.status().as_u16()).or_default();
+            let sent = answer.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+            media.extend(sent.map(str::to_owned));
+        }
+    }
+    failures
+}
+
+fn faults(verb: &Verb, route: &Route) -> Vec<Fault> {
+    let refused = |refusals: Vec<Refusal>| refusals.into_iter().map(Fault::Refused);
+    let invalid = |rule| Refusal::Invalid(vec![directory::Fault { field: Field::Id, rule }]);
+    let mut faults = vec![
+        Fault::field("", Rule::Malformed),
+        Fault::WrongMethod(Vec::new()),
+        Fault::UnsupportedMedia(None),
+        Fault::BodyTooLarge(0),
+        Fault::BodyCut,
+        Fault::WrongHost,
+        Fault::Unparsable(String::new()),
+        Fault::TooManyAttempts { retry_after: 1 },
+        Fault::TooManyConcurrent { retry_after: 1 },
+        Fault::TimedOut,
+    ];
+    faults.extend(refused(vec![
+        invalid(Rule::Malformed),
+        Refusal::Busy { retry_after: 1 },
+        Refusal::Unavailable(String::new()),
+        Refusal::Broken(String::new()),
+    ]));
+    if verb.about.body.is_some() {
+        faults.push(Fault::BodyMissing);
+    }
+    if route.path.contains('{') || verb.about.body.is_some() {
+        faults.push(Fault::NoRoute);
+        faults.extend(refused(vec![Refusal::NoSuchUser, Refusal::NoSuchItem(ItemKind::Group)]));
+    }
+    if verb.access != Access::Open {
+        faults.extend([Fault::Unauthorised, Fault::Forbidden]);
+        faults.extend(refused(vec![Refusal::ConnectionEnded, Refusal::RoleTooHigh]));
+        faults.extend(refused(vec![Refusal::SignIn(SignInFault::Refused)]));
+    } else if verb.about.body.is_some() {
+        faults.push(Fault::Unauthorised);
+    }
+    if verb.access == Access::Write {
+        let refusals =
+            vec![invalid(Rule::Taken), Refusal::WrongStatus, Refusal::VersionMismatch, Refusal::Conflict];
+        faults.extend(refused(refusals));
+    }
+    faults.extend(verb.about.own_failures.iter().map(|status| Fault::own(*status, "", "")));
+    faults
+}
+
+fn reference(dialect: &Dialect, record: &Record, schemas: &mut Schemas, way: Way) -> Value {
+    if std::ptr::eq(record, &raw const FILE) {
+        return json!({"type": "string", "format": "binary"});
+    }
     let side = match way {
         Way::In => "In",
         Way::Out | Way::Both => "Out",
@@ -114,44 +253,78 @@ fn reference(dialect: &Dialect, record: &Record, schemas: &mut Map<String, Value
     let name = format!("{}.{}.{}", dialect.name, record.name, side);
     if !schemas.contains_key(&name) {
         schemas.insert(name.clone(), Value::Null);
-        let members = || record.members.iter().filter(|m| m.way == way || m.way == Way::Both);
+        let all = [record.members, &(dialect.common)(record)].concat();
+        let members = || all.iter().filter(|m| m.way == way || m.way == Way::Both);
         let mut properties = Map::new();
         for member in members() {
             properties.insert(member.name.to_owned(), member_schema(dialect, member, schemas, way));
         }
-        let required: Vec<&str> =
-            members().filter(|m| m.required && way == Way::In).map(|m| m.name).collect();
+        let required: Vec<&str> = members()
+            .filter(|m| if way == Way::In { m.required } else { m.traits.always })
+            .map(|m| m.name)
+            .collect();
         let mut schema = json!({"type": "object", "description": record.about, "properties": properties});
         if !required.is_empty() {
             schema["required"] = json!(required);
+        }
+        if let Some(xml) = &dialect.xml {
+            schema["xml"] = json!({"name": record.name});
+            if let Some(namespace) = (xml.namespace)(record) {
+                schema["xml"]["namespace"] = json!(namespace);
+            }
         }
         schemas.insert(name.clone(), schema);
     }
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-fn member_schema(dialect: &Dialect, member: &Member, schemas: &mut Map<String, Value>, way: Way) -> Value {
+fn member_schema(dialect: &Dialect, member: &Member, schemas: &mut Schemas, way: Way) -> Value {
     let mut schema = kind_schema(dialect, &member.kind, schemas, way);
+    if member.nullable && way == Way::Out {
+        schema = match schema.get("type").cloned() {
+            Some(kind) => {
+                schema["type"] = json!([kind, "null"]);
+                schema
+            }
+            None => json!({"anyOf": [schema, {"type": "null"}]}),
+        };
+    }
     schema["description"] = json!(member.about);
     if member.max > 0 {
         schema["maxLength"] = json!(member.max);
     }
+    if let Some(xml) = &dialect.xml {
+        let name = (xml.member)(member.name);
+        if name != member.name {
+            schema["xml"]["name"] = json!(name);
+        }
+    }
     schema
 }
 
-fn kind_schema(dialect: &Dialect, kind: &Kind, schemas: &mut Map<String, Value>, way: Way) -> Value {
+fn kind_schema(dialect: &Dialect, kind: &Kind, schemas: &mut Schemas, way: Way) -> Value {
     match kind {
         Kind::Text | Kind::Moment | Kind::Binary => json!({"type": "string"}),
+        Kind::Word(words) => json!({"type": "string", "enum": words}),
+        Kind::Any => json!({}),
         Kind::Reference(_) => json!({"type": "string", "format": "uri-reference"}),
         Kind::Guid => {
             json!({"type": "string", "pattern": "^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"})
         }
-        Kind::Integer => json!({"type": "integer", "format": "int32"}),
+        Kind::Integer => json!({"type": "integer"}),
         Kind::Boolean => json!({"type": "boolean"}),
         Kind::Object(record) => reference(dialect, record, schemas, way),
+        Kind::OneOrMore(kind) => {
+            let one = kind_schema(dialect, kind, schemas, way);
+            json!({"anyOf": [one, {"type": "array", "items": one}]})
+        }
         Kind::List(item, kind) => {
-            let items = kind_schema(dialect, kind, schemas, way);
-            json!({"type": "array", "items": items, "xml": {"wrapped": true}, "x-xml-item": item})
+            let mut items = kind_schema(dialect, kind, schemas, way);
+            if dialect.xml.is_none() {
+                return json!({"type": "array", "items": items});
+            }
+            items["xml"]["name"] = json!(item);
+            json!({"type": "array", "items": items, "xml": {"wrapped": true}})
         }
     }
 }

@@ -13,8 +13,11 @@ pub struct Record {
     pub members: &'static [Member],
 }
 
+/// A body that is a file and has no members.
+pub static FILE: Record = Record { name: "File", about: "A file", members: &[] };
+
 /// One member.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Member {
     /// Its name, as spelled in JSON and XML.
     pub name: &'static str,
@@ -28,6 +31,8 @@ pub struct Member {
     pub required: bool,
     /// Which way it travels.
     pub way: Way,
+    /// Whether JSON answers have it as `null` where there is nothing.
+    pub nullable: bool,
     /// What it means.
     pub about: &'static str,
     /// What a standard says of it besides.
@@ -69,6 +74,10 @@ const PLAIN: Traits = Traits {
 pub enum Kind {
     /// A text.
     Text,
+    /// One of these texts.
+    Word(&'static [&'static str]),
+    /// Anything that JSON can be.
+    Any,
     /// A whole number.
     Integer,
     /// True or false.
@@ -83,6 +92,8 @@ pub enum Kind {
     Binary,
     /// An object.
     Object(&'static Record),
+    /// One, or several: in JSON an array of them, in XML repeated elements.
+    OneOrMore(&'static Kind),
     /// A list; in XML of elements of that name.
     List(&'static str, &'static Kind),
 }
@@ -106,7 +117,17 @@ impl Member {
 
     /// Anything else that is optional and travels both ways.
     pub const fn of(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { name, field: None, kind, max: 0, required: false, way: Way::Both, about, traits: PLAIN }
+        Self {
+            name,
+            field: None,
+            kind,
+            max: 0,
+            required: false,
+            way: Way::Both,
+            nullable: false,
+            about,
+            traits: PLAIN,
+        }
     }
 
     /// The same, compared to the letter.
@@ -167,6 +188,12 @@ impl Member {
     #[must_use]
     pub const fn required(self) -> Self {
         Self { required: true, ..self }
+    }
+
+    /// The same, `null` in JSON answers where there is nothing.
+    #[must_use]
+    pub const fn nullable(self) -> Self {
+        Self { nullable: true, ..self }
     }
 
     /// The same, in requests only.

@@ -28,6 +28,8 @@ pub(crate) static DIALECT: Dialect = Dialect {
     writes: &["application/json"],
     parameters: &[],
     error: &wire::ERROR,
+    common: |_| Vec::new(),
+    xml: None,
     curls: |_| Vec::new(),
     by_name: false,
     security: &[],

@@ -40,6 +40,18 @@ pub(super) static METADATA: Record = Record {
         Member::of("issuer", Kind::Text, "Who gives the tokens"),
         Member::of("token_endpoint", Kind::Text, "Where they are given"),
         Member::of("grant_types_supported", Kind::List("grant", &Kind::Text), "`client_credentials`"),
+        Member::of("response_types_supported", Kind::List("type", &Kind::Text), "None"),
+        Member::of(
+            "token_endpoint_auth_methods_supported",
+            Kind::List("method", &Kind::Text),
+            "How clients authenticate",
+        ),
+        Member::of(
+            "token_endpoint_auth_signing_alg_values_supported",
+            Kind::List("algorithm", &Kind::Text),
+            "How assertions may be signed",
+        ),
+        Member::of("service_documentation", Kind::Text, "Where the documentation is"),
     ],
 };
 

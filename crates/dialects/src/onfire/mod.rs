@@ -14,7 +14,7 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{Call, Fault, Kind};
+use crate::kit::{Call, Fault, Kind, XmlNames};
 use crate::{Dialect, Trial};
 
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -31,11 +31,13 @@ pub(crate) static DIALECT: Dialect = Dialect {
     reads: &["application/xml", "application/json", "application/x-www-form-urlencoded"],
     writes: &["application/json; charset=utf-8", "application/xml"],
     parameters: &[
-        ("format", Kind::Text, "`json` or `xml`: the format of the answer"),
+        ("format", Kind::Word(&["json", "xml"]), "`json` or `xml`: the format of the answer"),
         ("CompanyId", Kind::Integer, "The tenant's number (`ProviderId` in v1)"),
         ("IntegrationKey", Kind::Text, "The connection's key; better sent in the body"),
     ],
     error: &wire::ERROR,
+    common: |_| Vec::new(),
+    xml: Some(XmlNames { namespace: wire::namespace, member: str::to_owned }),
     curls: |Trial { url, tenant, key, .. }| {
         let find = format!("{url}/api/v2/user/search?CompanyId={tenant}&IntegrationKey={key}&PageSize=2");
         let user = format!(

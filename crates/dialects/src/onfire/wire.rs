@@ -3,6 +3,11 @@
 use crate::kit::{Kind, Member, Record};
 use directory::Field;
 
+/// The XML namespace of a record: only v1 has one.
+pub(super) fn namespace(record: &Record) -> Option<&'static str> {
+    record.name.starts_with("SUser").then_some("http://schemas.servicestack.net/types")
+}
+
 const TEXTS: Kind = Kind::Text;
 const GUIDS: Kind = Kind::List("Id", &Kind::Guid);
 
@@ -19,8 +24,10 @@ const FIRST_NAME: Member = Member::text("FirstName", Field::GivenName, "First na
 const LAST_NAME: Member = Member::text("LastName", Field::FamilyName, "Last name").max(100).required();
 const EXTERNAL_ID: Member =
     Member::text("ExternalId", Field::ExternalId, "Your own key, unique within the tenant").max(50);
-const GROUPS: Member = Member::of("Groups", GUIDS, "Groups the user is in").field(Field::Groups);
-const FOLDERS: Member = Member::of("Folders", GUIDS, "Folders the user may see").field(Field::Folders);
+/// GUIDs; with `UseNames` or `UseExternalIds`, names or external ids.
+const REFERENCES: Kind = Kind::List("Id", &Kind::Text);
+const GROUPS: Member = Member::of("Groups", REFERENCES, "Groups the user is in").field(Field::Groups);
+const FOLDERS: Member = Member::of("Folders", REFERENCES, "Folders the user may see").field(Field::Folders);
 const PASSWORD: Member =
     Member::of("Password", Kind::Text, "At least 6 characters").field(Field::Password).only_in();
 const STATUS: Member =

@@ -14,7 +14,7 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{Call, Fault, accept, bearer};
+use crate::kit::{Call, Fault, XmlNames, accept, bearer};
 use crate::{Dialect, Trial};
 
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -32,6 +32,8 @@ pub(crate) static DIALECT: Dialect = Dialect {
     writes: &["application/json", "application/xml"],
     parameters: &[],
     error: &wire::ERROR,
+    common: |_| Vec::new(),
+    xml: Some(XmlNames { namespace: |_| None, member: str::to_owned }),
     curls: |Trial { url, key, email, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/api/2/users/{email}'")]
     },

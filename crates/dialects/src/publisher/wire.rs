@@ -85,7 +85,7 @@ pub(super) static USER_ORGANISATION: Record = Record {
 static LINKS: Record = Record {
     name: "links",
     about: "One link, or several in an array",
-    members: &[Member::of("link", Kind::List("link", &Kind::Object(&LINK)), "The links")],
+    members: &[Member::of("link", Kind::OneOrMore(&Kind::Object(&LINK)), "The links")],
 };
 static LINK: Record = Record {
     name: "link",

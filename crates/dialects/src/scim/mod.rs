@@ -24,6 +24,7 @@ mod routes;
 mod schema;
 mod search;
 mod select;
+mod shapes;
 mod tree;
 mod users;
 mod wire;
@@ -46,7 +47,9 @@ pub(crate) static DIALECT: Dialect = Dialect {
     reads: &["application/scim+json", "application/json"],
     writes: &["application/scim+json", "application/json"],
     parameters: &[],
-    error: &wire::ERROR,
+    error: &shapes::ERROR,
+    common: wire::common,
+    xml: None,
     curls: |Trial { url, key, email, .. }| {
         let filter = format!("filter=userName eq \"{email}\"");
         vec![format!(

@@ -1,7 +1,8 @@
 //! The table of paths.
 
-use super::{bulk, discovery, groups, search, users, wire};
-use crate::kit::{About, Access, Kind, Record, Route, Verb};
+use super::{bulk, discovery, groups, search, shapes, users, wire};
+use crate::kit::{About, Access, Kind, Record, Route, Success, Verb};
+use http::StatusCode;
 
 type Parameters = &'static [(&'static str, Kind, &'static str)];
 
@@ -22,11 +23,23 @@ const MANY: Parameters = &[
 ];
 
 macro_rules! verb {
-    ($method:literal, $access:ident, $about:literal, $query:expr, $body:expr, $answer:expr, $handler:path) => {
+    ($method:literal, $access:ident, $about:literal, $query:expr, $body:expr, $success:expr, $handler:path) => {
+        verb!($method, $access, $about, $query, $body, $success, $handler, &[])
+    };
+    (
+        $method:literal, $access:ident, $about:literal, $query:expr, $body:expr, $success:expr, $handler:path,
+        $own_failures:expr
+    ) => {
         Verb {
             method: $method,
             access: Access::$access,
-            about: About { summary: $about, query: $query, body: $body, answer: $answer },
+            about: About {
+                summary: $about,
+                query: $query,
+                body: $body,
+                success: $success,
+                own_failures: $own_failures,
+            },
             handler: |desk, call| Box::pin($handler(desk, call)),
         }
     };
@@ -34,15 +47,28 @@ macro_rules! verb {
 
 const USER: Option<&'static Record> = Some(&wire::USER);
 const GROUP: Option<&'static Record> = Some(&wire::GROUP);
-const PATCH: Option<&'static Record> = Some(&wire::PATCH);
+const PATCH: Option<&'static Record> = Some(&shapes::PATCH);
+
+/// The connection is of no user.
+const ME: &[StatusCode] = &[StatusCode::NOT_IMPLEMENTED];
+/// A filter is rejected.
+const UNFILTERED: &[StatusCode] = &[StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
 
 /// Every path.
 pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/scim/v2/Users",
         verbs: &[
-            verb!("GET", Read, "List users", MANY, None, Some(&wire::USER_LIST), search::users_by_query),
-            verb!("POST", Write, "Create a user", ONE, USER, USER, users::create),
+            verb!(
+                "GET",
+                Read,
+                "List users",
+                MANY,
+                None,
+                Success::Object(&shapes::USER_LIST),
+                search::users_by_query
+            ),
+            verb!("POST", Write, "Create a user", ONE, USER, Success::Created(&wire::USER), users::create),
         ],
     },
     Route {
@@ -52,25 +78,41 @@ pub(super) static ROUTES: &[Route] = &[
             Read,
             "List users, asked in a body",
             &[],
-            Some(&wire::SEARCH),
-            Some(&wire::USER_LIST),
+            Some(&shapes::SEARCH),
+            Success::Object(&shapes::USER_LIST),
             search::users_by_body
         )],
     },
     Route {
         path: "/scim/v2/Users/{id}",
         verbs: &[
-            verb!("GET", Read, "Get a user", ONE, None, USER, users::get),
-            verb!("PUT", Write, "Replace a user", ONE, USER, USER, users::replace),
-            verb!("PATCH", Write, "Change a user", ONE, PATCH, USER, users::modify),
-            verb!("DELETE", Write, "Delete a user", &[], None, None, users::delete),
+            verb!("GET", Read, "Get a user", ONE, None, Success::Versioned(&wire::USER), users::get),
+            verb!("PUT", Write, "Replace a user", ONE, USER, Success::Object(&wire::USER), users::replace),
+            verb!("PATCH", Write, "Change a user", ONE, PATCH, Success::Object(&wire::USER), users::modify),
+            verb!("DELETE", Write, "Delete a user", &[], None, Success::Nothing, users::delete),
         ],
     },
     Route {
         path: "/scim/v2/Groups",
         verbs: &[
-            verb!("GET", Read, "List groups", MANY, None, Some(&wire::GROUP_LIST), search::groups_by_query),
-            verb!("POST", Write, "Create a group", ONE, GROUP, GROUP, groups::create),
+            verb!(
+                "GET",
+                Read,
+                "List groups",
+                MANY,
+                None,
+                Success::Object(&shapes::GROUP_LIST),
+                search::groups_by_query
+            ),
+            verb!(
+                "POST",
+                Write,
+                "Create a group",
+                ONE,
+                GROUP,
+                Success::Created(&wire::GROUP),
+                groups::create
+            ),
         ],
     },
     Route {
@@ -80,26 +122,34 @@ pub(super) static ROUTES: &[Route] = &[
             Read,
             "List groups, asked in a body",
             &[],
-            Some(&wire::SEARCH),
-            Some(&wire::GROUP_LIST),
+            Some(&shapes::SEARCH),
+            Success::Object(&shapes::GROUP_LIST),
             search::groups_by_body
         )],
     },
     Route {
         path: "/scim/v2/Groups/{id}",
         verbs: &[
-            verb!("GET", Read, "Get a group", ONE, None, GROUP, groups::get),
-            verb!("PUT", Write, "Replace a group and its members", ONE, GROUP, GROUP, groups::replace),
+            verb!("GET", Read, "Get a group", ONE, None, Success::Versioned(&wire::GROUP), groups::get),
+            verb!(
+                "PUT",
+                Write,
+                "Replace a group and its members",
+                ONE,
+                GROUP,
+                Success::Object(&wire::GROUP),
+                groups::replace
+            ),
             verb!(
                 "PATCH",
                 Write,
                 "Change a group; 204 unless attributes are asked for",
                 ONE,
                 PATCH,
-                GROUP,
+                Success::ObjectOrNothing(&wire::GROUP),
                 groups::modify
             ),
-            verb!("DELETE", Write, "Delete a group", &[], None, None, groups::delete),
+            verb!("DELETE", Write, "Delete a group", &[], None, Success::Nothing, groups::delete),
         ],
     },
     Route {
@@ -109,8 +159,8 @@ pub(super) static ROUTES: &[Route] = &[
             Read,
             "List users and groups",
             &[],
-            Some(&wire::SEARCH),
-            Some(&wire::USER_LIST),
+            Some(&shapes::SEARCH),
+            Success::Object(&shapes::RESOURCE_LIST),
             search::everything
         )],
     },
@@ -121,18 +171,45 @@ pub(super) static ROUTES: &[Route] = &[
             Write,
             "Many requests in one",
             &[],
-            Some(&wire::BULK),
-            Some(&wire::BULK),
+            Some(&shapes::BULK),
+            Success::Object(&shapes::BULK_ANSWER),
             bulk::bulk
         )],
     },
     Route {
         path: "/scim/v2/Me",
         verbs: &[
-            verb!("GET", Read, "Get the person whose own client it is", ONE, None, USER, users::get_me),
-            verb!("PUT", Write, "Replace that person", ONE, USER, USER, users::replace_me),
-            verb!("PATCH", Write, "Change that person", ONE, PATCH, USER, users::modify_me),
-            verb!("DELETE", Write, "Delete that person", &[], None, None, users::delete_me),
+            verb!(
+                "GET",
+                Read,
+                "Get the person whose own client it is",
+                ONE,
+                None,
+                Success::Versioned(&wire::USER),
+                users::get_me,
+                ME
+            ),
+            verb!(
+                "PUT",
+                Write,
+                "Replace that person",
+                ONE,
+                USER,
+                Success::Object(&wire::USER),
+                users::replace_me,
+                ME
+            ),
+            verb!(
+                "PATCH",
+                Write,
+                "Change that person",
+                ONE,
+                PATCH,
+                Success::Object(&wire::USER),
+                users::modify_me,
+                ME
+            ),
+            verb!("DELETE", Write, "Delete that person", &[], None, Success::Nothing, users::delete_me, ME),
         ],
     },
     Route {
@@ -143,8 +220,9 @@ pub(super) static ROUTES: &[Route] = &[
             "What this service can do",
             &[],
             None,
-            Some(&wire::DISCOVERY),
-            discovery::config
+            Success::Object(&shapes::CONFIG),
+            discovery::config,
+            UNFILTERED
         )],
     },
     Route {
@@ -155,8 +233,9 @@ pub(super) static ROUTES: &[Route] = &[
             "List the types of resources",
             &[],
             None,
-            Some(&wire::DISCOVERY),
-            discovery::types
+            Success::Object(&shapes::TYPE_LIST),
+            discovery::types,
+            UNFILTERED
         )],
     },
     Route {
@@ -167,8 +246,9 @@ pub(super) static ROUTES: &[Route] = &[
             "Get a type of resources",
             &[],
             None,
-            Some(&wire::DISCOVERY),
-            discovery::type_named
+            Success::Object(&shapes::RESOURCE_TYPE),
+            discovery::type_named,
+            UNFILTERED
         )],
     },
     Route {
@@ -179,12 +259,22 @@ pub(super) static ROUTES: &[Route] = &[
             "List the schemas",
             &[],
             None,
-            Some(&wire::DISCOVERY),
-            discovery::schemas
+            Success::Object(&shapes::SCHEMA_LIST),
+            discovery::schemas,
+            UNFILTERED
         )],
     },
     Route {
         path: "/scim/v2/Schemas/{urn}",
-        verbs: &[verb!("GET", Open, "Get a schema", &[], None, Some(&wire::DISCOVERY), discovery::schema)],
+        verbs: &[verb!(
+            "GET",
+            Open,
+            "Get a schema",
+            &[],
+            None,
+            Success::Object(&shapes::SCHEMA),
+            discovery::schema,
+            UNFILTERED
+        )],
     },
 ];

@@ -140,13 +140,13 @@ fn attribute(member: &Member, parent: Option<&Member>) -> Out {
         kind => (kind, false),
     };
     let word = match kind {
-        Kind::Text | Kind::Guid => "string",
+        Kind::Text | Kind::Guid | Kind::Word(_) | Kind::Any => "string",
         Kind::Integer => "integer",
         Kind::Boolean => "boolean",
         Kind::Moment => "dateTime",
         Kind::Reference(_) => "reference",
         Kind::Binary => "binary",
-        Kind::Object(_) | Kind::List(..) => "complex",
+        Kind::Object(_) | Kind::List(..) | Kind::OneOrMore(_) => "complex",
     };
     let mut out = vec![
         ("name", Out::text(member.name)),

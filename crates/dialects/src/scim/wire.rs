@@ -79,7 +79,7 @@ pub(super) static COMMON: Record = Record {
         complex("meta", &META, "About the resource itself").only_out(),
     ],
 };
-static META: Record = Record {
+pub(super) static META: Record = Record {
     name: "meta",
     about: "About the resource itself",
     members: &[
@@ -90,6 +90,15 @@ static META: Record = Record {
         Member::of("version", Kind::Text, "Its version, as an ETag").exact().unfiltered().only_out(),
     ],
 };
+
+/// What a record has besides its own members.
+pub(super) fn common(record: &Record) -> Vec<Member> {
+    let Some(resource) = [&USERS, &GROUPS].into_iter().find(|r| r.schema.record.name == record.name) else {
+        return Vec::new();
+    };
+    let extension = |schema: &&Schema| complex(schema.urn, schema.record, schema.record.about);
+    COMMON.members.iter().copied().chain(resource.extensions.iter().map(extension)).collect()
+}
 
 /// RFC 7643 section 4.1.
 pub(super) static USER: Record = Record {
@@ -321,116 +330,3 @@ static MEMBER: Record = Record {
         Member::of("type", Kind::Text, "`User`: groups hold people").unfiltered().fixed().words(&["User"]),
     ],
 };
-
-macro_rules! message {
-    ($name:ident, $title:literal, $about:literal, [$($member:expr),* $(,)?]) => {
-        pub(super) static $name: Record = Record { name: $title, about: $about, members: &[$($member),*] };
-    };
-}
-message!(
-    ERROR,
-    "Error",
-    "What went wrong (RFC 7644 section 3.12)",
-    [
-        Member::of(
-            "schemas",
-            Kind::List("schemas", &Kind::Text),
-            "`urn:ietf:params:scim:api:messages:2.0:Error`"
-        ),
-        Member::of("status", Kind::Text, "The HTTP status, as a text"),
-        Member::of("scimType", Kind::Text, "What is wrong, for programs"),
-        Member::of("detail", Kind::Text, "What is wrong, for people"),
-    ]
-);
-message!(
-    PATCH,
-    "PatchOp",
-    "Changes (RFC 7644 section 3.5.2)",
-    [
-        Member::of(
-            "schemas",
-            Kind::List("schemas", &Kind::Text),
-            "`urn:ietf:params:scim:api:messages:2.0:PatchOp`"
-        ),
-        Member::of("Operations", Kind::List("Operations", &Kind::Object(&OPERATION)), "What to do, in order"),
-    ]
-);
-message!(
-    OPERATION,
-    "PatchOperation",
-    "One change",
-    [
-        Member::of("op", Kind::Text, "`add`, `replace` or `remove`, in any case").required(),
-        Member::of("path", Kind::Text, "What to change"),
-        Member::of("value", Kind::Text, "Any JSON: a text, a list, an object"),
-    ]
-);
-/// A page of a collection (RFC 7644 section 3.4.2, RFC 9865).
-macro_rules! list {
-    ($name:ident, $type:literal, $about:literal, $of:ident) => {
-        message!(
-            $name,
-            $type,
-            $about,
-            [
-                Member::of("totalResults", Kind::Integer, "All that match"),
-                Member::of("itemsPerPage", Kind::Integer, "In this answer"),
-                Member::of("startIndex", Kind::Integer, "Where this page begins, from 1"),
-                Member::of("nextCursor", Kind::Text, "Where the next page begins"),
-                Member::of("previousCursor", Kind::Text, "Where the page before begins"),
-                Member::of("Resources", Kind::List("Resources", &Kind::Object(&$of)), "The page"),
-            ]
-        );
-    };
-}
-list!(USER_LIST, "UserList", "A page of people (RFC 7644 section 3.4.2)", USER);
-list!(GROUP_LIST, "GroupList", "A page of groups (RFC 7644 section 3.4.2)", GROUP);
-message!(
-    SEARCH,
-    "SearchRequest",
-    "A question (RFC 7644 section 3.4.3)",
-    [
-        Member::of("filter", Kind::Text, "What must hold"),
-        Member::of("sortBy", Kind::Text, "An attribute"),
-        Member::of("sortOrder", Kind::Text, "`ascending` or `descending`"),
-        Member::of("startIndex", Kind::Integer, "Where to begin, from 1"),
-        Member::of("count", Kind::Integer, "How many at the most"),
-        Member::of("cursor", Kind::Text, "Where to begin, by cursor; empty for the first page"),
-        Member::of("attributes", Kind::List("attributes", &Kind::Text), "Only these attributes"),
-        Member::of(
-            "excludedAttributes",
-            Kind::List("excludedAttributes", &Kind::Text),
-            "Not these attributes"
-        ),
-    ]
-);
-message!(
-    BULK,
-    "BulkRequest",
-    "Many requests in one (RFC 7644 section 3.7)",
-    [
-        Member::of("failOnErrors", Kind::Integer, "After how many errors to stop"),
-        Member::of("Operations", Kind::List("Operations", &Kind::Object(&BULK_OPERATION)), "The requests"),
-    ]
-);
-message!(
-    BULK_OPERATION,
-    "BulkOperation",
-    "One request, or its answer",
-    [
-        Member::of("method", Kind::Text, "`POST`, `PUT`, `PATCH` or `DELETE`").required(),
-        Member::of("bulkId", Kind::Text, "A name by which others may refer to what a POST makes"),
-        Member::of("version", Kind::Text, "As in `If-Match`").only_in(),
-        Member::of("path", Kind::Text, "Below the base path").only_in(),
-        Member::of("data", Kind::Text, "The body: any JSON object").only_in(),
-        Member::of("location", Kind::Text, "Where the resource is").only_out(),
-        Member::of("status", Kind::Text, "The HTTP status, as a text").only_out(),
-        Member::of("response", Kind::Text, "The body, when it did not work").only_out(),
-    ]
-);
-message!(
-    DISCOVERY,
-    "Discovery",
-    "About this service (RFC 7643 sections 5 to 7)",
-    [Member::of("schemas", Kind::List("schemas", &Kind::Text), "Which of these it is"),]
-);

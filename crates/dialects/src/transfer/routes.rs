@@ -1,7 +1,7 @@
 //! The table of paths.
 
 use super::{Awaited, Transfers, read, wire, write};
-use crate::kit::{About, Access, Answer, Call, Desk, Fault, Kind, Route, Verb};
+use crate::kit::{About, Access, Answer, Call, Desk, FILE, Fault, Kind, Route, Success, Verb};
 use http::StatusCode;
 
 /// Where imports are.
@@ -46,6 +46,9 @@ const EXPORT: &[(&str, Kind, &str)] = &[
     ("excel", Kind::Boolean, "CSV with a byte order mark and semicolons"),
 ];
 
+/// The media types of files.
+const FILES: &[&str] = &["text/csv; charset=utf-8", "application/x-ndjson", super::XLSX, "text/ldif"];
+
 /// Every path.
 pub(super) static ROUTES: &[Route] = &[
     Route {
@@ -57,9 +60,11 @@ pub(super) static ROUTES: &[Route] = &[
                 about: About::new(
                     "Bring people in from a file, which is the body",
                     IMPORT,
-                    None,
+                    Some(&FILE),
                     &wire::IMPORT,
-                ),
+                )
+                .with(Success::Accepted(&wire::IMPORT))
+                .failing(&[StatusCode::INSUFFICIENT_STORAGE]),
                 handler: |desk, call| Box::pin(async move { open(desk, call) }),
             },
             Verb {
@@ -99,8 +104,9 @@ pub(super) static ROUTES: &[Route] = &[
                 "The rows that were refused, with the reasons, to be mended and sent again",
                 &[],
                 None,
-                &wire::FILE,
-            ),
+                &FILE,
+            )
+            .with(Success::File(FILES)),
             handler: |desk, call| Box::pin(async move { refused(desk, call) }),
         }],
     },
@@ -113,8 +119,9 @@ pub(super) static ROUTES: &[Route] = &[
                 "Everybody and everything as a file; its name ends with the format, such as `people.csv`",
                 EXPORT,
                 None,
-                &wire::FILE,
-            ),
+                &FILE,
+            )
+            .with(Success::File(FILES)),
             handler: |desk, call| Box::pin(async move { export(desk, call) }),
         }],
     },

@@ -10,12 +10,12 @@ pub(super) static IMPORT: Record = Record {
         Member::of("format", Kind::Text, "`csv`, `ndjson`, `xlsx` or `ldif`"),
         Member::of("status", Kind::Text, "`queued`, `running`, `done`, `failed` or `calledOff`"),
         Member::of("created", Kind::Text, "When it was taken in (RFC 3339)"),
-        Member::of("ended", Kind::Text, "When it ended"),
+        Member::of("ended", Kind::Text, "When it ended").nullable(),
         Member::of("dryRun", Kind::Boolean, "Whether nothing is done"),
-        Member::of("rows", Kind::Integer, "How many rows the file has, once it was read"),
+        Member::of("rows", Kind::Integer, "How many rows the file has, once it was read").nullable(),
         Member::of("rowsDone", Kind::Integer, "How many of them are done"),
-        Member::of("error", Kind::Text, "Why it failed, with row and column where there are any"),
-        Member::of("report", Kind::Object(&REPORT), "What came of it"),
+        Member::of("error", Kind::Text, "Why it failed, with row and column where there are any").nullable(),
+        Member::of("report", Kind::Object(&REPORT), "What came of it").nullable(),
     ],
 };
 
@@ -101,12 +101,6 @@ pub(super) static IMPORTS: Record = Record {
     name: "Imports",
     about: "Imports, newest first",
     members: &[Member::of("imports", Kind::List("import", &Kind::Object(&IMPORT)), "All of them")],
-};
-
-pub(super) static FILE: Record = Record {
-    name: "File",
-    about: "A file, sent while it is made; cut where it cannot be made whole",
-    members: &[],
 };
 
 pub(super) static ERROR: Record = Record {

@@ -9,6 +9,7 @@ mod chaos;
 mod clients;
 mod commands;
 mod crash;
+mod documented;
 mod door;
 mod everywhere;
 mod fairness;

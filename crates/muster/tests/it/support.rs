@@ -289,7 +289,9 @@ pub(crate) fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Reply {
-    try_send(address, method, target, headers, body).expect("an answer")
+    let reply = try_send(address, method, target, headers, body).expect("an answer");
+    crate::documented::check(method, target, reply.status, reply.header("content-type"), &reply.body);
+    reply
 }
 
 /// The same; `None` when the server is not there, or goes before it has answered.
@@ -433,10 +435,15 @@ impl House {
 
     /// One request; status and body.
     pub(crate) async fn call(&self, request: Request<Vec<u8>>) -> (u16, String) {
+        let (method, target) = (request.method().to_string(), request.uri().to_string());
         let answer = self.answer(request).await;
         let status = answer.status().as_u16();
+        let media =
+            answer.headers().get("content-type").map(|media| media.to_str().expect("text").to_owned());
         let body = answer.into_body().collect().await.expect("a body").to_bytes();
-        (status, String::from_utf8(body.to_vec()).expect("text"))
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        crate::documented::check(&method, &target, status, media.as_deref(), &body);
+        (status, body)
     }
 
     pub(crate) async fn answer(&self, mut request: Request<Vec<u8>>) -> Response<Content> {
