@@ -1,6 +1,6 @@
 //! The admin listener, and metrics on the public one.
 
-use crate::support::{MUSTER, Server, send};
+use crate::support::{MUSTER, Server, send, try_send};
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -9,7 +9,10 @@ fn metrics_are_served_on_the_admin_listener_only() {
     let server = Server::start(&[]);
     let (_, key) = server.tenant(&[]);
     let bearer = format!("Bearer {key}");
-    let at = |address: &str, target: &str| send(address, "GET", target, &[("Authorization", &bearer)], b"");
+    // The OpenAPI document does not describe the admin listener, so its answers are not compared with it.
+    let at = |address: &str, target: &str| {
+        try_send(address, "GET", target, &[("Authorization", &bearer)], b"").expect("an answer")
+    };
     assert_eq!(at(&server.admin, "/healthz").body, "alive\n");
     assert_eq!(at(&server.admin, "/readyz").body, "ready\n");
     let metrics = at(&server.admin, "/metrics");
