@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 use std::io::{Result, Write};
 
 /// How much is decoded at a time: the decoded bytes of a step are held in memory, and may be a thousand times as many.
-const STEP: usize = 1024;
+pub(crate) const STEP: usize = 64;
 
 /// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

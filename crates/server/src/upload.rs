@@ -1,6 +1,6 @@
 //! Reads request bodies within limits on size, time and data rate.
 
-use crate::decoding::{Decoder, Encoding};
+use crate::decoding::{Decoder, Encoding, STEP};
 use bytes::{Bytes, BytesMut};
 use dialects::kit::BodyFault;
 use http::{HeaderMap, header};
@@ -144,20 +144,30 @@ impl BodyLimits {
         B: Body<Data = Bytes> + Unpin,
     {
         let (mut all, mut decoder) = (BytesMut::new(), Decoder::new(encoding));
-        let mut slot = None;
+        let (mut slot, mut received) = (None, 0);
         while let Some(bytes) = upload.next().await? {
+            received += bytes.len();
+            // Encoded, it may be larger than decoded, or be nothing but headers.
+            if received > self.size {
+                return Err(BodyFault::TooLarge(self.size));
+            }
             if encoding == Encoding::Identity && all.is_empty() && bytes.len() <= self.size {
                 all = BytesMut::from(bytes);
                 continue;
             }
-            if slot.is_none() && all.len() + bytes.len() > SMALL {
-                // A body whose length is not known may be of the largest.
-                let is_known = encoding == Encoding::Identity;
-                let length = announced(headers).filter(|_| is_known).unwrap_or(self.size as u64);
-                let parts = length.div_ceil(SLOT).clamp(1, (self.size as u64).div_ceil(SLOT).max(1));
-                slot = slots.acquire_many(u32::try_from(parts).unwrap_or(1)).await.ok();
+            // A few encoded bytes may be many.
+            let step = if encoding == Encoding::Identity { bytes.len().max(1) } else { STEP };
+            for step in bytes.chunks(step) {
+                let next = if encoding == Encoding::Identity { step.len() } else { 0 };
+                if slot.is_none() && all.len() + next > SMALL {
+                    // A body whose length is not known may be of the largest.
+                    let is_known = encoding == Encoding::Identity;
+                    let length = announced(headers).filter(|_| is_known).unwrap_or(self.size as u64);
+                    let parts = length.div_ceil(SLOT).clamp(1, (self.size as u64).div_ceil(SLOT).max(1));
+                    slot = slots.acquire_many(u32::try_from(parts).unwrap_or(1)).await.ok();
+                }
+                decoder.push(step, &mut |bytes| self.add(&mut all, bytes))?;
             }
-            decoder.push(&bytes, &mut |bytes| self.add(&mut all, bytes))?;
         }
         if !(all.is_empty() && matches!(decoder, Decoder::Identity)) {
             decoder.finish(&mut |bytes| self.add(&mut all, bytes))?;
@@ -177,9 +187,12 @@ impl BodyLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
     use futures_util::stream;
     use http_body::Frame;
-    use http_body_util::StreamBody;
+    use http_body_util::{Full, StreamBody};
+    use std::io::Write;
 
     /// A body of parts that each come after some time.
     fn body(parts: Vec<(u64, usize)>) -> impl Body<Data = Bytes, Error = std::convert::Infallible> + Unpin {
@@ -228,6 +241,34 @@ mod tests {
         assert_eq!(too_large, Err(BodyFault::TooLarge(1024 * 1024)));
         let at_once = read(vec![(0, 1024 * 1024 + 1)], &slots).await;
         assert_eq!(at_once, Err(BodyFault::TooLarge(1024 * 1024)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn encoded_bodies_take_slots_by_what_they_become() {
+        let gzip = |body: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(body).expect("encoded");
+            Bytes::from(encoder.finish().expect("encoded"))
+        };
+        let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, "gzip".parse().expect("a value"))]);
+        let limits = BodyLimits { time: Duration::from_secs(5), ..limits() };
+        let slots = Semaphore::new(1);
+        let read =
+            async |body: Bytes| limits.read(&headers, Full::new(body), &slots).await.map(|bytes| bytes.len());
+        let (small, large) = (gzip(&vec![b'a'; 60_000]), gzip(&vec![b'a'; 900_000]));
+        assert!(large.len() < 2_000);
+        let taken = slots.acquire().await;
+        assert_eq!(read(small).await, Ok(60_000), "small ones need none");
+        assert_eq!(read(large.clone()).await, Err(BodyFault::Cut), "it waits");
+        drop(taken);
+        assert_eq!(read(large).await, Ok(900_000));
+        let nothing = Bytes::from(gzip(b"").repeat(60_000));
+        assert!(nothing.len() > limits.size);
+        assert_eq!(
+            read(nothing).await,
+            Err(BodyFault::TooLarge(limits.size)),
+            "received, and decoded to nothing"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,8 +5,8 @@ use super::tree;
 use crate::kit::{Kind, Member, Node, Object, Record};
 use directory::fold;
 
-/// Values among which the same are looked for; more are rejected later.
-const MOST_COMPARED: usize = 1_000;
+/// How many values of one attribute may be sent at a time: the core takes no more of any. More are not compared.
+pub(super) const MAX_VALUES: usize = 100;
 
 /// The values of an attribute in a tree.
 pub(super) fn entries(home: &Object, member: &Member) -> Vec<Object> {
@@ -41,18 +41,51 @@ fn is_equal(member: &Member, one: &Node, other: &Node) -> bool {
     }
 }
 
-/// Whether a value that was sent is one that is there: by value and type, or by all that was sent of one that has no value.
-fn is_same(record: &'static Record, sent: &Object, known: &Object) -> bool {
-    let is_equal_part = |name: &str| match (member_of(record, name), tree::get(sent, name)) {
-        (Some(member), Some(part)) => {
-            tree::get(known, name).is_some_and(|other| is_equal(member, part, other))
+/// What makes two values the same, folded once: each is compared with many.
+enum Identity {
+    /// A value and its type.
+    Value(Node, Option<Node>),
+    /// All that is said of an entry without a value, in order.
+    Parts(Vec<(String, Node)>),
+    /// Nothing is said, so that it is like no other.
+    None,
+}
+
+impl Identity {
+    fn of(record: Option<&'static Record>, node: &Node) -> Self {
+        let (Some(record), Node::Object(entry)) = (record, node) else {
+            return Self::Value(node.clone(), None);
+        };
+        if !has_value(record, entry) {
+            return Self::None;
         }
-        _ => true,
-    };
-    if tree::get(sent, "value").is_some() {
-        return is_equal_part("value") && is_equal_part("type");
+        let folded = |name: &str| {
+            let is_exact = member_of(record, name).is_some_and(|member| member.traits.exact);
+            tree::get(entry, name).map(|node| match node {
+                Node::Text(text) if !is_exact => Node::Text(fold(text)),
+                node => node.clone(),
+            })
+        };
+        if let Some(value) = folded("value") {
+            return Self::Value(value, folded("type"));
+        }
+        let names = entry.members.iter().map(|(name, _)| name).filter(|name| *name != "primary");
+        let mut parts: Vec<(String, Node)> =
+            names.filter_map(|name| Some((name.clone(), folded(name)?))).collect();
+        parts.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Self::Parts(parts)
     }
-    sent.members.iter().all(|(name, _)| name == "primary" || is_equal_part(name))
+
+    /// Whether a value that was sent is one that is there; without a type it is of any.
+    fn is(&self, known: &Self) -> bool {
+        match (self, known) {
+            (Self::Value(sent, kind), Self::Value(known, of)) => {
+                sent == known && (kind.is_none() || kind == of)
+            }
+            (Self::Parts(sent), Self::Parts(known)) => sent == known,
+            _ => false,
+        }
+    }
 }
 
 /// Whether a value that was sent names one that is there: by its value, or by all that it says.
@@ -69,40 +102,56 @@ pub(super) fn covers(record: &'static Record, sent: &Object, entry: &Object) -> 
     }
 }
 
-/// Adds a value unless it is there (RFC 7644 section 3.5.2.1); the parts that were sent of one that is there are set. Returns its
-/// place.
-fn add_one(record: Option<&'static Record>, all: &mut Vec<Node>, node: Node) -> usize {
-    let sent = node.object();
-    let is_there = |known: &Node| match (record, sent, known.object()) {
-        (Some(record), Some(sent), Some(known)) => is_same(record, sent, known),
-        _ => *known == node,
-    };
-    let Some(place) = all.iter().position(is_there) else {
-        all.push(node);
-        return all.len() - 1;
-    };
-    if let (Some(Node::Object(known)), Node::Object(sent)) = (all.get_mut(place), node) {
-        let is_whole = tree::get(&sent, "value").is_none();
-        for (name, part) in sent.members {
-            if !is_whole && name != "value" && name != "type" || name == "primary" {
-                tree::put(known, &name, Some(part));
-            }
-        }
-    }
-    place
+/// Values of an attribute among which each is there once.
+struct Values {
+    record: Option<&'static Record>,
+    nodes: Vec<Node>,
+    identities: Vec<Identity>,
 }
 
-/// Adds values to an attribute. A new preference takes over.
+impl Values {
+    fn new(member: &Member, nodes: Vec<Node>) -> Self {
+        let record = record_of(member);
+        let identities = nodes.iter().map(|node| Identity::of(record, node)).collect();
+        Self { record, nodes, identities }
+    }
+
+    /// Adds a value unless it is there (RFC 7644 section 3.5.2.1); the parts that were sent of one that is there are set.
+    /// Returns its place.
+    fn add(&mut self, node: Node) -> usize {
+        let identity = Identity::of(self.record, &node);
+        let compared = if self.nodes.len() > MAX_VALUES { &[] } else { self.identities.as_slice() };
+        let Some(place) = compared.iter().position(|known| identity.is(known)) else {
+            self.nodes.push(node);
+            self.identities.push(identity);
+            return self.nodes.len() - 1;
+        };
+        let has_value = matches!(identity, Identity::Value(..));
+        if let (Some(Node::Object(known)), Node::Object(sent)) = (self.nodes.get_mut(place), node) {
+            for (name, part) in sent.members {
+                if has_value && name != "value" && name != "type" || name == "primary" {
+                    tree::put(known, &name, Some(part));
+                }
+            }
+        }
+        place
+    }
+}
+
+/// Adds values to an attribute. A new preference takes over, unless it is of nothing.
 pub(super) fn add(home: &mut Object, member: &Member, new: Vec<Node>) {
-    let mut all = match tree::take(home, member.name) {
+    let known = match tree::take(home, member.name) {
         Some(Node::List(nodes)) => nodes,
         _ => Vec::new(),
     };
+    let mut all = Values::new(member, known);
     for node in new {
-        let is_primary = node.object().is_some_and(is_primary);
-        let place = add_one(record_of(member), &mut all, node);
-        if is_primary {
-            let others = all.iter_mut().enumerate().filter(|(n, _)| *n != place);
+        let is_preferred =
+            |entry: &Object| is_primary(entry) && all.record.is_none_or(|record| has_value(record, entry));
+        let takes_over = node.object().is_some_and(is_preferred);
+        let place = all.add(node);
+        if takes_over {
+            let others = all.nodes.iter_mut().enumerate().filter(|(n, _)| *n != place);
             for entry in
                 others.filter_map(|(_, node)| if let Node::Object(entry) = node { Some(entry) } else { None })
             {
@@ -110,20 +159,20 @@ pub(super) fn add(home: &mut Object, member: &Member, new: Vec<Node>) {
             }
         }
     }
-    let all: Vec<Object> = all.into_iter().filter_map(|node| node.object().cloned()).collect();
+    let all: Vec<Object> = all.nodes.into_iter().filter_map(|node| node.object().cloned()).collect();
     put_entries(home, member, all);
 }
 
 /// The values of one body, the same ones as one.
 pub(super) fn merged(member: &Member, sent: Vec<Node>) -> Vec<Node> {
-    if sent.len() < 2 || sent.len() > MOST_COMPARED {
+    if sent.len() < 2 {
         return sent;
     }
-    let mut all = Vec::with_capacity(sent.len());
+    let mut all = Values::new(member, Vec::new());
     for node in sent {
-        add_one(record_of(member), &mut all, node);
+        all.add(node);
     }
-    all
+    all.nodes
 }
 
 pub(super) fn is_primary(entry: &Object) -> bool {

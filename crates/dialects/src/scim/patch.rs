@@ -4,12 +4,12 @@
 //! Tolerant where identity providers need it: operations in any case, names with dots or URNs as keys of a value
 //! without a path, booleans as texts, and a value for an entry that is not there yet makes it.
 
-use super::entries::{self, covers, entries, has_value, is_primary, put_entries};
+use super::entries::{self, MAX_VALUES, covers, entries, has_value, is_primary, put_entries};
 use super::filter::Parser;
-use super::schema::{Attribute, Named, member_of};
+use super::schema::{Attribute, Named, member_of, record_of};
 use super::tree::{self, Former, invalid};
 use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Record, Way};
-use directory::{Filter, Op, Parts, Scalar};
+use directory::{Field, Filter, Op, Parts, Scalar};
 use http::StatusCode;
 
 /// What an operation does.
@@ -40,8 +40,6 @@ pub(super) struct Target {
 const MAX_OPERATIONS: usize = 10_000;
 /// How many one of a person may have, where what each leaves behind is checked as a whole.
 const MAX_OPERATIONS_ON_USER: usize = 500;
-/// How many values of one attribute may be sent at a time; the core takes no more than that of any.
-const MAX_VALUES: usize = 100;
 
 fn fault(code: &'static str, text: impl Into<String>) -> Fault {
     Fault::own(StatusCode::BAD_REQUEST, code, text)
@@ -217,14 +215,20 @@ fn put(
     let member = attribute.member;
     if let (Kind::List(..), Some(sub)) = (member.kind, attribute.sub) {
         // `emails.value`: of every entry there is, or of a new one.
-        let value = former.value(sub, node)?;
+        let record = record_of(member);
+        let parts = match record {
+            Some(record) => former.part(record, sub, node)?,
+            None => vec![(sub.name, former.value(sub, node)?)],
+        };
         return tree::at_home(tree, attribute, |home| {
             let mut entries = entries(home, member);
             if entries.is_empty() {
                 entries.push(Object::default());
             }
             for entry in &mut entries {
-                tree::put(entry, sub.name, value.clone());
+                for (name, value) in &parts {
+                    tree::put(entry, name, value.clone());
+                }
             }
             put_entries(home, member, entries);
             Ok(())
@@ -415,6 +419,12 @@ fn remove(
         }
         _ => None,
     };
+    if let Some(Some(Node::List(nodes))) = &listed
+        && nodes.len() > MAX_VALUES
+        && member.field != Some(Field::Members)
+    {
+        return Err(invalid(member.name, "has too many values"));
+    }
     tree::at_home(tree, attribute, |home| {
         let mut all = entries(home, member);
         let is_listed = |entry: &Object| match &listed {

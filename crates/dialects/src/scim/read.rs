@@ -45,7 +45,7 @@ pub(super) fn former(call: &Call, resource: &'static Resource) -> Former {
 
 /// A resource as it is stored, brought into form. What was stored is taken as it is, also under a strict profile.
 pub(super) fn stored(written: &Object, resource: &'static Resource) -> Result<Object, Fault> {
-    Former::new(resource, false).resource(written)
+    Former::of_stored(resource).resource(written)
 }
 
 /// The whole resource that a POST or PUT sends.

@@ -14,6 +14,8 @@ pub(super) struct Former {
     pub(super) resource: &'static Resource,
     /// Whether unknown attributes are a fault.
     pub(super) is_strict: bool,
+    /// Whether the resource is one that is stored, of which every text is taken as it is.
+    is_stored: bool,
     /// How many were not.
     unknown: AtomicUsize,
 }
@@ -25,7 +27,12 @@ pub(super) fn invalid(name: &str, what: &str) -> Fault {
 
 impl Former {
     pub(super) fn new(resource: &'static Resource, is_strict: bool) -> Self {
-        Self { resource, is_strict, unknown: AtomicUsize::new(0) }
+        Self { resource, is_strict, is_stored: false, unknown: AtomicUsize::new(0) }
+    }
+
+    /// For what is stored. A text that was a role's name when it was stored must not become another role.
+    pub(super) fn of_stored(resource: &'static Resource) -> Self {
+        Self { is_stored: true, ..Self::new(resource, false) }
     }
 
     /// How many attributes no table has.
@@ -113,7 +120,7 @@ impl Former {
     /// The role in an object in a text, as Entra ID sends app roles.
     fn app_role(&self, entry: &mut Object) -> Result<(), Fault> {
         let Some(Node::Text(text)) = get(entry, "value") else { return Ok(()) };
-        if !text.trim_start().starts_with('{') {
+        if self.is_stored || !text.trim_start().starts_with('{') {
             return Ok(());
         }
         let Ok(Node::Object(role)) = crate::kit::json::read(text) else { return Ok(()) };

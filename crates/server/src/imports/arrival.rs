@@ -91,10 +91,11 @@ where
     let mut file = imports.file(id).map_err(full)?;
     let (most, mut upload) = (imports.quota_for(id), Upload::new(body, WINDOW));
     let (mut size, mut next_check) = (0, CHECK_EVERY);
+    let too_large = || Fault::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX));
     let mut take = |bytes: &[u8]| {
         size += bytes.len() as u64;
         if size > LARGEST {
-            return Err(Fault::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX)).into());
+            return Err(too_large().into());
         }
         if size > most {
             return Err(insufficient_storage(TENANT_STORAGE_FULL).into());
@@ -109,7 +110,13 @@ where
         file.write_all(bytes).map_err(full)?;
         Ok::<_, Rejected>(())
     };
+    let mut received = 0;
     while let Some(bytes) = upload.next().await.map_err(|_| Fault::BodyCut)? {
+        received += bytes.len() as u64;
+        // Encoded, it may be nothing but headers.
+        if received > LARGEST {
+            return Err(too_large());
+        }
         decoder.push(&bytes, &mut take)?;
     }
     decoder.finish(&mut take)?;

@@ -106,6 +106,7 @@ fn app_roles_of_entra_are_objects_in_a_text() {
             json!({"op": "Add", "path": "roles", "value": [{"value": admin}]}),
             json!({"op": "Add", "path": "roles[primary eq \"True\"].value", "value": admin}),
             json!({"op": "Add", "path": "roles[primary eq \"True\"]", "value": admin}),
+            json!({"op": "Add", "path": "roles.value", "value": admin}),
         ] {
             assert_eq!(narrow.patch(&person, &json!([operation])).await.0, 403, "{operation}");
         }
@@ -113,8 +114,82 @@ fn app_roles_of_entra_are_objects_in_a_text() {
         assert_eq!(made.0, 403, "{}", made.1);
         assert_eq!(narrow.read(&person).await["roles"], Value::Null);
         let (strict, person) = strict(&client).await;
-        let add = json!([{"op": "add", "path": "roles", "value": [{"value": user}]}]);
-        refused(&strict.patch(&person, &add).await, 400, "invalidValue");
+        for path in ["roles", "roles.value"] {
+            let value = if path == "roles" { json!([{"value": user}]) } else { json!(user) };
+            let add = json!([{"op": "add", "path": path, "value": value}]);
+            refused(&strict.patch(&person, &add).await, 400, "invalidValue");
+        }
+    });
+}
+
+#[test]
+fn a_stored_text_does_not_become_another_role() {
+    let inner = r#"{"value":"Admin"}"#;
+    let outer = json!({"value": inner}).to_string();
+    scim(async |client| {
+        let narrow = client.with("narrow", |new| new.highest_role = 2).await;
+        for (n, (path, value)) in
+            [("roles", json!([{"value": outer}])), ("roles.value", json!(outer))].into_iter().enumerate()
+        {
+            let person = narrow.person(&format!("n{n}@x.example")).await;
+            let body = changed(&narrow, &person, json!([{"op": "add", "path": path, "value": value}])).await;
+            assert_eq!(values(&body["roles"]), [inner], "{body}");
+            let add = json!([{"op": "add", "path": "roles", "value": [{"value": "viewer"}]}]);
+            let body = changed(&client, &person, add).await;
+            assert_eq!(values(&body["roles"]), [inner, "viewer"], "{body}");
+            // The narrow connection may change the user only if the user got no role above its ceiling.
+            changed(&narrow, &person, json!([{"op": "replace", "path": "title", "value": "T"}])).await;
+        }
+    });
+}
+
+#[test]
+fn an_entry_without_a_value_moves_no_preference() {
+    let nothing = [json!({"primary": true}), json!({"type": "other", "primary": true})];
+    scim(async |client| {
+        let sent = json!([
+            {"value": "a@x.example", "type": "home"},
+            {"value": "b@x.example", "type": "work", "primary": true},
+        ]);
+        let address = json!([
+            {"streetAddress": "A", "locality": "Bonn", "type": "work"},
+            {"locality": "Bonn", "primary": true},
+        ]);
+        let user = json!({"userName": "b@x.example", "emails": sent, "addresses": address});
+        let (status, before) = client.post("/Users", &user).await;
+        assert_eq!((status, &before["emails"], &before["addresses"]), (201, &sent, &address), "{before}");
+        let person = format!("/Users/{}", before["id"].as_str().expect("an id"));
+        for entry in &nothing {
+            for path in ["emails", "addresses"] {
+                let body =
+                    changed(&client, &person, json!([{"op": "add", "path": path, "value": [entry]}])).await;
+                assert_eq!((&body["emails"], &body["addresses"]), (&sent, &address), "{path} {entry}");
+            }
+            let emails = json!([{"value": "c@x.example"}, {"value": "d@x.example"}, entry]);
+            let (_, body) = client.put(&person, &json!({"userName": "b@x.example", "emails": emails})).await;
+            assert!(values(&body["emails"]) == ["c@x.example", "d@x.example"], "{body}");
+            assert_eq!(body["emails"][0]["primary"], Value::Null, "{body}");
+            client.put(&person, &user).await;
+        }
+    });
+}
+
+#[test]
+fn many_long_values_are_rejected_at_once() {
+    scim(async |client| {
+        // One comparison of all with all would take seconds.
+        let long = "a".repeat(900);
+        let many =
+            |count: usize| (0..count).map(|n| json!({"value": format!("{long}{n}")})).collect::<Value>();
+        let person = client.person("p@x.example").await;
+        for path in ["entitlements", "emails", "photos"] {
+            let user = json!({"userName": "many", path: many(1_000)});
+            assert_eq!(client.post("/Users", &user).await.0, 400, "{path}");
+            for op in ["add", "replace", "remove"] {
+                let operations = json!([{"op": op, "path": path, "value": many(1_000)}]);
+                refused(&client.patch(&person, &operations).await, 400, "invalidValue");
+            }
+        }
     });
 }
 
