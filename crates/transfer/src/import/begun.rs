@@ -23,8 +23,8 @@ pub(super) enum Said {
     Person(Box<crate::person::Said>),
     /// Of somebody who is there.
     Known(Box<crate::person::Said>, Box<User>),
-    /// It is not executed again: its outcome, and its user.
-    Skipped(Outcome, (u32, UserId)),
+    /// It is not executed again: its outcome, its user, and the manager who is still to be set.
+    Skipped(Outcome, (u32, UserId), Option<String>),
     Item(ItemKind, Box<crate::thing::Said>),
     /// Nothing that could be done.
     Nothing(String),

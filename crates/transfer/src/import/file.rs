@@ -2,13 +2,14 @@
 
 use super::entry::{Attribute, Role, kind_of};
 use super::keys::{hash, name_hash};
+use super::named_entries::{Entries, is_distinguished};
 use crate::column::{Column, Kind, What, named};
-use crate::dn::{self, Dn};
+use crate::dn;
 use crate::formats::{Format, Row};
 use crate::ignored::{Ignored, Reason};
 use crate::ldif_names::is_own;
 use crate::value;
-use directory::{Field, Given, identifier_key, nfc};
+use directory::{Field, Given, ItemKind, identifier_key, nfc};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -44,8 +45,8 @@ pub struct Scan {
     pub(super) twice: HashMap<u64, Option<u64>>,
     /// All keys as hashes in order, if rows refer to other users.
     pub(super) keys: Vec<u64>,
-    /// Distinguished names, and what users sign in with and groups are called.
-    pub(super) dns: HashMap<String, String>,
+    /// Entries by their distinguished names.
+    pub(super) entries: Entries,
     /// Hashes of the names of users and what they sign in with, if rows name managers; `None` for names of more than one user.
     pub(super) names: HashMap<u64, Option<String>>,
     /// Whether rows name members of groups.
@@ -170,23 +171,41 @@ impl Scan {
                 is_same
             });
         }
-        cells.into_iter().map(|(_, cell)| cell).collect()
+        let mut cells: Vec<Cell<'a>> = cells.into_iter().map(|(_, cell)| cell).collect();
+        if kind == Kind::Item(ItemKind::Group) && self.is_directory && !self.is_export() {
+            self.entries.name_group(&mut cells);
+        }
+        cells
     }
 
     /// Whether a row of users is of an export of our own, which says of each what kind it is, or is in a sheet of that kind.
     pub(super) fn is_own(&self, row: &Row, cells: &[Cell<'_>]) -> bool {
         let has = |what: What| cells.iter().any(|(column, _)| column.what == what);
-        let is_ours = |header: &Header| header.name == "doNotEmail";
-        has(What::Id) && (has(What::Kind) || row.kind.is_some() && self.headers.iter().any(is_ours))
+        has(What::Id) && (has(What::Kind) || row.kind.is_some() && self.has_our_header())
+    }
+
+    /// Whether it is an export of our own, whose texts are what they look like.
+    fn is_export(&self) -> bool {
+        let has_kinds = |header: &Header| header.column.is_some_and(|column| column.what == What::Kind);
+        self.headers.iter().any(has_kinds) || self.format == Some(Format::Xlsx) && self.has_our_header()
+    }
+
+    /// Whether a header is written as only our own exports write it.
+    fn has_our_header(&self) -> bool {
+        self.headers.iter().any(|header| header.name == "doNotEmail")
     }
 
     /// A value in which distinguished names are apart, and those of groups replaced by their names.
     fn references<'a>(&self, column: &Column, value: &'a Value, header: &Header) -> Cow<'a, Value> {
         let is_list = matches!(column.what, What::Groups | What::Members | What::Folders);
+        if self.is_export() && (self.format != Some(Format::Ldif) || is_own(&header.name)) {
+            return Cow::Borrowed(value);
+        }
         let Some(text) = value.as_str().filter(|_| is_list) else {
             return match value {
                 Value::Array(list) if column.what == What::Groups => {
-                    let name = |value: &Value| value.as_str().map_or(value.clone(), |text| self.group(text));
+                    let group = |text: &str| Value::from(self.entries.group(text));
+                    let name = |value: &Value| value.as_str().map_or(value.clone(), group);
                     Cow::Owned(list.iter().map(name).collect())
                 }
                 value => Cow::Borrowed(value),
@@ -195,7 +214,7 @@ impl Scan {
         let names = dn::split(text);
         if names.first().is_some_and(|first| is_distinguished(first)) {
             let name = |name: &&str| match column.what {
-                What::Groups => self.group(name),
+                What::Groups => Value::from(self.entries.group(name)),
                 _ => Value::from(*name),
             };
             return Cow::Owned(names.iter().map(name).collect());
@@ -203,8 +222,7 @@ impl Scan {
         // Where semicolons are between cells, some programs have commas between groups.
         let has_commas =
             self.delimiter.is_some_and(|delimiter| delimiter == b';') && column.what == What::Groups;
-        let is_ours = self.headers.iter().any(|header| header.column.is_some_and(|c| c.what == What::Kind));
-        if has_commas && !is_ours && !text.contains([';', '"']) && text.contains(',') {
+        if has_commas && !text.contains([';', '"']) && text.contains(',') {
             return Cow::Owned(text.split(',').map(|name| Value::from(value::trimmed(name))).collect());
         }
         // A value of a directory is no list in one text.
@@ -214,21 +232,11 @@ impl Scan {
         Cow::Borrowed(value)
     }
 
-    /// The name of a group that a user names.
-    fn group(&self, text: &str) -> Value {
-        Value::from(if is_distinguished(text) { self.named(text) } else { text.to_owned() })
-    }
-
-    /// What a reference to a user or group is looked up by: if it is a distinguished name, by what its entry in the file says, or
-    /// by its innermost part.
-    pub(super) fn named(&self, text: &str) -> String {
-        let Some(dn) = Dn::parse(text) else { return text.to_owned() };
-        self.dns.get(&dn.key()).cloned().unwrap_or_else(|| dn.name().to_owned())
-    }
-
-    /// What a distinguished name stands for whose entry is in the file.
-    pub(super) fn in_file(&self, text: &str) -> Option<&String> {
-        self.dns.get(&Dn::parse(text)?.key())
+    /// What a reference to a user may be looked up by, in order: as it is written, and if it is a distinguished name, by what its
+    /// entry in the file says, or by its innermost part unless that is another user of the file.
+    pub(super) fn user_keys(&self, text: &str) -> Vec<String> {
+        let by_dn = self.entries.user(text, |name| self.has_user(name));
+        std::iter::once(text.to_owned()).chain(by_dn.filter(|key| key != text)).collect()
     }
 
     /// Whether a row of the file has this key: an id, external id, email or user name.
@@ -282,11 +290,6 @@ fn of_entry(column: &'static Column, value: &Value, is_own: bool) -> &'static Co
         What::LdapPassword if is_own => named("passwordHash").unwrap_or(column),
         _ => column,
     }
-}
-
-/// Whether a text is a distinguished name of two parts at least: one part may be anything with an equals sign.
-fn is_distinguished(text: &str) -> bool {
-    text.contains('=') && text.contains([',', ';']) && Dn::parse(text).is_some()
 }
 
 /// Whether a password is one that another program does not show.

@@ -7,6 +7,7 @@ mod entry;
 mod file;
 mod keys;
 mod missing;
+mod named_entries;
 mod person;
 mod reading;
 mod references;
@@ -17,6 +18,7 @@ mod rows;
 mod scanning;
 mod thing;
 mod under_way;
+mod unknown_roles;
 
 pub(crate) use file::Cell;
 pub use file::Scan;

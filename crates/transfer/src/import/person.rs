@@ -31,9 +31,8 @@ pub(super) async fn prepare(
     mut said: Said,
     row: &Row,
 ) -> Result<Ready, Refusal> {
-    let manager = said.manager.take().map(|text| (job.scan.named(&text), text));
-    let manager = match manager {
-        Some((key, text)) => match references.user(&key) {
+    let manager = match said.manager.take() {
+        Some(text) => match job.scan.user_keys(&text).iter().find_map(|key| references.user(key)) {
             Some(user) => {
                 said.edit.text(Field::Manager, Given::Value(user.to_string()));
                 None

@@ -34,13 +34,16 @@ pub(super) struct Deferred {
 impl Job<'_> {
     /// The user whom a row refers to.
     async fn user(&self, text: &str) -> Result<Reference, Refusal> {
-        let key = self.scan.named(text);
-        if let Some(user) = user(self.directory, self.caller, &key).await? {
-            return Ok(Reference::User(user));
+        for key in self.scan.user_keys(text) {
+            if let Some(user) = user(self.directory, self.caller, &key).await? {
+                return Ok(Reference::User(user));
+            }
+            // Nobody is created by a preview.
+            if self.options.is_preview && self.scan.has_user(&key) {
+                return Ok(Reference::Coming);
+            }
         }
-        // Nobody is created by a preview.
-        let is_coming = self.options.is_preview && self.scan.has_user(&key);
-        Ok(if is_coming { Reference::Coming } else { Reference::Missing })
+        Ok(Reference::Missing)
     }
 }
 
@@ -207,7 +210,12 @@ pub(super) fn identifying(scan: &Scan, row: Row) -> Row {
             column.identifies()
                 || matches!(
                     column.what,
-                    What::Kind | What::Name | What::Dn | What::ObjectClass | What::Text(Field::Manager)
+                    What::Kind
+                        | What::Name
+                        | What::Dn
+                        | What::ObjectClass
+                        // A name without its parts would be split anew.
+                        | What::Text(Field::Manager | Field::GivenName | Field::FamilyName)
                 )
         })
     };

@@ -150,6 +150,8 @@ impl RejectedFile {
             Some(column) => {
                 column.identifies()
                     || matches!(column.what, What::Name | What::Kind | What::Dn | What::ObjectClass)
+                    // A name without its parts would be split anew.
+                    || matches!(column.what, What::Text(Field::GivenName | Field::FamilyName))
             }
             None => scan.headers[place].name.eq_ignore_ascii_case("cn"),
         };
@@ -197,11 +199,11 @@ impl RejectedFile {
 fn resolved(value: &Value, scan: &Scan) -> Option<Value> {
     let all: Vec<&str> = match value {
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
-        Value::String(text) if scan.in_file(text).is_some() => vec![text],
+        Value::String(text) if scan.entries.in_file(text).is_some() => vec![text],
         Value::String(text) => crate::dn::split(text),
         _ => return None,
     };
-    all.iter().any(|text| scan.in_file(text).is_some()).then(|| {
-        all.iter().map(|text| scan.in_file(text).map_or(*text, String::as_str)).map(Value::from).collect()
-    })
+    all.iter()
+        .any(|text| scan.entries.in_file(text).is_some())
+        .then(|| all.iter().map(|text| scan.entries.in_file(text).unwrap_or(text)).map(Value::from).collect())
 }

@@ -89,6 +89,11 @@ impl Resumed {
         self.by_import.created_users.contains(&user.id)
     }
 
+    /// Whether the import created or changed a user, and nobody else since.
+    pub(super) fn has_executed(&self, user: &User) -> bool {
+        self.by_import.users.contains(&user.id) && !self.by_others.users.contains(&user.id)
+    }
+
     /// Whether the import created an item.
     pub(super) fn has_created_item(&self, item: &Item) -> bool {
         self.by_import.created_items.contains(&item.id())

@@ -10,17 +10,14 @@ use super::refused::RejectedRows;
 use super::report::{Outcome, Report};
 use super::resumed::Resumed;
 use super::under_way::UnderWay;
-use super::{ImportError, Options, Scan, person, thing};
+use super::{ImportError, Options, Scan, person, thing, unknown_roles};
 use crate::column::{Kind, Rule, What};
 use crate::formats::Row;
 use crate::ignored::{Ignored, Part, Reason};
 use crate::refer::{Names, References};
 use crate::words::in_words;
 use backon::{ConstantBuilder, Retryable};
-use directory::{
-    Caller, Command, Directory, Item, ItemKind, ItemQuery, Receipt, Refusal, User, UserId, UserKey,
-    identifier_key,
-};
+use directory::{Caller, Command, Directory, Field, Item, ItemKind, Receipt, Refusal, User, UserId, UserKey};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::HashSet;
@@ -65,23 +62,6 @@ pub(super) struct Job<'a> {
     ignores_roles: bool,
 }
 
-/// Whether each row names a role, and none of them is one here. A role that is misspelled in a few rows is rejected with them.
-async fn are_unknown_roles(directory: &Directory, caller: &Caller, scan: &Scan) -> Result<bool, Refusal> {
-    // A file that brings roles knows what it says.
-    let has_items = scan.rows != scan.users;
-    if scan.roles.is_empty() || scan.role_values < scan.users || has_items {
-        return Ok(false);
-    }
-    let is_built_in = |role: &String| directory::role_named(role).is_some() || role.parse::<u32>().is_ok();
-    if scan.roles.iter().any(is_built_in) {
-        return Ok(false);
-    }
-    let roles = directory.items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
-    let is_known =
-        |role: &Item| scan.roles.iter().any(|name| identifier_key(name) == identifier_key(role.name()));
-    Ok(!roles.iter().any(is_known))
-}
-
 impl<'a> Job<'a> {
     async fn new(
         directory: &'a Arc<Directory>,
@@ -94,13 +74,19 @@ impl<'a> Job<'a> {
             Some(begun) => Some(Resumed::load(directory, caller, begun).await?),
             None => None,
         };
-        let ignores_roles = are_unknown_roles(directory, caller, scan).await?;
+        let ignores_roles = unknown_roles::are_unknown(directory, caller, scan).await?;
         Ok(Self { directory, caller, options, scan, names, resumed, ignores_roles })
     }
 
     /// The outcome of a row of an existing user who is left as is: an interrupted import finds what it created itself.
     pub(super) fn user_left(&self, user: &User) -> Outcome {
         left(self.resumed.as_ref().is_some_and(|resumed| resumed.has_created_user(user)))
+    }
+
+    /// The manager of a user whose row an interrupted import has executed: managers are set when all rows are done.
+    fn manager_to_set(&self, said: &crate::person::Said, user: &User) -> Option<String> {
+        let is_executed = self.resumed.as_ref().is_some_and(|resumed| resumed.has_executed(user));
+        said.manager.clone().filter(|_| is_executed && user.text(Field::Manager).is_none())
     }
 
     /// The same for an item.
@@ -286,6 +272,13 @@ impl End<'_> {
             let (part, reason, count) = (Part::Column, Reason::UnknownRoles, self.scan.role_values);
             self.report.ignored.push(Ignored { part, name, reason, count });
         }
+        match self.scan.entries.shared_names() {
+            0 => {}
+            1 => self.report.note("Several groups have the same name; each of them is called by its distinguished name.".to_owned()),
+            many => self.report.note(format!(
+                "{many} names are each those of several groups; these groups are called by their distinguished names."
+            )),
+        }
         if self.lost_passwords > 0 {
             let (many, were) = match self.lost_passwords {
                 1 => ("1 password".to_owned(), "was"),
@@ -357,9 +350,10 @@ fn skip(job: &Job<'_>, parcel: &mut [Begun]) {
     let Some(resumed) = &job.resumed else { return };
     for begun in parcel {
         match &begun.said {
-            Said::Known(_, user) if job.options.updates => {
+            Said::Known(said, user) if job.options.updates => {
                 if let Some(outcome) = resumed.skip(user) {
-                    begun.said = Said::Skipped(outcome, (user.number, user.id));
+                    let manager = job.manager_to_set(said, user);
+                    begun.said = Said::Skipped(outcome, (user.number, user.id), manager);
                 }
             }
             Said::Person(said) => {
@@ -410,7 +404,7 @@ async fn find_places(
         })
     };
     let managers = people().filter_map(|said| said.manager.as_ref());
-    references.look_up_users(managers.map(|text| job.scan.named(text))).await?;
+    references.look_up_users(managers.flat_map(|text| job.scan.user_keys(text))).await?;
     references.ready(ItemKind::Group, people().filter_map(|said| said.groups.as_ref()).flatten()).await?;
     references.ready(ItemKind::Folder, people().filter_map(|said| said.folders.as_ref()).flatten()).await?;
     references.ready(ItemKind::Organisation, people().filter_map(|said| said.organisation())).await?;
@@ -442,13 +436,14 @@ async fn carry_out<'a>(
     let Begun { kind, row, said } = begun;
     match said {
         Said::Nothing(why) => Box::pin(std::future::ready(Done::new(kind, row, Ok(Outcome::Refused(why))))),
-        Said::Known(_, user) if !job.options.updates => {
-            let outcome = Ok(job.user_left(&user));
+        Said::Known(said, user) if !job.options.updates => {
+            let (outcome, manager) = (Ok(job.user_left(&user)), job.manager_to_set(&said, &user));
             let user = Some((user.number, user.id));
-            Box::pin(std::future::ready(Done { user, ..Done::new(kind, row, outcome) }))
+            Box::pin(std::future::ready(Done { user, manager, ..Done::new(kind, row, outcome) }))
         }
-        Said::Skipped(outcome, user) => {
-            Box::pin(std::future::ready(Done { user: Some(user), ..Done::new(kind, row, Ok(outcome)) }))
+        Said::Skipped(outcome, user, manager) => {
+            let user = Some(user);
+            Box::pin(std::future::ready(Done { user, manager, ..Done::new(kind, row, Ok(outcome)) }))
         }
         Said::Known(said, user) => person(job, references, *said, Some(*user), row).await,
         Said::Person(said) => person(job, references, *said, None, row).await,

@@ -6,7 +6,6 @@ use super::file::{About, Header, Identity, Scan};
 use super::keys::{keys_of, names_of, text_of};
 use crate::account_state::State;
 use crate::column::{Column, Columns, Kind, Meaning, What, named};
-use crate::dn::Dn;
 use crate::formats::{self, FileError, Format, Row};
 use crate::ignored::{Ignored, IgnoredCounts, Part, Reason};
 use crate::value;
@@ -101,6 +100,11 @@ impl Scan {
         self.users += u64::from(kind == Kind::User);
         if kind == Kind::User {
             self.look_below(row, found);
+            for (place, value) in &row.cells {
+                if self.headers[*place].column.is_some_and(|column| column.what == What::Groups) {
+                    self.entries.note_groups(value);
+                }
+            }
         }
         let noted = &mut found.noted;
         let cells = self.cells(row, kind, &mut |place, reason, count| {
@@ -116,7 +120,8 @@ impl Scan {
         found.keys.extend(keys.iter().map(|(_, key)| *key));
         let handle = text_of(&cells, Field::UserName).or_else(|| text_of(&cells, Field::Email));
         let dn = cells.iter().find(|(column, _)| column.what == What::Dn);
-        let dn = dn.and_then(|(_, value)| Dn::parse(value.as_str()?));
+        let dn = dn.and_then(|(_, value)| value.as_str().map(str::to_owned));
+        let is_own = cells.iter().any(|(column, _)| column.what == What::Kind);
         let known = if kind == Kind::User { handle.clone() } else { text_of(&cells, Field::Name) };
         let names = if names_manager && kind == Kind::User { names_of(&cells) } else { Vec::new() };
         drop(cells);
@@ -128,7 +133,10 @@ impl Scan {
         }
         self.has_members |= names_members;
         if let (Some(dn), Some(known)) = (dn, known) {
-            self.dns.insert(dn.key(), known);
+            // Groups of our own exports may share names, and are known by their ids.
+            if !(is_own && kind != Kind::User) {
+                self.entries.add(&dn, kind, known);
+            }
         }
         if let Some(handle) = handle {
             for name in names {

@@ -5,5 +5,6 @@ mod foreign;
 mod house;
 mod importing;
 mod other_systems;
+mod references;
 mod resuming;
 mod round_trip;

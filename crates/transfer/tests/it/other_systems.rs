@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use transfer::ignored::{Part, Reason};
 use transfer::import::Report;
 
-struct Imported {
-    house: House,
-    report: Report,
+pub(crate) struct Imported {
+    pub(crate) house: House,
+    pub(crate) report: Report,
 }
 
 /// Imports a file, first as a preview, which must say the same.
@@ -18,7 +18,7 @@ fn import(name: &str) -> Imported {
     import_into(house, &path)
 }
 
-fn import_text(name: &str, text: &str) -> Imported {
+pub(crate) fn import_text(name: &str, text: &str) -> Imported {
     let house = House::new("sqlite");
     let path = house.file(name, text);
     import_into(house, &path)
@@ -38,7 +38,7 @@ fn import_into(house: House, path: &Path) -> Imported {
 }
 
 impl Imported {
-    fn user(&self, login: &str) -> User {
+    pub(crate) fn user(&self, login: &str) -> User {
         let key = UserKey::Handle(login.into());
         self.house
             .wait(self.house.directory.user(&self.house.caller, key))
@@ -49,11 +49,11 @@ impl Imported {
         self.user(login).status
     }
 
-    fn text(&self, login: &str, field: Field) -> String {
+    pub(crate) fn text(&self, login: &str, field: Field) -> String {
         self.user(login).text(field).unwrap_or_default().to_owned()
     }
 
-    fn groups(&self, login: &str) -> Vec<String> {
+    pub(crate) fn groups(&self, login: &str) -> Vec<String> {
         let all = self.house.items(ItemKind::Group);
         let mut names: Vec<String> = self
             .user(login)

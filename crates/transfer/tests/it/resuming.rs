@@ -177,3 +177,40 @@ fn an_import_that_is_resumed_keeps_what_others_created() {
         assert_eq!(house.person("b@x.y").groups, house.person("a@x.y").groups, "{engine}");
     }
 }
+
+/// Managers are set when all rows are done, so a resumed import sets those of users it had created.
+#[test]
+fn a_resumed_import_sets_managers() {
+    for updates in [false, true] {
+        let house = House::new("sqlite");
+        let rows = (0..300).map(|n| format!("p{n}@x.y,last@x.y\n")).collect::<Vec<_>>().concat();
+        let file = house.file("p.csv", format!("email,manager\n{rows}last@x.y,\n"));
+        let begun = house.directory.now();
+        let mut options = transfer::import::Options::new(
+            &file,
+            transfer::Format::Csv,
+            transfer::Columns::new(dialects::kit::spellings()),
+        );
+        (options.request, options.updates) = ("import p.csv".into(), updates);
+        let found = transfer::import::scan(&options).expect("sound");
+        let mut seen = 0;
+        let mut go_on = |more| {
+            seen += more;
+            seen < 200
+        };
+        let done =
+            house.wait(transfer::import::run(&house.directory, &house.caller, &options, &found, &mut go_on));
+        assert!(matches!(done, Err(ImportError::CalledOff)));
+        let some = house.people();
+        assert!(some.len() >= 200 && some.iter().all(|user| user.text(Field::Manager).is_none()));
+        let report = house
+            .import_with(&file, |options| {
+                (options.request, options.updates) = ("import p.csv".into(), updates);
+                options.begun = Some(begun);
+            })
+            .expect("imported");
+        assert!(report.is_complete(), "{report:?}");
+        let without = house.people().iter().filter(|user| user.text(Field::Manager).is_none()).count();
+        assert_eq!(without, 1, "only the manager has none; updates: {updates}");
+    }
+}
