@@ -106,7 +106,7 @@ pub fn main(serving: &ServingCommands) -> ExitCode {
     }
 }
 
-/// Whether whoever read the output is gone.
+/// Whether nothing reads the output any more.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is_it = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| cause.downcast_ref().is_some_and(is_it))

@@ -63,7 +63,7 @@ impl Said {
         loses
     }
 
-    /// Takes the manager as a text, whoever that is.
+    /// Takes the manager as a text that is not looked up.
     pub(crate) fn keep_manager(&mut self) {
         if let Some(manager) = self.manager.take() {
             self.edit.text(Field::Manager, Given::Value(manager));

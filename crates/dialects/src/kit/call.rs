@@ -90,11 +90,11 @@ impl Call {
         *self.chosen.get_or_init(|| choose(self))
     }
 
-    /// A request that was never sent, for what a dialect would answer to it.
-    pub(crate) fn imagined(method: &str, route: (&'static Route, &'static Verb)) -> Self {
+    /// A request that says nothing but its method and path.
+    pub(crate) fn new(method: String, path: String) -> Self {
         Self {
-            method: method.to_owned(),
-            path: route.0.path.to_owned(),
+            method,
+            path,
             named: Vec::new(),
             context: None,
             suffix: None,
@@ -103,7 +103,7 @@ impl Call {
             body: Bytes::new(),
             request: String::new(),
             origin: String::new(),
-            route: Some(route),
+            route: None,
             caller: None,
             permits: Vec::new(),
             denial: None,
@@ -118,25 +118,12 @@ impl Call {
     /// A request of the same caller that this one stands for; where it leads and its body are still to be said.
     pub(crate) fn sub_call(&self, method: String, path: String) -> Self {
         Self {
-            method,
-            path,
-            named: Vec::new(),
             context: self.context.clone(),
-            suffix: None,
-            query: Query::default(),
             headers: self.headers.clone(),
-            body: Bytes::new(),
             request: self.request.clone(),
             origin: self.origin.clone(),
-            route: None,
             caller: self.caller.clone(),
-            permits: Vec::new(),
-            denial: None,
-            denied_tenant: None,
-            address: None,
-            parsed: OnceLock::new(),
-            chosen: OnceLock::new(),
-            unknown: AtomicUsize::new(0),
+            ..Self::new(method, path)
         }
     }
 

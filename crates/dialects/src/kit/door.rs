@@ -13,7 +13,7 @@ use directory::{Directory, TenantNumber};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 /// Everything a dialect may use.
@@ -169,25 +169,12 @@ fn call(desk: &Desk, parts: &Parts, body: Bytes, request: &str) -> Call {
         host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or("localhost");
     let scheme = if desk.secure { "https" } else { "http" };
     Call {
-        method: parts.method.as_str().to_owned(),
-        path: parts.uri.path().to_owned(),
-        named: Vec::new(),
-        context: None,
-        suffix: None,
         query: Query::parse(parts.uri.query().unwrap_or_default()),
         headers: parts.headers.clone(),
         body,
         request: request.to_owned(),
         origin: desk.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}")),
-        route: None,
-        caller: None,
-        permits: Vec::new(),
-        denial: None,
-        denied_tenant: None,
-        address: None,
-        parsed: OnceLock::new(),
-        chosen: OnceLock::new(),
-        unknown: AtomicUsize::new(0),
+        ..Call::new(parts.method.as_str().to_owned(), parts.uri.path().to_owned())
     }
 }
 

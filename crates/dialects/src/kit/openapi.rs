@@ -180,7 +180,8 @@ fn failures(
     verb: &'static Verb,
 ) -> BTreeMap<u16, BTreeSet<String>> {
     let call = |accept: &str| {
-        let mut call = Call::imagined(verb.method, (route, verb));
+        let mut call = Call::new(verb.method.to_owned(), route.path.to_owned());
+        call.route = Some((route, verb));
         if let Ok(accept) = HeaderValue::from_str(accept) {
             call.headers.insert(header::ACCEPT, accept);
         }

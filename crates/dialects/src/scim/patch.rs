@@ -88,7 +88,7 @@ pub(super) fn operations(body: &Object, former: &Former) -> Result<Vec<Operation
     Ok(operations)
 }
 
-/// Where a path points; `None` is an attribute that no table has. Whoever carries the operation out counts it.
+/// Where a path points; `None` is an attribute that no table has. It is counted when the operation is carried out.
 pub(super) fn target(path: &str, former: &Former) -> Result<Option<Target>, Fault> {
     match Parser::path(path, former.resource, former.is_strict) {
         Ok((named, filter, sub)) => Ok(Some(Target { named, filter, sub })),

@@ -89,7 +89,7 @@ fn nobody_reads_and_nothing_is_said() {
     ] {
         assert_eq!(unread(store, &arguments), (Some(141), String::new()), "{arguments:?}");
     }
-    // An incomplete backup is an error, whoever closed the pipe.
+    // An incomplete backup is an error, even if the reader closed the pipe.
     let (code, text) = unread(store, &["backup", "-"]);
     assert!(code == Some(1) && text.contains("no complete backup"), "{code:?} {text}");
 }

@@ -107,7 +107,7 @@ impl Scan {
         }
     }
 
-    /// The cells of a row of a kind whose columns are known. `note` is told of values that are not imported.
+    /// The cells of a row of a kind whose columns are known. `note` gets the values that are not imported.
     pub(super) fn cells<'a>(
         &self,
         row: &'a Row,

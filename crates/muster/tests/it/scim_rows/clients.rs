@@ -477,7 +477,7 @@ fn okta_creates_again_whom_it_has_deactivated() {
         let again = json!({"userName": "admin@x.example", "externalId": "00u2"});
         assert_eq!(narrow.post("/Users", &again).await.0, 403);
         assert_eq!(okta.read(&admin_path).await["active"], false);
-        // Another tenant's user is nobody's.
+        // Another tenant's user does not exist here.
         let (status, body) = client.stranger().await.post("/Users", &again).await;
         assert_eq!(status, 201, "{body}");
     });
