@@ -3,7 +3,7 @@
 use crate::column::squeezed;
 use crate::value::{self, Wrong};
 use directory::{Given, Status, StatusWish, Time};
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime, Time as TimeOfDay};
 use serde_json::Value;
 
 /// How a column says what the state of an account is.
@@ -87,14 +87,14 @@ const WORDS: [(State, &str); 6] = [
     (
         State::Suspended,
         "suspended lockedout onhold suspendiert suspendu suspendue suspendido suspendida sospeso sospesa suspenso suspensa \
-         geschorst",
+         geschorst beurlaubt karenziert",
     ),
     (
         State::Inactive,
         "inactive disabled deactivated blocked locked banned terminated left former ldapblocked blockedpendingapproval \
          inaktiv deaktiviert gesperrt blockiert ausgeschieden ausgetreten ehemalig inactif désactivé désactivée bloqué \
          bloquée inactivo inactiva desactivado desactivada bloqueado bloqueada inattivo inattiva disattivato disabilitato \
-         bloccato inativo inativa desativado inactief uitgeschakeld geblokkeerd",
+         bloccato baja debaja dadodebaja retirado jubilado jubilada cesado inativo inativa desativado inactief uitgeschakeld geblokkeerd",
     ),
     (State::Archived, "archived archiviert archivé archivée archivado archiviato arquivado gearchiveerd"),
     (
@@ -123,7 +123,7 @@ pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State,
         Given::Cleared | Given::Absent => Ok(false),
     };
     // Some write since when instead of whether.
-    let is_true_or_time = || if is_time(text) { Ok(true) } else { is_true() };
+    let is_true_or_time = || if let Some(is_set) = is_time(text) { Ok(is_set) } else { is_true() };
     let to = |status| StatusWish::To(status);
     Ok(match rule {
         Rule::Enabled if State::of_word(text) == Some(State::Active) => Some(on),
@@ -141,7 +141,9 @@ pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State,
         Rule::Archived => is_true_or_time()?.then_some((State::Archived, to(Status::Archived))),
         Rule::Deleted => is_true_or_time()?.then_some((State::Deleted, StatusWish::Off)),
         Rule::AccountControl => {
-            let flags: i64 = text.parse().or(Err(Wrong("is not a number".into())))?;
+            let hexadecimal = text.strip_prefix("0x").map(|digits| i64::from_str_radix(digits, 16));
+            let flags =
+                hexadecimal.unwrap_or_else(|| text.parse()).or(Err(Wrong("is not a number".into())))?;
             off(flags & ACCOUNT_DISABLED != 0).or(Some(on))
         }
         Rule::LockedTime => off(text == LOCKED_FOR_EVER),
@@ -151,15 +153,27 @@ pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State,
     })
 }
 
-/// Whether a text begins with a date.
-fn is_time(text: &str) -> bool {
+/// Whether a text that begins with a date names a day.
+fn is_time(text: &str) -> Option<bool> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    digits == 4 && text.as_bytes().get(4) == Some(&b'-') || digits >= 8
+    // MySQL has `0000-00-00` for never.
+    let is_day = || text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    let is_date = digits == 4 && text.as_bytes().get(4) == Some(&b'-') || digits >= 8;
+    is_date.then(is_day)
 }
 
 /// A time of expiry, in seconds since 1970; `None` is never.
 fn expires(unit: Unit, text: &str) -> Result<Option<i64>, Wrong> {
-    let number = || text.parse::<i64>().or(Err(Wrong("is not a time".into())));
+    let wrong = || Wrong("is not a time".into());
+    let number = || text.parse::<i64>().or(Err(wrong()));
+    let seconds = |time: DateTime| match time.to_zoned(jiff::tz::TimeZone::UTC) {
+        Ok(time) => Ok(Some(time.timestamp().as_second())),
+        Err(_) => Err(wrong()),
+    };
+    // Some tools write dates whatever the attribute's own unit is.
+    if let Some(date) = text.get(..10).and_then(|date| date.parse::<Date>().ok()) {
+        return seconds(date.to_datetime(TimeOfDay::midnight()));
+    }
     Ok(match unit {
         // 0 and the highest number are never.
         Unit::FileTime => match number()? {
@@ -171,10 +185,13 @@ fn expires(unit: Unit, text: &str) -> Result<Option<i64>, Wrong> {
             days => Some(days.saturating_mul(DAY)),
         },
         Unit::Generalized => {
-            let digits = text.get(..14).unwrap_or(text);
-            let time = DateTime::strptime("%Y%m%d%H%M%S", digits).or(Err(Wrong("is not a time".into())))?;
-            let time = time.to_zoned(jiff::tz::TimeZone::UTC).or(Err(Wrong("is not a time".into())))?;
-            Some(time.timestamp().as_second())
+            // Minutes and seconds may be left out.
+            let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+            let whole = format!("{:0<14}", &text[..digits]);
+            if !matches!(digits, 10 | 12 | 14) {
+                return Err(wrong());
+            }
+            seconds(DateTime::strptime("%Y%m%d%H%M%S", whole).or(Err(wrong()))?)?
         }
     })
 }
@@ -214,11 +231,22 @@ mod tests {
             (Rule::Expires(Unit::Days), "99999", None),
             (Rule::Expires(Unit::Generalized), "20200101000000Z", Some(State::Inactive)),
             (Rule::Expires(Unit::Generalized), "20991231235959.0Z", None),
+            (Rule::Expires(Unit::Generalized), "202001010000Z", Some(State::Inactive)),
+            (Rule::Expires(Unit::Generalized), "2099010100Z", None),
+            (Rule::Expires(Unit::FileTime), "2020-01-01 10:00:00", Some(State::Inactive)),
+            (Rule::Expires(Unit::FileTime), "2099-01-01", None),
+            (Rule::AccountControl, "0x202", Some(State::Inactive)),
+            (Rule::AccountControl, "0x200", Some(State::Active)),
+            (Rule::Deleted, "0000-00-00 00:00:00", None),
+            (Rule::Deleted, "2020-01-01 00:00:00", Some(State::Deleted)),
         ] {
             assert_eq!(state(rule, text), Ok(wanted), "{rule:?} {text}");
         }
         assert!(state(Rule::Disabled, "perhaps").is_err());
         assert!(state(Rule::AccountControl, "NORMAL").is_err());
+        for text in ["2020", "20200101", "soon", "20201301000000Z"] {
+            assert!(state(Rule::Expires(Unit::Generalized), text).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -229,6 +257,7 @@ mod tests {
             ("désactivé", Some(State::Inactive)),
             ("LOCKED_OUT", Some(State::Suspended)),
             ("gelöscht", Some(State::Deleted)),
+            ("Baja", Some(State::Inactive)),
             ("WA", None),
             ("Bayern", None),
         ] {

@@ -16,6 +16,7 @@ pub mod import;
 mod ldif_names;
 mod person;
 mod refer;
+mod stored_password;
 mod thing;
 mod value;
 mod words;

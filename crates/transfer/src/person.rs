@@ -5,10 +5,11 @@ use crate::account_state::{self, State};
 use crate::column::{COLUMNS, Column, Kind, What};
 use crate::import::Cell;
 use crate::refer::Names;
+use crate::stored_password;
 use crate::value::{self, Wrong};
 use directory::{
     Address, DepartmentRef, Entry, ExposeSecret, Field, Given, LinkKind, OrganisationRef, Pair, Refusal,
-    RoleRef, Rule, Status, StatusWish, StoredPassword, Time, User, UserEdit, UserId, identifier_key,
+    RoleRef, Status, StatusWish, StoredPassword, Time, User, UserEdit, UserId, identifier_key,
 };
 use serde_json::{Value, json};
 
@@ -45,19 +46,18 @@ impl Said {
     }
 
     fn take_hash(&mut self, text: &str) {
-        self.edit.password_hash = stored(text);
+        self.edit.password_hash = stored_password::stored(text);
         self.lost_password = self.edit.password_hash.is_none();
         self.may_lose_password = text.starts_with(['$', '{']);
     }
 
     /// Leaves the stored password out if it is why the row is rejected.
     pub(crate) fn loses_password(&mut self, refusal: &Refusal) -> bool {
-        let is_it =
-            |fault: &directory::Fault| fault.field == Field::Password && fault.rule == Rule::Malformed;
-        let is_hash = self.may_lose_password && self.edit.password_hash.is_some();
-        let loses = is_hash && matches!(refusal, Refusal::Invalid(faults) if faults.iter().all(is_it));
+        let is_it = |fault: &directory::Fault| fault.field == Field::Password;
+        let loses =
+            self.may_lose_password && matches!(refusal, Refusal::Invalid(faults) if faults.iter().all(is_it));
         if loses {
-            self.edit.password_hash = None;
+            (self.edit.password, self.edit.password_hash) = (None, None);
             self.lost_password = true;
         }
         loses
@@ -129,10 +129,7 @@ pub(crate) fn read(cells: &[Cell<'_>], now: Time) -> Result<Said, Vec<CellFault>
             _ => take(&mut said, column, value),
         };
         if let Err(Wrong(what)) = taken {
-            // The file may not mean what its header means here.
-            let hint = matches!(column.what, What::State(_) | What::Status);
-            let hint = if hint { " (--map 'HEADER=' ignores the column)" } else { "" };
-            faults.push((*column, Wrong(format!("{what}{hint}"))));
+            faults.push((*column, Wrong(what)));
         }
     }
     if let Some(name) = said.name.take() {
@@ -244,7 +241,12 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         What::ForcePasswordChange => edit.force_password_change = value::flag(cell)?,
         What::Password => {
             if let Given::Value(text) = value::text(cell)? {
-                edit.password = Some(text.into());
+                // As a password, a stored hash would let in whoever has the file.
+                if stored_password::is_ldap_hash(&text) {
+                    said.take_hash(&text);
+                } else {
+                    edit.password = Some(text.into());
+                }
             }
         }
         What::PasswordHash => {
@@ -254,8 +256,11 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         }
         What::LdapPassword => {
             if let Given::Value(text) = value::text(cell)? {
-                match clear(&text) {
-                    Some(clear) => edit.password = Some(clear.to_owned().into()),
+                match stored_password::clear(&text) {
+                    Some(clear) => {
+                        edit.password = Some(clear.to_owned().into());
+                        said.may_lose_password = true;
+                    }
                     None => said.take_hash(&text),
                 }
             }
@@ -278,44 +283,6 @@ fn usual(field: Field) -> (&'static str, bool) {
         Field::Phones => ("work", false),
         Field::Photos => ("photo", true),
         _ => ("", false),
-    }
-}
-
-/// A stored password, which may have LDAP's scheme in front, in braces. Nothing is kept of one that cannot be verified here, such
-/// as a mere digest (`{SSHA}`, `{MD5}`) or another kind of hash (`$6$`, `$P$`).
-fn stored(text: &str) -> Option<StoredPassword> {
-    let scheme = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-    let bare = scheme.map_or(text, |(_, bare)| bare);
-    if let Some(hash) = scheme.and_then(|(scheme, bare)| pbkdf2(scheme, bare)) {
-        return Some(StoredPassword(hash.into()));
-    }
-    let kept = ["$argon2", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$scrypt$"];
-    let is_kept = kept.iter().any(|kind| bare.starts_with(kind));
-    // What has no mark is rejected with its reason when it is stored.
-    let is_unknown = scheme.is_none() && !text.starts_with(['$', '*', '!']);
-    (is_kept || is_unknown).then(|| StoredPassword(bare.to_owned().into()))
-}
-
-/// `OpenLDAP`'s PBKDF2 (`{PBKDF2-SHA256}10000$salt$hash`) as a PHC string. Its Base64 has a dot instead of a plus.
-fn pbkdf2(scheme: &str, bare: &str) -> Option<String> {
-    let name = match scheme.to_ascii_uppercase().as_str() {
-        "PBKDF2-SHA256" => "pbkdf2-sha256",
-        "PBKDF2-SHA512" => "pbkdf2-sha512",
-        _ => return None,
-    };
-    let mut parts = bare.split('$');
-    let (rounds, salt, hash) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_whole = parts.next().is_none() && rounds.parse::<u32>().is_ok();
-    is_whole.then(|| format!("${name}$i={rounds}${}${}", salt.replace('.', "+"), hash.replace('.', "+")))
-}
-
-/// The clear text of LDAP's `userPassword` (RFC 4519), if it is none of a scheme, no hash, and not locked (`*`, `!`).
-fn clear(text: &str) -> Option<&str> {
-    match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-        Some((scheme, clear)) => {
-            ["cleartext", "clear"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(clear)
-        }
-        None => (!text.starts_with(['$', '*', '!'])).then_some(text),
     }
 }
 

@@ -292,12 +292,15 @@ impl Columns {
         let short = squeezed(short);
         let own = short.strip_prefix("muster").unwrap_or(&short);
         let within = |outer: &str| self.known.get(own.strip_prefix(outer)?);
+        let is_state = |place: &&usize| matches!(COLUMNS[**place].what, What::State(_));
+        let state_of = |outer: &str| within(outer).filter(is_state);
         let place = self
             .known
             .get(own)
             .or_else(|| within("username"))
             .or_else(|| within("user"))
-            .or_else(|| within("name"));
+            .or_else(|| within("name"))
+            .or_else(|| ["is", "account", "konto", "cuenta", "compte"].into_iter().find_map(state_of));
         place.map(|place| &COLUMNS[*place])
     }
 }

@@ -1,7 +1,7 @@
 //! What a row says, before anything is asked of the directory, and how it is called in the file.
 
 use super::Scan;
-use super::file::{About, Cell};
+use super::file::{About, Cell, Header};
 use super::keys::keys_of;
 use super::report::Outcome;
 use crate::column::{Kind, What};
@@ -86,8 +86,9 @@ fn said(scan: &Scan, kind: Kind, cells: &[Cell<'_>], now: Time) -> Said {
     match kind {
         Kind::User => match crate::person::read(cells, now) {
             // Nothing is made for somebody who is refused anyway.
-            Ok(said) => match directory::check(&said.edit) {
+            Ok(mut said) => match directory::check(&said.edit) {
                 Ok(()) => Said::Person(Box::new(said)),
+                Err(refusal) if said.loses_password(&refusal) => Said::Person(Box::new(said)),
                 Err(refusal) => Said::Nothing(in_words(&refusal, |field| scan.called(field))),
             },
             Err(faults) => Said::Nothing(scan.said(&faults)),
@@ -146,7 +147,7 @@ impl Scan {
             What::Groups => field == Field::Groups,
             What::Folders => field == Field::Folders,
             What::Status => field == Field::Status,
-            What::Password | What::PasswordHash => field == Field::Password,
+            What::Password | What::PasswordHash | What::LdapPassword => field == Field::Password,
             What::Name => field == Field::Name,
             What::Id => field == Field::Id,
             What::Number => field == Field::Number,
@@ -171,8 +172,17 @@ impl Scan {
     /// A cell's fault, with what its column is called in the file.
     pub(super) fn said(&self, faults: &[CellFault]) -> String {
         let said = |(column, wrong): &CellFault| {
-            let header = self.header_of(|what| what == column.what).unwrap_or(column.name);
-            format!("{header} {}", wrong.0)
+            let is_it = |header: &&Header| header.column.is_some_and(|other| other.what == column.what);
+            let headers: Vec<&str> = self.headers.iter().filter(is_it).map(|header| &*header.name).collect();
+            let name = if headers.is_empty() { column.name.to_owned() } else { headers.join(" or ") };
+            // The file may not mean what its header means here.
+            let hint = match (column.what, headers.first()) {
+                (What::State(_) | What::Status, Some(header)) => {
+                    format!(" (--map '{header}=' ignores the column)")
+                }
+                _ => String::new(),
+            };
+            format!("{name} {}{hint}", wrong.0)
         };
         faults.iter().map(said).collect::<Vec<_>>().join("; ")
     }

@@ -55,6 +55,8 @@ pub struct Scan {
     pub(super) roles: HashSet<String>,
     /// How many there are.
     pub(super) role_values: u64,
+    /// What else there is to say of its headers.
+    pub(super) notes: Vec<String>,
     /// The file that was read.
     pub(super) identity: Option<Identity>,
     /// Its delimiter, if it is CSV.

@@ -272,6 +272,9 @@ impl End<'_> {
             let (part, reason, count) = (Part::Column, Reason::UnknownRoles, self.scan.role_values);
             self.report.ignored.push(Ignored { part, name, reason, count });
         }
+        for note in &self.scan.notes {
+            self.report.note(note.clone());
+        }
         match self.scan.entries.shared_names() {
             0 => {}
             1 => self.report.note("Several groups have the same name; each of them is called by its distinguished name.".to_owned()),
@@ -284,7 +287,7 @@ impl End<'_> {
                 1 => ("1 password".to_owned(), "was"),
                 many => (format!("{many} passwords"), "were"),
             };
-            self.report.note(format!("{many} {were} left out, in a form that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
+            self.report.note(format!("{many} {were} left out, too short, or in a form that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
         }
         if let Some(error) = self.refused.finish() {
             self.report.note(format!("The file of rejected rows could not be written: {error}."));

@@ -170,13 +170,32 @@ impl Scan {
 
     /// Decides what headers mean whose meaning depends on the values below them.
     fn decide_by_values(&mut self, found: &mut Collected) {
-        for (place, below) in &found.below {
+        let mut below: Vec<(&usize, &Below)> = found.below.iter().collect();
+        below.sort_by_key(|(place, _)| **place);
+        for (place, below) in below {
             let has_external = self.place_of(|what| what == What::Text(Field::ExternalId)).is_some();
+            let others: Vec<What> = (self.headers.iter().enumerate())
+                .filter_map(|(other, header)| Some(header.column?.what).filter(|_| other != *place))
+                .collect();
             let header = &mut self.headers[*place];
             if header.or_status {
                 header.or_status = false;
                 if below.words == below.all {
                     header.column = named("status");
+                    continue;
+                }
+                if below.words > 0 {
+                    let (name, words, all) = (&header.name, below.words, below.all);
+                    self.notes.push(format!(
+                        "column '{name}': {words} of {all} values are words for a status, so that it is taken for none \
+                         (--map '{name}=status' says that it is one)"
+                    ));
+                }
+                if let Some(column) = header.column
+                    && others.contains(&column.what)
+                {
+                    (header.column, header.is_duplicate) = (None, true);
+                    found.noted.insert((*place, Reason::Duplicate), below.all);
                 } else if header.column.is_none() {
                     let reason = if below.numbers == below.all { Reason::Numbers } else { Reason::Unknown };
                     found.noted.insert((*place, reason), below.all);
@@ -188,6 +207,12 @@ impl Scan {
                 }
             }
         }
+    }
+
+    /// The place of a header that means this whatever stands below it.
+    fn decided_place(&self, what: What) -> Option<usize> {
+        let is_it = |header: &Header| header.column.is_some_and(|column| column.what == what);
+        self.headers.iter().position(|header| is_it(header) && !header.or_status)
     }
 
     /// Whether there is a column by which users are identified.
@@ -223,7 +248,7 @@ impl Scan {
             let is_table = options.format == Format::Csv && !headers.iter().any(|name| is_dn(options, name));
             if let Some(known) = column.filter(|_| is_table && !or_status)
                 && !matches!(known.what, What::Ignored | What::State(_) | What::Status)
-                && let Some(other) = self.place_of(|what| what == known.what)
+                && let Some(other) = self.decided_place(known.what)
             {
                 // Okta and others have the manager's id beside the name.
                 if known.what != What::Text(Field::Manager) {

@@ -348,7 +348,7 @@ fn states_of_accounts() {
     assert_eq!(got.house.people().len(), 1, "who is deleted is not created");
     let house = House::new("memory");
     let report = house.import(&house.file("p.csv", "email,Status\na@x.y,Gold\n"));
-    assert!(report.refusals.first[0].what.contains("--map 'HEADER='"), "{report:?}");
+    assert!(report.refusals.first[0].what.contains("--map 'Status='"), "{report:?}");
     let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,\nc@x.y,blocked\n");
     assert_eq!((got.status("c@x.y"), got.text("a@x.y", Field::Region)), (Status::Inactive, String::new()));
     let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,WA\n");
@@ -365,6 +365,65 @@ fn states_of_accounts() {
         "{\"email\":\"a@x.y\",\"suspended\":true}\n{\"email\":\"b@x.y\",\"archived\":true}\n",
     );
     assert_eq!((got.status("a@x.y"), got.status("b@x.y")), (Status::Suspended, Status::Archived));
+}
+
+#[test]
+fn a_state_beside_a_region_is_read_by_its_values() {
+    for text in [
+        "email,State,Region\na@x.y,active,Bavaria\nb@x.y,blocked,Hesse\n",
+        "email,Region,State\na@x.y,Bavaria,active\nb@x.y,Hesse,blocked\n",
+    ] {
+        let got = import_text("p.csv", text);
+        assert_eq!((got.status("a@x.y"), got.status("b@x.y")), (Status::Active, Status::Inactive));
+        assert_eq!(got.text("b@x.y", Field::Region), "Hesse");
+    }
+    for text in ["email,State,Region\na@x.y,BY,Bavaria\n", "email,Region,State\na@x.y,Bavaria,BY\n"] {
+        let got = import_text("p.csv", text);
+        got.created(1);
+        assert_eq!(got.text("a@x.y", Field::Region), "Bavaria");
+        assert_eq!(got.ignored(Part::Column, "State", Reason::Duplicate), 1, "{:?}", got.report);
+    }
+    let got = import_text("p.csv", "email,State\na@x.y,active\nb@x.y,on holiday\n");
+    assert!(got.report.notes.iter().any(|note| note.contains("--map 'State=status'")), "{:?}", got.report);
+}
+
+#[test]
+fn words_of_other_languages_deactivate() {
+    for (header, word, wanted) in [
+        ("Konto deaktiviert", "ja", Status::Inactive),
+        ("Anmeldung gesperrt", "ja", Status::Inactive),
+        ("Deaktiviert am", "2024-01-31", Status::Inactive),
+        ("Konto aktiviert", "nein", Status::Inactive),
+        ("Account State", "Disabled", Status::Inactive),
+        ("Estado", "Baja", Status::Inactive),
+        ("Status", "beurlaubt", Status::Suspended),
+    ] {
+        let got = import_text("p.csv", &format!("Correo electrónico,{header}\na@x.y,{word}\n"));
+        assert_eq!(got.status("a@x.y"), wanted, "{header}: {:?}", got.report);
+    }
+}
+
+#[test]
+fn messages_name_the_header_of_the_file() {
+    let house = House::new("sqlite");
+    let rejected = house.folder.path().join("rejected.csv");
+    let refused = Some(rejected.clone());
+    let file = house.file("p.csv", "email,Konto-Status\na@x.y,perhaps\n");
+    house.import_with(&file, |options| options.refused = refused).expect("imported");
+    let written = std::fs::read_to_string(&rejected).expect("written");
+    assert!(written.contains("--map 'Konto-Status='"), "{written}");
+}
+
+#[test]
+fn a_stored_hash_is_no_password() {
+    let got =
+        import_text("p.csv", "email,password\na@x.y,{SSHA}dGVzdHRlc3R0ZXN0dGVzdA==\nb@x.y,{brace} 123456\n");
+    assert_eq!(got.passwords().len(), 1, "{:?}", got.left_out());
+    assert!(got.left_out().contains("1 password was"), "{:?}", got.report);
+    let short = "dn: uid=a,dc=x\nobjectClass: person\nuid: a\nsn: A\nuserPassword: abc\n";
+    let got = import_text("p.ldif", short);
+    got.created(1);
+    assert!(got.passwords().is_empty() && got.left_out().contains("1 password was"), "{:?}", got.report);
 }
 
 /// A reference that leads nowhere is a row of its own, which sets it once the user exists.
