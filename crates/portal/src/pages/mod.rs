@@ -270,8 +270,8 @@ impl Default for Door {
 fn start() -> Page {
     let way = |href: &str, anchor| Way { href: href.into(), anchor };
     let ways = vec![way("/sign-in", "Sign in"), way("/docs", "API documentation")];
-    let text = "This server is a user directory. Sign in to see your account, or read how programs use it.";
-    message("Muster", 200, "Muster", &[text], ways)
+    let text = "Sign in to see your account, or read how programs use it.";
+    message("Muster", 200, "User directory", &[text], ways)
 }
 
 /// A path that leads nowhere, with a way on.
