@@ -45,6 +45,8 @@ pub struct Dialect {
     pub writes: &'static [&'static str],
     /// Query parameters that every operation takes.
     pub parameters: &'static [(&'static str, Kind, &'static str)],
+    /// Examples of its requests.
+    pub examples: &'static kit::Examples,
     /// The shape of its errors.
     pub error: &'static Record,
     /// Members that a record has besides its own, for the OpenAPI document.

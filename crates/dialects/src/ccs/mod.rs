@@ -7,6 +7,7 @@
 
 mod convert;
 mod errors;
+mod examples;
 mod read;
 mod routes;
 mod users;
@@ -46,6 +47,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
         "text/xml; charset=utf-8",
     ],
     parameters: &[],
+    examples: &examples::EXAMPLES,
     error: &wire::ERROR,
     common: |_| Vec::new(),
     xml: Some(XmlNames { namespace: wire::namespace, member: wire::clr_name }),

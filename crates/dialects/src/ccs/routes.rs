@@ -4,7 +4,7 @@ use super::{users, wire};
 use crate::kit::{About, Access, Kind, Record, Route, Success, Verb};
 
 const fn about(summary: &'static str, body: Option<&'static Record>, success: Success) -> About {
-    About { summary, query: &[], body, success, own_failures: &[] }
+    About { summary, query: &[], body, is_partial: false, success, own_failures: &[] }
 }
 
 /// Every path.

@@ -17,6 +17,17 @@ pub struct XmlNames {
     pub member: fn(&str) -> String,
 }
 
+/// What a schema describes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// A request.
+    In,
+    /// A request that may leave out what a new object needs.
+    Change,
+    /// An answer.
+    Out,
+}
+
 /// One document over all dialects.
 pub(crate) fn document(dialects: &[&Dialect], version: &str) -> Value {
     let mut paths = Map::new();
@@ -78,8 +89,15 @@ fn operation(
     schemas: &mut Schemas,
 ) -> Value {
     let parameter = |name: &str, place: &str, kind: &Kind, about: &str, schemas: &mut Schemas| {
-        let schema = kind_schema(dialect, kind, schemas, Way::In);
-        json!({"name": name, "in": place, "required": place == "path", "description": about, "schema": schema})
+        let schema = kind_schema(dialect, kind, schemas, Side::In);
+        let mut parameter = json!({
+            "name": name, "in": place, "required": place == "path", "description": about, "schema": schema,
+        });
+        if let Some(example) = (dialect.examples.parameter)(route.path, name) {
+            let number = example.parse::<u32>().ok().filter(|_| matches!(kind, Kind::Integer));
+            parameter["example"] = number.map_or_else(|| json!(example), |number| json!(number));
+        }
+        parameter
     };
     let mut parameters = Vec::new();
     for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
@@ -106,10 +124,36 @@ fn operation(
         operation["security"] = schemes.collect::<Vec<_>>().into();
     }
     if let Some(record) = verb.about.body {
-        let content = content(dialect.reads, &reference(dialect, record, schemas, Way::In));
-        operation["requestBody"] = json!({"required": verb.method != "DELETE", "content": content});
+        operation["requestBody"] = request_body(dialect, verb, record, schemas);
     }
     operation
+}
+
+/// A request body: one media type of each syntax, since generators of clients have one method for all of an operation. The
+/// others are in the description.
+fn request_body(dialect: &Dialect, verb: &Verb, record: &Record, schemas: &mut Schemas) -> Value {
+    let is_json = |media: &&&str| media.ends_with("json");
+    let is_xml = |media: &&&str| media.ends_with("/xml");
+    let json = dialect.reads.iter().find(is_json);
+    let media: Vec<&str> = match json {
+        Some(json) => {
+            [Some(json), dialect.reads.iter().find(is_xml)].into_iter().flatten().copied().collect()
+        }
+        None => dialect.reads.to_vec(),
+    };
+    let side = if verb.about.is_partial { Side::Change } else { Side::In };
+    let mut content = content(&media, &reference(dialect, record, schemas, side));
+    if let Some(example) = (dialect.examples.body)(record) {
+        let of_example = if example.is_string() { "text/csv" } else { media[0] };
+        content[of_example]["example"] = example;
+    }
+    let mut body = json!({"required": verb.method != "DELETE", "content": content});
+    let others: Vec<String> =
+        dialect.reads.iter().filter(|read| !media.contains(read)).map(|read| format!("`{read}`")).collect();
+    if !others.is_empty() {
+        body["description"] = json!(format!("Also accepted: {}", others.join(", ")));
+    }
+    body
 }
 
 fn operation_id(dialect: &Dialect, path: &str, verb: &Verb) -> String {
@@ -129,7 +173,7 @@ fn responses(dialect: &Dialect, route: &'static Route, verb: &'static Verb, sche
         responses.insert(status.to_owned(), response);
     };
     let mut object = |record: &'static Record| {
-        Some(content(dialect.writes, &reference(dialect, record, schemas, Way::Out)))
+        Some(content(dialect.writes, &reference(dialect, record, schemas, Side::Out)))
     };
     match verb.about.success {
         Success::Nothing => answer("204", "Done", None),
@@ -149,7 +193,7 @@ fn responses(dialect: &Dialect, route: &'static Route, verb: &'static Verb, sche
             answer("200", "Done", Some(content(media, &json!({"type": "string", "format": "binary"}))));
         }
     }
-    let error = reference(dialect, dialect.error, schemas, Way::Out);
+    let error = reference(dialect, dialect.error, schemas, Side::Out);
     for (status, media) in failures(dialect, route, verb) {
         let mut response =
             json!({"description": StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason())});
@@ -162,8 +206,8 @@ fn responses(dialect: &Dialect, route: &'static Route, verb: &'static Verb, sche
 
 /// A list that JSON has without an object around it.
 fn list(dialect: &Dialect, record: &'static Record, schemas: &mut Schemas) -> Value {
-    let object = reference(dialect, record, schemas, Way::Out);
-    let array = record.members.first().map(|list| kind_schema(dialect, &list.kind, schemas, Way::Out));
+    let object = reference(dialect, record, schemas, Side::Out);
+    let array = record.members.first().map(|list| kind_schema(dialect, &list.kind, schemas, Side::Out));
     let schema = |media: &&str| if media.contains("xml") { Some(object.clone()) } else { array.clone() };
     dialect
         .writes
@@ -243,25 +287,31 @@ fn faults(verb: &Verb, route: &Route) -> Vec<Fault> {
     faults
 }
 
-fn reference(dialect: &Dialect, record: &Record, schemas: &mut Schemas, way: Way) -> Value {
+fn reference(dialect: &Dialect, record: &Record, schemas: &mut Schemas, side: Side) -> Value {
     if std::ptr::eq(record, &raw const FILE) {
         return json!({"type": "string", "format": "binary"});
     }
-    let side = match way {
-        Way::In => "In",
-        Way::Out | Way::Both => "Out",
+    let suffix = match side {
+        Side::In => "In",
+        Side::Change => "Change",
+        Side::Out => "Out",
     };
-    let name = format!("{}.{}.{}", dialect.name, record.name, side);
+    let name = format!("{}.{}.{suffix}", dialect.name, record.name);
     if !schemas.contains_key(&name) {
         schemas.insert(name.clone(), Value::Null);
         let all = [record.members, &(dialect.common)(record)].concat();
+        let way = if side == Side::Out { Way::Out } else { Way::In };
         let members = || all.iter().filter(|m| m.way == way || m.way == Way::Both);
         let mut properties = Map::new();
         for member in members() {
-            properties.insert(member.name.to_owned(), member_schema(dialect, member, schemas, way));
+            properties.insert(member.name.to_owned(), member_schema(dialect, member, schemas, side));
         }
         let required: Vec<&str> = members()
-            .filter(|m| if way == Way::In { m.required } else { m.traits.always })
+            .filter(|m| match side {
+                Side::In => m.required,
+                Side::Change => false,
+                Side::Out => m.traits.always,
+            })
             .map(|m| m.name)
             .collect();
         let mut schema = json!({"type": "object", "description": record.about, "properties": properties});
@@ -279,9 +329,14 @@ fn reference(dialect: &Dialect, record: &Record, schemas: &mut Schemas, way: Way
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-fn member_schema(dialect: &Dialect, member: &Member, schemas: &mut Schemas, way: Way) -> Value {
-    let mut schema = kind_schema(dialect, &member.kind, schemas, way);
-    if member.nullable && way == Way::Out {
+fn member_schema(dialect: &Dialect, member: &Member, schemas: &mut Schemas, side: Side) -> Value {
+    // What a change says of an object inside of another is the whole of it.
+    let inner = if side == Side::Change { Side::In } else { side };
+    let mut schema = kind_schema(dialect, &member.kind, schemas, inner);
+    if side != Side::Out && member.required && matches!(member.kind, Kind::Text) {
+        schema["minLength"] = json!(1);
+    }
+    if member.nullable && side == Side::Out {
         schema = match schema.get("type").cloned() {
             Some(kind) => {
                 schema["type"] = json!([kind, "null"]);
@@ -303,7 +358,7 @@ fn member_schema(dialect: &Dialect, member: &Member, schemas: &mut Schemas, way:
     schema
 }
 
-fn kind_schema(dialect: &Dialect, kind: &Kind, schemas: &mut Schemas, way: Way) -> Value {
+fn kind_schema(dialect: &Dialect, kind: &Kind, schemas: &mut Schemas, side: Side) -> Value {
     match kind {
         Kind::Text | Kind::Moment | Kind::Binary => json!({"type": "string"}),
         Kind::Word(words) => json!({"type": "string", "enum": words}),
@@ -314,13 +369,13 @@ fn kind_schema(dialect: &Dialect, kind: &Kind, schemas: &mut Schemas, way: Way) 
         }
         Kind::Integer => json!({"type": "integer"}),
         Kind::Boolean => json!({"type": "boolean"}),
-        Kind::Object(record) => reference(dialect, record, schemas, way),
+        Kind::Object(record) => reference(dialect, record, schemas, side),
         Kind::OneOrMore(kind) => {
-            let one = kind_schema(dialect, kind, schemas, way);
+            let one = kind_schema(dialect, kind, schemas, side);
             json!({"anyOf": [one, {"type": "array", "items": one}]})
         }
         Kind::List(item, kind) => {
-            let mut items = kind_schema(dialect, kind, schemas, way);
+            let mut items = kind_schema(dialect, kind, schemas, side);
             if dialect.xml.is_none() {
                 return json!({"type": "array", "items": items});
             }

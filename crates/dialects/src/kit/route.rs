@@ -54,6 +54,8 @@ pub struct About {
     pub query: &'static [(&'static str, Kind, &'static str)],
     /// What the body is.
     pub body: Option<&'static Record>,
+    /// Whether the body may leave out what a new object needs.
+    pub is_partial: bool,
     /// What it answers if it succeeds.
     pub success: Success,
     /// Statuses of failures that only it has.
@@ -89,13 +91,19 @@ impl About {
         body: Option<&'static Record>,
         answer: &'static Record,
     ) -> Self {
-        Self { summary, query, body, success: Success::Object(answer), own_failures: &[] }
+        Self { summary, query, body, is_partial: false, success: Success::Object(answer), own_failures: &[] }
     }
 
     /// The same with another answer.
     #[must_use]
     pub(crate) const fn with(self, success: Success) -> Self {
         Self { success, ..self }
+    }
+
+    /// The same, whose body may leave out what a new object needs.
+    #[must_use]
+    pub(crate) const fn partial(self) -> Self {
+        Self { is_partial: true, ..self }
     }
 
     /// The same with failures of its own.

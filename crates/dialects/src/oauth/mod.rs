@@ -5,6 +5,7 @@
 //! with the private half of a registered key (RFC 7523). What it may do is its connection's, as with the key itself.
 
 mod errors;
+mod examples;
 mod read;
 mod routes;
 mod token;
@@ -27,6 +28,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     reads: &["application/x-www-form-urlencoded"],
     writes: &["application/json"],
     parameters: &[],
+    examples: &examples::EXAMPLES,
     error: &wire::ERROR,
     common: |_| Vec::new(),
     xml: None,

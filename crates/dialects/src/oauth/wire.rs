@@ -6,7 +6,7 @@ pub(super) static REQUEST: Record = Record {
     name: "TokenRequest",
     about: "Client credentials (RFC 6749 section 4.4.2), perhaps as an assertion (RFC 7523 section 2.2)",
     members: &[
-        Member::of("grant_type", Kind::Text, "`client_credentials`").required(),
+        Member::of("grant_type", Kind::Word(&["client_credentials"]), "What is shown").required(),
         Member::of("client_id", Kind::Text, "The connection's id; also as HTTP Basic"),
         Member::of("client_secret", Kind::Text, "One of the connection's keys; also as HTTP Basic"),
         Member::of(

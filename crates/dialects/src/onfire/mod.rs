@@ -6,6 +6,7 @@
 //! Differences from the original: `docs/dialects/onfire.md`.
 
 mod errors;
+mod examples;
 mod form_lists;
 mod groups;
 mod read;
@@ -35,6 +36,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
         ("CompanyId", Kind::Integer, "The tenant's number (`ProviderId` in v1)"),
         ("IntegrationKey", Kind::Text, "The connection's key; better sent in the body"),
     ],
+    examples: &examples::EXAMPLES,
     error: &wire::ERROR,
     common: |_| Vec::new(),
     xml: Some(XmlNames { namespace: wire::namespace, member: str::to_owned }),

@@ -56,13 +56,14 @@ macro_rules! resource {
                     &[],
                     Some($record),
                     $answer,
-                ),
+                )
+                .partial(),
                 handler: |desk, call| Box::pin($module::$put(desk, call)),
             },
             Verb {
                 method: "DELETE",
                 access: Access::Write,
-                about: About::new(concat!("Delete a ", $what), ID, Some($record), $answer),
+                about: About::new(concat!("Delete a ", $what), ID, Some($record), $answer).partial(),
                 handler: |desk, call| Box::pin($module::$delete(desk, call)),
             },
         ];

@@ -5,6 +5,7 @@
 //! link of a user stands bare, several in an array. Differences from the original: `docs/dialects/publisher.md`.
 
 mod errors;
+mod examples;
 mod groups;
 mod organisations;
 mod read;
@@ -31,6 +32,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     reads: &["application/json", "application/xml"],
     writes: &["application/json", "application/xml"],
     parameters: &[],
+    examples: &examples::EXAMPLES,
     error: &wire::ERROR,
     common: |_| Vec::new(),
     xml: Some(XmlNames { namespace: |_| None, member: str::to_owned }),

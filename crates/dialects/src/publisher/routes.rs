@@ -205,7 +205,12 @@ pub(super) static ROUTES: &[Route] = &[
         verbs: &[verb!(
             "PUT",
             Write,
-            About::new("Add active users to a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_BODY),
+            About::new(
+                "Add active users to a group",
+                &[],
+                Some(&wire::GROUP_MEMBERS_BODY),
+                &wire::GROUP_BODY
+            ),
             groups::add_users
         )],
     },

@@ -130,6 +130,13 @@ pub(super) static GROUP: Record = Record {
     ],
 };
 
+/// Users to be added to a group.
+static GROUP_MEMBERS: Record = Record {
+    name: "groupmembers",
+    about: "Users to be added to a group",
+    members: &[Member::of("users", Kind::List("user", &TEXTS), "Numbers and emails").required()],
+};
+
 /// An organisation.
 pub(super) static ORGANISATION: Record = Record {
     name: "organisation",
@@ -165,11 +172,11 @@ static ADDRESS: Record = Record {
 static DOMAIN: Record = Record {
     name: "domain",
     about: "An e-mail domain",
-    members: &[Member::of("url", Kind::Text, "The domain")],
+    members: &[Member::of("url", Kind::Text, "The domain").required()],
 };
 
 const fn wrapped(name: &'static str, inner: &'static Record) -> Member {
-    Member::of(name, Kind::Object(inner), "The one meant")
+    Member::of(name, Kind::Object(inner), "The one meant").required()
 }
 
 pub(super) static USER_BODY: Record =
@@ -178,6 +185,11 @@ pub(super) static SUMMARY_BODY: Record =
     Record { name: "UserSummaryBody", about: "A user in short", members: &[wrapped("user", &SUMMARY)] };
 pub(super) static GROUP_BODY: Record =
     Record { name: "GroupBody", about: "A group", members: &[wrapped("group", &GROUP)] };
+pub(super) static GROUP_MEMBERS_BODY: Record = Record {
+    name: "GroupMembersBody",
+    about: "Users to be added to a group",
+    members: &[wrapped("group", &GROUP_MEMBERS)],
+};
 pub(super) static GROUP_SUMMARY_BODY: Record = Record {
     name: "GroupSummaryBody",
     about: "A group in short",

@@ -9,6 +9,7 @@ mod bulk;
 mod discovery;
 mod entries;
 mod errors;
+mod examples;
 mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -47,6 +48,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     reads: &["application/scim+json", "application/json"],
     writes: &["application/scim+json", "application/json"],
     parameters: &[],
+    examples: &examples::EXAMPLES,
     error: &shapes::ERROR,
     common: wire::common,
     xml: None,

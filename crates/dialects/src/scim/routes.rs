@@ -14,7 +14,7 @@ const ONE: Parameters = &SELECT;
 const MANY: Parameters = &[
     ("filter", Kind::Text, "What must hold (RFC 7644 section 3.4.2.2)"),
     ("sortBy", Kind::Text, "An attribute"),
-    ("sortOrder", Kind::Text, "`ascending` or `descending`"),
+    ("sortOrder", shapes::ORDERS, "`ascending` or `descending`"),
     ("startIndex", Kind::Integer, "Where to begin, from 1"),
     ("count", Kind::Integer, "How many, 100 when not said, 1,000 at the most"),
     ("cursor", Kind::Text, "Where to begin, by cursor (RFC 9865); empty for the first page"),
@@ -37,6 +37,7 @@ macro_rules! verb {
                 summary: $about,
                 query: $query,
                 body: $body,
+                is_partial: false,
                 success: $success,
                 own_failures: $own_failures,
             },

@@ -34,7 +34,8 @@ message!(
             Kind::List("schemas", &Kind::Text),
             "`urn:ietf:params:scim:api:messages:2.0:PatchOp`"
         ),
-        Member::of("Operations", Kind::List("Operations", &Kind::Object(&OPERATION)), "What to do, in order"),
+        Member::of("Operations", Kind::List("Operations", &Kind::Object(&OPERATION)), "What to do, in order")
+            .required(),
     ]
 );
 message!(
@@ -76,6 +77,8 @@ list!(GROUP_LIST, "GroupList", "A page of groups (RFC 7644 section 3.4.2)", Kind
 list!(RESOURCE_LIST, "ResourceList", "A page of users and groups (RFC 7644 section 3.4.2)", Kind::Any);
 list!(TYPE_LIST, "ResourceTypeList", "The types of resources", Kind::Object(&RESOURCE_TYPE));
 list!(SCHEMA_LIST, "SchemaList", "The schemas", Kind::Object(&SCHEMA));
+/// Orders of a sorted list.
+pub(super) const ORDERS: Kind = Kind::Word(&["ascending", "descending"]);
 message!(
     SEARCH,
     "SearchRequest",
@@ -83,7 +86,7 @@ message!(
     [
         Member::of("filter", Kind::Text, "What must hold"),
         Member::of("sortBy", Kind::Text, "An attribute"),
-        Member::of("sortOrder", Kind::Text, "`ascending` or `descending`"),
+        Member::of("sortOrder", ORDERS, "`ascending` or `descending`"),
         Member::of("startIndex", Kind::Integer, "Where to begin, from 1"),
         Member::of("count", Kind::Integer, "How many at the most"),
         Member::of("cursor", Kind::Text, "Where to begin, by cursor; empty for the first page"),
@@ -110,7 +113,7 @@ message!(
     "BulkOperation",
     "One request",
     [
-        Member::of("method", Kind::Text, "`POST`, `PUT`, `PATCH` or `DELETE`").required(),
+        Member::of("method", Kind::Word(&["POST", "PUT", "PATCH", "DELETE"]), "What to do").required(),
         Member::of("bulkId", Kind::Text, "A name by which others may refer to what a POST creates"),
         Member::of("version", Kind::Text, "As in `If-Match`"),
         Member::of("path", Kind::Text, "Below the base path").required(),

@@ -5,6 +5,7 @@
 //! Whatever is wrong with what was shown, the refusal is the same and takes as long.
 
 mod errors;
+mod examples;
 mod read;
 mod routes;
 mod wire;
@@ -27,6 +28,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     reads: &["application/json"],
     writes: &["application/json"],
     parameters: &[],
+    examples: &examples::EXAMPLES,
     error: &wire::ERROR,
     common: |_| Vec::new(),
     xml: None,

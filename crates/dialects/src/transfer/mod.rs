@@ -5,6 +5,7 @@
 //! itself is not read here: it is streamed to where imports are kept, once it is known whose it is.
 
 mod errors;
+mod examples;
 mod read;
 mod routes;
 mod wire;
@@ -27,9 +28,10 @@ pub(crate) static DIALECT: Dialect = Dialect {
     credential: |call| Ok(bearer(call)),
     has_credential_in_body: false,
     refuse: errors::refuse,
-    reads: &["text/csv", "application/x-ndjson", XLSX, "text/ldif"],
+    reads: &["application/octet-stream", "text/csv", "application/x-ndjson", XLSX, "text/ldif"],
     writes: &["application/json"],
     parameters: &[],
+    examples: &examples::EXAMPLES,
     error: &wire::ERROR,
     common: |_| Vec::new(),
     xml: None,

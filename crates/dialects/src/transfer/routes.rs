@@ -7,8 +7,11 @@ use http::StatusCode;
 /// Where imports are.
 pub(super) const IMPORTS: &str = "/v1/imports";
 
-const FORMAT: (&str, Kind, &str) =
-    ("format", Kind::Text, "`csv`, `ndjson`, `xlsx` or `ldif`, where Content-Type does not say it");
+const FORMAT: (&str, Kind, &str) = (
+    "format",
+    Kind::Word(&["csv", "ndjson", "xlsx", "ldif"]),
+    "The format of the file, where Content-Type does not say it",
+);
 
 /// What can be said of an import.
 const IMPORT: &[(&str, Kind, &str)] = &[

@@ -370,6 +370,12 @@ impl House {
         Self::over(Arc::new(store::Memory::new()), server::Face::default(), Ahead::default())
     }
 
+    /// The same, taking imports.
+    pub(crate) fn in_memory_with_imports(folder: &Path) -> Self {
+        let face = server::Face { imports: Some(folder.to_path_buf()), ..server::Face::default() };
+        Self::over(Arc::new(store::Memory::new()), face, Ahead::default())
+    }
+
     fn with(place: Place, face: server::Face, ahead: Ahead) -> Self {
         let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
         let mut house = Self::over(engine.store(), face, ahead);

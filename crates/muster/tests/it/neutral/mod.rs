@@ -1,5 +1,6 @@
 //! Tests that open no engine: they run once, in memory where they need a directory, and fail if they open one.
 
+mod examples;
 mod filter_oracle;
 mod golden;
 mod mutations;

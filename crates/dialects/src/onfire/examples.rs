@@ -1,0 +1,37 @@
+//! Examples for the OpenAPI document.
+
+use crate::kit::{EMAIL, Examples, FOLDER_ID, GROUP_ID, Record, USER_ID};
+use serde_json::{Value, json};
+
+pub(super) static EXAMPLES: Examples = Examples { parameter, body };
+
+fn parameter(path: &str, name: &str) -> Option<&'static str> {
+    match name {
+        "format" => Some("json"),
+        "CompanyId" => Some("1"),
+        "Id" if path.contains("roup") => Some(GROUP_ID),
+        "Id" if path.contains("older") => Some(FOLDER_ID),
+        "Id" => Some(USER_ID),
+        _ => None,
+    }
+}
+
+fn body(record: &Record) -> Option<Value> {
+    Some(match record.name {
+        "User" => json!({
+            "Id": USER_ID, "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": "E-1815",
+            "Password": "four red fish in a pond", "WebsiteRole": "User", "TimeZone": "Europe/London", "Country": "GB",
+            "DoNotEmail": true, "Metadata": [{"Key": "Desk", "Value": "12"}],
+        }),
+        "SUser" => json!({
+            "Id": USER_ID, "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": "E-1815",
+            "Password": "four red fish in a pond", "WebsiteRole": "User",
+        }),
+        "UserGroup" => json!({"Id": GROUP_ID, "Name": "Analysts", "ExternalId": "G-1", "UserIds": [USER_ID]}),
+        "Folder" => json!({
+            "Id": FOLDER_ID, "Name": "Drawings", "ExternalId": "F-1", "Description": "Drawings of engines",
+            "Items": [{"KeyId": "D-1", "Type": "Doc"}],
+        }),
+        _ => return None,
+    })
+}

@@ -1,0 +1,53 @@
+//! Examples for the OpenAPI document.
+
+use super::{shapes, wire};
+use crate::kit::{EMAIL, Examples, GROUP_ID, Record, USER_ID};
+use serde_json::{Value, json};
+
+pub(super) static EXAMPLES: Examples = Examples { parameter, body };
+
+fn parameter(path: &str, name: &str) -> Option<&'static str> {
+    match name {
+        "id" if path.contains("/Groups/") => Some(GROUP_ID),
+        "id" => Some(USER_ID),
+        "name" => Some("User"),
+        "urn" => Some(wire::USER_SCHEMA.urn),
+        _ => None,
+    }
+}
+
+fn body(record: &Record) -> Option<Value> {
+    let is = |other: &Record| record.name == other.name;
+    Some(if is(&wire::USER) {
+        json!({
+            "schemas": [wire::USER_SCHEMA.urn, wire::ENTERPRISE_SCHEMA.urn], "userName": EMAIL, "externalId": "E-1815",
+            "name": {"givenName": "Ada", "familyName": "Lovelace"}, "active": true, "title": "Analyst",
+            "emails": [{"value": EMAIL, "type": "work", "primary": true}],
+            "phoneNumbers": [{"value": "+44 20 7946 0000", "type": "work"}],
+            wire::ENTERPRISE_SCHEMA.urn: {"employeeNumber": "1815", "department": "Engines"},
+        })
+    } else if is(&wire::GROUP) {
+        json!({"schemas": [wire::GROUP_SCHEMA.urn], "displayName": "Analysts", "members": [{"value": USER_ID}]})
+    } else if is(&shapes::PATCH) {
+        json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": "displayName", "value": "Ada, Countess of Lovelace"}],
+        })
+    } else if is(&shapes::SEARCH) {
+        json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
+            "filter": "displayName sw \"A\"", "attributes": ["displayName"], "startIndex": 1, "count": 10,
+        })
+    } else if is(&shapes::BULK) {
+        json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "failOnErrors": 1,
+            "Operations": [
+                {"method": "POST", "path": "/Users", "bulkId": "grace", "data": {"userName": "grace@example.com"}},
+                {"method": "POST", "path": "/Groups", "bulkId": "admirals",
+                 "data": {"displayName": "Admirals", "members": [{"value": "bulkId:grace"}]}},
+            ],
+        })
+    } else {
+        return None;
+    })
+}
