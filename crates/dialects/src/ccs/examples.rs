@@ -5,7 +5,7 @@ use serde_json::json;
 
 pub(super) static EXAMPLES: Examples = Examples {
     parameter: |_, name| (name == "id").then_some("1"),
-    body: |_| {
+    body: |_, _| {
         Some(json!({
             "title": "Dr", "firstName": "Ada", "lastName": "Lovelace", "phone": "+44 20 7946 0000", "email": EMAIL,
             "password": "four red fish in a pond", "roleId": 2, "departmentId": 1, "forcePasswordChange": false,

@@ -8,8 +8,9 @@ use serde_json::Value;
 pub struct Examples {
     /// The value of a parameter, by the path of its route and its name. Parameters of paths have one.
     pub parameter: fn(path: &str, name: &str) -> Option<&'static str>,
-    /// A request body in JSON, or a text if it is a file. Each record that is a request has one.
-    pub body: fn(record: &Record) -> Option<Value>,
+    /// A request body in JSON, or a text if it is a file, of something new or, if it is partial, of a change. Each record
+    /// that is a request has one.
+    pub body: fn(record: &Record, is_partial: bool) -> Option<Value>,
 }
 
 /// The id of the user that examples name.

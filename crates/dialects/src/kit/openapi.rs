@@ -132,7 +132,7 @@ fn operation(
 /// A request body: one media type of each syntax, since generators of clients have one method for all of an operation. The
 /// others are in the description.
 fn request_body(dialect: &Dialect, verb: &Verb, record: &Record, schemas: &mut Schemas) -> Value {
-    let is_json = |media: &&&str| media.ends_with("json");
+    let is_json = |media: &&&str| media.ends_with("/json") || media.ends_with("+json");
     let is_xml = |media: &&&str| media.ends_with("/xml");
     let json = dialect.reads.iter().find(is_json);
     let media: Vec<&str> = match json {
@@ -143,7 +143,7 @@ fn request_body(dialect: &Dialect, verb: &Verb, record: &Record, schemas: &mut S
     };
     let side = if verb.about.is_partial { Side::Change } else { Side::In };
     let mut content = content(&media, &reference(dialect, record, schemas, side));
-    if let Some(example) = (dialect.examples.body)(record) {
+    if let Some(example) = (dialect.examples.body)(record, verb.about.is_partial) {
         let of_example = if example.is_string() { "text/csv" } else { media[0] };
         content[of_example]["example"] = example;
     }

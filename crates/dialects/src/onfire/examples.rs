@@ -16,22 +16,36 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-fn body(record: &Record) -> Option<Value> {
-    Some(match record.name {
-        "User" => json!({
-            "Id": USER_ID, "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": "E-1815",
-            "Password": "four red fish in a pond", "WebsiteRole": "User", "TimeZone": "Europe/London", "Country": "GB",
-            "DoNotEmail": true, "Metadata": [{"Key": "Desk", "Value": "12"}],
-        }),
-        "SUser" => json!({
-            "Id": USER_ID, "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": "E-1815",
-            "Password": "four red fish in a pond", "WebsiteRole": "User",
-        }),
-        "UserGroup" => json!({"Id": GROUP_ID, "Name": "Analysts", "ExternalId": "G-1", "UserIds": [USER_ID]}),
-        "Folder" => json!({
-            "Id": FOLDER_ID, "Name": "Drawings", "ExternalId": "F-1", "Description": "Drawings of engines",
-            "Items": [{"KeyId": "D-1", "Type": "Doc"}],
-        }),
+fn body(record: &Record, is_partial: bool) -> Option<Value> {
+    let (id, mut body) = match record.name {
+        "User" => (
+            USER_ID,
+            json!({
+                "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": "E-1815",
+                "Password": "four red fish in a pond", "WebsiteRole": "User", "TimeZone": "Europe/London", "Country": "GB",
+                "DoNotEmail": true, "Metadata": [{"Key": "Desk", "Value": "12"}],
+            }),
+        ),
+        "SUser" => (
+            USER_ID,
+            json!({
+                "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": "E-1815",
+                "Password": "four red fish in a pond", "WebsiteRole": "User",
+            }),
+        ),
+        "UserGroup" => (GROUP_ID, json!({"Name": "Analysts", "ExternalId": "G-1", "UserIds": [USER_ID]})),
+        "Folder" => (
+            FOLDER_ID,
+            json!({
+                "Name": "Drawings", "ExternalId": "F-1", "Description": "Drawings of engines",
+                "Items": [{"KeyId": "D-1", "Type": "Doc"}],
+            }),
+        ),
         _ => return None,
-    })
+    };
+    // The server gives the ids of what is new.
+    if is_partial {
+        body["Id"] = id.into();
+    }
+    Some(body)
 }

@@ -15,7 +15,7 @@ fn parameter(_: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-fn body(record: &Record) -> Option<Value> {
+fn body(record: &Record, _: bool) -> Option<Value> {
     let is = |other: &Record| record.name == other.name;
     Some(if is(&wire::USER_BODY) {
         json!({"user": {
@@ -35,7 +35,7 @@ fn body(record: &Record) -> Option<Value> {
     } else if is(&wire::BULK_USERS) {
         json!({"users": {"user": [EMAIL]}})
     } else if is(&wire::INVITATION) {
-        json!({"emailAddress": ["grace@example.com"], "sendInvitationNow": true})
+        json!({"emailAddress": [EMAIL], "sendInvitationNow": true})
     } else if is(&wire::BULK_ORGANISATIONS) {
         json!({"organisations": {"organisation": ["Engine Works"]}})
     } else {

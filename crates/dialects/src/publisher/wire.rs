@@ -124,8 +124,10 @@ pub(super) static GROUP: Record = Record {
     members: &[
         Member::of("id", Kind::Integer, "Number of the group"),
         Member::of("name", Kind::Text, "Name").field(Field::Name).required(),
-        Member::of("users", Kind::List("user", &NUMBERS), "Members: numbers, in requests also e-mails")
-            .field(Field::Members),
+        Member::of("users", Kind::List("user", &NUMBERS), "Numbers of the members").only_out(),
+        Member::of("users", Kind::List("user", &TEXTS), "Numbers and emails of the members")
+            .field(Field::Members)
+            .only_in(),
         Member::of("createddate", Kind::Moment, "When created").only_out(),
     ],
 };

@@ -16,7 +16,7 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-fn body(record: &Record) -> Option<Value> {
+fn body(record: &Record, _: bool) -> Option<Value> {
     let is = |other: &Record| record.name == other.name;
     Some(if is(&wire::USER) {
         json!({

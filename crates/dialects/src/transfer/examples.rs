@@ -9,5 +9,5 @@ pub(super) static EXAMPLES: Examples = Examples {
         "format" => Some("csv"),
         _ => None,
     },
-    body: |_| Some(format!("email,given name,family name\n{EMAIL},Ada,Lovelace\n").into()),
+    body: |_, _| Some(format!("email,given name,family name\n{EMAIL},Ada,Lovelace\n").into()),
 };
