@@ -76,8 +76,8 @@ impl State {
 const WORDS: [(State, &str); 6] = [
     (
         State::Active,
-        "active enabled activated confirmed recovery passwordexpired aktiv aktiviert freigeschaltet actif activé activée activo \
-         activa habilitado attivo attiva abilitato ativo ativa actief ingeschakeld",
+        "active enabled activated confirmed recovery passwordexpired aktiv aktiviert freigeschaltet actif activé activée activo activado \
+         activa habilitado habilitada activada attivo attiva attivato attivata abilitato abilitata ativo ativa ativado ativada actief ingeschakeld",
     ),
     (
         State::Invited,
@@ -94,13 +94,14 @@ const WORDS: [(State, &str); 6] = [
         "inactive disabled deactivated blocked locked banned terminated left former ldapblocked blockedpendingapproval \
          inaktiv deaktiviert gesperrt blockiert ausgeschieden ausgetreten ehemalig inactif désactivé désactivée bloqué \
          bloquée inactivo inactiva desactivado desactivada bloqueado bloqueada inattivo inattiva disattivato disabilitato \
-         bloccato baja debaja dadodebaja retirado jubilado jubilada cesado inativo inativa desativado inactief uitgeschakeld geblokkeerd",
+         bloccato bloccata baja debaja dadodebaja retirado jubilado jubilada cesado inativo inativa desativado desativada inactief \
+         uitgeschakeld geblokkeerd deshabilitado deshabilitada inhabilitado verrouillé verrouillée deprovisioned",
     ),
     (State::Archived, "archived archiviert archivé archivée archivado archiviato arquivado gearchiveerd"),
     (
         State::Deleted,
-        "deleted deprovisioned removed gelöscht geloescht entfernt supprimé supprimée eliminado eliminada eliminato \
-         eliminata excluído verwijderd",
+        "deleted removed gelöscht geloescht entfernt supprimé supprimée eliminado eliminada eliminato \
+         eliminata cancellato excluído verwijderd",
     ),
 ];
 

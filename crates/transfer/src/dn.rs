@@ -52,6 +52,39 @@ impl Dn {
     }
 }
 
+/// The short name of an attribute type that has one in RFC 4514 section 3, in small letters.
+fn short_name(kind: &str) -> &str {
+    match kind.strip_prefix("oid.").unwrap_or(kind) {
+        "2.5.4.3" | "commonname" => "cn",
+        "2.5.4.7" | "localityname" => "l",
+        "2.5.4.8" | "stateorprovincename" => "st",
+        "2.5.4.10" | "organizationname" => "o",
+        "2.5.4.11" | "organizationalunitname" => "ou",
+        "2.5.4.6" | "countryname" => "c",
+        "2.5.4.9" | "streetaddress" => "street",
+        "0.9.2342.19200300.100.1.25" | "domaincomponent" => "dc",
+        "0.9.2342.19200300.100.1.1" | "userid" => "uid",
+        _ => kind,
+    }
+}
+
+/// The text in the hexadecimal digits of its BER encoding (RFC 4514 section 2.4).
+fn decoded(digits: &str) -> Option<String> {
+    let pairs =
+        digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
+    // UTF8String, NumericString, PrintableString, IA5String.
+    let (0x0C | 0x12 | 0x13 | 0x16, [length, rest @ ..]) = bytes.split_first()? else { return None };
+    let (length, text) = match length & 0x7F {
+        length if length == bytes[1] => (usize::from(length), rest),
+        octets => {
+            let (octets, text) = rest.split_at_checked(usize::from(octets).min(8))?;
+            (octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)), text)
+        }
+    };
+    (length == text.len()).then(|| String::from_utf8(text.to_vec()).ok()).flatten()
+}
+
 struct Reader<'a> {
     rest: &'a str,
 }
@@ -66,8 +99,10 @@ impl Reader<'_> {
             return None;
         }
         self.rest = rest.trim_start_matches(' ');
+        let is_encoded = self.rest.starts_with('#');
         let value = if self.rest.starts_with('"') { self.quoted()? } else { self.value()? };
-        Some((kind.to_ascii_lowercase(), value))
+        let decoded = value.get(1..).filter(|_| is_encoded).and_then(decoded);
+        Some((short_name(&kind.to_ascii_lowercase()).to_owned(), decoded.unwrap_or(value)))
     }
 
     /// A value up to the next separator that is not escaped. Spaces behind it belong to it only if they are escaped.
@@ -169,6 +204,11 @@ mod tests {
             ("cn=x+UID=bob,dc=x", "bob"),
             (r"CN=a\\,DC=x", r"a\"),
             ("CN=,DC=x", ""),
+            ("cn=#0C03416E6E,dc=x", "Ann"),
+            ("cn=#0C8103416E6E", "Ann"),
+            ("cn=#0C04416E6E,dc=x", "#0C04416E6E"),
+            ("cn=#1,dc=x", "#1"),
+            ("cn=#,dc=x", "#"),
         ] {
             assert_eq!(name(text).as_deref(), Some(wanted), "{text}");
         }
@@ -182,7 +222,11 @@ mod tests {
         let key = |text: &str| Dn::parse(text).map(|dn| dn.key());
         let one = key("CN=Ann  Lee,OU=Staff,DC=x");
         assert!(one.is_some());
-        for same in ["cn=ann lee, ou=staff , dc=X", r"CN=Ann\20Lee;OU=Staff;DC=x"] {
+        for same in [
+            "cn=ann lee, ou=staff , dc=X",
+            r"CN=Ann\20Lee;OU=Staff;DC=x",
+            "2.5.4.3=ann lee,OID.2.5.4.11=Staff,dc=x",
+        ] {
             assert_eq!(key(same), one, "{same}");
         }
         assert_eq!(key("uid=a+cn=b,dc=x"), key("CN=B+UID=A,DC=x"));

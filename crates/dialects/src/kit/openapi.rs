@@ -142,7 +142,11 @@ fn request_body(dialect: &Dialect, verb: &Verb, record: &Record, schemas: &mut S
         None => dialect.reads.to_vec(),
     };
     let side = if verb.about.is_partial { Side::Change } else { Side::In };
-    let mut content = content(&media, &reference(dialect, record, schemas, side));
+    let mut content = if std::ptr::eq(record, &raw const FILE) {
+        files(&media)
+    } else {
+        content(&media, &reference(dialect, record, schemas, side))
+    };
     if let Some(example) = (dialect.examples.body)(record, verb.about.is_partial) {
         let of_example = if example.is_string() { "text/csv" } else { media[0] };
         content[of_example]["example"] = example;
@@ -157,12 +161,28 @@ fn request_body(dialect: &Dialect, verb: &Verb, record: &Record, schemas: &mut S
 }
 
 fn operation_id(dialect: &Dialect, path: &str, verb: &Verb) -> String {
-    let path: String = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    format!("{}_{}{}", dialect.name, verb.method.to_ascii_lowercase(), path)
+    let id = format!("{}_{}{path}", dialect.name, verb.method).to_ascii_lowercase();
+    id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 fn content(media: &[&str], schema: &Value) -> Value {
     media.iter().map(|media| ((*media).to_owned(), json!({"schema": schema}))).collect::<Map<_, _>>().into()
+}
+
+/// Files of these media types.
+fn files(media: &[&str]) -> Value {
+    let schema = |media: &str| {
+        if media.starts_with("text/") {
+            json!({"type": "string"})
+        } else {
+            json!({"type": "string", "format": "binary"})
+        }
+    };
+    media
+        .iter()
+        .map(|media| ((*media).to_owned(), json!({"schema": schema(media)})))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn responses(dialect: &Dialect, route: &'static Route, verb: &'static Verb, schemas: &mut Schemas) -> Value {
@@ -190,7 +210,7 @@ fn responses(dialect: &Dialect, route: &'static Route, verb: &'static Verb, sche
         Success::Accepted(record) => answer("202", "Begun", object(record)),
         Success::List(record) => answer("200", "Done", Some(list(dialect, record, schemas))),
         Success::File(media) => {
-            answer("200", "Done", Some(content(media, &json!({"type": "string", "format": "binary"}))));
+            answer("200", "Done", Some(files(media)));
         }
     }
     let error = reference(dialect, dialect.error, schemas, Side::Out);
@@ -235,7 +255,12 @@ fn failures(
     for fault in faults(verb, route).into_iter().chain((dialect.acceptable)(&call("image/png")).err()) {
         for accept in dialect.writes {
             let answer = (dialect.refuse)(&fault, &call(accept));
-            let media = failures.entry(answer.status().as_u16()).or_default();
+            let status = answer.status().as_u16();
+            // What is missing at a path that exists is what it names, and the error for that may have another form.
+            if matches!(fault, Fault::NoRoute) && failures.contains_key(&status) {
+                continue;
+            }
+            let media = failures.entry(status).or_default();
             let sent = answer.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
             media.extend(sent.map(str::to_owned));
         }
@@ -268,8 +293,8 @@ fn faults(verb: &Verb, route: &Route) -> Vec<Fault> {
         faults.push(Fault::BodyMissing);
     }
     if route.path.contains('{') || verb.about.body.is_some() {
-        faults.push(Fault::NoRoute);
         faults.extend(refused(vec![Refusal::NoSuchUser, Refusal::NoSuchItem(ItemKind::Group)]));
+        faults.push(Fault::NoRoute);
     }
     if verb.access != Access::Open {
         faults.extend([Fault::Unauthorised, Fault::Forbidden]);
@@ -288,9 +313,6 @@ fn faults(verb: &Verb, route: &Route) -> Vec<Fault> {
 }
 
 fn reference(dialect: &Dialect, record: &Record, schemas: &mut Schemas, side: Side) -> Value {
-    if std::ptr::eq(record, &raw const FILE) {
-        return json!({"type": "string", "format": "binary"});
-    }
     let suffix = match side {
         Side::In => "In",
         Side::Change => "Change",

@@ -42,14 +42,15 @@ fn the_servicestack_client_of_npm_works() {
     assert!(said.contains("0 failed"), "{said}");
 }
 
-/// Runs a script with the packages of a client and no others. As in a virtual environment they come after the standard
-/// library, which one of them (`dataclasses`) would otherwise replace.
-fn python(packages: &Path, script: &Path) -> Command {
-    let start = "import runpy, sys; sys.path.append(sys.argv[1]); sys.argv = sys.argv[2:]; \
+/// Runs a script with the packages in these folders and no others. As in a virtual environment they come after the
+/// standard library, which one of them (`dataclasses`) would otherwise replace.
+pub(crate) fn python(packages: &[&Path], script: &Path) -> Command {
+    let start = "import os, runpy, sys; sys.path.extend(sys.argv[1].split(os.pathsep)); sys.argv = sys.argv[2:]; \
                  runpy.run_path(sys.argv[0], run_name='__main__')";
     let mut command = Command::new("python3");
+    let packages = std::env::join_paths(packages).expect("folders");
     // Isolated (-I), without site-packages (-S), and the shared folder stays as it is (-B).
-    command.args(["-I", "-S", "-B", "-c", start]).args([packages, script]);
+    command.args(["-I", "-S", "-B", "-c", start]).arg(packages).arg(script);
     command
 }
 
@@ -59,7 +60,7 @@ fn scim2_tester_finds_no_failure_and_no_error() {
     let server = Server::start(&[]);
     let (_, key) = server.tenant(&[]);
     let script = root().join("clients/scim2-py/test.py");
-    let said = run(python(&packages::pypi("scim2-py"), &script)
+    let said = run(python(&[&packages::pypi("scim2-py")], &script)
         .args(["--url", &format!("http://{}/scim/v2", server.address), "test"])
         .env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {key}")));
     let count = |word: &str| said.lines().filter(|line| line.starts_with(word)).count();
@@ -73,7 +74,7 @@ fn the_servicestack_client_of_pypi_works() {
     let server = Server::start(&[]);
     let (tenant, key) = server.tenant(&[]);
     let script = root().join("clients/servicestack-py/test.py");
-    let said = run(python(&packages::pypi("servicestack-py"), &script)
+    let said = run(python(&[&packages::pypi("servicestack-py")], &script)
         .env("MUSTER_URL", format!("http://{}", server.address))
         .env("MUSTER_COMPANY", tenant.to_string())
         .env("MUSTER_KEY", key));

@@ -15,6 +15,7 @@ mod everywhere;
 mod fairness;
 mod first_release;
 mod full_disk;
+mod generated_clients;
 mod identifiers;
 mod io_faults;
 mod keys;

@@ -3,6 +3,7 @@
 //! Names are those of RFC 7643 where it has one. What else a file may call a column is found by its letters and digits
 //! alone: in this table, in the tables of the dialects, and in what the caller maps.
 
+mod state_headers;
 mod table;
 
 pub use table::COLUMNS;
@@ -266,6 +267,7 @@ impl Columns {
         match squeezed(name).as_str() {
             name if STATUS_OR_REGION.contains(&name) => Meaning::StatusOr(column),
             name if STATUS_OR_NOTHING.contains(&name) => Meaning::StatusOr(None),
+            name if column.is_none() && state_headers::may_be_status(name) => Meaning::StatusOr(None),
             _ => column.map_or(Meaning::Unknown, Meaning::Column),
         }
     }
@@ -301,7 +303,7 @@ impl Columns {
             .or_else(|| within("user"))
             .or_else(|| within("name"))
             .or_else(|| ["is", "account", "konto", "cuenta", "compte"].into_iter().find_map(state_of));
-        place.map(|place| &COLUMNS[*place])
+        place.map(|place| &COLUMNS[*place]).or_else(|| state_headers::column(own))
     }
 }
 
