@@ -11,6 +11,7 @@ fn parameter(_: &str, name: &str) -> Option<&'static str> {
         "context" => Some("acme"),
         "user" => Some(EMAIL),
         "group" | "organisation" => Some("1"),
+        "limit" => Some("10"),
         _ => None,
     }
 }

@@ -11,6 +11,8 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
         "id" if path.contains("/Groups/") => Some(GROUP_ID),
         "id" => Some(USER_ID),
         "name" => Some("User"),
+        "filter" if path.contains("Users") => Some("userName eq \"ada@example.com\""),
+        "count" => Some("10"),
         "urn" => Some(wire::USER_SCHEMA.urn),
         _ => None,
     }

@@ -309,6 +309,8 @@ fn put_where(
 ) -> Result<(), Fault> {
     let member = attribute.member;
     let record = attribute.record().ok_or_else(|| fault("invalidPath", "it has no parts"))?;
+    // A bare value is the value alone: the entry keeps its type.
+    let sub = sub.or_else(|| member_of(record, "value").filter(|_| former.is_bare(node)));
     let parts = match sub {
         Some(sub) => former.part(record, sub, node)?,
         None => parts(record, &former.one_value(member, record, node)?, former)?,

@@ -117,6 +117,11 @@ impl Former {
         Err(invalid(member.name, "must be an object"))
     }
 
+    /// Whether an entry is sent as its value alone.
+    pub(super) fn is_bare(&self, node: &Node) -> bool {
+        !self.is_strict && matches!(node, Node::Text(text) if !text.trim_start().starts_with(['{', '[']))
+    }
+
     /// The role in an object in a text, as Entra ID sends app roles.
     fn app_role(&self, entry: &mut Object) -> Result<(), Fault> {
         let Some(Node::Text(text)) = get(entry, "value") else { return Ok(()) };

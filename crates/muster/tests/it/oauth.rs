@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use directory::{Access, Caller, Command, ConnectionId};
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use testkit::conformance::person;
 
@@ -209,10 +209,50 @@ fn signed(pair: &EcdsaKeyPair, claims: &Value) -> String {
 }
 
 fn signed_with(pair: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
+    jws(header, claims, |message| pair.sign(&SystemRandom::new(), message).expect("signed").as_ref().to_vec())
+}
+
+fn jws(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", part(header), part(claims));
-    let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).expect("signed");
+    let signature = sign(message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// RFC 9864 calls the algorithm `Ed25519`; older libraries call it `EdDSA`.
+#[test]
+fn assertions_are_signed_with_ed25519_under_both_names() {
+    runtime().block_on(async {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("made");
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("read");
+        // The head of a SubjectPublicKeyInfo for Ed25519 (RFC 8410), which the key follows.
+        let head = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+        let der = STANDARD.encode([head.as_slice(), pair.public_key().as_ref()].concat());
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n");
+        let (other, other_pem) = self::pair();
+        let world = World::new(|new| new.public_keys = vec![pem, other_pem]).await;
+        let now = world.house.directory().now().0 / 1_000_000;
+        let id = world.id.to_string();
+        let claims = json!({"iss": id, "sub": id, "aud": "http://example.com/oauth2/token", "exp": now + 300, "jti": "1"});
+        let ask = async |assertion: String| {
+            let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+            let form = format!("grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}");
+            world.ask("/oauth2/token", &[], &form).await.0
+        };
+        let ed25519 = |header: Value| jws(&header, &claims, |message| pair.sign(message).as_ref().to_vec());
+        for name in ["Ed25519", "EdDSA"] {
+            assert_eq!(ask(ed25519(json!({"alg": name, "typ": "JWT"}))).await, 200, "{name}");
+            // The signature of a key of another type is none of this algorithm.
+            assert_eq!(ask(signed_with(&other, &json!({"alg": name}), &claims)).await, 401, "{name}");
+        }
+        for header in [json!({"alg": "Ed25519", "crit": ["b64"], "b64": true}), json!({"alg": "ES256"}), json!({"alg": "none"})] {
+            assert_eq!(ask(ed25519(header.clone())).await, 401, "{header}");
+        }
+        let (_, body) = world.house.call(request("GET", "/.well-known/oauth-authorization-server", &[], "")).await;
+        let metadata: Value = serde_json::from_str(&body).expect("JSON");
+        let announced = metadata["token_endpoint_auth_signing_alg_values_supported"].as_array().expect("a list");
+        assert!(announced.contains(&json!("Ed25519")) && announced.contains(&json!("EdDSA")), "{body}");
+    });
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub use scanning::scan;
 
 use crate::column::Columns;
 use crate::formats::{FileError, Format, Reading};
+use crate::ignored::Reason;
 use directory::{Caller, Directory, Field, Refusal, Time};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -178,9 +179,11 @@ pub async fn run(
     seen: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<Report, ImportError> {
     let caller = Caller { request: options.request.clone(), ..caller.clone() };
+    let no_user = || {
+        FileError::new("it contains no user, so --deactivate-missing would deactivate all; nothing was done")
+    };
     if options.deactivates_missing && scan.users == 0 {
-        let what = "it contains no user, so --deactivate-missing would deactivate all; nothing was done";
-        return Err(FileError::new(what).into());
+        return Err(no_user().into());
     }
     if !options.deactivates_missing {
         return Ok(Box::pin(rows::all(directory, &caller, options, scan, seen)).await?.0);
@@ -188,6 +191,10 @@ pub async fn run(
     // Whether too many are missing is known before anything is done.
     let looking = Options { is_preview: true, refused: None, ..options.clone() };
     let (preview, there) = Box::pin(rows::all(directory, &caller, &looking, scan, &mut |_| seen(0))).await?;
+    let deleted = preview.ignored.iter().filter(|ignored| ignored.reason == Reason::Deleted);
+    if deleted.map(|ignored| ignored.count).sum::<u64>() == scan.users {
+        return Err(no_user().into());
+    }
     let limit = options.deactivation_limit;
     let missing = missing::count(directory, &caller, &there.users, options.begun).await?;
     if missing.is_more_than(limit) {

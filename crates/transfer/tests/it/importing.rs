@@ -320,6 +320,9 @@ fn who_is_missing_is_switched_off_unless_they_are_many() {
         let error = house.import_with(&none, missing).expect_err("rejected");
         assert!(error.to_string().contains("contains no user"), "{error}");
         assert_eq!(house.import(&none).people.created, 0);
+        let deleted = house.file("deleted.csv", "email,deleted\nzz@x.y,yes\n");
+        let error = house.import_with(&deleted, missing).expect_err("rejected");
+        assert!(error.to_string().contains("contains no user"), "{error}");
     }
 }
 

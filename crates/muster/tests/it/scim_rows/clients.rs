@@ -293,6 +293,10 @@ fn a_value_path_takes_a_value_in_many_forms() {
                     changed(client, &person, json!([{"op": "add", "path": path, "value": value}])).await;
                 assert_eq!(values(&body["phoneNumbers"]), [format!("+{n}")], "{value}");
             }
+            // A bare value is the value alone, which leaves the type.
+            let bare = json!([{"op": "replace", "path": path, "value": "+5"}]);
+            let phones = changed(client, &person, bare).await["phoneNumbers"].clone();
+            assert_eq!((&phones[0]["value"], &phones[0]["type"]), (&json!("+5"), &json!("work")), "{phones}");
             let two = json!([{"op": "add", "path": path, "value": [{"value": "+5"}, {"value": "+6"}]}]);
             refused(&client.patch(&person, &two).await, 400, "invalidValue");
         })

@@ -43,11 +43,13 @@ fn a_wrong_method_is_405_with_allow() {
 fn without_a_good_token_it_is_401_with_a_challenge() {
     scim(async |client| {
         client.person("a@x.example").await;
-        for headers in [vec![], vec![("authorization", "Bearer nope")]] {
+        for (headers, is_invalid) in [(vec![], false), (vec![("authorization", "Bearer nope")], true)] {
             let answer = client.house.answer(request("GET", "/scim/v2/Users", &headers, "")).await;
             assert_eq!(answer.status(), 401);
             let challenge = answer.headers()["www-authenticate"].to_str().expect("text").to_owned();
-            assert!(challenge.starts_with("Bearer"), "{challenge}");
+            assert!(challenge.starts_with("Bearer realm="), "{challenge}");
+            // Only a token that was sent can be invalid (RFC 6750 section 3.1).
+            assert_eq!(challenge.contains("error=\"invalid_token\""), is_invalid, "{challenge}");
             let (status, body) = client.house.call(request("GET", "/scim/v2/Users", &headers, "")).await;
             refused(&(status, serde_json::from_str(&body).expect("an error")), 401, "");
             assert!(!body.contains("a@x.example"), "{body}");
