@@ -146,6 +146,7 @@ impl Store for Discard {
             created,
             version: 0,
             settings: TenantSettings::default(),
+            removed: None,
         })))
     }
     fn tenants(&self) -> Pending<'_, Found<Vec<Tenant>>> {

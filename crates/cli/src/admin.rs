@@ -80,6 +80,16 @@ impl Desk {
         Ok(Self { directory: Arc::new(directory), runtime: runtime()?, engine })
     }
 
+    /// A tenant whose history is asked for, which stays when the tenant is removed.
+    pub(crate) fn tenant_of_history(&self, named: Option<u32>) -> anyhow::Result<Caller> {
+        match named.map(TenantNumber) {
+            Some(number) if self.runtime.block_on(self.directory.tenant_or_removed(number)).is_ok() => {
+                Ok(at_terminal(number))
+            }
+            _ => self.tenant(named),
+        }
+    }
+
     /// The tenant that was named, or the only one there is.
     pub(crate) fn tenant(&self, named: Option<u32>) -> anyhow::Result<Caller> {
         let tenants = self.runtime.block_on(self.directory.tenants()).map_err(refused)?;

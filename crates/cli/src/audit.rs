@@ -84,12 +84,12 @@ pub(crate) fn run(settings: &Settings, task: AuditTask, output: Output) -> anyho
     match task {
         AuditTask::Verify { tenant, expect } => verify(&desk, tenant, expect, output),
         AuditTask::Show(wanted) => {
-            let caller = desk.tenant(wanted.tenant)?;
+            let caller = desk.tenant_of_history(wanted.tenant)?;
             show(&desk, &caller, &wanted, output)?;
             Ok(ExitCode::SUCCESS)
         }
         AuditTask::Export { tenant, after } => {
-            export(&desk, &desk.tenant(tenant)?, after)?;
+            export(&desk, &desk.tenant_of_history(tenant)?, after)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -112,7 +112,7 @@ fn verify(
     expect: Option<(u64, String)>,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let only = tenant.map(|_| desk.tenant(tenant).map(|caller| caller.tenant)).transpose()?;
+    let only = tenant.map(|_| desk.tenant_of_history(tenant).map(|caller| caller.tenant)).transpose()?;
     let chains = desk.runtime.block_on(desk.directory.verify(only)).map_err(refused)?;
     let kept = match (only, expect) {
         (Some(tenant), Some((position, link))) => {
@@ -264,7 +264,7 @@ fn document(event: &Event) -> anyhow::Result<Value> {
         "after": serde_json::to_value(&what.after)?,
         "joined": ids(&what.joined),
         "left": ids(&what.left),
-        "password_set": what.password_set,
+        "passwordSet": what.password_set,
         "notes": serde_json::to_value(&what.notes)?,
     }))
 }

@@ -16,8 +16,10 @@ mod people;
 mod progress;
 mod settings;
 mod stores;
+mod tenant_removal;
 mod tenants;
 mod transfers;
+mod user_json;
 
 pub use admin::{refused, runtime};
 use anyhow::bail;

@@ -4,13 +4,14 @@ use crate::admin::{Desk, moment, refused};
 use crate::mails;
 use crate::output::{Output, table};
 use crate::settings::Settings;
+use crate::user_json::{describe, role};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use directory::{
     Caller, Command, Field, Given, RoleRef, Status, StatusWish, StoredPassword, User, UserEdit, UserId,
-    UserKey, UserQuery, UserTest, fold, role_numbered,
+    UserKey, UserQuery, UserTest, fold,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -182,7 +183,7 @@ fn list(
     let document = json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});
     let rows = page.rows.iter().map(|user| {
         let email = user.email().unwrap_or(&user.user_name).to_owned();
-        vec![user.number.to_string(), user.full_name(), email, user.status.word().into(), role(user)]
+        vec![user.number.to_string(), user.full_name(), email, user.status.word().into(), shown_role(user)]
     });
     let rows: Vec<Vec<String>> = rows.collect();
     let shown = rows.len();
@@ -233,7 +234,7 @@ fn removed(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<(
             let until = stone.deleted.plus_seconds(directory::Tombstone::RESTORABLE_SECONDS);
             let (user, email) = (&stone.user, stone.user.email().unwrap_or(&stone.user.user_name));
             documents.push(json!({
-                "number": user.number, "id": user.id.to_string(), "user_name": user.user_name,
+                "number": user.number, "id": user.id.to_string(), "userName": user.user_name,
                 "removed": moment(stone.deleted), "until": moment(until),
             }));
             rows.push(vec![
@@ -276,20 +277,8 @@ pub(crate) fn find(desk: &Desk, caller: &Caller, who: &str) -> anyhow::Result<Us
     anyhow::bail!("there is no user {who} in tenant {}", caller.tenant)
 }
 
-fn role(user: &User) -> String {
-    user.role.map_or_else(|| "-".into(), |n| role_numbered(n).map_or_else(|| n.to_string(), str::to_owned))
-}
-
-fn describe(user: &User) -> Value {
-    let mut document = serde_json::to_value(user).unwrap_or_default();
-    document["created"] = json!(moment(user.created));
-    document["updated"] = json!(moment(user.updated));
-    for (name, time) in [("invited", user.invited), ("last_activity", user.last_activity)] {
-        if let Some(time) = time {
-            document[name] = json!(moment(time));
-        }
-    }
-    document
+fn shown_role(user: &User) -> String {
+    role(user).unwrap_or_else(|| "-".into())
 }
 
 fn details(user: &User) -> Vec<Vec<String>> {
@@ -312,7 +301,7 @@ fn details(user: &User) -> Vec<Vec<String>> {
         vec!["number".into(), user.number.to_string()],
         vec!["id".into(), user.id.to_string()],
         vec!["status".into(), user.status.word().into()],
-        vec!["role".into(), role(user)],
+        vec!["role".into(), shown_role(user)],
     ];
     for (name, field) in fields {
         rows.extend(user.text(field).map(|text| vec![name.to_owned(), text.to_owned()]));

@@ -142,7 +142,7 @@ pub(crate) fn backup(settings: &Settings, task: &BackupArgs, output: Output) -> 
     document["bytes"] = json!(bytes);
     let made = &about.made;
     if task.is_piped() {
-        document["read_back"] = json!(false);
+        document["readBack"] = json!(false);
         output.result(&document, || {
             format!(
                 "{}\n\nStandard output has all of it, as it was at {made}: {bytes} bytes.\n\

@@ -3,6 +3,7 @@
 use crate::admin::{Desk, refused};
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::tenant_removal;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use directory::{Caller, Command, Given, Tenant, TenantEdit, TenantNumber};
@@ -28,6 +29,14 @@ pub(crate) enum TenantTask {
     Show(Which),
     /// Settle something for a tenant; an empty text takes it back
     Set(Set),
+    /// Delete a tenant permanently, with its users, groups and connections
+    Remove {
+        /// Its number
+        number: u32,
+        /// Delete it; without this, the command only says what there is to delete
+        #[arg(long)]
+        yes: bool,
+    },
     /// Take a file as the tenant's own template of a mail, or go back to the built-in one
     Template {
         /// invitation.txt, invitation.html, invitation.subject.txt, reset.txt, reset.html or reset.subject.txt
@@ -74,7 +83,7 @@ pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyh
     let desk = match task {
         TenantTask::Add { .. } => Desk::open_or_make(settings)?,
         TenantTask::List | TenantTask::Show(_) => Desk::open_read_only(settings)?,
-        TenantTask::Set(_) | TenantTask::Template { .. } => Desk::open(settings)?,
+        TenantTask::Set(_) | TenantTask::Template { .. } | TenantTask::Remove { .. } => Desk::open(settings)?,
     };
     match task {
         TenantTask::Add { name, number, allow_duplicate } => {
@@ -105,10 +114,11 @@ pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyh
                 sender_name: text(set.sender_name),
                 mails_to: text(set.mails_to),
                 public_name: Given::if_some(set.public_name),
-                templates: Vec::new(),
+                ..TenantEdit::default()
             };
             settle(&desk, &caller, edit, output)
         }
+        TenantTask::Remove { number, yes } => tenant_removal::remove(&desk, number, yes, output),
         TenantTask::Template { name, file, which } => {
             let caller = desk.tenant(which.tenant)?;
             let given = match file {
@@ -174,11 +184,11 @@ fn show(tenant: &Tenant, output: Output) {
     let document = json!({
         "number": tenant.number.0,
         "name": tenant.name,
-        "invitation_hours": settings.invitation_hours,
-        "min_password": settings.min_password,
-        "sender_name": settings.sender_name,
-        "mails_to": settings.mails_to,
-        "public_name": settings.public_name,
+        "invitationHours": settings.invitation_hours,
+        "minPassword": settings.min_password,
+        "senderName": settings.sender_name,
+        "mailsTo": settings.mails_to,
+        "publicName": settings.public_name,
         "templates": own,
     });
     let row = |name: &str, value: String| vec![name.to_owned(), value];

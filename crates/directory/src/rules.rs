@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn chosen_passwords_hold_nobodys_name() {
         let (number, settings) = (TenantNumber(1), TenantSettings::default());
-        let tenant = Tenant { number, name: "Acme Ltd".into(), created: Time(0), version: 0, settings };
+        let tenant =
+            Tenant { number, name: "Acme Ltd".into(), created: Time(0), version: 0, settings, removed: None };
         let mut user = User::blank(UserId(uuid::Uuid::nil()), Time(0));
         user.name.given = Some("Ann Luisa".into());
         user.name.family = Some("Quintana-O'Hara".into());

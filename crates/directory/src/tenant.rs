@@ -19,6 +19,9 @@ pub struct Tenant {
     /// What it has settled for its people.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub settings: TenantSettings,
+    /// When it was removed. Its number is never used again, since its history keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Time>,
 }
 
 /// What a tenant settles for its people.

@@ -123,6 +123,7 @@ pub(crate) fn tenant(number: u32) -> Tenant {
         created: NOW,
         version: 0,
         settings: TenantSettings::default(),
+        removed: None,
     }
 }
 

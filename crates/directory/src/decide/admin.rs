@@ -23,13 +23,22 @@ pub(super) fn add_tenant(
         created: stamp.now,
         version: 0,
         settings: TenantSettings::default(),
+        removed: None,
     };
     Ok(one(Edit::AddTenant(tenant)))
 }
 
-pub(super) fn update_tenant(edit: &TenantEdit, known: &Known) -> Result<Decision, Refusal> {
+pub(super) fn update_tenant(
+    edit: &TenantEdit,
+    known: &Known,
+    stamp: &Stamp<'_>,
+) -> Result<Decision, Refusal> {
     let before = known.tenant.as_ref().ok_or(Refusal::NoSuchTenant)?;
+    if before.removed.is_some() {
+        return if edit.removes { Ok(Decision::default()) } else { Err(Refusal::NoSuchTenant) };
+    }
     let mut after = before.clone();
+    after.removed = edit.removes.then_some(stamp.now);
     set(&mut after.name, &edit.name);
     check_name(&after.name)?;
     let (settings, usual) = (&mut after.settings, TenantSettings::default());
@@ -107,7 +116,8 @@ pub(super) fn add_connection(
     stamp: &Stamp<'_>,
 ) -> Result<Decision, Refusal> {
     check_name(&new.name)?;
-    let tenant = known.tenant.as_ref().ok_or(Refusal::NoSuchTenant)?;
+    let tenant =
+        known.tenant.as_ref().filter(|tenant| tenant.removed.is_none()).ok_or(Refusal::NoSuchTenant)?;
     if role_numbered(new.highest_role).is_none() {
         return Err(Refusal::field(Field::Role, Rule::Unknown));
     }

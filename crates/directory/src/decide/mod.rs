@@ -162,7 +162,7 @@ pub(crate) fn decide(command: &Command, known: &Known, stamp: &Stamp<'_>) -> Res
         Command::AddDepartment { name, number } => places::add_department(name, *number, known, stamp),
         Command::AddRole { name, rank } => admin::add_role(name, *rank, stamp),
         Command::AddTenant { name, number } => admin::add_tenant(name, *number, stamp),
-        Command::UpdateTenant(edit) => admin::update_tenant(edit, known),
+        Command::UpdateTenant(edit) => admin::update_tenant(edit, known, stamp),
         Command::AddConnection(new) => admin::add_connection(new, known, stamp),
         Command::AddKey { key, revokes_others, .. } => admin::add_key((*key, *revokes_others), known, stamp),
         Command::UpdateConnection { edit, .. } => admin::update_connection(edit, known),

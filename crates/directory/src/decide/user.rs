@@ -69,10 +69,11 @@ pub(super) fn restore(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refu
     Ok(Decision { edits: vec![edit], ..Decision::default() })
 }
 
-/// What is left of somebody goes, once they can no longer be restored.
+/// What is left of a user goes, once the user can no longer be restored or the tenant is removed.
 pub(super) fn purge(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let before = known.tombstone.as_ref().ok_or(Refusal::NoSuchUser)?;
-    if before.is_restorable(stamp.now) {
+    let is_removed = known.tenant.as_ref().is_some_and(|tenant| tenant.removed.is_some());
+    if before.is_restorable(stamp.now) && !is_removed {
         return Err(Refusal::WrongStatus);
     }
     let mut edits = account::withdrawn(known.mails.iter());

@@ -30,7 +30,9 @@ impl Directory {
                 self.for_edit(tenant, edit, true, &mut known).await?;
                 self.among_the_deleted(tenant, edit, is_again, &mut known).await?;
             }
-            Command::RestoreUser(user) | Command::PurgeUser(user) => {
+            Command::RestoreUser(user) => self.what_is_left(tenant, user, &mut known).await?,
+            Command::PurgeUser(user) => {
+                known.tenant = self.store.tenant(tenant).await.map_err(unread)?;
                 self.what_is_left(tenant, user, &mut known).await?;
             }
             Command::Invite(users) => {

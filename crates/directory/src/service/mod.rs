@@ -260,13 +260,21 @@ impl Directory {
         self.store.connection(id).await.map_err(unread)
     }
 
-    /// All tenants.
+    /// All tenants but those that are removed.
     pub async fn tenants(&self) -> Result<Vec<Tenant>, Refusal> {
-        self.store.tenants().await.map_err(unread)
+        let mut all = self.store.tenants().await.map_err(unread)?;
+        all.retain(|tenant| tenant.removed.is_none());
+        Ok(all)
     }
 
     /// The tenant of that number.
     pub async fn tenant(&self, number: TenantNumber) -> Result<Tenant, Refusal> {
+        let found = self.store.tenant(number).await.map_err(unread)?;
+        found.filter(|tenant| tenant.removed.is_none()).ok_or(Refusal::NoSuchTenant)
+    }
+
+    /// The same, also if it is removed.
+    pub async fn tenant_or_removed(&self, number: TenantNumber) -> Result<Tenant, Refusal> {
         self.store.tenant(number).await.map_err(unread)?.ok_or(Refusal::NoSuchTenant)
     }
 

@@ -223,7 +223,14 @@ impl Portal {
         match self.directory.tenant(number).await {
             Err(Refusal::NoSuchTenant) => {
                 let (name, settings) = (UNNAMED.to_owned(), TenantSettings::default());
-                Ok(Tenant { number, name, created: self.directory.now(), version: 0, settings })
+                Ok(Tenant {
+                    number,
+                    name,
+                    created: self.directory.now(),
+                    version: 0,
+                    settings,
+                    removed: None,
+                })
             }
             found => found,
         }

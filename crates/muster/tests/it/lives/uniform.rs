@@ -135,6 +135,6 @@ fn a_number_tells_neither_whose_it_is_nor_whether_it_is_anybodys() {
     let mut ann = Visitor::new(&home);
     assert_eq!(ann.submit(&firm.page("sign-in"), &[("user", "ann@x.y"), ("password", GOOD)]).status, 303);
     assert!(ann.get(&firm.page("account")).body.contains("Acme Rockets"));
-    assert_eq!(firm.cli(&["tenant", "set", "--public-name", "true"])["public_name"], true);
+    assert_eq!(firm.cli(&["tenant", "set", "--public-name", "true"])["publicName"], true);
     assert!(Visitor::new(&home).get(&firm.page("sign-in")).body.contains("Acme Rockets"));
 }

@@ -58,7 +58,7 @@ fn a_backup_goes_through_a_pipe_and_back() {
     assert_eq!(digests(&said_of_it), wanted);
     assert_eq!(said_of_it["file"], "-");
     assert_eq!(said_of_it["bytes"], output.stdout.len());
-    assert_eq!(said_of_it["read_back"], false);
+    assert_eq!(said_of_it["readBack"], false);
 
     let target = Place::new();
     let restored = fed(&target.store, &["restore", "-"], &output.stdout);

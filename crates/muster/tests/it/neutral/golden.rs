@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Golden files by their names.
-type Texts = BTreeMap<String, String>;
+pub(crate) type Texts = BTreeMap<String, String>;
 
 #[test]
 fn the_openapi_document_is_the_golden_one() {
@@ -42,7 +42,7 @@ fn the_help_of_every_command_is_the_golden_one() {
 
 #[test]
 fn nothing_else_is_among_the_golden_files() {
-    let known = ["config.txt", "help", "openapi.json"];
+    let known = ["config.txt", "help", "json", "openapi.json"];
     let stale: Vec<String> = names(&folder()).into_iter().filter(|name| !known.contains(&&**name)).collect();
     assert!(stale.is_empty(), "no test compares {stale:?}");
 }
@@ -66,7 +66,7 @@ fn output(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     root().join("crates/muster/tests/golden")
 }
 
@@ -86,7 +86,7 @@ fn is_recording() -> bool {
 }
 
 /// Compares texts with the files of a folder, or writes them.
-fn check(folder: &Path, texts: Texts) {
+pub(crate) fn check(folder: &Path, texts: Texts) {
     let mut wrong = Vec::new();
     for (name, text) in texts {
         let path = folder.join(&name);

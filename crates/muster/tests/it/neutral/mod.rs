@@ -2,7 +2,7 @@
 
 mod examples;
 mod filter_oracle;
-mod golden;
+pub(crate) mod golden;
 mod mutations;
 mod openapi;
 mod scim_rows;

@@ -1,0 +1,128 @@
+//! `muster tenant remove`: a tenant and all that belongs to it, but its history.
+//!
+//! The tenant is marked first, so that it is found nowhere from then on; the rest is deleted in steps. A removal that
+//! was interrupted goes on when the command is run again.
+
+use crate::admin::{Desk, at_terminal, refused};
+use crate::output::Output;
+use anyhow::bail;
+use directory::{
+    Caller, Command, Directory, ItemKey, ItemKind, ItemQuery, Refusal, TenantEdit, TenantNumber, UserKey,
+    UserQuery,
+};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Commands under way at the same time: as many share a commit.
+const AT_ONCE: u32 = 256;
+/// Until every server has noticed that a connection is revoked.
+const NOTICED: Duration = Duration::from_millis(1_500);
+
+pub(crate) fn remove(desk: &Desk, number: u32, yes: bool, output: Output) -> anyhow::Result<()> {
+    let caller = at_terminal(TenantNumber(number));
+    let found = desk.runtime.block_on(desk.directory.tenant_or_removed(caller.tenant));
+    let tenant = match found {
+        Err(Refusal::NoSuchTenant) => bail!("there is no tenant {number}; `muster tenant list` shows them"),
+        found => found.map_err(refused)?,
+    };
+    if !yes {
+        let query = UserQuery { limit: 1, ..UserQuery::default() };
+        let users = desk.runtime.block_on(desk.directory.users(&caller, query)).map_err(refused)?.total;
+        bail!(
+            "tenant {number} ({}) has {users} users; --yes deletes it permanently, with its users, groups and connections",
+            tenant.name
+        );
+    }
+    let (users, items, connections) =
+        desk.runtime.block_on(all_of(&desk.directory, &caller)).map_err(refused)?;
+    let document = json!({
+        "number": number, "name": tenant.name, "removed": true, "users": users, "items": items,
+        "connections": connections,
+    });
+    output.result(&document, || {
+        format!(
+            "Tenant {number} ({}) is removed, with {users} users, {items} groups and other items, and {connections} \
+             connections. Its history stays as long as history is kept (`muster audit show --tenant {number}`).",
+            tenant.name
+        )
+    });
+    Ok(())
+}
+
+/// Removes everything; how many users, items and connections.
+async fn all_of(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64, u64), Refusal> {
+    directory
+        .run(caller, Command::UpdateTenant(TenantEdit { removes: true, ..TenantEdit::default() }))
+        .await?;
+    let connections = directory.connections(Some(caller.tenant)).await?;
+    let live = connections.iter().filter(|connection| !connection.revoked).map(|connection| connection.id);
+    let revoked = together(directory, caller, live.map(Command::RevokeConnection)).await?;
+    if revoked > 0 {
+        // Requests of these connections may still be creating users.
+        tokio::time::sleep(NOTICED).await;
+    }
+    let users = users(directory, caller).await?;
+    let mut items = 0;
+    for kind in ItemKind::ALL {
+        items += self::items(directory, caller, kind).await?;
+    }
+    loop {
+        let deleted = directory.all_deleted(caller, 0, AT_ONCE).await?;
+        let numbers = deleted.iter().map(|deleted| UserKey::Number(deleted.user.number));
+        if together(directory, caller, numbers.map(Command::PurgeUser)).await? == 0 {
+            return Ok((users, items, revoked));
+        }
+    }
+}
+
+async fn users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, Refusal> {
+    let mut many = 0;
+    loop {
+        let query = UserQuery { limit: AT_ONCE, ..UserQuery::default() };
+        let page = directory.users(caller, query).await?;
+        let ids = page.rows.iter().map(|user| UserKey::Id(user.id));
+        match together(directory, caller, ids.map(Command::DeleteUser)).await? {
+            0 => return Ok(many),
+            deleted => many += deleted,
+        }
+    }
+}
+
+async fn items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKind) -> Result<u64, Refusal> {
+    let mut many = 0;
+    loop {
+        let query = ItemQuery { limit: AT_ONCE, ..ItemQuery::all(kind) };
+        let page = directory.items(caller, query).await?;
+        let keys = page.rows.iter().map(|item| ItemKey::Id(item.id()));
+        match together(directory, caller, keys.map(|item| Command::DeleteItem { kind, item })).await? {
+            0 => return Ok(many),
+            deleted => many += deleted,
+        }
+    }
+}
+
+/// Runs commands at the same time; how many have done something.
+async fn together(
+    directory: &Arc<Directory>,
+    caller: &Caller,
+    commands: impl Iterator<Item = Command>,
+) -> Result<u64, Refusal> {
+    let mut tasks = JoinSet::new();
+    for command in commands {
+        let (directory, caller) = (Arc::clone(directory), caller.clone());
+        tasks.spawn(async move { directory.run(&caller, command).await });
+    }
+    let mut done = 0;
+    while let Some(result) = tasks.join_next().await {
+        match result {
+            Ok(Ok(_)) => done += 1,
+            // Another process was first.
+            Ok(Err(Refusal::NoSuchUser | Refusal::NoSuchItem(_) | Refusal::NoSuchConnection)) => {}
+            Ok(Err(refusal)) => return Err(refusal),
+            Err(error) => return Err(Refusal::Broken(error.to_string())),
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,123 @@
+//! What each command prints with `--json`: one document of one shape, which scripts rely on.
+
+use crate::neutral::golden::{Texts, check, folder};
+use crate::support::{MUSTER, Place};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// A store, and the documents of the commands that were run on it.
+struct Session {
+    place: Place,
+    texts: Texts,
+}
+
+impl Session {
+    /// Runs a command; its document, which is kept under a name.
+    fn run(&mut self, name: &str, arguments: &[&str]) -> Value {
+        let output = Command::new(MUSTER)
+            .args(["--json", "--store", &self.place.store])
+            .args(arguments)
+            .current_dir(self.place.folder.path())
+            .output()
+            .expect("ran");
+        let text = String::from_utf8(output.stdout).expect("text");
+        let document: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"));
+        let shown = shown(&document, "", self.place.folder.path());
+        let pretty = serde_json::to_string_pretty(&shown).expect("JSON");
+        let file = format!("{name}.json");
+        assert!(self.texts.insert(file, pretty + "\n").is_none(), "two commands share {name}");
+        document
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.place.folder.path().join(name), text).expect("written");
+    }
+}
+
+/// A document without what differs in each run, and with names that are checked.
+fn shown(value: &Value, name: &str, folder: &Path) -> Value {
+    match value {
+        Value::Object(members) => {
+            let shown_member = |(name, value): (&String, &Value)| {
+                let is_camel = name.chars().all(|c| c.is_ascii_alphanumeric())
+                    && name.starts_with(|c: char| c.is_ascii_lowercase());
+                assert!(is_camel, "{name} is not in camelCase");
+                (name.clone(), shown(value, name, folder))
+            };
+            members.iter().map(shown_member).collect::<serde_json::Map<_, _>>().into()
+        }
+        Value::Array(values) => values.iter().map(|value| shown(value, name, folder)).collect(),
+        Value::String(text) => shown_text(text, name, folder).into(),
+        Value::Number(_) if matches!(name, "bytes" | "position" | "last") => "NUMBER".into(),
+        other => other.clone(),
+    }
+}
+
+fn shown_text(text: &str, name: &str, folder: &Path) -> String {
+    let is_time = |text: &str| {
+        text.len() == 20
+            && text.ends_with('Z')
+            && text.get(4..5) == Some("-")
+            && text.get(10..11) == Some("T")
+    };
+    let is_hex = |text: &str| text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_time(text) {
+        return "TIME".into();
+    }
+    if matches!(name, "created" | "updated" | "at" | "since" | "expires" | "removed" | "until" | "made") {
+        panic!("{name} is no time in ISO 8601: {text}");
+    }
+    match name {
+        _ if uuid::Uuid::try_parse(text).is_ok() && text.contains('-') => "UUID".into(),
+        _ if is_hex(text) => "HEX".into(),
+        "who" => "WHO".into(),
+        _ => text.replace(&folder.display().to_string(), "FOLDER"),
+    }
+}
+
+#[test]
+fn documents_are_the_golden_ones() {
+    let mut session = Session { place: Place::new(), texts: Texts::new() };
+    let s = &mut session;
+    s.file("users.csv", "email,emails,given name,groups,folders,organisation,department,manager,phone,shoe size\n\
+        ann@x.y,,Ann,,,,,,,\nbob@x.y,bob@home.example,Bob,G1;G2,F1,Org,Dep,ann@x.y,+44 1,43\nno address,,,,,,,,,\n");
+    s.file("invitation.txt", "{{ link }}\n");
+    s.run("tenant-add", &["tenant", "add", "Acme"]);
+    s.run("tenant-list", &["tenant", "list"]);
+    s.run("tenant-show", &["tenant", "show"]);
+    s.run("tenant-set", &["tenant", "set", "--sender-name", "Acme", "--min-password", "14"]);
+    s.run("role-add", &["role", "add", "Boss", "--rank", "Admin"]);
+    s.run("role-list", &["role", "list"]);
+    s.run("connection-add", &["connection", "add", "crm", "--dialect", "scim", "--expires", "90d"]);
+    s.run("connection-set", &["connection", "set", "crm", "--highest-role", "Admin"]);
+    s.run("connection-rotate", &["connection", "rotate", "crm"]);
+    s.run("connection-list", &["connection", "list"]);
+    s.run("connection-revoke", &["connection", "revoke", "crm"]);
+    s.run("import-columns", &["import", "--list-columns"]);
+    s.run("import-dry-run", &["import", "users.csv", "--dry-run"]);
+    s.run("import", &["import", "users.csv"]);
+    s.run("export", &["export", "out.ndjson"]);
+    s.run("user-add", &["user", "add", "cy@x.y", "--first-name", "Cy", "--role", "Boss", "--invite"]);
+    s.run("user-list", &["user", "list"]);
+    s.run("user-show", &["user", "show", "cy@x.y"]);
+    s.run("user-invite", &["user", "invite", "cy@x.y"]);
+    s.run("mail-list", &["mail", "list"]);
+    s.run("mail-retry", &["mail", "retry"]);
+    s.run("user-remove", &["user", "remove", "bob@x.y"]);
+    s.run("user-removed", &["user", "removed"]);
+    s.run("user-restore", &["user", "restore", "bob@x.y"]);
+    s.run("audit-show", &["audit", "show", "--kind", "tenant"]);
+    s.run("audit-verify", &["audit", "verify"]);
+    s.run("check", &["check"]);
+    s.run("backup", &["backup", "store.bak"]);
+    s.run("error", &["user", "show", "nobody@x.y"]);
+    s.run("tenant-remove", &["tenant", "remove", "1", "--yes"]);
+    let empty = Place::new();
+    let backup = s.place.folder.path().join("store.bak").display().to_string();
+    let old = std::mem::replace(&mut s.place, empty);
+    s.run("restore", &["restore", &backup]);
+    drop(old);
+    check(&folder().join("json"), session.texts);
+}
