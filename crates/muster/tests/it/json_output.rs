@@ -1,7 +1,7 @@
 //! What each command prints with `--json`: one document of one shape, which scripts rely on.
 
 use crate::neutral::golden::{Texts, check, folder};
-use crate::support::{MUSTER, Place};
+use crate::support::{MUSTER, Place, root};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -119,5 +119,36 @@ fn documents_are_the_golden_ones() {
     let old = std::mem::replace(&mut s.place, empty);
     s.run("restore", &["restore", &backup]);
     drop(old);
+    let documentation = std::fs::read_to_string(root().join("docs/commands.md")).expect("documentation");
+    for (name, text) in &session.texts {
+        are_documented(name.trim_end_matches(".json"), text, &documentation);
+    }
     check(&folder().join("json"), session.texts);
+}
+
+/// Panics if the row of a command does not name a member of its document.
+fn are_documented(name: &str, text: &str, documentation: &str) {
+    let command = match name {
+        "error" => "any, if it fails".to_owned(),
+        "import-columns" => "`import --list-columns`".to_owned(),
+        "import-dry-run" => "`import`".to_owned(),
+        name => format!("`{}`", name.replacen('-', " ", 1)),
+    };
+    let rows = documentation.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let mut rows = rows.filter(|(commands, _)| {
+        commands
+            .split(", `")
+            .any(|one| one.trim_start_matches('`') == command.trim_start_matches('`') || one == command)
+    });
+    let (_, members) = rows.next().unwrap_or_else(|| panic!("docs/commands.md has no row of {command}"));
+    let document: Value = serde_json::from_str(text).expect("JSON");
+    let one = document.get(0).unwrap_or(&document);
+    for member in one.as_object().expect("an object").keys() {
+        // The row of a list refers to that of its members.
+        let is_of_list = members.contains("a list of these");
+        assert!(
+            is_of_list || members.contains(&format!("`{member}`")),
+            "{command}: {member} is not documented"
+        );
+    }
 }
