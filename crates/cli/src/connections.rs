@@ -319,12 +319,17 @@ fn list_connections(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow:
     Ok(())
 }
 
-/// Keys and the days on which they were made.
+/// Keys, the days on which they were made, and those on which they were last used.
 fn keys(keys: &Value) -> String {
     let all = keys.as_array().into_iter().flatten();
     let one = |key: &Value| {
-        let text = |name: &str| key[name].as_str().unwrap_or_default();
-        format!("{} of {}", text("id"), text("created").get(..10).unwrap_or_default())
+        let day = |name: &str| key[name].as_str().and_then(|time| time.get(..10));
+        let used = day("lastUse").map_or_else(|| "not used yet".into(), |day| format!("used {day}"));
+        format!(
+            "{} of {} ({used})",
+            key["id"].as_str().unwrap_or_default(),
+            day("created").unwrap_or_default()
+        )
     };
     let all: Vec<String> = all.map(one).collect();
     if all.is_empty() { "none".into() } else { all.join(", ") }
@@ -353,6 +358,7 @@ fn describe(connection: &Connection, now: Time) -> Value {
         "keys": connection.keys.iter().filter(|_| !connection.revoked).map(|key| json!({
             "id": key_id(key),
             "created": moment(key.created),
+            "lastUse": key.last_use.map(moment),
         })).collect::<Vec<_>>(),
         "expires": connection.expires.map(moment),
         "lastUse": connection.last_use.map(moment),
@@ -361,7 +367,7 @@ fn describe(connection: &Connection, now: Time) -> Value {
 
 /// What a key is told from the others by: the beginning of its hash, which opens nothing.
 fn key_id(key: &Key) -> String {
-    format!("{:08x}", u32::from_be_bytes(key.hash.prefix()))
+    key.name().trim_start_matches('k').to_owned()
 }
 
 fn find(desk: &Desk, named: &Named) -> anyhow::Result<(Caller, Connection)> {

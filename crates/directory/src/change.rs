@@ -10,6 +10,7 @@ use crate::{
     Tombstone, User, UserId,
 };
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 
 /// A decided change of one tenant.
 #[derive(Clone, Debug)]
@@ -153,8 +154,8 @@ pub enum Edit {
         /// As it shall be.
         after: Box<Connection>,
     },
-    /// A connection was used. No change of anybody's data, so it leaves no event.
-    Touch(ConnectionId),
+    /// A connection was used, and its keys at these times, as in [`Connection::key_uses`]. No change of anybody's data, so it leaves no event.
+    Touch(ConnectionId, BTreeMap<String, i64>),
     /// A secret of the installation, under a name that is not taken. It leaves no event either.
     AddSecret(&'static str, ServerSecret),
 }

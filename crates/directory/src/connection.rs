@@ -2,6 +2,7 @@
 
 use crate::{ConnectionId, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// SHA-256 of a key. Keys carry 128 random bits, so a plain hash cannot be turned back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,6 +109,21 @@ pub struct Key {
     pub hash: KeyHash,
     /// When it was made.
     pub created: Time,
+    /// When a request last came in with it, or with a token that it was given for, to the minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_use: Option<Time>,
+}
+
+impl Key {
+    /// A key that was not used yet.
+    pub fn new(hash: KeyHash, created: Time) -> Self {
+        Self { hash, created, last_use: None }
+    }
+
+    /// The name under which a store notes when it was used: the beginning of its hash, which opens nothing.
+    pub fn name(&self) -> String {
+        format!("k{:08x}", u32::from_be_bytes(self.hash.prefix()))
+    }
 }
 
 impl Connection {
@@ -130,7 +146,26 @@ impl Connection {
 
     /// Whether it is still what it was when `before` was read, whenever it was used since.
     pub fn is_still(&self, before: &Self) -> bool {
-        Self { last_use: before.last_use, ..self.clone() } == *before
+        self.without_uses() == before.without_uses()
+    }
+
+    fn without_uses(&self) -> Self {
+        let keys = self.keys.iter().map(|key| Key { last_use: None, ..key.clone() }).collect();
+        Self { last_use: None, keys, ..self.clone() }
+    }
+
+    /// When its keys were last used, by their names, in microseconds since 1970; `used` is used now.
+    pub fn key_uses(&self, used: Option<&Key>, now: Time) -> BTreeMap<String, i64> {
+        let last =
+            |key: &Key| if used.is_some_and(|used| used.hash == key.hash) { Some(now) } else { key.last_use };
+        self.keys.iter().filter_map(|key| Some((key.name(), last(key)?.0))).collect()
+    }
+
+    /// Takes such times over.
+    pub fn note_key_uses(&mut self, uses: &BTreeMap<String, i64>) {
+        for key in &mut self.keys {
+            key.last_use = key.last_use.max(uses.get(&key.name()).map(|time| Time(*time)));
+        }
     }
 
     /// Whether it may speak `dialect`.

@@ -127,7 +127,7 @@ pub(crate) fn checks(edit: &Edit) -> Vec<Check<'_>> {
         }
         Edit::RemoveItem(item) => all.push(Check::Item(item)),
         Edit::AddTenant(new) if new.number.0 > 0 => all.push(Check::NoTenant(new.number)),
-        Edit::AddTenant(_) | Edit::Touch(_) => {}
+        Edit::AddTenant(_) | Edit::Touch(..) => {}
         Edit::ChangeTenant { before, .. } => all.push(Check::Tenant(before)),
         Edit::AddMail(mail) => all.push(Check::NoMail(mail.id)),
         Edit::ChangeMail { before, .. } => all.push(Check::Mail(before)),

@@ -262,7 +262,7 @@ async fn keys(store: Arc<dyn Store>) {
     let near = async |n: u8| directory.connections_near(hash(n).prefix()).await.expect("read").len();
     assert_eq!((near(1).await, near(2).await, near(3).await), (0, 1, 1), "two keys live, the oldest gone");
     let connection = directory.connections(None).await.expect("listed").remove(0);
-    directory.touch(&connection);
+    directory.touch(&connection, connection.keys.first());
     directory.run(&caller, Command::RevokeConnection(id)).await.expect("revoked");
     assert_eq!(near(3).await, 1, "its keys stay known");
     let after = async || directory.connections(Some(caller.tenant)).await.expect("listed").remove(0);
@@ -275,6 +275,8 @@ async fn keys(store: Arc<dyn Store>) {
     }
     let after = after().await;
     assert!(after.revoked && after.last_use.is_some());
+    let uses: Vec<bool> = after.keys.iter().map(|key| key.last_use.is_some()).collect();
+    assert_eq!(uses, [true, false], "the first key was used");
     // Its name is free, as often as that happens.
     for n in 5..8 {
         directory.run(&caller, add("Crm", n)).await.expect("added");

@@ -2,7 +2,7 @@
 
 use super::{Desk, Fault, jwt};
 use crate::Dialect;
-use directory::{Access, Caller, Connection, ConnectionId, KeyHash, TenantNumber, Time};
+use directory::{Access, Caller, Connection, ConnectionId, Key, KeyHash, TenantNumber, Time};
 use http::{HeaderValue, header};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
@@ -222,25 +222,32 @@ impl Desk {
     }
 
     async fn look_up(&self, key: &str, hash: &KeyHash, now: Time) -> Result<Option<Arc<Connection>>, Fault> {
-        let found = if jwt::is_token(key) {
-            self.of_token(key, now).await?
+        let is_shown = |other: &Key| bool::from(other.hash.0.ct_eq(&hash.0));
+        let (found, mark) = if jwt::is_token(key) {
+            self.of_token(key, now).await?.unzip()
         } else {
             let near = self.directory.connections_near(hash.prefix()).await?;
-            near.into_iter().find(|c| c.keys.iter().any(|key| bool::from(key.hash.0.ct_eq(&hash.0))))
+            (near.into_iter().find(|connection| connection.keys.iter().any(is_shown)), None)
         };
         let found = found.map(Arc::new);
         self.gate.trust(*hash, found.as_ref(), now);
         let Some(connection) = found else { return Ok(None) };
+        let is_used =
+            |key: &&Key| mark.as_ref().map_or_else(|| is_shown(key), |mark| jwt::is_mark_of(mark, key));
+        let used = connection.keys.iter().find(is_used);
+        // A token may have been given for a public key.
+        let last_use = used.map_or(connection.last_use, |key| key.last_use);
         if connection.is_live(now)
-            && connection.last_use.is_none_or(|last| now >= last.plus_seconds(TOUCH_EVERY_SECONDS))
+            && last_use.is_none_or(|last| now >= last.plus_seconds(TOUCH_EVERY_SECONDS))
         {
-            self.directory.touch(&connection);
+            self.directory.touch(&connection, used);
         }
         Ok(Some(connection))
     }
 
-    /// The connection an access token of ours was given to, while neither it nor the key it was given for has ended.
-    async fn of_token(&self, token: &str, now: Time) -> Result<Option<Connection>, Fault> {
+    /// The connection an access token of ours was given to, while neither it nor the key it was given for has ended, and
+    /// the mark of that key.
+    async fn of_token(&self, token: &str, now: Time) -> Result<Option<(Connection, String)>, Fault> {
         let keys = self.seals.keys(&self.directory).await?;
         let access = jwt::verify(token, &keys.tokens);
         if access.as_ref().is_some_and(|access| now.0 / 1_000_000 >= access.exp) {
@@ -250,6 +257,7 @@ impl Desk {
         let Some(access) = access else { return Ok(None) };
         let Ok(id) = uuid::Uuid::try_parse(&access.sub) else { return Ok(None) };
         let found = self.directory.connection(ConnectionId(id)).await?;
-        Ok(found.filter(|connection| jwt::marks(connection).any(|mark| mark == access.key)))
+        let found = found.filter(|connection| jwt::marks(connection).any(|mark| mark == access.key));
+        Ok(found.map(|connection| (connection, access.key)))
     }
 }

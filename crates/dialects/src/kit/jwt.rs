@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use directory::Connection;
+use directory::{Connection, Key};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{self, Signer, Verifier};
@@ -71,6 +71,11 @@ pub(crate) fn mark(of: &[u8]) -> String {
 pub(crate) fn marks(connection: &Connection) -> impl Iterator<Item = String> {
     let keys = connection.keys.iter().map(|key| mark(&key.hash.0));
     keys.chain(connection.public_keys.iter().map(|pem| mark(pem.as_bytes())))
+}
+
+/// Whether a mark is that of a key.
+pub(crate) fn is_mark_of(mark: &str, key: &Key) -> bool {
+    self::mark(&key.hash.0) == mark
 }
 
 /// Signs an access token.

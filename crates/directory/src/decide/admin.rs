@@ -136,7 +136,7 @@ pub(super) fn add_connection(
         profile: new.profile,
         user,
         public_keys: new.public_keys.clone(),
-        keys: vec![Key { hash: new.key, created: stamp.now }],
+        keys: vec![Key::new(new.key, stamp.now)],
         expires: new.expires,
         revoked: false,
         created: stamp.now,
@@ -179,7 +179,7 @@ pub(super) fn add_key(
     if revokes_others {
         connection.keys.clear();
     }
-    connection.keys.push(Key { hash: key, created: stamp.now });
+    connection.keys.push(Key::new(key, stamp.now));
     if connection.keys.len() > Connection::MAX_KEYS {
         connection.keys.remove(0);
     }

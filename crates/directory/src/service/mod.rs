@@ -11,7 +11,7 @@ mod throttle;
 use crate::decide::{Stamp, decide};
 use crate::{
     Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, Edit, Event, Field, Hasher,
-    Health, Ids, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page, Position, Receipt, Refusal, Rule,
+    Health, Ids, Item, ItemId, ItemKey, ItemKind, ItemQuery, Key, Page, Position, Receipt, Refusal, Rule,
     ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber, Time, User, UserId, UserKey,
     UserQuery,
 };
@@ -163,17 +163,18 @@ impl Directory {
         Err(Refusal::Conflict)
     }
 
-    /// Notes that a connection was used. The change is queued and nobody waits for it.
-    pub fn touch(&self, connection: &Connection) {
+    /// Notes that a connection was used, and which of its keys. The change is queued and nobody waits for it.
+    pub fn touch(&self, connection: &Connection, key: Option<&Key>) {
+        let now = self.clock.now();
         let change = Change {
             tenant: connection.tenant,
-            at: self.clock.now(),
+            at: now,
             connection: Some(connection.id),
             who: connection.name.clone(),
             request: String::new(),
             absent: Vec::new(),
             not_deleted: None,
-            edits: vec![Edit::Touch(connection.id)],
+            edits: vec![Edit::Touch(connection.id, connection.key_uses(key, now))],
         };
         drop(self.store.commit(change));
     }

@@ -45,6 +45,14 @@ fn a_key_that_is_revoked_while_the_server_runs_stops_working() {
             .status
     };
     assert_eq!(get(), 200);
+    server.json(&["connection", "rotate", "main"]);
+    // The use is noted without anybody waiting for it, and only that of the key that was used.
+    let used = || {
+        let keys = server.json(&["connection", "list"])[0]["keys"].clone();
+        [0, 1].map(|key| keys[key]["lastUse"].is_string())
+    };
+    wait_until("the use of the first key", || used()[0]);
+    assert_eq!(used(), [true, false]);
     server.json(&["connection", "revoke", "main"]);
     // Keys are trusted for a second.
     wait_until("the key to stop working", || get() == 401);

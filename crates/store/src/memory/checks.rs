@@ -13,7 +13,7 @@ impl State {
             Edit::AddTenant(_)
                 | Edit::ChangeTenant { .. }
                 | Edit::AddSecret(..)
-                | Edit::Touch(_)
+                | Edit::Touch(..)
                 | Edit::ChangeConnection { .. }
         );
         if !is_anywhere && !self.tenants.contains_key(&tenant) {

@@ -165,9 +165,10 @@ impl State {
                 event.after = Some(Record::of_connection(&new));
                 *old = *new;
             }
-            Edit::Touch(id) => {
+            Edit::Touch(id, uses) => {
                 if let Some(found) = self.connections.iter_mut().find(|c| c.id == id) {
                     found.last_use = Some(event.at);
+                    found.note_key_uses(&uses);
                 }
                 return Ok(None);
             }
@@ -318,7 +319,7 @@ impl Shelf {
             | Edit::AddConnection(_)
             | Edit::ChangeConnection { .. }
             | Edit::AddSecret(..)
-            | Edit::Touch(_) => {}
+            | Edit::Touch(..) => {}
         }
         Ok(true)
     }

@@ -111,8 +111,10 @@ impl Plan {
             Edit::RemoveMail(mail) => self.change_mail(mail, None)?,
             Edit::AddConnection(new) => Some(self.add_connection(new)?),
             Edit::ChangeConnection { before, after } => Some(self.change_connection(before, after, known)?),
-            Edit::Touch(id) => {
-                self.late(sql::TOUCH_CONNECTION, vec![Box::new(at.0), Box::new(id.0)], None);
+            Edit::Touch(id, uses) => {
+                let bound: Vec<Box<dyn Param>> =
+                    vec![Box::new(at.0), Box::new(encode(uses)?), Box::new(id.0)];
+                self.late(sql::TOUCH_CONNECTION, bound, None);
                 None
             }
             Edit::AddSecret(name, secret) => {

@@ -296,7 +296,7 @@ impl Tenants {
                     Edit::AddTenant(_)
                         | Edit::ChangeTenant { .. }
                         | Edit::AddSecret(..)
-                        | Edit::Touch(_)
+                        | Edit::Touch(..)
                         | Edit::ChangeConnection { .. }
                 )
             });

@@ -24,6 +24,7 @@ const STEPS: &[(&str, &str)] = &[
     (IDENTIFIERS, include_str!("../../migrations/postgres/0005_identifiers.sql")),
     ("tenants", include_str!("../../migrations/postgres/0006_tenants.sql")),
     ("holds", include_str!("../../migrations/postgres/0007_holds.sql")),
+    ("key uses", include_str!("../../migrations/postgres/0008_key_uses.sql")),
 ];
 
 const IDENTIFIERS: &str = "identifiers";

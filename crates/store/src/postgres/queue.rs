@@ -257,7 +257,7 @@ fn touches(change: &Change) -> Vec<Touch> {
                 all.push(Touch::new(("connection", new.tenant, directory::fold(&new.name)), false));
             }
             Edit::ChangeConnection { after, .. } => all.push(Touch::new(("connection", after.id), false)),
-            Edit::Touch(id) => all.push(Touch::new(("connection", id), false)),
+            Edit::Touch(id, _) => all.push(Touch::new(("connection", id), false)),
             Edit::AddSecret(name, _) => all.push(Touch::new(("secret", name), false)),
         }
     }

@@ -212,6 +212,9 @@ pub(super) fn tenants(session: &Session, number: Option<TenantNumber>) -> Readin
 pub(super) fn stored_connection(row: &Row) -> Result<Connection, Trouble> {
     let mut connection: Connection = decode(row.try_get(0)?)?;
     connection.last_use = row.try_get::<_, Option<i64>>(1)?.map(Time);
+    if let Some(uses) = row.try_get::<_, Option<&str>>(2)? {
+        connection.note_key_uses(&decode(uses)?);
+    }
     Ok(connection)
 }
 

@@ -15,14 +15,14 @@ statements! {
         "UPDATE tenants SET doc = $1, version = $2 WHERE number = $3 AND coalesce(version, 0) = $4",
     );
 
-    CONNECTION = both("SELECT c.doc, c.last_use FROM connections c WHERE c.id = $1");
+    CONNECTION = both("SELECT c.doc, c.last_use, c.key_uses FROM connections c WHERE c.id = $1");
     CONNECTIONS = each(
-        "SELECT c.doc, c.last_use FROM connections c WHERE ?1 IS NULL OR c.tenant = ?1 ORDER BY c.seq",
-        "SELECT c.doc, c.last_use FROM connections c WHERE $1 IS NULL OR c.tenant = $1 ORDER BY c.created, c.id",
+        "SELECT c.doc, c.last_use, c.key_uses FROM connections c WHERE ?1 IS NULL OR c.tenant = ?1 ORDER BY c.seq",
+        "SELECT c.doc, c.last_use, c.key_uses FROM connections c WHERE $1 IS NULL OR c.tenant = $1 ORDER BY c.created, c.id",
     );
     CONNECTIONS_NEAR = each(
-        "SELECT c.doc, c.last_use FROM connections c JOIN keys k ON k.connection = c.seq WHERE k.prefix = ?1",
-        "SELECT c.doc, c.last_use FROM connections c JOIN keys k ON k.connection = c.id WHERE k.prefix = $1",
+        "SELECT c.doc, c.last_use, c.key_uses FROM connections c JOIN keys k ON k.connection = c.seq WHERE k.prefix = ?1",
+        "SELECT c.doc, c.last_use, c.key_uses FROM connections c JOIN keys k ON k.connection = c.id WHERE k.prefix = $1",
     );
     /// A revoked connection gives its name to a new one.
     FREE_NAME = both(
@@ -39,7 +39,7 @@ statements! {
         "UPDATE connections SET doc = ?1 WHERE id = ?2 RETURNING seq",
         "UPDATE connections SET doc = $1 WHERE id = $2 AND doc = $3",
     );
-    TOUCH_CONNECTION = both("UPDATE connections SET last_use = $1 WHERE id = $2");
+    TOUCH_CONNECTION = both("UPDATE connections SET last_use = $1, key_uses = $2 WHERE id = $3");
     ADD_KEY = each(
         "INSERT OR IGNORE INTO keys (prefix, connection) VALUES (?1, ?2)",
         "INSERT INTO keys (prefix, connection) VALUES ($1, $2) ON CONFLICT DO NOTHING",

@@ -11,7 +11,8 @@ const SCHEMA: &str = concat!(
     include_str!("../../migrations/postgres/0004_dialects.sql"),
     include_str!("../../migrations/postgres/0005_identifiers.sql"),
     include_str!("../../migrations/postgres/0006_tenants.sql"),
-    include_str!("../../migrations/postgres/0007_holds.sql")
+    include_str!("../../migrations/postgres/0007_holds.sql"),
+    include_str!("../../migrations/postgres/0008_key_uses.sql")
 );
 
 const WORDS: &str =

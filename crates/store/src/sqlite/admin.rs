@@ -3,8 +3,9 @@
 use super::apply::{Done, STALE, unique};
 use crate::sql;
 use crate::told::{Told, encode};
-use directory::{Action, Connection, Field, Receipt, Record, Tenant, TenantNumber, fold};
+use directory::{Action, Connection, ConnectionId, Field, Receipt, Record, Tenant, TenantNumber, Time, fold};
 use rusqlite::{Connection as Db, params};
+use std::collections::BTreeMap;
 
 pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<Told> {
     if tenant.number.0 == 0 {
@@ -69,6 +70,12 @@ pub(super) fn change_connection(db: &Db, before: &Connection, new: &Connection) 
         after: Some(encode(&Record::of_connection(new))?),
         ..Told::new(Action::Updated)
     })
+}
+
+pub(super) fn touch(db: &Db, id: ConnectionId, uses: &BTreeMap<String, i64>, at: Time) -> Done {
+    let bound = params![at.0, encode(uses)?, id.0.as_bytes()];
+    db.prepare_cached(sql::TOUCH_CONNECTION.sqlite)?.execute(bound)?;
+    Ok(())
 }
 
 fn put_keys(db: &Db, seq: i64, connection: &Connection) -> Done {

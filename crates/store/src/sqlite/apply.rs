@@ -106,8 +106,8 @@ pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Rec
             },
             Edit::AddConnection(new) => admin::add_connection(db, &new)?,
             Edit::ChangeConnection { before, after } => admin::change_connection(db, &before, &after)?,
-            Edit::Touch(id) => {
-                db.prepare_cached(sql::TOUCH_CONNECTION.sqlite)?.execute(params![at.0, id.0.as_bytes()])?;
+            Edit::Touch(id, uses) => {
+                admin::touch(db, id, &uses, at)?;
                 continue;
             }
         };

@@ -16,6 +16,7 @@ const STEPS: &[(&str, &str)] = &[
     ("dialects", include_str!("../../migrations/sqlite/0005_dialects.sql")),
     (IDENTIFIERS, include_str!("../../migrations/sqlite/0006_identifiers.sql")),
     ("tenants", include_str!("../../migrations/sqlite/0007_tenants.sql")),
+    ("key uses", include_str!("../../migrations/sqlite/0008_key_uses.sql")),
 ];
 
 const IDENTIFIERS: &str = "identifiers";

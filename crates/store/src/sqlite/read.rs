@@ -12,6 +12,7 @@ use directory::{
     UserKey, identifier_key,
 };
 use parking_lot::Mutex;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Db, ErrorCode, params};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -202,6 +203,9 @@ pub(super) fn tenants(db: &Db) -> rusqlite::Result<Vec<Tenant>> {
 fn stored_connection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
     let mut connection: Connection = decode(0, row.get_ref(0)?.as_str()?)?;
     connection.last_use = row.get::<_, Option<i64>>(1)?.map(Time);
+    if row.get_ref(2)? != ValueRef::Null {
+        connection.note_key_uses(&decode(2, row.get_ref(2)?.as_str()?)?);
+    }
     Ok(connection)
 }
 

@@ -353,7 +353,7 @@ fn an_older_store_is_left_as_it_is() {
             Place::Database(address) => {
                 let options = engines::options();
                 let checked = Postgres::check(address, &options).expect_err("older").to_string();
-                assert!(checked.contains("an older Muster (schema 1 of 7)"), "{checked}");
+                assert!(checked.contains("an older Muster (schema 1 of 8)"), "{checked}");
                 Postgres::dump(address, &options, &mut nothing).expect_err("older").to_string()
             }
         };

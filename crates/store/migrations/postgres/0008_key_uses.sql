@@ -1,0 +1,3 @@
+-- When each key of a connection was last used: an object of times, by the names of the keys.
+
+ALTER TABLE connections ADD COLUMN IF NOT EXISTS key_uses TEXT;
