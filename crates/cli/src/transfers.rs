@@ -172,13 +172,15 @@ fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<Options> {
     }
     let refused = || task.refused.clone().unwrap_or_else(|| beside(path, format));
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let reading = Reading {
+        delimiter: task.delimiter,
+        encoding: task.encoding.clone(),
+        sheet: task.sheet.clone(),
+        empty_clears: task.empty_clears,
+    };
+    reading.check(format).map_err(|what| anyhow!(what))?;
     Ok(Options {
-        reading: Reading {
-            delimiter: task.delimiter,
-            encoding: task.encoding.clone(),
-            sheet: task.sheet.clone(),
-            empty_clears: task.empty_clears,
-        },
+        reading,
         match_by: task.match_by.clone(),
         updates: task.update,
         deactivates_missing: task.deactivate_missing,
@@ -305,9 +307,10 @@ pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> a
     if task.with_password_hashes {
         warn("passwords go along as they are stored; whoever gets the file can try to guess them from it");
     }
+    let writing = Writing { for_excel: task.excel, cells: Cells::Guarded, ..Writing::default() };
+    writing.check(format).map_err(|what| anyhow!(what))?;
     let desk = Desk::open_read_only(settings)?;
     let caller = desk.tenant(task.tenant)?;
-    let writing = Writing { for_excel: task.excel, cells: Cells::Guarded, ..Writing::default() };
     if is_stdout {
         let to: Box<dyn Write + Send> = Box::new(std::io::BufWriter::new(crate::output::Data::new()));
         write(&desk, &caller, &options, to, writing, None)?;

@@ -109,7 +109,11 @@ pub(super) fn apply(
         one(&mut tree, operation, former)?;
         if n < operations.len() {
             let mut so_far = tree.clone();
-            tree::drop_without_value(&mut so_far, former.resource);
+            if former.is_strict {
+                former.drop_without_value(&mut so_far)?;
+            } else {
+                tree::drop_without_value(&mut so_far, former.resource);
+            }
             check(&so_far)?;
         }
     }

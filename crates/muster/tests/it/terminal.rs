@@ -111,6 +111,32 @@ fn options_of_the_server_are_those_of_its_commands() {
 }
 
 #[test]
+fn options_without_meaning_for_a_file_are_rejected() {
+    let place = Place::new();
+    let store = OsStr::new(&place.store);
+    json(store, &["tenant", "add", "Acme"]);
+    let file = |name: &str, text: &str| {
+        let path = place.folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let (csv, ndjson) = (file("u.csv", "email\na@x.y\n"), file("u.ndjson", "{\"email\":\"a@x.y\"}\n"));
+    let export = place.folder.path().join("o.ldif").display().to_string();
+    for (arguments, wanted) in [
+        (["import", &csv, "--sheet", "Users"].as_slice(), "sheet is for workbooks"),
+        (&["import", &ndjson, "--delimiter", ";"], "delimiter is for CSV files"),
+        (&["import", &csv, "--format", "xlsx", "--encoding", "utf-8"], "encoding is for text files"),
+        (&["import", &csv, "--yes-really"], "--deactivate-missing"),
+        (&["export", &export, "--excel"], "excel is for CSV files"),
+    ] {
+        let (code, text) = code(store, arguments);
+        assert!(matches!(code, Some(1 | 2)) && text.contains(wanted), "{arguments:?}: {code:?} {text}");
+    }
+    assert_eq!(json(store, &["user", "list"])["total"], 0, "nothing was imported");
+    assert!(!std::path::Path::new(&export).exists());
+}
+
+#[test]
 fn connections_are_edited_and_their_names_come_free() {
     let place = Place::new();
     let store = OsStr::new(&place.store);

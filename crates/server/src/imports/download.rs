@@ -114,6 +114,7 @@ pub(super) fn export(
             _ => writing.for_excel = flag(name, value)?,
         }
     }
+    writing.check(format)?;
     if options.kinds.is_empty() {
         options.kinds = Kind::ALL.to_vec();
     }

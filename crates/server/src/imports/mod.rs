@@ -412,7 +412,7 @@ fn refused(format: Format) -> String {
 impl Transfers for Imports {
     fn open(&self, caller: &Caller, media: Option<&str>, wishes: &Wishes) -> Result<(Uuid, Value), NotTaken> {
         let format = format(media, wishes)?;
-        options(Path::new(""), wishes)?;
+        options(Path::new(""), wishes)?.reading.check(format)?;
         let is_open = |job: &&Job| job.caller.tenant == caller.tenant.0 && job.ended.is_none();
         if self.jobs().iter().filter(is_open).count() >= AT_ONCE {
             return Err(NotTaken::NotNow(format!("{AT_ONCE} imports of the tenant have not ended")));

@@ -179,6 +179,37 @@ pub struct Reading {
     pub empty_clears: bool,
 }
 
+impl Reading {
+    /// Checks that each setting means something for a format.
+    ///
+    /// # Errors
+    /// A sentence that names the first one that does not.
+    pub fn check(&self, format: Format) -> Result<(), String> {
+        let settings = [
+            (self.delimiter.is_some() && format != Format::Csv, "delimiter is for CSV files"),
+            (self.encoding.is_some() && format == Format::Xlsx, "encoding is for text files"),
+            (self.sheet.is_some() && format != Format::Xlsx, "sheet is for workbooks (.xlsx)"),
+        ];
+        match settings.into_iter().find(|(is_wrong, _)| *is_wrong) {
+            Some((_, what)) => Err(format!("{what}, and this file is {}: leave it out", format.word())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Writing {
+    /// Checks that each setting means something for a format.
+    ///
+    /// # Errors
+    /// A sentence that names the first one that does not.
+    pub fn check(&self, format: Format) -> Result<(), String> {
+        if self.for_excel && format != Format::Csv {
+            return Err(format!("excel is for CSV files, and this file is {}: leave it out", format.word()));
+        }
+        Ok(())
+    }
+}
+
 /// Takes rows, with the headers there are so far.
 pub type Rows<'a> = dyn FnMut(&[String], Row) -> Result<(), FileError> + 'a;
 

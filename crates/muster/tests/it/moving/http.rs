@@ -78,6 +78,8 @@ fn files_come_in_and_go_out() {
         (&reader, "POST", "/v1/imports?format=csv", 403),
         (&reader, "GET", &format!("/v1/imports/{id}/refused"), 403),
         (&key, "POST", "/v1/imports?format=csv&dryrn=true", 400),
+        (&key, "POST", "/v1/imports?format=csv&sheet=Users", 400),
+        (&key, "GET", "/v1/exports/users.xlsx?excel=true", 400),
         (&key, "POST", "/v1/imports?format=pdf", 400),
         (&key, "GET", "/v1/imports/no-id", 404),
         (&key, "GET", "/v1/exports/people.pdf", 400),

@@ -233,6 +233,8 @@ fn parts_may_come_before_the_value() {
         let operations =
             json!([{"op": "add", "path": "phoneNumbers[type eq \"work\"].primary", "value": true}]);
         refused(&strict.patch(&person, &operations).await, 400, "invalidValue");
+        let then = json!([operations[0], {"op": "add", "path": "phoneNumbers[type eq \"work\"].value", "value": "+1"}]);
+        refused(&strict.patch(&person, &then).await, 400, "invalidValue");
     });
 }
 
