@@ -1,6 +1,7 @@
 //! What events say, in words for the terminal.
 
-use directory::{Action, Event, EventDraft, Item, Mail, Outcome, Record, User, UserId};
+use crate::admin::moment;
+use directory::{Action, Event, EventDraft, Item, Mail, Outcome, Record, Time, User, UserId};
 use serde_json::{Map, Value};
 
 /// What an event can be about.
@@ -86,13 +87,19 @@ fn differences(before: &Value, after: &Value, silent: &[&str]) -> Vec<String> {
             && !silent.contains(&name.as_str())
             && before.get(*name) != after.get(*name)
     };
-    let shown =
-        |value: Option<&Value>| value.filter(|value| !value.is_null()).map_or("-".into(), Value::to_string);
+    let shown = |name: &str, value: Option<&Value>| match value {
+        None | Some(Value::Null) => "-".into(),
+        Some(Value::Number(time)) if matches!(name, "expires" | "removed") => {
+            moment(Time(time.as_i64().unwrap_or_default()))
+        }
+        Some(value) => value.to_string(),
+    };
     names
         .into_iter()
         .filter(differs)
         .map(|name| {
-            format!("{} {} → {}", name.replace('_', " "), shown(before.get(name)), shown(after.get(name)))
+            let [before, after] = [before, after].map(|document| shown(name, document.get(name)));
+            format!("{} {before} → {after}", name.replace('_', " "))
         })
         .collect()
 }

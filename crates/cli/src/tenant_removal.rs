@@ -1,7 +1,7 @@
-//! `muster tenant remove`: a tenant and all that belongs to it, but its history.
+//! `muster tenant remove`: a tenant and all its data except its history.
 //!
-//! The tenant is marked first, so that it is found nowhere from then on; the rest is deleted in steps. A removal that
-//! was interrupted goes on when the command is run again.
+//! The tenant is marked first, so that commands and pages do not find it any more; the rest is deleted in steps. An
+//! interrupted removal resumes when the command is run again.
 
 use crate::admin::{Desk, at_terminal, refused};
 use crate::output::Output;
@@ -31,48 +31,64 @@ pub(crate) fn remove(desk: &Desk, number: u32, yes: bool, output: Output) -> any
         let query = UserQuery { limit: 1, ..UserQuery::default() };
         let users = desk.runtime.block_on(desk.directory.users(&caller, query)).map_err(refused)?.total;
         bail!(
-            "tenant {number} ({}) has {users} users; --yes deletes it permanently, with its users, groups and connections",
+            "tenant {number} ({}) is not removed: --yes deletes it permanently, with its users ({users}), groups and connections",
             tenant.name
         );
     }
-    let (users, items, connections) =
-        desk.runtime.block_on(all_of(&desk.directory, &caller)).map_err(refused)?;
+    let removed = desk.runtime.block_on(all_of(&desk.directory, &caller));
+    let (users, items, connections) = removed
+        .map_err(|refusal| refused(refusal).context("the removal is incomplete; run the command again"))?;
     let document = json!({
         "number": number, "name": tenant.name, "removed": true, "users": users, "items": items,
         "connections": connections,
     });
     output.result(&document, || {
         format!(
-            "Tenant {number} ({}) is removed, with {users} users, {items} groups and other items, and {connections} \
-             connections. Its history stays as long as history is kept (`muster audit show --tenant {number}`).",
+            "Tenant {number} ({}) is removed (users: {users}, groups and other items: {items}, connections: {connections}). \
+             Its history stays as long as history is kept (`muster audit show --tenant {number}`).",
             tenant.name
         )
     });
     Ok(())
 }
 
-/// Removes everything; how many users, items and connections.
+/// Deletes everything; how many users, items and connections. What requests create that were under way is found in the next
+/// pass, until one finds nothing.
 async fn all_of(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64, u64), Refusal> {
     directory
         .run(caller, Command::UpdateTenant(TenantEdit { removes: true, ..TenantEdit::default() }))
         .await?;
-    let connections = directory.connections(Some(caller.tenant)).await?;
-    let live = connections.iter().filter(|connection| !connection.revoked).map(|connection| connection.id);
-    let revoked = together(directory, caller, live.map(Command::RevokeConnection)).await?;
-    if revoked > 0 {
-        // Requests of these connections may still be creating users.
-        tokio::time::sleep(NOTICED).await;
+    let (mut all_users, mut all_items, mut all_revoked) = (0, 0, 0);
+    for pass in 1.. {
+        let connections = directory.connections(Some(caller.tenant)).await?;
+        let live =
+            connections.iter().filter(|connection| !connection.revoked).map(|connection| connection.id);
+        let revoked = together(directory, caller, live.map(Command::RevokeConnection)).await?;
+        if pass == 1 {
+            tokio::time::sleep(NOTICED).await;
+        }
+        let users = users(directory, caller).await?;
+        let mut items = 0;
+        for kind in ItemKind::ALL {
+            items += self::items(directory, caller, kind).await?;
+        }
+        let purged = purge(directory, caller).await?;
+        (all_users, all_items, all_revoked) = (all_users + users, all_items + items, all_revoked + revoked);
+        if revoked + users + items + purged == 0 {
+            break;
+        }
     }
-    let users = users(directory, caller).await?;
-    let mut items = 0;
-    for kind in ItemKind::ALL {
-        items += self::items(directory, caller, kind).await?;
-    }
+    Ok((all_users, all_items, all_revoked))
+}
+
+async fn purge(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, Refusal> {
+    let mut many = 0;
     loop {
         let deleted = directory.all_deleted(caller, 0, AT_ONCE).await?;
         let numbers = deleted.iter().map(|deleted| UserKey::Number(deleted.user.number));
-        if together(directory, caller, numbers.map(Command::PurgeUser)).await? == 0 {
-            return Ok((users, items, revoked));
+        match together(directory, caller, numbers.map(Command::PurgeUser)).await? {
+            0 => return Ok(many),
+            purged => many += purged,
         }
     }
 }
@@ -118,8 +134,10 @@ async fn together(
     while let Some(result) = tasks.join_next().await {
         match result {
             Ok(Ok(_)) => done += 1,
-            // Another process was first.
-            Ok(Err(Refusal::NoSuchUser | Refusal::NoSuchItem(_) | Refusal::NoSuchConnection)) => {}
+            // Another process was first, or it is left for the next page.
+            Ok(Err(
+                Refusal::Conflict | Refusal::NoSuchUser | Refusal::NoSuchItem(_) | Refusal::NoSuchConnection,
+            )) => {}
             Ok(Err(refusal)) => return Err(refusal),
             Err(error) => return Err(Refusal::Broken(error.to_string())),
         }

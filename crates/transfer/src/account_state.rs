@@ -124,7 +124,7 @@ pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State,
         Given::Cleared | Given::Absent => Ok(false),
     };
     // Some write since when instead of whether.
-    let is_true_or_time = || if let Some(is_set) = is_time(text) { Ok(is_set) } else { is_true() };
+    let is_true_or_time = || if let Some(is_set) = is_past(text, now) { Ok(is_set) } else { is_true() };
     let to = |status| StatusWish::To(status);
     Ok(match rule {
         Rule::Enabled if State::of_word(text) == Some(State::Active) => Some(on),
@@ -154,8 +154,13 @@ pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State,
     })
 }
 
-/// Whether a text that begins with a date names a day.
-fn is_time(text: &str) -> Option<bool> {
+/// Whether a text that begins with a date names a day that has come.
+fn is_past(text: &str, now: Time) -> Option<bool> {
+    let date = text.get(..10).and_then(|date| date.parse::<Date>().ok());
+    let midnight = date.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
+    if let Some(midnight) = midnight {
+        return Some(midnight.timestamp().as_microsecond() <= now.0);
+    }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     // MySQL has `0000-00-00` for never.
     let is_day = || text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
@@ -213,6 +218,7 @@ mod tests {
             (Rule::Enabled, "True", Some(State::Active)),
             (Rule::Disabled, "Yes", Some(State::Inactive)),
             (Rule::Disabled, "2024-05-01T10:00:00Z", Some(State::Inactive)),
+            (Rule::Disabled, "2030-12-31", Some(State::Active)),
             (Rule::Disabled, "0", Some(State::Active)),
             (Rule::Suspended, "1", Some(State::Suspended)),
             (Rule::Deleted, "0", None),

@@ -313,6 +313,8 @@ fn put_where(
 ) -> Result<(), Fault> {
     let member = attribute.member;
     let record = attribute.record().ok_or_else(|| fault("invalidPath", "it has no parts"))?;
+    // A whole value replaces whole values (RFC 7644 section 3.5.2.3), and there must be some.
+    let needs_target = verb == Verb::Replace && sub.is_none();
     // A bare value is the value alone: the entry keeps its type.
     let sub = sub.or_else(|| member_of(record, "value").filter(|_| former.is_bare(node)));
     let parts = match sub {
@@ -323,10 +325,9 @@ fn put_where(
         let mut all = entries(home, member);
         let mut hit: Vec<usize> =
             (0..all.len()).filter(|n| filter.meets(&parts_of(record, &all[*n]))).collect();
-        // A whole value replaces whole values (RFC 7644 section 3.5.2.3), and there must be some.
         let replaces = verb == Verb::Replace && sub.is_none();
         if hit.is_empty() {
-            let made = made_by(record, filter).filter(|_| !replaces);
+            let made = made_by(record, filter).filter(|_| !needs_target);
             all.push(made.ok_or_else(|| fault("noTarget", "No value meets the condition"))?);
             hit.push(all.len() - 1);
         }

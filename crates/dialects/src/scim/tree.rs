@@ -119,7 +119,12 @@ impl Former {
 
     /// Whether an entry is sent as its value alone.
     pub(super) fn is_bare(&self, node: &Node) -> bool {
-        !self.is_strict && matches!(node, Node::Text(text) if !text.trim_start().starts_with(['{', '[']))
+        let is_bare = match node {
+            Node::Text(text) => !text.trim_start().starts_with(['{', '[']),
+            Node::Number(_) | Node::Bool(_) => true,
+            Node::Null | Node::List(_) | Node::Object(_) => false,
+        };
+        is_bare && !self.is_strict
     }
 
     /// The role in an object in a text, as Entra ID sends app roles.

@@ -37,7 +37,9 @@ impl Directory {
         let refused = Refusal::SignIn(SignInFault::Refused);
         let (user, account) = self.behind(caller.tenant, &guess.handle).await?;
         // Nonexistent tenants share one queue, or an attacker could have many.
-        let exists = self.store.tenant(caller.tenant).await.map_err(unread)?.is_some();
+        let tenant = self.store.tenant(caller.tenant).await.map_err(unread)?;
+        let exists = tenant.is_some_and(|tenant| tenant.removed.is_none());
+        let (user, account) = if exists { (user, account) } else { (None, Account::default()) };
         let party = if exists { caller.tenant } else { TenantNumber(0) };
         let (typed, now) = (typed(caller.tenant, &guess.handle), self.clock.now());
         let device = guess.device.filter(|device| {

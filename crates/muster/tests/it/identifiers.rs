@@ -139,7 +139,7 @@ fn a_domain_is_the_same_in_punycode() {
     });
     assert_eq!(status, 201, "{user}");
     let shown = t.server.json(&["user", "show", "ann@b\u{fc}cher.example"]);
-    assert!(shown["organisation"].is_string(), "it is found by the domain: {shown}");
+    assert!(shown["organization"].is_string(), "it is found by the domain: {shown}");
 }
 
 #[test]

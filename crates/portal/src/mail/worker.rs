@@ -182,7 +182,10 @@ impl Worker {
     }
 
     async fn ready(&self, keys: &Keys, mail: &Mail) -> Result<Ready, Refusal> {
-        let tenant = self.directory.tenant(mail.tenant).await?;
+        let tenant = match self.directory.tenant(mail.tenant).await {
+            Err(Refusal::NoSuchTenant) => return Ok(Ready::Withdrawn),
+            found => found?,
+        };
         let until = mail.queued.plus_seconds(tenant.settings.lifetime(mail.purpose));
         let link = directory::LinkKey { user: mail.user, id: mail.id, purpose: mail.purpose };
         match self.directory.link(mail.tenant, &link).await {

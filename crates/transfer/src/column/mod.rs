@@ -188,7 +188,8 @@ pub enum Meaning {
     Unknown,
     /// This column.
     Column(&'static Column),
-    /// A status, if each value below it is a known word for one; else this, or nothing.
+    /// A status, if each value below it is a known word for one; else this, or nothing. The state of an account instead, if
+    /// each value can be read as one; else nothing.
     StatusOr(Option<&'static Column>),
 }
 
@@ -268,7 +269,10 @@ impl Columns {
             name if STATUS_OR_REGION.contains(&name) => Meaning::StatusOr(column),
             name if STATUS_OR_NOTHING.contains(&name) => Meaning::StatusOr(None),
             name if column.is_none() && state_headers::may_be_status(name) => Meaning::StatusOr(None),
-            _ => column.map_or(Meaning::Unknown, Meaning::Column),
+            name => match column.or_else(|| state_headers::column(name)) {
+                Some(state) if column.is_none() => Meaning::StatusOr(Some(state)),
+                found => found.map_or(Meaning::Unknown, Meaning::Column),
+            },
         }
     }
 
@@ -303,7 +307,7 @@ impl Columns {
             .or_else(|| within("user"))
             .or_else(|| within("name"))
             .or_else(|| ["is", "account", "konto", "cuenta", "compte"].into_iter().find_map(state_of));
-        place.map(|place| &COLUMNS[*place]).or_else(|| state_headers::column(own))
+        place.map(|place| &COLUMNS[*place])
     }
 }
 

@@ -25,11 +25,12 @@ const ACCOUNTS: [&str; 19] = [
     "ist",
     "is",
 ];
-/// Words for a state that headers have in other senses: dates, codes, and progress.
-const OTHER_SENSES: [&str; 8] =
-    ["confirmed", "activated", "recovery", "passwordexpired", "left", "former", "baja", "removed"];
+/// Words for a state that are about something else in a header: an address, a password, a recovery.
+const OTHER_SENSES: [&str; 3] = ["confirmed", "recovery", "passwordexpired"];
 /// How headers end below which a status stands, or something else.
 const STATUS: [&str; 7] = ["status", "state", "statut", "zustand", "estado", "stato", "situação"];
+/// What the status is of. That of something else, such as "MFA Status" or "License Status", is not the account's.
+const OF_ACCOUNT: [&str; 6] = ["lifecycle", "employment", "beschäftigungs", "mitglieds", "member", "person"];
 
 /// The column that a header means, of which only letters and digits are left, if its word for a state is known.
 pub(super) fn column(header: &str) -> Option<&'static Column> {
@@ -38,7 +39,7 @@ pub(super) fn column(header: &str) -> Option<&'static Column> {
     if word != header && matches!(word, "allowed" | "erlaubt" | "permitido") {
         return named("active");
     }
-    if word == header && OTHER_SENSES.contains(&word) {
+    if OTHER_SENSES.contains(&word) {
         return None;
     }
     named(match State::of_word(word)? {
@@ -53,7 +54,8 @@ pub(super) fn column(header: &str) -> Option<&'static Column> {
 
 /// Whether a status may stand below a header, of which only letters and digits are left.
 pub(super) fn may_be_status(header: &str) -> bool {
-    STATUS.iter().any(|ending| header.ends_with(ending))
+    let of = STATUS.iter().find_map(|ending| header.strip_suffix(ending));
+    of.is_some_and(|of| of.is_empty() || ACCOUNTS.contains(&of) || OF_ACCOUNT.contains(&of))
 }
 
 #[cfg(test)]
@@ -79,7 +81,9 @@ mod tests {
             ("Sign-in blocked", Some("disabled")),
             ("Sign in allowed", Some("active")),
             ("Is Locked", Some("disabled")),
-            ("Left", None),
+            ("User Password Expired", None),
+            ("is_confirmed", None),
+            ("Account Recovery", None),
             ("Confirmed", None),
             ("Pending", None),
             ("Allowed", None),
@@ -87,6 +91,11 @@ mod tests {
         ] {
             assert_eq!(column(&squeezed(header)).map(|column| column.name), wanted, "{header}");
         }
-        assert!(may_be_status(&squeezed("Lifecycle State")) && !may_be_status("statusdate"));
+        for header in ["Lifecycle State", "Employee Status", "Status"] {
+            assert!(may_be_status(&squeezed(header)), "{header}");
+        }
+        for header in ["MFA Status", "License Status", "Sync state", "Manager Status", "Status date"] {
+            assert!(!may_be_status(&squeezed(header)), "{header}");
+        }
     }
 }

@@ -4,12 +4,12 @@ use super::Options;
 use super::entry::Attribute;
 use super::file::{About, Header, Identity, Scan};
 use super::keys::{keys_of, names_of, text_of};
-use crate::account_state::State;
+use crate::account_state::{self, State};
 use crate::column::{Column, Columns, Kind, Meaning, What, named};
 use crate::formats::{self, FileError, Format, Row};
 use crate::ignored::{Ignored, IgnoredCounts, Part, Reason};
 use crate::value;
-use directory::{Field, Given};
+use directory::{Field, Given, Time};
 use std::collections::HashMap;
 
 /// The keys of rows are held in memory to find users who are named twice: 8 bytes each, two or three for a row.
@@ -26,6 +26,8 @@ struct Below {
     all: u64,
     numbers: u64,
     uuids: u64,
+    /// Values that say whether an account may be used, where the header may mean that.
+    states: u64,
 }
 
 /// What is collected while a file is read.
@@ -163,6 +165,9 @@ impl Scan {
                 below.all += 1;
                 below.words += u64::from(State::of_word(&text).is_some());
                 below.numbers += u64::from(text.bytes().all(|byte| byte.is_ascii_digit()));
+                if let Some(What::State(rule)) = header.column.map(|column| column.what) {
+                    below.states += u64::from(account_state::read(rule, value, Time(0)).is_ok());
+                }
                 below.uuids += u64::from(uuid::Uuid::try_parse(text.trim()).is_ok());
             }
         }
@@ -180,6 +185,18 @@ impl Scan {
             let header = &mut self.headers[*place];
             if header.or_status {
                 header.or_status = false;
+                if header.column.is_some_and(|column| matches!(column.what, What::State(_))) {
+                    if below.states < below.all {
+                        let (name, states, all) = (&header.name, below.states, below.all);
+                        self.notes.push(format!(
+                            "column '{name}': {states} of {all} values say whether an account may be used, so that it is \
+                             ignored (--map '{name}=disabled' or '{name}=active' says that all do)"
+                        ));
+                        header.column = None;
+                        found.noted.insert((*place, Reason::Unknown), all);
+                    }
+                    continue;
+                }
                 if below.words == below.all {
                     header.column = named("status");
                     continue;
@@ -287,7 +304,11 @@ fn meaning(columns: &Columns, name: &str, format: Format) -> Meaning {
             name.split_once(';').map_or(Meaning::Unknown, |(bare, _)| columns.meaning(bare))
         }
         // In a directory they are what the standards say (RFC 4519).
-        Meaning::StatusOr(Some(column)) if format == Format::Ldif => Meaning::Column(column),
+        Meaning::StatusOr(Some(column))
+            if format == Format::Ldif && !matches!(column.what, What::State(_)) =>
+        {
+            Meaning::Column(column)
+        }
         meaning => meaning,
     }
 }

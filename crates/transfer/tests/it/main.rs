@@ -8,3 +8,4 @@ mod other_systems;
 mod references;
 mod resuming;
 mod round_trip;
+mod state_headers;

@@ -392,7 +392,7 @@ fn words_of_other_languages_deactivate() {
     for (header, word, wanted) in [
         ("Konto deaktiviert", "ja", Status::Inactive),
         ("Anmeldung gesperrt", "ja", Status::Inactive),
-        ("Deaktiviert am", "2024-01-31", Status::Inactive),
+        ("Deaktiviert am", "2020-01-31", Status::Inactive),
         ("Konto aktiviert", "nein", Status::Inactive),
         ("Account State", "Disabled", Status::Inactive),
         ("Estado", "Baja", Status::Inactive),
