@@ -12,9 +12,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Modules whose tests run on one engine only, unless the run is long.
-const ONCE: [&str; 9] = [
+const ONCE: [&str; 10] = [
     "outages::",
     "clients::",
+    "generated_clients::",
     "browser::",
     "packages::",
     "own_stores::",
