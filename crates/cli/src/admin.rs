@@ -80,7 +80,7 @@ impl Desk {
         Ok(Self { directory: Arc::new(directory), runtime: runtime()?, engine })
     }
 
-    /// A tenant whose history is asked for, which stays when the tenant is removed.
+    /// The tenant whose history is read: also one that is removed.
     pub(crate) fn tenant_of_history(&self, named: Option<u32>) -> anyhow::Result<Caller> {
         match named.map(TenantNumber) {
             Some(number) if self.runtime.block_on(self.directory.tenant_or_removed(number)).is_ok() => {

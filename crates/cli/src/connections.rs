@@ -365,7 +365,7 @@ fn describe(connection: &Connection, now: Time) -> Value {
     })
 }
 
-/// What a key is told from the others by: the beginning of its hash, which opens nothing.
+/// The identifier of a key: the beginning of its hash, which cannot be used to sign in.
 fn key_id(key: &Key) -> String {
     key.name().trim_start_matches('k').to_owned()
 }

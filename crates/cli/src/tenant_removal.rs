@@ -84,9 +84,9 @@ async fn all_of(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64
 async fn purge(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, Refusal> {
     let mut many = 0;
     loop {
-        let deleted = directory.all_deleted(caller, 0, AT_ONCE).await?;
-        let numbers = deleted.iter().map(|deleted| UserKey::Number(deleted.user.number));
-        match together(directory, caller, numbers.map(Command::PurgeUser)).await? {
+        let page = directory.all_deleted(caller, 0, AT_ONCE).await?;
+        let numbers = page.iter().map(|deleted| UserKey::Number(deleted.user.number));
+        match all_or_some(directory, caller, numbers.map(Command::PurgeUser)).await? {
             0 => return Ok(many),
             purged => many += purged,
         }
@@ -99,7 +99,7 @@ async fn users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, Refus
         let query = UserQuery { limit: AT_ONCE, ..UserQuery::default() };
         let page = directory.users(caller, query).await?;
         let ids = page.rows.iter().map(|user| UserKey::Id(user.id));
-        match together(directory, caller, ids.map(Command::DeleteUser)).await? {
+        match all_or_some(directory, caller, ids.map(Command::DeleteUser)).await? {
             0 => return Ok(many),
             deleted => many += deleted,
         }
@@ -112,10 +112,27 @@ async fn items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKind) -> R
         let query = ItemQuery { limit: AT_ONCE, ..ItemQuery::all(kind) };
         let page = directory.items(caller, query).await?;
         let keys = page.rows.iter().map(|item| ItemKey::Id(item.id()));
-        match together(directory, caller, keys.map(|item| Command::DeleteItem { kind, item })).await? {
+        match all_or_some(directory, caller, keys.map(|item| Command::DeleteItem { kind, item })).await? {
             0 => return Ok(many),
             deleted => many += deleted,
         }
+    }
+}
+
+/// Runs the commands of a page; how many have done something, which is 0 for an empty page only.
+///
+/// # Errors
+/// The first refusal; [`Refusal::Conflict`] if none of the page has done anything.
+async fn all_or_some(
+    directory: &Arc<Directory>,
+    caller: &Caller,
+    commands: impl Iterator<Item = Command>,
+) -> Result<u64, Refusal> {
+    let mut commands = commands.peekable();
+    let is_empty = commands.peek().is_none();
+    match together(directory, caller, commands).await? {
+        0 if !is_empty => Err(Refusal::Conflict),
+        done => Ok(done),
     }
 }
 

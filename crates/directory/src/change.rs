@@ -154,7 +154,8 @@ pub enum Edit {
         /// As it shall be.
         after: Box<Connection>,
     },
-    /// A connection was used, and its keys at these times, as in [`Connection::key_uses`]. No change of anybody's data, so it leaves no event.
+    /// A connection was used, and its keys at these times, as in [`Connection::key_uses`]. It changes no data, so there is
+    /// no event.
     Touch(ConnectionId, BTreeMap<String, i64>),
     /// A secret of the installation, under a name that is not taken. It leaves no event either.
     AddSecret(&'static str, ServerSecret),

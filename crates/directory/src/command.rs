@@ -363,7 +363,7 @@ pub struct TenantEdit {
     pub public_name: Given<bool>,
     /// A template by name, or its removal.
     pub templates: Vec<(String, Given<String>)>,
-    /// Whether the tenant is removed. From then on it is not found, and only what is left of it can be removed.
+    /// Whether the tenant is removed. From then on it is not found, and only its remaining data can be deleted.
     pub removes: bool,
 }
 

@@ -120,7 +120,8 @@ impl Key {
         Self { hash, created, last_use: None }
     }
 
-    /// The name under which a store notes when it was used: the beginning of its hash, which opens nothing.
+    /// The name under which a store notes when it was used: the beginning of its hash, which cannot
+    /// be used to sign in.
     pub fn name(&self) -> String {
         format!("k{:08x}", u32::from_be_bytes(self.hash.prefix()))
     }

@@ -241,7 +241,7 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         What::ForcePasswordChange => edit.force_password_change = value::flag(cell)?,
         What::Password => {
             if let Given::Value(text) = value::text(cell)? {
-                // As a password, a stored hash would let in whoever has the file.
+                // Taken as a password, a stored hash would be one that every reader of the file knows.
                 if stored_password::is_ldap_hash(&text) {
                     said.take_hash(&text);
                 } else {

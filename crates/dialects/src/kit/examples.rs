@@ -1,5 +1,5 @@
-//! Examples for the OpenAPI document. They tell of one tenant with few users and groups, so that an example of one
-//! operation leads to what the example of another has created.
+//! Examples for the OpenAPI document. All of them are about one tenant, so that the example of one operation names what
+//! the example of another creates.
 
 use super::Record;
 use serde_json::Value;

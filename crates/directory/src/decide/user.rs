@@ -69,7 +69,7 @@ pub(super) fn restore(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refu
     Ok(Decision { edits: vec![edit], ..Decision::default() })
 }
 
-/// What is left of a user goes, once the user can no longer be restored or the tenant is removed.
+/// Purges a deleted user who can no longer be restored, or whose tenant is removed.
 pub(super) fn purge(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
     let before = known.tombstone.as_ref().ok_or(Refusal::NoSuchUser)?;
     let is_removed = known.tenant.as_ref().is_some_and(|tenant| tenant.removed.is_some());

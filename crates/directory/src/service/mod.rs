@@ -163,7 +163,7 @@ impl Directory {
         Err(Refusal::Conflict)
     }
 
-    /// Notes that a connection was used, and which of its keys. The change is queued and nobody waits for it.
+    /// Notes that a connection was used, and which of its keys. The change is queued; its result is not awaited.
     pub fn touch(&self, connection: &Connection, key: Option<&Key>) {
         let now = self.clock.now();
         let change = Change {

@@ -46,7 +46,7 @@ fn a_key_that_is_revoked_while_the_server_runs_stops_working() {
     };
     assert_eq!(get(), 200);
     server.json(&["connection", "rotate", "main"]);
-    // The use is noted without anybody waiting for it, and only that of the key that was used.
+    // The use is stored later, and only for the key that was used.
     let used = || {
         let keys = server.json(&["connection", "list"])[0]["keys"].clone();
         [0, 1].map(|key| keys[key]["lastUse"].is_string())

@@ -189,8 +189,8 @@ impl Scan {
                     if below.states < below.all {
                         let (name, states, all) = (&header.name, below.states, below.all);
                         self.notes.push(format!(
-                            "column '{name}': {states} of {all} values say whether an account may be used, so that it is \
-                             ignored (--map '{name}=disabled' or '{name}=active' says that all do)"
+                            "column '{name}': {states} of {all} values say whether an account may be used, so it is \
+                             ignored (--map '{name}=disabled' or '{name}=active' reads it)"
                         ));
                         header.column = None;
                         found.noted.insert((*place, Reason::Unknown), all);
@@ -204,8 +204,8 @@ impl Scan {
                 if below.words > 0 {
                     let (name, words, all) = (&header.name, below.words, below.all);
                     self.notes.push(format!(
-                        "column '{name}': {words} of {all} values are words for a status, so that it is taken for none \
-                         (--map '{name}=status' says that it is one)"
+                        "column '{name}': {words} of {all} values are status words, so it is not read as a status \
+                         (--map '{name}=status' does)"
                     ));
                 }
                 if let Some(column) = header.column
