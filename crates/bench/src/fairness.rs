@@ -1,9 +1,9 @@
 //! How one tenant's sign-ins and reads fare while another tenant creates users with passwords and leaves exports unread, and
 //! unauthenticated clients hold silent connections and send invalid keys.
 
+use crate::load::answer;
 use crate::load::{once, request};
 use crate::report::Row;
-use crate::sign_in::answer;
 use crate::{Process, median};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};

@@ -215,3 +215,14 @@ pub(crate) fn once(address: &str, request: &[u8]) -> anyhow::Result<String> {
     stream.read_to_string(&mut text)?;
     text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).context("no answer")
 }
+
+/// The status of an answer, and whether it says when to come again.
+pub(crate) fn answer(address: &str, request: &[u8]) -> anyhow::Result<(u16, bool)> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.write_all(request)?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok()).context("a status")?;
+    Ok((status, text.to_ascii_lowercase().contains("\r\nretry-after: ")))
+}

@@ -1,7 +1,7 @@
 //! How long a rejected sign-in takes for a user who does not exist, relative to a wrong password: a difference would
 //! reveal which users exist.
 
-use crate::load::{request, scatter};
+use crate::load::{answer, request, scatter};
 use crate::median;
 use anyhow::ensure;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(super) fn measure(address: &str, key: &str) -> anyhow::Result<Value> {
             );
             let request = request("POST", "/v1/sign-in", &headers, &body);
             let begun = Instant::now();
-            let (status, _) = crate::sign_in::answer(address, &request)?;
+            let (status, _) = answer(address, &request)?;
             times[kind].push(begun.elapsed().as_secs_f64() * 1000.0);
             ensure!(status == 401, "a refusal of {name}{n} was a {status}");
         }

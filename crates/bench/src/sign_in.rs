@@ -1,7 +1,7 @@
 //! More sign-ins than can be hashed beside creates that need no password: what becomes of either, and of the memory.
 //! Creates are measured alone and beside sign-ins by turns, so that what else the machine does meets both.
 
-use crate::load::{Load, drive, once, request};
+use crate::load::{Load, answer, drive, once, request};
 use crate::report::Row;
 use crate::{CONNECTIONS, Process, median};
 use anyhow::{Context, ensure};
@@ -134,15 +134,4 @@ fn ask((address, key): (&str, &str), a_second: u64, outcome: &Arc<Outcome>, stop
     for one in waiting {
         drop(one.join());
     }
-}
-
-/// The status of an answer, and whether it says when to come again.
-pub(super) fn answer(address: &str, request: &[u8]) -> anyhow::Result<(u16, bool)> {
-    use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(address)?;
-    stream.write_all(request)?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok()).context("a status")?;
-    Ok((status, text.to_ascii_lowercase().contains("\r\nretry-after: ")))
 }

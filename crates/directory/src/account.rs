@@ -2,7 +2,8 @@
 //!
 //! A person's version guards their account, too: whoever changes it reads the person first and the account after.
 
-use crate::{KeyHash, StoredPassword, Time, User, UserId};
+use crate::{KeyHash, Time, User, UserId};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -254,4 +255,20 @@ pub struct LinkKey {
     pub id: Uuid,
     /// What for.
     pub purpose: Purpose,
+}
+
+/// A password as it is stored: a PHC string, which is as secret as any other.
+#[derive(Clone, Debug)]
+pub struct StoredPassword(pub SecretString);
+
+impl StoredPassword {
+    /// What takes the stored password away where it is set.
+    pub fn none() -> Self {
+        Self(SecretString::default())
+    }
+
+    /// Whether it takes the stored password away.
+    pub fn is_none(&self) -> bool {
+        secrecy::ExposeSecret::expose_secret(&self.0).is_empty()
+    }
 }

@@ -9,7 +9,6 @@ use crate::{
     AccountEdit, Connection, ConnectionId, Item, ItemKey, ItemKind, Mail, Note, Tenant, TenantNumber, Time,
     Tombstone, User, UserId,
 };
-use secrecy::SecretString;
 use std::collections::BTreeMap;
 
 /// A decided change of one tenant.
@@ -165,22 +164,6 @@ impl Edit {
     /// Whether something may be found afterwards that was not there before.
     pub(crate) fn brings_item(&self) -> bool {
         matches!(self, Self::AddItem { .. } | Self::ChangeItem { .. })
-    }
-}
-
-/// A password as it is stored: a PHC string, which is as secret as any other.
-#[derive(Clone, Debug)]
-pub struct StoredPassword(pub SecretString);
-
-impl StoredPassword {
-    /// What takes the stored password away where it is set.
-    pub fn none() -> Self {
-        Self(SecretString::default())
-    }
-
-    /// Whether it takes the stored password away.
-    pub fn is_none(&self) -> bool {
-        secrecy::ExposeSecret::expose_secret(&self.0).is_empty()
     }
 }
 

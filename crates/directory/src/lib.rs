@@ -33,10 +33,11 @@ mod user;
 mod view;
 
 pub use account::{
-    Account, AccountEdit, KnownDevice, KnownNetwork, LinkKey, OpenLink, Purpose, Session, SignIns, Tombstone,
+    Account, AccountEdit, KnownDevice, KnownNetwork, LinkKey, OpenLink, Purpose, Session, SignIns,
+    StoredPassword, Tombstone,
 };
 pub use catalogue::{BUILT_IN_ROLES, role_named, role_numbered};
-pub use change::{Change, Edit, Receipt, ServerSecret, StoredPassword};
+pub use change::{Change, Edit, Receipt, ServerSecret};
 pub use command::{
     AccountStep, Command, ConnectionEdit, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit,
     NewConnection, OrganisationEdit, OrganisationRef, Proof, RoleRef, StatusMove, TenantEdit, UserEdit,

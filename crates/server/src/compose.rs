@@ -1,60 +1,14 @@
 //! Puts the house together: store, ports, directory, gate, shell.
 
 use crate::brake::BadKeys;
-use crate::imports::StorageLimits;
 use crate::routes::Routes;
-use crate::{Imports, Metrics, Shell};
-use adapters::{PasswordPool, Strength, SystemClock};
+use crate::{Imports, Limits, Metrics, Shell};
+use adapters::{PasswordPool, SystemClock};
 use dialects::kit::{Concurrency, Desk, Gate, Seals, Walks};
-use directory::{Clock, Directory, Hasher, Ids, KeyHash, Store};
+use directory::{Clock, Directory, Hasher, Ids, Store};
 use portal::Portal;
-use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// The bounds a server keeps.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Largest body in bytes.
-    pub body: usize,
-    /// Time for a body to arrive.
-    pub body_time: Duration,
-    /// Time for a request to be answered, the body's time not counted.
-    pub answer_time: Duration,
-    /// Bad keys a minute from one address before it is slowed down.
-    pub bad_keys: NonZeroU32,
-    /// Hash of the token for `/metrics` on the public listener; `None` disables them there.
-    pub metrics_token: Option<KeyHash>,
-    /// Proxies whose word is taken for where a request comes from.
-    pub trusted_proxies: Vec<IpAddr>,
-    /// Storage limits of import files.
-    pub storage: StorageLimits,
-    /// Threads that hash passwords.
-    pub hash_threads: usize,
-    /// Passwords that may wait for them.
-    pub hash_queue: usize,
-    /// How hard passwords are to guess from their hashes.
-    pub strength: Strength,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body: 4 * 1024 * 1024,
-            body_time: Duration::from_secs(30),
-            answer_time: Duration::from_secs(30),
-            bad_keys: NonZeroU32::MIN.saturating_add(59),
-            metrics_token: None,
-            trusted_proxies: Vec::new(),
-            storage: StorageLimits::default(),
-            hash_threads: PasswordPool::default_threads(),
-            hash_queue: PasswordPool::DEFAULT_QUEUE,
-            strength: Strength::STANDARD,
-        }
-    }
-}
 
 /// A server without its door: what tests call and the listener serves.
 pub struct App {
@@ -127,7 +81,7 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
         walks: Walks::default(),
         concurrency: Concurrency::default(),
         routes: Arc::clone(&routes) as _,
-        transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::transfer::Transfers>),
+        transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::kit::transfers::Transfers>),
     };
     let portal = Portal::new(Arc::clone(&directory), face.has_secure_cookies);
     let shell = Shell::new(desk, routes, portal, Arc::clone(&metrics), ids.as_ref(), limits, imports.clone());

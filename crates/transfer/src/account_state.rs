@@ -1,6 +1,6 @@
 //! How systems say that an account may not be used. Of several statements about one account, the most restrictive counts.
 
-use crate::column::squeezed;
+use crate::value::squeezed;
 use crate::value::{self, Wrong};
 use directory::{Given, Status, StatusWish, Time};
 use jiff::civil::{Date, DateTime, Time as TimeOfDay};

@@ -298,6 +298,11 @@ pub(crate) fn pairs(value: &Value) -> Read<Vec<Pair>> {
     Ok(all)
 }
 
+/// Letters and digits of a text, case-folded.
+pub(crate) fn squeezed(text: &str) -> String {
+    directory::fold(text).chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! The developer's commands: `cargo xtask test | check | tidy | fuzz | bench`.
 
+mod cycles;
 mod fuzz;
 mod packages;
 mod setup;

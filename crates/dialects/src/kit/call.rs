@@ -1,7 +1,6 @@
 //! One request as a dialect sees it: pure data, no socket.
 
-use super::Content;
-use super::{Body, Denial, Fault, Permit, Query, Route, Verb, Voice};
+use super::{Access, Body, Content, Denial, Fault, Permit, Query, Voice};
 use bytes::Bytes;
 use directory::{Caller, TenantNumber};
 use http::{HeaderMap, Response};
@@ -54,8 +53,10 @@ pub struct Call {
     pub request: String,
     /// Scheme and host under which the client reached us, such as `http://example.com`.
     pub origin: String,
-    /// Where it leads; `None` when the path is no route.
-    pub route: Option<(&'static Route, &'static Verb)>,
+    /// The path of its route, as in the table; empty if it has none.
+    pub route_path: &'static str,
+    /// What its operation may do.
+    pub access: Access,
     /// On whose behalf it comes; nobody's until the key was looked at.
     pub caller: Option<Caller>,
     /// Held while it is in progress.
@@ -103,7 +104,8 @@ impl Call {
             body: Bytes::new(),
             request: String::new(),
             origin: String::new(),
-            route: None,
+            route_path: "",
+            access: Access::Open,
             caller: None,
             permits: Vec::new(),
             denial: None,
@@ -125,11 +127,6 @@ impl Call {
             caller: self.caller.clone(),
             ..Self::new(method, path)
         }
-    }
-
-    /// The path of the route it leads to, as in the table.
-    pub fn route_path(&self) -> &'static str {
-        self.route.map_or("", |(route, _)| route.path)
     }
 
     /// The decoded text of the n-th `{…}` of the path.

@@ -4,43 +4,17 @@
 //! it. Every rejection is written in the dialect's own format.
 
 use super::{
-    Access, Answer, BodyFault, Call, Concurrency, Credential, Denial, Fault, Found, Gate, LARGE_RESPONSE,
-    Query, Route, RouteTable, Seals, Walks, challenge,
+    Access, Answer, BodyFault, Call, Credential, Denial, Desk, Fault, Found, Handler, LARGE_RESPONSE, Query,
+    Route, challenge,
 };
 use crate::Dialect;
 use bytes::Bytes;
-use directory::{Directory, TenantNumber};
+use directory::TenantNumber;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
-
-/// Everything a dialect may use.
-pub struct Desk {
-    /// The directory.
-    pub directory: Arc<Directory>,
-    /// Who looks at keys.
-    pub gate: Gate,
-    /// Scheme and host for links in answers; what the client said it called, when not set.
-    pub public_url: Option<String>,
-    /// Scheme and host that name this server in tokens. Never what a client calls it, which an attacker chooses.
-    pub issuer: Option<String>,
-    /// Whether clients reach us over TLS.
-    pub secure: bool,
-    /// The largest body that is read, in bytes.
-    pub body_limit: usize,
-    /// Keys that all processes of the installation share.
-    pub seals: Seals,
-    /// Where walks by index stand.
-    pub walks: Walks,
-    /// The routes of all dialects.
-    pub routes: Arc<dyn RouteTable>,
-    /// Limits on work in progress.
-    pub concurrency: Concurrency,
-    /// Files of people in and out, where they are kept.
-    pub transfers: Option<Arc<dyn crate::transfer::Transfers>>,
-}
 
 /// An answer, and what the log and the figures may know of how it came about.
 #[derive(Debug)]
@@ -71,10 +45,16 @@ pub struct Arrival {
     dialect: &'static Dialect,
     /// The route's path, for log and metrics.
     path: &'static str,
-    /// The route, or why the request is rejected.
-    route: Result<&'static Route, Fault>,
-    /// Whether method and key are known without the body.
-    is_checked: bool,
+    /// What comes next, or why the request is rejected.
+    next: Result<Next, Fault>,
+}
+
+/// What follows the check of the head.
+enum Next {
+    /// Method and key are valid.
+    Handle(Handler),
+    /// Method or key may be in the body.
+    CheckBody(&'static Route),
 }
 
 /// Checks what the head of a request says: route, method, and key, if it is in the headers or the query.
@@ -91,14 +71,14 @@ pub async fn arrive(
     let path = found.matched.as_ref().map_or("none", |matched| matched.route.path);
     let mut call = call(desk, parts, Bytes::new(), request);
     call.address = Some(address);
-    let route = look(desk, &mut call, found, is_checked).await;
-    Arrival { call, dialect, path, route, is_checked }
+    let next = look(desk, &mut call, found, is_checked).await;
+    Arrival { call, dialect, path, next }
 }
 
 impl Arrival {
     /// Whether the body is needed: not for a request that is rejected already.
     pub fn wants_body(&self) -> bool {
-        self.route.is_ok()
+        self.next.is_ok()
     }
 
     /// The tenant of its key, if the key was not in the body.
@@ -108,10 +88,10 @@ impl Arrival {
 
     /// Handles the request.
     pub async fn finish(self, desk: &Desk, body: Result<Bytes, BodyFault>) -> Served {
-        let Self { mut call, dialect, path, route, is_checked } = self;
-        let done = match route {
+        let Self { mut call, dialect, path, next } = self;
+        let done = match next {
             Err(fault) => Err(fault),
-            Ok(route) => attend(desk, dialect, &mut call, (!is_checked).then_some(route), body).await,
+            Ok(next) => attend(desk, dialect, &mut call, next, body).await,
         };
         let done = done.and_then(|answer| hold(desk, &mut call, answer));
         let fault = done.as_ref().err();
@@ -191,7 +171,7 @@ fn hold(desk: &Desk, call: &mut Call, answer: Answer) -> Result<Answer, Fault> {
         match desk.concurrency.large_response(caller.tenant) {
             Ok(permit) => permits.push(permit),
             // The change is committed, so its response is sent.
-            Err(_) if call.route.is_some_and(|(_, verb)| verb.access == Access::Write) => {}
+            Err(_) if call.access == Access::Write => {}
             Err(fault) => return Err(fault),
         }
     }
@@ -199,15 +179,14 @@ fn hold(desk: &Desk, call: &mut Call, answer: Answer) -> Result<Answer, Fault> {
 }
 
 /// Checks what the head says. Where method and key may be in the body, only an invalid key in the head is rejected here.
-async fn look(desk: &Desk, call: &mut Call, found: Found, is_checked: bool) -> Result<&'static Route, Fault> {
+async fn look(desk: &Desk, call: &mut Call, found: Found, is_checked: bool) -> Result<Next, Fault> {
     let dialect = found.dialect;
     let Some(matched) = found.matched else { return Err(Fault::NoRoute) };
     call.named = matched.named;
     call.context = matched.context;
     call.suffix = matched.suffix;
     if is_checked {
-        check(desk, dialect, call, matched.route).await?;
-        return Ok(matched.route);
+        return check(desk, dialect, call, matched.route).await.map(Next::Handle);
     }
     // Known already unless the body says something else.
     drop(resolve(dialect, call, matched.route));
@@ -216,11 +195,11 @@ async fn look(desk: &Desk, call: &mut Call, found: Found, is_checked: bool) -> R
     if credential.is_some() && needs_key {
         admit(desk, dialect, call, credential, false).await?;
     }
-    Ok(matched.route)
+    Ok(Next::CheckBody(matched.route))
 }
 
 /// Finds the verb of a request, and whether the client accepts what the dialect writes.
-fn resolve(dialect: &Dialect, call: &mut Call, route: &'static Route) -> Result<(), Fault> {
+fn resolve(dialect: &Dialect, call: &mut Call, route: &'static Route) -> Result<Handler, Fault> {
     if let Some(method) = (dialect.overrides)(call) {
         call.method = method;
     }
@@ -228,19 +207,24 @@ fn resolve(dialect: &Dialect, call: &mut Call, route: &'static Route) -> Result<
     let method = if call.method == "HEAD" { "GET" } else { &call.method };
     let verb = route.verbs.iter().find(|verb| verb.method == method);
     let verb = verb.ok_or_else(|| Fault::WrongMethod(methods(route)))?;
-    call.route = Some((route, verb));
-    (dialect.acceptable)(call)
+    (call.route_path, call.access) = (route.path, verb.access);
+    (dialect.acceptable)(call)?;
+    Ok(verb.handler)
 }
 
 /// Checks method, format and key.
-async fn check(desk: &Desk, dialect: &Dialect, call: &mut Call, route: &'static Route) -> Result<(), Fault> {
-    resolve(dialect, call, route)?;
-    let access = call.route.map_or(Access::Open, |(_, verb)| verb.access);
-    if access == Access::Open {
-        return Ok(());
+async fn check(
+    desk: &Desk,
+    dialect: &Dialect,
+    call: &mut Call,
+    route: &'static Route,
+) -> Result<Handler, Fault> {
+    let handler = resolve(dialect, call, route)?;
+    if call.access != Access::Open {
+        let credential = (dialect.credential)(call)?;
+        admit(desk, dialect, call, credential, call.access == Access::Write).await?;
     }
-    let credential = (dialect.credential)(call)?;
-    admit(desk, dialect, call, credential, access == Access::Write).await
+    Ok(handler)
 }
 
 async fn admit(
@@ -272,7 +256,7 @@ async fn attend(
     desk: &Desk,
     dialect: &Dialect,
     call: &mut Call,
-    unchecked: Option<&'static Route>,
+    next: Next,
     body: Result<Bytes, BodyFault>,
 ) -> Result<Answer, Fault> {
     call.body = body.map_err(|fault| match fault {
@@ -281,13 +265,15 @@ async fn attend(
         BodyFault::Encoding(name) => Fault::UnsupportedMedia(Some(name)),
         BodyFault::Undecodable(text) => Fault::Unparsable(text),
     })?;
-    if let Some(route) = unchecked {
-        call.parsed = OnceLock::new();
-        call.caller = None;
-        check(desk, dialect, call, route).await?;
-    }
-    let (_, verb) = call.route.ok_or(Fault::NoRoute)?;
-    (verb.handler)(desk, call).await
+    let handler = match next {
+        Next::Handle(handler) => handler,
+        Next::CheckBody(route) => {
+            call.parsed = OnceLock::new();
+            call.caller = None;
+            check(desk, dialect, call, route).await?
+        }
+    };
+    handler(desk, call).await
 }
 
 fn methods(route: &Route) -> Vec<&'static str> {

@@ -245,7 +245,7 @@ fn failures(
 ) -> BTreeMap<u16, BTreeSet<String>> {
     let call = |accept: &str| {
         let mut call = Call::new(verb.method.to_owned(), route.path.to_owned());
-        call.route = Some((route, verb));
+        (call.route_path, call.access) = (route.path, verb.access);
         if let Ok(accept) = HeaderValue::from_str(accept) {
             call.headers.insert(header::ACCEPT, accept);
         }

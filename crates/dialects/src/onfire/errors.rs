@@ -31,7 +31,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
 
 /// The XML root: the response type of the route that was asked for.
 fn root(call: &Call) -> &'static str {
-    let path = call.route_path().to_ascii_lowercase();
+    let path = call.route_path.to_ascii_lowercase();
     let is_search = path.ends_with("search");
     if path.is_empty() {
         "ErrorResponse"
@@ -187,7 +187,7 @@ fn entry(field: &str, rule: Rule) -> Entry {
 
 /// The API's name for a canonical field; a field it does not have goes by what it is closest to.
 fn field_name(field: Field, call: &Call) -> &'static str {
-    let path = call.route_path().to_ascii_lowercase();
+    let path = call.route_path.to_ascii_lowercase();
     let record: &Record = if path.contains("usergroup") {
         &wire::USER_GROUP
     } else if path.contains("folder") {

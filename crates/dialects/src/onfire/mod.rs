@@ -69,7 +69,7 @@ enum Generation {
 
 fn generation(call: &Call) -> Generation {
     let is_v1 = call.path.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("/api/v1"));
-    if is_v1 || call.route_path().contains("/reply/SUser") { Generation::V1 } else { Generation::V2 }
+    if is_v1 || call.route_path.contains("/reply/SUser") { Generation::V1 } else { Generation::V2 }
 }
 
 fn owns(path: &str) -> bool {
@@ -81,7 +81,7 @@ fn owns(path: &str) -> bool {
 
 /// The reply routes know two formats.
 fn acceptable(call: &Call) -> Result<(), Fault> {
-    let on_reply_route = call.route_path().starts_with("/api/{format}");
+    let on_reply_route = call.route_path.starts_with("/api/{format}");
     let known = ["json", "xml"].iter().any(|format| call.named(0).eq_ignore_ascii_case(format));
     if on_reply_route && !known { Err(Fault::NoRoute) } else { Ok(()) }
 }

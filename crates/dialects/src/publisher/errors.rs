@@ -132,7 +132,7 @@ fn field(fault: &FieldFault) -> Said {
 /// The API's name for a canonical field.
 fn field_name(field: Field, call: &Call) -> &'static str {
     use super::wire;
-    let path = call.route_path();
+    let path = call.route_path;
     let records: &[&crate::kit::Record] = if path.contains("organisations") {
         &[&wire::ORGANISATION]
     } else if path.contains("groups") {

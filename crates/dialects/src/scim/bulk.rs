@@ -6,8 +6,7 @@
 
 use super::schema::texts;
 use super::{errors, read, write};
-use crate::kit::{Access, Answer, Body, Call, Desk, Duplicates, Fault, Format, Node, Object, Out};
-use directory::Pending;
+use crate::kit::{Access, Answer, Body, Call, Desk, Duplicates, Fault, Format, Handler, Node, Object, Out};
 use http::{HeaderValue, StatusCode, header};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -305,7 +304,7 @@ async fn run(
 ) -> Result<Done, Fault> {
     let mut sub = sub_call(call, operation);
     let answered = match prepare(desk, &mut sub, operation, made) {
-        Ok(()) => attend(desk, &sub).await,
+        Ok(handler) => handler(desk, &sub).await,
         Err(fault) => Err(fault),
     };
     call.ignore(sub.unknown.load(Ordering::Relaxed));
@@ -348,7 +347,7 @@ fn prepare(
     sub: &mut Call,
     operation: &Operation,
     made: &HashMap<String, String>,
-) -> Result<(), Fault> {
+) -> Result<Handler, Fault> {
     let segments: Result<Vec<String>, Fault> = operation
         .path
         .split('/')
@@ -374,15 +373,8 @@ fn prepare(
     let methods = || matched.route.verbs.iter().map(|verb| verb.method).collect();
     let verb = verb.ok_or_else(|| Fault::WrongMethod(methods()))?;
     sub.named = matched.named;
-    sub.route = Some((matched.route, verb));
-    Ok(())
-}
-
-fn attend<'a>(desk: &'a Desk, sub: &'a Call) -> Pending<'a, Result<Answer, Fault>> {
-    match sub.route {
-        Some((_, verb)) => (verb.handler)(desk, sub),
-        None => Box::pin(std::future::ready(Err(Fault::NoRoute))),
-    }
+    (sub.route_path, sub.access) = (matched.route.path, verb.access);
+    Ok(verb.handler)
 }
 
 fn describe(operation: &Operation, done: Done) -> Out {

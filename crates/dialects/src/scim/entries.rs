@@ -1,7 +1,7 @@
 //! Values of multi-valued attributes (RFC 7643 section 2.4): which two are the same, and which are none.
 
+use super::members;
 use super::schema::{member_of, record_of};
-use super::tree;
 use crate::kit::{Kind, Member, Node, Object, Record};
 use directory::fold;
 
@@ -10,7 +10,7 @@ pub(super) const MAX_VALUES: usize = 100;
 
 /// The values of an attribute in a tree.
 pub(super) fn entries(home: &Object, member: &Member) -> Vec<Object> {
-    match tree::get(home, member.name) {
+    match members::get(home, member.name) {
         Some(Node::List(nodes)) => nodes.iter().filter_map(Node::object).cloned().collect(),
         _ => Vec::new(),
     }
@@ -20,7 +20,7 @@ pub(super) fn entries(home: &Object, member: &Member) -> Vec<Object> {
 pub(super) fn put_entries(home: &mut Object, member: &Member, entries: Vec<Object>) {
     let nodes: Vec<Node> =
         entries.into_iter().filter(|e| !e.members.is_empty()).map(in_order(member)).collect();
-    tree::put(home, member.name, (!nodes.is_empty()).then_some(Node::List(nodes)));
+    members::put(home, member.name, (!nodes.is_empty()).then_some(Node::List(nodes)));
 }
 
 /// A value with its parts in the order of the table, so that equal ones look alike.
@@ -61,7 +61,7 @@ impl Identity {
         }
         let folded = |name: &str| {
             let is_exact = member_of(record, name).is_some_and(|member| member.traits.exact);
-            tree::get(entry, name).map(|node| match node {
+            members::get(entry, name).map(|node| match node {
                 Node::Text(text) if !is_exact => Node::Text(fold(text)),
                 node => node.clone(),
             })
@@ -91,12 +91,12 @@ impl Identity {
 /// Whether a value that was sent names one that is there: by its value, or by all that it says.
 pub(super) fn covers(record: &'static Record, sent: &Object, entry: &Object) -> bool {
     let is_equal_part = |name: &str, part: &Node| {
-        let other = tree::get(entry, name);
+        let other = members::get(entry, name);
         member_of(record, name)
             .zip(other)
             .map_or(other == Some(part), |(member, other)| is_equal(member, part, other))
     };
-    match tree::get(sent, "value") {
+    match members::get(sent, "value") {
         Some(value) => is_equal_part("value", value),
         None => sent.members.iter().all(|(name, node)| is_equal_part(name, node)),
     }
@@ -130,7 +130,7 @@ impl Values {
         if let (Some(Node::Object(known)), Node::Object(sent)) = (self.nodes.get_mut(place), node) {
             for (name, part) in sent.members {
                 if has_value && name != "value" && name != "type" || name == "primary" {
-                    tree::put(known, &name, Some(part));
+                    members::put(known, &name, Some(part));
                 }
             }
         }
@@ -140,7 +140,7 @@ impl Values {
 
 /// Adds values to an attribute. A new preference takes over, unless it is of nothing.
 pub(super) fn add(home: &mut Object, member: &Member, new: Vec<Node>) {
-    let known = match tree::take(home, member.name) {
+    let known = match members::take(home, member.name) {
         Some(Node::List(nodes)) => nodes,
         _ => Vec::new(),
     };
@@ -155,7 +155,7 @@ pub(super) fn add(home: &mut Object, member: &Member, new: Vec<Node>) {
             for entry in
                 others.filter_map(|(_, node)| if let Node::Object(entry) = node { Some(entry) } else { None })
             {
-                tree::put(entry, "primary", None);
+                members::put(entry, "primary", None);
             }
         }
     }
@@ -176,13 +176,13 @@ pub(super) fn merged(member: &Member, sent: Vec<Node>) -> Vec<Node> {
 }
 
 pub(super) fn is_primary(entry: &Object) -> bool {
-    tree::get(entry, "primary") == Some(&Node::Bool(true))
+    members::get(entry, "primary") == Some(&Node::Bool(true))
 }
 
 /// Whether an entry has a value, and not only a type and a preference.
 pub(super) fn has_value(record: &'static Record, entry: &Object) -> bool {
     match member_of(record, "value") {
-        Some(_) => tree::get(entry, "value").is_some(),
+        Some(_) => members::get(entry, "value").is_some(),
         None => entry.members.iter().any(|(name, _)| name != "type" && name != "primary"),
     }
 }

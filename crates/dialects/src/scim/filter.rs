@@ -4,7 +4,6 @@
 //! looked up in the tables as they are read, so that a comparison an attribute does not have is an error and not
 //! an empty list.
 
-use super::path::is_name;
 use super::schema::{Attribute, Named, find, find_lenient, member_of, record_of};
 use super::wire::Resource;
 use crate::kit::{Kind, Member, Record, Way, dates};
@@ -479,4 +478,13 @@ fn present(record: &'static Record, plural: Option<Field>) -> Vec<Filter> {
 
 fn is_present(field: Field, part: Option<Field>) -> Filter {
     Filter::Test(Test::new(field, part, Op::Present, Scalar::Bool(true), true))
+}
+
+/// Whether a text is the name of an attribute or of a part of one (RFC 7644 section 3.10), perhaps behind a URN.
+pub(super) fn is_name(text: &str) -> bool {
+    let bare = text.rsplit_once(':').map_or(text, |(_, bare)| bare);
+    // An extension is named by its URN alone, which ends with `2.0:User`.
+    let begins = |part: &str| part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$');
+    let parts: Vec<&str> = bare.split('.').collect();
+    parts.len() <= 2 && parts.iter().all(|part| begins(part))
 }

@@ -2,10 +2,9 @@
 //! a time, and a change of some never looks at the others.
 
 use super::select::Selection;
-use super::tree;
 use super::users::{must_match, not_modified, nothing};
 use super::wire::{GROUPS, USERS};
-use super::{read, write};
+use super::{read, tree, write};
 use crate::kit::{Answer, Call, Content, Desk, Fault, Node, Object, Part, Source, json};
 use bytes::Bytes;
 use directory::{Caller, Command, Directory, GroupEdit, Item, ItemId, ItemKey, ItemKind, Pending, Refusal};

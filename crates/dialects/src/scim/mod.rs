@@ -16,6 +16,7 @@ pub(crate) mod fuzzing;
 mod groups;
 mod labels;
 mod lines;
+mod members;
 mod memberships;
 mod pages;
 mod patch;

@@ -6,6 +6,7 @@
 
 use super::entries::{self, MAX_VALUES, covers, entries, has_value, is_primary, put_entries};
 use super::filter::Parser;
+use super::members;
 use super::schema::{Attribute, Named, member_of, record_of};
 use super::tree::{self, Former, invalid};
 use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Record, Way};
@@ -132,7 +133,7 @@ pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> 
     let Some(target) = target(path, former)? else { return former.unknown(path) };
     let attribute = match target.named {
         Named::Extension(schema) if operation.verb == Verb::Remove => {
-            tree::put(tree, schema.urn, None);
+            members::put(tree, schema.urn, None);
             return Ok(());
         }
         Named::Extension(schema) => {
@@ -164,7 +165,7 @@ fn each(tree: &mut Object, verb: Verb, value: &Object, former: &Former) -> Resul
     for (name, node) in &value.members {
         match former.find(name) {
             Some(Named::Extension(schema)) => match node {
-                Node::Null => tree::put(tree, schema.urn, None),
+                Node::Null => members::put(tree, schema.urn, None),
                 node => {
                     let value = node.object().ok_or_else(|| invalid(schema.urn, "must be an object"))?;
                     merge_extension(tree, schema, verb, value, former)?;
@@ -231,7 +232,7 @@ fn put(
             }
             for entry in &mut entries {
                 for (name, value) in &parts {
-                    tree::put(entry, name, value.clone());
+                    members::put(entry, name, value.clone());
                 }
             }
             put_entries(home, member, entries);
@@ -276,9 +277,9 @@ fn put_parts(
 ) -> Result<(), Fault> {
     let parts = parts(record, sent, former)?;
     tree::at_home(tree, attribute, |home| {
-        tree::within(home, attribute.member.name, |object| {
+        members::within(home, attribute.member.name, |object| {
             for (name, part) in parts {
-                tree::put(object, name, part);
+                members::put(object, name, part);
             }
         });
     });
@@ -339,14 +340,14 @@ fn put_where(
                 *entry = Object::default();
             }
             for (name, value) in &parts {
-                tree::put(entry, name, value.clone());
+                members::put(entry, name, value.clone());
             }
             // An entry takes the preference over once it has a value.
             prefers |= !was_preferred && is_primary(entry) && has_value(record, entry);
         }
         for (n, entry) in all.iter_mut().enumerate() {
             if prefers && !hit.contains(&n) {
-                tree::put(entry, "primary", None);
+                members::put(entry, "primary", None);
             }
         }
         // What has lost its value is no value any more.
@@ -396,7 +397,7 @@ fn made_by(record: &'static Record, filter: &Filter) -> Option<Object> {
             Scalar::Integer(number) => Node::Number(number.to_string()),
             Scalar::Time(_) => return None,
         };
-        tree::put(&mut made, member.name, Some(node));
+        members::put(&mut made, member.name, Some(node));
     }
     Some(made)
 }
@@ -449,7 +450,7 @@ fn remove(
         match sub {
             Some(sub) if sub.name != "value" => {
                 let hit = all.iter_mut().filter(|entry| meets(entry));
-                hit.for_each(|entry| tree::put(entry, sub.name, None));
+                hit.for_each(|entry| members::put(entry, sub.name, None));
             }
             // Without its value an entry is none.
             _ => all.retain(|entry| !(meets(entry) && is_listed(entry))),

@@ -4,6 +4,7 @@ use super::filter::{MAX_LENGTH, Parser, Read, Scope, Wrong};
 use super::schema::Named;
 use super::wire::Resource;
 use crate::kit::Member;
+use crate::scim::filter::is_name;
 use directory::Filter;
 
 impl<'a> Parser<'a> {
@@ -49,15 +50,6 @@ impl<'a> Parser<'a> {
         });
         rest.err().unwrap_or(unknown)
     }
-}
-
-/// Whether a text is the name of an attribute or of a part of one (RFC 7644 section 3.10), perhaps behind a URN.
-pub(super) fn is_name(text: &str) -> bool {
-    let bare = text.rsplit_once(':').map_or(text, |(_, bare)| bare);
-    // An extension is named by its URN alone, which ends with `2.0:User`.
-    let begins = |part: &str| part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$');
-    let parts: Vec<&str> = bare.split('.').collect();
-    parts.len() <= 2 && parts.iter().all(|part| begins(part))
 }
 
 #[cfg(test)]

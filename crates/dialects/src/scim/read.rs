@@ -1,9 +1,10 @@
 //! From bytes to commands: bodies, trees and what changed between two of them.
 
 use super::lines;
+use super::members::{self, get};
 use super::patch::{self, Operation, Verb};
 use super::schema::record_of;
-use super::tree::{self, Former, get, invalid};
+use super::tree::{Former, invalid};
 use super::wire::{self, Resource};
 use crate::kit::{Body, Call, Fault, Format, Kind, Member, Node, Object, Record, Way, accept, json};
 use directory::{
@@ -434,10 +435,10 @@ pub(super) fn keep_unmentioned(before: &Object, after: &mut Object, sent: &Objec
     let is_listed = matches!(sent.get("schemas", crate::kit::Duplicates::LastWins),
         Some(Node::List(urns)) if urns.contains(&Node::Text(urn.into())));
     if !is_listed && !sent.members.iter().any(is_named) {
-        tree::put(after, urn, get(before, urn).cloned());
+        members::put(after, urn, get(before, urn).cloned());
     }
     // Whether somebody is switched on is not an option that could be left out.
     if get(after, "active").is_none() {
-        tree::put(after, "active", get(before, "active").cloned());
+        members::put(after, "active", get(before, "active").cloned());
     }
 }

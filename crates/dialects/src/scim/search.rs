@@ -5,13 +5,12 @@
 //! deleted meanwhile. `totalResults` of such a page counts from there, so that a client which walks up to it comes
 //! to the end.
 
-use super::filter;
 use super::groups::Pieces;
 use super::schema::{Named, find};
 use super::select::Selection;
 use super::wire::{GROUPS, Resource, USERS};
 use super::write::{self, Heading};
-use super::{labels, memberships, pages, read};
+use super::{filter, labels, memberships, pages, read};
 use crate::kit::{Answer, Call, Desk, Duplicates, Fault, Kind, Node, Out, Question, json};
 use directory::{
     Bound, Caller, Field, Filter, Item, ItemBound, ItemKind, ItemQuery, ItemTest, Labels, Page, Place, Sort,

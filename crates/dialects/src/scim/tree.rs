@@ -2,6 +2,7 @@
 //! brought into this form once; PATCH works on it, and what changed is read off two such trees.
 
 use super::entries;
+use super::members;
 use super::schema::{Attribute, Named, find, find_lenient, member_of};
 use super::wire::{self, Resource};
 use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Out, Record, Way};
@@ -74,13 +75,13 @@ impl Former {
         node: &Node,
     ) -> Result<Vec<(&'static str, Option<Node>)>, Fault> {
         let mut entry = Object { members: Vec::new() };
-        put(&mut entry, part.name, self.value(part, node)?);
+        members::put(&mut entry, part.name, self.value(part, node)?);
         let is_value = std::ptr::eq(record, &raw const wire::ROLE) && part.name == "value";
         if is_value {
             self.app_role(&mut entry)?;
         }
-        let value = take(&mut entry, part.name);
-        let display = take(&mut entry, "display");
+        let value = members::take(&mut entry, part.name);
+        let display = members::take(&mut entry, "display");
         Ok(std::iter::once((part.name, value)).chain(display.map(|text| ("display", Some(text)))).collect())
     }
 
@@ -129,7 +130,7 @@ impl Former {
 
     /// The role in an object in a text, as Entra ID sends app roles.
     fn app_role(&self, entry: &mut Object) -> Result<(), Fault> {
-        let Some(Node::Text(text)) = get(entry, "value") else { return Ok(()) };
+        let Some(Node::Text(text)) = members::get(entry, "value") else { return Ok(()) };
         if self.is_stored || !text.trim_start().starts_with('{') {
             return Ok(());
         }
@@ -142,9 +143,9 @@ impl Former {
             _ => None,
         };
         let Some(value) = text_of("value") else { return Ok(()) };
-        put(entry, "value", Some(value));
-        if let Some(display) = text_of("displayName").filter(|_| get(entry, "display").is_none()) {
-            put(entry, "display", Some(display));
+        members::put(entry, "value", Some(value));
+        if let Some(display) = text_of("displayName").filter(|_| members::get(entry, "display").is_none()) {
+            members::put(entry, "display", Some(display));
         }
         Ok(())
     }
@@ -160,7 +161,9 @@ impl Former {
                         node => node.object().ok_or_else(|| invalid(schema.urn, "must be an object"))?,
                     };
                     let values = self.object(schema.record, inner)?;
-                    within(&mut tree, schema.urn, |extension| extension.members.extend(values.members));
+                    members::within(&mut tree, schema.urn, |extension| {
+                        extension.members.extend(values.members);
+                    });
                 }
                 Some(Named::Attribute(attribute)) if attribute.is_read_only() => {}
                 Some(Named::Attribute(attribute)) => {
@@ -189,8 +192,8 @@ impl Former {
             }
         }
         // Who says where something is says what it is.
-        if let Some(Node::Text(url)) = take(&mut tree, "$ref")
-            && get(&tree, "value").is_none()
+        if let Some(Node::Text(url)) = members::take(&mut tree, "$ref")
+            && members::get(&tree, "value").is_none()
         {
             let id = Some(id_of(&url)).filter(|id| !id.is_empty());
             tree.members.splice(0..0, id.map(|id| ("value".into(), Node::Text(id.into()))));
@@ -288,37 +291,6 @@ pub(super) fn id_of(url: &str) -> &str {
     url.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
-/// A member by its exact name.
-pub(super) fn get<'a>(tree: &'a Object, name: &str) -> Option<&'a Node> {
-    tree.members.iter().find(|(n, _)| n == name).map(|(_, node)| node)
-}
-
-/// Takes a member out.
-pub(super) fn take(tree: &mut Object, name: &str) -> Option<Node> {
-    let place = tree.members.iter().position(|(n, _)| n == name)?;
-    Some(tree.members.remove(place).1)
-}
-
-/// Puts a member in, or takes it out.
-pub(super) fn put(tree: &mut Object, name: &str, value: Option<Node>) {
-    match (tree.members.iter_mut().find(|(n, _)| n == name), value) {
-        (Some((_, slot)), Some(value)) => *slot = value,
-        (None, Some(value)) => tree.members.push((name.to_owned(), value)),
-        (_, None) => drop(take(tree, name)),
-    }
-}
-
-/// Changes the object under a name, which is made when it is not there and goes when nothing is left in it.
-pub(super) fn within<T>(tree: &mut Object, name: &str, change: impl FnOnce(&mut Object) -> T) -> T {
-    let mut object = match take(tree, name) {
-        Some(Node::Object(object)) => object,
-        _ => Object::default(),
-    };
-    let done = change(&mut object);
-    put(tree, name, (!object.members.is_empty()).then_some(Node::Object(object)));
-    done
-}
-
 /// Changes what an attribute is in: the resource itself, or its extension.
 pub(super) fn at_home<T>(
     tree: &mut Object,
@@ -326,7 +298,7 @@ pub(super) fn at_home<T>(
     change: impl FnOnce(&mut Object) -> T,
 ) -> T {
     match attribute.extension {
-        Some(schema) => within(tree, schema.urn, change),
+        Some(schema) => members::within(tree, schema.urn, change),
         None => change(tree),
     }
 }
@@ -334,8 +306,10 @@ pub(super) fn at_home<T>(
 /// Puts the value of an attribute, or of a part of one that is no plural, in its place.
 pub(super) fn set(tree: &mut Object, attribute: &Attribute, value: Option<Node>) {
     at_home(tree, attribute, |home| match attribute.sub {
-        None => put(home, attribute.member.name, value),
-        Some(sub) => within(home, attribute.member.name, |object| put(object, sub.name, value)),
+        None => members::put(home, attribute.member.name, value),
+        Some(sub) => {
+            members::within(home, attribute.member.name, |object| members::put(object, sub.name, value));
+        }
     });
 }
 

@@ -1,9 +1,9 @@
 //! What the routes of `/Users` and `/Me` do.
 
+use super::members;
 use super::select::Selection;
-use super::tree;
 use super::wire::USERS;
-use super::{labels, patch, read, write};
+use super::{labels, patch, read, tree, write};
 use crate::kit::{Answer, Call, Desk, Fault, Node, Object};
 use directory::{ClientProfile, Command, Given, Refusal, Rule, Status, User, UserEdit, UserKey};
 use http::{Response, StatusCode};
@@ -30,7 +30,7 @@ pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 async fn of_external_id(desk: &Desk, call: &Call, tree: &Object, refusal: Refusal) -> Result<User, Fault> {
     let is_taken =
         matches!(&refusal, Refusal::Invalid(faults) if faults.iter().any(|f| f.rule == Rule::Taken));
-    let Some(Node::Text(id)) = tree::get(tree, "externalId").filter(|_| is_taken) else {
+    let Some(Node::Text(id)) = members::get(tree, "externalId").filter(|_| is_taken) else {
         return Err(refusal.into());
     };
     let caller = call.caller()?;
@@ -43,8 +43,8 @@ async fn of_external_id(desk: &Desk, call: &Call, tree: &Object, refusal: Refusa
     }
     let change = |before: &Object| {
         let mut after = tree.clone();
-        if tree::get(&after, "active").is_none() {
-            tree::put(&mut after, "active", Some(Node::Bool(true)));
+        if members::get(&after, "active").is_none() {
+            members::put(&mut after, "active", Some(Node::Bool(true)));
         }
         let mut edit = read::user_edit(before, &after)?;
         edit.forgets_password = true;

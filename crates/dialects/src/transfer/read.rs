@@ -1,6 +1,6 @@
 //! From a query to what is wished.
 
-use super::{NotTaken, Wishes};
+use crate::kit::transfers::{NotTaken, Wishes};
 use crate::kit::{Call, Fault, Kind};
 use directory::Refusal;
 use http::StatusCode;

@@ -1,6 +1,7 @@
 //! The table of paths.
 
-use super::{Awaited, Transfers, read, wire, write};
+use super::{read, wire, write};
+use crate::kit::transfers::{Awaited, Transfers};
 use crate::kit::{About, Access, Answer, Call, Desk, FILE, Fault, Kind, Route, Success, Verb};
 use http::StatusCode;
 

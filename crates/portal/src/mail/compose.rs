@@ -1,6 +1,5 @@
 //! What a mail says, and to whom.
 
-use super::Sent;
 use crate::Portal;
 use crate::keys::Keys;
 use crate::pages::name_of;
@@ -98,4 +97,15 @@ pub(super) fn compose(
         .multipart(MultiPart::alternative_plain_html(part("txt")?, part("html")?));
     let broken = |error: lettre::error::Error| Refusal::Broken(format!("a mail could not be made: {error}"));
     Ok(Ok(Composed { id: mail.id, message: message.map_err(broken)?, to: to.to_owned(), link }))
+}
+
+/// A mail that was sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Its id.
+    pub id: Uuid,
+    /// To whom.
+    pub to: String,
+    /// The link in it.
+    pub link: String,
 }

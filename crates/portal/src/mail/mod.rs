@@ -4,5 +4,6 @@ mod compose;
 mod sender;
 mod worker;
 
-pub use sender::{Sender, SenderError, Sent, Transport};
+pub use compose::Sent;
+pub use sender::{Sender, SenderError, Transport};
 pub use worker::{Noted, Pace, Worker};

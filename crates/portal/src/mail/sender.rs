@@ -1,13 +1,12 @@
 //! How mails leave: over SMTP, or into a folder where there is no server for it.
 
-use super::compose::Composed;
+use super::compose::{Composed, Sent};
 use futures_util::future::BoxFuture;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// The way out.
 #[derive(Clone)]
@@ -31,17 +30,6 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// Why it was not accepted; it is retried later.
     fn send(&self, mail: Sent) -> BoxFuture<'_, Result<(), String>>;
-}
-
-/// A mail that was sent.
-#[derive(Clone, Debug)]
-pub struct Sent {
-    /// Its id.
-    pub id: Uuid,
-    /// To whom.
-    pub to: String,
-    /// The link in it.
-    pub link: String,
 }
 
 /// What is wrong with the settings of mail.

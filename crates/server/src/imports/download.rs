@@ -2,8 +2,8 @@
 
 use super::options::flag;
 use bytes::Bytes;
+use dialects::kit::transfers::Wishes;
 use dialects::kit::{Content, Part, Source};
-use dialects::transfer::Wishes;
 use directory::{Caller, Directory, Pending, Refusal};
 use std::fs::File;
 use std::io::{Read, Write};

@@ -15,7 +15,7 @@ pub use storage::StorageLimits;
 
 use anyhow::Context;
 use dialects::kit::Content;
-use dialects::transfer::{NotTaken, Transfers, Wishes};
+use dialects::kit::transfers::{NotTaken, Transfers, Wishes};
 use directory::{Caller, Directory};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};

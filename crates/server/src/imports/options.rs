@@ -1,6 +1,6 @@
 //! The parameters of a request for an import, as options.
 
-use dialects::transfer::Wishes;
+use dialects::kit::transfers::Wishes;
 use std::path::Path;
 use transfer::formats::{Format, Reading};
 use transfer::import::{Key, Options};

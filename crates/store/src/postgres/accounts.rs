@@ -1,12 +1,10 @@
 //! Reading how people sign in, the mails that go to them, and what is left of those who were deleted.
 
 use super::line::Session;
-use super::param::{Param, int, unsigned};
+use super::param::{Param, int, tenant_code, unsigned};
 use super::read::{Reading, decode};
-use super::rows::tenant_code;
 use super::trouble::Trouble;
-use crate::claims;
-use crate::sql;
+use crate::{claims, sql};
 use directory::{
     Account, Mail, SecretString, SignIns, StoredPassword, TenantNumber, Time, Tombstone, UserId, UserKey,
 };

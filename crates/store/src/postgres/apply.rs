@@ -5,8 +5,8 @@
 use super::columns::UserColumns;
 use super::gather::Known;
 use super::needs::Need;
-use super::param::{Param, int};
-use super::rows::{Rows, Single, kind_code, tenant_code};
+use super::param::{Param, int, kind_code, tenant_code};
+use super::rows::{Rows, Single};
 use crate::claims::{self, Claim};
 use crate::conflicts::{self, Check};
 use crate::memberships;

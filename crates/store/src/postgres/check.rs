@@ -1,9 +1,8 @@
 //! A check of a whole database: whether what is stored twice agrees, and whether the history is without gaps.
 
 use super::line::Session;
-use super::param::{int, unsigned};
+use super::param::{int, kind_code, unsigned};
 use super::read::{decode, stored_item};
-use super::rows::kind_code;
 use super::trouble::Trouble;
 use crate::checked::{Checked, Documents, roles_among};
 use crate::claims::{self, Claim};

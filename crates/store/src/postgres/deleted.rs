@@ -3,12 +3,10 @@
 use super::apply::{Done, Plan, belongings};
 use super::columns::UserColumns;
 use super::gather::Known;
-use super::param::{Param, int};
-use super::rows::tenant_code;
-use crate::claims;
+use super::param::{Param, int, tenant_code};
 use crate::plan::is_active;
-use crate::sql;
 use crate::told::{Told, encode};
+use crate::{claims, sql};
 use directory::{AccountEdit, Action, Note, Record, TenantNumber, Time, Tombstone, User};
 
 impl Plan {

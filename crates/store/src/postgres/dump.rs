@@ -1,9 +1,8 @@
 //! The whole database as a stream of entries, seen at one moment, also while others write.
 
 use super::line::Session;
-use super::param::{Param, int, unsigned};
+use super::param::{Param, int, kind_code, unsigned};
 use super::read::{self, Which, stored_item};
-use super::rows::kind_code;
 use super::trouble::Trouble;
 use crate::archive::{ArchiveError, Entry, EventEntry, MEMBERS, Sink};
 use crate::chain::{self, START, Sum};

@@ -1,13 +1,11 @@
 //! The history as readers see it: events of batches that have their positions.
 
 use super::line::Session;
-use super::param::{Param, unsigned};
+use super::param::{Param, tenant_code, unsigned};
 use super::read::{Reading, decode};
-use super::rows::tenant_code;
 use super::trouble::Trouble;
 use crate::chain::{self, Stored, Sum};
-use crate::sql;
-use crate::told;
+use crate::{sql, told};
 use directory::{Chain, ConnectionId, Event, EventDraft, Position, TenantNumber, Time, UserId};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;

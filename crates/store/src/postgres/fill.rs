@@ -1,10 +1,9 @@
 //! An empty database filled from a stream, piece by piece. It says how far it is, and that it is not to be used yet.
 
+use super::lease::LEASE;
 use super::line::Session;
-use super::param::{Param, int};
+use super::param::{Param, int, kind_code};
 use super::rekey;
-use super::rows::kind_code;
-use super::sealer::LEASE;
 use super::trouble::Trouble;
 use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
 use crate::chain::{self, START, Sum};

@@ -3,9 +3,8 @@
 
 use super::line::Session;
 use super::numbers::{Numbers, Sort};
-use super::param::{int, unsigned};
+use super::param::{int, kind_code, tenant_code, unsigned};
 use super::read::{stored_connection, stored_item};
-use super::rows::{kind_code, tenant_code};
 use super::trouble::Trouble;
 use crate::sql;
 use directory::{

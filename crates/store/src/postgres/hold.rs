@@ -6,15 +6,13 @@
 //! held: each batch looks for that ([`sql::ADD_BATCH`]), and one that was under way was given up by the database before
 //! the lease ended ([`sql::BEGIN`]).
 
+use super::lease::{KEEP, LEASE, LEASE_MILLIS, end, lease};
 use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};
-use super::retry::DELAYS;
-use super::sealer::{KEEP, LEASE, LEASE_MILLIS};
 use super::trouble::Trouble;
 use super::{Address, OpenError, ServerOptions, dump, fill};
 use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
 use crate::sql;
-use backon::Retryable;
 use directory::Ids;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -127,10 +125,6 @@ impl Drop for PostgresHold {
     }
 }
 
-fn lease() -> Duration {
-    Duration::from_millis(LEASE_MILLIS.unsigned_abs())
-}
-
 /// Waits until no other process has the database open, and takes it; when that was. Others can write until then.
 async fn take(session: &Session, address: &Address, me: Uuid) -> Result<Instant, ArchiveError> {
     let begun = Instant::now();
@@ -164,47 +158,6 @@ async fn try_acquire(session: &Session, me: Uuid) -> Result<bool, Trouble> {
 async fn renew(session: &Session, me: Uuid) -> Result<bool, Trouble> {
     Ok(session.row(sql::TAKE_HOLD.postgres, &[&me, &LEASE_MILLIS]).await?.is_some()
         && session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?.is_some())
-}
-
-/// Gives the database back.
-async fn end(session: &Session, me: Uuid) -> Result<(), Trouble> {
-    session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await?;
-    session.change(sql::END_HOLD.postgres, &[&me]).await.map(|_| ())
-}
-
-/// Takes or keeps the lease of a process that has the database open.
-pub(super) async fn keep_process(session: &Session, me: Uuid) -> Result<(), Trouble> {
-    let name = format!("process {me}");
-    session.row(sql::TAKE_LEASE.postgres, &[&name, &me, &LEASE_MILLIS]).await.map(|_| ())
-}
-
-/// Takes the leases of a process that opens a database; until when it has that of the sequencer, unless another process
-/// has it.
-///
-/// # Errors
-/// Another process holds the database.
-pub(super) async fn join(
-    session: &Session,
-    address: &Address,
-    me: Uuid,
-) -> Result<Option<Instant>, OpenError> {
-    let failed = |trouble| OpenError::of(address, &trouble);
-    let leases = || async {
-        // Removes the leases of killed processes.
-        session.change(sql::END_PROCESS.postgres, &[&me]).await?;
-        keep_process(session, me).await?;
-        let begun = Instant::now();
-        let taken = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?;
-        Ok::<_, Trouble>(taken.map(|_| begun + lease()))
-    };
-    let conflicts = |trouble: &Trouble| matches!(trouble, Trouble::Again(_));
-    let until = leases.retry(DELAYS.with_max_times(50)).when(conflicts).await.map_err(failed)?;
-    if session.row(sql::HELD.postgres, &[]).await.map_err(failed)?.is_some() {
-        session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await.map_err(failed)?;
-        session.change(sql::END_PROCESS.postgres, &[&me]).await.map_err(failed)?;
-        return Err(OpenError::InUse(address.to_string()));
-    }
-    Ok(until)
 }
 
 /// Keeps the database, and notes when it was kept or lost.

@@ -1,9 +1,8 @@
 //! Lists of items, in order of number.
 
 use super::line::Session;
-use super::param::{Param, int};
+use super::param::{Param, int, kind_code, tenant_code};
 use super::read::{Reading, stored_item};
-use super::rows::{kind_code, tenant_code};
 use super::trouble::Trouble;
 use crate::found::ItemsFound;
 use crate::plan::{Few, few};

@@ -15,7 +15,7 @@ use super::needs::{Need, unmet};
 use super::numbers::Numbers;
 use super::param::unsigned;
 use super::queue::{Job, Queue};
-use super::retry::{DELAYS, wait};
+use super::retry::{DELAYS, PATIENCE, wait};
 use super::trouble::Trouble;
 use crate::{Tasks, sql};
 use backon::BackoffBuilder;
@@ -29,8 +29,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// How long a change waits for a database that does not take it, before its caller is told so.
-pub(super) const PATIENCE: Duration = Duration::from_secs(4);
 /// How long the database may take for one step.
 const STEP_TIME: Duration = Duration::from_secs(4);
 /// How much longer for each row.

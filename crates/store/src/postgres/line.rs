@@ -4,8 +4,8 @@
 //! serves many requests at a time.
 
 use super::address::{Address, CONNECT_TIME};
-use super::lanes::PATIENCE;
 use super::param::Param;
+use super::retry::PATIENCE;
 use super::trouble::Trouble;
 use crate::sql;
 use backon::{ConstantBuilder, Retryable};

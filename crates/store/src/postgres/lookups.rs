@@ -2,11 +2,11 @@
 //! question, as changes are written. A question never joins one that was sent before it came, so whoever asks sees
 //! everything that was committed before they did.
 
-use super::lanes::PATIENCE;
 use super::line::{Line, Session};
-use super::param::{Param, int};
+use super::param::{Param, int, kind_code, tenant_code};
 use super::read::{SHORT_TIME, again, stored_item, stored_user};
-use super::rows::{Sent, in_order, kind_code, tenant_code};
+use super::retry::PATIENCE;
+use super::rows::{Sent, in_order};
 use super::trouble::Trouble;
 use crate::claims::{self, FORMER_HANDLES, HANDLES, USER_EXTERNAL_IDS};
 use crate::sql::{self, Sql};

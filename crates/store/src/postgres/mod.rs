@@ -18,6 +18,7 @@ mod gather;
 mod hold;
 mod items;
 mod lanes;
+mod lease;
 mod line;
 mod lookups;
 mod migrations;
@@ -48,11 +49,12 @@ use directory::{
     StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use futures_util::FutureExt;
-use lanes::{Lanes, PATIENCE};
+use lanes::Lanes;
 use line::{Line, Target, first_session};
 use lookups::Lookups;
 use parking_lot::Mutex;
 use read::{Readers, Which, pending};
+use retry::PATIENCE;
 use sealer::{Sealer, Seals};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -107,7 +109,7 @@ impl Postgres {
             migrations::run(&session, &to, me, may).await?;
             match fill::under_way(&session).await {
                 Ok(None) => {
-                    let lease_until = hold::join(&session, &to, me).await?;
+                    let lease_until = lease::join(&session, &to, me).await?;
                     opening.keep(session);
                     Ok(lease_until)
                 }

@@ -1,9 +1,8 @@
 //! What must be so for a change to be carried out, and what is found to stand in its way when a batch did not go in.
 
 use super::line::Session;
-use super::param::{Param, int};
+use super::param::{Param, int, kind_code};
 use super::read::decode;
-use super::rows::kind_code;
 use super::trouble::Trouble;
 use crate::claims::Claim;
 use crate::conflicts::Check;

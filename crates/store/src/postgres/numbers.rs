@@ -97,7 +97,7 @@ impl Numbers {
 }
 
 async fn let_block(session: &Session, (tenant, sort): Sort, block: i32) -> Result<i32, Trouble> {
-    let kind = directory::ItemKind::ALL.iter().find(|kind| super::rows::kind_code(**kind) == sort);
+    let kind = directory::ItemKind::ALL.iter().find(|kind| super::param::kind_code(**kind) == sort);
     let before_first = kind.map_or(1, |kind| crate::claims::first_number(*kind)).saturating_sub(1);
     let params: [&dyn super::param::Param; 4] = [&tenant, &sort, &super::param::int(before_first), &block];
     match session.row(sql::LET_NUMBERS.postgres, &params).await {

@@ -1,5 +1,7 @@
 //! Values that go to the database with their types, so that no statement has to say them.
 
+use crate::claims::kind_number;
+use directory::{ItemKind, TenantNumber};
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
@@ -53,4 +55,14 @@ pub(super) fn int(number: u32) -> i32 {
 /// The same for what was stored.
 pub(super) fn unsigned(number: i32) -> u32 {
     number.unsigned_abs()
+}
+
+/// How a kind of item is stored.
+pub(super) fn kind_code(kind: ItemKind) -> i16 {
+    i16::from(1 + kind_number(kind))
+}
+
+/// Whose directory, as stored.
+pub(super) fn tenant_code(tenant: TenantNumber) -> i32 {
+    int(tenant.0)
 }

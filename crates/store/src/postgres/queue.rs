@@ -1,6 +1,6 @@
 //! Changes that wait, and which of them may go together into one transaction.
 
-use super::rows::tenant_code;
+use super::param::tenant_code;
 use crate::claims;
 use directory::{Change, CommitError, Edit, Receipt, Time};
 use parking_lot::Mutex;

@@ -1,10 +1,8 @@
 //! Short reads, sent together over a few shared connections, and long ones over connections of their own.
 
-use super::lanes::PATIENCE;
 use super::line::{Line, Session, Target};
-use super::param::{Param, int, unsigned};
-use super::retry::DELAYS;
-use super::rows::{kind_code, tenant_code};
+use super::param::{Param, int, kind_code, tenant_code, unsigned};
+use super::retry::{DELAYS, PATIENCE};
 use super::trouble::Trouble;
 use crate::memberships;
 use crate::sql::{self, Sql};

@@ -4,9 +4,8 @@
 //! `muster check` names both.
 
 use super::line::Session;
-use super::param::{Param, int};
+use super::param::{Param, int, kind_code};
 use super::read::{decode, stored_item};
-use super::rows::kind_code;
 use super::trouble::Trouble;
 use crate::claims::{self, Claim, EARLIER_KEYS, FORMER_HANDLES, HANDLES};
 use crate::sql;

@@ -18,6 +18,9 @@ pub(super) async fn wait(delays: &mut impl Iterator<Item = Duration>) {
     }
 }
 
+/// How long a change waits for a database that does not take it, before its caller is told so.
+pub(super) const PATIENCE: Duration = Duration::from_secs(4);
+
 #[cfg(test)]
 mod tests {
     use super::DELAYS;

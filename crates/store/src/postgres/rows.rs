@@ -3,12 +3,12 @@
 
 use super::columns::{Events, Mails, Statement, UserColumns, UserRows};
 use super::line::Session;
-use super::param::{Param, int};
+use super::param::{Param, int, kind_code};
 use super::trouble::Trouble;
-use crate::claims::{Claim, kind_number};
+use crate::claims::Claim;
 use crate::sql::{self, Sql};
 use crate::told::{Author, Told};
-use directory::{ItemId, ItemKind, Mail, TenantNumber, Time, User};
+use directory::{ItemId, ItemKind, Mail, Time, User};
 use futures_util::future::{MaybeDone, maybe_done};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
@@ -88,11 +88,6 @@ struct Memberships {
 struct Members {
     tenant: Vec<i32>,
     member: Vec<i32>,
-}
-
-/// How a kind of item is stored.
-pub(super) fn kind_code(kind: ItemKind) -> i16 {
-    i16::from(1 + kind_number(kind))
 }
 
 impl Rows {
@@ -436,9 +431,4 @@ impl Counted {
             all.push(Statement { sql: sql::ADD_COUNTED, params, must: None });
         }
     }
-}
-
-/// Whose directory, as stored.
-pub(super) fn tenant_code(tenant: TenantNumber) -> i32 {
-    int(tenant.0)
 }

@@ -2,9 +2,8 @@
 //! against the whole question, and a page in order of arrival costs the same however deep it lies.
 
 use super::line::Session;
-use super::param::{Param, int, unsigned};
+use super::param::{Param, int, kind_code, tenant_code, unsigned};
 use super::read::{Reading, stored_user};
-use super::rows::{kind_code, tenant_code};
 use super::trouble::Trouble;
 use crate::found::{BLOCK, Found, block_of};
 use crate::plan::{Source, plan};

@@ -4,8 +4,8 @@
 //! a batch gets the next position when it is seen, whenever it began. A holder that was away for too long cannot do
 //! harm: the count of positions moves on only for the holder, in the transaction that gives them.
 
-use super::hold;
 use super::lanes::Lanes;
+use super::lease::{KEEP, LEASE, LEASE_MILLIS, keep_process};
 use super::line::{Line, Session};
 use super::retry::{DELAYS, wait};
 use super::trouble::Trouble;
@@ -20,11 +20,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
-pub(super) const LEASE: &str = "sealer";
-/// How long the lease is good for without being kept.
-pub(super) const LEASE_MILLIS: i64 = 5_000;
-/// How often it is kept, and how often others look whether it is free.
-pub(super) const KEEP: Duration = Duration::from_millis(1_500);
 /// How often the holder looks for what other processes have committed.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long the holder lets news of this process gather.
@@ -152,7 +147,7 @@ impl Sealer {
         if keep {
             let begun = Instant::now();
             if self.kept.is_none_or(|kept| kept.elapsed() >= KEEP) {
-                hold::keep_process(session, self.me).await?;
+                keep_process(session, self.me).await?;
                 self.kept = Some(begun);
             }
             let taken = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &self.me, &LEASE_MILLIS]).await?;

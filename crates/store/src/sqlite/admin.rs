@@ -1,6 +1,6 @@
 //! Tenants and connections as rows.
 
-use super::apply::{Done, STALE, unique};
+use super::failure::{Done, STALE, unique};
 use crate::sql;
 use crate::told::{Told, encode};
 use directory::{Action, Connection, ConnectionId, Field, Receipt, Record, Tenant, TenantNumber, Time, fold};

@@ -3,44 +3,22 @@
 //! The first write that fails says why a change is refused, so the rows of an edit are written in the order of
 //! [`crate::conflicts::checks`].
 
+use super::failure::{Done, Failure, STALE, one, unique};
 use super::tally::Tally;
+use super::user_rows::{
+    item_at, join, mention, row_or_stale, save_item, settle, stored_account, take, take_all, touch_groups,
+};
 use super::{admin, deleted, events, mails};
 use crate::claims::{self, Claim};
-use crate::memberships;
 use crate::plan::is_active;
-use crate::sql;
 use crate::told::{Author, Told, encode};
-use directory::ExposeSecret;
+use crate::{memberships, sql};
 use directory::{
     AccountEdit, Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKey, ItemKind, Note, Receipt,
     Record, TenantNumber, Time, User, UserId,
 };
-use rusqlite::{Connection as Db, ErrorCode, params};
+use rusqlite::{Connection as Db, params};
 use std::collections::BTreeSet;
-
-/// Why a change did not go in.
-pub(super) enum Failure {
-    /// The change's own fault: its neighbors are not concerned.
-    Refused(CommitError),
-    /// The engine's: the whole transaction is in doubt.
-    Engine(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Engine(error)
-    }
-}
-
-impl From<serde_json::Error> for Failure {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Refused(CommitError::Broken(error.to_string()))
-    }
-}
-
-pub(super) type Done<T = ()> = Result<T, Failure>;
-
-pub(super) const STALE: Failure = Failure::Refused(CommitError::Stale);
 
 /// Carries out one change.
 pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Receipt> {
@@ -154,33 +132,6 @@ fn add_user(
     Ok(Told { password_set: account.sets_password(), ..told })
 }
 
-/// Claims what only this user may have.
-pub(super) fn take_all(db: &Db, tenant: TenantNumber, user: &User, pk: i64) -> Done {
-    claims::of_user(user).iter().try_for_each(|claim| take(db, tenant, claim, pk))
-}
-
-/// What a person's row has around it from when it is there, besides claims.
-pub(super) fn settle(
-    db: &Db,
-    tally: &mut Tally,
-    tenant: TenantNumber,
-    (user, pk): (&User, i64),
-    belongs: &BTreeSet<ItemId>,
-) -> Done {
-    mention(db, tenant, pk, &[], &claims::mentions(user))?;
-    for item in belongs {
-        join(db, tenant, *item, pk)?;
-    }
-    tally.count(tenant, crate::found::block_of(user.number), 1);
-    Ok(())
-}
-
-/// The columns of an account; nothing where it stays as it is.
-pub(super) fn stored_account(account: &AccountEdit) -> Done<(Option<&str>, Option<String>)> {
-    let phc = account.password.as_ref().map(|password| password.0.expose_secret());
-    Ok((phc, account.sign_ins.as_ref().map(encode).transpose()?))
-}
-
 fn change_user(
     db: &Db,
     tenant: TenantNumber,
@@ -222,34 +173,6 @@ fn change_user(
         pk
     ])?)?;
     Ok(told)
-}
-
-/// Who is in a group is part of it: one that somebody came to or left, seen from their side, has a new version.
-pub(super) fn touch_groups(db: &Db, tenant: TenantNumber, old: &[ItemId], new: &[ItemId], at: Time) -> Done {
-    for group in claims::only_in_one(old, new) {
-        let key = ItemKey::Id(group);
-        let Some(mut item) = super::read::item(db, tenant, ItemKind::Group, &key)? else { continue };
-        let pk = item_at(db, tenant, &item)?;
-        item.touch(at);
-        save_item(db, &item, pk)?;
-    }
-    Ok(())
-}
-
-/// Writes an item over what it was; its name stays.
-fn save_item(db: &Db, item: &Item, pk: i64) -> Done {
-    one(db.prepare_cached(sql::TOUCH_ITEMS.sqlite)?.execute(params![item.version(), encode(item)?, pk])?)
-}
-
-/// Notes e-mails that are only in `new` and forgets those that are only in `old`.
-fn mention(db: &Db, tenant: TenantNumber, owner: i64, old: &[String], new: &[String]) -> Done {
-    for gone in old.iter().filter(|text| !new.contains(text)) {
-        one(db.prepare_cached(sql::FORGET.sqlite)?.execute(params![tenant.0, gone, owner])?)?;
-    }
-    for text in new.iter().filter(|text| !old.contains(text)) {
-        db.prepare_cached(sql::MENTION.sqlite)?.execute(params![tenant.0, text, owner])?;
-    }
-    Ok(())
 }
 
 /// Everything a person belongs to.
@@ -397,21 +320,6 @@ fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> Done<(i64, User)> {
     if memberships::is_same_but_for_them(&stored, user) { Ok((pk, stored)) } else { Err(STALE) }
 }
 
-/// The row of an item that must still be as `item` was.
-fn item_at(db: &Db, tenant: TenantNumber, item: &Item) -> Done<i64> {
-    let id = item.id();
-    let key = params![tenant.0, id.0.as_bytes(), item.version()];
-    let found = db
-        .prepare_cached(sql::ITEM_AT.sqlite)?
-        .query_row(key, |row| Ok((super::read::stored_item(row)?, row.get(1)?)));
-    let (stored, pk) = super::rows::optional(found)?.ok_or(STALE)?;
-    if stored == *item { Ok(pk) } else { Err(STALE) }
-}
-
-fn row_or_stale(found: rusqlite::Result<i64>) -> Done<i64> {
-    super::rows::optional(found)?.ok_or(STALE)
-}
-
 fn next_number(db: &Db, tally: &mut Tally, tenant: TenantNumber, sort: u8, first: u32) -> Done<u32> {
     let next = tally.next(db, tenant, sort, first)?;
     if next > i32::MAX.unsigned_abs() {
@@ -431,24 +339,6 @@ fn swap(db: &Db, tenant: TenantNumber, old: &[Claim], new: &[Claim], owner: i64)
         take(db, tenant, claim, owner)?;
     }
     Ok(())
-}
-
-fn take(db: &Db, tenant: TenantNumber, claim: &Claim, owner: i64) -> Done {
-    let taken =
-        db.prepare_cached(sql::CLAIM.sqlite)?.execute(params![tenant.0, claim.space, claim.text, owner]);
-    unique(taken.map(|_| 0), claim.field).map(|_| ())
-}
-
-/// Puts a person into a group or folder; one that is gone makes the change stale.
-fn join(db: &Db, tenant: TenantNumber, item: ItemId, user: i64) -> Done {
-    let bound = params![user, tenant.0, item.0.as_bytes()];
-    let added =
-        super::rows::optional(db.prepare_cached(sql::JOIN_ITEM.sqlite)?.query_row(bound, |_| Ok(())))?;
-    if added.is_some() {
-        return Ok(());
-    }
-    let bound = params![tenant.0, item.0.as_bytes()];
-    row_or_stale(db.prepare_cached(sql::ITEM_ROW.sqlite)?.query_row(bound, |row| row.get(0))).map(|_| ())
 }
 
 /// Puts people into an item and takes others out; who really came and who really went.
@@ -473,28 +363,4 @@ fn enrol(
         }
     }
     Ok((came, went))
-}
-
-/// Rejects a change whose statement did not change the one row that it is about: what is stored contradicts itself.
-fn one(changed: usize) -> Done {
-    if changed == 1 {
-        return Ok(());
-    }
-    let text = format!("a statement changed {changed} rows instead of one: run `muster check`");
-    Err(Failure::Refused(CommitError::Broken(text)))
-}
-
-/// Turns a clash of unique rows into the refusal it is.
-pub(super) fn unique(inserted: rusqlite::Result<i64>, field: Field) -> Done<i64> {
-    use rusqlite::ffi;
-    match inserted {
-        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
-            if error.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY {
-                Err(Failure::Refused(CommitError::Gone(Field::Number)))
-            } else {
-                Err(Failure::Refused(CommitError::Taken(field)))
-            }
-        }
-        other => Ok(other?),
-    }
 }

@@ -1,7 +1,8 @@
 //! Those who were deleted: back in their old row, or gone for good.
 
-use super::apply::{Done, STALE, settle, stored_account, take_all, touch_groups, unique};
+use super::failure::{Done, STALE, unique};
 use super::tally::Tally;
+use super::user_rows::{settle, stored_account, take_all, touch_groups};
 use crate::plan::is_active;
 use crate::sql;
 use crate::told::{Told, encode};

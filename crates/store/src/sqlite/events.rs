@@ -1,6 +1,6 @@
 //! Events as rows: written with the change that made them, read in order.
 
-use super::apply::Failure;
+use super::failure::Failure;
 use super::rows::{decode, id, optional};
 use super::tally::Tally;
 use crate::chain::{self, START, Stored, Sum};

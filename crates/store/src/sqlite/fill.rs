@@ -1,7 +1,8 @@
 //! An empty file filled from a stream, piece by piece. The file says how far it is, and that it is not to be used yet.
 
-use super::apply::{Failure, settle};
+use super::failure::Failure;
 use super::tally::Tally;
+use super::user_rows::settle;
 use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
 use crate::chain::{self, START, Sum};
 use crate::claims::{self, Claim, HANDLES, kind_number};

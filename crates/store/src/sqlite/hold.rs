@@ -2,7 +2,8 @@
 
 use super::fill;
 use super::lock::{Access, StoreLock, write_back};
-use super::open::{self, OpenError, Options};
+use super::open::{self, Options};
+use super::open_error::OpenError;
 use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
 use std::path::{Path, PathBuf};
 

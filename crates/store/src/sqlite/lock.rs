@@ -8,7 +8,7 @@
 //! left behind by a crash is used only if the ids agree and the store is the same file (device and inode) as in that session:
 //! otherwise it was replaced by another store or by an older copy of itself.
 
-use super::open::{APPLICATION_ID, OpenError};
+use super::open_error::{APPLICATION_ID, OpenError};
 use crate::sql;
 use rusqlite::Connection;
 use std::fs::{File, Permissions, TryLockError};

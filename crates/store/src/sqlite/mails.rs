@@ -1,6 +1,6 @@
 //! Mails as rows: made, tried, done with.
 
-use super::apply::{Done, STALE, unique};
+use super::failure::{Done, STALE, unique};
 use crate::sql;
 use crate::told::{Told, encode, of_mail};
 use directory::{Field, Mail};

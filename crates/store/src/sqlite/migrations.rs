@@ -2,7 +2,7 @@
 //!
 //! A step that was released is never edited; a store that was migrated by another text is refused.
 
-use super::open::{OpenError, classify};
+use super::open_error::{OpenError, classify};
 use crate::sql;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;

@@ -10,6 +10,7 @@ mod check;
 mod deleted;
 mod dump;
 mod events;
+mod failure;
 mod fill;
 mod hold;
 mod items;
@@ -17,18 +18,23 @@ mod lock;
 mod mails;
 mod migrations;
 mod open;
+mod open_error;
 mod opened;
 mod read;
+mod readers;
 mod rekey;
 mod rows;
 mod scan;
 mod source;
 mod tally;
+mod user_rows;
 mod watch;
 mod writer;
+mod writer_queue;
 
 pub use hold::SqliteHold;
-pub use open::{OpenError, Options};
+pub use open::Options;
+pub use open_error::OpenError;
 
 use crate::archive::{ArchiveError, Sink};
 use crate::found::is_short;
@@ -40,7 +46,7 @@ use directory::{
     StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use opened::Opened;
-use read::Readers;
+use readers::Readers;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -121,7 +127,7 @@ impl Sqlite {
     /// What is wrong in a file: it is read whole, and nothing is changed.
     pub fn check(path: &Path) -> Result<Checked, OpenError> {
         let (db, _lock) = open::sound(path)?;
-        check::check(&db).map_err(|error| open::classify(path, &error))
+        check::check(&db).map_err(|error| open_error::classify(path, &error))
     }
 
     /// A short read on the calling thread: tens of microseconds, less than handing it to another would cost.

@@ -1,7 +1,8 @@
 //! What the parts of an open store share: its files, its lock, and why it takes no changes if it takes none.
 
 use super::lock::{Files, StoreLock, log_size};
-use super::open::{self, OpenError, Options};
+use super::open::{self, Options};
+use super::open_error::OpenError;
 use directory::Obstacle;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};

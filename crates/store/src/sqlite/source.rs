@@ -1,8 +1,7 @@
 //! How the embedded engine looks into an index: the statements of a [`Source`] and what is bound to them.
 
-use crate::claims;
 use crate::plan::Source;
-use crate::sql;
+use crate::{claims, sql};
 use rusqlite::types::Value;
 use uuid::Uuid;
 

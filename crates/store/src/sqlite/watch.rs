@@ -1,7 +1,7 @@
 //! A thread that monitors an open store: whether its files are still in place, and how large its log is.
 
 use super::opened::Opened;
-use super::writer::{Figures, Job};
+use super::writer_queue::{Figures, Job};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -2,18 +2,20 @@
 //!
 //! A change that is queued is carried out whether or not its caller still waits; the answer is then dropped.
 
-use super::apply::{self, Failure};
+use super::apply;
+use super::failure::Failure;
 use super::lock::{try_write, write_back};
 use super::opened::{Opened, obstacle_of};
 use super::tally::Tally;
 use super::watch::Watch;
-use directory::{Change, CommitError, Health, Obstacle, Pending, Receipt};
+use super::writer_queue::{Answer, Figures, Job};
+use directory::{Change, CommitError, Health, Obstacle, Pending};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -22,22 +24,6 @@ use tokio::sync::{mpsc, oneshot};
 const QUEUE: usize = 8192;
 /// How many changes go into one transaction at the most.
 const BATCH: usize = 256;
-
-type Answer = Result<Receipt, CommitError>;
-
-pub(super) enum Job {
-    Change(Change, oneshot::Sender<Answer>),
-    /// Asks whether a change could be written now.
-    Probe(oneshot::Sender<Option<Obstacle>>),
-    /// Writes the log back into the file and empties it, if no reader needs it.
-    WriteBack,
-}
-
-#[derive(Default)]
-pub(super) struct Figures {
-    pub(super) commits: AtomicU64,
-    changes: AtomicU64,
-}
 
 /// The way to the writer's thread.
 pub(super) struct Writer {

@@ -9,7 +9,10 @@ mod table;
 pub use table::COLUMNS;
 
 pub use crate::account_state::{Rule, Unit};
-use directory::{Field, ItemKind, LinkKind, fold};
+use crate::value::squeezed;
+use directory::{Field, ItemKind, LinkKind};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -176,11 +179,6 @@ pub fn named(name: &str) -> Option<&'static Column> {
     NAMES.get(&squeezed(name)).copied()
 }
 
-/// Letters and digits of a text, case-folded.
-pub(crate) fn squeezed(text: &str) -> String {
-    fold(text).chars().filter(|c| c.is_alphanumeric()).collect()
-}
-
 /// What a header means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -339,6 +337,9 @@ fn holds(column: &Column, field: Field) -> bool {
     };
     column.what == what && column.is_of(Kind::User)
 }
+
+/// A cell whose column is known.
+pub(crate) type Cell<'a> = (&'static Column, Cow<'a, Value>);
 
 #[cfg(test)]
 mod tests {

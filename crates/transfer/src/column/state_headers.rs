@@ -61,7 +61,7 @@ pub(super) fn may_be_status(header: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::column::squeezed;
+    use crate::value::squeezed;
 
     #[test]
     fn states_are_known_in_every_language_of_the_words() {

@@ -98,7 +98,7 @@ fn flatten(
         let name = if outer.is_empty() { name } else { format!("{outer}.{name}") };
         match value {
             // Free pairs are an object that is meant.
-            Value::Object(inner) if depth > 0 && !crate::column::squeezed(&name).ends_with("metadata") => {
+            Value::Object(inner) if depth > 0 && !crate::value::squeezed(&name).ends_with("metadata") => {
                 flatten(inner, &name, depth - 1, each)?;
             }
             value => each(&name, value)?,

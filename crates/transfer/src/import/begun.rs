@@ -1,9 +1,10 @@
 //! What a row says, before anything is asked of the directory, and how it is called in the file.
 
 use super::Scan;
-use super::file::{About, Cell, Header};
+use super::file::{About, Header};
 use super::keys::keys_of;
 use super::report::Outcome;
+use crate::column::Cell;
 use crate::column::{Kind, What};
 use crate::formats::Row;
 use crate::person::CellFault;

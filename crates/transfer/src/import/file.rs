@@ -3,21 +3,17 @@
 use super::entry::{Attribute, Role, kind_of};
 use super::keys::{hash, name_hash};
 use super::named_entries::{Entries, is_distinguished};
-use crate::column::{Column, Kind, What, named};
-use crate::dn;
+use crate::column::{Cell, Column, Kind, What, named};
 use crate::formats::{Format, Row};
 use crate::ignored::{Ignored, Reason};
 use crate::ldif_names::is_own;
-use crate::value;
+use crate::{dn, value};
 use directory::{Field, Given, ItemKind, identifier_key, nfc};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-/// A cell whose column is known.
-pub(crate) type Cell<'a> = (&'static Column, Cow<'a, Value>);
 
 /// A header of the file.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What the users and items of rows are known by.
 
-use super::file::Cell;
+use crate::column::Cell;
 use crate::column::{Column, Kind, What};
 use crate::value;
 use directory::{Field, ItemKind, UserId, UserKey, identifier_key, nfc};

@@ -1,7 +1,7 @@
 //! Those who are in the directory and not in the file.
 
 use super::report::Report;
-use super::{ImportError, rows::People};
+use super::{ImportError, job::People};
 use directory::{
     Bound, Caller, Command, Directory, Given, Place, Refusal, StatusWish, Time, User, UserEdit, UserKey,
     UserQuery,
@@ -102,7 +102,7 @@ pub(super) async fn switch_off(
 async fn off(directory: &Directory, caller: &Caller, user: &User) -> (String, Result<(), Refusal>) {
     let edit = UserEdit { status: Given::Value(StatusWish::Off), ..UserEdit::default() };
     let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
-    let done = super::rows::patiently(directory, caller, command).await;
+    let done = super::job::patiently(directory, caller, command).await;
     (user.user_name.clone(), done.map(|_| ()))
 }
 

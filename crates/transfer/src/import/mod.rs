@@ -5,6 +5,7 @@
 mod begun;
 mod entry;
 mod file;
+mod job;
 mod keys;
 mod missing;
 mod named_entries;
@@ -20,7 +21,7 @@ mod thing;
 mod under_way;
 mod unknown_roles;
 
-pub(crate) use file::Cell;
+pub(crate) use crate::column::Cell;
 pub use file::Scan;
 pub use reading::is_small;
 pub use report::{Line, Lines, Report, Tally};
@@ -62,7 +63,7 @@ impl Key {
 
     /// The key of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Some(match crate::column::squeezed(name).as_str() {
+        Some(match crate::value::squeezed(name).as_str() {
             "id" => Self::Id,
             "externalid" => Self::ExternalId,
             "email" | "mail" => Self::Email,

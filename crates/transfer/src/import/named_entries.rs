@@ -1,7 +1,7 @@
 //! Entries that are named by distinguished names: who or what a name in a reference is.
 
-use super::file::Cell;
 use super::keys::hash;
+use crate::column::Cell;
 use crate::column::{Kind, What};
 use crate::dn::{self, Dn};
 use directory::{ItemKind, identifier_key};

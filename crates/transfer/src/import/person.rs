@@ -1,8 +1,8 @@
 //! A row about a person.
 
 use super::Key;
+use super::job::{Done, Job, patiently, somebody};
 use super::report::Outcome;
-use super::rows::{Done, Job, patiently, somebody};
 use crate::column::{Kind, What};
 use crate::formats::Row;
 use crate::person::{Said, differences};

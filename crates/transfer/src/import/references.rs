@@ -2,10 +2,10 @@
 //! when all rows are imported. A reference that leads nowhere is reported, and written beside the rejected rows.
 
 use super::file::About;
+use super::job::{Job, patiently};
 use super::reading::reading;
 use super::refused::RejectedRows;
 use super::report::{Outcome, Report};
-use super::rows::{Job, patiently};
 use super::{ImportError, Scan, thing};
 use crate::column::{Kind, What};
 use crate::formats::Row;

@@ -1,7 +1,7 @@
 //! A row about a group, folder, organisation, role or department.
 
+use super::job::{Done, Job, patiently};
 use super::report::Outcome;
-use super::rows::{Done, Job, patiently};
 use crate::column::Kind;
 use crate::formats::Row;
 use crate::refer::{Found, References};

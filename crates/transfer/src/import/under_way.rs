@@ -1,6 +1,6 @@
 //! Rows that are carried out at the same time.
 
-use super::rows::Done;
+use super::job::Done;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;

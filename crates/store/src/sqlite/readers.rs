@@ -1,0 +1,83 @@
+//! Read-only connections, and the time limit of long reads.
+
+use super::open;
+use super::opened::{Opened, obstacle_of};
+use directory::{Obstacle, StoreError};
+use parking_lot::Mutex;
+use rusqlite::{Connection as Db, ErrorCode};
+use std::sync::Arc;
+
+/// Read-only connections. One is taken for the length of a read and always comes back.
+pub(super) struct Readers {
+    // Before the files: see `lock::Files`.
+    idle: Mutex<Vec<Db>>,
+    opened: Arc<Opened>,
+}
+
+impl Readers {
+    pub(super) fn new(opened: Arc<Opened>) -> Self {
+        Self { idle: Mutex::new(Vec::new()), opened }
+    }
+
+    /// Keeps a connection for reads.
+    pub(super) fn keep(&self, connection: Db) {
+        self.idle.lock().push(connection);
+    }
+
+    /// Runs a read. It never waits for the caller inside, so a caller who hangs up can keep nothing.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.run(|db| f(db))
+    }
+
+    fn run<T>(&self, f: impl FnOnce(&mut Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        if self.opened.is_replaced() {
+            return Err(replaced());
+        }
+        let idle = self.idle.lock().pop();
+        let mut db = if let Some(db) = idle {
+            db
+        } else {
+            let db = self.opened.reader().map_err(|error| self.failed(&error))?;
+            if !self.opened.is_in_place() {
+                return Err(replaced());
+            }
+            db
+        };
+        let found = f(&mut db).map_err(|error| self.failed(&error));
+        self.idle.lock().push(db);
+        found
+    }
+
+    /// Runs a long read within the time that the store's options allow.
+    pub(super) fn with_time<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let Some(time) = self.opened.options().longest_read else { return self.with(f) };
+        self.run(|db| {
+            open::limit_reads(db, time)?;
+            let found = f(db);
+            db.progress_handler(0, None::<fn() -> bool>)?;
+            found
+        })
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> StoreError {
+        match obstacle_of(error) {
+            Some(Obstacle::Damaged) => {
+                self.opened.set(Obstacle::Damaged);
+                StoreError::Broken(error.to_string())
+            }
+            Some(obstacle) => StoreError::Unavailable(format!("{obstacle} ({error})")),
+            None if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                StoreError::Unavailable("a read took too long".into())
+            }
+            None => StoreError::Broken(error.to_string()),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.idle.lock().clear();
+    }
+}
+
+fn replaced() -> StoreError {
+    StoreError::Unavailable(Obstacle::Replaced.to_string())
+}

@@ -1,0 +1,21 @@
+//! What is sent to the writer thread, and what it counts.
+
+use directory::{Change, CommitError, Obstacle, Receipt};
+use std::sync::atomic::AtomicU64;
+use tokio::sync::oneshot;
+
+pub(super) type Answer = Result<Receipt, CommitError>;
+
+pub(super) enum Job {
+    Change(Change, oneshot::Sender<Answer>),
+    /// Asks whether a change could be written now.
+    Probe(oneshot::Sender<Option<Obstacle>>),
+    /// Writes the log back into the file and empties it, if no reader needs it.
+    WriteBack,
+}
+
+#[derive(Default)]
+pub(super) struct Figures {
+    pub(super) commits: AtomicU64,
+    pub(super) changes: AtomicU64,
+}

@@ -1,0 +1,220 @@
+//! Import cycles between the files of a crate. Names are resolved through re-exports to the file that defines them. Test
+//! modules do not count, nor do imports from a file that contains the module (`mod.rs`, `lib.rs`).
+
+use anyhow::Context;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use quote::ToTokens;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use syn::{Item, Meta, UseTree};
+
+/// One file as a module of its crate.
+#[derive(Default)]
+struct Module {
+    file: String,
+    /// What `use` brings into its scope, by the name it has there.
+    imports: BTreeMap<String, Vec<String>>,
+    /// Every other path in it.
+    paths: BTreeSet<Vec<String>>,
+    globs: Vec<Vec<String>>,
+}
+
+type Modules = BTreeMap<Vec<String>, Module>;
+
+/// Adds each group of files of `crates/NAME/src` that import one another to `problems`.
+pub(crate) fn check(
+    root: &Path,
+    files: &[std::path::PathBuf],
+    problems: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let mut crates: BTreeMap<String, Modules> = BTreeMap::new();
+    for path in files {
+        let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
+        let Some((of, inside)) = name.trim_start_matches("crates/").split_once("/src/") else { continue };
+        if inside.starts_with("bin/") || inside.ends_with("tests.rs") {
+            continue;
+        }
+        let inside = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+        let place: Vec<String> = inside
+            .split('/')
+            .map(str::to_owned)
+            .filter(|part| !["lib", "main"].contains(&part.as_str()))
+            .collect();
+        let parsed = syn::parse_file(&std::fs::read_to_string(path)?).with_context(|| name.clone())?;
+        let mut module = Module { file: name.clone(), ..Module::default() };
+        parsed.items.into_iter().for_each(|item| module.read(item));
+        crates.entry(of.to_owned()).or_default().insert(place, module);
+    }
+    for modules in crates.values() {
+        let edges =
+            modules.iter().map(|(place, module)| (module.file.as_str(), imported(modules, place, module)));
+        cycles(&edges.collect(), problems);
+    }
+    Ok(())
+}
+
+impl Module {
+    fn read(&mut self, item: Item) {
+        match item {
+            Item::Use(item) if !is_for_tests(&item.attrs) => self.import(Vec::new(), &item.tree),
+            Item::Mod(item) if is_for_tests(&item.attrs) => {}
+            Item::Mod(item) if item.content.is_some() => {
+                item.content.into_iter().flat_map(|(_, items)| items).for_each(|item| self.read(item));
+            }
+            item => self.mention(item.to_token_stream()),
+        }
+    }
+
+    fn import(&mut self, mut before: Vec<String>, tree: &UseTree) {
+        match tree {
+            UseTree::Path(path) => {
+                before.push(path.ident.to_string());
+                self.import(before, &path.tree);
+            }
+            UseTree::Name(name) if name.ident == "self" => {
+                self.imports.extend(before.last().cloned().map(|last| (last, before)));
+            }
+            UseTree::Name(name) => {
+                before.push(name.ident.to_string());
+                self.imports.insert(name.ident.to_string(), before);
+            }
+            UseTree::Rename(name) => {
+                before.push(name.ident.to_string());
+                self.imports.insert(name.rename.to_string(), before);
+            }
+            UseTree::Glob(_) => self.globs.push(before),
+            UseTree::Group(group) => {
+                group.items.iter().for_each(|tree| self.import(before.clone(), tree));
+            }
+        }
+    }
+
+    /// Notes the paths in any tokens, those of macros included.
+    fn mention(&mut self, tokens: TokenStream) {
+        let mut path: Vec<String> = Vec::new();
+        let mut colons = 0;
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) => {
+                    if colons != 2 && !path.is_empty() {
+                        self.paths.insert(std::mem::take(&mut path));
+                    }
+                    path.push(ident.to_string());
+                    colons = 0;
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ':' && !path.is_empty() => colons += 1,
+                TokenTree::Group(group) if colons == 2 && group.delimiter() == Delimiter::Brace => {
+                    // A `use` inside a function.
+                    let tree = group.to_token_stream();
+                    if let Ok(tree) = syn::parse2::<UseTree>(tree) {
+                        self.import(std::mem::take(&mut path), &tree);
+                    }
+                    colons = 0;
+                }
+                other => {
+                    self.paths.insert(std::mem::take(&mut path));
+                    colons = 0;
+                    if let TokenTree::Group(group) = other {
+                        self.mention(group.stream());
+                    }
+                }
+            }
+        }
+        self.paths.insert(path);
+    }
+}
+
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| match &attribute.meta {
+        Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
+        _ => false,
+    })
+}
+
+/// The files that a module takes names from.
+fn imported<'a>(modules: &'a Modules, place: &[String], module: &Module) -> BTreeSet<&'a str> {
+    let paths = module.imports.values().chain(&module.paths);
+    let named = paths.filter_map(|path| definition(modules, place, path, 0));
+    let globs = module.globs.iter().filter_map(|path| Some(&modules[&descend(modules, place, path)?.0]));
+    let containing: Vec<&str> =
+        (0..=place.len()).filter_map(|depth| Some(modules.get(&place[..depth])?.file.as_str())).collect();
+    named.chain(globs).map(|module| module.file.as_str()).filter(|file| !containing.contains(file)).collect()
+}
+
+/// The module that defines what a path names; none if the path names a module, or nothing of this crate.
+fn definition<'a>(
+    modules: &'a Modules,
+    place: &[String],
+    path: &[String],
+    depth: usize,
+) -> Option<&'a Module> {
+    let (place, rest) = descend(modules, place, path)?;
+    let module = modules.get(&place)?;
+    let name = rest.first()?;
+    match module.imports.get(name) {
+        // A re-export; the bound is against names that import themselves.
+        Some(import) if depth < 8 => {
+            let full: Vec<String> = import.iter().chain(&rest[1..]).cloned().collect();
+            definition(modules, &place, &full, depth + 1)
+        }
+        Some(_) => None,
+        None if rest.len() == path.len() => None,
+        None => Some(module),
+    }
+}
+
+/// Follows a path down the modules as far as it names some: the last of them, and what is left of the path.
+fn descend<'p>(
+    modules: &Modules,
+    place: &[String],
+    path: &'p [String],
+) -> Option<(Vec<String>, &'p [String])> {
+    let mut place = place.to_vec();
+    let mut rest = path;
+    while let Some((first, others)) = rest.split_first() {
+        match first.as_str() {
+            "crate" => place.clear(),
+            "self" => {}
+            "super" => {
+                place.pop()?;
+            }
+            name => {
+                let below: Vec<String> = place.iter().cloned().chain([name.to_owned()]).collect();
+                if !modules.contains_key(&below) {
+                    break;
+                }
+                place = below;
+            }
+        }
+        rest = others;
+    }
+    Some((place, rest))
+}
+
+/// Every file that reaches itself, with those that it shares the cycle with.
+fn cycles(edges: &BTreeMap<&str, BTreeSet<&str>>, problems: &mut Vec<String>) {
+    let reach = |from: &str| {
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut next: Vec<&str> = edges[from].iter().copied().collect();
+        while let Some(file) = next.pop() {
+            if seen.insert(file) {
+                next.extend(&edges[file]);
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&str, BTreeSet<&str>> = edges.keys().map(|file| (*file, reach(file))).collect();
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    for file in edges.keys().filter(|file| reached[**file].contains(**file)) {
+        if done.contains(file) {
+            continue;
+        }
+        let cycle: Vec<&str> =
+            reached[file].iter().copied().filter(|other| reached[other].contains(file)).collect();
+        let arrows = cycle.iter().flat_map(|from| {
+            edges[from].iter().filter(|to| cycle.contains(to)).map(move |to| format!("\n    {from} -> {to}"))
+        });
+        problems.push(format!("import cycle of {} files:{}", cycle.len(), arrows.collect::<String>()));
+        done.extend(cycle);
+    }
+}
