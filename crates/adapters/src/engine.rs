@@ -2,7 +2,7 @@
 
 use crate::{RandomIds, TimeOrderedIds};
 use anyhow::bail;
-use directory::{Ids, Store};
+use directory::{IdGenerator, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ impl StoreSettings {
     }
 
     /// Identities as they were asked for.
-    pub fn ids(&self) -> Arc<dyn Ids> {
+    pub fn ids(&self) -> Arc<dyn IdGenerator> {
         if self.random_ids { Arc::new(RandomIds) } else { Arc::new(TimeOrderedIds) }
     }
 

@@ -1,9 +1,9 @@
 //! Hashes and verifies passwords with Argon2id.
 
 use crate::stored::{Stored, Way};
-use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as PhcHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use directory::{ExposeSecret, SecretString, StoredPassword, Verdict, normalized_password};
+use directory::{ExposeSecret, PasswordHash, PasswordVerification, SecretString, normalize_password};
 
 /// How hard passwords are to guess from their hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,9 @@ pub(crate) fn verify(
     argon2: &Argon2<'_>,
     memory: &mut [Block],
     password: &str,
-    stored: Option<&StoredPassword>,
-) -> Verdict {
-    let normalized = normalized_password(password);
+    stored: Option<&PasswordHash>,
+) -> PasswordVerification {
+    let normalized = normalize_password(password);
     let as_sent = (*normalized != *password).then_some(password);
     let stored = stored.and_then(|stored| Stored::read(stored.0.expose_secret()));
     let Some(stored) = stored else {
@@ -36,40 +36,44 @@ pub(crate) fn verify(
         for text in [Some(&*normalized), as_sent].into_iter().flatten() {
             drop(hash_bytes(argon2, memory, text.as_bytes()));
         }
-        return Verdict::Wrong;
+        return PasswordVerification::Failed;
     };
     let is_normalized = stored.fits(normalized.as_bytes(), memory);
     // Always computed, so that the time does not reveal which one matched.
     let is_as_sent = as_sent.is_some_and(|text| stored.fits(text.as_bytes(), memory));
     if !is_normalized {
-        return if is_as_sent { Verdict::RightButWeak } else { Verdict::Wrong };
+        return if is_as_sent {
+            PasswordVerification::SuccessRehashNeeded
+        } else {
+            PasswordVerification::Failed
+        };
     }
     let ours = argon2.params();
     match stored.way() {
         Way::Argon2id { memory_kib, passes } if memory_kib >= ours.m_cost() && passes >= ours.t_cost() => {
-            Verdict::Right
+            PasswordVerification::Success
         }
-        Way::Argon2id { .. } | Way::Another => Verdict::RightButWeak,
+        Way::Argon2id { .. } | Way::Another => PasswordVerification::SuccessRehashNeeded,
     }
 }
 
 /// Hashes a normalized password.
-pub(crate) fn hash(argon2: &Argon2<'_>, memory: &mut [Block], password: &str) -> Option<StoredPassword> {
-    hash_bytes(argon2, memory, normalized_password(password).as_bytes())
+pub(crate) fn hash(argon2: &Argon2<'_>, memory: &mut [Block], password: &str) -> Option<PasswordHash> {
+    hash_bytes(argon2, memory, normalize_password(password).as_bytes())
 }
 
-fn hash_bytes(argon2: &Argon2<'_>, memory: &mut [Block], bytes: &[u8]) -> Option<StoredPassword> {
+fn hash_bytes(argon2: &Argon2<'_>, memory: &mut [Block], bytes: &[u8]) -> Option<PasswordHash> {
     let salt = Salt::generate();
     let mut output = [0_u8; Params::DEFAULT_OUTPUT_LEN];
     argon2.hash_password_into_with_memory(bytes, salt.as_ref(), &mut output, &mut *memory).ok()?;
-    let phc = PasswordHash {
+    let phc = PhcHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
         params: ParamsString::try_from(argon2.params()).ok()?,
         salt: Some(salt),
         hash: Some(Output::new(&output).ok()?),
     };
-    Some(StoredPassword(SecretString::from(phc.to_string())))
+    Some(PasswordHash(SecretString::from(phc.to_string())))
 }
 
 #[cfg(test)]
@@ -85,7 +89,10 @@ mod tests {
         let stored = hash(&argon2, &mut vec![Block::default(); blocks], "secret-1").unwrap();
         for stored in [None, Some(stored)] {
             let mut memory = vec![Block::default(); blocks];
-            assert_eq!(verify(&argon2, &mut memory, "secret-2", stored.as_ref()), Verdict::Wrong);
+            assert_eq!(
+                verify(&argon2, &mut memory, "secret-2", stored.as_ref()),
+                PasswordVerification::Failed
+            );
             let is_filled = |block: &Block| block.as_ref().iter().any(|word| *word != 0);
             assert!(memory.iter().all(is_filled), "{}", stored.is_some());
         }
@@ -98,11 +105,18 @@ mod tests {
         let (composed, apart) = ("\u{e9}t\u{e9} am see", "e\u{301}te\u{301}\u{a0}am see");
         for (stored, typed) in [(composed, apart), (apart, composed), (apart, apart)] {
             let stored = hash(&argon2, &mut memory, stored).unwrap();
-            assert_eq!(verify(&argon2, &mut memory, typed, Some(&stored)), Verdict::Right, "{typed:?}");
+            assert_eq!(
+                verify(&argon2, &mut memory, typed, Some(&stored)),
+                PasswordVerification::Success,
+                "{typed:?}"
+            );
         }
         // As earlier versions stored it; it is to be hashed again, and only what was typed then fits.
         let before = hash_bytes(&argon2, &mut memory, apart.as_bytes()).unwrap();
-        assert_eq!(verify(&argon2, &mut memory, apart, Some(&before)), Verdict::RightButWeak);
-        assert_eq!(verify(&argon2, &mut memory, composed, Some(&before)), Verdict::Wrong);
+        assert_eq!(
+            verify(&argon2, &mut memory, apart, Some(&before)),
+            PasswordVerification::SuccessRehashNeeded
+        );
+        assert_eq!(verify(&argon2, &mut memory, composed, Some(&before)), PasswordVerification::Failed);
     }
 }

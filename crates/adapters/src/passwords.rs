@@ -12,7 +12,8 @@ use crate::hashing::{Strength, hash, verify};
 use crate::stored::Stored;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{
-    ExposeSecret, Hasher, Overloaded, Pending, SecretString, StoredPassword, TenantNumber, Verdict,
+    BoxFuture, ExposeSecret, Overloaded, PasswordHash, PasswordHasher, PasswordVerification, SecretString,
+    TenantNumber,
 };
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +24,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// What is to be computed, and who waits for it. Two threads may send without a lock; the first result counts.
 enum Job {
-    Hash(SecretString, UnboundedSender<Option<StoredPassword>>),
-    Verify(SecretString, Option<StoredPassword>, UnboundedSender<Verdict>),
+    Hash(SecretString, UnboundedSender<Option<PasswordHash>>),
+    Verify(SecretString, Option<PasswordHash>, UnboundedSender<PasswordVerification>),
 }
 
 /// A job on its way through the pool.
@@ -182,7 +183,7 @@ impl PasswordPool {
         &self,
         tenant: TenantNumber,
         job: impl FnOnce(UnboundedSender<T>) -> Job,
-    ) -> Pending<'static, Result<T, Overloaded>> {
+    ) -> BoxFuture<'static, Result<T, Overloaded>> {
         let (answer, mut answered) = unbounded_channel();
         self.queue(tenant, Task::new(job(answer)));
         Box::pin(async move { answered.recv().await.ok_or(Overloaded) })
@@ -208,12 +209,12 @@ impl Drop for PasswordPool {
     }
 }
 
-impl Hasher for PasswordPool {
+impl PasswordHasher for PasswordPool {
     fn hash(
         &self,
         tenant: TenantNumber,
         password: SecretString,
-    ) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
         let hashed = self.ask(tenant, |answer| Job::Hash(password, answer));
         Box::pin(async move { hashed.await?.ok_or(Overloaded) })
     }
@@ -222,12 +223,12 @@ impl Hasher for PasswordPool {
         &self,
         tenant: TenantNumber,
         password: SecretString,
-        stored: Option<StoredPassword>,
-    ) -> Pending<'_, Result<Verdict, Overloaded>> {
+        stored: Option<PasswordHash>,
+    ) -> BoxFuture<'_, Result<PasswordVerification, Overloaded>> {
         self.ask(tenant, |answer| Job::Verify(password, stored, answer))
     }
 
-    fn can_verify(&self, stored: &StoredPassword) -> bool {
+    fn can_verify(&self, stored: &PasswordHash) -> bool {
         Stored::read(stored.0.expose_secret()).is_some()
     }
 }
@@ -425,7 +426,7 @@ mod tests {
     fn tenants_take_turns_and_sign_ins_go_first() {
         let pool = PasswordPool::start(1, 64, Strength::STANDARD).unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
-        let noted = |what: &'static str, pending: Pending<'static, bool>| {
+        let noted = |what: &'static str, pending: BoxFuture<'static, bool>| {
             let order = Arc::clone(&order);
             async move {
                 let is_done = pending.await;
@@ -434,11 +435,11 @@ mod tests {
         };
         let hash = |tenant| {
             let hashed = pool.ask(tenant, |answer| Job::Hash("secret-1".into(), answer));
-            Box::pin(async move { hashed.await.is_ok() }) as Pending<'static, bool>
+            Box::pin(async move { hashed.await.is_ok() }) as BoxFuture<'static, bool>
         };
         let verify = |tenant| {
             let verified = pool.ask(tenant, |answer| Job::Verify("secret-1".into(), None, answer));
-            Box::pin(async move { verified.await.is_ok() }) as Pending<'static, bool>
+            Box::pin(async move { verified.await.is_ok() }) as BoxFuture<'static, bool>
         };
         let mut all: Vec<_> = (0..70).map(|_| noted("hash of one", hash(ONE))).collect();
         all.extend((0..70).map(|_| noted("sign-in of one", verify(ONE))));
@@ -464,14 +465,17 @@ mod tests {
         assert!(Argon2::default().verify_password(b"secret-1", phc).is_ok());
         assert!(Argon2::default().verify_password(b"secret-2", phc).is_err());
         let same = runtime.block_on(pool.verify(ONE, "secret-1".into(), Some(stored.clone()))).unwrap();
-        assert_eq!(same, Verdict::Right);
+        assert_eq!(same, PasswordVerification::Success);
         let other = runtime.block_on(pool.verify(ONE, "secret-2".into(), Some(stored.clone()))).unwrap();
-        assert_eq!(other, Verdict::Wrong);
-        assert_eq!(runtime.block_on(pool.verify(ONE, "secret-1".into(), None)).unwrap(), Verdict::Wrong);
+        assert_eq!(other, PasswordVerification::Failed);
+        assert_eq!(
+            runtime.block_on(pool.verify(ONE, "secret-1".into(), None)).unwrap(),
+            PasswordVerification::Failed
+        );
         let better = Strength { memory_kib: 16, passes: 2 };
         let better = PasswordPool::start(1, 1, better).unwrap();
         let weak = runtime.block_on(better.verify(ONE, "secret-1".into(), Some(stored.clone()))).unwrap();
-        assert_eq!(weak, Verdict::RightButWeak);
+        assert_eq!(weak, PasswordVerification::SuccessRehashNeeded);
         let slow = PasswordPool::start(1, 1, Strength::STANDARD).unwrap();
         let many: Vec<_> = (0..50).map(|_| slow.hash(ONE, "secret-1".into())).collect();
         let done = runtime.block_on(futures_util::future::join_all(many));

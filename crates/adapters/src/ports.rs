@@ -1,6 +1,6 @@
 //! The real clock and the real ids: the only place where either is asked of the machine.
 
-use directory::{Clock, Ids, ServerSecret, Time};
+use directory::{Clock, IdGenerator, ServerSecret, Time};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
@@ -18,13 +18,13 @@ impl Clock for SystemClock {
 /// UUIDs of version 7: they rise with time, which keeps the pages of an index together.
 pub struct TimeOrderedIds;
 
-impl Ids for TimeOrderedIds {
+impl IdGenerator for TimeOrderedIds {
     #[expect(clippy::disallowed_methods, reason = "this is the port")]
-    fn next(&self) -> Uuid {
+    fn next_id(&self) -> Uuid {
         Uuid::now_v7()
     }
 
-    fn secret(&self) -> Option<ServerSecret> {
+    fn random_secret(&self) -> Option<ServerSecret> {
         secret()
     }
 }
@@ -32,17 +32,17 @@ impl Ids for TimeOrderedIds {
 /// UUIDs of version 4, for databases that keep rows in ranges of their keys: rising ones would all go to one place.
 pub struct RandomIds;
 
-impl Ids for RandomIds {
-    fn next(&self) -> Uuid {
+impl IdGenerator for RandomIds {
+    fn next_id(&self) -> Uuid {
         let mut bytes = [0; 16];
         match getrandom::fill(&mut bytes) {
             Ok(()) => uuid::Builder::from_random_bytes(bytes).into_uuid(),
             // Without randomness, time still tells identities apart.
-            Err(_) => TimeOrderedIds.next(),
+            Err(_) => TimeOrderedIds.next_id(),
         }
     }
 
-    fn secret(&self) -> Option<ServerSecret> {
+    fn random_secret(&self) -> Option<ServerSecret> {
         secret()
     }
 }

@@ -4,10 +4,10 @@
 use anyhow::Context;
 use bytes::Bytes;
 use directory::{
-    Account, Caller, Chain, Change, Command, CommitError, Connection, ConnectionId, Edit, Event, Health,
-    Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, NewConnection, Page, Pending, Position, Receipt,
-    ServerSecret, Store, StoreError, StoredPassword, Tenant, TenantNumber, TenantSettings, Tombstone, User,
-    UserId, UserKey, UserQuery,
+    Account, BoxFuture, Caller, ChainReport, Change, Command, CommitError, Connection, ConnectionId, Event,
+    EventPosition, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Mutation, NewConnection, Page,
+    PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, TenantSettings, Tombstone,
+    User, UserId, UserKey, UserQuery,
 };
 use http_body_util::Full;
 use hyper::Response;
@@ -79,7 +79,7 @@ async fn discard() -> anyhow::Result<()> {
     let house = server::app(parts, Limits::default(), Face::default())?;
     let key = adapters::new_key()?;
     let new = NewConnection::new("bench", vec!["onfire".into()], server::hash_key(&key));
-    let caller = Caller::terminal(TenantNumber(1));
+    let caller = Caller::operator(TenantNumber(1));
     let added = house.directory.run(&caller, Command::AddConnection(new)).await;
     added.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
     let socket = TcpListener::bind("127.0.0.1:0").await?;
@@ -104,26 +104,26 @@ struct Discard {
     connections: Mutex<Vec<Connection>>,
 }
 
-fn ready<'a, T: Send + 'a>(value: T) -> Pending<'a, T> {
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
     Box::pin(std::future::ready(value))
 }
 
 type Found<T> = Result<T, StoreError>;
 
 impl Store for Discard {
-    fn user(&self, _: TenantNumber, _: UserKey) -> Pending<'_, Found<Option<User>>> {
+    fn user(&self, _: TenantNumber, _: UserKey) -> BoxFuture<'_, Found<Option<User>>> {
         ready(Ok(None))
     }
-    fn users(&self, _: TenantNumber, _: UserQuery) -> Pending<'_, Found<Page<User>>> {
-        ready(Ok(Page { rows: Vec::new(), total: 0, before: 0 }))
+    fn users(&self, _: TenantNumber, _: UserQuery) -> BoxFuture<'_, Found<Page<User>>> {
+        ready(Ok(Page { rows: Vec::new(), total: 0, offset: 0 }))
     }
-    fn item(&self, _: TenantNumber, _: ItemKind, _: ItemKey) -> Pending<'_, Found<Option<Item>>> {
+    fn item(&self, _: TenantNumber, _: ItemKind, _: ItemKey) -> BoxFuture<'_, Found<Option<Item>>> {
         ready(Ok(None))
     }
-    fn items(&self, _: TenantNumber, _: ItemQuery) -> Pending<'_, Found<Page<Item>>> {
-        ready(Ok(Page { rows: Vec::new(), total: 0, before: 0 }))
+    fn items(&self, _: TenantNumber, _: ItemQuery) -> BoxFuture<'_, Found<Page<Item>>> {
+        ready(Ok(Page { rows: Vec::new(), total: 0, offset: 0 }))
     }
-    fn members(&self, _: TenantNumber, _: ItemId) -> Pending<'_, Found<Vec<(UserId, u32)>>> {
+    fn members(&self, _: TenantNumber, _: ItemId) -> BoxFuture<'_, Found<Vec<(UserId, u32)>>> {
         ready(Ok(Vec::new()))
     }
     fn members_after(
@@ -132,13 +132,13 @@ impl Store for Discard {
         _: ItemId,
         _: u32,
         _: u32,
-    ) -> Pending<'_, Found<Vec<(UserId, u32)>>> {
+    ) -> BoxFuture<'_, Found<Vec<(UserId, u32)>>> {
         ready(Ok(Vec::new()))
     }
-    fn secret(&self, _: &'static str) -> Pending<'_, Found<Option<ServerSecret>>> {
+    fn server_secret(&self, _: &'static str) -> BoxFuture<'_, Found<Option<ServerSecret>>> {
         ready(Ok(Some(ServerSecret([0; 32]))))
     }
-    fn tenant(&self, number: TenantNumber) -> Pending<'_, Found<Option<Tenant>>> {
+    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Found<Option<Tenant>>> {
         let created = directory::Time::default();
         ready(Ok(Some(Tenant {
             number,
@@ -149,24 +149,24 @@ impl Store for Discard {
             removed: None,
         })))
     }
-    fn tenants(&self) -> Pending<'_, Found<Vec<Tenant>>> {
+    fn tenants(&self) -> BoxFuture<'_, Found<Vec<Tenant>>> {
         ready(Ok(Vec::new()))
     }
-    fn connections_near(&self, _: [u8; 4]) -> Pending<'_, Found<Vec<Connection>>> {
+    fn connections_by_key_prefix(&self, _: [u8; 4]) -> BoxFuture<'_, Found<Vec<Connection>>> {
         self.connections(None)
     }
-    fn connections(&self, _: Option<TenantNumber>) -> Pending<'_, Found<Vec<Connection>>> {
+    fn connections(&self, _: Option<TenantNumber>) -> BoxFuture<'_, Found<Vec<Connection>>> {
         ready(Ok(self.connections.lock().clone()))
     }
-    fn connection(&self, id: ConnectionId) -> Pending<'_, Found<Option<Connection>>> {
+    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Found<Option<Connection>>> {
         ready(Ok(self.connections.lock().iter().find(|connection| connection.id == id).cloned()))
     }
-    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
         let mut receipt = Receipt::default();
-        for edit in change.edits {
+        for edit in change.mutations {
             match edit {
-                Edit::AddUser { user, .. } => receipt.users.push(*user),
-                Edit::AddConnection(new) => {
+                Mutation::AddUser { user, .. } => receipt.users.push(*user),
+                Mutation::AddConnection(new) => {
                     self.connections.lock().push(*new);
                 }
                 _ => {}
@@ -174,34 +174,34 @@ impl Store for Discard {
         }
         ready(Ok(receipt))
     }
-    fn events(&self, _: Position, _: u32) -> Pending<'_, Found<Vec<Event>>> {
+    fn events(&self, _: EventPosition, _: u32) -> BoxFuture<'_, Found<Vec<Event>>> {
         ready(Ok(Vec::new()))
     }
-    fn account(&self, _: TenantNumber, _: UserId) -> Pending<'_, Found<Option<Account>>> {
+    fn account(&self, _: TenantNumber, _: UserId) -> BoxFuture<'_, Found<Option<Account>>> {
         ready(Ok(None))
     }
-    fn passwords(
+    fn password_hashes(
         &self,
         _: TenantNumber,
         _: (u32, u32),
-    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn tombstone(&self, _: TenantNumber, _: UserKey) -> Pending<'_, Found<Option<Tombstone>>> {
+    fn tombstone(&self, _: TenantNumber, _: UserKey) -> BoxFuture<'_, Found<Option<Tombstone>>> {
         ready(Ok(None))
     }
-    fn tombstones(&self, _: TenantNumber, _: u32, _: u32) -> Pending<'_, Found<Vec<Tombstone>>> {
+    fn tombstones(&self, _: TenantNumber, _: u32, _: u32) -> BoxFuture<'_, Found<Vec<Tombstone>>> {
         ready(Ok(Vec::new()))
     }
-    fn tombstones_before(
+    fn tombstones_between(
         &self,
         _: (directory::Time, directory::Time),
         _: u32,
-    ) -> Pending<'_, Found<Vec<(TenantNumber, Tombstone)>>> {
+    ) -> BoxFuture<'_, Found<Vec<(TenantNumber, Tombstone)>>> {
         ready(Ok(Vec::new()))
     }
-    fn mails_due(&self, _: directory::Time, _: u32) -> Pending<'_, Found<Vec<Mail>>> {
+    fn mails_due(&self, _: directory::Time, _: u32) -> BoxFuture<'_, Found<Vec<Mail>>> {
         ready(Ok(Vec::new()))
     }
     fn mails(
@@ -210,19 +210,28 @@ impl Store for Discard {
         _: Option<UserId>,
         _: (directory::Time, Uuid),
         _: u32,
-    ) -> Pending<'_, Found<Vec<Mail>>> {
+    ) -> BoxFuture<'_, Found<Vec<Mail>>> {
         ready(Ok(Vec::new()))
     }
-    fn history(&self, _: TenantNumber, _: UserId, _: Position, _: u32) -> Pending<'_, Found<Vec<Event>>> {
+    fn user_history(
+        &self,
+        _: TenantNumber,
+        _: UserId,
+        _: EventPosition,
+        _: u32,
+    ) -> BoxFuture<'_, Found<Vec<Event>>> {
         ready(Ok(Vec::new()))
     }
-    fn link_at(&self, _: TenantNumber, _: Position) -> Pending<'_, Found<Option<[u8; 32]>>> {
+    fn chain_hash_at(&self, _: TenantNumber, _: EventPosition) -> BoxFuture<'_, Found<Option<[u8; 32]>>> {
         ready(Ok(None))
     }
-    fn verify(&self, _: Option<TenantNumber>) -> Pending<'_, Found<BTreeMap<TenantNumber, Chain>>> {
+    fn verify_chain(
+        &self,
+        _: Option<TenantNumber>,
+    ) -> BoxFuture<'_, Found<BTreeMap<TenantNumber, ChainReport>>> {
         ready(Ok(BTreeMap::new()))
     }
-    fn health(&self) -> Pending<'_, Found<Health>> {
+    fn health(&self) -> BoxFuture<'_, Found<Health>> {
         ready(Ok(Health::default()))
     }
 }

@@ -6,7 +6,8 @@ use adapters::{Engine, PasswordPool, StoreSettings, SystemClock};
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
 use directory::{
-    BUILT_IN_ROLES, Caller, Command, Directory, ItemKind, ItemQuery, Refusal, TenantNumber, Time, role_named,
+    BUILTIN_ROLES, Caller, Command, Directory, DirectoryError, ItemKind, ItemQuery, TenantNumber, Time,
+    builtin_role_number,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -33,8 +34,8 @@ pub(crate) enum RoleTask {
 }
 
 pub(crate) fn role_name(text: &str) -> Result<u32, String> {
-    let known = BUILT_IN_ROLES.map(|(_, name)| name).join(", ");
-    role_named(text).ok_or_else(|| format!("the built-in roles are {known}"))
+    let known = BUILTIN_ROLES.map(|(_, name)| name).join(", ");
+    builtin_role_number(text).ok_or_else(|| format!("the built-in roles are {known}"))
 }
 
 /// The runtime that the store and the server run on.
@@ -106,9 +107,9 @@ impl Desk {
 
 /// The person at the terminal, under the name that the operating system knows them by.
 pub(crate) fn at_terminal(tenant: TenantNumber) -> Caller {
-    let caller = Caller::terminal(tenant);
+    let caller = Caller::operator(tenant);
     match whoami::username() {
-        Ok(name) => Caller { who: format!("{} ({name})", caller.who), ..caller },
+        Ok(name) => Caller { actor: format!("{} ({name})", caller.actor), ..caller },
         Err(_) => caller,
     }
 }
@@ -121,7 +122,7 @@ impl Drop for Desk {
 
 /// A refusal in words for the person at the terminal.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-pub fn refused(refusal: Refusal) -> anyhow::Error {
+pub fn refused(refusal: DirectoryError) -> anyhow::Error {
     anyhow!("{}", transfer::refusal_in_words(&refusal))
 }
 
@@ -147,7 +148,7 @@ pub(crate) fn role(settings: &Settings, task: RoleTask, output: Output) -> anyho
             let query = ItemQuery::all(ItemKind::Role);
             let own = desk.runtime.block_on(desk.directory.items(&caller, query)).map_err(refused)?.rows;
             let built_in =
-                BUILT_IN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
+                BUILTIN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
             let all: Vec<(u32, String, &str)> = built_in
                 .chain(own.iter().map(|role| (role.number(), role.name().to_owned(), "own")))
                 .collect();

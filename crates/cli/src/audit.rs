@@ -7,7 +7,7 @@ use crate::people;
 use crate::settings::Settings;
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use directory::{Caller, Chain, ConnectionId, Event, Position, TenantNumber, Time, UserId};
+use directory::{Caller, ChainReport, ConnectionId, Event, EventPosition, TenantNumber, Time, UserId};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -64,8 +64,8 @@ pub(crate) struct ShowArgs {
 
 impl ShowArgs {
     fn takes(&self, event: &Event, connection: Option<ConnectionId>) -> bool {
-        let what = &event.what;
-        let is_by = |actor: &String| directory::fold(&what.who).contains(&directory::fold(actor));
+        let what = &event.data;
+        let is_by = |actor: &String| directory::fold(&what.actor).contains(&directory::fold(actor));
         self.kind.as_deref().is_none_or(|kind| kind == event_text::kind(event))
             && self.actor.as_ref().is_none_or(is_by)
             && connection.is_none_or(|connection| what.connection == Some(connection))
@@ -113,10 +113,10 @@ fn verify(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let only = tenant.map(|_| desk.tenant_of_history(tenant).map(|caller| caller.tenant)).transpose()?;
-    let chains = desk.runtime.block_on(desk.directory.verify(only)).map_err(refused)?;
+    let chains = desk.runtime.block_on(desk.directory.verify_chain(only)).map_err(refused)?;
     let kept = match (only, expect) {
         (Some(tenant), Some((position, link))) => {
-            let there = desk.directory.link_at(tenant, Position(position));
+            let there = desk.directory.chain_hash_at(tenant, EventPosition(position));
             let there = desk.runtime.block_on(there).map_err(refused)?;
             Some((position, there.is_some_and(|there| hex(&there) == link)))
         }
@@ -124,15 +124,15 @@ fn verify(
     };
     let (mut documents, mut lines, mut is_whole) = (Vec::new(), Vec::new(), true);
     for (tenant, chain) in chains {
-        is_whole &= chain.broken.is_none();
+        is_whole &= chain.broken_at.is_none();
         lines.push(words(tenant, &chain));
         documents.push(json!({
             "tenant": tenant.0,
-            "events": chain.events,
-            "older": chain.older,
-            "last": chain.last.0,
-            "head": chain.head.map(|head| hex(&head)),
-            "broken": chain.broken.map(|position| position.0),
+            "events": chain.verified_events,
+            "older": chain.unchained_events,
+            "last": chain.last_position.0,
+            "head": chain.head_hash.map(|head| hex(&head)),
+            "broken": chain.broken_at.map(|position| position.0),
         }));
     }
     if let Some((position, is_there)) = kept {
@@ -148,22 +148,22 @@ fn verify(
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::FINDINGS) })
 }
 
-fn words(tenant: TenantNumber, chain: &Chain) -> String {
-    let head = chain.head.map_or_else(|| "-".into(), |head| hex(&head));
-    let mut text = match chain.broken {
+fn words(tenant: TenantNumber, chain: &ChainReport) -> String {
+    let head = chain.head_hash.map_or_else(|| "-".into(), |head| hex(&head));
+    let mut text = match chain.broken_at {
         None => format!(
             "Tenant {tenant}: the chain of {} events is whole.\n  Its end, to be kept elsewhere: {}:{head}",
-            chain.events, chain.last.0
+            chain.verified_events, chain.last_position.0
         ),
         Some(position) => format!(
             "Tenant {tenant}: BROKEN at position {}. The {} events before it are as they were written; what stands there was changed, or is missing.",
-            position.0, chain.events
+            position.0, chain.verified_events
         ),
     };
-    if chain.older > 0 {
+    if chain.unchained_events > 0 {
         text.push_str(&format!(
             "\n  {} events are from before events were chained; nothing can be said of them.",
-            chain.older
+            chain.unchained_events
         ));
     }
     text
@@ -173,7 +173,7 @@ fn show(desk: &Desk, caller: &Caller, wanted: &ShowArgs, output: Output) -> anyh
     let user = wanted.user.as_deref().map(|who| known_or_gone(desk, caller, who)).transpose()?;
     let connection =
         wanted.connection.as_deref().map(|name| connection_id(desk, caller, name)).transpose()?;
-    let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), Position(0));
+    let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), EventPosition(0));
     loop {
         let (events, next) = page(desk, caller, user, after)?;
         for event in events.iter().filter(|event| wanted.takes(event, connection)) {
@@ -181,7 +181,7 @@ fn show(desk: &Desk, caller: &Caller, wanted: &ShowArgs, output: Output) -> anyh
                 || event_text::of_record(event),
                 |user| event_text::of_user(event, user).join("; "),
             );
-            let (at, who) = (moment(event.what.at), &event.what.who);
+            let (at, who) = (moment(event.data.at), &event.data.actor);
             documents.push(json!({
                 "position": event.position.0, "at": at, "who": who, "kind": event_text::kind(event), "what": text,
             }));
@@ -201,14 +201,14 @@ fn page(
     desk: &Desk,
     caller: &Caller,
     user: Option<UserId>,
-    after: Position,
-) -> anyhow::Result<(Vec<Event>, Option<Position>)> {
+    after: EventPosition,
+) -> anyhow::Result<(Vec<Event>, Option<EventPosition>)> {
     if let Some(user) = user {
-        return desk.runtime.block_on(desk.directory.history(caller, user, after)).map_err(refused);
+        return desk.runtime.block_on(desk.directory.user_history(caller, user, after)).map_err(refused);
     }
     let mut events = desk.runtime.block_on(desk.directory.events(after, 1000)).map_err(refused)?;
     let next = events.last().map(|last| last.position);
-    events.retain(|event| event.what.tenant == caller.tenant);
+    events.retain(|event| event.data.tenant == caller.tenant);
     Ok((events, next))
 }
 
@@ -228,7 +228,7 @@ fn known_or_gone(desk: &Desk, caller: &Caller, who: &str) -> anyhow::Result<User
         Ok(user) => return Ok(user.id),
         Err(error) => error,
     };
-    if let Ok(stone) = desk.runtime.block_on(desk.directory.deleted(caller, &people::keys(who))) {
+    if let Ok(stone) = desk.runtime.block_on(desk.directory.deleted_user(caller, &people::keys(who))) {
         return Ok(stone.user.id);
     }
     // Who is gone for good is still in the history, by id alone.
@@ -237,12 +237,12 @@ fn known_or_gone(desk: &Desk, caller: &Caller, who: &str) -> anyhow::Result<User
 
 fn export(desk: &Desk, caller: &Caller, after: u64) -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut after = Position(after);
+    let mut after = EventPosition(after);
     loop {
         let events = desk.runtime.block_on(desk.directory.events(after, 1000)).map_err(refused)?;
         let Some(last) = events.last() else { break };
         after = last.position;
-        for event in events.iter().filter(|event| event.what.tenant == caller.tenant) {
+        for event in events.iter().filter(|event| event.data.tenant == caller.tenant) {
             writeln!(out, "{}", document(event)?)?;
         }
     }
@@ -250,20 +250,20 @@ fn export(desk: &Desk, caller: &Caller, after: u64) -> anyhow::Result<()> {
 }
 
 fn document(event: &Event) -> anyhow::Result<Value> {
-    let what = &event.what;
+    let what = &event.data;
     let ids = |people: &[UserId]| people.iter().map(ToString::to_string).collect::<Vec<_>>();
     Ok(json!({
         "position": event.position.0,
         "tenant": what.tenant.0,
         "at": moment(what.at),
-        "who": what.who,
+        "who": what.actor,
         "connection": what.connection.map(|connection| connection.to_string()),
-        "request": what.request,
-        "action": what.action.word(),
+        "request": what.request_id,
+        "action": what.action.as_str(),
         "before": serde_json::to_value(&what.before)?,
         "after": serde_json::to_value(&what.after)?,
-        "joined": ids(&what.joined),
-        "left": ids(&what.left),
+        "joined": ids(&what.members_added),
+        "left": ids(&what.members_removed),
         "passwordSet": what.password_set,
         "notes": serde_json::to_value(&what.notes)?,
     }))

@@ -11,8 +11,8 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
 use directory::{
-    Access, Caller, ClientProfile, Command, Connection, ConnectionEdit, Given, Key, NewConnection,
-    TenantNumber, Time, UserKey, role_numbered,
+    Access, ApiKey, Caller, ClientProfile, Command, Connection, ConnectionEdit, FieldUpdate, NewConnection,
+    TenantNumber, Time, UserKey, builtin_role_name,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -149,9 +149,10 @@ fn expiry(text: &str) -> Result<Expiry, String> {
 }
 
 fn profile(text: &str) -> Result<ClientProfile, String> {
-    let known = ClientProfile::ALL.into_iter().find(|profile| profile.word() == text);
-    known
-        .ok_or_else(|| format!("the profiles are {}", ClientProfile::ALL.map(ClientProfile::word).join(", ")))
+    let known = ClientProfile::ALL.into_iter().find(|profile| profile.as_str() == text);
+    known.ok_or_else(|| {
+        format!("the profiles are {}", ClientProfile::ALL.map(ClientProfile::as_str).join(", "))
+    })
 }
 
 /// Seconds of `90d`, `12h`, `30m` or `45s`.
@@ -177,7 +178,8 @@ pub(crate) fn run(settings: &Settings, task: ConnectionTask, output: Output) -> 
         ConnectionTask::Rotate { named, revoke_old } => {
             let (caller, connection) = find(&desk, &named)?;
             let (key, id) = (new_key()?, connection.id);
-            let command = Command::AddKey { connection: id, key: hash_key(&key), revokes_others: revoke_old };
+            let command =
+                Command::AddKey { connection: id, key_hash: hash_key(&key), revoke_others: revoke_old };
             desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
             output.result(&json!({"id": id.to_string(), "name": connection.name, "key": key}), || {
                 let old = if revoke_old {
@@ -209,19 +211,19 @@ pub(crate) fn run(settings: &Settings, task: ConnectionTask, output: Output) -> 
 
 fn set_connection(desk: &Desk, change: &SetArgs, output: Output) -> anyhow::Result<()> {
     let (caller, connection) = find(desk, &change.named)?;
-    let many = |some: bool| if some { Given::Value(()) } else { Given::Absent };
+    let many = |some: bool| if some { FieldUpdate::Set(()) } else { FieldUpdate::Keep };
     let keys = change.public_keys.iter().map(public_key).collect::<anyhow::Result<Vec<_>>>()?;
     let access = |is_read: bool| if is_read { Access::ReadOnly } else { Access::ReadWrite };
     let edit = ConnectionEdit {
         dialects: many(!change.dialects.is_empty()).map(|()| expanded(&change.dialects)),
-        access: Given::if_some(change.read_only.map(access)),
-        highest_role: Given::if_some(change.highest_role),
-        profile: Given::if_some(change.profile),
+        access: FieldUpdate::set_or_keep(change.read_only.map(access)),
+        highest_role: FieldUpdate::set_or_keep(change.highest_role),
+        profile: FieldUpdate::set_or_keep(change.profile),
         public_keys: many(!keys.is_empty()).map(|()| keys.clone()),
         expires: match change.expires {
-            None => Given::Absent,
-            Some(Expiry::Never) => Given::Cleared,
-            Some(Expiry::In(seconds)) => Given::Value(desk.directory.now().plus_seconds(seconds)),
+            None => FieldUpdate::Keep,
+            Some(Expiry::Never) => FieldUpdate::Clear,
+            Some(Expiry::In(seconds)) => FieldUpdate::Set(desk.directory.now().plus_seconds(seconds)),
         },
     };
     let command = Command::UpdateConnection { connection: connection.id, edit };
@@ -229,14 +231,14 @@ fn set_connection(desk: &Desk, change: &SetArgs, output: Output) -> anyhow::Resu
     let (_, connection) = find(desk, &change.named)?;
     let document = describe(&connection, desk.directory.now());
     output.result(&document, || {
-        let role = role_numbered(connection.highest_role).unwrap_or_default();
+        let role = builtin_role_name(connection.highest_role).unwrap_or_default();
         let access = document["access"].as_str().unwrap_or_default();
         let until = connection.expires.map_or_else(|| "never".into(), moment);
         format!(
             "Connection {}: {}; {access}; highest role {role}; profile {}; expires {until}. It applies within a second.",
             connection.name,
             connection.dialects.join(", "),
-            connection.profile.word()
+            connection.profile.as_str()
         )
     });
     Ok(())
@@ -349,9 +351,9 @@ fn describe(connection: &Connection, now: Time) -> Value {
         "name": connection.name,
         "dialects": connection.dialects,
         "access": if connection.access == Access::ReadOnly { "read-only" } else { "read-write" },
-        "highestRole": role_numbered(connection.highest_role),
+        "highestRole": builtin_role_name(connection.highest_role),
         "isAboveUser": connection.highest_role > Connection::DEFAULT_HIGHEST_ROLE,
-        "profile": connection.profile.word(),
+        "profile": connection.profile.as_str(),
         "user": connection.user.map(|user| user.to_string()),
         "publicKeys": connection.public_keys.len(),
         "state": state,
@@ -366,8 +368,8 @@ fn describe(connection: &Connection, now: Time) -> Value {
 }
 
 /// The identifier of a key: the beginning of its hash, which cannot be used to sign in.
-fn key_id(key: &Key) -> String {
-    key.name().trim_start_matches('k').to_owned()
+fn key_id(key: &ApiKey) -> String {
+    key.id().trim_start_matches('k').to_owned()
 }
 
 fn find(desk: &Desk, named: &Named) -> anyhow::Result<(Caller, Connection)> {

@@ -1,7 +1,7 @@
 //! What events say, in words for the terminal.
 
 use crate::admin::moment;
-use directory::{Action, Event, EventDraft, Item, Mail, Outcome, Record, Time, User, UserId};
+use directory::{Action, DeliveryOutcome, EntitySnapshot, Event, EventData, Item, Mail, Time, User, UserId};
 use serde_json::{Map, Value};
 
 /// What an event can be about.
@@ -10,26 +10,26 @@ pub(crate) const KINDS: [&str; 9] =
 
 /// What an event means for a user.
 pub(crate) fn of_user(event: &Event, user: UserId) -> Vec<String> {
-    let what = &event.what;
+    let what = &event.data;
     let mut words = Vec::new();
     match (&what.before, &what.after) {
-        (before, Some(Record::User(after))) if after.id == user => {
+        (before, Some(EntitySnapshot::User(after))) if after.id == user => {
             of_person(what, before.as_ref(), after, &mut words);
         }
-        (Some(Record::User(before)), None) if before.id == user && what.notes.is_empty() => {
+        (Some(EntitySnapshot::User(before)), None) if before.id == user && what.notes.is_empty() => {
             words.push("deleted".into());
         }
-        (Some(Record::User(before)), None) if before.id == user => {
-            let is_purge = what.notes.contains(&directory::Note::Purged);
+        (Some(EntitySnapshot::User(before)), None) if before.id == user => {
+            let is_purge = what.notes.contains(&directory::EventNote::Purged);
             words.push(if is_purge { "gone for good" } else { "deleted; all sign-ins ended" }.into());
         }
-        (_, Some(Record::Mail(mail))) | (Some(Record::Mail(mail)), None) => {
+        (_, Some(EntitySnapshot::Mail(mail))) | (Some(EntitySnapshot::Mail(mail)), None) => {
             words.push(of_mail(what.action, mail));
         }
-        (_, Some(Record::Item(item))) | (Some(Record::Item(item)), None) => {
+        (_, Some(EntitySnapshot::Item(item))) | (Some(EntitySnapshot::Item(item)), None) => {
             of_item(what, item, user, &mut words);
         }
-        (_, Some(Record::Connection(connection))) => {
+        (_, Some(EntitySnapshot::Connection(connection))) => {
             words.push(format!("connection {} is theirs", connection.name));
         }
         _ => {}
@@ -40,16 +40,16 @@ pub(crate) fn of_user(event: &Event, user: UserId) -> Vec<String> {
     words
 }
 
-fn of_person(what: &EventDraft, before: Option<&Record>, after: &User, words: &mut Vec<String>) {
+fn of_person(what: &EventData, before: Option<&EntitySnapshot>, after: &User, words: &mut Vec<String>) {
     let before = before.and_then(|record| match record {
-        Record::User(user) => Some(user),
+        EntitySnapshot::User(user) => Some(user),
         _ => None,
     });
     match before {
-        None if what.notes.is_empty() => words.push(format!("created, {}", after.status.word())),
+        None if what.notes.is_empty() => words.push(format!("created, {}", after.status.as_str())),
         None => words.push("restored".into()),
         Some(before) => {
-            if let Some(moved) = before.status.move_to(after.status) {
+            if let Some(moved) = before.status.transition_name(after.status) {
                 words.push(moved.to_owned());
             }
             let changed = changed(before, after);
@@ -62,7 +62,7 @@ fn of_person(what: &EventDraft, before: Option<&Record>, after: &User, words: &m
         words.push("password set".into());
     }
     if before.is_some() {
-        words.extend(what.notes.iter().map(|note| note.words().to_owned()));
+        words.extend(what.notes.iter().map(|note| note.description().to_owned()));
     }
 }
 
@@ -106,27 +106,29 @@ fn differences(before: &Value, after: &Value, silent: &[&str]) -> Vec<String> {
 
 /// What an event is about, by kind and by name or number, and what it changed.
 pub(crate) fn of_record(event: &Event) -> String {
-    let what = &event.what;
-    let Some(record) = what.after.as_ref().or(what.before.as_ref()) else { return what.action.word().into() };
+    let what = &event.data;
+    let Some(record) = what.after.as_ref().or(what.before.as_ref()) else {
+        return what.action.as_str().into();
+    };
     let name = match record {
-        Record::User(user) => {
+        EntitySnapshot::User(user) => {
             return format!("user {}: {}", user.number, of_user(event, user.id).join("; "));
         }
-        Record::Item(item) => format!("{} {:?}", item.kind().word(), item.name()),
-        Record::Tenant(tenant) => format!("tenant {:?}", tenant.name),
-        Record::Connection(connection) => format!("connection {:?}", connection.name),
-        Record::Mail(mail) => return of_mail(what.action, mail),
+        EntitySnapshot::Item(item) => format!("{} {:?}", item.kind().as_str(), item.name()),
+        EntitySnapshot::Tenant(tenant) => format!("tenant {:?}", tenant.name),
+        EntitySnapshot::Connection(connection) => format!("connection {:?}", connection.name),
+        EntitySnapshot::Mail(mail) => return of_mail(what.action, mail),
     };
     let document =
-        |record: &Option<Record>| serde_json::to_value(record).ok().and_then(|value| inner(&value));
-    let mut text = format!("{name} {}", what.action.word());
+        |record: &Option<EntitySnapshot>| serde_json::to_value(record).ok().and_then(|value| inner(&value));
+    let mut text = format!("{name} {}", what.action.as_str());
     if let (Some(before), Some(after)) = (document(&what.before), document(&what.after)) {
         let changed = differences(&before, &after, &["last_use"]);
         if !changed.is_empty() {
             text.push_str(&format!(": {}", changed.join(", ")));
         }
     }
-    for (ids, word) in [(&what.joined, "joined"), (&what.left, "left")] {
+    for (ids, word) in [(&what.members_added, "joined"), (&what.members_removed, "left")] {
         if !ids.is_empty() {
             text.push_str(&format!("; {} {word}", ids.len()));
         }
@@ -141,33 +143,35 @@ fn inner(record: &Value) -> Option<Value> {
 
 /// The kind of what an event is about, as `--kind` takes it.
 pub(crate) fn kind(event: &Event) -> &'static str {
-    match event.what.after.as_ref().or(event.what.before.as_ref()) {
-        Some(Record::User(_)) => "user",
-        Some(Record::Item(item)) => item.kind().word(),
-        Some(Record::Tenant(_)) => "tenant",
-        Some(Record::Connection(_)) => "connection",
-        Some(Record::Mail(_)) => "mail",
+    match event.data.after.as_ref().or(event.data.before.as_ref()) {
+        Some(EntitySnapshot::User(_)) => "user",
+        Some(EntitySnapshot::Item(item)) => item.kind().as_str(),
+        Some(EntitySnapshot::Tenant(_)) => "tenant",
+        Some(EntitySnapshot::Connection(_)) => "connection",
+        Some(EntitySnapshot::Mail(_)) => "mail",
         None => "other",
     }
 }
 
 fn of_mail(action: Action, mail: &Mail) -> String {
-    let kind = mail.purpose.word();
+    let kind = mail.purpose.as_str();
     match (action, &mail.outcome) {
         (Action::Created, _) => format!("{kind} mail queued"),
-        (_, Some(Outcome::Failed(cause))) => format!("{kind} mail failed: {cause}"),
-        (_, Some(Outcome::Sent)) => format!("{kind} mail sent"),
-        (_, Some(Outcome::Withdrawn)) => format!("{kind} mail withdrawn: its link was no longer open"),
+        (_, Some(DeliveryOutcome::Failed(cause))) => format!("{kind} mail failed: {cause}"),
+        (_, Some(DeliveryOutcome::Sent)) => format!("{kind} mail sent"),
+        (_, Some(DeliveryOutcome::Withdrawn)) => {
+            format!("{kind} mail withdrawn: its link was no longer open")
+        }
         _ => format!("{kind} mail changed"),
     }
 }
 
-fn of_item(what: &EventDraft, item: &Item, user: UserId, words: &mut Vec<String>) {
-    let named = format!("{} {}", item.kind().word(), item.name());
-    if what.joined.contains(&user) {
+fn of_item(what: &EventData, item: &Item, user: UserId, words: &mut Vec<String>) {
+    let named = format!("{} {}", item.kind().as_str(), item.name());
+    if what.members_added.contains(&user) {
         words.push(format!("joined {named}"));
     }
-    if what.left.contains(&user) {
+    if what.members_removed.contains(&user) {
         words.push(format!("left {named}"));
     }
 }

@@ -5,7 +5,7 @@ use crate::output::Output;
 use crate::settings::Settings;
 use anyhow::bail;
 use clap::Subcommand;
-use directory::{Mail, Outcome, User, UserKey};
+use directory::{DeliveryOutcome, Mail, User, UserKey};
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy, Subcommand)]
@@ -42,7 +42,7 @@ pub(crate) fn run(settings: &Settings, task: MailTask, output: Output) -> anyhow
                 documents.push(describe(mail, &to));
                 rows.push(vec![
                     to,
-                    mail.purpose.word().into(),
+                    mail.purpose.as_str().into(),
                     moment(mail.queued),
                     mail.attempts.to_string(),
                     state(mail),
@@ -61,12 +61,12 @@ pub(crate) fn run(settings: &Settings, task: MailTask, output: Output) -> anyhow
             let now = desk.directory.now();
             let mut again = 0;
             // What a server has in hand just now is not to be sent twice.
-            for mail in mails.iter().filter(|mail| !mail.is_taken && mail.due.is_none_or(|due| due > now)) {
+            for mail in mails.iter().filter(|mail| !mail.is_claimed && mail.due.is_none_or(|due| due > now)) {
                 let outcome = mail.outcome.clone().map(|outcome| match outcome {
-                    Outcome::Failed(cause) => Outcome::Delayed(cause),
+                    DeliveryOutcome::Failed(cause) => DeliveryOutcome::Delayed(cause),
                     outcome => outcome,
                 });
-                let moved = desk.directory.move_mail(mail, Some(now), outcome, false);
+                let moved = desk.directory.update_mail(mail, Some(now), outcome, false);
                 again += usize::from(desk.runtime.block_on(moved).map_err(refused)?.is_some());
             }
             if mails.is_empty() {
@@ -83,9 +83,9 @@ pub(crate) fn run(settings: &Settings, task: MailTask, output: Output) -> anyhow
 /// Where a mail stands, in words.
 pub(crate) fn state(mail: &Mail) -> String {
     match (&mail.outcome, mail.due) {
-        (Some(Outcome::Failed(cause)), _) => format!("failed: {cause}"),
-        _ if mail.is_taken => "is being sent".into(),
-        (Some(Outcome::Delayed(cause)), Some(due)) => format!("again at {}: {cause}", moment(due)),
+        (Some(DeliveryOutcome::Failed(cause)), _) => format!("failed: {cause}"),
+        _ if mail.is_claimed => "is being sent".into(),
+        (Some(DeliveryOutcome::Delayed(cause)), Some(due)) => format!("again at {}: {cause}", moment(due)),
         _ => "waits".into(),
     }
 }
@@ -93,13 +93,13 @@ pub(crate) fn state(mail: &Mail) -> String {
 /// A mail as a document.
 pub(crate) fn describe(mail: &Mail, to: &str) -> Value {
     let cause = match &mail.outcome {
-        Some(Outcome::Failed(cause) | Outcome::Delayed(cause)) => Some(cause),
+        Some(DeliveryOutcome::Failed(cause) | DeliveryOutcome::Delayed(cause)) => Some(cause),
         _ => None,
     };
     json!({
         "id": mail.id.to_string(),
         "to": to,
-        "kind": mail.purpose.word(),
+        "kind": mail.purpose.as_str(),
         "since": moment(mail.queued),
         "due": mail.due.map(moment),
         "attempts": mail.attempts,

@@ -8,8 +8,8 @@ use crate::user_json::{describe, role};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use directory::{
-    Caller, Command, Field, Given, RoleRef, Status, StatusWish, StoredPassword, User, UserEdit, UserId,
-    UserKey, UserQuery, UserTest, fold,
+    Caller, Command, Field, FieldUpdate, PasswordHash, RequestedStatus, RoleRef, Status, User, UserEdit,
+    UserId, UserKey, UserPredicate, UserQuery, fold,
 };
 use serde_json::json;
 use std::path::PathBuf;
@@ -128,8 +128,8 @@ pub(crate) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
             let user = find(&desk, &caller, &who)?;
             let command = Command::Invite(vec![UserKey::Id(user.id)]);
             let invited = desk.runtime.block_on(desk.directory.run(&caller, command));
-            if invited == Err(directory::Refusal::WrongStatus) {
-                let status = user.status.word();
+            if invited == Err(directory::DirectoryError::WrongStatus) {
+                let status = user.status.as_str();
                 anyhow::bail!(
                     "{} is {status}: only who may sign in and has no password yet is asked in",
                     user.user_name
@@ -142,7 +142,7 @@ pub(crate) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
         }
         UserTask::Restore { who, tenant } => {
             let caller = desk.tenant(tenant.tenant)?;
-            let stone = desk.runtime.block_on(desk.directory.deleted(&caller, &keys(&who)));
+            let stone = desk.runtime.block_on(desk.directory.deleted_user(&caller, &keys(&who)));
             let stone = stone.map_err(|_| {
                 anyhow::anyhow!("nobody known as {who} was removed from tenant {} lately", caller.tenant)
             })?;
@@ -176,14 +176,14 @@ fn list(
 ) -> anyhow::Result<()> {
     let tests = search
         .iter()
-        .map(|text| UserTest::AnyTextHolds { part: fold(text), organisations: Vec::new() })
+        .map(|text| UserPredicate::AnyTextContains { substring: fold(text), organizations: Vec::new() })
         .collect();
-    let query = UserQuery { tests, skip, limit, ..UserQuery::default() };
+    let query = UserQuery { predicates: tests, offset: skip, limit, ..UserQuery::default() };
     let page = desk.runtime.block_on(desk.directory.users(caller, query)).map_err(refused)?;
     let document = json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});
     let rows = page.rows.iter().map(|user| {
         let email = user.email().unwrap_or(&user.user_name).to_owned();
-        vec![user.number.to_string(), user.full_name(), email, user.status.word().into(), shown_role(user)]
+        vec![user.number.to_string(), user.full_name(), email, user.status.as_str().into(), shown_role(user)]
     });
     let rows: Vec<Vec<String>> = rows.collect();
     let shown = rows.len();
@@ -201,16 +201,16 @@ fn add(desk: &Desk, new: NewUser, output: Output) -> anyhow::Result<()> {
     let caller = desk.tenant(new.tenant.tenant)?;
     let status = if new.invite { Status::Invited } else { Status::Active };
     let mut edit = UserEdit {
-        status: Given::Value(StatusWish::To(status)),
+        status: FieldUpdate::Set(RequestedStatus::Exact(status)),
         invite: new.invite,
         password_hash: new.password_hash_file.as_deref().map(stored_password).transpose()?,
         ..UserEdit::default()
     };
-    edit.text(Field::Email, Given::Value(new.email));
-    edit.text(Field::GivenName, Given::if_some(new.first_name));
-    edit.text(Field::FamilyName, Given::if_some(new.last_name));
-    edit.text(Field::ExternalId, Given::if_some(new.external_id));
-    edit.role = Given::if_some(new.role.map(RoleRef::Name));
+    edit.set_text(Field::Email, FieldUpdate::Set(new.email));
+    edit.set_text(Field::GivenName, FieldUpdate::set_or_keep(new.first_name));
+    edit.set_text(Field::FamilyName, FieldUpdate::set_or_keep(new.last_name));
+    edit.set_text(Field::ExternalId, FieldUpdate::set_or_keep(new.external_id));
+    edit.role = FieldUpdate::set_or_keep(new.role.map(RoleRef::Name));
     let command = Command::CreateUser(Box::new(edit));
     let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
     let user = receipt.users.first().context("no user came back")?;
@@ -219,7 +219,7 @@ fn add(desk: &Desk, new: NewUser, output: Output) -> anyhow::Result<()> {
 }
 
 fn mail_kind(mail: &directory::Mail) -> &'static str {
-    mail.purpose.word()
+    mail.purpose.as_str()
 }
 
 fn removed(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
@@ -227,7 +227,7 @@ fn removed(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<(
     let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), 0);
     loop {
         let page =
-            desk.runtime.block_on(desk.directory.all_deleted(&caller, after, 1000)).map_err(refused)?;
+            desk.runtime.block_on(desk.directory.deleted_users(&caller, after, 1000)).map_err(refused)?;
         let Some(last) = page.last() else { break };
         after = last.user.number;
         for stone in page.iter().filter(|stone| stone.is_restorable(desk.directory.now())) {
@@ -252,16 +252,16 @@ fn removed(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<(
 }
 
 /// A password as another system has stored it, from a file, so that it is in no list of processes.
-fn stored_password(path: &std::path::Path) -> anyhow::Result<StoredPassword> {
+fn stored_password(path: &std::path::Path) -> anyhow::Result<PasswordHash> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(StoredPassword(text.trim().to_owned().into()))
+    Ok(PasswordHash(text.trim().to_owned().into()))
 }
 
 /// Whatever somebody may be known by.
 pub(crate) fn keys(who: &str) -> Vec<UserKey> {
     let number = who.parse().map(UserKey::Number).ok();
     let id = uuid::Uuid::try_parse(who).map(|id| UserKey::Id(UserId(id))).ok();
-    let others = [Some(UserKey::SignIn(who.into())), Some(UserKey::ExternalId(who.into()))];
+    let others = [Some(UserKey::LoginConstantTime(who.into())), Some(UserKey::ExternalId(who.into()))];
     [number, id].into_iter().chain(others).flatten().collect()
 }
 
@@ -270,7 +270,7 @@ pub(crate) fn find(desk: &Desk, caller: &Caller, who: &str) -> anyhow::Result<Us
     for key in keys(who) {
         match desk.runtime.block_on(desk.directory.user(caller, key)) {
             Ok(user) => return Ok(user),
-            Err(directory::Refusal::NoSuchUser) => {}
+            Err(directory::DirectoryError::NoSuchUser) => {}
             Err(refusal) => return Err(refused(refusal)),
         }
     }
@@ -300,7 +300,7 @@ fn details(user: &User) -> Vec<Vec<String>> {
     let mut rows = vec![
         vec!["number".into(), user.number.to_string()],
         vec!["id".into(), user.id.to_string()],
-        vec!["status".into(), user.status.word().into()],
+        vec!["status".into(), user.status.as_str().into()],
         vec!["role".into(), shown_role(user)],
     ];
     for (name, field) in fields {

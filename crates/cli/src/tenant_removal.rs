@@ -7,8 +7,8 @@ use crate::admin::{Desk, at_terminal, refused};
 use crate::output::Output;
 use anyhow::bail;
 use directory::{
-    Caller, Command, Directory, ItemKey, ItemKind, ItemQuery, Refusal, TenantEdit, TenantNumber, UserKey,
-    UserQuery,
+    Caller, Command, Directory, DirectoryError, ItemKey, ItemKind, ItemQuery, TenantEdit, TenantNumber,
+    UserKey, UserQuery,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -24,7 +24,9 @@ pub(crate) fn remove(desk: &Desk, number: u32, yes: bool, output: Output) -> any
     let caller = at_terminal(TenantNumber(number));
     let found = desk.runtime.block_on(desk.directory.tenant_or_removed(caller.tenant));
     let tenant = match found {
-        Err(Refusal::NoSuchTenant) => bail!("there is no tenant {number}; `muster tenant list` shows them"),
+        Err(DirectoryError::NoSuchTenant) => {
+            bail!("there is no tenant {number}; `muster tenant list` shows them")
+        }
         found => found.map_err(refused)?,
     };
     if !yes {
@@ -54,9 +56,9 @@ pub(crate) fn remove(desk: &Desk, number: u32, yes: bool, output: Output) -> any
 
 /// Deletes everything; how many users, items and connections. What requests create that were under way is found in the next
 /// pass, until one finds nothing.
-async fn all_of(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64, u64), Refusal> {
+async fn all_of(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64, u64), DirectoryError> {
     directory
-        .run(caller, Command::UpdateTenant(TenantEdit { removes: true, ..TenantEdit::default() }))
+        .run(caller, Command::UpdateTenant(TenantEdit { remove: true, ..TenantEdit::default() }))
         .await?;
     let (mut all_users, mut all_items, mut all_revoked) = (0, 0, 0);
     for pass in 1.. {
@@ -81,10 +83,10 @@ async fn all_of(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64
     Ok((all_users, all_items, all_revoked))
 }
 
-async fn purge(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, Refusal> {
+async fn purge(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, DirectoryError> {
     let mut many = 0;
     loop {
-        let page = directory.all_deleted(caller, 0, AT_ONCE).await?;
+        let page = directory.deleted_users(caller, 0, AT_ONCE).await?;
         let numbers = page.iter().map(|deleted| UserKey::Number(deleted.user.number));
         match all_or_some(directory, caller, numbers.map(Command::PurgeUser)).await? {
             0 => return Ok(many),
@@ -93,7 +95,7 @@ async fn purge(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, Refus
     }
 }
 
-async fn users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, Refusal> {
+async fn users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, DirectoryError> {
     let mut many = 0;
     loop {
         let query = UserQuery { limit: AT_ONCE, ..UserQuery::default() };
@@ -106,7 +108,7 @@ async fn users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, Refus
     }
 }
 
-async fn items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKind) -> Result<u64, Refusal> {
+async fn items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKind) -> Result<u64, DirectoryError> {
     let mut many = 0;
     loop {
         let query = ItemQuery { limit: AT_ONCE, ..ItemQuery::all(kind) };
@@ -122,16 +124,16 @@ async fn items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKind) -> R
 /// Runs the commands of a page; how many have done something, which is 0 for an empty page only.
 ///
 /// # Errors
-/// The first refusal; [`Refusal::Conflict`] if none of the page has done anything.
+/// The first refusal; [`DirectoryError::Conflict`] if none of the page has done anything.
 async fn all_or_some(
     directory: &Arc<Directory>,
     caller: &Caller,
     commands: impl Iterator<Item = Command>,
-) -> Result<u64, Refusal> {
+) -> Result<u64, DirectoryError> {
     let mut commands = commands.peekable();
     let is_empty = commands.peek().is_none();
     match together(directory, caller, commands).await? {
-        0 if !is_empty => Err(Refusal::Conflict),
+        0 if !is_empty => Err(DirectoryError::Conflict),
         done => Ok(done),
     }
 }
@@ -141,7 +143,7 @@ async fn together(
     directory: &Arc<Directory>,
     caller: &Caller,
     commands: impl Iterator<Item = Command>,
-) -> Result<u64, Refusal> {
+) -> Result<u64, DirectoryError> {
     let mut tasks = JoinSet::new();
     for command in commands {
         let (directory, caller) = (Arc::clone(directory), caller.clone());
@@ -153,10 +155,13 @@ async fn together(
             Ok(Ok(_)) => done += 1,
             // Another process was first, or it is left for the next page.
             Ok(Err(
-                Refusal::Conflict | Refusal::NoSuchUser | Refusal::NoSuchItem(_) | Refusal::NoSuchConnection,
+                DirectoryError::Conflict
+                | DirectoryError::NoSuchUser
+                | DirectoryError::NoSuchItem(_)
+                | DirectoryError::NoSuchConnection,
             )) => {}
             Ok(Err(refusal)) => return Err(refusal),
-            Err(error) => return Err(Refusal::Broken(error.to_string())),
+            Err(error) => return Err(DirectoryError::Internal(error.to_string())),
         }
     }
     Ok(done)

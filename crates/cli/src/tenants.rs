@@ -6,7 +6,7 @@ use crate::settings::Settings;
 use crate::tenant_removal;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use directory::{Caller, Command, Given, Tenant, TenantEdit, TenantNumber};
+use directory::{Caller, Command, FieldUpdate, Tenant, TenantEdit, TenantNumber};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -103,17 +103,17 @@ pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyh
         TenantTask::Set(set) => {
             let caller = desk.tenant(set.which.tenant)?;
             let text = |said: Option<String>| match said {
-                None => Given::Absent,
-                Some(text) if text.trim().is_empty() => Given::Cleared,
-                Some(text) => Given::Value(text),
+                None => FieldUpdate::Keep,
+                Some(text) if text.trim().is_empty() => FieldUpdate::Clear,
+                Some(text) => FieldUpdate::Set(text),
             };
             let edit = TenantEdit {
-                name: Given::if_some(set.name),
-                invitation_hours: Given::if_some(set.invitation_hours),
-                min_password: Given::if_some(set.min_password),
+                name: FieldUpdate::set_or_keep(set.name),
+                invitation_hours: FieldUpdate::set_or_keep(set.invitation_hours),
+                min_password_chars: FieldUpdate::set_or_keep(set.min_password),
                 sender_name: text(set.sender_name),
-                mails_to: text(set.mails_to),
-                public_name: Given::if_some(set.public_name),
+                redirect_mails_to: text(set.mails_to),
+                show_name_before_sign_in: FieldUpdate::set_or_keep(set.public_name),
                 ..TenantEdit::default()
             };
             settle(&desk, &caller, edit, output)
@@ -122,16 +122,17 @@ pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyh
         TenantTask::Template { name, file, which } => {
             let caller = desk.tenant(which.tenant)?;
             let given = match file {
-                None => Given::Cleared,
+                None => FieldUpdate::Clear,
                 Some(path) => {
                     let shown = path.display();
                     let text =
                         std::fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
                     portal::check_template(&name, &text).with_context(|| format!("{shown}"))?;
-                    Given::Value(text)
+                    FieldUpdate::Set(text)
                 }
             };
-            if given == Given::Cleared && !tenant(&desk, &caller)?.settings.templates.contains_key(&name) {
+            if given == FieldUpdate::Clear && !tenant(&desk, &caller)?.settings.templates.contains_key(&name)
+            {
                 bail!("the tenant has no template {name} of its own");
             }
             settle(
@@ -185,10 +186,10 @@ fn show(tenant: &Tenant, output: Output) {
         "number": tenant.number.0,
         "name": tenant.name,
         "invitationHours": settings.invitation_hours,
-        "minPassword": settings.min_password,
+        "minPassword": settings.min_password_chars,
         "senderName": settings.sender_name,
-        "mailsTo": settings.mails_to,
-        "publicName": settings.public_name,
+        "mailsTo": settings.redirect_mails_to,
+        "publicName": settings.show_name_before_sign_in,
         "templates": own,
     });
     let row = |name: &str, value: String| vec![name.to_owned(), value];
@@ -197,10 +198,16 @@ fn show(tenant: &Tenant, output: Output) {
         row("number", tenant.number.to_string()),
         row("name", tenant.name.clone()),
         row("invitations last", format!("{} hours", settings.invitation_hours)),
-        row("chosen passwords have", format!("{} characters or more", settings.min_password)),
+        row("chosen passwords have", format!("{} characters or more", settings.min_password_chars)),
         row("mails are from", settings.sender_name.clone().unwrap_or_else(|| tenant.name.clone())),
-        row("mails go to", settings.mails_to.clone().unwrap_or_else(|| "the people themselves".into())),
-        row("name on pages", if settings.public_name { "always".into() } else { "after sign-in".into() }),
+        row(
+            "mails go to",
+            settings.redirect_mails_to.clone().unwrap_or_else(|| "the people themselves".into()),
+        ),
+        row(
+            "name on pages",
+            if settings.show_name_before_sign_in { "always".into() } else { "after sign-in".into() },
+        ),
         row("own templates", if own.is_empty() { "none".into() } else { templates }),
     ];
     output.rows(&document, &["field", "value"], rows, "");

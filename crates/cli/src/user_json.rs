@@ -2,7 +2,7 @@
 //! RFC 7643, where it has one.
 
 use crate::admin::moment;
-use directory::{Address, Entry, ItemId, Link, Pair, Time, User, role_numbered};
+use directory::{Address, ItemId, MetadataEntry, ProfileLink, Time, TypedValue, User, builtin_role_name};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -43,13 +43,13 @@ struct UserJson<'a> {
     manager: Option<&'a str>,
     secretary_name: Option<&'a str>,
     secretary_email: Option<&'a str>,
-    links: &'a [Link],
+    links: &'a [ProfileLink],
     bio: Option<&'a str>,
     source: Option<&'a str>,
     specialities: Option<&'a str>,
     license: Option<&'a str>,
     color: Option<&'a str>,
-    metadata: &'a [Pair],
+    metadata: &'a [MetadataEntry],
     do_not_email: Option<bool>,
     force_password_change: Option<bool>,
     groups: Vec<String>,
@@ -102,7 +102,7 @@ pub(crate) fn describe(user: &User) -> Value {
         version: user.version,
         user_name: &user.user_name,
         external_id: user.external_id.as_deref(),
-        status: user.status.word(),
+        status: user.status.as_str(),
         role: role(user),
         roles: entries(&user.other_roles),
         name: name(user),
@@ -122,7 +122,7 @@ pub(crate) fn describe(user: &User) -> Value {
         addresses: user.addresses.iter().map(address).collect(),
         title: user.title.as_deref(),
         department: user.department.as_deref(),
-        organization: user.organisation.map(|id| id.to_string()),
+        organization: user.organization.map(|id| id.to_string()),
         office: user.office,
         employee_number: employment.employee_number.as_deref(),
         cost_center: employment.cost_center.as_deref(),
@@ -133,8 +133,8 @@ pub(crate) fn describe(user: &User) -> Value {
         links: &user.links,
         bio: user.bio.as_deref(),
         source: user.source.as_deref(),
-        specialities: user.specialities.as_deref(),
-        license: user.licence.as_deref(),
+        specialities: user.specialties.as_deref(),
+        license: user.license.as_deref(),
         color: user.color.as_deref(),
         metadata: &user.metadata,
         do_not_email: user.do_not_email,
@@ -152,7 +152,7 @@ pub(crate) fn describe(user: &User) -> Value {
 
 /// The name of the role; the number of one of the tenant's own.
 pub(crate) fn role(user: &User) -> Option<String> {
-    user.role.map(|number| role_numbered(number).map_or_else(|| number.to_string(), str::to_owned))
+    user.role.map(|number| builtin_role_name(number).map_or_else(|| number.to_string(), str::to_owned))
 }
 
 fn name(user: &User) -> NameJson<'_> {
@@ -181,8 +181,8 @@ fn address(address: &Address) -> AddressJson<'_> {
     }
 }
 
-fn entries<'a>(entries: &'a [Entry]) -> Vec<EntryJson<'a>> {
-    let one = |entry: &'a Entry| EntryJson {
+fn entries<'a>(entries: &'a [TypedValue]) -> Vec<EntryJson<'a>> {
+    let one = |entry: &'a TypedValue| EntryJson {
         value: &entry.value,
         r#type: entry.kind.as_deref(),
         display: entry.display.as_deref(),

@@ -12,26 +12,27 @@ use uuid::Uuid;
 #[derive(Clone, Debug, Default)]
 pub struct Account {
     /// The password, where there is one.
-    pub password: Option<StoredPassword>,
+    pub password_hash: Option<PasswordHash>,
     /// Sessions and links.
-    pub sign_ins: SignIns,
+    pub sign_in_state: SignInState,
 }
 
 /// Where a person is signed in, and the links that are open for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignIns {
+pub struct SignInState {
     /// Oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<Session>,
     /// Oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub links: Vec<OpenLink>,
+    pub links: Vec<SignInLink>,
     /// Networks the user has signed in from, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<KnownNetwork>,
     /// Browsers that were known before this time are unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub devices_since: Option<Time>,
+    #[serde(rename = "devices_since")]
+    pub devices_valid_after: Option<Time>,
 }
 
 /// A network that a user has signed in from. Failed sign-ins from elsewhere do not slow down sign-ins from there.
@@ -49,42 +50,45 @@ pub struct KnownDevice {
     /// The user.
     pub user: UserId,
     /// The last sign-in.
-    pub since: Time,
+    pub last_sign_in: Time,
 }
 
 /// One browser in which a person is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// What is kept of the key that the browser holds.
-    pub key: KeyHash,
+    #[serde(rename = "key")]
+    pub key_hash: KeyHash,
     /// Since when.
-    pub since: Time,
+    #[serde(rename = "since")]
+    pub created: Time,
 }
 
 /// A link that was sent and not used yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenLink {
+pub struct SignInLink {
     /// What it is known by; its mail has the same.
     pub id: Uuid,
     /// What it lets its holder do.
-    pub purpose: Purpose,
+    pub purpose: LinkPurpose,
     /// When it was made. How long it lasts is looked up when it is used.
-    pub since: Time,
+    #[serde(rename = "since")]
+    pub created: Time,
 }
 
 /// What a link lets its holder do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Purpose {
+pub enum LinkPurpose {
     /// Choose the first password.
     Invitation,
     /// Choose another password.
     Reset,
 }
 
-impl Purpose {
+impl LinkPurpose {
     /// Its word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Invitation => "invitation",
             Self::Reset => "reset",
@@ -92,7 +96,7 @@ impl Purpose {
     }
 }
 
-impl SignIns {
+impl SignInState {
     /// In how many browsers somebody may be signed in; the oldest is signed out.
     pub const MAX_SESSIONS: usize = 20;
     /// Known networks of a user; the oldest is removed.
@@ -102,89 +106,90 @@ impl SignIns {
     /// Lifetime of a known browser, in seconds.
     pub const DEVICE_SECONDS: i64 = 180 * 24 * 60 * 60;
     /// How many links to reset a password are good at a time.
-    pub const MAX_RESETS: usize = 3;
+    pub const MAX_RESET_LINKS: usize = 3;
     /// How long a session lasts, in seconds.
     pub const SESSION_SECONDS: i64 = 12 * 60 * 60;
     /// How long a link that can no longer be used is told from one that never was, in seconds after it was made.
-    const REMEMBERED: i64 = 90 * 24 * 60 * 60;
+    const LINK_RETENTION_SECONDS: i64 = 90 * 24 * 60 * 60;
 
     /// No sessions, links, known browsers or networks.
-    pub(crate) fn ended(now: Time) -> Self {
-        Self { devices_since: Some(now), ..Self::default() }
+    pub(crate) fn cleared(now: Time) -> Self {
+        Self { devices_valid_after: Some(now), ..Self::default() }
     }
 
     /// Whether a browser with this key is signed in at `now`.
-    pub fn holds(&self, key: &KeyHash, now: Time) -> bool {
-        self.sessions.iter().any(|session| session.key == *key && session.is_live(now))
+    pub fn has_session(&self, key: &KeyHash, now: Time) -> bool {
+        self.sessions.iter().any(|session| session.key_hash == *key && session.is_live(now))
     }
 
     /// Whether the user has signed in from this address's network.
-    pub fn knows_network(&self, address: IpAddr, now: Time) -> bool {
-        let network = wide_network(address);
+    pub fn is_known_network(&self, address: IpAddr, now: Time) -> bool {
+        let network = known_network_of(address);
         self.networks.iter().any(|known| known.network == network && known.is_live(now))
     }
 
     /// Adds the network of an address; returns whether it was unknown.
     pub(crate) fn add_network(&mut self, address: IpAddr, now: Time) -> bool {
-        if self.knows_network(address, now) {
+        if self.is_known_network(address, now) {
             return false;
         }
         self.networks.retain(|known| known.is_live(now));
         if self.networks.len() >= Self::MAX_NETWORKS {
             self.networks.remove(0);
         }
-        self.networks.push(KnownNetwork { network: wide_network(address), since: now });
+        self.networks.push(KnownNetwork { network: known_network_of(address), since: now });
         true
     }
 
     /// Whether a browser that signed in at `since` is known.
-    pub fn knows_device(&self, since: Time, now: Time) -> bool {
-        now < since.plus_seconds(Self::DEVICE_SECONDS) && self.devices_since.is_none_or(|start| start < since)
+    pub fn is_known_device(&self, since: Time, now: Time) -> bool {
+        now < since.plus_seconds(Self::DEVICE_SECONDS)
+            && self.devices_valid_after.is_none_or(|start| start < since)
     }
 
     /// How many sessions there are at `now`.
-    pub(crate) fn live(&self, now: Time) -> usize {
+    pub(crate) fn session_count(&self, now: Time) -> usize {
         self.sessions.iter().filter(|session| session.is_live(now)).count()
     }
 
     /// The open link of that name and purpose.
-    pub fn link(&self, id: Uuid, purpose: Purpose) -> Option<&OpenLink> {
+    pub fn link(&self, id: Uuid, purpose: LinkPurpose) -> Option<&SignInLink> {
         self.links.iter().find(|link| link.id == id && link.purpose == purpose)
     }
 
     /// A new session; those that are over go.
-    pub(crate) fn sign_in(&mut self, key: KeyHash, now: Time) {
+    pub(crate) fn add_session(&mut self, key: KeyHash, now: Time) {
         self.sessions.retain(|session| session.is_live(now));
         if self.sessions.len() >= Self::MAX_SESSIONS {
             self.sessions.remove(0);
         }
-        self.sessions.push(Session { key, since: now });
+        self.sessions.push(Session { key_hash: key, created: now });
     }
 
     /// A new link. It takes the place of older invitations. Links to reset a password are asked for by whoever comes along,
     /// so the last few stay good: nobody can keep another's from working.
-    pub(crate) fn open(&mut self, id: Uuid, purpose: Purpose, now: Time) {
-        self.links.retain(|link| now < link.since.plus_seconds(Self::REMEMBERED));
-        let kept = if purpose == Purpose::Reset { Self::MAX_RESETS - 1 } else { 0 };
+    pub(crate) fn add_link(&mut self, id: Uuid, purpose: LinkPurpose, now: Time) {
+        self.links.retain(|link| now < link.created.plus_seconds(Self::LINK_RETENTION_SECONDS));
+        let max_older = if purpose == LinkPurpose::Reset { Self::MAX_RESET_LINKS - 1 } else { 0 };
         let of_purpose = self.links.iter().filter(|link| link.purpose == purpose).count();
-        let mut surplus = of_purpose.saturating_sub(kept);
+        let mut surplus = of_purpose.saturating_sub(max_older);
         self.links.retain(|link| {
             let goes = link.purpose == purpose && surplus > 0;
             surplus -= usize::from(goes);
             !goes
         });
-        self.links.push(OpenLink { id, purpose, since: now });
+        self.links.push(SignInLink { id, purpose, created: now });
     }
 }
 
 impl KnownNetwork {
     fn is_live(&self, now: Time) -> bool {
-        now < self.since.plus_seconds(SignIns::NETWORK_SECONDS)
+        now < self.since.plus_seconds(SignInState::NETWORK_SECONDS)
     }
 }
 
 /// The first address of the /24 (IPv4) or /48 (IPv6): about one household, office or provider's region.
-fn wide_network(address: IpAddr) -> IpAddr {
+fn known_network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [a, b, c, _] = address.octets();
@@ -200,7 +205,7 @@ fn wide_network(address: IpAddr) -> IpAddr {
 
 impl Session {
     fn is_live(&self, now: Time) -> bool {
-        now < self.since.plus_seconds(SignIns::SESSION_SECONDS)
+        now < self.created.plus_seconds(SignInState::SESSION_SECONDS)
     }
 }
 
@@ -208,22 +213,22 @@ impl Session {
 #[derive(Clone, Debug, Default)]
 pub struct AccountEdit {
     /// A new password.
-    pub password: Option<StoredPassword>,
+    pub password_hash: Option<PasswordHash>,
     /// Whether it is the password there was, only stored better: then it is no news.
-    pub is_same_password: bool,
+    pub is_rehash: bool,
     /// All sessions and links from now on.
-    pub sign_ins: Option<SignIns>,
+    pub sign_in_state: Option<SignInState>,
 }
 
 impl AccountEdit {
     /// Ends all sessions and links, and forgets known browsers and networks.
-    pub(crate) fn ended(now: Time) -> Self {
-        Self { sign_ins: Some(SignIns::ended(now)), ..Self::default() }
+    pub(crate) fn sign_out_everywhere(now: Time) -> Self {
+        Self { sign_in_state: Some(SignInState::cleared(now)), ..Self::default() }
     }
 
     /// Whether the person has another password afterwards.
     pub fn sets_password(&self) -> bool {
-        self.password.as_ref().is_some_and(|password| !password.is_none()) && !self.is_same_password
+        self.password_hash.as_ref().is_some_and(|password| !password.is_cleared()) && !self.is_rehash
     }
 }
 
@@ -248,27 +253,27 @@ impl Tombstone {
 
 /// A link as its holder brings it: the seal on it was looked at already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkKey {
+pub struct SignInLinkRef {
     /// Whose.
     pub user: UserId,
     /// Which.
     pub id: Uuid,
     /// What for.
-    pub purpose: Purpose,
+    pub purpose: LinkPurpose,
 }
 
 /// A password as it is stored: a PHC string, which is as secret as any other.
 #[derive(Clone, Debug)]
-pub struct StoredPassword(pub SecretString);
+pub struct PasswordHash(pub SecretString);
 
-impl StoredPassword {
+impl PasswordHash {
     /// What takes the stored password away where it is set.
-    pub fn none() -> Self {
+    pub fn cleared() -> Self {
         Self(SecretString::default())
     }
 
     /// Whether it takes the stored password away.
-    pub fn is_none(&self) -> bool {
+    pub fn is_cleared(&self) -> bool {
         secrecy::ExposeSecret::expose_secret(&self.0).is_empty()
     }
 }

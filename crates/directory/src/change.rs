@@ -6,8 +6,8 @@
 //! can be changed without one.
 
 use crate::{
-    AccountEdit, Connection, ConnectionId, Item, ItemKey, ItemKind, Mail, Note, Tenant, TenantNumber, Time,
-    Tombstone, User, UserId,
+    AccountEdit, Connection, ConnectionId, EventNote, Item, ItemKey, ItemKind, Mail, Tenant, TenantNumber,
+    Time, Tombstone, User, UserId,
 };
 use std::collections::BTreeMap;
 
@@ -21,38 +21,40 @@ pub struct Change {
     /// Over which connection it came; `None` for the person at the terminal.
     pub connection: Option<ConnectionId>,
     /// Who asked, in words: the connection's name, or `terminal`.
-    pub who: String,
+    pub actor: String,
     /// The request it came with.
-    pub request: String,
+    pub request_id: String,
     /// What it was decided without a look for, because it was not there lately: it is stale if any of it is. Keys are
     /// such as an item has alone (external id, domain, address; names of organisations, roles and departments).
-    pub absent: Vec<(ItemKind, ItemKey)>,
+    pub assumed_absent: Vec<(ItemKind, ItemKey)>,
     /// An external id that it was decided without a look for among the deleted: it is stale if one of them has it.
-    pub not_deleted: Option<String>,
+    pub assumed_not_deleted: Option<String>,
     /// What to do, in order.
-    pub edits: Vec<Edit>,
+    pub mutations: Vec<Mutation>,
 }
 
 impl Change {
     /// Moves the time of the change, and with it the times that the change sets. Engines do so where a change is carried out
     /// long after it was decided, or after one that was decided later: a client that asks for what was modified since the
     /// newest time it has seen would miss it otherwise.
-    pub fn stamp(&mut self, at: Time) {
+    pub fn set_time(&mut self, at: Time) {
         let old = std::mem::replace(&mut self.at, at);
-        let moved = |time: &mut Time| {
+        let shift = |time: &mut Time| {
             if *time == old {
                 *time = at;
             }
         };
-        for edit in &mut self.edits {
+        for edit in &mut self.mutations {
             match edit {
-                Edit::AddUser { user, .. }
-                | Edit::ChangeUser { after: user, .. }
-                | Edit::RestoreUser { user, .. } => {
-                    moved(&mut user.created);
-                    moved(&mut user.updated);
+                Mutation::AddUser { user, .. }
+                | Mutation::ChangeUser { after: user, .. }
+                | Mutation::RestoreUser { user, .. } => {
+                    shift(&mut user.created);
+                    shift(&mut user.updated);
                 }
-                Edit::AddItem { item, .. } | Edit::ChangeItem { after: item, .. } => item.move_times(old, at),
+                Mutation::AddItem { item, .. } | Mutation::ChangeItem { after: item, .. } => {
+                    item.replace_time(old, at)
+                }
                 _ => {}
             }
         }
@@ -61,7 +63,7 @@ impl Change {
 
 /// One step of a change.
 #[derive(Clone, Debug)]
-pub enum Edit {
+pub enum Mutation {
     /// A new person; the store gives the number.
     AddUser {
         /// The person.
@@ -78,7 +80,7 @@ pub enum Edit {
         /// What becomes of how they sign in.
         account: AccountEdit,
         /// What it means besides.
-        notes: Vec<Note>,
+        notes: Vec<EventNote>,
     },
     /// A person goes and leaves a tombstone. Nobody is signed in as them any more.
     RemoveUser(Box<User>),
@@ -109,18 +111,18 @@ pub enum Edit {
         /// As it shall be.
         after: Box<Item>,
         /// Who joins.
-        joined: Vec<UserId>,
+        members_added: Vec<UserId>,
         /// Who leaves.
-        left: Vec<UserId>,
+        members_removed: Vec<UserId>,
     },
     /// People join and leave an item, whatever else has become of it; who is in it already or is not is passed over.
     ChangeMembers {
         /// As decided from; only that it is still there guards the edit.
         item: Box<Item>,
         /// Who joins.
-        joined: Vec<UserId>,
+        members_added: Vec<UserId>,
         /// Who leaves.
-        left: Vec<UserId>,
+        members_removed: Vec<UserId>,
     },
     /// An item goes, with all its memberships.
     RemoveItem(Box<Item>),
@@ -155,14 +157,14 @@ pub enum Edit {
     },
     /// A connection was used, and its keys at these times, as in [`Connection::key_uses`]. It changes no data, so there is
     /// no event.
-    Touch(ConnectionId, BTreeMap<String, i64>),
+    RecordConnectionUse(ConnectionId, BTreeMap<String, i64>),
     /// A secret of the installation, under a name that is not taken. It leaves no event either.
     AddSecret(&'static str, ServerSecret),
 }
 
-impl Edit {
+impl Mutation {
     /// Whether something may be found afterwards that was not there before.
-    pub(crate) fn brings_item(&self) -> bool {
+    pub(crate) fn adds_or_changes_item(&self) -> bool {
         matches!(self, Self::AddItem { .. } | Self::ChangeItem { .. })
     }
 }

@@ -1,9 +1,10 @@
 //! Everything that can be asked of the directory, as values.
 
 use crate::{
-    Access, Address, ClientProfile, Connection, ConnectionId, Entry, Field, FolderEntry, Given, ItemKey,
-    ItemKind, KeyHash, Link, LinkKey, LinkKind, Mail, OrganisationStatus, Outcome, Pair, Status, StatusWish,
-    StoredPassword, TenantNumber, Time, UserId, UserKey,
+    Access, Address, ClientProfile, Connection, ConnectionId, DeliveryOutcome, Field, FieldUpdate,
+    FolderEntry, ItemKey, ItemKind, KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash,
+    ProfileLink, ProfileLinkKind, RequestedStatus, SignInLinkRef, Status, TenantNumber, Time, TypedValue,
+    UserId, UserKey,
 };
 use secrecy::SecretString;
 use std::net::IpAddr;
@@ -29,24 +30,24 @@ pub enum Command {
     /// Send one or many people who have no password yet a link with which they choose one; all of them, or none.
     Invite(Vec<UserKey>),
     /// Move one or many people to a status, all or none.
-    MoveUsers(StatusMove),
+    ChangeStatus(StatusChange),
     /// What somebody does with their own account.
     Account {
         /// Who.
         user: UserId,
         /// What.
-        step: AccountStep,
+        action: AccountAction,
     },
     /// What has become of a mail. It is refused as a conflict if somebody else was first.
-    MoveMail {
+    UpdateMail {
         /// As it was read.
         mail: Box<Mail>,
         /// When it is tried next, if it is.
         due: Option<Time>,
         /// What came of it.
-        outcome: Option<Outcome>,
+        outcome: Option<DeliveryOutcome>,
         /// Whether this begins an attempt.
-        is_attempt: bool,
+        starts_attempt: bool,
     },
     /// Add a group.
     CreateGroup(GroupEdit),
@@ -67,13 +68,13 @@ pub enum Command {
         edit: FolderEdit,
     },
     /// Add an organisation.
-    CreateOrganisation(OrganisationEdit),
+    CreateOrganization(OrganizationEdit),
     /// Change one or many organisations alike, all or none.
-    UpdateOrganisations {
+    UpdateOrganizations {
         /// Which.
-        organisations: Vec<ItemKey>,
+        organizations: Vec<ItemKey>,
         /// What.
-        edit: OrganisationEdit,
+        edit: OrganizationEdit,
     },
     /// Remove a group or folder.
     DeleteItem {
@@ -112,9 +113,9 @@ pub enum Command {
         /// Which connection.
         connection: ConnectionId,
         /// What is kept of the new key.
-        key: KeyHash,
+        key_hash: KeyHash,
         /// Whether all other keys are revoked.
-        revokes_others: bool,
+        revoke_others: bool,
     },
     /// Change what a connection may do.
     UpdateConnection {
@@ -131,9 +132,9 @@ pub enum Command {
 
 impl Command {
     /// The command itself, and the version it is bound to.
-    pub(crate) fn bare(&self) -> (&Self, Option<u32>) {
+    pub(crate) fn split_version(&self) -> (&Self, Option<u32>) {
         match self {
-            Self::IfVersion(version, command) => (command.bare().0, Some(*version)),
+            Self::IfVersion(version, command) => (command.split_version().0, Some(*version)),
             command => (command, None),
         }
     }
@@ -143,12 +144,12 @@ impl Command {
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "as in Connection")]
 pub struct ConnectionEdit {
-    pub dialects: Given<Vec<String>>,
-    pub access: Given<Access>,
-    pub highest_role: Given<u32>,
-    pub profile: Given<ClientProfile>,
-    pub public_keys: Given<Vec<String>>,
-    pub expires: Given<Time>,
+    pub dialects: FieldUpdate<Vec<String>>,
+    pub access: FieldUpdate<Access>,
+    pub highest_role: FieldUpdate<u32>,
+    pub profile: FieldUpdate<ClientProfile>,
+    pub public_keys: FieldUpdate<Vec<String>>,
+    pub expires: FieldUpdate<Time>,
 }
 
 /// What a request says of a person. On create, what is absent stays empty.
@@ -159,42 +160,42 @@ pub struct UserEdit {
     /// deleted and had it comes back.
     pub id: Option<UserId>,
     /// Plain texts by field; see [`crate::User::text`] for which these are.
-    pub texts: Vec<(Field, Given<String>)>,
-    pub department: Given<DepartmentRef>,
-    pub organisation: Given<OrganisationRef>,
+    pub texts: Vec<(Field, FieldUpdate<String>)>,
+    pub department: FieldUpdate<DepartmentRef>,
+    pub organization: FieldUpdate<OrganizationRef>,
     /// One entry per list of links that is mentioned.
-    pub links: Vec<(LinkKind, Given<Vec<Link>>)>,
+    pub links: Vec<(ProfileLinkKind, FieldUpdate<Vec<ProfileLink>>)>,
     /// One entry per plural that is mentioned: e-mails, phones, photos, entitlements, certificates, roles.
-    pub plurals: Vec<(Field, Given<Vec<Entry>>)>,
-    pub addresses: Given<Vec<Address>>,
+    pub multi_valued: Vec<(Field, FieldUpdate<Vec<TypedValue>>)>,
+    pub addresses: FieldUpdate<Vec<Address>>,
     /// The number of one of the organisation's addresses, apart from the organisation.
-    pub office: Given<u32>,
-    pub metadata: Given<Vec<Pair>>,
-    pub role: Given<RoleRef>,
-    pub groups: Given<Vec<ItemRef>>,
-    pub folders: Given<Vec<ItemRef>>,
-    pub status: Given<StatusWish>,
+    pub office: FieldUpdate<u32>,
+    pub metadata: FieldUpdate<Vec<MetadataEntry>>,
+    pub role: FieldUpdate<RoleRef>,
+    pub groups: FieldUpdate<Vec<ItemRef>>,
+    pub folders: FieldUpdate<Vec<ItemRef>>,
+    pub status: FieldUpdate<RequestedStatus>,
     pub password: Option<SecretString>,
-    /// A password as another system had stored it; [`crate::Hasher::can_verify`] says which are taken.
-    pub password_hash: Option<StoredPassword>,
+    /// A password as another system had stored it; [`crate::PasswordHasher::can_verify`] says which are taken.
+    pub password_hash: Option<PasswordHash>,
     /// On update: the password that is stored goes, unless there is a new one.
-    pub forgets_password: bool,
+    pub clear_password: bool,
     /// On create: a mail shall invite the person, unless they want none.
     pub invite: bool,
-    pub do_not_email: Given<bool>,
-    pub force_password_change: Given<bool>,
+    pub do_not_email: FieldUpdate<bool>,
+    pub force_password_change: FieldUpdate<bool>,
 }
 
 impl UserEdit {
     /// Notes what was said of the plain text `field`.
-    pub fn text(&mut self, field: Field, given: Given<String>) {
-        if given.is_mentioned() {
+    pub fn set_text(&mut self, field: Field, given: FieldUpdate<String>) {
+        if given.is_change() {
             self.texts.push((field, given));
         }
     }
 
     /// What was said of the plain text `field`.
-    pub fn said(&self, field: Field) -> Option<&Given<String>> {
+    pub fn text_update(&self, field: Field) -> Option<&FieldUpdate<String>> {
         self.texts.iter().find(|(f, _)| *f == field).map(|(_, given)| given)
     }
 }
@@ -224,24 +225,24 @@ pub enum RoleRef {
 
 /// An organisation as a client names it: created when a name comes with it and nothing matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OrganisationRef {
+pub struct OrganizationRef {
     /// Its number, wished for when it is new.
     pub number: Option<u32>,
     /// Its name.
     pub name: Option<String>,
     /// The number of one of its addresses.
-    pub address: Option<u32>,
+    pub office_number: Option<u32>,
 }
 
 /// A status for one or many people.
 #[derive(Clone, Debug)]
-pub struct StatusMove {
+pub struct StatusChange {
     /// Who; all of them, or none.
     pub users: Vec<UserKey>,
     /// Where to.
     pub to: Status,
     /// The status everybody must be in before, if any.
-    pub only_from: Option<Status>,
+    pub required_status: Option<Status>,
 }
 
 /// What a request says of a group.
@@ -250,8 +251,8 @@ pub struct StatusMove {
 pub struct GroupEdit {
     /// The identity it shall have, on create only.
     pub id: Option<crate::ItemId>,
-    pub name: Given<String>,
-    pub external_id: Given<String>,
+    pub name: FieldUpdate<String>,
+    pub external_id: FieldUpdate<String>,
     pub members: Option<MemberEdit>,
 }
 
@@ -266,9 +267,9 @@ pub enum MemberEdit {
     /// are a fault, and what it costs does not depend on how many the others are.
     Change {
         /// Who joins; each must exist.
-        join: Vec<UserKey>,
+        add: Vec<UserKey>,
         /// Who leaves.
-        leave: Vec<UserKey>,
+        remove: Vec<UserKey>,
     },
 }
 
@@ -278,93 +279,93 @@ pub enum MemberEdit {
 pub struct FolderEdit {
     /// The identity it shall have, on create only.
     pub id: Option<crate::ItemId>,
-    pub name: Given<String>,
-    pub external_id: Given<String>,
-    pub description: Given<String>,
-    pub is_restricted: Given<bool>,
-    pub restricted_to: Given<crate::ItemId>,
-    pub entries: Given<Vec<FolderEntry>>,
+    pub name: FieldUpdate<String>,
+    pub external_id: FieldUpdate<String>,
+    pub description: FieldUpdate<String>,
+    pub is_restricted: FieldUpdate<bool>,
+    pub restricted_to: FieldUpdate<crate::ItemId>,
+    pub entries: FieldUpdate<Vec<FolderEntry>>,
 }
 
 /// What a request says of an organisation.
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "as in Organisation")]
-pub struct OrganisationEdit {
+pub struct OrganizationEdit {
     /// The identity and number it shall have, on create only; the next number, when none is given.
     pub id: Option<crate::ItemId>,
     pub number: Option<u32>,
-    pub name: Given<String>,
-    pub status: Option<OrganisationStatus>,
-    pub domains: Given<Vec<String>>,
+    pub name: FieldUpdate<String>,
+    pub status: Option<OrganizationStatus>,
+    pub domains: FieldUpdate<Vec<String>>,
     /// Domains to have besides those it has.
-    pub more_domains: Vec<String>,
-    pub addresses: Given<Vec<u32>>,
-    pub url: Given<String>,
-    pub photo: Given<String>,
-    pub auto_login: Given<bool>,
-    pub homepage: Given<u32>,
-    pub guid: Given<u32>,
-    pub industry: Given<u32>,
-    pub category: Given<u32>,
-    pub key_contacts: Given<Vec<u32>>,
+    pub add_domains: Vec<String>,
+    pub office_numbers: FieldUpdate<Vec<u32>>,
+    pub url: FieldUpdate<String>,
+    pub photo: FieldUpdate<String>,
+    pub auto_login: FieldUpdate<bool>,
+    pub homepage: FieldUpdate<u32>,
+    pub guid: FieldUpdate<u32>,
+    pub industry: FieldUpdate<u32>,
+    pub category: FieldUpdate<u32>,
+    pub key_contacts: FieldUpdate<Vec<u32>>,
 }
 
 /// What somebody does with their own account.
 #[derive(Clone, Debug)]
-pub enum AccountStep {
+pub enum AccountAction {
     /// They have shown the password that is stored as this.
     SignIn {
         /// What was compared.
-        shown: StoredPassword,
+        verified_hash: PasswordHash,
         /// What is kept of the key of their browser, if it is one.
-        session: Option<KeyHash>,
+        session_key: Option<KeyHash>,
         /// The same password, stored better.
-        rehashed: Option<StoredPassword>,
+        rehashed: Option<PasswordHash>,
         /// Where they come from, if that is known.
-        address: Option<IpAddr>,
+        client_ip: Option<IpAddr>,
     },
     /// They leave one browser.
     SignOut(KeyHash),
     /// They leave all browsers.
     SignOutEverywhere,
     /// They choose a password.
-    ChoosePassword {
+    SetPassword {
         /// The new one.
         password: SecretString,
         /// What lets them.
-        by: Proof,
+        proof: PasswordProof,
         /// The browser in which they stay signed in.
-        keep: Option<KeyHash>,
+        keep_session: Option<KeyHash>,
         /// Where they come from, if that is known.
         address: Option<IpAddr>,
     },
     /// They ask for a link because they have forgotten their password.
-    Forgot,
+    RequestPasswordReset,
 }
 
 /// What lets somebody choose a password.
 #[derive(Clone, Debug)]
-pub enum Proof {
+pub enum PasswordProof {
     /// A link that was sent to them.
-    Link(LinkKey),
+    Link(SignInLinkRef),
     /// They have shown the password that is stored as this.
-    Password(StoredPassword),
+    CurrentPassword(PasswordHash),
 }
 
 /// What is to be settled of a tenant.
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "as in TenantSettings")]
 pub struct TenantEdit {
-    pub name: Given<String>,
-    pub invitation_hours: Given<u32>,
-    pub min_password: Given<u32>,
-    pub sender_name: Given<String>,
-    pub mails_to: Given<String>,
-    pub public_name: Given<bool>,
+    pub name: FieldUpdate<String>,
+    pub invitation_hours: FieldUpdate<u32>,
+    pub min_password_chars: FieldUpdate<u32>,
+    pub sender_name: FieldUpdate<String>,
+    pub redirect_mails_to: FieldUpdate<String>,
+    pub show_name_before_sign_in: FieldUpdate<bool>,
     /// A template by name, or its removal.
-    pub templates: Vec<(String, Given<String>)>,
+    pub templates: Vec<(String, FieldUpdate<String>)>,
     /// Whether the tenant is removed. From then on it is not found, and only its remaining data can be deleted.
-    pub removes: bool,
+    pub remove: bool,
 }
 
 /// A connection to be added.
@@ -387,7 +388,7 @@ pub struct NewConnection {
     /// Public keys in PEM with which the client may prove itself instead of with its key.
     pub public_keys: Vec<String>,
     /// What is kept of its first key.
-    pub key: KeyHash,
+    pub key_hash: KeyHash,
 }
 
 impl NewConnection {
@@ -402,7 +403,7 @@ impl NewConnection {
             profile: ClientProfile::default(),
             user: None,
             public_keys: Vec::new(),
-            key,
+            key_hash: key,
         }
     }
 }

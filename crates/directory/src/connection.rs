@@ -48,7 +48,7 @@ pub struct Connection {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub public_keys: Vec<String>,
     /// Its keys, oldest first; never more than two. Those of a revoked connection open nothing.
-    pub keys: Vec<Key>,
+    pub keys: Vec<ApiKey>,
     /// From when on it is refused.
     #[serde(default)]
     pub expires: Option<Time>,
@@ -82,7 +82,7 @@ impl ClientProfile {
     pub const ALL: [Self; 4] = [Self::Rfc, Self::Entra, Self::Okta, Self::Strict];
 
     /// Its word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Rfc => "rfc",
             Self::Entra => "entra",
@@ -104,7 +104,7 @@ pub enum Access {
 
 /// One live key of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
+pub struct ApiKey {
     /// What is kept of it.
     pub hash: KeyHash,
     /// When it was made.
@@ -114,7 +114,7 @@ pub struct Key {
     pub last_use: Option<Time>,
 }
 
-impl Key {
+impl ApiKey {
     /// A key that was not used yet.
     pub fn new(hash: KeyHash, created: Time) -> Self {
         Self { hash, created, last_use: None }
@@ -122,7 +122,7 @@ impl Key {
 
     /// The name under which a store notes when it was used: the beginning of its hash, which cannot
     /// be used to sign in.
-    pub fn name(&self) -> String {
+    pub fn id(&self) -> String {
         format!("k{:08x}", u32::from_be_bytes(self.hash.prefix()))
     }
 }
@@ -130,7 +130,7 @@ impl Key {
 impl Connection {
     /// The key under which a store keeps the name of a revoked connection whose name this one takes: no name has a control
     /// character.
-    pub fn freed_name(&self) -> String {
+    pub fn revoked_name_key(&self) -> String {
         format!("{}\u{1F}{}", crate::fold(&self.name), self.id)
     }
 
@@ -146,31 +146,32 @@ impl Connection {
     }
 
     /// Whether it is still what it was when `before` was read, whenever it was used since.
-    pub fn is_still(&self, before: &Self) -> bool {
+    pub fn is_unchanged_since(&self, before: &Self) -> bool {
         self.without_uses() == before.without_uses()
     }
 
     fn without_uses(&self) -> Self {
-        let keys = self.keys.iter().map(|key| Key { last_use: None, ..key.clone() }).collect();
+        let keys = self.keys.iter().map(|key| ApiKey { last_use: None, ..key.clone() }).collect();
         Self { last_use: None, keys, ..self.clone() }
     }
 
     /// When its keys were last used, by their names, in microseconds since 1970; `used` is used now.
-    pub fn key_uses(&self, used: Option<&Key>, now: Time) -> BTreeMap<String, i64> {
-        let last =
-            |key: &Key| if used.is_some_and(|used| used.hash == key.hash) { Some(now) } else { key.last_use };
-        self.keys.iter().filter_map(|key| Some((key.name(), last(key)?.0))).collect()
+    pub fn key_uses(&self, used: Option<&ApiKey>, now: Time) -> BTreeMap<String, i64> {
+        let last = |key: &ApiKey| {
+            if used.is_some_and(|used| used.hash == key.hash) { Some(now) } else { key.last_use }
+        };
+        self.keys.iter().filter_map(|key| Some((key.id(), last(key)?.0))).collect()
     }
 
     /// Takes such times over.
-    pub fn note_key_uses(&mut self, uses: &BTreeMap<String, i64>) {
+    pub fn apply_key_uses(&mut self, uses: &BTreeMap<String, i64>) {
         for key in &mut self.keys {
-            key.last_use = key.last_use.max(uses.get(&key.name()).map(|time| Time(*time)));
+            key.last_use = key.last_use.max(uses.get(&key.id()).map(|time| Time(*time)));
         }
     }
 
     /// Whether it may speak `dialect`.
-    pub fn speaks(&self, dialect: &str) -> bool {
+    pub fn allows_dialect(&self, dialect: &str) -> bool {
         self.dialects.iter().any(|d| d == dialect)
     }
 }

@@ -1,20 +1,20 @@
 //! What happened: the record every change leaves in the same transaction.
 
-use crate::{Connection, ConnectionId, Item, Mail, Position, Tenant, TenantNumber, Time, User, UserId};
+use crate::{Connection, ConnectionId, EventPosition, Item, Mail, Tenant, TenantNumber, Time, User, UserId};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Its place in the order of all changes.
-    pub position: Position,
+    pub position: EventPosition,
     /// What happened.
-    pub what: EventDraft,
+    pub data: EventData,
 }
 
 /// An event before it has its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventDraft {
+pub struct EventData {
     /// In whose directory.
     pub tenant: TenantNumber,
     /// When.
@@ -22,29 +22,29 @@ pub struct EventDraft {
     /// Over which connection; `None` for the person at the terminal.
     pub connection: Option<ConnectionId>,
     /// Who, in words.
-    pub who: String,
+    pub actor: String,
     /// With which request.
-    pub request: String,
+    pub request_id: String,
     /// What was done.
     pub action: Action,
     /// What it was before, unless it is new.
-    pub before: Option<Record>,
+    pub before: Option<EntitySnapshot>,
     /// What it is now, unless it is gone.
-    pub after: Option<Record>,
+    pub after: Option<EntitySnapshot>,
     /// Who joined the group.
-    pub joined: Vec<UserId>,
+    pub members_added: Vec<UserId>,
     /// Who left the group.
-    pub left: Vec<UserId>,
+    pub members_removed: Vec<UserId>,
     /// A password was set. The password itself is nowhere.
     pub password_set: bool,
     /// What else it meant.
-    pub notes: Vec<Note>,
+    pub notes: Vec<EventNote>,
 }
 
 /// What an event meant besides what changed on its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Note {
+pub enum EventNote {
     /// The person has signed in.
     SignedIn,
     /// The person has signed out.
@@ -61,9 +61,9 @@ pub enum Note {
     Purged,
 }
 
-impl Note {
+impl EventNote {
     /// What it says, in words.
-    pub fn words(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::SignedIn => "signed in",
             Self::SignedOut => "signed out",
@@ -90,7 +90,7 @@ pub enum Action {
 
 impl Action {
     /// Its word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Updated => "updated",
@@ -102,7 +102,7 @@ impl Action {
 /// What an event is about, as it stood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Record {
+pub enum EntitySnapshot {
     /// A person.
     User(Box<User>),
     /// A group, folder, organisation, role or department.
@@ -115,9 +115,9 @@ pub enum Record {
     Mail(Box<Mail>),
 }
 
-impl Record {
+impl EntitySnapshot {
     /// A connection as an event may show it: the hashes of its keys left out.
-    pub fn of_connection(connection: &Connection) -> Self {
+    pub fn redacted_connection(connection: &Connection) -> Self {
         let mut shown = connection.clone();
         shown.keys.clear();
         Self::Connection(Box::new(shown))

@@ -4,7 +4,7 @@
 //! here once. Texts are compared case-folded unless the test says `exact`; a comparison with a field that is not set
 //! does not hold, and `NotEqual` is the opposite of `Equal`.
 
-use crate::view::{Parts, Scalar, Subject};
+use crate::view::{AttributeSource, AttributeValue, SubAttributes};
 use crate::{Field, fold, identifier_key, nfc};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -19,30 +19,30 @@ pub enum Filter {
     /// It does not hold.
     Not(Box<Filter>),
     /// A comparison.
-    Test(Test),
+    Comparison(Comparison),
     /// One and the same value of a plural meets a condition; the tests in it name parts as their fields.
-    Entry(Field, Box<Filter>),
+    ValuePath(Field, Box<Filter>),
 }
 
 /// A comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Test {
+pub struct Comparison {
     /// What is compared.
     pub field: Field,
     /// Which part of it, when it is a plural; one value that passes is enough.
-    pub part: Option<Field>,
+    pub sub_attribute: Option<Field>,
     /// How.
-    pub op: Op,
+    pub op: CompareOp,
     /// With what; without meaning for `Present`.
-    pub value: Scalar<'static>,
+    pub value: AttributeValue<'static>,
     /// Whether case counts.
-    pub exact: bool,
+    pub case_exact: bool,
 }
 
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the documentation")]
-pub enum Op {
+pub enum CompareOp {
     Equal,
     NotEqual,
     Contains,
@@ -55,55 +55,69 @@ pub enum Op {
     Present,
 }
 
-impl Test {
+impl Comparison {
     /// A comparison; a text that is compared in any case is folded here, once.
-    pub fn new(field: Field, part: Option<Field>, op: Op, value: Scalar<'static>, exact: bool) -> Self {
+    pub fn new(
+        field: Field,
+        part: Option<Field>,
+        op: CompareOp,
+        value: AttributeValue<'static>,
+        exact: bool,
+    ) -> Self {
         let value = match value {
-            Scalar::Text(text) => Scalar::text(op.comparable(&text, exact).into_owned()),
+            AttributeValue::Text(text) => AttributeValue::text(op.normalize(&text, exact).into_owned()),
             other => other,
         };
-        Self { field, part, op, value, exact }
+        Self { field, sub_attribute: part, op, value, case_exact: exact }
     }
 
-    fn holds(&self, subject: &dyn Subject) -> bool {
-        let negated = self.op == Op::NotEqual;
-        let passes = |value: &Scalar<'_>| self.passes(value);
+    fn matches(&self, subject: &dyn AttributeSource) -> bool {
+        let negated = self.op == CompareOp::NotEqual;
+        let passes = |value: &AttributeValue<'_>| self.matches_value(value);
         // A preference that is not said is none (RFC 7643 section 2.4), though it is not there either.
-        let said = |value: Option<Scalar<'_>>, field: Field| match value {
-            None if field == Field::Primary && self.op != Op::Present => passes(&Scalar::Bool(false)),
+        let matches_or_default = |value: Option<AttributeValue<'_>>, field: Field| match value {
+            None if field == Field::Primary && self.op != CompareOp::Present => {
+                passes(&AttributeValue::Bool(false))
+            }
             value => value.as_ref().is_some_and(passes),
         };
-        let some = match self.part {
-            None => said(subject.scalar(self.field), self.field),
-            Some(part) => subject.entries(self.field).iter().any(|parts| said(parts.scalar(part), part)),
+        let some = match self.sub_attribute {
+            None => matches_or_default(subject.value(self.field), self.field),
+            Some(part) => {
+                subject.values(self.field).iter().any(|parts| matches_or_default(parts.value(part), part))
+            }
         };
         some != negated
     }
 
     /// Whether one value passes; `NotEqual` is turned round by the caller, over all values.
-    fn passes(&self, value: &Scalar<'_>) -> bool {
+    fn matches_value(&self, value: &AttributeValue<'_>) -> bool {
         match (value, &self.value) {
-            _ if self.op == Op::Present => !matches!(value, Scalar::Text(text) if text.is_empty()),
-            (Scalar::Text(text), Scalar::Text(wanted)) => {
-                let text = self.op.comparable(text, self.exact);
+            _ if self.op == CompareOp::Present => {
+                !matches!(value, AttributeValue::Text(text) if text.is_empty())
+            }
+            (AttributeValue::Text(text), AttributeValue::Text(wanted)) => {
+                let text = self.op.normalize(text, self.case_exact);
                 match self.op {
-                    Op::Contains => text.contains(wanted.as_ref()),
-                    Op::StartsWith => text.starts_with(wanted.as_ref()),
-                    Op::EndsWith => text.ends_with(wanted.as_ref()),
-                    op => op.orders(text.as_ref().cmp(wanted.as_ref())),
+                    CompareOp::Contains => text.contains(wanted.as_ref()),
+                    CompareOp::StartsWith => text.starts_with(wanted.as_ref()),
+                    CompareOp::EndsWith => text.ends_with(wanted.as_ref()),
+                    op => op.accepts(text.as_ref().cmp(wanted.as_ref())),
                 }
             }
-            (Scalar::Bool(value), Scalar::Bool(wanted)) => self.op.orders(value.cmp(wanted)),
-            (Scalar::Integer(value), Scalar::Integer(wanted)) => self.op.orders(value.cmp(wanted)),
-            (Scalar::Time(value), Scalar::Time(wanted)) => self.op.orders(value.cmp(wanted)),
+            (AttributeValue::Bool(value), AttributeValue::Bool(wanted)) => self.op.accepts(value.cmp(wanted)),
+            (AttributeValue::Integer(value), AttributeValue::Integer(wanted)) => {
+                self.op.accepts(value.cmp(wanted))
+            }
+            (AttributeValue::Time(value), AttributeValue::Time(wanted)) => self.op.accepts(value.cmp(wanted)),
             _ => false,
         }
     }
 }
 
-impl Op {
+impl CompareOp {
     /// The form of a text that is compared with this operator.
-    fn comparable(self, text: &str, exact: bool) -> Cow<'_, str> {
+    fn normalize(self, text: &str, exact: bool) -> Cow<'_, str> {
         match self {
             _ if exact => nfc(text),
             Self::Equal | Self::NotEqual => Cow::Owned(identifier_key(text)),
@@ -111,7 +125,7 @@ impl Op {
         }
     }
 
-    fn orders(self, order: Ordering) -> bool {
+    fn accepts(self, order: Ordering) -> bool {
         match self {
             Self::Equal | Self::NotEqual => order.is_eq(),
             Self::Greater => order.is_gt(),
@@ -135,34 +149,38 @@ impl Filter {
     }
 
     /// Whether the subject meets the condition.
-    pub fn meets(&self, subject: &dyn Subject) -> bool {
+    pub fn matches(&self, subject: &dyn AttributeSource) -> bool {
         match self {
-            Self::All(filters) => filters.iter().all(|filter| filter.meets(subject)),
-            Self::Any(filters) => filters.iter().any(|filter| filter.meets(subject)),
-            Self::Not(filter) => !filter.meets(subject),
-            Self::Test(test) => test.holds(subject),
-            Self::Entry(field, filter) => subject.entries(*field).iter().any(|parts| filter.meets(parts)),
+            Self::All(filters) => filters.iter().all(|filter| filter.matches(subject)),
+            Self::Any(filters) => filters.iter().any(|filter| filter.matches(subject)),
+            Self::Not(filter) => !filter.matches(subject),
+            Self::Comparison(test) => test.matches(subject),
+            Self::ValuePath(field, filter) => {
+                subject.values(*field).iter().any(|parts| filter.matches(parts))
+            }
         }
     }
 
     /// Whether some test in here is about `field`.
-    pub fn mentions(&self, field: Field) -> bool {
+    pub fn references_field(&self, field: Field) -> bool {
         match self {
-            Self::All(filters) | Self::Any(filters) => filters.iter().any(|filter| filter.mentions(field)),
-            Self::Not(filter) => filter.mentions(field),
-            Self::Test(test) => test.field == field,
-            Self::Entry(entry, _) => *entry == field,
+            Self::All(filters) | Self::Any(filters) => {
+                filters.iter().any(|filter| filter.references_field(field))
+            }
+            Self::Not(filter) => filter.references_field(field),
+            Self::Comparison(test) => test.field == field,
+            Self::ValuePath(entry, _) => *entry == field,
         }
     }
 }
 
 /// One value of a plural, while its parts are looked at.
-impl Subject for Parts<'_> {
-    fn scalar(&self, field: Field) -> Option<Scalar<'_>> {
+impl AttributeSource for SubAttributes<'_> {
+    fn value(&self, field: Field) -> Option<AttributeValue<'_>> {
         self.iter().find(|(part, _)| *part == field).map(|(_, value)| value.clone())
     }
 
-    fn entries(&self, _: Field) -> Vec<Parts<'_>> {
+    fn values(&self, _: Field) -> Vec<SubAttributes<'_>> {
         Vec::new()
     }
 }

@@ -11,12 +11,12 @@ pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    unicase::UniCase::unicode(width_folded(text)).to_folded_case().nfc().collect()
+    unicase::UniCase::unicode(nfc_without_width(text)).to_folded_case().nfc().collect()
 }
 
 /// NFC without full and half width.
-fn width_folded(text: &str) -> String {
-    text.nfc().flat_map(width_mapped).nfc().collect()
+fn nfc_without_width(text: &str) -> String {
+    text.nfc().flat_map(map_width).nfc().collect()
 }
 
 /// The form in which identifiers are compared for equality: [`fold`], with the domain of an email by UTS 46, so that an
@@ -26,7 +26,7 @@ pub fn identifier_key(text: &str) -> String {
         return fold(text);
     }
     // A fullwidth @ is one, too.
-    let text = width_folded(text);
+    let text = nfc_without_width(text);
     match text.rsplit_once('@') {
         Some((local, domain)) => format!("{}@{}", fold(local), domain_key(domain)),
         None => fold(&text),
@@ -64,7 +64,7 @@ pub(crate) fn is_visible(c: char) -> bool {
 }
 
 /// Maps a fullwidth or halfwidth character to its decomposition mapping, one level deep.
-fn width_mapped(c: char) -> impl Iterator<Item = char> {
+fn map_width(c: char) -> impl Iterator<Item = char> {
     /// Halfwidth Hangul letters and where their equals begin; a full decomposition would go past these.
     const HANGUL: [(u32, u32, u32); 6] = [
         (0xFFA0, 0xFFA0, 0x3164),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_its_own_key() {
+    fn keys_are_idempotent() {
         let odd = [
             "x@\u{301}",
             "a@b@\u{fc}.de",
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_sees_what_identifiers_may_not_contain() {
+    fn invisible_characters_are_detected() {
         for c in
             ['\0', '\u{85}', '\u{ad}', '\u{200b}', '\u{202e}', '\u{2028}', '\u{feff}', '\u{378}', '\u{e0041}']
         {

@@ -27,7 +27,7 @@ pub struct ConnectionId(pub Uuid);
 /// Place of an event in the order of all changes, ascending from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Position(pub u64);
+pub struct EventPosition(pub u64);
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl fmt::Display for TenantNumber {
     }
 }
 
-macro_rules! shown_as_uuid {
+macro_rules! display_as_uuid {
     ($($id:ty),*) => {$(
         impl fmt::Display for $id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,4 +57,4 @@ macro_rules! shown_as_uuid {
         }
     )*};
 }
-shown_as_uuid!(UserId, ItemId, ConnectionId);
+display_as_uuid!(UserId, ItemId, ConnectionId);

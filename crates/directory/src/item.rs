@@ -14,8 +14,9 @@ pub enum ItemKind {
     Group,
     /// [`Folder`].
     Folder,
-    /// [`Organisation`].
-    Organisation,
+    /// [`Organization`].
+    #[serde(rename = "organisation")]
+    Organization,
     /// [`Role`].
     Role,
     /// [`Department`].
@@ -24,14 +25,14 @@ pub enum ItemKind {
 
 impl ItemKind {
     /// Every kind; the place in this list is what engines store.
-    pub const ALL: [Self; 5] = [Self::Group, Self::Folder, Self::Organisation, Self::Role, Self::Department];
+    pub const ALL: [Self; 5] = [Self::Group, Self::Folder, Self::Organization, Self::Role, Self::Department];
 
     /// Its word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Group => "group",
             Self::Folder => "folder",
-            Self::Organisation => "organisation",
+            Self::Organization => "organisation",
             Self::Role => "role",
             Self::Department => "department",
         }
@@ -47,7 +48,8 @@ pub enum Item {
     /// A folder people may see.
     Folder(Folder),
     /// An organisation people belong to.
-    Organisation(Organisation),
+    #[serde(rename = "organisation")]
+    Organization(Organization),
     /// A tenant's own role.
     Role(Role),
     /// A department of the catalogue.
@@ -105,18 +107,19 @@ pub struct FolderEntry {
 /// An organisation, found by number, by name or by the domain of an e-mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as in User")]
-pub struct Organisation {
+pub struct Organization {
     pub id: ItemId,
     pub number: u32,
     pub version: u32,
     pub name: String,
-    pub status: OrganisationStatus,
+    pub status: OrganizationStatus,
     /// E-mail domains, lower-case; no two organisations of a tenant share one.
     #[serde(default)]
     pub domains: Vec<String>,
     /// Numbers of its office addresses, the default one first; no two organisations of a tenant share one.
     #[serde(default)]
-    pub addresses: Vec<u32>,
+    #[serde(rename = "addresses")]
+    pub office_numbers: Vec<u32>,
     #[serde(default)]
     pub url: Option<String>,
     #[serde(default)]
@@ -143,7 +146,7 @@ pub struct Organisation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are the documentation")]
-pub enum OrganisationStatus {
+pub enum OrganizationStatus {
     Active,
     Disabled,
     Suspended,
@@ -190,7 +193,7 @@ pub enum ItemKey {
     /// An organisation by one of its e-mail domains.
     Domain(String),
     /// An organisation by the number of one of its addresses.
-    Address(u32),
+    OfficeNumber(u32),
 }
 
 macro_rules! each {
@@ -198,7 +201,7 @@ macro_rules! each {
         match $item {
             Item::Group($it) => $body,
             Item::Folder($it) => $body,
-            Item::Organisation($it) => $body,
+            Item::Organization($it) => $body,
             Item::Role($it) => $body,
             Item::Department($it) => $body,
         }
@@ -211,7 +214,7 @@ impl Item {
         match self {
             Self::Group(_) => ItemKind::Group,
             Self::Folder(_) => ItemKind::Folder,
-            Self::Organisation(_) => ItemKind::Organisation,
+            Self::Organization(_) => ItemKind::Organization,
             Self::Role(_) => ItemKind::Role,
             Self::Department(_) => ItemKind::Department,
         }
@@ -238,7 +241,7 @@ impl Item {
     }
 
     /// Notes that it changed.
-    pub fn touch(&mut self, now: Time) {
+    pub fn mark_updated(&mut self, now: Time) {
         each!(self, it => {
             it.version += 1;
             it.updated = now;
@@ -246,7 +249,7 @@ impl Item {
     }
 
     /// Moves the times of a change that is carried out at another time than it was decided.
-    pub(crate) fn move_times(&mut self, old: Time, new: Time) {
+    pub(crate) fn replace_time(&mut self, old: Time, new: Time) {
         each!(self, it => {
             if it.created == old {
                 it.created = new;
@@ -258,7 +261,7 @@ impl Item {
     }
 
     /// For a store that keeps both beside the document.
-    pub fn set_state(&mut self, version: u32, updated: Time) {
+    pub fn set_version(&mut self, version: u32, updated: Time) {
         each!(self, it => {
             it.version = version;
             it.updated = updated;
@@ -285,7 +288,7 @@ impl Item {
         match self {
             Self::Group(group) => group.external_id.as_deref(),
             Self::Folder(folder) => folder.external_id.as_deref(),
-            Self::Organisation(_) | Self::Role(_) | Self::Department(_) => None,
+            Self::Organization(_) | Self::Role(_) | Self::Department(_) => None,
         }
     }
 
@@ -302,10 +305,10 @@ impl Item {
             keys.push(ItemKey::ExternalId(external_id.to_owned()));
         }
         match self {
-            Self::Organisation(organisation) => {
+            Self::Organization(organisation) => {
                 keys.push(ItemKey::Name(organisation.name.clone()));
                 keys.extend(organisation.domains.iter().cloned().map(ItemKey::Domain));
-                keys.extend(organisation.addresses.iter().copied().map(ItemKey::Address));
+                keys.extend(organisation.office_numbers.iter().copied().map(ItemKey::OfficeNumber));
             }
             Self::Role(role) => keys.push(ItemKey::Name(role.name.clone())),
             Self::Department(department) => keys.push(ItemKey::Name(department.name.clone())),

@@ -1,78 +1,80 @@
 //! The core of Muster: people and what they belong to, what may be done to them, and what happened.
 //!
-//! Everything that changes is a [`Command`]; [`decide`] turns it into a [`Change`] or a [`Refusal`], and a
+//! Everything that changes is a [`Command`]; [`decide`] turns it into a [`Change`] or a [`DirectoryError`], and a
 //! [`Store`] carries the change out as one. This crate knows no HTTP, SQL, XML, JSON, socket or clock: time,
 //! ids, password hashing and storage are ports that come in from outside.
 
 mod account;
-mod catalogue;
+mod builtin_roles;
 mod change;
 mod command;
-mod common;
+mod common_passwords;
 mod connection;
 mod decide;
+mod error;
 mod event;
 mod field;
+mod field_update;
 mod filter;
 mod fold;
-mod given;
 mod ids;
 mod item;
 mod mail;
-mod password_text;
-mod plural;
+mod multi_valued;
+mod password_normalization;
 mod ports;
 mod query;
-mod refusal;
 mod roles;
-mod rules;
 mod service;
 mod status;
 mod tenant;
 mod user;
+mod validation;
 mod view;
 
 pub use account::{
-    Account, AccountEdit, KnownDevice, KnownNetwork, LinkKey, OpenLink, Purpose, Session, SignIns,
-    StoredPassword, Tombstone,
+    Account, AccountEdit, KnownDevice, KnownNetwork, LinkPurpose, PasswordHash, Session, SignInLink,
+    SignInLinkRef, SignInState, Tombstone,
 };
-pub use catalogue::{BUILT_IN_ROLES, role_named, role_numbered};
-pub use change::{Change, Edit, Receipt, ServerSecret};
+pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
+pub use change::{Change, Mutation, Receipt, ServerSecret};
 pub use command::{
-    AccountStep, Command, ConnectionEdit, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit,
-    NewConnection, OrganisationEdit, OrganisationRef, Proof, RoleRef, StatusMove, TenantEdit, UserEdit,
+    AccountAction, Command, ConnectionEdit, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit,
+    NewConnection, OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TenantEdit,
+    UserEdit,
 };
-pub use connection::{Access, ClientProfile, Connection, Key, KeyHash};
-pub use event::{Action, Event, EventDraft, Note, Record};
+pub use connection::{Access, ApiKey, ClientProfile, Connection, KeyHash};
+pub use error::{DirectoryError, FieldError, FieldErrorKind, SignInError};
+pub use event::{Action, EntitySnapshot, Event, EventData, EventNote};
 pub use field::Field;
-pub use filter::{Filter, Op, Test};
+pub use field_update::FieldUpdate;
+pub use filter::{CompareOp, Comparison, Filter};
 pub use fold::{domain_key, fold, identifier_key, nfc};
-pub use given::Given;
-pub use ids::{ConnectionId, ItemId, Position, TenantNumber, Time, UserId};
+pub use ids::{ConnectionId, EventPosition, ItemId, TenantNumber, Time, UserId};
 pub use item::{
-    Department, Folder, FolderEntry, Group, Item, ItemKey, ItemKind, Organisation, OrganisationStatus, Role,
+    Department, Folder, FolderEntry, Group, Item, ItemKey, ItemKind, Organization, OrganizationStatus, Role,
 };
-pub use mail::{Mail, Outcome};
-pub use password_text::normalized_password;
-pub use plural::{Address, Entry};
+pub use mail::{DeliveryOutcome, Mail};
+pub use multi_valued::{Address, TypedValue};
+pub use password_normalization::normalize_password;
 pub use ports::{
-    Chain, Clock, CommitError, Hasher, Health, Ids, Obstacle, Overloaded, Pending, Store, StoreError,
-    TaskHealth, Verdict,
+    BoxFuture, ChainReport, Clock, CommitError, Health, IdGenerator, Overloaded, PasswordHasher,
+    PasswordVerification, Store, StoreError, TaskHealth, UnwritableReason,
 };
 pub use query::{
-    Bound, ItemBound, ItemQuery, ItemTest, Page, Place, Sort, SortKey, Span, UserKey, UserQuery, UserTest,
+    ItemPageBoundary, ItemPredicate, ItemQuery, Page, PageBoundary, Sort, SortKey, SortPosition, TimeRange,
+    UserKey, UserPredicate, UserQuery,
 };
-pub use refusal::{Fault, Refusal, Rule, SignInFault};
-pub use roles::above_effective as roles_above_effective;
-pub use rules::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, forbidden_identifiers, is_email, limit};
+pub use roles::roles_above_effective;
 pub use secrecy::{ExposeSecret, SecretString};
-pub use service::{Caller, Directory, Guess, Preview, network};
-pub use status::{Status, StatusWish};
+pub use service::{Caller, Credentials, Directory, Preview, rate_limit_network};
+pub use status::{RequestedStatus, Status};
 pub use tenant::{Tenant, TenantSettings};
-pub use user::{Employment, Link, LinkKind, Name, Pair, Profile, Secretary, User};
-pub use view::{Labels, Parts, Scalar, Seen, Subject};
+pub use user::{Employment, MetadataEntry, Name, Profile, ProfileLink, ProfileLinkKind, Secretary, User};
+pub use validation::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, forbidden_identifiers, is_email, max_chars};
+pub use view::{AttributeSource, AttributeValue, Labels, SubAttributes, UserView};
 
 /// Whether what an edit of a person says keeps the rules for single values, before anybody is looked up.
-pub fn check(edit: &UserEdit) -> Result<(), Refusal> {
-    decide::check(edit)
+pub fn validate_user_edit(edit: &UserEdit) -> Result<(), DirectoryError> {
+    decide::validate_user_edit(edit)
 }

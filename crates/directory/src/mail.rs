@@ -1,6 +1,6 @@
 //! A mail that is on its way: durable from the moment that made it, until it was taken in or has failed for good.
 
-use crate::{Purpose, TenantNumber, Time, UserId};
+use crate::{LinkPurpose, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ pub struct Mail {
     /// To whom.
     pub user: UserId,
     /// What its link is for.
-    pub purpose: Purpose,
+    pub purpose: LinkPurpose,
     /// Since when it waits.
     pub queued: Time,
     /// When it is tried next; never again, when there is nothing here.
@@ -22,7 +22,8 @@ pub struct Mail {
     pub due: Option<Time>,
     /// Whether somebody has it in hand; until it is due, nobody else takes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_taken: bool,
+    #[serde(rename = "is_taken")]
+    pub is_claimed: bool,
     /// How often it was tried.
     #[serde(default)]
     pub attempts: u32,
@@ -31,13 +32,13 @@ pub struct Mail {
     pub version: u32,
     /// What came of it, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<DeliveryOutcome>,
 }
 
 /// What came of a mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// The next server has taken it in.
     Sent,
     /// Nobody needs it any more: its link was used, replaced or closed.
@@ -50,7 +51,7 @@ pub enum Outcome {
 
 impl Mail {
     /// A new one.
-    pub fn new(id: Uuid, tenant: TenantNumber, user: UserId, purpose: Purpose, now: Time) -> Self {
+    pub fn new(id: Uuid, tenant: TenantNumber, user: UserId, purpose: LinkPurpose, now: Time) -> Self {
         Self {
             id,
             tenant,
@@ -58,7 +59,7 @@ impl Mail {
             purpose,
             queued: now,
             due: Some(now),
-            is_taken: false,
+            is_claimed: false,
             attempts: 0,
             version: 1,
             outcome: None,
@@ -67,12 +68,12 @@ impl Mail {
 
     /// The same one step on.
     #[must_use]
-    pub fn moved(&self, due: Option<Time>, outcome: Option<Outcome>) -> Self {
-        Self { due, outcome, is_taken: false, version: self.version + 1, ..self.clone() }
+    pub fn with_outcome(&self, due: Option<Time>, outcome: Option<DeliveryOutcome>) -> Self {
+        Self { due, outcome, is_claimed: false, version: self.version + 1, ..self.clone() }
     }
 
     /// Whether it is not tried again.
     pub fn has_failed(&self) -> bool {
-        matches!(self.outcome, Some(Outcome::Failed(_)))
+        matches!(self.outcome, Some(DeliveryOutcome::Failed(_)))
     }
 }

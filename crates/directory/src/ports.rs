@@ -1,8 +1,8 @@
 //! What the core needs from outside: storage, time, ids and password hashing.
 
 use crate::{
-    Account, Change, Connection, ConnectionId, Event, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery,
-    Mail, Page, Position, Receipt, ServerSecret, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User,
+    Account, Change, Connection, ConnectionId, Event, EventPosition, Field, Item, ItemId, ItemKey, ItemKind,
+    ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret, Tenant, TenantNumber, Time, Tombstone, User,
     UserId, UserKey, UserQuery,
 };
 use secrecy::SecretString;
@@ -12,46 +12,50 @@ use std::pin::Pin;
 use uuid::Uuid;
 
 /// A result that is on its way.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where everything is kept. Reads see what was committed before they began; a write is a [`Change`], and an
 /// acknowledged one survives the loss of power.
 pub trait Store: Send + Sync {
     /// One person.
-    fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>>;
+    fn user(&self, tenant: TenantNumber, key: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>>;
     /// Many people.
-    fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>>;
+    fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>>;
     /// One item.
     fn item(
         &self,
         tenant: TenantNumber,
         kind: ItemKind,
-        by: ItemKey,
-    ) -> Pending<'_, Result<Option<Item>, StoreError>>;
+        key: ItemKey,
+    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>>;
     /// Many items, in order of number.
-    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>>;
+    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>>;
     /// The members of a group or those who may see a folder: identity and number, in order of number.
     fn members(
         &self,
         tenant: TenantNumber,
         item: ItemId,
-    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>>;
     /// One tenant.
-    fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>>;
+    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>>;
     /// All tenants, in order of number.
-    fn tenants(&self) -> Pending<'_, Result<Vec<Tenant>, StoreError>>;
+    fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>>;
     /// The connections whose keys' hashes begin with these four bytes. The caller compares the whole hash, in
     /// constant time.
-    fn connections_near(&self, prefix: [u8; 4]) -> Pending<'_, Result<Vec<Connection>, StoreError>>;
+    fn connections_by_key_prefix(
+        &self,
+        prefix: [u8; 4],
+    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>>;
     /// All connections, of one tenant or of all, in the order they were added.
-    fn connections(&self, tenant: Option<TenantNumber>) -> Pending<'_, Result<Vec<Connection>, StoreError>>;
+    fn connections(&self, tenant: Option<TenantNumber>)
+    -> BoxFuture<'_, Result<Vec<Connection>, StoreError>>;
     /// One connection.
-    fn connection(&self, id: ConnectionId) -> Pending<'_, Result<Option<Connection>, StoreError>>;
+    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>>;
     /// Carries out a change, all of it or nothing. It goes on when the caller stops waiting.
-    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>>;
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>>;
     /// What happened after a position, oldest first. Whoever follows the positions misses nothing: an event that is
     /// there has all its predecessors there. An event may get its position a moment after its change was committed.
-    fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>>;
+    fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
     /// Some of those who belong to an item, in order of number: those with a higher number than `after`.
     fn members_after(
         &self,
@@ -59,39 +63,42 @@ pub trait Store: Send + Sync {
         item: ItemId,
         after: u32,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>>;
     /// A secret of the installation.
-    fn secret(&self, name: &'static str) -> Pending<'_, Result<Option<ServerSecret>, StoreError>>;
+    fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>>;
     /// How a person signs in; `None` when there is no such person.
-    fn account(&self, tenant: TenantNumber, user: UserId)
-    -> Pending<'_, Result<Option<Account>, StoreError>>;
+    fn account(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+    ) -> BoxFuture<'_, Result<Option<Account>, StoreError>>;
     /// The passwords of the people from one number to another, both included, who have one; by number, in order.
-    fn passwords(
+    fn password_hashes(
         &self,
         tenant: TenantNumber,
         numbers: (u32, u32),
-    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>>;
     /// What is left of somebody who was deleted, by id, number or external id; other keys find nothing.
     fn tombstone(
         &self,
         tenant: TenantNumber,
-        by: UserKey,
-    ) -> Pending<'_, Result<Option<Tombstone>, StoreError>>;
+        key: UserKey,
+    ) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>>;
     /// The deleted of a tenant, in order of number: those with a higher number than `after`.
     fn tombstones(
         &self,
         tenant: TenantNumber,
         after: u32,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Tombstone>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<Tombstone>, StoreError>>;
     /// Those of all tenants who were deleted between two times, both included, the earliest first.
-    fn tombstones_before(
+    fn tombstones_between(
         &self,
         between: (Time, Time),
         limit: u32,
-    ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>>;
     /// Mails that are to be tried by `now`, those first that have waited longest.
-    fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>>;
+    fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>>;
     /// Mails of a tenant, or of one of its people, that wait or have failed; the oldest first. Of a tenant, those behind the one
     /// that was queued at `after` with that id.
     fn mails(
@@ -100,47 +107,47 @@ pub trait Store: Send + Sync {
         user: Option<UserId>,
         after: (Time, Uuid),
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Mail>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>>;
     /// What happened to a person after a position, oldest first. Some of it may be about others: the caller looks again.
-    fn history(
+    fn user_history(
         &self,
         tenant: TenantNumber,
         user: UserId,
-        after: Position,
+        after: EventPosition,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Event>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
     /// The link of a tenant's chain at a position, if there is one.
-    fn link_at(
+    fn chain_hash_at(
         &self,
         tenant: TenantNumber,
-        at: Position,
-    ) -> Pending<'_, Result<Option<[u8; 32]>, StoreError>>;
+        at: EventPosition,
+    ) -> BoxFuture<'_, Result<Option<[u8; 32]>, StoreError>>;
     /// Goes through the chain of a tenant's events, or once through all; what it found, by tenant.
-    fn verify(
+    fn verify_chain(
         &self,
         tenant: Option<TenantNumber>,
-    ) -> Pending<'_, Result<BTreeMap<TenantNumber, Chain>, StoreError>>;
+    ) -> BoxFuture<'_, Result<BTreeMap<TenantNumber, ChainReport>, StoreError>>;
     /// Whether a look-up costs more than a guard that is checked when a change is carried out.
-    fn is_far(&self) -> bool {
+    fn reads_are_remote(&self) -> bool {
         false
     }
     /// Whether it works, and its own figures.
-    fn health(&self) -> Pending<'_, Result<Health, StoreError>>;
+    fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>>;
 }
 
 /// What a look at a tenant's chain of events has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chain {
+pub struct ChainReport {
     /// Events that are links of it, up to the first that is broken.
-    pub events: u64,
+    pub verified_events: u64,
     /// Events from before there was a chain; nothing can be said of them.
-    pub older: u64,
+    pub unchained_events: u64,
     /// The position of its last link.
-    pub last: Position,
+    pub last_position: EventPosition,
     /// The last link: whoever keeps it can tell later that nothing before it has changed.
-    pub head: Option<[u8; 32]>,
+    pub head_hash: Option<[u8; 32]>,
     /// Where it is broken first: the event there is not what was stored, or events are missing.
-    pub broken: Option<Position>,
+    pub broken_at: Option<EventPosition>,
 }
 
 /// How a store is doing.
@@ -153,13 +160,13 @@ pub struct Health {
     /// Changes carried out in them.
     pub changes: u64,
     /// Changes waiting.
-    pub waiting: u64,
+    pub queued_changes: u64,
     /// Whether a pooler in front of the database sends reads to a standby unless they are marked.
-    pub is_balanced: bool,
+    pub reads_may_use_standby: bool,
     /// Why it takes no changes; `None` if it takes them.
-    pub obstacle: Option<Obstacle>,
+    pub unwritable_reason: Option<UnwritableReason>,
     /// Size of the embedded engine's write-ahead log, in bytes.
-    pub log_bytes: Option<u64>,
+    pub wal_bytes: Option<u64>,
     /// Background tasks that have panicked.
     pub tasks: Vec<TaskHealth>,
 }
@@ -172,12 +179,12 @@ pub struct TaskHealth {
     /// How often it has panicked since the start.
     pub panics: u64,
     /// Whether it waits to be restarted.
-    pub is_down: bool,
+    pub is_restarting: bool,
 }
 
 /// Why a store takes no changes. The texts name no path, host or user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Obstacle {
+pub enum UnwritableReason {
     /// Another process holds the write lock for longer than a change waits.
     #[error("another process holds the store's write lock: end or continue it")]
     Locked,
@@ -186,19 +193,19 @@ pub enum Obstacle {
     Stalled,
     /// There is no room.
     #[error("the disk is full: free some space")]
-    Full,
+    DiskFull,
     /// Writing or synchronizing a file failed.
     #[error("the last write failed: check the disk and the log")]
-    Failing,
+    WriteFailed,
     /// The names of the store's files stand for other files than those that are open.
     #[error("the store's file was replaced while it was in use: restart the server")]
-    Replaced,
+    FileReplaced,
     /// The file contradicts itself.
     #[error("the store is damaged: stop the server, run `muster check` and restore a backup")]
-    Damaged,
+    Corrupt,
     /// A restore or move has not ended.
     #[error("the store is held by a restore or move: wait, or run it again if it was cut off")]
-    Filling,
+    Restoring,
 }
 
 /// Why a read did not work. The texts are for the log.
@@ -209,7 +216,7 @@ pub enum StoreError {
     Unavailable(String),
     /// Anything else.
     #[error("{0}")]
-    Broken(String),
+    Internal(String),
 }
 
 /// Why a change was not carried out.
@@ -223,7 +230,7 @@ pub enum CommitError {
     Taken(Field),
     /// A person or item it names is not there.
     #[error("{0:?} names something that is not there")]
-    Gone(Field),
+    MissingReference(Field),
     /// Too many changes are waiting.
     #[error("too many changes are waiting")]
     Busy,
@@ -232,7 +239,7 @@ pub enum CommitError {
     Unavailable(String),
     /// Anything else. The text is for the log.
     #[error("{0}")]
-    Broken(String),
+    Internal(String),
 }
 
 /// The time.
@@ -242,41 +249,41 @@ pub trait Clock: Send + Sync {
 }
 
 /// New identities.
-pub trait Ids: Send + Sync {
+pub trait IdGenerator: Send + Sync {
     /// One that was never given before.
-    fn next(&self) -> Uuid;
+    fn next_id(&self) -> Uuid;
     /// Bytes that nobody can guess; `None` when the machine has none to give.
-    fn secret(&self) -> Option<ServerSecret>;
+    fn random_secret(&self) -> Option<ServerSecret>;
 }
 
 /// Slow hashing of passwords, in a bounded pool that tenants share fairly.
-pub trait Hasher: Send + Sync {
+pub trait PasswordHasher: Send + Sync {
     /// The stored form of a password.
     fn hash(
         &self,
         tenant: TenantNumber,
         password: SecretString,
-    ) -> Pending<'_, Result<StoredPassword, Overloaded>>;
+    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>>;
     /// Whether a password is the one that was stored. Where nothing was stored it is not, and that takes as long.
     fn verify(
         &self,
         tenant: TenantNumber,
         password: SecretString,
-        stored: Option<StoredPassword>,
-    ) -> Pending<'_, Result<Verdict, Overloaded>>;
+        stored: Option<PasswordHash>,
+    ) -> BoxFuture<'_, Result<PasswordVerification, Overloaded>>;
     /// Whether a stored form that was made elsewhere can be verified here, at a bearable cost.
-    fn can_verify(&self, stored: &StoredPassword) -> bool;
+    fn can_verify(&self, stored: &PasswordHash) -> bool;
 }
 
 /// What came of comparing a password with a stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordVerification {
     /// It is another.
-    Wrong,
+    Failed,
     /// It is the same, stored as it should be.
-    Right,
+    Success,
     /// It is the same, but was stored in a way that is easier to guess from than it should be: it is to be hashed anew.
-    RightButWeak,
+    SuccessRehashNeeded,
 }
 
 /// More passwords are waiting to be hashed than can be in reasonable time.

@@ -4,7 +4,7 @@
 //! and this check for the rest, so that all engines mean the same.
 
 use crate::{
-    Field, Filter, Item, ItemId, ItemKind, Labels, Seen, Status, Time, User, UserId, fold, identifier_key,
+    Field, Filter, Item, ItemId, ItemKind, Labels, Status, Time, User, UserId, UserView, fold, identifier_key,
 };
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -23,39 +23,39 @@ pub enum UserKey {
     ExternalId(String),
     /// By user name or email, in any case. Of users whose identifiers differed in 0.1.0 and are the same since, the one
     /// with this spelling.
-    Handle(String),
+    Login(String),
     /// The same for a sign-in: the look-up takes as long for a user who does not exist.
-    SignIn(String),
+    LoginConstantTime(String),
 }
 
 /// A question for many people.
 #[derive(Clone, Debug, Default)]
 pub struct UserQuery {
     /// All of these must hold.
-    pub tests: Vec<UserTest>,
+    pub predicates: Vec<UserPredicate>,
     /// In which order.
     pub sort: Sort,
     /// How many to leave out at the start.
-    pub skip: u64,
+    pub offset: u64,
     /// How many to return.
     pub limit: u32,
     /// Only those behind or in front of somebody; skipping counts from there.
-    pub bound: Option<Bound>,
+    pub boundary: Option<PageBoundary>,
 }
 
 /// Where a page begins or ends, by somebody's place in the order instead of a count: people who come and go
 /// meanwhile shift nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum PageBoundary {
     /// Only those behind this place, from the first on.
-    After(Place),
+    After(SortPosition),
     /// Only those in front of this place, up to the last.
-    Before(Place),
+    Before(SortPosition),
 }
 
 /// Somebody's place in an order. It stays good when they are gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SortPosition {
     /// What texts are sorted by.
     pub text: Option<String>,
     /// What times are sorted by.
@@ -66,59 +66,59 @@ pub struct Place {
 
 /// One condition on a person. Texts are compared case-folded and must come folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UserTest {
+pub enum UserPredicate {
     /// The e-mail is this.
     Email(String),
     /// The external id is this, in any case.
     ExternalId(String),
     /// First and last name hold this.
-    NameHolds(String),
+    NameContains(String),
     /// Any text of the person holds this, or they belong to one of these organisations.
-    AnyTextHolds {
+    AnyTextContains {
         /// The part.
-        part: String,
+        substring: String,
         /// Organisations whose name holds it.
-        organisations: Vec<ItemId>,
+        organizations: Vec<ItemId>,
     },
     /// Some line of the address holds one of these.
-    AddressHolds(Vec<String>),
+    AddressContains(Vec<String>),
     /// The status is one of these.
     Status(Vec<Status>),
     /// The department is one of these.
     Department(Vec<String>),
     /// The organisation is one of these.
-    Organisation(Vec<ItemId>),
+    Organization(Vec<ItemId>),
     /// A member of one of these.
     Group(Vec<ItemId>),
     /// Created within.
-    Created(Span),
+    Created(TimeRange),
     /// Last changed within.
-    Updated(Span),
+    Updated(TimeRange),
     /// They meet a filter, references seen by these labels.
-    Meets(Arc<Filter>, Arc<Labels>),
+    Filter(Arc<Filter>, Arc<Labels>),
 }
 
 /// A stretch of time, the end not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct TimeRange {
     /// From.
-    pub from: Time,
+    pub start: Time,
     /// Up to, not included.
-    pub to: Time,
+    pub end: Time,
 }
 
-impl Span {
-    fn holds(self, time: Time) -> bool {
-        self.from <= time && time < self.to
+impl TimeRange {
+    fn contains(self, time: Time) -> bool {
+        self.start <= time && time < self.end
     }
 }
 
 /// The lines of an address.
-const ADDRESS: [Field; 5] =
+const ADDRESS_FIELDS: [Field; 5] =
     [Field::AddressLine1, Field::AddressLine2, Field::City, Field::PostalCode, Field::Country];
 
 /// Texts that a search over "all fields" looks through.
-const SEARCHED: [Field; 21] = [
+const SEARCHABLE_FIELDS: [Field; 21] = [
     Field::UserName,
     Field::Email,
     Field::ExternalId,
@@ -137,36 +137,37 @@ const SEARCHED: [Field; 21] = [
     Field::SecretaryEmail,
     Field::Bio,
     Field::Source,
-    Field::Specialities,
+    Field::Specialties,
     Field::HonorificPrefix,
     Field::Photo,
 ];
 
-impl UserTest {
+impl UserPredicate {
     /// Whether the person meets the condition.
     pub fn matches(&self, user: &User) -> bool {
         match self {
             Self::Email(email) => user.email().is_some_and(|e| identifier_key(e) == *email),
             Self::ExternalId(id) => user.external_id.as_deref().is_some_and(|e| identifier_key(e) == *id),
-            Self::NameHolds(part) => fold(&user.full_name()).contains(part),
-            Self::AnyTextHolds { part, organisations } => {
+            Self::NameContains(part) => fold(&user.full_name()).contains(part),
+            Self::AnyTextContains { substring: part, organizations: organisations } => {
                 let links = user.links.iter().flat_map(|link| [link.name.as_str(), link.value.as_str()]);
-                let mut texts = SEARCHED.iter().filter_map(|f| user.text(*f)).chain(links);
+                let mut texts = SEARCHABLE_FIELDS.iter().filter_map(|f| user.text(*f)).chain(links);
                 fold(&user.full_name()).contains(part)
                     || texts.any(|text| fold(text).contains(part))
-                    || user.organisation.is_some_and(|id| organisations.contains(&id))
+                    || user.organization.is_some_and(|id| organisations.contains(&id))
             }
-            Self::AddressHolds(parts) => {
-                let lines: Vec<String> = ADDRESS.iter().filter_map(|f| user.text(*f)).map(fold).collect();
+            Self::AddressContains(parts) => {
+                let lines: Vec<String> =
+                    ADDRESS_FIELDS.iter().filter_map(|f| user.text(*f)).map(fold).collect();
                 parts.iter().any(|part| lines.iter().any(|line| line.contains(part)))
             }
             Self::Status(statuses) => statuses.contains(&user.status),
             Self::Department(names) => user.department.as_deref().is_some_and(|d| names.contains(&fold(d))),
-            Self::Organisation(ids) => user.organisation.is_some_and(|id| ids.contains(&id)),
+            Self::Organization(ids) => user.organization.is_some_and(|id| ids.contains(&id)),
             Self::Group(ids) => user.groups.iter().any(|id| ids.contains(id)),
-            Self::Created(span) => span.holds(user.created),
-            Self::Updated(span) => span.holds(user.updated),
-            Self::Meets(filter, labels) => filter.meets(&Seen { user, labels }),
+            Self::Created(span) => span.contains(user.created),
+            Self::Updated(span) => span.contains(user.updated),
+            Self::Filter(filter, labels) => filter.matches(&UserView { user, labels }),
         }
     }
 }
@@ -179,7 +180,7 @@ pub struct Sort {
     /// From the end.
     pub descending: bool,
     /// Who lacks what is sorted by comes last instead of first (and first from the end).
-    pub unset_last: bool,
+    pub nulls_last: bool,
 }
 
 /// What people are sorted by; equals stay in order of arrival.
@@ -187,13 +188,13 @@ pub struct Sort {
 pub enum SortKey {
     /// Order of arrival: by number.
     #[default]
-    Arrival,
+    Number,
     /// By a plain text, case-folded; without it first.
     Text(Field),
     /// By the word of the status.
     Status,
     /// By the organisation's name, which comes along.
-    Organisation(Arc<HashMap<ItemId, String>>),
+    Organization(Arc<HashMap<ItemId, String>>),
     /// By when they were invited.
     Invited,
     /// By when they were last seen.
@@ -208,35 +209,35 @@ impl Sort {
     /// Puts people in order. Equals stay as they were, so that what is sorted may be added to and sorted again.
     pub fn apply(&self, users: &mut [User]) {
         let key = |user: &User| {
-            let (text, time) = self.key_of(user);
-            (self.unset_last && text.is_none() && time.is_none(), text, time)
+            let (text, time) = self.key_values(user);
+            (self.nulls_last && text.is_none() && time.is_none(), text, time)
         };
         match (&self.key, self.descending) {
-            (SortKey::Arrival, false) => {}
-            (SortKey::Arrival, true) => users.sort_by_key(|user| std::cmp::Reverse(user.number)),
+            (SortKey::Number, false) => {}
+            (SortKey::Number, true) => users.sort_by_key(|user| std::cmp::Reverse(user.number)),
             (_, false) => users.sort_by_cached_key(key),
             (_, true) => users.sort_by_cached_key(|user| std::cmp::Reverse(key(user))),
         }
     }
 
     /// How two places follow one another in this order.
-    pub fn order(&self, a: &Place, b: &Place) -> Ordering {
-        let unset = |place: &Place| self.unset_last && place.text.is_none() && place.time.is_none();
+    pub fn compare(&self, a: &SortPosition, b: &SortPosition) -> Ordering {
+        let unset = |place: &SortPosition| self.nulls_last && place.text.is_none() && place.time.is_none();
         let by_key = (unset(a), &a.text, a.time).cmp(&(unset(b), &b.text, b.time));
         let by_number = a.number.cmp(&b.number);
         match (&self.key, self.descending) {
-            (SortKey::Arrival, false) => by_number,
-            (SortKey::Arrival, true) => by_number.reverse(),
+            (SortKey::Number, false) => by_number,
+            (SortKey::Number, true) => by_number.reverse(),
             (_, true) => by_key.reverse().then(by_number),
             (_, false) => by_key.then(by_number),
         }
     }
 
-    fn key_of(&self, user: &User) -> (Option<String>, Option<Time>) {
+    fn key_values(&self, user: &User) -> (Option<String>, Option<Time>) {
         let text = match &self.key {
             SortKey::Text(field) => user.text(*field).map(fold),
-            SortKey::Status => Some(user.status.word().to_owned()),
-            SortKey::Organisation(names) => user.organisation.and_then(|id| names.get(&id)).map(|n| fold(n)),
+            SortKey::Status => Some(user.status.as_str().to_owned()),
+            SortKey::Organization(names) => user.organization.and_then(|id| names.get(&id)).map(|n| fold(n)),
             _ => None,
         };
         let time = match self.key {
@@ -250,24 +251,24 @@ impl Sort {
     }
 
     /// Somebody's place in this order.
-    pub fn place(&self, user: &User) -> Place {
-        let (text, time) = self.key_of(user);
-        Place { text, time, number: user.number }
+    pub fn position_of(&self, user: &User) -> SortPosition {
+        let (text, time) = self.key_values(user);
+        SortPosition { text, time, number: user.number }
     }
 
     /// Whether somebody is on the right side of a bound.
-    pub fn is_within(&self, user: &User, bound: Option<&Bound>) -> bool {
-        let order = |place: &Place| self.order(&self.place(user), place);
+    pub fn is_within_boundary(&self, user: &User, bound: Option<&PageBoundary>) -> bool {
+        let order = |place: &SortPosition| self.compare(&self.position_of(user), place);
         match bound {
             None => true,
-            Some(Bound::After(place)) => order(place).is_gt(),
-            Some(Bound::Before(place)) => order(place).is_lt(),
+            Some(PageBoundary::After(place)) => order(place).is_gt(),
+            Some(PageBoundary::Before(place)) => order(place).is_lt(),
         }
     }
 
     /// Whether this is the order people are stored in.
-    pub fn is_arrival(&self) -> bool {
-        matches!(self.key, SortKey::Arrival) && !self.descending
+    pub fn is_by_number(&self) -> bool {
+        matches!(self.key, SortKey::Number) && !self.descending
     }
 }
 
@@ -277,27 +278,27 @@ pub struct ItemQuery {
     /// Which kind.
     pub kind: ItemKind,
     /// All of these must hold.
-    pub tests: Vec<ItemTest>,
+    pub predicates: Vec<ItemPredicate>,
     /// How many to leave out at the start.
-    pub skip: u64,
+    pub offset: u64,
     /// How many to return.
     pub limit: u32,
     /// Only those with a number above or below.
-    pub bound: Option<ItemBound>,
+    pub boundary: Option<ItemPageBoundary>,
 }
 
 /// Where a page of items begins or ends, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ItemBound {
+pub enum ItemPageBoundary {
     /// Only those with a higher number, from the first on.
     After(u32),
     /// Only those with a lower number, up to the last.
     Before(u32),
 }
 
-impl ItemBound {
+impl ItemPageBoundary {
     /// Whether an item's number is on the right side.
-    pub fn holds(self, number: u32) -> bool {
+    pub fn contains(self, number: u32) -> bool {
         match self {
             Self::After(bound) => number > bound,
             Self::Before(bound) => number < bound,
@@ -308,34 +309,34 @@ impl ItemBound {
 impl ItemQuery {
     /// All items of a kind.
     pub fn all(kind: ItemKind) -> Self {
-        Self { kind, tests: Vec::new(), skip: 0, limit: u32::MAX, bound: None }
+        Self { kind, predicates: Vec::new(), offset: 0, limit: u32::MAX, boundary: None }
     }
 }
 
 /// One condition on an item. Texts are compared case-folded and must come folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ItemTest {
+pub enum ItemPredicate {
     /// The name holds this.
-    NameHolds(String),
+    NameContains(String),
     /// The external id is this, in any case.
     ExternalId(String),
     /// Created within.
-    Created(Span),
+    Created(TimeRange),
     /// Last changed within.
-    Updated(Span),
+    Updated(TimeRange),
     /// It meets a filter.
-    Meets(Arc<Filter>),
+    Filter(Arc<Filter>),
 }
 
-impl ItemTest {
+impl ItemPredicate {
     /// Whether the item meets the condition.
     pub fn matches(&self, item: &Item) -> bool {
         match self {
-            Self::NameHolds(part) => fold(item.name()).contains(part),
+            Self::NameContains(part) => fold(item.name()).contains(part),
             Self::ExternalId(id) => item.external_id().is_some_and(|e| identifier_key(e) == *id),
-            Self::Created(span) => span.holds(item.created()),
-            Self::Updated(span) => span.holds(item.updated()),
-            Self::Meets(filter) => filter.meets(item),
+            Self::Created(span) => span.contains(item.created()),
+            Self::Updated(span) => span.contains(item.updated()),
+            Self::Filter(filter) => filter.matches(item),
         }
     }
 }
@@ -348,5 +349,5 @@ pub struct Page<T> {
     /// How many there are over all pages.
     pub total: u64,
     /// How many of them come before this page.
-    pub before: u64,
+    pub offset: u64,
 }

@@ -23,7 +23,7 @@ impl Status {
     pub const ALL: [Self; 5] = [Self::Invited, Self::Active, Self::Suspended, Self::Inactive, Self::Archived];
 
     /// Its canonical word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Invited => "invited",
             Self::Active => "active",
@@ -35,7 +35,7 @@ impl Status {
 
     /// The moves there are, and what each is called. Whoever is asked to be what they are already stays so; what is not
     /// here is refused: nobody is put back to `invited`.
-    const MOVES: [(Self, Self, &'static str); 16] = [
+    const TRANSITIONS: [(Self, Self, &'static str); 16] = [
         (Self::Invited, Self::Active, "activated"),
         (Self::Invited, Self::Suspended, "suspended"),
         (Self::Invited, Self::Inactive, "deactivated"),
@@ -55,17 +55,17 @@ impl Status {
     ];
 
     /// What the move from here to there is called; `None` when there is no such move.
-    pub fn move_to(self, to: Self) -> Option<&'static str> {
-        Self::MOVES.iter().find(|(a, b, _)| (*a, *b) == (self, to)).map(|(.., word)| *word)
+    pub fn transition_name(self, to: Self) -> Option<&'static str> {
+        Self::TRANSITIONS.iter().find(|(a, b, _)| (*a, *b) == (self, to)).map(|(.., word)| *word)
     }
 
     /// Where asking for `to` leads; `None` is a refusal.
-    pub fn moved(self, to: Self) -> Option<Self> {
-        (self == to || self.move_to(to).is_some()).then_some(to)
+    pub fn transition_to(self, to: Self) -> Option<Self> {
+        (self == to || self.transition_name(to).is_some()).then_some(to)
     }
 
     /// Whether somebody of this status may not sign in, whatever they know.
-    pub fn is_off(self) -> bool {
+    pub fn blocks_sign_in(self) -> bool {
         matches!(self, Self::Suspended | Self::Inactive | Self::Archived)
     }
 }
@@ -73,24 +73,24 @@ impl Status {
 /// What a request wants of a status. Dialects that know only "on" and "off" must not turn one kind of off into
 /// another by repeating what they read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusWish {
+pub enum RequestedStatus {
     /// This very status.
-    To(Status),
+    Exact(Status),
     /// Whatever lets nobody sign in: who is suspended, inactive or archived stays so, all others become inactive.
-    Off,
+    Inactive,
     /// Whatever is not off: who is invited or active stays so, all others become active.
-    On,
+    Active,
 }
 
-impl StatusWish {
+impl RequestedStatus {
     /// Where the wish leads from a status; `None` is a refusal.
-    pub fn from(self, now: Status) -> Option<Status> {
+    pub fn apply_to(self, now: Status) -> Option<Status> {
         match self {
-            Self::To(to) => now.moved(to),
-            Self::Off if now.is_off() => Some(now),
-            Self::Off => Some(Status::Inactive),
-            Self::On if now.is_off() => Some(Status::Active),
-            Self::On => Some(now),
+            Self::Exact(to) => now.transition_to(to),
+            Self::Inactive if now.blocks_sign_in() => Some(now),
+            Self::Inactive => Some(Status::Inactive),
+            Self::Active if now.blocks_sign_in() => Some(Status::Active),
+            Self::Active => Some(now),
         }
     }
 }

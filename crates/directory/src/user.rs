@@ -2,7 +2,7 @@
 //!
 //! Field names follow RFC 7643 where it has one. What a dialect cannot show is kept all the same.
 
-use crate::plural::{self, Address, Entry};
+use crate::multi_valued::{self, Address, TypedValue};
 use crate::{Field, ItemId, Status, Time, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -18,17 +18,17 @@ pub struct User {
     /// What the person signs in with; the e-mail unless something else was given.
     pub user_name: String,
     /// E-mails in the spelling that was sent; the preferred one is what other dialects show ([`User::email`]).
-    #[serde(default, rename = "email", with = "plural::work", skip_serializing_if = "Vec::is_empty")]
-    pub emails: Vec<Entry>,
+    #[serde(default, rename = "email", with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
+    pub emails: Vec<TypedValue>,
     /// The client's own key for the person; case is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
     /// Parts of the name.
-    #[serde(default, skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub name: Name,
     /// Phone numbers, as free text.
-    #[serde(default, with = "plural::work", skip_serializing_if = "Vec::is_empty")]
-    pub phones: Vec<Entry>,
+    #[serde(default, with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
+    pub phones: Vec<TypedValue>,
     /// Job title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -37,33 +37,39 @@ pub struct User {
     pub department: Option<String>,
     /// The organisation the person belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organisation: Option<ItemId>,
+    #[serde(rename = "organisation")]
+    pub organization: Option<ItemId>,
     /// The organisation's address where the person works, by its number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub office: Option<u32>,
     /// Employee number, cost center, division and manager (RFC 7643 section 4.3).
-    #[serde(default, skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub employment: Employment,
     /// Postal addresses; the one at work is what other dialects show ([`User::address`]).
-    #[serde(default, rename = "address", with = "plural::addresses", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        rename = "address",
+        with = "multi_valued::addresses",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub addresses: Vec<Address>,
     /// URLs of pictures.
-    #[serde(default, rename = "photo", with = "plural::photo", skip_serializing_if = "Vec::is_empty")]
-    pub photos: Vec<Entry>,
+    #[serde(default, rename = "photo", with = "multi_valued::photo", skip_serializing_if = "Vec::is_empty")]
+    pub photos: Vec<TypedValue>,
     /// What the person is called, their language and where on the web they are (RFC 7643 section 4.1.1).
-    #[serde(default, skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub profile: Profile,
     /// What the person is entitled to, as client systems call it.
-    #[serde(default, with = "plural::work", skip_serializing_if = "Vec::is_empty")]
-    pub entitlements: Vec<Entry>,
+    #[serde(default, with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
+    pub entitlements: Vec<TypedValue>,
     /// X.509 certificates, in Base64.
-    #[serde(default, with = "plural::work", skip_serializing_if = "Vec::is_empty")]
-    pub certificates: Vec<Entry>,
+    #[serde(default, with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<TypedValue>,
     /// Social, custom and messaging links, in the order given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub links: Vec<Link>,
+    pub links: Vec<ProfileLink>,
     /// The person's secretary.
-    #[serde(default, skip_serializing_if = "unset")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub secretary: Secretary,
     /// A few words about the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,16 +79,18 @@ pub struct User {
     pub source: Option<String>,
     /// What the person is good at, as one comma-separated text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub specialities: Option<String>,
+    #[serde(rename = "specialities")]
+    pub specialties: Option<String>,
     /// Number of a role in the tenant's catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<u32>,
     /// Roles as client systems call them, besides [`User::role`] or saying more of it; they allow nothing.
-    #[serde(default, with = "plural::work", skip_serializing_if = "Vec::is_empty")]
-    pub other_roles: Vec<Entry>,
+    #[serde(default, with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
+    pub other_roles: Vec<TypedValue>,
     /// Kind of license.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub licence: Option<String>,
+    #[serde(rename = "licence")]
+    pub license: Option<String>,
     /// Time zone, as given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
@@ -91,7 +99,7 @@ pub struct User {
     pub color: Option<String>,
     /// Free pairs, in the order given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub metadata: Vec<Pair>,
+    pub metadata: Vec<MetadataEntry>,
     /// No invitation mail is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub do_not_email: Option<bool>,
@@ -104,8 +112,9 @@ pub struct User {
     /// Where the person stands.
     pub status: Status,
     /// A client has taken the status away: the person is switched off, and nobody says so any more.
-    #[serde(default, skip_serializing_if = "no")]
-    pub status_unsaid: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(rename = "status_unsaid")]
+    pub active_cleared: bool,
     /// The password must be changed at next sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force_password_change: Option<bool>,
@@ -190,9 +199,9 @@ pub struct Secretary {
 
 /// A named link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
+pub struct ProfileLink {
     /// Which list it belongs to.
-    pub kind: LinkKind,
+    pub kind: ProfileLinkKind,
     /// What it is called, such as `LinkedIn`.
     pub name: String,
     /// Where it leads: a URL, or a handle.
@@ -205,9 +214,9 @@ pub struct Link {
     pub primary: Option<bool>,
 }
 
-impl Link {
+impl ProfileLink {
     /// A link with a name and a value.
-    pub fn new(kind: LinkKind, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn new(kind: ProfileLinkKind, name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { kind, name: name.into(), value: value.into(), display: None, primary: None }
     }
 }
@@ -215,7 +224,7 @@ impl Link {
 /// The three lists of links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LinkKind {
+pub enum ProfileLinkKind {
     /// Social networks.
     Social,
     /// Anything else.
@@ -226,7 +235,7 @@ pub enum LinkKind {
 
 /// A free key and value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pair {
+pub struct MetadataEntry {
     /// Key.
     pub key: String,
     /// Value.
@@ -235,7 +244,7 @@ pub struct Pair {
 
 impl User {
     /// A person of whom nothing is known yet.
-    pub fn blank(id: UserId, now: Time) -> Self {
+    pub fn new(id: UserId, now: Time) -> Self {
         Self {
             id,
             number: 0,
@@ -247,7 +256,7 @@ impl User {
             phones: Vec::new(),
             title: None,
             department: None,
-            organisation: None,
+            organization: None,
             office: None,
             employment: Employment::default(),
             addresses: Vec::new(),
@@ -259,10 +268,10 @@ impl User {
             secretary: Secretary::default(),
             bio: None,
             source: None,
-            specialities: None,
+            specialties: None,
             role: None,
             other_roles: Vec::new(),
-            licence: None,
+            license: None,
             time_zone: None,
             color: None,
             metadata: Vec::new(),
@@ -270,7 +279,7 @@ impl User {
             groups: Vec::new(),
             folders: Vec::new(),
             status: Status::Invited,
-            status_unsaid: false,
+            active_cleared: false,
             force_password_change: None,
             created: now,
             updated: now,
@@ -281,11 +290,11 @@ impl User {
 
     /// The preferred e-mail: the primary one, else the one at work, else the first.
     pub fn email(&self) -> Option<&str> {
-        plural::preferred(&self.emails, "work").map(|place| self.emails[place].value.as_str())
+        multi_valued::preferred_index(&self.emails, "work").map(|index| self.emails[index].value.as_str())
     }
 
     /// How many bytes all values of plural attributes hold.
-    pub fn plural_bytes(&self) -> usize {
+    pub fn multi_valued_bytes(&self) -> usize {
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let plurals = [
             &self.emails,
@@ -307,23 +316,23 @@ impl User {
 
     /// The first phone number of a kind.
     pub fn phone(&self, kind: &str) -> Option<&str> {
-        self.phones.iter().find(|entry| entry.is(kind)).map(|entry| entry.value.as_str())
+        self.phones.iter().find(|entry| entry.has_kind(kind)).map(|entry| entry.value.as_str())
     }
 
     /// The address at work.
-    pub fn address(&self) -> Option<&Address> {
+    pub fn work_address(&self) -> Option<&Address> {
         self.addresses.iter().find(|address| address.is_work())
     }
 
     /// The preferred picture.
-    pub fn photo(&self) -> Option<&str> {
-        plural::preferred(&self.photos, "photo").map(|place| self.photos[place].value.as_str())
+    pub fn preferred_photo(&self) -> Option<&str> {
+        multi_valued::preferred_index(&self.photos, "photo").map(|index| self.photos[index].value.as_str())
     }
 
     /// The plain text kept under `field`, if that is a plain text and set. Of what can have several values it is the
     /// one that dialects with a single one show.
     pub fn text(&self, field: Field) -> Option<&str> {
-        let address = |line: fn(&Address) -> &Option<String>| line(self.address()?).as_deref();
+        let address = |line: fn(&Address) -> &Option<String>| line(self.work_address()?).as_deref();
         match field {
             Field::UserName => Some(self.user_name.as_str()),
             Field::Email => self.email(),
@@ -336,53 +345,61 @@ impl User {
             Field::Region => address(|a| &a.region),
             Field::PostalCode => address(|a| &a.postal_code),
             Field::Country => address(|a| &a.country),
-            Field::Photo => self.photo(),
+            Field::Photo => self.preferred_photo(),
             // The same slots as for writing; one table for both.
-            field => self.slot(field)?.as_deref(),
+            field => self.text_slot(field)?.as_deref(),
         }
     }
 
     /// Puts a plain text where `field` is kept; other kinds of fields are left alone.
     pub(crate) fn set_text(&mut self, field: Field, value: Option<String>) {
         let phone = |user: &mut Self, kind: &str, value| {
-            let place = user.phones.iter().position(|entry| entry.is(kind));
-            plural::put(&mut user.phones, place, value, |value| Entry::of(kind, value));
+            let index = user.phones.iter().position(|entry| entry.has_kind(kind));
+            multi_valued::set_value_at(&mut user.phones, index, value, |value| TypedValue::new(kind, value));
         };
         match field {
             Field::Email => {
-                let place = plural::preferred(&self.emails, "work");
-                plural::put(&mut self.emails, place, value, |value| Entry::of("work", value).preferred());
+                let index = multi_valued::preferred_index(&self.emails, "work");
+                multi_valued::set_value_at(&mut self.emails, index, value, |value| {
+                    TypedValue::new("work", value).with_primary()
+                });
             }
             Field::Photo => {
-                let place = plural::preferred(&self.photos, "photo");
-                plural::put(&mut self.photos, place, value, |value| Entry::of("photo", value).preferred());
+                let index = multi_valued::preferred_index(&self.photos, "photo");
+                multi_valued::set_value_at(&mut self.photos, index, value, |value| {
+                    TypedValue::new("photo", value).with_primary()
+                });
             }
             Field::WorkPhone => phone(self, "work", value),
             Field::MobilePhone => phone(self, "mobile", value),
-            Field::AddressLine1 => self.set_line(|a| &mut a.line1, value),
-            Field::AddressLine2 => self.set_line(|a| &mut a.line2, value),
-            Field::City => self.set_line(|a| &mut a.city, value),
-            Field::Region => self.set_line(|a| &mut a.region, value),
-            Field::PostalCode => self.set_line(|a| &mut a.postal_code, value),
-            Field::Country => self.set_line(|a| &mut a.country, value),
+            Field::AddressLine1 => self.set_work_address_line(|a| &mut a.line1, value),
+            Field::AddressLine2 => self.set_work_address_line(|a| &mut a.line2, value),
+            Field::City => self.set_work_address_line(|a| &mut a.city, value),
+            Field::Region => self.set_work_address_line(|a| &mut a.region, value),
+            Field::PostalCode => self.set_work_address_line(|a| &mut a.postal_code, value),
+            Field::Country => self.set_work_address_line(|a| &mut a.country, value),
             field => {
-                if let Some(slot) = self.slot_mut(field) {
+                if let Some(slot) = self.text_slot_mut(field) {
                     *slot = value;
                 }
             }
         }
     }
 
-    fn set_line(&mut self, line: fn(&mut Address) -> &mut Option<String>, value: Option<String>) {
+    fn set_work_address_line(
+        &mut self,
+        line: fn(&mut Address) -> &mut Option<String>,
+        value: Option<String>,
+    ) {
         match self.addresses.iter().position(Address::is_work) {
-            Some(place) => {
-                *line(&mut self.addresses[place]) = value;
-                if self.addresses[place].is_blank() {
-                    self.addresses.remove(place);
+            Some(index) => {
+                *line(&mut self.addresses[index]) = value;
+                if self.addresses[index].is_empty() {
+                    self.addresses.remove(index);
                 }
             }
             None if value.is_some() => {
-                let mut address = Address::at_work();
+                let mut address = Address::work();
                 *line(&mut address) = value;
                 self.addresses.push(address);
             }
@@ -397,23 +414,23 @@ impl User {
     }
 
     /// The links of one kind, in order.
-    pub fn links_of(&self, kind: LinkKind) -> impl Iterator<Item = &Link> {
+    pub fn links_of(&self, kind: ProfileLinkKind) -> impl Iterator<Item = &ProfileLink> {
         self.links.iter().filter(move |link| link.kind == kind)
     }
 }
 
 /// Where the optional plain texts that have a place of their own are kept, to read and to write.
-macro_rules! slots {
+macro_rules! text_slots {
     ($($field:ident => $($path:ident).+),* $(,)?) => {
         impl User {
-            fn slot(&self, field: Field) -> Option<&Option<String>> {
+            fn text_slot(&self, field: Field) -> Option<&Option<String>> {
                 match field {
                     $(Field::$field => Some(&self.$($path).+),)*
                     _ => None,
                 }
             }
 
-            fn slot_mut(&mut self, field: Field) -> Option<&mut Option<String>> {
+            fn text_slot_mut(&mut self, field: Field) -> Option<&mut Option<String>> {
                 match field {
                     $(Field::$field => Some(&mut self.$($path).+),)*
                     _ => None,
@@ -422,7 +439,7 @@ macro_rules! slots {
         }
     };
 }
-slots! {
+text_slots! {
     ExternalId => external_id,
     GivenName => name.given,
     FamilyName => name.family,
@@ -445,16 +462,16 @@ slots! {
     SecretaryEmail => secretary.email,
     Bio => bio,
     Source => source,
-    Specialities => specialities,
-    Licence => licence,
+    Specialties => specialties,
+    License => license,
     TimeZone => time_zone,
     Color => color,
 }
 
-fn unset<T: Default + PartialEq>(value: &T) -> bool {
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn no(value: &bool) -> bool {
+fn is_false(value: &bool) -> bool {
     !value
 }

@@ -7,8 +7,8 @@ use cli::{Output, ServerSettings, Settings, refused};
 use dialects::kit::hash_key;
 use dialects::{Dialect, Trial};
 use directory::{
-    Caller, Command, Directory, ExposeSecret, Field, Given, NewConnection, RoleRef, SecretString, Status,
-    StatusWish, UserEdit,
+    Caller, Command, Directory, ExposeSecret, Field, FieldUpdate, NewConnection, RequestedStatus, RoleRef,
+    SecretString, Status, UserEdit,
 };
 use portal::mail::{Pace, Sender, Sent};
 use serde_json::{Value, json};
@@ -75,20 +75,20 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
 }
 
 async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
-    let nobody = Caller::terminal(directory::TenantNumber(0));
+    let nobody = Caller::operator(directory::TenantNumber(0));
     let command = Command::AddTenant { name: "Example Ltd".into(), number: None };
     let tenant = directory.run(&nobody, command).await.map_err(refused)?.tenant.context("no tenant")?;
-    let caller = Caller::terminal(tenant.number);
+    let caller = Caller::operator(tenant.number);
     for (first, last, email, department, status) in PEOPLE {
         let mut edit = UserEdit {
-            department: Given::Value(directory::DepartmentRef::Name(department.into())),
-            role: Given::Value(RoleRef::Name("User".into())),
-            status: Given::Value(StatusWish::To(status)),
+            department: FieldUpdate::Set(directory::DepartmentRef::Name(department.into())),
+            role: FieldUpdate::Set(RoleRef::Name("User".into())),
+            status: FieldUpdate::Set(RequestedStatus::Exact(status)),
             ..UserEdit::default()
         };
-        edit.text(Field::GivenName, Given::Value(first.into()));
-        edit.text(Field::FamilyName, Given::Value(last.into()));
-        edit.text(Field::Email, Given::Value(email.into()));
+        edit.set_text(Field::GivenName, FieldUpdate::Set(first.into()));
+        edit.set_text(Field::FamilyName, FieldUpdate::Set(last.into()));
+        edit.set_text(Field::Email, FieldUpdate::Set(email.into()));
         directory.run(&caller, Command::CreateUser(Box::new(edit))).await.map_err(refused)?;
     }
     Ok(caller)

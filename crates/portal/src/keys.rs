@@ -4,7 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use directory::{
-    Directory, KeyHash, KnownDevice, LinkKey, Purpose, Refusal, ServerSecret, TenantNumber, Time, UserId,
+    Directory, DirectoryError, KeyHash, KnownDevice, LinkPurpose, ServerSecret, SignInLinkRef, TenantNumber,
+    Time, UserId,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
@@ -26,8 +27,8 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) async fn of(directory: &Directory) -> Result<Self, Refusal> {
-        Ok(Self::drawn_from(&directory.secret(SECRET).await?))
+    pub(crate) async fn of(directory: &Directory) -> Result<Self, DirectoryError> {
+        Ok(Self::drawn_from(&directory.server_secret(SECRET).await?))
     }
 
     fn drawn_from(secret: &ServerSecret) -> Self {
@@ -37,26 +38,31 @@ impl Keys {
     }
 
     /// The part of a link that says whose and which it is, and that it is ours.
-    pub(crate) fn seal(&self, tenant: TenantNumber, link: &LinkKey) -> String {
+    pub(crate) fn seal(&self, tenant: TenantNumber, link: &SignInLinkRef) -> String {
         let named = [link.user.0.as_bytes().as_slice(), link.id.as_bytes()].concat();
         let seal = hmac::sign(&self.links, &sealed(tenant, link.purpose, &named));
         URL_SAFE_NO_PAD.encode([&named, &seal.as_ref()[..SEAL]].concat()) + END
     }
 
     /// The link that this is part of; nothing when it is not whole, altered, another tenant's, or for something else.
-    pub(crate) fn open(&self, tenant: TenantNumber, purpose: Purpose, text: &str) -> Option<LinkKey> {
+    pub(crate) fn open(
+        &self,
+        tenant: TenantNumber,
+        purpose: LinkPurpose,
+        text: &str,
+    ) -> Option<SignInLinkRef> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_suffix(END)?).ok()?;
         let (named, seal) = bytes.split_at_checked(32)?;
         let right = hmac::sign(&self.links, &sealed(tenant, purpose, named));
         let is_ours = is_same(&right.as_ref()[..SEAL], seal);
         let id = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
         let (user, id) = (id(&named[..16])?, id(&named[16..])?);
-        is_ours.then_some(LinkKey { user: UserId(user), id, purpose })
+        is_ours.then_some(SignInLinkRef { user: UserId(user), id, purpose })
     }
 
     /// The value of the cookie of a known browser.
     pub(crate) fn seal_device(&self, tenant: TenantNumber, device: &KnownDevice) -> String {
-        let named = [device.user.0.as_bytes().as_slice(), &device.since.0.to_be_bytes()].concat();
+        let named = [device.user.0.as_bytes().as_slice(), &device.last_sign_in.0.to_be_bytes()].concat();
         let seal = hmac::sign(&self.devices, &[&tenant.0.to_be_bytes(), named.as_slice()].concat());
         URL_SAFE_NO_PAD.encode([&named, &seal.as_ref()[..SEAL]].concat())
     }
@@ -69,7 +75,7 @@ impl Keys {
         let (user, since) = named.split_first_chunk::<16>()?;
         let since = Time(i64::from_be_bytes(since.try_into().ok()?));
         is_same(&right.as_ref()[..SEAL], seal)
-            .then_some(KnownDevice { user: UserId(Uuid::from_bytes(*user)), since })
+            .then_some(KnownDevice { user: UserId(Uuid::from_bytes(*user)), last_sign_in: since })
     }
 
     /// What a form of a visitor must hold.
@@ -85,8 +91,8 @@ impl Keys {
     }
 }
 
-fn sealed(tenant: TenantNumber, purpose: Purpose, named: &[u8]) -> Vec<u8> {
-    [&tenant.0.to_be_bytes(), purpose.word().as_bytes(), named].concat()
+fn sealed(tenant: TenantNumber, purpose: LinkPurpose, named: &[u8]) -> Vec<u8> {
+    [&tenant.0.to_be_bytes(), purpose.as_str().as_bytes(), named].concat()
 }
 
 /// In constant time.
@@ -95,9 +101,9 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// A text that nobody can guess.
-pub(crate) fn random() -> Result<String, Refusal> {
+pub(crate) fn random() -> Result<String, DirectoryError> {
     let mut bytes = [0_u8; 32];
-    let none = |_| Refusal::Broken("no randomness".into());
+    let none = |_| DirectoryError::Internal("no randomness".into());
     SystemRandom::new().fill(&mut bytes).map_err(none)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
@@ -117,12 +123,12 @@ mod tests {
     fn a_link_opens_unaltered_in_its_tenant_and_for_its_purpose() {
         let keys = Keys::drawn_from(&ServerSecret([1; 32]));
         let one = TenantNumber(1);
-        let purpose = Purpose::Invitation;
-        let link = LinkKey { user: UserId(Uuid::from_u128(7)), id: Uuid::from_u128(9), purpose };
+        let purpose = LinkPurpose::Invitation;
+        let link = SignInLinkRef { user: UserId(Uuid::from_u128(7)), id: Uuid::from_u128(9), purpose };
         let text = keys.seal(one, &link);
         assert_eq!(keys.open(one, purpose, &text), Some(link));
         assert_eq!(keys.open(TenantNumber(2), purpose, &text), None);
-        assert_eq!(keys.open(one, Purpose::Reset, &text), None);
+        assert_eq!(keys.open(one, LinkPurpose::Reset, &text), None);
         assert_eq!(Keys::drawn_from(&ServerSecret([2; 32])).open(one, purpose, &text), None);
         for n in 0..text.len() {
             let mut altered = text.clone().into_bytes();
@@ -137,7 +143,8 @@ mod tests {
     fn a_device_is_known_unaltered_and_in_its_tenant() {
         let keys = Keys::drawn_from(&ServerSecret([1; 32]));
         let one = TenantNumber(1);
-        let device = KnownDevice { user: UserId(Uuid::from_u128(7)), since: Time(1_700_000_000_000_000) };
+        let device =
+            KnownDevice { user: UserId(Uuid::from_u128(7)), last_sign_in: Time(1_700_000_000_000_000) };
         let text = keys.seal_device(one, &device);
         assert_eq!(keys.open_device(one, &text), Some(device));
         assert_eq!(keys.open_device(TenantNumber(2), &text), None);

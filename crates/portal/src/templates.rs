@@ -1,7 +1,7 @@
 //! Pages and mails from templates. Those of mails can be a tenant's own: they are checked when they are set, and where
 //! one fails all the same, the built-in one is sent.
 
-use directory::{Refusal, TenantSettings};
+use directory::{DirectoryError, TenantSettings};
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
@@ -79,10 +79,10 @@ pub(crate) struct MailContext {
 }
 
 /// The templates, read once.
-fn environment() -> Result<&'static Environment<'static>, Refusal> {
+fn environment() -> Result<&'static Environment<'static>, DirectoryError> {
     static READ: OnceLock<Result<Environment<'static>, String>> = OnceLock::new();
     let read = READ.get_or_init(|| read().map_err(|error| format!("{error:#}")));
-    read.as_ref().map_err(|text| Refusal::Broken(text.clone()))
+    read.as_ref().map_err(|text| DirectoryError::Internal(text.clone()))
 }
 
 fn read() -> Result<Environment<'static>, minijinja::Error> {
@@ -97,8 +97,8 @@ fn read() -> Result<Environment<'static>, minijinja::Error> {
 }
 
 /// A page or a part of a mail.
-pub(crate) fn render<T: Serialize>(name: &str, context: &T) -> Result<String, Refusal> {
-    let broken = |error: minijinja::Error| Refusal::Broken(format!("{name}: {error}"));
+pub(crate) fn render<T: Serialize>(name: &str, context: &T) -> Result<String, DirectoryError> {
+    let broken = |error: minijinja::Error| DirectoryError::Internal(format!("{name}: {error}"));
     environment()?.get_template(name).map_err(broken)?.render(Serde(context)).map_err(broken)
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn render_mail(
     name: &str,
     settings: &TenantSettings,
     context: &MailContext,
-) -> Result<String, Refusal> {
+) -> Result<String, DirectoryError> {
     if let Some(own) = settings.templates.get(name) {
         match environment()?.render_named_str(name, own, Serde(context)) {
             Ok(text) => return Ok(text),

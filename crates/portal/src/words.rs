@@ -1,35 +1,39 @@
 //! Sentences that pages say about what went wrong, and moments as people write them.
 
-use directory::{Refusal, Rule, SignInFault, Time};
+use directory::{DirectoryError, FieldErrorKind, SignInError, Time};
 use jiff::Timestamp;
 
 /// What is wrong with what somebody has sent, and the status that goes with it.
-pub(crate) fn problem(refusal: &Refusal) -> (u16, String) {
+pub(crate) fn problem(refusal: &DirectoryError) -> (u16, String) {
     let busy = "The service is busy. Please try again in a moment.";
     match refusal {
-        Refusal::SignIn(SignInFault::Refused) => (403, "The user or the password is wrong.".into()),
-        Refusal::SignIn(SignInFault::Slow { retry_after }) => {
+        DirectoryError::SignIn(SignInError::InvalidCredentials) => {
+            (403, "The user or the password is wrong.".into())
+        }
+        DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }) => {
             (429, format!("Too many attempts have failed. Please try again in {}.", seconds(*retry_after)))
         }
-        Refusal::Invalid(faults) => {
-            let rule = faults.first().map_or(Rule::Malformed, |fault| fault.rule);
+        DirectoryError::Invalid(faults) => {
+            let rule = faults.first().map_or(FieldErrorKind::Malformed, |fault| fault.kind);
             (422, password(rule))
         }
-        Refusal::Busy { .. } | Refusal::Unavailable(_) | Refusal::Conflict => (503, busy.into()),
+        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict => {
+            (503, busy.into())
+        }
         _ => (500, "Something went wrong on our side. Please try again later.".into()),
     }
 }
 
 /// What is wrong with a password that somebody has chosen.
-fn password(rule: Rule) -> String {
+fn password(rule: FieldErrorKind) -> String {
     match rule {
-        Rule::TooShort(least) => format!("The password is too short: it needs at least {least} characters."),
-        Rule::TooLong(most) => format!("The password is too long: it may have {most} bytes at the most."),
-        Rule::Common => {
+        FieldErrorKind::TooShort(least) => format!("The password is too short: it needs at least {least} characters."),
+        FieldErrorKind::TooLong(most) => format!("The password is too long: it may have {most} bytes at the most."),
+        FieldErrorKind::CommonPassword => {
             "Many people have this password, so it is among the first that anybody tries. Please choose another."
                 .into()
         }
-        Rule::Personal => {
+        FieldErrorKind::PersonalPassword => {
             "Your name or e-mail is in this password, so it is easily guessed. Please choose another.".into()
         }
         _ => "This password cannot be used. Please choose another.".into(),

@@ -128,12 +128,12 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 async fn purge_until(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     loop {
-        match directory.purge().await {
+        match directory.purge_expired_users().await {
             Ok(0) => {}
             Ok(many) => tracing::info!(many, "people who were deleted long ago are gone for good"),
             Err(refusal) => tracing::warn!(?refusal, "the deleted could not be looked through"),
         }
-        if let Err(refusal) = directory.tidy_mails().await {
+        if let Err(refusal) = directory.withdraw_obsolete_mails().await {
             tracing::warn!(?refusal, "mails that have failed could not be looked through");
         }
         tokio::select! {

@@ -1,7 +1,7 @@
 //! Slows down addresses that keep bringing bad keys. Good keys are never slowed, whatever else their address sends.
 
 use dialects::kit::Brake;
-use directory::network;
+use directory::rate_limit_network;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use parking_lot::RwLock;
@@ -40,7 +40,7 @@ impl Brake for BadKeys {
             }
         }
         let limiter = self.limiter.read();
-        let wait = limiter.check_key(&network(address)).err()?;
+        let wait = limiter.check_key(&rate_limit_network(address)).err()?;
         let wait = wait.wait_time_from(DefaultClock::default().now());
         Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
     }
@@ -58,6 +58,6 @@ mod tests {
         assert!(brake.failed(a).is_some_and(|seconds| (1..=21).contains(&seconds)));
         assert_eq!(brake.failed(b), None);
         let (c, d) = ("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap());
-        assert_eq!(network(c), network(d));
+        assert_eq!(rate_limit_network(c), rate_limit_network(d));
     }
 }

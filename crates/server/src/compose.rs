@@ -5,7 +5,7 @@ use crate::routes::Routes;
 use crate::{Imports, Limits, Metrics, Shell};
 use adapters::{PasswordPool, SystemClock};
 use dialects::kit::{Concurrency, Desk, Gate, Seals, Walks};
-use directory::{Clock, Directory, Hasher, Ids, Store};
+use directory::{Clock, Directory, IdGenerator, PasswordHasher, Store};
 use portal::Portal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ pub struct Parts {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// New identities.
-    pub ids: Arc<dyn Ids>,
+    pub ids: Arc<dyn IdGenerator>,
     /// What hashes passwords; threads of its own, as the limits say, when nothing is given.
-    pub hasher: Option<Arc<dyn Hasher>>,
+    pub hasher: Option<Arc<dyn PasswordHasher>>,
 }
 
 impl Parts {
     /// On a store, by the machine's clock.
-    pub fn new(store: Arc<dyn Store>, ids: Arc<dyn Ids>) -> Self {
+    pub fn new(store: Arc<dyn Store>, ids: Arc<dyn IdGenerator>) -> Self {
         Self { store, clock: Arc::new(SystemClock), ids, hasher: None }
     }
 }

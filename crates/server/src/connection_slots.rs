@@ -1,7 +1,7 @@
 //! Limits open connections, in total and by address, and reserves some for health probes.
 
 use crate::Peer;
-use directory::network;
+use directory::rate_limit_network;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -45,7 +45,7 @@ impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut open = self.slots.open.lock();
         open.ordinary -= usize::from(!self.peer.is_health_only);
-        let network = network(self.peer.address);
+        let network = rate_limit_network(self.peer.address);
         if let Some(count) = open.by_network.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
@@ -65,7 +65,7 @@ impl ConnectionSlots {
         let peer = address.to_canonical();
         let is_exempt = peer.is_loopback() || self.limits.trusted_proxies.contains(&peer);
         let mut open = self.open.lock();
-        let count = open.by_network.entry(network(address)).or_default();
+        let count = open.by_network.entry(rate_limit_network(address)).or_default();
         if *count >= self.limits.per_address && !is_exempt {
             return None;
         }

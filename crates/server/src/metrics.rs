@@ -1,7 +1,7 @@
 //! Figures for `/metrics`. Labels are dialects, routes as in the table, methods and statuses: never anybody's data.
 
 use adapters::Tasks;
-use directory::{Health, Outcome, Purpose};
+use directory::{DeliveryOutcome, Health, LinkPurpose};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -144,27 +144,27 @@ impl Metrics {
     }
 
     /// Notes what came of an attempt to send a mail.
-    pub(crate) fn mailed(&self, purpose: Purpose, outcome: &Outcome) {
+    pub(crate) fn mailed(&self, purpose: LinkPurpose, outcome: &DeliveryOutcome) {
         let outcome = match outcome {
-            Outcome::Sent => "sent",
-            Outcome::Withdrawn => "withdrawn",
-            Outcome::Delayed(_) => "delayed",
-            Outcome::Failed(_) => "failed",
+            DeliveryOutcome::Sent => "sent",
+            DeliveryOutcome::Withdrawn => "withdrawn",
+            DeliveryOutcome::Delayed(_) => "delayed",
+            DeliveryOutcome::Failed(_) => "failed",
         };
-        self.mails.get_or_create(&MailLabels { purpose: purpose.word(), outcome }).inc();
+        self.mails.get_or_create(&MailLabels { purpose: purpose.as_str(), outcome }).inc();
     }
 
     /// The page, in the text format of Prometheus.
     pub(crate) fn page(&self, health: Option<&Health>) -> String {
-        self.writable.set(health.is_some_and(|health| health.obstacle.is_none()).into());
+        self.writable.set(health.is_some_and(|health| health.unwritable_reason.is_none()).into());
         for task in self.tasks.health().iter().chain(health.iter().flat_map(|health| &health.tasks)) {
             self.panics.get_or_create(&TaskLabels { task: task.name }).set(task.panics);
         }
         if let Some(health) = health {
-            self.log_bytes.set(health.log_bytes.unwrap_or_default());
+            self.log_bytes.set(health.wal_bytes.unwrap_or_default());
             self.commits.set(health.commits);
             self.changes.set(health.changes);
-            self.waiting.set(health.waiting);
+            self.waiting.set(health.queued_changes);
         }
         let mut text = String::new();
         // Writing to a String cannot fail.

@@ -3,7 +3,7 @@
 use crate::Metrics;
 use bytes::Bytes;
 use dialects::kit::{Answer, Content};
-use directory::{Directory, Health, Refusal, TaskHealth};
+use directory::{Directory, DirectoryError, Health, TaskHealth};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -71,11 +71,11 @@ pub(crate) async fn answer(
     match page {
         OwnPage::Alive => text(StatusCode::OK, "alive\n"),
         OwnPage::Ready => match directory.health().await {
-            Ok(Health { obstacle: Some(obstacle), .. }) => {
+            Ok(Health { unwritable_reason: Some(obstacle), .. }) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {obstacle}\n"))
             }
             Ok(health) => text(StatusCode::OK, ready(&health, &metrics.tasks.health())),
-            Err(Refusal::Unavailable(_)) => {
+            Err(DirectoryError::Unavailable(_)) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "the store rejects changes or does not answer\n")
             }
             Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
@@ -97,8 +97,8 @@ pub(crate) async fn answer(
 
 /// That the server is ready, and what an administrator should know all the same.
 fn ready(health: &Health, own: &[TaskHealth]) -> String {
-    let mut text = if health.is_balanced { BALANCED.to_owned() } else { "ready\n".to_owned() };
-    for TaskHealth { name, panics, is_down } in own.iter().chain(&health.tasks) {
+    let mut text = if health.reads_may_use_standby { BALANCED.to_owned() } else { "ready\n".to_owned() };
+    for TaskHealth { name, panics, is_restarting: is_down } in own.iter().chain(&health.tasks) {
         let state = if *is_down { "is being restarted" } else { "runs again" };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "the background task {name} {state} after {panics} panics, see the log");
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn readiness_names_tasks_that_have_panicked() {
-        let task = |name, is_down| TaskHealth { name, panics: 2, is_down };
+        let task = |name, is_down| TaskHealth { name, panics: 2, is_restarting: is_down };
         let health = Health { tasks: vec![task("sequencer", false)], ..Health::default() };
         assert_eq!(
             ready(&health, &[task("mails", true)]),

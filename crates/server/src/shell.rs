@@ -11,7 +11,7 @@ use bytes::Bytes;
 use dialects::Dialect;
 use dialects::kit::transfers::Awaited;
 use dialects::kit::{Answer, Arrival, BodyFault, Content, Desk, Fault, Found, Served, hash_key};
-use directory::{Ids, Refusal, TenantNumber};
+use directory::{DirectoryError, IdGenerator, TenantNumber};
 use futures_util::FutureExt;
 use http::request::Parts;
 use http::uri::Authority;
@@ -91,11 +91,11 @@ impl Shell {
         routes: Arc<Routes>,
         portal: Portal,
         metrics: Arc<Metrics>,
-        ids: &dyn Ids,
+        ids: &dyn IdGenerator,
         limits: Limits,
         imports: Option<Arc<Imports>>,
     ) -> Self {
-        let numbers = RequestNumbers { start: ids.next().as_u128(), count: AtomicU64::new(0) };
+        let numbers = RequestNumbers { start: ids.next_id().as_u128(), count: AtomicU64::new(0) };
         let bodies = BodyLimits { size: limits.body, time: limits.body_time, window: BODY_WINDOW };
         Self {
             desk,
@@ -289,7 +289,7 @@ impl Shell {
         let work = AssertUnwindSafe(work).catch_unwind();
         match tokio::time::timeout(self.limits.answer_time, work).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(_)) => Err(Fault::Refused(Refusal::Broken("a panic".into()))),
+            Ok(Err(_)) => Err(Fault::Refused(DirectoryError::Internal("a panic".into()))),
             Err(_) => Err(Fault::TimedOut),
         }
     }
@@ -304,7 +304,7 @@ impl Shell {
 
     /// The response on a connection that serves only health probes.
     fn too_busy(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> Served {
-        let fault = Fault::Refused(Refusal::Busy { retry_after: 1 });
+        let fault = Fault::Refused(DirectoryError::Busy { retry_after: 1 });
         if let Some(Destination::Dialect(Found { dialect, .. })) = destination {
             return self.give_up(dialect, parts, number, &fault);
         }

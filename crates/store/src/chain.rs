@@ -24,8 +24,8 @@ pub(crate) struct Stored<'a> {
     pub(crate) action: i16,
     pub(crate) before: Option<&'a str>,
     pub(crate) after: Option<&'a str>,
-    pub(crate) joined: Option<&'a str>,
-    pub(crate) left: Option<&'a str>,
+    pub(crate) members_added: Option<&'a str>,
+    pub(crate) members_removed: Option<&'a str>,
     pub(crate) password_set: bool,
     pub(crate) notes: Option<&'a str>,
 }
@@ -35,7 +35,7 @@ impl<'a> Stored<'a> {
     pub(crate) fn of(
         author: &'a Author,
         told: &'a Told,
-        [joined, left, notes]: [Option<&'a str>; 3],
+        [members_added, members_removed, notes]: [Option<&'a str>; 3],
     ) -> Self {
         Self {
             tenant: told.tenant.unwrap_or(author.tenant).0,
@@ -46,8 +46,8 @@ impl<'a> Stored<'a> {
             action: told.code(),
             before: told.before.as_deref(),
             after: told.after.as_deref(),
-            joined,
-            left,
+            members_added,
+            members_removed,
             password_set: told.password_set,
             notes,
         }
@@ -60,7 +60,14 @@ impl<'a> Stored<'a> {
         hash.update(self.at.to_be_bytes());
         hash.update(self.action.to_be_bytes());
         hash.update([u8::from(self.password_set)]);
-        let texts = [Some(self.who), Some(self.request), self.before, self.after, self.joined, self.left];
+        let texts = [
+            Some(self.who),
+            Some(self.request),
+            self.before,
+            self.after,
+            self.members_added,
+            self.members_removed,
+        ];
         let texts = texts.into_iter().chain([self.notes]).map(|text| text.map(str::as_bytes));
         for part in texts.chain([self.connection]) {
             match part {

@@ -70,7 +70,7 @@ impl Documents {
         self.highest = self.highest.max(user.number);
         self.users.insert(user.number);
         self.mentions.extend(claims::mentions(user).into_iter().map(|text| (user.number, text)));
-        self.organisations.extend(user.organisation.map(|organisation| (user.number, organisation)));
+        self.organisations.extend(user.organization.map(|organisation| (user.number, organisation)));
     }
 
     /// An item, and the columns number, id and name key.

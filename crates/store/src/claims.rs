@@ -30,7 +30,7 @@ impl Claim {
             None => "users",
             Some(ItemKind::Group) => "groups",
             Some(ItemKind::Folder) => "folders",
-            Some(ItemKind::Organisation) => "organisations",
+            Some(ItemKind::Organization) => "organisations",
             Some(ItemKind::Role) => "roles",
             Some(ItemKind::Department) => "departments",
         }
@@ -156,7 +156,7 @@ fn of_key_by(kind: ItemKind, key: &ItemKey, keys: &Keys) -> Option<Claim> {
         ItemKey::Name(name) => (0, (keys.identifier)(name), Field::Name),
         ItemKey::ExternalId(id) => (1, external_id_by(id, keys), Field::ExternalId),
         ItemKey::Domain(domain) => (2, (keys.domain)(domain), Field::Domains),
-        ItemKey::Address(number) => (3, number.to_string(), Field::Addresses),
+        ItemKey::OfficeNumber(number) => (3, number.to_string(), Field::Addresses),
     };
     Some(Claim { space: base + place, text, field })
 }
@@ -166,7 +166,7 @@ pub(crate) fn kind_number(kind: ItemKind) -> u8 {
     match kind {
         ItemKind::Group => 0,
         ItemKind::Folder => 1,
-        ItemKind::Organisation => 2,
+        ItemKind::Organization => 2,
         ItemKind::Role => 3,
         ItemKind::Department => 4,
     }

@@ -14,8 +14,8 @@
 use crate::claims::{self, Claim};
 use crate::memberships;
 use directory::{
-    CommitError, Connection, ConnectionId, Edit, Field, Item, ItemId, ItemKind, Mail, Tenant, TenantNumber,
-    Time, Tombstone, User, UserId, fold,
+    CommitError, Connection, ConnectionId, Field, Item, ItemId, ItemKind, Mail, Mutation, Tenant,
+    TenantNumber, Time, Tombstone, User, UserId, fold,
 };
 use uuid::Uuid;
 
@@ -87,28 +87,28 @@ impl Check<'_> {
 }
 
 /// What must be so for an edit, in the order in which it is reported. Numbers that the store gives are not among it.
-pub(crate) fn checks(edit: &Edit) -> Vec<Check<'_>> {
+pub(crate) fn checks(edit: &Mutation) -> Vec<Check<'_>> {
     let mut all = Vec::new();
     match edit {
-        Edit::AddUser { user, .. } => {
+        Mutation::AddUser { user, .. } => {
             all.push(Check::NoUser(user.id));
             all.extend(keys(&[], claims::of_user(user)));
             all.extend(memberships::of(user).map(Check::ItemExists));
         }
-        Edit::ChangeUser { before, after, .. } => {
+        Mutation::ChangeUser { before, after, .. } => {
             all.push(Check::User(before));
             all.extend(keys(&claims::of_user(before), claims::of_user(after)));
             let is_new = |id: &ItemId| !memberships::of(before).any(|old| old == *id);
             all.extend(memberships::of(after).filter(is_new).map(Check::ItemExists));
         }
-        Edit::RestoreUser { before, user, .. } => {
+        Mutation::RestoreUser { before, user, .. } => {
             all.extend([Check::Tombstone(before), Check::NoUser(before.user.id)]);
             all.extend(keys(&[], claims::of_user(user)));
             all.extend(memberships::of(user).map(Check::ItemExists));
         }
-        Edit::RemoveUser(user) => all.extend([Check::User(user), Check::NoTombstone(user.id)]),
-        Edit::PurgeUser(tombstone) => all.push(Check::Tombstone(tombstone)),
-        Edit::AddItem { item, members } => {
+        Mutation::RemoveUser(user) => all.extend([Check::User(user), Check::NoTombstone(user.id)]),
+        Mutation::PurgeUser(tombstone) => all.push(Check::Tombstone(tombstone)),
+        Mutation::AddItem { item, members } => {
             if item.number() > 0 || item.kind() == ItemKind::Department {
                 all.push(Check::NoItemNumber(item.kind(), item.number()));
             }
@@ -116,27 +116,27 @@ pub(crate) fn checks(edit: &Edit) -> Vec<Check<'_>> {
             all.extend(keys(&[], claims::of_item(item)));
             all.extend(members.iter().copied().map(Check::UserExists));
         }
-        Edit::ChangeItem { before, after, joined, .. } => {
+        Mutation::ChangeItem { before, after, members_added, .. } => {
             all.push(Check::Item(before));
             all.extend(keys(&claims::of_item(before), claims::of_item(after)));
-            all.extend(joined.iter().copied().map(Check::UserExists));
+            all.extend(members_added.iter().copied().map(Check::UserExists));
         }
-        Edit::ChangeMembers { item, joined, .. } => {
+        Mutation::ChangeMembers { item, members_added, .. } => {
             all.push(Check::ItemExists(item.id()));
-            all.extend(joined.iter().copied().map(Check::UserExists));
+            all.extend(members_added.iter().copied().map(Check::UserExists));
         }
-        Edit::RemoveItem(item) => all.push(Check::Item(item)),
-        Edit::AddTenant(new) if new.number.0 > 0 => all.push(Check::NoTenant(new.number)),
-        Edit::AddTenant(_) | Edit::Touch(..) => {}
-        Edit::ChangeTenant { before, .. } => all.push(Check::Tenant(before)),
-        Edit::AddMail(mail) => all.push(Check::NoMail(mail.id)),
-        Edit::ChangeMail { before, .. } => all.push(Check::Mail(before)),
-        Edit::RemoveMail(mail) => all.push(Check::Mail(mail)),
-        Edit::AddConnection(new) => {
+        Mutation::RemoveItem(item) => all.push(Check::Item(item)),
+        Mutation::AddTenant(new) if new.number.0 > 0 => all.push(Check::NoTenant(new.number)),
+        Mutation::AddTenant(_) | Mutation::RecordConnectionUse(..) => {}
+        Mutation::ChangeTenant { before, .. } => all.push(Check::Tenant(before)),
+        Mutation::AddMail(mail) => all.push(Check::NoMail(mail.id)),
+        Mutation::ChangeMail { before, .. } => all.push(Check::Mail(before)),
+        Mutation::RemoveMail(mail) => all.push(Check::Mail(mail)),
+        Mutation::AddConnection(new) => {
             all.extend([Check::NoConnection(new.id), Check::NoConnectionName(fold(&new.name))]);
         }
-        Edit::ChangeConnection { before, .. } => all.push(Check::Connection(before)),
-        Edit::AddSecret(name, _) => all.push(Check::NoSecret(name)),
+        Mutation::ChangeConnection { before, .. } => all.push(Check::Connection(before)),
+        Mutation::AddSecret(name, _) => all.push(Check::NoSecret(name)),
     }
     all
 }

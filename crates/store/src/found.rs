@@ -2,7 +2,7 @@
 //! that meet it.
 
 use crate::plan::plan;
-use directory::{Bound, Item, ItemBound, ItemQuery, Page, SortKey, User, UserQuery};
+use directory::{Item, ItemPageBoundary, ItemQuery, Page, PageBoundary, SortKey, User, UserQuery};
 
 /// Numbers per counted block.
 pub(crate) const BLOCK: u32 = 1000;
@@ -18,7 +18,7 @@ const SHORT: u32 = 250;
 pub(crate) fn is_short(query: &UserQuery) -> bool {
     match plan(query) {
         Some((source, _)) => source.is_short(),
-        None => query.tests.is_empty() && query.sort.is_arrival() && query.limit <= SHORT,
+        None => query.predicates.is_empty() && query.sort.is_by_number() && query.limit <= SHORT,
     }
 }
 
@@ -37,31 +37,31 @@ impl<'a> Found<'a> {
     }
 
     fn is_backward(&self) -> bool {
-        matches!(self.query.bound, Some(Bound::Before(_)))
+        matches!(self.query.boundary, Some(PageBoundary::Before(_)))
     }
 
     fn is_cut(&self) -> bool {
-        matches!((&self.query.sort.key, self.query.sort.descending), (SortKey::Arrival, false))
+        matches!((&self.query.sort.key, self.query.sort.descending), (SortKey::Number, false))
             && !self.is_backward()
     }
 
     /// How many in order are enough to cut the page from.
     fn enough(&self) -> usize {
-        usize::try_from(self.query.skip.saturating_add(u64::from(self.query.limit))).unwrap_or(usize::MAX)
+        usize::try_from(self.query.offset.saturating_add(u64::from(self.query.limit))).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn look_at(&mut self, user: User) {
         let query = self.query;
-        if !query.tests.iter().all(|test| test.matches(&user)) {
+        if !query.predicates.iter().all(|test| test.matches(&user)) {
             return;
         }
         self.total += 1;
-        if !query.sort.is_within(&user, query.bound.as_ref()) {
+        if !query.sort.is_within_boundary(&user, query.boundary.as_ref()) {
             return;
         }
         self.within += 1;
         // In order of arrival a page is cut as it comes by.
-        if self.is_cut() && (self.within <= query.skip || self.within > self.enough() as u64) {
+        if self.is_cut() && (self.within <= query.offset || self.within > self.enough() as u64) {
             return;
         }
         self.page.push(user);
@@ -88,11 +88,11 @@ impl<'a> Found<'a> {
             let before = self.within - self.page.len() as u64;
             (self.page, before)
         } else {
-            let skip = if self.is_cut() { 0 } else { self.query.skip };
+            let skip = if self.is_cut() { 0 } else { self.query.offset };
             let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.page.len());
-            (self.page.split_off(skip), outside + self.query.skip.min(self.within))
+            (self.page.split_off(skip), outside + self.query.offset.min(self.within))
         };
-        Page { rows, total: self.total, before }
+        Page { rows, total: self.total, offset: before }
     }
 }
 
@@ -110,16 +110,16 @@ impl<'a> ItemsFound<'a> {
     }
 
     fn is_backward(&self) -> bool {
-        matches!(self.query.bound, Some(ItemBound::Before(_)))
+        matches!(self.query.boundary, Some(ItemPageBoundary::Before(_)))
     }
 
     pub(crate) fn look_at(&mut self, item: Item) {
         let query = self.query;
-        if !query.tests.iter().all(|test| test.matches(&item)) {
+        if !query.predicates.iter().all(|test| test.matches(&item)) {
             return;
         }
         self.total += 1;
-        if query.bound.is_some_and(|bound| !bound.holds(item.number())) {
+        if query.boundary.is_some_and(|bound| !bound.contains(item.number())) {
             return;
         }
         self.within += 1;
@@ -129,7 +129,7 @@ impl<'a> ItemsFound<'a> {
             if self.page.len() > limit.saturating_mul(2).max(1000) {
                 self.page.drain(..self.page.len() - limit);
             }
-        } else if self.within > query.skip && self.page.len() < limit {
+        } else if self.within > query.offset && self.page.len() < limit {
             self.page.push(item);
         }
     }
@@ -139,8 +139,8 @@ impl<'a> ItemsFound<'a> {
             self.page.drain(..self.page.len().saturating_sub(self.query.limit as usize));
             self.within - self.page.len() as u64
         } else {
-            self.total - self.within + self.query.skip.min(self.within)
+            self.total - self.within + self.query.offset.min(self.within)
         };
-        Page { rows: self.page, total: self.total, before }
+        Page { rows: self.page, total: self.total, offset: before }
     }
 }

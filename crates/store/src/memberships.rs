@@ -25,7 +25,7 @@ pub(crate) fn put(user: &mut User, memberships: &str) -> Result<(), uuid::Error>
 
 /// Everything a user belongs to.
 pub(crate) fn of(user: &User) -> impl Iterator<Item = ItemId> {
-    user.groups.iter().chain(&user.folders).chain(&user.organisation).copied()
+    user.groups.iter().chain(&user.folders).chain(&user.organization).copied()
 }
 
 /// Carries a change over to the memberships that are stored: `after`, decided from `before`, leaves what it left and joins

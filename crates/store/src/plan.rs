@@ -3,8 +3,8 @@
 
 use crate::claims::{self, HANDLES, USER_EXTERNAL_IDS};
 use directory::{
-    Field, Filter, Item, ItemId, ItemKey, ItemKind, ItemQuery, ItemTest, Op, Scalar, Status, Test, User,
-    UserId, UserQuery, UserTest, identifier_key,
+    AttributeValue, CompareOp, Comparison, Field, Filter, Item, ItemId, ItemKey, ItemKind, ItemPredicate,
+    ItemQuery, Status, User, UserId, UserPredicate, UserQuery, identifier_key,
 };
 use uuid::Uuid;
 
@@ -31,18 +31,18 @@ pub(crate) enum Source {
 
 /// The best index for a question, and whether it finds exactly what was asked for.
 pub(crate) fn plan(query: &UserQuery) -> Option<(Source, bool)> {
-    let best = query.tests.iter().filter_map(of_test).min_by_key(|(source, _)| source.rank());
-    best.map(|(source, exact)| (source, exact && query.tests.len() == 1))
+    let best = query.predicates.iter().filter_map(of_test).min_by_key(|(source, _)| source.rank());
+    best.map(|(source, exact)| (source, exact && query.predicates.len() == 1))
 }
 
-fn of_test(test: &UserTest) -> Option<(Source, bool)> {
+fn of_test(test: &UserPredicate) -> Option<(Source, bool)> {
     match test {
-        UserTest::Email(email) => Some((handle(email), false)),
-        UserTest::ExternalId(id) => {
+        UserPredicate::Email(email) => Some((handle(email), false)),
+        UserPredicate::ExternalId(id) => {
             let (from, to) = claims::external_ids_like(id);
             Some((Source::Claims(USER_EXTERNAL_IDS, from, to), false))
         }
-        UserTest::Meets(filter, _) => of_filter(filter),
+        UserPredicate::Filter(filter, _) => of_filter(filter),
         _ => None,
     }
 }
@@ -59,8 +59,8 @@ fn of_filter(filter: &Filter) -> Option<(Source, bool)> {
             sources.filter(|all| all.iter().all(Source::is_short)).map(|all| (Source::Several(all), false))
         }
         Filter::Not(_) => None,
-        Filter::Test(test) => of_comparison(test.field, test.part, test),
-        Filter::Entry(field, filter) => of_entry(*field, filter).map(|source| (source, false)),
+        Filter::Comparison(test) => of_comparison(test.field, test.sub_attribute, test),
+        Filter::ValuePath(field, filter) => of_entry(*field, filter).map(|source| (source, false)),
     }
 }
 
@@ -68,41 +68,47 @@ fn of_filter(filter: &Filter) -> Option<(Source, bool)> {
 fn of_entry(field: Field, filter: &Filter) -> Option<Source> {
     match filter {
         Filter::All(filters) => filters.iter().find_map(|filter| of_entry(field, filter)),
-        Filter::Test(test) => of_comparison(field, Some(test.field), test).map(|(source, _)| source),
-        Filter::Any(_) | Filter::Not(_) | Filter::Entry(..) => None,
+        Filter::Comparison(test) => of_comparison(field, Some(test.field), test).map(|(source, _)| source),
+        Filter::Any(_) | Filter::Not(_) | Filter::ValuePath(..) => None,
     }
 }
 
-fn of_comparison(field: Field, part: Option<Field>, test: &Test) -> Option<(Source, bool)> {
+fn of_comparison(field: Field, part: Option<Field>, test: &Comparison) -> Option<(Source, bool)> {
     let found = match (field, part, test.op, &test.value) {
-        (Field::UserName, None, Op::Equal, Scalar::Text(name)) => (handle(&identifier_key(name)), false),
-        (Field::Emails, Some(Field::Value), Op::Equal, Scalar::Text(email)) => {
+        (Field::UserName, None, CompareOp::Equal, AttributeValue::Text(name)) => {
+            (handle(&identifier_key(name)), false)
+        }
+        (Field::Emails, Some(Field::Value), CompareOp::Equal, AttributeValue::Text(email)) => {
             let email = identifier_key(email);
             (Source::Several(vec![handle(&email), Source::Mentions(email)]), false)
         }
-        (Field::ExternalId, None, Op::Equal, Scalar::Text(id)) => {
+        (Field::ExternalId, None, CompareOp::Equal, AttributeValue::Text(id)) => {
             let (from, to) = claims::external_ids_like(&identifier_key(id));
             (Source::Claims(USER_EXTERNAL_IDS, from, to), false)
         }
-        (Field::Id, None, Op::Equal, Scalar::Text(id)) => (id_source(id, |id| Source::Id(UserId(id))), false),
-        (Field::Groups | Field::Folders, Some(Field::Value), Op::Equal, Scalar::Text(id)) => {
+        (Field::Id, None, CompareOp::Equal, AttributeValue::Text(id)) => {
+            (id_source(id, |id| Source::Id(UserId(id))), false)
+        }
+        (Field::Groups | Field::Folders, Some(Field::Value), CompareOp::Equal, AttributeValue::Text(id)) => {
             let kind = if field == Field::Groups { ItemKind::Group } else { ItemKind::Folder };
             // Only the usual spelling is compared equal, and so found by the index alone.
             let is_usual = Uuid::try_parse(id).is_ok_and(|known| known.to_string() == **id);
             (id_source(id, |id| Source::Member(kind, ItemId(id))), is_usual)
         }
-        (Field::Number, None, Op::Equal, Scalar::Integer(number)) => {
+        (Field::Number, None, CompareOp::Equal, AttributeValue::Integer(number)) => {
             (u32::try_from(*number).map_or(Source::Several(Vec::new()), Source::Number), false)
         }
-        (Field::Active, None, Op::Equal, Scalar::Bool(active)) => (Source::Active(*active), true),
-        (Field::Updated, None, op, Scalar::Time(time)) => {
+        (Field::Active, None, CompareOp::Equal, AttributeValue::Bool(active)) => {
+            (Source::Active(*active), true)
+        }
+        (Field::Updated, None, op, AttributeValue::Time(time)) => {
             let next = time.0.saturating_add(1);
             let (from, to) = match op {
-                Op::Equal => (time.0, next),
-                Op::Greater => (next, i64::MAX),
-                Op::GreaterOrEqual => (time.0, i64::MAX),
-                Op::Less => (i64::MIN, time.0),
-                Op::LessOrEqual => (i64::MIN, next),
+                CompareOp::Equal => (time.0, next),
+                CompareOp::Greater => (next, i64::MAX),
+                CompareOp::GreaterOrEqual => (time.0, i64::MAX),
+                CompareOp::Less => (i64::MIN, time.0),
+                CompareOp::LessOrEqual => (i64::MIN, next),
                 _ => return None,
             };
             (Source::Updated(from, to), true)
@@ -154,8 +160,8 @@ pub(crate) enum Few {
 
 /// The index that serves a question for items, if any.
 pub(crate) fn few(query: &ItemQuery) -> Option<Few> {
-    query.tests.iter().find_map(|test| match test {
-        ItemTest::Meets(filter) => few_of(query.kind, filter),
+    query.predicates.iter().find_map(|test| match test {
+        ItemPredicate::Filter(filter) => few_of(query.kind, filter),
         _ => None,
     })
 }
@@ -168,10 +174,10 @@ pub(crate) fn items_are_few(query: &ItemQuery) -> bool {
 fn few_of(kind: ItemKind, filter: &Filter) -> Option<Few> {
     let test = match filter {
         Filter::All(filters) => return filters.iter().find_map(|filter| few_of(kind, filter)),
-        Filter::Test(test) if test.op == Op::Equal && test.field != Field::Id => test,
+        Filter::Comparison(test) if test.op == CompareOp::Equal && test.field != Field::Id => test,
         filter => return ids_of(filter).map(Few::Ids),
     };
-    let Scalar::Text(text) = &test.value else { return None };
+    let AttributeValue::Text(text) = &test.value else { return None };
     match test.field {
         Field::Name => Some(Few::Named(Item::name_key(kind, text))),
         Field::ExternalId => {
@@ -190,10 +196,12 @@ fn ids_of(filter: &Filter) -> Option<Vec<Uuid>> {
             let ids = filters.iter().map(ids_of).collect::<Option<Vec<_>>>()?.concat();
             (ids.len() <= MAX_IDS).then_some(ids)
         }
-        Filter::Test(test) if test.field == Field::Id && test.op == Op::Equal => match &test.value {
-            Scalar::Text(text) => Some(Uuid::try_parse(text).into_iter().collect()),
-            _ => None,
-        },
+        Filter::Comparison(test) if test.field == Field::Id && test.op == CompareOp::Equal => {
+            match &test.value {
+                AttributeValue::Text(text) => Some(Uuid::try_parse(text).into_iter().collect()),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
@@ -203,5 +211,5 @@ const MAX_IDS: usize = 20_000;
 
 /// Whether somebody is switched on, as the index of that name holds it: 1, 0, and 2 where nobody says.
 pub(crate) fn is_active(user: &User) -> u8 {
-    if user.status_unsaid { 2 } else { matches!(user.status, Status::Active | Status::Invited).into() }
+    if user.active_cleared { 2 } else { matches!(user.status, Status::Active | Status::Invited).into() }
 }

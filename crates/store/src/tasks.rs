@@ -59,7 +59,7 @@ impl Tasks {
         let health = |(name, state): (&&'static str, &State)| TaskHealth {
             name,
             panics: state.panics,
-            is_down: state.is_down,
+            is_restarting: state.is_down,
         };
         all.iter().map(health).collect()
     }
@@ -84,9 +84,9 @@ mod tests {
             tasks.panicked("mails").await;
         }
         assert_eq!((runs, begun.elapsed().as_secs()), (4, 1 + 2 + 4));
-        assert_eq!(tasks.health(), [TaskHealth { name: "mails", panics: 3, is_down: false }]);
+        assert_eq!(tasks.health(), [TaskHealth { name: "mails", panics: 3, is_restarting: false }]);
         let waiting = tasks.panicked("mails");
         assert!(waiting.now_or_never().is_none());
-        assert!(tasks.health()[0].is_down);
+        assert!(tasks.health()[0].is_restarting);
     }
 }

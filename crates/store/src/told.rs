@@ -1,6 +1,6 @@
 //! What a change tells: an event on its way into a row, its records written already.
 
-use directory::{Action, ConnectionId, Mail, Note, Record, TenantNumber, Time, UserId};
+use directory::{Action, ConnectionId, EntitySnapshot, EventNote, Mail, TenantNumber, Time, UserId};
 use serde::Serialize;
 
 /// Who made a change.
@@ -17,10 +17,10 @@ pub(crate) struct Told {
     pub(crate) action: Action,
     pub(crate) before: Option<String>,
     pub(crate) after: Option<String>,
-    pub(crate) joined: Vec<UserId>,
-    pub(crate) left: Vec<UserId>,
+    pub(crate) members_added: Vec<UserId>,
+    pub(crate) members_removed: Vec<UserId>,
     pub(crate) password_set: bool,
-    pub(crate) notes: Vec<Note>,
+    pub(crate) notes: Vec<EventNote>,
     /// The tenant it is about, where that is not the author's.
     pub(crate) tenant: Option<TenantNumber>,
 }
@@ -31,8 +31,8 @@ impl Told {
             action,
             before: None,
             after: None,
-            joined: Vec::new(),
-            left: Vec::new(),
+            members_added: Vec::new(),
+            members_removed: Vec::new(),
             password_set: false,
             notes: Vec::new(),
             tenant: None,
@@ -80,7 +80,8 @@ pub(crate) fn of_mail(
         (Some(_), Some(_)) => Action::Updated,
         (Some(_), None) => Action::Deleted,
     };
-    let record =
-        |mail: Option<&Mail>| mail.map(|mail| encode(&Record::Mail(Box::new(mail.clone())))).transpose();
+    let record = |mail: Option<&Mail>| {
+        mail.map(|mail| encode(&EntitySnapshot::Mail(Box::new(mail.clone())))).transpose()
+    };
     Ok(Some(Told { before: record(before)?, after: record(after)?, ..Told::new(action) }))
 }

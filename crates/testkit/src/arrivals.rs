@@ -3,8 +3,8 @@
 use crate::conformance::{Check, person, tenant};
 use crate::fakes;
 use directory::{
-    Command, Directory, ExposeSecret, Field, Given, GroupEdit, ItemId, ItemKey, ItemKind, OrganisationEdit,
-    Preview, Refusal, Rule, Store, StoredPassword, UserEdit, UserId, UserKey,
+    Command, Directory, DirectoryError, ExposeSecret, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemId,
+    ItemKey, ItemKind, OrganizationEdit, PasswordHash, Preview, Store, UserEdit, UserId, UserKey,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ async fn people(store: Arc<dyn Store>) {
     let made = directory.run(&caller, with_id("a@x.y", SOMEBODY)).await.expect("made").users.remove(0);
     assert_eq!((made.id, made.number), (SOMEBODY, 1));
     let again = directory.run(&caller, with_id("b@x.y", SOMEBODY)).await;
-    assert_eq!(again, Err(Refusal::field(Field::Id, Rule::Taken)));
+    assert_eq!(again, Err(DirectoryError::for_field(Field::Id, FieldErrorKind::Taken)));
     // Who was deleted and is brought along again is the same person.
     directory.run(&caller, Command::DeleteUser(UserKey::Id(SOMEBODY))).await.expect("deleted");
     let back = directory.run(&caller, with_id("c@x.y", SOMEBODY)).await.expect("back").users.remove(0);
@@ -42,30 +42,30 @@ async fn items(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = tenant(&directory, "One").await;
     let id = Some(ItemId(Uuid::from_u128(7)));
-    let group = GroupEdit { id, name: Given::Value("G".into()), ..GroupEdit::default() };
+    let group = GroupEdit { id, name: FieldUpdate::Set("G".into()), ..GroupEdit::default() };
     let made = directory.run(&caller, Command::CreateGroup(group.clone())).await.expect("made");
     assert_eq!(Some(made.items[0].id()), id);
     let again = directory.run(&caller, Command::CreateGroup(group)).await;
-    assert_eq!(again, Err(Refusal::field(Field::Id, Rule::Taken)));
+    assert_eq!(again, Err(DirectoryError::for_field(Field::Id, FieldErrorKind::Taken)));
     let organisation = |name: &str, number: u32| {
-        Command::CreateOrganisation(OrganisationEdit {
+        Command::CreateOrganization(OrganizationEdit {
             number: Some(number),
-            name: Given::Value(name.into()),
-            ..OrganisationEdit::default()
+            name: FieldUpdate::Set(name.into()),
+            ..OrganizationEdit::default()
         })
     };
     let made = directory.run(&caller, organisation("O", 5)).await.expect("made");
     assert_eq!(made.items[0].number(), 5);
     assert!(directory.run(&caller, organisation("P", 5)).await.is_err(), "the number is taken");
     let zero = directory.run(&caller, organisation("P", 0)).await;
-    assert_eq!(zero, Err(Refusal::field(Field::Number, Rule::Malformed)));
+    assert_eq!(zero, Err(DirectoryError::for_field(Field::Number, FieldErrorKind::Malformed)));
     let department = |name: &str, number| Command::AddDepartment { name: name.into(), number };
     directory.run(&caller, department("D", Some(9))).await.expect("made");
     let next = directory.run(&caller, department("E", None)).await.expect("made");
     assert_eq!(next.items[0].number(), 1, "the first that is free");
     for (name, number) in [("D", None), ("F", Some(9))] {
         let taken = directory.run(&caller, department(name, number)).await;
-        assert_eq!(taken, Err(Refusal::field(Field::Name, Rule::Taken)));
+        assert_eq!(taken, Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken)));
     }
 }
 
@@ -74,16 +74,19 @@ async fn twins(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = tenant(&directory, "One").await;
     for name in ["A", "B"] {
-        let new = OrganisationEdit { name: Given::Value(name.into()), ..OrganisationEdit::default() };
-        directory.run(&caller, Command::CreateOrganisation(new)).await.expect("made");
+        let new = OrganizationEdit { name: FieldUpdate::Set(name.into()), ..OrganizationEdit::default() };
+        directory.run(&caller, Command::CreateOrganization(new)).await.expect("made");
     }
-    let both = Command::UpdateOrganisations {
-        organisations: vec![ItemKey::Name("A".into()), ItemKey::Name("B".into())],
-        edit: OrganisationEdit { name: Given::Value("C".into()), ..OrganisationEdit::default() },
+    let both = Command::UpdateOrganizations {
+        organizations: vec![ItemKey::Name("A".into()), ItemKey::Name("B".into())],
+        edit: OrganizationEdit { name: FieldUpdate::Set("C".into()), ..OrganizationEdit::default() },
     };
-    assert_eq!(directory.run(&caller, both).await, Err(Refusal::field(Field::Name, Rule::Taken)));
+    assert_eq!(
+        directory.run(&caller, both).await,
+        Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken))
+    );
     let a = ItemKey::Name("A".into());
-    assert!(directory.item(&caller, ItemKind::Organisation, a).await.is_ok(), "nothing was done");
+    assert!(directory.item(&caller, ItemKind::Organization, a).await.is_ok(), "nothing was done");
 }
 
 async fn previews(store: Arc<dyn Store>) {
@@ -91,30 +94,36 @@ async fn previews(store: Arc<dyn Store>) {
     let caller = tenant(&directory, "One").await;
     let new = Command::CreateUser(person("a@x.y"));
     let would = directory.preview(&caller, &new).await.expect("nothing stands in its way");
-    assert!(matches!(would, Preview::Person(user) if user.email() == Some("a@x.y")));
+    assert!(matches!(would, Preview::User(user) if user.email() == Some("a@x.y")));
     assert_eq!(
         directory.user(&caller, UserKey::Number(1)).await,
-        Err(Refusal::NoSuchUser),
+        Err(DirectoryError::NoSuchUser),
         "nothing was done"
     );
     directory.run(&caller, new.clone()).await.expect("made");
-    assert_eq!(directory.preview(&caller, &new).await, Err(Refusal::field(Field::Email, Rule::Taken)));
+    assert_eq!(
+        directory.preview(&caller, &new).await,
+        Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken))
+    );
     let same = |email: &str| Command::UpdateUser { user: UserKey::Number(1), edit: person(email) };
-    assert_eq!(directory.preview(&caller, &same("a@x.y")).await, Ok(Preview::Nothing));
+    assert_eq!(directory.preview(&caller, &same("a@x.y")).await, Ok(Preview::Unchanged));
     let would = directory.preview(&caller, &same("b@x.y")).await.expect("nothing stands in its way");
-    assert!(matches!(would, Preview::Person(user) if user.email() == Some("b@x.y")));
+    assert!(matches!(would, Preview::User(user) if user.email() == Some("b@x.y")));
     directory.run(&caller, Command::CreateUser(person("b@x.y"))).await.expect("made");
     assert_eq!(
         directory.preview(&caller, &same("b@x.y")).await,
-        Err(Refusal::field(Field::Email, Rule::Taken))
+        Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken))
     );
     let broken = directory.preview(&caller, &same("no e-mail")).await;
-    assert_eq!(broken, Err(Refusal::field(Field::Email, Rule::Malformed)));
+    assert_eq!(broken, Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Malformed)));
     // What the preview says comes of the command itself, too.
-    assert_eq!(directory.run(&caller, same("b@x.y")).await, Err(Refusal::field(Field::Email, Rule::Taken)));
+    assert_eq!(
+        directory.run(&caller, same("b@x.y")).await,
+        Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken))
+    );
     let gone = Command::UpdateUser { user: UserKey::Number(9), edit: person("c@x.y") };
-    assert_eq!(directory.preview(&caller, &gone).await, Err(Refusal::NoSuchUser));
-    let events = directory.events(directory::Position(0), 100).await.expect("read").len();
+    assert_eq!(directory.preview(&caller, &gone).await, Err(DirectoryError::NoSuchUser));
+    let events = directory.events(directory::EventPosition(0), 100).await.expect("read").len();
     assert!(events <= 3, "previews leave no trace");
 }
 
@@ -122,12 +131,12 @@ async fn passwords(store: Arc<dyn Store>) {
     let directory: Directory = fakes::directory(store);
     let (caller, other) = (tenant(&directory, "One").await, tenant(&directory, "Two").await);
     for n in 1..=4_u32 {
-        let hash = (n != 2).then(|| StoredPassword(format!("plain$long enough {n}").into()));
+        let hash = (n != 2).then(|| PasswordHash(format!("plain$long enough {n}").into()));
         let edit = UserEdit { password_hash: hash, ..*person(&format!("{n}@x.y")) };
         directory.run(&caller, Command::CreateUser(Box::new(edit))).await.expect("made");
     }
-    let found = directory.passwords(&caller, (1, 3)).await.expect("read");
+    let found = directory.password_hashes(&caller, (1, 3)).await.expect("read");
     let found: Vec<(u32, &str)> = found.iter().map(|(n, stored)| (*n, stored.0.expose_secret())).collect();
     assert_eq!(found, [(1, "plain$long enough 1"), (3, "plain$long enough 3")]);
-    assert_eq!(directory.passwords(&other, (1, 3)).await.expect("read").len(), 0);
+    assert_eq!(directory.password_hashes(&other, (1, 3)).await.expect("read").len(), 0);
 }

@@ -1,10 +1,10 @@
 //! Commands made by chance from small pools, so that they clash, repeat and refer to one another.
 
 use directory::{
-    AccountStep, Address, Command, DepartmentRef, Entry, Field, FolderEdit, Given, GroupEdit, ItemId,
-    ItemKey, ItemKind, KeyHash, Link, LinkKind, MemberEdit, OrganisationEdit, OrganisationRef,
-    OrganisationStatus, Pair, Proof, RoleRef, Status, StatusMove, StatusWish, StoredPassword, UserEdit,
-    UserId, UserKey,
+    AccountAction, Address, Command, DepartmentRef, Field, FieldUpdate, FolderEdit, GroupEdit, ItemId,
+    ItemKey, ItemKind, KeyHash, MemberEdit, MetadataEntry, OrganizationEdit, OrganizationRef,
+    OrganizationStatus, PasswordHash, PasswordProof, ProfileLink, ProfileLinkKind, RequestedStatus, RoleRef,
+    Status, StatusChange, TypedValue, UserEdit, UserId, UserKey,
 };
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -68,18 +68,18 @@ fn bare(dice: &mut Dice, made: u64) -> Command {
             Command::UpdateUser { user: user_key(dice, made), edit: Box::new(user_edit(dice, made, false)) }
         }
         10 | 20 => Command::DeleteUser(user_key(dice, made)),
-        11 => Command::MoveUsers(StatusMove {
+        11 => Command::ChangeStatus(StatusChange {
             users: (0..=dice.roll(2)).map(|_| user_key(dice, made)).collect(),
             to: *dice.pick(&STATUSES),
-            only_from: dice.chance(20).then_some(Status::Suspended),
+            required_status: dice.chance(20).then_some(Status::Suspended),
         }),
         12 | 13 => Command::CreateGroup(group_edit(dice, made)),
         14 => Command::UpdateGroup { group: item_key(dice, made), edit: group_edit(dice, made) },
         15 => Command::CreateFolder(folder_edit(dice, made)),
         16 => Command::UpdateFolder { folder: item_key(dice, made), edit: folder_edit(dice, made) },
-        17 => Command::CreateOrganisation(organisation_edit(dice, made)),
-        18 => Command::UpdateOrganisations {
-            organisations: (0..=dice.roll(2)).map(|_| item_key(dice, made)).collect(),
+        17 => Command::CreateOrganization(organisation_edit(dice, made)),
+        18 => Command::UpdateOrganizations {
+            organizations: (0..=dice.roll(2)).map(|_| item_key(dice, made)).collect(),
             edit: organisation_edit(dice, made),
         },
         21 | 22 => Command::RestoreUser(user_key(dice, made)),
@@ -88,7 +88,7 @@ fn bare(dice: &mut Dice, made: u64) -> Command {
             name: (*dice.pick(&TEXTS)).to_owned(),
             number: dice.chance(50).then(|| u8::try_from(dice.roll(4)).unwrap_or(0)),
         },
-        24 => Command::Account { user: UserId(id(dice, made)), step: step(dice) },
+        24 => Command::Account { user: UserId(id(dice, made)), action: step(dice) },
         _ => Command::DeleteItem {
             kind: *dice.pick(&[ItemKind::Group, ItemKind::Folder]),
             item: item_key(dice, made),
@@ -96,29 +96,34 @@ fn bare(dice: &mut Dice, made: u64) -> Command {
     }
 }
 
-fn step(dice: &mut Dice) -> AccountStep {
+fn step(dice: &mut Dice) -> AccountAction {
     let key = |dice: &mut Dice| KeyHash([u8::try_from(dice.roll(3)).unwrap_or(0); 32]);
-    let stored = StoredPassword("plain$long enough".into());
+    let stored = PasswordHash("plain$long enough".into());
     let address = Some(IpAddr::from([192, 0, 2, 1]));
     match dice.roll(5) {
-        0 => AccountStep::Forgot,
-        1 => AccountStep::SignOut(key(dice)),
-        2 => AccountStep::SignOutEverywhere,
-        3 => AccountStep::SignIn { shown: stored, session: Some(key(dice)), rehashed: None, address },
-        _ => AccountStep::ChoosePassword {
+        0 => AccountAction::RequestPasswordReset,
+        1 => AccountAction::SignOut(key(dice)),
+        2 => AccountAction::SignOutEverywhere,
+        3 => AccountAction::SignIn {
+            verified_hash: stored,
+            session_key: Some(key(dice)),
+            rehashed: None,
+            client_ip: address,
+        },
+        _ => AccountAction::SetPassword {
             password: "vier rote fische".into(),
-            by: Proof::Password(stored),
-            keep: Some(key(dice)),
+            proof: PasswordProof::CurrentPassword(stored),
+            keep_session: Some(key(dice)),
             address,
         },
     }
 }
 
-fn text(dice: &mut Dice) -> Given<String> {
+fn text(dice: &mut Dice) -> FieldUpdate<String> {
     match dice.roll(10) {
-        0..=3 => Given::Absent,
-        4 => Given::Cleared,
-        _ => Given::Value((*dice.pick(&TEXTS)).to_owned()),
+        0..=3 => FieldUpdate::Keep,
+        4 => FieldUpdate::Clear,
+        _ => FieldUpdate::Set((*dice.pick(&TEXTS)).to_owned()),
     }
 }
 
@@ -130,7 +135,7 @@ fn user_key(dice: &mut Dice, made: u64) -> UserKey {
     match dice.roll(6) {
         0 => UserKey::Number(u32::try_from(dice.roll(12)).unwrap_or(0)),
         1 => UserKey::Email((*dice.pick(&EMAILS)).to_owned()),
-        2 => UserKey::Handle((*dice.pick(&EMAILS)).to_owned()),
+        2 => UserKey::Login((*dice.pick(&EMAILS)).to_owned()),
         3 => UserKey::ExternalId((*dice.pick(&TEXTS)).to_owned()),
         _ => UserKey::Id(UserId(id(dice, made))),
     }
@@ -148,58 +153,59 @@ fn item_key(dice: &mut Dice, made: u64) -> ItemKey {
 fn user_edit(dice: &mut Dice, made: u64, is_new: bool) -> UserEdit {
     let mut edit = UserEdit::default();
     if is_new || dice.chance(30) {
-        edit.text(Field::Email, Given::Value((*dice.pick(&EMAILS)).to_owned()));
+        edit.set_text(Field::Email, FieldUpdate::Set((*dice.pick(&EMAILS)).to_owned()));
     }
     for field in [Field::GivenName, Field::FamilyName, Field::Bio, Field::City, Field::WorkPhone] {
         let given = text(dice);
-        edit.text(field, given);
+        edit.set_text(field, given);
     }
     if dice.chance(30) {
         let given = text(dice);
-        edit.text(Field::ExternalId, given);
+        edit.set_text(Field::ExternalId, given);
     }
     if dice.chance(15) {
-        edit.text(Field::UserName, Given::Value((*dice.pick(&EMAILS)).to_owned()));
+        edit.set_text(Field::UserName, FieldUpdate::Set((*dice.pick(&EMAILS)).to_owned()));
     }
     if dice.chance(30) {
         edit.department = match dice.roll(3) {
-            0 => Given::Cleared,
-            1 => Given::Value(DepartmentRef::Number(u8::try_from(dice.roll(4)).unwrap_or(0))),
-            _ => Given::Value(DepartmentRef::Name((*dice.pick(&TEXTS)).to_owned())),
+            0 => FieldUpdate::Clear,
+            1 => FieldUpdate::Set(DepartmentRef::Number(u8::try_from(dice.roll(4)).unwrap_or(0))),
+            _ => FieldUpdate::Set(DepartmentRef::Name((*dice.pick(&TEXTS)).to_owned())),
         };
     }
     if dice.chance(30) {
         let number = |dice: &mut Dice| dice.chance(50).then(|| u32::try_from(1 + dice.roll(4)).unwrap_or(1));
-        edit.organisation = Given::Value(OrganisationRef {
+        edit.organization = FieldUpdate::Set(OrganizationRef {
             number: number(dice),
             name: dice.chance(60).then(|| (*dice.pick(&TEXTS)).to_owned()),
-            address: number(dice),
+            office_number: number(dice),
         });
     }
     if dice.chance(30) {
-        edit.role = Given::Value(RoleRef::Number(u32::try_from(dice.roll(8)).unwrap_or(0)));
+        edit.role = FieldUpdate::Set(RoleRef::Number(u32::try_from(dice.roll(8)).unwrap_or(0)));
     }
     if dice.chance(30) {
-        edit.groups = Given::Value((0..dice.roll(3)).map(|_| item_key(dice, made)).collect());
+        edit.groups = FieldUpdate::Set((0..dice.roll(3)).map(|_| item_key(dice, made)).collect());
     }
     if dice.chance(20) {
-        edit.folders = Given::Value((0..dice.roll(3)).map(|_| item_key(dice, made)).collect());
+        edit.folders = FieldUpdate::Set((0..dice.roll(3)).map(|_| item_key(dice, made)).collect());
     }
     if dice.chance(30) {
-        edit.status = Given::Value(match dice.roll(3) {
-            0 => StatusWish::Off,
-            1 => StatusWish::On,
-            _ => StatusWish::To(*dice.pick(&STATUSES)),
+        edit.status = FieldUpdate::Set(match dice.roll(3) {
+            0 => RequestedStatus::Inactive,
+            1 => RequestedStatus::Active,
+            _ => RequestedStatus::Exact(*dice.pick(&STATUSES)),
         });
     }
     if dice.chance(20) {
-        let link = Link::new(LinkKind::Social, "n", *dice.pick(&TEXTS));
-        edit.links.push((LinkKind::Social, Given::Value(vec![link])));
-        edit.metadata = Given::Value(vec![Pair { key: "k".into(), value: (*dice.pick(&TEXTS)).to_owned() }]);
+        let link = ProfileLink::new(ProfileLinkKind::Social, "n", *dice.pick(&TEXTS));
+        edit.links.push((ProfileLinkKind::Social, FieldUpdate::Set(vec![link])));
+        edit.metadata =
+            FieldUpdate::Set(vec![MetadataEntry { key: "k".into(), value: (*dice.pick(&TEXTS)).to_owned() }]);
     }
     plurals(dice, &mut edit);
     if dice.chance(10) {
-        edit.office = Given::Value(u32::try_from(dice.roll(9)).unwrap_or(0));
+        edit.office = FieldUpdate::Set(u32::try_from(dice.roll(9)).unwrap_or(0));
     }
     if dice.chance(20) {
         edit.password = Some((*dice.pick(&["long enough", "short"])).into());
@@ -212,7 +218,8 @@ fn user_edit(dice: &mut Dice, made: u64, is_new: bool) -> UserEdit {
 fn plurals(dice: &mut Dice, edit: &mut UserEdit) {
     for field in [Field::Emails, Field::Phones, Field::Roles, Field::MessagingLinks] {
         if dice.chance(15) {
-            edit.plurals.push((field, Given::Value((0..dice.roll(4)).map(|_| entry(dice, field)).collect())));
+            edit.multi_valued
+                .push((field, FieldUpdate::Set((0..dice.roll(4)).map(|_| entry(dice, field)).collect())));
         }
     }
     if dice.chance(15) {
@@ -222,17 +229,17 @@ fn plurals(dice: &mut Dice, edit: &mut UserEdit) {
             kind: dice.chance(80).then(|| (*dice.pick(&KINDS)).to_owned()),
             ..Address::default()
         };
-        edit.addresses = Given::Value((0..dice.roll(3)).map(|_| address(dice)).collect());
+        edit.addresses = FieldUpdate::Set((0..dice.roll(3)).map(|_| address(dice)).collect());
     }
 }
 
-fn entry(dice: &mut Dice, field: Field) -> Entry {
+fn entry(dice: &mut Dice, field: Field) -> TypedValue {
     let values: &[&str] = match field {
         Field::Emails => &EMAILS,
         Field::Roles => &["Admin", "user", "Some other", ""],
         _ => &TEXTS,
     };
-    Entry {
+    TypedValue {
         value: (*dice.pick(values)).to_owned(),
         kind: dice.chance(70).then(|| (*dice.pick(&KINDS)).to_owned()),
         display: dice.chance(20).then(|| (*dice.pick(&TEXTS)).to_owned()),
@@ -248,7 +255,7 @@ fn group_edit(dice: &mut Dice, made: u64) -> GroupEdit {
         external_id: text(dice),
         members: match dice.roll(4) {
             0 => None,
-            3 => Some(MemberEdit::Change { join: keys(dice), leave: keys(dice) }),
+            3 => Some(MemberEdit::Change { add: keys(dice), remove: keys(dice) }),
             1 => Some(MemberEdit::Replace(keys(dice))),
             _ => Some(MemberEdit::Add(keys(dice), dice.chance(50))),
         },
@@ -261,22 +268,26 @@ fn folder_edit(dice: &mut Dice, made: u64) -> FolderEdit {
         name: text(dice),
         external_id: text(dice),
         description: text(dice),
-        restricted_to: if dice.chance(20) { Given::Value(ItemId(id(dice, made))) } else { Given::Absent },
+        restricted_to: if dice.chance(20) {
+            FieldUpdate::Set(ItemId(id(dice, made)))
+        } else {
+            FieldUpdate::Keep
+        },
         ..FolderEdit::default()
     }
 }
 
-fn organisation_edit(dice: &mut Dice, made: u64) -> OrganisationEdit {
+fn organisation_edit(dice: &mut Dice, made: u64) -> OrganizationEdit {
     let domains = ["example.com", "x.de", "corp.org", "no domain"];
-    OrganisationEdit {
+    OrganizationEdit {
         id: dice.chance(10).then(|| ItemId(id(dice, made))),
         number: dice.chance(20).then(|| u32::try_from(dice.roll(6)).unwrap_or(0)),
         name: text(dice),
-        status: dice.chance(20).then_some(OrganisationStatus::Disabled),
-        domains: Given::Value((0..dice.roll(2)).map(|_| (*dice.pick(&domains)).to_owned()).collect()),
-        addresses: Given::Value(
+        status: dice.chance(20).then_some(OrganizationStatus::Disabled),
+        domains: FieldUpdate::Set((0..dice.roll(2)).map(|_| (*dice.pick(&domains)).to_owned()).collect()),
+        office_numbers: FieldUpdate::Set(
             (0..dice.roll(2)).map(|_| u32::try_from(1 + dice.roll(4)).unwrap_or(1)).collect(),
         ),
-        ..OrganisationEdit::default()
+        ..OrganizationEdit::default()
     }
 }

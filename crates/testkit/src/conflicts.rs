@@ -5,10 +5,10 @@
 
 use crate::conformance::Check;
 use directory::{
-    Access, AccountEdit, Change, ClientProfile, CommitError, Connection, ConnectionId, Department, Edit,
-    Entry, Field, Folder, Group, Item, ItemId, ItemKey, ItemKind, Mail, Organisation, OrganisationStatus,
-    Position, Purpose, Receipt, Role, ServerSecret, Store, Tenant, TenantNumber, TenantSettings, Time,
-    Tombstone, User, UserId, UserKey,
+    Access, AccountEdit, Change, ClientProfile, CommitError, Connection, ConnectionId, Department,
+    EventPosition, Field, Folder, Group, Item, ItemId, ItemKey, ItemKind, LinkPurpose, Mail, Mutation,
+    Organization, OrganizationStatus, Receipt, Role, ServerSecret, Store, Tenant, TenantNumber,
+    TenantSettings, Time, Tombstone, TypedValue, User, UserId, UserKey,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -42,10 +42,10 @@ impl World {
     /// A tenant with one user for each key of a user, and a group.
     async fn new(store: Arc<dyn Store>) -> Self {
         let world = Self { store };
-        world.done(vec![Edit::AddTenant(tenant(1))]).await;
+        world.done(vec![Mutation::AddTenant(tenant(1))]).await;
         let holders = [
             User { id: user_id(1), ..user(101) },
-            User { emails: vec![Entry::of("work", "Taken@x.y")], ..user(102) },
+            User { emails: vec![TypedValue::new("work", "Taken@x.y")], ..user(102) },
             User { user_name: "Taken Name".into(), ..user(103) },
             User { external_id: Some("Taken".into()), ..user(104) },
         ];
@@ -54,20 +54,20 @@ impl World {
         world
     }
 
-    async fn commit(&self, edits: Vec<Edit>) -> Result<Receipt, CommitError> {
+    async fn commit(&self, edits: Vec<Mutation>) -> Result<Receipt, CommitError> {
         self.store.commit(change(edits)).await
     }
 
-    async fn done(&self, edits: Vec<Edit>) -> Receipt {
+    async fn done(&self, edits: Vec<Mutation>) -> Receipt {
         self.commit(edits).await.expect("no conflict")
     }
 
     async fn events(&self) -> usize {
-        self.store.events(Position(0), 10_000).await.expect("read").len()
+        self.store.events(EventPosition(0), 10_000).await.expect("read").len()
     }
 
     /// Every combination of keys that are taken is reported as the first of them, and leaves nothing.
-    async fn each(&self, what: &str, keys: &[Key], make: impl Fn(&[bool]) -> Vec<Edit>) {
+    async fn each(&self, what: &str, keys: &[Key], make: impl Fn(&[bool]) -> Vec<Mutation>) {
         let before = self.events().await;
         for combination in 1_u32..1 << keys.len() {
             let is_taken: Vec<bool> = (0..keys.len()).map(|key| combination & 1 << key != 0).collect();
@@ -81,16 +81,16 @@ impl World {
     }
 }
 
-pub(crate) fn change(edits: Vec<Edit>) -> Change {
+pub(crate) fn change(edits: Vec<Mutation>) -> Change {
     Change {
         tenant: TENANT,
         at: NOW,
         connection: None,
-        who: "test".into(),
-        request: String::new(),
-        absent: Vec::new(),
-        not_deleted: None,
-        edits,
+        actor: "test".into(),
+        request_id: String::new(),
+        assumed_absent: Vec::new(),
+        assumed_not_deleted: None,
+        mutations: edits,
     }
 }
 
@@ -104,16 +104,16 @@ pub(crate) fn item_id(n: u128) -> ItemId {
 
 /// A user who shares nothing with users of other numbers.
 pub(crate) fn user(n: u128) -> User {
-    let (emails, external_id) = (vec![Entry::of("work", format!("{n}@x.y"))], Some(format!("ext {n}")));
-    User { user_name: format!("user {n}"), emails, external_id, ..User::blank(user_id(n), NOW) }
+    let (emails, external_id) = (vec![TypedValue::new("work", format!("{n}@x.y"))], Some(format!("ext {n}")));
+    User { user_name: format!("user {n}"), emails, external_id, ..User::new(user_id(n), NOW) }
 }
 
-pub(crate) fn add(user: User) -> Edit {
-    Edit::AddUser { user: Box::new(user), account: AccountEdit::default() }
+pub(crate) fn add(user: User) -> Mutation {
+    Mutation::AddUser { user: Box::new(user), account: AccountEdit::default() }
 }
 
-pub(crate) fn add_item(item: Item) -> Edit {
-    Edit::AddItem { item: Box::new(item), members: Vec::new() }
+pub(crate) fn add_item(item: Item) -> Mutation {
+    Mutation::AddItem { item: Box::new(item), members: Vec::new() }
 }
 
 pub(crate) fn tenant(number: u32) -> Tenant {
@@ -140,7 +140,7 @@ fn user_keys() -> [Key; 4] {
 /// The same user with keys that others have, in any case where case does not count.
 fn with_taken(mut user: User, is_taken: &[bool]) -> User {
     if is_taken[0] {
-        user.emails = vec![Entry::of("work", "tAKEN@x.y")];
+        user.emails = vec![TypedValue::new("work", "tAKEN@x.y")];
     }
     if is_taken[1] {
         user.user_name = "tAKEN nAME".into();
@@ -162,7 +162,7 @@ async fn new_users(store: Arc<dyn Store>) {
     };
     world.each("a new user", &keys, make).await;
     // User names and emails are one namespace, and the field of the new user is the one that is reported.
-    let email = User { emails: vec![Entry::of("work", "taken name")], ..user(111) };
+    let email = User { emails: vec![TypedValue::new("work", "taken name")], ..user(111) };
     assert_eq!(world.commit(vec![add(email)]).await, Err(CommitError::Taken(Field::Email)));
     let name = User { user_name: "taken@X.Y".into(), ..user(111) };
     assert_eq!(world.commit(vec![add(name)]).await, Err(CommitError::Taken(Field::UserName)));
@@ -176,7 +176,7 @@ async fn changed_users(store: Arc<dyn Store>) {
     let make = |is_taken: &[bool]| {
         let version = before.version + u32::from(is_taken[0]);
         let after = User { version: before.version + 1, ..with_taken(before.clone(), &is_taken[1..]) };
-        vec![Edit::ChangeUser {
+        vec![Mutation::ChangeUser {
             before: Box::new(User { version, ..before.clone() }),
             after: Box::new(after),
             account: AccountEdit::default(),
@@ -192,7 +192,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
     for n in [130, 131] {
         let user = world.done(vec![add(user(n))]).await.users.remove(0);
         let number = UserKey::Number(user.number);
-        world.done(vec![Edit::RemoveUser(Box::new(user))]).await;
+        world.done(vec![Mutation::RemoveUser(Box::new(user))]).await;
         let found = world.store.tombstone(TENANT, number).await.expect("read");
         tombstones.push(found.expect("a tombstone"));
     }
@@ -204,7 +204,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
     let make = |is_taken: &[bool]| {
         let before = &tombstones[usize::from(!is_taken[1])];
         let deleted = Time(before.deleted.0 + i64::from(is_taken[0]));
-        vec![Edit::RestoreUser {
+        vec![Mutation::RestoreUser {
             before: Box::new(Tombstone { deleted, ..before.clone() }),
             user: Box::new(with_taken(before.user.clone(), &is_taken[2..])),
             account: AccountEdit::default(),
@@ -216,7 +216,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
     let make = |is_taken: &[bool]| {
         let user = if is_taken[1] { &other } else { &fresh };
         let version = user.version + u32::from(is_taken[0]);
-        vec![Edit::RemoveUser(Box::new(User { version, ..user.clone() }))]
+        vec![Mutation::RemoveUser(Box::new(User { version, ..user.clone() }))]
     };
     world.each("a deleted user", &[("version", STALE), taken("id", Field::Id)], make).await;
 }
@@ -243,14 +243,14 @@ pub(crate) fn item(kind: ItemKind, (number, id): (u32, u128), keys: &[u128]) -> 
             created,
             updated,
         }),
-        ItemKind::Organisation => Item::Organisation(Organisation {
+        ItemKind::Organization => Item::Organization(Organization {
             id,
             number,
             version,
             name,
-            status: OrganisationStatus::Active,
+            status: OrganizationStatus::Active,
             domains: vec![format!("fixed{id}.example"), format!("{}.example", keys[1])],
-            addresses: vec![u32::try_from(keys[2]).expect("small")],
+            office_numbers: vec![u32::try_from(keys[2]).expect("small")],
             url: None,
             photo: None,
             auto_login: false,
@@ -271,7 +271,7 @@ pub(crate) fn item(kind: ItemKind, (number, id): (u32, u128), keys: &[u128]) -> 
 fn item_keys(kind: ItemKind) -> Vec<Key> {
     match kind {
         ItemKind::Group | ItemKind::Folder => vec![taken("external id", Field::ExternalId)],
-        ItemKind::Organisation => vec![
+        ItemKind::Organization => vec![
             taken("name", Field::Name),
             taken("domain", Field::Domains),
             taken("address", Field::Addresses),
@@ -306,7 +306,7 @@ async fn items(store: Arc<dyn Store>) {
             let id = if is_taken[1] { first + 1 } else { first + 100 };
             let new = item(kind, (number, id), &values(&is_taken[2..2 + own.len()], first + 500));
             let member = user_id(if is_taken[2 + own.len()] { 999 } else { 102 });
-            vec![Edit::AddItem { item: Box::new(new), members: vec![member] }]
+            vec![Mutation::AddItem { item: Box::new(new), members: vec![member] }]
         };
         world.each(&format!("a new {kind:?}"), &keys, make).await;
         let before = item(kind, (30, first + 100), &values(&[], first + 500));
@@ -316,24 +316,24 @@ async fn items(store: Arc<dyn Store>) {
         let make = |is_taken: &[bool]| {
             let mut stored = before.clone();
             if is_taken[0] {
-                stored.touch(NOW);
+                stored.mark_updated(NOW);
             }
             let mut after = item(kind, (30, first + 100), &values(&is_taken[1..=own.len()], first + 600));
-            after.touch(NOW);
-            let joined = vec![user_id(if is_taken[1 + own.len()] { 998 } else { 103 })];
-            vec![Edit::ChangeItem {
+            after.mark_updated(NOW);
+            let members_added = vec![user_id(if is_taken[1 + own.len()] { 998 } else { 103 })];
+            vec![Mutation::ChangeItem {
                 before: Box::new(stored),
                 after: Box::new(after),
-                joined,
-                left: Vec::new(),
+                members_added,
+                members_removed: Vec::new(),
             }]
         };
         world.each(&format!("a changed {kind:?}"), &keys, make).await;
     }
 }
 
-fn connection(id: u128, name: &str) -> Edit {
-    Edit::AddConnection(Box::new(Connection {
+fn connection(id: u128, name: &str) -> Mutation {
+    Mutation::AddConnection(Box::new(Connection {
         id: ConnectionId(Uuid::from_u128(id)),
         tenant: TENANT,
         name: name.into(),
@@ -359,16 +359,16 @@ async fn others(store: Arc<dyn Store>) {
     };
     let keys = [taken("id", Field::Id), taken("name", Field::Name)];
     world.each("a new connection", &keys, make).await;
-    let make = |is_taken: &[bool]| vec![Edit::AddTenant(tenant(if is_taken[0] { 1 } else { 2 }))];
+    let make = |is_taken: &[bool]| vec![Mutation::AddTenant(tenant(if is_taken[0] { 1 } else { 2 }))];
     world.each("a new tenant", &[taken("number", Field::Number)], make).await;
     let mail = |id: u128| {
-        let mail = Mail::new(Uuid::from_u128(id), TENANT, user_id(1), Purpose::Reset, NOW);
-        vec![Edit::AddMail(Box::new(mail))]
+        let mail = Mail::new(Uuid::from_u128(id), TENANT, user_id(1), LinkPurpose::Reset, NOW);
+        vec![Mutation::AddMail(Box::new(mail))]
     };
     world.done(mail(1)).await;
     let make = |is_taken: &[bool]| mail(if is_taken[0] { 1 } else { 2 });
     world.each("a new mail", &[taken("id", Field::Id)], make).await;
-    let secret = |name: &'static str| vec![Edit::AddSecret(name, ServerSecret([1; 32]))];
+    let secret = |name: &'static str| vec![Mutation::AddSecret(name, ServerSecret([1; 32]))];
     world.done(secret("one")).await;
     let make = |is_taken: &[bool]| secret(if is_taken[0] { "one" } else { "two" });
     world.each("a new secret", &[taken("name", Field::Name)], make).await;
@@ -377,7 +377,7 @@ async fn others(store: Arc<dyn Store>) {
 /// Edits are looked at in their order, each beside what those before it have done; assumptions come before all of them.
 async fn several(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    let organisation = |keys: &[u128]| item(ItemKind::Organisation, (0, 300 + keys[0]), keys);
+    let organisation = |keys: &[u128]| item(ItemKind::Organization, (0, 300 + keys[0]), keys);
     world.done(vec![add_item(organisation(&[1, 2, 3]))]).await;
     let make = |is_taken: &[bool]| {
         let keys = if is_taken[0] { [20, 2, 20] } else { [21, 21, 21] };
@@ -400,19 +400,22 @@ async fn several(store: Arc<dyn Store>) {
     world.each("several edits", &keys, make).await;
     // One edit that would take the same key twice.
     let twice = |address: u128| {
-        let Item::Organisation(mut new) = organisation(&[40, 40, address]) else { unreachable!() };
+        let Item::Organization(mut new) = organisation(&[40, 40, address]) else { unreachable!() };
         new.domains = vec!["same.example".into(), "SAME.example".into()];
-        vec![add_item(Item::Organisation(new))]
+        vec![add_item(Item::Organization(new))]
     };
     for address in [3, 40] {
         assert_eq!(world.commit(twice(address)).await, Err(CommitError::Taken(Field::Domains)));
     }
     let gone = world.done(vec![add(user(150))]).await.users.remove(0);
-    world.done(vec![Edit::RemoveUser(Box::new(gone))]).await;
+    world.done(vec![Mutation::RemoveUser(Box::new(gone))]).await;
     let conflict = || change(vec![add(User { id: user_id(1), ..user(151) })]);
-    let absent = vec![(ItemKind::Organisation, ItemKey::Domain("2.example".into()))];
-    assert_eq!(world.store.commit(Change { absent, ..conflict() }).await, Err(STALE));
+    let absent = vec![(ItemKind::Organization, ItemKey::Domain("2.example".into()))];
+    assert_eq!(world.store.commit(Change { assumed_absent: absent, ..conflict() }).await, Err(STALE));
     let not_deleted = Some("ext 150".into());
-    assert_eq!(world.store.commit(Change { not_deleted, ..conflict() }).await, Err(STALE));
+    assert_eq!(
+        world.store.commit(Change { assumed_not_deleted: not_deleted, ..conflict() }).await,
+        Err(STALE)
+    );
     assert_eq!(world.store.commit(conflict()).await, Err(CommitError::Taken(Field::Id)));
 }

@@ -2,15 +2,15 @@
 
 use crate::fakes;
 use directory::{
-    AccountEdit, Action, Caller, Change, Command, CommitError, ConnectionEdit, Directory, Edit, Field, Given,
-    GroupEdit, Item, ItemKey, ItemKind, KeyHash, MemberEdit, NewConnection, OrganisationRef, Pending,
-    Position, Record, Refusal, Rule, Sort, SortKey, Store, TenantNumber, UserEdit, UserKey, UserQuery,
-    UserTest,
+    AccountEdit, Action, BoxFuture, Caller, Change, Command, CommitError, ConnectionEdit, Directory,
+    DirectoryError, EntitySnapshot, EventPosition, Field, FieldErrorKind, FieldUpdate, GroupEdit, Item,
+    ItemKey, ItemKind, KeyHash, MemberEdit, Mutation, NewConnection, OrganizationRef, Sort, SortKey, Store,
+    TenantNumber, UserEdit, UserKey, UserPredicate, UserQuery,
 };
 use std::sync::Arc;
 
 /// A named check of an engine.
-pub type Check = (&'static str, fn(Arc<dyn Store>) -> Pending<'static, ()>);
+pub type Check = (&'static str, fn(Arc<dyn Store>) -> BoxFuture<'static, ()>);
 
 /// Every check.
 pub const ALL: &[Check] = &[
@@ -30,7 +30,7 @@ pub const ALL: &[Check] = &[
 /// A person with an e-mail.
 pub fn person(email: &str) -> Box<UserEdit> {
     let mut edit = UserEdit::default();
-    edit.text(Field::Email, Given::Value(email.to_owned()));
+    edit.set_text(Field::Email, FieldUpdate::Set(email.to_owned()));
     Box::new(edit)
 }
 
@@ -39,13 +39,13 @@ pub fn person(email: &str) -> Box<UserEdit> {
 /// # Panics
 /// When the store does not take it.
 pub async fn tenant(directory: &Directory, name: &str) -> Caller {
-    let nobody = Caller::terminal(TenantNumber(0));
+    let nobody = Caller::operator(TenantNumber(0));
     let command = Command::AddTenant { name: name.into(), number: None };
     let receipt = directory.run(&nobody, command).await.expect("a tenant");
-    Caller::terminal(receipt.tenant.expect("a tenant").number)
+    Caller::operator(receipt.tenant.expect("a tenant").number)
 }
 
-async fn add(directory: &Directory, caller: &Caller, email: &str) -> Result<u32, Refusal> {
+async fn add(directory: &Directory, caller: &Caller, email: &str) -> Result<u32, DirectoryError> {
     directory.run(caller, Command::CreateUser(person(email))).await.map(|receipt| receipt.users[0].number)
 }
 
@@ -53,9 +53,12 @@ async fn tenants(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let (one, two) = (tenant(&directory, "One").await, tenant(&directory, "Two").await);
     assert_eq!((one.tenant, two.tenant), (TenantNumber(1), TenantNumber(2)));
-    let nobody = Caller::terminal(TenantNumber(0));
+    let nobody = Caller::operator(TenantNumber(0));
     let again = Command::AddTenant { name: "x".into(), number: Some(TenantNumber(2)) };
-    assert_eq!(directory.run(&nobody, again).await, Err(Refusal::field(Field::Number, Rule::Taken)));
+    assert_eq!(
+        directory.run(&nobody, again).await,
+        Err(DirectoryError::for_field(Field::Number, FieldErrorKind::Taken))
+    );
     add(&directory, &one, "a@x.y").await.expect("added");
     assert_eq!(
         add(&directory, &two, "a@x.y").await,
@@ -63,8 +66,8 @@ async fn tenants(store: Arc<dyn Store>) {
         "another tenant's e-mail is free, and numbers begin at 1"
     );
     let user = directory.user(&one, UserKey::Number(1)).await.expect("there");
-    assert_eq!(directory.user(&two, UserKey::Id(user.id)).await, Err(Refusal::NoSuchUser));
-    let elsewhere = Caller::terminal(TenantNumber(9));
+    assert_eq!(directory.user(&two, UserKey::Id(user.id)).await, Err(DirectoryError::NoSuchUser));
+    let elsewhere = Caller::operator(TenantNumber(9));
     assert!(add(&directory, &elsewhere, "a@x.y").await.is_err());
     assert_eq!(directory.tenants().await.expect("listed").len(), 2);
 }
@@ -76,7 +79,7 @@ async fn numbers(store: Arc<dyn Store>) {
         assert_eq!(add(&directory, &caller, &format!("{n}@x.y")).await, Ok(n));
     }
     directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("gone");
-    assert_eq!(directory.user(&caller, UserKey::Number(3)).await, Err(Refusal::NoSuchUser));
+    assert_eq!(directory.user(&caller, UserKey::Number(3)).await, Err(DirectoryError::NoSuchUser));
     assert_eq!(add(&directory, &caller, "3@x.y").await, Ok(4), "the e-mail is free again, the number is not");
 }
 
@@ -84,54 +87,59 @@ async fn handles(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = tenant(&directory, "One").await;
     add(&directory, &caller, "Ann@X.y").await.expect("added");
-    let taken = Err(Refusal::field(Field::Email, Rule::Taken));
+    let taken = Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken));
     assert_eq!(add(&directory, &caller, "aNN@x.Y").await, taken);
     let user = directory.user(&caller, UserKey::Email("ann@x.y".into())).await.expect("found in any case");
     assert_eq!(user.email(), Some("Ann@X.y"), "the spelling that was sent is kept");
     let mut edit = person("bob@x.y");
-    edit.text(Field::UserName, Given::Value("ANN@x.y".into()));
+    edit.set_text(Field::UserName, FieldUpdate::Set("ANN@x.y".into()));
     let refused = directory.run(&caller, Command::CreateUser(edit)).await;
     assert_eq!(
         refused,
-        Err(Refusal::field(Field::UserName, Rule::Taken)),
+        Err(DirectoryError::for_field(Field::UserName, FieldErrorKind::Taken)),
         "user names and e-mails are one space"
     );
     let mut named = person("eve@x.y");
-    named.text(Field::UserName, Given::Value("eve".into()));
-    named.text(Field::ExternalId, Given::Value("E-7".into()));
+    named.set_text(Field::UserName, FieldUpdate::Set("eve".into()));
+    named.set_text(Field::ExternalId, FieldUpdate::Set("E-7".into()));
     directory.run(&caller, Command::CreateUser(named)).await.expect("added");
-    assert_eq!(directory.user(&caller, UserKey::Email("eve".into())).await, Err(Refusal::NoSuchUser));
-    assert!(directory.user(&caller, UserKey::Handle("EVE".into())).await.is_ok());
+    assert_eq!(directory.user(&caller, UserKey::Email("eve".into())).await, Err(DirectoryError::NoSuchUser));
+    assert!(directory.user(&caller, UserKey::Login("EVE".into())).await.is_ok());
     assert!(directory.user(&caller, UserKey::ExternalId("E-7".into())).await.is_ok());
-    assert_eq!(directory.user(&caller, UserKey::ExternalId("e-7".into())).await, Err(Refusal::NoSuchUser));
-    let found =
-        directory.users(&caller, query(vec![UserTest::ExternalId("e-7".into())])).await.expect("searched");
+    assert_eq!(
+        directory.user(&caller, UserKey::ExternalId("e-7".into())).await,
+        Err(DirectoryError::NoSuchUser)
+    );
+    let found = directory
+        .users(&caller, query(vec![UserPredicate::ExternalId("e-7".into())]))
+        .await
+        .expect("searched");
     assert_eq!(found.total, 1, "a search goes by any case");
     let swap = Command::UpdateUser { user: UserKey::Number(1), edit: person("ann2@x.y") };
     directory.run(&caller, swap).await.expect("changed");
     assert_eq!(add(&directory, &caller, "ann@x.y").await, Ok(3), "what was given up is free");
 }
 
-fn query(tests: Vec<UserTest>) -> UserQuery {
-    UserQuery { tests, limit: 100, ..UserQuery::default() }
+fn query(tests: Vec<UserPredicate>) -> UserQuery {
+    UserQuery { predicates: tests, limit: 100, ..UserQuery::default() }
 }
 
 async fn all_or_nothing(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = tenant(&directory, "One").await;
     add(&directory, &caller, "a@x.y").await.expect("added");
-    let before = directory.events(Position(0), 100).await.expect("read");
+    let before = directory.events(EventPosition(0), 100).await.expect("read");
     // The organisation is new and would be added first; the e-mail is taken, so neither may stay.
     let mut edit = person("A@x.y");
-    edit.organisation = Given::Value(directory::OrganisationRef {
+    edit.organization = FieldUpdate::Set(directory::OrganizationRef {
         name: Some("New".into()),
-        ..directory::OrganisationRef::default()
+        ..directory::OrganizationRef::default()
     });
     assert!(directory.run(&caller, Command::CreateUser(edit)).await.is_err());
     let organisation = ItemKey::Name("New".into());
-    assert!(directory.item(&caller, ItemKind::Organisation, organisation).await.is_err());
+    assert!(directory.item(&caller, ItemKind::Organization, organisation).await.is_err());
     assert_eq!(
-        directory.events(Position(0), 100).await.expect("read"),
+        directory.events(EventPosition(0), 100).await.expect("read"),
         before,
         "no event of what did not happen"
     );
@@ -148,7 +156,7 @@ async fn pages(store: Arc<dyn Store>) {
     }
     let mut walked = Vec::new();
     for page in 0..26 {
-        let query = UserQuery { skip: page * 100, limit: 100, ..UserQuery::default() };
+        let query = UserQuery { offset: page * 100, limit: 100, ..UserQuery::default() };
         let page = directory.users(&caller, query).await.expect("read");
         assert_eq!(page.total, 2_494);
         walked.extend(page.rows.iter().map(|user| user.number));
@@ -164,13 +172,13 @@ async fn sorting(store: Arc<dyn Store>) {
         [("c@x.y", "Bea", "Rome"), ("a@x.y", "ärger", "Oslo"), ("b@x.y", "bea", "Rome")]
     {
         let mut edit = person(email);
-        edit.text(Field::GivenName, Given::Value(name.into()));
-        edit.text(Field::City, Given::Value(city.into()));
+        edit.set_text(Field::GivenName, FieldUpdate::Set(name.into()));
+        edit.set_text(Field::City, FieldUpdate::Set(city.into()));
         directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
     }
     let order = async |key: SortKey, descending: bool| {
         let query = UserQuery {
-            sort: Sort { key, descending, unset_last: false },
+            sort: Sort { key, descending, nulls_last: false },
             limit: 10,
             ..UserQuery::default()
         };
@@ -184,10 +192,10 @@ async fn sorting(store: Arc<dyn Store>) {
         "equals stay in order of arrival"
     );
     assert_eq!(order(SortKey::Text(Field::GivenName), true).await, [2, 1, 3]);
-    assert_eq!(order(SortKey::Arrival, true).await, [3, 2, 1]);
+    assert_eq!(order(SortKey::Number, true).await, [3, 2, 1]);
     assert_eq!(order(SortKey::Created, true).await, [3, 2, 1]);
-    let in_rome = query(vec![UserTest::AddressHolds(vec!["rom".into()])]);
-    let page = directory.users(&caller, UserQuery { skip: 1, limit: 1, ..in_rome }).await.expect("read");
+    let in_rome = query(vec![UserPredicate::AddressContains(vec!["rom".into()])]);
+    let page = directory.users(&caller, UserQuery { offset: 1, limit: 1, ..in_rome }).await.expect("read");
     assert_eq!((page.total, page.rows[0].number), (2, 3));
 }
 
@@ -198,7 +206,7 @@ async fn members(store: Arc<dyn Store>) {
         add(&directory, &caller, email).await.expect("added");
     }
     let edit = GroupEdit {
-        name: Given::Value("Staff".into()),
+        name: FieldUpdate::Set("Staff".into()),
         members: Some(MemberEdit::Replace(vec![UserKey::Number(1), UserKey::Number(2)])),
         ..GroupEdit::default()
     };
@@ -206,40 +214,43 @@ async fn members(store: Arc<dyn Store>) {
     let group = receipt.items[0].id();
     let user = directory.user(&caller, UserKey::Number(1)).await.expect("there");
     assert_eq!(user.groups, [group]);
-    let leave = UserEdit { groups: Given::Value(Vec::new()), ..UserEdit::default() };
+    let leave = UserEdit { groups: FieldUpdate::Set(Vec::new()), ..UserEdit::default() };
     let leave = Command::UpdateUser { user: UserKey::Number(1), edit: Box::new(leave) };
     directory.run(&caller, leave).await.expect("changed");
-    let left = directory.members(&caller, group).await.expect("read");
-    assert_eq!(left.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [2]);
+    let remaining = directory.members(&caller, group).await.expect("read");
+    assert_eq!(remaining.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [2]);
     let gone = Command::DeleteItem { kind: ItemKind::Group, item: ItemKey::Id(group) };
     directory.run(&caller, gone).await.expect("gone");
     assert!(directory.user(&caller, UserKey::Number(2)).await.expect("there").groups.is_empty());
-    let unknown = UserEdit { groups: Given::Value(vec![ItemKey::Id(group)]), ..UserEdit::default() };
+    let unknown = UserEdit { groups: FieldUpdate::Set(vec![ItemKey::Id(group)]), ..UserEdit::default() };
     let unknown = Command::UpdateUser { user: UserKey::Number(1), edit: Box::new(unknown) };
-    assert_eq!(directory.run(&caller, unknown).await, Err(Refusal::field(Field::Groups, Rule::Unknown)));
+    assert_eq!(
+        directory.run(&caller, unknown).await,
+        Err(DirectoryError::for_field(Field::Groups, FieldErrorKind::NotFound))
+    );
 }
 
 async fn events(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let mut caller = tenant(&directory, "One").await;
-    caller.request = "req-1".into();
+    caller.request_id = "req-1".into();
     let mut edit = person("a@x.y");
     edit.password = Some("top-secret".into());
     directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
     let change = Command::UpdateUser { user: UserKey::Number(1), edit: person("b@x.y") };
     directory.run(&caller, change).await.expect("changed");
     directory.run(&caller, Command::DeleteUser(UserKey::Number(1))).await.expect("gone");
-    let events = directory.events(Position(1), 10).await.expect("read");
-    let actions: Vec<Action> = events.iter().map(|event| event.what.action).collect();
+    let events = directory.events(EventPosition(1), 10).await.expect("read");
+    let actions: Vec<Action> = events.iter().map(|event| event.data.action).collect();
     assert_eq!(actions, [Action::Created, Action::Updated, Action::Deleted]);
     assert_eq!(events.iter().map(|e| e.position.0).collect::<Vec<_>>(), [2, 3, 4]);
-    assert!(events.iter().all(|event| event.what.request == "req-1" && event.what.who == "terminal"));
-    assert!(events[0].what.password_set && !events[1].what.password_set);
-    let emails = |record: &Option<Record>| match record {
-        Some(Record::User(user)) => user.email().map(str::to_owned),
+    assert!(events.iter().all(|event| event.data.request_id == "req-1" && event.data.actor == "terminal"));
+    assert!(events[0].data.password_set && !events[1].data.password_set);
+    let emails = |record: &Option<EntitySnapshot>| match record {
+        Some(EntitySnapshot::User(user)) => user.email().map(str::to_owned),
         _ => None,
     };
-    let update = &events[1].what;
+    let update = &events[1].data;
     assert_eq!((emails(&update.before), emails(&update.after)), (Some("a@x.y".into()), Some("b@x.y".into())));
     assert!(!format!("{events:?}").contains("top-secret"));
 }
@@ -251,18 +262,21 @@ async fn keys(store: Arc<dyn Store>) {
     let add =
         |name: &str, n: u8| Command::AddConnection(NewConnection::new(name, vec!["scim".into()], hash(n)));
     directory.run(&caller, add("crm", 1)).await.expect("added");
-    assert_eq!(directory.run(&caller, add("CRM", 2)).await, Err(Refusal::field(Field::Name, Rule::Taken)));
+    assert_eq!(
+        directory.run(&caller, add("CRM", 2)).await,
+        Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken))
+    );
     let id = directory.connections(None).await.expect("listed")[0].id;
     for n in [2, 3] {
         directory
-            .run(&caller, Command::AddKey { connection: id, key: hash(n), revokes_others: false })
+            .run(&caller, Command::AddKey { connection: id, key_hash: hash(n), revoke_others: false })
             .await
             .expect("rotated");
     }
-    let near = async |n: u8| directory.connections_near(hash(n).prefix()).await.expect("read").len();
+    let near = async |n: u8| directory.connections_by_key_prefix(hash(n).prefix()).await.expect("read").len();
     assert_eq!((near(1).await, near(2).await, near(3).await), (0, 1, 1), "two keys live, the oldest gone");
     let connection = directory.connections(None).await.expect("listed").remove(0);
-    directory.touch(&connection, connection.keys.first());
+    directory.record_connection_use(&connection, connection.keys.first());
     directory.run(&caller, Command::RevokeConnection(id)).await.expect("revoked");
     assert_eq!(near(3).await, 1, "its keys stay known");
     let after = async || directory.connections(Some(caller.tenant)).await.expect("listed").remove(0);
@@ -282,14 +296,14 @@ async fn keys(store: Arc<dyn Store>) {
         directory.run(&caller, add("Crm", n)).await.expect("added");
         assert_eq!(
             directory.run(&caller, add("crm", 9)).await,
-            Err(Refusal::field(Field::Name, Rule::Taken))
+            Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken))
         );
         let all = directory.connections(Some(caller.tenant)).await.expect("listed");
         let live = all.iter().find(|connection| !connection.revoked).expect("there").clone();
-        let edit = ConnectionEdit { highest_role: Given::Value(3), ..ConnectionEdit::default() };
+        let edit = ConnectionEdit { highest_role: FieldUpdate::Set(3), ..ConnectionEdit::default() };
         let command = Command::UpdateConnection { connection: live.id, edit };
         directory.run(&caller, command).await.expect("changed");
-        let only = Command::AddKey { connection: live.id, key: hash(n + 10), revokes_others: true };
+        let only = Command::AddKey { connection: live.id, key_hash: hash(n + 10), revoke_others: true };
         directory.run(&caller, only).await.expect("rotated");
         let all = directory.connections(Some(caller.tenant)).await.expect("listed");
         let now = all.iter().find(|connection| connection.id == live.id).expect("there");
@@ -297,9 +311,9 @@ async fn keys(store: Arc<dyn Store>) {
         directory.run(&caller, Command::RevokeConnection(live.id)).await.expect("revoked");
     }
     let edit = Command::UpdateConnection { connection: id, edit: ConnectionEdit::default() };
-    assert_eq!(directory.run(&caller, edit).await, Err(Refusal::NoSuchConnection));
-    let again = Command::AddKey { connection: id, key: hash(4), revokes_others: false };
-    assert_eq!(directory.run(&caller, again).await, Err(Refusal::NoSuchConnection));
+    assert_eq!(directory.run(&caller, edit).await, Err(DirectoryError::NoSuchConnection));
+    let again = Command::AddKey { connection: id, key_hash: hash(4), revoke_others: false };
+    assert_eq!(directory.run(&caller, again).await, Err(DirectoryError::NoSuchConnection));
 }
 
 /// Every edit of something that has changed since is refused, and leaves nothing: neither a row nor an event.
@@ -310,10 +324,10 @@ async fn stale(store: Arc<dyn Store>) {
     for n in 1..=3 {
         add(&directory, &caller, &format!("{n}@x.y")).await.expect("added");
     }
-    let group = GroupEdit { name: Given::Value("Staff".into()), ..GroupEdit::default() };
+    let group = GroupEdit { name: FieldUpdate::Set("Staff".into()), ..GroupEdit::default() };
     let group =
         directory.run(&caller, Command::CreateGroup(group.clone())).await.expect("added").items.remove(0);
-    let gone = GroupEdit { name: Given::Value("Gone".into()), ..GroupEdit::default() };
+    let gone = GroupEdit { name: FieldUpdate::Set("Gone".into()), ..GroupEdit::default() };
     let gone = directory.run(&caller, Command::CreateGroup(gone)).await.expect("added").items.remove(0);
     let hash = |n: u8| KeyHash([n; 32]);
     let new = Command::AddConnection(NewConnection::new("crm", vec!["scim".into()], hash(1)));
@@ -331,32 +345,35 @@ async fn stale(store: Arc<dyn Store>) {
     directory.run(&caller, edit).await.expect("changed");
     let delete = Command::DeleteItem { kind: ItemKind::Group, item: ItemKey::Id(gone.id()) };
     directory.run(&caller, delete).await.expect("gone");
-    let before = directory.events(Position(0), 1000).await.expect("read");
+    let before = directory.events(EventPosition(0), 1000).await.expect("read");
     let [first, second, third] = [0, 1, 2].map(|n| known[n].clone());
     let mut renamed = group.clone();
-    renamed.touch(third.updated);
-    let group_of = |joined: Vec<directory::UserId>| Edit::ChangeItem {
+    renamed.mark_updated(third.updated);
+    let group_of = |members_added: Vec<directory::UserId>| Mutation::ChangeItem {
         before: Box::new(group.clone()),
         after: Box::new(renamed.clone()),
-        joined,
-        left: Vec::new(),
+        members_added,
+        members_removed: Vec::new(),
     };
-    let members =
-        |item: &Item, joined| Edit::ChangeMembers { item: Box::new(item.clone()), joined, left: Vec::new() };
+    let members = |item: &Item, members_added| Mutation::ChangeMembers {
+        item: Box::new(item.clone()),
+        members_added,
+        members_removed: Vec::new(),
+    };
     let mut opened = connection.clone();
     opened.keys.clear();
     let mut changed = second.clone();
     changed.version += 1;
     let edits = [
-        Edit::ChangeConnection { before: Box::new(connection), after: Box::new(opened) },
-        Edit::RemoveUser(Box::new(first.clone())),
-        Edit::ChangeUser {
+        Mutation::ChangeConnection { before: Box::new(connection), after: Box::new(opened) },
+        Mutation::RemoveUser(Box::new(first.clone())),
+        Mutation::ChangeUser {
             before: Box::new(second),
             after: Box::new(changed),
             account: AccountEdit::default(),
             notes: Vec::new(),
         },
-        Edit::RemoveItem(Box::new(gone.clone())),
+        Mutation::RemoveItem(Box::new(gone.clone())),
         members(&gone, vec![third.id]),
         members(&gone, Vec::new()),
         members(&group, vec![first.id]),
@@ -370,14 +387,14 @@ async fn stale(store: Arc<dyn Store>) {
             tenant: caller.tenant,
             at: third.updated,
             connection: None,
-            who: "test".into(),
-            request: String::new(),
-            absent: Vec::new(),
-            not_deleted: None,
-            edits: vec![edit],
+            actor: "test".into(),
+            request_id: String::new(),
+            assumed_absent: Vec::new(),
+            assumed_not_deleted: None,
+            mutations: vec![edit],
         };
         assert_eq!(store.commit(change).await.err(), Some(CommitError::Stale), "{what}");
-        assert_eq!(directory.events(Position(0), 1000).await.expect("read"), before, "{what}");
+        assert_eq!(directory.events(EventPosition(0), 1000).await.expect("read"), before, "{what}");
     }
     assert_eq!(directory.members(&caller, group.id()).await.expect("read"), []);
     let revoked = directory.connections(None).await.expect("listed").remove(0);
@@ -389,10 +406,10 @@ async fn passed_over(store: Arc<dyn Store>) {
     let caller = tenant(&directory, "One").await;
     let make = async |number: Option<u32>, name: String| {
         let mut edit = person(&format!("{}@x.y", name.replace(' ', "")));
-        let wanted = OrganisationRef { number, name: Some(name.clone()), address: None };
-        edit.organisation = Given::Value(wanted);
+        let wanted = OrganizationRef { number, name: Some(name.clone()), office_number: None };
+        edit.organization = FieldUpdate::Set(wanted);
         directory.run(&caller, Command::CreateUser(edit)).await.map(|_| ())?;
-        directory.item(&caller, ItemKind::Organisation, ItemKey::Name(name)).await.map(|item| item.number())
+        directory.item(&caller, ItemKind::Organization, ItemKey::Name(name)).await.map(|item| item.number())
     };
     for n in 1..=60 {
         assert_eq!(make(Some(n), format!("Wished {n}")).await, Ok(n));

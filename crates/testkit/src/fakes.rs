@@ -1,8 +1,8 @@
 //! Ports that can be foretold.
 
 use directory::{
-    Clock, Directory, ExposeSecret, Hasher, Ids, Overloaded, Pending, SecretString, ServerSecret, Store,
-    StoredPassword, TenantNumber, Time, Verdict,
+    BoxFuture, Clock, Directory, ExposeSecret, IdGenerator, Overloaded, PasswordHash, PasswordHasher,
+    PasswordVerification, SecretString, ServerSecret, Store, TenantNumber, Time,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -29,12 +29,12 @@ impl CountingIds {
     }
 }
 
-impl Ids for CountingIds {
-    fn next(&self) -> Uuid {
+impl IdGenerator for CountingIds {
+    fn next_id(&self) -> Uuid {
         Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1)
     }
 
-    fn secret(&self) -> Option<ServerSecret> {
+    fn random_secret(&self) -> Option<ServerSecret> {
         Some(ServerSecret([7; 32]))
     }
 }
@@ -42,28 +42,32 @@ impl Ids for CountingIds {
 /// A hasher that hashes nothing, at once.
 pub struct PlainHasher;
 
-impl Hasher for PlainHasher {
+impl PasswordHasher for PlainHasher {
     fn hash(
         &self,
         _: TenantNumber,
         password: SecretString,
-    ) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
         let stored = format!("plain${}", password.expose_secret());
-        Box::pin(std::future::ready(Ok(StoredPassword(stored.into()))))
+        Box::pin(std::future::ready(Ok(PasswordHash(stored.into()))))
     }
 
     fn verify(
         &self,
         _: TenantNumber,
         password: SecretString,
-        stored: Option<StoredPassword>,
-    ) -> Pending<'_, Result<Verdict, Overloaded>> {
+        stored: Option<PasswordHash>,
+    ) -> BoxFuture<'_, Result<PasswordVerification, Overloaded>> {
         let shown = format!("plain${}", password.expose_secret());
         let is_it = stored.is_some_and(|stored| stored.0.expose_secret() == shown);
-        Box::pin(std::future::ready(Ok(if is_it { Verdict::Right } else { Verdict::Wrong })))
+        Box::pin(std::future::ready(Ok(if is_it {
+            PasswordVerification::Success
+        } else {
+            PasswordVerification::Failed
+        })))
     }
 
-    fn can_verify(&self, stored: &StoredPassword) -> bool {
+    fn can_verify(&self, stored: &PasswordHash) -> bool {
         stored.0.expose_secret().starts_with("plain$")
     }
 }
@@ -79,12 +83,12 @@ impl CountedHasher {
     }
 }
 
-impl Hasher for CountedHasher {
+impl PasswordHasher for CountedHasher {
     fn hash(
         &self,
         tenant: TenantNumber,
         password: SecretString,
-    ) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
         PlainHasher.hash(tenant, password)
     }
 
@@ -92,13 +96,13 @@ impl Hasher for CountedHasher {
         &self,
         tenant: TenantNumber,
         password: SecretString,
-        stored: Option<StoredPassword>,
-    ) -> Pending<'_, Result<Verdict, Overloaded>> {
+        stored: Option<PasswordHash>,
+    ) -> BoxFuture<'_, Result<PasswordVerification, Overloaded>> {
         self.0.fetch_add(1, Ordering::Relaxed);
         PlainHasher.verify(tenant, password, stored)
     }
 
-    fn can_verify(&self, stored: &StoredPassword) -> bool {
+    fn can_verify(&self, stored: &PasswordHash) -> bool {
         PlainHasher.can_verify(stored)
     }
 }
@@ -118,13 +122,13 @@ pub fn directory_from(store: Arc<dyn Store>, first_id: u64) -> Directory {
 #[derive(Default)]
 pub struct UniqueIds;
 
-impl Ids for UniqueIds {
+impl IdGenerator for UniqueIds {
     #[expect(clippy::disallowed_methods, reason = "ids of the real kind are what is wanted here")]
-    fn next(&self) -> Uuid {
+    fn next_id(&self) -> Uuid {
         Uuid::now_v7()
     }
 
-    fn secret(&self) -> Option<ServerSecret> {
+    fn random_secret(&self) -> Option<ServerSecret> {
         None
     }
 }

@@ -4,9 +4,10 @@
 use crate::conformance::{Check, person, tenant};
 use crate::fakes::{self, CountedHasher, CountingIds, StepClock};
 use directory::{
-    AccountStep, Action, Caller, Change, Command, CommitError, Directory, Edit, Field, Given, GroupEdit,
-    Guess, ItemKey, ItemKind, KeyHash, LinkKey, Note, Outcome, Position, Purpose, Refusal, Rule, SignInFault,
-    Status, StatusMove, Store, TenantEdit, Time, User, UserKey,
+    AccountAction, Action, Caller, Change, Command, CommitError, Credentials, DeliveryOutcome, Directory,
+    DirectoryError, EventNote, EventPosition, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemKey,
+    ItemKind, KeyHash, LinkPurpose, Mutation, SignInError, SignInLinkRef, Status, StatusChange, Store,
+    TenantEdit, Time, User, UserKey,
 };
 use std::sync::Arc;
 
@@ -25,16 +26,16 @@ pub const ALL: &[Check] = &[
 async fn create(directory: &Directory, caller: &Caller, email: &str, invite: bool) -> User {
     let mut edit = person(email);
     edit.invite = invite;
-    edit.text(Field::ExternalId, Given::Value(format!("ext-{email}")));
+    edit.set_text(Field::ExternalId, FieldUpdate::Set(format!("ext-{email}")));
     let receipt = directory.run(caller, Command::CreateUser(edit)).await.expect("created");
     receipt.users.into_iter().next().expect("a person")
 }
 
-fn guess(handle: &str, password: &str) -> Guess {
-    Guess { handle: handle.into(), password: password.into(), address: None, device: None }
+fn guess(handle: &str, password: &str) -> Credentials {
+    Credentials { login: handle.into(), password: password.into(), client_ip: None, known_device: None }
 }
 
-const REFUSED: Refusal = Refusal::SignIn(SignInFault::Refused);
+const REFUSED: DirectoryError = DirectoryError::SignIn(SignInError::InvalidCredentials);
 
 async fn invitation(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
@@ -42,30 +43,32 @@ async fn invitation(store: Arc<dyn Store>) {
     let ann = create(&directory, &caller, "ann@x.y", true).await;
     assert!(ann.invited.is_some() && ann.status == Status::Invited);
     let mails = directory.mails(caller.tenant, Some(ann.id), 10).await.expect("read");
-    assert_eq!((mails.len(), mails[0].user, mails[0].purpose), (1, ann.id, Purpose::Invitation));
+    assert_eq!((mails.len(), mails[0].user, mails[0].purpose), (1, ann.id, LinkPurpose::Invitation));
     assert_eq!(directory.mails_due(10).await.expect("read"), mails);
-    let link = LinkKey { user: ann.id, id: mails[0].id, purpose: Purpose::Invitation };
-    assert_eq!(directory.link(caller.tenant, &link).await.map(|user| user.id), Ok(ann.id));
-    let other = LinkKey { purpose: Purpose::Reset, ..link };
-    let gone = Refusal::SignIn(SignInFault::LinkGone);
-    assert_eq!(directory.link(caller.tenant, &other).await.err(), Some(gone.clone()));
-    for (bad, rule) in
-        [("short", Rule::TooShort(12)), ("password2024!", Rule::Common), ("iamann@x.y!!", Rule::Personal)]
-    {
-        let refused = directory.choose_password(&caller, link, bad.into(), None).await;
-        assert_eq!(refused.err(), Some(Refusal::field(Field::Password, rule)), "{bad}");
+    let link = SignInLinkRef { user: ann.id, id: mails[0].id, purpose: LinkPurpose::Invitation };
+    assert_eq!(directory.user_by_link(caller.tenant, &link).await.map(|user| user.id), Ok(ann.id));
+    let other = SignInLinkRef { purpose: LinkPurpose::Reset, ..link };
+    let gone = DirectoryError::SignIn(SignInError::LinkInvalid);
+    assert_eq!(directory.user_by_link(caller.tenant, &other).await.err(), Some(gone.clone()));
+    for (bad, rule) in [
+        ("short", FieldErrorKind::TooShort(12)),
+        ("password2024!", FieldErrorKind::CommonPassword),
+        ("iamann@x.y!!", FieldErrorKind::PersonalPassword),
+    ] {
+        let refused = directory.set_password_with_link(&caller, link, bad.into(), None).await;
+        assert_eq!(refused.err(), Some(DirectoryError::for_field(Field::Password, rule)), "{bad}");
     }
-    directory.choose_password(&caller, link, "vier rote fische".into(), None).await.expect("chosen");
-    let again = directory.choose_password(&caller, link, "fünf rote fische".into(), None).await;
+    directory.set_password_with_link(&caller, link, "vier rote fische".into(), None).await.expect("chosen");
+    let again = directory.set_password_with_link(&caller, link, "fünf rote fische".into(), None).await;
     assert_eq!(again.err(), Some(gone));
     assert_eq!(directory.sign_in(&caller, guess("ann@x.y", "fünf rote fische"), None).await, Err(REFUSED));
     let key = KeyHash([1; 32]);
     let signed_in = directory.sign_in(&caller, guess("ANN@x.y", "vier rote fische"), Some(key)).await;
     assert_eq!(signed_in.expect("signed in").status, Status::Active);
-    assert!(directory.signed_in(caller.tenant, ann.id, &key).await.expect("read").is_some());
-    let (told, _) = directory.history(&caller, ann.id, Position(0)).await.expect("read");
-    let notes: Vec<Note> = told.iter().flat_map(|event| event.what.notes.clone()).collect();
-    assert_eq!(notes, [Note::LinkUsed, Note::SignInsEnded, Note::SignedIn]);
+    assert!(directory.user_by_session(caller.tenant, ann.id, &key).await.expect("read").is_some());
+    let (told, _) = directory.user_history(&caller, ann.id, EventPosition(0)).await.expect("read");
+    let notes: Vec<EventNote> = told.iter().flat_map(|event| event.data.notes.clone()).collect();
+    assert_eq!(notes, [EventNote::LinkUsed, EventNote::SignInsEnded, EventNote::SignedIn]);
     let text = format!("{told:?}");
     assert!(!text.contains("fische") && !text.contains("plain$"), "{text}");
 }
@@ -83,8 +86,8 @@ async fn refusals(store: Arc<dyn Store>) {
     }
     create(&directory, &caller, "invited@x.y", false).await;
     let suspended = UserKey::Email("suspended@x.y".into());
-    let off = StatusMove { users: vec![suspended], to: Status::Suspended, only_from: None };
-    directory.run(&caller, Command::MoveUsers(off)).await.expect("moved");
+    let off = StatusChange { users: vec![suspended], to: Status::Suspended, required_status: None };
+    directory.run(&caller, Command::ChangeStatus(off)).await.expect("moved");
     let gone = Command::DeleteUser(UserKey::Email("deleted@x.y".into()));
     directory.run(&caller, gone).await.expect("deleted");
     for (handle, password) in [
@@ -110,40 +113,42 @@ async fn sessions(store: Arc<dyn Store>) {
     let sign_in = async |key: KeyHash| {
         directory.sign_in(&caller, guess("bob@x.y", "blau wie der himmel"), Some(key)).await
     };
-    let is_in =
-        async |key: KeyHash| directory.signed_in(caller.tenant, bob.id, &key).await.expect("read").is_some();
+    let is_in = async |key: KeyHash| {
+        directory.user_by_session(caller.tenant, bob.id, &key).await.expect("read").is_some()
+    };
     let (one, two) = (KeyHash([1; 32]), KeyHash([2; 32]));
     sign_in(one).await.expect("in");
     sign_in(two).await.expect("in");
-    directory.account_step(&caller, bob.id, AccountStep::SignOut(one)).await.expect("out");
+    directory.run_account_action(&caller, bob.id, AccountAction::SignOut(one)).await.expect("out");
     assert!(!is_in(one).await && is_in(two).await);
-    let suspend =
-        |to| Command::MoveUsers(StatusMove { users: vec![UserKey::Id(bob.id)], to, only_from: None });
+    let suspend = |to| {
+        Command::ChangeStatus(StatusChange { users: vec![UserKey::Id(bob.id)], to, required_status: None })
+    };
     for to in [Status::Suspended, Status::Inactive, Status::Archived] {
         sign_in(two).await.expect("in");
         let moved = directory.run(&caller, suspend(to)).await.expect("moved");
         assert_eq!(moved.users[0].status, to);
         assert!(!is_in(two).await, "{to:?} ends sign-ins");
         assert_eq!(sign_in(two).await, Err(REFUSED), "{to:?}");
-        let last = directory.history(&caller, bob.id, Position(0)).await.expect("read").0;
-        assert_eq!(last.last().expect("told").what.notes, [Note::SignInsEnded], "{to:?}");
+        let last = directory.user_history(&caller, bob.id, EventPosition(0)).await.expect("read").0;
+        assert_eq!(last.last().expect("told").data.notes, [EventNote::SignInsEnded], "{to:?}");
         directory.run(&caller, suspend(Status::Active)).await.expect("back");
         assert!(!is_in(two).await, "nobody is signed in again by itself");
     }
     sign_in(two).await.expect("in");
     let mut moved = directory::UserEdit::default();
-    moved.text(Field::Email, Given::Value("robert@x.y".into()));
+    moved.set_text(Field::Email, FieldUpdate::Set("robert@x.y".into()));
     let update = Command::UpdateUser { user: UserKey::Id(bob.id), edit: Box::new(moved) };
     directory.run(&caller, update).await.expect("moved");
     assert!(!is_in(two).await, "another e-mail ends sign-ins");
-    let forgot = async |handle: &str| directory.forgot(&caller, handle, None).await;
+    let forgot = async |handle: &str| directory.request_password_reset(&caller, handle, None).await;
     forgot("robert@x.y").await.expect("said");
     forgot("robert@x.y").await.expect("said");
     forgot("nobody@x.y").await.expect("said");
     let mails = directory.mails(caller.tenant, None, 10).await.expect("read");
     assert_eq!(
         mails.iter().map(|mail| (mail.user, mail.purpose)).collect::<Vec<_>>(),
-        [(bob.id, Purpose::Reset)]
+        [(bob.id, LinkPurpose::Reset)]
     );
     let after = async |mail: &directory::Mail, id| {
         store.mails(caller.tenant, None, (mail.queued, id), 10).await.expect("read")
@@ -155,24 +160,24 @@ async fn sessions(store: Arc<dyn Store>) {
 async fn deleted(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = tenant(&directory, "One").await;
-    let group = GroupEdit { name: Given::Value("Team".into()), ..GroupEdit::default() };
+    let group = GroupEdit { name: FieldUpdate::Set("Team".into()), ..GroupEdit::default() };
     directory.run(&caller, Command::CreateGroup(group)).await.expect("a group");
     let mut edit = person("ann@x.y");
     edit.password = Some("vier rote fische".into());
-    edit.groups = Given::Value(vec![ItemKey::Name("Team".into())]);
-    edit.text(Field::ExternalId, Given::Value("E-1".into()));
+    edit.groups = FieldUpdate::Set(vec![ItemKey::Name("Team".into())]);
+    edit.set_text(Field::ExternalId, FieldUpdate::Set("E-1".into()));
     let ann = directory.run(&caller, Command::CreateUser(edit)).await.expect("created").users.remove(0);
     create(&directory, &caller, "bob@x.y", false).await;
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     for key in [
         UserKey::Id(ann.id),
         UserKey::Number(1),
-        UserKey::Handle("ann@x.y".into()),
+        UserKey::Login("ann@x.y".into()),
         UserKey::ExternalId("E-1".into()),
     ] {
-        assert_eq!(directory.user(&caller, key).await, Err(Refusal::NoSuchUser));
+        assert_eq!(directory.user(&caller, key).await, Err(DirectoryError::NoSuchUser));
     }
-    let stone = directory.deleted(&caller, &[UserKey::Handle("ANN@x.y".into())]).await.expect("left");
+    let stone = directory.deleted_user(&caller, &[UserKey::Login("ANN@x.y".into())]).await.expect("left");
     assert_eq!((stone.user.id, stone.user.number), (ann.id, 1));
     // Back as they were, password and group and all.
     let back = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await.expect("back");
@@ -183,7 +188,7 @@ async fn deleted(store: Arc<dyn Store>) {
         .await
         .expect("the password is good");
     let twice = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await;
-    assert_eq!(twice, Err(Refusal::NoSuchUser));
+    assert_eq!(twice, Err(DirectoryError::NoSuchUser));
     // Another has the e-mail meanwhile, and the group is gone.
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let item = ItemKey::Id(ann.groups[0]);
@@ -192,19 +197,19 @@ async fn deleted(store: Arc<dyn Store>) {
         directory.run(&caller, Command::CreateUser(person("ann@x.y"))).await.expect("the e-mail is free");
     assert_eq!(other.users[0].number, 3, "the number is not");
     let taken = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await;
-    assert_eq!(taken, Err(Refusal::field(Field::Email, Rule::Taken)));
+    assert_eq!(taken, Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken)));
     directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("gone");
     let back = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await.expect("back");
     assert_eq!(back.users[0].groups, []);
     // Made again with the same external id, it is the same person, as the client says they are now.
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let mut again = person("ann.lee@x.y");
-    again.text(Field::ExternalId, Given::Value("E-1".into()));
+    again.set_text(Field::ExternalId, FieldUpdate::Set("E-1".into()));
     let again = directory.run(&caller, Command::CreateUser(again)).await.expect("created").users.remove(0);
     assert_eq!((again.id, again.number, again.email()), (ann.id, 1, Some("ann.lee@x.y")));
     let old = directory.sign_in(&caller, guess("ann.lee@x.y", "vier rote fische"), None).await;
     assert_eq!(old, Err(REFUSED), "the old password is not");
-    assert_eq!(directory.all_deleted(&caller, 0, 10).await.expect("read").len(), 1);
+    assert_eq!(directory.deleted_users(&caller, 0, 10).await.expect("read").len(), 1);
     let people = directory::UserQuery { limit: 10, ..directory::UserQuery::default() };
     let people = directory.users(&caller, people).await.expect("read");
     assert_eq!((people.total, people.rows[0].number, people.rows[1].number), (2, 1, 2));
@@ -216,28 +221,28 @@ async fn purged(store: Arc<dyn Store>) {
     let ann = create(&directory, &caller, "ann@x.y", false).await;
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let early = directory.run(&caller, Command::PurgeUser(UserKey::Id(ann.id))).await;
-    assert_eq!(early, Err(Refusal::WrongStatus), "they may still come back");
-    let stones = store.tombstones_before((Time(0), Time(i64::MAX)), 10).await.expect("read");
+    assert_eq!(early, Err(DirectoryError::WrongStatus), "they may still come back");
+    let stones = store.tombstones_between((Time(0), Time(i64::MAX)), 10).await.expect("read");
     assert_eq!(stones.len(), 1);
-    assert_eq!(store.tombstones_before((Time(0), Time(0)), 10).await.expect("read"), []);
-    let purge = Edit::PurgeUser(Box::new(stones[0].1.clone()));
+    assert_eq!(store.tombstones_between((Time(0), Time(0)), 10).await.expect("read"), []);
+    let purge = Mutation::PurgeUser(Box::new(stones[0].1.clone()));
     let change = Change {
         tenant: caller.tenant,
         at: ann.created,
         connection: None,
-        who: "test".into(),
-        request: String::new(),
-        absent: Vec::new(),
-        not_deleted: None,
-        edits: vec![purge],
+        actor: "test".into(),
+        request_id: String::new(),
+        assumed_absent: Vec::new(),
+        assumed_not_deleted: None,
+        mutations: vec![purge],
     };
     store.commit(change.clone()).await.expect("gone for good");
     assert_eq!(store.commit(change).await.err(), Some(CommitError::Stale));
-    assert_eq!(directory.all_deleted(&caller, 0, 10).await.expect("read"), []);
+    assert_eq!(directory.deleted_users(&caller, 0, 10).await.expect("read"), []);
     let again = create(&directory, &caller, "ann@x.y", false).await;
     assert!(again.id != ann.id && again.number == 2, "nobody remembers them");
-    let (told, _) = directory.history(&caller, ann.id, Position(0)).await.expect("read");
-    assert_eq!(told.last().expect("told").what.notes, [Note::Purged]);
+    let (told, _) = directory.user_history(&caller, ann.id, EventPosition(0)).await.expect("read");
+    assert_eq!(told.last().expect("told").data.notes, [EventNote::Purged]);
 }
 
 async fn mails(store: Arc<dyn Store>) {
@@ -246,29 +251,29 @@ async fn mails(store: Arc<dyn Store>) {
     create(&directory, &caller, "ann@x.y", true).await;
     let mail = directory.mails_due(10).await.expect("read").remove(0);
     let later = directory.now().plus_seconds(3600);
-    let delayed = Some(Outcome::Delayed("greylisted".into()));
-    let moved = directory.move_mail(&mail, Some(later), delayed.clone(), true).await.expect("moved");
+    let delayed = Some(DeliveryOutcome::Delayed("greylisted".into()));
+    let moved = directory.update_mail(&mail, Some(later), delayed.clone(), true).await.expect("moved");
     let moved = moved.expect("ours");
     assert_eq!((moved.attempts, moved.version), (1, 2));
-    assert_eq!(directory.move_mail(&mail, None, delayed, true).await, Ok(None), "somebody else has it");
+    assert_eq!(directory.update_mail(&mail, None, delayed, true).await, Ok(None), "somebody else has it");
     assert_eq!(directory.mails_due(10).await.expect("read"), [], "it is not due yet");
     let all = directory.mails(caller.tenant, None, 10).await.expect("read");
     assert_eq!(all, std::slice::from_ref(&moved));
-    let failed = Some(Outcome::Failed("no such mailbox".into()));
-    let failed = directory.move_mail(&moved, None, failed, false).await.expect("moved").expect("ours");
+    let failed = Some(DeliveryOutcome::Failed("no such mailbox".into()));
+    let failed = directory.update_mail(&moved, None, failed, false).await.expect("moved").expect("ours");
     assert!(failed.has_failed() && failed.due.is_none());
     assert_eq!(directory.mails_due(10).await.expect("read"), []);
-    let sent = directory.move_mail(&failed, None, Some(Outcome::Sent), false).await.expect("moved");
+    let sent = directory.update_mail(&failed, None, Some(DeliveryOutcome::Sent), false).await.expect("moved");
     assert!(sent.is_some());
     assert_eq!(directory.mails(caller.tenant, None, 10).await.expect("read"), []);
-    let events = directory.events(Position(0), 100).await.expect("read");
+    let events = directory.events(EventPosition(0), 100).await.expect("read");
     let about_mail: Vec<_> = events
         .iter()
         .filter(|event| {
-            let mut records = event.what.before.iter().chain(&event.what.after);
-            records.any(|record| matches!(record, directory::Record::Mail(_)))
+            let mut records = event.data.before.iter().chain(&event.data.after);
+            records.any(|record| matches!(record, directory::EntitySnapshot::Mail(_)))
         })
-        .map(|event| event.what.action)
+        .map(|event| event.data.action)
         .collect();
     let wanted = [Action::Created, Action::Updated, Action::Deleted];
     assert_eq!(about_mail, wanted, "an attempt alone is no news");
@@ -278,25 +283,31 @@ async fn tenant_settings(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = tenant(&directory, "One").await;
     let before = directory.tenant(caller.tenant).await.expect("there");
-    let edit = TenantEdit { min_password: Given::Value(16), ..TenantEdit::default() };
+    let edit = TenantEdit { min_password_chars: FieldUpdate::Set(16), ..TenantEdit::default() };
     let changed = directory.update_tenant(&caller, edit).await.expect("changed").tenant.expect("it");
-    assert_eq!(changed.settings.min_password, 16);
+    assert_eq!(changed.settings.min_password_chars, 16);
     assert_eq!(directory.tenant(caller.tenant).await, Ok(changed.clone()));
-    let bad = TenantEdit { min_password: Given::Value(3), ..TenantEdit::default() };
-    assert!(matches!(directory.update_tenant(&caller, bad).await, Err(Refusal::Invalid(_))));
+    let bad = TenantEdit { min_password_chars: FieldUpdate::Set(3), ..TenantEdit::default() };
+    assert!(matches!(directory.update_tenant(&caller, bad).await, Err(DirectoryError::Invalid(_))));
     let stale = Change {
         tenant: caller.tenant,
         at: before.created,
         connection: None,
-        who: "test".into(),
-        request: String::new(),
-        absent: Vec::new(),
-        not_deleted: None,
-        edits: vec![Edit::ChangeTenant { before: Box::new(before), after: Box::new(changed.clone()) }],
+        actor: "test".into(),
+        request_id: String::new(),
+        assumed_absent: Vec::new(),
+        assumed_not_deleted: None,
+        mutations: vec![Mutation::ChangeTenant {
+            before: Box::new(before),
+            after: Box::new(changed.clone()),
+        }],
     };
     assert_eq!(store.commit(stale).await.err(), Some(CommitError::Stale));
-    let nobody = Caller::terminal(directory::TenantNumber(9));
-    assert_eq!(directory.update_tenant(&nobody, TenantEdit::default()).await, Err(Refusal::NoSuchTenant));
+    let nobody = Caller::operator(directory::TenantNumber(9));
+    assert_eq!(
+        directory.update_tenant(&nobody, TenantEdit::default()).await,
+        Err(DirectoryError::NoSuchTenant)
+    );
 }
 
 async fn chain(store: Arc<dyn Store>) {
@@ -309,15 +320,18 @@ async fn chain(store: Arc<dyn Store>) {
         let clash = directory.run(&one, Command::CreateUser(person("0@x.y"))).await;
         assert!(clash.is_err());
     }
-    let all = directory.events(Position(0), 1000).await.expect("read");
+    let all = directory.events(EventPosition(0), 1000).await.expect("read");
     for caller in [&one, &two] {
-        let mut alone = directory.verify(Some(caller.tenant)).await.expect("read");
+        let mut alone = directory.verify_chain(Some(caller.tenant)).await.expect("read");
         let chain = alone.remove(&caller.tenant).expect("events");
         assert_eq!(
-            (alone.len(), directory.verify(None).await.expect("read").get(&caller.tenant)),
+            (alone.len(), directory.verify_chain(None).await.expect("read").get(&caller.tenant)),
             (0, Some(&chain))
         );
-        let mine = all.iter().filter(|event| event.what.tenant == caller.tenant);
-        assert_eq!((chain.broken, chain.older, chain.events), (None, 0, mine.count() as u64));
+        let mine = all.iter().filter(|event| event.data.tenant == caller.tenant);
+        assert_eq!(
+            (chain.broken_at, chain.unchained_events, chain.verified_events),
+            (None, 0, mine.count() as u64)
+        );
     }
 }

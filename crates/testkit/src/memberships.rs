@@ -4,7 +4,8 @@
 use crate::conflicts::{add, add_item, change, item, item_id, tenant, user, user_id};
 use crate::conformance::Check;
 use directory::{
-    AccountEdit, Edit, Item, ItemId, ItemKind, Position, Receipt, Record, Store, TenantNumber, User, UserKey,
+    AccountEdit, EntitySnapshot, EventPosition, Item, ItemId, ItemKind, Mutation, Receipt, Store,
+    TenantNumber, User, UserKey,
 };
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ struct World(Arc<dyn Store>);
 impl World {
     async fn new(store: Arc<dyn Store>) -> Self {
         let world = Self(store);
-        world.done(vec![Edit::AddTenant(tenant(1))]).await;
+        world.done(vec![Mutation::AddTenant(tenant(1))]).await;
         for group in GROUPS {
             world.done(vec![add_item(item(ItemKind::Group, (0, group), &[group]))]).await;
         }
@@ -31,7 +32,7 @@ impl World {
         world
     }
 
-    async fn done(&self, edits: Vec<Edit>) -> Receipt {
+    async fn done(&self, edits: Vec<Mutation>) -> Receipt {
         self.0.commit(change(edits)).await.expect("no conflict")
     }
 
@@ -49,15 +50,16 @@ impl World {
     /// Changes the members of a group from its side.
     async fn members(&self, group: u128, joins: bool) {
         let item = Box::new(self.group(group).await);
-        let (joined, left) = if joins { (vec![user_id(1)], vec![]) } else { (vec![], vec![user_id(1)]) };
-        self.done(vec![Edit::ChangeMembers { item, joined, left }]).await;
+        let (members_added, members_removed) =
+            if joins { (vec![user_id(1)], vec![]) } else { (vec![], vec![user_id(1)]) };
+        self.done(vec![Mutation::ChangeMembers { item, members_added, members_removed }]).await;
     }
 
     /// The memberships before and after, of the newest event.
     async fn newest_event(&self) -> [Option<Vec<ItemId>>; 2] {
-        let event = self.0.events(Position(0), 1_000).await.expect("read").pop().expect("an event").what;
+        let event = self.0.events(EventPosition(0), 1_000).await.expect("read").pop().expect("an event").data;
         [event.before, event.after].map(|record| match record {
-            Some(Record::User(user)) => Some(user.groups),
+            Some(EntitySnapshot::User(user)) => Some(user.groups),
             _ => None,
         })
     }
@@ -74,7 +76,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
     world.members(GROUPS[0], false).await;
     world.members(GROUPS[2], true).await;
     let versions = [world.group(GROUPS[0]).await.version(), world.group(GROUPS[2]).await.version()];
-    world.done(vec![Edit::RemoveUser(Box::new(before))]).await;
+    world.done(vec![Mutation::RemoveUser(Box::new(before))]).await;
     assert_eq!(world.newest_event().await, [Some(ids([1, 2])), None]);
     let tombstone = world.0.tombstone(TenantNumber(1), UserKey::Id(user_id(1))).await.expect("read");
     assert_eq!(tombstone.expect("a tombstone").user.groups, ids([1, 2]));
@@ -91,7 +93,7 @@ async fn changed_users(store: Arc<dyn Store>) {
     world.members(GROUPS[1], false).await;
     world.members(GROUPS[2], true).await;
     let account = AccountEdit::default();
-    let receipt = world.done(vec![Edit::ChangeUser { before, after, account, notes: Vec::new() }]).await;
+    let receipt = world.done(vec![Mutation::ChangeUser { before, after, account, notes: Vec::new() }]).await;
     assert_eq!(receipt.users[0].groups, ids([2, 3]));
     assert_eq!(world.user().await.groups, ids([2, 3]));
     assert_eq!(world.newest_event().await, [Some(ids([0, 2])), Some(ids([2, 3]))]);

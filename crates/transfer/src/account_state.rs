@@ -2,7 +2,7 @@
 
 use crate::value::squeezed;
 use crate::value::{self, Wrong};
-use directory::{Given, Status, StatusWish, Time};
+use directory::{FieldUpdate, RequestedStatus, Status, Time};
 use jiff::civil::{Date, DateTime, Time as TimeOfDay};
 use serde_json::Value;
 
@@ -114,18 +114,18 @@ const FILE_TIME_EPOCH: i64 = 11_644_473_600;
 const DAY: i64 = 86_400;
 
 /// What a cell says, if it says anything about the account. `now` is compared with times of expiry.
-pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State, StatusWish)>, Wrong> {
-    let Given::Value(text) = value::text(cell)? else { return Ok(None) };
+pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State, RequestedStatus)>, Wrong> {
+    let FieldUpdate::Set(text) = value::text(cell)? else { return Ok(None) };
     let text = text.trim();
-    let off = |is_off: bool| is_off.then_some((State::Inactive, StatusWish::Off));
-    let on = (State::Active, StatusWish::On);
+    let off = |is_off: bool| is_off.then_some((State::Inactive, RequestedStatus::Inactive));
+    let on = (State::Active, RequestedStatus::Active);
     let is_true = || match value::flag(cell)? {
-        Given::Value(flag) => Ok(flag),
-        Given::Cleared | Given::Absent => Ok(false),
+        FieldUpdate::Set(flag) => Ok(flag),
+        FieldUpdate::Clear | FieldUpdate::Keep => Ok(false),
     };
     // Some write since when instead of whether.
     let is_true_or_time = || if let Some(is_set) = is_past(text, now) { Ok(is_set) } else { is_true() };
-    let to = |status| StatusWish::To(status);
+    let to = |status| RequestedStatus::Exact(status);
     Ok(match rule {
         Rule::Enabled if State::of_word(text) == Some(State::Active) => Some(on),
         Rule::Enabled if State::of_word(text) == Some(State::Inactive) => off(true),
@@ -140,7 +140,7 @@ pub(crate) fn read(rule: Rule, cell: &Value, now: Time) -> Result<Option<(State,
         Rule::Suspended if is_true_or_time()? => Some((State::Suspended, to(Status::Suspended))),
         Rule::Suspended => Some(on),
         Rule::Archived => is_true_or_time()?.then_some((State::Archived, to(Status::Archived))),
-        Rule::Deleted => is_true_or_time()?.then_some((State::Deleted, StatusWish::Off)),
+        Rule::Deleted => is_true_or_time()?.then_some((State::Deleted, RequestedStatus::Inactive)),
         Rule::AccountControl => {
             let hexadecimal = text.strip_prefix("0x").map(|digits| i64::from_str_radix(digits, 16));
             let flags =

@@ -7,8 +7,8 @@ use crate::person::Shown;
 use crate::refer::{Names, each};
 use crate::thing;
 use directory::{
-    Bound, Caller, Directory, ItemBound, ItemKind, ItemQuery, Page, Place, Refusal, StoredPassword, User,
-    UserQuery,
+    Caller, Directory, DirectoryError, ItemKind, ItemPageBoundary, ItemQuery, Page, PageBoundary,
+    PasswordHash, SortPosition, User, UserQuery,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -38,11 +38,11 @@ pub enum ExportError {
     File(#[from] FileError),
     /// The directory does not give it.
     #[error("{}", crate::refusal_in_words(.0))]
-    Directory(Refusal),
+    Directory(DirectoryError),
 }
 
-impl From<Refusal> for ExportError {
-    fn from(refusal: Refusal) -> Self {
+impl From<DirectoryError> for ExportError {
+    fn from(refusal: DirectoryError) -> Self {
         Self::Directory(refusal)
     }
 }
@@ -127,10 +127,10 @@ async fn items(
 ) -> Result<(), ExportError> {
     let mut bound = None;
     loop {
-        let query = ItemQuery { limit: PAGE, bound, ..ItemQuery::all(kind) };
+        let query = ItemQuery { limit: PAGE, boundary: bound, ..ItemQuery::all(kind) };
         let page = directory.items(caller, query).await?;
         let Some(last) = page.rows.last() else { return Ok(()) };
-        bound = Some(ItemBound::After(last.number()));
+        bound = Some(ItemPageBoundary::After(last.number()));
         for item in &page.rows {
             let names = sheet.names;
             sheet.row(|column| thing::cell(item, column, names))?;
@@ -139,16 +139,17 @@ async fn items(
     }
 }
 
-type Read = Result<(Page<User>, HashMap<u32, StoredPassword>), Refusal>;
+type Read = Result<(Page<User>, HashMap<u32, PasswordHash>), DirectoryError>;
 
 /// A page of people behind a number, with their passwords if they are wanted.
 async fn page(directory: Arc<Directory>, caller: Caller, after: u32, with_passwords: bool) -> Read {
-    let bound = Some(Bound::After(Place { number: after, ..Place::default() }));
-    let page = directory.users(&caller, UserQuery { bound, limit: PAGE, ..UserQuery::default() }).await?;
+    let bound = Some(PageBoundary::After(SortPosition { number: after, ..SortPosition::default() }));
+    let page =
+        directory.users(&caller, UserQuery { boundary: bound, limit: PAGE, ..UserQuery::default() }).await?;
     let mut passwords = HashMap::new();
     if let (Some(first), Some(last), true) = (page.rows.first(), page.rows.last(), with_passwords) {
         let range = (first.number, last.number);
-        passwords.extend(directory.passwords(&caller, range).await?);
+        passwords.extend(directory.password_hashes(&caller, range).await?);
     }
     Ok((page, passwords))
 }
@@ -162,7 +163,8 @@ async fn people(
     let begin = |after: u32| tokio::spawn(page(Arc::clone(directory), caller.clone(), after, with_passwords));
     let mut reading = begin(0);
     loop {
-        let read = reading.await.map_err(|error| Refusal::Broken(format!("a read was lost: {error}")))?;
+        let read =
+            reading.await.map_err(|error| DirectoryError::Internal(format!("a read was lost: {error}")))?;
         let (page, passwords) = read?;
         let Some(last) = page.rows.last() else { return Ok(()) };
         // While this page is written, the next one is read.
@@ -176,7 +178,7 @@ async fn people(
 }
 
 /// How many rows an export of these kinds has, or nearly.
-pub async fn estimate(directory: &Directory, caller: &Caller, kinds: &[Kind]) -> Result<u64, Refusal> {
+pub async fn estimate(directory: &Directory, caller: &Caller, kinds: &[Kind]) -> Result<u64, DirectoryError> {
     let mut total = 0;
     for kind in kinds {
         match kind {

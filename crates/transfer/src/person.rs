@@ -8,8 +8,9 @@ use crate::refer::Names;
 use crate::stored_password;
 use crate::value::{self, Wrong};
 use directory::{
-    Address, DepartmentRef, Entry, ExposeSecret, Field, Given, LinkKind, OrganisationRef, Pair, Refusal,
-    RoleRef, Status, StatusWish, StoredPassword, Time, User, UserEdit, UserId, identifier_key,
+    Address, DepartmentRef, DirectoryError, ExposeSecret, Field, FieldUpdate, MetadataEntry, OrganizationRef,
+    PasswordHash, ProfileLinkKind, RequestedStatus, RoleRef, Status, Time, TypedValue, User, UserEdit,
+    UserId, identifier_key,
 };
 use serde_json::{Value, json};
 
@@ -52,10 +53,10 @@ impl Said {
     }
 
     /// Leaves the stored password out if it is why the row is rejected.
-    pub(crate) fn loses_password(&mut self, refusal: &Refusal) -> bool {
-        let is_it = |fault: &directory::Fault| fault.field == Field::Password;
-        let loses =
-            self.may_lose_password && matches!(refusal, Refusal::Invalid(faults) if faults.iter().all(is_it));
+    pub(crate) fn loses_password(&mut self, refusal: &DirectoryError) -> bool {
+        let is_it = |fault: &directory::FieldError| fault.field == Field::Password;
+        let loses = self.may_lose_password
+            && matches!(refusal, DirectoryError::Invalid(faults) if faults.iter().all(is_it));
         if loses {
             (self.edit.password, self.edit.password_hash) = (None, None);
             self.lost_password = true;
@@ -66,15 +67,15 @@ impl Said {
     /// Takes the manager as a text that is not looked up.
     pub(crate) fn keep_manager(&mut self) {
         if let Some(manager) = self.manager.take() {
-            self.edit.text(Field::Manager, Given::Value(manager));
+            self.edit.set_text(Field::Manager, FieldUpdate::Set(manager));
         }
     }
 
     /// Takes a statement about the account unless one that is as restrictive was taken.
-    fn restrict(&mut self, state: State, status: StatusWish) {
+    fn restrict(&mut self, state: State, status: RequestedStatus) {
         if self.state.is_none_or(|known| known < state) {
             self.state = Some(state);
-            self.edit.status = Given::Value(status);
+            self.edit.status = FieldUpdate::Set(status);
             self.unsaid_after = false;
         }
     }
@@ -89,15 +90,15 @@ impl Said {
             };
             let parts = [(Field::GivenName, given.trim().to_owned()), (Field::FamilyName, family.to_owned())];
             for (field, part) in parts.into_iter().filter(|(_, part)| !part.is_empty()) {
-                self.edit.text(field, Given::Value(part));
+                self.edit.set_text(field, FieldUpdate::Set(part));
             }
         }
-        self.edit.text(Field::FormattedName, Given::Value(name));
+        self.edit.set_text(Field::FormattedName, FieldUpdate::Set(name));
     }
 
     /// The organisation it names.
     pub(crate) fn organisation(&self) -> Option<&String> {
-        self.edit.organisation.value()?.name.as_ref()
+        self.edit.organization.value()?.name.as_ref()
     }
 
     /// The department it names.
@@ -170,7 +171,7 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
     let edit = &mut said.edit;
     match column.what {
         What::Id => {
-            if let Given::Value(text) = value::text(cell)? {
+            if let FieldUpdate::Set(text) = value::text(cell)? {
                 let id = uuid::Uuid::try_parse(text.trim()).map_err(|_| Wrong("is no UUID".into()))?;
                 said.id = Some(UserId(id));
             }
@@ -194,41 +195,43 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
             }
             // A user name is never taken away; it follows the email.
             if !(field == Field::UserName && given.value().is_none()) {
-                edit.text(field, given);
+                edit.set_text(field, given);
             }
         }
         What::Entries(field) => {
             let (kind, has_preferred) = usual(field);
             let entries = value::entries(cell, kind, has_preferred)?;
             if field == Field::Emails {
-                let preferred = entries.iter().find(|entry| entry.is_preferred());
-                let work = || entries.iter().find(|entry| entry.is("work"));
+                let preferred = entries.iter().find(|entry| entry.is_primary());
+                let work = || entries.iter().find(|entry| entry.has_kind("work"));
                 said.email = preferred.or_else(work).or(entries.first()).map(|entry| entry.value.clone());
             }
-            edit.plurals.push((field, Given::Value(entries)));
+            edit.multi_valued.push((field, FieldUpdate::Set(entries)));
         }
-        What::Roles => edit.plurals.push((Field::Roles, Given::Value(value::entries(cell, "", false)?))),
-        What::Links(kind) => edit.links.push((kind, Given::Value(value::links(cell, kind)?))),
-        What::PostalAddresses => edit.addresses = Given::Value(value::addresses(cell)?),
-        What::Metadata => edit.metadata = Given::Value(value::pairs(cell)?),
+        What::Roles => {
+            edit.multi_valued.push((Field::Roles, FieldUpdate::Set(value::entries(cell, "", false)?)))
+        }
+        What::Links(kind) => edit.links.push((kind, FieldUpdate::Set(value::links(cell, kind)?))),
+        What::PostalAddresses => edit.addresses = FieldUpdate::Set(value::addresses(cell)?),
+        What::Metadata => edit.metadata = FieldUpdate::Set(value::pairs(cell)?),
         What::Department => {
             edit.department = match (cell, value::text(cell)?) {
                 (Value::Number(number), _) => {
                     let number = number.as_u64().and_then(|number| u8::try_from(number).ok());
-                    Given::Value(DepartmentRef::Number(
+                    FieldUpdate::Set(DepartmentRef::Number(
                         number.ok_or(Wrong("is no number of a department".into()))?,
                     ))
                 }
-                (_, Given::Value(name)) => Given::Value(DepartmentRef::Name(name)),
-                (_, Given::Cleared | Given::Absent) => Given::Cleared,
+                (_, FieldUpdate::Set(name)) => FieldUpdate::Set(DepartmentRef::Name(name)),
+                (_, FieldUpdate::Clear | FieldUpdate::Keep) => FieldUpdate::Clear,
             }
         }
         What::Organisation => {
-            edit.organisation = match value::text(cell)? {
-                Given::Value(name) => {
-                    Given::Value(OrganisationRef { name: Some(name), ..OrganisationRef::default() })
+            edit.organization = match value::text(cell)? {
+                FieldUpdate::Set(name) => {
+                    FieldUpdate::Set(OrganizationRef { name: Some(name), ..OrganizationRef::default() })
                 }
-                Given::Cleared | Given::Absent => Given::Cleared,
+                FieldUpdate::Clear | FieldUpdate::Keep => FieldUpdate::Clear,
             };
         }
         What::Office => edit.office = value::number(cell)?,
@@ -240,7 +243,7 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         What::DoNotEmail => edit.do_not_email = value::flag(cell)?,
         What::ForcePasswordChange => edit.force_password_change = value::flag(cell)?,
         What::Password => {
-            if let Given::Value(text) = value::text(cell)? {
+            if let FieldUpdate::Set(text) = value::text(cell)? {
                 // Taken as a password, a stored hash would be one that every reader of the file knows.
                 if stored_password::is_ldap_hash(&text) {
                     said.take_hash(&text);
@@ -250,12 +253,12 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
             }
         }
         What::PasswordHash => {
-            if let Given::Value(text) = value::text(cell)? {
+            if let FieldUpdate::Set(text) = value::text(cell)? {
                 said.take_hash(&text);
             }
         }
         What::LdapPassword => {
-            if let Given::Value(text) = value::text(cell)? {
+            if let FieldUpdate::Set(text) = value::text(cell)? {
                 match stored_password::clear(&text) {
                     Some(clear) => {
                         edit.password = Some(clear.to_owned().into());
@@ -267,7 +270,7 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         }
         // The password before it is none in clear text.
         What::HashFunction => {
-            if let (Given::Value(_), Some(hash)) = (value::text(cell)?, edit.password.take()) {
+            if let (FieldUpdate::Set(_), Some(hash)) = (value::text(cell)?, edit.password.take()) {
                 said.take_hash(hash.expose_secret());
             }
         }
@@ -286,54 +289,57 @@ fn usual(field: Field) -> (&'static str, bool) {
     }
 }
 
-fn role(given: Given<String>) -> Given<RoleRef> {
+fn role(given: FieldUpdate<String>) -> FieldUpdate<RoleRef> {
     match given {
-        Given::Value(text) => Given::Value(text.trim().parse().map_or(RoleRef::Name(text), RoleRef::Number)),
-        Given::Cleared => Given::Cleared,
-        Given::Absent => Given::Absent,
+        FieldUpdate::Set(text) => {
+            FieldUpdate::Set(text.trim().parse().map_or(RoleRef::Name(text), RoleRef::Number))
+        }
+        FieldUpdate::Clear => FieldUpdate::Clear,
+        FieldUpdate::Keep => FieldUpdate::Keep,
     }
 }
 
 /// A status that nobody says any more.
 const UNSAID: &str = "unsaid";
 
-fn status(said: &mut Said, given: &Given<String>) -> Result<(), Wrong> {
-    let Given::Value(text) = given else { return Ok(()) };
+fn status(said: &mut Said, given: &FieldUpdate<String>) -> Result<(), Wrong> {
+    let FieldUpdate::Set(text) = given else { return Ok(()) };
     let text = text.trim().to_lowercase();
     let (word, unsaid) =
         text.strip_suffix(UNSAID).map_or((text.as_str(), false), |word| (word.trim_end(), true));
     let Some(state) = State::of_word(word) else {
         if unsaid && word.is_empty() {
-            said.edit.status = Given::Cleared;
+            said.edit.status = FieldUpdate::Clear;
             return Ok(());
         }
         return Err(Wrong("is not one of invited, active, suspended, inactive and archived".into()));
     };
-    said.restrict(state, state.status().map_or(StatusWish::Off, StatusWish::To));
+    said.restrict(state, state.status().map_or(RequestedStatus::Inactive, RequestedStatus::Exact));
     said.unsaid_after = unsaid;
     Ok(())
 }
 
 /// A role and a list of roles are one list to the core, which keeps of it what says more than the role.
 fn whole_roles(edit: &mut UserEdit) {
-    let Some((_, Given::Value(entries))) = edit.plurals.iter_mut().find(|(field, _)| *field == Field::Roles)
+    let Some((_, FieldUpdate::Set(entries))) =
+        edit.multi_valued.iter_mut().find(|(field, _)| *field == Field::Roles)
     else {
         return;
     };
-    let Given::Value(RoleRef::Name(name)) = &edit.role else { return };
+    let FieldUpdate::Set(RoleRef::Name(name)) = &edit.role else { return };
     if !entries.iter().any(|entry| identifier_key(&entry.value) == identifier_key(name)) {
-        let others_prefer = entries.iter().any(Entry::is_preferred);
+        let others_prefer = entries.iter().any(TypedValue::is_primary);
         let primary = (!others_prefer).then_some(true);
-        entries.insert(0, Entry { value: name.clone(), primary, ..Entry::default() });
+        entries.insert(0, TypedValue { value: name.clone(), primary, ..TypedValue::default() });
     }
-    edit.role = Given::Absent;
+    edit.role = FieldUpdate::Keep;
 }
 
 /// What a person's cells are written with.
 pub(crate) struct Shown<'a> {
     pub(crate) user: &'a User,
     pub(crate) names: &'a Names,
-    pub(crate) password: Option<&'a StoredPassword>,
+    pub(crate) password: Option<&'a PasswordHash>,
 }
 
 impl Shown<'_> {
@@ -351,15 +357,15 @@ impl Shown<'_> {
             What::Metadata => pairs(&user.metadata)?,
             What::Department => json!(user.department.as_deref()?),
             // Whoever belongs to none says so: a new person would get one by the domain of their e-mail.
-            What::Organisation => user.organisation.map_or(Value::Null, |id| json!(names.item(id))),
+            What::Organisation => user.organization.map_or(Value::Null, |id| json!(names.item(id))),
             What::Office => json!(user.office?.to_string()),
             What::Role => json!(names.role(user.role?)),
             What::Roles => list(user.other_roles.iter().map(entry))?,
             What::Groups => list(user.groups.iter().map(|id| json!(names.item(*id))))?,
             What::Folders => list(user.folders.iter().map(|id| json!(names.item(*id))))?,
-            What::Status if user.status_unsaid && user.status == Status::Inactive => json!(UNSAID),
-            What::Status if user.status_unsaid => json!(format!("{} {UNSAID}", user.status.word())),
-            What::Status => json!(user.status.word()),
+            What::Status if user.active_cleared && user.status == Status::Inactive => json!(UNSAID),
+            What::Status if user.active_cleared => json!(format!("{} {UNSAID}", user.status.as_str())),
+            What::Status => json!(user.status.as_str()),
             What::DoNotEmail => json!(user.do_not_email?),
             What::ForcePasswordChange => json!(user.force_password_change?),
             What::PasswordHash => json!(self.password?.0.expose_secret()),
@@ -384,23 +390,23 @@ fn list(all: impl Iterator<Item = Value>) -> Option<Value> {
     (!all.is_empty()).then_some(Value::Array(all))
 }
 
-fn entry(entry: &Entry) -> Value {
+fn entry(entry: &TypedValue) -> Value {
     serde_json::to_value(entry).unwrap_or_default()
 }
 
 /// All values of a plural, where the plain columns do not say the same.
 fn entries(user: &User, field: Field) -> Option<Value> {
-    let (all, plain): (&[Entry], Vec<Entry>) = match field {
+    let (all, plain): (&[TypedValue], Vec<TypedValue>) = match field {
         Field::Emails => {
-            let plain = user.email().map(|email| Entry::of("work", email).preferred());
+            let plain = user.email().map(|email| TypedValue::new("work", email).with_primary());
             (&user.emails, plain.into_iter().collect())
         }
         Field::Photos => {
-            let plain = user.text(Field::Photo).map(|photo| Entry::of("photo", photo).preferred());
+            let plain = user.text(Field::Photo).map(|photo| TypedValue::new("photo", photo).with_primary());
             (&user.photos, plain.into_iter().collect())
         }
         Field::Phones => {
-            let phone = |field, kind| user.text(field).map(|number| Entry::of(kind, number));
+            let phone = |field, kind| user.text(field).map(|number| TypedValue::new(kind, number));
             let plain = [phone(Field::WorkPhone, "work"), phone(Field::MobilePhone, "mobile")];
             (&user.phones, plain.into_iter().flatten().collect())
         }
@@ -410,7 +416,7 @@ fn entries(user: &User, field: Field) -> Option<Value> {
     if all == plain { None } else { list(all.iter().map(entry)) }
 }
 
-fn links(user: &User, kind: LinkKind) -> Option<Value> {
+fn links(user: &User, kind: ProfileLinkKind) -> Option<Value> {
     list(user.links_of(kind).map(|link| {
         let mut value = json!({"name": link.name, "value": link.value});
         if let Some(display) = &link.display {
@@ -441,7 +447,7 @@ fn addresses(user: &User) -> Option<Value> {
     list(user.addresses.iter().map(|address| serde_json::to_value(address).unwrap_or_default()))
 }
 
-fn pairs(metadata: &[Pair]) -> Option<Value> {
+fn pairs(metadata: &[MetadataEntry]) -> Option<Value> {
     list(metadata.iter().map(|pair| json!({"key": pair.key, "value": pair.value})))
 }
 

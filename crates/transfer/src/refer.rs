@@ -4,8 +4,8 @@
 //! back to the same thing: groups may share a name.
 
 use directory::{
-    Caller, Command, Directory, FolderEdit, Given, GroupEdit, Item, ItemBound, ItemId, ItemKey, ItemKind,
-    ItemQuery, OrganisationEdit, Refusal, UserId, UserKey, role_numbered,
+    Caller, Command, Directory, DirectoryError, FieldUpdate, FolderEdit, GroupEdit, Item, ItemId, ItemKey,
+    ItemKind, ItemPageBoundary, ItemQuery, OrganizationEdit, UserId, UserKey, builtin_role_name,
 };
 use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
@@ -27,9 +27,9 @@ pub(crate) struct Names {
 
 impl Names {
     /// The names of everything a tenant's people refer to.
-    pub(crate) async fn load(directory: &Directory, caller: &Caller) -> Result<Self, Refusal> {
+    pub(crate) async fn load(directory: &Directory, caller: &Caller) -> Result<Self, DirectoryError> {
         let mut names = Self::default();
-        for kind in [ItemKind::Group, ItemKind::Folder, ItemKind::Organisation] {
+        for kind in [ItemKind::Group, ItemKind::Folder, ItemKind::Organization] {
             // Who is found by a text: whoever claims it as an external id, else whoever is alone in being called so.
             let mut by_name: HashMap<String, Option<ItemId>> = HashMap::new();
             let mut external: HashMap<String, ItemId> = HashMap::new();
@@ -72,7 +72,7 @@ impl Names {
     }
 
     pub(crate) fn role(&self, number: u32) -> String {
-        let named = role_numbered(number).map(str::to_owned).or_else(|| self.roles.get(&number).cloned());
+        let named = builtin_role_name(number).map(str::to_owned).or_else(|| self.roles.get(&number).cloned());
         named.unwrap_or_else(|| number.to_string())
     }
 }
@@ -83,13 +83,13 @@ pub(crate) async fn each(
     caller: &Caller,
     kind: ItemKind,
     mut look: impl FnMut(&Item),
-) -> Result<(), Refusal> {
+) -> Result<(), DirectoryError> {
     let mut bound = None;
     loop {
-        let query = ItemQuery { limit: PAGE, bound, ..ItemQuery::all(kind) };
+        let query = ItemQuery { limit: PAGE, boundary: bound, ..ItemQuery::all(kind) };
         let page = directory.items(caller, query).await?;
         let Some(last) = page.rows.last() else { return Ok(()) };
-        bound = Some(ItemBound::After(last.number()));
+        bound = Some(ItemPageBoundary::After(last.number()));
         page.rows.iter().for_each(&mut look);
     }
 }
@@ -123,7 +123,10 @@ impl<'a> References<'a> {
     }
 
     /// Looks up users, many at the same time.
-    pub(crate) async fn look_up_users(&mut self, texts: impl Iterator<Item = String>) -> Result<(), Refusal> {
+    pub(crate) async fn look_up_users(
+        &mut self,
+        texts: impl Iterator<Item = String>,
+    ) -> Result<(), DirectoryError> {
         let new: HashSet<String> = texts.filter(|text| !self.users.contains_key(text)).collect();
         let (directory, caller) = (self.directory, self.caller);
         let found = new.into_iter().map(|text| async move {
@@ -146,7 +149,7 @@ impl<'a> References<'a> {
     }
 
     /// What a text leads to, if that is there.
-    pub(crate) async fn find(&mut self, kind: ItemKind, text: &str) -> Result<Option<Found>, Refusal> {
+    pub(crate) async fn find(&mut self, kind: ItemKind, text: &str) -> Result<Option<Found>, DirectoryError> {
         if let Some(found) = self.known.get(&(kind, text.to_owned())) {
             return Ok(Some(*found));
         }
@@ -155,7 +158,11 @@ impl<'a> References<'a> {
     }
 
     /// What texts lead to; groups and folders that are not there are made.
-    pub(crate) async fn all(&mut self, kind: ItemKind, texts: &[String]) -> Result<Vec<Found>, Refusal> {
+    pub(crate) async fn all(
+        &mut self,
+        kind: ItemKind,
+        texts: &[String],
+    ) -> Result<Vec<Found>, DirectoryError> {
         let mut all = Vec::with_capacity(texts.len());
         for text in texts {
             all.push(match self.find(kind, text).await? {
@@ -171,7 +178,7 @@ impl<'a> References<'a> {
         &mut self,
         kind: ItemKind,
         texts: impl Iterator<Item = &String>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), DirectoryError> {
         let mut new: Vec<&String> =
             texts.filter(|text| !self.known.contains_key(&(kind, (*text).clone()))).collect();
         let mut seen = HashSet::new();
@@ -196,14 +203,14 @@ impl<'a> References<'a> {
                     self.remember(kind, &text, found);
                 }
                 // What cannot be made is said beside the rows that name it.
-                Err(Refusal::Invalid(_)) => {}
+                Err(DirectoryError::Invalid(_)) => {}
                 Err(refusal) => return Err(refusal),
             }
         }
         Ok(())
     }
 
-    async fn make(&mut self, kind: ItemKind, name: &str) -> Result<Found, Refusal> {
+    async fn make(&mut self, kind: ItemKind, name: &str) -> Result<Found, DirectoryError> {
         let found = make(self.directory, self.caller, self.is_preview, kind, name).await?;
         self.made.push((kind, name.to_owned()));
         Ok(self.remember(kind, name, found))
@@ -230,13 +237,13 @@ pub(crate) async fn user(
     directory: &Directory,
     caller: &Caller,
     text: &str,
-) -> Result<Option<UserId>, Refusal> {
+) -> Result<Option<UserId>, DirectoryError> {
     let id = Uuid::try_parse(text).ok().map(|id| UserKey::Id(UserId(id)));
-    let others = [UserKey::Handle(text.to_owned()), UserKey::ExternalId(text.to_owned())];
+    let others = [UserKey::Login(text.to_owned()), UserKey::ExternalId(text.to_owned())];
     for key in id.into_iter().chain(others) {
         match directory.user(caller, key).await {
             Ok(user) => return Ok(Some(user.id)),
-            Err(Refusal::NoSuchUser) => {}
+            Err(DirectoryError::NoSuchUser) => {}
             Err(refusal) => return Err(refusal),
         }
     }
@@ -249,13 +256,13 @@ async fn look(
     caller: &Caller,
     kind: ItemKind,
     text: &str,
-) -> Result<Option<Found>, Refusal> {
+) -> Result<Option<Found>, DirectoryError> {
     let id = Uuid::try_parse(text).ok().map(|id| ItemKey::Id(ItemId(id)));
     let others = [ItemKey::ExternalId(text.to_owned()), ItemKey::Name(text.to_owned())];
     for key in id.into_iter().chain(others) {
         match directory.item(caller, kind, key).await {
             Ok(item) => return Ok(Some(Found::There(item.id()))),
-            Err(Refusal::NoSuchItem(_)) => {}
+            Err(DirectoryError::NoSuchItem(_)) => {}
             Err(refusal) => return Err(refusal),
         }
     }
@@ -269,12 +276,12 @@ async fn make(
     is_preview: bool,
     kind: ItemKind,
     name: &str,
-) -> Result<Found, Refusal> {
-    let given = Given::Value(name.to_owned());
+) -> Result<Found, DirectoryError> {
+    let given = FieldUpdate::Set(name.to_owned());
     let command = match kind {
         ItemKind::Folder => Command::CreateFolder(FolderEdit { name: given, ..FolderEdit::default() }),
-        ItemKind::Organisation => {
-            Command::CreateOrganisation(OrganisationEdit { name: given, ..OrganisationEdit::default() })
+        ItemKind::Organization => {
+            Command::CreateOrganization(OrganizationEdit { name: given, ..OrganizationEdit::default() })
         }
         ItemKind::Department => Command::AddDepartment { name: name.to_owned(), number: None },
         _ => Command::CreateGroup(GroupEdit { name: given, ..GroupEdit::default() }),
@@ -284,6 +291,6 @@ async fn make(
         return Ok(Found::Coming);
     }
     let receipt = directory.run(caller, command).await?;
-    let item = receipt.items.first().ok_or(Refusal::Broken("nothing was made".into()))?;
+    let item = receipt.items.first().ok_or(DirectoryError::Internal("nothing was made".into()))?;
     Ok(Found::There(item.id()))
 }

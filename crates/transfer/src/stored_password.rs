@@ -1,20 +1,20 @@
 //! Passwords as other systems store them.
 
-use directory::StoredPassword;
+use directory::PasswordHash;
 
 /// A stored password, which may have LDAP's scheme in front, in braces. Nothing is kept of one that cannot be verified here, such
 /// as a mere digest (`{SSHA}`, `{MD5}`) or another kind of hash (`$6$`, `$P$`).
-pub(crate) fn stored(text: &str) -> Option<StoredPassword> {
+pub(crate) fn stored(text: &str) -> Option<PasswordHash> {
     let scheme = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
     let bare = scheme.map_or(text, |(_, bare)| bare);
     if let Some(hash) = scheme.and_then(|(scheme, bare)| pbkdf2(scheme, bare)) {
-        return Some(StoredPassword(hash.into()));
+        return Some(PasswordHash(hash.into()));
     }
     let kept = ["$argon2", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$scrypt$"];
     let is_kept = kept.iter().any(|kind| bare.starts_with(kind));
     // What has no mark is rejected with its reason when it is stored.
     let is_unknown = scheme.is_none() && !text.starts_with(['$', '*', '!']);
-    (is_kept || is_unknown).then(|| StoredPassword(bare.to_owned().into()))
+    (is_kept || is_unknown).then(|| PasswordHash(bare.to_owned().into()))
 }
 
 /// `OpenLDAP`'s PBKDF2 (`{PBKDF2-SHA256}10000$salt$hash`) as a PHC string. Its Base64 has a dot instead of a plus.

@@ -6,8 +6,8 @@ use crate::person::CellFault;
 use crate::refer::Names;
 use crate::value::{self, Wrong};
 use directory::{
-    Command, Field, FolderEdit, FolderEntry, Given, GroupEdit, Item, ItemId, ItemKey, ItemKind,
-    OrganisationEdit, OrganisationStatus, role_named, role_numbered,
+    Command, Field, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, Item, ItemId, ItemKey, ItemKind,
+    OrganizationEdit, OrganizationStatus, builtin_role_name, builtin_role_number,
 };
 use serde_json::{Value, json};
 
@@ -17,13 +17,13 @@ pub(crate) struct Said {
     pub(crate) id: Option<ItemId>,
     pub(crate) number: Option<u32>,
     pub(crate) name: Option<String>,
-    pub(crate) external_id: Given<String>,
-    pub(crate) description: Given<String>,
-    pub(crate) is_restricted: Given<bool>,
+    pub(crate) external_id: FieldUpdate<String>,
+    pub(crate) description: FieldUpdate<String>,
+    pub(crate) is_restricted: FieldUpdate<bool>,
     /// The group, as the row calls it.
-    pub(crate) restricted_to: Given<String>,
-    pub(crate) entries: Given<Vec<FolderEntry>>,
-    pub(crate) organisation: OrganisationEdit,
+    pub(crate) restricted_to: FieldUpdate<String>,
+    pub(crate) entries: FieldUpdate<Vec<FolderEntry>>,
+    pub(crate) organisation: OrganizationEdit,
     pub(crate) rank: Option<u32>,
     /// Who is to belong to it, as the row calls them.
     pub(crate) members: Vec<String>,
@@ -45,7 +45,7 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
     let organisation = &mut said.organisation;
     match column.what {
         What::Id => {
-            if let Given::Value(text) = value::text(cell)? {
+            if let FieldUpdate::Set(text) = value::text(cell)? {
                 let id = uuid::Uuid::try_parse(text.trim()).map_err(|_| Wrong("is no UUID".into()))?;
                 said.id = Some(ItemId(id));
             }
@@ -60,19 +60,19 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
         What::RestrictedTo => said.restricted_to = value::text(cell)?,
         What::Entries4Folder => {
             let pairs = value::pairs(cell)?;
-            let entry = |pair: directory::Pair| FolderEntry { key: pair.key, kind: pair.value };
-            said.entries = Given::Value(pairs.into_iter().map(entry).collect());
+            let entry = |pair: directory::MetadataEntry| FolderEntry { key: pair.key, kind: pair.value };
+            said.entries = FieldUpdate::Set(pairs.into_iter().map(entry).collect());
         }
-        What::Domains => organisation.domains = Given::Value(value::texts(cell)?),
-        What::Offices => organisation.addresses = Given::Value(value::numbers(cell)?),
-        What::KeyContacts => organisation.key_contacts = Given::Value(value::numbers(cell)?),
+        What::Domains => organisation.domains = FieldUpdate::Set(value::texts(cell)?),
+        What::Offices => organisation.office_numbers = FieldUpdate::Set(value::numbers(cell)?),
+        What::KeyContacts => organisation.key_contacts = FieldUpdate::Set(value::numbers(cell)?),
         What::AutoLogin => organisation.auto_login = value::flag(cell)?,
         What::Page(page) => *place(organisation, page) = value::number(cell)?,
         What::Status => organisation.status = status(&value::text(cell)?)?,
         What::Rank => {
-            if let Given::Value(text) = value::text(cell)? {
-                let rank = role_named(&text)
-                    .or_else(|| text.parse().ok().filter(|rank| role_numbered(*rank).is_some()));
+            if let FieldUpdate::Set(text) = value::text(cell)? {
+                let rank = builtin_role_number(&text)
+                    .or_else(|| text.parse().ok().filter(|rank| builtin_role_name(*rank).is_some()));
                 said.rank = Some(rank.ok_or(Wrong("is no built-in role".into()))?);
             }
         }
@@ -82,7 +82,7 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn place(organisation: &mut OrganisationEdit, page: Page) -> &mut Given<u32> {
+fn place(organisation: &mut OrganizationEdit, page: Page) -> &mut FieldUpdate<u32> {
     match page {
         Page::Homepage => &mut organisation.homepage,
         Page::Guid => &mut organisation.guid,
@@ -91,15 +91,15 @@ fn place(organisation: &mut OrganisationEdit, page: Page) -> &mut Given<u32> {
     }
 }
 
-const STATUSES: [(OrganisationStatus, &str); 4] = [
-    (OrganisationStatus::Active, "active"),
-    (OrganisationStatus::Disabled, "disabled"),
-    (OrganisationStatus::Suspended, "suspended"),
-    (OrganisationStatus::Archived, "archived"),
+const STATUSES: [(OrganizationStatus, &str); 4] = [
+    (OrganizationStatus::Active, "active"),
+    (OrganizationStatus::Disabled, "disabled"),
+    (OrganizationStatus::Suspended, "suspended"),
+    (OrganizationStatus::Archived, "archived"),
 ];
 
-fn status(given: &Given<String>) -> Result<Option<OrganisationStatus>, Wrong> {
-    let Given::Value(text) = given else { return Ok(None) };
+fn status(given: &FieldUpdate<String>) -> Result<Option<OrganizationStatus>, Wrong> {
+    let FieldUpdate::Set(text) = given else { return Ok(None) };
     let text = text.trim().to_lowercase();
     let found = STATUSES.iter().find(|(_, word)| *word == text).map(|(status, _)| *status);
     found.map(Some).ok_or(Wrong("is none of active, disabled, suspended and archived".into()))
@@ -118,14 +118,14 @@ impl Said {
     }
 
     /// Makes it. What restricts a folder was found before.
-    pub(crate) fn create(&self, kind: ItemKind, restricted_to: Given<ItemId>) -> Command {
-        let name = self.name.clone().map_or(Given::Absent, Given::Value);
+    pub(crate) fn create(&self, kind: ItemKind, restricted_to: FieldUpdate<ItemId>) -> Command {
+        let name = self.name.clone().map_or(FieldUpdate::Keep, FieldUpdate::Set);
         match kind {
             ItemKind::Group => Command::CreateGroup(GroupEdit { id: self.id, ..self.group(name) }),
             ItemKind::Folder => {
                 Command::CreateFolder(FolderEdit { id: self.id, ..self.folder(name, restricted_to) })
             }
-            ItemKind::Organisation => Command::CreateOrganisation(OrganisationEdit {
+            ItemKind::Organization => Command::CreateOrganization(OrganizationEdit {
                 id: self.id,
                 number: self.number,
                 name,
@@ -142,27 +142,27 @@ impl Said {
     }
 
     /// Changes one that is there; nothing can be changed of roles and departments.
-    pub(crate) fn update(&self, item: &Item, restricted_to: Given<ItemId>) -> Option<Command> {
-        let name = self.name.clone().map_or(Given::Absent, Given::Value);
+    pub(crate) fn update(&self, item: &Item, restricted_to: FieldUpdate<ItemId>) -> Option<Command> {
+        let name = self.name.clone().map_or(FieldUpdate::Keep, FieldUpdate::Set);
         let key = ItemKey::Id(item.id());
         match item.kind() {
             ItemKind::Group => Some(Command::UpdateGroup { group: key, edit: self.group(name) }),
             ItemKind::Folder => {
                 Some(Command::UpdateFolder { folder: key, edit: self.folder(name, restricted_to) })
             }
-            ItemKind::Organisation => Some(Command::UpdateOrganisations {
-                organisations: vec![key],
-                edit: OrganisationEdit { name, ..self.organisation.clone() },
+            ItemKind::Organization => Some(Command::UpdateOrganizations {
+                organizations: vec![key],
+                edit: OrganizationEdit { name, ..self.organisation.clone() },
             }),
             ItemKind::Role | ItemKind::Department => None,
         }
     }
 
-    fn group(&self, name: Given<String>) -> GroupEdit {
+    fn group(&self, name: FieldUpdate<String>) -> GroupEdit {
         GroupEdit { name, external_id: self.external_id.clone(), ..GroupEdit::default() }
     }
 
-    fn folder(&self, name: Given<String>, restricted_to: Given<ItemId>) -> FolderEdit {
+    fn folder(&self, name: FieldUpdate<String>, restricted_to: FieldUpdate<ItemId>) -> FolderEdit {
         FolderEdit {
             id: None,
             name,
@@ -181,7 +181,7 @@ pub(crate) fn cell(item: &Item, column: &Column, names: &Names) -> Option<Value>
         return None;
     }
     Some(match (column.what, item) {
-        (What::Kind, item) => json!(item.kind().word()),
+        (What::Kind, item) => json!(item.kind().as_str()),
         (What::Id, item) => json!(item.id().to_string()),
         (What::Number, item) => json!(item.number().to_string()),
         (What::Name, item) => json!(item.name()),
@@ -193,18 +193,18 @@ pub(crate) fn cell(item: &Item, column: &Column, names: &Names) -> Option<Value>
             let entry = |entry: &FolderEntry| json!({"key": entry.key, "value": entry.kind});
             list(folder.entries.iter().map(entry))?
         }
-        (What::Status, Item::Organisation(organisation)) => {
+        (What::Status, Item::Organization(organisation)) => {
             json!(STATUSES.iter().find(|(status, _)| *status == organisation.status)?.1)
         }
-        (What::Domains, Item::Organisation(organisation)) => {
+        (What::Domains, Item::Organization(organisation)) => {
             list(organisation.domains.iter().map(|one| json!(one)))?
         }
-        (What::Offices, Item::Organisation(organisation)) => numbers(&organisation.addresses)?,
-        (What::KeyContacts, Item::Organisation(organisation)) => numbers(&organisation.key_contacts)?,
-        (What::Text(Field::Url), Item::Organisation(organisation)) => json!(organisation.url.as_deref()?),
-        (What::Text(Field::Photo), Item::Organisation(organisation)) => json!(organisation.photo.as_deref()?),
-        (What::AutoLogin, Item::Organisation(organisation)) => json!(organisation.auto_login),
-        (What::Page(page), Item::Organisation(organisation)) => {
+        (What::Offices, Item::Organization(organisation)) => numbers(&organisation.office_numbers)?,
+        (What::KeyContacts, Item::Organization(organisation)) => numbers(&organisation.key_contacts)?,
+        (What::Text(Field::Url), Item::Organization(organisation)) => json!(organisation.url.as_deref()?),
+        (What::Text(Field::Photo), Item::Organization(organisation)) => json!(organisation.photo.as_deref()?),
+        (What::AutoLogin, Item::Organization(organisation)) => json!(organisation.auto_login),
+        (What::Page(page), Item::Organization(organisation)) => {
             let number = match page {
                 Page::Homepage => organisation.homepage,
                 Page::Guid => organisation.guid,
@@ -213,7 +213,7 @@ pub(crate) fn cell(item: &Item, column: &Column, names: &Names) -> Option<Value>
             };
             json!(number?.to_string())
         }
-        (What::Rank, Item::Role(role)) => json!(role_numbered(role.rank)?),
+        (What::Rank, Item::Role(role)) => json!(builtin_role_name(role.rank)?),
         _ => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! What a cell holds, and what it is taken for. Cells of files without types are texts; a list in one is a line of its own,
 //! with semicolons between and quotes around what has any; what has parts is JSON.
 
-use directory::{Address, Entry, Given, Link, LinkKind, Pair};
+use directory::{Address, FieldUpdate, MetadataEntry, ProfileLink, ProfileLinkKind, TypedValue};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -58,21 +58,21 @@ fn would_run(text: &str) -> bool {
 }
 
 /// A plain text; what is empty clears.
-pub(crate) fn text(value: &Value) -> Read<Given<String>> {
+pub(crate) fn text(value: &Value) -> Read<FieldUpdate<String>> {
     Ok(match one(value)? {
-        None => Given::Cleared,
-        Some(text) if text.is_empty() => Given::Cleared,
-        Some(text) => Given::Value(text),
+        None => FieldUpdate::Clear,
+        Some(text) if text.is_empty() => FieldUpdate::Clear,
+        Some(text) => FieldUpdate::Set(text),
     })
 }
 
 /// An email or user name: without blanks around it, and without what a spreadsheet puts in front of a link.
-pub(crate) fn identifier(value: &Value) -> Read<Given<String>> {
+pub(crate) fn identifier(value: &Value) -> Read<FieldUpdate<String>> {
     Ok(match text(value)? {
-        Given::Value(text) => {
+        FieldUpdate::Set(text) => {
             let text = trimmed(&text);
             let text = text.strip_prefix("mailto:").unwrap_or(text);
-            if text.is_empty() { Given::Cleared } else { Given::Value(text.to_owned()) }
+            if text.is_empty() { FieldUpdate::Clear } else { FieldUpdate::Set(text.to_owned()) }
         }
         given => given,
     })
@@ -96,24 +96,24 @@ fn one(value: &Value) -> Read<Option<String>> {
 }
 
 /// Yes or no.
-pub(crate) fn flag(value: &Value) -> Read<Given<bool>> {
+pub(crate) fn flag(value: &Value) -> Read<FieldUpdate<bool>> {
     if let Value::Bool(flag) = value {
-        return Ok(Given::Value(*flag));
+        return Ok(FieldUpdate::Set(*flag));
     }
-    let Given::Value(text) = text(value)? else { return Ok(Given::Cleared) };
+    let FieldUpdate::Set(text) = text(value)? else { return Ok(FieldUpdate::Clear) };
     match text.trim().to_lowercase().as_str() {
         "true" | "yes" | "y" | "1" | "on" | "x" | "wahr" | "ja" | "vrai" | "oui" | "verdadero" | "sí"
-        | "si" | "vero" | "sì" | "verdadeiro" | "sim" | "waar" => Ok(Given::Value(true)),
+        | "si" | "vero" | "sì" | "verdadeiro" | "sim" | "waar" => Ok(FieldUpdate::Set(true)),
         "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" | "faux" | "non" | "falso" | "não"
-        | "onwaar" | "nee" => Ok(Given::Value(false)),
+        | "onwaar" | "nee" => Ok(FieldUpdate::Set(false)),
         _ => wrong("is neither true nor false"),
     }
 }
 
 /// A whole number that is not negative.
-pub(crate) fn number(value: &Value) -> Read<Given<u32>> {
-    let Given::Value(text) = text(value)? else { return Ok(Given::Cleared) };
-    text.trim().parse().map(Given::Value).or_else(|_| wrong("is no number"))
+pub(crate) fn number(value: &Value) -> Read<FieldUpdate<u32>> {
+    let FieldUpdate::Set(text) = text(value)? else { return Ok(FieldUpdate::Clear) };
+    text.trim().parse().map(FieldUpdate::Set).or_else(|_| wrong("is no number"))
 }
 
 /// Whole numbers.
@@ -229,14 +229,14 @@ fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Read<T> {
 }
 
 /// Values of a plural. Plain ones are of the kind that is usual, and the first of them is the preferred one if one is.
-pub(crate) fn entries(value: &Value, usual: &str, has_preferred: bool) -> Read<Vec<Entry>> {
+pub(crate) fn entries(value: &Value, usual: &str, has_preferred: bool) -> Read<Vec<TypedValue>> {
     let list = listed(value)?;
     let alone = |place: usize, text: String| {
-        let entry = Entry::of(usual, text);
-        if place == 0 && has_preferred { entry.preferred() } else { entry }
+        let entry = TypedValue::new(usual, text);
+        if place == 0 && has_preferred { entry.with_primary() } else { entry }
     };
     let entry = |(place, value): (usize, Value)| match value {
-        Value::String(text) if usual.is_empty() => Ok(Entry { value: text, ..Entry::default() }),
+        Value::String(text) if usual.is_empty() => Ok(TypedValue { value: text, ..TypedValue::default() }),
         Value::String(text) => Ok(alone(place, text)),
         other => typed(other),
     };
@@ -261,10 +261,10 @@ pub(crate) fn addresses(value: &Value) -> Read<Vec<Address>> {
 }
 
 /// Links of one kind: as they are written here, or as plurals of SCIM (`type`, `value`).
-pub(crate) fn links(value: &Value, kind: LinkKind) -> Read<Vec<Link>> {
+pub(crate) fn links(value: &Value, kind: ProfileLinkKind) -> Read<Vec<ProfileLink>> {
     let link = |value: Value| {
         let Value::Object(mut parts) = value else {
-            return Ok(Link::new(kind, "", one(&value)?.unwrap_or_default()));
+            return Ok(ProfileLink::new(kind, "", one(&value)?.unwrap_or_default()));
         };
         let mut take = |name: &str| parts.remove(name).filter(|part| !part.is_null());
         let mut word =
@@ -272,24 +272,28 @@ pub(crate) fn links(value: &Value, kind: LinkKind) -> Read<Vec<Link>> {
         let (name, target) = (word(&["name", "type"])?, word(&["value", "url"])?);
         let display = word(&["display"])?;
         let primary = parts.remove("primary").and_then(|part| part.as_bool());
-        Ok(Link { display, primary, ..Link::new(kind, name.unwrap_or_default(), target.unwrap_or_default()) })
+        Ok(ProfileLink {
+            display,
+            primary,
+            ..ProfileLink::new(kind, name.unwrap_or_default(), target.unwrap_or_default())
+        })
     };
     listed(value)?.into_iter().map(link).collect()
 }
 
 /// Free pairs: a list of `key` and `value`, one object, or `key=value` texts.
-pub(crate) fn pairs(value: &Value) -> Read<Vec<Pair>> {
+pub(crate) fn pairs(value: &Value) -> Read<Vec<MetadataEntry>> {
     let mut all = Vec::new();
     for value in listed(value)? {
         match value {
             Value::String(text) => {
                 let (key, value) = text.split_once('=').ok_or(Wrong("has a pair without `=`".into()))?;
-                all.push(Pair { key: key.trim().to_owned(), value: value.trim().to_owned() });
+                all.push(MetadataEntry { key: key.trim().to_owned(), value: value.trim().to_owned() });
             }
             Value::Object(parts) if parts.contains_key("key") => all.push(typed(Value::Object(parts))?),
             Value::Object(parts) => {
                 for (key, value) in parts {
-                    all.push(Pair { key, value: one(&value)?.unwrap_or_default() });
+                    all.push(MetadataEntry { key, value: one(&value)?.unwrap_or_default() });
                 }
             }
             _ => return wrong("has a pair that is none"),
@@ -352,22 +356,22 @@ mod tests {
 
     #[test]
     fn cells_are_what_they_look_like() {
-        assert_eq!(text(&json!(1234)), Ok(Given::Value("1234".into())));
-        assert_eq!(text(&json!(["a", "b"])), Ok(Given::Value("a".into())));
-        assert_eq!(text(&Value::Null), Ok(Given::Cleared));
+        assert_eq!(text(&json!(1234)), Ok(FieldUpdate::Set("1234".into())));
+        assert_eq!(text(&json!(["a", "b"])), Ok(FieldUpdate::Set("a".into())));
+        assert_eq!(text(&Value::Null), Ok(FieldUpdate::Clear));
         assert!(text(&json!({"x": {}})).is_err());
-        assert_eq!(flag(&json!("Yes")), Ok(Given::Value(true)));
+        assert_eq!(flag(&json!("Yes")), Ok(FieldUpdate::Set(true)));
         assert!(flag(&json!("perhaps")).is_err());
-        assert_eq!(number(&json!("7")), Ok(Given::Value(7)));
+        assert_eq!(number(&json!("7")), Ok(FieldUpdate::Set(7)));
         assert!(number(&json!("-7")).is_err());
         assert_eq!(numbers(&json!("1; 2")), Ok(vec![1, 2]));
         assert_eq!(
             entries(&json!("a@b; c@d"), "work", true).expect("two")[0],
-            Entry::of("work", "a@b").preferred()
+            TypedValue::new("work", "a@b").with_primary()
         );
         assert_eq!(
             pairs(&json!("a=1; b = 2=3")).expect("two")[1],
-            Pair { key: "b".into(), value: "2=3".into() }
+            MetadataEntry { key: "b".into(), value: "2=3".into() }
         );
         assert_eq!(pairs(&json!({"a": 1})).expect("one")[0].value, "1");
         assert!(entries(&json!("[{"), "work", true).is_err());

@@ -1,9 +1,9 @@
 //! Refusals in words, for people at a terminal and beside rows of files.
 
-use directory::{Fault, Field, Refusal, Rule};
+use directory::{DirectoryError, Field, FieldError, FieldErrorKind};
 
 /// A refusal in words.
-pub fn refusal_in_words(refusal: &Refusal) -> String {
+pub fn refusal_in_words(refusal: &DirectoryError) -> String {
     in_words(refusal, |field| match field {
         Field::Number => "the number".into(),
         Field::Name => "the name".into(),
@@ -14,37 +14,37 @@ pub fn refusal_in_words(refusal: &Refusal) -> String {
 }
 
 /// A refusal in words, fields called as `name` says.
-pub(crate) fn in_words(refusal: &Refusal, name: impl Fn(Field) -> String) -> String {
-    let said = |fault: &Fault| {
+pub(crate) fn in_words(refusal: &DirectoryError, name: impl Fn(Field) -> String) -> String {
+    let said = |fault: &FieldError| {
         let field = name(fault.field);
-        match fault.rule {
-            Rule::Missing => format!("{field} is needed"),
-            Rule::TooLong(max) => format!("{field} is longer than {max}"),
-            Rule::TooShort(min) => format!("{field} is shorter than {min}"),
-            Rule::Malformed => format!("{field} is not of the right form"),
-            Rule::Taken => format!("{field} is taken"),
-            Rule::Unknown => format!("{field} names something that does not exist"),
-            Rule::NotAllowed => format!("{field} cannot be set to this"),
-            Rule::Common => format!("{field} is one that many people have"),
-            Rule::Personal => format!("{field} has their own name or e-mail in it"),
+        match fault.kind {
+            FieldErrorKind::Missing => format!("{field} is needed"),
+            FieldErrorKind::TooLong(max) => format!("{field} is longer than {max}"),
+            FieldErrorKind::TooShort(min) => format!("{field} is shorter than {min}"),
+            FieldErrorKind::Malformed => format!("{field} is not of the right form"),
+            FieldErrorKind::Taken => format!("{field} is taken"),
+            FieldErrorKind::NotFound => format!("{field} names something that does not exist"),
+            FieldErrorKind::NotAllowed => format!("{field} cannot be set to this"),
+            FieldErrorKind::CommonPassword => format!("{field} is one that many people have"),
+            FieldErrorKind::PersonalPassword => format!("{field} has their own name or e-mail in it"),
         }
     };
     match refusal {
-        Refusal::Invalid(faults) => faults.iter().map(said).collect::<Vec<_>>().join("; "),
-        Refusal::NoSuchUser => "there is no such user".into(),
-        Refusal::NoSuchItem(kind) => format!("there is no such {}", kind.word()),
-        Refusal::NoSuchTenant => "there is no such tenant".into(),
-        Refusal::NoSuchConnection => "there is no such connection, or it was revoked".into(),
-        Refusal::ConnectionEnded => {
+        DirectoryError::Invalid(faults) => faults.iter().map(said).collect::<Vec<_>>().join("; "),
+        DirectoryError::NoSuchUser => "there is no such user".into(),
+        DirectoryError::NoSuchItem(kind) => format!("there is no such {}", kind.as_str()),
+        DirectoryError::NoSuchTenant => "there is no such tenant".into(),
+        DirectoryError::NoSuchConnection => "there is no such connection, or it was revoked".into(),
+        DirectoryError::ConnectionEnded => {
             "the connection is no longer good for this: it was revoked, narrowed, or has expired".into()
         }
-        Refusal::RoleTooHigh => "the role is too high".into(),
-        Refusal::WrongStatus => "the status does not allow it".into(),
-        Refusal::SignIn(_) => "nobody signs in with that".into(),
-        Refusal::VersionMismatch => "it was changed meanwhile".into(),
-        Refusal::Conflict => "somebody else changed it at the same time; try again".into(),
-        Refusal::Busy { .. } => "too much is waiting; try again in a moment".into(),
-        Refusal::Unavailable(text) => format!("the store takes no writes: {text}"),
-        Refusal::Broken(text) => text.clone(),
+        DirectoryError::RoleTooHigh => "the role is too high".into(),
+        DirectoryError::WrongStatus => "the status does not allow it".into(),
+        DirectoryError::SignIn(_) => "nobody signs in with that".into(),
+        DirectoryError::VersionMismatch => "it was changed meanwhile".into(),
+        DirectoryError::Conflict => "somebody else changed it at the same time; try again".into(),
+        DirectoryError::Busy { .. } => "too much is waiting; try again in a moment".into(),
+        DirectoryError::Unavailable(text) => format!("the store takes no writes: {text}"),
+        DirectoryError::Internal(text) => text.clone(),
     }
 }

@@ -4,7 +4,7 @@ use super::read::AN_ERROR;
 use super::wire::{self, clr_name};
 use super::write;
 use crate::kit::{Answer, Call, Fault, FieldFault, Format, Out};
-use directory::{Field, Refusal, Rule};
+use directory::{DirectoryError, Field, FieldErrorKind};
 use http::{HeaderValue, Response, StatusCode, header};
 use std::borrow::Cow;
 
@@ -37,8 +37,11 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             message(call, StatusCode::REQUEST_TIMEOUT, "The request entity did not arrive in time.")
         }
         Fault::Unparsable(_) => {
-            let fault =
-                FieldFault { name: String::new(), rule: Rule::Malformed, text: Some(AN_ERROR.into()) };
+            let fault = FieldFault {
+                name: String::new(),
+                rule: FieldErrorKind::Malformed,
+                text: Some(AN_ERROR.into()),
+            };
             model_state(call, &[fault])
         }
         Fault::BodyMissing => message(call, StatusCode::BAD_REQUEST, INVALID),
@@ -80,47 +83,56 @@ fn unsupported(sent: Option<&str>) -> String {
     }
 }
 
-fn refused(refusal: &Refusal, call: &Call) -> Answer {
+fn refused(refusal: &DirectoryError, call: &Call) -> Answer {
     match refusal {
-        Refusal::Invalid(faults) => {
+        DirectoryError::Invalid(faults) => {
             // What clashes with the directory is one sentence; what is wrong in itself is said by member.
-            let clash =
-                faults.iter().find(|f| matches!(f.rule, Rule::Taken | Rule::Unknown | Rule::NotAllowed));
+            let clash = faults.iter().find(|f| {
+                matches!(
+                    f.kind,
+                    FieldErrorKind::Taken | FieldErrorKind::NotFound | FieldErrorKind::NotAllowed
+                )
+            });
             if let Some(fault) = clash {
-                return message(call, StatusCode::BAD_REQUEST, &clash_text(fault.field, fault.rule));
+                return message(call, StatusCode::BAD_REQUEST, &clash_text(fault.field, fault.kind));
             }
             let faults: Vec<FieldFault> =
-                faults.iter().map(|f| FieldFault::new(field_name(f.field), f.rule)).collect();
+                faults.iter().map(|f| FieldFault::new(field_name(f.field), f.kind)).collect();
             model_state(call, &faults)
         }
-        Refusal::NoSuchUser | Refusal::NoSuchItem(_) | Refusal::NoSuchTenant | Refusal::NoSuchConnection => {
+        DirectoryError::NoSuchUser
+        | DirectoryError::NoSuchItem(_)
+        | DirectoryError::NoSuchTenant
+        | DirectoryError::NoSuchConnection => {
             let mut answer = Response::default();
             *answer.status_mut() = StatusCode::NOT_FOUND;
             answer
         }
-        Refusal::ConnectionEnded | Refusal::RoleTooHigh | Refusal::SignIn(_) => denied(call),
-        Refusal::WrongStatus => {
+        DirectoryError::ConnectionEnded | DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
+            denied(call)
+        }
+        DirectoryError::WrongStatus => {
             message(call, StatusCode::BAD_REQUEST, "The user's status does not allow this.")
         }
-        Refusal::Conflict | Refusal::VersionMismatch => {
+        DirectoryError::Conflict | DirectoryError::VersionMismatch => {
             message(call, StatusCode::CONFLICT, "The user was changed at the same time.")
         }
-        Refusal::Busy { .. } | Refusal::Unavailable(_) => {
+        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
             message(call, StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Try again in a moment.")
         }
-        Refusal::Broken(_) => {
+        DirectoryError::Internal(_) => {
             let text = format!("{AN_ERROR} Request {}.", call.request);
             message(call, StatusCode::INTERNAL_SERVER_ERROR, &text)
         }
     }
 }
 
-fn clash_text(field: Field, rule: Rule) -> String {
+fn clash_text(field: Field, rule: FieldErrorKind) -> String {
     match (field, rule) {
         (Field::Email | Field::UserName, _) => "A user with this email address already exists.".into(),
         (Field::Role, _) => "The role does not exist.".into(),
         (Field::Department, _) => "The department does not exist.".into(),
-        (field, Rule::Taken) => format!("The {} is already in use.", field_name(field)),
+        (field, FieldErrorKind::Taken) => format!("The {} is already in use.", field_name(field)),
         (field, _) => format!("The {} is not valid.", field_name(field)),
     }
 }
@@ -180,17 +192,24 @@ fn xml_name(key: &str) -> String {
 }
 
 /// The framework's words for a rule.
-fn sentence(name: &str, rule: Rule) -> String {
+fn sentence(name: &str, rule: FieldErrorKind) -> String {
     match rule {
-        Rule::Missing => format!("The {name} field is required."),
-        Rule::TooLong(max) => format!("The field {name} must be a string with a maximum length of {max}."),
-        Rule::TooShort(min) => format!(
+        FieldErrorKind::Missing => format!("The {name} field is required."),
+        FieldErrorKind::TooLong(max) => {
+            format!("The field {name} must be a string with a maximum length of {max}.")
+        }
+        FieldErrorKind::TooShort(min) => format!(
             "The field {name} must be a string with a minimum length of {min} and a maximum length of 250."
         ),
-        Rule::Malformed if name == "Email" => "The Email field is not a valid e-mail address.".into(),
-        Rule::Malformed => format!("The value is not valid for {name}."),
-        Rule::Taken => format!("The {name} is already in use."),
-        Rule::Unknown | Rule::NotAllowed | Rule::Common | Rule::Personal => {
+        FieldErrorKind::Malformed if name == "Email" => {
+            "The Email field is not a valid e-mail address.".into()
+        }
+        FieldErrorKind::Malformed => format!("The value is not valid for {name}."),
+        FieldErrorKind::Taken => format!("The {name} is already in use."),
+        FieldErrorKind::NotFound
+        | FieldErrorKind::NotAllowed
+        | FieldErrorKind::CommonPassword
+        | FieldErrorKind::PersonalPassword => {
             format!("The {name} is not valid.")
         }
     }

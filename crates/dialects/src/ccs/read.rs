@@ -7,7 +7,8 @@ use crate::kit::{
     Body, Call, Duplicates, Fault, FieldFault, Format, Member, Node, Object, accept, form, json, lenient, xml,
 };
 use directory::{
-    DepartmentRef, Field, Given, RoleRef, Rule, SecretString, Status, StatusWish, UserEdit, UserKey,
+    DepartmentRef, Field, FieldErrorKind, FieldUpdate, RequestedStatus, RoleRef, SecretString, Status,
+    UserEdit, UserKey,
 };
 
 /// What stands for a conversion error whose details are hidden.
@@ -58,7 +59,7 @@ struct ModelState {
 }
 
 impl ModelState {
-    fn add(&mut self, key: &str, rule: Rule, text: Option<String>) {
+    fn add(&mut self, key: &str, rule: FieldErrorKind, text: Option<String>) {
         self.faults.push(FieldFault { name: key.to_owned(), rule, text });
     }
 }
@@ -120,7 +121,7 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
     }
     if is_new {
         let status = if edit.password.is_some() { Status::Active } else { Status::Invited };
-        edit.status = Given::Value(StatusWish::To(status));
+        edit.status = FieldUpdate::Set(RequestedStatus::Exact(status));
     }
     Ok(edit)
 }
@@ -151,12 +152,12 @@ fn put(
         Wrong::Member(text) => {
             let text =
                 text.map(|text| sent.all.as_ref().map_or(text.clone(), |all| text.replacen(&first, all, 1)));
-            state.add(key, Rule::Malformed, Some(text.unwrap_or_else(|| AN_ERROR.into())));
+            state.add(key, FieldErrorKind::Malformed, Some(text.unwrap_or_else(|| AN_ERROR.into())));
             Ok(())
         }
         Wrong::Twice => {
-            state.add(key, Rule::Malformed, Some(AN_ERROR.into()));
-            state.add(key, Rule::Malformed, Some(AN_ERROR.into()));
+            state.add(key, FieldErrorKind::Malformed, Some(AN_ERROR.into()));
+            state.add(key, FieldErrorKind::Malformed, Some(AN_ERROR.into()));
             Ok(())
         }
     };
@@ -165,8 +166,9 @@ fn put(
             match convert::integer(sent.node, format, (i32::MIN.into(), i32::MAX.into()), &clr) {
                 // A number that is no role of the catalogue, a negative one included, is refused by the core.
                 Ok(number) => {
-                    edit.role =
-                        Given::replace(number.map(|n| RoleRef::Number(u32::try_from(n).unwrap_or(0))));
+                    edit.role = FieldUpdate::set_or_clear(
+                        number.map(|n| RoleRef::Number(u32::try_from(n).unwrap_or(0))),
+                    );
                 }
                 Err(error) => return wrong(error),
             }
@@ -174,12 +176,13 @@ fn put(
         Some(Field::Department) => match convert::integer(sent.node, format, (0, 255), &clr) {
             Ok(number) => {
                 let number = number.and_then(|n| u8::try_from(n).ok());
-                edit.department = Given::Value(number.map_or(DepartmentRef::NoNumber, DepartmentRef::Number));
+                edit.department =
+                    FieldUpdate::Set(number.map_or(DepartmentRef::NoNumber, DepartmentRef::Number));
             }
             Err(error) => return wrong(error),
         },
         Some(Field::ForcePasswordChange) => match convert::boolean(sent.node, format, &clr) {
-            Ok(value) => edit.force_password_change = Given::replace(value),
+            Ok(value) => edit.force_password_change = FieldUpdate::set_or_clear(value),
             Err(error) => return wrong(error),
         },
         Some(Field::Password) => match convert::text(sent.node, format) {
@@ -187,7 +190,7 @@ fn put(
             Err(error) => return wrong(error),
         },
         Some(field) => match convert::text(sent.node, format) {
-            Ok(text) => edit.text(field, Given::replace(text)),
+            Ok(text) => edit.set_text(field, FieldUpdate::set_or_clear(text)),
             Err(error) => return wrong(error),
         },
         None => {}
@@ -203,19 +206,19 @@ fn validate(edit: &UserEdit, state: &mut ModelState) {
         let text = match member.field {
             Some(Field::Role) => {
                 if edit.role.value().is_none() {
-                    state.add(&clr, Rule::Missing, None);
+                    state.add(&clr, FieldErrorKind::Missing, None);
                 }
                 continue;
             }
             Some(Field::Password) => edit.password.as_ref().map(ExposeSecret::expose_secret),
-            Some(field) => edit.said(field).and_then(Given::value).map(String::as_str),
+            Some(field) => edit.text_update(field).and_then(FieldUpdate::value).map(String::as_str),
             None => None,
         };
         let is_blank = text.is_none_or(|text| text.trim().is_empty());
         if member.required && is_blank {
-            state.add(&clr, Rule::Missing, None);
+            state.add(&clr, FieldErrorKind::Missing, None);
         } else if member.max > 0 && text.is_some_and(|text| text.encode_utf16().count() > member.max) {
-            state.add(&clr, Rule::TooLong(member.max), None);
+            state.add(&clr, FieldErrorKind::TooLong(member.max), None);
         }
     }
 }
@@ -231,7 +234,7 @@ pub(super) fn part(call: &Call) -> Result<(u64, Option<u32>), Fault> {
     let number = |name: &str| {
         let text = call.query.get(name);
         let parsed = text.map(|text| text.trim().parse::<u32>()).transpose();
-        parsed.map_err(|_| Fault::field(clr_name(name), Rule::Malformed))
+        parsed.map_err(|_| Fault::field(clr_name(name), FieldErrorKind::Malformed))
     };
     Ok((number("skip")?.unwrap_or(0).into(), number("take")?))
 }

@@ -2,7 +2,9 @@
 
 use super::{read, wire, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out};
-use directory::{BUILT_IN_ROLES, Command, ItemKind, ItemQuery, Refusal, Rule, User, UserQuery};
+use directory::{
+    BUILTIN_ROLES, Command, DirectoryError, FieldErrorKind, ItemKind, ItemQuery, User, UserQuery,
+};
 use http::{Response, StatusCode};
 
 /// How many people one list may hold before a part must be asked for.
@@ -38,12 +40,15 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let caller = call.caller()?;
     let (skip, take) = read::part(call)?;
     let limit = take.unwrap_or(u32::MAX);
-    let count = UserQuery { skip: 0, limit: 0, ..UserQuery::default() };
+    let count = UserQuery { offset: 0, limit: 0, ..UserQuery::default() };
     let total = desk.directory.users(caller, count).await?.total;
     if u64::from(limit).min(total.saturating_sub(skip)) > LIST_AT_MOST {
-        return Err(Fault::field("Take", Rule::TooLong(usize::try_from(LIST_AT_MOST).unwrap_or(usize::MAX))));
+        return Err(Fault::field(
+            "Take",
+            FieldErrorKind::TooLong(usize::try_from(LIST_AT_MOST).unwrap_or(usize::MAX)),
+        ));
     }
-    let query = UserQuery { skip, limit, ..UserQuery::default() };
+    let query = UserQuery { offset: skip, limit, ..UserQuery::default() };
     let users = desk.directory.users(caller, query).await?.rows;
     let departments = catalogue(desk, call).await?;
     let rows = users.iter().map(|user| write::user(call, user, &departments)).collect();
@@ -53,8 +58,7 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 pub(super) async fn roles(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let own = desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
     let own = own.iter().map(|role| (role.number(), role.name()));
-    let rows =
-        BUILT_IN_ROLES.into_iter().chain(own).map(|(number, name)| label(call, number, name)).collect();
+    let rows = BUILTIN_ROLES.into_iter().chain(own).map(|(number, name)| label(call, number, name)).collect();
     Ok(write::model(call, wire::ROLE_LIST.name, &Out::List("RoleView", rows)))
 }
 
@@ -73,7 +77,7 @@ async fn catalogue(desk: &Desk, call: &Call) -> Result<Vec<(u32, String)>, Fault
 }
 
 fn number(call: &Call, users: &[User]) -> Result<Answer, Fault> {
-    let user = users.first().ok_or(Refusal::NoSuchUser)?;
+    let user = users.first().ok_or(DirectoryError::NoSuchUser)?;
     let out = write::members(call, vec![("id", Out::Integer(user.number.into()))]);
     Ok(write::model(call, wire::USER_POST_RESPONSE.name, &out))
 }

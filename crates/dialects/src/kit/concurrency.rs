@@ -126,7 +126,7 @@ mod tests {
         });
         let caller = |tenant, connection: u128| Caller {
             connection: Some(ConnectionId(uuid::Uuid::from_u128(connection))),
-            ..Caller::terminal(TenantNumber(tenant))
+            ..Caller::operator(TenantNumber(tenant))
         };
         let full = Fault::TooManyConcurrent { retry_after: RETRY_AFTER };
         let held: Vec<_> = (0..2).map(|_| limiter.request(&caller(1, 1)).unwrap()).collect();

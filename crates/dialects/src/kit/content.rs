@@ -2,7 +2,7 @@
 
 use super::Permit;
 use bytes::Bytes;
-use directory::{Pending, Refusal};
+use directory::{BoxFuture, DirectoryError};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ pub type Part = (Bytes, Box<dyn Source>);
 /// Where the parts of a body come from.
 pub trait Source: Send {
     /// Reads the next part; `None` when there is no more.
-    fn next(self: Box<Self>) -> Pending<'static, Result<Option<Part>, Refusal>>;
+    fn next(self: Box<Self>) -> BoxFuture<'static, Result<Option<Part>, DirectoryError>>;
 }
 
 /// The body of an answer.
@@ -30,7 +30,7 @@ pub struct Parts {
     /// Held until the body was sent.
     permits: Vec<Permit>,
     source: Option<Box<dyn Source>>,
-    reading: Option<Pending<'static, Result<Option<Part>, Refusal>>>,
+    reading: Option<BoxFuture<'static, Result<Option<Part>, DirectoryError>>>,
 }
 
 impl Content {

@@ -3,7 +3,7 @@
 use super::{Desk, Fault, jwt};
 use crate::Dialect;
 use crate::kit::Denial;
-use directory::{Access, Caller, Connection, ConnectionId, Key, KeyHash, TenantNumber, Time};
+use directory::{Access, ApiKey, Caller, Connection, ConnectionId, KeyHash, TenantNumber, Time};
 use http::{HeaderValue, header};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -94,7 +94,7 @@ impl Desk {
                 return Err(denied(denial, connection.as_deref(), self.gate.refuse(address)));
             }
         };
-        if !connection.speaks(dialect.name) {
+        if !connection.allows_dialect(dialect.name) {
             return Err(denied(Denial::WrongDialect, Some(&connection), Fault::Forbidden));
         }
         if writes && connection.access == Access::ReadOnly {
@@ -103,12 +103,12 @@ impl Desk {
         Ok(Caller {
             tenant: connection.tenant,
             connection: Some(connection.id),
-            who: connection.name.clone(),
+            actor: connection.name.clone(),
             highest_role: connection.highest_role,
             profile: connection.profile,
             user: connection.user,
             dialect: Some(dialect.name.to_owned()),
-            request: String::new(),
+            request_id: String::new(),
         })
     }
 
@@ -142,25 +142,25 @@ impl Desk {
     }
 
     async fn look_up(&self, key: &str, hash: &KeyHash, now: Time) -> Result<Option<Arc<Connection>>, Fault> {
-        let is_shown = |other: &Key| bool::from(other.hash.0.ct_eq(&hash.0));
+        let is_shown = |other: &ApiKey| bool::from(other.hash.0.ct_eq(&hash.0));
         let (found, mark) = if jwt::is_token(key) {
             self.of_token(key, now).await?.unzip()
         } else {
-            let near = self.directory.connections_near(hash.prefix()).await?;
+            let near = self.directory.connections_by_key_prefix(hash.prefix()).await?;
             (near.into_iter().find(|connection| connection.keys.iter().any(is_shown)), None)
         };
         let found = found.map(Arc::new);
         self.gate.trust(*hash, found.as_ref(), now);
         let Some(connection) = found else { return Ok(None) };
         let is_used =
-            |key: &&Key| mark.as_ref().map_or_else(|| is_shown(key), |mark| jwt::is_mark_of(mark, key));
+            |key: &&ApiKey| mark.as_ref().map_or_else(|| is_shown(key), |mark| jwt::is_mark_of(mark, key));
         let used = connection.keys.iter().find(is_used);
         // A token may have been given for a public key.
         let last_use = used.map_or(connection.last_use, |key| key.last_use);
         if connection.is_live(now)
             && last_use.is_none_or(|last| now >= last.plus_seconds(TOUCH_EVERY_SECONDS))
         {
-            self.directory.touch(&connection, used);
+            self.directory.record_connection_use(&connection, used);
         }
         Ok(Some(connection))
     }

@@ -1,6 +1,6 @@
 //! Moments in the spellings of the dialects.
 
-use directory::{Span, Time};
+use directory::{Time, TimeRange};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -42,7 +42,7 @@ pub fn parse(text: &str) -> Option<Time> {
 }
 
 /// `lastweek`, `lastmonth`, `lastyear` (up to now), or `YYYYMMDD,YYYYMMDD` (both days whole).
-pub(crate) fn span(text: &str, now: Time) -> Option<Span> {
+pub(crate) fn span(text: &str, now: Time) -> Option<TimeRange> {
     let today = zoned(now)?;
     let back = match text.to_ascii_lowercase().as_str() {
         "lastweek" => Some(1.week()),
@@ -53,12 +53,12 @@ pub(crate) fn span(text: &str, now: Time) -> Option<Span> {
     let end_of_now = Time(now.0.saturating_add(1));
     if let Some(back) = back {
         let from = today.checked_sub(back).ok()?.timestamp().as_microsecond();
-        return Some(Span { from: Time(from), to: end_of_now });
+        return Some(TimeRange { start: Time(from), end: end_of_now });
     }
     let (from, to) = text.split_once(',')?;
     let to = day(to)?.tomorrow().ok()?;
     let start = |date: Date| date.to_zoned(TimeZone::UTC).ok().map(|z| Time(z.timestamp().as_microsecond()));
-    Some(Span { from: start(day(from)?)?, to: start(to)? })
+    Some(TimeRange { start: start(day(from)?)?, end: start(to)? })
 }
 
 fn day(text: &str) -> Option<Date> {
@@ -81,8 +81,8 @@ mod tests {
         assert_eq!(dotnet(time), "2019-09-11T06:24:03.9630000Z");
         assert_eq!(day_first(time), "11-09-2019 06:24:03:963");
         let whole = span("20190911,20190911", time).unwrap();
-        assert!(whole.from < time && time < whole.to);
-        assert_eq!(whole.to.0 - whole.from.0, 86_400_000_000);
+        assert!(whole.start < time && time < whole.end);
+        assert_eq!(whole.end.0 - whole.start.0, 86_400_000_000);
         for bad in ["", "yesterday", "20190911", "2019-09-11,2019-09-12", "20191399,20200101"] {
             assert_eq!(span(bad, time), None, "{bad}");
         }

@@ -109,7 +109,7 @@ impl Arrival {
             answer.headers_mut().insert("x-request-id", value);
         }
         let unknown = call.unknown.load(Ordering::Relaxed);
-        let connection = call.caller.map(|caller| caller.who);
+        let connection = call.caller.map(|caller| caller.actor);
         let dialect = dialect.name;
         Served { answer, dialect, route: path, connection, tenant, reason, broken_rules, unknown, detail }
     }
@@ -237,7 +237,7 @@ async fn admit(
     let address = call.address.ok_or(Fault::Unauthorised)?;
     match desk.admit(credential, address, dialect, writes).await {
         Ok(mut caller) => {
-            caller.request.clone_from(&call.request);
+            caller.request_id.clone_from(&call.request);
             // A request with a key in the body is checked twice.
             call.permits.clear();
             let permits = desk.concurrency.request(&caller);

@@ -1,13 +1,13 @@
 //! Why a request was not answered with what it asked for: the core's refusals, and what goes wrong on the wire
 //! before the core is asked. Every dialect says each of these in its own words.
 
-use directory::{Refusal, Rule, SignInFault};
+use directory::{DirectoryError, FieldErrorKind, SignInError};
 
 /// One way a request can fail.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// The directory refused.
-    Refused(Refusal),
+    Refused(DirectoryError),
     /// Members of the body or query break the dialect's own rules; at least one.
     Fields(Vec<FieldFault>),
     /// No route has that path.
@@ -65,21 +65,21 @@ pub struct FieldFault {
     /// The dialect's name for it.
     pub name: String,
     /// Which rule.
-    pub rule: Rule,
+    pub rule: FieldErrorKind,
     /// What the dialect says of it, where that is more than the rule says.
     pub text: Option<String>,
 }
 
 impl FieldFault {
     /// A fault without words of its own.
-    pub fn new(name: impl Into<String>, rule: Rule) -> Self {
+    pub fn new(name: impl Into<String>, rule: FieldErrorKind) -> Self {
         Self { name: name.into(), rule, text: None }
     }
 }
 
 impl Fault {
     /// A fault of one member.
-    pub fn field(name: impl Into<String>, rule: Rule) -> Self {
+    pub fn field(name: impl Into<String>, rule: FieldErrorKind) -> Self {
         Self::Fields(vec![FieldFault::new(name, rule)])
     }
 
@@ -92,22 +92,22 @@ impl Fault {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => match refusal {
-                Refusal::Invalid(_) => "invalid",
-                Refusal::NoSuchUser => "no_such_user",
-                Refusal::NoSuchItem(_) => "no_such_item",
-                Refusal::NoSuchTenant => "no_such_tenant",
-                Refusal::NoSuchConnection => "no_such_connection",
-                Refusal::ConnectionEnded => "connection_ended",
-                Refusal::RoleTooHigh => "role_too_high",
-                Refusal::WrongStatus => "wrong_status",
-                Refusal::SignIn(SignInFault::Refused) => "sign_in_failed",
-                Refusal::SignIn(SignInFault::Slow { .. }) => "sign_in_slowed",
-                Refusal::SignIn(SignInFault::LinkExpired | SignInFault::LinkGone) => "link_expired",
-                Refusal::VersionMismatch => "version_mismatch",
-                Refusal::Conflict => "conflict",
-                Refusal::Busy { .. } => "busy",
-                Refusal::Unavailable(_) => "store_unavailable",
-                Refusal::Broken(_) => "internal",
+                DirectoryError::Invalid(_) => "invalid",
+                DirectoryError::NoSuchUser => "no_such_user",
+                DirectoryError::NoSuchItem(_) => "no_such_item",
+                DirectoryError::NoSuchTenant => "no_such_tenant",
+                DirectoryError::NoSuchConnection => "no_such_connection",
+                DirectoryError::ConnectionEnded => "connection_ended",
+                DirectoryError::RoleTooHigh => "role_too_high",
+                DirectoryError::WrongStatus => "wrong_status",
+                DirectoryError::SignIn(SignInError::InvalidCredentials) => "sign_in_failed",
+                DirectoryError::SignIn(SignInError::TooManyAttempts { .. }) => "sign_in_slowed",
+                DirectoryError::SignIn(SignInError::LinkExpired | SignInError::LinkInvalid) => "link_expired",
+                DirectoryError::VersionMismatch => "version_mismatch",
+                DirectoryError::Conflict => "conflict",
+                DirectoryError::Busy { .. } => "busy",
+                DirectoryError::Unavailable(_) => "store_unavailable",
+                DirectoryError::Internal(_) => "internal",
             },
             Self::Fields(_) => "invalid",
             Self::NoRoute => "no_route",
@@ -132,8 +132,8 @@ impl Fault {
     /// Which rules of which fields are broken, for the log. Members have names that clients choose, so they are left out.
     pub(crate) fn broken_rules(&self) -> Option<String> {
         let rules: Vec<String> = match self {
-            Self::Refused(Refusal::Invalid(faults)) => {
-                faults.iter().map(|fault| format!("{:?} {:?}", fault.field, fault.rule)).collect()
+            Self::Refused(DirectoryError::Invalid(faults)) => {
+                faults.iter().map(|fault| format!("{:?} {:?}", fault.field, fault.kind)).collect()
             }
             Self::Fields(faults) => faults.iter().map(|fault| format!("{:?}", fault.rule)).collect(),
             _ => return None,
@@ -145,11 +145,14 @@ impl Fault {
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Refused(
-                Refusal::Busy { retry_after } | Refusal::SignIn(SignInFault::Slow { retry_after }),
+                DirectoryError::Busy { retry_after }
+                | DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }),
             )
             | Self::TooManyAttempts { retry_after }
             | Self::TooManyConcurrent { retry_after } => Some(*retry_after),
-            Self::Refused(Refusal::Unavailable(_) | Refusal::Conflict) | Self::TimedOut => Some(5),
+            Self::Refused(DirectoryError::Unavailable(_) | DirectoryError::Conflict) | Self::TimedOut => {
+                Some(5)
+            }
             _ => None,
         }
     }
@@ -157,16 +160,15 @@ impl Fault {
     /// What only the log may see.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::Refused(Refusal::Unavailable(text) | Refusal::Broken(text)) | Self::Unparsable(text) => {
-                Some(text)
-            }
+            Self::Refused(DirectoryError::Unavailable(text) | DirectoryError::Internal(text))
+            | Self::Unparsable(text) => Some(text),
             _ => None,
         }
     }
 }
 
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
+impl From<DirectoryError> for Fault {
+    fn from(refusal: DirectoryError) -> Self {
         Self::Refused(refusal)
     }
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use directory::{Connection, Key};
+use directory::{ApiKey, Connection};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{self, Signer, Verifier};
@@ -74,7 +74,7 @@ pub(crate) fn marks(connection: &Connection) -> impl Iterator<Item = String> {
 }
 
 /// Whether a mark is that of a key.
-pub(crate) fn is_mark_of(mark: &str, key: &Key) -> bool {
+pub(crate) fn is_mark_of(mark: &str, key: &ApiKey) -> bool {
     self::mark(&key.hash.0) == mark
 }
 

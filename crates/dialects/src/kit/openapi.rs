@@ -2,7 +2,7 @@
 
 use super::{Access, Call, FILE, Fault, Kind, Member, Record, Route, Success, Verb, Way};
 use crate::Dialect;
-use directory::{Field, ItemKind, Refusal, Rule, SignInFault};
+use directory::{DirectoryError, Field, FieldErrorKind, ItemKind, SignInError};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -269,10 +269,11 @@ fn failures(
 }
 
 fn faults(verb: &Verb, route: &Route) -> Vec<Fault> {
-    let refused = |refusals: Vec<Refusal>| refusals.into_iter().map(Fault::Refused);
-    let invalid = |rule| Refusal::Invalid(vec![directory::Fault { field: Field::Id, rule }]);
+    let refused = |refusals: Vec<DirectoryError>| refusals.into_iter().map(Fault::Refused);
+    let invalid =
+        |rule| DirectoryError::Invalid(vec![directory::FieldError { field: Field::Id, kind: rule }]);
     let mut faults = vec![
-        Fault::field("", Rule::Malformed),
+        Fault::field("", FieldErrorKind::Malformed),
         Fault::WrongMethod(Vec::new()),
         Fault::UnsupportedMedia(None),
         Fault::BodyTooLarge(0),
@@ -284,28 +285,32 @@ fn faults(verb: &Verb, route: &Route) -> Vec<Fault> {
         Fault::TimedOut,
     ];
     faults.extend(refused(vec![
-        invalid(Rule::Malformed),
-        Refusal::Busy { retry_after: 1 },
-        Refusal::Unavailable(String::new()),
-        Refusal::Broken(String::new()),
+        invalid(FieldErrorKind::Malformed),
+        DirectoryError::Busy { retry_after: 1 },
+        DirectoryError::Unavailable(String::new()),
+        DirectoryError::Internal(String::new()),
     ]));
     if verb.about.body.is_some() {
         faults.push(Fault::BodyMissing);
     }
     if route.path.contains('{') || verb.about.body.is_some() {
-        faults.extend(refused(vec![Refusal::NoSuchUser, Refusal::NoSuchItem(ItemKind::Group)]));
+        faults.extend(refused(vec![DirectoryError::NoSuchUser, DirectoryError::NoSuchItem(ItemKind::Group)]));
         faults.push(Fault::NoRoute);
     }
     if verb.access != Access::Open {
         faults.extend([Fault::Unauthorised, Fault::Forbidden]);
-        faults.extend(refused(vec![Refusal::ConnectionEnded, Refusal::RoleTooHigh]));
-        faults.extend(refused(vec![Refusal::SignIn(SignInFault::Refused)]));
+        faults.extend(refused(vec![DirectoryError::ConnectionEnded, DirectoryError::RoleTooHigh]));
+        faults.extend(refused(vec![DirectoryError::SignIn(SignInError::InvalidCredentials)]));
     } else if verb.about.body.is_some() {
         faults.push(Fault::Unauthorised);
     }
     if verb.access == Access::Write {
-        let refusals =
-            vec![invalid(Rule::Taken), Refusal::WrongStatus, Refusal::VersionMismatch, Refusal::Conflict];
+        let refusals = vec![
+            invalid(FieldErrorKind::Taken),
+            DirectoryError::WrongStatus,
+            DirectoryError::VersionMismatch,
+            DirectoryError::Conflict,
+        ];
         faults.extend(refused(refusals));
     }
     faults.extend(verb.about.own_failures.iter().map(|status| Fault::own(*status, "", "")));

@@ -1,7 +1,7 @@
 //! A body with the rules by which its members are found, and the small conversions dialects share.
 
 use super::{Duplicates, FieldFault, Format, Node, Object, Record, Way};
-use directory::Rule;
+use directory::FieldErrorKind;
 
 /// A body that was parsed.
 #[derive(Clone, Debug)]
@@ -41,17 +41,17 @@ impl Object {
 }
 
 /// A member as text: texts, and the digits or words of scalars.
-pub fn text_of(node: &Node) -> Result<Option<String>, Rule> {
+pub fn text_of(node: &Node) -> Result<Option<String>, FieldErrorKind> {
     match node {
         Node::Null => Ok(None),
         Node::Text(text) | Node::Number(text) => Ok(Some(text.clone())),
         Node::Bool(value) => Ok(Some(value.to_string())),
-        Node::List(_) | Node::Object(_) => Err(Rule::Malformed),
+        Node::List(_) | Node::Object(_) => Err(FieldErrorKind::Malformed),
     }
 }
 
 /// A member as a whole number that is not negative and fits; blanks around it are let pass.
-pub fn integer(node: &Node) -> Result<Option<u32>, Rule> {
+pub fn integer(node: &Node) -> Result<Option<u32>, FieldErrorKind> {
     match text_of(node)? {
         None => Ok(None),
         Some(text) if text.trim().is_empty() => Ok(None),
@@ -61,18 +61,18 @@ pub fn integer(node: &Node) -> Result<Option<u32>, Rule> {
             .ok()
             .and_then(|n| u32::try_from(n).ok())
             .map(Some)
-            .ok_or(Rule::Malformed),
+            .ok_or(FieldErrorKind::Malformed),
     }
 }
 
 /// A member as true or false: `true`, `false`, `1`, `0` in any case.
-pub fn boolean(node: &Node) -> Result<Option<bool>, Rule> {
+pub fn boolean(node: &Node) -> Result<Option<bool>, FieldErrorKind> {
     let Some(text) = text_of(node)? else { return Ok(None) };
     match text.trim().to_ascii_lowercase().as_str() {
         "" => Ok(None),
         "true" | "1" => Ok(Some(true)),
         "false" | "0" => Ok(Some(false)),
-        _ => Err(Rule::Malformed),
+        _ => Err(FieldErrorKind::Malformed),
     }
 }
 
@@ -92,10 +92,10 @@ pub fn pairs_of(
     entry: &str,
     (key, value): (&str, &str),
     duplicates: Duplicates,
-) -> Result<Vec<(String, String)>, Rule> {
+) -> Result<Vec<(String, String)>, FieldErrorKind> {
     let mut pairs = Vec::new();
     for node in node.entries(entry) {
-        let object = node.object().ok_or(Rule::Malformed)?;
+        let object = node.object().ok_or(FieldErrorKind::Malformed)?;
         let named = |name| object.get(name, duplicates);
         if let (Some(key), value) = (named(key), named(value)) {
             let text = |node: Option<&Node>| node.map_or(Ok(None), text_of).map(Option::unwrap_or_default);
@@ -125,11 +125,11 @@ pub(crate) fn check(
             Some(_) => false,
         };
         if member.required && blank {
-            faults.push(FieldFault::new(member.name, Rule::Missing));
+            faults.push(FieldFault::new(member.name, FieldErrorKind::Missing));
         } else if let (Some(Node::Text(text)), true) = (node, member.max > 0)
             && text.encode_utf16().count() > member.max
         {
-            faults.push(FieldFault::new(member.name, Rule::TooLong(member.max)));
+            faults.push(FieldFault::new(member.name, FieldErrorKind::TooLong(member.max)));
         }
     }
     faults

@@ -3,7 +3,7 @@
 use super::transfers::Transfers;
 use super::{About, Access, Answer, Call, Concurrency, Fault, Gate, Seals, Walks};
 use crate::Dialect;
-use directory::{Directory, Pending};
+use directory::{BoxFuture, Directory};
 use percent_encoding::percent_decode_str;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Verb {
 }
 
 /// What a verb does.
-pub type Handler = for<'a> fn(&'a Desk, &'a Call) -> Pending<'a, Result<Answer, Fault>>;
+pub type Handler = for<'a> fn(&'a Desk, &'a Call) -> BoxFuture<'a, Result<Answer, Fault>>;
 
 /// What may follow a literal at the end of a path where the dialect takes suffixes, and the format it asks for.
 const SUFFIXES: [(&str, Option<&str>); 4] =

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use directory::{Directory, Refusal, ServerSecret};
+use directory::{Directory, DirectoryError, ServerSecret};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -25,18 +25,18 @@ pub(crate) struct Keys {
 }
 
 impl Seals {
-    pub(crate) async fn keys(&self, directory: &Directory) -> Result<Arc<Keys>, Refusal> {
+    pub(crate) async fn keys(&self, directory: &Directory) -> Result<Arc<Keys>, DirectoryError> {
         if let Some(keys) = self.keys.get() {
             return Ok(Arc::clone(keys));
         }
-        let keys = Arc::new(Keys::of(&directory.secret(SECRET).await?)?);
+        let keys = Arc::new(Keys::of(&directory.server_secret(SECRET).await?)?);
         // Whoever was first has drawn the same.
         Ok(Arc::clone(self.keys.get_or_init(|| keys)))
     }
 }
 
 impl Keys {
-    fn of(secret: &ServerSecret) -> Result<Self, Refusal> {
+    fn of(secret: &ServerSecret) -> Result<Self, DirectoryError> {
         let draw = |purpose: &[u8]| -> [u8; 32] {
             let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret.0), purpose);
             let mut key = [0; 32];
@@ -44,13 +44,13 @@ impl Keys {
             key
         };
         let cursors = UnboundKey::new(&AES_256_GCM, &draw(b"cursors"));
-        let cursors = cursors.map_err(|_| Refusal::Broken("no key for cursors".into()))?;
+        let cursors = cursors.map_err(|_| DirectoryError::Internal("no key for cursors".into()))?;
         Ok(Self { cursors: LessSafeKey::new(cursors), tokens: draw(b"tokens") })
     }
 
     /// Seals a text for whoever asks the same of the same; `context` is what it is bound to.
-    pub(crate) fn seal(&self, text: &str, context: &str) -> Result<String, Refusal> {
-        let broken = || Refusal::Broken("a cursor could not be sealed".into());
+    pub(crate) fn seal(&self, text: &str, context: &str) -> Result<String, DirectoryError> {
+        let broken = || DirectoryError::Internal("a cursor could not be sealed".into());
         let mut bytes = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut bytes).map_err(|_| broken())?;
         let mut sealed = text.as_bytes().to_vec();

@@ -8,7 +8,7 @@
 //! What is remembered is bounded in time and number, to 16 MiB. It helps and is not needed: without it, pages are counted off.
 //! A second process knows nothing of it; clients that move between processes use cursors.
 
-use directory::{ConnectionId, Place, Sort, Time};
+use directory::{ConnectionId, Sort, SortPosition, Time};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -51,16 +51,22 @@ pub struct Walks {
 struct Walk {
     used: Time,
     /// The index that the next page begins with, and the place it begins behind; newest last.
-    ends: Vec<(u64, Place)>,
+    ends: Vec<(u64, SortPosition)>,
 }
 
 impl Walks {
     /// Where the page that begins with `index` begins, if a page before it ended there.
-    pub(crate) fn place(&self, question: Question, index: u64, sort: &Sort, now: Time) -> Option<Place> {
+    pub(crate) fn place(
+        &self,
+        question: Question,
+        index: u64,
+        sort: &Sort,
+        now: Time,
+    ) -> Option<SortPosition> {
         let open = self.open.lock();
         let walks = open.get(&question)?.iter().filter(|walk| is_fresh(walk, now));
         let ends = walks.flat_map(|walk| &walk.ends).filter(|(end, _)| *end == index);
-        ends.map(|(_, place)| place).min_by(|a, b| sort.order(a, b)).cloned()
+        ends.map(|(_, place)| place).min_by(|a, b| sort.compare(a, b)).cloned()
     }
 
     /// Notes that a page that began with `index`, behind `from`, ended at `place`, so that the next one begins with
@@ -69,8 +75,8 @@ impl Walks {
         &self,
         question: Question,
         index: u64,
-        from: Option<&Place>,
-        next: Option<(u64, Place)>,
+        from: Option<&SortPosition>,
+        next: Option<(u64, SortPosition)>,
         now: Time,
     ) {
         let mut open = self.open.lock();
@@ -139,7 +145,7 @@ mod tests {
     fn the_walk_furthest_behind_counts_and_ends_are_forgotten() {
         let walks = Walks::default();
         let question = Question::new(ConnectionId(uuid::Uuid::nil()), "all");
-        let at = |number: u32| Place { number, ..Place::default() };
+        let at = |number: u32| SortPosition { number, ..SortPosition::default() };
         let (sort, now) = (Sort::default(), Time(0));
         walks.note(question, 1, None, Some((101, at(100))), now);
         walks.note(question, 1, None, Some((101, at(107))), now);

@@ -2,7 +2,7 @@
 
 use super::write;
 use crate::kit::{Answer, Call, Fault, Out};
-use directory::Refusal;
+use directory::DirectoryError;
 use http::{HeaderValue, StatusCode, header};
 
 /// A fault in this language's own words.
@@ -37,22 +37,22 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         }
         Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body did not arrive in time"),
         Fault::TimedOut => (busy, "temporarily_unavailable", "The request took too long"),
-        Fault::Refused(Refusal::Busy { .. } | Refusal::Unavailable(_)) => {
+        Fault::Refused(DirectoryError::Busy { .. } | DirectoryError::Unavailable(_)) => {
             (busy, "temporarily_unavailable", "The service is busy; try again in a moment")
         }
         Fault::Refused(
-            Refusal::Invalid(_)
-            | Refusal::NoSuchUser
-            | Refusal::NoSuchItem(_)
-            | Refusal::NoSuchTenant
-            | Refusal::NoSuchConnection
-            | Refusal::ConnectionEnded
-            | Refusal::RoleTooHigh
-            | Refusal::WrongStatus
-            | Refusal::SignIn(_)
-            | Refusal::VersionMismatch
-            | Refusal::Conflict
-            | Refusal::Broken(_),
+            DirectoryError::Invalid(_)
+            | DirectoryError::NoSuchUser
+            | DirectoryError::NoSuchItem(_)
+            | DirectoryError::NoSuchTenant
+            | DirectoryError::NoSuchConnection
+            | DirectoryError::ConnectionEnded
+            | DirectoryError::RoleTooHigh
+            | DirectoryError::WrongStatus
+            | DirectoryError::SignIn(_)
+            | DirectoryError::VersionMismatch
+            | DirectoryError::Conflict
+            | DirectoryError::Internal(_),
         ) => {
             let text = format!("Something went wrong on our side; it is logged under {}", call.request);
             return say(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);

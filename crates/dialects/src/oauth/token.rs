@@ -27,7 +27,8 @@ pub(super) async fn give(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let (id, iat) = (connection.id.to_string(), now.0 / 1_000_000);
     let access = jwt::Access { sub: id.clone(), client_id: id, key, iat, exp: iat + SECONDS };
     let token = jwt::sign(&access, &keys.tokens);
-    let token = token.ok_or_else(|| directory::Refusal::Broken("a token could not be signed".into()))?;
+    let token =
+        token.ok_or_else(|| directory::DirectoryError::Internal("a token could not be signed".into()))?;
     Ok(write::token(token, SECONDS))
 }
 

@@ -5,7 +5,7 @@
 
 use super::{Generation, generation, wire, write};
 use crate::kit::{Answer, Call, Fault, Out, Record};
-use directory::{Field, ItemKind, Refusal, Rule};
+use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::StatusCode;
 
 /// Says a fault.
@@ -106,32 +106,32 @@ fn head(fault: &Fault, call: &Call) -> (StatusCode, &'static str, String) {
     (status, code, message.to_owned())
 }
 
-fn refused(refusal: &Refusal, call: &Call) -> (StatusCode, &'static str, String) {
+fn refused(refusal: &DirectoryError, call: &Call) -> (StatusCode, &'static str, String) {
     let bad = StatusCode::BAD_REQUEST;
     let (status, code, message): (StatusCode, &str, &str) = match refusal {
-        Refusal::Invalid(_) => (bad, "ArgumentException", "The request is not valid."),
-        Refusal::NoSuchUser => (bad, "NotFound", "The user does not exist."),
-        Refusal::NoSuchItem(ItemKind::Group) => (bad, "NotFound", "The user group does not exist."),
-        Refusal::NoSuchItem(ItemKind::Folder) => (bad, "NotFound", "The folder does not exist."),
-        Refusal::NoSuchItem(ItemKind::Organisation | ItemKind::Role | ItemKind::Department)
-        | Refusal::NoSuchTenant
-        | Refusal::NoSuchConnection => (bad, "NotFound", "It does not exist."),
-        Refusal::ConnectionEnded => {
+        DirectoryError::Invalid(_) => (bad, "ArgumentException", "The request is not valid."),
+        DirectoryError::NoSuchUser => (bad, "NotFound", "The user does not exist."),
+        DirectoryError::NoSuchItem(ItemKind::Group) => (bad, "NotFound", "The user group does not exist."),
+        DirectoryError::NoSuchItem(ItemKind::Folder) => (bad, "NotFound", "The folder does not exist."),
+        DirectoryError::NoSuchItem(ItemKind::Organization | ItemKind::Role | ItemKind::Department)
+        | DirectoryError::NoSuchTenant
+        | DirectoryError::NoSuchConnection => (bad, "NotFound", "It does not exist."),
+        DirectoryError::ConnectionEnded => {
             (StatusCode::UNAUTHORIZED, "Unauthorized", "The integration key is no longer good for this.")
         }
-        Refusal::RoleTooHigh | Refusal::SignIn(_) => (
+        DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => (
             StatusCode::FORBIDDEN,
             "Forbidden",
             "The integration key does not allow users of that WebsiteRole.",
         ),
-        Refusal::WrongStatus => (bad, "InvalidStatus", "The user's status does not allow this."),
-        Refusal::Conflict | Refusal::VersionMismatch => {
+        DirectoryError::WrongStatus => (bad, "InvalidStatus", "The user's status does not allow this."),
+        DirectoryError::Conflict | DirectoryError::VersionMismatch => {
             (StatusCode::CONFLICT, "OptimisticConcurrencyException", "It was changed at the same time.")
         }
-        Refusal::Busy { .. } | Refusal::Unavailable(_) => {
+        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "Please try again in a moment.")
         }
-        Refusal::Broken(_) => {
+        DirectoryError::Internal(_) => {
             let message = format!("Something went wrong on our side. Request {}.", call.request);
             return (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
         }
@@ -154,31 +154,35 @@ fn entries(fault: &Fault, call: &Call) -> Vec<Entry> {
                 Entry { message: f.text.clone().unwrap_or(said.message), ..said }
             })
             .collect(),
-        Fault::Refused(Refusal::Invalid(faults)) => {
-            faults.iter().map(|f| entry(field_name(f.field, call), f.rule)).collect()
+        Fault::Refused(DirectoryError::Invalid(faults)) => {
+            faults.iter().map(|f| entry(field_name(f.field, call), f.kind)).collect()
         }
-        Fault::Refused(Refusal::NoSuchUser | Refusal::NoSuchItem(_)) => {
+        Fault::Refused(DirectoryError::NoSuchUser | DirectoryError::NoSuchItem(_)) => {
             vec![Entry { code: "NotFound", field: "Id".into(), message: head(fault, call).2 }]
         }
-        Fault::Refused(Refusal::RoleTooHigh) => {
+        Fault::Refused(DirectoryError::RoleTooHigh) => {
             vec![Entry { code: "Forbidden", field: "WebsiteRole".into(), message: head(fault, call).2 }]
         }
         _ => Vec::new(),
     }
 }
 
-fn entry(field: &str, rule: Rule) -> Entry {
+fn entry(field: &str, rule: FieldErrorKind) -> Entry {
     let (code, message) = match rule {
-        Rule::Missing => ("NotEmpty", format!("'{field}' must not be empty.")),
-        Rule::TooLong(max) => ("MaximumLength", format!("'{field}' must not be longer than {max}.")),
-        Rule::TooShort(min) => {
+        FieldErrorKind::Missing => ("NotEmpty", format!("'{field}' must not be empty.")),
+        FieldErrorKind::TooLong(max) => {
+            ("MaximumLength", format!("'{field}' must not be longer than {max}."))
+        }
+        FieldErrorKind::TooShort(min) => {
             ("MinimumLength", format!("'{field}' must not be shorter than {min} characters."))
         }
-        Rule::Malformed if field == "Email" => ("Email", "'Email' is not a valid email address.".to_owned()),
-        Rule::Malformed => ("FormatException", format!("'{field}' has an invalid value.")),
-        Rule::Taken => ("AlreadyExists", format!("'{field}' is already in use.")),
-        Rule::Unknown => ("NotFound", format!("'{field}' names something that does not exist.")),
-        Rule::NotAllowed | Rule::Common | Rule::Personal => {
+        FieldErrorKind::Malformed if field == "Email" => {
+            ("Email", "'Email' is not a valid email address.".to_owned())
+        }
+        FieldErrorKind::Malformed => ("FormatException", format!("'{field}' has an invalid value.")),
+        FieldErrorKind::Taken => ("AlreadyExists", format!("'{field}' is already in use.")),
+        FieldErrorKind::NotFound => ("NotFound", format!("'{field}' names something that does not exist.")),
+        FieldErrorKind::NotAllowed | FieldErrorKind::CommonPassword | FieldErrorKind::PersonalPassword => {
             ("ArgumentException", format!("'{field}' cannot be set to this value."))
         }
     };

@@ -3,7 +3,8 @@
 use super::{read, wire, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out, Record};
 use directory::{
-    Command, Folder, Group, Item, ItemKind, ItemQuery, ItemTest, Page, Receipt, Refusal, fold, identifier_key,
+    Command, DirectoryError, Folder, Group, Item, ItemKind, ItemPredicate, ItemQuery, Page, Receipt, fold,
+    identifier_key,
 };
 use http::StatusCode;
 
@@ -87,11 +88,11 @@ async fn delete(
 
 async fn search(desk: &Desk, call: &Call, kind: ItemKind) -> Result<Page<Item>, Fault> {
     let (skip, limit) = read::page(call)?;
-    let mut query = ItemQuery { skip, limit, ..ItemQuery::all(kind) };
+    let mut query = ItemQuery { offset: skip, limit, ..ItemQuery::all(kind) };
     let name = read::parameter(call, "Name")?;
-    query.tests.extend(name.map(|text| ItemTest::NameHolds(fold(text.trim()))));
+    query.predicates.extend(name.map(|text| ItemPredicate::NameContains(fold(text.trim()))));
     let id = read::parameter(call, "ExternalId")?;
-    query.tests.extend(id.map(|text| ItemTest::ExternalId(identifier_key(text.trim()))));
+    query.predicates.extend(id.map(|text| ItemPredicate::ExternalId(identifier_key(text.trim()))));
     Ok(desk.directory.items(call.caller()?, query).await?)
 }
 
@@ -108,17 +109,21 @@ fn whole_folder(call: &Call, folder: &Folder) -> Result<Answer, Fault> {
 }
 
 fn first(receipt: &Receipt, kind: ItemKind) -> Result<&Item, Fault> {
-    Ok(receipt.items.iter().find(|item| item.kind() == kind).ok_or(Refusal::NoSuchItem(kind))?)
+    Ok(receipt.items.iter().find(|item| item.kind() == kind).ok_or(DirectoryError::NoSuchItem(kind))?)
 }
 
 fn group_of(item: &Item) -> Result<&Group, Fault> {
-    if let Item::Group(group) = item { Ok(group) } else { Err(Refusal::NoSuchItem(ItemKind::Group).into()) }
+    if let Item::Group(group) = item {
+        Ok(group)
+    } else {
+        Err(DirectoryError::NoSuchItem(ItemKind::Group).into())
+    }
 }
 
 fn folder_of(item: &Item) -> Result<&Folder, Fault> {
     if let Item::Folder(folder) = item {
         Ok(folder)
     } else {
-        Err(Refusal::NoSuchItem(ItemKind::Folder).into())
+        Err(DirectoryError::NoSuchItem(ItemKind::Folder).into())
     }
 }

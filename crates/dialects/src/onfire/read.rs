@@ -9,8 +9,8 @@ use crate::kit::{
     boolean, check, form, integer, json, pairs_of, parts, text_of, xml,
 };
 use directory::{
-    Field, FolderEdit, FolderEntry, Given, GroupEdit, ItemId, ItemKey, MemberEdit, Pair, RoleRef, Rule,
-    SecretString, Status, StatusWish, UserEdit, UserId, UserKey,
+    Field, FieldErrorKind, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, ItemId, ItemKey, MemberEdit,
+    MetadataEntry, RequestedStatus, RoleRef, SecretString, Status, UserEdit, UserId, UserKey,
 };
 use uuid::Uuid;
 
@@ -108,7 +108,7 @@ impl Request {
     fn guid(&self, name: &str) -> Result<Option<Uuid>, Fault> {
         let text = self.filled(name)?;
         let parsed = text.map(|text| Uuid::try_parse(text.trim())).transpose();
-        parsed.map_err(|_| Fault::field(name, Rule::Malformed))
+        parsed.map_err(|_| Fault::field(name, FieldErrorKind::Malformed))
     }
 
     fn flag(&self, name: &str) -> Result<Option<bool>, Fault> {
@@ -116,8 +116,8 @@ impl Request {
     }
 
     /// What is said of a text: null is silence, as in the original's own types.
-    fn given(&self, name: &str) -> Result<Given<String>, Rule> {
-        Ok(Given::if_some(self.get(name).map_or(Ok(None), text_of)?))
+    fn given(&self, name: &str) -> Result<FieldUpdate<String>, FieldErrorKind> {
+        Ok(FieldUpdate::set_or_keep(self.get(name).map_or(Ok(None), text_of)?))
     }
 }
 
@@ -146,20 +146,20 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<(Request, UserEdit)
     for (member, field) in record.texts().filter(|(member, _)| member.way != Way::Out) {
         if !matches!(field, Field::Password | Field::Status | Field::Role) {
             match request.given(member.name) {
-                Ok(given) => edit.text(field, given),
+                Ok(given) => edit.set_text(field, given),
                 Err(rule) => faults.push(FieldFault::new(member.name, rule)),
             }
         }
     }
     let mut note = |name: &str, fault: Result<(), Fault>| match fault {
         Err(Fault::Fields(found)) => faults.extend(found),
-        Err(_) => faults.push(FieldFault::new(name, Rule::Malformed)),
+        Err(_) => faults.push(FieldFault::new(name, FieldErrorKind::Malformed)),
         Ok(()) => {}
     };
     note("Status", status(&request, is_new, &mut edit));
     note("WebsiteRole", role(&request, &mut edit));
     note("Password", password(&request, &mut edit));
-    note("DoNotEmail", request.flag("DoNotEmail").map(|f| edit.do_not_email = Given::if_some(f)));
+    note("DoNotEmail", request.flag("DoNotEmail").map(|f| edit.do_not_email = FieldUpdate::set_or_keep(f)));
     // A mail asks every new person in, unless they want none.
     edit.invite = is_new;
     note("Groups", references(&request, "Groups").map(|given| edit.groups = given));
@@ -179,13 +179,13 @@ fn user_record(call: &Call) -> &'static Record {
 fn status(request: &Request, is_new: bool, edit: &mut UserEdit) -> Result<(), Fault> {
     let Some(word) = request.filled("Status")? else { return Ok(()) };
     let wish = match word.trim().to_ascii_lowercase().as_str() {
-        "invited" => StatusWish::To(Status::Invited),
-        "active" => StatusWish::To(Status::Active),
-        "inactive" => StatusWish::Off,
-        _ => return Err(Fault::field("Status", Rule::Malformed)),
+        "invited" => RequestedStatus::Exact(Status::Invited),
+        "active" => RequestedStatus::Exact(Status::Active),
+        "inactive" => RequestedStatus::Inactive,
+        _ => return Err(Fault::field("Status", FieldErrorKind::Malformed)),
     };
     if !is_new {
-        edit.status = Given::Value(wish);
+        edit.status = FieldUpdate::Set(wish);
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ fn status(request: &Request, is_new: bool, edit: &mut UserEdit) -> Result<(), Fa
 fn role(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
     let given = request.given("WebsiteRole").map_err(|rule| Fault::field("WebsiteRole", rule))?;
     edit.role = match given {
-        Given::Value(name) if name.trim().is_empty() => Given::Cleared,
+        FieldUpdate::Set(name) if name.trim().is_empty() => FieldUpdate::Clear,
         other => other.map(|name| RoleRef::Name(name.trim().to_owned())),
     };
     Ok(())
@@ -206,13 +206,15 @@ fn password(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
 }
 
 /// Groups or folders by GUID, or by name or external id where the request says so.
-fn references(request: &Request, name: &'static str) -> Result<Given<Vec<ItemKey>>, Fault> {
+fn references(request: &Request, name: &'static str) -> Result<FieldUpdate<Vec<ItemKey>>, Fault> {
     let wrong = |rule| Fault::field(name, rule);
-    let Some(node) = request.get(name).filter(|node| **node != Node::Null) else { return Ok(Given::Absent) };
+    let Some(node) = request.get(name).filter(|node| **node != Node::Null) else {
+        return Ok(FieldUpdate::Keep);
+    };
     let by_name = request.flag("UseNames")?.unwrap_or(false);
     let by_external_id = request.flag("UseExternalIds")?.unwrap_or(false);
     if by_name && by_external_id {
-        return Err(Fault::field("UseExternalIds", Rule::NotAllowed));
+        return Err(Fault::field("UseExternalIds", FieldErrorKind::NotAllowed));
     }
     let mut keys = Vec::new();
     for entry in node.entries("Id") {
@@ -222,17 +224,18 @@ fn references(request: &Request, name: &'static str) -> Result<Given<Vec<ItemKey
         } else if by_external_id {
             ItemKey::ExternalId(text)
         } else {
-            ItemKey::Id(ItemId(Uuid::try_parse(text.trim()).map_err(|_| wrong(Rule::Malformed))?))
+            ItemKey::Id(ItemId(Uuid::try_parse(text.trim()).map_err(|_| wrong(FieldErrorKind::Malformed))?))
         });
     }
-    Ok(Given::Value(keys))
+    Ok(FieldUpdate::Set(keys))
 }
 
 fn metadata(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
     let Some(node) = request.get("Metadata").filter(|node| **node != Node::Null) else { return Ok(()) };
     let pairs = pairs_of(node, "KeyValue", ("Key", "Value"), request.duplicates)
         .map_err(|rule| Fault::field("Metadata", rule))?;
-    edit.metadata = Given::Value(pairs.into_iter().map(|(key, value)| Pair { key, value }).collect());
+    edit.metadata =
+        FieldUpdate::Set(pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect());
     Ok(())
 }
 
@@ -245,7 +248,7 @@ pub(super) fn user_key(request: &Request, external_id_first: bool) -> Result<Use
     let email = request.filled("Email")?.map(UserKey::Email);
     let external_id = request.filled("ExternalId")?.map(UserKey::ExternalId);
     let found = if external_id_first { external_id.or(email) } else { email.or(external_id) };
-    found.ok_or_else(|| Fault::field("Id", Rule::Missing))
+    found.ok_or_else(|| Fault::field("Id", FieldErrorKind::Missing))
 }
 
 /// Which user a GET means.
@@ -256,13 +259,13 @@ pub(super) fn user_named(call: &Call) -> Result<UserKey, Fault> {
 /// Which user a DELETE means: the id alone says so, and every other field is ignored.
 pub(super) fn user_to_delete(call: &Call) -> Result<UserKey, Fault> {
     let id = Request::of(call, user_record(call))?.guid("Id")?;
-    id.map(|id| UserKey::Id(UserId(id))).ok_or_else(|| Fault::field("Id", Rule::Missing))
+    id.map(|id| UserKey::Id(UserId(id))).ok_or_else(|| Fault::field("Id", FieldErrorKind::Missing))
 }
 
 /// Which group or folder a PUT or DELETE means: the id alone says so.
 pub(super) fn item_to_change(request: &Request) -> Result<ItemKey, Fault> {
     let id = request.guid("Id")?;
-    id.map(|id| ItemKey::Id(ItemId(id))).ok_or_else(|| Fault::field("Id", Rule::Missing))
+    id.map(|id| ItemKey::Id(ItemId(id))).ok_or_else(|| Fault::field("Id", FieldErrorKind::Missing))
 }
 
 /// Which group or folder is meant: `Id`, else `ExternalId`, else `Name`.
@@ -273,7 +276,7 @@ pub(super) fn item_key(request: &Request) -> Result<ItemKey, Fault> {
     if let Some(id) = request.filled("ExternalId")? {
         return Ok(ItemKey::ExternalId(id));
     }
-    request.filled("Name")?.map(ItemKey::Name).ok_or_else(|| Fault::field("Id", Rule::Missing))
+    request.filled("Name")?.map(ItemKey::Name).ok_or_else(|| Fault::field("Id", FieldErrorKind::Missing))
 }
 
 /// What a POST or PUT says of a group.
@@ -296,7 +299,8 @@ pub(super) fn group_edit(call: &Call, is_new: bool) -> Result<(Request, GroupEdi
         let mut keys = Vec::with_capacity(nodes.len());
         for node in nodes {
             let text = text_of(node).map_err(wrong("UserIds"))?.unwrap_or_default();
-            let id = Uuid::try_parse(text.trim()).map_err(|_| Fault::field("UserIds", Rule::Malformed))?;
+            let id = Uuid::try_parse(text.trim())
+                .map_err(|_| Fault::field("UserIds", FieldErrorKind::Malformed))?;
             keys.push(UserKey::Id(UserId(id)));
         }
         edit.members = Some(MemberEdit::Replace(keys));
@@ -318,19 +322,19 @@ pub(super) fn folder_edit(call: &Call, is_new: bool) -> Result<(Request, FolderE
         name: request.given("Name").map_err(wrong("Name"))?,
         external_id: request.given("ExternalId").map_err(wrong("ExternalId"))?,
         description: request.given("Description").map_err(wrong("Description"))?,
-        is_restricted: Given::if_some(request.flag("IsRestricted")?),
+        is_restricted: FieldUpdate::set_or_keep(request.flag("IsRestricted")?),
         ..FolderEdit::default()
     };
     if let Some(node) = request.get("RestrictToGroup").filter(|node| **node != Node::Null) {
         let is_empty = matches!(node, Node::Text(text) if text.trim().is_empty());
         edit.restricted_to = if is_empty {
-            Given::Cleared
+            FieldUpdate::Clear
         } else {
-            Given::if_some(request.guid("RestrictToGroup")?.map(ItemId))
+            FieldUpdate::set_or_keep(request.guid("RestrictToGroup")?.map(ItemId))
         };
     }
     if let Some(node) = request.get("Items").filter(|node| **node != Node::Null) {
-        edit.entries = Given::Value(folder_entries(node, request.duplicates)?);
+        edit.entries = FieldUpdate::Set(folder_entries(node, request.duplicates)?);
     }
     Ok((request, edit))
 }
@@ -341,7 +345,7 @@ const ENTRY_KINDS: [&str; 5] = ["Screen", "Doc", "DataSource", "Folder", "TaskTe
 fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry>, Fault> {
     let mut entries = Vec::new();
     for node in parts(node) {
-        let object = node.object().ok_or_else(|| Fault::field("Items", Rule::Malformed))?;
+        let object = node.object().ok_or_else(|| Fault::field("Items", FieldErrorKind::Malformed))?;
         let text = |name: &str| {
             let node = object.get(name, duplicates);
             let text = node.map_or(Ok(None), text_of).map_err(|rule| Fault::field("Items", rule))?;
@@ -349,7 +353,7 @@ fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry
         };
         let sent = text("Type")?;
         let kind = ENTRY_KINDS.iter().find(|kind| kind.eq_ignore_ascii_case(sent.trim()));
-        let kind = kind.ok_or_else(|| Fault::field("Items", Rule::Malformed))?;
+        let kind = kind.ok_or_else(|| Fault::field("Items", FieldErrorKind::Malformed))?;
         entries.push(FolderEntry { key: text("KeyId")?, kind: (*kind).to_owned() });
     }
     Ok(entries)
@@ -373,7 +377,7 @@ pub(super) fn page(call: &Call) -> Result<(u64, u32), Fault> {
 /// A parameter that could not be bound, in the framework's words.
 fn unbound(name: &str, value: &str) -> FieldFault {
     let text = Some(format!("{value} is an Invalid value for '{name}'"));
-    FieldFault { name: name.to_owned(), rule: Rule::Malformed, text }
+    FieldFault { name: name.to_owned(), rule: FieldErrorKind::Malformed, text }
 }
 
 /// A parameter of a search, from the query or, on the reply routes, from the body.

@@ -3,8 +3,8 @@
 use super::{Generation, generation, read, wire, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out, Record};
 use directory::{
-    Command, Item, ItemKey, ItemKind, Rule, Status, User, UserQuery, UserTest, fold, identifier_key,
-    role_numbered,
+    Command, FieldErrorKind, Item, ItemKey, ItemKind, Status, User, UserPredicate, UserQuery,
+    builtin_role_name, fold, identifier_key,
 };
 use http::StatusCode;
 
@@ -36,21 +36,21 @@ pub(super) async fn delete(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 pub(super) async fn search(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let caller = call.caller()?;
     let (skip, limit) = read::page(call)?;
-    let mut query = UserQuery { skip, limit, ..UserQuery::default() };
-    let mut add = |name: &str, test: fn(&str) -> UserTest| {
+    let mut query = UserQuery { offset: skip, limit, ..UserQuery::default() };
+    let mut add = |name: &str, test: fn(&str) -> UserPredicate| {
         let text = read::parameter(call, name)?;
-        query.tests.extend(text.map(|text| test(text.trim())));
+        query.predicates.extend(text.map(|text| test(text.trim())));
         Ok::<(), Fault>(())
     };
-    add("Email", |text| UserTest::Email(identifier_key(text)))?;
-    add("ExternalId", |text| UserTest::ExternalId(identifier_key(text)))?;
-    add("Name", |text| UserTest::NameHolds(fold(text)))?;
+    add("Email", |text| UserPredicate::Email(identifier_key(text)))?;
+    add("ExternalId", |text| UserPredicate::ExternalId(identifier_key(text)))?;
+    add("Name", |text| UserPredicate::NameContains(fold(text)))?;
     if let Some(word) = read::parameter(call, "Status")? {
-        query.tests.push(UserTest::Status(match word.trim().to_ascii_lowercase().as_str() {
+        query.predicates.push(UserPredicate::Status(match word.trim().to_ascii_lowercase().as_str() {
             "invited" => vec![Status::Invited],
             "active" => vec![Status::Active],
             "inactive" => vec![Status::Suspended, Status::Inactive, Status::Archived],
-            _ => return Err(Fault::field("Status", Rule::Malformed)),
+            _ => return Err(Fault::field("Status", FieldErrorKind::Malformed)),
         }));
     }
     let page = desk.directory.users(caller, query).await?;
@@ -76,7 +76,7 @@ fn whole(call: &Call, user: Out) -> Answer {
 }
 
 fn short(call: &Call, users: &[User]) -> Result<Answer, Fault> {
-    let user = users.first().ok_or(directory::Refusal::NoSuchUser)?;
+    let user = users.first().ok_or(directory::DirectoryError::NoSuchUser)?;
     Ok(whole(call, write::short_user(call, user)))
 }
 
@@ -85,7 +85,7 @@ fn short(call: &Call, users: &[User]) -> Result<Answer, Fault> {
 async fn names(desk: &Desk, call: &Call, users: &[User]) -> Result<write::Names, Fault> {
     let caller = call.caller()?;
     let mut names = write::Names::default();
-    for number in users.iter().filter_map(|user| user.role).filter(|n| role_numbered(*n).is_none()) {
+    for number in users.iter().filter_map(|user| user.role).filter(|n| builtin_role_name(*n).is_none()) {
         if !names.roles.contains_key(&number)
             && let Ok(role) = desk.directory.item(caller, ItemKind::Role, ItemKey::Number(number)).await
         {
@@ -95,7 +95,7 @@ async fn names(desk: &Desk, call: &Call, users: &[User]) -> Result<write::Names,
     let by_name = read::switch(call, "UseNames")?;
     let by_external_id = read::switch(call, "UseExternalIds")?;
     if by_name && by_external_id {
-        return Err(Fault::field("UseExternalIds", Rule::NotAllowed));
+        return Err(Fault::field("UseExternalIds", FieldErrorKind::NotAllowed));
     }
     if !by_name && !by_external_id {
         return Ok(names);

@@ -51,7 +51,7 @@ pub(super) static USER: Record = Record {
         .only_out(),
         COMPANY_ID,
         INTEGRATION_KEY,
-        Member::text("Type", Field::Licence, "Licence: `Standard`, `Premium`, `Lite` or `Full`").max(50),
+        Member::text("Type", Field::License, "Licence: `Standard`, `Premium`, `Lite` or `Full`").max(50),
         FIRST_NAME,
         LAST_NAME,
         EMAIL,

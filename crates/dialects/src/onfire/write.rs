@@ -3,7 +3,7 @@
 use super::{Generation, generation};
 use crate::answer;
 use crate::kit::{Answer, Call, Format, Out, Voice, accept, dates, json, xml};
-use directory::{Field, Folder, Group, ItemId, Status, TenantNumber, User, UserId, role_numbered};
+use directory::{Field, Folder, Group, ItemId, Status, TenantNumber, User, UserId, builtin_role_name};
 use http::StatusCode;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -130,14 +130,14 @@ pub(super) fn user(call: &Call, tenant: TenantNumber, user: &User, names: &Names
     let is_v2 = generation(call) == Generation::V2;
     let role = user.role.map(|number| {
         let own = names.roles.get(&number).map(String::as_str);
-        Out::text(role_numbered(number).or(own).map_or_else(|| number.to_string(), str::to_owned))
+        Out::text(builtin_role_name(number).or(own).map_or_else(|| number.to_string(), str::to_owned))
     });
     put("Id", Some(guid(call, user.id.0)));
     put(if is_v2 { "CompanyId" } else { "ProviderId" }, Some(Out::Integer(tenant.0.into())));
     if is_v2 {
         let is_vendor = call.caller.as_ref().is_some_and(|caller| caller.highest_role >= VENDOR);
         put("UserID", is_vendor.then_some(Out::Integer(user.number.into())));
-        put("Type", Some(Out::text(user.licence.as_deref().unwrap_or("Standard"))));
+        put("Type", Some(Out::text(user.license.as_deref().unwrap_or("Standard"))));
     }
     put("FirstName", text(user.name.given.as_deref()));
     put("LastName", text(user.name.family.as_deref()));
@@ -159,7 +159,7 @@ pub(super) fn user(call: &Call, tenant: TenantNumber, user: &User, names: &Names
     put("Folders", Some(list(&user.folders)));
     if is_v2 {
         put("ColorCode", text(user.color.as_deref()));
-        let pair = |pair: &directory::Pair| {
+        let pair = |pair: &directory::MetadataEntry| {
             Out::object(vec![("Key", Out::text(&pair.key)), ("Value", Out::text(&pair.value))])
         };
         let pairs: Vec<Out> = user.metadata.iter().map(pair).collect();

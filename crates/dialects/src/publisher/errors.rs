@@ -4,7 +4,7 @@
 
 use super::write;
 use crate::kit::{Answer, Call, Fault, FieldFault, Out};
-use directory::{Field, ItemKind, Refusal, Rule};
+use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::{HeaderValue, StatusCode, header};
 
 /// Says a fault.
@@ -63,32 +63,38 @@ fn missing() -> Said {
     (StatusCode::BAD_REQUEST, 74, "Request parameters are missing".to_owned())
 }
 
-fn refused(refusal: &Refusal, call: &Call) -> Said {
+fn refused(refusal: &DirectoryError, call: &Call) -> Said {
     let (status, number, text): (StatusCode, i64, &str) = match refusal {
-        Refusal::Invalid(faults) => {
-            let named = faults.first().map(|f| FieldFault::new(field_name(f.field, call), f.rule));
+        DirectoryError::Invalid(faults) => {
+            let named = faults.first().map(|f| FieldFault::new(field_name(f.field, call), f.kind));
             return named.as_ref().map_or_else(missing, field);
         }
-        Refusal::NoSuchUser => (StatusCode::NOT_FOUND, 108, "The requested user does not exist"),
-        Refusal::NoSuchItem(ItemKind::Organisation) => {
+        DirectoryError::NoSuchUser => (StatusCode::NOT_FOUND, 108, "The requested user does not exist"),
+        DirectoryError::NoSuchItem(ItemKind::Organization) => {
             (StatusCode::NOT_FOUND, 75, "The requested organisation does not exist")
         }
-        Refusal::NoSuchItem(ItemKind::Group) => {
+        DirectoryError::NoSuchItem(ItemKind::Group) => {
             (StatusCode::NOT_FOUND, 76, "The requested group does not exist")
         }
-        Refusal::NoSuchItem(ItemKind::Folder | ItemKind::Role | ItemKind::Department)
-        | Refusal::NoSuchTenant
-        | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
-        Refusal::ConnectionEnded => (StatusCode::UNAUTHORIZED, 401, "Not authorised any more"),
-        Refusal::RoleTooHigh | Refusal::SignIn(_) => (StatusCode::FORBIDDEN, 123, "Access denied"),
-        Refusal::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
-        Refusal::Conflict | Refusal::VersionMismatch => {
+        DirectoryError::NoSuchItem(ItemKind::Folder | ItemKind::Role | ItemKind::Department)
+        | DirectoryError::NoSuchTenant
+        | DirectoryError::NoSuchConnection => {
+            (StatusCode::NOT_FOUND, 404, "The requested resource does not exist")
+        }
+        DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, 401, "Not authorised any more"),
+        DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
+            (StatusCode::FORBIDDEN, 123, "Access denied")
+        }
+        DirectoryError::WrongStatus => {
+            (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this")
+        }
+        DirectoryError::Conflict | DirectoryError::VersionMismatch => {
             (StatusCode::CONFLICT, 409, "The resource was changed at the same time")
         }
-        Refusal::Busy { .. } | Refusal::Unavailable(_) => {
+        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, 503, "The service is busy; try again in a moment")
         }
-        Refusal::Broken(_) => {
+        DirectoryError::Internal(_) => {
             let text = format!("An error has occurred. Request {}", call.request);
             return (StatusCode::INTERNAL_SERVER_ERROR, 500, text);
         }
@@ -101,11 +107,15 @@ fn field(fault: &FieldFault) -> Said {
     let bad = StatusCode::BAD_REQUEST;
     let name = fault.name.as_str();
     let (status, number, text) = match (name, fault.rule) {
-        ("email", Rule::Missing) => (bad, 101, "The email is missing".to_owned()),
-        ("email", Rule::Taken) => (bad, 103, "A user with this email already exists".to_owned()),
-        ("email" | "secretarymail", Rule::Malformed) => (bad, 104, format!("Invalid email address: {name}")),
+        ("email", FieldErrorKind::Missing) => (bad, 101, "The email is missing".to_owned()),
+        ("email", FieldErrorKind::Taken) => (bad, 103, "A user with this email already exists".to_owned()),
+        ("email" | "secretarymail", FieldErrorKind::Malformed) => {
+            (bad, 104, format!("Invalid email address: {name}"))
+        }
         ("firstname", _) => (bad, 102, "The first name must have 1 to 100 characters".to_owned()),
-        ("externalid", Rule::Taken) => (bad, 105, "A user with this externalid already exists".to_owned()),
+        ("externalid", FieldErrorKind::Taken) => {
+            (bad, 105, "A user with this externalid already exists".to_owned())
+        }
         ("sort", _) => (bad, 79, "Invalid parameter: sort".to_owned()),
         ("status filter", _) => (bad, 80, "Invalid parameter: status".to_owned()),
         ("createddate", _) => (bad, 81, "Invalid parameter: createddate".to_owned()),
@@ -114,16 +124,16 @@ fn field(fault: &FieldFault) -> Said {
         ("limit", _) => (bad, 107, "Invalid parameter: limit".to_owned()),
         ("id", _) => (bad, 113, "The user id is neither a number nor an email".to_owned()),
         ("status", _) => (bad, 116, "Invalid status".to_owned()),
-        ("users", Rule::Unknown) => {
+        ("users", FieldErrorKind::NotFound) => {
             (StatusCode::NOT_FOUND, 108, "The requested user does not exist".to_owned())
         }
-        ("organisation", Rule::Unknown) => {
+        ("organisation", FieldErrorKind::NotFound) => {
             (StatusCode::NOT_FOUND, 75, "The requested organisation does not exist".to_owned())
         }
-        ("department", Rule::TooLong(_)) => (bad, 354, "The department is too long".to_owned()),
-        (_, Rule::Missing) => (bad, 74, format!("Request parameters are missing: {name}")),
-        (_, Rule::Taken) => (bad, 77, format!("Already in use: {name}")),
-        (_, Rule::TooLong(max)) => (bad, 100, format!("Longer than {max}: {name}")),
+        ("department", FieldErrorKind::TooLong(_)) => (bad, 354, "The department is too long".to_owned()),
+        (_, FieldErrorKind::Missing) => (bad, 74, format!("Request parameters are missing: {name}")),
+        (_, FieldErrorKind::Taken) => (bad, 77, format!("Already in use: {name}")),
+        (_, FieldErrorKind::TooLong(max)) => (bad, 100, format!("Longer than {max}: {name}")),
         _ => (bad, 100, format!("Invalid value: {name}")),
     };
     (status, number, text)

@@ -2,7 +2,9 @@
 
 use super::{read, write};
 use crate::kit::{Answer, Call, Desk, Fault};
-use directory::{Command, Group, Item, ItemKind, ItemQuery, ItemTest, Refusal, Rule, UserKey, fold};
+use directory::{
+    Command, DirectoryError, FieldErrorKind, Group, Item, ItemKind, ItemPredicate, ItemQuery, UserKey, fold,
+};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
@@ -27,7 +29,7 @@ pub(super) async fn update(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 pub(super) async fn add_users(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let command = Command::UpdateGroup { group: read::item_key(call), edit: read::new_members(call)? };
     let receipt = desk.directory.run(call.caller()?, command).await?;
-    let item = receipt.items.first().ok_or(Refusal::NoSuchItem(ItemKind::Group))?;
+    let item = receipt.items.first().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
     let group = group_of(item)?;
     let members = members(desk, call, group).await?;
     let organisations = organisations(desk, call, &members).await?;
@@ -38,9 +40,11 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let (offset, limit) = read::page(call, 200)?;
     let now = desk.directory.now();
     let mut query = ItemQuery::all(ItemKind::Group);
-    query.tests.extend(call.query.get("search").map(|text| ItemTest::NameHolds(fold(text))));
-    query.tests.extend(read::span(call, &["createddate", "createddatetime"], now)?.map(ItemTest::Created));
-    query.tests.extend(read::span(call, &["modifieddate"], now)?.map(ItemTest::Updated));
+    query.predicates.extend(call.query.get("search").map(|text| ItemPredicate::NameContains(fold(text))));
+    query
+        .predicates
+        .extend(read::span(call, &["createddate", "createddatetime"], now)?.map(ItemPredicate::Created));
+    query.predicates.extend(read::span(call, &["modifieddate"], now)?.map(ItemPredicate::Updated));
     let mut all = desk.directory.items(call.caller()?, query).await?.rows;
     sort_items(call, &mut all, |_, _| None)?;
     let total = all.len() as u64;
@@ -70,7 +74,7 @@ pub(super) fn sort_items(
     more: fn(&Item, &str) -> Option<String>,
 ) -> Result<(), Fault> {
     let Some(parts) = call.query.get("sort") else { return Ok(()) };
-    let wrong = || Fault::field("sort", Rule::Malformed);
+    let wrong = || Fault::field("sort", FieldErrorKind::Malformed);
     let parts: Option<Vec<(String, bool)>> = parts.split(',').map(read::sort).collect();
     let parts = parts.filter(|parts| parts.len() <= SORT_FIELDS).ok_or_else(wrong)?;
     let is_known = |field: &str| {
@@ -113,7 +117,7 @@ async fn organisations(desk: &Desk, call: &Call, members: &[u32]) -> Result<Opti
     let mut distinct = HashSet::new();
     for number in members {
         let member = desk.directory.user(call.caller()?, UserKey::Number(*number)).await;
-        distinct.extend(member.ok().and_then(|user| user.organisation));
+        distinct.extend(member.ok().and_then(|user| user.organization));
     }
     Ok(u32::try_from(distinct.len()).ok())
 }
@@ -122,10 +126,14 @@ async fn organisations(desk: &Desk, call: &Call, members: &[u32]) -> Result<Opti
 const LOOKED_AT: usize = 1_000;
 
 fn summary(call: &Call, items: &[Item]) -> Result<Answer, Fault> {
-    let item = items.first().ok_or(Refusal::NoSuchItem(ItemKind::Group))?;
+    let item = items.first().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
     Ok(write::ok(call, "group", write::named_summary(call, "groups", item.number(), item.name())))
 }
 
 fn group_of(item: &Item) -> Result<&Group, Fault> {
-    if let Item::Group(group) = item { Ok(group) } else { Err(Refusal::NoSuchItem(ItemKind::Group).into()) }
+    if let Item::Group(group) = item {
+        Ok(group)
+    } else {
+        Err(DirectoryError::NoSuchItem(ItemKind::Group).into())
+    }
 }

@@ -4,21 +4,21 @@ use super::groups::sort_items;
 use super::{read, status, write};
 use crate::kit::{Answer, Call, Desk, Fault, Node, Out, boolean};
 use directory::{
-    Command, Item, ItemKind, ItemQuery, ItemTest, Organisation, OrganisationEdit, OrganisationStatus,
-    Receipt, Refusal, Rule, User, UserQuery, UserTest, fold,
+    Command, DirectoryError, FieldErrorKind, Item, ItemKind, ItemPredicate, ItemQuery, Organization,
+    OrganizationEdit, OrganizationStatus, Receipt, User, UserPredicate, UserQuery, fold,
 };
 use std::collections::HashSet;
 
-const NONE: Refusal = Refusal::NoSuchItem(ItemKind::Organisation);
+const NONE: DirectoryError = DirectoryError::NoSuchItem(ItemKind::Organization);
 
 pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    let item = desk.directory.item(call.caller()?, ItemKind::Organisation, read::item_key(call)).await?;
+    let item = desk.directory.item(call.caller()?, ItemKind::Organization, read::item_key(call)).await?;
     let out = whole(desk, call, organisation_of(&item)?).await?;
     Ok(write::ok(call, "organisation", out))
 }
 
 pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    let command = Command::CreateOrganisation(read::organisation_edit(call)?);
+    let command = Command::CreateOrganization(read::organisation_edit(call)?);
     summary(call, &desk.directory.run(call.caller()?, command).await?)
 }
 
@@ -31,33 +31,33 @@ pub(super) async fn add_domain(desk: &Desk, call: &Call) -> Result<Answer, Fault
 }
 
 pub(super) async fn activate(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    change(desk, call, moved(OrganisationStatus::Active)).await
+    change(desk, call, moved(OrganizationStatus::Active)).await
 }
 pub(super) async fn disable(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    change(desk, call, moved(OrganisationStatus::Disabled)).await
+    change(desk, call, moved(OrganizationStatus::Disabled)).await
 }
 pub(super) async fn archive(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    change(desk, call, moved(OrganisationStatus::Archived)).await
+    change(desk, call, moved(OrganizationStatus::Archived)).await
 }
 pub(super) async fn activate_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    move_all(desk, call, OrganisationStatus::Active).await
+    move_all(desk, call, OrganizationStatus::Active).await
 }
 pub(super) async fn disable_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    move_all(desk, call, OrganisationStatus::Disabled).await
+    move_all(desk, call, OrganizationStatus::Disabled).await
 }
 
-fn moved(status: OrganisationStatus) -> OrganisationEdit {
-    OrganisationEdit { status: Some(status), ..OrganisationEdit::default() }
+fn moved(status: OrganizationStatus) -> OrganizationEdit {
+    OrganizationEdit { status: Some(status), ..OrganizationEdit::default() }
 }
 
-async fn change(desk: &Desk, call: &Call, edit: OrganisationEdit) -> Result<Answer, Fault> {
-    let command = Command::UpdateOrganisations { organisations: vec![read::item_key(call)], edit };
+async fn change(desk: &Desk, call: &Call, edit: OrganizationEdit) -> Result<Answer, Fault> {
+    let command = Command::UpdateOrganizations { organizations: vec![read::item_key(call)], edit };
     summary(call, &desk.directory.run(call.caller()?, command).await?)
 }
 
-async fn move_all(desk: &Desk, call: &Call, to: OrganisationStatus) -> Result<Answer, Fault> {
+async fn move_all(desk: &Desk, call: &Call, to: OrganizationStatus) -> Result<Answer, Fault> {
     let organisations = read::bulk_organisations(call)?;
-    let command = Command::UpdateOrganisations { organisations, edit: moved(to) };
+    let command = Command::UpdateOrganizations { organizations: organisations, edit: moved(to) };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     let short = |item: &Item| write::named_summary(call, "organisations", item.number(), item.name());
     let rows: Vec<Out> = receipt.items.iter().map(short).collect();
@@ -71,7 +71,7 @@ fn summary(call: &Call, receipt: &Receipt) -> Result<Answer, Fault> {
     Ok(write::ok(call, "organisation", out))
 }
 
-async fn whole(desk: &Desk, call: &Call, organisation: &Organisation) -> Result<Out, Fault> {
+async fn whole(desk: &Desk, call: &Call, organisation: &Organization) -> Result<Out, Fault> {
     let users = desk.directory.members(call.caller()?, organisation.id).await?;
     let numbers: Vec<u32> = users.into_iter().map(|(_, number)| number).collect();
     Ok(write::organisation(organisation, &numbers))
@@ -80,15 +80,17 @@ async fn whole(desk: &Desk, call: &Call, organisation: &Organisation) -> Result<
 pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let (offset, limit) = read::page(call, 200)?;
     let now = desk.directory.now();
-    let mut query = ItemQuery::all(ItemKind::Organisation);
-    query.tests.extend(read::span(call, &["createddate", "createddatetime"], now)?.map(ItemTest::Created));
-    query.tests.extend(read::span(call, &["modifieddate"], now)?.map(ItemTest::Updated));
+    let mut query = ItemQuery::all(ItemKind::Organization);
+    query
+        .predicates
+        .extend(read::span(call, &["createddate", "createddatetime"], now)?.map(ItemPredicate::Created));
+    query.predicates.extend(read::span(call, &["modifieddate"], now)?.map(ItemPredicate::Updated));
     let mut all = desk.directory.items(call.caller()?, query).await?.rows;
     let filter = Filter::of(desk, call).await?;
     all.retain(|item| organisation_of(item).is_ok_and(|organisation| filter.matches(organisation)));
     sort_items(call, &mut all, |item, field| match (item, field) {
-        (Item::Organisation(o), "status") => Some(status::organisation_word(o.status).to_owned()),
-        (Item::Organisation(o), "url") => Some(o.url.as_deref().map_or_else(String::new, fold)),
+        (Item::Organization(o), "status") => Some(status::organisation_word(o.status).to_owned()),
+        (Item::Organization(o), "url") => Some(o.url.as_deref().map_or_else(String::new, fold)),
         _ => None,
     })?;
     let total = all.len() as u64;
@@ -118,28 +120,29 @@ struct Filter {
     category: Option<u32>,
     located: Option<HashSet<directory::ItemId>>,
     search: Option<String>,
-    status: Option<OrganisationStatus>,
+    status: Option<OrganizationStatus>,
 }
 
 impl Filter {
     async fn of(desk: &Desk, call: &Call) -> Result<Self, Fault> {
         let number = |name: &'static str| {
             let text = call.query.get(name);
-            text.map(|t| t.trim().parse::<u32>().map_err(|_| Fault::field(name, Rule::Malformed))).transpose()
+            text.map(|t| t.trim().parse::<u32>().map_err(|_| Fault::field(name, FieldErrorKind::Malformed)))
+                .transpose()
         };
         let auto_login = call.query.get("autologin").map(|text| boolean(&Node::Text(text.to_owned())));
         let auto_login = auto_login.transpose().map_err(|rule| Fault::field("autologin", rule))?.flatten();
         let word = call.query.get("status");
         let status = word.map(|w| {
-            status::of_organisation(w).ok_or_else(|| Fault::field("status filter", Rule::Malformed))
+            status::of_organisation(w).ok_or_else(|| Fault::field("status filter", FieldErrorKind::Malformed))
         });
         let folded = |list: Vec<String>| list.iter().map(|text| fold(text)).collect::<Vec<String>>();
         let mut located = None;
         if let Some(places) = read::list(call, "locations")? {
-            let tests = vec![UserTest::AddressHolds(folded(places))];
-            let query = UserQuery { tests, limit: u32::MAX, ..UserQuery::default() };
+            let tests = vec![UserPredicate::AddressContains(folded(places))];
+            let query = UserQuery { predicates: tests, limit: u32::MAX, ..UserQuery::default() };
             let users: Vec<User> = desk.directory.users(call.caller()?, query).await?.rows;
-            located = Some(users.iter().filter_map(|user| user.organisation).collect());
+            located = Some(users.iter().filter_map(|user| user.organization).collect());
         }
         Ok(Self {
             domains: read::list(call, "domain")?.map(folded),
@@ -153,7 +156,7 @@ impl Filter {
         })
     }
 
-    fn matches(&self, organisation: &Organisation) -> bool {
+    fn matches(&self, organisation: &Organization) -> bool {
         let same = |wanted: Option<u32>, has: Option<u32>| wanted.is_none() || wanted == has;
         let texts = || {
             let url = organisation.url.as_deref();
@@ -183,6 +186,6 @@ pub(super) async fn get_group(_: &Desk, _: &Call) -> Result<Answer, Fault> {
     Err(Fault::NoRoute)
 }
 
-fn organisation_of(item: &Item) -> Result<&Organisation, Fault> {
-    if let Item::Organisation(organisation) = item { Ok(organisation) } else { Err(NONE.into()) }
+fn organisation_of(item: &Item) -> Result<&Organization, Fault> {
+    if let Item::Organization(organisation) = item { Ok(organisation) } else { Err(NONE.into()) }
 }

@@ -6,8 +6,9 @@ use crate::kit::{
     json, lenient, text_of, xml,
 };
 use directory::{
-    DepartmentRef, Field, Given, GroupEdit, ItemKey, Link, LinkKind, MemberEdit, OrganisationEdit,
-    OrganisationRef, Rule, Span, StatusWish, Time, UserEdit, UserKey, is_email,
+    DepartmentRef, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemKey, MemberEdit, OrganizationEdit,
+    OrganizationRef, ProfileLink, ProfileLinkKind, RequestedStatus, Time, TimeRange, UserEdit, UserKey,
+    is_email,
 };
 
 /// The body by its type, JSON when none is said; a trailing comma is let pass, as the documents print one.
@@ -73,7 +74,7 @@ impl<'a> Gather<'a> {
             Node::Object(object) => return Some(object),
             Node::Null => {}
             Node::Text(text) if text.trim().is_empty() => {}
-            _ => self.faults.push(FieldFault::new(names[0], Rule::Malformed)),
+            _ => self.faults.push(FieldFault::new(names[0], FieldErrorKind::Malformed)),
         }
         None
     }
@@ -88,15 +89,15 @@ impl<'a> Gather<'a> {
             match node.map_or(Ok(None), text_of) {
                 // Elsewhere this may be any text; here it is an e-mail.
                 Ok(Some(text)) if field == Field::SecretaryEmail && !text.is_empty() && !is_email(&text) => {
-                    self.faults.push(FieldFault::new(member.name, Rule::Malformed));
+                    self.faults.push(FieldFault::new(member.name, FieldErrorKind::Malformed));
                 }
-                Ok(text) => self.edit.text(field, Given::replace(text)),
+                Ok(text) => self.edit.set_text(field, FieldUpdate::set_or_clear(text)),
                 Err(rule) => self.faults.push(FieldFault::new(member.name, rule)),
             }
         }
     }
 
-    fn links(&mut self, object: &'a Object, kind: LinkKind, names: &[&'static str]) {
+    fn links(&mut self, object: &'a Object, kind: ProfileLinkKind, names: &[&'static str]) {
         let mut links = Vec::new();
         let entries = self.object(object, names).map(|object| {
             let named = object.members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("link"));
@@ -108,11 +109,11 @@ impl<'a> Gather<'a> {
                 Some(found.map_or(Ok(None), text_of).ok()?.unwrap_or_default())
             };
             match (text("name"), text("value")) {
-                (Some(name), Some(value)) => links.push(Link::new(kind, name, value)),
-                _ => self.faults.push(FieldFault::new(names[0], Rule::Malformed)),
+                (Some(name), Some(value)) => links.push(ProfileLink::new(kind, name, value)),
+                _ => self.faults.push(FieldFault::new(names[0], FieldErrorKind::Malformed)),
             }
         }
-        self.edit.links.push((kind, Given::Value(links)));
+        self.edit.links.push((kind, FieldUpdate::Set(links)));
     }
 }
 
@@ -129,46 +130,47 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
     gather.texts(&wire::NAME, name);
     let location = gather.object(object, &["location"]);
     gather.texts(&wire::LOCATION, location);
-    gather.links(object, LinkKind::Social, &["sociallinks", "sociallink"]);
-    gather.links(object, LinkKind::Custom, &["customlinks", "customlink"]);
-    gather.links(object, LinkKind::Messaging, &["messaginglinks", "messaginglink"]);
+    gather.links(object, ProfileLinkKind::Social, &["sociallinks", "sociallink"]);
+    gather.links(object, ProfileLinkKind::Custom, &["customlinks", "customlink"]);
+    gather.links(object, ProfileLinkKind::Messaging, &["messaginglinks", "messaginglink"]);
     match gather.get(object, &["department"]).map_or(Ok(None), text_of) {
-        Ok(text) => gather.edit.department = Given::replace(text.map(DepartmentRef::Name)),
+        Ok(text) => gather.edit.department = FieldUpdate::set_or_clear(text.map(DepartmentRef::Name)),
         Err(rule) => gather.faults.push(FieldFault::new("department", rule)),
     }
     match status_of(gather.get(object, &["status"])) {
-        Ok(Some(wish)) => gather.edit.status = Given::Value(wish),
-        Ok(None) if is_new => gather.edit.status = Given::Value(StatusWish::On),
+        Ok(Some(wish)) => gather.edit.status = FieldUpdate::Set(wish),
+        Ok(None) if is_new => gather.edit.status = FieldUpdate::Set(RequestedStatus::Active),
         Ok(None) => {}
         Err(rule) => gather.faults.push(FieldFault::new("status", rule)),
     }
     let organisation = gather.object(object, &["organisation"]);
     match organisation.map(|object| organisation_ref(object, body)).transpose() {
         // A new user without one gets the one of the e-mail's domain.
-        Ok(None) => gather.edit.organisation = if is_new { Given::Absent } else { Given::Cleared },
-        Ok(Some(Some(wanted))) => gather.edit.organisation = Given::Value(wanted),
-        Ok(Some(None)) => gather.edit.organisation = Given::Cleared,
+        Ok(None) => gather.edit.organization = if is_new { FieldUpdate::Keep } else { FieldUpdate::Clear },
+        Ok(Some(Some(wanted))) => gather.edit.organization = FieldUpdate::Set(wanted),
+        Ok(Some(None)) => gather.edit.organization = FieldUpdate::Clear,
         Err(fault) => gather.faults.push(fault),
     }
     if gather.faults.is_empty() { Ok(gather.edit) } else { Err(Fault::Fields(gather.faults)) }
 }
 
-fn status_of(node: Option<&Node>) -> Result<Option<StatusWish>, Rule> {
+fn status_of(node: Option<&Node>) -> Result<Option<RequestedStatus>, FieldErrorKind> {
     let text = node.map_or(Ok(None), text_of)?.filter(|text| !text.trim().is_empty());
-    text.map(|word| status::of_user(&word).map(StatusWish::To).ok_or(Rule::Malformed)).transpose()
+    text.map(|word| status::of_user(&word).map(RequestedStatus::Exact).ok_or(FieldErrorKind::Malformed))
+        .transpose()
 }
 
-fn organisation_ref(object: &Object, body: &Body) -> Result<Option<OrganisationRef>, FieldFault> {
+fn organisation_ref(object: &Object, body: &Body) -> Result<Option<OrganizationRef>, FieldFault> {
     let get = |name: &str| object.get(name, body.duplicates());
     let number =
         |name: &'static str| get(name).map_or(Ok(None), integer).map_err(|rule| FieldFault::new(name, rule));
     let name = get("orgname").map_or(Ok(None), text_of).map_err(|rule| FieldFault::new("orgname", rule))?;
-    let wanted = OrganisationRef {
+    let wanted = OrganizationRef {
         number: number("orgid")?,
         name: name.filter(|name| !name.trim().is_empty()),
-        address: number("orgaddressid")?.filter(|n| *n > 0),
+        office_number: number("orgaddressid")?.filter(|n| *n > 0),
     };
-    Ok((wanted != OrganisationRef::default()).then_some(wanted))
+    Ok((wanted != OrganizationRef::default()).then_some(wanted))
 }
 
 /// A user by number or e-mail, in a path or a list.
@@ -178,7 +180,7 @@ fn key(text: &str) -> Result<UserKey, Fault> {
         return Ok(UserKey::Email(text.to_owned()));
     }
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Fault::field("id", Rule::Malformed));
+        return Err(Fault::field("id", FieldErrorKind::Malformed));
     }
     // A number too large to be anybody's is like one that is nobody's.
     Ok(UserKey::Number(text.parse().unwrap_or(0)))
@@ -203,7 +205,7 @@ pub(super) fn invitation(call: &Call) -> Result<Vec<UserKey>, Fault> {
     if let Some(now) = members.get("sendInvitationNow", body.duplicates()) {
         let now = text_of(now).map_err(|rule| Fault::field("sendInvitationNow", rule))?;
         if now.is_some_and(|now| !now.trim().eq_ignore_ascii_case("true")) {
-            return Err(Fault::field("sendInvitationNow", Rule::NotAllowed));
+            return Err(Fault::field("sendInvitationNow", FieldErrorKind::NotAllowed));
         }
     }
     let mut keys = Vec::new();
@@ -240,7 +242,7 @@ pub(super) fn group_edit(call: &Call) -> Result<GroupEdit, Fault> {
     let name = object.get("name", body.duplicates()).map_or(Ok(None), text_of);
     let name = name.map_err(|rule| Fault::field("name", rule))?;
     let members = Some(MemberEdit::Replace(members(object, body)?));
-    Ok(GroupEdit { id: None, name: Given::replace(name), external_id: Given::Absent, members })
+    Ok(GroupEdit { id: None, name: FieldUpdate::set_or_clear(name), external_id: FieldUpdate::Keep, members })
 }
 
 /// The active users that are to join a group.
@@ -253,13 +255,15 @@ fn members(object: &Object, body: &Body) -> Result<Vec<UserKey>, Fault> {
     let mut keys = Vec::new();
     for node in object.get("users", body.duplicates()).map(|node| node.entries("user")).unwrap_or_default() {
         let text = text_of(node).map_err(|rule| Fault::field("users", rule))?;
-        keys.push(key(&text.unwrap_or_default()).map_err(|_| Fault::field("users", Rule::Malformed))?);
+        keys.push(
+            key(&text.unwrap_or_default()).map_err(|_| Fault::field("users", FieldErrorKind::Malformed))?,
+        );
     }
     Ok(keys)
 }
 
 /// The whole organisation that a POST or PUT sends.
-pub(super) fn organisation_edit(call: &Call) -> Result<OrganisationEdit, Fault> {
+pub(super) fn organisation_edit(call: &Call) -> Result<OrganizationEdit, Fault> {
     let (object, body) = object_under(call, "organisation")?;
     call.ignore(object.unknown_to(&wire::ORGANISATION, &[]));
     let faults = check(&wire::ORGANISATION, object, body.duplicates(), true);
@@ -269,46 +273,46 @@ pub(super) fn organisation_edit(call: &Call) -> Result<OrganisationEdit, Fault> 
     let get = |name: &str| object.get(name, body.duplicates());
     let text = |name: &'static str| {
         let text = get(name).map_or(Ok(None), text_of).map_err(|rule| Fault::field(name, rule))?;
-        Ok::<_, Fault>(Given::replace(text.filter(|text| !text.is_empty())))
+        Ok::<_, Fault>(FieldUpdate::set_or_clear(text.filter(|text| !text.is_empty())))
     };
     let number = |name: &'static str| {
         let number = get(name).map_or(Ok(None), integer).map_err(|rule| Fault::field(name, rule))?;
-        Ok::<_, Fault>(Given::replace(number))
+        Ok::<_, Fault>(FieldUpdate::set_or_clear(number))
     };
     let status = get("status").map_or(Ok(None), text_of).map_err(|rule| Fault::field("status", rule))?;
-    let status =
-        status.map(|word| status::of_organisation(&word).ok_or(Fault::field("status", Rule::Malformed)));
+    let status = status
+        .map(|word| status::of_organisation(&word).ok_or(Fault::field("status", FieldErrorKind::Malformed)));
     let auto_login =
         get("autologin").map_or(Ok(None), boolean).map_err(|rule| Fault::field("autologin", rule))?;
-    Ok(OrganisationEdit {
+    Ok(OrganizationEdit {
         id: None,
         number: None,
         name: text("name")?,
         status: status.transpose()?,
-        domains: Given::Value(texts(get("domains"), "domain")?),
-        more_domains: Vec::new(),
-        addresses: Given::Value(addresses(get("addresses"), body)?),
+        domains: FieldUpdate::Set(texts(get("domains"), "domain")?),
+        add_domains: Vec::new(),
+        office_numbers: FieldUpdate::Set(addresses(get("addresses"), body)?),
         url: text("url")?,
         photo: text("img")?,
-        auto_login: Given::replace(auto_login),
+        auto_login: FieldUpdate::set_or_clear(auto_login),
         homepage: number("homepage")?,
         guid: number("guid")?,
         industry: number("industry")?,
         category: number("category")?,
-        key_contacts: Given::Value(numbers(get("keycontacts"), "keycontact")?),
+        key_contacts: FieldUpdate::Set(numbers(get("keycontacts"), "keycontact")?),
     })
 }
 
 fn texts(node: Option<&Node>, item: &'static str) -> Result<Vec<String>, Fault> {
     let entries = node.map(|node| node.entries(item)).unwrap_or_default();
     let texts = entries.into_iter().map(|node| text_of(node).map(Option::unwrap_or_default));
-    texts.collect::<Result<_, Rule>>().map_err(|rule| Fault::field(item, rule))
+    texts.collect::<Result<_, FieldErrorKind>>().map_err(|rule| Fault::field(item, rule))
 }
 
 fn numbers(node: Option<&Node>, item: &'static str) -> Result<Vec<u32>, Fault> {
     let entries = node.map(|node| node.entries(item)).unwrap_or_default();
-    let numbers = entries.into_iter().map(|node| integer(node)?.ok_or(Rule::Malformed));
-    numbers.collect::<Result<_, Rule>>().map_err(|rule| Fault::field(item, rule))
+    let numbers = entries.into_iter().map(|node| integer(node)?.ok_or(FieldErrorKind::Malformed));
+    numbers.collect::<Result<_, FieldErrorKind>>().map_err(|rule| Fault::field(item, rule))
 }
 
 /// Numbers of addresses, the default one first.
@@ -318,9 +322,9 @@ fn addresses(node: Option<&Node>, body: &Body) -> Result<Vec<u32>, Fault> {
         let get = |name: &str| node.object().and_then(|object| object.get(name, body.duplicates()));
         let wrong = |rule| Fault::field("addressid", rule);
         let number = get("addressid").map_or(Ok(None), integer).map_err(wrong)?;
-        let number = number.ok_or_else(|| wrong(Rule::Missing))?;
+        let number = number.ok_or_else(|| wrong(FieldErrorKind::Missing))?;
         if addresses.len() > LIST_AT_MOST * 10 {
-            return Err(wrong(Rule::TooLong(LIST_AT_MOST * 10)));
+            return Err(wrong(FieldErrorKind::TooLong(LIST_AT_MOST * 10)));
         }
         let is_default = get("isDefault").map_or(Ok(None), boolean).map_err(wrong)?.unwrap_or(false);
         addresses.insert(if is_default { 0 } else { addresses.len() }, number);
@@ -329,12 +333,12 @@ fn addresses(node: Option<&Node>, body: &Body) -> Result<Vec<u32>, Fault> {
 }
 
 /// The domain that is to be added to an organisation.
-pub(super) fn domain(call: &Call) -> Result<OrganisationEdit, Fault> {
+pub(super) fn domain(call: &Call) -> Result<OrganizationEdit, Fault> {
     let (object, body) = object_under(call, "domain")?;
     let url = object.get("url", body.duplicates()).map_or(Ok(None), text_of);
     let url = url.map_err(|rule| Fault::field("url", rule))?.filter(|url| !url.trim().is_empty());
-    let url = url.ok_or_else(|| Fault::field("url", Rule::Missing))?;
-    Ok(OrganisationEdit { more_domains: vec![url], ..OrganisationEdit::default() })
+    let url = url.ok_or_else(|| Fault::field("url", FieldErrorKind::Missing))?;
+    Ok(OrganizationEdit { add_domains: vec![url], ..OrganizationEdit::default() })
 }
 
 /// The organisations a bulk call names, by number or name.
@@ -356,7 +360,7 @@ pub(super) fn page(call: &Call, limit: u32) -> Result<(u32, u32), Fault> {
         Some(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => {
             Ok(text.trim().parse().unwrap_or(u32::MAX))
         }
-        Some(_) => Err(Fault::field(name, Rule::Malformed)),
+        Some(_) => Err(Fault::field(name, FieldErrorKind::Malformed)),
     };
     Ok((number("offset", 0)?, number("limit", limit)?.min(LIMIT_AT_MOST)))
 }
@@ -370,7 +374,7 @@ pub(super) fn list(call: &Call, name: &'static str) -> Result<Option<Vec<String>
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let parts: Vec<String> = parts.take(LIST_AT_MOST + 1).map(str::to_owned).collect();
     if parts.len() > LIST_AT_MOST {
-        Err(Fault::field(name, Rule::TooLong(LIST_AT_MOST)))
+        Err(Fault::field(name, FieldErrorKind::TooLong(LIST_AT_MOST)))
     } else {
         Ok(Some(parts))
     }
@@ -389,7 +393,7 @@ pub(super) fn sort(part: &str) -> Option<(String, bool)> {
 }
 
 /// `createddate` or `modifieddate` of a list, under any of its spellings.
-pub(super) fn span(call: &Call, names: &[&'static str], now: Time) -> Result<Option<Span>, Fault> {
+pub(super) fn span(call: &Call, names: &[&'static str], now: Time) -> Result<Option<TimeRange>, Fault> {
     let Some(text) = names.iter().find_map(|name| call.query.get(name)) else { return Ok(None) };
-    dates::span(text, now).map(Some).ok_or_else(|| Fault::field(names[0], Rule::Malformed))
+    dates::span(text, now).map(Some).ok_or_else(|| Fault::field(names[0], FieldErrorKind::Malformed))
 }

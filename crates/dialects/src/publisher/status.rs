@@ -1,6 +1,6 @@
 //! The words for where users and organisations stand.
 
-use directory::{OrganisationStatus, Status};
+use directory::{OrganizationStatus, Status};
 
 /// A user's status by word or digit, in any case, common variants included.
 pub(super) fn of_user(word: &str) -> Option<Status> {
@@ -26,22 +26,22 @@ pub(super) fn user_word(status: Status) -> &'static str {
 }
 
 /// An organisation's status by word, in any case.
-pub(super) fn of_organisation(word: &str) -> Option<OrganisationStatus> {
+pub(super) fn of_organisation(word: &str) -> Option<OrganizationStatus> {
     Some(match word.trim().to_ascii_lowercase().as_str() {
-        "active" => OrganisationStatus::Active,
-        "archive" | "archived" => OrganisationStatus::Archived,
-        "disable" | "disabled" => OrganisationStatus::Disabled,
-        "suspended" | "suspend" => OrganisationStatus::Suspended,
+        "active" => OrganizationStatus::Active,
+        "archive" | "archived" => OrganizationStatus::Archived,
+        "disable" | "disabled" => OrganizationStatus::Disabled,
+        "suspended" | "suspend" => OrganizationStatus::Suspended,
         _ => return None,
     })
 }
 
 /// The word written for an organisation's status.
-pub(super) fn organisation_word(status: OrganisationStatus) -> &'static str {
+pub(super) fn organisation_word(status: OrganizationStatus) -> &'static str {
     match status {
-        OrganisationStatus::Active => "Active",
-        OrganisationStatus::Disabled => "Disabled",
-        OrganisationStatus::Suspended => "Suspended",
-        OrganisationStatus::Archived => "Archived",
+        OrganizationStatus::Active => "Active",
+        OrganizationStatus::Disabled => "Disabled",
+        OrganizationStatus::Suspended => "Suspended",
+        OrganizationStatus::Archived => "Archived",
     }
 }

@@ -4,8 +4,8 @@ use super::write::LinkStyle;
 use super::{read, status, write};
 use crate::kit::{Answer, Call, Desk, Fault, Out};
 use directory::{
-    Command, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organisation, Refusal, Rule, Sort, SortKey,
-    Status, StatusMove, User, UserKey, UserQuery, UserTest, fold, identifier_key,
+    Command, DirectoryError, Field, FieldErrorKind, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organization,
+    Sort, SortKey, Status, StatusChange, User, UserKey, UserPredicate, UserQuery, fold, identifier_key,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,14 +50,14 @@ pub(super) async fn disable_all(desk: &Desk, call: &Call) -> Result<Answer, Faul
 
 async fn move_one(desk: &Desk, call: &Call, to: Status, only_from: Option<Status>) -> Result<Answer, Fault> {
     let users = vec![read::user_key(call)?];
-    let command = Command::MoveUsers(StatusMove { users, to, only_from });
+    let command = Command::ChangeStatus(StatusChange { users, to, required_status: only_from });
     let receipt = desk.directory.run(call.caller()?, command).await?;
     summary(call, &receipt.users, LinkStyle::Plural)
 }
 
 async fn move_all(desk: &Desk, call: &Call, to: Status) -> Result<Answer, Fault> {
     let users = read::bulk_users(call)?;
-    let command = Command::MoveUsers(StatusMove { users: users.clone(), to, only_from: None });
+    let command = Command::ChangeStatus(StatusChange { users: users.clone(), to, required_status: None });
     let receipt = desk.directory.run(call.caller()?, command).await?;
     // Answered in the order they were named, each once.
     let mut order: HashMap<String, usize> = HashMap::new();
@@ -91,24 +91,24 @@ pub(super) async fn invite(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 }
 
 fn summary(call: &Call, users: &[User], style: LinkStyle) -> Result<Answer, Fault> {
-    let user = users.first().ok_or(Refusal::NoSuchUser)?;
+    let user = users.first().ok_or(DirectoryError::NoSuchUser)?;
     Ok(write::ok(call, "user", write::summary(call, user, style)))
 }
 
-fn whole(user: &User, organisations: &HashMap<ItemId, Organisation>) -> Out {
-    write::user(user, user.organisation.and_then(|id| organisations.get(&id)))
+fn whole(user: &User, organisations: &HashMap<ItemId, Organization>) -> Out {
+    write::user(user, user.organization.and_then(|id| organisations.get(&id)))
 }
 
 async fn organisations_of(
     desk: &Desk,
     call: &Call,
     users: &[User],
-) -> Result<HashMap<ItemId, Organisation>, Fault> {
+) -> Result<HashMap<ItemId, Organization>, Fault> {
     let mut found = HashMap::new();
-    for id in users.iter().filter_map(|user| user.organisation) {
+    for id in users.iter().filter_map(|user| user.organization) {
         if !found.contains_key(&id)
-            && let Item::Organisation(organisation) =
-                desk.directory.item(call.caller()?, ItemKind::Organisation, ItemKey::Id(id)).await?
+            && let Item::Organization(organisation) =
+                desk.directory.item(call.caller()?, ItemKind::Organization, ItemKey::Id(id)).await?
         {
             found.insert(id, organisation);
         }
@@ -124,11 +124,11 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let (offset, limit) = read::page(call, 200)?;
     let sort = sort(desk, call).await?;
     // Sorted people are held in memory up to the end of the page.
-    if !sort.is_arrival() && offset > SORTED_AT_MOST {
-        return Err(Fault::field("offset", Rule::TooLong(SORTED_AT_MOST as usize)));
+    if !sort.is_by_number() && offset > SORTED_AT_MOST {
+        return Err(Fault::field("offset", FieldErrorKind::TooLong(SORTED_AT_MOST as usize)));
     }
     let tests = tests(desk, call).await?;
-    let query = UserQuery { tests, sort, skip: offset.into(), limit, bound: None };
+    let query = UserQuery { predicates: tests, sort, offset: offset.into(), limit, boundary: None };
     let page = desk.directory.users(caller, query).await?;
     let fields = read::list(call, "fields")?;
     let rows = match &fields {
@@ -148,7 +148,7 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 
 async fn sort(desk: &Desk, call: &Call) -> Result<Sort, Fault> {
     let Some(text) = call.query.get("sort") else { return Ok(Sort::default()) };
-    let wrong = || Fault::field("sort", Rule::Malformed);
+    let wrong = || Fault::field("sort", FieldErrorKind::Malformed);
     let (field, descending) = read::sort(text).ok_or_else(wrong)?;
     let key = match field.as_str() {
         "firstname" => SortKey::Text(Field::GivenName),
@@ -161,31 +161,32 @@ async fn sort(desk: &Desk, call: &Call) -> Result<Sort, Fault> {
         "updated" => SortKey::Updated,
         "organisation" => {
             let all =
-                desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Organisation)).await?.rows;
+                desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
             let names = all.into_iter().map(|item| (item.id(), item.name().to_owned())).collect();
-            SortKey::Organisation(Arc::new(names))
+            SortKey::Organization(Arc::new(names))
         }
         _ => return Err(wrong()),
     };
-    Ok(Sort { key, descending, unset_last: false })
+    Ok(Sort { key, descending, nulls_last: false })
 }
 
-async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserTest>, Fault> {
+async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserPredicate>, Fault> {
     let mut tests = Vec::new();
     let folded = |list: Vec<String>| list.iter().map(|text| fold(text)).collect::<Vec<String>>();
     if let Some(word) = call.query.get("status") {
-        let status = status::of_user(word).ok_or_else(|| Fault::field("status filter", Rule::Malformed))?;
-        tests.push(UserTest::Status(vec![status]));
+        let status =
+            status::of_user(word).ok_or_else(|| Fault::field("status filter", FieldErrorKind::Malformed))?;
+        tests.push(UserPredicate::Status(vec![status]));
     }
     if let Some(list) = read::list(call, "organisations")? {
-        tests.push(UserTest::Organisation(ids(desk, call, ItemKind::Organisation, &list).await?));
+        tests.push(UserPredicate::Organization(ids(desk, call, ItemKind::Organization, &list).await?));
     }
     if let Some(list) = read::list(call, "usergroups")? {
-        tests.push(UserTest::Group(ids(desk, call, ItemKind::Group, &list).await?));
+        tests.push(UserPredicate::Group(ids(desk, call, ItemKind::Group, &list).await?));
     }
     // There are no groups of organisations, so nobody is in one.
     if read::list(call, "organisationgroups")?.is_some() {
-        tests.push(UserTest::Organisation(Vec::new()));
+        tests.push(UserPredicate::Organization(Vec::new()));
     }
     if let Some(list) = read::list(call, "departments")? {
         let mut names = folded(list.clone());
@@ -194,21 +195,21 @@ async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserTest>, Fault> {
                 desk.directory.item(call.caller()?, ItemKind::Department, ItemKey::Number(number)).await;
             names.extend(by_number.ok().map(|department| fold(department.name())));
         }
-        tests.push(UserTest::Department(names));
+        tests.push(UserPredicate::Department(names));
     }
-    tests.extend(read::list(call, "locations")?.map(|list| UserTest::AddressHolds(folded(list))));
+    tests.extend(read::list(call, "locations")?.map(|list| UserPredicate::AddressContains(folded(list))));
     if let Some(text) = call.query.get("search") {
         let part = fold(text);
-        let mut query = ItemQuery::all(ItemKind::Organisation);
-        query.tests.push(directory::ItemTest::NameHolds(part.clone()));
+        let mut query = ItemQuery::all(ItemKind::Organization);
+        query.predicates.push(directory::ItemPredicate::NameContains(part.clone()));
         let named = desk.directory.items(call.caller()?, query).await?.rows;
         let organisations = named.iter().map(Item::id).collect();
-        tests.push(UserTest::AnyTextHolds { part, organisations });
+        tests.push(UserPredicate::AnyTextContains { substring: part, organizations: organisations });
     }
     let now = desk.directory.now();
     let created = read::span(call, &["createddate", "createddatetime"], now)?;
-    tests.extend(created.map(UserTest::Created));
-    tests.extend(read::span(call, &["modifieddate"], now)?.map(UserTest::Updated));
+    tests.extend(created.map(UserPredicate::Created));
+    tests.extend(read::span(call, &["modifieddate"], now)?.map(UserPredicate::Updated));
     Ok(tests)
 }
 
@@ -218,7 +219,7 @@ async fn ids(desk: &Desk, call: &Call, kind: ItemKind, list: &[String]) -> Resul
     for text in list {
         match desk.directory.item(call.caller()?, kind, read::named(text)).await {
             Ok(item) => ids.push(item.id()),
-            Err(Refusal::NoSuchItem(_)) => {}
+            Err(DirectoryError::NoSuchItem(_)) => {}
             Err(refusal) => return Err(refusal.into()),
         }
     }

@@ -29,7 +29,7 @@ pub(super) static USER: Record = Record {
             &USER_ORGANISATION,
             "Where the user belongs; created when it has a name and is new",
         )
-        .field(Field::Organisation),
+        .field(Field::Organization),
         object("location", &LOCATION, "Work address"),
         Member::text("img", Field::Photo, "URL of a picture"),
         object("sociallinks", &LINKS, "Social links").field(Field::SocialLinks),
@@ -39,7 +39,7 @@ pub(super) static USER: Record = Record {
         Member::text("secretarymail", Field::SecretaryEmail, "The secretary's e-mail"),
         Member::text("bio", Field::Bio, "A few words"),
         Member::text("sourcetype", Field::Source, "Which system the user came from"),
-        Member::text("specialities", Field::Specialities, "One comma-separated text"),
+        Member::text("specialities", Field::Specialties, "One comma-separated text"),
         Member::of("invited", Kind::Moment, "When invited").only_out(),
         Member::of("lastlogin", Kind::Moment, "When last seen").only_out(),
         Member::of("created", Kind::Moment, "When created").only_out(),

@@ -3,7 +3,7 @@
 use super::{status, wire};
 use crate::answer;
 use crate::kit::{Answer, Call, Format, Out, Voice, accept, dates, json, xml};
-use directory::{Group, LinkKind, Organisation, User};
+use directory::{Group, Organization, ProfileLinkKind, User};
 use http::StatusCode;
 use std::borrow::Cow;
 
@@ -97,7 +97,7 @@ pub(super) fn named_summary(call: &Call, path: &str, id: u32, name: &str) -> Out
 }
 
 /// A whole user; `organisation` is the one the user belongs to.
-pub(super) fn user(user: &User, organisation: Option<&Organisation>) -> Out {
+pub(super) fn user(user: &User, organisation: Option<&Organization>) -> Out {
     let mut members = vec![number("id", user.number)];
     let texts = |record: &'static crate::kit::Record| -> Vec<(Cow<'static, str>, Out)> {
         let known = record.texts().filter_map(|(m, field)| Some(text(m.name, user.text(field)?)));
@@ -122,9 +122,9 @@ pub(super) fn user(user: &User, organisation: Option<&Organisation>) -> Out {
                     put(Out::Object(inner));
                 }
             }
-            "sociallinks" => links(user, LinkKind::Social).into_iter().for_each(put),
-            "customlinks" => links(user, LinkKind::Custom).into_iter().for_each(put),
-            "messaginglinks" => links(user, LinkKind::Messaging).into_iter().for_each(put),
+            "sociallinks" => links(user, ProfileLinkKind::Social).into_iter().for_each(put),
+            "customlinks" => links(user, ProfileLinkKind::Custom).into_iter().for_each(put),
+            "messaginglinks" => links(user, ProfileLinkKind::Messaging).into_iter().for_each(put),
             "created" => put(Out::Text(dates::day_first(user.created))),
             "updated" => put(Out::Text(dates::day_first(user.updated))),
             "invited" => user.invited.into_iter().for_each(|time| put(Out::Text(dates::day_first(time)))),
@@ -142,7 +142,7 @@ pub(super) fn user(user: &User, organisation: Option<&Organisation>) -> Out {
 }
 
 /// One link stands bare, several in an array; none is left out.
-fn links(user: &User, kind: LinkKind) -> Option<Out> {
+fn links(user: &User, kind: ProfileLinkKind) -> Option<Out> {
     let links: Vec<Out> = user
         .links_of(kind)
         .map(|link| Out::object(vec![("name", Out::text(&link.name)), ("value", Out::text(&link.value))]))
@@ -206,12 +206,12 @@ pub(super) fn group(group: &Group, members: &[u32], is_full: bool, organisations
 }
 
 /// A whole organisation with the numbers of its users.
-pub(super) fn organisation(organisation: &Organisation, users: &[u32]) -> Out {
+pub(super) fn organisation(organisation: &Organization, users: &[u32]) -> Out {
     let list = |item: &'static str, numbers: &[u32]| {
         Out::List(item, numbers.iter().map(|n| Out::Integer((*n).into())).collect())
     };
     let optional = |name: &'static str, value: Option<u32>| value.map(|value| number(name, value));
-    let addresses = organisation.addresses.iter().enumerate().map(|(index, id)| {
+    let addresses = organisation.office_numbers.iter().enumerate().map(|(index, id)| {
         Out::object(vec![("addressid", Out::Integer((*id).into())), ("isDefault", Out::Bool(index == 0))])
     });
     let domains = organisation.domains.iter().map(Out::text).collect();

@@ -5,7 +5,7 @@ use super::schema::texts;
 use super::wire::{self, Schema};
 use super::write;
 use crate::kit::{Answer, Call, Fault, Kind, Member, Out, Record};
-use directory::{Field, ItemKind, Refusal, Rule};
+use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::{HeaderValue, StatusCode, header};
 
 /// Says a fault.
@@ -76,44 +76,46 @@ pub(super) fn say(fault: &Fault, call: &Call) -> Said {
     (status, code, text.to_owned())
 }
 
-fn refused(refusal: &Refusal, call: &Call) -> Said {
+fn refused(refusal: &DirectoryError, call: &Call) -> Said {
     let (status, code, text): (StatusCode, &str, &str) = match refusal {
-        Refusal::Invalid(faults) => {
-            let taken = faults.iter().find(|fault| fault.rule == Rule::Taken);
+        DirectoryError::Invalid(faults) => {
+            let taken = faults.iter().find(|fault| fault.kind == FieldErrorKind::Taken);
             let Some(fault) = taken.or(faults.first()) else {
                 return (StatusCode::BAD_REQUEST, "invalidValue", "The request is not valid".into());
             };
-            let text = sentence(&name_of(fault.field), fault.rule);
-            return if fault.rule == Rule::Taken {
+            let text = sentence(&name_of(fault.field), fault.kind);
+            return if fault.kind == FieldErrorKind::Taken {
                 (StatusCode::CONFLICT, "uniqueness", text)
             } else {
                 (StatusCode::BAD_REQUEST, "invalidValue", text)
             };
         }
-        Refusal::NoSuchUser => (StatusCode::NOT_FOUND, "", "There is no such user"),
-        Refusal::NoSuchItem(ItemKind::Group) => (StatusCode::NOT_FOUND, "", "There is no such group"),
-        Refusal::NoSuchItem(
-            ItemKind::Folder | ItemKind::Organisation | ItemKind::Role | ItemKind::Department,
+        DirectoryError::NoSuchUser => (StatusCode::NOT_FOUND, "", "There is no such user"),
+        DirectoryError::NoSuchItem(ItemKind::Group) => (StatusCode::NOT_FOUND, "", "There is no such group"),
+        DirectoryError::NoSuchItem(
+            ItemKind::Folder | ItemKind::Organization | ItemKind::Role | ItemKind::Department,
         )
-        | Refusal::NoSuchTenant
-        | Refusal::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
-        Refusal::ConnectionEnded => (StatusCode::UNAUTHORIZED, "", "The token is no longer good for this"),
-        Refusal::RoleTooHigh | Refusal::SignIn(_) => {
+        | DirectoryError::NoSuchTenant
+        | DirectoryError::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
+        DirectoryError::ConnectionEnded => {
+            (StatusCode::UNAUTHORIZED, "", "The token is no longer good for this")
+        }
+        DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
             (StatusCode::FORBIDDEN, "", "The token allows nothing of a role this high")
         }
-        Refusal::WrongStatus => {
+        DirectoryError::WrongStatus => {
             (StatusCode::BAD_REQUEST, "invalidValue", "The user's status does not allow this")
         }
-        Refusal::VersionMismatch => {
+        DirectoryError::VersionMismatch => {
             (StatusCode::PRECONDITION_FAILED, "", "The resource is not of the version in If-Match any more")
         }
-        Refusal::Conflict => {
+        DirectoryError::Conflict => {
             (StatusCode::CONFLICT, "", "The resource was changed at the same time; try again")
         }
-        Refusal::Busy { .. } | Refusal::Unavailable(_) => {
+        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "", "The service is busy; try again in a moment")
         }
-        Refusal::Broken(_) => {
+        DirectoryError::Internal(_) => {
             let text = format!("Something went wrong on our side; it is logged under {}", call.request);
             return (StatusCode::INTERNAL_SERVER_ERROR, "", text);
         }
@@ -121,15 +123,17 @@ fn refused(refusal: &Refusal, call: &Call) -> Said {
     (status, code, text.to_owned())
 }
 
-fn sentence(name: &str, rule: Rule) -> String {
+fn sentence(name: &str, rule: FieldErrorKind) -> String {
     match rule {
-        Rule::Missing => format!("{name} is required"),
-        Rule::TooLong(max) => format!("{name} is longer than {max}"),
-        Rule::TooShort(min) => format!("{name} is shorter than {min}"),
-        Rule::Malformed => format!("{name} is not of the right form"),
-        Rule::Taken => format!("{name} is taken"),
-        Rule::Unknown => format!("{name} names something that does not exist"),
-        Rule::NotAllowed | Rule::Common | Rule::Personal => format!("{name} cannot be set to this"),
+        FieldErrorKind::Missing => format!("{name} is required"),
+        FieldErrorKind::TooLong(max) => format!("{name} is longer than {max}"),
+        FieldErrorKind::TooShort(min) => format!("{name} is shorter than {min}"),
+        FieldErrorKind::Malformed => format!("{name} is not of the right form"),
+        FieldErrorKind::Taken => format!("{name} is taken"),
+        FieldErrorKind::NotFound => format!("{name} names something that does not exist"),
+        FieldErrorKind::NotAllowed | FieldErrorKind::CommonPassword | FieldErrorKind::PersonalPassword => {
+            format!("{name} cannot be set to this")
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use super::schema::{Attribute, Named, find, find_lenient, member_of, record_of};
 use super::wire::Resource;
 use crate::kit::{Kind, Member, Record, Way, dates};
-use directory::{Field, Filter, Op, Scalar, Test};
+use directory::{AttributeValue, CompareOp, Comparison, Field, Filter};
 
 /// The longest filter of a query, in characters.
 pub(super) const MAX_LENGTH: usize = 2_048;
@@ -200,7 +200,7 @@ impl<'a> Parser<'a> {
                 let found = self.find(resource, name).ok_or_else(|| self.unknown(from, name))?;
                 return match found {
                     Named::Extension(schema) => match self.operator()? {
-                        Op::Present => Ok(uses(schema.record)),
+                        CompareOp::Present => Ok(uses(schema.record)),
                         _ => Err(self.wrong_at(from, "an extension can only be present")),
                     },
                     Named::Attribute(attribute) if self.rest().starts_with('[') => {
@@ -220,7 +220,7 @@ impl<'a> Parser<'a> {
     /// A comparison of an attribute that no table has.
     fn of_unknown(&mut self, from: usize, name: &str) -> Read<Filter> {
         self.note_unknown(from, name)?;
-        if self.operator()? != Op::Present {
+        if self.operator()? != CompareOp::Present {
             self.blanks();
             self.literal(true)?;
         }
@@ -231,13 +231,14 @@ impl<'a> Parser<'a> {
     fn of_value(&mut self, from: usize, attribute: Attribute, depth: usize) -> Read<Filter> {
         let (filter, sub) = self.value_path(&attribute, depth)?;
         let field = attribute.member.field.ok_or_else(|| self.wrong_at(from, "it has no values"))?;
-        let Some(sub) = sub else { return Ok(Filter::Entry(field, Box::new(filter))) };
+        let Some(sub) = sub else { return Ok(Filter::ValuePath(field, Box::new(filter))) };
         let part = sub.field.ok_or_else(|| self.wrong_at(from, "it cannot be filtered by"))?;
         let op = self.operator()?;
         // As everywhere, `ne` is the opposite of `eq`: no value that meets the condition is this.
-        let (op, is_opposite) = if op == Op::NotEqual { (Op::Equal, true) } else { (op, false) };
+        let (op, is_opposite) =
+            if op == CompareOp::NotEqual { (CompareOp::Equal, true) } else { (op, false) };
         let test = self.test(sub, part, None, op)?;
-        let found = Filter::Entry(field, Box::new(Filter::All(vec![filter, test])));
+        let found = Filter::ValuePath(field, Box::new(Filter::All(vec![filter, test])));
         Ok(if is_opposite { Filter::Not(Box::new(found)) } else { found })
     }
 
@@ -290,8 +291,8 @@ impl<'a> Parser<'a> {
             ("schemas", None) => return self.of_schemas(resource, op),
             ("meta", Some("resourceType")) => {
                 // Known before anybody is looked at.
-                let parts = vec![(Field::Kind, Scalar::text(resource.name))];
-                let holds = self.test(attribute.last(), Field::Kind, None, op)?.meets(&parts);
+                let parts = vec![(Field::Kind, AttributeValue::text(resource.name))];
+                let holds = self.test(attribute.last(), Field::Kind, None, op)?.matches(&parts);
                 return Ok(if holds { Filter::always() } else { Filter::never() });
             }
             _ => {}
@@ -304,10 +305,10 @@ impl<'a> Parser<'a> {
             return self.test(member, member.field.ok_or_else(no_filter)?, None, op);
         };
         // A complex attribute is compared by its value (RFC 7644 section 3.4.2.2).
-        let sub = sub.or_else(|| member_of(record, "value").filter(|_| op != Op::Present));
+        let sub = sub.or_else(|| member_of(record, "value").filter(|_| op != CompareOp::Present));
         let plural = member.field;
         match sub {
-            None if op == Op::Present => Ok(Filter::Any(present(record, plural))),
+            None if op == CompareOp::Present => Ok(Filter::Any(present(record, plural))),
             None => Err(self.wrong_at(from, format!("{} has parts; name one", member.name))),
             Some(sub) => {
                 let leaf = sub.field.ok_or_else(no_filter)?;
@@ -317,69 +318,78 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn operator(&mut self) -> Read<Op> {
+    fn operator(&mut self) -> Read<CompareOp> {
         self.blanks();
         let (from, name) = (self.at, self.name());
         Ok(match name.to_ascii_lowercase().as_str() {
-            "eq" => Op::Equal,
-            "ne" => Op::NotEqual,
-            "co" => Op::Contains,
-            "sw" => Op::StartsWith,
-            "ew" => Op::EndsWith,
-            "gt" => Op::Greater,
-            "ge" => Op::GreaterOrEqual,
-            "lt" => Op::Less,
-            "le" => Op::LessOrEqual,
-            "pr" => Op::Present,
+            "eq" => CompareOp::Equal,
+            "ne" => CompareOp::NotEqual,
+            "co" => CompareOp::Contains,
+            "sw" => CompareOp::StartsWith,
+            "ew" => CompareOp::EndsWith,
+            "gt" => CompareOp::Greater,
+            "ge" => CompareOp::GreaterOrEqual,
+            "lt" => CompareOp::Less,
+            "le" => CompareOp::LessOrEqual,
+            "pr" => CompareOp::Present,
             _ => return Err(self.wrong_at(from, "one of eq, ne, co, sw, ew, gt, ge, lt, le, pr is expected")),
         })
     }
 
     /// The rest of a comparison: the value, of the attribute's type.
-    fn test(&mut self, member: &Member, field: Field, part: Option<Field>, op: Op) -> Read<Filter> {
+    fn test(&mut self, member: &Member, field: Field, part: Option<Field>, op: CompareOp) -> Read<Filter> {
         let exact = member.traits.exact;
-        let test = |op, value| Filter::Test(Test::new(field, part, op, value, exact));
-        if op == Op::Present {
-            return Ok(test(op, Scalar::Bool(true)));
+        let test = |op, value| Filter::Comparison(Comparison::new(field, part, op, value, exact));
+        if op == CompareOp::Present {
+            return Ok(test(op, AttributeValue::Bool(true)));
         }
         self.blanks();
         let from = self.at;
         let is_text = matches!(member.kind, Kind::Text | Kind::Guid | Kind::Reference(_));
-        let is_bare = matches!(op, Op::Equal | Op::NotEqual | Op::Contains | Op::StartsWith | Op::EndsWith);
+        let is_bare = matches!(
+            op,
+            CompareOp::Equal
+                | CompareOp::NotEqual
+                | CompareOp::Contains
+                | CompareOp::StartsWith
+                | CompareOp::EndsWith
+        );
         let value = self.literal(is_text && is_bare)?;
         if value == Literal::Null {
-            let present = test(Op::Present, Scalar::Bool(true));
+            let present = test(CompareOp::Present, AttributeValue::Bool(true));
             return match op {
-                Op::Equal => Ok(Filter::Not(Box::new(present))),
-                Op::NotEqual => Ok(present),
+                CompareOp::Equal => Ok(Filter::Not(Box::new(present))),
+                CompareOp::NotEqual => Ok(present),
                 _ => Err(self.wrong_at(from, "null is only equal or not")),
             };
         }
-        let is_text_op = matches!(op, Op::Contains | Op::StartsWith | Op::EndsWith);
-        let is_equality = matches!(op, Op::Equal | Op::NotEqual);
+        let is_text_op = matches!(op, CompareOp::Contains | CompareOp::StartsWith | CompareOp::EndsWith);
+        let is_equality = matches!(op, CompareOp::Equal | CompareOp::NotEqual);
         let (scalar, fits) = match (member.kind, value) {
-            (Kind::Boolean, Literal::Bool(value)) => (Scalar::Bool(value), is_equality),
+            (Kind::Boolean, Literal::Bool(value)) => (AttributeValue::Bool(value), is_equality),
             (Kind::Boolean, Literal::Text(text)) => {
                 let value = text.to_ascii_lowercase().parse();
                 (
-                    Scalar::Bool(value.map_err(|_| self.wrong_at(from, "true or false is expected"))?),
+                    AttributeValue::Bool(
+                        value.map_err(|_| self.wrong_at(from, "true or false is expected"))?,
+                    ),
                     is_equality,
                 )
             }
             (Kind::Integer, Literal::Number(number)) => {
                 let number = number.parse().map_err(|_| self.wrong_at(from, "a whole number is expected"))?;
-                (Scalar::Integer(number), !is_text_op)
+                (AttributeValue::Integer(number), !is_text_op)
             }
             (Kind::Moment, Literal::Text(text)) => {
                 let time =
                     dates::parse(&text).ok_or_else(|| self.wrong_at(from, "a date and time is expected"))?;
-                (Scalar::Time(time), !is_text_op)
+                (AttributeValue::Time(time), !is_text_op)
             }
-            (Kind::Binary, Literal::Text(text)) => (Scalar::text(text), is_equality),
+            (Kind::Binary, Literal::Text(text)) => (AttributeValue::text(text), is_equality),
             (Kind::Boolean, _) => return Err(self.wrong_at(from, "true or false is expected")),
             (Kind::Integer, _) => return Err(self.wrong_at(from, "a whole number is expected")),
             (Kind::Moment, _) => return Err(self.wrong_at(from, "a date and time is expected")),
-            (_, Literal::Text(text) | Literal::Number(text)) => (Scalar::text(text), true),
+            (_, Literal::Text(text) | Literal::Number(text)) => (AttributeValue::text(text), true),
             (_, _) => return Err(self.wrong_at(from, "a text is expected")),
         };
         if !fits {
@@ -419,13 +429,13 @@ impl<'a> Parser<'a> {
     }
 
     /// `schemas eq "urn:…"`: which extensions somebody uses.
-    fn of_schemas(&mut self, resource: &'static Resource, op: Op) -> Read<Filter> {
-        if op == Op::Present {
+    fn of_schemas(&mut self, resource: &'static Resource, op: CompareOp) -> Read<Filter> {
+        if op == CompareOp::Present {
             return Ok(Filter::always());
         }
         self.blanks();
         let from = self.at;
-        let (Literal::Text(urn), Op::Equal | Op::NotEqual) = (self.literal(true)?, op) else {
+        let (Literal::Text(urn), CompareOp::Equal | CompareOp::NotEqual) = (self.literal(true)?, op) else {
             return Err(self.wrong_at(from, "schemas are only equal to a URN or not"));
         };
         let is = |schema: &super::wire::Schema| schema.urn.eq_ignore_ascii_case(&urn);
@@ -434,7 +444,7 @@ impl<'a> Parser<'a> {
             None if is(resource.schema) => Filter::always(),
             None => Filter::never(),
         };
-        Ok(if op == Op::NotEqual { Filter::Not(Box::new(used)) } else { used })
+        Ok(if op == CompareOp::NotEqual { Filter::Not(Box::new(used)) } else { used })
     }
 }
 
@@ -477,7 +487,7 @@ fn present(record: &'static Record, plural: Option<Field>) -> Vec<Filter> {
 }
 
 fn is_present(field: Field, part: Option<Field>) -> Filter {
-    Filter::Test(Test::new(field, part, Op::Present, Scalar::Bool(true), true))
+    Filter::Comparison(Comparison::new(field, part, CompareOp::Present, AttributeValue::Bool(true), true))
 }
 
 /// Whether a text is the name of an attribute or of a part of one (RFC 7644 section 3.10), perhaps behind a URN.

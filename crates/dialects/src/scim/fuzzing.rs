@@ -8,7 +8,7 @@ use super::tree::Former;
 use super::wire::{COMMON, GROUPS, Resource, USERS};
 use crate::kit::json::{self, quoted};
 use crate::kit::{Member, Node, Object, Record, Way};
-use directory::{Filter, MemberEdit, Op, Parts, Scalar, Test, UserId};
+use directory::{AttributeValue, CompareOp, Comparison, Filter, MemberEdit, SubAttributes, UserId};
 use uuid::Uuid;
 
 /// A filter that was read, written down and read again is the same, and asking it of somebody does not fail.
@@ -25,9 +25,9 @@ pub fn filter(bytes: &[u8]) {
                 continue;
             }
         };
-        let nobody: Parts<'_> = Vec::new();
+        let nobody: SubAttributes<'_> = Vec::new();
         let opposite = Filter::Not(Box::new(filter.clone()));
-        assert_ne!(filter.meets(&nobody), opposite.meets(&nobody));
+        assert_ne!(filter.matches(&nobody), opposite.matches(&nobody));
         let Some(written) = Printer::Resource(resource).text(&filter, Level::Or) else { continue };
         match parse(&written) {
             Ok(read) => assert_eq!(alike(read), alike(filter), "{written}"),
@@ -47,9 +47,11 @@ fn alike(filter: Filter) -> Filter {
         Filter::All(filters) => Filter::All(all(filters)),
         Filter::Any(filters) => Filter::Any(all(filters)),
         Filter::Not(inner) => Filter::Not(Box::new(alike(*inner))),
-        Filter::Entry(field, inner) => Filter::Entry(field, Box::new(alike(*inner))),
-        Filter::Test(test) if test.op == Op::Present => Filter::Test(Test { exact: true, ..test }),
-        test @ Filter::Test(_) => test,
+        Filter::ValuePath(field, inner) => Filter::ValuePath(field, Box::new(alike(*inner))),
+        Filter::Comparison(test) if test.op == CompareOp::Present => {
+            Filter::Comparison(Comparison { case_exact: true, ..test })
+        }
+        test @ Filter::Comparison(_) => test,
     }
 }
 
@@ -90,8 +92,8 @@ impl Printer {
             Filter::Any(filters) if filters.len() > 1 => joined(filters, Level::Or, " or ", Level::And),
             Filter::All(_) | Filter::Any(_) => None,
             Filter::Not(inner) => Some(format!("not ({})", self.text(inner, Level::Or)?)),
-            Filter::Test(test) => self.test(test),
-            Filter::Entry(field, inner) => {
+            Filter::Comparison(test) => self.test(test),
+            Filter::ValuePath(field, inner) => {
                 let Self::Resource(resource) = self else { return None };
                 let is_it = |member: &&Member| member.field == Some(*field) && record_of(member).is_some();
                 let (prefix, member) = members(resource).find(|(_, member)| is_it(member))?;
@@ -101,9 +103,9 @@ impl Printer {
         }
     }
 
-    fn test(self, test: &Test) -> Option<String> {
+    fn test(self, test: &Comparison) -> Option<String> {
         let fits = |member: &Member| {
-            let is_alike = member.traits.exact == test.exact || test.op == Op::Present;
+            let is_alike = member.traits.exact == test.case_exact || test.op == CompareOp::Present;
             is_alike && !member.traits.unfiltered && member.way != Way::In
         };
         let name = match self {
@@ -113,32 +115,36 @@ impl Printer {
             }
             Self::Resource(resource) => members(resource).find_map(|(prefix, member)| {
                 let Some(record) = record_of(member) else {
-                    let is_it = test.part.is_none() && member.field == Some(test.field) && fits(member);
+                    let is_it =
+                        test.sub_attribute.is_none() && member.field == Some(test.field) && fits(member);
                     return is_it.then(|| format!("{prefix}{}", member.name));
                 };
-                let (plural, leaf) = test.part.map_or((None, test.field), |part| (Some(test.field), part));
+                let (plural, leaf) =
+                    test.sub_attribute.map_or((None, test.field), |part| (Some(test.field), part));
                 let mut subs = record.members.iter().filter(|sub| sub.field == Some(leaf) && fits(sub));
                 let sub = subs.find(|_| member.field == plural)?;
                 Some(format!("{prefix}{}.{}", member.name, sub.name))
             })?,
         };
         let op = match test.op {
-            Op::Present => return Some(format!("{name} pr")),
-            Op::Equal => "eq",
-            Op::NotEqual => "ne",
-            Op::Contains => "co",
-            Op::StartsWith => "sw",
-            Op::EndsWith => "ew",
-            Op::Greater => "gt",
-            Op::GreaterOrEqual => "ge",
-            Op::Less => "lt",
-            Op::LessOrEqual => "le",
+            CompareOp::Present => return Some(format!("{name} pr")),
+            CompareOp::Equal => "eq",
+            CompareOp::NotEqual => "ne",
+            CompareOp::Contains => "co",
+            CompareOp::StartsWith => "sw",
+            CompareOp::EndsWith => "ew",
+            CompareOp::Greater => "gt",
+            CompareOp::GreaterOrEqual => "ge",
+            CompareOp::Less => "lt",
+            CompareOp::LessOrEqual => "le",
         };
         let value = match &test.value {
-            Scalar::Text(text) => quoted(text),
-            Scalar::Bool(value) => value.to_string(),
-            Scalar::Integer(number) => number.to_string(),
-            Scalar::Time(time) => quoted(&jiff::Timestamp::from_microsecond(time.0).ok()?.to_string()),
+            AttributeValue::Text(text) => quoted(text),
+            AttributeValue::Bool(value) => value.to_string(),
+            AttributeValue::Integer(number) => number.to_string(),
+            AttributeValue::Time(time) => {
+                quoted(&jiff::Timestamp::from_microsecond(time.0).ok()?.to_string())
+            }
         };
         Some(format!("{name} {op} {value}"))
     }
@@ -191,7 +197,7 @@ fn patch_user(body: &Object, is_strict: bool) {
     let former = Former::new(&USERS, is_strict);
     let Ok(operations) = operations(body, &former) else { return };
     let before = Former::new(&USERS, true).resource(&object(USER)).expect("in form");
-    let check = |tree: &Object| Ok(directory::check(&user_edit(&before, tree)?)?);
+    let check = |tree: &Object| Ok(directory::validate_user_edit(&user_edit(&before, tree)?)?);
     let Ok(after) = patch::apply(before.clone(), &operations, &former, check) else { return };
     in_form(&after, &USERS);
     drop(user_edit(&before, &after));
@@ -206,7 +212,7 @@ fn patch_group(body: &Object, is_strict: bool) {
         return;
     }
     let Ok(edit) = group_patch(&before, &everybody, &operations, &former) else { return };
-    if let Some(MemberEdit::Change { join, leave }) = edit.members {
+    if let Some(MemberEdit::Change { add: join, remove: leave }) = edit.members {
         assert!(!join.iter().any(|user| leave.contains(user)), "somebody comes and goes: {join:?}");
     }
 }

@@ -7,7 +7,9 @@ use super::wire::{GROUPS, USERS};
 use super::{read, tree, write};
 use crate::kit::{Answer, Call, Content, Desk, Fault, Node, Object, Part, Source, json};
 use bytes::Bytes;
-use directory::{Caller, Command, Directory, GroupEdit, Item, ItemId, ItemKey, ItemKind, Pending, Refusal};
+use directory::{
+    BoxFuture, Caller, Command, Directory, DirectoryError, GroupEdit, Item, ItemId, ItemKey, ItemKind,
+};
 use http::StatusCode;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let selection = Selection::of(call, &GROUPS)?;
     let edit = read::group_edit(&read::resource(call, &GROUPS)?, true)?;
     let receipt = desk.directory.run(call.caller()?, Command::CreateGroup(edit)).await?;
-    let item = receipt.items.into_iter().next().ok_or(Refusal::NoSuchItem(ItemKind::Group))?;
+    let item = receipt.items.into_iter().next().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
     answer(desk, call, StatusCode::CREATED, &item, &selection).await
 }
 
@@ -173,7 +175,7 @@ impl Pieces {
         Ok(Content::parts(Box::new(self)))
     }
 
-    async fn piece(&mut self) -> Result<Option<String>, Refusal> {
+    async fn piece(&mut self) -> Result<Option<String>, DirectoryError> {
         let (item, after) = match self.queue.pop_front() {
             None => return Ok(None),
             Some(Piece::Text(text)) => return Ok(Some(text)),
@@ -188,7 +190,7 @@ impl Pieces {
 }
 
 impl Source for Pieces {
-    fn next(mut self: Box<Self>) -> Pending<'static, Result<Option<Part>, Refusal>> {
+    fn next(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<Part>, DirectoryError>> {
         Box::pin(async move {
             loop {
                 match self.piece().await? {

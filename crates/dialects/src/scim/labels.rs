@@ -3,7 +3,7 @@
 use super::select::Selection;
 use super::wire;
 use crate::kit::{Call, Desk, Fault};
-use directory::{ItemKey, ItemKind, ItemQuery, Labels, Refusal, User, UserId, UserKey};
+use directory::{DirectoryError, ItemKey, ItemKind, ItemQuery, Labels, User, UserId, UserKey};
 use uuid::Uuid;
 
 /// What references are called, for the people who are to be written; nothing is looked up that was not asked for.
@@ -15,7 +15,7 @@ pub(super) async fn of(
 ) -> Result<Labels, Fault> {
     let mut labels = Labels::default();
     let caller = call.caller()?;
-    let is_own = |user: &User| user.role.is_some_and(|role| directory::role_numbered(role).is_none());
+    let is_own = |user: &User| user.role.is_some_and(|role| directory::builtin_role_name(role).is_none());
     if selection.shows("roles") && users.iter().any(is_own) {
         let own = desk.directory.items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
         labels.roles = own.iter().map(|role| (role.number(), role.name().to_owned())).collect();
@@ -23,7 +23,7 @@ pub(super) async fn of(
     let groups = users.iter().flat_map(|user| &user.groups).map(|id| (ItemKind::Group, *id));
     let folders = users.iter().flat_map(|user| &user.folders).map(|id| (ItemKind::Folder, *id));
     let organisations =
-        users.iter().filter_map(|user| user.organisation).map(|id| (ItemKind::Organisation, id));
+        users.iter().filter_map(|user| user.organization).map(|id| (ItemKind::Organization, id));
     let more = selection.shows_part(wire::MORE_SCHEMA.urn, "folders");
     let wanted = groups
         .filter(|_| selection.shows("groups"))
@@ -31,13 +31,13 @@ pub(super) async fn of(
         .chain(organisations.filter(|_| selection.shows(wire::ENTERPRISE_SCHEMA.urn)));
     for (kind, id) in wanted {
         // Names of groups and folders are a courtesy, and have an end; an organisation's is the value itself.
-        if labels.items.contains_key(&id) || (kind != ItemKind::Organisation && labels.items.len() >= LABELS)
+        if labels.items.contains_key(&id) || (kind != ItemKind::Organization && labels.items.len() >= LABELS)
         {
             continue;
         }
         match desk.directory.item(caller, kind, ItemKey::Id(id)).await {
             Ok(item) => drop(labels.items.insert(id, item.name().to_owned())),
-            Err(Refusal::NoSuchItem(_)) => {}
+            Err(DirectoryError::NoSuchItem(_)) => {}
             Err(refusal) => return Err(refusal.into()),
         }
     }
@@ -47,7 +47,7 @@ pub(super) async fn of(
             let Some(id) = manager.map(UserId).filter(|id| !labels.managers.contains(id)) else { continue };
             match desk.directory.user(caller, UserKey::Id(id)).await {
                 Ok(_) => drop(labels.managers.insert(id)),
-                Err(Refusal::NoSuchUser) => {}
+                Err(DirectoryError::NoSuchUser) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
         }

@@ -2,7 +2,7 @@
 
 use super::read;
 use crate::kit::{Call, Desk, Fault};
-use directory::{Field, Filter, ItemId, Scalar};
+use directory::{AttributeValue, Field, Filter, ItemId};
 use http::StatusCode;
 
 fn bad(text: &str) -> Fault {
@@ -22,32 +22,38 @@ pub(super) async fn of(desk: &Desk, call: &Call, filter: Filter) -> Result<Filte
         Filter::All(filters) => Filter::All(many(filters).await?),
         Filter::Any(filters) => Filter::Any(many(filters).await?),
         Filter::Not(filter) => Filter::Not(Box::new(Box::pin(of(desk, call, *filter)).await?)),
-        Filter::Entry(Field::Members, filter) => match *filter {
-            Filter::Test(mut test) if test.field == Field::Value => {
-                (test.field, test.part) = (Field::Members, Some(Field::Value));
-                Box::pin(of(desk, call, Filter::Test(test))).await?
+        Filter::ValuePath(Field::Members, filter) => match *filter {
+            Filter::Comparison(mut test) if test.field == Field::Value => {
+                (test.field, test.sub_attribute) = (Field::Members, Some(Field::Value));
+                Box::pin(of(desk, call, Filter::Comparison(test))).await?
             }
             _ => return Err(bad("Of members, only one value can be asked for at a time")),
         },
-        Filter::Test(test) if test.field == Field::Members => {
-            use directory::{Op, Test};
-            let Scalar::Text(id) = &test.value else {
+        Filter::Comparison(test) if test.field == Field::Members => {
+            use directory::{CompareOp, Comparison};
+            let AttributeValue::Text(id) = &test.value else {
                 return Err(bad("Of members, only a value can be asked for"));
             };
-            let is_equality = matches!(test.op, Op::Equal | Op::NotEqual);
+            let is_equality = matches!(test.op, CompareOp::Equal | CompareOp::NotEqual);
             if !is_equality {
                 return Err(bad("A member's value is only equal to an id or not"));
             }
             let groups: Vec<ItemId> = match desk.directory.user(call.caller()?, read::user_key(id)).await {
                 Ok(user) => user.groups,
-                Err(directory::Refusal::NoSuchUser) => Vec::new(),
+                Err(directory::DirectoryError::NoSuchUser) => Vec::new(),
                 Err(refusal) => return Err(refusal.into()),
             };
             let is = |id: &ItemId| {
-                Filter::Test(Test::new(Field::Id, None, Op::Equal, Scalar::text(id.to_string()), true))
+                Filter::Comparison(Comparison::new(
+                    Field::Id,
+                    None,
+                    CompareOp::Equal,
+                    AttributeValue::text(id.to_string()),
+                    true,
+                ))
             };
             let any = Filter::Any(groups.iter().map(is).collect());
-            if test.op == Op::NotEqual { Filter::Not(Box::new(any)) } else { any }
+            if test.op == CompareOp::NotEqual { Filter::Not(Box::new(any)) } else { any }
         }
         other => other,
     })

@@ -5,7 +5,7 @@
 //! read as a whole and then cut.
 
 use crate::kit::{Call, Desk, Fault};
-use directory::{Bound, Page, User, UserQuery};
+use directory::{Page, PageBoundary, User, UserQuery};
 
 /// A page ends with the user that makes it larger than this, in bytes.
 const LARGEST: usize = 8 << 20;
@@ -18,8 +18,8 @@ const MEMBERSHIP: usize = 160;
 /// The page that a query asks for, or a shorter one.
 pub(super) async fn read(desk: &Desk, call: &Call, query: UserQuery) -> Result<Page<User>, Fault> {
     let caller = call.caller()?;
-    let is_backward = matches!(query.bound, Some(Bound::Before(_)));
-    if !query.sort.is_arrival() || is_backward || query.limit <= FIRST {
+    let is_backward = matches!(query.boundary, Some(PageBoundary::Before(_)));
+    if !query.sort.is_by_number() || is_backward || query.limit <= FIRST {
         let mut page = desk.directory.users(caller, query).await?;
         cut(&mut page, is_backward);
         return Ok(page);
@@ -32,8 +32,8 @@ pub(super) async fn read(desk: &Desk, call: &Call, query: UserQuery) -> Result<P
         let fits = LARGEST.saturating_sub(size) / (size / page.rows.len().max(1)).max(1);
         let limit = u32::try_from(fits).unwrap_or(u32::MAX).min(wanted - read);
         let Some(last) = page.rows.last().filter(|_| limit > 0) else { break };
-        let bound = Some(Bound::After(query.sort.place(last)));
-        let next = UserQuery { limit, skip: 0, bound, ..query.clone() };
+        let bound = Some(PageBoundary::After(query.sort.position_of(last)));
+        let next = UserQuery { limit, offset: 0, boundary: bound, ..query.clone() };
         page.rows.extend(desk.directory.users(caller, next).await?.rows);
         read += limit;
     }
@@ -53,7 +53,7 @@ fn cut(page: &mut Page<User>, is_backward: bool) {
         let kept = page.rows.iter().rev().take_while(|user| has_room(user)).count();
         let gone = page.rows.len() - kept;
         page.rows.drain(..gone);
-        page.before += gone as u64;
+        page.offset += gone as u64;
     } else {
         let kept = page.rows.iter().take_while(|user| has_room(user)).count();
         page.rows.truncate(kept);
@@ -62,5 +62,5 @@ fn cut(page: &mut Page<User>, is_backward: bool) {
 
 /// About how many bytes the representation takes.
 fn size_of(user: &User) -> usize {
-    USER + user.plural_bytes() + MEMBERSHIP * (user.groups.len() + user.folders.len())
+    USER + user.multi_valued_bytes() + MEMBERSHIP * (user.groups.len() + user.folders.len())
 }

@@ -10,7 +10,7 @@ use super::members;
 use super::schema::{Attribute, Named, member_of, record_of};
 use super::tree::{self, Former, invalid};
 use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Record, Way};
-use directory::{Field, Filter, Op, Parts, Scalar};
+use directory::{AttributeValue, CompareOp, Field, Filter, SubAttributes};
 use http::StatusCode;
 
 /// What an operation does.
@@ -325,7 +325,7 @@ fn put_where(
     tree::at_home(tree, attribute, |home| {
         let mut all = entries(home, member);
         let mut hit: Vec<usize> =
-            (0..all.len()).filter(|n| filter.meets(&parts_of(record, &all[*n]))).collect();
+            (0..all.len()).filter(|n| filter.matches(&parts_of(record, &all[*n]))).collect();
         let replaces = verb == Verb::Replace && sub.is_none();
         if hit.is_empty() {
             let made = made_by(record, filter).filter(|_| !needs_target);
@@ -362,13 +362,13 @@ fn put_where(
 }
 
 /// An entry of a tree as the core's conditions see one.
-pub(super) fn parts_of(record: &'static Record, entry: &Object) -> Parts<'static> {
+pub(super) fn parts_of(record: &'static Record, entry: &Object) -> SubAttributes<'static> {
     let part = |(name, node): &(String, Node)| {
         let field = member_of(record, name)?.field?;
         let value = match node {
-            Node::Text(text) => Scalar::text(text.clone()),
-            Node::Bool(value) => Scalar::Bool(*value),
-            Node::Number(number) => Scalar::Integer(number.parse().ok()?),
+            Node::Text(text) => AttributeValue::text(text.clone()),
+            Node::Bool(value) => AttributeValue::Bool(*value),
+            Node::Number(number) => AttributeValue::Integer(number.parse().ok()?),
             _ => return None,
         };
         Some((field, value))
@@ -384,18 +384,18 @@ fn made_by(record: &'static Record, filter: &Filter) -> Option<Object> {
         one => std::slice::from_ref(one),
     };
     for filter in tests {
-        let Filter::Test(test) = filter else { return None };
-        if test.op != Op::Equal {
+        let Filter::Comparison(test) = filter else { return None };
+        if test.op != CompareOp::Equal {
             return None;
         }
         let member = record.members.iter().find(|member| member.field == Some(test.field))?;
         let node = match &test.value {
             // What is empty is not set, and so is nothing that would meet the condition.
-            Scalar::Text(text) if text.is_empty() => return None,
-            Scalar::Text(text) => Node::Text(text.to_string()),
-            Scalar::Bool(value) => Node::Bool(*value),
-            Scalar::Integer(number) => Node::Number(number.to_string()),
-            Scalar::Time(_) => return None,
+            AttributeValue::Text(text) if text.is_empty() => return None,
+            AttributeValue::Text(text) => Node::Text(text.to_string()),
+            AttributeValue::Bool(value) => Node::Bool(*value),
+            AttributeValue::Integer(number) => Node::Number(number.to_string()),
+            AttributeValue::Time(_) => return None,
         };
         members::put(&mut made, member.name, Some(node));
     }
@@ -444,7 +444,7 @@ fn remove(
             None => true,
         };
         let meets = |entry: &Object| match (&target.filter, record) {
-            (Some(filter), Some(record)) => filter.meets(&parts_of(record, entry)),
+            (Some(filter), Some(record)) => filter.matches(&parts_of(record, entry)),
             _ => true,
         };
         match sub {

@@ -8,8 +8,9 @@ use super::tree::{Former, invalid};
 use super::wire::{self, Resource};
 use crate::kit::{Body, Call, Fault, Format, Kind, Member, Node, Object, Record, Way, accept, json};
 use directory::{
-    Address, ClientProfile, DepartmentRef, Entry, Field, Given, GroupEdit, ItemId, ItemKey, Link, LinkKind,
-    MemberEdit, OrganisationRef, Pair, StatusWish, UserEdit, UserId, UserKey,
+    Address, ClientProfile, DepartmentRef, Field, FieldUpdate, GroupEdit, ItemId, ItemKey, MemberEdit,
+    MetadataEntry, OrganizationRef, ProfileLink, ProfileLinkKind, RequestedStatus, TypedValue, UserEdit,
+    UserId, UserKey,
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -138,39 +139,49 @@ impl Change<'_> {
 
     fn single(&mut self, member: &Member, field: Field, node: Option<&Node>) -> Result<(), Fault> {
         let text = || node.and_then(text_of);
-        let flag =
-            || Given::replace(node.and_then(|node| if let Node::Bool(on) = node { Some(*on) } else { None }));
+        let flag = || {
+            FieldUpdate::set_or_clear(
+                node.and_then(|node| if let Node::Bool(on) = node { Some(*on) } else { None }),
+            )
+        };
         let edit = &mut self.edit;
         match field {
             Field::Active => {
-                edit.status = flag().map(|on| if on { StatusWish::On } else { StatusWish::Off });
+                edit.status =
+                    flag().map(|on| if on { RequestedStatus::Active } else { RequestedStatus::Inactive });
             }
             Field::Password => {
                 let password = text().ok_or_else(|| invalid(member.name, "cannot be taken away"))?;
                 edit.password = Some(password.into());
             }
-            Field::Department => edit.department = Given::replace(text().map(DepartmentRef::Name)),
-            Field::Organisation => {
+            Field::Department => edit.department = FieldUpdate::set_or_clear(text().map(DepartmentRef::Name)),
+            Field::Organization => {
                 let office = get(self.after, wire::MORE_SCHEMA.urn).and_then(Node::object);
                 let office = office.and_then(|more| get(more, "office")).and_then(number_of);
-                let named = |name| OrganisationRef { number: None, name: Some(name), address: office };
-                edit.organisation = Given::replace(text().map(named));
+                let named = |name| OrganizationRef { number: None, name: Some(name), office_number: office };
+                edit.organization = FieldUpdate::set_or_clear(text().map(named));
             }
-            Field::Office => edit.office = Given::replace(node.and_then(number_of)),
+            Field::Office => edit.office = FieldUpdate::set_or_clear(node.and_then(number_of)),
             Field::SocialLinks | Field::CustomLinks => {
-                let kind = if field == Field::SocialLinks { LinkKind::Social } else { LinkKind::Custom };
+                let kind = if field == Field::SocialLinks {
+                    ProfileLinkKind::Social
+                } else {
+                    ProfileLinkKind::Custom
+                };
                 let pairs = lines::read(&text().unwrap_or_default());
-                let links = pairs.into_iter().map(|(name, value)| Link::new(kind, name, value)).collect();
-                edit.links.push((kind, Given::Value(links)));
+                let links =
+                    pairs.into_iter().map(|(name, value)| ProfileLink::new(kind, name, value)).collect();
+                edit.links.push((kind, FieldUpdate::Set(links)));
             }
             Field::Metadata => {
                 let pairs = lines::read(&text().unwrap_or_default());
-                edit.metadata =
-                    Given::Value(pairs.into_iter().map(|(key, value)| Pair { key, value }).collect());
+                edit.metadata = FieldUpdate::Set(
+                    pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect(),
+                );
             }
             Field::DoNotEmail => edit.do_not_email = flag(),
             Field::ForcePasswordChange => edit.force_password_change = flag(),
-            field => edit.text(field, Given::replace(text())),
+            field => edit.set_text(field, FieldUpdate::set_or_clear(text())),
         }
         Ok(())
     }
@@ -208,20 +219,20 @@ impl Change<'_> {
                         primary: primary(object),
                     }
                 });
-                edit.addresses = Given::Value(addresses.collect());
+                edit.addresses = FieldUpdate::Set(addresses.collect());
             }
             field => {
-                let entry = |object: &Object| Entry {
+                let entry = |object: &Object| TypedValue {
                     value: part(object, Field::Value).unwrap_or_default(),
                     kind: part(object, Field::Kind).or_else(|| part(object, Field::Name)),
                     display: part(object, Field::Display),
                     primary: primary(object),
                 };
-                edit.plurals.push((field, Given::Value(objects().map(entry).collect())));
+                edit.multi_valued.push((field, FieldUpdate::Set(objects().map(entry).collect())));
                 if field == Field::Emails {
                     // Elsewhere the user name follows the e-mail; here it is what the client says.
                     let name = get(self.after, "userName").and_then(text_of);
-                    edit.text(Field::UserName, Given::if_some(name));
+                    edit.set_text(Field::UserName, FieldUpdate::set_or_keep(name));
                 }
             }
         }
@@ -241,7 +252,7 @@ fn number_of(node: &Node) -> Option<u32> {
 
 /// What a POST or PUT says of a group. Members are told apart from it, since they are rows of their own.
 pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, Fault> {
-    let text = |name: &str| Given::replace(get(tree, name).and_then(text_of));
+    let text = |name: &str| FieldUpdate::set_or_clear(get(tree, name).and_then(text_of));
     let members = members_of(get(tree, "members"))?;
     let members = (!is_new || !members.is_empty()).then_some(MemberEdit::Replace(members));
     Ok(GroupEdit { id: None, name: text("displayName"), external_id: text("externalId"), members })
@@ -278,7 +289,7 @@ pub(super) fn group_patch(
     }
     let changed = |name: &str| {
         let (old, new) = (get(before, name), get(&tree, name));
-        if old == new { Given::Absent } else { Given::replace(new.and_then(text_of)) }
+        if old == new { FieldUpdate::Keep } else { FieldUpdate::set_or_clear(new.and_then(text_of)) }
     };
     Ok(GroupEdit {
         id: None,
@@ -347,10 +358,10 @@ impl Members<'_> {
             }
             (Verb::Remove, Some(filter)) => {
                 let keys = named_by(filter).unwrap_or_else(|| {
-                    let parts = |id: &UserId| -> directory::Parts<'static> {
-                        vec![(Field::Value, directory::Scalar::text(id.to_string()))]
+                    let parts = |id: &UserId| -> directory::SubAttributes<'static> {
+                        vec![(Field::Value, directory::AttributeValue::text(id.to_string()))]
                     };
-                    let hit = self.everybody.iter().filter(|id| filter.meets(&parts(id)));
+                    let hit = self.everybody.iter().filter(|id| filter.matches(&parts(id)));
                     hit.map(|id| UserKey::Id(*id)).collect()
                 });
                 self.remove(keys);
@@ -384,8 +395,8 @@ impl Members<'_> {
             Self { replaced: true, join, .. } => Some(MemberEdit::Replace(join.into_iter().collect())),
             Self { join, leave, .. } if join.is_empty() && leave.is_empty() => None,
             Self { join, leave, .. } => Some(MemberEdit::Change {
-                join: join.into_iter().collect(),
-                leave: leave.into_iter().collect(),
+                add: join.into_iter().collect(),
+                remove: leave.into_iter().collect(),
             }),
         }
     }
@@ -412,12 +423,14 @@ const MAX_LOOKS: usize = 1;
 
 /// The people a condition on members names.
 fn named_by(filter: &directory::Filter) -> Option<Vec<UserKey>> {
-    use directory::{Filter, Op, Scalar};
+    use directory::{AttributeValue, CompareOp, Filter};
     match filter {
-        Filter::Test(test) if test.field == Field::Value && test.op == Op::Equal => match &test.value {
-            Scalar::Text(id) => Some(vec![user_key(id)]),
-            _ => None,
-        },
+        Filter::Comparison(test) if test.field == Field::Value && test.op == CompareOp::Equal => {
+            match &test.value {
+                AttributeValue::Text(id) => Some(vec![user_key(id)]),
+                _ => None,
+            }
+        }
         Filter::Any(filters) => {
             let keys: Option<Vec<Vec<UserKey>>> = filters.iter().map(named_by).collect();
             keys.map(|keys| keys.concat())

@@ -13,8 +13,8 @@ use super::write::{self, Heading};
 use super::{filter, labels, memberships, pages, read};
 use crate::kit::{Answer, Call, Desk, Duplicates, Fault, Kind, Node, Out, Question, json};
 use directory::{
-    Bound, Caller, Field, Filter, Item, ItemBound, ItemKind, ItemQuery, ItemTest, Labels, Page, Place, Sort,
-    SortKey, User, UserQuery, UserTest,
+    Caller, Field, Filter, Item, ItemKind, ItemPageBoundary, ItemPredicate, ItemQuery, Labels, Page,
+    PageBoundary, Sort, SortKey, SortPosition, User, UserPredicate, UserQuery,
 };
 use http::StatusCode;
 use std::sync::Arc;
@@ -150,15 +150,15 @@ impl Asked {
             (_, Some(Field::Invited)) => SortKey::Invited,
             (_, Some(Field::LastActivity)) => SortKey::LastActivity,
             // Identities rise with time, as numbers do.
-            (_, Some(Field::Id | Field::Number)) => SortKey::Arrival,
-            (_, Some(Field::Organisation)) => SortKey::Organisation(Arc::default()),
+            (_, Some(Field::Id | Field::Number)) => SortKey::Number,
+            (_, Some(Field::Organization)) => SortKey::Organization(Arc::default()),
             (_, Some(Field::SocialLinks | Field::CustomLinks | Field::Metadata | Field::Password)) => {
                 return Err(wrong());
             }
             (Some(_), _) if attribute.is_plural() => return Err(wrong()),
             // A place in the order must fit into a cursor.
             (_, Some(field))
-                if directory::limit(field) <= 2_048
+                if directory::max_chars(field) <= 2_048
                     && matches!(attribute.last().kind, Kind::Text | Kind::Reference(_)) =>
             {
                 SortKey::Text(field)
@@ -166,7 +166,7 @@ impl Asked {
             _ => return Err(wrong()),
         };
         // Who has no value comes last, and first from the end (RFC 7644 section 3.4.2.3).
-        Ok(Sort { key, descending: self.descending, unset_last: true })
+        Ok(Sort { key, descending: self.descending, nulls_last: true })
     }
 }
 
@@ -188,10 +188,10 @@ pub(super) async fn groups_by_body(desk: &Desk, call: &Call) -> Result<Answer, F
 
 /// Where a page begins.
 struct Begin {
-    bound: Option<Bound>,
+    bound: Option<PageBoundary>,
     skip: u64,
     /// The place an index page was found to begin behind.
-    walked: Option<Place>,
+    walked: Option<SortPosition>,
     /// How many the page holds at the most.
     count: u32,
 }
@@ -221,9 +221,13 @@ async fn begin(
                     format!("count must stay {} with this cursor", cursor.count),
                 ));
             }
-            let place =
-                Place { text: cursor.text, time: cursor.time.map(directory::Time), number: cursor.number };
-            let bound = if cursor.is_backward { Bound::Before(place) } else { Bound::After(place) };
+            let place = SortPosition {
+                text: cursor.text,
+                time: cursor.time.map(directory::Time),
+                number: cursor.number,
+            };
+            let bound =
+                if cursor.is_backward { PageBoundary::Before(place) } else { PageBoundary::After(place) };
             Ok(Begin { bound: Some(bound), skip: 0, walked: None, count: cursor.count })
         }
         None => {
@@ -232,7 +236,7 @@ async fn begin(
             let count = asked.count();
             Ok(match place {
                 Some(place) => {
-                    let bound = Some(Bound::After(place.clone()));
+                    let bound = Some(PageBoundary::After(place.clone()));
                     Begin { bound, skip: 0, walked: Some(place), count }
                 }
                 None => Begin { bound: None, skip: asked.start - 1, walked: None, count },
@@ -264,7 +268,7 @@ async fn heading(
     resource: &'static Resource,
     begin: &Begin,
     page: (u64, u64, usize),
-    ends: Option<(Place, Place)>,
+    ends: Option<(SortPosition, SortPosition)>,
 ) -> Result<Heading, Fault> {
     let (total, before, rows) = page;
     let has_next = before + (rows as u64) < total && rows > 0;
@@ -282,12 +286,12 @@ async fn heading(
     }
     let keys = desk.seals.keys(&desk.directory).await?;
     let count = begin.count;
-    let seal = |place: Place, is_backward: bool| {
-        let Place { text, time, number } = place;
+    let seal = |place: SortPosition, is_backward: bool| {
+        let SortPosition { text, time, number } = place;
         let end = now.0 / 1_000_000 + CURSOR_SECONDS;
         let cursor = Cursor { text, time: time.map(|time| time.0), number, is_backward, count, end };
-        let text =
-            serde_json::to_string(&cursor).map_err(|error| directory::Refusal::Broken(error.to_string()))?;
+        let text = serde_json::to_string(&cursor)
+            .map_err(|error| directory::DirectoryError::Internal(error.to_string()))?;
         keys.seal(&text, &question)
     };
     let (first, last) = ends.unzip();
@@ -300,25 +304,26 @@ async fn users(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault>
     let selection = asked.selection(&USERS)?;
     let filter = asked.filter(&USERS)?;
     let mut sort = asked.sort(&USERS)?;
-    if let SortKey::Organisation(names) = &mut sort.key {
-        let all = desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Organisation)).await?.rows;
+    if let SortKey::Organization(names) = &mut sort.key {
+        let all = desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
         *names = Arc::new(all.iter().map(|item| (item.id(), item.name().to_owned())).collect());
     }
     let begin = begin(desk, call, asked, &USERS, &sort).await?;
     let query = UserQuery {
-        tests: user_tests(desk, call, filter).await?,
+        predicates: user_tests(desk, call, filter).await?,
         sort,
-        skip: begin.skip,
+        offset: begin.skip,
         limit: begin.count,
-        bound: begin.bound.clone(),
+        boundary: begin.bound.clone(),
     };
-    if !query.sort.is_arrival() && query.skip > SORTED_MOST {
+    if !query.sort.is_by_number() && query.offset > SORTED_MOST {
         return Err(bad("tooMany", format!("A sorted list is counted up to {SORTED_MOST}; use a cursor")));
     }
     let sort = query.sort.clone();
     let page: Page<User> = pages::read(desk, call, query).await?;
-    let ends = page.rows.first().zip(page.rows.last()).map(|(a, b)| (sort.place(a), sort.place(b)));
-    let figures = (page.total, page.before, page.rows.len());
+    let ends =
+        page.rows.first().zip(page.rows.last()).map(|(a, b)| (sort.position_of(a), sort.position_of(b)));
+    let figures = (page.total, page.offset, page.rows.len());
     let heading = heading(desk, call, asked, &USERS, &begin, figures, ends).await?;
     let resources = written(desk, call, &page.rows, &selection).await?;
     Ok(write::list(call, heading, resources))
@@ -331,13 +336,13 @@ async fn written(desk: &Desk, call: &Call, users: &[User], selection: &Selection
 }
 
 /// A filter as conditions of the core, with what references are called where it asks by that.
-async fn user_tests(desk: &Desk, call: &Call, filter: Option<Filter>) -> Result<Vec<UserTest>, Fault> {
+async fn user_tests(desk: &Desk, call: &Call, filter: Option<Filter>) -> Result<Vec<UserPredicate>, Fault> {
     let Some(filter) = filter else { return Ok(Vec::new()) };
     let mut labels = Labels::default();
     let kinds = [
         (Field::Groups, ItemKind::Group),
         (Field::Folders, ItemKind::Folder),
-        (Field::Organisation, ItemKind::Organisation),
+        (Field::Organization, ItemKind::Organization),
     ];
     for (field, kind) in kinds {
         if names(&filter, field) {
@@ -345,11 +350,11 @@ async fn user_tests(desk: &Desk, call: &Call, filter: Option<Filter>) -> Result<
             labels.items.extend(all.iter().map(|item| (item.id(), item.name().to_owned())));
         }
     }
-    if filter.mentions(Field::Roles) {
+    if filter.references_field(Field::Roles) {
         let own = desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
         labels.roles = own.iter().map(|role| (role.number(), role.name().to_owned())).collect();
     }
-    Ok(vec![UserTest::Meets(Arc::new(filter), Arc::new(labels))])
+    Ok(vec![UserPredicate::Filter(Arc::new(filter), Arc::new(labels))])
 }
 
 /// Whether a filter asks what a reference is called, and not just which it is.
@@ -357,8 +362,8 @@ fn names(filter: &Filter, field: Field) -> bool {
     match filter {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().any(|filter| names(filter, field)),
         Filter::Not(filter) => names(filter, field),
-        Filter::Test(test) => test.field == field && test.part != Some(Field::Value),
-        Filter::Entry(entry, filter) => *entry == field && filter.mentions(Field::Display),
+        Filter::Comparison(test) => test.field == field && test.sub_attribute != Some(Field::Value),
+        Filter::ValuePath(entry, filter) => *entry == field && filter.references_field(Field::Display),
     }
 }
 
@@ -370,7 +375,7 @@ async fn groups(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault
     let page = group_page(desk, call, filter, &sort, &begin).await?;
     let place = |item: &Item| place_of(item, &sort);
     let ends = page.rows.first().zip(page.rows.last()).map(|(a, b)| (place(a), place(b)));
-    let figures = (page.total, page.before, page.rows.len());
+    let figures = (page.total, page.offset, page.rows.len());
     let heading = heading(desk, call, asked, &GROUPS, &begin, figures, ends).await?;
     let head = json::write(&Out::object(write::list_head(heading, page.rows.len())));
     let mut pieces = Pieces::new(desk, call, &selection)?;
@@ -386,7 +391,7 @@ async fn groups(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault
     Ok(write::raw(call, pieces.content().await?))
 }
 
-fn place_of(item: &Item, sort: &Sort) -> Place {
+fn place_of(item: &Item, sort: &Sort) -> SortPosition {
     let (mut text, mut time) = (None, None);
     match sort.key {
         SortKey::Text(Field::Name) => text = Some(directory::fold(item.name())),
@@ -395,7 +400,7 @@ fn place_of(item: &Item, sort: &Sort) -> Place {
         SortKey::Updated => time = Some(item.updated()),
         _ => {}
     }
-    Place { text, time, number: item.number() }
+    SortPosition { text, time, number: item.number() }
 }
 
 /// A page of groups. In order of arrival the engine cuts it; any other order is made here, of all that match.
@@ -408,32 +413,34 @@ async fn group_page(
 ) -> Result<Page<Item>, Fault> {
     let mut query = ItemQuery::all(ItemKind::Group);
     if let Some(filter) = filter {
-        query.tests.push(ItemTest::Meets(Arc::new(memberships::of(desk, call, filter).await?)));
+        query.predicates.push(ItemPredicate::Filter(Arc::new(memberships::of(desk, call, filter).await?)));
     }
-    if sort.is_arrival() {
-        query.bound = begin.bound.as_ref().map(|bound| match bound {
-            Bound::After(place) => ItemBound::After(place.number),
-            Bound::Before(place) => ItemBound::Before(place.number),
+    if sort.is_by_number() {
+        query.boundary = begin.bound.as_ref().map(|bound| match bound {
+            PageBoundary::After(place) => ItemPageBoundary::After(place.number),
+            PageBoundary::Before(place) => ItemPageBoundary::Before(place.number),
         });
-        (query.skip, query.limit) = (begin.skip, begin.count);
+        (query.offset, query.limit) = (begin.skip, begin.count);
         return Ok(desk.directory.items(call.caller()?, query).await?);
     }
     let mut all = desk.directory.items(call.caller()?, query).await?.rows;
-    let order = |a: &Place, b: &Place| sort.order(a, b);
+    let order = |a: &SortPosition, b: &SortPosition| sort.compare(a, b);
     all.sort_by(|a, b| order(&place_of(a, sort), &place_of(b, sort)));
     let total = all.len();
     let limit = begin.count as usize;
     let before = match &begin.bound {
         None => usize::try_from(begin.skip).unwrap_or(usize::MAX).min(total),
-        Some(Bound::After(place)) => all.partition_point(|item| order(&place_of(item, sort), place).is_le()),
-        Some(Bound::Before(place)) => {
+        Some(PageBoundary::After(place)) => {
+            all.partition_point(|item| order(&place_of(item, sort), place).is_le())
+        }
+        Some(PageBoundary::Before(place)) => {
             let end = all.partition_point(|item| order(&place_of(item, sort), place).is_lt());
             all.truncate(end);
             end.saturating_sub(limit)
         }
     };
     let rows = all.into_iter().skip(before).take(limit).collect();
-    Ok(Page { rows, total: total as u64, before: before as u64 })
+    Ok(Page { rows, total: total as u64, offset: before as u64 })
 }
 
 /// `/.search`: people and then groups, as one list by index.
@@ -448,10 +455,10 @@ pub(super) async fn everything(desk: &Desk, call: &Call) -> Result<Answer, Fault
         return Err(fault.clone());
     }
     let (skip, limit) = (asked.start - 1, asked.count());
-    let mut people = Page { rows: Vec::new(), total: 0, before: 0 };
+    let mut people = Page { rows: Vec::new(), total: 0, offset: 0 };
     if let Ok(filter) = of_users {
         let tests = user_tests(desk, call, filter).await?;
-        let query = UserQuery { tests, skip, limit, ..UserQuery::default() };
+        let query = UserQuery { predicates: tests, offset: skip, limit, ..UserQuery::default() };
         people = pages::read(desk, call, query).await?;
     }
     let mut resources = written(desk, call, &people.rows, &asked.selection(&USERS)?).await?;

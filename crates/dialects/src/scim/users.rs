@@ -5,7 +5,9 @@ use super::select::Selection;
 use super::wire::USERS;
 use super::{labels, patch, read, tree, write};
 use crate::kit::{Answer, Call, Desk, Fault, Node, Object};
-use directory::{ClientProfile, Command, Given, Refusal, Rule, Status, User, UserEdit, UserKey};
+use directory::{
+    ClientProfile, Command, DirectoryError, FieldErrorKind, FieldUpdate, Status, User, UserEdit, UserKey,
+};
 use http::{Response, StatusCode};
 
 /// How often a change without `If-Match` is worked out anew when others change the same person meanwhile.
@@ -15,11 +17,11 @@ pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     let selection = Selection::of(call, &USERS)?;
     let tree = read::resource(call, &USERS)?;
     let mut edit = read::user_edit(&Object::default(), &tree)?;
-    if !edit.status.is_mentioned() {
-        edit.status = directory::Given::Value(directory::StatusWish::On);
+    if !edit.status.is_change() {
+        edit.status = directory::FieldUpdate::Set(directory::RequestedStatus::Active);
     }
     let user = match desk.directory.run(call.caller()?, Command::CreateUser(Box::new(edit))).await {
-        Ok(receipt) => receipt.users.into_iter().next().ok_or(Refusal::NoSuchUser)?,
+        Ok(receipt) => receipt.users.into_iter().next().ok_or(DirectoryError::NoSuchUser)?,
         Err(refusal) => of_external_id(desk, call, &tree, refusal).await?,
     };
     answer(desk, call, StatusCode::CREATED, user, &selection).await
@@ -27,9 +29,13 @@ pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 
 /// A user who has the external id of one that cannot be created. Okta creates users again whom it has deactivated: they are active
 /// again as after a deletion, as the request says they are, without the password and the groups they had.
-async fn of_external_id(desk: &Desk, call: &Call, tree: &Object, refusal: Refusal) -> Result<User, Fault> {
-    let is_taken =
-        matches!(&refusal, Refusal::Invalid(faults) if faults.iter().any(|f| f.rule == Rule::Taken));
+async fn of_external_id(
+    desk: &Desk,
+    call: &Call,
+    tree: &Object,
+    refusal: DirectoryError,
+) -> Result<User, Fault> {
+    let is_taken = matches!(&refusal, DirectoryError::Invalid(faults) if faults.iter().any(|f| f.kind == FieldErrorKind::Taken));
     let Some(Node::Text(id)) = members::get(tree, "externalId").filter(|_| is_taken) else {
         return Err(refusal.into());
     };
@@ -47,8 +53,8 @@ async fn of_external_id(desk: &Desk, call: &Call, tree: &Object, refusal: Refusa
             members::put(&mut after, "active", Some(Node::Bool(true)));
         }
         let mut edit = read::user_edit(before, &after)?;
-        edit.forgets_password = true;
-        (edit.groups, edit.folders) = (Given::Value(Vec::new()), Given::Value(Vec::new()));
+        edit.clear_password = true;
+        (edit.groups, edit.folders) = (FieldUpdate::Set(Vec::new()), FieldUpdate::Set(Vec::new()));
         Ok(edit)
     };
     change_user(desk, call, UserKey::Id(user.id), change).await
@@ -123,7 +129,7 @@ async fn modify_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fau
     let former = read::former(call, &USERS);
     let operations = read::operations(call, &former)?;
     let change = |before: &Object| {
-        let check = |tree: &Object| Ok(directory::check(&read::user_edit(before, tree)?)?);
+        let check = |tree: &Object| Ok(directory::validate_user_edit(&read::user_edit(before, tree)?)?);
         let after = patch::apply(before.clone(), &operations, &former, check)?;
         read::user_edit(before, &after)
     };
@@ -164,17 +170,17 @@ async fn change_user(
         let command = Command::IfVersion(user.version, Box::new(command));
         match desk.directory.run(call.caller()?, command).await {
             Ok(receipt) => return Ok(receipt.users.into_iter().next().unwrap_or(user)),
-            Err(Refusal::VersionMismatch) if !call.headers.contains_key("if-match") => {}
+            Err(DirectoryError::VersionMismatch) if !call.headers.contains_key("if-match") => {}
             Err(refusal) => return Err(refusal.into()),
         }
     }
-    Err(Refusal::Conflict.into())
+    Err(DirectoryError::Conflict.into())
 }
 
 /// Refuses what was meant for another version.
 pub(super) fn must_match(call: &Call, etag: &str) -> Result<(), Fault> {
     match read::matching(call, "if-match", etag) {
-        Some(false) => Err(Refusal::VersionMismatch.into()),
+        Some(false) => Err(DirectoryError::VersionMismatch.into()),
         _ => Ok(()),
     }
 }

@@ -6,7 +6,10 @@ use super::select::Selection;
 use super::wire::{self, Resource};
 use crate::answer;
 use crate::kit::{Answer, Call, Kind, Member, Out, Record, Way, accept, dates, json};
-use directory::{Field, Item, Labels, LinkKind, Parts, Scalar, Seen, Subject, User, UserId};
+use directory::{
+    AttributeSource, AttributeValue, Field, Item, Labels, ProfileLinkKind, SubAttributes, User, UserId,
+    UserView,
+};
 use http::{HeaderValue, StatusCode, header};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -73,32 +76,32 @@ pub(super) fn etag_of_group(item: &Item) -> String {
 }
 
 /// A person as the standard sees one: pairs are lines.
-struct Person<'a>(Seen<'a>);
+struct Person<'a>(UserView<'a>);
 
-impl Subject for Person<'_> {
-    fn scalar(&self, field: Field) -> Option<Scalar<'_>> {
+impl AttributeSource for Person<'_> {
+    fn value(&self, field: Field) -> Option<AttributeValue<'_>> {
         let user = self.0.user;
         let links =
             |kind| lines::write(user.links_of(kind).map(|link| (link.name.as_str(), link.value.as_str())));
         let text = match field {
-            Field::SocialLinks => links(LinkKind::Social),
-            Field::CustomLinks => links(LinkKind::Custom),
+            Field::SocialLinks => links(ProfileLinkKind::Social),
+            Field::CustomLinks => links(ProfileLinkKind::Custom),
             Field::Metadata => {
                 lines::write(user.metadata.iter().map(|pair| (pair.key.as_str(), pair.value.as_str())))
             }
-            field => return self.0.scalar(field),
+            field => return self.0.value(field),
         };
-        (!text.is_empty()).then(|| Scalar::text(text))
+        (!text.is_empty()).then(|| AttributeValue::text(text))
     }
 
-    fn entries(&self, field: Field) -> Vec<Parts<'_>> {
-        self.0.entries(field)
+    fn values(&self, field: Field) -> Vec<SubAttributes<'_>> {
+        self.0.values(field)
     }
 }
 
 /// A person, with what a selection leaves of them.
 pub(super) fn user(base: &str, user: &User, labels: &Labels, selection: &Selection) -> Out {
-    let person = Person(Seen { user, labels });
+    let person = Person(UserView { user, labels });
     let page = Page { base, selection, managers: Some(&labels.managers) };
     resource(page, &wire::USERS, &person, &user.id.to_string(), &etag_of_user(user))
 }
@@ -120,9 +123,9 @@ pub(super) fn group(base: &str, item: &Item, selection: &Selection) -> Out {
 
 type Members = Vec<(Cow<'static, str>, Out)>;
 
-fn resource(page: Page<'_>, resource: &Resource, subject: &dyn Subject, id: &str, etag: &str) -> Out {
+fn resource(page: Page<'_>, resource: &Resource, subject: &dyn AttributeSource, id: &str, etag: &str) -> Out {
     let mut out: Members = vec![(Cow::Borrowed("id"), Out::text(id))];
-    if let Some(value) = subject.scalar(Field::ExternalId) {
+    if let Some(value) = subject.value(Field::ExternalId) {
         out.push((Cow::Borrowed("externalId"), scalar(value)));
     }
     out.extend(members(resource.schema.record, subject, page));
@@ -132,8 +135,8 @@ fn resource(page: Page<'_>, resource: &Resource, subject: &dyn Subject, id: &str
             out.push((Cow::Borrowed(schema.urn), Out::Object(members)));
         }
     }
-    let time = |field| match subject.scalar(field) {
-        Some(Scalar::Time(time)) => Out::Text(dates::precise(time)),
+    let time = |field| match subject.value(field) {
+        Some(AttributeValue::Time(time)) => Out::Text(dates::precise(time)),
         _ => Out::Null,
     };
     let meta = Out::object(vec![
@@ -154,7 +157,7 @@ fn resource(page: Page<'_>, resource: &Resource, subject: &dyn Subject, id: &str
     Out::Object(out)
 }
 
-fn members(record: &'static Record, subject: &dyn Subject, page: Page<'_>) -> Members {
+fn members(record: &'static Record, subject: &dyn AttributeSource, page: Page<'_>) -> Members {
     let is_shown = |member: &&Member| {
         member.way != Way::In && (!member.traits.on_request || page.selection.is_explicit())
     };
@@ -162,10 +165,10 @@ fn members(record: &'static Record, subject: &dyn Subject, page: Page<'_>) -> Me
     shown.filter_map(|member| Some((Cow::Borrowed(member.name), value(member, subject, page)?))).collect()
 }
 
-fn value(member: &'static Member, subject: &dyn Subject, page: Page<'_>) -> Option<Out> {
+fn value(member: &'static Member, subject: &dyn AttributeSource, page: Page<'_>) -> Option<Out> {
     match (member.kind, member.field) {
         (Kind::List(name, Kind::Object(record)), Some(field)) => {
-            let entries = subject.entries(field);
+            let entries = subject.values(field);
             let outs: Vec<Out> = entries.iter().map(|parts| entry(record, parts, page.base)).collect();
             (!outs.is_empty()).then_some(Out::List(name, outs))
         }
@@ -181,7 +184,7 @@ fn value(member: &'static Member, subject: &dyn Subject, page: Page<'_>) -> Opti
             }
             Some(Out::Object(members))
         }
-        (_, Some(field)) => subject.scalar(field).map(scalar),
+        (_, Some(field)) => subject.value(field).map(scalar),
         (_, None) => None,
     }
 }
@@ -192,7 +195,7 @@ fn names_user(members: &Members, known: &HashSet<UserId>) -> bool {
     matches!(id, Some(Out::Text(id)) if Uuid::try_parse(id).is_ok_and(|id| known.contains(&UserId(id))))
 }
 
-fn entry(record: &'static Record, parts: &Parts<'_>, base: &str) -> Out {
+fn entry(record: &'static Record, parts: &SubAttributes<'_>, base: &str) -> Out {
     let mut members: Members = Vec::with_capacity(record.members.len());
     for member in record.members {
         let found = member.field.and_then(|field| parts.iter().find(|(part, _)| *part == field));
@@ -219,12 +222,12 @@ fn refer(record: &'static Record, members: &mut Members, base: &str) {
     }
 }
 
-fn scalar(value: Scalar<'_>) -> Out {
+fn scalar(value: AttributeValue<'_>) -> Out {
     match value {
-        Scalar::Text(text) => Out::Text(text.into_owned()),
-        Scalar::Bool(value) => Out::Bool(value),
-        Scalar::Integer(number) => Out::Integer(number),
-        Scalar::Time(time) => Out::Text(dates::precise(time)),
+        AttributeValue::Text(text) => Out::Text(text.into_owned()),
+        AttributeValue::Bool(value) => Out::Bool(value),
+        AttributeValue::Integer(number) => Out::Integer(number),
+        AttributeValue::Time(time) => Out::Text(dates::precise(time)),
     }
 }
 

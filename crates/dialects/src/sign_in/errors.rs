@@ -2,7 +2,7 @@
 
 use super::write;
 use crate::kit::{Answer, Call, Fault, Out};
-use directory::{Refusal, SignInFault};
+use directory::{DirectoryError, SignInError};
 use http::{HeaderValue, StatusCode, header};
 
 /// Says a fault.
@@ -10,13 +10,13 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
     let busy = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, text): (StatusCode, &'static str, &str) = match fault {
         Fault::Own(own) => (own.status, own.code, own.text.as_str()),
-        Fault::Refused(Refusal::SignIn(SignInFault::Slow { .. })) => {
+        Fault::Refused(DirectoryError::SignIn(SignInError::TooManyAttempts { .. })) => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many attempts have failed; try again later")
         }
-        Fault::Refused(Refusal::SignIn(_) | Refusal::NoSuchUser) => {
+        Fault::Refused(DirectoryError::SignIn(_) | DirectoryError::NoSuchUser) => {
             (StatusCode::UNAUTHORIZED, "sign_in_refused", "The user or the password is wrong")
         }
-        Fault::Unauthorised | Fault::Refused(Refusal::ConnectionEnded) => {
+        Fault::Unauthorised | Fault::Refused(DirectoryError::ConnectionEnded) => {
             (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here")
         }
         Fault::Forbidden => {
@@ -40,18 +40,18 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
         }
         Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "timeout", "The body did not arrive in time"),
         Fault::TimedOut => (busy, "busy", "The request took too long"),
-        Fault::Refused(Refusal::Busy { .. } | Refusal::Unavailable(_) | Refusal::Conflict) => {
-            (busy, "busy", "The service is busy; try again in a moment")
-        }
         Fault::Refused(
-            Refusal::Invalid(_)
-            | Refusal::NoSuchItem(_)
-            | Refusal::NoSuchTenant
-            | Refusal::NoSuchConnection
-            | Refusal::RoleTooHigh
-            | Refusal::WrongStatus
-            | Refusal::VersionMismatch
-            | Refusal::Broken(_),
+            DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict,
+        ) => (busy, "busy", "The service is busy; try again in a moment"),
+        Fault::Refused(
+            DirectoryError::Invalid(_)
+            | DirectoryError::NoSuchItem(_)
+            | DirectoryError::NoSuchTenant
+            | DirectoryError::NoSuchConnection
+            | DirectoryError::RoleTooHigh
+            | DirectoryError::WrongStatus
+            | DirectoryError::VersionMismatch
+            | DirectoryError::Internal(_),
         ) => {
             let text = format!("Something went wrong on our side; it is logged under {}", call.request);
             return say(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);

@@ -2,7 +2,7 @@
 
 use super::wire;
 use crate::kit::{Body, Call, Credential, Fault, Format, Object, accept, bearer, json, text_of};
-use directory::{Guess, Rule, SecretString};
+use directory::{Credentials, FieldErrorKind, SecretString};
 
 fn body(call: &Call) -> Result<Option<Body>, Fault> {
     if call.body.iter().all(u8::is_ascii_whitespace) {
@@ -36,13 +36,13 @@ pub(super) fn credential(call: &Call) -> Result<Option<Credential>, Fault> {
 }
 
 /// What was shown.
-pub(super) fn guess(call: &Call) -> Result<Guess, Fault> {
+pub(super) fn guess(call: &Call) -> Result<Credentials, Fault> {
     let body = call.body(body)?.ok_or(Fault::BodyMissing)?;
     let object = body.members().ok_or_else(|| Fault::Unparsable("no object".into()))?;
     call.ignore(object.unknown_to(&wire::REQUEST, &[]));
-    let needed = |name: &str| member(body, object, name)?.ok_or(Fault::field(name, Rule::Missing));
+    let needed = |name: &str| member(body, object, name)?.ok_or(Fault::field(name, FieldErrorKind::Missing));
     let (handle, password) = (needed("user")?, SecretString::from(needed("password")?));
     let address = member(body, object, "address")?.map(|text| text.trim().parse());
-    let address = address.transpose().map_err(|_| Fault::field("address", Rule::Malformed))?;
-    Ok(Guess { handle, password, address, device: None })
+    let address = address.transpose().map_err(|_| Fault::field("address", FieldErrorKind::Malformed))?;
+    Ok(Credentials { login: handle, password, client_ip: address, known_device: None })
 }

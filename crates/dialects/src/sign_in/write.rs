@@ -24,7 +24,7 @@ pub(super) fn signed_in(user: &User) -> Answer {
         ("familyName", user.name.family.as_deref()),
     ];
     members.extend(texts.into_iter().filter_map(|(name, text)| Some((name, Out::text(text?)))));
-    members.push(("status", Out::text(user.status.word())));
+    members.push(("status", Out::text(user.status.as_str())));
     let groups = user.groups.iter().map(|group| Out::Text(group.to_string())).collect();
     members.push(("groups", Out::List("group", groups)));
     let must_change = user.force_password_change == Some(true);

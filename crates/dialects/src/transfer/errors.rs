@@ -2,7 +2,7 @@
 
 use crate::answer;
 use crate::kit::{Answer, Call, Fault};
-use directory::Refusal;
+use directory::DirectoryError;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
@@ -11,7 +11,7 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
     let busy = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, text): (StatusCode, &str, &str) = match fault {
         Fault::Own(own) => (own.status, own.code, own.text.as_str()),
-        Fault::Unauthorised | Fault::Refused(Refusal::ConnectionEnded) => {
+        Fault::Unauthorised | Fault::Refused(DirectoryError::ConnectionEnded) => {
             (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here")
         }
         Fault::Forbidden => {
@@ -43,20 +43,20 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
             (StatusCode::REQUEST_TIMEOUT, "timeout", "The file did not arrive whole or in time")
         }
         Fault::TimedOut => (busy, "busy", "The request took too long"),
-        Fault::Refused(Refusal::Busy { .. } | Refusal::Unavailable(_) | Refusal::Conflict) => {
-            (busy, "busy", "The service is busy; try again in a moment")
-        }
         Fault::Refused(
-            Refusal::Invalid(_)
-            | Refusal::NoSuchUser
-            | Refusal::NoSuchItem(_)
-            | Refusal::NoSuchTenant
-            | Refusal::NoSuchConnection
-            | Refusal::RoleTooHigh
-            | Refusal::WrongStatus
-            | Refusal::SignIn(_)
-            | Refusal::VersionMismatch
-            | Refusal::Broken(_),
+            DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict,
+        ) => (busy, "busy", "The service is busy; try again in a moment"),
+        Fault::Refused(
+            DirectoryError::Invalid(_)
+            | DirectoryError::NoSuchUser
+            | DirectoryError::NoSuchItem(_)
+            | DirectoryError::NoSuchTenant
+            | DirectoryError::NoSuchConnection
+            | DirectoryError::RoleTooHigh
+            | DirectoryError::WrongStatus
+            | DirectoryError::SignIn(_)
+            | DirectoryError::VersionMismatch
+            | DirectoryError::Internal(_),
         ) => {
             let text = format!("Something went wrong on our side; it is logged under {}", call.request);
             return say(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);

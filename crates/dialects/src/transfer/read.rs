@@ -2,7 +2,7 @@
 
 use crate::kit::transfers::{NotTaken, Wishes};
 use crate::kit::{Call, Fault, Kind};
-use directory::Refusal;
+use directory::DirectoryError;
 use http::StatusCode;
 use uuid::Uuid;
 
@@ -39,6 +39,6 @@ pub(super) fn fault(why: NotTaken) -> Fault {
     match why {
         NotTaken::Wrong(what) => wrong(what),
         NotTaken::InsufficientStorage(what) => insufficient_storage(what),
-        NotTaken::NotNow(what) => Fault::Refused(Refusal::Unavailable(what)),
+        NotTaken::NotNow(what) => Fault::Refused(DirectoryError::Unavailable(what)),
     }
 }

@@ -1,18 +1,19 @@
 //! What may become of how a person signs in, and of the mails that go to them.
 
-use super::{Decision, Known, Stamp, ceiling};
+use super::{Decision, DecisionContext, DecisionInput, role_ceiling};
 use crate::{
-    Account, AccountEdit, AccountStep, Edit, Fault, Field, KeyHash, LinkKey, Mail, Note, Outcome, Proof,
-    Purpose, Refusal, Rule, SignInFault, SignIns, Status, StoredPassword, TenantSettings, Time, User, rules,
+    Account, AccountAction, AccountEdit, DeliveryOutcome, DirectoryError, EventNote, Field, FieldError,
+    FieldErrorKind, KeyHash, LinkPurpose, Mail, Mutation, PasswordHash, PasswordProof, SignInError,
+    SignInLinkRef, SignInState, Status, TenantSettings, Time, User, validation,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Whoever asks for a link again within so many seconds has one on its way.
-const LINK_AGAIN_SECONDS: i64 = 120;
+const LINK_RESEND_SECONDS: i64 = 120;
 
-const REFUSED: Refusal = Refusal::SignIn(SignInFault::Refused);
+const INVALID_CREDENTIALS: DirectoryError = DirectoryError::SignIn(SignInError::InvalidCredentials);
 
 /// Whether a mail can ask the person in: they have not been in, and it can reach them.
 pub(super) fn can_be_invited(user: &User) -> bool {
@@ -20,15 +21,15 @@ pub(super) fn can_be_invited(user: &User) -> bool {
 }
 
 /// A new link for a person, and the mail that takes it to them.
-pub(super) fn make_link(
+pub(super) fn create_link(
     user: &mut User,
-    sign_ins: &mut SignIns,
-    purpose: Purpose,
-    stamp: &Stamp<'_>,
+    sign_ins: &mut SignInState,
+    purpose: LinkPurpose,
+    stamp: &DecisionContext<'_>,
 ) -> Mail {
-    let id = stamp.ids.next();
-    sign_ins.open(id, purpose, stamp.now);
-    if purpose == Purpose::Invitation {
+    let id = stamp.ids.next_id();
+    sign_ins.add_link(id, purpose, stamp.now);
+    if purpose == LinkPurpose::Invitation {
         user.invited = Some(stamp.now);
     }
     Mail::new(id, stamp.tenant, user.id, purpose, stamp.now)
@@ -36,101 +37,111 @@ pub(super) fn make_link(
 
 /// Sends invitations, again if there were some, to all or to none: to whoever may sign in and has no password yet, also
 /// where a client has made them active at once. Whoever is asked in by name may want no mails otherwise.
-pub(super) fn invite(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+pub(super) fn invite(known: &DecisionInput, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     let mut decision = Decision::default();
     let mut seen = HashSet::new();
     for user in &known.users {
-        let before = user.as_ref().ok_or(Refusal::NoSuchUser)?;
+        let before = user.as_ref().ok_or(DirectoryError::NoSuchUser)?;
         if !seen.insert(before.id) {
             continue;
         }
-        ceiling::check_user(before, known, stamp)?;
-        let has_been_in = before.status != Status::Invited && account(known, before)?.password.is_some();
-        if before.status.is_off() || has_been_in {
-            return Err(Refusal::WrongStatus);
+        role_ceiling::check_user(before, known, stamp)?;
+        let has_signed_in =
+            before.status != Status::Invited && account_of(known, before)?.password_hash.is_some();
+        if before.status.blocks_sign_in() || has_signed_in {
+            return Err(DirectoryError::WrongStatus);
         }
         if before.email().is_none() {
-            return Err(Refusal::field(Field::Email, Rule::Missing));
+            return Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Missing));
         }
-        send_link(before, known, Purpose::Invitation, stamp, &mut decision)?;
+        send_link(before, known, LinkPurpose::Invitation, stamp, &mut decision)?;
     }
     Ok(decision)
 }
 
 fn send_link(
     before: &User,
-    known: &Known,
-    purpose: Purpose,
-    stamp: &Stamp<'_>,
+    known: &DecisionInput,
+    purpose: LinkPurpose,
+    stamp: &DecisionContext<'_>,
     decision: &mut Decision,
-) -> Result<(), Refusal> {
-    let mut sign_ins = account(known, before)?.sign_ins.clone();
+) -> Result<(), DirectoryError> {
+    let mut sign_ins = account_of(known, before)?.sign_in_state.clone();
     let mut after = before.clone();
-    let mail = make_link(&mut after, &mut sign_ins, purpose, stamp);
-    let edit = AccountEdit { sign_ins: Some(sign_ins), ..AccountEdit::default() };
-    decision.push_user(before, after, edit, vec![Note::LinkMade]);
+    let mail = create_link(&mut after, &mut sign_ins, purpose, stamp);
+    let edit = AccountEdit { sign_in_state: Some(sign_ins), ..AccountEdit::default() };
+    decision.push_user_change(before, after, edit, vec![EventNote::LinkMade]);
     // What an older one would say is not so any more.
-    let is_older = |other: &&Mail| other.user == before.id && other.purpose == purpose && !other.is_taken;
-    decision.edits.extend(withdrawn(known.mails.iter().filter(is_older)));
-    decision.edits.push(Edit::AddMail(Box::new(mail)));
+    let is_older = |other: &&Mail| other.user == before.id && other.purpose == purpose && !other.is_claimed;
+    decision.mutations.extend(withdraw_mails(known.mails.iter().filter(is_older)));
+    decision.mutations.push(Mutation::AddMail(Box::new(mail)));
     Ok(())
 }
 
 /// Mails that nobody needs any more.
-pub(super) fn withdrawn<'a>(mails: impl Iterator<Item = &'a Mail>) -> Vec<Edit> {
+pub(super) fn withdraw_mails<'a>(mails: impl Iterator<Item = &'a Mail>) -> Vec<Mutation> {
     mails
         .map(|mail| {
-            let outcome = Some(Outcome::Withdrawn);
-            Edit::RemoveMail(Box::new(Mail { outcome, ..mail.clone() }))
+            let outcome = Some(DeliveryOutcome::Withdrawn);
+            Mutation::RemoveMail(Box::new(Mail { outcome, ..mail.clone() }))
         })
         .collect()
 }
 
 /// One step of somebody with their own account.
-pub(super) fn step(step: &AccountStep, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let before = known.users.first().and_then(Option::as_ref).ok_or(REFUSED)?;
-    let account = account(known, before)?;
+pub(super) fn apply_action(
+    step: &AccountAction,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let before = known.users.first().and_then(Option::as_ref).ok_or(INVALID_CREDENTIALS)?;
+    let account = account_of(known, before)?;
     let mut decision = Decision::default();
     match step {
-        AccountStep::SignIn { shown, session, rehashed, address } => {
+        AccountAction::SignIn {
+            verified_hash: shown,
+            session_key: session,
+            rehashed,
+            client_ip: address,
+        } => {
             let edit = sign_in(before, account, (shown, *session, *address), stamp)?;
             let mut after = before.clone();
             after.last_activity = Some(stamp.now);
             if before.status == Status::Invited {
                 (after.status, after.updated) = (Status::Active, stamp.now);
             }
-            let edit = AccountEdit { password: rehashed.clone(), is_same_password: true, ..edit };
-            decision.push_user(before, after, edit, vec![Note::SignedIn]);
+            let edit = AccountEdit { password_hash: rehashed.clone(), is_rehash: true, ..edit };
+            decision.push_user_change(before, after, edit, vec![EventNote::SignedIn]);
         }
-        AccountStep::SignOut(key) => {
-            let mut sign_ins = account.sign_ins.clone();
-            sign_ins.sessions.retain(|session| session.key != *key);
-            if sign_ins == account.sign_ins {
+        AccountAction::SignOut(key) => {
+            let mut sign_ins = account.sign_in_state.clone();
+            sign_ins.sessions.retain(|session| session.key_hash != *key);
+            if sign_ins == account.sign_in_state {
                 decision.unchanged_users.push(before.clone());
             } else {
-                let edit = AccountEdit { sign_ins: Some(sign_ins), ..AccountEdit::default() };
-                decision.push_user(before, before.clone(), edit, vec![Note::SignedOut]);
+                let edit = AccountEdit { sign_in_state: Some(sign_ins), ..AccountEdit::default() };
+                decision.push_user_change(before, before.clone(), edit, vec![EventNote::SignedOut]);
             }
         }
-        AccountStep::SignOutEverywhere => {
-            decision.push_user(
+        AccountAction::SignOutEverywhere => {
+            decision.push_user_change(
                 before,
                 before.clone(),
-                AccountEdit::ended(stamp.now),
-                vec![Note::SignInsEnded],
+                AccountEdit::sign_out_everywhere(stamp.now),
+                vec![EventNote::SignInsEnded],
             );
         }
-        AccountStep::ChoosePassword { password, by, keep, address } => {
-            let mut sign_ins = SignIns::ended(stamp.now);
+        AccountAction::SetPassword { password, proof: by, keep_session: keep, address } => {
+            let mut sign_ins = SignInState::cleared(stamp.now);
             sign_ins
                 .sessions
-                .extend(account.sign_ins.sessions.iter().filter(|s| Some(s.key) == *keep).cloned());
+                .extend(account.sign_in_state.sessions.iter().filter(|s| Some(s.key_hash) == *keep).cloned());
             if let Some(address) = address {
                 sign_ins.add_network(*address, stamp.now);
             }
-            choose_password(before, known, (password, by, sign_ins), stamp, &mut decision)?;
+            set_password(before, known, (password, by, sign_ins), stamp, &mut decision)?;
         }
-        AccountStep::Forgot => return forgot(before, account, known, stamp),
+        AccountAction::RequestPasswordReset => return request_password_reset(before, account, known, stamp),
     }
     Ok(decision)
 }
@@ -139,54 +150,56 @@ pub(super) fn step(step: &AccountStep, known: &Known, stamp: &Stamp<'_>) -> Resu
 fn sign_in(
     before: &User,
     account: &Account,
-    (shown, session, address): (&StoredPassword, Option<KeyHash>, Option<IpAddr>),
-    stamp: &Stamp<'_>,
-) -> Result<AccountEdit, Refusal> {
-    if before.status.is_off() || !is_stored(account, shown) {
-        return Err(REFUSED);
+    (shown, session, address): (&PasswordHash, Option<KeyHash>, Option<IpAddr>),
+    stamp: &DecisionContext<'_>,
+) -> Result<AccountEdit, DirectoryError> {
+    if before.status.blocks_sign_in() || !is_current_hash(account, shown) {
+        return Err(INVALID_CREDENTIALS);
     }
-    let mut sign_ins = account.sign_ins.clone();
+    let mut sign_ins = account.sign_in_state.clone();
     let is_new_network = address.is_some_and(|address| sign_ins.add_network(address, stamp.now));
     if let Some(key) = session {
-        sign_ins.sign_in(key, stamp.now);
+        sign_ins.add_session(key, stamp.now);
     }
     let sign_ins = (session.is_some() || is_new_network).then_some(sign_ins);
-    Ok(AccountEdit { sign_ins, ..AccountEdit::default() })
+    Ok(AccountEdit { sign_in_state: sign_ins, ..AccountEdit::default() })
 }
 
-fn choose_password(
+fn set_password(
     before: &User,
-    known: &Known,
-    (password, by, sign_ins): (&SecretString, &Proof, SignIns),
-    stamp: &Stamp<'_>,
+    known: &DecisionInput,
+    (password, by, sign_ins): (&SecretString, &PasswordProof, SignInState),
+    stamp: &DecisionContext<'_>,
     decision: &mut Decision,
-) -> Result<(), Refusal> {
-    let account = account(known, before)?;
-    let tenant = known.tenant.as_ref().ok_or(REFUSED)?;
+) -> Result<(), DirectoryError> {
+    let account = account_of(known, before)?;
+    let tenant = known.tenant.as_ref().ok_or(INVALID_CREDENTIALS)?;
     let mut notes = Vec::new();
     match by {
-        Proof::Link(link) => {
+        PasswordProof::Link(link) => {
             check_link(before, account, &tenant.settings, link, stamp.now)?;
-            notes.push(Note::LinkUsed);
+            notes.push(EventNote::LinkUsed);
         }
-        Proof::Password(shown) if before.status.is_off() || !is_stored(account, shown) => {
-            return Err(REFUSED);
+        PasswordProof::CurrentPassword(verified_hash)
+            if before.status.blocks_sign_in() || !is_current_hash(account, verified_hash) =>
+        {
+            return Err(INVALID_CREDENTIALS);
         }
-        Proof::Password(_) => {}
+        PasswordProof::CurrentPassword(_) => {}
     }
-    let faults = rules::check_chosen_password(password.expose_secret(), before, tenant);
+    let faults = validation::check_chosen_password(password.expose_secret(), before, tenant);
     if let Some(rule) = faults {
-        return Err(Refusal::Invalid(vec![Fault { field: Field::Password, rule }]));
+        return Err(DirectoryError::Invalid(vec![FieldError { field: Field::Password, kind: rule }]));
     }
     decision.password = Some(password.clone());
-    notes.push(Note::SignInsEnded);
+    notes.push(EventNote::SignInsEnded);
     let mut after = before.clone();
     if after.force_password_change == Some(true) {
         after.force_password_change = Some(false);
     }
     after.updated = stamp.now;
-    let edit = AccountEdit { sign_ins: Some(sign_ins), ..AccountEdit::default() };
-    decision.push_user(before, after, edit, notes);
+    let edit = AccountEdit { sign_in_state: Some(sign_ins), ..AccountEdit::default() };
+    decision.push_user_change(before, after, edit, notes);
     Ok(())
 }
 
@@ -195,29 +208,34 @@ pub(crate) fn check_link(
     user: &User,
     account: &Account,
     settings: &TenantSettings,
-    link: &LinkKey,
+    link: &SignInLinkRef,
     now: Time,
-) -> Result<(), Refusal> {
-    let open = account.sign_ins.link(link.id, link.purpose).filter(|_| !user.status.is_off());
-    let open = open.ok_or(Refusal::SignIn(SignInFault::LinkGone))?;
-    if now >= open.since.plus_seconds(settings.lifetime(link.purpose)) {
-        return Err(Refusal::SignIn(SignInFault::LinkExpired));
+) -> Result<(), DirectoryError> {
+    let link = account.sign_in_state.link(link.id, link.purpose).filter(|_| !user.status.blocks_sign_in());
+    let link = link.ok_or(DirectoryError::SignIn(SignInError::LinkInvalid))?;
+    if now >= link.created.plus_seconds(settings.link_lifetime_seconds(link.purpose)) {
+        return Err(DirectoryError::SignIn(SignInError::LinkExpired));
     }
     Ok(())
 }
 
 /// A link for somebody who has forgotten their password. Whoever cannot sign in gets none, and is told nothing.
-fn forgot(before: &User, account: &Account, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+fn request_password_reset(
+    before: &User,
+    account: &Account,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
     let purpose = match before.status {
         // Who has chosen a password and not been in yet has been asked in already.
-        Status::Invited if account.password.is_none() => Purpose::Invitation,
-        Status::Invited | Status::Active => Purpose::Reset,
+        Status::Invited if account.password_hash.is_none() => LinkPurpose::Invitation,
+        Status::Invited | Status::Active => LinkPurpose::Reset,
         Status::Suspended | Status::Inactive | Status::Archived => return Ok(Decision::default()),
     };
-    let is_recent = |since: Time| stamp.now < since.plus_seconds(LINK_AGAIN_SECONDS);
-    let is_on_its_way =
-        account.sign_ins.links.iter().any(|link| link.purpose == purpose && is_recent(link.since));
-    if is_on_its_way || before.email().is_none() {
+    let is_recent = |since: Time| stamp.now < since.plus_seconds(LINK_RESEND_SECONDS);
+    let was_sent_recently =
+        account.sign_in_state.links.iter().any(|link| link.purpose == purpose && is_recent(link.created));
+    if was_sent_recently || before.email().is_none() {
         return Ok(Decision::default());
     }
     let mut decision = Decision::default();
@@ -226,29 +244,32 @@ fn forgot(before: &User, account: &Account, known: &Known, stamp: &Stamp<'_>) ->
 }
 
 /// What has become of a mail.
-pub(super) fn move_mail(
+pub(super) fn update_mail(
     mail: &Mail,
     due: Option<Time>,
-    outcome: Option<Outcome>,
+    outcome: Option<DeliveryOutcome>,
     is_attempt: bool,
 ) -> Decision {
-    let mut after = mail.moved(due, outcome);
+    let mut after = mail.with_outcome(due, outcome);
     after.attempts += u32::from(is_attempt);
-    after.is_taken = is_attempt;
-    let is_over = matches!(after.outcome, Some(Outcome::Sent | Outcome::Withdrawn));
+    after.is_claimed = is_attempt;
+    let is_over = matches!(after.outcome, Some(DeliveryOutcome::Sent | DeliveryOutcome::Withdrawn));
     let edit = if is_over {
-        Edit::RemoveMail(Box::new(Mail { version: mail.version, ..after }))
+        Mutation::RemoveMail(Box::new(Mail { version: mail.version, ..after }))
     } else {
-        Edit::ChangeMail { before: Box::new(mail.clone()), after: Box::new(after) }
+        Mutation::ChangeMail { before: Box::new(mail.clone()), after: Box::new(after) }
     };
-    Decision { edits: vec![edit], ..Decision::default() }
+    Decision { mutations: vec![edit], ..Decision::default() }
 }
 
-fn account<'a>(known: &'a Known, user: &User) -> Result<&'a Account, Refusal> {
-    known.accounts.get(&user.id).ok_or(Refusal::NoSuchUser)
+fn account_of<'a>(known: &'a DecisionInput, user: &User) -> Result<&'a Account, DirectoryError> {
+    known.accounts.get(&user.id).ok_or(DirectoryError::NoSuchUser)
 }
 
 /// Whether this is still the person's password: it may have been changed while it was compared.
-fn is_stored(account: &Account, shown: &StoredPassword) -> bool {
-    account.password.as_ref().is_some_and(|stored| stored.0.expose_secret() == shown.0.expose_secret())
+fn is_current_hash(account: &Account, verified_hash: &PasswordHash) -> bool {
+    account
+        .password_hash
+        .as_ref()
+        .is_some_and(|stored| stored.0.expose_secret() == verified_hash.0.expose_secret())
 }

@@ -1,13 +1,20 @@
 //! What may become of a folder.
 
-use super::{Decision, Known, Stamp, addressed, refuse_if_any, set, set_name, set_text};
+use super::{
+    Decision, DecisionContext, DecisionInput, reject_if_any, set_name, set_or_default, set_text, target_item,
+};
 use crate::{
-    Edit, Fault, Field, Folder, FolderEdit, Given, Item, ItemId, ItemKey, ItemKind, Refusal, Rule, rules,
+    DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Folder, FolderEdit, Item, ItemId,
+    ItemKey, ItemKind, Mutation, validation,
 };
 
-pub(super) fn create(edit: &FolderEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+pub(super) fn create(
+    edit: &FolderEdit,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
     let mut folder = Folder {
-        id: edit.id.unwrap_or_else(|| ItemId(stamp.ids.next())),
+        id: edit.id.unwrap_or_else(|| ItemId(stamp.ids.next_id())),
         number: 0,
         version: 1,
         name: String::new(),
@@ -21,12 +28,16 @@ pub(super) fn create(edit: &FolderEdit, known: &Known, stamp: &Stamp<'_>) -> Res
     };
     apply(&mut folder, edit, known)?;
     let item = Box::new(Item::Folder(folder));
-    Ok(Decision { edits: vec![Edit::AddItem { item, members: Vec::new() }], ..Decision::default() })
+    Ok(Decision { mutations: vec![Mutation::AddItem { item, members: Vec::new() }], ..Decision::default() })
 }
 
-pub(super) fn update(edit: &FolderEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let item = addressed(known, ItemKind::Folder)?;
-    let Item::Folder(before) = item else { return Err(Refusal::NoSuchItem(ItemKind::Folder)) };
+pub(super) fn update(
+    edit: &FolderEdit,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let item = target_item(known, ItemKind::Folder)?;
+    let Item::Folder(before) = item else { return Err(DirectoryError::NoSuchItem(ItemKind::Folder)) };
     let mut after = before.clone();
     apply(&mut after, edit, known)?;
     let mut decision = Decision::default();
@@ -34,29 +45,36 @@ pub(super) fn update(edit: &FolderEdit, known: &Known, stamp: &Stamp<'_>) -> Res
     Ok(decision)
 }
 
-fn apply(folder: &mut Folder, edit: &FolderEdit, known: &Known) -> Result<(), Refusal> {
+fn apply(folder: &mut Folder, edit: &FolderEdit, known: &DecisionInput) -> Result<(), DirectoryError> {
     let mut faults = Vec::new();
     set_name(&mut folder.name, &edit.name, &mut faults);
     set_text(&mut folder.external_id, Field::ExternalId, &edit.external_id, &mut faults);
     set_text(&mut folder.description, Field::Description, &edit.description, &mut faults);
-    set(&mut folder.is_restricted, &edit.is_restricted);
+    set_or_default(&mut folder.is_restricted, &edit.is_restricted);
     match &edit.restricted_to {
-        Given::Absent => {}
-        Given::Cleared => folder.restricted_to = None,
+        FieldUpdate::Keep => {}
+        FieldUpdate::Clear => folder.restricted_to = None,
         // What was read may be sent back, also when the group has gone since.
-        Given::Value(id) if folder.restricted_to == Some(*id) => {}
-        Given::Value(id) if known.referred.contains_key(&(ItemKind::Group, ItemKey::Id(*id))) => {
+        FieldUpdate::Set(id) if folder.restricted_to == Some(*id) => {}
+        FieldUpdate::Set(id)
+            if known.resolved_references.contains_key(&(ItemKind::Group, ItemKey::Id(*id))) =>
+        {
             folder.restricted_to = Some(*id);
         }
-        Given::Value(_) => faults.push(Fault { field: Field::RestrictedTo, rule: Rule::Unknown }),
+        FieldUpdate::Set(_) => {
+            faults.push(FieldError { field: Field::RestrictedTo, kind: FieldErrorKind::NotFound })
+        }
     }
-    if edit.entries.value().is_some_and(|entries| entries.len() > rules::MAX_REFERENCES) {
-        return Err(Refusal::field(Field::Entries, Rule::TooLong(rules::MAX_REFERENCES)));
+    if edit.entries.value().is_some_and(|entries| entries.len() > validation::MAX_REFERENCES) {
+        return Err(DirectoryError::for_field(
+            Field::Entries,
+            FieldErrorKind::TooLong(validation::MAX_REFERENCES),
+        ));
     }
-    set(&mut folder.entries, &edit.entries);
+    set_or_default(&mut folder.entries, &edit.entries);
     for entry in &folder.entries {
-        rules::check_text(Field::Entries, &entry.key, &mut faults);
-        rules::check_text(Field::Entries, &entry.kind, &mut faults);
+        validation::check_text(Field::Entries, &entry.key, &mut faults);
+        validation::check_text(Field::Entries, &entry.kind, &mut faults);
     }
-    refuse_if_any(faults)
+    reject_if_any(faults)
 }

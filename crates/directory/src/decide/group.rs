@@ -1,14 +1,20 @@
 //! What may become of a group and its members.
 
-use super::{Decision, Known, Stamp, addressed, ceiling, refuse_if_any, set_name, set_text};
+use super::{
+    Decision, DecisionContext, DecisionInput, reject_if_any, role_ceiling, set_name, set_text, target_item,
+};
 use crate::{
-    Edit, Fault, Field, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit, Refusal, Rule, Status, User,
-    UserId, rules,
+    DirectoryError, Field, FieldError, FieldErrorKind, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit,
+    Mutation, Status, User, UserId, validation,
 };
 
-pub(super) fn create(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+pub(super) fn create(
+    edit: &GroupEdit,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
     let mut group = Group {
-        id: edit.id.unwrap_or_else(|| ItemId(stamp.ids.next())),
+        id: edit.id.unwrap_or_else(|| ItemId(stamp.ids.next_id())),
         number: 0,
         version: 1,
         name: String::new(),
@@ -17,46 +23,47 @@ pub(super) fn create(edit: &GroupEdit, known: &Known, stamp: &Stamp<'_>) -> Resu
         updated: stamp.now,
     };
     apply(&mut group, edit)?;
-    let members = wanted(edit, known)?.unwrap_or_default();
-    ceiling::check_users(known.users.iter().flatten(), known, stamp)?;
+    let members = requested_members(edit, known)?.unwrap_or_default();
+    role_ceiling::check_users(known.users.iter().flatten(), known, stamp)?;
     Ok(Decision {
-        edits: vec![Edit::AddItem { item: Box::new(Item::Group(group)), members }],
+        mutations: vec![Mutation::AddItem { item: Box::new(Item::Group(group)), members }],
         ..Decision::default()
     })
 }
 
 pub(super) fn update(
     edit: &GroupEdit,
-    is_bound: bool,
-    known: &Known,
-    stamp: &Stamp<'_>,
-) -> Result<Decision, Refusal> {
-    let item = addressed(known, ItemKind::Group)?;
-    let Item::Group(before) = item else { return Err(Refusal::NoSuchItem(ItemKind::Group)) };
+    has_version_precondition: bool,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let item = target_item(known, ItemKind::Group)?;
+    let Item::Group(before) = item else { return Err(DirectoryError::NoSuchItem(ItemKind::Group)) };
     let mut after = before.clone();
     apply(&mut after, edit)?;
-    let (mut joined, mut left) = (Vec::new(), Vec::new());
-    if let Some(MemberEdit::Change { join, .. }) = &edit.members {
-        return change_members(before, after, (join.len(), is_bound), known, stamp);
+    let (mut members_added, mut members_removed) = (Vec::new(), Vec::new());
+    if let Some(MemberEdit::Change { add: join, .. }) = &edit.members {
+        return change_members(before, after, (join.len(), has_version_precondition), known, stamp);
     }
-    if let Some(wanted) = wanted(edit, known)? {
-        joined = wanted.iter().filter(|id| !known.members.contains_sorted(id)).copied().collect();
+    if let Some(wanted) = requested_members(edit, known)? {
+        members_added = wanted.iter().filter(|id| !known.members.contains_sorted(id)).copied().collect();
         if matches!(edit.members, Some(MemberEdit::Replace(_))) {
-            left = known.members.iter().filter(|id| !wanted.contains_sorted(id)).copied().collect();
-            ceiling::check_leaving(known)?;
+            members_removed =
+                known.members.iter().filter(|id| !wanted.contains_sorted(id)).copied().collect();
+            role_ceiling::check_removed_members(known)?;
         }
     }
-    ceiling::check_users(users_among(&joined, known), known, stamp)?;
+    role_ceiling::check_users(users_among(&members_added, known), known, stamp)?;
     let mut decision = Decision::default();
-    decision.change_item(item, Item::Group(after), (joined, left), stamp);
+    decision.change_item(item, Item::Group(after), (members_added, members_removed), stamp);
     Ok(decision)
 }
 
-fn apply(group: &mut Group, edit: &GroupEdit) -> Result<(), Refusal> {
+fn apply(group: &mut Group, edit: &GroupEdit) -> Result<(), DirectoryError> {
     let mut faults = Vec::new();
     set_name(&mut group.name, &edit.name, &mut faults);
     set_text(&mut group.external_id, Field::ExternalId, &edit.external_id, &mut faults);
-    refuse_if_any(faults)
+    reject_if_any(faults)
 }
 
 /// Who joins and who leaves, seen from their side, so that nobody else of the group is looked at. When nothing but
@@ -65,56 +72,69 @@ fn change_members(
     before: &Group,
     after: Group,
     (joining, is_bound): (usize, bool),
-    known: &Known,
-    stamp: &Stamp<'_>,
-) -> Result<Decision, Refusal> {
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
     let (join, leave) = known.users.split_at(joining.min(known.users.len()));
-    if known.users.len() > rules::MAX_REFERENCES {
-        return Err(Refusal::field(Field::Members, Rule::TooLong(rules::MAX_REFERENCES)));
+    if known.users.len() > validation::MAX_REFERENCES {
+        return Err(DirectoryError::for_field(
+            Field::Members,
+            FieldErrorKind::TooLong(validation::MAX_REFERENCES),
+        ));
     }
     if join.iter().any(Option::is_none) {
-        return Err(Refusal::field(Field::Members, Rule::Unknown));
+        return Err(DirectoryError::for_field(Field::Members, FieldErrorKind::NotFound));
     }
     let is_in = |user: &&User| user.groups.contains(&before.id);
-    let mut joined: Vec<UserId> = join.iter().flatten().filter(|u| !is_in(u)).map(|u| u.id).collect();
-    let mut left: Vec<UserId> = leave.iter().flatten().filter(is_in).map(|u| u.id).collect();
-    for list in [&mut joined, &mut left] {
+    let mut members_added: Vec<UserId> = join.iter().flatten().filter(|u| !is_in(u)).map(|u| u.id).collect();
+    let mut members_removed: Vec<UserId> = leave.iter().flatten().filter(is_in).map(|u| u.id).collect();
+    for list in [&mut members_added, &mut members_removed] {
         list.sort_unstable();
         list.dedup();
     }
-    ceiling::check_users(users_among(&joined, known), known, stamp)?;
-    ceiling::check_users(users_among(&left, known), known, stamp)?;
+    role_ceiling::check_users(users_among(&members_added, known), known, stamp)?;
+    role_ceiling::check_users(users_among(&members_removed, known), known, stamp)?;
     let mut decision = Decision::default();
     let item = Item::Group(before.clone());
-    if !is_bound && after == *before && !(joined.is_empty() && left.is_empty()) {
-        decision.edits.push(Edit::ChangeMembers { item: Box::new(item), joined, left });
+    if !is_bound && after == *before && !(members_added.is_empty() && members_removed.is_empty()) {
+        decision.mutations.push(Mutation::ChangeMembers {
+            item: Box::new(item),
+            members_added,
+            members_removed,
+        });
     } else {
-        decision.change_item(&item, Item::Group(after), (joined, left), stamp);
+        decision.change_item(&item, Item::Group(after), (members_added, members_removed), stamp);
     }
     Ok(decision)
 }
 
 /// The users of a sorted list among those that the edit names.
-fn users_among<'a>(ids: &'a [UserId], known: &'a Known) -> impl Iterator<Item = &'a User> {
+fn users_among<'a>(ids: &'a [UserId], known: &'a DecisionInput) -> impl Iterator<Item = &'a User> {
     known.users.iter().flatten().filter(|user| ids.binary_search(&user.id).is_ok())
 }
 
 /// The people the edit names, sorted and each once; `None` when it names none.
-fn wanted(edit: &GroupEdit, known: &Known) -> Result<Option<Vec<UserId>>, Refusal> {
+fn requested_members(edit: &GroupEdit, known: &DecisionInput) -> Result<Option<Vec<UserId>>, DirectoryError> {
     let only_active = match &edit.members {
         None => return Ok(None),
         Some(MemberEdit::Replace(_) | MemberEdit::Change { .. }) => false,
         Some(MemberEdit::Add(_, only_active)) => *only_active,
     };
-    if known.users.len() > rules::MAX_REFERENCES {
-        return Err(Refusal::field(Field::Members, Rule::TooLong(rules::MAX_REFERENCES)));
+    if known.users.len() > validation::MAX_REFERENCES {
+        return Err(DirectoryError::for_field(
+            Field::Members,
+            FieldErrorKind::TooLong(validation::MAX_REFERENCES),
+        ));
     }
     let mut ids = Vec::with_capacity(known.users.len());
     for user in &known.users {
-        let unknown = Refusal::Invalid(vec![Fault { field: Field::Members, rule: Rule::Unknown }]);
+        let unknown = DirectoryError::Invalid(vec![FieldError {
+            field: Field::Members,
+            kind: FieldErrorKind::NotFound,
+        }]);
         let user = user.as_ref().ok_or(unknown)?;
         if only_active && user.status != Status::Active {
-            return Err(Refusal::WrongStatus);
+            return Err(DirectoryError::WrongStatus);
         }
         ids.push(user.id);
     }

@@ -1,32 +1,40 @@
 //! What may become of a person.
 
-use super::{Decision, Known, Stamp, account, ceiling, places, refuse_if_any, set};
+use super::{
+    Decision, DecisionContext, DecisionInput, account, affiliations, reject_if_any, role_ceiling,
+    set_or_default,
+};
 use crate::{
-    AccountEdit, Edit, Entry, Fault, Field, Given, ItemId, ItemKey, ItemKind, Link, LinkKind, Refusal, Rule,
-    Status, StatusMove, StatusWish, User, UserEdit, UserId, identifier_key, rules,
+    AccountEdit, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, ItemId, ItemKey, ItemKind,
+    Mutation, ProfileLink, ProfileLinkKind, RequestedStatus, Status, StatusChange, TypedValue, User,
+    UserEdit, UserId, identifier_key, validation,
 };
 use secrecy::ExposeSecret;
 use std::collections::HashSet;
 
-pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let id = edit.id.unwrap_or_else(|| UserId(stamp.ids.next()));
-    let mut user = User::blank(id, stamp.now);
-    if let Given::Value(wish) = edit.status {
-        user.status = match wish {
-            StatusWish::To(status) => status,
-            StatusWish::Off => Status::Inactive,
-            StatusWish::On => Status::Active,
+pub(super) fn create(
+    edit: &UserEdit,
+    keep_details: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let id = edit.id.unwrap_or_else(|| UserId(stamp.ids.next_id()));
+    let mut user = User::new(id, stamp.now);
+    if let FieldUpdate::Set(requested) = edit.status {
+        user.status = match requested {
+            RequestedStatus::Exact(status) => status,
+            RequestedStatus::Inactive => Status::Inactive,
+            RequestedStatus::Active => Status::Active,
         };
     }
-    let mut decision = apply(&mut user, None, edit, known, stamp)?;
-    let mut account = AccountEdit { password: edit.password_hash.clone(), ..AccountEdit::default() };
+    let mut decision = apply(&mut user, None, edit, keep_details, stamp)?;
+    let mut account = AccountEdit { password_hash: edit.password_hash.clone(), ..AccountEdit::default() };
     let mut mail = None;
     if edit.invite && user.do_not_email != Some(true) && account::can_be_invited(&user) {
-        let mut sign_ins = crate::SignIns::default();
-        mail = Some(account::make_link(&mut user, &mut sign_ins, crate::Purpose::Invitation, stamp));
-        account.sign_ins = Some(sign_ins);
+        let mut sign_ins = crate::SignInState::default();
+        mail = Some(account::create_link(&mut user, &mut sign_ins, crate::LinkPurpose::Invitation, stamp));
+        account.sign_in_state = Some(sign_ins);
     }
-    match &known.tombstone {
+    match &keep_details.tombstone {
         // Whoever makes somebody again whom they know by the same key means the same person.
         Some(before) => {
             (user.id, user.number) = (before.user.id, before.user.number);
@@ -34,142 +42,171 @@ pub(super) fn create(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Resul
             if let Some(mail) = &mut mail {
                 mail.user = user.id;
             }
-            ceiling::check_user(&before.user, known, stamp)?;
-            decision.edits.push(Edit::RestoreUser {
+            role_ceiling::check_user(&before.user, keep_details, stamp)?;
+            decision.mutations.push(Mutation::RestoreUser {
                 before: Box::new(before.clone()),
                 user: Box::new(user),
                 account,
                 keeps_password: false,
             });
         }
-        None => decision.edits.push(Edit::AddUser { user: Box::new(user), account }),
+        None => decision.mutations.push(Mutation::AddUser { user: Box::new(user), account }),
     }
-    decision.edits.extend(mail.map(|mail| Edit::AddMail(Box::new(mail))));
+    decision.mutations.extend(mail.map(|mail| Mutation::AddMail(Box::new(mail))));
     Ok(decision)
 }
 
 /// Somebody who was deleted is back as they were. What they belonged to and is gone meanwhile, they belong to no more.
-pub(super) fn restore(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let before = known.tombstone.as_ref().filter(|stone| stone.is_restorable(stamp.now));
-    let before = before.ok_or(Refusal::NoSuchUser)?;
-    ceiling::check_user(&before.user, known, stamp)?;
+pub(super) fn restore(
+    keep_details: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let before = keep_details.tombstone.as_ref().filter(|tombstone| tombstone.is_restorable(stamp.now));
+    let before = before.ok_or(DirectoryError::NoSuchUser)?;
+    role_ceiling::check_user(&before.user, keep_details, stamp)?;
     let mut user = before.user.clone();
-    let is_there = |kind: ItemKind, id: &ItemId| known.referred.contains_key(&(kind, ItemKey::Id(*id)));
-    user.groups.retain(|id| is_there(ItemKind::Group, id));
-    user.folders.retain(|id| is_there(ItemKind::Folder, id));
-    user.organisation = user.organisation.filter(|id| is_there(ItemKind::Organisation, id));
+    let still_exists = |kind: ItemKind, id: &ItemId| {
+        keep_details.resolved_references.contains_key(&(kind, ItemKey::Id(*id)))
+    };
+    user.groups.retain(|id| still_exists(ItemKind::Group, id));
+    user.folders.retain(|id| still_exists(ItemKind::Folder, id));
+    user.organization = user.organization.filter(|id| still_exists(ItemKind::Organization, id));
     user.version += 1;
     user.updated = stamp.now;
-    let edit = Edit::RestoreUser {
+    let edit = Mutation::RestoreUser {
         before: Box::new(before.clone()),
         user: Box::new(user),
         account: AccountEdit::default(),
         keeps_password: true,
     };
-    Ok(Decision { edits: vec![edit], ..Decision::default() })
+    Ok(Decision { mutations: vec![edit], ..Decision::default() })
 }
 
 /// Purges a deleted user who can no longer be restored, or whose tenant is removed.
-pub(super) fn purge(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let before = known.tombstone.as_ref().ok_or(Refusal::NoSuchUser)?;
-    let is_removed = known.tenant.as_ref().is_some_and(|tenant| tenant.removed.is_some());
+pub(super) fn purge(
+    keep_details: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let before = keep_details.tombstone.as_ref().ok_or(DirectoryError::NoSuchUser)?;
+    let is_removed = keep_details.tenant.as_ref().is_some_and(|tenant| tenant.removed.is_some());
     if before.is_restorable(stamp.now) && !is_removed {
-        return Err(Refusal::WrongStatus);
+        return Err(DirectoryError::WrongStatus);
     }
-    let mut edits = account::withdrawn(known.mails.iter());
-    edits.push(Edit::PurgeUser(Box::new(before.clone())));
-    Ok(Decision { edits, ..Decision::default() })
+    let mut edits = account::withdraw_mails(keep_details.mails.iter());
+    edits.push(Mutation::PurgeUser(Box::new(before.clone())));
+    Ok(Decision { mutations: edits, ..Decision::default() })
 }
 
 /// Whether what an edit says keeps the rules for single values, whoever it is about. References are not looked up, so
 /// they are not found wanting either.
-pub(crate) fn check(edit: &UserEdit) -> Result<(), Refusal> {
-    let (mut user, mut faults) = (User::blank(UserId(uuid::Uuid::nil()), crate::Time(0)), Vec::new());
+pub(crate) fn validate_user_edit(edit: &UserEdit) -> Result<(), DirectoryError> {
+    let (mut user, mut faults) = (User::new(UserId(uuid::Uuid::nil()), crate::Time(0)), Vec::new());
     user.user_name.push('-');
-    let known = Known::default();
+    let keep_details = DecisionInput::default();
     let before = user.clone();
     apply_texts(&mut user, Some(&before), edit, &mut faults);
-    apply_plurals(&mut user, edit, &known, &mut faults);
-    apply_lists(
+    apply_multi_valued(&mut user, edit, &keep_details, &mut faults);
+    apply_links_and_references(
         &mut user,
-        &UserEdit { groups: Given::Absent, folders: Given::Absent, ..edit.clone() },
-        &known,
+        &UserEdit { groups: FieldUpdate::Keep, folders: FieldUpdate::Keep, ..edit.clone() },
+        &keep_details,
         &mut faults,
     );
-    if let Given::Value(crate::DepartmentRef::Name(name)) = &edit.department {
-        rules::check_text(Field::Department, name, &mut faults);
+    if let FieldUpdate::Set(crate::DepartmentRef::Name(name)) = &edit.department {
+        validation::check_text(Field::Department, name, &mut faults);
     }
     if let Some(password) = &edit.password {
-        faults.extend(check_password(password.expose_secret()));
+        faults.extend(check_password_length(password.expose_secret()));
     }
     // What is not there yet may still come.
-    faults.retain(|fault| fault.rule != Rule::Missing);
-    refuse_if_any(faults)
+    faults.retain(|fault| fault.kind != FieldErrorKind::Missing);
+    reject_if_any(faults)
 }
 
-pub(super) fn update(edit: &UserEdit, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let before = addressed(known)?;
+pub(super) fn update(
+    edit: &UserEdit,
+    keep_details: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let before = target_user(keep_details)?;
     let mut after = before.clone();
-    let mut decision = apply(&mut after, Some(before), edit, known, stamp)?;
-    let has_new_password =
-        decision.password.is_some() || edit.password_hash.is_some() || edit.forgets_password;
-    if has_new_password || ceiling::is_guarded(before, &after) {
-        ceiling::check_user(before, known, stamp)?;
+    let mut decision = apply(&mut after, Some(before), edit, keep_details, stamp)?;
+    let has_new_password = decision.password.is_some() || edit.password_hash.is_some() || edit.clear_password;
+    if has_new_password || role_ceiling::is_privileged_change(before, &after) {
+        role_ceiling::check_user(before, keep_details, stamp)?;
     }
-    if let Some(former) = known.tombstone.as_ref().filter(|_| after.external_id != before.external_id) {
+    if let Some(former_owner) =
+        keep_details.tombstone.as_ref().filter(|_| after.external_id != before.external_id)
+    {
         // The next import would take this user for the one who was deleted.
-        ceiling::check_user(&former.user, known, stamp)?;
+        role_ceiling::check_user(&former_owner.user, keep_details, stamp)?;
     }
     // Whoever is signed in with what is no longer good is out, and so are links that went to another address.
-    let has_moved = after.email().map(identifier_key) != before.email().map(identifier_key);
-    let is_shut = after.status.is_off() && !before.status.is_off();
-    let mut account = if has_moved || is_shut || has_new_password {
-        AccountEdit::ended(stamp.now)
+    let email_changed = after.email().map(identifier_key) != before.email().map(identifier_key);
+    let is_deactivated = after.status.blocks_sign_in() && !before.status.blocks_sign_in();
+    let mut account = if email_changed || is_deactivated || has_new_password {
+        AccountEdit::sign_out_everywhere(stamp.now)
     } else {
         AccountEdit::default()
     };
-    account.password.clone_from(&edit.password_hash);
-    if edit.forgets_password && account.password.is_none() {
-        account.password = Some(crate::StoredPassword::none());
+    account.password_hash.clone_from(&edit.password_hash);
+    if edit.clear_password && account.password_hash.is_none() {
+        account.password_hash = Some(crate::PasswordHash::cleared());
     }
     let mut mail = None;
-    if has_moved && before.invited.is_some() && account::can_be_invited(&after) {
-        let sign_ins = account.sign_ins.get_or_insert_default();
-        mail = Some(account::make_link(&mut after, sign_ins, crate::Purpose::Invitation, stamp));
+    if email_changed && before.invited.is_some() && account::can_be_invited(&after) {
+        let sign_ins = account.sign_in_state.get_or_insert_default();
+        mail = Some(account::create_link(&mut after, sign_ins, crate::LinkPurpose::Invitation, stamp));
     }
     decision.change_user(before, after, account, stamp);
-    decision.edits.extend(mail.map(|mail| Edit::AddMail(Box::new(mail))));
+    decision.mutations.extend(mail.map(|mail| Mutation::AddMail(Box::new(mail))));
     Ok(decision)
 }
 
-pub(super) fn delete(known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
-    let user = addressed(known)?.clone();
-    ceiling::check_user(&user, known, stamp)?;
-    Ok(Decision { edits: vec![Edit::RemoveUser(Box::new(user))], ..Decision::default() })
+pub(super) fn delete(
+    keep_details: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let user = target_user(keep_details)?.clone();
+    role_ceiling::check_user(&user, keep_details, stamp)?;
+    Ok(Decision { mutations: vec![Mutation::RemoveUser(Box::new(user))], ..Decision::default() })
 }
 
-pub(super) fn move_all(step: &StatusMove, known: &Known, stamp: &Stamp<'_>) -> Result<Decision, Refusal> {
+pub(super) fn change_status(
+    step: &StatusChange,
+    keep_details: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
     let mut decision = Decision::default();
     let mut seen = HashSet::new();
-    for user in &known.users {
-        let before = user.as_ref().ok_or(Refusal::NoSuchUser)?;
+    for user in &keep_details.users {
+        let before = user.as_ref().ok_or(DirectoryError::NoSuchUser)?;
         if !seen.insert(before.id) {
             continue;
         }
-        ceiling::check_user(before, known, stamp)?;
-        if step.only_from.is_some_and(|only| only != before.status) {
-            return Err(Refusal::WrongStatus);
+        role_ceiling::check_user(before, keep_details, stamp)?;
+        if step.required_status.is_some_and(|only| only != before.status) {
+            return Err(DirectoryError::WrongStatus);
         }
-        let status = before.status.moved(step.to).ok_or(Refusal::field(Field::Status, Rule::NotAllowed))?;
-        let is_shut = status.is_off() && !before.status.is_off();
-        let account = if is_shut { AccountEdit::ended(stamp.now) } else { AccountEdit::default() };
-        decision.change_user(before, User { status, status_unsaid: false, ..before.clone() }, account, stamp);
+        let status = before
+            .status
+            .transition_to(step.to)
+            .ok_or(DirectoryError::for_field(Field::Status, FieldErrorKind::NotAllowed))?;
+        let is_deactivated = status.blocks_sign_in() && !before.status.blocks_sign_in();
+        let account =
+            if is_deactivated { AccountEdit::sign_out_everywhere(stamp.now) } else { AccountEdit::default() };
+        decision.change_user(
+            before,
+            User { status, active_cleared: false, ..before.clone() },
+            account,
+            stamp,
+        );
     }
     Ok(decision)
 }
 
-pub(super) fn addressed(known: &Known) -> Result<&User, Refusal> {
-    known.users.first().and_then(Option::as_ref).ok_or(Refusal::NoSuchUser)
+pub(super) fn target_user(keep_details: &DecisionInput) -> Result<&User, DirectoryError> {
+    keep_details.users.first().and_then(Option::as_ref).ok_or(DirectoryError::NoSuchUser)
 }
 
 /// Puts everything the edit says on the user. Side edits (a new organisation or department) come first in the
@@ -178,106 +215,111 @@ fn apply(
     user: &mut User,
     before: Option<&User>,
     edit: &UserEdit,
-    known: &Known,
-    stamp: &Stamp<'_>,
-) -> Result<Decision, Refusal> {
+    keep_details: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
     let mut faults = Vec::new();
     let mut decision = Decision::default();
     apply_texts(user, before, edit, &mut faults);
-    apply_plurals(user, edit, known, &mut faults);
-    apply_lists(user, edit, known, &mut faults);
-    places::department(user, &edit.department, known, stamp, &mut decision, &mut faults);
-    places::organisation(
+    apply_multi_valued(user, edit, keep_details, &mut faults);
+    apply_links_and_references(user, edit, keep_details, &mut faults);
+    affiliations::set_department(user, &edit.department, keep_details, stamp, &mut decision, &mut faults);
+    affiliations::set_organization(
         user,
         before.is_none(),
-        &edit.organisation,
-        known,
+        &edit.organization,
+        keep_details,
         stamp,
         &mut decision,
         &mut faults,
     );
-    places::role(user, &edit.role, known, &mut faults);
+    affiliations::set_role(user, &edit.role, keep_details, &mut faults);
     match edit.office {
-        Given::Absent => {}
-        Given::Cleared => user.office = None,
-        Given::Value(number) => user.office = Some(number),
+        FieldUpdate::Keep => {}
+        FieldUpdate::Clear => user.office = None,
+        FieldUpdate::Set(number) => user.office = Some(number),
     }
-    set_flag(&mut user.do_not_email, &edit.do_not_email);
-    set_flag(&mut user.force_password_change, &edit.force_password_change);
+    set_optional(&mut user.do_not_email, &edit.do_not_email);
+    set_optional(&mut user.force_password_change, &edit.force_password_change);
     apply_status(user, before, edit, &mut faults);
-    rules::check_identifiers(before, user, &mut faults);
+    validation::check_identifiers(before, user, &mut faults);
     if let Some(password) = &edit.password {
-        faults.extend(check_password(password.expose_secret()));
+        faults.extend(check_password_length(password.expose_secret()));
         decision.password = Some(password.clone());
     }
-    refuse_if_any(faults)?;
-    ceiling::check_granted(before, user, known, stamp)?;
+    reject_if_any(faults)?;
+    role_ceiling::check_granted_roles(before, user, keep_details, stamp)?;
     Ok(decision)
 }
 
 /// Where the person stands. A client that takes the status away switches the person off, and says no more of it.
-fn apply_status(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: &mut Vec<Fault>) {
-    let wish = match edit.status {
-        Given::Absent => return,
-        Given::Cleared => StatusWish::Off,
-        Given::Value(wish) => wish,
+fn apply_status(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: &mut Vec<FieldError>) {
+    let requested = match edit.status {
+        FieldUpdate::Keep => return,
+        FieldUpdate::Clear => RequestedStatus::Inactive,
+        FieldUpdate::Set(requested) => requested,
     };
-    user.status_unsaid = edit.status == Given::Cleared;
+    user.active_cleared = edit.status == FieldUpdate::Clear;
     // A new person's was set when they were made.
     let from = before.map_or(user.status, |before| before.status);
-    match wish.from(from) {
+    match requested.apply_to(from) {
         Some(status) => user.status = status,
-        None => faults.push(Fault { field: Field::Status, rule: Rule::NotAllowed }),
+        None => faults.push(FieldError { field: Field::Status, kind: FieldErrorKind::NotAllowed }),
     }
 }
 
-fn set_flag(slot: &mut Option<bool>, given: &Given<bool>) {
+fn set_optional(slot: &mut Option<bool>, given: &FieldUpdate<bool>) {
     match given {
-        Given::Absent => {}
-        Given::Cleared => *slot = None,
-        Given::Value(on) => *slot = Some(*on),
+        FieldUpdate::Keep => {}
+        FieldUpdate::Clear => *slot = None,
+        FieldUpdate::Set(on) => *slot = Some(*on),
     }
 }
 
-fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: &mut Vec<Fault>) {
+fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: &mut Vec<FieldError>) {
     for (field, given) in edit.texts.iter().filter(|(field, _)| *field != Field::UserName) {
         match given {
-            Given::Absent => {}
-            Given::Value(text) if !text.is_empty() => {
-                rules::check_text(*field, text, faults);
+            FieldUpdate::Keep => {}
+            FieldUpdate::Set(text) if !text.is_empty() => {
+                validation::check_text(*field, text, faults);
                 user.set_text(*field, Some(text.clone()));
             }
-            Given::Cleared | Given::Value(_) => user.set_text(*field, None),
+            FieldUpdate::Clear | FieldUpdate::Set(_) => user.set_text(*field, None),
         }
     }
-    if let Some(Given::Value(name)) = edit.said(Field::UserName) {
-        rules::check_text(Field::UserName, name, faults);
+    if let Some(FieldUpdate::Set(name)) = edit.text_update(Field::UserName) {
+        validation::check_text(Field::UserName, name, faults);
         user.user_name.clone_from(name);
     } else if let Some(email) = user.email().map(str::to_owned) {
         // The user name is the e-mail until somebody gives another.
-        let follows = before
+        let tracks_email = before
             .is_none_or(|b| b.email().is_some_and(|e| identifier_key(e) == identifier_key(&b.user_name)));
-        if follows {
+        if tracks_email {
             user.user_name = email;
         }
     }
     if user.user_name.is_empty() {
-        faults.push(Fault { field: Field::Email, rule: Rule::Missing });
+        faults.push(FieldError { field: Field::Email, kind: FieldErrorKind::Missing });
     }
 }
 
 /// Puts whole plurals where they belong; what was the catalogue's role among the roles becomes the person's.
-fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec<Fault>) {
-    for (field, given) in &edit.plurals {
-        if !given.is_mentioned() {
+fn apply_multi_valued(
+    user: &mut User,
+    edit: &UserEdit,
+    keep_details: &DecisionInput,
+    faults: &mut Vec<FieldError>,
+) {
+    for (field, given) in &edit.multi_valued {
+        if !given.is_change() {
             continue;
         }
-        let entries: &[Entry] = given.value().map_or(&[], Vec::as_slice);
-        if too_many(*field, entries.len(), rules::MAX_LIST, faults) {
+        let entries: &[TypedValue] = given.value().map_or(&[], Vec::as_slice);
+        if exceeds_limit(*field, entries.len(), validation::MAX_LIST_ENTRIES, faults) {
             continue;
         }
-        if entries.iter().filter(|entry| entry.is_preferred()).count() > 1 {
-            faults.push(Fault { field: *field, rule: Rule::Malformed });
+        if entries.iter().filter(|entry| entry.is_primary()).count() > 1 {
+            faults.push(FieldError { field: *field, kind: FieldErrorKind::Malformed });
         }
         // An e-mail or photo in a list keeps the rules of a single one.
         let rule = match field {
@@ -288,11 +330,11 @@ fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut V
         };
         for entry in entries {
             if entry.value.is_empty() {
-                faults.push(Fault { field: *field, rule: Rule::Missing });
+                faults.push(FieldError { field: *field, kind: FieldErrorKind::Missing });
             }
-            rules::check_text(rule, &entry.value, faults);
-            rules::check_text(Field::Kind, entry.kind.as_deref().unwrap_or_default(), faults);
-            rules::check_text(Field::Display, entry.display.as_deref().unwrap_or_default(), faults);
+            validation::check_text(rule, &entry.value, faults);
+            validation::check_text(Field::Kind, entry.kind.as_deref().unwrap_or_default(), faults);
+            validation::check_text(Field::Display, entry.display.as_deref().unwrap_or_default(), faults);
         }
         let entries = entries.to_vec();
         match field {
@@ -301,23 +343,25 @@ fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut V
             Field::Photos => user.photos = entries,
             Field::Entitlements => user.entitlements = entries,
             Field::Certificates => user.certificates = entries,
-            Field::Roles => places::roles(user, entries, known),
+            Field::Roles => affiliations::set_listed_roles(user, entries, keep_details),
             Field::MessagingLinks => {
-                user.links.retain(|link| link.kind != LinkKind::Messaging);
-                user.links.extend(entries.into_iter().map(|Entry { value, kind, display, primary }| Link {
-                    display,
-                    primary,
-                    ..Link::new(LinkKind::Messaging, kind.unwrap_or_default(), value)
+                user.links.retain(|link| link.kind != ProfileLinkKind::Messaging);
+                user.links.extend(entries.into_iter().map(|TypedValue { value, kind, display, primary }| {
+                    ProfileLink {
+                        display,
+                        primary,
+                        ..ProfileLink::new(ProfileLinkKind::Messaging, kind.unwrap_or_default(), value)
+                    }
                 }));
             }
             _ => {}
         }
     }
-    if let Given::Value(addresses) = &edit.addresses
-        && !too_many(Field::PostalAddresses, addresses.len(), rules::MAX_LIST, faults)
+    if let FieldUpdate::Set(addresses) = &edit.addresses
+        && !exceeds_limit(Field::PostalAddresses, addresses.len(), validation::MAX_LIST_ENTRIES, faults)
     {
         if addresses.iter().filter(|address| address.primary == Some(true)).count() > 1 {
-            faults.push(Fault { field: Field::PostalAddresses, rule: Rule::Malformed });
+            faults.push(FieldError { field: Field::PostalAddresses, kind: FieldErrorKind::Malformed });
         }
         for address in addresses {
             let lines = [
@@ -331,81 +375,88 @@ fn apply_plurals(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut V
                 (Field::Kind, &address.kind),
             ];
             for (field, line) in lines {
-                rules::check_text(field, line.as_deref().unwrap_or_default(), faults);
+                validation::check_text(field, line.as_deref().unwrap_or_default(), faults);
             }
         }
     }
-    set(&mut user.addresses, &edit.addresses);
-    weigh(user, edit, faults);
+    set_or_default(&mut user.addresses, &edit.addresses);
+    check_total_size(user, edit, faults);
 }
 
 /// Refuses more of a person's plurals in all than there may be; the one that was said is to blame.
-fn weigh(user: &User, edit: &UserEdit, faults: &mut Vec<Fault>) {
-    let grown = edit.plurals.iter().find(|(_, given)| given.value().is_some()).map(|(field, _)| *field);
-    let grown = grown.or(edit.addresses.value().map(|_| Field::PostalAddresses));
-    if let Some(field) = grown
-        && user.plural_bytes() > rules::MAX_PLURAL_BYTES
+fn check_total_size(user: &User, edit: &UserEdit, faults: &mut Vec<FieldError>) {
+    let changed_field =
+        edit.multi_valued.iter().find(|(_, given)| given.value().is_some()).map(|(field, _)| *field);
+    let changed_field = changed_field.or(edit.addresses.value().map(|_| Field::PostalAddresses));
+    if let Some(field) = changed_field
+        && user.multi_valued_bytes() > validation::MAX_MULTI_VALUED_BYTES
     {
-        faults.push(Fault { field, rule: Rule::TooLong(rules::MAX_PLURAL_BYTES) });
+        faults.push(FieldError { field, kind: FieldErrorKind::TooLong(validation::MAX_MULTI_VALUED_BYTES) });
     }
 }
 
-fn apply_lists(user: &mut User, edit: &UserEdit, known: &Known, faults: &mut Vec<Fault>) {
+fn apply_links_and_references(
+    user: &mut User,
+    edit: &UserEdit,
+    keep_details: &DecisionInput,
+    faults: &mut Vec<FieldError>,
+) {
     for (kind, given) in &edit.links {
         let field = match kind {
-            LinkKind::Social => Field::SocialLinks,
-            LinkKind::Custom => Field::CustomLinks,
-            LinkKind::Messaging => Field::MessagingLinks,
+            ProfileLinkKind::Social => Field::SocialLinks,
+            ProfileLinkKind::Custom => Field::CustomLinks,
+            ProfileLinkKind::Messaging => Field::MessagingLinks,
         };
-        let mut gone = Vec::new();
-        if given.is_mentioned() {
-            gone = user.links.extract_if(.., |link| link.kind == *kind).collect();
+        let mut replaced = Vec::new();
+        if given.is_change() {
+            replaced = user.links.extract_if(.., |link| link.kind == *kind).collect();
         }
-        let links: &[Link] = given.value().map_or(&[], Vec::as_slice);
-        if too_many(field, links.len(), rules::MAX_LIST, faults) {
+        let links: &[ProfileLink] = given.value().map_or(&[], Vec::as_slice);
+        if exceeds_limit(field, links.len(), validation::MAX_LIST_ENTRIES, faults) {
             return;
         }
         for link in links {
-            rules::check_text(field, &link.name, faults);
-            rules::check_text(field, &link.value, faults);
+            validation::check_text(field, &link.name, faults);
+            validation::check_text(field, &link.value, faults);
         }
         // Whoever sends these knows names and values alone; what else was said of the same link stays.
-        let same = |new: &Link, old: &&Link| (&old.name, &old.value) == (&new.name, &new.value);
-        let known = |new: &Link| gone.iter().find(|old| same(new, old)).unwrap_or(new).clone();
-        user.links.extend(links.iter().map(known));
+        let same = |new: &ProfileLink, old: &&ProfileLink| (&old.name, &old.value) == (&new.name, &new.value);
+        let keep_details =
+            |new: &ProfileLink| replaced.iter().find(|old| same(new, old)).unwrap_or(new).clone();
+        user.links.extend(links.iter().map(keep_details));
     }
     user.links.sort_by_key(|link| link.kind as u8);
-    set(&mut user.metadata, &edit.metadata);
-    if too_many(Field::Metadata, user.metadata.len(), rules::MAX_LIST, faults) {
+    set_or_default(&mut user.metadata, &edit.metadata);
+    if exceeds_limit(Field::Metadata, user.metadata.len(), validation::MAX_LIST_ENTRIES, faults) {
         return;
     }
     for pair in edit.metadata.value().into_iter().flatten() {
-        rules::check_text(Field::Metadata, &pair.key, faults);
-        rules::check_text(Field::Metadata, &pair.value, faults);
+        validation::check_text(Field::Metadata, &pair.key, faults);
+        validation::check_text(Field::Metadata, &pair.value, faults);
     }
-    refer(&mut user.groups, ItemKind::Group, Field::Groups, &edit.groups, known, faults);
-    refer(&mut user.folders, ItemKind::Folder, Field::Folders, &edit.folders, known, faults);
+    set_references(&mut user.groups, ItemKind::Group, Field::Groups, &edit.groups, keep_details, faults);
+    set_references(&mut user.folders, ItemKind::Folder, Field::Folders, &edit.folders, keep_details, faults);
 }
 
-fn refer(
+fn set_references(
     slot: &mut Vec<ItemId>,
     kind: ItemKind,
     field: Field,
-    given: &Given<Vec<ItemKey>>,
-    known: &Known,
-    faults: &mut Vec<Fault>,
+    given: &FieldUpdate<Vec<ItemKey>>,
+    keep_details: &DecisionInput,
+    faults: &mut Vec<FieldError>,
 ) {
-    if !given.is_mentioned() {
+    if !given.is_change() {
         return;
     }
     let keys: &[ItemKey] = given.value().map_or(&[], Vec::as_slice);
-    if too_many(field, keys.len(), rules::MAX_REFERENCES, faults) {
+    if exceeds_limit(field, keys.len(), validation::MAX_REFERENCES, faults) {
         return;
     }
     slot.clear();
     for key in keys {
-        let Some(id) = known.referred.get(&(kind, key.clone())) else {
-            faults.push(Fault { field, rule: Rule::Unknown });
+        let Some(id) = keep_details.resolved_references.get(&(kind, key.clone())) else {
+            faults.push(FieldError { field, kind: FieldErrorKind::NotFound });
             break;
         };
         slot.push(*id);
@@ -415,20 +466,20 @@ fn refer(
 }
 
 /// Whether a list is too long; then that is the one fault of it.
-fn too_many(field: Field, count: usize, max: usize, faults: &mut Vec<Fault>) -> bool {
+fn exceeds_limit(field: Field, count: usize, max: usize, faults: &mut Vec<FieldError>) -> bool {
     if count > max {
-        faults.push(Fault { field, rule: Rule::TooLong(max) });
+        faults.push(FieldError { field, kind: FieldErrorKind::TooLong(max) });
     }
     count > max
 }
 
-pub(super) fn check_password(password: &str) -> Option<Fault> {
-    let rule = if password.len() > rules::MAX_PASSWORD_BYTES {
-        Rule::TooLong(rules::MAX_PASSWORD_BYTES)
-    } else if password.chars().count() < rules::MIN_PASSWORD_CHARS {
-        Rule::TooShort(rules::MIN_PASSWORD_CHARS)
+pub(super) fn check_password_length(password: &str) -> Option<FieldError> {
+    let rule = if password.len() > validation::MAX_PASSWORD_BYTES {
+        FieldErrorKind::TooLong(validation::MAX_PASSWORD_BYTES)
+    } else if password.chars().count() < validation::MIN_PASSWORD_CHARS {
+        FieldErrorKind::TooShort(validation::MIN_PASSWORD_CHARS)
     } else {
         return None;
     };
-    Some(Fault { field: Field::Password, rule })
+    Some(FieldError { field: Field::Password, kind: rule })
 }

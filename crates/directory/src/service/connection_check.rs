@@ -1,62 +1,67 @@
 //! Checks the connection of a caller again while its work goes on: an import, an export or a bulk request runs long after its
 //! key was checked.
 
-use super::{Caller, Directory, unread};
-use crate::{Access, Connection, ConnectionId, Refusal, Time};
+use super::{Caller, Directory, read_error};
+use crate::{Access, Connection, ConnectionId, DirectoryError, Time};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How long a connection that was read is considered current, in microseconds.
-const TRUSTED_FOR: i64 = 500_000;
+const MAX_AGE_MICROS: i64 = 500_000;
 /// Connections kept before outdated ones are removed.
-const REMEMBERED: usize = 10_000;
+const CAPACITY: usize = 10_000;
 
 /// Connections that were read recently.
 #[derive(Default)]
-pub(super) struct RecentConnections(RwLock<HashMap<ConnectionId, (Arc<Connection>, Time)>>);
+pub(super) struct ConnectionCache(RwLock<HashMap<ConnectionId, (Arc<Connection>, Time)>>);
 
 impl Directory {
     /// The highest role that a caller may grant now.
     ///
     /// # Errors
-    /// [`Refusal::ConnectionEnded`] if the connection was revoked, has expired, or lost the dialect or the right to write.
-    pub(super) async fn check_connection(&self, caller: &Caller, writes: bool) -> Result<u32, Refusal> {
+    /// [`DirectoryError::ConnectionEnded`] if the connection was revoked, has expired, or lost the dialect or the right to write.
+    pub(super) async fn check_connection(
+        &self,
+        caller: &Caller,
+        writes: bool,
+    ) -> Result<u32, DirectoryError> {
         let Some(id) = caller.connection else { return Ok(caller.highest_role) };
         let now = self.clock.now();
-        let connection = match self.standing.known(id, now) {
+        let connection = match self.connection_cache.get(id, now) {
             Some(connection) => connection,
             None => self.load_connection(id, now).await?,
         };
-        let may_still = connection.is_live(now)
+        let is_permitted = connection.is_live(now)
             && connection.tenant == caller.tenant
-            && caller.dialect.as_ref().is_none_or(|dialect| connection.speaks(dialect))
+            && caller.dialect.as_ref().is_none_or(|dialect| connection.allows_dialect(dialect))
             && !(writes && connection.access == Access::ReadOnly);
-        if may_still {
+        if is_permitted {
             Ok(caller.highest_role.min(connection.highest_role))
         } else {
-            Err(Refusal::ConnectionEnded)
+            Err(DirectoryError::ConnectionEnded)
         }
     }
 
-    async fn load_connection(&self, id: ConnectionId, now: Time) -> Result<Arc<Connection>, Refusal> {
-        let found = self.store.connection(id).await.map_err(unread)?.ok_or(Refusal::ConnectionEnded)?;
+    async fn load_connection(&self, id: ConnectionId, now: Time) -> Result<Arc<Connection>, DirectoryError> {
+        let found =
+            self.store.connection(id).await.map_err(read_error)?.ok_or(DirectoryError::ConnectionEnded)?;
         let found = Arc::new(found);
-        self.standing.note(&found, now);
+        self.connection_cache.insert(&found, now);
         Ok(found)
     }
 }
 
-impl RecentConnections {
-    fn known(&self, id: ConnectionId, now: Time) -> Option<Arc<Connection>> {
+impl ConnectionCache {
+    fn get(&self, id: ConnectionId, now: Time) -> Option<Arc<Connection>> {
         let known = self.0.read();
         let (connection, since) = known.get(&id)?;
         is_fresh(*since, now).then(|| Arc::clone(connection))
     }
 
-    fn note(&self, connection: &Arc<Connection>, now: Time) {
+    fn insert(&self, connection: &Arc<Connection>, now: Time) {
         let mut known = self.0.write();
-        if known.len() >= REMEMBERED {
+        if known.len() >= CAPACITY {
             known.retain(|_, (_, since)| is_fresh(*since, now));
         }
         known.insert(connection.id, (Arc::clone(connection), now));
@@ -65,5 +70,5 @@ impl RecentConnections {
 
 /// False also after the clock was set back.
 fn is_fresh(since: Time, now: Time) -> bool {
-    (0..TRUSTED_FOR).contains(&(now.0 - since.0))
+    (0..MAX_AGE_MICROS).contains(&(now.0 - since.0))
 }

@@ -4,7 +4,7 @@
 use crate::support::{House, request, runtime};
 use dialects::kit::{Route, Verb};
 use directory::{
-    Access, Caller, Command, Field, FolderEdit, Given, GroupEdit, MemberEdit, OrganisationEdit, UserKey,
+    Access, Caller, Command, Field, FieldUpdate, FolderEdit, GroupEdit, MemberEdit, OrganizationEdit, UserKey,
 };
 use testkit::conformance::person;
 
@@ -131,17 +131,17 @@ impl Case<'_> {
 async fn furnish(house: &House, alpha: &Caller) -> Ids {
     let run = async |command| house.directory().run(alpha, command).await.expect("done");
     let mut edit = person("alphaonly@x.y");
-    edit.text(Field::GivenName, Given::Value(format!("{MARK}-name")));
-    edit.department = Given::Value(directory::DepartmentRef::Name(format!("{MARK}-department")));
+    edit.set_text(Field::GivenName, FieldUpdate::Set(format!("{MARK}-name")));
+    edit.department = FieldUpdate::Set(directory::DepartmentRef::Name(format!("{MARK}-department")));
     let user = run(Command::CreateUser(edit)).await.users[0].id.0.simple().to_string();
-    let name = || Given::Value(format!("{MARK}-item"));
+    let name = || FieldUpdate::Set(format!("{MARK}-item"));
     let members = Some(MemberEdit::Replace(vec![UserKey::Number(1)]));
     let group = run(Command::CreateGroup(GroupEdit { name: name(), members, ..GroupEdit::default() })).await;
     let folder = run(Command::CreateFolder(FolderEdit { name: name(), ..FolderEdit::default() })).await;
     // The third is one that the second tenant, which adds one, never has.
     for n in 1..=3 {
-        let name = Given::Value(format!("{MARK}-{n}"));
-        run(Command::CreateOrganisation(OrganisationEdit { name, ..OrganisationEdit::default() })).await;
+        let name = FieldUpdate::Set(format!("{MARK}-{n}"));
+        run(Command::CreateOrganization(OrganizationEdit { name, ..OrganizationEdit::default() })).await;
     }
     run(Command::AddRole { name: format!("{MARK}-role"), rank: 2 }).await;
     let id = |receipt: &directory::Receipt| receipt.items[0].id().0.simple().to_string();
@@ -282,7 +282,7 @@ fn a_key_gives_no_role_above_its_own_and_rotation_leaves_no_gap() {
         assert_eq!(status, 403, "{answer}");
         // Somebody higher keeps role and password.
         let mut admin = person("admin@x.y");
-        admin.role = Given::Value(directory::RoleRef::Number(6));
+        admin.role = FieldUpdate::Set(directory::RoleRef::Number(6));
         house.directory().run(&alpha, Command::CreateUser(admin)).await.expect("added");
         let takeover = "{\"Email\":\"admin@x.y\",\"Password\":\"my own now\"}";
         assert_eq!(house.call(request("PUT", &query, &json, takeover)).await.0, 403);
@@ -290,8 +290,8 @@ fn a_key_gives_no_role_above_its_own_and_rotation_leaves_no_gap() {
         let second = adapters::new_key().expect("a key");
         let command = Command::AddKey {
             connection: connection.id,
-            key: dialects::kit::hash_key(&second),
-            revokes_others: false,
+            key_hash: dialects::kit::hash_key(&second),
+            revoke_others: false,
         };
         house.directory().run(&alpha, command).await.expect("rotated");
         for key in [key, second] {

@@ -395,7 +395,7 @@ fn a_token_ends_with_the_key_it_was_given_for() {
         for (round, status) in [(1, 200), (2, 401)] {
             let next = adapters::new_key().expect("a key");
             let key = dialects::kit::hash_key(&next);
-            let command = Command::AddKey { connection: world.id, key, revokes_others: false };
+            let command = Command::AddKey { connection: world.id, key_hash: key, revoke_others: false };
             world.house.directory().run(&world.caller, command).await.expect("rotated");
             world.house.wait(2);
             assert_eq!(world.status("GET", "/scim/v2/Users", &world.key).await, status, "round {round}");

@@ -1,7 +1,7 @@
 //! Work in progress ends when its connection is revoked or expires.
 
 use crate::support::{House, Reply, Server, send};
-use directory::{Caller, Command, Refusal, UserQuery};
+use directory::{Caller, Command, DirectoryError, UserQuery};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
@@ -54,7 +54,7 @@ fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
         let connections = house.directory().connections(Some(caller.tenant)).await.expect("read");
         let (id, dialect) = (connections[0].id, connections[0].dialects[0].clone());
         let working = Caller { connection: Some(id), dialect: Some(dialect), ..caller.clone() };
-        let ended = Err(Refusal::ConnectionEnded);
+        let ended = Err(DirectoryError::ConnectionEnded);
         let look = || house.directory().users(&working, UserQuery::default());
         assert!(look().await.is_ok());
         let elsewhere = Caller { dialect: Some("transfer".into()), ..working.clone() };
@@ -62,7 +62,10 @@ fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
         house.wait(61);
         assert_eq!(look().await, ended);
         let add = Command::AddDepartment { name: "Sales".into(), number: None };
-        assert_eq!(house.directory().run(&working, add).await.map(|_| ()), Err(Refusal::ConnectionEnded));
+        assert_eq!(
+            house.directory().run(&working, add).await.map(|_| ()),
+            Err(DirectoryError::ConnectionEnded)
+        );
     });
 }
 

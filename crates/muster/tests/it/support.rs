@@ -460,15 +460,15 @@ impl House {
     }
 
     /// The position of the newest event after `seen`, if anything happened since.
-    pub(crate) async fn news(&self, seen: directory::Position) -> Option<directory::Position> {
+    pub(crate) async fn news(&self, seen: directory::EventPosition) -> Option<directory::EventPosition> {
         let events = self.directory().events(seen, 1000).await.expect("read");
         events.last().map(|event| event.position)
     }
 
     /// How many events a tenant has.
     pub(crate) async fn events_of(&self, tenant: TenantNumber) -> usize {
-        let events = self.directory().events(directory::Position(0), u32::MAX).await.expect("read");
-        events.iter().filter(|event| event.what.tenant == tenant).count()
+        let events = self.directory().events(directory::EventPosition(0), u32::MAX).await.expect("read");
+        events.iter().filter(|event| event.data.tenant == tenant).count()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::keys::Keys;
 use crate::pages::name_of;
 use crate::templates::{MailContext, render_mail};
 use crate::words;
-use directory::{LinkKey, Mail, Refusal, Tenant, User};
+use directory::{DirectoryError, Mail, SignInLinkRef, Tenant, User};
 use lettre::Message;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -50,7 +50,7 @@ pub(super) struct Unsendable(pub(super) String);
 
 /// The address of a link.
 pub(super) fn link(keys: &Keys, url: &str, mail: &Mail) -> String {
-    let key = LinkKey { user: mail.user, id: mail.id, purpose: mail.purpose };
+    let key = SignInLinkRef { user: mail.user, id: mail.id, purpose: mail.purpose };
     format!("{url}{}", Portal::path(mail.tenant, mail.purpose, &keys.seal(mail.tenant, &key)))
 }
 
@@ -66,15 +66,15 @@ pub(super) fn compose(
     mail: &Mail,
     tenant: &Tenant,
     user: &User,
-) -> Result<Result<Composed, Unsendable>, Refusal> {
+) -> Result<Result<Composed, Unsendable>, DirectoryError> {
     let settings = &tenant.settings;
     let Some(email) = user.email() else { return Ok(Err(Unsendable("the person has no e-mail".into()))) };
-    let to = settings.mails_to.as_deref().unwrap_or(email);
+    let to = settings.redirect_mails_to.as_deref().unwrap_or(email);
     let Ok(address) = to.parse::<lettre::Address>() else {
         return Ok(Err(Unsendable(format!("mails cannot be sent to {to}"))));
     };
     let link = link(keys, url, mail);
-    let lifetime = settings.lifetime(mail.purpose);
+    let lifetime = settings.link_lifetime_seconds(mail.purpose);
     let context = MailContext {
         tenant: one_line(&tenant.name),
         name: one_line(&name_of(user)),
@@ -83,7 +83,7 @@ pub(super) fn compose(
         lasts: words::duration(lifetime),
         until: words::moment(mail.queued.plus_seconds(lifetime)),
     };
-    let part = |name: &str| render_mail(&format!("{}.{name}", mail.purpose.word()), settings, &context);
+    let part = |name: &str| render_mail(&format!("{}.{name}", mail.purpose.as_str()), settings, &context);
     let subject = part("subject.txt")?;
     let sender = one_line(settings.sender_name.as_deref().unwrap_or(&tenant.name));
     let queued = Duration::from_micros(mail.queued.0.unsigned_abs());
@@ -95,7 +95,8 @@ pub(super) fn compose(
         .date(UNIX_EPOCH + queued)
         .header(AutoSubmitted)
         .multipart(MultiPart::alternative_plain_html(part("txt")?, part("html")?));
-    let broken = |error: lettre::error::Error| Refusal::Broken(format!("a mail could not be made: {error}"));
+    let broken =
+        |error: lettre::error::Error| DirectoryError::Internal(format!("a mail could not be made: {error}"));
     Ok(Ok(Composed { id: mail.id, message: message.map_err(broken)?, to: to.to_owned(), link }))
 }
 

@@ -8,7 +8,7 @@ use super::compose::{Composed, compose};
 use super::sender::{Attempt, Sender};
 use crate::keys::Keys;
 use backon::{ExponentialBuilder, Retryable};
-use directory::{Directory, Mail, Outcome, Purpose, Refusal, SignInFault, Time, UserKey};
+use directory::{DeliveryOutcome, Directory, DirectoryError, LinkPurpose, Mail, SignInError, Time, UserKey};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::VecDeque;
@@ -60,7 +60,7 @@ impl Pace {
 }
 
 /// Who is told what came of each attempt.
-pub type Noted = Arc<dyn Fn(Purpose, &Outcome) + Send + Sync>;
+pub type Noted = Arc<dyn Fn(LinkPurpose, &DeliveryOutcome) + Send + Sync>;
 
 /// The worker of one process.
 pub struct Worker {
@@ -116,7 +116,7 @@ impl Worker {
     }
 
     /// The mails that are due, each with the keys that seal its link.
-    async fn due(&self) -> Result<Vec<(Arc<Keys>, Mail)>, Refusal> {
+    async fn due(&self) -> Result<Vec<(Arc<Keys>, Mail)>, DirectoryError> {
         let due = self.directory.mails_due(PAGE).await?;
         if due.is_empty() {
             return Ok(Vec::new());
@@ -134,36 +134,43 @@ impl Worker {
     }
 
     /// Tries one mail, unless another process has it in hand.
-    async fn attempt(&self, keys: &Keys, mail: Mail) -> Result<bool, Refusal> {
+    async fn attempt(&self, keys: &Keys, mail: Mail) -> Result<bool, DirectoryError> {
         let lease = i64::try_from(self.sender.timeout().as_secs()).unwrap_or(60).saturating_mul(2).max(2);
         let again = self.directory.now().plus_seconds(lease);
-        let taken = self.directory.move_mail(&mail, Some(again), mail.outcome.clone(), true).await?;
+        let taken = self.directory.update_mail(&mail, Some(again), mail.outcome.clone(), true).await?;
         let Some(mail) = taken else { return Ok(false) };
         // Whatever is wrong with one mail is not to hold up the others.
         let ready = AssertUnwindSafe(self.ready(keys, &mail)).catch_unwind().await;
         let ready = ready.unwrap_or_else(|_| Ok(Ready::Impossible("it could not be made".into())));
         let (due, outcome) = match ready? {
-            Ready::Withdrawn => (None, Outcome::Withdrawn),
-            Ready::Impossible(cause) => (None, Outcome::Failed(cause)),
+            Ready::Withdrawn => (None, DeliveryOutcome::Withdrawn),
+            Ready::Impossible(cause) => (None, DeliveryOutcome::Failed(cause)),
             Ready::Send(composed, until) => match self.send(&composed).await {
-                Attempt::Sent => (None, Outcome::Sent),
-                Attempt::Never(cause) => (None, Outcome::Failed(cause)),
-                Attempt::Refused(cause) if mail.attempts >= REFUSALS => (None, Outcome::Failed(cause)),
+                Attempt::Sent => (None, DeliveryOutcome::Sent),
+                Attempt::Never(cause) => (None, DeliveryOutcome::Failed(cause)),
+                Attempt::Refused(cause) if mail.attempts >= REFUSALS => {
+                    (None, DeliveryOutcome::Failed(cause))
+                }
                 Attempt::NotNow(cause) | Attempt::Refused(cause) => {
                     let next = self.directory.now().plus_seconds(self.pace.wait(&mail));
                     if next < until {
-                        (Some(next), Outcome::Delayed(cause))
+                        (Some(next), DeliveryOutcome::Delayed(cause))
                     } else {
-                        (None, Outcome::Failed(format!("the link would have run out; at last: {cause}")))
+                        (
+                            None,
+                            DeliveryOutcome::Failed(format!("the link would have run out; at last: {cause}")),
+                        )
                     }
                 }
             },
         };
         match &outcome {
             // What the mail server said may hold somebody's address; `muster mail list` shows it.
-            Outcome::Failed(_) => tracing::warn!(mail = %mail.id, "a mail has failed"),
-            Outcome::Delayed(_) => tracing::info!(mail = %mail.id, "a mail is tried again later"),
-            Outcome::Sent | Outcome::Withdrawn => tracing::debug!(mail = %mail.id, "a mail is done with"),
+            DeliveryOutcome::Failed(_) => tracing::warn!(mail = %mail.id, "a mail has failed"),
+            DeliveryOutcome::Delayed(_) => tracing::info!(mail = %mail.id, "a mail is tried again later"),
+            DeliveryOutcome::Sent | DeliveryOutcome::Withdrawn => {
+                tracing::debug!(mail = %mail.id, "a mail is done with")
+            }
         }
         (self.noted)(mail.purpose, &outcome);
         self.note(&mail, due, outcome).await?;
@@ -176,37 +183,42 @@ impl Worker {
     }
 
     /// Notes what came of a mail. What was sent would be sent again if that were lost, so it is tried for a while.
-    async fn note(&self, mail: &Mail, due: Option<Time>, outcome: Outcome) -> Result<(), Refusal> {
-        let note = || self.directory.move_mail(mail, due, Some(outcome.clone()), false);
+    async fn note(
+        &self,
+        mail: &Mail,
+        due: Option<Time>,
+        outcome: DeliveryOutcome,
+    ) -> Result<(), DirectoryError> {
+        let note = || self.directory.update_mail(mail, due, Some(outcome.clone()), false);
         note.retry(NOTE_DELAYS).await.map(drop)
     }
 
-    async fn ready(&self, keys: &Keys, mail: &Mail) -> Result<Ready, Refusal> {
+    async fn ready(&self, keys: &Keys, mail: &Mail) -> Result<Ready, DirectoryError> {
         let tenant = match self.directory.tenant(mail.tenant).await {
-            Err(Refusal::NoSuchTenant) => return Ok(Ready::Withdrawn),
+            Err(DirectoryError::NoSuchTenant) => return Ok(Ready::Withdrawn),
             found => found?,
         };
-        let until = mail.queued.plus_seconds(tenant.settings.lifetime(mail.purpose));
-        let link = directory::LinkKey { user: mail.user, id: mail.id, purpose: mail.purpose };
-        match self.directory.link(mail.tenant, &link).await {
+        let until = mail.queued.plus_seconds(tenant.settings.link_lifetime_seconds(mail.purpose));
+        let link = directory::SignInLinkRef { user: mail.user, id: mail.id, purpose: mail.purpose };
+        match self.directory.user_by_link(mail.tenant, &link).await {
             Ok(_) => {}
-            Err(Refusal::SignIn(SignInFault::LinkExpired)) => {
+            Err(DirectoryError::SignIn(SignInError::LinkExpired)) => {
                 return Ok(Ready::Impossible("its link ran out before it could be sent".into()));
             }
-            Err(Refusal::SignIn(_)) => return Ok(Ready::Withdrawn),
+            Err(DirectoryError::SignIn(_)) => return Ok(Ready::Withdrawn),
             Err(refusal) => return Err(refusal),
         }
-        let caller = directory::Caller::terminal(mail.tenant);
+        let caller = directory::Caller::operator(mail.tenant);
         let user = match self.directory.user(&caller, UserKey::Id(mail.user)).await {
             Ok(user) => user,
-            Err(Refusal::NoSuchUser) => return Ok(Ready::Withdrawn),
+            Err(DirectoryError::NoSuchUser) => return Ok(Ready::Withdrawn),
             Err(refusal) => return Err(refusal),
         };
         match compose((keys, &self.url, &self.sender.from), mail, &tenant, &user) {
             Ok(Ok(composed)) => Ok(Ready::Send(Box::new(composed), until)),
             Ok(Err(unsendable)) => Ok(Ready::Impossible(unsendable.0)),
             // What cannot be made now can hardly be made later; it must not stop the others.
-            Err(Refusal::Broken(text)) => Ok(Ready::Impossible(text)),
+            Err(DirectoryError::Internal(text)) => Ok(Ready::Impossible(text)),
             Err(refusal) => Err(refusal),
         }
     }
@@ -232,7 +244,8 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest() {
-        let mut mail = Mail::new(Uuid::nil(), TenantNumber(1), UserId(Uuid::nil()), Purpose::Reset, Time(0));
+        let mut mail =
+            Mail::new(Uuid::nil(), TenantNumber(1), UserId(Uuid::nil()), LinkPurpose::Reset, Time(0));
         let waits: Vec<i64> = (1..=9)
             .map(|attempts| {
                 mail.attempts = attempts;

@@ -4,7 +4,9 @@ use super::request::Visit;
 use super::respond::{html, redirect, with_cookie, with_retry};
 use super::{Page, Portal};
 use crate::words;
-use directory::{AccountStep, ExposeSecret, Field, KeyHash, KnownDevice, Refusal, SignInFault, User};
+use directory::{
+    AccountAction, DirectoryError, ExposeSecret, Field, KeyHash, KnownDevice, SignInError, User,
+};
 use http::Response;
 use serde::Serialize;
 
@@ -84,7 +86,7 @@ pub(super) async fn show(portal: &Portal, visit: &Visit) -> Page {
         rows.push(Row { name: "Another email", value: entry.value.clone() });
     }
     rows.push(Row { name: "Member since", value: words::moment(user.created) });
-    let sessions = portal.directory.sessions(visit.tenant.number, user.id).await?;
+    let sessions = portal.directory.session_count(visit.tenant.number, user.id).await?;
     let account = Account {
         tenant: &visit.tenant.name,
         base: visit.base(""),
@@ -119,7 +121,7 @@ fn form(visit: &Visit, user: &User, wrong: &'static str, problem: Option<(u16, S
         wrong,
         is_forced: must_change(user),
         email: user.email().unwrap_or(&user.user_name),
-        least: visit.tenant.settings.min_password,
+        least: visit.tenant.settings.min_password_chars,
     };
     Ok(visit.page(html(status, "change.html", &change)?))
 }
@@ -137,19 +139,19 @@ pub(super) async fn submit_change(portal: &Portal, visit: &Visit) -> Page {
     let caller = visit.caller("account page");
     match portal.directory.change_password(&caller, user.id, (old, new), key, Some(visit.address)).await {
         Ok(_) => {
-            let device = KnownDevice { user: user.id, since: portal.directory.now() };
+            let device = KnownDevice { user: user.id, last_sign_in: portal.directory.now() };
             let page = redirect(&format!("{}?done=changed", visit.base("account")));
             Ok(with_cookie(page, &visit.device_cookie(&device)))
         }
-        Err(Refusal::SignIn(SignInFault::Refused)) => form(
+        Err(DirectoryError::SignIn(SignInError::InvalidCredentials)) => form(
             visit,
             &user,
             "old",
             Some((403, "That is not the password you have now. Please try again.".into())),
         ),
-        Err(refusal @ (Refusal::Broken(_) | Refusal::NoSuchUser)) => Err(refusal),
+        Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchUser)) => Err(refusal),
         Err(refusal) => {
-            let wrong = if matches!(refusal, Refusal::Invalid(_)) { "new" } else { "" };
+            let wrong = if matches!(refusal, DirectoryError::Invalid(_)) { "new" } else { "" };
             Ok(with_retry(form(visit, &user, wrong, Some(words::problem(&refusal)))?, &refusal))
         }
     }
@@ -157,14 +159,14 @@ pub(super) async fn submit_change(portal: &Portal, visit: &Visit) -> Page {
 
 pub(super) async fn sign_out(portal: &Portal, visit: &Visit, is_everywhere: bool) -> Page {
     let Some((user, key)) = visit.signed_in(&portal.directory).await? else { return Ok(to_sign_in(visit)) };
-    let step = if is_everywhere { AccountStep::SignOutEverywhere } else { out(key) };
+    let step = if is_everywhere { AccountAction::SignOutEverywhere } else { out(key) };
     let caller = visit.caller("account page");
-    portal.directory.account_step(&caller, user.id, step).await?;
+    portal.directory.run_account_action(&caller, user.id, step).await?;
     let done = if is_everywhere { "everywhere" } else { "out" };
     let page = redirect(&format!("{}?done={done}", visit.base("sign-in")));
     Ok(with_cookie(page, &visit.no_session_cookie()))
 }
 
-fn out(key: KeyHash) -> AccountStep {
-    AccountStep::SignOut(key)
+fn out(key: KeyHash) -> AccountAction {
+    AccountAction::SignOut(key)
 }

@@ -5,7 +5,7 @@ use super::request::Visit;
 use super::respond::{html, with_retry};
 use super::{Page, Portal, sign_in};
 use crate::words;
-use directory::{ExposeSecret, LinkKey, Purpose, Refusal, SignInFault, User};
+use directory::{DirectoryError, ExposeSecret, LinkPurpose, SignInError, SignInLinkRef, User};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -27,14 +27,14 @@ pub(crate) fn name_of(user: &User) -> String {
     if name.trim().is_empty() { user.email().unwrap_or(&user.user_name).to_owned() } else { name }
 }
 
-pub(super) async fn show(portal: &Portal, visit: &Visit, purpose: Purpose, text: &str) -> Page {
+pub(super) async fn show(portal: &Portal, visit: &Visit, purpose: LinkPurpose, text: &str) -> Page {
     match find(portal, visit, purpose, text).await {
         Ok((_, user)) => form(visit, (purpose, text), &user, None),
         Err(refusal) => useless(visit, purpose, refusal),
     }
 }
 
-pub(super) async fn submit(portal: &Portal, visit: &Visit, purpose: Purpose, text: &str) -> Page {
+pub(super) async fn submit(portal: &Portal, visit: &Visit, purpose: LinkPurpose, text: &str) -> Page {
     let (link, user) = match find(portal, visit, purpose, text).await {
         Ok(found) => found,
         Err(refusal) => return useless(visit, purpose, refusal),
@@ -45,16 +45,20 @@ pub(super) async fn submit(portal: &Portal, visit: &Visit, purpose: Purpose, tex
         return form(visit, (purpose, text), &user, Some((422, problem)));
     }
     let caller = visit.caller("link page");
-    match portal.directory.choose_password(&caller, link, password, Some(visit.address)).await {
+    match portal.directory.set_password_with_link(&caller, link, password, Some(visit.address)).await {
         Ok(_) => {
             // The password was just chosen here, so the browser that sent it is signed in.
             let handle = user.user_name.clone();
             sign_in::with_password(portal, visit, handle, visit.secret("new"), "?done=chosen").await
         }
-        Err(refusal @ Refusal::Invalid(_)) => {
+        Err(refusal @ DirectoryError::Invalid(_)) => {
             form(visit, (purpose, text), &user, Some(words::problem(&refusal)))
         }
-        Err(refusal @ (Refusal::Busy { .. } | Refusal::Unavailable(_) | Refusal::Conflict)) => {
+        Err(
+            refusal @ (DirectoryError::Busy { .. }
+            | DirectoryError::Unavailable(_)
+            | DirectoryError::Conflict),
+        ) => {
             let page = form(visit, (purpose, text), &user, Some(words::problem(&refusal)))?;
             Ok(with_retry(page, &refusal))
         }
@@ -65,18 +69,18 @@ pub(super) async fn submit(portal: &Portal, visit: &Visit, purpose: Purpose, tex
 async fn find(
     portal: &Portal,
     visit: &Visit,
-    purpose: Purpose,
+    purpose: LinkPurpose,
     text: &str,
-) -> Result<(LinkKey, User), Refusal> {
+) -> Result<(SignInLinkRef, User), DirectoryError> {
     let tenant = visit.tenant.number;
-    let link = visit.keys.open(tenant, purpose, text).ok_or(Refusal::NoSuchUser)?;
-    let user = portal.directory.link(tenant, &link).await?;
+    let link = visit.keys.open(tenant, purpose, text).ok_or(DirectoryError::NoSuchUser)?;
+    let user = portal.directory.user_by_link(tenant, &link).await?;
     Ok((link, user))
 }
 
 fn form(
     visit: &Visit,
-    (purpose, text): (Purpose, &str),
+    (purpose, text): (LinkPurpose, &str),
     user: &User,
     problem: Option<(u16, String)>,
 ) -> Page {
@@ -87,18 +91,18 @@ fn form(
         notice: "",
         problem: &problem,
         action: Portal::path(visit.tenant.number, purpose, text),
-        is_invitation: purpose == Purpose::Invitation,
+        is_invitation: purpose == LinkPurpose::Invitation,
         name: name_of(user),
         email: user.email().unwrap_or(&user.user_name),
-        least: visit.tenant.settings.min_password,
+        least: visit.tenant.settings.min_password_chars,
     };
     Ok(visit.page(html(status, "choose.html", &form)?))
 }
 
 /// What is said of a link that lets nobody in.
-fn useless(visit: &Visit, purpose: Purpose, refusal: Refusal) -> Page {
+fn useless(visit: &Visit, purpose: LinkPurpose, refusal: DirectoryError) -> Page {
     let (status, heading, texts): (u16, &str, [&str; 2]) = match (refusal, purpose) {
-        (Refusal::SignIn(SignInFault::LinkExpired), Purpose::Invitation) => (
+        (DirectoryError::SignIn(SignInError::LinkExpired), LinkPurpose::Invitation) => (
             410,
             "This invitation has run out",
             [
@@ -106,7 +110,7 @@ fn useless(visit: &Visit, purpose: Purpose, refusal: Refusal) -> Page {
                 "Ask for a new one: say your e-mail, and it is sent to you.",
             ],
         ),
-        (Refusal::SignIn(SignInFault::LinkExpired), Purpose::Reset) => (
+        (DirectoryError::SignIn(SignInError::LinkExpired), LinkPurpose::Reset) => (
             410,
             "This link has run out",
             [
@@ -114,7 +118,7 @@ fn useless(visit: &Visit, purpose: Purpose, refusal: Refusal) -> Page {
                 "Ask for a new one below.",
             ],
         ),
-        (Refusal::SignIn(_), _) => (
+        (DirectoryError::SignIn(_), _) => (
             410,
             "This link no longer works",
             [
@@ -122,7 +126,7 @@ fn useless(visit: &Visit, purpose: Purpose, refusal: Refusal) -> Page {
                 "If you have chosen a password, sign in with it; if not, ask for a new link.",
             ],
         ),
-        (Refusal::NoSuchUser, _) => (
+        (DirectoryError::NoSuchUser, _) => (
             404,
             "This link is not whole",
             [

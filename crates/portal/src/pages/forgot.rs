@@ -31,7 +31,7 @@ pub(super) fn show(visit: &Visit) -> Page {
 
 pub(super) async fn submit(portal: &Portal, visit: &Visit) -> Page {
     let caller = visit.caller("forgot page");
-    let asked = portal.directory.forgot(&caller, visit.field("user"), Some(visit.address));
+    let asked = portal.directory.request_password_reset(&caller, visit.field("user"), Some(visit.address));
     let (asked, ()) = futures_util::future::join(asked, tokio::time::sleep(LEAST)).await;
     if let Err(refusal) = asked {
         // Only for who is there could it fail so, which is nobody's business.

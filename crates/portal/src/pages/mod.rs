@@ -15,7 +15,7 @@ pub(crate) use choose::name_of;
 use crate::keys::Keys;
 use crate::words;
 use bytes::Bytes;
-use directory::{Directory, Purpose, Refusal, Tenant, TenantNumber, TenantSettings};
+use directory::{Directory, DirectoryError, LinkPurpose, Tenant, TenantNumber, TenantSettings};
 use http::request::Parts;
 use http::{Method, Response};
 use request::Visit;
@@ -45,7 +45,7 @@ pub struct Answered {
 }
 
 /// What a handler gives back: a page, or a refusal that becomes one.
-type Page = Result<Response<Bytes>, Refusal>;
+type Page = Result<Response<Bytes>, DirectoryError>;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub enum Route {
     /// Signing out in all browsers.
     SignOutEverywhere,
     /// What links from mails lead to.
-    Link(Purpose),
+    Link(LinkPurpose),
     /// No page.
     Nowhere,
 }
@@ -86,8 +86,8 @@ pub const ROUTES: [(&str, Route); 12] = [
     ("/t/{tenant}/forgot", Route::Forgot),
     ("/t/{tenant}/sign-out", Route::SignOut),
     ("/t/{tenant}/sign-out-everywhere", Route::SignOutEverywhere),
-    ("/t/{tenant}/invitation/{link}", Route::Link(Purpose::Invitation)),
-    ("/t/{tenant}/reset/{link}", Route::Link(Purpose::Reset)),
+    ("/t/{tenant}/invitation/{link}", Route::Link(LinkPurpose::Invitation)),
+    ("/t/{tenant}/reset/{link}", Route::Link(LinkPurpose::Reset)),
 ];
 
 impl Route {
@@ -118,11 +118,11 @@ impl Portal {
     }
 
     /// The path of a page for a purpose, under the installation's address.
-    pub(crate) fn path(tenant: TenantNumber, purpose: Purpose, link: &str) -> String {
-        format!("/t/{tenant}/{}/{link}", purpose.word())
+    pub(crate) fn path(tenant: TenantNumber, purpose: LinkPurpose, link: &str) -> String {
+        format!("/t/{tenant}/{}/{link}", purpose.as_str())
     }
 
-    async fn keys(&self) -> Result<Arc<Keys>, Refusal> {
+    async fn keys(&self) -> Result<Arc<Keys>, DirectoryError> {
         if let Some(keys) = self.keys.get() {
             return Ok(Arc::clone(keys));
         }
@@ -145,8 +145,8 @@ impl Portal {
             Err(refusal) => {
                 let (status, text) = words::problem(&refusal);
                 let detail = match refusal {
-                    Refusal::Broken(text) | Refusal::Unavailable(text) => Some(text),
-                    Refusal::Busy { .. } | Refusal::Conflict => None,
+                    DirectoryError::Internal(text) | DirectoryError::Unavailable(text) => Some(text),
+                    DirectoryError::Busy { .. } | DirectoryError::Conflict => None,
                     other => Some(format!("{other:?}")),
                 };
                 let heading = if status == 503 { "One moment, please" } else { "That did not work" };
@@ -219,9 +219,9 @@ impl Portal {
     }
 
     /// The tenant with this number. A nonexistent one looks like one without users, so that nobody can list the tenants.
-    async fn tenant(&self, number: TenantNumber) -> Result<Tenant, Refusal> {
+    async fn tenant(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
         match self.directory.tenant(number).await {
-            Err(Refusal::NoSuchTenant) => {
+            Err(DirectoryError::NoSuchTenant) => {
                 let (name, settings) = (UNNAMED.to_owned(), TenantSettings::default());
                 Ok(Tenant {
                     number,
@@ -256,7 +256,7 @@ const UNNAMED: &str = "Muster";
 
 /// The name shown before sign-in.
 fn shown_name(tenant: &Tenant) -> &str {
-    if tenant.settings.public_name { &tenant.name } else { UNNAMED }
+    if tenant.settings.show_name_before_sign_in { &tenant.name } else { UNNAMED }
 }
 
 /// The page that asks which tenant's somebody is.

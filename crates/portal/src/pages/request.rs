@@ -6,7 +6,9 @@ use crate::keys::{Keys, kept, random};
 use bytes::Bytes;
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
-use directory::{Caller, Directory, KeyHash, KnownDevice, Refusal, SecretString, Tenant, User, UserId};
+use directory::{
+    Caller, Directory, DirectoryError, KeyHash, KnownDevice, SecretString, Tenant, User, UserId,
+};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
 use std::net::IpAddr;
@@ -41,7 +43,7 @@ impl Visit {
         tenant: Tenant,
         keys: Arc<Keys>,
         is_secure: bool,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, DirectoryError> {
         let pairs = |bytes: &[u8]| {
             let pairs = form_urlencoded::parse(bytes).into_owned();
             pairs.take(FIELDS).collect::<Vec<(String, String)>>()
@@ -114,14 +116,21 @@ impl Visit {
 
     /// The person, as the one who acts for themselves.
     pub(super) fn caller(&self, who: &str) -> Caller {
-        Caller { who: who.to_owned(), request: self.number.clone(), ..Caller::terminal(self.tenant.number) }
+        Caller {
+            actor: who.to_owned(),
+            request_id: self.number.clone(),
+            ..Caller::operator(self.tenant.number)
+        }
     }
 
     /// Who is signed in in this browser, and what is kept of its key.
-    pub(super) async fn signed_in(&self, directory: &Directory) -> Result<Option<(User, KeyHash)>, Refusal> {
+    pub(super) async fn signed_in(
+        &self,
+        directory: &Directory,
+    ) -> Result<Option<(User, KeyHash)>, DirectoryError> {
         let Some((user, key)) = &self.session else { return Ok(None) };
         let key = kept(key);
-        let user = directory.signed_in(self.tenant.number, *user, &key).await?;
+        let user = directory.user_by_session(self.tenant.number, *user, &key).await?;
         Ok(user.map(|user| (user, key)))
     }
 
@@ -158,14 +167,14 @@ impl Visit {
     /// A cookie for the session that has begun.
     pub(super) fn session_cookie(&self, user: UserId, key: &str) -> Cookie<'static> {
         let mut cookie = self.cookie("muster-session", format!("{user}.{key}"));
-        cookie.set_max_age(Duration::seconds(directory::SignIns::SESSION_SECONDS));
+        cookie.set_max_age(Duration::seconds(directory::SignInState::SESSION_SECONDS));
         cookie
     }
 
     /// Marks the browser as known. The cookie grants nothing: failed sign-ins from elsewhere just do not slow down this browser.
     pub(super) fn device_cookie(&self, device: &KnownDevice) -> Cookie<'static> {
         let mut cookie = self.cookie("muster-device", self.keys.seal_device(self.tenant.number, device));
-        cookie.set_max_age(Duration::seconds(directory::SignIns::DEVICE_SECONDS));
+        cookie.set_max_age(Duration::seconds(directory::SignInState::DEVICE_SECONDS));
         cookie
     }
 

@@ -4,7 +4,7 @@ use super::Page;
 use crate::templates::render;
 use bytes::Bytes;
 use cookie::Cookie;
-use directory::Refusal;
+use directory::DirectoryError;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
@@ -82,11 +82,13 @@ pub(super) fn with_cookie(mut page: Response<Bytes>, cookie: &Cookie<'_>) -> Res
 }
 
 /// With the seconds after which to try again, where the refusal knows them.
-pub(super) fn with_retry(mut page: Response<Bytes>, refusal: &Refusal) -> Response<Bytes> {
-    use directory::SignInFault::Slow;
+pub(super) fn with_retry(mut page: Response<Bytes>, refusal: &DirectoryError) -> Response<Bytes> {
+    use directory::SignInError::TooManyAttempts;
     let seconds = match refusal {
-        Refusal::Busy { retry_after } | Refusal::SignIn(Slow { retry_after }) => *retry_after,
-        Refusal::Unavailable(_) | Refusal::Conflict => 5,
+        DirectoryError::Busy { retry_after } | DirectoryError::SignIn(TooManyAttempts { retry_after }) => {
+            *retry_after
+        }
+        DirectoryError::Unavailable(_) | DirectoryError::Conflict => 5,
         _ => return page,
     };
     page.headers_mut().insert(header::RETRY_AFTER, seconds.into());

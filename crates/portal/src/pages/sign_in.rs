@@ -5,7 +5,7 @@ use super::respond::{html, redirect, with_cookie, with_retry};
 use super::{Page, Portal, shown_name};
 use crate::keys::{kept, random};
 use crate::words;
-use directory::{Guess, KnownDevice, Refusal, SecretString};
+use directory::{Credentials, DirectoryError, KnownDevice, SecretString};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -19,7 +19,7 @@ struct Form<'a> {
 }
 
 /// The form; with what was wrong when it was sent.
-pub(super) fn show(visit: &Visit, refusal: Option<&Refusal>) -> Page {
+pub(super) fn show(visit: &Visit, refusal: Option<&DirectoryError>) -> Page {
     let (status, problem) = refusal.map_or((200, String::new()), words::problem);
     let notice = match visit.done() {
         "out" => "You are signed out.",
@@ -58,13 +58,13 @@ pub(super) async fn with_password(
 ) -> Page {
     let key = random()?;
     let address = Some(visit.address);
-    let guess = Guess { handle, password, address, device: visit.device() };
+    let guess = Credentials { login: handle, password, client_ip: address, known_device: visit.device() };
     // Who it is stands in the event itself; what somebody typed does not.
     let caller = visit.caller("sign-in page");
     let signed_in = portal.directory.sign_in(&caller, guess, Some(kept(&key))).await;
     let user = match signed_in {
         Ok(user) => user,
-        Err(refusal @ (Refusal::Broken(_) | Refusal::NoSuchTenant)) => return Err(refusal),
+        Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchTenant)) => return Err(refusal),
         Err(refusal) => return show(visit, Some(&refusal)),
     };
     let page = if user.force_password_change == Some(true) {
@@ -74,5 +74,5 @@ pub(super) async fn with_password(
     };
     let since = user.last_activity.unwrap_or_else(|| portal.directory.now());
     let page = with_cookie(redirect(&visit.base(&page)), &visit.session_cookie(user.id, &key));
-    Ok(with_cookie(page, &visit.device_cookie(&KnownDevice { user: user.id, since })))
+    Ok(with_cookie(page, &visit.device_cookie(&KnownDevice { user: user.id, last_sign_in: since })))
 }

@@ -7,7 +7,7 @@ use crate::upload::Upload;
 use bytes::Bytes;
 use dialects::kit::Fault;
 use dialects::transfer::insufficient_storage;
-use directory::Refusal;
+use directory::DirectoryError;
 use http::HeaderMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ where
         Err(_) => Err(Fault::BodyCut),
     };
     let kept = received.and_then(|()| {
-        let unkept = |error: anyhow::Error| Fault::Refused(Refusal::Unavailable(format!("{error:#}")));
+        let unkept = |error: anyhow::Error| Fault::Refused(DirectoryError::Unavailable(format!("{error:#}")));
         imports.arrived(id).map_err(unkept)
     });
     arrival.is_kept = kept.is_ok();
@@ -84,7 +84,7 @@ where
         if error.kind() == std::io::ErrorKind::StorageFull {
             return insufficient_storage(DISK_FULL);
         }
-        Fault::Refused(Refusal::Unavailable(error.to_string()))
+        Fault::Refused(DirectoryError::Unavailable(error.to_string()))
     };
     let encoding = Encoding::of(headers).map_err(|name| Fault::UnsupportedMedia(Some(name)))?;
     let mut decoder = Decoder::new(encoding);

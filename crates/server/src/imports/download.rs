@@ -4,7 +4,7 @@ use super::options::flag;
 use bytes::Bytes;
 use dialects::kit::transfers::Wishes;
 use dialects::kit::{Content, Part, Source};
-use directory::{Caller, Directory, Pending, Refusal};
+use directory::{BoxFuture, Caller, Directory, DirectoryError};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -19,16 +19,16 @@ const PART: usize = 64 * 1024;
 const PARTS: usize = 8;
 
 /// Parts as they come from whoever makes them. The last word is that all of it was made; without it, it is cut.
-struct Parts(mpsc::Receiver<Result<Bytes, Refusal>>);
+struct Parts(mpsc::Receiver<Result<Bytes, DirectoryError>>);
 
 impl Source for Parts {
-    fn next(mut self: Box<Self>) -> Pending<'static, Result<Option<Part>, Refusal>> {
+    fn next(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<Part>, DirectoryError>> {
         Box::pin(async move {
             match self.0.recv().await {
                 Some(Ok(bytes)) if bytes.is_empty() => Ok(None),
                 Some(Ok(bytes)) => Ok(Some((bytes, self as Box<dyn Source>))),
                 Some(Err(refusal)) => Err(refusal),
-                None => Err(Refusal::Broken("a file was not made whole".into())),
+                None => Err(DirectoryError::Internal("a file was not made whole".into())),
             }
         })
     }
@@ -36,7 +36,7 @@ impl Source for Parts {
 
 /// Takes what is written and hands it on in parts.
 struct Pipe {
-    parts: mpsc::Sender<Result<Bytes, Refusal>>,
+    parts: mpsc::Sender<Result<Bytes, DirectoryError>>,
     open: Vec<u8>,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn file(mut file: File) -> Content {
             let read = match file.read(&mut bytes) {
                 Ok(read) => read,
                 Err(error) => {
-                    let _ = sender.blocking_send(Err(Refusal::Broken(error.to_string())));
+                    let _ = sender.blocking_send(Err(DirectoryError::Internal(error.to_string())));
                     return;
                 }
             };
@@ -134,7 +134,7 @@ pub(super) fn export(
         let done = done.and_then(|to| handle.block_on(run(&directory, &caller, &options, to, |_| {})));
         let last = match done {
             Ok(_) => Ok(Bytes::new()),
-            Err(error) => Err(Refusal::Broken(error.to_string())),
+            Err(error) => Err(DirectoryError::Internal(error.to_string())),
         };
         // Whoever has gone hears nothing.
         let _ = sender.blocking_send(last);

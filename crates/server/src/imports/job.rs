@@ -1,6 +1,6 @@
 //! An import as it is kept beside its file.
 
-use directory::{Caller, ClientProfile, ConnectionId, Refusal, TenantNumber, Time, UserId};
+use directory::{Caller, ClientProfile, ConnectionId, DirectoryError, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -72,7 +72,7 @@ impl Job {
         wishes: Vec<(String, String)>,
         now: Time,
     ) -> Self {
-        let Caller { tenant, connection, who, highest_role, profile, user, dialect, request: _ } =
+        let Caller { tenant, connection, actor: who, highest_role, profile, user, dialect, request_id: _ } =
             caller.clone();
         Self {
             id,
@@ -96,7 +96,7 @@ impl Job {
         let Whose { tenant, connection, who, highest_role, profile, user, dialect } = self.caller.clone();
         let request = String::new();
         let tenant = TenantNumber(tenant);
-        Caller { tenant, connection, who, highest_role, profile, user, dialect, request }
+        Caller { tenant, connection, actor: who, highest_role, profile, user, dialect, request_id: request }
     }
 
     pub(super) fn format(&self) -> Format {
@@ -158,14 +158,14 @@ impl Job {
             }
             // The store is unavailable: the import resumes later.
             Err(ImportError::Stopped {
-                refusal: refusal @ (Refusal::Unavailable(_) | Refusal::Busy { .. }),
+                refusal: refusal @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. }),
                 ..
             }) => {
                 tracing::warn!(detail = transfer::refusal_in_words(&refusal), "an import was held up");
                 self.status = Status::Queued;
             }
             Err(ImportError::CalledOff) => self.status = Status::CalledOff,
-            Err(ImportError::Stopped { row, refusal: refusal @ Refusal::ConnectionEnded }) => {
+            Err(ImportError::Stopped { row, refusal: refusal @ DirectoryError::ConnectionEnded }) => {
                 let detail = transfer::refusal_in_words(&refusal);
                 tracing::warn!(detail, row, import = %self.id, "import stopped: its connection has ended");
                 self.status = Status::Failed;
@@ -240,7 +240,7 @@ mod tests {
     fn the_end_fits_into_the_room_that_was_reserved() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("1.json");
-        let caller = Caller::terminal(TenantNumber(1));
+        let caller = Caller::operator(TenantNumber(1));
         for lines in [1, 100_000] {
             Job::reserve_end(&path).expect("reserved");
             let mut job = Job::new(Uuid::nil(), &caller, Format::Csv, Vec::new(), Time(1));

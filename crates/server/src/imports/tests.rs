@@ -2,20 +2,20 @@
 
 use super::*;
 use directory::{
-    Command, ExposeSecret, Field, Given, Hasher, Overloaded, Pending, SecretString, StoredPassword,
-    TenantNumber, UserEdit, UserKey, Verdict,
+    BoxFuture, Command, ExposeSecret, Field, FieldUpdate, Overloaded, PasswordHash, PasswordHasher,
+    PasswordVerification, SecretString, TenantNumber, UserEdit, UserKey,
 };
 use testkit::fakes::{CountingIds, PlainHasher, StepClock};
 
 /// A hasher that panics at one password.
 struct Panicking;
 
-impl Hasher for Panicking {
+impl PasswordHasher for Panicking {
     fn hash(
         &self,
         tenant: TenantNumber,
         password: SecretString,
-    ) -> Pending<'_, Result<StoredPassword, Overloaded>> {
+    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
         assert!(password.expose_secret() != "a password that panics", "it panics");
         PlainHasher.hash(tenant, password)
     }
@@ -24,12 +24,12 @@ impl Hasher for Panicking {
         &self,
         tenant: TenantNumber,
         password: SecretString,
-        stored: Option<StoredPassword>,
-    ) -> Pending<'_, Result<Verdict, Overloaded>> {
+        stored: Option<PasswordHash>,
+    ) -> BoxFuture<'_, Result<PasswordVerification, Overloaded>> {
         PlainHasher.verify(tenant, password, stored)
     }
 
-    fn can_verify(&self, stored: &StoredPassword) -> bool {
+    fn can_verify(&self, stored: &PasswordHash) -> bool {
         PlainHasher.can_verify(stored)
     }
 }
@@ -114,7 +114,7 @@ async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
     std::fs::write(imports.path(id, "data"), "email,display name\nann@x.y,From the file\n").expect("written");
     let user = UserKey::Email("ann@x.y".into());
     let mut edit = UserEdit::default();
-    edit.text(Field::DisplayName, Given::Value("Newer".into()));
+    edit.set_text(Field::DisplayName, FieldUpdate::Set("Newer".into()));
     let command = Command::UpdateUser { user: user.clone(), edit: Box::new(edit) };
     house.directory.run(&house.caller, command).await.expect("changed");
     let restarted = house.imports();

@@ -59,8 +59,8 @@ fn page(path: &str) -> portal::Route {
         ["t", _, "forgot"] => Route::Forgot,
         ["t", _, "sign-out"] => Route::SignOut,
         ["t", _, "sign-out-everywhere"] => Route::SignOutEverywhere,
-        ["t", _, "invitation", _] => Route::Link(directory::Purpose::Invitation),
-        ["t", _, "reset", _] => Route::Link(directory::Purpose::Reset),
+        ["t", _, "invitation", _] => Route::Link(directory::LinkPurpose::Invitation),
+        ["t", _, "reset", _] => Route::Link(directory::LinkPurpose::Reset),
         _ => Route::Nowhere,
     }
 }

@@ -16,8 +16,8 @@ impl EventEntry {
             action: self.action,
             before: self.before.as_deref(),
             after: self.after.as_deref(),
-            joined: self.joined.as_deref(),
-            left: self.left.as_deref(),
+            members_added: self.members_added.as_deref(),
+            members_removed: self.members_removed.as_deref(),
             password_set: self.password_set,
             notes: self.notes.as_deref(),
         }

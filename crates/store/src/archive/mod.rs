@@ -60,8 +60,8 @@ pub struct EventEntry {
     pub action: i16,
     pub before: Option<String>,
     pub after: Option<String>,
-    pub joined: Option<String>,
-    pub left: Option<String>,
+    pub members_added: Option<String>,
+    pub members_removed: Option<String>,
     pub password_set: bool,
     pub notes: Option<String>,
     /// It is from before there was a chain.

@@ -3,21 +3,21 @@
 use super::{Shelf, State};
 use crate::conflicts::{Check, checks};
 use crate::memberships;
-use directory::{CommitError, Edit, Field, TenantNumber, fold};
+use directory::{CommitError, Field, Mutation, TenantNumber, fold};
 
 impl State {
     /// The first conflict of an edit, in the order that all engines share.
-    pub(super) fn check(&self, tenant: TenantNumber, edit: &Edit) -> Result<(), CommitError> {
+    pub(super) fn check(&self, tenant: TenantNumber, edit: &Mutation) -> Result<(), CommitError> {
         let is_anywhere = matches!(
             edit,
-            Edit::AddTenant(_)
-                | Edit::ChangeTenant { .. }
-                | Edit::AddSecret(..)
-                | Edit::Touch(..)
-                | Edit::ChangeConnection { .. }
+            Mutation::AddTenant(_)
+                | Mutation::ChangeTenant { .. }
+                | Mutation::AddSecret(..)
+                | Mutation::RecordConnectionUse(..)
+                | Mutation::ChangeConnection { .. }
         );
         if !is_anywhere && !self.tenants.contains_key(&tenant) {
-            return Err(CommitError::Gone(Field::Number));
+            return Err(CommitError::MissingReference(Field::Number));
         }
         let nothing = Shelf::default();
         let shelf = self.shelves.get(&tenant).map_or(&nothing, |shelf| shelf);
@@ -46,7 +46,7 @@ impl State {
             }
             Check::Connection(connection) => {
                 let stored = self.connections.iter().find(|stored| stored.id == connection.id);
-                stored.is_some_and(|stored| stored.is_still(connection))
+                stored.is_some_and(|stored| stored.is_unchanged_since(connection))
             }
             Check::Mail(mail) => {
                 self.mails.get(&mail.id).is_some_and(|stored| stored.version == mail.version)

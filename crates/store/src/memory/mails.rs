@@ -1,29 +1,29 @@
 //! Mails in the reference engine.
 
 use super::State;
-use directory::{Action, Edit, EventDraft, Record};
+use directory::{Action, EntitySnapshot, EventData, Mutation};
 
 impl State {
     /// Carries out an edit of a mail; whether there is anything to tell of it.
-    pub(super) fn mail(&mut self, edit: Edit, event: &mut EventDraft) -> bool {
+    pub(super) fn mail(&mut self, edit: Mutation, event: &mut EventData) -> bool {
         match edit {
-            Edit::AddMail(mail) => {
+            Mutation::AddMail(mail) => {
                 event.action = Action::Created;
-                event.after = Some(Record::Mail(mail.clone()));
+                event.after = Some(EntitySnapshot::Mail(mail.clone()));
                 self.mails.insert(mail.id, *mail);
             }
-            Edit::ChangeMail { before, after } => {
+            Mutation::ChangeMail { before, after } => {
                 self.mails.insert(before.id, (*after).clone());
                 if !after.has_failed() {
                     return false;
                 }
-                event.before = Some(Record::Mail(before));
-                event.after = Some(Record::Mail(after));
+                event.before = Some(EntitySnapshot::Mail(before));
+                event.after = Some(EntitySnapshot::Mail(after));
             }
-            Edit::RemoveMail(mail) => {
+            Mutation::RemoveMail(mail) => {
                 self.mails.remove(&mail.id);
                 event.action = Action::Deleted;
-                event.before = Some(Record::Mail(mail));
+                event.before = Some(EntitySnapshot::Mail(mail));
             }
             _ => {}
         }

@@ -10,9 +10,10 @@ use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
 use crate::conflicts;
 use crate::memberships;
 use directory::{
-    Account, AccountEdit, Action, Change, CommitError, Connection, Edit, Event, EventDraft, Item, ItemId,
-    ItemKey, ItemKind, Mail, Note, Pending, Position, Receipt, Record, ServerSecret, StoreError,
-    StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    Account, AccountEdit, Action, BoxFuture, Change, CommitError, Connection, EntitySnapshot, Event,
+    EventData, EventNote, EventPosition, Item, ItemId, ItemKey, ItemKind, Mail, Mutation, PasswordHash,
+    Receipt, ServerSecret, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey,
+    identifier_key,
 };
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -42,7 +43,7 @@ struct Shelf {
     users: BTreeMap<u32, User>,
     accounts: HashMap<UserId, Account>,
     /// Those who were deleted, by number, with the passwords they had.
-    tombstones: BTreeMap<u32, (Tombstone, Option<StoredPassword>)>,
+    tombstones: BTreeMap<u32, (Tombstone, Option<PasswordHash>)>,
     items: BTreeMap<(ItemKind, u32), Item>,
     members: BTreeSet<(ItemId, UserId)>,
     claims: HashMap<(u8, String), Owner>,
@@ -66,7 +67,7 @@ impl Memory {
         Arc::clone(&self.state.lock())
     }
 
-    fn read<'a, T: Send + 'a>(&self, f: impl FnOnce(&State) -> T) -> Pending<'a, Result<T, StoreError>> {
+    fn read<'a, T: Send + 'a>(&self, f: impl FnOnce(&State) -> T) -> BoxFuture<'a, Result<T, StoreError>> {
         let found = f(&self.now());
         Box::pin(std::future::ready(Ok(found)))
     }
@@ -83,9 +84,18 @@ impl Memory {
 
 impl State {
     fn apply(&mut self, mut change: Change) -> Result<Receipt, CommitError> {
-        let own = self.events.iter().filter(|event| event.what.tenant == change.tenant);
-        change.stamp(conflicts::carried_out(change.at, own.map(|event| event.what.at).max()));
-        let Change { tenant, at, connection, who, request, absent, not_deleted, edits } = change;
+        let own = self.events.iter().filter(|event| event.data.tenant == change.tenant);
+        change.set_time(conflicts::carried_out(change.at, own.map(|event| event.data.at).max()));
+        let Change {
+            tenant,
+            at,
+            connection,
+            actor: who,
+            request_id: request,
+            assumed_absent: absent,
+            assumed_not_deleted: not_deleted,
+            mutations: edits,
+        } = change;
         let is_there = |(kind, key): &(ItemKind, ItemKey)| {
             self.shelves.get(&tenant).is_some_and(|shelf| shelf.item(*kind, key).is_some())
         };
@@ -103,23 +113,23 @@ impl State {
         let mut receipt = Receipt::default();
         for edit in edits {
             self.check(tenant, &edit)?;
-            let draft = EventDraft {
+            let draft = EventData {
                 tenant,
                 at,
                 connection,
-                who: who.clone(),
-                request: request.clone(),
+                actor: who.clone(),
+                request_id: request.clone(),
                 action: Action::Updated,
                 before: None,
                 after: None,
-                joined: Vec::new(),
-                left: Vec::new(),
+                members_added: Vec::new(),
+                members_removed: Vec::new(),
                 password_set: false,
                 notes: Vec::new(),
             };
             if let Some(what) = self.edit(tenant, edit, draft, &mut receipt)? {
-                let position = Position(self.events.len() as u64 + 1);
-                self.events.push(Arc::new(Event { position, what }));
+                let position = EventPosition(self.events.len() as u64 + 1);
+                self.events.push(Arc::new(Event { position, data: what }));
             }
         }
         Ok(receipt)
@@ -128,51 +138,51 @@ impl State {
     fn edit(
         &mut self,
         tenant: TenantNumber,
-        edit: Edit,
-        mut event: EventDraft,
+        edit: Mutation,
+        mut event: EventData,
         receipt: &mut Receipt,
-    ) -> Result<Option<EventDraft>, CommitError> {
+    ) -> Result<Option<EventData>, CommitError> {
         match edit {
-            Edit::AddTenant(mut new) => {
+            Mutation::AddTenant(mut new) => {
                 if new.number.0 == 0 {
                     new.number = TenantNumber(self.tenants.last_key_value().map_or(0, |(n, _)| n.0) + 1);
                 }
                 self.tenants.insert(new.number, new.clone());
                 event.tenant = new.number;
                 event.action = Action::Created;
-                event.after = Some(Record::Tenant(new.clone()));
+                event.after = Some(EntitySnapshot::Tenant(new.clone()));
                 receipt.tenant = Some(new);
             }
-            Edit::ChangeTenant { before, after } => {
+            Mutation::ChangeTenant { before, after } => {
                 self.tenants.insert(after.number, (*after).clone());
-                event.before = Some(Record::Tenant(*before));
-                event.after = Some(Record::Tenant((*after).clone()));
+                event.before = Some(EntitySnapshot::Tenant(*before));
+                event.after = Some(EntitySnapshot::Tenant((*after).clone()));
                 receipt.tenant = Some(*after);
             }
-            Edit::AddMail(_) | Edit::ChangeMail { .. } | Edit::RemoveMail(_) => {
+            Mutation::AddMail(_) | Mutation::ChangeMail { .. } | Mutation::RemoveMail(_) => {
                 if !self.mail(edit, &mut event) {
                     return Ok(None);
                 }
             }
-            Edit::AddConnection(new) => {
+            Mutation::AddConnection(new) => {
                 event.action = Action::Created;
-                event.after = Some(Record::of_connection(&new));
+                event.after = Some(EntitySnapshot::redacted_connection(&new));
                 self.connections.push(*new);
             }
-            Edit::ChangeConnection { after: new, .. } => {
+            Mutation::ChangeConnection { after: new, .. } => {
                 let old = self.connections.iter_mut().find(|c| c.id == new.id).ok_or(CommitError::Stale)?;
-                event.before = Some(Record::of_connection(old));
-                event.after = Some(Record::of_connection(&new));
+                event.before = Some(EntitySnapshot::redacted_connection(old));
+                event.after = Some(EntitySnapshot::redacted_connection(&new));
                 *old = *new;
             }
-            Edit::Touch(id, uses) => {
+            Mutation::RecordConnectionUse(id, uses) => {
                 if let Some(found) = self.connections.iter_mut().find(|c| c.id == id) {
                     found.last_use = Some(event.at);
-                    found.note_key_uses(&uses);
+                    found.apply_key_uses(&uses);
                 }
                 return Ok(None);
             }
-            Edit::AddSecret(name, secret) => {
+            Mutation::AddSecret(name, secret) => {
                 self.secrets.insert(name, secret);
                 return Ok(None);
             }
@@ -192,22 +202,22 @@ impl Shelf {
     /// Carries out an edit; whether there is anything to tell of it.
     fn edit(
         &mut self,
-        edit: Edit,
-        event: &mut EventDraft,
+        edit: Mutation,
+        event: &mut EventData,
         receipt: &mut Receipt,
     ) -> Result<bool, CommitError> {
         match edit {
-            Edit::AddUser { mut user, account } => {
+            Mutation::AddUser { mut user, account } => {
                 self.last_user += 1;
                 user.number = self.last_user;
                 self.claim(&claims::of_user(&user), Owner::User(user.number));
                 self.put_user(&user, &[], account, event);
                 self.touch_groups(&[], &user.groups, event.at);
                 event.action = Action::Created;
-                event.after = Some(Record::User(user.clone()));
+                event.after = Some(EntitySnapshot::User(user.clone()));
                 receipt.users.push(*user);
             }
-            Edit::ChangeUser { mut before, mut after, account, notes } => {
+            Mutation::ChangeUser { mut before, mut after, account, notes } => {
                 event.notes = notes;
                 after.number = before.number;
                 let stored = self.user(&UserKey::Number(before.number)).ok_or(CommitError::Stale)?;
@@ -217,45 +227,45 @@ impl Shelf {
                 let old = belongings(&before);
                 self.put_user(&after, &old, account, event);
                 self.touch_groups(&before.groups, &after.groups, event.at);
-                event.before = Some(Record::User(before));
-                event.after = Some(Record::User(after.clone()));
+                event.before = Some(EntitySnapshot::User(before));
+                event.after = Some(EntitySnapshot::User(after.clone()));
                 receipt.users.push(*after);
             }
-            Edit::RemoveUser(user) => {
+            Mutation::RemoveUser(user) => {
                 let user = Box::new(self.user(&UserKey::Number(user.number)).ok_or(CommitError::Stale)?);
                 self.release(&claims::of_user(&user));
                 self.users.remove(&user.number);
-                let password = self.accounts.remove(&user.id).and_then(|account| account.password);
+                let password = self.accounts.remove(&user.id).and_then(|account| account.password_hash);
                 let stone = Tombstone { user: (*user).clone(), deleted: event.at };
                 self.tombstones.insert(user.number, (stone, password));
-                event.notes = vec![Note::SignInsEnded];
+                event.notes = vec![EventNote::SignInsEnded];
                 self.members.retain(|(_, member)| *member != user.id);
                 self.touch_groups(&user.groups, &[], event.at);
                 event.action = Action::Deleted;
-                event.before = Some(Record::User(user));
+                event.before = Some(EntitySnapshot::User(user));
             }
-            Edit::RestoreUser { before, mut user, account, keeps_password } => {
+            Mutation::RestoreUser { before, mut user, account, keeps_password } => {
                 let old = self.tombstones.remove(&before.user.number).and_then(|(_, password)| password);
                 (user.id, user.number) = (before.user.id, before.user.number);
                 self.claim(&claims::of_user(&user), Owner::User(user.number));
                 self.accounts.remove(&user.id);
                 self.put_user(&user, &[], account, event);
                 if let Some(old) = old.filter(|_| keeps_password) {
-                    self.accounts.entry(user.id).or_default().password = Some(old);
+                    self.accounts.entry(user.id).or_default().password_hash = Some(old);
                 }
                 self.touch_groups(&[], &user.groups, event.at);
                 event.action = Action::Created;
-                event.notes = vec![Note::Restored];
-                event.after = Some(Record::User(user.clone()));
+                event.notes = vec![EventNote::Restored];
+                event.after = Some(EntitySnapshot::User(user.clone()));
                 receipt.users.push(*user);
             }
-            Edit::PurgeUser(stone) => {
+            Mutation::PurgeUser(stone) => {
                 self.tombstones.remove(&stone.user.number);
                 event.action = Action::Deleted;
-                event.notes = vec![Note::Purged];
-                event.before = Some(Record::User(Box::new(stone.user)));
+                event.notes = vec![EventNote::Purged];
+                event.before = Some(EntitySnapshot::User(Box::new(stone.user)));
             }
-            Edit::AddItem { mut item, members } => {
+            Mutation::AddItem { mut item, members } => {
                 let kind = item.kind();
                 let last = self.last_item.entry(kind).or_insert(claims::first_number(kind) - 1);
                 if item.number() == 0 && kind != ItemKind::Department {
@@ -270,56 +280,58 @@ impl Shelf {
                 self.items.insert((kind, item.number()), (*item).clone());
                 self.join(item.id(), &members);
                 event.action = Action::Created;
-                event.after = Some(Record::Item(item.clone()));
-                event.joined = members;
+                event.after = Some(EntitySnapshot::Item(item.clone()));
+                event.members_added = members;
                 receipt.items.push(*item);
             }
-            Edit::ChangeItem { before, after, joined, left } => {
+            Mutation::ChangeItem { before, after, members_added, members_removed } => {
                 let place = (before.kind(), before.number());
                 self.release(&claims::of_item(&before));
                 self.claim(&claims::of_item(&after), Owner::Item(place.0, place.1));
                 self.items.insert(place, (*after).clone());
-                self.join(after.id(), &joined);
-                self.members.retain(|(item, user)| *item != after.id() || !left.contains(user));
-                event.before = Some(Record::Item(before));
-                event.after = Some(Record::Item(after.clone()));
-                (event.joined, event.left) = (joined, left);
+                self.join(after.id(), &members_added);
+                self.members.retain(|(item, user)| *item != after.id() || !members_removed.contains(user));
+                event.before = Some(EntitySnapshot::Item(before));
+                event.after = Some(EntitySnapshot::Item(after.clone()));
+                (event.members_added, event.members_removed) = (members_added, members_removed);
                 receipt.items.push(*after);
             }
-            Edit::ChangeMembers { item, mut joined, mut left } => {
+            Mutation::ChangeMembers { item, mut members_added, mut members_removed } => {
                 let stored = self.items.get_mut(&(item.kind(), item.number()));
                 let stored = stored.filter(|stored| stored.id() == item.id()).ok_or(CommitError::Stale)?;
-                joined.retain(|user| !self.members.contains(&(item.id(), *user)));
-                left.retain(|user| self.members.contains(&(item.id(), *user)) && !joined.contains(user));
-                if joined.is_empty() && left.is_empty() {
+                members_added.retain(|user| !self.members.contains(&(item.id(), *user)));
+                members_removed.retain(|user| {
+                    self.members.contains(&(item.id(), *user)) && !members_added.contains(user)
+                });
+                if members_added.is_empty() && members_removed.is_empty() {
                     receipt.items.push(stored.clone());
                     return Ok(false);
                 }
-                event.before = Some(Record::Item(Box::new(stored.clone())));
-                stored.touch(event.at);
-                event.after = Some(Record::Item(Box::new(stored.clone())));
+                event.before = Some(EntitySnapshot::Item(Box::new(stored.clone())));
+                stored.mark_updated(event.at);
+                event.after = Some(EntitySnapshot::Item(Box::new(stored.clone())));
                 receipt.items.push(stored.clone());
-                self.join(item.id(), &joined);
-                self.members.retain(|(group, user)| *group != item.id() || !left.contains(user));
-                (event.joined, event.left) = (joined, left);
+                self.join(item.id(), &members_added);
+                self.members.retain(|(group, user)| *group != item.id() || !members_removed.contains(user));
+                (event.members_added, event.members_removed) = (members_added, members_removed);
             }
-            Edit::RemoveItem(item) => {
+            Mutation::RemoveItem(item) => {
                 let place = (item.kind(), item.number());
                 self.release(&claims::of_item(&item));
                 self.items.remove(&place);
                 self.members.retain(|(group, _)| *group != item.id());
                 event.action = Action::Deleted;
-                event.before = Some(Record::Item(item));
+                event.before = Some(EntitySnapshot::Item(item));
             }
-            Edit::AddTenant(_)
-            | Edit::ChangeTenant { .. }
-            | Edit::AddMail(_)
-            | Edit::ChangeMail { .. }
-            | Edit::RemoveMail(_)
-            | Edit::AddConnection(_)
-            | Edit::ChangeConnection { .. }
-            | Edit::AddSecret(..)
-            | Edit::Touch(..) => {}
+            Mutation::AddTenant(_)
+            | Mutation::ChangeTenant { .. }
+            | Mutation::AddMail(_)
+            | Mutation::ChangeMail { .. }
+            | Mutation::RemoveMail(_)
+            | Mutation::AddConnection(_)
+            | Mutation::ChangeConnection { .. }
+            | Mutation::AddSecret(..)
+            | Mutation::RecordConnectionUse(..) => {}
         }
         Ok(true)
     }
@@ -328,11 +340,11 @@ impl Shelf {
     fn touch_groups(&mut self, old: &[ItemId], new: &[ItemId], at: Time) {
         let concerned = claims::only_in_one(old, new);
         for item in self.items.values_mut().filter(|item| concerned.contains(&item.id())) {
-            item.touch(at);
+            item.mark_updated(at);
         }
     }
 
-    fn put_user(&mut self, user: &User, old: &[ItemId], edit: AccountEdit, event: &mut EventDraft) {
+    fn put_user(&mut self, user: &User, old: &[ItemId], edit: AccountEdit, event: &mut EventData) {
         let new = belongings(user);
         for item in old.iter().filter(|item| !new.contains(item)) {
             self.members.remove(&(*item, user.id));
@@ -342,11 +354,11 @@ impl Shelf {
         }
         let account = self.accounts.entry(user.id).or_default();
         event.password_set = edit.sets_password();
-        if let Some(password) = edit.password {
-            account.password = Some(password).filter(|password| !password.is_none());
+        if let Some(password) = edit.password_hash {
+            account.password_hash = Some(password).filter(|password| !password.is_cleared());
         }
-        if let Some(sign_ins) = edit.sign_ins {
-            account.sign_ins = sign_ins;
+        if let Some(sign_ins) = edit.sign_in_state {
+            account.sign_in_state = sign_ins;
         }
         let stored = User { groups: Vec::new(), folders: Vec::new(), ..user.clone() };
         self.users.insert(user.number, stored);
@@ -375,7 +387,7 @@ impl Shelf {
                 match item.kind() {
                     ItemKind::Folder => user.folders.push(item.id()),
                     ItemKind::Group => user.groups.push(item.id()),
-                    ItemKind::Organisation | ItemKind::Role | ItemKind::Department => {}
+                    ItemKind::Organization | ItemKind::Role | ItemKind::Department => {}
                 }
             }
         }
@@ -392,7 +404,9 @@ impl Shelf {
         let found = match by {
             UserKey::Id(id) => self.users.values().find(|user| user.id == *id),
             UserKey::Number(number) => self.users.get(number),
-            UserKey::Handle(handle) | UserKey::SignIn(handle) => owned(HANDLES, identifier_key(handle)),
+            UserKey::Login(handle) | UserKey::LoginConstantTime(handle) => {
+                owned(HANDLES, identifier_key(handle))
+            }
             UserKey::ExternalId(id) => owned(USER_EXTERNAL_IDS, claims::external_id(id)),
             UserKey::Email(email) => owned(HANDLES, identifier_key(email))
                 .filter(|user| user.email().is_some_and(|e| identifier_key(e) == identifier_key(email))),
@@ -409,7 +423,7 @@ impl Shelf {
                 let key = Item::name_key(kind, name);
                 of_kind().find(|item| Item::name_key(kind, item.name()) == key)
             }
-            ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
+            ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
                 let claim = claims::of_key(kind, by)?;
                 match self.claims.get(&(claim.space, claim.text)) {
                     Some(Owner::Item(kind, number)) => self.items.get(&(*kind, *number)),

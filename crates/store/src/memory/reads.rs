@@ -2,9 +2,10 @@
 
 use super::Memory;
 use directory::{
-    Account, Bound, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemBound,
-    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store,
-    StoreError, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
+    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
+    Health, Item, ItemId, ItemKey, ItemKind, ItemPageBoundary, ItemQuery, Mail, Page, PageBoundary,
+    PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, Time, Tombstone, User,
+    UserId, UserKey, UserQuery, nfc,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,26 +31,27 @@ fn page<T>(mut all: Vec<T>, skip: u64, limit: u32, side: Side<impl Fn(&T) -> boo
             all.len().saturating_sub(limit)
         }
     };
-    Page { rows: all.into_iter().skip(before).take(limit).collect(), total, before: before as u64 }
+    Page { rows: all.into_iter().skip(before).take(limit).collect(), total, offset: before as u64 }
 }
 
 impl Store for Memory {
-    fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>> {
+    fn user(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
         self.read(|state| state.shelves.get(&tenant).and_then(|shelf| shelf.user(&by)))
     }
 
-    fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>> {
+    fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         self.read(|state| {
-            let nobody = || Page { rows: Vec::new(), total: 0, before: 0 };
+            let nobody = || Page { rows: Vec::new(), total: 0, offset: 0 };
             let Some(shelf) = state.shelves.get(&tenant) else { return nobody() };
             let all = shelf.users.values().map(|user| shelf.whole(user));
-            let mut all: Vec<User> = all.filter(|user| query.tests.iter().all(|t| t.matches(user))).collect();
+            let mut all: Vec<User> =
+                all.filter(|user| query.predicates.iter().all(|t| t.matches(user))).collect();
             query.sort.apply(&mut all);
-            let is_within = |user: &User| query.sort.is_within(user, query.bound.as_ref());
-            let is_backward = matches!(query.bound, Some(Bound::Before(_)));
+            let is_within = |user: &User| query.sort.is_within_boundary(user, query.boundary.as_ref());
+            let is_backward = matches!(query.boundary, Some(PageBoundary::Before(_)));
             page(
                 all,
-                query.skip,
+                query.offset,
                 query.limit,
                 if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) },
             )
@@ -61,21 +63,21 @@ impl Store for Memory {
         tenant: TenantNumber,
         kind: ItemKind,
         by: ItemKey,
-    ) -> Pending<'_, Result<Option<Item>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
         self.read(|state| state.shelves.get(&tenant).and_then(|shelf| shelf.item(kind, &by)))
     }
 
-    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {
+    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         self.read(|state| {
-            let nothing = || Page { rows: Vec::new(), total: 0, before: 0 };
+            let nothing = || Page { rows: Vec::new(), total: 0, offset: 0 };
             let Some(shelf) = state.shelves.get(&tenant) else { return nothing() };
             let all = shelf.items.range((query.kind, 0)..=(query.kind, u32::MAX)).map(|(_, item)| item);
-            let all = all.filter(|item| query.tests.iter().all(|t| t.matches(item))).cloned().collect();
-            let is_within = |item: &Item| query.bound.is_none_or(|bound| bound.holds(item.number()));
-            let is_backward = matches!(query.bound, Some(ItemBound::Before(_)));
+            let all = all.filter(|item| query.predicates.iter().all(|t| t.matches(item))).cloned().collect();
+            let is_within = |item: &Item| query.boundary.is_none_or(|bound| bound.contains(item.number()));
+            let is_backward = matches!(query.boundary, Some(ItemPageBoundary::Before(_)));
             page(
                 all,
-                query.skip,
+                query.offset,
                 query.limit,
                 if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) },
             )
@@ -86,7 +88,7 @@ impl Store for Memory {
         &self,
         tenant: TenantNumber,
         item: ItemId,
-    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.read(|state| {
             let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
             let members = shelf.users.values().filter(|user| shelf.members.contains(&(item, user.id)));
@@ -100,7 +102,7 @@ impl Store for Memory {
         item: ItemId,
         after: u32,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.read(|state| {
             let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
             let later = shelf.users.values().filter(|user| user.number > after);
@@ -109,42 +111,48 @@ impl Store for Memory {
         })
     }
 
-    fn secret(&self, name: &'static str) -> Pending<'_, Result<Option<ServerSecret>, StoreError>> {
+    fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>> {
         self.read(|state| state.secrets.get(name).cloned())
     }
 
-    fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>> {
+    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>> {
         self.read(|state| state.tenants.get(&number).cloned())
     }
 
-    fn tenants(&self) -> Pending<'_, Result<Vec<Tenant>, StoreError>> {
+    fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>> {
         self.read(|state| state.tenants.values().cloned().collect())
     }
 
-    fn connections_near(&self, prefix: [u8; 4]) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections_by_key_prefix(
+        &self,
+        prefix: [u8; 4],
+    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         self.read(|state| {
             let near = |c: &&Connection| c.keys.iter().any(|key| key.hash.prefix() == prefix);
             state.connections.iter().filter(near).cloned().collect()
         })
     }
 
-    fn connections(&self, tenant: Option<TenantNumber>) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections(
+        &self,
+        tenant: Option<TenantNumber>,
+    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         self.read(|state| {
             let of_tenant = |c: &&Connection| tenant.is_none_or(|tenant| c.tenant == tenant);
             state.connections.iter().filter(of_tenant).cloned().collect()
         })
     }
 
-    fn connection(&self, id: ConnectionId) -> Pending<'_, Result<Option<Connection>, StoreError>> {
+    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>> {
         self.read(|state| state.connections.iter().find(|c| c.id == id).cloned())
     }
 
-    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
         let done = self.write(change);
         Box::pin(std::future::ready(done))
     }
 
-    fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+    fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.read(|state| {
             let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
             state.events.iter().skip(skip).take(limit as usize).map(|event| Event::clone(event)).collect()
@@ -155,7 +163,7 @@ impl Store for Memory {
         &self,
         tenant: TenantNumber,
         user: UserId,
-    ) -> Pending<'_, Result<Option<Account>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
         self.read(|state| {
             let shelf = state.shelves.get(&tenant)?;
             shelf.users.values().find(|known| known.id == user)?;
@@ -167,27 +175,27 @@ impl Store for Memory {
         &self,
         tenant: TenantNumber,
         by: UserKey,
-    ) -> Pending<'_, Result<Option<Tombstone>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
         self.read(|state| {
             let stones = state.shelves.get(&tenant)?.tombstones.values().map(|(stone, _)| stone);
             let found = stones.filter(|stone| match &by {
                 UserKey::Id(id) => stone.user.id == *id,
                 UserKey::Number(number) => stone.user.number == *number,
                 UserKey::ExternalId(id) => stone.user.external_id.as_deref().map(nfc) == Some(nfc(id)),
-                UserKey::Email(_) | UserKey::Handle(_) | UserKey::SignIn(_) => false,
+                UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => false,
             });
             found.max_by_key(|stone| (stone.deleted, stone.user.number)).cloned()
         })
     }
 
-    fn passwords(
+    fn password_hashes(
         &self,
         tenant: TenantNumber,
         (first, last): (u32, u32),
-    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
         self.read(|state| {
             let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
-            let password = |user: &User| shelf.accounts.get(&user.id)?.password.clone();
+            let password = |user: &User| shelf.accounts.get(&user.id)?.password_hash.clone();
             let among = shelf.users.values().filter(|user| (first..=last).contains(&user.number));
             among.filter_map(|user| Some((user.number, password(user)?))).collect()
         })
@@ -198,7 +206,7 @@ impl Store for Memory {
         tenant: TenantNumber,
         after: u32,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Tombstone>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<Tombstone>, StoreError>> {
         self.read(|state| {
             let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
             let later = shelf.tombstones.iter().filter(|(number, _)| **number > after);
@@ -206,11 +214,11 @@ impl Store for Memory {
         })
     }
 
-    fn tombstones_before(
+    fn tombstones_between(
         &self,
         between: (Time, Time),
         limit: u32,
-    ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         self.read(|state| {
             let of = |(tenant, shelf): (&TenantNumber, &Arc<super::Shelf>)| {
                 let stones = shelf.tombstones.values().map(|(stone, _)| (*tenant, stone.clone()));
@@ -225,7 +233,7 @@ impl Store for Memory {
         })
     }
 
-    fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+    fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
         self.read(|state| {
             let mut due: Vec<Mail> =
                 state.mails.values().filter(|mail| mail.due.is_some_and(|due| due <= now)).cloned().collect();
@@ -241,7 +249,7 @@ impl Store for Memory {
         user: Option<UserId>,
         after: (Time, Uuid),
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
         self.read(|state| {
             let is_asked = |mail: &&Mail| match user {
                 Some(user) => mail.tenant == tenant && mail.user == user,
@@ -254,51 +262,56 @@ impl Store for Memory {
         })
     }
 
-    fn history(
+    fn user_history(
         &self,
         tenant: TenantNumber,
         user: UserId,
-        after: Position,
+        after: EventPosition,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.read(|state| {
             let id = user.to_string();
             let holds = |event: &&Arc<Event>| {
-                let what = &event.what;
-                let told = serde_json::to_string(&(&what.before, &what.after, &what.joined, &what.left));
+                let what = &event.data;
+                let told = serde_json::to_string(&(
+                    &what.before,
+                    &what.after,
+                    &what.members_added,
+                    &what.members_removed,
+                ));
                 what.tenant == tenant && event.position > after && told.is_ok_and(|told| told.contains(&id))
             };
             state.events.iter().filter(holds).take(limit as usize).map(|event| Event::clone(event)).collect()
         })
     }
 
-    fn link_at(
+    fn chain_hash_at(
         &self,
         tenant: TenantNumber,
-        at: Position,
-    ) -> Pending<'_, Result<Option<[u8; 32]>, StoreError>> {
+        at: EventPosition,
+    ) -> BoxFuture<'_, Result<Option<[u8; 32]>, StoreError>> {
         // It chains nothing.
         let _ = (tenant, at);
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    fn verify(
+    fn verify_chain(
         &self,
         tenant: Option<TenantNumber>,
-    ) -> Pending<'_, Result<BTreeMap<TenantNumber, Chain>, StoreError>> {
+    ) -> BoxFuture<'_, Result<BTreeMap<TenantNumber, ChainReport>, StoreError>> {
         self.read(|state| {
             // What is in this memory cannot be changed by anybody else.
-            let mut found = BTreeMap::<TenantNumber, Chain>::new();
-            for event in state.events.iter().filter(|event| tenant.is_none_or(|of| of == event.what.tenant)) {
-                let chain = found.entry(event.what.tenant).or_default();
-                chain.events += 1;
-                chain.last = event.position;
+            let mut found = BTreeMap::<TenantNumber, ChainReport>::new();
+            for event in state.events.iter().filter(|event| tenant.is_none_or(|of| of == event.data.tenant)) {
+                let chain = found.entry(event.data.tenant).or_default();
+                chain.verified_events += 1;
+                chain.last_position = event.position;
             }
             found
         })
     }
 
-    fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
+    fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
         self.read(|state| Health {
             engine: "memory",
             commits: state.commits,

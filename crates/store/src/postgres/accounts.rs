@@ -6,7 +6,7 @@ use super::read::{Reading, decode};
 use super::trouble::Trouble;
 use crate::{claims, sql};
 use directory::{
-    Account, Mail, SecretString, SignIns, StoredPassword, TenantNumber, Time, Tombstone, UserId, UserKey,
+    Account, Mail, PasswordHash, SecretString, SignInState, TenantNumber, Time, Tombstone, UserId, UserKey,
 };
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -18,8 +18,8 @@ pub(super) fn account(session: &Session, tenant: TenantNumber, user: UserId) -> 
         let password: Option<String> = row.try_get(0)?;
         let sign_ins: Option<&str> = row.try_get(1)?;
         Ok(Some(Account {
-            password: password.map(|phc| StoredPassword(SecretString::from(phc))),
-            sign_ins: sign_ins.map_or(Ok(SignIns::default()), decode)?,
+            password_hash: password.map(|phc| PasswordHash(SecretString::from(phc))),
+            sign_in_state: sign_ins.map_or(Ok(SignInState::default()), decode)?,
         }))
     })
 }
@@ -29,11 +29,11 @@ pub(super) fn passwords(
     session: &Session,
     tenant: TenantNumber,
     (first, last): (u32, u32),
-) -> Reading<'_, Vec<(u32, StoredPassword)>> {
+) -> Reading<'_, Vec<(u32, PasswordHash)>> {
     Box::pin(async move {
         let params: [&dyn Param; 3] = [&tenant_code(tenant), &int(first), &int(last)];
         let rows = session.rows(sql::PASSWORDS.postgres, &params).await?;
-        let password = |text: String| StoredPassword(SecretString::from(text));
+        let password = |text: String| PasswordHash(SecretString::from(text));
         rows.iter().map(|row| Ok((unsigned(row.try_get(0)?), password(row.try_get(1)?)))).collect()
     })
 }
@@ -60,7 +60,7 @@ pub(super) fn tombstone(
                 let key = claims::external_id(&id).into_bytes();
                 session.row(sql::TOMBSTONE_BY_EXTERNAL_ID.postgres, &[&code, &key]).await?
             }
-            UserKey::Email(_) | UserKey::Handle(_) | UserKey::SignIn(_) => None,
+            UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => None,
         };
         found.map(|row| stored_tombstone(&row).map(|(_, stone)| stone)).transpose()
     })

@@ -6,7 +6,7 @@ use super::needs::Need;
 use super::param::{Param, int};
 use crate::sql;
 use crate::told::{Told, encode, of_mail};
-use directory::{Action, Connection, Mail, Record, Tenant, TenantNumber, fold};
+use directory::{Action, Connection, EntitySnapshot, Mail, Tenant, TenantNumber, fold};
 
 impl Plan {
     pub(super) fn add_tenant(&mut self, tenant: &Tenant, known: &Known) -> Done<Told> {
@@ -18,7 +18,7 @@ impl Plan {
         let add: Vec<Box<dyn Param>> =
             vec![Box::new(int(tenant.number.0)), Box::new(encode(&tenant)?), Box::new(int(tenant.version))];
         self.late(sql::ADD_TENANT, add, Some(1));
-        let after = Some(encode(&Record::Tenant(tenant.clone()))?);
+        let after = Some(encode(&EntitySnapshot::Tenant(tenant.clone()))?);
         let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
         self.receipt().tenant = Some(tenant);
         Ok(told)
@@ -33,8 +33,8 @@ impl Plan {
         ];
         self.late(sql::CHANGE_TENANT, change, Some(1));
         let told = Told {
-            before: Some(encode(&Record::Tenant(before.clone()))?),
-            after: Some(encode(&Record::Tenant(after.clone()))?),
+            before: Some(encode(&EntitySnapshot::Tenant(before.clone()))?),
+            after: Some(encode(&EntitySnapshot::Tenant(after.clone()))?),
             ..Told::new(Action::Updated)
         };
         self.receipt().tenant = Some(after.clone());
@@ -64,7 +64,7 @@ impl Plan {
 
     pub(super) fn add_connection(&mut self, new: &Connection) -> Done<Told> {
         let name = fold(&new.name).into_bytes();
-        let freed = new.freed_name().into_bytes();
+        let freed = new.revoked_name_key().into_bytes();
         let free: Vec<Box<dyn Param>> =
             vec![Box::new(freed), Box::new(int(new.tenant.0)), Box::new(name.clone())];
         self.late(sql::FREE_NAME, free, None);
@@ -77,7 +77,10 @@ impl Plan {
         ];
         self.late(sql::ADD_CONNECTION, add, Some(1));
         self.put_keys(new);
-        Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
+        Ok(Told {
+            after: Some(encode(&EntitySnapshot::redacted_connection(new))?),
+            ..Told::new(Action::Created)
+        })
     }
 
     pub(super) fn change_connection(
@@ -86,15 +89,15 @@ impl Plan {
         new: &Connection,
         known: &Known,
     ) -> Done<Told> {
-        let stored = known.connection(new.id).filter(|(_, stored)| stored.is_still(before));
+        let stored = known.connection(new.id).filter(|(_, stored)| stored.is_unchanged_since(before));
         let Some((text, old)) = stored else {
             return Ok(Told::new(Action::Updated));
         };
         let change: Vec<Box<dyn Param>> =
             vec![Box::new(encode(new)?), Box::new(new.id.0), Box::new(text.clone())];
         let told = Told {
-            before: Some(encode(&Record::of_connection(old))?),
-            after: Some(encode(&Record::of_connection(new))?),
+            before: Some(encode(&EntitySnapshot::redacted_connection(old))?),
+            after: Some(encode(&EntitySnapshot::redacted_connection(new))?),
             ..Told::new(Action::Updated)
         };
         self.late(sql::CHANGE_CONNECTION, change, Some(1));

@@ -14,8 +14,8 @@ use crate::plan::is_active;
 use crate::sql::{self, Sql};
 use crate::told::{Author, Told, encode, of_mail};
 use directory::{
-    AccountEdit, Action, Change, Edit, Item, ItemId, ItemKind, Receipt, Record, TenantNumber, Time, User,
-    UserId,
+    AccountEdit, Action, Change, EntitySnapshot, Item, ItemId, ItemKind, Mutation, Receipt, TenantNumber,
+    Time, User, UserId,
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -55,7 +55,16 @@ pub(super) fn plan<'a>(changes: impl Iterator<Item = &'a Change>, known: &mut Kn
 
 impl Plan {
     fn change(&mut self, change: &Change, known: &mut Known) -> Done {
-        let Change { tenant, at, connection, who, request, absent, not_deleted, edits } = change;
+        let Change {
+            tenant,
+            at,
+            connection,
+            actor: who,
+            request_id: request,
+            assumed_absent: absent,
+            assumed_not_deleted: not_deleted,
+            mutations: edits,
+        } = change;
         for claim in absent.iter().filter_map(|(kind, key)| claims::of_key(*kind, key)) {
             self.rows.without(tenant_code(*tenant), &claim);
             self.need(Need::Absent(tenant_code(*tenant), claim));
@@ -83,41 +92,49 @@ impl Plan {
         Ok(())
     }
 
-    fn edit(&mut self, tenant: TenantNumber, at: Time, edit: &Edit, known: &mut Known) -> Done<Option<Told>> {
+    fn edit(
+        &mut self,
+        tenant: TenantNumber,
+        at: Time,
+        edit: &Mutation,
+        known: &mut Known,
+    ) -> Done<Option<Told>> {
         Ok(match edit {
-            Edit::AddUser { user, account } => Some(self.add_user(tenant, at, user, account, known)?),
-            Edit::ChangeUser { before, after, account, notes } => {
+            Mutation::AddUser { user, account } => Some(self.add_user(tenant, at, user, account, known)?),
+            Mutation::ChangeUser { before, after, account, notes } => {
                 let told = self.change_user(tenant, at, (before, after), account, known)?;
                 Some(Told { notes: notes.clone(), ..told })
             }
-            Edit::RestoreUser { before, user, account, keeps_password } => {
+            Mutation::RestoreUser { before, user, account, keeps_password } => {
                 Some(self.restore_user(tenant, at, (before, user), (account, *keeps_password))?)
             }
-            Edit::PurgeUser(stone) => Some(self.purge_user(tenant, stone)?),
-            Edit::RemoveUser(user) => Some(self.remove_user(tenant, at, user, known)?),
-            Edit::AddItem { item, members } => Some(self.add_item(tenant, item, members, known)?),
-            Edit::ChangeItem { before, after, joined, left } => {
-                Some(self.change_item(tenant, (before, after), joined, left, known)?)
+            Mutation::PurgeUser(stone) => Some(self.purge_user(tenant, stone)?),
+            Mutation::RemoveUser(user) => Some(self.remove_user(tenant, at, user, known)?),
+            Mutation::AddItem { item, members } => Some(self.add_item(tenant, item, members, known)?),
+            Mutation::ChangeItem { before, after, members_added, members_removed } => {
+                Some(self.change_item(tenant, (before, after), members_added, members_removed, known)?)
             }
-            Edit::ChangeMembers { item, .. } => self.change_members(tenant, at, item.id(), known)?,
-            Edit::RemoveItem(item) => Some(self.remove_item(tenant, item)?),
-            Edit::AddTenant(new) => Some(self.add_tenant(new, known)?),
-            Edit::ChangeTenant { before, after } => Some(self.change_tenant(before, after)?),
-            Edit::AddMail(mail) => {
+            Mutation::ChangeMembers { item, .. } => self.change_members(tenant, at, item.id(), known)?,
+            Mutation::RemoveItem(item) => Some(self.remove_item(tenant, item)?),
+            Mutation::AddTenant(new) => Some(self.add_tenant(new, known)?),
+            Mutation::ChangeTenant { before, after } => Some(self.change_tenant(before, after)?),
+            Mutation::AddMail(mail) => {
                 self.rows.add_mail(mail)?;
                 of_mail(None, Some(mail))?
             }
-            Edit::ChangeMail { before, after } => self.change_mail(before, Some(after))?,
-            Edit::RemoveMail(mail) => self.change_mail(mail, None)?,
-            Edit::AddConnection(new) => Some(self.add_connection(new)?),
-            Edit::ChangeConnection { before, after } => Some(self.change_connection(before, after, known)?),
-            Edit::Touch(id, uses) => {
+            Mutation::ChangeMail { before, after } => self.change_mail(before, Some(after))?,
+            Mutation::RemoveMail(mail) => self.change_mail(mail, None)?,
+            Mutation::AddConnection(new) => Some(self.add_connection(new)?),
+            Mutation::ChangeConnection { before, after } => {
+                Some(self.change_connection(before, after, known)?)
+            }
+            Mutation::RecordConnectionUse(id, uses) => {
                 let bound: Vec<Box<dyn Param>> =
                     vec![Box::new(at.0), Box::new(encode(uses)?), Box::new(id.0)];
                 self.late(sql::TOUCH_CONNECTION, bound, None);
                 None
             }
-            Edit::AddSecret(name, secret) => {
+            Mutation::AddSecret(name, secret) => {
                 self.late(sql::ADD_SECRET, vec![Box::new(*name), Box::new(secret.0.to_vec())], Some(1));
                 None
             }
@@ -127,7 +144,7 @@ impl Plan {
     /// Needs what an edit needs, in the order that all engines share.
     fn check(&mut self, code: i32, check: Check<'_>, known: &Known) {
         if let Check::Connection(before) = check
-            && known.connection(before.id).is_none_or(|(_, stored)| !stored.is_still(before))
+            && known.connection(before.id).is_none_or(|(_, stored)| !stored.is_unchanged_since(before))
         {
             self.need(Need::Impossible);
             self.rows.is_hopeless = true;
@@ -190,7 +207,7 @@ impl Plan {
             format!("{{\"user\":{doc}}}")
         } else {
             (user.groups, user.folders) = (groups, folders);
-            encode(&Record::User(Box::new(user.clone())))?
+            encode(&EntitySnapshot::User(Box::new(user.clone())))?
         };
         self.rows.add_user(code, &user, UserColumns::new(is_active(&user), account, doc)?);
         self.receipt().users.push(user);
@@ -238,8 +255,8 @@ impl Plan {
             self.rows.mention(code, text, before.number);
         }
         let (old, new) = (belongings(before), belongings(&after));
-        let left: Vec<_> = old.iter().filter(|one| !new.contains(one)).copied().collect();
-        self.rows.leave_exactly(code, before.number, &left);
+        let members_removed: Vec<_> = old.iter().filter(|one| !new.contains(one)).copied().collect();
+        self.rows.leave_exactly(code, before.number, &members_removed);
         for (item, kind) in new.iter().filter(|one| !old.contains(one)) {
             self.rows.join(code, *item, before.number, *kind);
         }
@@ -247,8 +264,8 @@ impl Plan {
             self.rows.touch(code, group, at);
         }
         let told = Told {
-            before: Some(encode(&Record::User(Box::new(before.clone())))?),
-            after: Some(encode(&Record::User(Box::new(after.clone())))?),
+            before: Some(encode(&EntitySnapshot::User(Box::new(before.clone())))?),
+            after: Some(encode(&EntitySnapshot::User(Box::new(after.clone())))?),
             password_set: account.sets_password(),
             ..Told::new(Action::Updated)
         };
@@ -291,24 +308,24 @@ impl Plan {
         ];
         self.rows.middle.push(Single { sql: sql::ADD_ITEM, params: add, must: Some(1) });
         self.enrol(code, &item, members, &[], known);
-        let after = Some(encode(&Record::Item(Box::new(item.clone())))?);
+        let after = Some(encode(&EntitySnapshot::Item(Box::new(item.clone())))?);
         self.receipt().items.push(item);
-        Ok(Told { after, joined: members.to_vec(), ..Told::new(Action::Created) })
+        Ok(Told { after, members_added: members.to_vec(), ..Told::new(Action::Created) })
     }
 
     fn change_item(
         &mut self,
         tenant: TenantNumber,
         (before, after): (&Item, &Item),
-        joined: &[UserId],
-        left: &[UserId],
+        members_added: &[UserId],
+        members_removed: &[UserId],
         known: &Known,
     ) -> Done<Told> {
         let code = tenant_code(tenant);
         self.swap(code, &claims::of_item(before), claims::of_item(after), before.number());
         self.save_item(code, before, after)?;
-        self.enrol(code, after, joined, left, known);
-        self.item_changed(before, after, joined.to_vec(), left.to_vec())
+        self.enrol(code, after, members_added, members_removed, known);
+        self.item_changed(before, after, members_added.to_vec(), members_removed.to_vec())
     }
 
     /// An item over what it was.
@@ -330,14 +347,14 @@ impl Plan {
         &mut self,
         before: &Item,
         after: &Item,
-        joined: Vec<UserId>,
-        left: Vec<UserId>,
+        members_added: Vec<UserId>,
+        members_removed: Vec<UserId>,
     ) -> Done<Told> {
         let told = Told {
-            before: Some(encode(&Record::Item(Box::new(before.clone())))?),
-            after: Some(encode(&Record::Item(Box::new(after.clone())))?),
-            joined,
-            left,
+            before: Some(encode(&EntitySnapshot::Item(Box::new(before.clone())))?),
+            after: Some(encode(&EntitySnapshot::Item(Box::new(after.clone())))?),
+            members_added,
+            members_removed,
             ..Told::new(Action::Updated)
         };
         self.receipt().items.push(after.clone());
@@ -358,20 +375,24 @@ impl Plan {
             return Ok(None);
         };
         let before = &group.item;
-        if group.joined.is_empty() && group.left.is_empty() {
+        if group.members_added.is_empty() && group.members_removed.is_empty() {
             self.receipt().items.push(before.clone());
             return Ok(None);
         }
         let mut after = before.clone();
-        after.touch(at);
+        after.mark_updated(at);
         // Others may have touched it meanwhile; then all of this is read again.
         self.save_item(code, before, &after)?;
         let kind = kind_code(after.kind());
         // What was looked up beforehand must still be so, to the last member.
         let numbers =
             |people: &[(UserId, u32)]| people.iter().map(|(_, number)| int(*number)).collect::<Vec<i32>>();
-        let (come, go) = (numbers(&group.joined), numbers(&group.left));
-        group.joined.iter().chain(&group.left).for_each(|(_, number)| self.rows.lock(code, *number));
+        let (come, go) = (numbers(&group.members_added), numbers(&group.members_removed));
+        group
+            .members_added
+            .iter()
+            .chain(&group.members_removed)
+            .for_each(|(_, number)| self.rows.lock(code, *number));
         let many = |count: usize| (vec![code; count], vec![id.0; count]);
         if !go.is_empty() {
             let ((tenants, items), count) = (many(go.len()), go.len() as u64);
@@ -385,7 +406,7 @@ impl Plan {
             self.late(sql::JOIN, params, Some(count as u64));
         }
         let ids = |people: &[(UserId, u32)]| people.iter().map(|(id, _)| *id).collect::<Vec<UserId>>();
-        self.item_changed(before, &after, ids(&group.joined), ids(&group.left)).map(Some)
+        self.item_changed(before, &after, ids(&group.members_added), ids(&group.members_removed)).map(Some)
     }
 
     fn remove_item(&mut self, tenant: TenantNumber, item: &Item) -> Done<Told> {
@@ -396,13 +417,20 @@ impl Plan {
         let gone: Vec<Box<dyn Param>> =
             vec![Box::new(code), Box::new(item.id().0), Box::new(int(item.version()))];
         self.early(sql::REMOVE_ITEM, gone, Some(1));
-        let before = Some(encode(&Record::Item(Box::new(item.clone())))?);
+        let before = Some(encode(&EntitySnapshot::Item(Box::new(item.clone())))?);
         Ok(Told { before, ..Told::new(Action::Deleted) })
     }
 
     /// Puts people into an item and takes others out, whoever of them is there already.
-    fn enrol(&mut self, code: i32, item: &Item, joined: &[UserId], left: &[UserId], known: &Known) {
-        for user in joined {
+    fn enrol(
+        &mut self,
+        code: i32,
+        item: &Item,
+        members_added: &[UserId],
+        members_removed: &[UserId],
+        known: &Known,
+    ) {
+        for user in members_added {
             match known.user_number(code, *user) {
                 Some(number) => {
                     self.rows.lock(code, number);
@@ -411,7 +439,7 @@ impl Plan {
                 None => self.rows.is_hopeless = true,
             }
         }
-        for user in left {
+        for user in members_removed {
             if let Some(number) = known.user_number(code, *user) {
                 self.rows.lock(code, number);
                 self.rows.leave(code, item.id(), number, item.kind());
@@ -443,7 +471,7 @@ pub(super) fn belongings(user: &User) -> Vec<(ItemId, ItemKind)> {
     let of = |ids: &[ItemId], kind| ids.iter().map(|id| (*id, kind)).collect::<Vec<_>>();
     let mut all = of(&user.groups, ItemKind::Group);
     all.extend(of(&user.folders, ItemKind::Folder));
-    all.extend(user.organisation.map(|id| (id, ItemKind::Organisation)));
+    all.extend(user.organization.map(|id| (id, ItemKind::Organization)));
     all.sort_unstable();
     all.dedup();
     all

@@ -106,7 +106,7 @@ async fn beside_users(
         mentions.insert((unsigned(row.try_get(0)?), String::from_utf8_lossy(row.try_get(1)?).into_owned()));
     }
     let mut members = BTreeSet::new();
-    let kind = kind_code(ItemKind::Organisation);
+    let kind = kind_code(ItemKind::Organization);
     for row in session.rows(sql::MEMBERSHIPS_OF_KIND.postgres, &[&code, &kind]).await? {
         members.insert((unsigned(row.try_get(0)?), ItemId(row.try_get(1)?)));
     }

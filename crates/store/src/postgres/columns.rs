@@ -52,8 +52,8 @@ impl UserColumns {
     pub(super) fn new(active: u8, account: &AccountEdit, doc: String) -> Result<Self, serde_json::Error> {
         Ok(Self {
             active,
-            password: account.password.as_ref().map(|password| password.0.expose_secret().to_owned()),
-            account: account.sign_ins.as_ref().map(encode).transpose()?,
+            password: account.password_hash.as_ref().map(|password| password.0.expose_secret().to_owned()),
+            account: account.sign_in_state.as_ref().map(encode).transpose()?,
             doc,
         })
     }
@@ -70,7 +70,7 @@ pub(super) struct Events {
     action: Vec<i16>,
     before: Vec<Option<String>>,
     after: Vec<Option<String>>,
-    joined: Vec<Option<String>>,
+    members_added: Vec<Option<String>>,
     departed: Vec<Option<String>>,
     password_set: Vec<bool>,
     notes: Vec<Option<String>>,
@@ -151,8 +151,9 @@ impl Mails {
 
 impl Events {
     pub(super) fn push(&mut self, author: &Author, told: Told) -> Result<(), serde_json::Error> {
-        let (joined, left, notes) = (list(&told.joined)?, list(&told.left)?, list(&told.notes)?);
-        let lists = [joined.as_deref(), left.as_deref(), notes.as_deref()];
+        let (members_added, members_removed, notes) =
+            (list(&told.members_added)?, list(&told.members_removed)?, list(&told.notes)?);
+        let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
         let stored = Stored::of(author, &told, lists);
         self.digest.push(stored.digest().to_vec());
         self.place.push(i32::try_from(self.place.len()).unwrap_or(i32::MAX));
@@ -162,8 +163,8 @@ impl Events {
         self.who.push(author.who.clone());
         self.request.push(author.request.clone());
         self.action.push(told.code());
-        self.joined.push(joined);
-        self.departed.push(left);
+        self.members_added.push(members_added);
+        self.departed.push(members_removed);
         self.notes.push(notes);
         self.password_set.push(told.password_set);
         self.before.push(told.before);
@@ -183,7 +184,7 @@ impl Events {
             &self.action,
             &self.before,
             &self.after,
-            &self.joined,
+            &self.members_added,
             &self.departed,
             &self.password_set,
             &self.notes,

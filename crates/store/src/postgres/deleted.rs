@@ -7,7 +7,7 @@ use super::param::{Param, int, tenant_code};
 use crate::plan::is_active;
 use crate::told::{Told, encode};
 use crate::{claims, sql};
-use directory::{AccountEdit, Action, Note, Record, TenantNumber, Time, Tombstone, User};
+use directory::{AccountEdit, Action, EntitySnapshot, EventNote, TenantNumber, Time, Tombstone, User};
 
 impl Plan {
     pub(super) fn remove_user(
@@ -39,8 +39,8 @@ impl Plan {
         ];
         self.early(sql::BURY, bury, Some(1));
         self.rows.remove_user(code, user);
-        let before = Some(encode(&Record::User(Box::new(user.clone())))?);
-        Ok(Told { before, notes: vec![Note::SignInsEnded], ..Told::new(Action::Deleted) })
+        let before = Some(encode(&EntitySnapshot::User(Box::new(user.clone())))?);
+        Ok(Told { before, notes: vec![EventNote::SignInsEnded], ..Told::new(Action::Deleted) })
     }
 
     pub(super) fn restore_user(
@@ -55,7 +55,7 @@ impl Plan {
         (user.id, user.number) = (before.user.id, before.user.number);
         self.made.insert(user.id.0);
         self.settle(code, at, &user);
-        let after = Some(encode(&Record::User(Box::new(user.clone())))?);
+        let after = Some(encode(&EntitySnapshot::User(Box::new(user.clone())))?);
         self.receipt().users.push(user.clone());
         (user.groups, user.folders) = (Vec::new(), Vec::new());
         let columns = UserColumns::new(is_active(&user), account, encode(&user)?)?;
@@ -75,14 +75,14 @@ impl Plan {
         self.forget_tombstone(code, before);
         self.rows.count(code, user.number, 1);
         let password_set = account.sets_password();
-        Ok(Told { after, password_set, notes: vec![Note::Restored], ..Told::new(Action::Created) })
+        Ok(Told { after, password_set, notes: vec![EventNote::Restored], ..Told::new(Action::Created) })
     }
 
     pub(super) fn purge_user(&mut self, tenant: TenantNumber, stone: &Tombstone) -> Done<Told> {
         let code = tenant_code(tenant);
         self.forget_tombstone(code, stone);
-        let before = Some(encode(&Record::User(Box::new(stone.user.clone())))?);
-        Ok(Told { before, notes: vec![Note::Purged], ..Told::new(Action::Deleted) })
+        let before = Some(encode(&EntitySnapshot::User(Box::new(stone.user.clone())))?);
+        Ok(Told { before, notes: vec![EventNote::Purged], ..Told::new(Action::Deleted) })
     }
 
     fn forget_tombstone(&mut self, code: i32, stone: &Tombstone) {

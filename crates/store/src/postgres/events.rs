@@ -6,13 +6,13 @@ use super::read::{Reading, decode};
 use super::trouble::Trouble;
 use crate::chain::{self, Stored, Sum};
 use crate::{sql, told};
-use directory::{Chain, ConnectionId, Event, EventDraft, Position, TenantNumber, Time, UserId};
+use directory::{ChainReport, ConnectionId, Event, EventData, EventPosition, TenantNumber, Time, UserId};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use tokio_postgres::Row;
 
 /// What happened after a position, oldest first.
-pub(super) fn after(session: &Session, position: Position, limit: u32) -> Reading<'_, Vec<Event>> {
+pub(super) fn after(session: &Session, position: EventPosition, limit: u32) -> Reading<'_, Vec<Event>> {
     Box::pin(async move {
         let from = i64::try_from(position.0).unwrap_or(i64::MAX);
         let rows = session.rows(sql::EVENTS_AFTER.postgres, &[&from, &i64::from(limit)]).await?;
@@ -24,7 +24,7 @@ pub(super) fn after(session: &Session, position: Position, limit: u32) -> Readin
 pub(super) fn history(
     session: &Session,
     (tenant, user): (TenantNumber, UserId),
-    position: Position,
+    position: EventPosition,
     limit: u32,
 ) -> Reading<'_, Vec<Event>> {
     Box::pin(async move {
@@ -36,7 +36,11 @@ pub(super) fn history(
 }
 
 /// The link of a chain at a position.
-pub(super) fn link_at(session: &Session, tenant: TenantNumber, at: Position) -> Reading<'_, Option<Sum>> {
+pub(super) fn link_at(
+    session: &Session,
+    tenant: TenantNumber,
+    at: EventPosition,
+) -> Reading<'_, Option<Sum>> {
     Box::pin(async move {
         let position = i64::try_from(at.0).unwrap_or(i64::MAX);
         let row = session.row(sql::LINK_AT.postgres, &[&position, &tenant_code(tenant)]).await?;
@@ -49,7 +53,7 @@ pub(super) fn link_at(session: &Session, tenant: TenantNumber, at: Position) -> 
 pub(super) fn verify(
     session: &Session,
     tenant: Option<TenantNumber>,
-) -> Reading<'_, BTreeMap<TenantNumber, Chain>> {
+) -> Reading<'_, BTreeMap<TenantNumber, ChainReport>> {
     Box::pin(async move {
         let code = tenant.map(tenant_code);
         // Where chains end is read first: what comes behind it meanwhile is none of this look's business.
@@ -96,7 +100,7 @@ struct Batch {
 /// A look at a chain under way.
 #[derive(Default)]
 struct Walk {
-    found: Chain,
+    found: ChainReport,
     /// So many events are to be older than the chain.
     older: u64,
     last: Sum,
@@ -115,22 +119,22 @@ impl Walk {
         if self.batch.as_ref().is_some_and(|batch| batch.end != end) {
             self.close();
         }
-        if self.found.broken.is_some() {
+        if self.found.broken_at.is_some() {
             return Ok(());
         }
         let is_unlinked = digest.is_none() && link.is_none();
         let (Some(digest), Some(link)) = (digest, link) else {
-            let is_old = is_unlinked && self.found.events == 0 && self.batch.is_none();
-            if is_old && self.found.older < self.older {
-                self.found.older += 1;
+            let is_old = is_unlinked && self.found.verified_events == 0 && self.batch.is_none();
+            if is_old && self.found.unchained_events < self.older {
+                self.found.unchained_events += 1;
             } else {
-                self.found.broken = Some(Position(position));
+                self.found.broken_at = Some(EventPosition(position));
             }
             return Ok(());
         };
         let real = digest_of(row)?;
         if real[..] != digest[..] {
-            self.found.broken = Some(Position(position));
+            self.found.broken_at = Some(EventPosition(position));
             return Ok(());
         }
         let batch = self.batch.get_or_insert(Batch { end, link, digests: Vec::new(), first: position });
@@ -140,16 +144,16 @@ impl Walk {
 
     /// Ends the batch that is being gone through.
     fn close(&mut self) {
-        let Some(batch) = self.batch.take().filter(|_| self.found.broken.is_none()) else { return };
+        let Some(batch) = self.batch.take().filter(|_| self.found.broken_at.is_none()) else { return };
         let link = chain::link(&self.last, batch.end.unsigned_abs(), &batch.digests);
         if link[..] != batch.link[..] {
-            self.found.broken = Some(Position(batch.first));
+            self.found.broken_at = Some(EventPosition(batch.first));
             return;
         }
         self.last = link;
-        self.found.events += batch.digests.len() as u64;
-        self.found.last = Position(batch.end.unsigned_abs());
-        self.found.head = Some(link);
+        self.found.verified_events += batch.digests.len() as u64;
+        self.found.last_position = EventPosition(batch.end.unsigned_abs());
+        self.found.head_hash = Some(link);
         if self.end.as_ref().is_some_and(|(at, sum)| *at == batch.end && sum[..] == link[..]) {
             self.end = None;
         }
@@ -157,11 +161,12 @@ impl Walk {
 
     /// Whether it came to where it is to end, with as many older events as there are to be.
     fn arrive(&mut self) {
-        if self.found.broken.is_some() || (self.end.is_none() && self.found.older == self.older) {
+        if self.found.broken_at.is_some() || (self.end.is_none() && self.found.unchained_events == self.older)
+        {
             return;
         }
         let at = self.end.as_ref().map_or(0, |(at, _)| at.unsigned_abs());
-        self.found.broken = Some(Position(at.max(self.found.last.0)));
+        self.found.broken_at = Some(EventPosition(at.max(self.found.last_position.0)));
     }
 }
 
@@ -176,8 +181,8 @@ fn digest_of(row: &Row) -> Result<Sum, Trouble> {
         action: row.try_get(6)?,
         before: row.try_get(7)?,
         after: row.try_get(8)?,
-        joined: row.try_get(9)?,
-        left: row.try_get(10)?,
+        members_added: row.try_get(9)?,
+        members_removed: row.try_get(10)?,
         password_set: row.try_get(11)?,
         notes: row.try_get(12)?,
     }
@@ -186,18 +191,18 @@ fn digest_of(row: &Row) -> Result<Sum, Trouble> {
 
 fn event(row: &Row) -> Result<Event, Trouble> {
     Ok(Event {
-        position: Position(row.try_get::<_, i64>(0)?.unsigned_abs()),
-        what: EventDraft {
+        position: EventPosition(row.try_get::<_, i64>(0)?.unsigned_abs()),
+        data: EventData {
             tenant: TenantNumber(unsigned(row.try_get(1)?)),
             at: Time(row.try_get(2)?),
             connection: row.try_get::<_, Option<uuid::Uuid>>(3)?.map(ConnectionId),
-            who: row.try_get(4)?,
-            request: row.try_get(5)?,
+            actor: row.try_get(4)?,
+            request_id: row.try_get(5)?,
             action: told::action(row.try_get(6)?),
             before: document(row, 7)?,
             after: document(row, 8)?,
-            joined: document(row, 9)?.unwrap_or_default(),
-            left: document(row, 10)?.unwrap_or_default(),
+            members_added: document(row, 9)?.unwrap_or_default(),
+            members_removed: document(row, 10)?.unwrap_or_default(),
             password_set: row.try_get(11)?,
             notes: document(row, 12)?.unwrap_or_default(),
         },

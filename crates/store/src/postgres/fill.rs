@@ -11,7 +11,7 @@ use crate::claims::{self, Claim};
 use crate::found::block_of;
 use crate::plan::is_active;
 use crate::sql::{self, Sql};
-use directory::{Connection, Ids, Item, ItemKind, Mail, Tenant, User, fold};
+use directory::{Connection, IdGenerator, Item, ItemKind, Mail, Tenant, User, fold};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ pub(super) async fn fill(
     place: String,
     origin: &Origin,
     source: &mut Source<'_>,
-    ids: &dyn Ids,
+    ids: &dyn IdGenerator,
 ) -> Result<Sums, ArchiveError> {
     let begun = under_way(session).await?;
     let tenants = session.row(sql::HAS_TENANTS.postgres, &[]).await?;
@@ -94,7 +94,7 @@ fn signed(number: u64) -> i64 {
 }
 
 struct Filler<'a> {
-    ids: &'a dyn Ids,
+    ids: &'a dyn IdGenerator,
     /// Chains as they are made anew.
     chains: HashMap<u32, (u64, Sum)>,
     /// Groups and folders, which of the two.
@@ -140,13 +140,13 @@ impl Filler<'_> {
             for linked in &chunk.history {
                 self.last = linked.end;
                 let events: Vec<_> = linked.events.iter().collect();
-                history.batch(self.ids.next(), &events, linked.end, &linked.links);
+                history.batch(self.ids.next_id(), &events, linked.end, &linked.links);
             }
         } else {
             for linked in Self::batches(&chunk.history) {
                 self.last = linked.end;
                 let links = self.relink(&linked.events, linked.end);
-                history.batch(self.ids.next(), &linked.events, linked.end, &links);
+                history.batch(self.ids.next_id(), &linked.events, linked.end, &links);
             }
         }
         history.send(session).await?;
@@ -346,8 +346,8 @@ impl Rows {
             self.mentions.1.push(text.into_bytes());
             self.mentions.2.push(int(user.number));
         }
-        if let Some(organisation) = user.organisation {
-            self.join(tenant, organisation.0, user.number, kind_code(ItemKind::Organisation));
+        if let Some(organisation) = user.organization {
+            self.join(tenant, organisation.0, user.number, kind_code(ItemKind::Organization));
         }
         *self.blocks.entry((int(tenant), int(block_of(user.number)))).or_default() += 1;
         let people = &mut self.people;
@@ -459,7 +459,7 @@ impl History {
             self.who.push(event.who.clone());
             self.request.push(event.request.clone());
             self.action.push(event.action);
-            let texts = [&event.before, &event.after, &event.joined, &event.left];
+            let texts = [&event.before, &event.after, &event.members_added, &event.members_removed];
             self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.push(text.clone()));
             self.password_set.push(event.password_set);
             self.notes.push(event.notes.clone());
@@ -470,7 +470,7 @@ impl History {
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
         let (id, events, position) = &self.batches;
         send(session, sql::FILL_BATCHES, id.len(), &[id, events, position]).await?;
-        let [before, after, joined, left] = &self.texts;
+        let [before, after, members_added, members_removed] = &self.texts;
         let params: [&dyn Param; 15] = [
             &self.batch,
             &self.place,
@@ -482,8 +482,8 @@ impl History {
             &self.action,
             before,
             after,
-            joined,
-            left,
+            members_added,
+            members_removed,
             &self.password_set,
             &self.notes,
             &self.digest,

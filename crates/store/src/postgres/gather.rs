@@ -8,8 +8,8 @@ use super::read::{stored_connection, stored_item};
 use super::trouble::Trouble;
 use crate::sql;
 use directory::{
-    Change, CommitError, Connection, ConnectionId, Edit, Field, Item, ItemId, ItemKind, TenantNumber, User,
-    UserId,
+    Change, CommitError, Connection, ConnectionId, Field, Item, ItemId, ItemKind, Mutation, TenantNumber,
+    User, UserId,
 };
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -44,8 +44,8 @@ struct Reserved {
 /// An item, and who really comes to it and leaves it.
 pub(super) struct Members {
     pub(super) item: Item,
-    pub(super) joined: Vec<(UserId, u32)>,
-    pub(super) left: Vec<(UserId, u32)>,
+    pub(super) members_added: Vec<(UserId, u32)>,
+    pub(super) members_removed: Vec<(UserId, u32)>,
 }
 
 impl Known {
@@ -109,14 +109,14 @@ impl Known {
             self.memberships(session, changes).await?;
         }
         for change in changes {
-            for edit in &change.edits {
+            for edit in &change.mutations {
                 match edit {
-                    Edit::ChangeConnection { after, .. } => {
+                    Mutation::ChangeConnection { after, .. } => {
                         if let Some(row) = session.row(sql::CONNECTION.postgres, &[&after.id.0]).await? {
                             self.connections.insert(after.id, (row.try_get(0)?, stored_connection(&row)?));
                         }
                     }
-                    Edit::AddTenant(tenant) if tenant.number.0 == 0 => {
+                    Mutation::AddTenant(tenant) if tenant.number.0 == 0 => {
                         let row = session.row(sql::HIGHEST_TENANT.postgres, &[]).await?;
                         let highest: Option<i32> = row.map(|row| row.try_get(0)).transpose()?.flatten();
                         self.next_tenant = highest.map_or(1, |highest| unsigned(highest) + 1);
@@ -136,10 +136,10 @@ impl Known {
     ) -> Result<(), Trouble> {
         let mut wanted: HashMap<Sort, usize> = HashMap::new();
         for change in changes {
-            for edit in &change.edits {
+            for edit in &change.mutations {
                 let sort = match edit {
-                    Edit::AddUser { .. } => 0,
-                    Edit::AddItem { item, .. }
+                    Mutation::AddUser { .. } => 0,
+                    Mutation::AddItem { item, .. }
                         if item.number() == 0 && item.kind() != ItemKind::Department =>
                     {
                         kind_code(item.kind())
@@ -166,15 +166,16 @@ impl Known {
     async fn people(&mut self, session: &Session, changes: &[&Change]) -> Result<(), Trouble> {
         let (mut tenants, mut ids) = (Vec::new(), Vec::new());
         for change in changes {
-            for edit in &change.edits {
-                let (joined, left): (&[UserId], &[UserId]) = match edit {
-                    Edit::AddItem { members, .. } => (members, &[]),
-                    Edit::ChangeItem { joined, left, .. } | Edit::ChangeMembers { joined, left, .. } => {
-                        (joined, left)
+            for edit in &change.mutations {
+                let (members_added, members_removed): (&[UserId], &[UserId]) = match edit {
+                    Mutation::AddItem { members, .. } => (members, &[]),
+                    Mutation::ChangeItem { members_added, members_removed, .. }
+                    | Mutation::ChangeMembers { members_added, members_removed, .. } => {
+                        (members_added, members_removed)
                     }
                     _ => continue,
                 };
-                ids.extend(joined.iter().chain(left).map(|user| user.0));
+                ids.extend(members_added.iter().chain(members_removed).map(|user| user.0));
                 tenants.resize(ids.len(), tenant_code(change.tenant));
             }
         }
@@ -191,8 +192,8 @@ impl Known {
     async fn memberships(&mut self, session: &Session, changes: &[&Change]) -> Result<(), Trouble> {
         self.memberships.clear();
         for change in changes {
-            for edit in &change.edits {
-                if let Edit::ChangeUser { before: user, .. } | Edit::RemoveUser(user) = edit {
+            for edit in &change.mutations {
+                if let Mutation::ChangeUser { before: user, .. } | Mutation::RemoveUser(user) = edit {
                     let nothing = (Vec::new(), Vec::new());
                     self.memberships.insert((tenant_code(change.tenant), user.number), nothing);
                 }
@@ -219,10 +220,13 @@ impl Known {
 
     /// The items that people come to and leave, and who of these is there already.
     async fn members(&mut self, session: &Session, changes: &[&Change]) -> Result<(), Trouble> {
-        let edits = changes.iter().flat_map(|change| change.edits.iter().map(|edit| (change.tenant, edit)));
+        let edits =
+            changes.iter().flat_map(|change| change.mutations.iter().map(|edit| (change.tenant, edit)));
         let asked: Vec<(TenantNumber, &Item, &[UserId], &[UserId])> = edits
             .filter_map(|(tenant, edit)| match edit {
-                Edit::ChangeMembers { item, joined, left } => Some((tenant, &**item, &joined[..], &left[..])),
+                Mutation::ChangeMembers { item, members_added, members_removed } => {
+                    Some((tenant, &**item, &members_added[..], &members_removed[..]))
+                }
                 _ => None,
             })
             .collect();
@@ -238,17 +242,19 @@ impl Known {
             stored.insert(place, stored_item(&row)?);
         }
         let there = self.there(session, &asked).await?;
-        for (place, (tenant, item, joined, left)) in asked.into_iter().enumerate() {
+        for (place, (tenant, item, members_added, members_removed)) in asked.into_iter().enumerate() {
             let Some(stored) = stored.remove(&place) else { continue };
             let (code, id) = (tenant_code(tenant), item.id());
             let is_there = |number: u32| there.contains(&(code, id.0, number));
-            let (mut joined, mut left) = (self.numbered(code, joined), self.numbered(code, left));
+            let (mut members_added, mut members_removed) =
+                (self.numbered(code, members_added), self.numbered(code, members_removed));
             let mut seen = HashSet::new();
-            joined.retain(|(_, number)| !is_there(*number) && seen.insert(*number));
+            members_added.retain(|(_, number)| !is_there(*number) && seen.insert(*number));
             let come = seen;
             let mut seen = HashSet::new();
-            left.retain(|(_, number)| is_there(*number) && !come.contains(number) && seen.insert(*number));
-            self.groups.insert((tenant, id), Members { item: stored, joined, left });
+            members_removed
+                .retain(|(_, number)| is_there(*number) && !come.contains(number) && seen.insert(*number));
+            self.groups.insert((tenant, id), Members { item: stored, members_added, members_removed });
         }
         Ok(())
     }
@@ -260,9 +266,9 @@ impl Known {
         asked: &[(TenantNumber, &Item, &[UserId], &[UserId])],
     ) -> Result<HashSet<(i32, Uuid, u32)>, Trouble> {
         let (mut tenants, mut items, mut members) = (Vec::new(), Vec::new(), Vec::new());
-        for (tenant, item, joined, left) in asked {
+        for (tenant, item, members_added, members_removed) in asked {
             let code = tenant_code(*tenant);
-            for user in joined.iter().chain(*left) {
+            for user in members_added.iter().chain(*members_removed) {
                 if let Some(number) = self.user_number(code, *user) {
                     tenants.push(code);
                     items.push(item.id().0);
@@ -289,14 +295,14 @@ impl Tenants {
     ) -> Result<Vec<(usize, CommitError)>, Trouble> {
         let mut gone = Vec::new();
         for (place, change) in changes.iter().enumerate() {
-            let is_inside = change.edits.iter().any(|edit| {
+            let is_inside = change.mutations.iter().any(|edit| {
                 !matches!(
                     edit,
-                    Edit::AddTenant(_)
-                        | Edit::ChangeTenant { .. }
-                        | Edit::AddSecret(..)
-                        | Edit::Touch(..)
-                        | Edit::ChangeConnection { .. }
+                    Mutation::AddTenant(_)
+                        | Mutation::ChangeTenant { .. }
+                        | Mutation::AddSecret(..)
+                        | Mutation::RecordConnectionUse(..)
+                        | Mutation::ChangeConnection { .. }
                 )
             });
             let code = tenant_code(change.tenant);
@@ -304,7 +310,7 @@ impl Tenants {
                 if session.row(sql::TENANT.postgres, &[&code]).await?.is_some() {
                     self.0.lock().insert(code);
                 } else {
-                    gone.push((place, CommitError::Gone(Field::Number)));
+                    gone.push((place, CommitError::MissingReference(Field::Number)));
                 }
             }
         }

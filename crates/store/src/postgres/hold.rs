@@ -13,7 +13,7 @@ use super::trouble::Trouble;
 use super::{Address, OpenError, ServerOptions, dump, fill};
 use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
 use crate::sql;
-use directory::Ids;
+use directory::IdGenerator;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub struct PostgresHold {
     runtime: Runtime,
     address: Address,
     target: Arc<Target>,
-    ids: Arc<dyn Ids>,
+    ids: Arc<dyn IdGenerator>,
     me: Uuid,
     kept: Arc<Kept>,
     keeper: JoinHandle<()>,
@@ -52,7 +52,7 @@ impl PostgresHold {
             .map_err(OpenError::Thread)?;
         let place = runtime.handle().clone();
         let target = Arc::new(Target::new(address.clone(), place, options.named_statements, false));
-        let me = options.ids.next();
+        let me = options.ids.next_id();
         let may = if options.may_make { May::Begin } else { May::Read };
         let taken = runtime.block_on(async {
             let session = first_session(&target).await.map_err(|trouble| OpenError::of(address, &trouble))?;

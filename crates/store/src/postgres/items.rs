@@ -7,14 +7,14 @@ use super::trouble::Trouble;
 use crate::found::ItemsFound;
 use crate::plan::{Few, few};
 use crate::sql;
-use directory::{Item, ItemBound, ItemQuery, Page, TenantNumber};
+use directory::{Item, ItemPageBoundary, ItemQuery, Page, TenantNumber};
 
 /// Many items.
 pub(super) fn items(session: &Session, tenant: TenantNumber, query: ItemQuery) -> Reading<'_, Page<Item>> {
     Box::pin(async move {
         let (code, kind) = (tenant_code(tenant), kind_code(query.kind));
-        let is_everything = query.skip == 0 && query.limit == u32::MAX && query.bound.is_none();
-        if query.tests.is_empty() && !is_everything {
+        let is_everything = query.offset == 0 && query.limit == u32::MAX && query.boundary.is_none();
+        if query.predicates.is_empty() && !is_everything {
             return plain_page(session, code, kind, &query).await;
         }
         let rows = match few(&query) {
@@ -44,13 +44,13 @@ async fn plain_page(
     kind: i16,
     query: &ItemQuery,
 ) -> Result<Page<Item>, Trouble> {
-    let (sql, place) = match query.bound {
-        Some(ItemBound::Before(place)) => (sql::ITEMS_BEFORE, int(place)),
-        Some(ItemBound::After(place)) => (sql::ITEMS_AFTER, int(place)),
+    let (sql, place) = match query.boundary {
+        Some(ItemPageBoundary::Before(place)) => (sql::ITEMS_BEFORE, int(place)),
+        Some(ItemPageBoundary::After(place)) => (sql::ITEMS_AFTER, int(place)),
         None => (sql::ITEMS_AFTER, -1),
     };
-    let is_backward = matches!(query.bound, Some(ItemBound::Before(_)));
-    let skip = if is_backward { 0 } else { i64::try_from(query.skip).unwrap_or(i64::MAX) };
+    let is_backward = matches!(query.boundary, Some(ItemPageBoundary::Before(_)));
+    let skip = if is_backward { 0 } else { i64::try_from(query.offset).unwrap_or(i64::MAX) };
     let params: [&dyn Param; 5] = [&code, &kind, &place, &i64::from(query.limit), &skip];
     let rows = session.rows(sql.postgres, &params).await?;
     let mut rows = rows.iter().map(stored_item).collect::<Result<Vec<Item>, Trouble>>()?;
@@ -62,9 +62,9 @@ async fn plain_page(
             None => 0,
         }
     } else {
-        count(session, code, kind, place.saturating_add(1)).await?.saturating_add(query.skip).min(total)
+        count(session, code, kind, place.saturating_add(1)).await?.saturating_add(query.offset).min(total)
     };
-    Ok(Page { rows, total, before })
+    Ok(Page { rows, total, offset: before })
 }
 
 async fn count(session: &Session, code: i32, kind: i16, below: i32) -> Result<u64, Trouble> {

@@ -19,7 +19,7 @@ use super::retry::{DELAYS, PATIENCE, wait};
 use super::trouble::Trouble;
 use crate::{Tasks, sql};
 use backon::BackoffBuilder;
-use directory::{Change, CommitError, Ids, Receipt};
+use directory::{Change, CommitError, IdGenerator, Receipt};
 use futures_util::FutureExt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -46,7 +46,7 @@ pub(super) struct Lanes {
     pub(super) queue: Queue,
     pub(super) numbers: Numbers,
     pub(super) tenants: Tenants,
-    pub(super) ids: Arc<dyn Ids>,
+    pub(super) ids: Arc<dyn IdGenerator>,
     /// Something new is there to be sealed.
     pub(super) news: Notify,
     pub(super) commits: AtomicU64,
@@ -57,7 +57,7 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new(ids: Arc<dyn Ids>) -> Self {
+    pub(super) fn new(ids: Arc<dyn IdGenerator>) -> Self {
         Self {
             queue: Queue::default(),
             numbers: Numbers::default(),
@@ -91,7 +91,7 @@ impl Lanes {
     /// Writes a batch and answers everybody in it.
     async fn write(&self, line: &Line, jobs: Vec<Job>, wary: &mut u32) {
         let mut batch =
-            Batch { id: self.ids.next(), jobs, known: Known::default(), doubt: None, is_full: false };
+            Batch { id: self.ids.next_id(), jobs, known: Known::default(), doubt: None, is_full: false };
         let (mut tries, mut fruitless) = (0, 0);
         let mut delays = DELAYS.build();
         while !batch.jobs.is_empty() {

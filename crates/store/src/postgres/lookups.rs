@@ -54,8 +54,8 @@ impl Lookups {
         if matches!(by, UserKey::Number(number) if i32::try_from(number).is_err()) {
             return Ok(None);
         }
-        if let UserKey::Email(handle) | UserKey::Handle(handle) | UserKey::SignIn(handle) = &by {
-            let found = self.by_handle(code, handle, matches!(by, UserKey::SignIn(_))).await?;
+        if let UserKey::Email(handle) | UserKey::Login(handle) | UserKey::LoginConstantTime(handle) = &by {
+            let found = self.by_handle(code, handle, matches!(by, UserKey::LoginConstantTime(_))).await?;
             // A user name is a handle, and no e-mail.
             let has_email =
                 |user: &User| user.email().is_some_and(|e| identifier_key(e) == identifier_key(handle));
@@ -64,7 +64,7 @@ impl Lookups {
         let key = match &by {
             UserKey::Id(id) => Key::Id(code, id.0),
             UserKey::Number(number) => Key::Number(code, int(*number)),
-            UserKey::Email(_) | UserKey::Handle(_) | UserKey::SignIn(_) => return Ok(None),
+            UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => return Ok(None),
             UserKey::ExternalId(id) => {
                 Key::Claim(code, i16::from(USER_EXTERNAL_IDS), claims::external_id(id).into_bytes())
             }
@@ -107,7 +107,7 @@ impl Lookups {
         let (code, sort) = (tenant_code(tenant), kind_code(kind));
         let key = match by {
             ItemKey::Id(id) => Key::ItemId(code, id.0),
-            ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
+            ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
                 let claim = claims::of_key(kind, by)?;
                 Key::ItemClaim(code, i16::from(claim.space), claim.text.into_bytes(), sort)
             }

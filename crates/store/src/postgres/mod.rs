@@ -44,9 +44,10 @@ pub use options::{OpenError, ServerOptions};
 
 use crate::found::is_short;
 use directory::{
-    Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey,
-    ItemKind, ItemQuery, Mail, Obstacle, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
-    StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
+    Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
+    Store, StoreError, Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey,
+    UserQuery,
 };
 use futures_util::FutureExt;
 use lanes::Lanes;
@@ -101,7 +102,7 @@ impl Postgres {
             .map_err(OpenError::Thread)?;
         let place = options.runtime.clone().unwrap_or_else(|| runtime.handle().clone());
         let target = Arc::new(Target::new(address.clone(), place.clone(), options.named_statements, false));
-        let (opening, me) = (Arc::clone(&target), options.ids.next());
+        let (opening, me) = (Arc::clone(&target), options.ids.next_id());
         let (to, may_make) = (address.clone(), options.may_make);
         let opened = on(&runtime, async move {
             let session = first_session(&opening).await.map_err(|trouble| OpenError::of(&to, &trouble))?;
@@ -204,11 +205,11 @@ fn on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send
 const TIME_FOR_LINKS: Duration = Duration::from_millis(50);
 
 impl Store for Postgres {
-    fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>> {
+    fn user(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
         pending(self.lookups.user(tenant, by))
     }
 
-    fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>> {
+    fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         if is_short(&query) {
             pending(self.readers.short(move |session| scan::users(session, tenant, query.clone())))
         } else {
@@ -221,7 +222,7 @@ impl Store for Postgres {
         tenant: TenantNumber,
         kind: ItemKind,
         by: ItemKey,
-    ) -> Pending<'_, Result<Option<Item>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
         pending(async move {
             match self.lookups.item(tenant, kind, &by).await {
                 Some(found) => found,
@@ -232,7 +233,7 @@ impl Store for Postgres {
         })
     }
 
-    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {
+    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         if crate::plan::items_are_few(&query) {
             pending(self.readers.short(move |session| items::items(session, tenant, query.clone())))
         } else {
@@ -244,7 +245,7 @@ impl Store for Postgres {
         &self,
         tenant: TenantNumber,
         item: ItemId,
-    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         pending(self.readers.long(move |session| read::members(session, tenant, item, None)))
     }
 
@@ -254,41 +255,47 @@ impl Store for Postgres {
         item: ItemId,
         after: u32,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         pending(self.readers.short(move |session| read::members(session, tenant, item, Some((after, limit)))))
     }
 
-    fn secret(&self, name: &'static str) -> Pending<'_, Result<Option<ServerSecret>, StoreError>> {
+    fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>> {
         pending(self.readers.short(move |session| read::secret(session, name)))
     }
 
-    fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>> {
+    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>> {
         pending(async move {
             let found = self.readers.short(move |session| read::tenants(session, Some(number))).await?;
             Ok(found.into_iter().next())
         })
     }
 
-    fn tenants(&self) -> Pending<'_, Result<Vec<Tenant>, StoreError>> {
+    fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>> {
         pending(self.readers.short(|session| read::tenants(session, None)))
     }
 
-    fn connections_near(&self, prefix: [u8; 4]) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections_by_key_prefix(
+        &self,
+        prefix: [u8; 4],
+    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         pending(self.readers.short(move |session| read::connections(session, Which::Near(prefix))))
     }
 
-    fn connections(&self, tenant: Option<TenantNumber>) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections(
+        &self,
+        tenant: Option<TenantNumber>,
+    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         pending(self.readers.short(move |session| read::connections(session, Which::Of(tenant))))
     }
 
-    fn connection(&self, id: ConnectionId) -> Pending<'_, Result<Option<Connection>, StoreError>> {
+    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>> {
         pending(async move {
             let found = self.readers.short(move |session| read::connections(session, Which::One(id))).await?;
             Ok(found.into_iter().next())
         })
     }
 
-    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
         // Queued at once: what follows is only the waiting.
         let queued = self.lanes.queue.push(change);
         Box::pin(async move {
@@ -297,7 +304,7 @@ impl Store for Postgres {
         })
     }
 
-    fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+    fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         pending(async move {
             // Whoever reads their own writes over this process finds them in the history, too.
             self.seals.now().await;
@@ -309,7 +316,7 @@ impl Store for Postgres {
         &self,
         tenant: TenantNumber,
         user: UserId,
-    ) -> Pending<'_, Result<Option<Account>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
         pending(self.readers.short(move |session| accounts::account(session, tenant, user)))
     }
 
@@ -317,15 +324,15 @@ impl Store for Postgres {
         &self,
         tenant: TenantNumber,
         by: UserKey,
-    ) -> Pending<'_, Result<Option<Tombstone>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
         pending(self.readers.short(move |session| accounts::tombstone(session, tenant, by.clone())))
     }
 
-    fn passwords(
+    fn password_hashes(
         &self,
         tenant: TenantNumber,
         numbers: (u32, u32),
-    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
         pending(self.readers.long(move |session| accounts::passwords(session, tenant, numbers)))
     }
 
@@ -334,7 +341,7 @@ impl Store for Postgres {
         tenant: TenantNumber,
         after: u32,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Tombstone>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<Tombstone>, StoreError>> {
         pending(async move {
             let found =
                 self.readers.short(move |session| accounts::tombstones(session, tenant, after, limit));
@@ -342,15 +349,15 @@ impl Store for Postgres {
         })
     }
 
-    fn tombstones_before(
+    fn tombstones_between(
         &self,
         between: (Time, Time),
         limit: u32,
-    ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         pending(self.readers.short(move |session| accounts::tombstones_before(session, between, limit)))
     }
 
-    fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+    fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
         pending(self.readers.short(move |session| accounts::mails_due(session, now, limit)))
     }
 
@@ -360,41 +367,41 @@ impl Store for Postgres {
         user: Option<UserId>,
         after: (Time, Uuid),
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
         pending(self.readers.short(move |session| accounts::mails(session, tenant, user, after, limit)))
     }
 
-    fn history(
+    fn user_history(
         &self,
         tenant: TenantNumber,
         user: UserId,
-        after: Position,
+        after: EventPosition,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         pending(async move {
             self.seals.now().await;
             self.readers.long(move |session| events::history(session, (tenant, user), after, limit)).await
         })
     }
 
-    fn link_at(
+    fn chain_hash_at(
         &self,
         tenant: TenantNumber,
-        at: Position,
-    ) -> Pending<'_, Result<Option<[u8; 32]>, StoreError>> {
+        at: EventPosition,
+    ) -> BoxFuture<'_, Result<Option<[u8; 32]>, StoreError>> {
         pending(self.readers.short(move |session| events::link_at(session, tenant, at)))
     }
 
-    fn verify(
+    fn verify_chain(
         &self,
         tenant: Option<TenantNumber>,
-    ) -> Pending<'_, Result<BTreeMap<TenantNumber, Chain>, StoreError>> {
+    ) -> BoxFuture<'_, Result<BTreeMap<TenantNumber, ChainReport>, StoreError>> {
         pending(async move {
             self.seals.now().await;
             let look = || self.readers.long(move |session| events::verify(session, tenant));
             let mut chains = look().await?;
             // An engine without one view across its nodes can show an event before its link.
-            if chains.values().any(|chain| chain.broken.is_some()) {
+            if chains.values().any(|chain| chain.broken_at.is_some()) {
                 tokio::time::sleep(TIME_FOR_LINKS).await;
                 chains = look().await?;
             }
@@ -402,21 +409,21 @@ impl Store for Postgres {
         })
     }
 
-    fn is_far(&self) -> bool {
+    fn reads_are_remote(&self) -> bool {
         true
     }
 
-    fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
+    fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
         pending(async move {
             let is_closed = self.pulse.check().await?;
             Ok(Health {
                 engine: "postgres",
                 commits: self.lanes.commits.load(Ordering::Relaxed),
                 changes: self.lanes.changes.load(Ordering::Relaxed),
-                waiting: self.lanes.queue.waiting(),
-                is_balanced: self.pulse.is_balanced(),
-                obstacle: is_closed.then_some(Obstacle::Filling),
-                log_bytes: None,
+                queued_changes: self.lanes.queue.waiting(),
+                reads_may_use_standby: self.pulse.is_balanced(),
+                unwritable_reason: is_closed.then_some(UnwritableReason::Restoring),
+                wal_bytes: None,
                 tasks: self.lanes.tasks.health(),
             })
         })

@@ -2,7 +2,7 @@
 
 use super::Address;
 use super::trouble::Trouble;
-use directory::Ids;
+use directory::IdGenerator;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -24,12 +24,12 @@ pub struct ServerOptions {
     /// that are answered on the same one are woken without a word between threads.
     pub runtime: Option<Handle>,
     /// Identities of batches: rising with time, or random where rising keys would all go to one place.
-    pub ids: Arc<dyn Ids>,
+    pub ids: Arc<dyn IdGenerator>,
 }
 
 impl ServerOptions {
     /// What serves most: two lanes, two connections for either sort of read.
-    pub fn new(ids: Arc<dyn Ids>) -> Self {
+    pub fn new(ids: Arc<dyn IdGenerator>) -> Self {
         Self {
             lanes: 2,
             readers: 2,

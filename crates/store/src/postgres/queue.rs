@@ -2,7 +2,7 @@
 
 use super::param::tenant_code;
 use crate::claims;
-use directory::{Change, CommitError, Edit, Receipt, Time};
+use directory::{Change, CommitError, Mutation, Receipt, Time};
 use parking_lot::Mutex;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
@@ -44,7 +44,7 @@ impl Job {
         let age = self.age();
         if age >= OLD {
             let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
-            self.change.stamp(Time(self.decided.0.saturating_add(micros)));
+            self.change.set_time(Time(self.decided.0.saturating_add(micros)));
         }
     }
 
@@ -200,65 +200,71 @@ impl Touch {
 fn touches(change: &Change) -> Vec<Touch> {
     let tenant = tenant_code(change.tenant);
     let mut all = Vec::with_capacity(4);
-    for claim in change.absent.iter().filter_map(|(kind, key)| claims::of_key(*kind, key)) {
+    for claim in change.assumed_absent.iter().filter_map(|(kind, key)| claims::of_key(*kind, key)) {
         all.push(Touch::new((tenant, claim.space, claim.text), true));
     }
-    if let Some(id) = &change.not_deleted {
+    if let Some(id) = &change.assumed_not_deleted {
         all.push(Touch::new(("deleted", tenant, id), true));
     }
-    for edit in &change.edits {
+    for edit in &change.mutations {
         match edit {
-            Edit::AddUser { user, .. } => {
+            Mutation::AddUser { user, .. } => {
                 all.push(Touch::new(("user", user.id), false));
                 of_user(tenant, user, &mut all);
             }
-            Edit::ChangeUser { before, after, .. } => {
+            Mutation::ChangeUser { before, after, .. } => {
                 all.push(Touch::new(("user", before.id), false));
                 of_user(tenant, before, &mut all);
                 of_user(tenant, after, &mut all);
             }
-            Edit::RestoreUser { before, user, .. } => {
+            Mutation::RestoreUser { before, user, .. } => {
                 all.push(Touch::new(("user", before.user.id), false));
                 all.extend(of_deleted(tenant, &before.user));
                 of_user(tenant, user, &mut all);
             }
-            Edit::PurgeUser(stone) => {
+            Mutation::PurgeUser(stone) => {
                 all.push(Touch::new(("user", stone.user.id), false));
                 all.extend(of_deleted(tenant, &stone.user));
             }
-            Edit::RemoveUser(user) => {
+            Mutation::RemoveUser(user) => {
                 all.extend(of_deleted(tenant, user));
                 all.push(Touch::new(("user", user.id), false));
                 of_user(tenant, user, &mut all);
             }
-            Edit::AddItem { item, members } => {
+            Mutation::AddItem { item, members } => {
                 of_item(tenant, item, &mut all);
                 all.extend(members.iter().map(|user| Touch::new(("user", user), true)));
                 if item.number() > 0 {
                     all.push(Touch::new(("number", tenant, item.kind(), item.number()), false));
                 }
             }
-            Edit::ChangeItem { before, after, joined, left } => {
+            Mutation::ChangeItem { before, after, members_added, members_removed } => {
                 of_item(tenant, before, &mut all);
                 of_item(tenant, after, &mut all);
-                all.extend(joined.iter().chain(left).map(|user| Touch::new(("user", user), true)));
+                all.extend(
+                    members_added.iter().chain(members_removed).map(|user| Touch::new(("user", user), true)),
+                );
             }
-            Edit::ChangeMembers { item, joined, left } => {
+            Mutation::ChangeMembers { item, members_added, members_removed } => {
                 all.push(Touch::new(("item", item.id()), false));
-                all.extend(joined.iter().chain(left).map(|user| Touch::new(("user", user), true)));
+                all.extend(
+                    members_added.iter().chain(members_removed).map(|user| Touch::new(("user", user), true)),
+                );
             }
-            Edit::RemoveItem(item) => of_item(tenant, item, &mut all),
-            Edit::ChangeTenant { before, .. } => all.push(Touch::new(("tenant", before.number), false)),
-            Edit::AddMail(mail) | Edit::ChangeMail { before: mail, .. } | Edit::RemoveMail(mail) => {
+            Mutation::RemoveItem(item) => of_item(tenant, item, &mut all),
+            Mutation::ChangeTenant { before, .. } => all.push(Touch::new(("tenant", before.number), false)),
+            Mutation::AddMail(mail)
+            | Mutation::ChangeMail { before: mail, .. }
+            | Mutation::RemoveMail(mail) => {
                 all.push(Touch::new(("mail", mail.id), false));
             }
-            Edit::AddTenant(_) => all.push(Touch::new("tenants", false)),
-            Edit::AddConnection(new) => {
+            Mutation::AddTenant(_) => all.push(Touch::new("tenants", false)),
+            Mutation::AddConnection(new) => {
                 all.push(Touch::new(("connection", new.tenant, directory::fold(&new.name)), false));
             }
-            Edit::ChangeConnection { after, .. } => all.push(Touch::new(("connection", after.id), false)),
-            Edit::Touch(id, _) => all.push(Touch::new(("connection", id), false)),
-            Edit::AddSecret(name, _) => all.push(Touch::new(("secret", name), false)),
+            Mutation::ChangeConnection { after, .. } => all.push(Touch::new(("connection", after.id), false)),
+            Mutation::RecordConnectionUse(id, _) => all.push(Touch::new(("connection", id), false)),
+            Mutation::AddSecret(name, _) => all.push(Touch::new(("secret", name), false)),
         }
     }
     // A change is never in its own way.
@@ -276,7 +282,7 @@ fn of_user(tenant: i32, user: &directory::User, all: &mut Vec<Touch>) {
     all.extend(
         claims::of_user(user).iter().map(|claim| Touch::new((tenant, claim.space, &claim.text), false)),
     );
-    let items = user.groups.iter().chain(&user.folders).chain(&user.organisation);
+    let items = user.groups.iter().chain(&user.folders).chain(&user.organization);
     all.extend(items.map(|item| Touch::new(("item", item), true)));
 }
 

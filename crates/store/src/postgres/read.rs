@@ -8,7 +8,7 @@ use crate::memberships;
 use crate::sql::{self, Sql};
 use backon::Retryable;
 use directory::{
-    Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Pending, ServerSecret, StoreError, Tenant,
+    BoxFuture, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, ServerSecret, StoreError, Tenant,
     TenantNumber, Time, User, UserId,
 };
 use parking_lot::Mutex;
@@ -154,7 +154,7 @@ pub(super) fn item(
                 let name = Item::name_key(kind, name).into_bytes();
                 session.row(sql::ITEM_BY_NAME.postgres, &[&code, &sort, &name]).await?
             }
-            ItemKey::Id(_) | ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => None,
+            ItemKey::Id(_) | ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => None,
         };
         row.map(|row| stored_item(&row)).transpose()
     })
@@ -163,7 +163,7 @@ pub(super) fn item(
 /// A row with an item: the document, and what stands beside it.
 pub(super) fn stored_item(row: &Row) -> Result<Item, Trouble> {
     let mut item: Item = decode(row.try_get(0)?)?;
-    item.set_state(unsigned(row.try_get(1)?), Time(row.try_get(2)?));
+    item.set_version(unsigned(row.try_get(1)?), Time(row.try_get(2)?));
     Ok(item)
 }
 
@@ -211,7 +211,7 @@ pub(super) fn stored_connection(row: &Row) -> Result<Connection, Trouble> {
     let mut connection: Connection = decode(row.try_get(0)?)?;
     connection.last_use = row.try_get::<_, Option<i64>>(1)?.map(Time);
     if let Some(uses) = row.try_get::<_, Option<&str>>(2)? {
-        connection.note_key_uses(&decode(uses)?);
+        connection.apply_key_uses(&decode(uses)?);
     }
     Ok(connection)
 }
@@ -239,6 +239,6 @@ pub(super) fn connections(session: &Session, which: Which) -> Reading<'_, Vec<Co
 /// A read that a request waits for.
 pub(super) fn pending<'a, T: Send + 'a>(
     read: impl Future<Output = Result<T, StoreError>> + Send + 'a,
-) -> Pending<'a, Result<T, StoreError>> {
+) -> BoxFuture<'a, Result<T, StoreError>> {
     Box::pin(read)
 }

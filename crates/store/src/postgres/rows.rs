@@ -26,8 +26,8 @@ pub(super) struct Rows {
     released: Claims,
     mentioned: Mentions,
     forgotten: Mentions,
-    joined: Memberships,
-    left: Memberships,
+    members_added: Memberships,
+    members_removed: Memberships,
     /// What users who are changed or removed belong to and leave, which must be exactly so.
     left_exactly: Memberships,
     /// Users who are changed, and what they must belong to.
@@ -141,11 +141,11 @@ impl Rows {
     }
 
     pub(super) fn join(&mut self, tenant: i32, item: ItemId, member: u32, kind: ItemKind) {
-        self.joined.push(tenant, item, member, kind);
+        self.members_added.push(tenant, item, member, kind);
     }
 
     pub(super) fn leave(&mut self, tenant: i32, item: ItemId, member: u32, kind: ItemKind) {
-        self.left.push(tenant, item, member, kind);
+        self.members_removed.push(tenant, item, member, kind);
     }
 
     /// Takes a user out of what they must belong to.
@@ -184,8 +184,9 @@ impl Rows {
     pub(super) fn len(&self) -> usize {
         let singles = self.early.iter().chain(&self.middle).chain(&self.late);
         let singles: u64 = singles.map(|single| single.must.unwrap_or(1)).sum();
-        let lists = self.new_users.tenant.len() + self.changed_users.tenant.len() + self.joined.tenant.len();
-        lists + self.left.tenant.len() + usize::try_from(singles).unwrap_or(usize::MAX)
+        let lists =
+            self.new_users.tenant.len() + self.changed_users.tenant.len() + self.members_added.tenant.len();
+        lists + self.members_removed.tenant.len() + usize::try_from(singles).unwrap_or(usize::MAX)
     }
 
     /// Begins a transaction, sends everything and waits for all of it; whether every statement changed what it must. The last one is the
@@ -210,7 +211,7 @@ impl Rows {
         locked.lock(&mut all);
         self.changed_users.change(&mut all);
         self.changed.expect(&self.expected, &mut all);
-        self.left.leave(None, &mut all);
+        self.members_removed.leave(None, &mut all);
         self.left_exactly.leave(Some(self.left_exactly.tenant.len() as u64), &mut all);
         all.extend(self.early.iter().map(Single::statement));
         self.gone_users.remove(&mut all);
@@ -227,7 +228,7 @@ impl Rows {
         self.new_users.add(&mut all);
         self.mentioned.put(sql::MENTION, None, &mut all);
         all.extend(self.middle.iter().map(Single::statement));
-        self.joined.join(&mut all);
+        self.members_added.join(&mut all);
         all.extend(self.late.iter().map(Single::statement));
         self.mails.add(&mut all);
         if events > 0 {

@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 use crate::found::{BLOCK, Found, block_of};
 use crate::plan::{Source, plan};
 use crate::sql;
-use directory::{Bound, Page, TenantNumber, User, UserQuery};
+use directory::{Page, PageBoundary, TenantNumber, User, UserQuery};
 use std::collections::BTreeMap;
 
 /// Rows per step of a walk.
@@ -25,11 +25,11 @@ pub(super) fn users(session: &Session, tenant: TenantNumber, query: UserQuery) -
         if let Some((source, _)) = plan.as_ref().filter(|(source, _)| source.is_short()) {
             return narrowed(session, code, &query, source).await;
         }
-        if query.tests.is_empty() && query.sort.is_arrival() {
+        if query.predicates.is_empty() && query.sort.is_by_number() {
             return arrival_page(session, code, &query).await;
         }
         match plan {
-            Some((source, true)) if query.sort.is_arrival() => {
+            Some((source, true)) if query.sort.is_by_number() => {
                 exact_page(session, code, &query, &source).await
             }
             Some((source, _)) => narrowed(session, code, &query, &source).await,
@@ -139,15 +139,15 @@ async fn exact_page(
     source: &Source,
 ) -> Result<Page<User>, Trouble> {
     let looks = looks(source);
-    let Some(look) = looks.first() else { return Ok(Page { rows: Vec::new(), total: 0, before: 0 }) };
+    let Some(look) = looks.first() else { return Ok(Page { rows: Vec::new(), total: 0, offset: 0 }) };
     let last = look.bound.len() + 1;
     let below = sql::count_below(look.sql, last);
-    let (is_backward, place) = match &query.bound {
+    let (is_backward, place) = match &query.boundary {
         None => (false, -1),
-        Some(Bound::After(place)) => (false, int(place.number)),
-        Some(Bound::Before(place)) => (true, int(place.number)),
+        Some(PageBoundary::After(place)) => (false, int(place.number)),
+        Some(PageBoundary::Before(place)) => (true, int(place.number)),
     };
-    let (limit, skip) = (i64::from(query.limit), i64::try_from(query.skip).unwrap_or(i64::MAX));
+    let (limit, skip) = (i64::from(query.limit), i64::try_from(query.offset).unwrap_or(i64::MAX));
     let cut = sql::cut(look.sql, last, is_backward);
     let mut numbers: Vec<i32> = Vec::new();
     for row in session.rows(&cut, &look.with(&code, &[&place, &limit, &skip])).await? {
@@ -158,12 +158,15 @@ async fn exact_page(
     let before = match (is_backward, rows.first()) {
         (false, _) => {
             let place = place.saturating_add(1);
-            count(session, &below, &look.with(&code, &[&place])).await?.saturating_add(query.skip).min(total)
+            count(session, &below, &look.with(&code, &[&place]))
+                .await?
+                .saturating_add(query.offset)
+                .min(total)
         }
         (true, None) => 0,
         (true, Some(first)) => count(session, &below, &look.with(&code, &[&int(first.number)])).await?,
     };
-    Ok(Page { rows, total, before })
+    Ok(Page { rows, total, offset: before })
 }
 
 async fn count(session: &Session, sql: &str, params: &[&dyn Param]) -> Result<u64, Trouble> {
@@ -176,7 +179,7 @@ async fn arrival_page(session: &Session, code: i32, query: &UserQuery) -> Result
     let blocks = blocks(session, code).await?;
     let total = blocks.iter().map(|(_, live)| live).sum();
     let limit = i64::from(query.limit);
-    if let Some(Bound::Before(place)) = &query.bound {
+    if let Some(PageBoundary::Before(place)) = &query.boundary {
         let params: [&dyn Param; 3] = [&code, &int(place.number), &limit];
         let rows = session.rows(sql::USERS_BELOW.postgres, &params).await?;
         let rows = rows.iter().rev().map(stored_user).collect::<Result<Vec<User>, Trouble>>()?;
@@ -184,21 +187,23 @@ async fn arrival_page(session: &Session, code: i32, query: &UserQuery) -> Result
             Some(first) => rank(session, code, &blocks, first.number).await?,
             None => 0,
         };
-        return Ok(Page { rows, total, before });
+        return Ok(Page { rows, total, offset: before });
     }
-    let passed = match &query.bound {
-        Some(Bound::After(place)) => rank(session, code, &blocks, place.number.saturating_add(1)).await?,
+    let passed = match &query.boundary {
+        Some(PageBoundary::After(place)) => {
+            rank(session, code, &blocks, place.number.saturating_add(1)).await?
+        }
         _ => 0,
     };
-    let skip = passed.saturating_add(query.skip);
-    let begin = match &query.bound {
-        Some(Bound::After(place)) if query.skip == 0 => Some(int(place.number).saturating_add(1)),
+    let skip = passed.saturating_add(query.offset);
+    let begin = match &query.boundary {
+        Some(PageBoundary::After(place)) if query.offset == 0 => Some(int(place.number).saturating_add(1)),
         _ => number_at(session, code, &blocks, skip).await?,
     };
-    let Some(begin) = begin else { return Ok(Page { rows: Vec::new(), total, before: total }) };
+    let Some(begin) = begin else { return Ok(Page { rows: Vec::new(), total, offset: total }) };
     let rows = session.rows(sql::USERS_FROM.postgres, &[&code, &begin, &limit]).await?;
     let rows = rows.iter().map(stored_user).collect::<Result<Vec<User>, Trouble>>()?;
-    Ok(Page { rows, total, before: skip.min(total) })
+    Ok(Page { rows, total, offset: skip.min(total) })
 }
 
 /// The number of the person that so many are in front of.

@@ -100,7 +100,7 @@ impl From<Trouble> for StoreError {
                 Self::Unavailable(text)
             }
             Trouble::Filling => Self::Unavailable(trouble.text().to_owned()),
-            Trouble::Taken(text) | Trouble::Dangling(text) | Trouble::Broken(text) => Self::Broken(text),
+            Trouble::Taken(text) | Trouble::Dangling(text) | Trouble::Broken(text) => Self::Internal(text),
         }
     }
 }
@@ -109,7 +109,7 @@ impl From<Trouble> for CommitError {
     fn from(trouble: Trouble) -> Self {
         match StoreError::from(trouble) {
             StoreError::Unavailable(text) => Self::Unavailable(text),
-            StoreError::Broken(text) => Self::Broken(text),
+            StoreError::Internal(text) => Self::Internal(text),
         }
     }
 }

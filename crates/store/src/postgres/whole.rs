@@ -59,7 +59,7 @@ fn alone<T>(
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OpenError::Thread)?;
     let (place, names) = (runtime.handle().clone(), options.named_statements);
     let target = Arc::new(Target::new(address.clone(), place, names, may == May::Read));
-    let me = options.ids.next();
+    let me = options.ids.next_id();
     runtime.block_on(async {
         let session = first_session(&target).await.map_err(|trouble| OpenError::of(address, &trouble))?;
         migrations::run(&session, address, me, may).await?;

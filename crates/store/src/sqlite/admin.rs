@@ -3,7 +3,9 @@
 use super::failure::{Done, STALE, unique};
 use crate::sql;
 use crate::told::{Told, encode};
-use directory::{Action, Connection, ConnectionId, Field, Receipt, Record, Tenant, TenantNumber, Time, fold};
+use directory::{
+    Action, Connection, ConnectionId, EntitySnapshot, Field, Receipt, Tenant, TenantNumber, Time, fold,
+};
 use rusqlite::{Connection as Db, params};
 use std::collections::BTreeMap;
 
@@ -18,7 +20,7 @@ pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> 
         tenant.version
     ]);
     unique(inserted, Field::Number)?;
-    let after = Some(encode(&Record::Tenant(tenant.clone()))?);
+    let after = Some(encode(&EntitySnapshot::Tenant(tenant.clone()))?);
     let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
     receipt.tenant = Some(tenant);
     Ok(told)
@@ -30,8 +32,8 @@ pub(super) fn change_tenant(db: &Db, before: &Tenant, after: Tenant, receipt: &m
         return Err(STALE);
     }
     let told = Told {
-        before: Some(encode(&Record::Tenant(before.clone()))?),
-        after: Some(encode(&Record::Tenant(after.clone()))?),
+        before: Some(encode(&EntitySnapshot::Tenant(before.clone()))?),
+        after: Some(encode(&EntitySnapshot::Tenant(after.clone()))?),
         ..Told::new(Action::Updated)
     };
     receipt.tenant = Some(after);
@@ -39,7 +41,7 @@ pub(super) fn change_tenant(db: &Db, before: &Tenant, after: Tenant, receipt: &m
 }
 
 pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
-    let (name, freed) = (fold(&new.name), new.freed_name());
+    let (name, freed) = (fold(&new.name), new.revoked_name_key());
     db.prepare_cached(sql::FREE_NAME.sqlite)?.execute(params![freed, new.tenant.0, name])?;
     let inserted = db.prepare_cached(sql::ADD_CONNECTION.sqlite)?.insert(params![
         new.id.0.as_bytes(),
@@ -54,20 +56,20 @@ pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
     };
     let seq = unique(inserted, field)?;
     put_keys(db, seq, new)?;
-    Ok(Told { after: Some(encode(&Record::of_connection(new))?), ..Told::new(Action::Created) })
+    Ok(Told { after: Some(encode(&EntitySnapshot::redacted_connection(new))?), ..Told::new(Action::Created) })
 }
 
 pub(super) fn change_connection(db: &Db, before: &Connection, new: &Connection) -> Done<Told> {
     let stored = super::read::connection(db, new.id)?;
-    let Some(old) = stored.filter(|stored| stored.is_still(before)) else { return Err(STALE) };
+    let Some(old) = stored.filter(|stored| stored.is_unchanged_since(before)) else { return Err(STALE) };
     let seq = db
         .prepare_cached(sql::CHANGE_CONNECTION.sqlite)?
         .query_row(params![encode(new)?, new.id.0.as_bytes()], |row| row.get(0))?;
     db.prepare_cached(sql::REMOVE_KEYS.sqlite)?.execute([seq])?;
     put_keys(db, seq, new)?;
     Ok(Told {
-        before: Some(encode(&Record::of_connection(&old))?),
-        after: Some(encode(&Record::of_connection(new))?),
+        before: Some(encode(&EntitySnapshot::redacted_connection(&old))?),
+        after: Some(encode(&EntitySnapshot::redacted_connection(new))?),
         ..Told::new(Action::Updated)
     })
 }

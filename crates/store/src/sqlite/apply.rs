@@ -14,8 +14,8 @@ use crate::plan::is_active;
 use crate::told::{Author, Told, encode};
 use crate::{memberships, sql};
 use directory::{
-    AccountEdit, Action, Change, CommitError, Edit, Field, Item, ItemId, ItemKey, ItemKind, Note, Receipt,
-    Record, TenantNumber, Time, User, UserId,
+    AccountEdit, Action, Change, CommitError, EntitySnapshot, EventNote, Field, Item, ItemId, ItemKey,
+    ItemKind, Mutation, Receipt, TenantNumber, Time, User, UserId,
 };
 use rusqlite::{Connection as Db, params};
 use std::collections::BTreeSet;
@@ -23,8 +23,17 @@ use std::collections::BTreeSet;
 /// Carries out one change.
 pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Receipt> {
     let mut receipt = Receipt::default();
-    change.stamp(tally.time(db, change.tenant.0, change.at)?);
-    let Change { tenant, at, connection, who, request, absent, not_deleted, edits } = change;
+    change.set_time(tally.time(db, change.tenant.0, change.at)?);
+    let Change {
+        tenant,
+        at,
+        connection,
+        actor: who,
+        request_id: request,
+        assumed_absent: absent,
+        assumed_not_deleted: not_deleted,
+        mutations: edits,
+    } = change;
     for (kind, key) in &absent {
         if super::read::item(db, tenant, *kind, key)?.is_some() {
             return Err(STALE);
@@ -39,52 +48,54 @@ pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Rec
     let author = Author { tenant, at, connection, who, request };
     for edit in edits {
         let told = match edit {
-            Edit::AddUser { user, account } => {
+            Mutation::AddUser { user, account } => {
                 add_user(db, tally, tenant, (*user, at), &account, &mut receipt)?
             }
-            Edit::ChangeUser { before, after, account, notes } => {
+            Mutation::ChangeUser { before, after, account, notes } => {
                 let told = change_user(db, tenant, (*before, *after, at), &account, &mut receipt)?;
                 Told { notes, ..told }
             }
-            Edit::RestoreUser { before, user, account, keeps_password } => {
+            Mutation::RestoreUser { before, user, account, keeps_password } => {
                 let raised = (*before, *user, at);
                 deleted::restore(db, tally, tenant, raised, (&account, keeps_password), &mut receipt)?
             }
-            Edit::PurgeUser(stone) => deleted::purge(db, tenant, &stone)?,
-            Edit::RemoveUser(user) => remove_user(db, tally, tenant, &user, at)?,
-            Edit::AddItem { item, members } => add_item(db, tally, tenant, *item, members, &mut receipt)?,
-            Edit::ChangeItem { before, after, joined, left } => {
-                change_item(db, tenant, *before, *after, (joined, left), &mut receipt)?
+            Mutation::PurgeUser(stone) => deleted::purge(db, tenant, &stone)?,
+            Mutation::RemoveUser(user) => remove_user(db, tally, tenant, &user, at)?,
+            Mutation::AddItem { item, members } => add_item(db, tally, tenant, *item, members, &mut receipt)?,
+            Mutation::ChangeItem { before, after, members_added, members_removed } => {
+                change_item(db, tenant, *before, *after, (members_added, members_removed), &mut receipt)?
             }
-            Edit::ChangeMembers { item, joined, left } => {
-                match change_members(db, tenant, &item, (joined, left), at, &mut receipt)? {
+            Mutation::ChangeMembers { item, members_added, members_removed } => {
+                match change_members(db, tenant, &item, (members_added, members_removed), at, &mut receipt)? {
                     Some(told) => told,
                     None => continue,
                 }
             }
-            Edit::AddSecret(name, secret) => {
+            Mutation::AddSecret(name, secret) => {
                 let added = db.prepare_cached(sql::ADD_SECRET.sqlite)?.execute(params![name, secret.0]);
                 unique(added.map(|_| 0), Field::Name)?;
                 continue;
             }
-            Edit::RemoveItem(item) => remove_item(db, tenant, *item)?,
-            Edit::AddTenant(new) => admin::add_tenant(db, new, &mut receipt)?,
-            Edit::ChangeTenant { before, after } => admin::change_tenant(db, &before, *after, &mut receipt)?,
-            Edit::AddMail(mail) => match mails::add(db, &mail)? {
+            Mutation::RemoveItem(item) => remove_item(db, tenant, *item)?,
+            Mutation::AddTenant(new) => admin::add_tenant(db, new, &mut receipt)?,
+            Mutation::ChangeTenant { before, after } => {
+                admin::change_tenant(db, &before, *after, &mut receipt)?
+            }
+            Mutation::AddMail(mail) => match mails::add(db, &mail)? {
                 Some(told) => told,
                 None => continue,
             },
-            Edit::ChangeMail { before, after } => match mails::change(db, &before, &after)? {
+            Mutation::ChangeMail { before, after } => match mails::change(db, &before, &after)? {
                 Some(told) => told,
                 None => continue,
             },
-            Edit::RemoveMail(mail) => match mails::remove(db, &mail)? {
+            Mutation::RemoveMail(mail) => match mails::remove(db, &mail)? {
                 Some(told) => told,
                 None => continue,
             },
-            Edit::AddConnection(new) => admin::add_connection(db, &new)?,
-            Edit::ChangeConnection { before, after } => admin::change_connection(db, &before, &after)?,
-            Edit::Touch(id, uses) => {
+            Mutation::AddConnection(new) => admin::add_connection(db, &new)?,
+            Mutation::ChangeConnection { before, after } => admin::change_connection(db, &before, &after)?,
+            Mutation::RecordConnectionUse(id, uses) => {
                 admin::touch(db, id, &uses, at)?;
                 continue;
             }
@@ -118,7 +129,7 @@ fn add_user(
         user.updated.0
     ]);
     let pk = unique(inserted, Field::Id)?;
-    let belongs = groups.iter().chain(&folders).chain(&user.organisation).copied().collect();
+    let belongs = groups.iter().chain(&folders).chain(&user.organization).copied().collect();
     take_all(db, tenant, &user, pk)?;
     settle(db, tally, tenant, (&user, pk), &belongs)?;
     touch_groups(db, tenant, &[], &groups, at)?;
@@ -126,7 +137,10 @@ fn add_user(
         Told { after: Some(format!("{{\"user\":{doc}}}")), ..Told::new(Action::Created) }
     } else {
         (user.groups, user.folders) = (groups, folders);
-        Told { after: Some(encode(&Record::User(Box::new(user.clone())))?), ..Told::new(Action::Created) }
+        Told {
+            after: Some(encode(&EntitySnapshot::User(Box::new(user.clone())))?),
+            ..Told::new(Action::Created)
+        }
     };
     receipt.users.push(user);
     Ok(Told { password_set: account.sets_password(), ..told })
@@ -154,8 +168,8 @@ fn change_user(
     }
     touch_groups(db, tenant, &before.groups, &after.groups, at)?;
     let told = Told {
-        before: Some(encode(&Record::User(Box::new(before)))?),
-        after: Some(encode(&Record::User(Box::new(after.clone())))?),
+        before: Some(encode(&EntitySnapshot::User(Box::new(before)))?),
+        after: Some(encode(&EntitySnapshot::User(Box::new(after.clone())))?),
         password_set: account.sets_password(),
         ..Told::new(Action::Updated)
     };
@@ -191,8 +205,8 @@ fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: &User, at
     unique(buried.map(|_| 0), Field::Id)?;
     one(db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?)?;
     tally.count(tenant, crate::found::block_of(user.number), -1);
-    let before = Some(encode(&Record::User(Box::new(user)))?);
-    Ok(Told { before, notes: vec![Note::SignInsEnded], ..Told::new(Action::Deleted) })
+    let before = Some(encode(&EntitySnapshot::User(Box::new(user)))?);
+    Ok(Told { before, notes: vec![EventNote::SignInsEnded], ..Told::new(Action::Deleted) })
 }
 
 fn add_item(
@@ -227,9 +241,9 @@ fn add_item(
         take(db, tenant, &claim, pk)?;
     }
     enrol(db, tenant, pk, &members, &[])?;
-    let after = Some(encode(&Record::Item(Box::new(item.clone())))?);
+    let after = Some(encode(&EntitySnapshot::Item(Box::new(item.clone())))?);
     receipt.items.push(item);
-    Ok(Told { after, joined: members, ..Told::new(Action::Created) })
+    Ok(Told { after, members_added: members, ..Told::new(Action::Created) })
 }
 
 fn item_numbered(db: &Db, tenant: TenantNumber, sort: u8, number: u32) -> Done<bool> {
@@ -243,7 +257,7 @@ fn change_item(
     tenant: TenantNumber,
     before: Item,
     after: Item,
-    (joined, left): (Vec<UserId>, Vec<UserId>),
+    (members_added, members_removed): (Vec<UserId>, Vec<UserId>),
     receipt: &mut Receipt,
 ) -> Done<Told> {
     let pk = item_at(db, tenant, &before)?;
@@ -255,22 +269,22 @@ fn change_item(
         encode(&after)?,
         pk
     ])?)?;
-    enrol(db, tenant, pk, &joined, &left)?;
-    item_changed(before, after, (joined, left), receipt)
+    enrol(db, tenant, pk, &members_added, &members_removed)?;
+    item_changed(before, after, (members_added, members_removed), receipt)
 }
 
 /// What is told of an item that changed.
 fn item_changed(
     before: Item,
     after: Item,
-    (joined, left): (Vec<UserId>, Vec<UserId>),
+    (members_added, members_removed): (Vec<UserId>, Vec<UserId>),
     receipt: &mut Receipt,
 ) -> Done<Told> {
     let told = Told {
-        before: Some(encode(&Record::Item(Box::new(before)))?),
-        after: Some(encode(&Record::Item(Box::new(after.clone())))?),
-        joined,
-        left,
+        before: Some(encode(&EntitySnapshot::Item(Box::new(before)))?),
+        after: Some(encode(&EntitySnapshot::Item(Box::new(after.clone())))?),
+        members_added,
+        members_removed,
         ..Told::new(Action::Updated)
     };
     receipt.items.push(after);
@@ -282,7 +296,7 @@ fn change_members(
     db: &Db,
     tenant: TenantNumber,
     item: &Item,
-    (joined, left): (Vec<UserId>, Vec<UserId>),
+    (members_added, members_removed): (Vec<UserId>, Vec<UserId>),
     at: Time,
     receipt: &mut Receipt,
 ) -> Done<Option<Told>> {
@@ -290,15 +304,15 @@ fn change_members(
         return Err(STALE);
     };
     let pk = item_at(db, tenant, &before)?;
-    let (joined, left) = enrol(db, tenant, pk, &joined, &left)?;
-    if joined.is_empty() && left.is_empty() {
+    let (members_added, members_removed) = enrol(db, tenant, pk, &members_added, &members_removed)?;
+    if members_added.is_empty() && members_removed.is_empty() {
         receipt.items.push(before);
         return Ok(None);
     }
     let mut after = before.clone();
-    after.touch(at);
+    after.mark_updated(at);
     save_item(db, &after, pk)?;
-    item_changed(before, after, (joined, left), receipt).map(Some)
+    item_changed(before, after, (members_added, members_removed), receipt).map(Some)
 }
 
 fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<Told> {
@@ -306,7 +320,7 @@ fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<Told> {
     swap(db, tenant, &claims::of_item(&item), &[], pk)?;
     db.prepare_cached(sql::DISBAND.sqlite)?.execute([pk])?;
     one(db.prepare_cached(sql::REMOVE_ITEM.sqlite)?.execute([pk])?)?;
-    Ok(Told { before: Some(encode(&Record::Item(Box::new(item)))?), ..Told::new(Action::Deleted) })
+    Ok(Told { before: Some(encode(&EntitySnapshot::Item(Box::new(item)))?), ..Told::new(Action::Deleted) })
 }
 
 /// The row of a person who must still be as `user` was, and the person with the memberships of now.
@@ -346,18 +360,18 @@ fn enrol(
     db: &Db,
     tenant: TenantNumber,
     item: i64,
-    joined: &[UserId],
-    left: &[UserId],
+    members_added: &[UserId],
+    members_removed: &[UserId],
 ) -> Done<(Vec<UserId>, Vec<UserId>)> {
     let (mut came, mut went) = (Vec::new(), Vec::new());
-    for user in joined {
+    for user in members_added {
         let bound = params![tenant.0, user.0.as_bytes()];
         let pk = row_or_stale(db.prepare_cached(sql::USER_ROW.sqlite)?.query_row(bound, |row| row.get(0)))?;
         if db.prepare_cached(sql::JOIN.sqlite)?.execute([item, pk])? > 0 {
             came.push(*user);
         }
     }
-    for user in left {
+    for user in members_removed {
         if db.prepare_cached(sql::LEAVE.sqlite)?.execute(params![item, tenant.0, user.0.as_bytes()])? > 0 {
             went.push(*user);
         }

@@ -115,7 +115,7 @@ fn beside_users(
     let mentions = statement.query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mentions = mentions.collect::<rusqlite::Result<_>>()?;
     let mut statement = db.prepare_cached(sql::MEMBERSHIPS_OF_KIND.sqlite)?;
-    let kind = 1 + kind_number(ItemKind::Organisation);
+    let kind = 1 + kind_number(ItemKind::Organization);
     let members = statement
         .query_map(params![tenant, kind], |row| Ok((row.get(0)?, ItemId(super::rows::id(1, row)?))))?;
     let members = members.collect::<rusqlite::Result<_>>()?;

@@ -6,7 +6,9 @@ use super::user_rows::{settle, stored_account, take_all, touch_groups};
 use crate::plan::is_active;
 use crate::sql;
 use crate::told::{Told, encode};
-use directory::{AccountEdit, Action, Field, Note, Receipt, Record, TenantNumber, Time, Tombstone, User};
+use directory::{
+    AccountEdit, Action, EntitySnapshot, EventNote, Field, Receipt, TenantNumber, Time, Tombstone, User,
+};
 use rusqlite::{Connection as Db, params};
 
 /// Somebody is back, in the row and under the number they had.
@@ -19,7 +21,7 @@ pub(super) fn restore(
     receipt: &mut Receipt,
 ) -> Done<Told> {
     (user.id, user.number) = (before.user.id, before.user.number);
-    let after = Some(encode(&Record::User(Box::new(user.clone())))?);
+    let after = Some(encode(&EntitySnapshot::User(Box::new(user.clone())))?);
     let whole = user.clone();
     let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
     let (phc, sign_ins) = stored_account(account)?;
@@ -40,20 +42,20 @@ pub(super) fn restore(
     }
     let pk = db.last_insert_rowid();
     forget(db, tenant, &before)?;
-    let belongs = groups.iter().chain(&folders).chain(&user.organisation).copied().collect();
+    let belongs = groups.iter().chain(&folders).chain(&user.organization).copied().collect();
     take_all(db, tenant, &user, pk)?;
     settle(db, tally, tenant, (&user, pk), &belongs)?;
     touch_groups(db, tenant, &[], &groups, at)?;
     receipt.users.push(whole);
     let password_set = account.sets_password();
-    Ok(Told { after, password_set, notes: vec![Note::Restored], ..Told::new(Action::Created) })
+    Ok(Told { after, password_set, notes: vec![EventNote::Restored], ..Told::new(Action::Created) })
 }
 
 /// What was left of somebody is gone.
 pub(super) fn purge(db: &Db, tenant: TenantNumber, stone: &Tombstone) -> Done<Told> {
     forget(db, tenant, stone)?;
-    let before = Some(encode(&Record::User(Box::new(stone.user.clone())))?);
-    Ok(Told { before, notes: vec![Note::Purged], ..Told::new(Action::Deleted) })
+    let before = Some(encode(&EntitySnapshot::User(Box::new(stone.user.clone())))?);
+    Ok(Told { before, notes: vec![EventNote::Purged], ..Told::new(Action::Deleted) })
 }
 
 fn forget(db: &Db, tenant: TenantNumber, stone: &Tombstone) -> Done {

@@ -6,14 +6,17 @@ use super::tally::Tally;
 use crate::chain::{self, START, Stored, Sum};
 use crate::sql;
 use crate::told::{Author, Told, action, list};
-use directory::{Chain, ConnectionId, Event, EventDraft, Note, Position, TenantNumber, Time, UserId};
+use directory::{
+    ChainReport, ConnectionId, Event, EventData, EventNote, EventPosition, TenantNumber, Time, UserId,
+};
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
 /// Writes one event. The one writer gives positions, so they follow the commits.
 pub(super) fn write(db: &Connection, tally: &mut Tally, author: &Author, told: &Told) -> Result<(), Failure> {
-    let (joined, left, notes) = (list(&told.joined)?, list(&told.left)?, list(&told.notes)?);
-    let lists = [joined.as_deref(), left.as_deref(), notes.as_deref()];
+    let (members_added, members_removed, notes) =
+        (list(&told.members_added)?, list(&told.members_removed)?, list(&told.notes)?);
+    let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
     let stored = Stored::of(author, told, lists);
     let (position, link) = tally.link(db, stored.tenant, &stored.digest())?;
     db.prepare_cached(sql::ADD_EVENT.sqlite)?.insert(params![
@@ -26,8 +29,8 @@ pub(super) fn write(db: &Connection, tally: &mut Tally, author: &Author, told: &
         stored.action,
         stored.before,
         stored.after,
-        stored.joined,
-        stored.left,
+        stored.members_added,
+        stored.members_removed,
         stored.password_set,
         stored.notes,
         link,
@@ -39,7 +42,7 @@ pub(super) fn write(db: &Connection, tally: &mut Tally, author: &Author, told: &
 pub(super) fn history(
     db: &Connection,
     (tenant, user): (TenantNumber, UserId),
-    position: Position,
+    position: EventPosition,
     limit: u32,
 ) -> rusqlite::Result<Vec<Event>> {
     let mut statement = db.prepare_cached(sql::HISTORY.sqlite)?;
@@ -49,7 +52,11 @@ pub(super) fn history(
 }
 
 /// The link of a chain at a position.
-pub(super) fn link_at(db: &Connection, tenant: TenantNumber, at: Position) -> rusqlite::Result<Option<Sum>> {
+pub(super) fn link_at(
+    db: &Connection,
+    tenant: TenantNumber,
+    at: EventPosition,
+) -> rusqlite::Result<Option<Sum>> {
     link_of(db, tenant.0, i64::try_from(at.0).unwrap_or(i64::MAX))
 }
 
@@ -63,7 +70,7 @@ pub(super) fn link_of(db: &Connection, tenant: u32, position: i64) -> rusqlite::
 pub(super) fn verify(
     db: &Connection,
     tenant: Option<TenantNumber>,
-) -> rusqlite::Result<BTreeMap<TenantNumber, Chain>> {
+) -> rusqlite::Result<BTreeMap<TenantNumber, ChainReport>> {
     // One view of everything, or what is written meanwhile would look wrong.
     let view = db.unchecked_transaction()?;
     let asked = tenant.map(|tenant| tenant.0);
@@ -74,22 +81,22 @@ pub(super) fn verify(
         Ok((TenantNumber(row.get(0)?), end))
     };
     let ends: BTreeMap<TenantNumber, End> = ends.query_map([asked], end)?.collect::<Result<_, _>>()?;
-    let mut chains: BTreeMap<TenantNumber, Chain> = BTreeMap::new();
+    let mut chains: BTreeMap<TenantNumber, ChainReport> = BTreeMap::new();
     let mut statement = view.prepare_cached(sql::CHAINED.sqlite)?;
     let mut rows = statement.query([asked])?;
     while let Some(row) = rows.next()? {
         let tenant = TenantNumber(row.get(1)?);
         let found = chains.entry(tenant).or_default();
-        if found.broken.is_none() {
+        if found.broken_at.is_none() {
             step(found, row, ends.get(&tenant).map_or(0, |end| end.older))?;
         }
     }
     for (tenant, end) in ends {
         let found = chains.entry(tenant).or_default();
-        let is_reached =
-            (end.position, end.link, u64::from(end.older)) == (found.last.0, found.head, found.older);
-        if found.broken.is_none() && !is_reached {
-            found.broken = Some(Position(end.position.max(found.last.0)));
+        let is_reached = (end.position, end.link, u64::from(end.older))
+            == (found.last_position.0, found.head_hash, found.unchained_events);
+        if found.broken_at.is_none() && !is_reached {
+            found.broken_at = Some(EventPosition(end.position.max(found.last_position.0)));
         }
     }
     Ok(chains)
@@ -103,25 +110,25 @@ struct End {
 }
 
 /// The next event of a chain that is whole so far. Only so many may come before it that belong to none.
-fn step(found: &mut Chain, row: &rusqlite::Row<'_>, older: u32) -> rusqlite::Result<()> {
+fn step(found: &mut ChainReport, row: &rusqlite::Row<'_>, older: u32) -> rusqlite::Result<()> {
     let position = row.get::<_, i64>(0)?.unsigned_abs();
     let Some(stored) = row.get_ref(13)?.as_blob_or_null()? else {
-        if found.events == 0 && found.older < u64::from(older) {
-            found.older += 1;
+        if found.verified_events == 0 && found.unchained_events < u64::from(older) {
+            found.unchained_events += 1;
         } else {
-            found.broken = Some(Position(position));
+            found.broken_at = Some(EventPosition(position));
         }
         return Ok(());
     };
-    let last = found.head.unwrap_or(START);
+    let last = found.head_hash.unwrap_or(START);
     // What does not even read as what it should be was changed.
     match digest_of(row).map(|digest| chain::link(&last, position, [&digest])) {
         Ok(link) if link[..] == *stored => {
-            found.events += 1;
-            found.last = Position(position);
-            found.head = Some(link);
+            found.verified_events += 1;
+            found.last_position = EventPosition(position);
+            found.head_hash = Some(link);
         }
-        Ok(_) | Err(_) => found.broken = Some(Position(position)),
+        Ok(_) | Err(_) => found.broken_at = Some(EventPosition(position)),
     }
     Ok(())
 }
@@ -137,8 +144,8 @@ fn digest_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sum> {
         action: row.get(6)?,
         before: text(7)?,
         after: text(8)?,
-        joined: text(9)?,
-        left: text(10)?,
+        members_added: text(9)?,
+        members_removed: text(10)?,
         password_set: row.get(11)?,
         notes: text(12)?,
     }
@@ -146,7 +153,7 @@ fn digest_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sum> {
 }
 
 /// What happened after a position, oldest first.
-pub(super) fn after(db: &Connection, position: Position, limit: u32) -> rusqlite::Result<Vec<Event>> {
+pub(super) fn after(db: &Connection, position: EventPosition, limit: u32) -> rusqlite::Result<Vec<Event>> {
     let mut statement = db.prepare_cached(sql::EVENTS_AFTER.sqlite)?;
     let from = i64::try_from(position.0).unwrap_or(i64::MAX);
     let rows = statement.query_map(params![from, limit], event)?;
@@ -164,22 +171,22 @@ fn event(row: &rusqlite::Row<'_>) -> rusqlite::Result<Event> {
     };
     let connection: Option<Vec<u8>> = row.get(3)?;
     Ok(Event {
-        position: Position(row.get::<_, i64>(0)?.unsigned_abs()),
-        what: EventDraft {
+        position: EventPosition(row.get::<_, i64>(0)?.unsigned_abs()),
+        data: EventData {
             tenant: TenantNumber(row.get(1)?),
             at: Time(row.get(2)?),
             connection: connection.map(|_| id(3, row).map(ConnectionId)).transpose()?,
-            who: row.get(4)?,
-            request: row.get(5)?,
+            actor: row.get(4)?,
+            request_id: row.get(5)?,
             action: action(row.get(6)?),
             before: optional(record(7))?.flatten(),
             after: optional(record(8))?.flatten(),
-            joined: list(9)?,
-            left: list(10)?,
+            members_added: list(9)?,
+            members_removed: list(10)?,
             password_set: row.get(11)?,
             notes: row
                 .get::<_, Option<String>>(12)?
-                .map_or(Ok(Vec::new()), |text| decode::<Vec<Note>>(12, &text))?,
+                .map_or(Ok(Vec::new()), |text| decode::<Vec<EventNote>>(12, &text))?,
         },
     })
 }

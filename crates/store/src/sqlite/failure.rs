@@ -19,7 +19,7 @@ impl From<rusqlite::Error> for Failure {
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        Self::Refused(CommitError::Broken(error.to_string()))
+        Self::Refused(CommitError::Internal(error.to_string()))
     }
 }
 
@@ -33,7 +33,7 @@ pub(super) fn one(changed: usize) -> Done {
         return Ok(());
     }
     let text = format!("a statement changed {changed} rows instead of one: run `muster check`");
-    Err(Failure::Refused(CommitError::Broken(text)))
+    Err(Failure::Refused(CommitError::Internal(text)))
 }
 
 /// Turns a clash of unique rows into the refusal it is.
@@ -42,7 +42,7 @@ pub(super) fn unique(inserted: rusqlite::Result<i64>, field: Field) -> Done<i64>
     match inserted {
         Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
             if error.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY {
-                Err(Failure::Refused(CommitError::Gone(Field::Number)))
+                Err(Failure::Refused(CommitError::MissingReference(Field::Number)))
             } else {
                 Err(Failure::Refused(CommitError::Taken(field)))
             }

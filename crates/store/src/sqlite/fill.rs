@@ -251,7 +251,7 @@ fn person(
         super::rekey::keep_former(db, tenant.0, row, &user)?;
     }
     // Members of groups and folders come behind; what somebody belongs to is on themselves.
-    let belongs: BTreeSet<_> = user.organisation.into_iter().collect();
+    let belongs: BTreeSet<_> = user.organization.into_iter().collect();
     settle(db, tally, tenant, (&user, row), &belongs).map_err(|failure| match failure {
         Failure::Refused(refusal) => ArchiveError::Damaged(format!("person {}: {refusal}", user.number)),
         Failure::Engine(error) => error.into(),
@@ -274,8 +274,8 @@ fn events(db: &Db, linked: Linked, keeps_links: bool, chains: &mut Chains) -> Re
             event.action,
             event.before,
             event.after,
-            event.joined,
-            event.left,
+            event.members_added,
+            event.members_removed,
             event.password_set,
             event.notes,
             link,

@@ -5,14 +5,14 @@ use crate::claims::kind_number;
 use crate::found::ItemsFound;
 use crate::plan::{Few, few};
 use crate::sql;
-use directory::{Item, ItemBound, ItemQuery, Page, TenantNumber};
+use directory::{Item, ItemPageBoundary, ItemQuery, Page, TenantNumber};
 use rusqlite::types::Value;
 use rusqlite::{Connection as Db, params, params_from_iter};
 use std::borrow::Cow;
 
 /// Many items.
 pub(super) fn items(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlite::Result<Page<Item>> {
-    if query.tests.is_empty() {
+    if query.predicates.is_empty() {
         return plain_page(db, tenant, query);
     }
     let mut bound =
@@ -50,13 +50,13 @@ fn plain_page(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlite::Res
             .query_row(params![tenant.0, kind, below], |row| row.get::<_, i64>(0));
         count.map(i64::unsigned_abs)
     };
-    let (sql, place) = match query.bound {
-        Some(ItemBound::Before(place)) => (sql::ITEMS_BEFORE.sqlite, i64::from(place)),
-        Some(ItemBound::After(place)) => (sql::ITEMS_AFTER.sqlite, i64::from(place)),
+    let (sql, place) = match query.boundary {
+        Some(ItemPageBoundary::Before(place)) => (sql::ITEMS_BEFORE.sqlite, i64::from(place)),
+        Some(ItemPageBoundary::After(place)) => (sql::ITEMS_AFTER.sqlite, i64::from(place)),
         None => (sql::ITEMS_AFTER.sqlite, -1),
     };
-    let is_backward = matches!(query.bound, Some(ItemBound::Before(_)));
-    let skip = if is_backward { 0 } else { i64::try_from(query.skip).unwrap_or(i64::MAX) };
+    let is_backward = matches!(query.boundary, Some(ItemPageBoundary::Before(_)));
+    let skip = if is_backward { 0 } else { i64::try_from(query.offset).unwrap_or(i64::MAX) };
     let mut rows: Vec<Item> = db
         .prepare_cached(sql)?
         .query_map(params![tenant.0, kind, place, query.limit, skip], stored_item)?
@@ -66,7 +66,7 @@ fn plain_page(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlite::Res
         rows.reverse();
         rows.first().map_or(Ok(0), |first| count(first.number().into()))?
     } else {
-        count(place + 1)?.saturating_add(query.skip).min(total)
+        count(place + 1)?.saturating_add(query.offset).min(total)
     };
-    Ok(Page { rows, total, before })
+    Ok(Page { rows, total, offset: before })
 }

@@ -41,9 +41,10 @@ use crate::found::is_short;
 use crate::plan::items_are_few;
 use crate::{Checked, sql};
 use directory::{
-    Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey,
-    ItemKind, ItemQuery, Mail, Obstacle, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
-    StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
+    Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
+    Store, StoreError, Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey,
+    UserQuery,
 };
 use opened::Opened;
 use readers::Readers;
@@ -134,7 +135,7 @@ impl Sqlite {
     fn read<'a, T: Send + 'a>(
         &self,
         f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
-    ) -> Pending<'a, Result<T, StoreError>> {
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
         let found = self.readers.with(f);
         Box::pin(std::future::ready(found))
     }
@@ -145,11 +146,11 @@ impl Sqlite {
         &self,
         places: &Arc<Semaphore>,
         f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Pending<'_, Result<T, StoreError>> {
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
         let (readers, scans) = (Arc::clone(&self.readers), Arc::clone(places));
         Box::pin(async move {
             let gone =
-                |error: &dyn std::fmt::Display| StoreError::Broken(format!("a read was lost: {error}"));
+                |error: &dyn std::fmt::Display| StoreError::Internal(format!("a read was lost: {error}"));
             let permit = scans.acquire_owned().await.map_err(|e| gone(&e))?;
             #[expect(clippy::disallowed_methods, reason = "bounded by the permit that moves into it")]
             let task = tokio::task::spawn_blocking(move || {
@@ -162,11 +163,11 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn user(&self, tenant: TenantNumber, by: UserKey) -> Pending<'_, Result<Option<User>, StoreError>> {
+    fn user(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
         self.read(|db| read::user(db, tenant, &by))
     }
 
-    fn users(&self, tenant: TenantNumber, query: UserQuery) -> Pending<'_, Result<Page<User>, StoreError>> {
+    fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         if is_short(&query) {
             self.read(|db| scan::users(db, tenant, &query))
         } else {
@@ -179,11 +180,11 @@ impl Store for Sqlite {
         tenant: TenantNumber,
         kind: ItemKind,
         by: ItemKey,
-    ) -> Pending<'_, Result<Option<Item>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
         self.read(|db| read::item(db, tenant, kind, &by))
     }
 
-    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> Pending<'_, Result<Page<Item>, StoreError>> {
+    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         if items_are_few(&query) {
             self.read(|db| items::items(db, tenant, &query))
         } else {
@@ -195,7 +196,7 @@ impl Store for Sqlite {
         &self,
         tenant: TenantNumber,
         item: ItemId,
-    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.scan(&self.lists, move |db| read::members(db, tenant, item))
     }
 
@@ -205,42 +206,48 @@ impl Store for Sqlite {
         item: ItemId,
         after: u32,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.read(|db| read::members_after(db, tenant, item, after, limit))
     }
 
-    fn secret(&self, name: &'static str) -> Pending<'_, Result<Option<ServerSecret>, StoreError>> {
+    fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>> {
         self.read(|db| read::secret(db, name))
     }
 
-    fn tenant(&self, number: TenantNumber) -> Pending<'_, Result<Option<Tenant>, StoreError>> {
+    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>> {
         self.read(|db| read::tenant(db, number))
     }
 
-    fn tenants(&self) -> Pending<'_, Result<Vec<Tenant>, StoreError>> {
+    fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>> {
         self.read(read::tenants)
     }
 
-    fn connections_near(&self, prefix: [u8; 4]) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections_by_key_prefix(
+        &self,
+        prefix: [u8; 4],
+    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         self.read(|db| read::connections_near(db, prefix))
     }
 
-    fn connections(&self, tenant: Option<TenantNumber>) -> Pending<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections(
+        &self,
+        tenant: Option<TenantNumber>,
+    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         self.read(|db| read::connections(db, tenant))
     }
 
-    fn connection(&self, id: ConnectionId) -> Pending<'_, Result<Option<Connection>, StoreError>> {
+    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>> {
         self.read(|db| read::connection(db, id))
     }
 
-    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
         match &self.writer {
             Some(writer) => writer.commit(change),
-            None => Box::pin(std::future::ready(Err(CommitError::Broken("opened to be read only".into())))),
+            None => Box::pin(std::future::ready(Err(CommitError::Internal("opened to be read only".into())))),
         }
     }
 
-    fn events(&self, after: Position, limit: u32) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+    fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.scan(&self.lists, move |db| events::after(db, after, limit))
     }
 
@@ -248,7 +255,7 @@ impl Store for Sqlite {
         &self,
         tenant: TenantNumber,
         user: UserId,
-    ) -> Pending<'_, Result<Option<Account>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
         self.read(|db| read::account(db, tenant, user))
     }
 
@@ -256,15 +263,15 @@ impl Store for Sqlite {
         &self,
         tenant: TenantNumber,
         by: UserKey,
-    ) -> Pending<'_, Result<Option<Tombstone>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
         self.read(|db| read::tombstone(db, tenant, &by))
     }
 
-    fn passwords(
+    fn password_hashes(
         &self,
         tenant: TenantNumber,
         numbers: (u32, u32),
-    ) -> Pending<'_, Result<Vec<(u32, StoredPassword)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
         self.scan(&self.lists, move |db| read::passwords(db, tenant, numbers))
     }
 
@@ -273,19 +280,19 @@ impl Store for Sqlite {
         tenant: TenantNumber,
         after: u32,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Tombstone>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<Tombstone>, StoreError>> {
         self.read(|db| read::tombstones(db, tenant, after, limit))
     }
 
-    fn tombstones_before(
+    fn tombstones_between(
         &self,
         between: (Time, Time),
         limit: u32,
-    ) -> Pending<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         self.read(|db| read::tombstones_before(db, between, limit))
     }
 
-    fn mails_due(&self, now: Time, limit: u32) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+    fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
         self.read(|db| read::mails_due(db, now, limit))
     }
 
@@ -295,7 +302,7 @@ impl Store for Sqlite {
         user: Option<UserId>,
         after: (Time, Uuid),
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Mail>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
         if user.is_some() {
             self.read(|db| read::mails(db, tenant, user, after, limit))
         } else {
@@ -303,51 +310,51 @@ impl Store for Sqlite {
         }
     }
 
-    fn history(
+    fn user_history(
         &self,
         tenant: TenantNumber,
         user: UserId,
-        after: Position,
+        after: EventPosition,
         limit: u32,
-    ) -> Pending<'_, Result<Vec<Event>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.scan(&self.walks, move |db| events::history(db, (tenant, user), after, limit))
     }
 
-    fn link_at(
+    fn chain_hash_at(
         &self,
         tenant: TenantNumber,
-        at: Position,
-    ) -> Pending<'_, Result<Option<[u8; 32]>, StoreError>> {
+        at: EventPosition,
+    ) -> BoxFuture<'_, Result<Option<[u8; 32]>, StoreError>> {
         self.read(|db| events::link_at(db, tenant, at))
     }
 
-    fn verify(
+    fn verify_chain(
         &self,
         tenant: Option<TenantNumber>,
-    ) -> Pending<'_, Result<BTreeMap<TenantNumber, Chain>, StoreError>> {
+    ) -> BoxFuture<'_, Result<BTreeMap<TenantNumber, ChainReport>, StoreError>> {
         self.scan(&self.walks, move |db| events::verify(db, tenant))
     }
 
-    fn health(&self) -> Pending<'_, Result<Health, StoreError>> {
+    fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
         Box::pin(async move {
             let log_bytes = Some(self.opened.log_size());
             let read = self.readers.with(|db| db.query_row(sql::PING.sqlite, [], |_| Ok(())));
             if let Some(obstacle) = self.opened.final_obstacle() {
                 let health = self.writer.as_ref().map(Writer::health).unwrap_or_default();
-                return Ok(Health { obstacle: Some(obstacle), log_bytes, ..health });
+                return Ok(Health { unwritable_reason: Some(obstacle), wal_bytes: log_bytes, ..health });
             }
             read?;
             let Some(writer) = &self.writer else {
-                return Ok(Health { engine: "sqlite", log_bytes, ..Health::default() });
+                return Ok(Health { engine: "sqlite", wal_bytes: log_bytes, ..Health::default() });
             };
             let obstacle = match self.opened.is_in_place().then(|| writer.probe()) {
-                None => Some(Obstacle::Replaced),
+                None => Some(UnwritableReason::FileReplaced),
                 Some(probe) => {
                     let probed = tokio::time::timeout(PROBE_TIME, probe).await;
-                    probed.unwrap_or_else(|_| self.opened.obstacle().or(Some(Obstacle::Stalled)))
+                    probed.unwrap_or_else(|_| self.opened.obstacle().or(Some(UnwritableReason::Stalled)))
                 }
             };
-            Ok(Health { obstacle, log_bytes, ..writer.health() })
+            Ok(Health { unwritable_reason: obstacle, wal_bytes: log_bytes, ..writer.health() })
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::lock::{Files, StoreLock, log_size};
 use super::open::{self, Options};
 use super::open_error::OpenError;
-use directory::Obstacle;
+use directory::UnwritableReason;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(super) struct Opened {
     files: Files,
     /// Held until the store is closed.
     lock: Mutex<Option<StoreLock>>,
-    obstacle: Mutex<Option<Obstacle>>,
+    obstacle: Mutex<Option<UnwritableReason>>,
     is_replaced: AtomicBool,
 }
 
@@ -37,19 +37,19 @@ impl Opened {
     }
 
     /// Why the store takes no changes, as far as it is known.
-    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+    pub(super) fn obstacle(&self) -> Option<UnwritableReason> {
         *self.obstacle.lock()
     }
 
     /// Notes an obstacle. One that only a restart ends stays.
-    pub(super) fn set(&self, obstacle: Obstacle) {
+    pub(super) fn set(&self, obstacle: UnwritableReason) {
         let mut known = self.obstacle.lock();
         if *known == Some(obstacle) || known.is_some_and(is_final) {
             return;
         }
         tracing::error!("{obstacle}");
         *known = Some(obstacle);
-        self.is_replaced.store(obstacle == Obstacle::Replaced, Ordering::Release);
+        self.is_replaced.store(obstacle == UnwritableReason::FileReplaced, Ordering::Release);
     }
 
     /// Notes that a change was written.
@@ -61,7 +61,7 @@ impl Opened {
     }
 
     /// The obstacle that only a restart ends.
-    pub(super) fn final_obstacle(&self) -> Option<Obstacle> {
+    pub(super) fn final_obstacle(&self) -> Option<UnwritableReason> {
         self.obstacle().filter(|known| is_final(*known))
     }
 
@@ -73,7 +73,7 @@ impl Opened {
         }
         let is_same = self.files.are_same();
         if !is_same {
-            self.set(Obstacle::Replaced);
+            self.set(UnwritableReason::FileReplaced);
         }
         is_same
     }
@@ -104,21 +104,21 @@ impl Opened {
     }
 }
 
-fn is_final(obstacle: Obstacle) -> bool {
-    matches!(obstacle, Obstacle::Replaced | Obstacle::Damaged)
+fn is_final(obstacle: UnwritableReason) -> bool {
+    matches!(obstacle, UnwritableReason::FileReplaced | UnwritableReason::Corrupt)
 }
 
 /// What an error of SQLite says about the store; nothing where it is about one statement.
-pub(super) fn obstacle_of(error: &rusqlite::Error) -> Option<Obstacle> {
+pub(super) fn obstacle_of(error: &rusqlite::Error) -> Option<UnwritableReason> {
     match error.sqlite_error_code()? {
-        ErrorCode::DiskFull => Some(Obstacle::Full),
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Obstacle::Locked),
-        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Some(Obstacle::Damaged),
+        ErrorCode::DiskFull => Some(UnwritableReason::DiskFull),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(UnwritableReason::Locked),
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Some(UnwritableReason::Corrupt),
         ErrorCode::SystemIoFailure
         | ErrorCode::CannotOpen
         | ErrorCode::ReadOnly
         | ErrorCode::OutOfMemory
-        | ErrorCode::FileLockingProtocolFailed => Some(Obstacle::Failing),
+        | ErrorCode::FileLockingProtocolFailed => Some(UnwritableReason::WriteFailed),
         _ => None,
     }
 }

@@ -4,8 +4,8 @@ use super::rows::{decode, id, optional};
 use crate::claims::{self, FORMER_HANDLES, HANDLES, USER_EXTERNAL_IDS, kind_number};
 use crate::{memberships, sql};
 use directory::{
-    Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, SecretString, ServerSecret,
-    SignIns, StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, PasswordHash, SecretString,
+    ServerSecret, SignInState, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Db, params};
@@ -21,7 +21,7 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
         UserKey::Number(wanted) => {
             db.prepare_cached(sql::USER_BY_NUMBER.sqlite)?.query_row(params![number, wanted], stored_user)
         }
-        UserKey::Email(handle) | UserKey::Handle(handle) | UserKey::SignIn(handle) => {
+        UserKey::Email(handle) | UserKey::Login(handle) | UserKey::LoginConstantTime(handle) => {
             let holder = claimed(db, number, HANDLES, &identifier_key(handle));
             if holder.as_ref().is_ok_and(|holder| claims::is_spelled(holder, handle)) {
                 holder
@@ -68,7 +68,7 @@ pub(super) fn item(
         ItemKey::Name(name) => db
             .prepare_cached(sql::ITEM_BY_NAME.sqlite)?
             .query_row(params![tenant, sort, Item::name_key(kind, name)], stored_item),
-        ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::Address(_) => {
+        ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
             let Some(claim) = claims::of_key(kind, by) else { return Ok(None) };
             db.prepare_cached(sql::ITEM_BY_CLAIM.sqlite)?
                 .query_row(params![tenant, claim.space, claim.text], stored_item)
@@ -123,7 +123,7 @@ fn stored_connection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
     let mut connection: Connection = decode(0, row.get_ref(0)?.as_str()?)?;
     connection.last_use = row.get::<_, Option<i64>>(1)?.map(Time);
     if row.get_ref(2)? != ValueRef::Null {
-        connection.note_key_uses(&decode(2, row.get_ref(2)?.as_str()?)?);
+        connection.apply_key_uses(&decode(2, row.get_ref(2)?.as_str()?)?);
     }
     Ok(connection)
 }
@@ -146,8 +146,8 @@ pub(super) fn account(db: &Db, tenant: TenantNumber, user: UserId) -> rusqlite::
         let password: Option<String> = row.get(0)?;
         let sign_ins: Option<String> = row.get(1)?;
         Ok(Account {
-            password: password.map(|phc| StoredPassword(SecretString::from(phc))),
-            sign_ins: sign_ins.map_or(Ok(SignIns::default()), |text| decode(1, &text))?,
+            password_hash: password.map(|phc| PasswordHash(SecretString::from(phc))),
+            sign_in_state: sign_ins.map_or(Ok(SignInState::default()), |text| decode(1, &text))?,
         })
     });
     optional(found)
@@ -170,7 +170,7 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
         UserKey::ExternalId(id) => db
             .prepare_cached(sql::TOMBSTONE_BY_EXTERNAL_ID.sqlite)?
             .query_row(params![tenant.0, claims::external_id(id)], stored_tombstone),
-        UserKey::Email(_) | UserKey::Handle(_) | UserKey::SignIn(_) => return Ok(None),
+        UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => return Ok(None),
     };
     Ok(optional(found)?.map(|(_, stone)| stone))
 }
@@ -181,10 +181,10 @@ pub(super) fn passwords(
     db: &Db,
     tenant: TenantNumber,
     (first, last): (u32, u32),
-) -> rusqlite::Result<Vec<(u32, StoredPassword)>> {
+) -> rusqlite::Result<Vec<(u32, PasswordHash)>> {
     let mut statement = db.prepare_cached(sql::PASSWORDS.sqlite)?;
     let rows = statement.query_map(params![tenant.0, first, last], |row| {
-        Ok((row.get(0)?, StoredPassword(SecretString::from(row.get::<_, String>(1)?))))
+        Ok((row.get(0)?, PasswordHash(SecretString::from(row.get::<_, String>(1)?))))
     })?;
     rows.collect()
 }

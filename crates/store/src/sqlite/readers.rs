@@ -2,7 +2,7 @@
 
 use super::open;
 use super::opened::{Opened, obstacle_of};
-use directory::{Obstacle, StoreError};
+use directory::{StoreError, UnwritableReason};
 use parking_lot::Mutex;
 use rusqlite::{Connection as Db, ErrorCode};
 use std::sync::Arc;
@@ -61,15 +61,15 @@ impl Readers {
 
     fn failed(&self, error: &rusqlite::Error) -> StoreError {
         match obstacle_of(error) {
-            Some(Obstacle::Damaged) => {
-                self.opened.set(Obstacle::Damaged);
-                StoreError::Broken(error.to_string())
+            Some(UnwritableReason::Corrupt) => {
+                self.opened.set(UnwritableReason::Corrupt);
+                StoreError::Internal(error.to_string())
             }
             Some(obstacle) => StoreError::Unavailable(format!("{obstacle} ({error})")),
             None if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
                 StoreError::Unavailable("a read took too long".into())
             }
-            None => StoreError::Broken(error.to_string()),
+            None => StoreError::Internal(error.to_string()),
         }
     }
 
@@ -79,5 +79,5 @@ impl Readers {
 }
 
 fn replaced() -> StoreError {
-    StoreError::Unavailable(Obstacle::Replaced.to_string())
+    StoreError::Unavailable(UnwritableReason::FileReplaced.to_string())
 }

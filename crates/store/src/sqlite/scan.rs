@@ -1,6 +1,6 @@
 //! Reads of many rows: pages of people and items.
 //!
-//! An index narrows the candidates where there is one; what remains is checked by [`directory::UserTest`], so
+//! An index narrows the candidates where there is one; what remains is checked by [`directory::UserPredicate`], so
 //! that every engine means the same. A page in order of arrival without conditions goes by the counted blocks
 //! of numbers: its cost does not grow with its depth.
 
@@ -10,7 +10,7 @@ use super::source::statements;
 use crate::found::{BLOCK, Found, block_of};
 use crate::plan::{Source, plan};
 use crate::sql;
-use directory::{Bound, Page, TenantNumber, User, UserQuery};
+use directory::{Page, PageBoundary, TenantNumber, User, UserQuery};
 use rusqlite::types::Value;
 use rusqlite::{Connection as Db, ffi, params, params_from_iter};
 use std::time::{Duration, Instant};
@@ -26,11 +26,11 @@ pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlit
     if let Some((source, _)) = plan.as_ref().filter(|(source, _)| source.is_short()) {
         return narrowed(db, tenant, query, source);
     }
-    if query.tests.is_empty() && query.sort.is_arrival() {
+    if query.predicates.is_empty() && query.sort.is_by_number() {
         return arrival_page(db, tenant, query);
     }
     match plan {
-        Some((source, true)) if query.sort.is_arrival() => exact_page(db, tenant, query, &source),
+        Some((source, true)) if query.sort.is_by_number() => exact_page(db, tenant, query, &source),
         Some((source, _)) => narrowed(db, tenant, query, &source),
         None => walk(db, tenant, query),
     }
@@ -107,7 +107,7 @@ fn exact_page(
     let _view = db.unchecked_transaction()?;
     let statements = statements(source);
     let Some((numbers, bound)) = statements.first() else {
-        return Ok(Page { rows: Vec::new(), total: 0, before: 0 });
+        return Ok(Page { rows: Vec::new(), total: 0, offset: 0 });
     };
     let bound = with_tenant(tenant, bound.clone());
     let with = |more: &[i64]| -> Vec<Value> {
@@ -120,12 +120,12 @@ fn exact_page(
             .query_row(params_from_iter(with(&[number])), |row| row.get::<_, i64>(0))
             .map(i64::unsigned_abs)
     };
-    let (is_backward, place) = match &query.bound {
+    let (is_backward, place) = match &query.boundary {
         None => (false, -1),
-        Some(Bound::After(place)) => (false, i64::from(place.number)),
-        Some(Bound::Before(place)) => (true, i64::from(place.number)),
+        Some(PageBoundary::After(place)) => (false, i64::from(place.number)),
+        Some(PageBoundary::Before(place)) => (true, i64::from(place.number)),
     };
-    let skip = i64::try_from(query.skip).unwrap_or(i64::MAX);
+    let skip = i64::try_from(query.offset).unwrap_or(i64::MAX);
     let mut page: Vec<u32> = db
         .prepare_cached(&sql::cut(numbers, bound.len(), is_backward))?
         .query_map(params_from_iter(with(&[place, query.limit.into(), skip])), |row| row.get(0))?
@@ -138,27 +138,27 @@ fn exact_page(
         .collect::<rusqlite::Result<_>>()?;
     let total = count(i64::MAX)?;
     let before = match (is_backward, rows.first()) {
-        (false, _) => count(place + 1)?.saturating_add(query.skip).min(total),
+        (false, _) => count(place + 1)?.saturating_add(query.offset).min(total),
         (true, None) => 0,
         (true, Some(first)) => count(first.number.into())?,
     };
-    Ok(Page { rows, total, before })
+    Ok(Page { rows, total, offset: before })
 }
 
 /// A page of everybody: the blocks say in which one it begins, and how many there are in all.
 fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Page<User>> {
     // One view for the count and the rows; it ends when it is dropped.
     let _view = db.unchecked_transaction()?;
-    if let Some(Bound::Before(place)) = &query.bound {
+    if let Some(PageBoundary::Before(place)) = &query.boundary {
         return page_before(db, tenant, place.number, query.limit);
     }
     let blocks = blocks(db, tenant)?;
     let total = blocks.iter().map(|(_, live)| live).sum();
-    let passed = match &query.bound {
-        Some(Bound::After(place)) => rank(db, tenant, &blocks, place.number.saturating_add(1))?,
+    let passed = match &query.boundary {
+        Some(PageBoundary::After(place)) => rank(db, tenant, &blocks, place.number.saturating_add(1))?,
         _ => 0,
     };
-    let skip = passed.saturating_add(query.skip);
+    let skip = passed.saturating_add(query.offset);
     let (mut counted, mut start) = (0_u64, None);
     for (block, live) in blocks {
         if counted + live > skip {
@@ -167,7 +167,7 @@ fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::R
         }
         counted += live;
     }
-    let nothing = Page { rows: Vec::new(), total, before: total };
+    let nothing = Page { rows: Vec::new(), total, offset: total };
     let Some((first, rest)) = start else { return Ok(nothing) };
     let begin = optional(
         db.prepare_cached(sql::NUMBER_AT.sqlite)?
@@ -178,7 +178,7 @@ fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::R
     let rows = statement
         .query_map(params![tenant.0, begin, query.limit], stored_user)?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(Page { rows, total, before: skip })
+    Ok(Page { rows, total, offset: skip })
 }
 
 /// The last page in front of a number.
@@ -190,7 +190,7 @@ fn page_before(db: &Db, tenant: TenantNumber, number: u32, limit: u32) -> rusqli
         .collect::<rusqlite::Result<_>>()?;
     rows.reverse();
     let before = rows.first().map_or(Ok(0), |first| rank(db, tenant, &blocks, first.number))?;
-    Ok(Page { rows, total: blocks.iter().map(|(_, live)| live).sum(), before })
+    Ok(Page { rows, total: blocks.iter().map(|(_, live)| live).sum(), offset: before })
 }
 
 /// How many live in each block of numbers.

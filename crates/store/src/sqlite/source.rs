@@ -33,21 +33,27 @@ pub(super) fn statements(source: &Source) -> Vec<(&'static str, Vec<Value>)> {
 mod tests {
     use super::*;
     use crate::plan::plan;
-    use directory::{Field, Filter, Labels, Op, Scalar, Test, UserQuery, UserTest};
+    use directory::{AttributeValue, CompareOp, Comparison, Field, Filter, Labels, UserPredicate, UserQuery};
     use rusqlite::params_from_iter;
     use std::sync::Arc;
 
-    fn equal(field: Field, part: Option<Field>, value: Scalar<'static>) -> Filter {
-        Filter::Test(Test::new(field, part, Op::Equal, value, false))
+    fn equal(field: Field, part: Option<Field>, value: AttributeValue<'static>) -> Filter {
+        Filter::Comparison(Comparison::new(field, part, CompareOp::Equal, value, false))
     }
 
     fn planned(filter: Filter) -> Option<Source> {
-        let test = UserTest::Meets(Arc::new(filter), Arc::new(Labels::default()));
-        plan(&UserQuery { tests: vec![test], ..UserQuery::default() }).map(|(source, _)| source)
+        let test = UserPredicate::Filter(Arc::new(filter), Arc::new(Labels::default()));
+        plan(&UserQuery { predicates: vec![test], ..UserQuery::default() }).map(|(source, _)| source)
     }
 
-    fn since(op: Op) -> Filter {
-        Filter::Test(Test::new(Field::Updated, None, op, Scalar::Time(directory::Time(7)), true))
+    fn since(op: CompareOp) -> Filter {
+        Filter::Comparison(Comparison::new(
+            Field::Updated,
+            None,
+            op,
+            AttributeValue::Time(directory::Time(7)),
+            true,
+        ))
     }
 
     /// What the engine says it will do for each filter that must use an index: searches, and never a scan.
@@ -57,11 +63,11 @@ mod tests {
         let path = folder.path().join("s.db");
         let store = crate::Sqlite::open(&path, &crate::Options::default()).unwrap();
         let db = rusqlite::Connection::open(&path).unwrap();
-        let text = || Scalar::text("00000000-0000-0000-0000-000000000001");
-        let work = equal(Field::Kind, None, Scalar::text("work"));
-        let entry = Filter::Entry(
+        let text = || AttributeValue::text("00000000-0000-0000-0000-000000000001");
+        let work = equal(Field::Kind, None, AttributeValue::text("work"));
+        let entry = Filter::ValuePath(
             Field::Emails,
-            Box::new(Filter::All(vec![work, equal(Field::Value, None, Scalar::text("a@x.y"))])),
+            Box::new(Filter::All(vec![work, equal(Field::Value, None, AttributeValue::text("a@x.y"))])),
         );
         let filters = [
             ("userName", equal(Field::UserName, None, text())),
@@ -69,15 +75,15 @@ mod tests {
             ("emails.value", equal(Field::Emails, Some(Field::Value), text())),
             ("emails[type eq \"work\"].value", entry.clone()),
             ("id", equal(Field::Id, None, text())),
-            ("active eq true", equal(Field::Active, None, Scalar::Bool(true))),
-            ("active eq false", equal(Field::Active, None, Scalar::Bool(false))),
-            ("meta.lastModified eq", since(Op::Equal)),
-            ("meta.lastModified gt", since(Op::Greater)),
-            ("meta.lastModified ge", since(Op::GreaterOrEqual)),
-            ("meta.lastModified lt", since(Op::Less)),
-            ("meta.lastModified le", since(Op::LessOrEqual)),
+            ("active eq true", equal(Field::Active, None, AttributeValue::Bool(true))),
+            ("active eq false", equal(Field::Active, None, AttributeValue::Bool(false))),
+            ("meta.lastModified eq", since(CompareOp::Equal)),
+            ("meta.lastModified gt", since(CompareOp::Greater)),
+            ("meta.lastModified ge", since(CompareOp::GreaterOrEqual)),
+            ("meta.lastModified lt", since(CompareOp::Less)),
+            ("meta.lastModified le", since(CompareOp::LessOrEqual)),
             ("groups.value", equal(Field::Groups, Some(Field::Value), text())),
-            ("two of them", Filter::All(vec![since(Op::Greater), entry.clone()])),
+            ("two of them", Filter::All(vec![since(CompareOp::Greater), entry.clone()])),
             ("one of two", Filter::Any(vec![equal(Field::UserName, None, text()), entry])),
         ];
         for (name, filter) in filters {
@@ -100,14 +106,15 @@ mod tests {
 
     #[test]
     fn what_no_index_serves_is_walked() {
-        let contains = Test::new(Field::UserName, None, Op::Contains, Scalar::text("a"), false);
-        assert_eq!(planned(Filter::Test(contains)), None);
-        assert_eq!(planned(Filter::Not(Box::new(since(Op::Equal)))), None);
-        let either = vec![since(Op::Equal), equal(Field::UserName, None, Scalar::text("a"))];
+        let contains =
+            Comparison::new(Field::UserName, None, CompareOp::Contains, AttributeValue::text("a"), false);
+        assert_eq!(planned(Filter::Comparison(contains)), None);
+        assert_eq!(planned(Filter::Not(Box::new(since(CompareOp::Equal)))), None);
+        let either = vec![since(CompareOp::Equal), equal(Field::UserName, None, AttributeValue::text("a"))];
         assert_eq!(planned(Filter::Any(either)), None, "a union of long lists is a walk");
         // What is no identity is nobody's, and takes no look at all.
         assert_eq!(
-            planned(equal(Field::Id, None, Scalar::text("nobody"))),
+            planned(equal(Field::Id, None, AttributeValue::text("nobody"))),
             Some(Source::Several(Vec::new()))
         );
     }

@@ -32,8 +32,8 @@ pub(super) fn settle(
 
 /// The columns of an account; nothing where it stays as it is.
 pub(super) fn stored_account(account: &AccountEdit) -> Done<(Option<&str>, Option<String>)> {
-    let phc = account.password.as_ref().map(|password| password.0.expose_secret());
-    Ok((phc, account.sign_ins.as_ref().map(encode).transpose()?))
+    let phc = account.password_hash.as_ref().map(|password| password.0.expose_secret());
+    Ok((phc, account.sign_in_state.as_ref().map(encode).transpose()?))
 }
 
 /// Who is in a group is part of it: one that somebody came to or left, seen from their side, has a new version.
@@ -42,7 +42,7 @@ pub(super) fn touch_groups(db: &Db, tenant: TenantNumber, old: &[ItemId], new: &
         let key = ItemKey::Id(group);
         let Some(mut item) = super::read::item(db, tenant, ItemKind::Group, &key)? else { continue };
         let pk = item_at(db, tenant, &item)?;
-        item.touch(at);
+        item.mark_updated(at);
         save_item(db, &item, pk)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use super::opened::{Opened, obstacle_of};
 use super::tally::Tally;
 use super::watch::Watch;
 use super::writer_queue::{Answer, Figures, Job};
-use directory::{Change, CommitError, Health, Obstacle, Pending};
+use directory::{BoxFuture, Change, CommitError, Health, UnwritableReason};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -46,7 +46,7 @@ impl Writer {
         Ok(Self { queue, thread, watch, figures })
     }
 
-    pub(super) fn commit(&self, change: Change) -> Pending<'static, Answer> {
+    pub(super) fn commit(&self, change: Change) -> BoxFuture<'static, Answer> {
         let (answer, answered) = oneshot::channel();
         match self.send(Job::Change(change, answer)) {
             Err(error) => Box::pin(std::future::ready(Err(error))),
@@ -55,12 +55,12 @@ impl Writer {
     }
 
     /// Whether a change could be written now. It waits behind those that are queued.
-    pub(super) fn probe(&self) -> Pending<'static, Option<Obstacle>> {
+    pub(super) fn probe(&self) -> BoxFuture<'static, Option<UnwritableReason>> {
         let (answer, answered) = oneshot::channel();
         match self.send(Job::Probe(answer)) {
             // So many changes wait that more are rejected.
-            Err(_) => Box::pin(std::future::ready(Some(Obstacle::Stalled))),
-            Ok(()) => Box::pin(async move { answered.await.unwrap_or(Some(Obstacle::Failing)) }),
+            Err(_) => Box::pin(std::future::ready(Some(UnwritableReason::Stalled))),
+            Ok(()) => Box::pin(async move { answered.await.unwrap_or(Some(UnwritableReason::WriteFailed)) }),
         }
     }
 
@@ -80,7 +80,7 @@ impl Writer {
             engine: "sqlite",
             commits: self.figures.commits.load(Ordering::Relaxed),
             changes: self.figures.changes.load(Ordering::Relaxed),
-            waiting: waiting as u64,
+            queued_changes: waiting as u64,
             ..Health::default()
         }
     }
@@ -102,7 +102,7 @@ fn closed() -> CommitError {
     CommitError::Unavailable("the store is closed".into())
 }
 
-fn unavailable(obstacle: Obstacle) -> CommitError {
+fn unavailable(obstacle: UnwritableReason) -> CommitError {
     CommitError::Unavailable(obstacle.to_string())
 }
 
@@ -118,7 +118,7 @@ struct Thread {
 struct Batch {
     answers: Vec<oneshot::Sender<Answer>>,
     results: Vec<Answer>,
-    probes: Vec<oneshot::Sender<Option<Obstacle>>>,
+    probes: Vec<oneshot::Sender<Option<UnwritableReason>>>,
     tally: Tally,
     has_begun: bool,
     is_committed: bool,
@@ -141,7 +141,7 @@ impl Batch {
 /// Why a transaction was not committed.
 enum Failed {
     /// It was rolled back.
-    Not(CommitError, Option<Obstacle>),
+    Not(CommitError, Option<UnwritableReason>),
     /// The commit failed, which leaves open what is on the disk.
     InDoubt(rusqlite::Error),
 }
@@ -149,13 +149,13 @@ enum Failed {
 impl From<rusqlite::Error> for Failed {
     fn from(error: rusqlite::Error) -> Self {
         let obstacle = obstacle_of(&error);
-        let text = |obstacle: Obstacle| CommitError::Unavailable(format!("{obstacle} ({error})"));
-        Self::Not(obstacle.map_or_else(|| CommitError::Broken(error.to_string()), text), obstacle)
+        let text = |obstacle: UnwritableReason| CommitError::Unavailable(format!("{obstacle} ({error})"));
+        Self::Not(obstacle.map_or_else(|| CommitError::Internal(error.to_string()), text), obstacle)
     }
 }
 
-impl From<Obstacle> for Failed {
-    fn from(obstacle: Obstacle) -> Self {
+impl From<UnwritableReason> for Failed {
+    fn from(obstacle: UnwritableReason) -> Self {
         Self::Not(unavailable(obstacle), Some(obstacle))
     }
 }
@@ -167,7 +167,7 @@ impl Thread {
             let mut batch = Batch::default();
             // A panic in one batch is a refusal of that batch and never the end of the writer.
             let caught = AssertUnwindSafe(|| self.write(first, &mut queue, &mut batch));
-            let panicked = |_| Err(Failed::Not(CommitError::Broken("a write panicked".into()), None));
+            let panicked = |_| Err(Failed::Not(CommitError::Internal("a write panicked".into()), None));
             let written = std::panic::catch_unwind(caught).unwrap_or_else(panicked);
             if written.is_err() && !batch.has_begun {
                 // No transaction can begin: the others that wait get the same error now.
@@ -193,7 +193,7 @@ impl Thread {
             }
             Err(failed) => {
                 self.roll_back();
-                if matches!(failed, Failed::Not(_, Some(Obstacle::Failing))) {
+                if matches!(failed, Failed::Not(_, Some(UnwritableReason::WriteFailed))) {
                     self.reopen();
                 }
                 Err(failed)
@@ -279,7 +279,7 @@ impl Thread {
         match self.opened.final_obstacle() {
             Some(obstacle) => Err(obstacle.into()),
             None if self.opened.is_in_place() => Ok(()),
-            None => Err(Obstacle::Replaced.into()),
+            None => Err(UnwritableReason::FileReplaced.into()),
         }
     }
 
@@ -325,7 +325,7 @@ impl Thread {
         self.execute("BEGIN IMMEDIATE")?;
         *has_begun = true;
         let is_filling = super::fill::under_way(&self.db)?.is_some();
-        if is_filling { Err(Obstacle::Filling.into()) } else { Ok(()) }
+        if is_filling { Err(UnwritableReason::Restoring.into()) } else { Ok(()) }
     }
 
     /// Carries out a change in a savepoint of its own: an error of it does not affect other changes of the batch. Only an error
@@ -335,7 +335,7 @@ impl Thread {
         tally.begin();
         let caught = AssertUnwindSafe(|| apply::change(&self.db, tally, change));
         let applied = std::panic::catch_unwind(caught)
-            .unwrap_or_else(|_| Err(Failure::Refused(CommitError::Broken("a change panicked".into()))));
+            .unwrap_or_else(|_| Err(Failure::Refused(CommitError::Internal("a change panicked".into()))));
         let refusal = match applied {
             Ok(receipt) => {
                 self.execute("RELEASE change")?;
@@ -348,7 +348,7 @@ impl Thread {
             }
             Err(Failure::Engine(error)) => {
                 tracing::error!(%error, "a change was not written");
-                CommitError::Broken(error.to_string())
+                CommitError::Internal(error.to_string())
             }
         };
         self.execute("ROLLBACK TO change")?;
@@ -364,7 +364,8 @@ impl Thread {
         }
         let emptied = self.db.busy_handler(None::<fn(i32) -> bool>).and_then(|()| write_back(&self.db));
         if let Err(error) = emptied
-            && let Some(obstacle) = obstacle_of(&error).filter(|obstacle| *obstacle != Obstacle::Locked)
+            && let Some(obstacle) =
+                obstacle_of(&error).filter(|obstacle| *obstacle != UnwritableReason::Locked)
         {
             tracing::error!(%error, "the log was not written back");
             self.opened.set(obstacle);

@@ -1,6 +1,6 @@
 //! What is sent to the writer thread, and what it counts.
 
-use directory::{Change, CommitError, Obstacle, Receipt};
+use directory::{Change, CommitError, Receipt, UnwritableReason};
 use std::sync::atomic::AtomicU64;
 use tokio::sync::oneshot;
 
@@ -9,7 +9,7 @@ pub(super) type Answer = Result<Receipt, CommitError>;
 pub(super) enum Job {
     Change(Change, oneshot::Sender<Answer>),
     /// Asks whether a change could be written now.
-    Probe(oneshot::Sender<Option<Obstacle>>),
+    Probe(oneshot::Sender<Option<UnwritableReason>>),
     /// Writes the log back into the file and empties it, if no reader needs it.
     WriteBack,
 }

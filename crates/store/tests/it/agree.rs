@@ -2,9 +2,9 @@
 
 use crate::engines::{self, Fresh};
 use directory::{
-    Bound, Caller, Command, Directory, ExposeSecret, Field, Filter, ItemKind, ItemQuery, Labels, Op,
-    Position, Refusal, Rule, Scalar, Sort, SortKey, Status, Store, Test, Time, User, UserKey, UserQuery,
-    UserTest,
+    AttributeValue, Caller, Command, CompareOp, Comparison, Directory, DirectoryError, EventPosition,
+    ExposeSecret, Field, FieldErrorKind, Filter, ItemKind, ItemQuery, Labels, PageBoundary, Sort, SortKey,
+    Status, Store, Time, User, UserKey, UserPredicate, UserQuery,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ async fn compare(seed: u64, other: Arc<dyn Store>) {
         assert_same!(left, right, "step {step}: {command:?}");
     }
     assert_same!(
-        a.events(Position(0), 1000).await.expect("read"),
-        b.events(Position(0), 1000).await.expect("read")
+        a.events(EventPosition(0), 1000).await.expect("read"),
+        b.events(EventPosition(0), 1000).await.expect("read")
     );
     for query in queries() {
         let (left, right) = (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
@@ -84,8 +84,8 @@ async fn compare(seed: u64, other: Arc<dyn Store>) {
         let (left, right) = (a.run(&caller, delete.clone()).await, b.run(&caller, delete).await);
         assert_same!(left, right);
         if left.is_err() {
-            assert_eq!(left, Err(Refusal::field(Field::Id, Rule::Taken)));
-            let deleted = b.all_deleted(&caller, 0, 1000).await.expect("read");
+            assert_eq!(left, Err(DirectoryError::for_field(Field::Id, FieldErrorKind::Taken)));
+            let deleted = b.deleted_users(&caller, 0, 1000).await.expect("read");
             assert!(deleted.iter().any(|deleted| deleted.user.id == user.id), "{}", user.number);
             kept += 1;
         }
@@ -101,7 +101,7 @@ async fn compare_lives(
     caller: &Caller,
     people: &[User],
 ) {
-    let (left, right) = (a.all_deleted(caller, 0, 1000).await, b.all_deleted(caller, 0, 1000).await);
+    let (left, right) = (a.deleted_users(caller, 0, 1000).await, b.deleted_users(caller, 0, 1000).await);
     assert_same!(left.expect("read"), right.expect("read"));
     let (left, right) = (a.mails_due(1000).await, b.mails_due(1000).await);
     assert_same!(left.expect("read"), right.expect("read"));
@@ -110,19 +110,22 @@ async fn compare_lives(
             one.account(caller.tenant, stored.id).await.expect("read").expect("there"),
             other.account(caller.tenant, stored.id).await.expect("read").expect("there"),
         );
-        assert_eq!(left.sign_ins, right.sign_ins);
+        assert_eq!(left.sign_in_state, right.sign_in_state);
         let plain = |account: &directory::Account| {
-            account.password.as_ref().map(|stored| stored.0.expose_secret().to_owned())
+            account.password_hash.as_ref().map(|stored| stored.0.expose_secret().to_owned())
         };
         assert_eq!(plain(&left), plain(&right));
         let history = async |directory: &Directory| {
-            directory.history(caller, stored.id, Position(0)).await.expect("read")
+            directory.user_history(caller, stored.id, EventPosition(0)).await.expect("read")
         };
         assert_same!(history(a).await, history(b).await);
     }
-    let chain = b.verify(None).await.expect("read").remove(&caller.tenant).expect("events");
-    let own = a.verify(None).await.expect("read").remove(&caller.tenant).expect("events");
-    assert_eq!((chain.broken, chain.older, chain.events), (None, 0, own.events));
+    let chain = b.verify_chain(None).await.expect("read").remove(&caller.tenant).expect("events");
+    let own = a.verify_chain(None).await.expect("read").remove(&caller.tenant).expect("events");
+    assert_eq!(
+        (chain.broken_at, chain.unchained_events, chain.verified_events),
+        (None, 0, own.verified_events)
+    );
 }
 
 async fn all(directory: &Directory, caller: &Caller, kind: ItemKind) -> Vec<directory::Item> {
@@ -132,78 +135,121 @@ async fn all(directory: &Directory, caller: &Caller, kind: ItemKind) -> Vec<dire
 /// A moment in the middle of what the stepping clock gives.
 const MIDDLE: Time = Time(1_600_000_080_000_000);
 
-fn test(field: Field, part: Option<Field>, op: Op, value: Scalar<'static>) -> Test {
-    Test::new(field, part, op, value, false)
+fn test(field: Field, part: Option<Field>, op: CompareOp, value: AttributeValue<'static>) -> Comparison {
+    Comparison::new(field, part, op, value, false)
 }
 
 fn meets(filter: Filter) -> UserQuery {
-    let tests = vec![UserTest::Meets(Arc::new(filter), Arc::new(Labels::default()))];
-    UserQuery { tests, limit: 50, ..UserQuery::default() }
+    let tests = vec![UserPredicate::Filter(Arc::new(filter), Arc::new(Labels::default()))];
+    UserQuery { predicates: tests, limit: 50, ..UserQuery::default() }
 }
 
 /// Every question once more from in between: behind and in front of somebody, by their place in its order.
 fn from_places(query: &UserQuery, people: &[User]) -> Vec<UserQuery> {
-    let places = people.iter().map(|user| query.sort.place(user));
-    let bounds = places.flat_map(|place| [Bound::After(place.clone()), Bound::Before(place)]);
-    bounds.map(|bound| UserQuery { bound: Some(bound), skip: 0, limit: 2, ..query.clone() }).collect()
+    let places = people.iter().map(|user| query.sort.position_of(user));
+    let bounds = places.flat_map(|place| [PageBoundary::After(place.clone()), PageBoundary::Before(place)]);
+    bounds.map(|bound| UserQuery { boundary: Some(bound), offset: 0, limit: 2, ..query.clone() }).collect()
 }
 
 fn queries() -> Vec<UserQuery> {
     let some_id = uuid::Uuid::from_u128(5).to_string();
-    let with = |tests: Vec<UserTest>| UserQuery { tests, limit: 50, ..UserQuery::default() };
+    let with = |tests: Vec<UserPredicate>| UserQuery { predicates: tests, limit: 50, ..UserQuery::default() };
     let sorted = |key: SortKey, descending: bool| UserQuery {
-        sort: Sort { key, descending, unset_last: descending },
-        skip: 1,
+        sort: Sort { key, descending, nulls_last: descending },
+        offset: 1,
         limit: 3,
         ..UserQuery::default()
     };
     vec![
         with(vec![]),
-        UserQuery { skip: 2, limit: 2, ..UserQuery::default() },
-        with(vec![UserTest::Email("ann@example.com".into())]),
-        with(vec![UserTest::ExternalId("ann".into())]),
-        with(vec![UserTest::NameHolds("ann".into())]),
-        with(vec![UserTest::AnyTextHolds { part: "e".into(), organisations: Vec::new() }]),
-        with(vec![UserTest::Status(vec![Status::Active, Status::Invited]), UserTest::NameHolds("l".into())]),
-        sorted(SortKey::Arrival, true),
+        UserQuery { offset: 2, limit: 2, ..UserQuery::default() },
+        with(vec![UserPredicate::Email("ann@example.com".into())]),
+        with(vec![UserPredicate::ExternalId("ann".into())]),
+        with(vec![UserPredicate::NameContains("ann".into())]),
+        with(vec![UserPredicate::AnyTextContains { substring: "e".into(), organizations: Vec::new() }]),
+        with(vec![
+            UserPredicate::Status(vec![Status::Active, Status::Invited]),
+            UserPredicate::NameContains("l".into()),
+        ]),
+        sorted(SortKey::Number, true),
         sorted(SortKey::Text(Field::GivenName), false),
         sorted(SortKey::Text(Field::Email), true),
         sorted(SortKey::Updated, true),
-        meets(Filter::Test(test(Field::UserName, None, Op::Equal, Scalar::text("Ann@example.com")))),
-        meets(Filter::Test(test(
+        meets(Filter::Comparison(test(
+            Field::UserName,
+            None,
+            CompareOp::Equal,
+            AttributeValue::text("Ann@example.com"),
+        ))),
+        meets(Filter::Comparison(test(
             Field::Emails,
             Some(Field::Value),
-            Op::Equal,
-            Scalar::text("bob@example.com"),
+            CompareOp::Equal,
+            AttributeValue::text("bob@example.com"),
         ))),
-        meets(Filter::Test(test(Field::ExternalId, None, Op::Equal, Scalar::text("Ann")))),
-        meets(Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(true)))),
-        meets(Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(false)))),
-        meets(Filter::Test(test(Field::Updated, None, Op::Greater, Scalar::Time(MIDDLE)))),
-        meets(Filter::Test(test(Field::Updated, None, Op::LessOrEqual, Scalar::Time(MIDDLE)))),
-        meets(Filter::Test(test(Field::Id, None, Op::Equal, Scalar::text(some_id.clone())))),
-        meets(Filter::Test(test(
+        meets(Filter::Comparison(test(
+            Field::ExternalId,
+            None,
+            CompareOp::Equal,
+            AttributeValue::text("Ann"),
+        ))),
+        meets(Filter::Comparison(test(Field::Active, None, CompareOp::Equal, AttributeValue::Bool(true)))),
+        meets(Filter::Comparison(test(Field::Active, None, CompareOp::Equal, AttributeValue::Bool(false)))),
+        meets(Filter::Comparison(test(
+            Field::Updated,
+            None,
+            CompareOp::Greater,
+            AttributeValue::Time(MIDDLE),
+        ))),
+        meets(Filter::Comparison(test(
+            Field::Updated,
+            None,
+            CompareOp::LessOrEqual,
+            AttributeValue::Time(MIDDLE),
+        ))),
+        meets(Filter::Comparison(test(
+            Field::Id,
+            None,
+            CompareOp::Equal,
+            AttributeValue::text(some_id.clone()),
+        ))),
+        meets(Filter::Comparison(test(
             Field::Groups,
             Some(Field::Value),
-            Op::Equal,
-            Scalar::text(some_id.clone()),
+            CompareOp::Equal,
+            AttributeValue::text(some_id.clone()),
         ))),
-        meets(Filter::Entry(
+        meets(Filter::ValuePath(
             Field::Emails,
             Box::new(Filter::All(vec![
-                Filter::Test(test(Field::Kind, None, Op::Equal, Scalar::text("work"))),
-                Filter::Test(test(Field::Value, None, Op::Equal, Scalar::text("ann@example.com"))),
+                Filter::Comparison(test(Field::Kind, None, CompareOp::Equal, AttributeValue::text("work"))),
+                Filter::Comparison(test(
+                    Field::Value,
+                    None,
+                    CompareOp::Equal,
+                    AttributeValue::text("ann@example.com"),
+                )),
             ])),
         )),
         meets(Filter::All(vec![
-            Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(true))),
-            Filter::Test(test(Field::GivenName, None, Op::Present, Scalar::Bool(true))),
+            Filter::Comparison(test(Field::Active, None, CompareOp::Equal, AttributeValue::Bool(true))),
+            Filter::Comparison(test(Field::GivenName, None, CompareOp::Present, AttributeValue::Bool(true))),
         ])),
         meets(Filter::Any(vec![
-            Filter::Test(test(Field::UserName, None, Op::Equal, Scalar::text("bob@example.com"))),
-            Filter::Test(test(Field::Number, None, Op::Equal, Scalar::Integer(3))),
+            Filter::Comparison(test(
+                Field::UserName,
+                None,
+                CompareOp::Equal,
+                AttributeValue::text("bob@example.com"),
+            )),
+            Filter::Comparison(test(Field::Number, None, CompareOp::Equal, AttributeValue::Integer(3))),
         ])),
-        meets(Filter::Not(Box::new(Filter::Test(test(Field::Active, None, Op::Equal, Scalar::Bool(true)))))),
+        meets(Filter::Not(Box::new(Filter::Comparison(test(
+            Field::Active,
+            None,
+            CompareOp::Equal,
+            AttributeValue::Bool(true),
+        ))))),
         sorted(SortKey::Status, false),
     ]
 }

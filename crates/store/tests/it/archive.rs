@@ -117,7 +117,7 @@ fn grow(place: &Place, seed: u64, steps: u32) {
         let mut dice = Dice::new(seed);
         let one = conformance::tenant(&directory, "One").await;
         let two = conformance::tenant(&directory, "Two").await;
-        directory.secret("sealing").await.expect("a secret");
+        directory.server_secret("sealing").await.expect("a secret");
         for step in 0..steps {
             let caller = if step % 4 == 0 { &two } else { &one };
             let _ = directory.run(caller, command(&mut dice, 30)).await;
@@ -132,7 +132,7 @@ fn grow_large(place: &Place, seed: u64) {
     let store = place.open();
     runtime().block_on(async {
         let directory = fakes::directory_from(Arc::clone(&store), 10_000);
-        let caller = directory::Caller::terminal(TenantNumber(1));
+        let caller = directory::Caller::operator(TenantNumber(1));
         for hundred in 0..40 {
             let all = (0..100).map(|n| {
                 let new = conformance::person(&format!("p{}@many.example", hundred * 100 + n));
@@ -169,7 +169,7 @@ fn seen(place: &Place) -> String {
         let directory = fakes::directory_from(Arc::clone(&store), 5000);
         let mut text = String::new();
         for number in [1, 2] {
-            let caller = directory::Caller::terminal(TenantNumber(number));
+            let caller = directory::Caller::operator(TenantNumber(number));
             let all = directory::UserQuery { limit: 1000, ..directory::UserQuery::default() };
             let people = directory.users(&caller, all).await.expect("read");
             for kind in directory::ItemKind::ALL {
@@ -179,12 +179,13 @@ fn seen(place: &Place) -> String {
                     text += &format!("{item:?} {members:?}\n");
                 }
             }
-            let gone = directory.all_deleted(&caller, 0, 1000).await.expect("read");
+            let gone = directory.deleted_users(&caller, 0, 1000).await.expect("read");
             text += &format!("{people:?}\n{gone:?}\n");
         }
-        text += &format!("{:?}\n", directory.events(directory::Position(0), 10_000).await.expect("read"));
-        for (_, chain) in directory.verify(None).await.expect("read") {
-            assert_eq!(chain.broken, None);
+        text +=
+            &format!("{:?}\n", directory.events(directory::EventPosition(0), 10_000).await.expect("read"));
+        for (_, chain) in directory.verify_chain(None).await.expect("read") {
+            assert_eq!(chain.broken_at, None);
         }
         text += &next(&directory).await;
         text
@@ -195,7 +196,7 @@ fn seen(place: &Place) -> String {
 
 /// Numbers go on where they were, and those who were deleted come back.
 async fn next(directory: &Directory) -> String {
-    let caller = directory::Caller::terminal(TenantNumber(1));
+    let caller = directory::Caller::operator(TenantNumber(1));
     let mut text = String::new();
     let new = Command::CreateUser(conformance::person("somebody@new.example"));
     text += &format!("{:?}\n", directory.run(&caller, new).await.map(|done| done.users[0].number));
@@ -381,8 +382,11 @@ fn a_broken_history_is_not_mended() {
     same.settle(&sent);
     let store = same.open();
     let directory = fakes::directory(store);
-    let chains = runtime().block_on(directory.verify(None)).expect("read");
-    assert!(chains.values().any(|chain| chain.broken == Some(directory::Position(300))), "{chains:?}");
+    let chains = runtime().block_on(directory.verify_chain(None)).expect("read");
+    assert!(
+        chains.values().any(|chain| chain.broken_at == Some(directory::EventPosition(300))),
+        "{chains:?}"
+    );
 }
 
 /// Only whole entries are read.

@@ -1,8 +1,9 @@
 //! What only the embedded engine must withstand: callers who hang up, full disks, files that are not ours.
 
 use directory::{
-    AccountEdit, Caller, Change, Command, CommitError, Edit, Field, Filter, Given, Labels, Op, Refusal,
-    Scalar, Store, TenantEdit, Test, Time, User, UserId, UserKey, UserQuery, UserTest,
+    AccountEdit, AttributeValue, Caller, Change, Command, CommitError, CompareOp, Comparison, DirectoryError,
+    Field, FieldUpdate, Filter, Labels, Mutation, Store, TenantEdit, Time, User, UserId, UserKey,
+    UserPredicate, UserQuery,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -35,7 +36,7 @@ fn a_full_disk_is_said_and_damages_nothing() {
             let email = format!("{n}@x.y");
             match directory.run(&caller, Command::CreateUser(person(&email))).await {
                 Ok(_) => acknowledged.push(email),
-                Err(Refusal::Unavailable(text)) => {
+                Err(DirectoryError::Unavailable(text)) => {
                     assert!(text.contains("full"), "{text}");
                     refusals += 1;
                 }
@@ -54,7 +55,7 @@ fn a_full_disk_is_said_and_damages_nothing() {
     // With room again, everything acknowledged is there and writing goes on.
     let directory = fakes::directory_from(open(&path) as _, 1_000_000);
     runtime().block_on(async {
-        let caller = Caller::terminal(directory::TenantNumber(1));
+        let caller = Caller::operator(directory::TenantNumber(1));
         let page =
             directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read");
         assert_eq!(page.total, acknowledged.len() as u64);
@@ -160,20 +161,25 @@ fn a_store_of_the_first_schema_comes_along_with_its_people() {
     drop(db);
     let directory = fakes::directory_from(open(&path) as _, 100);
     runtime().block_on(async {
-        let caller = Caller::terminal(directory::TenantNumber(1));
+        let caller = Caller::operator(directory::TenantNumber(1));
         let user = directory.user(&caller, UserKey::Email("A@x.y".into())).await.expect("found");
         assert_eq!(
-            (user.email(), user.phone("mobile"), user.photo()),
+            (user.email(), user.phone("mobile"), user.preferred_photo()),
             (Some("a@x.y"), Some("2"), Some("https://x.y/p"))
         );
         assert_eq!(user.text(Field::City), Some("Rome"));
-        let off = Test::new(Field::Active, None, Op::Equal, Scalar::Bool(false), true);
-        let off = UserTest::Meets(Arc::new(Filter::Test(off)), Arc::new(Labels::default()));
-        let since =
-            Test::new(Field::Updated, None, Op::GreaterOrEqual, Scalar::Time(directory::Time(5)), true);
-        let since = UserTest::Meets(Arc::new(Filter::Test(since)), Arc::new(Labels::default()));
+        let off = Comparison::new(Field::Active, None, CompareOp::Equal, AttributeValue::Bool(false), true);
+        let off = UserPredicate::Filter(Arc::new(Filter::Comparison(off)), Arc::new(Labels::default()));
+        let since = Comparison::new(
+            Field::Updated,
+            None,
+            CompareOp::GreaterOrEqual,
+            AttributeValue::Time(directory::Time(5)),
+            true,
+        );
+        let since = UserPredicate::Filter(Arc::new(Filter::Comparison(since)), Arc::new(Labels::default()));
         for test in [off, since] {
-            let query = UserQuery { tests: vec![test.clone()], limit: 9, ..UserQuery::default() };
+            let query = UserQuery { predicates: vec![test.clone()], limit: 9, ..UserQuery::default() };
             assert_eq!(directory.users(&caller, query).await.expect("read").total, 1, "{test:?}");
         }
         let edit = person("b@x.y");
@@ -205,26 +211,26 @@ fn one_bad_change_rejects_no_other() {
             tenant: caller.tenant,
             at: Time(1_700_000_000_000_000),
             connection: None,
-            who: "test".into(),
-            request: String::new(),
-            absent: Vec::new(),
-            not_deleted: None,
-            edits,
+            actor: "test".into(),
+            request_id: String::new(),
+            assumed_absent: Vec::new(),
+            assumed_not_deleted: None,
+            mutations: edits,
         };
         let good = |n: u128| {
             let id = UserId(uuid::Uuid::from_u128(1_000 + n));
-            let user = Box::new(User { user_name: format!("good{n}"), ..User::blank(id, Time(1)) });
-            change(vec![Edit::AddUser { user, account: AccountEdit::default() }])
+            let user = Box::new(User { user_name: format!("good{n}"), ..User::new(id, Time(1)) });
+            change(vec![Mutation::AddUser { user, account: AccountEdit::default() }])
         };
         // All are queued before the first is carried out.
         let mut waiting: Vec<_> = (0..50).map(|n| store.commit(good(n))).collect();
-        waiting.insert(25, store.commit(change(vec![Edit::RemoveUser(Box::new(before))])));
+        waiting.insert(25, store.commit(change(vec![Mutation::RemoveUser(Box::new(before))])));
         let mut outcomes = Vec::new();
         for answer in waiting {
             outcomes.push(answer.await);
         }
         let bad = outcomes.remove(25);
-        assert!(matches!(bad, Err(CommitError::Broken(_))), "{bad:?}");
+        assert!(matches!(bad, Err(CommitError::Internal(_))), "{bad:?}");
         assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
         store.close();
     });
@@ -242,10 +248,10 @@ fn a_tenant_whose_document_was_written_otherwise_can_be_changed() {
             .expect("opened")
             .execute("UPDATE tenants SET doc = replace(doc, '{\"number\"', '{\"later\":1, \"number\"')", [])
             .expect("written otherwise");
-        let edit = TenantEdit { sender_name: Given::Value("Acme".into()), ..TenantEdit::default() };
+        let edit = TenantEdit { sender_name: FieldUpdate::Set("Acme".into()), ..TenantEdit::default() };
         let receipt = directory.update_tenant(&caller, edit.clone()).await.expect("changed");
         assert_eq!(receipt.tenant.expect("a tenant").version, 1);
-        let edit = TenantEdit { sender_name: Given::Cleared, ..edit };
+        let edit = TenantEdit { sender_name: FieldUpdate::Clear, ..edit };
         assert_eq!(
             directory.update_tenant(&caller, edit).await.expect("changed").tenant.expect("one").version,
             2

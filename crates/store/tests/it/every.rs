@@ -2,8 +2,8 @@
 
 use crate::engines::{self, Fresh};
 use directory::{
-    Command, DepartmentRef, Given, ItemKey, ItemKind, ItemQuery, OrganisationRef, Refusal, Status,
-    StatusMove, Store, UserKey, UserQuery,
+    Command, DepartmentRef, DirectoryError, FieldUpdate, ItemKey, ItemKind, ItemQuery, OrganizationRef,
+    Status, StatusChange, Store, UserKey, UserQuery,
 };
 use std::sync::Arc;
 use std::task::Poll;
@@ -70,7 +70,7 @@ fn hang_up(store: Arc<dyn Store>) {
             .total;
         assert!(total > 250, "{total} of 302 were queued before their callers left");
         let begun = std::time::Instant::now();
-        while directory.health().await.expect("healthy").waiting > 0 {
+        while directory.health().await.expect("healthy").queued_changes > 0 {
             assert!(begun.elapsed() < PATIENCE, "something still waits");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -86,10 +86,10 @@ fn make_the_same(store: Arc<dyn Store>) {
                 let (directory, caller) = (Arc::clone(&directory), caller.clone());
                 tokio::spawn(async move {
                     let mut edit = person(&format!("{n}@x.y"));
-                    edit.department = Given::Value(DepartmentRef::Name(format!("New {}", n % 20)));
+                    edit.department = FieldUpdate::Set(DepartmentRef::Name(format!("New {}", n % 20)));
                     let name = Some(format!("Organisation {}", n % 20));
-                    let wanted = OrganisationRef { name, ..OrganisationRef::default() };
-                    edit.organisation = Given::Value(wanted);
+                    let wanted = OrganizationRef { name, ..OrganizationRef::default() };
+                    edit.organization = FieldUpdate::Set(wanted);
                     directory.run(&caller, Command::CreateUser(edit)).await
                 })
             })
@@ -97,12 +97,12 @@ fn make_the_same(store: Arc<dyn Store>) {
         for task in tasks {
             task.await.expect("ran").expect("made");
         }
-        for kind in [ItemKind::Department, ItemKind::Organisation] {
+        for kind in [ItemKind::Department, ItemKind::Organization] {
             let made = directory.items(&caller, ItemQuery::all(kind)).await.expect("read");
             assert_eq!(made.total, 20, "each place once");
         }
         let first =
-            directory.item(&caller, ItemKind::Organisation, ItemKey::Name("organisation 3".into())).await;
+            directory.item(&caller, ItemKind::Organization, ItemKey::Name("organisation 3".into())).await;
         let members = directory.members(&caller, first.expect("there").id()).await.expect("read");
         assert_eq!(members.len(), 3, "an organisation knows its people");
     });
@@ -114,10 +114,10 @@ fn wish(store: Arc<dyn Store>) {
         let caller = tenant(&directory, "One").await;
         let make = async |number: Option<u32>, name: &str, email: &str| {
             let mut edit = person(email);
-            let wanted = OrganisationRef { number, name: Some(name.into()), address: None };
-            edit.organisation = Given::Value(wanted);
+            let wanted = OrganizationRef { number, name: Some(name.into()), office_number: None };
+            edit.organization = FieldUpdate::Set(wanted);
             directory.run(&caller, Command::CreateUser(edit)).await.expect("made");
-            let made = directory.item(&caller, ItemKind::Organisation, ItemKey::Name(name.into())).await;
+            let made = directory.item(&caller, ItemKind::Organization, ItemKey::Name(name.into())).await;
             made.expect("there").number()
         };
         assert_eq!(make(Some(i32::MAX.unsigned_abs()), "Last", "a@x.y").await, i32::MAX.unsigned_abs());
@@ -125,7 +125,7 @@ fn wish(store: Arc<dyn Store>) {
         assert_eq!(make(None, "One", "c@x.y").await, 1);
         assert_eq!(make(None, "Three", "d@x.y").await, 3, "what was wished for is passed over");
         let users = vec![UserKey::Number(1); 1_001];
-        let many = Command::MoveUsers(StatusMove { users, to: Status::Active, only_from: None });
-        assert!(matches!(directory.run(&caller, many).await, Err(Refusal::Invalid(_))));
+        let many = Command::ChangeStatus(StatusChange { users, to: Status::Active, required_status: None });
+        assert!(matches!(directory.run(&caller, many).await, Err(DirectoryError::Invalid(_))));
     });
 }

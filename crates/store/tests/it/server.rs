@@ -3,8 +3,8 @@
 
 use crate::engines::{options, postgres};
 use directory::{
-    Caller, Command, Directory, Field, Given, ItemKey, ItemKind, Obstacle, OrganisationRef, Position,
-    Refusal, Store, TenantNumber, UserKey, UserQuery,
+    Caller, Command, Directory, DirectoryError, EventPosition, Field, FieldUpdate, ItemKey, ItemKind,
+    OrganizationRef, Store, TenantNumber, UnwritableReason, UserKey, UserQuery,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -119,21 +119,21 @@ fn an_organisation_that_another_process_adds_is_found_though_it_was_absent_latel
             add(&here, &caller, &format!("{n}@late.example")).await;
         }
         let mut edit = person("owner@elsewhere.example");
-        let wanted = OrganisationRef { name: Some("Late".into()), ..OrganisationRef::default() };
-        edit.organisation = Given::Value(wanted);
+        let wanted = OrganizationRef { name: Some("Late".into()), ..OrganizationRef::default() };
+        edit.organization = FieldUpdate::Set(wanted);
         there.run(&caller, Command::CreateUser(edit)).await.expect("added");
         let late =
-            there.item(&caller, ItemKind::Organisation, ItemKey::Name("Late".into())).await.expect("there");
-        let domains = directory::OrganisationEdit {
-            domains: Given::Value(vec!["late.example".into()]),
-            ..directory::OrganisationEdit::default()
+            there.item(&caller, ItemKind::Organization, ItemKey::Name("Late".into())).await.expect("there");
+        let domains = directory::OrganizationEdit {
+            domains: FieldUpdate::Set(vec!["late.example".into()]),
+            ..directory::OrganizationEdit::default()
         };
         let change =
-            Command::UpdateOrganisations { organisations: vec![ItemKey::Id(late.id())], edit: domains };
+            Command::UpdateOrganizations { organizations: vec![ItemKey::Id(late.id())], edit: domains };
         there.run(&caller, change).await.expect("changed");
         add(&here, &caller, "new@late.example").await;
         let user = here.user(&caller, UserKey::Email("new@late.example".into())).await.expect("there");
-        assert_eq!(user.organisation, Some(late.id()));
+        assert_eq!(user.organization, Some(late.id()));
     });
 }
 
@@ -158,7 +158,7 @@ fn two_processes_fight_over_a_handle_and_the_feed_tells_each_change_once() {
         let mut positions = Vec::new();
         let begun = std::time::Instant::now();
         while begun.elapsed() < testkit::waiting::PATIENCE {
-            let after = positions.last().copied().unwrap_or(Position(0));
+            let after = positions.last().copied().unwrap_or(EventPosition(0));
             let events = directories[1].events(after, 7).await.expect("read");
             positions.extend(events.iter().map(|event| event.position));
             if positions.len() == 101 {
@@ -166,7 +166,7 @@ fn two_processes_fight_over_a_handle_and_the_feed_tells_each_change_once() {
             }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        let wanted: Vec<Position> = (1..=101).map(Position).collect();
+        let wanted: Vec<EventPosition> = (1..=101).map(EventPosition).collect();
         assert_eq!(positions, wanted, "the tenant and a hundred people");
     });
     assert_eq!(
@@ -186,7 +186,7 @@ fn a_check_finds_what_does_not_fit() {
             add(&directory, &caller, &format!("{n}@x.y")).await;
         }
         // Whoever asks for the history has everything sealed.
-        assert_eq!(directory.events(Position(0), 10).await.expect("read").len(), 4);
+        assert_eq!(directory.events(EventPosition(0), 10).await.expect("read").len(), 4);
     });
     let check = || {
         Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").damage
@@ -224,7 +224,7 @@ fn look_ups_use_indexes_however_the_store_has_grown() {
                 UserKey::Id(id),
                 UserKey::Number(number),
                 UserKey::Email("a@x.y".into()),
-                UserKey::Handle("a@x.y".into()),
+                UserKey::Login("a@x.y".into()),
             ] {
                 assert!(directory.user(&caller, by).await.is_ok());
             }
@@ -288,8 +288,8 @@ fn awkward_texts_come_back_as_they_were() {
         let caller = tenant(&directory, "Ünï \u{1F600} 'quoted\" \\").await;
         for (n, text) in (1..).zip(["\u{1F600} é \u{5D0}rtl", "'; DROP TABLE users; --", "a\\'b\"c"]) {
             let mut edit = person(&format!("{n}@x.y"));
-            edit.text(Field::GivenName, Given::Value(text.into()));
-            edit.text(Field::ExternalId, Given::Value(text.into()));
+            edit.set_text(Field::GivenName, FieldUpdate::Set(text.into()));
+            edit.set_text(Field::ExternalId, FieldUpdate::Set(text.into()));
             directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
             let user = directory.user(&caller, UserKey::ExternalId(text.into())).await.expect("found");
             assert_eq!((user.number, user.text(Field::GivenName)), (n, Some(text)));
@@ -312,16 +312,16 @@ fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
     runtime().block_on(async {
         // Somebody fills it all the same, say with an earlier version.
         query(&url, "INSERT INTO filling (origin, done, sum) VALUES ('b', 0, '') RETURNING done");
-        let refused = directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await;
+        let refused = directory.run(&Caller::operator(TenantNumber(0)), add_tenant()).await;
         assert!(
-            matches!(&refused, Err(Refusal::Unavailable(text)) if text.contains("held by a restore")),
+            matches!(&refused, Err(DirectoryError::Unavailable(text)) if text.contains("held by a restore")),
             "{refused:?}"
         );
         let health = store.health().await.expect("it answers");
-        assert_eq!(health.obstacle, Some(Obstacle::Filling));
+        assert_eq!(health.unwritable_reason, Some(UnwritableReason::Restoring));
         query(&url, "DELETE FROM filling RETURNING done");
-        assert_eq!(store.health().await.expect("it answers").obstacle, None);
-        directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await.expect("written");
+        assert_eq!(store.health().await.expect("it answers").unwritable_reason, None);
+        directory.run(&Caller::operator(TenantNumber(0)), add_tenant()).await.expect("written");
     });
     store.close();
     let first = hold().expect("held");
@@ -345,17 +345,23 @@ fn a_database_is_held_only_when_no_process_writes_to_it() {
     assert!(hold().is_err_and(|error| error.to_string().contains("in use")), "the second has it open");
     let directory = fakes::directory(Arc::clone(&second) as _);
     runtime().block_on(async {
-        directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await.expect("written");
+        directory.run(&Caller::operator(TenantNumber(0)), add_tenant()).await.expect("written");
         let held = "INSERT INTO holds (name, holder, until)
             VALUES ('store', gen_random_uuid(), clock_timestamp() + INTERVAL '1 hour')
             ON CONFLICT (name) DO UPDATE SET until = excluded.until RETURNING name";
         query(&url, held);
-        let refused = directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await;
-        assert!(matches!(&refused, Err(Refusal::Unavailable(text)) if text.contains("move")), "{refused:?}");
-        assert_eq!(second.health().await.expect("it answers").obstacle, Some(Obstacle::Filling));
+        let refused = directory.run(&Caller::operator(TenantNumber(0)), add_tenant()).await;
+        assert!(
+            matches!(&refused, Err(DirectoryError::Unavailable(text)) if text.contains("move")),
+            "{refused:?}"
+        );
+        assert_eq!(
+            second.health().await.expect("it answers").unwritable_reason,
+            Some(UnwritableReason::Restoring)
+        );
         assert_eq!(query(&url, "SELECT count(*) FROM tenants"), "1");
         query(&url, "DELETE FROM holds RETURNING name");
-        directory.run(&Caller::terminal(TenantNumber(0)), add_tenant()).await.expect("written");
+        directory.run(&Caller::operator(TenantNumber(0)), add_tenant()).await.expect("written");
     });
     second.close();
     drop(hold().expect("nobody has it open"));

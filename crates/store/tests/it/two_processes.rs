@@ -2,8 +2,8 @@
 
 use crate::engines::postgres;
 use directory::{
-    Command, Directory, Event, Field, Given, GroupEdit, ItemId, ItemKey, MemberEdit, Position, Record, Store,
-    UserEdit, UserId, UserKey,
+    Command, Directory, EntitySnapshot, Event, EventPosition, Field, FieldUpdate, GroupEdit, ItemId, ItemKey,
+    MemberEdit, Store, UserEdit, UserId, UserKey,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn events_agree_about_memberships() {
     });
     runtime.expect("a runtime").block_on(async {
         let caller = tenant(&one, "One").await;
-        let edit = GroupEdit { name: Given::Value("Red".into()), ..GroupEdit::default() };
+        let edit = GroupEdit { name: FieldUpdate::Set("Red".into()), ..GroupEdit::default() };
         let group = one.run(&caller, Command::CreateGroup(edit)).await.expect("added").items[0].id();
         let user = one.run(&caller, Command::CreateUser(person("ann@x.y"))).await.expect("added").users[0].id;
         for round in 0..ROUNDS {
@@ -36,7 +36,7 @@ fn events_agree_about_memberships() {
             moved.expect("moved");
         }
         let events = loop {
-            let events = stores[0].events(Position(0), 100_000).await.expect("read");
+            let events = stores[0].events(EventPosition(0), 100_000).await.expect("read");
             if events.len() >= 3 + 2 * ROUNDS as usize {
                 break events;
             }
@@ -48,27 +48,27 @@ fn events_agree_about_memberships() {
 
 fn rename(user: UserId, round: u32) -> Command {
     let mut edit = UserEdit::default();
-    edit.text(Field::DisplayName, Given::Value(round.to_string()));
+    edit.set_text(Field::DisplayName, FieldUpdate::Set(round.to_string()));
     Command::UpdateUser { user: UserKey::Id(user), edit: Box::new(edit) }
 }
 
 fn enrol(group: ItemId, user: UserId, joins: bool) -> Command {
     let users = vec![UserKey::Id(user)];
     let (join, leave) = if joins { (users, Vec::new()) } else { (Vec::new(), users) };
-    let members = Some(MemberEdit::Change { join, leave });
+    let members = Some(MemberEdit::Change { add: join, remove: leave });
     Command::UpdateGroup { group: ItemKey::Id(group), edit: GroupEdit { members, ..GroupEdit::default() } }
 }
 
 fn check(events: &[Event], user: UserId) {
     let mut groups = Vec::new();
-    for Event { position, what } in events {
+    for Event { position, data: what } in events {
         match (&what.before, &what.after) {
-            (Some(Record::User(before)), Some(Record::User(after))) => {
+            (Some(EntitySnapshot::User(before)), Some(EntitySnapshot::User(after))) => {
                 assert_eq!((&before.groups, &after.groups), (&groups, &groups), "at {position:?}");
             }
-            (Some(Record::Item(_)), Some(Record::Item(group))) => {
-                groups.retain(|id| *id != group.id() || !what.left.contains(&user));
-                groups.extend(what.joined.contains(&user).then_some(group.id()));
+            (Some(EntitySnapshot::Item(_)), Some(EntitySnapshot::Item(group))) => {
+                groups.retain(|id| *id != group.id() || !what.members_removed.contains(&user));
+                groups.extend(what.members_added.contains(&user).then_some(group.id()));
             }
             _ => {}
         }

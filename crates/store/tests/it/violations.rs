@@ -1,7 +1,9 @@
 //! `check` finds each invariant that was violated by hand, on both engines.
 
 use crate::engines::{options, postgres};
-use directory::{Caller, Command, Entry, Field, Given, OrganisationRef, Store, TenantNumber, UserKey};
+use directory::{
+    Caller, Command, Field, FieldUpdate, OrganizationRef, Store, TenantNumber, TypedValue, UserKey,
+};
 use std::path::Path;
 use std::sync::Arc;
 use store::{Address, Options, Postgres, Sqlite};
@@ -68,7 +70,7 @@ const VIOLATIONS: [(&str, &str, &str); 16] = [
     (
         "UPDATE items SET number = 77 WHERE kind = 3",
         "UPDATE items SET number = 77 WHERE kind = 3",
-        "columns of organisation 77",
+        "columns of organization 77",
     ),
     (
         "UPDATE counters SET last = 1 WHERE sort = 0",
@@ -89,17 +91,17 @@ async fn fill(store: Arc<dyn Store>) {
     let caller = tenant(&directory, "One").await;
     for n in 1..=4 {
         let mut edit = person(&format!("{n}@x.y"));
-        edit.text(Field::ExternalId, Given::Value(format!("ext {n}")));
+        edit.set_text(Field::ExternalId, FieldUpdate::Set(format!("ext {n}")));
         if n == 2 {
-            let emails = vec![Entry::of("work", "2@x.y"), Entry::of("home", "second@x.y")];
-            edit.plurals.push((Field::Emails, Given::Value(emails)));
-            edit.organisation =
-                Given::Value(OrganisationRef { name: Some("Acme".into()), ..OrganisationRef::default() });
+            let emails = vec![TypedValue::new("work", "2@x.y"), TypedValue::new("home", "second@x.y")];
+            edit.multi_valued.push((Field::Emails, FieldUpdate::Set(emails)));
+            edit.organization =
+                FieldUpdate::Set(OrganizationRef { name: Some("Acme".into()), ..OrganizationRef::default() });
         }
         directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
     }
     let remove = Command::DeleteUser(UserKey::Number(4));
-    directory.run(&Caller::terminal(TenantNumber(1)), remove).await.expect("removed");
+    directory.run(&Caller::operator(TenantNumber(1)), remove).await.expect("removed");
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -10,7 +10,7 @@ pub use table::COLUMNS;
 
 pub use crate::account_state::{Rule, Unit};
 use crate::value::squeezed;
-use directory::{Field, ItemKind, LinkKind};
+use directory::{Field, ItemKind, ProfileLinkKind};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ impl Kind {
     pub const ALL: [Self; 6] = [
         Self::Item(ItemKind::Role),
         Self::Item(ItemKind::Department),
-        Self::Item(ItemKind::Organisation),
+        Self::Item(ItemKind::Organization),
         Self::Item(ItemKind::Group),
         Self::Item(ItemKind::Folder),
         Self::User,
@@ -40,7 +40,7 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Self::User => "user",
-            Self::Item(kind) => kind.word(),
+            Self::Item(kind) => kind.as_str(),
         }
     }
 
@@ -50,7 +50,7 @@ impl Kind {
         let singular = word.strip_suffix('s').unwrap_or(&word);
         match singular {
             "person" | "people" | "member" | "contact" => Some(Self::User),
-            "organization" | "company" | "companie" => Some(Self::Item(ItemKind::Organisation)),
+            "organization" | "company" | "companie" => Some(Self::Item(ItemKind::Organization)),
             singular => Self::ALL.into_iter().find(|kind| kind.word() == singular),
         }
     }
@@ -65,7 +65,7 @@ pub enum What {
     Number,
     Text(Field),
     Entries(Field),
-    Links(LinkKind),
+    Links(ProfileLinkKind),
     PostalAddresses,
     Metadata,
     Department,
@@ -136,7 +136,7 @@ impl Column {
             Kind::User => 'u',
             Kind::Item(ItemKind::Group) => 'g',
             Kind::Item(ItemKind::Folder) => 'f',
-            Kind::Item(ItemKind::Organisation) => 'o',
+            Kind::Item(ItemKind::Organization) => 'o',
             Kind::Item(ItemKind::Role) => 'r',
             Kind::Item(ItemKind::Department) => 'd',
         };
@@ -319,7 +319,7 @@ fn holds(column: &Column, field: Field) -> bool {
         Field::Role => What::Role,
         Field::Roles => What::Roles,
         Field::Department => What::Department,
-        Field::Organisation => What::Organisation,
+        Field::Organization => What::Organisation,
         Field::Office => What::Office,
         Field::Metadata => What::Metadata,
         Field::DoNotEmail => What::DoNotEmail,
@@ -327,9 +327,9 @@ fn holds(column: &Column, field: Field) -> bool {
         Field::Password => What::Password,
         Field::Id => What::Id,
         Field::PostalAddresses => What::PostalAddresses,
-        Field::SocialLinks => What::Links(LinkKind::Social),
-        Field::CustomLinks => What::Links(LinkKind::Custom),
-        Field::MessagingLinks => What::Links(LinkKind::Messaging),
+        Field::SocialLinks => What::Links(ProfileLinkKind::Social),
+        Field::CustomLinks => What::Links(ProfileLinkKind::Custom),
+        Field::MessagingLinks => What::Links(ProfileLinkKind::Messaging),
         Field::Emails | Field::Phones | Field::Photos | Field::Entitlements | Field::Certificates => {
             What::Entries(field)
         }
@@ -388,7 +388,7 @@ mod tests {
     fn kinds_are_told_by_their_words() {
         assert_eq!(Kind::of_word("Groups"), Some(Kind::Item(ItemKind::Group)));
         assert_eq!(Kind::of_word("people"), Some(Kind::User));
-        assert_eq!(Kind::of_word("Organizations"), Some(Kind::Item(ItemKind::Organisation)));
+        assert_eq!(Kind::of_word("Organizations"), Some(Kind::Item(ItemKind::Organization)));
         assert_eq!(Kind::of_word("Sheet1"), None);
     }
 }

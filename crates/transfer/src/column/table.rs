@@ -2,7 +2,7 @@
 
 use super::{Column, Page, What};
 use crate::account_state::{Rule, Unit};
-use directory::{Field, LinkKind};
+use directory::{Field, ProfileLinkKind};
 
 const fn column(
     name: &'static str,
@@ -277,17 +277,17 @@ pub static COLUMNS: &[Column] = &[
         &["x509certificates"],
         "X.509 certificates in Base64",
     ),
-    column("socialLinks", What::Links(LinkKind::Social), "u", &[], "Social networks: name and value"),
-    column("customLinks", What::Links(LinkKind::Custom), "u", &[], "Other links"),
-    column("messagingLinks", What::Links(LinkKind::Messaging), "u", &["ims"], "Messaging handles"),
+    column("socialLinks", What::Links(ProfileLinkKind::Social), "u", &[], "Social networks: name and value"),
+    column("customLinks", What::Links(ProfileLinkKind::Custom), "u", &[], "Other links"),
+    column("messagingLinks", What::Links(ProfileLinkKind::Messaging), "u", &["ims"], "Messaging handles"),
     text("secretaryName", Field::SecretaryName, &["assistant", "assistantname"], "The secretary's name"),
     text("secretaryEmail", Field::SecretaryEmail, &["assistantemail"], "The secretary's e-mail"),
     text("bio", Field::Bio, &["about", "biography"], "A few words about the person"),
     text("source", Field::Source, &["sourcesystem"], "Which system the person came from"),
-    text("specialities", Field::Specialities, &["skills", "specialties"], "What the person is good at"),
+    text("specialities", Field::Specialties, &["skills", "specialties"], "What the person is good at"),
     column("role", What::Role, "u", &["rolename", "websiterole"], "Role, by name"),
     column("roles", What::Roles, "u", &[], "All roles as client systems call them, where they say more"),
-    text("licence", Field::Licence, &["license", "licencetype", "licensetype"], "Kind of licence"),
+    text("licence", Field::License, &["license", "licencetype", "licensetype"], "Kind of licence"),
     text("timeZone", Field::TimeZone, &["tz"], "Time zone"),
     text("color", Field::Color, &["colour", "colorcode"], "A colour for lists"),
     column("metadata", What::Metadata, "u", &["customfields"], "Free pairs of key and value"),

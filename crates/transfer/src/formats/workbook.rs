@@ -68,7 +68,7 @@ fn told(error: XlsxError) -> FileError {
 
 impl super::Writer for Workbook {
     fn begin(&mut self, kind: Option<Kind>, headers: &[&str]) -> Result<(), FileError> {
-        use directory::ItemKind::{Department, Folder, Group, Organisation, Role};
+        use directory::ItemKind::{Department, Folder, Group, Organization, Role};
         self.headers = headers.iter().map(|header| (*header).to_owned()).collect();
         self.full = 0;
         self.name = match kind {
@@ -77,7 +77,7 @@ impl super::Writer for Workbook {
             Some(Kind::User) => "Users",
             Some(Kind::Item(Group)) => "Groups",
             Some(Kind::Item(Folder)) => "Folders",
-            Some(Kind::Item(Organisation)) => "Organisations",
+            Some(Kind::Item(Organization)) => "Organisations",
             Some(Kind::Item(Role)) => "Roles",
             Some(Kind::Item(Department)) => "Departments",
         };

@@ -9,7 +9,7 @@ use crate::column::{Kind, What};
 use crate::formats::Row;
 use crate::person::CellFault;
 use crate::words::in_words;
-use directory::{Field, Given, ItemKind, Time, User, UserId};
+use directory::{Field, FieldUpdate, ItemKind, Time, User, UserId};
 use std::collections::HashMap;
 
 /// A row that was read.
@@ -74,7 +74,7 @@ pub(super) fn begin(
     };
     let said = match said {
         Said::Person(mut person) if ignores_roles => {
-            person.edit.role = Given::Absent;
+            person.edit.role = FieldUpdate::Keep;
             Said::Person(person)
         }
         said => said,
@@ -87,7 +87,7 @@ fn said(scan: &Scan, kind: Kind, cells: &[Cell<'_>], now: Time) -> Said {
     match kind {
         Kind::User => match crate::person::read(cells, now) {
             // Nothing is made for somebody who is refused anyway.
-            Ok(mut said) => match directory::check(&said.edit) {
+            Ok(mut said) => match directory::validate_user_edit(&said.edit) {
                 Ok(()) => Said::Person(Box::new(said)),
                 Err(refusal) if said.loses_password(&refusal) => Said::Person(Box::new(said)),
                 Err(refusal) => Said::Nothing(in_words(&refusal, |field| scan.called(field))),
@@ -141,7 +141,7 @@ impl Scan {
                 matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks)
             }
             What::Department => field == Field::Department,
-            What::Organisation => field == Field::Organisation,
+            What::Organisation => field == Field::Organization,
             What::Office => field == Field::Office,
             What::Role => field == Field::Role,
             What::Roles => field == Field::Roles,

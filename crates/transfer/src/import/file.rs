@@ -8,7 +8,7 @@ use crate::formats::{Format, Row};
 use crate::ignored::{Ignored, Reason};
 use crate::ldif_names::is_own;
 use crate::{dn, value};
-use directory::{Field, Given, ItemKind, identifier_key, nfc};
+use directory::{Field, FieldUpdate, ItemKind, identifier_key, nfc};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -92,7 +92,7 @@ impl Scan {
             let is_it = |place: usize| self.headers[place].column.is_some_and(|column| column.what == what);
             row.cells.iter().find(|(place, _)| is_it(*place)).map(|(_, value)| value)
         };
-        if let Some(Ok(Given::Value(word))) = cell(What::Kind).map(value::text) {
+        if let Some(Ok(FieldUpdate::Set(word))) = cell(What::Kind).map(value::text) {
             return Kind::of_word(&word).map_or(About::Unknown(word), About::Kind);
         }
         match cell(What::ObjectClass).map(value::texts) {

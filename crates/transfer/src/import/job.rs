@@ -7,7 +7,7 @@ use crate::column::Kind;
 use crate::formats::Row;
 use crate::refer::Names;
 use backon::{ConstantBuilder, Retryable};
-use directory::{Caller, Command, Directory, Field, Item, Receipt, Refusal, User, UserId, UserKey};
+use directory::{Caller, Command, Directory, DirectoryError, Field, Item, Receipt, User, UserId, UserKey};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl<'a> Job<'a> {
         caller: &'a Caller,
         options: &'a Options,
         scan: &'a Scan,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, DirectoryError> {
         let names = if options.is_preview { Names::load(directory, caller).await? } else { Names::default() };
         let resumed = match options.begun {
             Some(begun) => Some(Resumed::load(directory, caller, begun).await?),
@@ -89,7 +89,7 @@ fn left(is_own: bool) -> Outcome {
 pub(super) struct Done {
     pub(super) kind: Kind,
     pub(super) row: Row,
-    pub(super) outcome: Result<Outcome, Refusal>,
+    pub(super) outcome: Result<Outcome, DirectoryError>,
     /// The user it is about.
     pub(super) user: Option<(u32, UserId)>,
     /// They came without the password they had.
@@ -101,7 +101,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    pub(super) fn new(kind: Kind, row: Row, outcome: Result<Outcome, Refusal>) -> Self {
+    pub(super) fn new(kind: Kind, row: Row, outcome: Result<Outcome, DirectoryError>) -> Self {
         Self { kind, row, outcome, user: None, lost_password: false, is_deleted: false, manager: None }
     }
 }
@@ -111,12 +111,12 @@ pub(super) async fn patiently(
     directory: &Directory,
     caller: &Caller,
     command: Command,
-) -> Result<Receipt, Refusal> {
+) -> Result<Receipt, DirectoryError> {
     let mut conflicts = 0;
-    let may_pass = |refusal: &Refusal| match refusal {
+    let may_pass = |refusal: &DirectoryError| match refusal {
         // Hashing is slow, so a full queue is expected here and is no reason to give up.
-        Refusal::Busy { .. } => true,
-        Refusal::Conflict => {
+        DirectoryError::Busy { .. } => true,
+        DirectoryError::Conflict => {
             conflicts += 1;
             conflicts <= TRIES
         }
@@ -127,10 +127,10 @@ pub(super) async fn patiently(
 }
 
 /// Somebody by what they are known by, if they are there.
-pub(super) async fn somebody(job: &Job<'_>, key: UserKey) -> Result<Option<directory::User>, Refusal> {
+pub(super) async fn somebody(job: &Job<'_>, key: UserKey) -> Result<Option<directory::User>, DirectoryError> {
     match job.directory.user(job.caller, key).await {
         Ok(user) => Ok(Some(user)),
-        Err(Refusal::NoSuchUser) => Ok(None),
+        Err(DirectoryError::NoSuchUser) => Ok(None),
         Err(refusal) => Err(refusal),
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn keys_of(kind: Kind, cells: &[Cell<'_>]) -> Vec<(&'static str, u64)
             // One space, since users sign in with either.
             (Kind::User, What::Text(Field::Email)) => ("email", identifier_key(&text)),
             (Kind::User, What::Text(Field::UserName)) => ("user name", identifier_key(&text)),
-            (Kind::Item(ItemKind::Organisation | ItemKind::Role), What::Name) => {
+            (Kind::Item(ItemKind::Organization | ItemKind::Role), What::Name) => {
                 ("name", identifier_key(&text))
             }
             (Kind::Item(ItemKind::Department), What::Name) => ("name", text),
@@ -89,7 +89,7 @@ pub(super) fn user_keys(cells: &[Cell<'_>]) -> Vec<UserKey> {
             What::Id => uuid::Uuid::try_parse(&text).ok().map(|id| UserKey::Id(UserId(id))),
             What::Number => text.parse().ok().map(UserKey::Number),
             What::Text(Field::ExternalId) => Some(UserKey::ExternalId(text)),
-            What::Text(Field::Email | Field::UserName) => Some(UserKey::Handle(text)),
+            What::Text(Field::Email | Field::UserName) => Some(UserKey::Login(text)),
             _ => None,
         }
     };

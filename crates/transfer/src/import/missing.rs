@@ -3,8 +3,8 @@
 use super::report::Report;
 use super::{ImportError, job::People};
 use directory::{
-    Bound, Caller, Command, Directory, Given, Place, Refusal, StatusWish, Time, User, UserEdit, UserKey,
-    UserQuery,
+    Caller, Command, Directory, DirectoryError, FieldUpdate, PageBoundary, RequestedStatus, SortPosition,
+    Time, User, UserEdit, UserKey, UserQuery,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -30,8 +30,8 @@ impl Missing {
 }
 
 async fn page(directory: &Directory, caller: &Caller, after: u32) -> Result<Vec<User>, ImportError> {
-    let bound = Some(Bound::After(Place { number: after, ..Place::default() }));
-    let query = UserQuery { bound, limit: PAGE, ..UserQuery::default() };
+    let bound = Some(PageBoundary::After(SortPosition { number: after, ..SortPosition::default() }));
+    let query = UserQuery { boundary: bound, limit: PAGE, ..UserQuery::default() };
     let page = directory.users(caller, query).await;
     Ok(page.map_err(|refusal| ImportError::Stopped { row: 0, refusal })?.rows)
 }
@@ -52,7 +52,7 @@ pub(super) async fn count(
         let page = page(directory, caller, missing.highest).await?;
         let Some(last) = page.last() else { return Ok(missing) };
         missing.highest = last.number;
-        for user in page.iter().filter(|user| !user.status.is_off()) {
+        for user in page.iter().filter(|user| !user.status.blocks_sign_in()) {
             missing.total += 1;
             missing.people += u64::from(is_missing(user, there, begun));
         }
@@ -75,9 +75,9 @@ pub(super) async fn switch_off(
         let page = page(directory, caller, after).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.number;
-        let gone = page
-            .iter()
-            .filter(|user| !user.status.is_off() && is_missing(user, there, begun) && user.number <= highest);
+        let gone = page.iter().filter(|user| {
+            !user.status.blocks_sign_in() && is_missing(user, there, begun) && user.number <= highest
+        });
         let mut under_way = FuturesUnordered::new();
         let mut noted = Ok(());
         for user in gone {
@@ -99,23 +99,23 @@ pub(super) async fn switch_off(
     }
 }
 
-async fn off(directory: &Directory, caller: &Caller, user: &User) -> (String, Result<(), Refusal>) {
-    let edit = UserEdit { status: Given::Value(StatusWish::Off), ..UserEdit::default() };
+async fn off(directory: &Directory, caller: &Caller, user: &User) -> (String, Result<(), DirectoryError>) {
+    let edit = UserEdit { status: FieldUpdate::Set(RequestedStatus::Inactive), ..UserEdit::default() };
     let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
     let done = super::job::patiently(directory, caller, command).await;
     (user.user_name.clone(), done.map(|_| ()))
 }
 
-fn note((name, done): (String, Result<(), Refusal>), report: &mut Report) -> Result<(), ImportError> {
+fn note((name, done): (String, Result<(), DirectoryError>), report: &mut Report) -> Result<(), ImportError> {
     match done {
         Ok(()) => report.deactivated += 1,
         // Somebody else was faster.
-        Err(Refusal::NoSuchUser) => {}
+        Err(DirectoryError::NoSuchUser) => {}
         Err(
-            refusal @ (Refusal::Unavailable(_)
-            | Refusal::Broken(_)
-            | Refusal::Busy { .. }
-            | Refusal::ConnectionEnded),
+            refusal @ (DirectoryError::Unavailable(_)
+            | DirectoryError::Internal(_)
+            | DirectoryError::Busy { .. }
+            | DirectoryError::ConnectionEnded),
         ) => {
             return Err(ImportError::Stopped { row: 0, refusal });
         }

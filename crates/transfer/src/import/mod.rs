@@ -30,7 +30,7 @@ pub use scanning::scan;
 use crate::column::Columns;
 use crate::formats::{FileError, Format, Reading};
 use crate::ignored::Reason;
-use directory::{Caller, Directory, Field, Refusal, Time};
+use directory::{Caller, Directory, DirectoryError, Field, Time};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -164,7 +164,7 @@ pub enum ImportError {
         /// Where.
         row: u64,
         /// Why.
-        refusal: Refusal,
+        refusal: DirectoryError,
     },
     /// Nobody wants it any more.
     #[error("it was called off")]
@@ -179,7 +179,7 @@ pub async fn run(
     scan: &Scan,
     seen: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<Report, ImportError> {
-    let caller = Caller { request: options.request.clone(), ..caller.clone() };
+    let caller = Caller { request_id: options.request.clone(), ..caller.clone() };
     let no_user = || {
         FileError::new("it contains no user, so --deactivate-missing would deactivate all; nothing was done")
     };

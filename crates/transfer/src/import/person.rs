@@ -8,8 +8,8 @@ use crate::formats::Row;
 use crate::person::{Said, differences};
 use crate::refer::{Found, References};
 use directory::{
-    Command, ExposeSecret, Field, Given, ItemKey, ItemKind, Preview, Refusal, Status, StatusWish, User,
-    UserEdit, UserId, UserKey,
+    Command, DirectoryError, ExposeSecret, Field, FieldUpdate, ItemKey, ItemKind, Preview, RequestedStatus,
+    Status, User, UserEdit, UserId, UserKey,
 };
 use serde_json::Value;
 
@@ -30,11 +30,11 @@ pub(super) async fn prepare(
     references: &mut References<'_>,
     mut said: Said,
     row: &Row,
-) -> Result<Ready, Refusal> {
+) -> Result<Ready, DirectoryError> {
     let manager = match said.manager.take() {
         Some(text) => match job.scan.user_keys(&text).iter().find_map(|key| references.user(key)) {
             Some(user) => {
-                said.edit.text(Field::Manager, Given::Value(user.to_string()));
+                said.edit.set_text(Field::Manager, FieldUpdate::Set(user.to_string()));
                 None
             }
             None => Some(text),
@@ -49,7 +49,7 @@ pub(super) async fn prepare(
             Found::There(id) => Some(ItemKey::Id(*id)),
             Found::Coming => None,
         });
-        let there = Given::Value(there.collect());
+        let there = FieldUpdate::Set(there.collect());
         joins_new |= found.contains(&Found::Coming);
         if kind == ItemKind::Group {
             said.edit.groups = there;
@@ -83,7 +83,7 @@ pub(super) async fn carry_out(job: &Job<'_>, mut ready: Ready, before: Option<Us
         },
         Some(before) => {
             if is_deleted {
-                let status = Given::Value(StatusWish::Off);
+                let status = FieldUpdate::Set(RequestedStatus::Inactive);
                 *ready.said.edit = UserEdit { status, ..UserEdit::default() };
             }
             match update(job, &ready, before.clone()).await {
@@ -106,12 +106,12 @@ pub(super) enum Who {
 
 /// Finds whom a row is about: by the surest key that leads to anybody. Whoever is known by nothing else is known by what they
 /// sign in with.
-pub(super) async fn find(job: &Job<'_>, said: &Said) -> Result<Who, Refusal> {
+pub(super) async fn find(job: &Job<'_>, said: &Said) -> Result<Who, DirectoryError> {
     let of = |key: Key| match key {
         Key::Id => said.id.map(UserKey::Id),
         Key::ExternalId => said.external_id.clone().map(UserKey::ExternalId),
         Key::Email => said.email.clone().map(UserKey::Email),
-        Key::UserName => said.user_name.clone().map(UserKey::Handle),
+        Key::UserName => said.user_name.clone().map(UserKey::Login),
     };
     let mut keys: Vec<(Key, UserKey)> =
         job.options.match_by.iter().filter_map(|key| Some((*key, of(*key)?))).collect();
@@ -139,17 +139,17 @@ async fn create(
     job: &Job<'_>,
     ready: &Ready,
     created: &mut Option<(u32, UserId)>,
-) -> Result<Outcome, Refusal> {
+) -> Result<Outcome, DirectoryError> {
     let Ready { said, has_organisations, joins_new: _, manager: _ } = ready;
     let mut edit = said.edit.clone();
     edit.id = said.id;
-    if !edit.status.is_mentioned() {
+    if !edit.status.is_change() {
         let status = if job.options.invites { Status::Invited } else { Status::Active };
-        edit.status = Given::Value(StatusWish::To(status));
+        edit.status = FieldUpdate::Set(RequestedStatus::Exact(status));
     }
     edit.invite = job.options.invites;
-    if *has_organisations && !edit.organisation.is_mentioned() {
-        edit.organisation = Given::Cleared;
+    if *has_organisations && !edit.organization.is_change() {
+        edit.organization = FieldUpdate::Clear;
     }
     let command = Command::CreateUser(edit);
     if job.options.is_preview {
@@ -157,32 +157,33 @@ async fn create(
         return Ok(Outcome::Created);
     }
     let mut receipt = patiently(job.directory, job.caller, command).await?;
-    let Some(user) = receipt.users.pop() else { return Err(Refusal::Broken("nobody was made".into())) };
+    let Some(user) = receipt.users.pop() else {
+        return Err(DirectoryError::Internal("nobody was made".into()));
+    };
     *created = Some((user.number, user.id));
     if said.unsaid_after {
-        let edit = UserEdit { status: Given::Cleared, ..UserEdit::default() };
+        let edit = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
         patiently(job.directory, job.caller, command).await?;
     }
     Ok(Outcome::Created)
 }
 
-async fn update(job: &Job<'_>, ready: &Ready, before: User) -> Result<Outcome, Refusal> {
+async fn update(job: &Job<'_>, ready: &Ready, before: User) -> Result<Outcome, DirectoryError> {
     let Ready { said, has_organisations: _, joins_new, manager: _ } = ready;
     let mut edit = said.edit.clone();
     // Nobody is put back to where they have not been yet.
-    if edit.status == Given::Value(StatusWish::To(Status::Invited)) {
-        edit.status = Given::Absent;
+    if edit.status == FieldUpdate::Set(RequestedStatus::Exact(Status::Invited)) {
+        edit.status = FieldUpdate::Keep;
     }
-    if said.unsaid_after || edit.status == Given::Cleared && before.status_unsaid {
-        edit.status = Given::Absent;
+    if said.unsaid_after || edit.status == FieldUpdate::Clear && before.active_cleared {
+        edit.status = FieldUpdate::Keep;
     }
     if let Some(hash) = &edit.password_hash {
         // The same once more would only sign them out everywhere.
-        let stored = job.directory.passwords(job.caller, (before.number, before.number)).await?;
-        let same = |(_, stored): &(u32, directory::StoredPassword)| {
-            stored.0.expose_secret() == hash.0.expose_secret()
-        };
+        let stored = job.directory.password_hashes(job.caller, (before.number, before.number)).await?;
+        let same =
+            |(_, stored): &(u32, directory::PasswordHash)| stored.0.expose_secret() == hash.0.expose_secret();
         if stored.first().is_some_and(same) {
             edit.password_hash = None;
         }
@@ -191,7 +192,7 @@ async fn update(job: &Job<'_>, ready: &Ready, before: User) -> Result<Outcome, R
     let command = Command::UpdateUser { user: UserKey::Id(before.id), edit };
     if job.options.is_preview {
         return Ok(match job.directory.preview(job.caller, &command).await? {
-            Preview::Person(after) => {
+            Preview::User(after) => {
                 let mut columns = differences(&before, &after, &job.names);
                 columns.extend(has_password.then_some("password"));
                 Outcome::Changed(columns)

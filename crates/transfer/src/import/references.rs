@@ -11,8 +11,8 @@ use crate::column::{Kind, What};
 use crate::formats::Row;
 use crate::refer::user;
 use directory::{
-    Command, Field, Given, GroupEdit, Item, ItemKey, ItemKind, MemberEdit, Preview, Refusal, UserEdit,
-    UserId, UserKey,
+    Command, DirectoryError, Field, FieldUpdate, GroupEdit, Item, ItemKey, ItemKind, MemberEdit, Preview,
+    UserEdit, UserId, UserKey,
 };
 use serde_json::Value;
 use std::collections::HashSet;
@@ -33,7 +33,7 @@ pub(super) struct Deferred {
 
 impl Job<'_> {
     /// The user whom a row refers to.
-    async fn user(&self, text: &str) -> Result<Reference, Refusal> {
+    async fn user(&self, text: &str) -> Result<Reference, DirectoryError> {
         for key in self.scan.user_keys(text) {
             if let Some(user) = user(self.directory, self.caller, &key).await? {
                 return Ok(Reference::User(user));
@@ -54,7 +54,7 @@ enum Reference {
     Missing,
 }
 
-fn stopped(row: u64) -> impl FnOnce(Refusal) -> ImportError {
+fn stopped(row: u64) -> impl FnOnce(DirectoryError) -> ImportError {
     move |refusal| ImportError::Stopped { row, refusal }
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn managers(
             }
             (Reference::User(manager), Some(user)) => {
                 let mut edit = UserEdit::default();
-                edit.text(Field::Manager, Given::Value(manager.to_string()));
+                edit.set_text(Field::Manager, FieldUpdate::Set(manager.to_string()));
                 let command = Command::UpdateUser { user: UserKey::Id(user), edit: Box::new(edit) };
                 if set_manager(job, command).await.map_err(stopped(row.number))? {
                     outcome = Outcome::Changed(vec!["manager"]);
@@ -101,15 +101,15 @@ pub(super) async fn managers(
 }
 
 /// Whether it changes anything, or would.
-async fn set_manager(job: &Job<'_>, command: Command) -> Result<bool, Refusal> {
+async fn set_manager(job: &Job<'_>, command: Command) -> Result<bool, DirectoryError> {
     let done = if job.options.is_preview {
-        job.directory.preview(job.caller, &command).await.map(|would| would != Preview::Nothing)
+        job.directory.preview(job.caller, &command).await.map(|would| would != Preview::Unchanged)
     } else {
         patiently(job.directory, job.caller, command).await.map(|receipt| !receipt.users.is_empty())
     };
     match done {
         // Others deleted the user meanwhile.
-        Err(Refusal::NoSuchUser) => Ok(false),
+        Err(DirectoryError::NoSuchUser) => Ok(false),
         done => done,
     }
 }
@@ -162,7 +162,7 @@ struct Joined {
 }
 
 /// Adds the members that a row names.
-async fn join(job: &Job<'_>, said: &crate::thing::Said) -> Result<Joined, Refusal> {
+async fn join(job: &Job<'_>, said: &crate::thing::Said) -> Result<Joined, DirectoryError> {
     let mut joined = Joined::default();
     let group = thing::find(job, ItemKind::Group, said).await?;
     if group.is_none() && !job.options.is_preview {
@@ -182,10 +182,10 @@ async fn join(job: &Job<'_>, said: &crate::thing::Said) -> Result<Joined, Refusa
         let Some(group) = group.as_ref().filter(|_| !job.options.is_preview) else { continue };
         match add(job, group, join.clone()).await {
             // One of them; the others join.
-            Err(Refusal::RoleTooHigh) => {
+            Err(DirectoryError::RoleTooHigh) => {
                 for user in join {
                     match add(job, group, vec![user]).await {
-                        Err(Refusal::RoleTooHigh) => joined.above += 1,
+                        Err(DirectoryError::RoleTooHigh) => joined.above += 1,
                         done => done?,
                     }
                 }
@@ -196,8 +196,8 @@ async fn join(job: &Job<'_>, said: &crate::thing::Said) -> Result<Joined, Refusa
     Ok(joined)
 }
 
-async fn add(job: &Job<'_>, group: &Item, join: Vec<UserKey>) -> Result<(), Refusal> {
-    let members = Some(MemberEdit::Change { join, leave: Vec::new() });
+async fn add(job: &Job<'_>, group: &Item, join: Vec<UserKey>) -> Result<(), DirectoryError> {
+    let members = Some(MemberEdit::Change { add: join, remove: Vec::new() });
     let edit = GroupEdit { members, ..GroupEdit::default() };
     let command = Command::UpdateGroup { group: ItemKey::Id(group.id()), edit };
     patiently(job.directory, job.caller, command).await.map(|_| ())

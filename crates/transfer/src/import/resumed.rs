@@ -4,8 +4,8 @@
 use super::report::Outcome;
 use crate::person::Said;
 use directory::{
-    Caller, Directory, Event, Item, ItemId, ItemKey, ItemKind, Position, Record, Refusal, Time, User, UserId,
-    identifier_key,
+    Caller, Directory, DirectoryError, EntitySnapshot, Event, EventPosition, Item, ItemId, ItemKey, ItemKind,
+    Time, User, UserId, identifier_key,
 };
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,16 +66,20 @@ impl Identifier {
 
 impl Resumed {
     /// Reads the events since `started`. Those with the request of `caller` are the import's own.
-    pub(super) async fn load(directory: &Directory, caller: &Caller, started: Time) -> Result<Self, Refusal> {
+    pub(super) async fn load(
+        directory: &Directory,
+        caller: &Caller,
+        started: Time,
+    ) -> Result<Self, DirectoryError> {
         let mut resumed = Self::default();
         let mut after = last_before(directory, started.plus_seconds(-CLOCK_TOLERANCE)).await?;
         loop {
             let events = directory.events(after, PAGE).await?;
             let Some(last) = events.last() else { return Ok(resumed) };
             after = last.position;
-            let is_relevant = |event: &&Event| event.what.tenant == caller.tenant && event.what.at >= started;
+            let is_relevant = |event: &&Event| event.data.tenant == caller.tenant && event.data.at >= started;
             for event in events.iter().filter(is_relevant) {
-                if event.what.request == caller.request {
+                if event.data.request_id == caller.request_id {
                     resumed.by_import.add(event);
                 } else {
                     resumed.by_others.add(event);
@@ -164,14 +168,14 @@ impl Resumed {
 }
 
 impl ByImport {
-    fn add(&mut self, Event { what, .. }: &Event) {
+    fn add(&mut self, Event { data: what, .. }: &Event) {
         match (&what.before, &what.after) {
-            (before, Some(Record::User(user))) => {
+            (before, Some(EntitySnapshot::User(user))) => {
                 self.users.insert(user.id);
                 self.identifiers.extend(Identifier::all(user));
                 self.created_users.extend(before.is_none().then_some(user.id));
             }
-            (None, Some(Record::Item(item))) => {
+            (None, Some(EntitySnapshot::Item(item))) => {
                 self.created_items.insert(item.id());
             }
             _ => {}
@@ -180,34 +184,36 @@ impl ByImport {
 }
 
 impl ByOthers {
-    fn add(&mut self, Event { what, .. }: &Event) {
+    fn add(&mut self, Event { data: what, .. }: &Event) {
         match (&what.before, &what.after) {
-            (None, Some(Record::User(user))) => {
+            (None, Some(EntitySnapshot::User(user))) => {
                 self.users.insert(user.id);
             }
             // A sign-in changes no version.
-            (Some(Record::User(before)), Some(Record::User(after))) if before.version != after.version => {
+            (Some(EntitySnapshot::User(before)), Some(EntitySnapshot::User(after)))
+                if before.version != after.version =>
+            {
                 self.users.insert(after.id);
                 let left = before.groups.iter().filter(|group| !after.groups.contains(group));
                 self.removed_members.extend(left.map(|group| (*group, after.id)));
             }
-            (Some(Record::User(user)), None) => self.deleted_users.extend(Identifier::all(user)),
-            (None, Some(Record::Item(item))) => {
+            (Some(EntitySnapshot::User(user)), None) => self.deleted_users.extend(Identifier::all(user)),
+            (None, Some(EntitySnapshot::Item(item))) => {
                 self.items.insert(item.id());
                 for key in keys(item) {
                     self.deleted_items.remove(&(item.kind(), key));
                 }
             }
-            (Some(Record::Item(item)), None) => {
+            (Some(EntitySnapshot::Item(item)), None) => {
                 self.deleted_items.extend(keys(item).into_iter().map(|key| (item.kind(), key)));
             }
-            (Some(Record::Item(_)), Some(Record::Item(item))) => {
-                if what.joined.is_empty() && what.left.is_empty() {
+            (Some(EntitySnapshot::Item(_)), Some(EntitySnapshot::Item(item))) => {
+                if what.members_added.is_empty() && what.members_removed.is_empty() {
                     self.items.insert(item.id());
                 }
-                self.users.extend(what.joined.iter().chain(&what.left));
-                self.removed_members.extend(what.left.iter().map(|user| (item.id(), *user)));
-                for user in &what.joined {
+                self.users.extend(what.members_added.iter().chain(&what.members_removed));
+                self.removed_members.extend(what.members_removed.iter().map(|user| (item.id(), *user)));
+                for user in &what.members_added {
                     self.removed_members.remove(&(item.id(), *user));
                 }
             }
@@ -232,10 +238,10 @@ fn comparable(kind: ItemKind, key: ItemKey) -> ItemKey {
 }
 
 /// The last position before the events of a time, by halving.
-async fn last_before(directory: &Directory, time: Time) -> Result<Position, Refusal> {
+async fn last_before(directory: &Directory, time: Time) -> Result<EventPosition, DirectoryError> {
     let is_older = async |position| {
-        let next = directory.events(Position(position), 1).await?;
-        Ok::<_, Refusal>(next.first().is_some_and(|event| event.what.at < time))
+        let next = directory.events(EventPosition(position), 1).await?;
+        Ok::<_, DirectoryError>(next.first().is_some_and(|event| event.data.at < time))
     };
     let (mut position, mut step) = (0, 1);
     while is_older(position + step).await? {
@@ -248,5 +254,5 @@ async fn last_before(directory: &Directory, time: Time) -> Result<Position, Refu
         }
         step /= 2;
     }
-    Ok(Position(position))
+    Ok(EventPosition(position))
 }

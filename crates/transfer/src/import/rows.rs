@@ -17,7 +17,7 @@ use crate::ignored::{Ignored, Part, Reason};
 use crate::import::job::{Done, Job, People, somebody};
 use crate::refer::References;
 use crate::words::in_words;
-use directory::{Caller, Directory, ItemKind, Refusal, User, UserKey};
+use directory::{Caller, Directory, DirectoryError, ItemKind, User, UserKey};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::HashSet;
@@ -210,10 +210,10 @@ impl End<'_> {
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(
-                refusal @ (Refusal::Unavailable(_)
-                | Refusal::Broken(_)
-                | Refusal::Busy { .. }
-                | Refusal::ConnectionEnded),
+                refusal @ (DirectoryError::Unavailable(_)
+                | DirectoryError::Internal(_)
+                | DirectoryError::Busy { .. }
+                | DirectoryError::ConnectionEnded),
             ) => {
                 return Err(ImportError::Stopped { row: row.number, refusal });
             }
@@ -281,7 +281,7 @@ fn skip(job: &Job<'_>, parcel: &mut [Begun]) {
 }
 
 /// Finds those who are there.
-async fn find_people(job: &Job<'_>, parcel: &mut [Begun]) -> Result<(), Refusal> {
+async fn find_people(job: &Job<'_>, parcel: &mut [Begun]) -> Result<(), DirectoryError> {
     let people = parcel.iter_mut().map(|begun| async {
         let Said::Person(said) = &begun.said else { return Ok(()) };
         match person::find(job, said).await? {
@@ -304,7 +304,7 @@ async fn find_places(
     job: &Job<'_>,
     references: &mut References<'_>,
     parcel: &[Begun],
-) -> Result<(), Refusal> {
+) -> Result<(), DirectoryError> {
     let people = || {
         parcel.iter().filter_map(|begun| match &begun.said {
             Said::Person(said) => Some(said),
@@ -316,7 +316,7 @@ async fn find_places(
     references.look_up_users(managers.flat_map(|text| job.scan.user_keys(text))).await?;
     references.ready(ItemKind::Group, people().filter_map(|said| said.groups.as_ref()).flatten()).await?;
     references.ready(ItemKind::Folder, people().filter_map(|said| said.folders.as_ref()).flatten()).await?;
-    references.ready(ItemKind::Organisation, people().filter_map(|said| said.organisation())).await?;
+    references.ready(ItemKind::Organization, people().filter_map(|said| said.organisation())).await?;
     references.ready(ItemKind::Department, people().filter_map(|said| said.department())).await
 }
 

@@ -9,7 +9,7 @@ use crate::column::{Column, Columns, Kind, Meaning, What, named};
 use crate::formats::{self, FileError, Format, Row};
 use crate::ignored::{Ignored, IgnoredCounts, Part, Reason};
 use crate::value;
-use directory::{Field, Given, Time};
+use directory::{Field, FieldUpdate, Time};
 use std::collections::HashMap;
 
 /// The keys of rows are held in memory to find users who are named twice: 8 bytes each, two or three for a row.
@@ -159,7 +159,7 @@ impl Scan {
         for (place, value) in &row.cells {
             let header = &self.headers[*place];
             let is_id = header.column.is_some_and(|column| column.what == What::Id);
-            let Ok(Given::Value(text)) = value::text(value) else { continue };
+            let Ok(FieldUpdate::Set(text)) = value::text(value) else { continue };
             if header.or_status || is_id {
                 let below = found.below.entry(*place).or_default();
                 below.all += 1;

@@ -6,20 +6,20 @@ use crate::column::Kind;
 use crate::formats::Row;
 use crate::refer::{Found, References};
 use crate::thing::Said;
-use directory::{Field, Given, Item, ItemId, ItemKind, Preview, Refusal, Rule};
+use directory::{DirectoryError, Field, FieldErrorKind, FieldUpdate, Item, ItemId, ItemKind, Preview};
 
 /// The group that a folder is restricted to.
 pub(super) async fn restriction(
     references: &mut References<'_>,
     said: &Said,
-) -> Result<Given<ItemId>, Refusal> {
+) -> Result<FieldUpdate<ItemId>, DirectoryError> {
     Ok(match &said.restricted_to {
-        Given::Absent => Given::Absent,
-        Given::Cleared => Given::Cleared,
-        Given::Value(text) => match references.find(ItemKind::Group, text).await? {
-            Some(Found::There(id)) => Given::Value(id),
-            Some(Found::Coming) => Given::Absent,
-            None => return Err(Refusal::field(Field::RestrictedTo, Rule::Unknown)),
+        FieldUpdate::Keep => FieldUpdate::Keep,
+        FieldUpdate::Clear => FieldUpdate::Clear,
+        FieldUpdate::Set(text) => match references.find(ItemKind::Group, text).await? {
+            Some(Found::There(id)) => FieldUpdate::Set(id),
+            Some(Found::Coming) => FieldUpdate::Keep,
+            None => return Err(DirectoryError::for_field(Field::RestrictedTo, FieldErrorKind::NotFound)),
         },
     })
 }
@@ -36,7 +36,7 @@ pub(super) async fn carry_out(
     job: &Job<'_>,
     kind: ItemKind,
     said: Said,
-    restricted_to: Result<Given<ItemId>, Refusal>,
+    restricted_to: Result<FieldUpdate<ItemId>, DirectoryError>,
     row: Row,
 ) -> Done {
     let outcome = match restricted_to {
@@ -47,11 +47,11 @@ pub(super) async fn carry_out(
 }
 
 /// Which item a row is about, if it is there.
-pub(super) async fn find(job: &Job<'_>, kind: ItemKind, said: &Said) -> Result<Option<Item>, Refusal> {
+pub(super) async fn find(job: &Job<'_>, kind: ItemKind, said: &Said) -> Result<Option<Item>, DirectoryError> {
     for key in said.keys(kind) {
         match job.directory.item(job.caller, kind, key).await {
             Ok(item) => return Ok(Some(item)),
-            Err(Refusal::NoSuchItem(_)) => {}
+            Err(DirectoryError::NoSuchItem(_)) => {}
             Err(refusal) => return Err(refusal),
         }
     }
@@ -62,16 +62,16 @@ async fn act(
     job: &Job<'_>,
     kind: ItemKind,
     said: &Said,
-    restricted_to: Given<ItemId>,
-) -> Result<Outcome, Refusal> {
+    restricted_to: FieldUpdate<ItemId>,
+) -> Result<Outcome, DirectoryError> {
     if said.name.as_deref().is_none_or(|name| name.trim().is_empty()) && said.keys(kind).is_empty() {
-        return Err(Refusal::field(Field::Name, Rule::Missing));
+        return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Missing));
     }
     let Some(before) = find(job, kind, said).await? else {
         if job.resumed.as_ref().is_some_and(|resumed| resumed.is_item_deleted(kind, said.keys(kind))) {
             return Ok(Outcome::Refused(format!(
                 "the {} was deleted after this import started",
-                kind.word()
+                kind.as_str()
             )));
         }
         let command = said.create(kind, restricted_to);
@@ -89,7 +89,7 @@ async fn act(
     };
     if job.options.is_preview {
         let would = job.directory.preview(job.caller, &command).await?;
-        return Ok(if would == Preview::Nothing { Outcome::Left } else { Outcome::Changed(Vec::new()) });
+        return Ok(if would == Preview::Unchanged { Outcome::Left } else { Outcome::Changed(Vec::new()) });
     }
     let receipt = patiently(job.directory, job.caller, command).await?;
     let is_changed = receipt.items.first().is_some_and(|after| after.version() != before.version());

@@ -1,20 +1,21 @@
 //! Roles of another system: a file whose roles are all unknown here is imported without them.
 
 use super::Scan;
-use directory::{Caller, Directory, Item, ItemKind, ItemQuery, Refusal, identifier_key};
+use directory::{Caller, Directory, DirectoryError, Item, ItemKind, ItemQuery, identifier_key};
 
 /// Whether each row names a role, and none of them is one here. A role that is misspelled in a few rows is rejected with them.
 pub(super) async fn are_unknown(
     directory: &Directory,
     caller: &Caller,
     scan: &Scan,
-) -> Result<bool, Refusal> {
+) -> Result<bool, DirectoryError> {
     // A file that brings roles knows what it says.
     let has_items = scan.rows != scan.users;
     if scan.roles.is_empty() || scan.role_values < scan.users || has_items {
         return Ok(false);
     }
-    let is_built_in = |role: &String| directory::role_named(role).is_some() || role.parse::<u32>().is_ok();
+    let is_built_in =
+        |role: &String| directory::builtin_role_number(role).is_some() || role.parse::<u32>().is_ok();
     if scan.roles.iter().any(is_built_in) {
         return Ok(false);
     }

@@ -38,9 +38,9 @@ impl House {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let command = Command::AddTenant { name: "One".into(), number: None };
-        let nobody = Caller::terminal(TenantNumber(0));
+        let nobody = Caller::operator(TenantNumber(0));
         let made = runtime.block_on(directory.run(&nobody, command)).expect("a tenant");
-        let caller = Caller::terminal(made.tenant.expect("a tenant").number);
+        let caller = Caller::operator(made.tenant.expect("a tenant").number);
         Self { directory, caller, folder, runtime }
     }
 
@@ -108,7 +108,7 @@ impl House {
 
     /// How many things have happened.
     pub(crate) fn events(&self) -> usize {
-        let all = self.directory.events(directory::Position(0), 100_000);
+        let all = self.directory.events(directory::EventPosition(0), 100_000);
         self.wait(all).expect("read").len()
     }
 }

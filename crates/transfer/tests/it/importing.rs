@@ -335,7 +335,7 @@ fn passwords_come_along() {
     );
     let report = house.import(&file);
     assert_eq!((report.people.created, report.people.refused), (2, 1));
-    let stored = house.wait(house.directory.passwords(&house.caller, (1, 9))).expect("read");
+    let stored = house.wait(house.directory.password_hashes(&house.caller, (1, 9))).expect("read");
     let stored: Vec<&str> = stored.iter().map(|(_, stored)| stored.0.expose_secret()).collect();
     assert_eq!(stored, ["plain$long enough", "plain$stored"]);
     assert!(!format!("{report:?}").contains("long enough"));

@@ -39,7 +39,7 @@ fn import_into(house: House, path: &Path) -> Imported {
 
 impl Imported {
     pub(crate) fn user(&self, login: &str) -> User {
-        let key = UserKey::Handle(login.into());
+        let key = UserKey::Login(login.into());
         self.house
             .wait(self.house.directory.user(&self.house.caller, key))
             .unwrap_or_else(|_| panic!("{login}: {:?}", self.report))
@@ -84,7 +84,7 @@ impl Imported {
 
     fn passwords(&self) -> Vec<(String, String)> {
         let stored =
-            self.house.wait(self.house.directory.passwords(&self.house.caller, (1, 99))).expect("read");
+            self.house.wait(self.house.directory.password_hashes(&self.house.caller, (1, 99))).expect("read");
         let people = self.house.people();
         let name =
             |number: u32| people.iter().find(|user| user.number == number).expect("there").user_name.clone();

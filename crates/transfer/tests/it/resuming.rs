@@ -2,7 +2,8 @@
 
 use crate::house::{ENGINES, House};
 use directory::{
-    Command, Field, Given, GroupEdit, ItemKey, ItemKind, MemberEdit, Status, StatusWish, UserEdit, UserKey,
+    Command, Field, FieldUpdate, GroupEdit, ItemKey, ItemKind, MemberEdit, RequestedStatus, Status, UserEdit,
+    UserKey,
 };
 use transfer::import::ImportError;
 
@@ -60,7 +61,7 @@ fn an_import_that_is_resumed_undoes_nothing_newer() {
         let house = House::new(engine);
         let name = |email: &str, name: &str| {
             let edit = UserEdit {
-                texts: vec![(Field::DisplayName, Given::Value(name.to_owned()))],
+                texts: vec![(Field::DisplayName, FieldUpdate::Set(name.to_owned()))],
                 ..UserEdit::default()
             };
             house.do_it(Command::UpdateUser { user: UserKey::Email(email.into()), edit: Box::new(edit) });
@@ -82,7 +83,7 @@ fn an_import_that_is_resumed_undoes_nothing_newer() {
         // All of it was done, but its end was not recorded. Meanwhile others go on.
         name("a@x.y", "Newer");
         house.do_it(Command::DeleteUser(UserKey::Email("new@x.y".into())));
-        let active = UserEdit { status: Given::Value(StatusWish::On), ..UserEdit::default() };
+        let active = UserEdit { status: FieldUpdate::Set(RequestedStatus::Active), ..UserEdit::default() };
         let user = UserKey::Email("back@x.y".into());
         house.do_it(Command::UpdateUser { user, edit: Box::new(active) });
         house.import(&house.file("later.csv", "email\nlater@x.y\n"));
@@ -134,7 +135,7 @@ fn an_import_that_is_resumed_leaves_newer_memberships_and_groups_alone() {
         };
         let key = |name: &str| ItemKey::Name(name.into());
         let leave = ["a@x.y", "c@x.y"].map(|email| UserKey::Email(email.into())).to_vec();
-        let members = Some(MemberEdit::Change { join: Vec::new(), leave });
+        let members = Some(MemberEdit::Change { add: Vec::new(), remove: leave });
         let edit = GroupEdit { members, ..GroupEdit::default() };
         house.do_it(Command::UpdateGroup { group: key("Red"), edit });
         house.do_it(Command::DeleteItem { kind: ItemKind::Group, item: key("Blue") });

@@ -2,9 +2,10 @@
 
 use crate::house::{ENGINES, House};
 use directory::{
-    Address, Command, DepartmentRef, Entry, ExposeSecret, Field, FolderEdit, FolderEntry, Given, GroupEdit,
-    Item, ItemKey, ItemKind, Link, LinkKind, OrganisationEdit, OrganisationRef, OrganisationStatus, Pair,
-    RoleRef, Status, StatusWish, StoredPassword, Time, User, UserEdit, UserKey,
+    Address, Command, DepartmentRef, ExposeSecret, Field, FieldUpdate, FolderEdit, FolderEntry, GroupEdit,
+    Item, ItemKey, ItemKind, MetadataEntry, OrganizationEdit, OrganizationRef, OrganizationStatus,
+    PasswordHash, ProfileLink, ProfileLinkKind, RequestedStatus, RoleRef, Status, Time, TypedValue, User,
+    UserEdit, UserKey,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -89,20 +90,20 @@ const TEXTS: [Field; 28] = [
     Field::Photo,
     Field::Bio,
     Field::Source,
-    Field::Specialities,
+    Field::Specialties,
 ];
 
 const MORE_TEXTS: [Field; 6] = [
     Field::AddressLine2,
     Field::SecretaryName,
     Field::SecretaryEmail,
-    Field::Licence,
+    Field::License,
     Field::TimeZone,
     Field::Color,
 ];
 
-fn entry(dice: &mut Dice, value: String) -> Entry {
-    Entry {
+fn entry(dice: &mut Dice, value: String) -> TypedValue {
+    TypedValue {
         value,
         kind: given(dice, 6),
         display: given(dice, 3),
@@ -113,80 +114,80 @@ fn entry(dice: &mut Dice, value: String) -> Entry {
 fn person(dice: &mut Dice, n: u64, house: &House) -> UserEdit {
     let mut edit = UserEdit::default();
     if dice.roll(10) < 9 {
-        edit.text(Field::Email, Given::Value(format!("P{n}@Example.com")));
+        edit.set_text(Field::Email, FieldUpdate::Set(format!("P{n}@Example.com")));
     }
     if edit.texts.is_empty() || dice.roll(3) == 0 {
-        edit.text(Field::UserName, Given::Value(format!("user {n} =1")));
+        edit.set_text(Field::UserName, FieldUpdate::Set(format!("user {n} =1")));
     }
     if dice.roll(2) == 0 {
-        edit.text(Field::ExternalId, Given::Value(identifier(dice, n)));
+        edit.set_text(Field::ExternalId, FieldUpdate::Set(identifier(dice, n)));
     }
     for field in TEXTS.into_iter().chain(MORE_TEXTS) {
         if let Some(text) = given(dice, 4) {
-            edit.text(field, Given::Value(text));
+            edit.set_text(field, FieldUpdate::Set(text));
         }
     }
     lists(dice, &mut edit, n);
     if dice.roll(2) == 0 {
-        edit.department = Given::Value(DepartmentRef::Name(text(dice)));
+        edit.department = FieldUpdate::Set(DepartmentRef::Name(text(dice)));
     }
-    let organisations = house.items(ItemKind::Organisation);
-    edit.organisation = if dice.roll(2) == 0 && !organisations.is_empty() {
+    let organisations = house.items(ItemKind::Organization);
+    edit.organization = if dice.roll(2) == 0 && !organisations.is_empty() {
         let name = dice.pick(&organisations).name().to_owned();
-        Given::Value(OrganisationRef { name: Some(name), ..OrganisationRef::default() })
+        FieldUpdate::Set(OrganizationRef { name: Some(name), ..OrganizationRef::default() })
     } else {
-        Given::Cleared
+        FieldUpdate::Clear
     };
     if dice.roll(4) == 0 {
-        edit.office = Given::Value(u32::try_from(dice.roll(9)).expect("small"));
+        edit.office = FieldUpdate::Set(u32::try_from(dice.roll(9)).expect("small"));
     }
     for kind in [ItemKind::Group, ItemKind::Folder] {
         let all = house.items(kind);
         let some = (0..dice.roll(4)).map(|_| ItemKey::Id(dice.pick(&all).id())).collect();
         if kind == ItemKind::Group {
-            edit.groups = Given::Value(some);
+            edit.groups = FieldUpdate::Set(some);
         } else {
-            edit.folders = Given::Value(some);
+            edit.folders = FieldUpdate::Set(some);
         }
     }
     match dice.roll(4) {
-        0 => edit.role = Given::Value(RoleRef::Name("Admin".into())),
-        1 => edit.role = Given::Value(RoleRef::Name("Tenant's own; \"role\"".into())),
+        0 => edit.role = FieldUpdate::Set(RoleRef::Name("Admin".into())),
+        1 => edit.role = FieldUpdate::Set(RoleRef::Name("Tenant's own; \"role\"".into())),
         2 => {
             let roles = ["User", "Admin", "something else", "=role"];
-            let all = (0..=dice.roll(3)).map(|place| Entry {
+            let all = (0..=dice.roll(3)).map(|place| TypedValue {
                 value: roles[usize::try_from(place).expect("small")].into(),
                 kind: given(dice, 2),
-                ..Entry::default()
+                ..TypedValue::default()
             });
             let all = all.collect();
-            edit.plurals.push((Field::Roles, Given::Value(all)));
+            edit.multi_valued.push((Field::Roles, FieldUpdate::Set(all)));
         }
         _ => {}
     }
-    edit.status = Given::Value(StatusWish::To(*dice.pick(&Status::ALL)));
+    edit.status = FieldUpdate::Set(RequestedStatus::Exact(*dice.pick(&Status::ALL)));
     edit.do_not_email = flag(dice);
     edit.force_password_change = flag(dice);
     if dice.roll(3) == 0 {
-        edit.password_hash = Some(StoredPassword(format!("plain$password {n}").into()));
+        edit.password_hash = Some(PasswordHash(format!("plain$password {n}").into()));
     }
     edit
 }
 
-fn flag(dice: &mut Dice) -> Given<bool> {
+fn flag(dice: &mut Dice) -> FieldUpdate<bool> {
     match dice.roll(3) {
-        0 => Given::Absent,
-        1 => Given::Value(false),
-        _ => Given::Value(true),
+        0 => FieldUpdate::Keep,
+        1 => FieldUpdate::Set(false),
+        _ => FieldUpdate::Set(true),
     }
 }
 
 fn lists(dice: &mut Dice, edit: &mut UserEdit, n: u64) {
-    if dice.roll(3) == 0 && edit.said(Field::Email).is_some() {
-        let mut emails: Vec<Entry> =
+    if dice.roll(3) == 0 && edit.text_update(Field::Email).is_some() {
+        let mut emails: Vec<TypedValue> =
             (0..=dice.roll(3)).map(|m| entry(dice, format!("p{n}x{m}@example.com"))).collect();
         emails[0].primary = (dice.roll(2) == 0).then_some(true);
-        edit.plurals.push((Field::Emails, Given::Value(emails)));
+        edit.multi_valued.push((Field::Emails, FieldUpdate::Set(emails)));
     }
     for field in [Field::Phones, Field::Photos, Field::Entitlements, Field::Certificates] {
         if dice.roll(4) == 0 {
@@ -196,25 +197,25 @@ fn lists(dice: &mut Dice, edit: &mut UserEdit, n: u64) {
                     entry(dice, value)
                 })
                 .collect();
-            edit.plurals.push((field, Given::Value(list)));
+            edit.multi_valued.push((field, FieldUpdate::Set(list)));
         }
     }
-    for kind in [LinkKind::Social, LinkKind::Custom, LinkKind::Messaging] {
+    for kind in [ProfileLinkKind::Social, ProfileLinkKind::Custom, ProfileLinkKind::Messaging] {
         if dice.roll(4) == 0 {
             let link = |dice: &mut Dice| {
                 let (name, value) = (text(dice), text(dice));
-                Link {
+                ProfileLink {
                     display: given(dice, 3),
                     primary: (dice.roll(4) == 0).then_some(true),
-                    ..Link::new(kind, name, value)
+                    ..ProfileLink::new(kind, name, value)
                 }
             };
-            edit.links.push((kind, Given::Value((0..dice.roll(3)).map(|_| link(dice)).collect())));
+            edit.links.push((kind, FieldUpdate::Set((0..dice.roll(3)).map(|_| link(dice)).collect())));
         }
     }
     if dice.roll(4) == 0 {
-        let pair = |dice: &mut Dice| Pair { key: text(dice), value: text(dice) };
-        edit.metadata = Given::Value((0..dice.roll(4)).map(|_| pair(dice)).collect());
+        let pair = |dice: &mut Dice| MetadataEntry { key: text(dice), value: text(dice) };
+        edit.metadata = FieldUpdate::Set((0..dice.roll(4)).map(|_| pair(dice)).collect());
     }
     if dice.roll(4) == 0 {
         let address = |dice: &mut Dice| Address {
@@ -226,7 +227,7 @@ fn lists(dice: &mut Dice, edit: &mut UserEdit, n: u64) {
             kind: given(dice, 7).map(|_| "work".to_owned()).or(given(dice, 5)),
             ..Address::default()
         };
-        edit.addresses = Given::Value((0..dice.roll(3)).map(|_| address(dice)).collect());
+        edit.addresses = FieldUpdate::Set((0..dice.roll(3)).map(|_| address(dice)).collect());
     }
 }
 
@@ -237,33 +238,33 @@ fn furnish(house: &House, seed: u64) {
     house.do_it(Command::AddRole { name: "Tenant's own; \"role\"".into(), rank: 2 });
     house.do_it(Command::AddDepartment { name: "=Dept".into(), number: Some(200) });
     for n in 0..4_u32 {
-        let organisation = OrganisationEdit {
-            name: Given::Value(format!("{} {n}", text(d))),
+        let organisation = OrganizationEdit {
+            name: FieldUpdate::Set(format!("{} {n}", text(d))),
             number: (n == 2).then_some(77),
-            status: Some(*d.pick(&[OrganisationStatus::Active, OrganisationStatus::Suspended])),
-            domains: Given::Value(
+            status: Some(*d.pick(&[OrganizationStatus::Active, OrganizationStatus::Suspended])),
+            domains: FieldUpdate::Set(
                 vec![format!("d{n}.example"), "example.com".into()][..=usize::from(n == 0)].to_vec(),
             ),
-            addresses: Given::Value(vec![10 * n, 10 * n + 1]),
-            url: given(d, 5).map_or(Given::Absent, Given::Value),
-            auto_login: Given::Value(n == 1),
-            homepage: Given::Value(n),
-            industry: Given::Value(7),
-            key_contacts: Given::Value(vec![1, 2]),
-            ..OrganisationEdit::default()
+            office_numbers: FieldUpdate::Set(vec![10 * n, 10 * n + 1]),
+            url: given(d, 5).map_or(FieldUpdate::Keep, FieldUpdate::Set),
+            auto_login: FieldUpdate::Set(n == 1),
+            homepage: FieldUpdate::Set(n),
+            industry: FieldUpdate::Set(7),
+            key_contacts: FieldUpdate::Set(vec![1, 2]),
+            ..OrganizationEdit::default()
         };
-        house.do_it(Command::CreateOrganisation(organisation));
+        house.do_it(Command::CreateOrganization(organisation));
     }
     for n in 0..5 {
         // Two groups share a name, and one's name is another's external id.
         let name = if n < 2 { "Twins".to_owned() } else { text(d) };
         let external_id = match n {
-            0 => Given::Absent,
-            4 => Given::Value("Twins".into()),
-            n => Given::Value(identifier(&mut *d, n)),
+            0 => FieldUpdate::Keep,
+            4 => FieldUpdate::Set("Twins".into()),
+            n => FieldUpdate::Set(identifier(&mut *d, n)),
         };
         house.do_it(Command::CreateGroup(GroupEdit {
-            name: Given::Value(name),
+            name: FieldUpdate::Set(name),
             external_id,
             ..GroupEdit::default()
         }));
@@ -271,12 +272,12 @@ fn furnish(house: &House, seed: u64) {
     let groups = house.items(ItemKind::Group);
     for n in 0..3 {
         let folder = FolderEdit {
-            name: Given::Value(text(d)),
-            external_id: Given::Value(format!("folder {n}")),
-            description: given(d, 5).map_or(Given::Absent, Given::Value),
-            is_restricted: Given::Value(n == 1),
-            restricted_to: if n == 1 { Given::Value(d.pick(&groups).id()) } else { Given::Absent },
-            entries: Given::Value(vec![FolderEntry { key: text(d), kind: "Doc".into() }]),
+            name: FieldUpdate::Set(text(d)),
+            external_id: FieldUpdate::Set(format!("folder {n}")),
+            description: given(d, 5).map_or(FieldUpdate::Keep, FieldUpdate::Set),
+            is_restricted: FieldUpdate::Set(n == 1),
+            restricted_to: if n == 1 { FieldUpdate::Set(d.pick(&groups).id()) } else { FieldUpdate::Keep },
+            entries: FieldUpdate::Set(vec![FolderEntry { key: text(d), kind: "Doc".into() }]),
             ..FolderEdit::default()
         };
         house.do_it(Command::CreateFolder(folder));
@@ -285,7 +286,7 @@ fn furnish(house: &House, seed: u64) {
         let edit = person(d, n, house);
         let made = house.do_it(Command::CreateUser(Box::new(edit)));
         if d.roll(8) == 0 {
-            let unsaid = UserEdit { status: Given::Cleared, ..UserEdit::default() };
+            let unsaid = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
             house.do_it(Command::UpdateUser { user: UserKey::Id(made.users[0].id), edit: Box::new(unsaid) });
         }
     }
@@ -307,12 +308,12 @@ fn people(house: &House) -> BTreeMap<String, User> {
 fn items(house: &House, kind: ItemKind) -> Vec<Item> {
     let mut items = house.items(kind);
     for item in &mut items {
-        item.set_state(0, Time(0));
+        item.set_version(0, Time(0));
         match item {
             // Their numbers are the store's.
             Item::Group(it) => (it.created, it.number) = (Time(0), 0),
             Item::Folder(it) => (it.created, it.number) = (Time(0), 0),
-            Item::Organisation(it) => it.created = Time(0),
+            Item::Organization(it) => it.created = Time(0),
             // Nobody sees the identities of these.
             Item::Role(it) => (it.created, it.id) = (Time(0), directory::ItemId(uuid::Uuid::nil())),
             Item::Department(it) => (it.created, it.id) = (Time(0), directory::ItemId(uuid::Uuid::nil())),
@@ -323,7 +324,7 @@ fn items(house: &House, kind: ItemKind) -> Vec<Item> {
 }
 
 fn passwords(house: &House) -> Vec<String> {
-    let all = house.wait(house.directory.passwords(&house.caller, (0, 1_000))).expect("read");
+    let all = house.wait(house.directory.password_hashes(&house.caller, (0, 1_000))).expect("read");
     all.iter().map(|(_, stored)| stored.0.expose_secret().to_owned()).collect()
 }
 

@@ -3,7 +3,7 @@
 use super::Tongue;
 use super::person::Person;
 use super::world::World;
-use directory::role_numbered;
+use directory::builtin_role_name;
 use serde_json::{Map, Value, json};
 
 impl World {
@@ -21,7 +21,7 @@ impl World {
                 put("FirstName", json!(p.first));
                 put("LastName", json!(p.last));
                 put("ExternalId", json!(p.external_id));
-                put("WebsiteRole", json!(role_numbered(p.role)));
+                put("WebsiteRole", json!(builtin_role_name(p.role)));
                 put(
                     "Groups",
                     if p.in_group { json!([self.group.0.simple().to_string()]) } else { json!([]) },
@@ -121,7 +121,7 @@ fn standard(p: &Person, email: &str) -> Value {
         "password": p.password.then_some("long enough"),
         "emails": emails, "phoneNumbers": phones, "addresses": addresses, "ims": ims,
         "photos": p.photo.as_ref().map(|url| json!([{"value": url, "type": "photo", "primary": true}])),
-        "roles": [{"value": role_numbered(p.role), "primary": true}],
+        "roles": [{"value": builtin_role_name(p.role), "primary": true}],
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": bare(json!({
             "department": p.department, "division": p.division, "organization": "Organisation of many",
         })),

@@ -35,7 +35,7 @@ fn check_kept(tongue: Tongue, p: &Person, u: &User) {
         assert!(u.status == Status::Invited && u.invited.is_some());
     }
     if tongue == Tongue::OnfireV2 {
-        assert_eq!((&u.licence, &u.time_zone, &u.color), (&p.licence, &p.zone, &p.color));
+        assert_eq!((&u.license, &u.time_zone, &u.color), (&p.licence, &p.zone, &p.color));
         assert_eq!(u.text(Field::Country), p.lines[4].as_deref());
         assert_eq!(u.metadata.len(), p.metadata.len());
     }
@@ -43,7 +43,7 @@ fn check_kept(tongue: Tongue, p: &Person, u: &User) {
         assert_eq!((&u.profile.nick_name, &u.employment.division), (&p.nick, &p.division));
         assert_eq!((&u.name.middle, &u.name.honorific_prefix), (&p.middle, &p.prefix));
         assert_eq!(u.emails.len(), 1 + usize::from(p.home_email));
-        assert_eq!((&u.licence, &u.time_zone, &u.color), (&p.licence, &p.zone, &p.color));
+        assert_eq!((&u.license, &u.time_zone, &u.color), (&p.licence, &p.zone, &p.color));
         assert_eq!(u.metadata.len(), p.metadata.len());
         assert!(matches!(u.status, Status::Active | Status::Inactive));
     }
@@ -65,7 +65,7 @@ fn check_kept(tongue: Tongue, p: &Person, u: &User) {
         assert_eq!(u.phone("mobile"), p.mobile.as_deref());
         assert_eq!((&u.title, &u.department), (&p.job, &p.department));
         assert_eq!(
-            (&u.bio, &u.source, &u.specialities, u.photo()),
+            (&u.bio, &u.source, &u.specialties, u.preferred_photo()),
             (&p.bio, &p.source, &p.specialities, p.photo.as_deref())
         );
         let lines = (u.text(Field::AddressLine1), u.text(Field::PostalCode));
@@ -120,9 +120,9 @@ async fn loses_nothing(world: &World, maker: Tongue, changer: Tongue, person: &P
         // The same with a flag that it shows as false.
         wanted.force_password_change = Some(false);
     }
-    if changer == Tongue::OnfireV2 && wanted.licence.is_none() {
+    if changer == Tongue::OnfireV2 && wanted.license.is_none() {
         // It shows the licence everybody has who has no other, and sends it back.
-        wanted.licence = Some("Standard".into());
+        wanted.license = Some("Standard".into());
     }
     assert_eq!(changed, wanted, "made over {maker:?}, changed over {changer:?}");
     for reader in ALL {

@@ -4,7 +4,8 @@ use super::Tongue;
 use super::body::lines;
 use super::world::World;
 use directory::{
-    Address, Entry, Field, ItemId, ItemKey, ItemKind, ItemQuery, LinkKind, Status, User, role_numbered,
+    Address, Field, ItemId, ItemKey, ItemKind, ItemQuery, ProfileLinkKind, Status, TypedValue, User,
+    builtin_role_name,
 };
 use serde_json::{Map, Value, json};
 
@@ -17,7 +18,7 @@ impl World {
             Status::Active => on,
             _ => off,
         };
-        let role = u.role.map(|n| role_numbered(n).expect("built in"));
+        let role = u.role.map(|n| builtin_role_name(n).expect("built in"));
         let ids = |ids: &[ItemId]| ids.iter().map(|id| id.0.simple().to_string()).collect::<Vec<_>>();
         match tongue {
             Tongue::OnfireV2 | Tongue::OnfireV1 => {
@@ -31,7 +32,7 @@ impl World {
                         u.metadata.iter().map(|p| json!({"Key": p.key, "Value": p.value})).collect();
                     for (name, value) in [
                         ("UserID", json!(u.number)),
-                        ("Type", json!(u.licence.as_deref().unwrap_or("Standard"))),
+                        ("Type", json!(u.license.as_deref().unwrap_or("Standard"))),
                         ("TimeZone", json!(u.time_zone)),
                         ("Country", json!(u.text(Field::Country))),
                         ("ColorCode", json!(u.color)),
@@ -62,7 +63,7 @@ impl World {
                     Status::Archived => "archive",
                     _ => word("active", "disable", "pending"),
                 };
-                let links = |kind: LinkKind| {
+                let links = |kind: ProfileLinkKind| {
                     let all: Vec<Value> =
                         u.links_of(kind).map(|l| json!({"name": l.name, "value": l.value})).collect();
                     match all.as_slice() {
@@ -76,18 +77,18 @@ impl World {
                     let set: Map<String, Value> = object.into_iter().filter(|(_, v)| !v.is_null()).collect();
                     Value::Object(set)
                 };
-                let a = u.address().cloned().unwrap_or_default();
+                let a = u.work_address().cloned().unwrap_or_default();
                 let location = bare(json!({"addressline1": a.line1, "addressline2": a.line2, "city": a.city,
                     "country": a.country, "postcode": a.postal_code}));
                 json!({
                     "id": u.number, "externalid": u.external_id, "email": u.email(), "phone": u.phone("work"),
                     "name": bare(json!({"firstname": u.name.given, "lastname": u.name.family, "title": u.name.honorific_prefix})),
                     "mobile": u.phone("mobile"), "jobtitle": u.title, "department": u.department, "status": status,
-                    "location": if location == json!({}) { Value::Null } else { location }, "img": u.photo(),
-                    "sociallinks": links(LinkKind::Social), "customlinks": links(LinkKind::Custom),
-                    "messaginglinks": links(LinkKind::Messaging), "secretaryname": u.secretary.name,
+                    "location": if location == json!({}) { Value::Null } else { location }, "img": u.preferred_photo(),
+                    "sociallinks": links(ProfileLinkKind::Social), "customlinks": links(ProfileLinkKind::Custom),
+                    "messaginglinks": links(ProfileLinkKind::Messaging), "secretaryname": u.secretary.name,
                     "secretarymail": u.secretary.email, "bio": u.bio, "sourcetype": u.source,
-                    "specialities": u.specialities,
+                    "specialities": u.specialties,
                 })
             }
         }
@@ -100,15 +101,15 @@ impl World {
             let set: Map<String, Value> = members.into_iter().filter(is_said).collect();
             if set.is_empty() { Value::Null } else { Value::Object(set) }
         };
-        let entry = |e: &Entry| {
+        let entry = |e: &TypedValue| {
             bare(json!({"value": e.value, "type": e.kind, "display": e.display, "primary": e.primary}))
         };
         let entries =
-            |all: &[Entry]| if all.is_empty() { Value::Null } else { all.iter().map(entry).collect() };
+            |all: &[TypedValue]| if all.is_empty() { Value::Null } else { all.iter().map(entry).collect() };
         let directory = self.house.directory();
-        let organisation = match u.organisation {
+        let organisation = match u.organization {
             Some(id) => {
-                let found = directory.item(&self.caller, ItemKind::Organisation, ItemKey::Id(id)).await;
+                let found = directory.item(&self.caller, ItemKind::Organization, ItemKey::Id(id)).await;
                 Some(found.expect("there").name().to_owned())
             }
             None => None,
@@ -122,8 +123,10 @@ impl World {
             bare(json!({"streetAddress": street, "locality": a.city, "postalCode": a.postal_code,
                 "country": a.country, "type": a.kind, "primary": a.primary}))
         };
-        let ims: Vec<Value> =
-            u.links_of(LinkKind::Messaging).map(|l| json!({"type": l.name, "value": l.value})).collect();
+        let ims: Vec<Value> = u
+            .links_of(ProfileLinkKind::Messaging)
+            .map(|l| json!({"type": l.name, "value": l.value}))
+            .collect();
         let links = |kind| lines(u.links_of(kind).map(|l| (l.name.as_str(), l.value.as_str())));
         let groups: Vec<Value> = u
             .groups
@@ -136,7 +139,7 @@ impl World {
         let folders: Vec<Value> =
             u.folders.iter().map(|id| json!({"value": id.to_string(), "display": "Staff"})).collect();
         let list = |values: Vec<Value>| if values.is_empty() { Value::Null } else { Value::Array(values) };
-        let role = u.role.map(|n| json!([{"value": role_numbered(n), "primary": true}]));
+        let role = u.role.map(|n| json!([{"value": builtin_role_name(n), "primary": true}]));
         json!({
             "id": u.id.to_string(), "userName": u.user_name, "externalId": u.external_id, "title": u.title,
             "nickName": u.profile.nick_name, "timezone": u.time_zone,
@@ -150,10 +153,10 @@ impl World {
                 "department": u.department, "division": u.employment.division, "organization": organisation,
             })),
             "urn:muster:params:scim:schemas:extension:2.0:User": bare(json!({
-                "office": u.office, "bio": u.bio, "source": u.source, "specialities": u.specialities,
-                "licence": u.licence, "color": u.color, "secretaryName": u.secretary.name,
-                "secretaryEmail": u.secretary.email, "socialLinks": links(LinkKind::Social),
-                "customLinks": links(LinkKind::Custom),
+                "office": u.office, "bio": u.bio, "source": u.source, "specialities": u.specialties,
+                "licence": u.license, "color": u.color, "secretaryName": u.secretary.name,
+                "secretaryEmail": u.secretary.email, "socialLinks": links(ProfileLinkKind::Social),
+                "customLinks": links(ProfileLinkKind::Custom),
                 "metadata": lines(u.metadata.iter().map(|p| (p.key.as_str(), p.value.as_str()))),
                 "doNotEmail": u.do_not_email, "forcePasswordChange": u.force_password_change, "folders": folders,
                 "invited": u.invited.map(to_the_microsecond),

@@ -3,7 +3,7 @@
 use super::Tongue;
 use super::person::Person;
 use crate::support::{House, request};
-use directory::{Caller, Command, FolderEdit, Given, GroupEdit, ItemId, User, UserKey};
+use directory::{Caller, Command, FieldUpdate, FolderEdit, GroupEdit, ItemId, User, UserKey};
 use serde_json::{Value, json};
 
 /// A house with a tenant, a key, a group and a folder.
@@ -20,7 +20,7 @@ impl World {
         let house = House::new();
         let caller = house.tenant("T").await;
         let key = house.key(&caller, "c", |_| {}).await;
-        let name = || Given::Value("Staff".to_owned());
+        let name = || FieldUpdate::Set("Staff".to_owned());
         let group = Command::CreateGroup(GroupEdit { name: name(), ..GroupEdit::default() });
         let folder = Command::CreateFolder(FolderEdit { name: name(), ..FolderEdit::default() });
         let group = house.directory().run(&caller, group).await.expect("added").items[0].id();

@@ -118,9 +118,9 @@ impl Ledger {
 
     /// The first position at which the history of a tenant is not as it was written.
     pub(super) fn broken(&self, tenant: u32) -> Option<u64> {
-        let verified = self.home.house.directory().verify(Some(TenantNumber(tenant)));
+        let verified = self.home.house.directory().verify_chain(Some(TenantNumber(tenant)));
         let chain = self.home.runtime.block_on(verified).expect("verified");
-        chain.get(&TenantNumber(tenant)).and_then(|chain| chain.broken).map(|position| position.0)
+        chain.get(&TenantNumber(tenant)).and_then(|chain| chain.broken_at).map(|position| position.0)
     }
 
     /// What the command says of the tenant, and whether it ends well.

@@ -3,7 +3,8 @@
 use crate::support::{House, request, runtime};
 use dialects::kit::{EMAIL, FOLDER_ID, GROUP_ID, USER_ID};
 use directory::{
-    Caller, Command, FolderEdit, Given, GroupEdit, ItemId, NewConnection, StatusWish, UserId, UserKey,
+    Caller, Command, FieldUpdate, FolderEdit, GroupEdit, ItemId, NewConnection, RequestedStatus, UserId,
+    UserKey,
 };
 use form_urlencoded::Serializer;
 use serde_json::Value;
@@ -125,13 +126,13 @@ impl World {
             let mut user = testkit::conformance::person(EMAIL);
             user.id = Some(UserId(id(USER_ID)));
             if has_signed_in {
-                user.status = Given::Value(StatusWish::On);
+                user.status = FieldUpdate::Set(RequestedStatus::Active);
             }
             user.password = Some("four red fish in a pond".into());
             seeds.push(Command::CreateUser(user));
         }
         if created != Some("group") {
-            let name = Given::Value("Analysts".into());
+            let name = FieldUpdate::Set("Analysts".into());
             seeds.push(Command::CreateGroup(GroupEdit {
                 id: Some(ItemId(id(GROUP_ID))),
                 name,
@@ -139,7 +140,7 @@ impl World {
             }));
         }
         if created != Some("folder") {
-            let name = Given::Value("Drawings".into());
+            let name = FieldUpdate::Set("Drawings".into());
             let folder = FolderEdit { id: Some(ItemId(id(FOLDER_ID))), name, ..FolderEdit::default() };
             seeds.push(Command::CreateFolder(folder));
         }

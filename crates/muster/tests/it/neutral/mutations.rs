@@ -4,7 +4,7 @@
 //! makes other bodies, the same for the same `n`.
 
 use crate::support::{House, request, runtime};
-use directory::Position;
+use directory::EventPosition;
 use testkit::chance::Dice;
 use testkit::seeds;
 
@@ -84,7 +84,7 @@ struct Receiver {
     house: House,
     target: String,
     bearer: String,
-    seen: Position,
+    seen: EventPosition,
 }
 
 impl Receiver {
@@ -95,14 +95,14 @@ impl Receiver {
         let taken = directory::Command::CreateUser(testkit::conformance::person("taken@x.y"));
         let taken = house.directory().run(&caller, taken).await.expect("added");
         let folder = directory::FolderEdit {
-            name: directory::Given::Value("F".into()),
-            external_id: directory::Given::Value("taken".into()),
+            name: directory::FieldUpdate::Set("F".into()),
+            external_id: directory::FieldUpdate::Set("taken".into()),
             ..directory::FolderEdit::default()
         };
         house.directory().run(&caller, directory::Command::CreateFolder(folder)).await.expect("added");
         let target = reader.target.replace("{t}", &caller.tenant.to_string()).replace("{k}", &key);
         let target = target.replace("{u}", &taken.users[0].id.to_string());
-        let seen = house.news(Position(0)).await.expect("there is a past");
+        let seen = house.news(EventPosition(0)).await.expect("there is a past");
         Self { house, target, bearer: format!("Bearer {key}"), seen }
     }
 

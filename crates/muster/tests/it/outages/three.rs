@@ -8,7 +8,7 @@ mod owner;
 use super::client::{Client, Not};
 use super::fleet::{self, Door, Node};
 use super::say;
-use directory::{Position, Record};
+use directory::{EntitySnapshot, EventPosition};
 use fight::Prize;
 use follow::{Followed, follow};
 use owner::Owner;
@@ -131,14 +131,14 @@ fn kill_one_and_start_it_again(world: &World, number: usize, node: &mut Node) {
 fn feed(url: &str) -> impl Fn(u64) -> Vec<(u64, Option<String>, &'static str)> {
     let (runtime, app) = (crate::support::runtime(), fleet::open(url));
     move |after| {
-        let events = runtime.block_on(app.directory.events(Position(after), 1000)).expect("read");
+        let events = runtime.block_on(app.directory.events(EventPosition(after), 1000)).expect("read");
         let told = events.into_iter().map(|event| {
-            let what = event.what;
+            let what = event.data;
             let email = match what.after.or(what.before) {
-                Some(Record::User(user)) => user.email().map(str::to_owned),
+                Some(EntitySnapshot::User(user)) => user.email().map(str::to_owned),
                 _ => None,
             };
-            (event.position.0, email, what.action.word())
+            (event.position.0, email, what.action.as_str())
         });
         told.collect()
     }

@@ -2,7 +2,7 @@
 
 use super::{CORE, Client, ENTERPRISE, GROUP, PATCH, SEARCH, encode, id, refused, scim, values};
 use directory::ClientProfile::{self, Entra, Okta, Rfc, Strict};
-use directory::{Command, Field, Given, StatusWish, UserEdit, UserKey};
+use directory::{Command, Field, FieldUpdate, RequestedStatus, UserEdit, UserKey};
 use serde_json::{Value, json};
 
 const TOLERANT: [ClientProfile; 3] = [Rfc, Entra, Okta];
@@ -430,8 +430,8 @@ fn ten_thousand_members_fit_as_clients_write_them() {
 }
 
 /// Sets the status of a user as an administrator would.
-async fn set(client: &Client, person: &str, status: StatusWish) {
-    let edit = UserEdit { status: Given::Value(status), ..UserEdit::default() };
+async fn set(client: &Client, person: &str, status: RequestedStatus) {
+    let edit = UserEdit { status: FieldUpdate::Set(status), ..UserEdit::default() };
     let user = UserKey::Id(directory::UserId(uuid::Uuid::try_parse(id(person)).expect("an id")));
     let command = Command::UpdateUser { user, edit: Box::new(edit) };
     client.house.directory().run(&client.caller, command).await.expect("changed");
@@ -453,11 +453,11 @@ fn okta_creates_again_whom_it_has_deactivated() {
         };
         taken(&okta.post("/Users", &again).await);
         for status in [directory::Status::Suspended, directory::Status::Archived] {
-            set(&client, &person, StatusWish::To(status)).await;
+            set(&client, &person, RequestedStatus::Exact(status)).await;
             taken(&okta.post("/Users", &again).await);
         }
-        set(&client, &person, StatusWish::On).await;
-        set(&client, &person, StatusWish::To(directory::Status::Inactive)).await;
+        set(&client, &person, RequestedStatus::Active).await;
+        set(&client, &person, RequestedStatus::Exact(directory::Status::Inactive)).await;
         for profile in [Rfc, Entra, Strict] {
             taken(&client.profile(profile).await.post("/Users", &again).await);
         }
@@ -472,13 +472,14 @@ fn okta_creates_again_whom_it_has_deactivated() {
         let key = UserKey::ExternalId("00u1".into());
         let user = client.house.directory().user(&client.caller, key).await.expect("there");
         assert_eq!(user.text(Field::ExternalId), Some("00u1"));
-        let passwords = client.house.directory().passwords(&client.caller, (user.number, user.number)).await;
+        let passwords =
+            client.house.directory().password_hashes(&client.caller, (user.number, user.number)).await;
         assert!(passwords.expect("read").is_empty(), "the old password is gone");
         // Nobody above the ceiling comes back.
         let admin =
             json!({"userName": "admin@x.example", "externalId": "00u2", "roles": [{"value": "Admin"}]});
         let admin_path = client.with("high", |new| new.highest_role = 4).await.add("/Users", &admin).await;
-        set(&client, &admin_path, StatusWish::To(directory::Status::Inactive)).await;
+        set(&client, &admin_path, RequestedStatus::Exact(directory::Status::Inactive)).await;
         let narrow = client.with("low", |new| (new.highest_role, new.profile) = (2, Okta)).await;
         let again = json!({"userName": "admin@x.example", "externalId": "00u2"});
         assert_eq!(narrow.post("/Users", &again).await.0, 403);

@@ -5,8 +5,9 @@ use super::history::Replayed;
 use super::imports::{self, Import};
 use bytes::Bytes;
 use directory::{
-    Action, Caller, Command, Event, Field, Filter, Given, GroupEdit, ItemId, ItemKey, Labels, MemberEdit,
-    Note, Op, Record, Refusal, Scalar, Test, Time, UserEdit, UserId, UserKey, UserQuery, UserTest,
+    Action, AttributeValue, Caller, Command, CompareOp, Comparison, DirectoryError, EntitySnapshot, Event,
+    EventNote, Field, FieldUpdate, Filter, GroupEdit, ItemId, ItemKey, Labels, MemberEdit, Time, UserEdit,
+    UserId, UserKey, UserPredicate, UserQuery,
 };
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -165,12 +166,12 @@ impl Client {
             0..=3 => {
                 let (join, leave) =
                     if state.dice.roll(2) == 0 { (vec![user], vec![]) } else { (vec![], vec![user]) };
-                let members = Some(MemberEdit::Change { join, leave });
+                let members = Some(MemberEdit::Change { add: join, remove: leave });
                 let edit = GroupEdit { members, ..GroupEdit::default() };
                 Command::UpdateGroup { group: ItemKey::Id(group), edit }
             }
             4 | 5 => {
-                let groups = Given::Value(vec![ItemKey::Id(group)]);
+                let groups = FieldUpdate::Set(vec![ItemKey::Id(group)]);
                 Command::UpdateUser { user, edit: Box::new(UserEdit { groups, ..UserEdit::default() }) }
             }
             6 => Command::DeleteUser(user),
@@ -261,9 +262,16 @@ impl Client {
     /// Reads what was modified since the newest time it has seen; whether the store has answered.
     async fn poll(&self, app: &App) -> bool {
         let newest = self.state.lock().newest;
-        let test = Test::new(Field::Updated, None, Op::GreaterOrEqual, Scalar::Time(newest), false);
-        let tests = vec![UserTest::Meets(Arc::new(Filter::Test(test)), Arc::new(Labels::default()))];
-        let query = UserQuery { tests, limit: 10_000, ..UserQuery::default() };
+        let test = Comparison::new(
+            Field::Updated,
+            None,
+            CompareOp::GreaterOrEqual,
+            AttributeValue::Time(newest),
+            false,
+        );
+        let tests =
+            vec![UserPredicate::Filter(Arc::new(Filter::Comparison(test)), Arc::new(Labels::default()))];
+        let query = UserQuery { predicates: tests, limit: 10_000, ..UserQuery::default() };
         match app.directory.users(&self.shared.caller, query).await {
             Ok(page) => {
                 let mut state = self.state.lock();
@@ -273,7 +281,7 @@ impl Client {
                 }
                 true
             }
-            Err(Refusal::Unavailable(_)) => false,
+            Err(DirectoryError::Unavailable(_)) => false,
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -283,13 +291,13 @@ impl Client {
 pub(super) fn check(events: &[Event], clients: &[Client]) -> Result<(), String> {
     let mut found: BTreeMap<(&str, bool), u32> = BTreeMap::new();
     for event in events {
-        let what = &event.what;
-        let Some(Record::User(after)) = &what.after else { continue };
-        if what.action == Action::Created && !what.notes.contains(&Note::Restored) {
+        let what = &event.data;
+        let Some(EntitySnapshot::User(after)) = &what.after else { continue };
+        if what.action == Action::Created && !what.notes.contains(&EventNote::Restored) {
             let mark = after.email().and_then(|email| email.strip_suffix("@simulation.example"));
             *found.entry((mark.unwrap_or_default(), true)).or_default() += 1;
         }
-        if let Some(Record::User(before)) = &what.before
+        if let Some(EntitySnapshot::User(before)) = &what.before
             && before.profile.display_name != after.profile.display_name
         {
             *found.entry((after.profile.display_name.as_deref().unwrap_or_default(), false)).or_default() +=

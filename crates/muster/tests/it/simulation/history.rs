@@ -2,7 +2,8 @@
 //! what is stored.
 
 use directory::{
-    Event, Item, ItemId, ItemKind, Note, Position, Record, Store, TenantNumber, Time, User, UserId, UserQuery,
+    EntitySnapshot, Event, EventNote, EventPosition, Item, ItemId, ItemKind, Store, TenantNumber, Time, User,
+    UserId, UserQuery,
 };
 use std::collections::BTreeMap;
 
@@ -20,14 +21,14 @@ pub(super) struct Replayed {
 pub(super) async fn replay(store: &dyn Store, tenant: TenantNumber) -> Result<Replayed, String> {
     let mut replayed = Replayed::default();
     let mut newest = Time(0);
-    let events = store.events(Position(0), 1_000_000).await.map_err(|error| error.to_string())?;
+    let events = store.events(EventPosition(0), 1_000_000).await.map_err(|error| error.to_string())?;
     for (number, event) in (1..).zip(&events) {
-        if event.position != Position(number) {
+        if event.position != EventPosition(number) {
             return Err(format!("position {:?} comes as number {number}", event.position));
         }
-        if event.what.tenant == tenant {
+        if event.data.tenant == tenant {
             replayed.follow(event).map_err(|what| format!("event {number}: {what}: {event:?}"))?;
-            newest = newest.max(event.what.at);
+            newest = newest.max(event.data.at);
         }
     }
     let everybody = UserQuery { limit: 100_000, ..UserQuery::default() };
@@ -50,38 +51,38 @@ fn sorted(mut user: User) -> User {
 
 impl Replayed {
     fn follow(&mut self, event: &Event) -> Result<(), String> {
-        let what = &event.what;
-        if what.notes.contains(&Note::Purged) {
+        let what = &event.data;
+        if what.notes.contains(&EventNote::Purged) {
             return Ok(());
         }
         match (&what.before, &what.after) {
-            (before, Some(Record::User(after))) => {
+            (before, Some(EntitySnapshot::User(after))) => {
                 let stored = self.users.insert(after.id, sorted((**after).clone()));
                 match (before, stored) {
                     (None, None) => Ok(()),
-                    (Some(Record::User(before)), Some(stored)) => same(&stored, before),
+                    (Some(EntitySnapshot::User(before)), Some(stored)) => same(&stored, before),
                     (None, Some(_)) => Err("it was there".into()),
                     _ => Err("it was not there".into()),
                 }
             }
-            (Some(Record::User(before)), None) => match self.users.remove(&before.id) {
+            (Some(EntitySnapshot::User(before)), None) => match self.users.remove(&before.id) {
                 Some(stored) => same(&stored, before),
                 None => Err("it was not there".into()),
             },
-            (before, Some(Record::Item(after))) => {
+            (before, Some(EntitySnapshot::Item(after))) => {
                 let stored = self.items.insert(after.id(), (**after).clone());
                 if before.is_some() != stored.is_some() {
                     return Err("it was there, or it was not".into());
                 }
-                for user in &what.joined {
+                for user in &what.members_added {
                     self.change(*user, after, true)?;
                 }
-                for user in &what.left {
+                for user in &what.members_removed {
                     self.change(*user, after, false)?;
                 }
                 Ok(())
             }
-            (Some(Record::Item(before)), None) => {
+            (Some(EntitySnapshot::Item(before)), None) => {
                 self.items.remove(&before.id());
                 for user in self.users.values_mut() {
                     user.groups.retain(|id| *id != before.id());

@@ -23,7 +23,7 @@ mod workers;
 
 use ::store::{Memory, Options, Sqlite};
 use client::{Client, Shared};
-use directory::{Clock, Command, Event, Given, GroupEdit, NewConnection, Position, Store, Time};
+use directory::{Clock, Command, Event, EventPosition, FieldUpdate, GroupEdit, NewConnection, Store, Time};
 use parking_lot::Mutex;
 use regressions::REGRESSIONS;
 use server::{App, Face, Limits, Parts, StorageLimits, hash_key};
@@ -174,12 +174,12 @@ async fn simulate(seed: u64, mut site: Site) -> Result<Vec<Event>, String> {
     }
     let store = site.store();
     let replayed = history::replay(&*store, shared.caller.tenant).await?;
-    let events = store.events(Position(0), 1_000_000).await.map_err(|error| error.to_string())?;
+    let events = store.events(EventPosition(0), 1_000_000).await.map_err(|error| error.to_string())?;
     client::check(&events, &clients)?;
     mail_server.check(&*store, shared.caller.tenant, &events).await?;
     client::check_followers(&clients, &replayed)?;
-    let chains = store.verify(None).await.map_err(|error| error.to_string())?;
-    if let Some((tenant, chain)) = chains.iter().find(|(_, chain)| chain.broken.is_some()) {
+    let chains = store.verify_chain(None).await.map_err(|error| error.to_string())?;
+    if let Some((tenant, chain)) = chains.iter().find(|(_, chain)| chain.broken_at.is_some()) {
         return Err(format!("the chain of tenant {tenant} is broken: {chain:?}"));
     }
     drop(store);
@@ -211,7 +211,7 @@ async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months:
     directory.run(&caller, Command::AddConnection(new)).await.expect("added");
     let mut groups = Vec::new();
     for name in ["Red", "Blue", "Green"] {
-        let edit = GroupEdit { name: Given::Value(name.into()), ..GroupEdit::default() };
+        let edit = GroupEdit { name: FieldUpdate::Set(name.into()), ..GroupEdit::default() };
         let receipt = directory.run(&caller, Command::CreateGroup(edit)).await.expect("added");
         groups.extend(receipt.items.iter().map(directory::Item::id));
     }
@@ -260,7 +260,8 @@ fn a_seed_gives_the_same_run_again() {
         let history = || -> Vec<_> {
             let events = run(seed, Site::Memory(Arc::new(Memory::new()))).expect("simulated");
             // Not the request: it names an import, and the names of imports are random.
-            let told = |event: Event| (event.what.at, event.what.action, event.what.joined, event.what.notes);
+            let told =
+                |event: Event| (event.data.at, event.data.action, event.data.members_added, event.data.notes);
             events.into_iter().map(told).collect()
         };
         assert!(history() == history(), "seed {seed}");

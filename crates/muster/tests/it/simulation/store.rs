@@ -1,9 +1,9 @@
 //! A store whose answers are late, lost or missing, as a seed has it.
 
 use directory::{
-    Account, Chain, Change, CommitError, Connection, ConnectionId, Event, Health, Item, ItemId, ItemKey,
-    ItemKind, ItemQuery, Mail, Page, Pending, Position, Receipt, ServerSecret, Store, StoreError,
-    StoredPassword, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
+    Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
+    Store, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -51,8 +51,8 @@ impl Unreliable {
 
     fn read<'a, T: Send + 'a>(
         &'a self,
-        ask: impl FnOnce(&'a dyn Store) -> Pending<'a, Result<T, StoreError>> + Send + 'a,
-    ) -> Pending<'a, Result<T, StoreError>> {
+        ask: impl FnOnce(&'a dyn Store) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
         Box::pin(async move {
             self.pause().await;
             if self.fails(REJECTED) {
@@ -85,7 +85,7 @@ pub(super) fn wait_for<T>(pending: impl Future<Output = T>) -> T {
 
 macro_rules! reads {
     ($($name:ident ($($arg:ident: $type:ty),*) -> $found:ty;)*) => {$(
-        fn $name(&self, $($arg: $type),*) -> Pending<'_, Result<$found, StoreError>> {
+        fn $name(&self, $($arg: $type),*) -> BoxFuture<'_, Result<$found, StoreError>> {
             self.read(move |inner| inner.$name($($arg),*))
         }
     )*};
@@ -101,25 +101,25 @@ impl Store for Unreliable {
         members_after(tenant: TenantNumber, item: ItemId, after: u32, limit: u32) -> Vec<(UserId, u32)>;
         tenant(number: TenantNumber) -> Option<Tenant>;
         tenants() -> Vec<Tenant>;
-        connections_near(prefix: [u8; 4]) -> Vec<Connection>;
+        connections_by_key_prefix(prefix: [u8; 4]) -> Vec<Connection>;
         connections(tenant: Option<TenantNumber>) -> Vec<Connection>;
         connection(id: ConnectionId) -> Option<Connection>;
-        events(after: Position, limit: u32) -> Vec<Event>;
-        secret(name: &'static str) -> Option<ServerSecret>;
+        events(after: EventPosition, limit: u32) -> Vec<Event>;
+        server_secret(name: &'static str) -> Option<ServerSecret>;
         account(tenant: TenantNumber, user: UserId) -> Option<Account>;
-        passwords(tenant: TenantNumber, numbers: (u32, u32)) -> Vec<(u32, StoredPassword)>;
+        password_hashes(tenant: TenantNumber, numbers: (u32, u32)) -> Vec<(u32, PasswordHash)>;
         tombstone(tenant: TenantNumber, by: UserKey) -> Option<Tombstone>;
         tombstones(tenant: TenantNumber, after: u32, limit: u32) -> Vec<Tombstone>;
-        tombstones_before(between: (Time, Time), limit: u32) -> Vec<(TenantNumber, Tombstone)>;
+        tombstones_between(between: (Time, Time), limit: u32) -> Vec<(TenantNumber, Tombstone)>;
         mails_due(now: Time, limit: u32) -> Vec<Mail>;
         mails(tenant: TenantNumber, user: Option<UserId>, after: (Time, Uuid), limit: u32) -> Vec<Mail>;
-        history(tenant: TenantNumber, user: UserId, after: Position, limit: u32) -> Vec<Event>;
-        link_at(tenant: TenantNumber, at: Position) -> Option<[u8; 32]>;
-        verify(tenant: Option<TenantNumber>) -> BTreeMap<TenantNumber, Chain>;
+        user_history(tenant: TenantNumber, user: UserId, after: EventPosition, limit: u32) -> Vec<Event>;
+        chain_hash_at(tenant: TenantNumber, at: EventPosition) -> Option<[u8; 32]>;
+        verify_chain(tenant: Option<TenantNumber>) -> BTreeMap<TenantNumber, ChainReport>;
         health() -> Health;
     }
 
-    fn commit(&self, change: Change) -> Pending<'_, Result<Receipt, CommitError>> {
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
         Box::pin(async move {
             self.pause().await;
             let unavailable = || CommitError::Unavailable("simulated".into());

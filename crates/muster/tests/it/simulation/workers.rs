@@ -1,6 +1,6 @@
 //! The background tasks of a simulated server: mails, purges and imports.
 
-use directory::{Event, Mail, Outcome, Pending, Record, Store, TenantNumber, Time};
+use directory::{BoxFuture, DeliveryOutcome, EntitySnapshot, Event, Mail, Store, TenantNumber, Time};
 use parking_lot::Mutex;
 use portal::mail::{Pace, Sender, Sent, Transport};
 use server::{App, Post};
@@ -34,17 +34,17 @@ impl MailServer {
         events: &[Event],
     ) -> Result<(), String> {
         let mut kept = BTreeSet::new();
-        for Event { what, position } in events {
+        for Event { data: what, position } in events {
             let (before, after) = (mail(what.before.as_ref()), mail(what.after.as_ref()));
             let is_right = match (before, after) {
                 (None, None) => true,
                 (None, Some(queued)) => kept.insert(queued.id),
                 (Some(_), Some(failed)) => {
-                    matches!(failed.outcome, Some(Outcome::Failed(_))) && kept.contains(&failed.id)
+                    matches!(failed.outcome, Some(DeliveryOutcome::Failed(_))) && kept.contains(&failed.id)
                 }
                 (Some(ended), None) => {
                     let is_handed = || self.handed.lock().contains(&ended.id);
-                    (ended.outcome != Some(Outcome::Sent) || is_handed()) && kept.remove(&ended.id)
+                    (ended.outcome != Some(DeliveryOutcome::Sent) || is_handed()) && kept.remove(&ended.id)
                 }
             };
             if !is_right {
@@ -60,15 +60,15 @@ impl MailServer {
     }
 }
 
-fn mail(record: Option<&Record>) -> Option<&Mail> {
+fn mail(record: Option<&EntitySnapshot>) -> Option<&Mail> {
     match record? {
-        Record::Mail(mail) => Some(mail),
+        EntitySnapshot::Mail(mail) => Some(mail),
         _ => None,
     }
 }
 
 impl Transport for MailServer {
-    fn send(&self, mail: Sent) -> Pending<'_, Result<(), String>> {
+    fn send(&self, mail: Sent) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let (millis, luck) = {
                 let mut dice = self.dice.lock();

@@ -360,7 +360,7 @@ fn everything_is_searched_by_post_at_the_root() {
 fn me_is_the_keys_own_user() {
     scim(async |client| {
         let path = client.person("a@x.example").await;
-        let own = client.with("own", |new| new.user = Some(UserKey::Handle("a@x.example".into()))).await;
+        let own = client.with("own", |new| new.user = Some(UserKey::Login("a@x.example".into()))).await;
         let me = own.send("GET", "/Me", &[], "").await;
         assert_eq!(me.status, 200, "{}", me.text);
         assert_eq!(me.json()["id"], id(&path));

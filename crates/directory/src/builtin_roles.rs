@@ -1,7 +1,7 @@
 //! The built-in roles, the same for every tenant.
 
 /// Numbers and names of the built-in roles, lowest first. Some dialects send the numbers, some the names.
-pub const BUILT_IN_ROLES: [(u32, &str); 6] = [
+pub const BUILTIN_ROLES: [(u32, &str); 6] = [
     (1, "ReadOnly"),
     (2, "User"),
     (3, "Admin"),
@@ -11,11 +11,11 @@ pub const BUILT_IN_ROLES: [(u32, &str); 6] = [
 ];
 
 /// The built-in role of that name, in any case.
-pub fn role_named(name: &str) -> Option<u32> {
-    BUILT_IN_ROLES.iter().find(|(_, n)| n.eq_ignore_ascii_case(name)).map(|(number, _)| *number)
+pub fn builtin_role_number(name: &str) -> Option<u32> {
+    BUILTIN_ROLES.iter().find(|(_, n)| n.eq_ignore_ascii_case(name)).map(|(number, _)| *number)
 }
 
 /// The name of the built-in role of that number.
-pub fn role_numbered(number: u32) -> Option<&'static str> {
-    BUILT_IN_ROLES.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
+pub fn builtin_role_name(number: u32) -> Option<&'static str> {
+    BUILTIN_ROLES.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
 }

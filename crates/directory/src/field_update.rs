@@ -2,46 +2,46 @@
 
 /// What a request said of one field: nothing, "make it empty", or a value.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum Given<T> {
+pub enum FieldUpdate<T> {
     /// Not mentioned: what is stored stays.
     #[default]
-    Absent,
+    Keep,
     /// Mentioned as empty: what is stored goes.
-    Cleared,
+    Clear,
     /// Mentioned with a value: it replaces what is stored.
-    Value(T),
+    Set(T),
 }
 
-impl<T> Given<T> {
+impl<T> FieldUpdate<T> {
     /// `Value` for `Some`, `Cleared` for `None`.
-    pub fn replace(value: Option<T>) -> Self {
-        value.map_or(Self::Cleared, Self::Value)
+    pub fn set_or_clear(value: Option<T>) -> Self {
+        value.map_or(Self::Clear, Self::Set)
     }
 
     /// `Value` for `Some`, `Absent` for `None`.
-    pub fn if_some(value: Option<T>) -> Self {
-        value.map_or(Self::Absent, Self::Value)
+    pub fn set_or_keep(value: Option<T>) -> Self {
+        value.map_or(Self::Keep, Self::Set)
     }
 
     /// The value, when there is one.
     pub fn value(&self) -> Option<&T> {
         match self {
-            Self::Value(value) => Some(value),
-            Self::Absent | Self::Cleared => None,
+            Self::Set(value) => Some(value),
+            Self::Keep | Self::Clear => None,
         }
     }
 
     /// Whether the request mentioned the field at all.
-    pub fn is_mentioned(&self) -> bool {
-        !matches!(self, Self::Absent)
+    pub fn is_change(&self) -> bool {
+        !matches!(self, Self::Keep)
     }
 
     /// The same with the value mapped.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Given<U> {
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> FieldUpdate<U> {
         match self {
-            Self::Absent => Given::Absent,
-            Self::Cleared => Given::Cleared,
-            Self::Value(value) => Given::Value(f(value)),
+            Self::Keep => FieldUpdate::Keep,
+            Self::Clear => FieldUpdate::Clear,
+            Self::Set(value) => FieldUpdate::Set(f(value)),
         }
     }
 }

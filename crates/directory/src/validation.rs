@@ -3,24 +3,24 @@
 //! Dialects may be stricter at their door (one takes titles of 10); nothing is ever looser than this.
 
 use crate::fold::is_visible;
-use crate::{Fault, Field, Rule, Tenant, User, fold};
+use crate::{Field, FieldError, FieldErrorKind, Tenant, User, fold};
 
 /// Shortest password a dialect may set, in characters.
 pub const MIN_PASSWORD_CHARS: usize = 6;
 /// Longest password, in bytes.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 /// Most entries in any list of one person, other than groups and folders.
-pub(crate) const MAX_LIST: usize = 100;
+pub(crate) const MAX_LIST_ENTRIES: usize = 100;
 /// Most bytes in all that a person has several of: e-mails, telephones, certificates and the like. Pages of people are
 /// put together in memory.
-pub(crate) const MAX_PLURAL_BYTES: usize = 65_536;
+pub(crate) const MAX_MULTI_VALUED_BYTES: usize = 65_536;
 /// Most people or organisations one bulk request may name, and most entries in any list of an organisation.
-pub(crate) const MAX_BULK: usize = 1_000;
+pub(crate) const MAX_BULK_ITEMS: usize = 1_000;
 /// Most groups or folders of one person, and most members named in one request.
 pub(crate) const MAX_REFERENCES: usize = 10_000;
 
 /// The most characters a text field may hold.
-pub const fn limit(field: Field) -> usize {
+pub const fn max_chars(field: Field) -> usize {
     match field {
         Field::UserName | Field::Email | Field::ExternalId | Field::SecretaryEmail => 255,
         Field::HonorificPrefix
@@ -33,7 +33,7 @@ pub const fn limit(field: Field) -> usize {
         | Field::Kind
         | Field::Source
         | Field::Color
-        | Field::Licence => 50,
+        | Field::License => 50,
         Field::GivenName
         | Field::FamilyName
         | Field::MiddleName
@@ -56,7 +56,7 @@ pub const fn limit(field: Field) -> usize {
         | Field::Manager
         | Field::Display
         | Field::Name => 256,
-        Field::Photo | Field::ProfileUrl | Field::Url | Field::Specialities => 2048,
+        Field::Photo | Field::ProfileUrl | Field::Url | Field::Specialties => 2048,
         Field::Bio | Field::Description => 10_000,
         Field::Certificates => 16_384,
         _ => 1024,
@@ -64,25 +64,25 @@ pub const fn limit(field: Field) -> usize {
 }
 
 /// Checks one text: its length, characters that XML could not carry, and the form of e-mails.
-pub(crate) fn check_text(field: Field, text: &str, faults: &mut Vec<Fault>) {
-    let max = limit(field);
+pub(crate) fn check_text(field: Field, text: &str, errors: &mut Vec<FieldError>) {
+    let max = max_chars(field);
     let rule = if text.len() > max && text.chars().count() > max {
-        Some(Rule::TooLong(max))
+        Some(FieldErrorKind::TooLong(max))
     } else if !text.chars().all(is_printable) {
-        Some(Rule::Malformed)
+        Some(FieldErrorKind::Malformed)
     } else {
         match field {
-            Field::Email if !is_email(text) => Some(Rule::Malformed),
-            Field::UserName if text.trim() != text => Some(Rule::Malformed),
+            Field::Email if !is_email(text) => Some(FieldErrorKind::Malformed),
+            Field::UserName if text.trim() != text => Some(FieldErrorKind::Malformed),
             _ => None,
         }
     };
-    faults.extend(rule.map(|rule| Fault { field, rule }));
+    errors.extend(rule.map(|rule| FieldError { field, kind: rule }));
 }
 
 /// Whether a new identifier is one that people can see and type: no invisible characters, no space around it. Identifiers
 /// of earlier versions may be otherwise, and stay as they are.
-pub(crate) fn is_identifier(text: &str) -> bool {
+pub(crate) fn is_visible_identifier(text: &str) -> bool {
     text.trim() == text && text.chars().all(is_visible)
 }
 
@@ -92,23 +92,27 @@ pub fn forbidden_identifiers(user: &User) -> Vec<Field> {
     let others =
         [(Field::UserName, Some(user.user_name.as_str())), (Field::ExternalId, user.external_id.as_deref())];
     let others = others.into_iter().filter_map(|(field, text)| Some((field, text?)));
-    let mut fields: Vec<Field> =
-        emails.chain(others).filter(|(_, text)| !is_identifier(text)).map(|(field, _)| field).collect();
+    let mut fields: Vec<Field> = emails
+        .chain(others)
+        .filter(|(_, text)| !is_visible_identifier(text))
+        .map(|(field, _)| field)
+        .collect();
     fields.dedup();
     fields
 }
 
 /// Checks the identifiers that a user did not have before.
-pub(crate) fn check_identifiers(before: Option<&User>, after: &User, faults: &mut Vec<Fault>) {
+pub(crate) fn check_identifiers(before: Option<&User>, after: &User, errors: &mut Vec<FieldError>) {
     for field in forbidden_identifiers(after) {
         let is_kept = before.is_some_and(|before| match field {
             Field::Email => after.emails.iter().all(|entry| {
-                is_identifier(&entry.value) || before.emails.iter().any(|old| old.value == entry.value)
+                is_visible_identifier(&entry.value)
+                    || before.emails.iter().any(|old| old.value == entry.value)
             }),
             field => before.text(field) == after.text(field),
         });
-        if !is_kept && !faults.iter().any(|fault| fault.field == field) {
-            faults.push(Fault { field, rule: Rule::Malformed });
+        if !is_kept && !errors.iter().any(|fault| fault.field == field) {
+            errors.push(FieldError { field, kind: FieldErrorKind::Malformed });
         }
     }
 }
@@ -123,41 +127,42 @@ fn is_printable(c: char) -> bool {
 }
 
 /// Shortest part of a name or e-mail that a chosen password may not hold, in characters: shorter ones are in too many.
-const PERSONAL_CHARS: usize = 4;
+const MIN_PERSONAL_CHARS: usize = 4;
 
 /// What is wrong with a password that somebody chooses for themselves. There are no rules of composition (NIST SP
 /// 800-63B section 3.1.1.2): length counts, and that it cannot be guessed from a list or from who they are.
-pub(crate) fn check_chosen_password(password: &str, user: &User, tenant: &Tenant) -> Option<Rule> {
+pub(crate) fn check_chosen_password(password: &str, user: &User, tenant: &Tenant) -> Option<FieldErrorKind> {
     let shortest =
-        usize::try_from(tenant.settings.min_password).unwrap_or(usize::MAX).max(MIN_PASSWORD_CHARS);
+        usize::try_from(tenant.settings.min_password_chars).unwrap_or(usize::MAX).max(MIN_PASSWORD_CHARS);
     if password.len() > MAX_PASSWORD_BYTES {
-        return Some(Rule::TooLong(MAX_PASSWORD_BYTES));
+        return Some(FieldErrorKind::TooLong(MAX_PASSWORD_BYTES));
     }
     if password.chars().count() < shortest {
-        return Some(Rule::TooShort(shortest));
+        return Some(FieldErrorKind::TooShort(shortest));
     }
     let folded = fold(password);
-    let squeezed = squeeze(&folded);
-    if personal(user, tenant).any(|text| squeezed.contains(&text)) {
-        return Some(Rule::Personal);
+    let compared = letters_and_digits(&folded);
+    if personal_terms(user, tenant).any(|text| compared.contains(&text)) {
+        return Some(FieldErrorKind::PersonalPassword);
     }
-    crate::common::is_common(&folded).then_some(Rule::Common)
+    crate::common_passwords::is_common(&folded).then_some(FieldErrorKind::CommonPassword)
 }
 
 /// What the person and the tenant are called, whole and in parts, as letters and digits alone.
-fn personal(user: &User, tenant: &Tenant) -> impl Iterator<Item = String> {
+fn personal_terms(user: &User, tenant: &Tenant) -> impl Iterator<Item = String> {
     let email = user.email().unwrap_or_default();
     let local = email.split('@').next().unwrap_or_default();
     let full = user.full_name();
     let texts = [full.as_str(), email, local, user.user_name.as_str(), tenant.name.as_str()];
     let parts = [full.as_str(), local, tenant.name.as_str()];
     let parts = parts.into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
-    let all: Vec<String> = texts.into_iter().chain(parts).map(|text| squeeze(&fold(text))).collect();
-    all.into_iter().filter(|text| text.chars().count() >= PERSONAL_CHARS)
+    let all: Vec<String> =
+        texts.into_iter().chain(parts).map(|text| letters_and_digits(&fold(text))).collect();
+    all.into_iter().filter(|text| text.chars().count() >= MIN_PERSONAL_CHARS)
 }
 
 /// Its letters and digits.
-fn squeeze(text: &str) -> String {
+fn letters_and_digits(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
@@ -179,17 +184,19 @@ pub fn is_email(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{check_chosen_password, check_text, is_email};
-    use crate::{Entry, Field, Rule, Tenant, TenantNumber, TenantSettings, Time, User, UserId};
+    use crate::{
+        Field, FieldErrorKind, Tenant, TenantNumber, TenantSettings, Time, TypedValue, User, UserId,
+    };
 
     #[test]
-    fn chosen_passwords_hold_nobodys_name() {
+    fn chosen_passwords_must_not_contain_names() {
         let (number, settings) = (TenantNumber(1), TenantSettings::default());
         let tenant =
             Tenant { number, name: "Acme Ltd".into(), created: Time(0), version: 0, settings, removed: None };
-        let mut user = User::blank(UserId(uuid::Uuid::nil()), Time(0));
+        let mut user = User::new(UserId(uuid::Uuid::nil()), Time(0));
         user.name.given = Some("Ann Luisa".into());
         user.name.family = Some("Quintana-O'Hara".into());
-        user.emails = vec![Entry::of("work", "al.quint@example.com").preferred()];
+        user.emails = vec![TypedValue::new("work", "al.quint@example.com").with_primary()];
         user.user_name = "alq".into();
         for own in [
             "quintana123456789",
@@ -200,11 +207,18 @@ mod tests {
             "annluisaquintanaohara",
             "Acme Acme Acme",
         ] {
-            assert_eq!(check_chosen_password(own, &user, &tenant), Some(Rule::Personal), "{own}");
+            assert_eq!(
+                check_chosen_password(own, &user, &tenant),
+                Some(FieldErrorKind::PersonalPassword),
+                "{own}"
+            );
         }
         assert_eq!(check_chosen_password("vier rote fische", &user, &tenant), None);
-        assert_eq!(check_chosen_password("vier fische", &user, &tenant), Some(Rule::TooShort(12)));
-        assert_eq!(check_chosen_password(&"x".repeat(1025), &user, &tenant), Some(Rule::TooLong(1024)));
+        assert_eq!(check_chosen_password("vier fische", &user, &tenant), Some(FieldErrorKind::TooShort(12)));
+        assert_eq!(
+            check_chosen_password(&"x".repeat(1025), &user, &tenant),
+            Some(FieldErrorKind::TooLong(1024))
+        );
     }
 
     #[test]
@@ -218,12 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn lengths_count_characters_and_controls_are_refused() {
-        let mut faults = Vec::new();
-        check_text(Field::GivenName, &"é".repeat(100), &mut faults);
-        assert!(faults.is_empty());
-        check_text(Field::GivenName, &"é".repeat(101), &mut faults);
-        check_text(Field::Bio, "a\u{0}b", &mut faults);
-        assert_eq!(faults.iter().map(|f| f.rule).collect::<Vec<_>>(), [Rule::TooLong(100), Rule::Malformed]);
+    fn lengths_count_characters_and_controls_are_rejected() {
+        let mut errors = Vec::new();
+        check_text(Field::GivenName, &"é".repeat(100), &mut errors);
+        assert!(errors.is_empty());
+        check_text(Field::GivenName, &"é".repeat(101), &mut errors);
+        check_text(Field::Bio, "a\u{0}b", &mut errors);
+        assert_eq!(
+            errors.iter().map(|f| f.kind).collect::<Vec<_>>(),
+            [FieldErrorKind::TooLong(100), FieldErrorKind::Malformed]
+        );
     }
 }

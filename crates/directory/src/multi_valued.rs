@@ -11,7 +11,7 @@ use std::fmt;
 
 /// One value of a plural attribute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, De)]
-pub struct Entry {
+pub struct TypedValue {
     /// The value itself: an address, a number, a URL.
     pub value: String,
     /// What sort of value: `work`, `home`, `mobile`.
@@ -25,42 +25,42 @@ pub struct Entry {
     pub primary: Option<bool>,
 }
 
-impl Entry {
+impl TypedValue {
     /// A value of a kind, with nothing else said of it.
-    pub fn of(kind: &str, value: impl Into<String>) -> Self {
+    pub fn new(kind: &str, value: impl Into<String>) -> Self {
         Self { value: value.into(), kind: Some(kind.into()), display: None, primary: None }
     }
 
     /// The same as the preferred one.
     #[must_use]
-    pub fn preferred(self) -> Self {
+    pub fn with_primary(self) -> Self {
         Self { primary: Some(true), ..self }
     }
 
     /// Whether it is the preferred one.
-    pub fn is_preferred(&self) -> bool {
+    pub fn is_primary(&self) -> bool {
         self.primary == Some(true)
     }
 
     /// Whether it is of that kind, in any case.
-    pub fn is(&self, kind: &str) -> bool {
+    pub fn has_kind(&self, kind: &str) -> bool {
         self.kind.as_deref().is_some_and(|k| k.eq_ignore_ascii_case(kind))
     }
 }
 
 /// The place of the preferred entry: the primary one, else the first of `kind`, else the first.
-pub(crate) fn preferred(entries: &[Entry], kind: &str) -> Option<usize> {
-    let primary = entries.iter().position(Entry::is_preferred);
-    let of_kind = || entries.iter().position(|entry| entry.is(kind));
+pub(crate) fn preferred_index(entries: &[TypedValue], kind: &str) -> Option<usize> {
+    let primary = entries.iter().position(TypedValue::is_primary);
+    let of_kind = || entries.iter().position(|entry| entry.has_kind(kind));
     primary.or_else(of_kind).or(if entries.is_empty() { None } else { Some(0) })
 }
 
 /// Puts a value in a place, takes it out, or adds `new` where there is none.
-pub(crate) fn put(
-    entries: &mut Vec<Entry>,
+pub(crate) fn set_value_at(
+    entries: &mut Vec<TypedValue>,
     place: Option<usize>,
     value: Option<String>,
-    new: impl FnOnce(String) -> Entry,
+    new: impl FnOnce(String) -> TypedValue,
 ) {
     match (place, value) {
         (Some(place), Some(value)) => entries[place].value = value,
@@ -73,33 +73,36 @@ pub(crate) fn put(
 }
 
 /// Entries as they are stored; a bare text is the preferred one of the kind `K`.
-macro_rules! compact {
+macro_rules! compact_values {
     ($module:ident, $kind:literal) => {
         pub(crate) mod $module {
-            use super::{Compact, Deserialize, Deserializer, Entry, Serializer, write};
-            pub(crate) fn serialize<S: Serializer>(entries: &[Entry], to: S) -> Result<S::Ok, S::Error> {
-                write(entries, $kind, to)
+            use super::{CompactForm, Deserialize, Deserializer, Serializer, TypedValue, serialize_compact};
+            pub(crate) fn serialize<S: Serializer>(entries: &[TypedValue], to: S) -> Result<S::Ok, S::Error> {
+                serialize_compact(entries, $kind, to)
             }
-            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Entry>, D::Error> {
-                Ok(match Compact::deserialize(from)? {
-                    Compact::Bare(value) => vec![Entry::of($kind, value).preferred()],
-                    Compact::Listed(entries) => entries,
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+                from: D,
+            ) -> Result<Vec<TypedValue>, D::Error> {
+                Ok(match CompactForm::deserialize(from)? {
+                    CompactForm::Single(value) => vec![TypedValue::new($kind, value).with_primary()],
+                    CompactForm::List(entries) => entries,
                 })
             }
         }
     };
 }
-compact!(work, "work");
-compact!(photo, "photo");
+compact_values!(work, "work");
+compact_values!(photo, "photo");
 
-fn write<S: Serializer>(entries: &[Entry], kind: &str, to: S) -> Result<S::Ok, S::Error> {
-    if let [Entry { value, kind: Some(k), display: None, primary: Some(true) }] = entries
+fn serialize_compact<S: Serializer>(entries: &[TypedValue], kind: &str, to: S) -> Result<S::Ok, S::Error> {
+    if let [TypedValue { value, kind: Some(k), display: None, primary: Some(true) }] = entries
         && k == kind
     {
         return to.serialize_str(value);
     }
-    let is_plain = |entry: &Entry| entry.primary.is_none() && entry.display.is_none() && entry.kind.is_some();
-    let alone = |entry: &Entry| entries.iter().filter(|other| other.kind == entry.kind).count() == 1;
+    let is_plain =
+        |entry: &TypedValue| entry.primary.is_none() && entry.display.is_none() && entry.kind.is_some();
+    let alone = |entry: &TypedValue| entries.iter().filter(|other| other.kind == entry.kind).count() == 1;
     if entries.iter().all(|entry| is_plain(entry) && alone(entry)) {
         let mut map = to.serialize_map(Some(entries.len()))?;
         for entry in entries {
@@ -110,41 +113,41 @@ fn write<S: Serializer>(entries: &[Entry], kind: &str, to: S) -> Result<S::Ok, S
     to.collect_seq(entries)
 }
 
-enum Compact {
-    Bare(String),
-    Listed(Vec<Entry>),
+enum CompactForm {
+    Single(String),
+    List(Vec<TypedValue>),
 }
 
-impl<'de> Deserialize<'de> for Compact {
+impl<'de> Deserialize<'de> for CompactForm {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Reader)
+        from.deserialize_any(CompactVisitor)
     }
 }
 
-struct Reader;
+struct CompactVisitor;
 
-impl<'de> Visitor<'de> for Reader {
-    type Value = Compact;
+impl<'de> Visitor<'de> for CompactVisitor {
+    type Value = CompactForm;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text, kinds with values, or a list of entries")
     }
-    fn visit_str<E: Error>(self, value: &str) -> Result<Compact, E> {
-        Ok(Compact::Bare(value.to_owned()))
+    fn visit_str<E: Error>(self, value: &str) -> Result<CompactForm, E> {
+        Ok(CompactForm::Single(value.to_owned()))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Compact, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CompactForm, A::Error> {
         let mut entries = Vec::new();
         while let Some((kind, value)) = map.next_entry::<String, String>()? {
-            entries.push(Entry { value, kind: Some(kind), display: None, primary: None });
+            entries.push(TypedValue { value, kind: Some(kind), display: None, primary: None });
         }
-        Ok(Compact::Listed(entries))
+        Ok(CompactForm::List(entries))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Compact, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<CompactForm, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = seq.next_element()? {
             entries.push(entry);
         }
-        Ok(Compact::Listed(entries))
+        Ok(CompactForm::List(entries))
     }
 }
 
@@ -177,7 +180,7 @@ pub struct Address {
 
 impl Address {
     /// An empty one at work.
-    pub fn at_work() -> Self {
+    pub fn work() -> Self {
         Self { kind: Some("work".into()), ..Self::default() }
     }
 
@@ -187,7 +190,7 @@ impl Address {
     }
 
     /// Whether nothing is said but where it belongs.
-    pub(crate) fn is_blank(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         Self { kind: None, primary: None, ..self.clone() } == Self::default()
     }
 }
@@ -209,12 +212,12 @@ pub(crate) mod addresses {
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Address>, D::Error> {
-        from.deserialize_any(Reader)
+        from.deserialize_any(CompactVisitor)
     }
 
-    struct Reader;
+    struct CompactVisitor;
 
-    impl<'de> Visitor<'de> for Reader {
+    impl<'de> Visitor<'de> for CompactVisitor {
         type Value = Vec<Address>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -242,40 +245,40 @@ mod tests {
     use super::*;
 
     #[derive(Debug, PartialEq, Serialize, De)]
-    struct Held {
+    struct Document {
         #[serde(with = "work")]
-        entries: Vec<Entry>,
+        entries: Vec<TypedValue>,
         #[serde(with = "addresses")]
-        places: Vec<Address>,
+        addresses: Vec<Address>,
     }
 
     /// What is stored is read again, whichever short form it was given.
     #[test]
-    fn short_forms_lose_nothing() {
-        let bare = Entry { value: "x".into(), primary: Some(true), ..Entry::default() };
-        let plain = Entry { value: "y".into(), ..Entry::default() };
-        let shown = Entry { display: Some("d".into()), ..Entry::of("home", "z") };
+    fn compact_forms_round_trip() {
+        let bare = TypedValue { value: "x".into(), primary: Some(true), ..TypedValue::default() };
+        let plain = TypedValue { value: "y".into(), ..TypedValue::default() };
+        let shown = TypedValue { display: Some("d".into()), ..TypedValue::new("home", "z") };
         let home = Address { kind: Some("home".into()), primary: Some(true), ..Address::default() };
-        let lists: [Vec<Entry>; 8] = [
+        let lists: [Vec<TypedValue>; 8] = [
             vec![],
-            vec![Entry::of("work", "x").preferred()],
-            vec![Entry::of("home", "x").preferred()],
-            vec![Entry::of("work", "1"), Entry::of("mobile", "2")],
-            vec![Entry::of("work", "1"), Entry::of("work", "2")],
+            vec![TypedValue::new("work", "x").with_primary()],
+            vec![TypedValue::new("home", "x").with_primary()],
+            vec![TypedValue::new("work", "1"), TypedValue::new("mobile", "2")],
+            vec![TypedValue::new("work", "1"), TypedValue::new("work", "2")],
             vec![bare],
             vec![plain.clone(), shown],
             vec![plain],
         ];
-        let places = [vec![], vec![Address::at_work()], vec![home.clone()], vec![home, Address::at_work()]];
-        for (entries, places) in lists.into_iter().zip(places.into_iter().cycle()) {
-            let held = Held { entries, places };
+        let addresses = [vec![], vec![Address::work()], vec![home.clone()], vec![home, Address::work()]];
+        for (entries, addresses) in lists.into_iter().zip(addresses.into_iter().cycle()) {
+            let held = Document { entries, addresses };
             let text = serde_json::to_string(&held).unwrap();
-            assert_eq!(serde_json::from_str::<Held>(&text).unwrap(), held, "{text}");
+            assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), held, "{text}");
         }
         // As an earlier schema wrote them.
-        let old = r#"{"entries":{"work":"1","mobile":"2"},"places":{"line1":"l"}}"#;
-        let held: Held = serde_json::from_str(old).unwrap();
-        assert_eq!(held.entries, [Entry::of("work", "1"), Entry::of("mobile", "2")]);
-        assert_eq!(held.places, [Address { line1: Some("l".into()), ..Address::at_work() }]);
+        let old = r#"{"entries":{"work":"1","mobile":"2"},"addresses":{"line1":"l"}}"#;
+        let held: Document = serde_json::from_str(old).unwrap();
+        assert_eq!(held.entries, [TypedValue::new("work", "1"), TypedValue::new("mobile", "2")]);
+        assert_eq!(held.addresses, [Address { line1: Some("l".into()), ..Address::work() }]);
     }
 }

@@ -1,0 +1,257 @@
+//! Where a person belongs: department, organisation and office, role. These come from catalogues that may grow
+//! on the way.
+
+use super::{Decision, DecisionContext, DecisionInput};
+use crate::{
+    Department, DepartmentRef, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Item, ItemId,
+    Mutation, Organization, OrganizationRef, OrganizationStatus, RoleRef, TypedValue, User,
+    builtin_role_name, roles, validation,
+};
+
+/// A department by number or name; entered in the catalogue on first use.
+pub(super) fn set_department(
+    user: &mut User,
+    given: &FieldUpdate<DepartmentRef>,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+    decision: &mut Decision,
+    faults: &mut Vec<FieldError>,
+) {
+    let (number, name) = match given {
+        FieldUpdate::Keep => return,
+        FieldUpdate::Clear => {
+            user.department = None;
+            return;
+        }
+        FieldUpdate::Set(DepartmentRef::NoNumber) => {
+            let shown = |name: &String| known.departments.iter().any(|(_, n)| n == name);
+            user.department = user.department.take().filter(|name| !shown(name));
+            return;
+        }
+        FieldUpdate::Set(DepartmentRef::Number(number)) => {
+            let number = u32::from(*number);
+            if let Some((_, name)) = known.departments.iter().find(|(n, _)| *n == number) {
+                user.department = Some(name.clone());
+                return;
+            }
+            (Some(number), unused_department_name(number, known))
+        }
+        FieldUpdate::Set(DepartmentRef::Name(name)) => {
+            validation::check_text(Field::Department, name, faults);
+            if name.trim().is_empty() || known.departments.iter().any(|(_, n)| n == name) {
+                user.department = Some(name.clone()).filter(|name| !name.trim().is_empty());
+                return;
+            }
+            (free_department_number(known), name.clone())
+        }
+    };
+    user.department = Some(name.clone());
+    // A catalogue of 256 that is full takes no more; the person keeps the name all the same.
+    if let Some(number) = number {
+        decision.mutations.push(add_department_mutation(number, name, stamp));
+    }
+}
+
+/// A department of its own accord.
+pub(super) fn add_department(
+    name: &str,
+    number: Option<u8>,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let mut faults = Vec::new();
+    validation::check_text(Field::Name, name, &mut faults);
+    if name.trim().is_empty() {
+        faults.push(FieldError { field: Field::Name, kind: FieldErrorKind::Missing });
+    }
+    let number = number.map(u32::from);
+    let taken = |(used, named): &(u32, String)| Some(*used) == number || named == name;
+    if known.departments.iter().any(taken) {
+        faults.push(FieldError { field: Field::Name, kind: FieldErrorKind::Taken });
+    }
+    super::reject_if_any(faults)?;
+    let full = DirectoryError::for_field(Field::Number, FieldErrorKind::TooLong(MAX_DEPARTMENTS));
+    let number = number.or_else(|| free_department_number(known)).ok_or(full)?;
+    Ok(Decision {
+        mutations: vec![add_department_mutation(number, name.to_owned(), stamp)],
+        ..Decision::default()
+    })
+}
+
+/// A department as it is entered in the catalogue.
+fn add_department_mutation(number: u32, name: String, stamp: &DecisionContext<'_>) -> Mutation {
+    let id = ItemId(stamp.ids.next_id());
+    let new = Department { id, number, version: 1, name, created: stamp.now, updated: stamp.now };
+    Mutation::AddItem { item: Box::new(Item::Department(new)), members: Vec::new() }
+}
+
+/// How many departments a catalogue may have.
+const MAX_DEPARTMENTS: usize = 256;
+
+fn unused_department_name(number: u32, known: &DecisionInput) -> String {
+    let mut name = format!("Department {number}");
+    while known.departments.iter().any(|(_, n)| *n == name) {
+        name.push('\'');
+    }
+    name
+}
+
+fn free_department_number(known: &DecisionInput) -> Option<u32> {
+    (1..=255).chain(std::iter::once(0)).find(|n| !known.departments.iter().any(|(used, _)| used == n))
+}
+
+/// An organisation by number, else by name; created with its name when there is none (decision 18), found by
+/// the e-mail's domain when a new person comes without one.
+pub(super) fn set_organization(
+    user: &mut User,
+    is_new: bool,
+    given: &FieldUpdate<OrganizationRef>,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+    decision: &mut Decision,
+    faults: &mut Vec<FieldError>,
+) {
+    let reference = match given {
+        FieldUpdate::Keep => {
+            if is_new {
+                user.organization = known.organization_by_domain.as_ref().map(|o| o.id);
+            }
+            return;
+        }
+        FieldUpdate::Clear => {
+            (user.organization, user.office) = (None, None);
+            return;
+        }
+        FieldUpdate::Set(reference) => reference,
+    };
+    let name = reference.name.as_deref().filter(|name| !name.trim().is_empty());
+    let existing = match (reference.number, name) {
+        (Some(_), _) if known.organization_by_number.is_some() => known.organization_by_number.as_ref(),
+        (_, Some(_)) => known.organization_by_name.as_ref(),
+        (Some(_), None) => {
+            faults.push(FieldError { field: Field::Organization, kind: FieldErrorKind::NotFound });
+            return;
+        }
+        (None, None) => known.organization_by_office.as_ref(),
+    };
+    let mut organization = match (existing, name) {
+        (Some(existing), _) => existing.clone(),
+        // Numbers are given up to the same end.
+        (None, Some(_)) if reference.number.is_some_and(|number| i32::try_from(number).is_err()) => {
+            faults.push(FieldError { field: Field::Organization, kind: FieldErrorKind::Malformed });
+            return;
+        }
+        (None, Some(name)) => {
+            validation::check_text(Field::Organization, name, faults);
+            new_organization(reference.number.unwrap_or(0), name, stamp)
+        }
+        (None, None) => {
+            faults.push(FieldError { field: Field::Organization, kind: FieldErrorKind::NotFound });
+            return;
+        }
+    };
+    user.organization = Some(organization.id);
+    user.office = reference.office_number;
+    let office_owner = known.organization_by_office.as_ref().map(|o| o.id);
+    match reference.office_number {
+        // Its wished numbers are a new organisation's where they are free (decision 18).
+        Some(_) if office_owner.is_some() && existing.is_none() => user.office = None,
+        Some(_) if office_owner.is_some_and(|other| other != organization.id) => {
+            faults.push(FieldError { field: Field::Office, kind: FieldErrorKind::Taken });
+        }
+        Some(_)
+            if office_owner.is_none() && organization.office_numbers.len() >= validation::MAX_BULK_ITEMS =>
+        {
+            faults.push(FieldError {
+                field: Field::Office,
+                kind: FieldErrorKind::TooLong(validation::MAX_BULK_ITEMS),
+            });
+        }
+        Some(address) if office_owner.is_none() => organization.office_numbers.push(address),
+        _ => {}
+    }
+    match existing {
+        None => decision.mutations.push(Mutation::AddItem {
+            item: Box::new(Item::Organization(organization)),
+            members: Vec::new(),
+        }),
+        Some(before) => {
+            let (before, after) = (Item::Organization(before.clone()), Item::Organization(organization));
+            decision.change_related_item(&before, after, stamp);
+        }
+    }
+}
+
+pub(super) fn new_organization(number: u32, name: &str, stamp: &DecisionContext<'_>) -> Organization {
+    Organization {
+        id: ItemId(stamp.ids.next_id()),
+        number,
+        version: 1,
+        name: name.to_owned(),
+        status: OrganizationStatus::Active,
+        domains: Vec::new(),
+        office_numbers: Vec::new(),
+        url: None,
+        photo: None,
+        auto_login: false,
+        homepage: None,
+        guid: None,
+        industry: None,
+        category: None,
+        key_contacts: Vec::new(),
+        created: stamp.now,
+        updated: stamp.now,
+    }
+}
+
+/// Roles as a client lists them: the first that the catalogue knows, the preferred one before others, is the
+/// person's; all others are kept as they are. One that says no more than its name needs no keeping.
+pub(super) fn set_listed_roles(user: &mut User, mut entries: Vec<TypedValue>, known: &DecisionInput) {
+    let number = |entry: &TypedValue| roles::role_number(&entry.value, &known.custom_roles);
+    let preferred = entries.iter().position(|entry| entry.is_primary() && number(entry).is_some());
+    let index = preferred.or_else(|| entries.iter().position(|entry| number(entry).is_some()));
+    user.role = index.and_then(|index| number(&entries[index]));
+    if let Some(index) = index {
+        let others_prefer = entries.iter().enumerate().any(|(n, entry)| n != index && entry.is_primary());
+        let entry = &entries[index];
+        let as_shown = (!others_prefer).then_some(true);
+        let says_more = entry.kind.is_some() || entry.display.is_some() || entry.primary != as_shown;
+        if !says_more && index == 0 {
+            entries.remove(index);
+        }
+    }
+    user.other_roles = entries;
+}
+
+/// A role of the catalogue: built in, or the tenant's own.
+pub(super) fn set_role(
+    user: &mut User,
+    given: &FieldUpdate<RoleRef>,
+    known: &DecisionInput,
+    faults: &mut Vec<FieldError>,
+) {
+    if given.is_change() {
+        // What else was said of the role before is not said of this one.
+        let previous = user.role;
+        user.other_roles.retain(|entry| {
+            previous.is_none() || roles::role_number(&entry.value, &known.custom_roles) != previous
+        });
+    }
+    let existing = match given {
+        FieldUpdate::Keep => return,
+        FieldUpdate::Clear => {
+            user.role = None;
+            return;
+        }
+        FieldUpdate::Set(RoleRef::Number(number)) => {
+            builtin_role_name(*number).map(|_| *number).or_else(|| {
+                known.custom_roles.iter().find(|role| role.number == *number).map(|role| role.number)
+            })
+        }
+        FieldUpdate::Set(RoleRef::Name(name)) => roles::role_number(name, &known.custom_roles),
+    };
+    match existing {
+        Some(number) => user.role = Some(number),
+        None => faults.push(FieldError { field: Field::Role, kind: FieldErrorKind::NotFound }),
+    }
+}

@@ -1,0 +1,124 @@
+//! What may become of an organisation.
+
+use super::{
+    Decision, DecisionContext, DecisionInput, affiliations::new_organization, reject_if_any, set_name,
+    set_or_default, set_text,
+};
+use crate::{
+    DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Item, ItemKind, Mutation, Organization,
+    OrganizationEdit, validation,
+};
+use std::collections::HashSet;
+
+pub(super) fn create(
+    edit: &OrganizationEdit,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    if edit.number.is_some_and(|number| number == 0 || i32::try_from(number).is_err()) {
+        return Err(DirectoryError::for_field(Field::Number, FieldErrorKind::Malformed));
+    }
+    let mut organisation = new_organization(edit.number.unwrap_or(0), "", stamp);
+    organisation.id = edit.id.unwrap_or(organisation.id);
+    apply(&mut organisation, edit)?;
+    let item = Box::new(Item::Organization(organisation));
+    Ok(Decision { mutations: vec![Mutation::AddItem { item, members: Vec::new() }], ..Decision::default() })
+}
+
+pub(super) fn update_all(
+    edit: &OrganizationEdit,
+    known: &DecisionInput,
+    stamp: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
+    let mut decision = Decision::default();
+    let mut seen = HashSet::new();
+    for item in &known.items {
+        let Some(item @ Item::Organization(before)) = item else {
+            return Err(DirectoryError::NoSuchItem(ItemKind::Organization));
+        };
+        if !seen.insert(before.id) {
+            continue;
+        }
+        let mut after = before.clone();
+        apply(&mut after, edit)?;
+        decision.change_item(item, Item::Organization(after), (Vec::new(), Vec::new()), stamp);
+    }
+    Ok(decision)
+}
+
+fn apply(organisation: &mut Organization, edit: &OrganizationEdit) -> Result<(), DirectoryError> {
+    reject_if_any(oversized_lists(edit))?;
+    let mut faults = Vec::new();
+    set_name(&mut organisation.name, &edit.name, &mut faults);
+    if let Some(status) = edit.status {
+        organisation.status = status;
+    }
+    apply_domains(organisation, edit, &mut faults);
+    if let FieldUpdate::Set(addresses) = &edit.office_numbers {
+        organisation.office_numbers.clear();
+        for address in addresses {
+            if !organisation.office_numbers.contains(address) {
+                organisation.office_numbers.push(*address);
+            }
+        }
+    } else if edit.office_numbers.is_change() {
+        organisation.office_numbers.clear();
+    }
+    set_text(&mut organisation.url, Field::Url, &edit.url, &mut faults);
+    set_text(&mut organisation.photo, Field::Photo, &edit.photo, &mut faults);
+    set_or_default(&mut organisation.auto_login, &edit.auto_login);
+    set_optional(&mut organisation.homepage, &edit.homepage);
+    set_optional(&mut organisation.guid, &edit.guid);
+    set_optional(&mut organisation.industry, &edit.industry);
+    set_optional(&mut organisation.category, &edit.category);
+    set_or_default(&mut organisation.key_contacts, &edit.key_contacts);
+    reject_if_any(faults)
+}
+
+/// The lists that are too long, told before anything is compared with anything.
+fn oversized_lists(edit: &OrganizationEdit) -> Vec<FieldError> {
+    let count = |list: &FieldUpdate<Vec<u32>>| list.value().map_or(0, Vec::len);
+    let domains = edit.domains.value().map_or(0, Vec::len) + edit.add_domains.len();
+    let lists = [
+        (Field::Domains, domains),
+        (Field::Addresses, count(&edit.office_numbers)),
+        (Field::Members, count(&edit.key_contacts)),
+    ];
+    let rule = FieldErrorKind::TooLong(validation::MAX_BULK_ITEMS);
+    lists
+        .into_iter()
+        .filter(|(_, count)| *count > validation::MAX_BULK_ITEMS)
+        .map(|(field, _)| FieldError { field, kind: rule })
+        .collect()
+}
+
+fn apply_domains(organisation: &mut Organization, edit: &OrganizationEdit, faults: &mut Vec<FieldError>) {
+    let before = organisation.domains.clone();
+    match &edit.domains {
+        FieldUpdate::Keep => {}
+        FieldUpdate::Clear | FieldUpdate::Set(_) => organisation.domains.clear(),
+    }
+    let wanted = edit.domains.value().into_iter().flatten().chain(&edit.add_domains);
+    for domain in wanted {
+        let domain = domain.trim().to_lowercase();
+        let is_forbidden = !validation::is_visible_identifier(&domain) && !before.contains(&domain);
+        let is_same = |other: &String| crate::domain_key(other) == crate::domain_key(&domain);
+        if is_forbidden
+            || domain.is_empty()
+            || domain.len() > 253
+            || domain.contains(|c: char| c == '@' || c.is_whitespace())
+        {
+            faults.push(FieldError { field: Field::Domains, kind: FieldErrorKind::Malformed });
+        } else if !organisation.domains.iter().any(is_same) {
+            validation::check_text(Field::Domains, &domain, faults);
+            organisation.domains.push(domain);
+        }
+    }
+}
+
+fn set_optional(slot: &mut Option<u32>, given: &FieldUpdate<u32>) {
+    match given {
+        FieldUpdate::Keep => {}
+        FieldUpdate::Clear => *slot = None,
+        FieldUpdate::Set(number) => *slot = Some(*number),
+    }
+}

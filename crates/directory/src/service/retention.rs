@@ -1,0 +1,203 @@
+//! What is kept of people beside themselves: those who were deleted, mails on their way, what happened.
+
+use super::{Caller, Directory, read_error};
+use crate::{
+    ChainReport, Command, DeliveryOutcome, DirectoryError, EntitySnapshot, Event, EventPosition, Mail,
+    Receipt, SignInError, SignInLinkRef, TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey,
+    identifier_key,
+};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// So many purged at a time.
+const PURGE_BATCH: u32 = 256;
+/// What all mails are behind.
+pub(super) const MAILS_START: (Time, Uuid) = (Time(i64::MIN), Uuid::nil());
+
+impl Directory {
+    /// Somebody who was deleted and is not gone for good: by id, number or external id, else by e-mail or user name; of
+    /// several, the one who was deleted last.
+    pub async fn deleted_user(&self, caller: &Caller, keys: &[UserKey]) -> Result<Tombstone, DirectoryError> {
+        for key in keys {
+            let page_len = match key {
+                UserKey::Login(login) | UserKey::LoginConstantTime(login) | UserKey::Email(login) => {
+                    self.deleted_user_by_login(caller.tenant, &identifier_key(login)).await?
+                }
+                key => self.store.tombstone(caller.tenant, key.clone()).await.map_err(read_error)?,
+            };
+            if let Some(page_len) = page_len.filter(|page_len| page_len.is_restorable(self.clock.now())) {
+                return Ok(page_len);
+            }
+        }
+        Err(DirectoryError::NoSuchUser)
+    }
+
+    async fn deleted_user_by_login(
+        &self,
+        tenant: TenantNumber,
+        login: &str,
+    ) -> Result<Option<Tombstone>, DirectoryError> {
+        let (mut after, mut latest) = (0, None::<Tombstone>);
+        loop {
+            let page = self.store.tombstones(tenant, after, 1000).await.map_err(read_error)?;
+            let Some(last) = page.last() else { return Ok(latest) };
+            after = last.user.number;
+            let has_login = |user: &User| {
+                identifier_key(&user.user_name) == login
+                    || user.email().is_some_and(|email| identifier_key(email) == login)
+            };
+            let page_len = page.into_iter().filter(|tombstone| has_login(&tombstone.user));
+            latest = latest.into_iter().chain(page_len).max_by_key(|tombstone| tombstone.deleted);
+        }
+    }
+
+    /// The deleted, in order of number: those with a higher number than `after`.
+    pub async fn deleted_users(
+        &self,
+        caller: &Caller,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<Tombstone>, DirectoryError> {
+        self.store.tombstones(caller.tenant, after, limit).await.map_err(read_error)
+    }
+
+    /// Purges users who can no longer be restored; how many. One who cannot be purged does not stop the others: the last
+    /// error is returned at the end.
+    pub async fn purge_expired_users(&self) -> Result<u64, DirectoryError> {
+        let (mut purged_total, mut from, mut last_error) = (0, Time(i64::MIN), None);
+        loop {
+            let cutoff = self.clock.now().plus_seconds(-Tombstone::RESTORABLE_SECONDS);
+            let tombstones =
+                self.store.tombstones_between((from, cutoff), PURGE_BATCH).await.map_err(read_error)?;
+            let (page_len, mut purged) = (tombstones.len(), 0);
+            let last = tombstones.last().map(|(_, stone)| stone.deleted);
+            for (tenant, tombstone) in tombstones {
+                let caller = Caller { actor: "server".into(), ..Caller::operator(tenant) };
+                match self.run(&caller, Command::PurgeUser(UserKey::Number(tombstone.user.number))).await {
+                    Ok(_) => purged += 1,
+                    // Another process was first, or they are back.
+                    Err(
+                        DirectoryError::NoSuchUser | DirectoryError::WrongStatus | DirectoryError::Conflict,
+                    ) => {}
+                    Err(refusal @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. })) => {
+                        return Err(refusal);
+                    }
+                    Err(refusal) => last_error = Some(refusal),
+                }
+            }
+            purged_total += purged;
+            if page_len < PURGE_BATCH as usize {
+                return last_error.map_or(Ok(purged_total), Err);
+            }
+            if let (0, Some(last)) = (purged, last) {
+                // No user of a full page could be purged: the next page comes next.
+                from = Time(last.0 + 1);
+            }
+        }
+    }
+
+    /// Withdraws mails that have failed and that nobody needs any more: their links were used or closed since.
+    pub async fn withdraw_obsolete_mails(&self) -> Result<(), DirectoryError> {
+        for tenant in self.tenants().await? {
+            let mut after = MAILS_START;
+            loop {
+                let mails = self.store.mails(tenant.number, None, after, 1000).await.map_err(read_error)?;
+                let Some(last) = mails.last() else { break };
+                after = (last.queued, last.id);
+                for mail in mails.iter().filter(|mail| mail.has_failed()) {
+                    let link = SignInLinkRef { user: mail.user, id: mail.id, purpose: mail.purpose };
+                    if self.user_by_link(tenant.number, &link).await
+                        == Err(DirectoryError::SignIn(SignInError::LinkInvalid))
+                    {
+                        self.update_mail(mail, None, Some(DeliveryOutcome::Withdrawn), false).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles something of a tenant.
+    pub async fn update_tenant(&self, caller: &Caller, edit: TenantEdit) -> Result<Receipt, DirectoryError> {
+        self.run(caller, Command::UpdateTenant(edit)).await
+    }
+
+    /// Mails that are to be tried now.
+    pub async fn mails_due(&self, limit: u32) -> Result<Vec<Mail>, DirectoryError> {
+        self.store.mails_due(self.clock.now(), limit).await.map_err(read_error)
+    }
+
+    /// Mails of a tenant, or of one of its people, that wait or have failed.
+    pub async fn mails(
+        &self,
+        tenant: TenantNumber,
+        user: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<Mail>, DirectoryError> {
+        self.store.mails(tenant, user, MAILS_START, limit).await.map_err(read_error)
+    }
+
+    /// Notes what has become of a mail; `None` when somebody else has it in hand.
+    pub async fn update_mail(
+        &self,
+        mail: &Mail,
+        due: Option<Time>,
+        outcome: Option<DeliveryOutcome>,
+        is_attempt: bool,
+    ) -> Result<Option<Mail>, DirectoryError> {
+        let caller = Caller { actor: "server".into(), ..Caller::operator(mail.tenant) };
+        let mut after = mail.with_outcome(due, outcome.clone());
+        after.attempts += u32::from(is_attempt);
+        after.is_claimed = is_attempt;
+        let command =
+            Command::UpdateMail { mail: Box::new(mail.clone()), due, outcome, starts_attempt: is_attempt };
+        match self.run(&caller, command).await {
+            Ok(_) => Ok(Some(after)),
+            Err(DirectoryError::Conflict) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// What happened to a person after a position, oldest first, and where to go on; nowhere at the end.
+    pub async fn user_history(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        after: EventPosition,
+    ) -> Result<(Vec<Event>, Option<EventPosition>), DirectoryError> {
+        const PAGE: u32 = 1000;
+        let mut events =
+            self.store.user_history(caller.tenant, user, after, PAGE).await.map_err(read_error)?;
+        let next = events.last().map(|event| event.position).filter(|_| events.len() == PAGE as usize);
+        let is_of = |record: &EntitySnapshot| match record {
+            EntitySnapshot::User(known) => known.id == user,
+            EntitySnapshot::Mail(mail) => mail.user == user,
+            EntitySnapshot::Connection(connection) => connection.user == Some(user),
+            EntitySnapshot::Item(_) | EntitySnapshot::Tenant(_) => false,
+        };
+        events.retain(|event| {
+            let data = &event.data;
+            data.before.iter().chain(&data.after).any(is_of)
+                || data.members_added.contains(&user)
+                || data.members_removed.contains(&user)
+        });
+        Ok((events, next))
+    }
+
+    /// The link of a tenant's chain at a position, if there is one.
+    pub async fn chain_hash_at(
+        &self,
+        tenant: TenantNumber,
+        at: EventPosition,
+    ) -> Result<Option<[u8; 32]>, DirectoryError> {
+        self.store.chain_hash_at(tenant, at).await.map_err(read_error)
+    }
+
+    /// Goes through the chain of a tenant's events, or of all tenants'; what it found, by tenant.
+    pub async fn verify_chain(
+        &self,
+        tenant: Option<TenantNumber>,
+    ) -> Result<BTreeMap<TenantNumber, ChainReport>, DirectoryError> {
+        self.store.verify_chain(tenant).await.map_err(read_error)
+    }
+}

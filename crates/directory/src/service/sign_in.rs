@@ -1,0 +1,277 @@
+//! What people do with their own accounts: sign in, follow links, choose passwords.
+
+use super::throttle::ThrottleKey;
+use super::{Caller, Directory, RETRY_AFTER_SECONDS, read_error};
+use crate::decide::check_link;
+use crate::{
+    Account, AccountAction, Command, DirectoryError, Field, FieldErrorKind, KeyHash, KnownDevice,
+    PasswordHash, PasswordProof, PasswordVerification, SignInError, SignInLinkRef, TenantNumber, User,
+    UserId, UserKey, identifier_key, validation,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::net::IpAddr;
+
+/// A password shown for somebody.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// E-mail or user name.
+    pub login: String,
+    /// The password.
+    pub password: SecretString,
+    /// Where it comes from, if that is known.
+    pub client_ip: Option<IpAddr>,
+    /// The known browser it comes from.
+    pub known_device: Option<KnownDevice>,
+}
+
+impl Directory {
+    /// Who signs in with that; `session` is what is kept of the key of their browser, if it is one.
+    ///
+    /// Whether there is no such person, they may not sign in, or the password is another: it is
+    /// [`SignInError::Refused`] and takes as long. After many failures it is [`SignInError::Slow`].
+    pub async fn sign_in(
+        &self,
+        caller: &Caller,
+        credentials: Credentials,
+        session: Option<KeyHash>,
+    ) -> Result<User, DirectoryError> {
+        let refused = DirectoryError::SignIn(SignInError::InvalidCredentials);
+        let (user, account) = self.find_login(caller.tenant, &credentials.login).await?;
+        // Nonexistent tenants share one queue, or an attacker could have many.
+        let tenant = self.store.tenant(caller.tenant).await.map_err(read_error)?;
+        let exists = tenant.is_some_and(|tenant| tenant.removed.is_none());
+        let (user, account) = if exists { (user, account) } else { (None, Account::default()) };
+        let queue_tenant = if exists { caller.tenant } else { TenantNumber(0) };
+        let (typed, now) = (login_key(caller.tenant, &credentials.login), self.clock.now());
+        let device = credentials.known_device.filter(|device| {
+            user.as_ref().is_some_and(|user| user.id == device.user)
+                && account.sign_in_state.is_known_device(device.last_sign_in, now)
+        });
+        let is_known_network =
+            credentials.client_ip.is_some_and(|address| account.sign_in_state.is_known_network(address, now));
+        let from = credentials.client_ip.map(rate_limit_network);
+        // Failures from elsewhere must not lock out a user from a known browser or network.
+        let keys = if let Some(KnownDevice { user, last_sign_in: since }) = device {
+            vec![ThrottleKey::Device(user, since)]
+        } else {
+            let mut keys = vec![ThrottleKey::LoginAndNetwork(&typed, from)];
+            keys.extend((!is_known_network).then_some(ThrottleKey::Login(&typed)));
+            keys.extend(from.map(ThrottleKey::Network));
+            keys
+        };
+        let too_many_attempts =
+            |retry_after| DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after });
+        self.throttle.start_attempt(&keys, now).map_err(too_many_attempts)?;
+        if credentials.password.expose_secret().len() > validation::max_chars(Field::Password) {
+            return Err(refused);
+        }
+        let stored = account.password_hash;
+        let Ok(verdict) =
+            self.hasher.verify(queue_tenant, credentials.password.clone(), stored.clone()).await
+        else {
+            self.throttle.undo_attempt(&keys);
+            return Err(DirectoryError::Busy { retry_after: RETRY_AFTER_SECONDS });
+        };
+        let (Some(user), Some(verified_hash)) = (user, stored) else { return Err(refused) };
+        if verdict == PasswordVerification::Failed || user.status.blocks_sign_in() {
+            return Err(refused);
+        }
+        // Where it cannot be hashed anew just now, it is next time.
+        let rehashed = match verdict {
+            PasswordVerification::SuccessRehashNeeded => {
+                self.hasher.hash(queue_tenant, credentials.password).await.ok()
+            }
+            PasswordVerification::Success | PasswordVerification::Failed => None,
+        };
+        let step = AccountAction::SignIn {
+            verified_hash,
+            session_key: session,
+            rehashed,
+            client_ip: credentials.client_ip,
+        };
+        let signed_in = self.run_account_action(caller, user.id, step).await;
+        self.throttle.undo_attempt(&keys);
+        if signed_in.is_ok() {
+            self.throttle.reset(&keys[..1]);
+        }
+        signed_in
+    }
+
+    /// Whom a link is for, if it can be used.
+    pub async fn user_by_link(
+        &self,
+        tenant: TenantNumber,
+        link: &SignInLinkRef,
+    ) -> Result<User, DirectoryError> {
+        let invalid_link = DirectoryError::SignIn(SignInError::LinkInvalid);
+        let user = self.store.user(tenant, UserKey::Id(link.user)).await.map_err(read_error)?;
+        let user = user.ok_or(invalid_link.clone())?;
+        let account = self.store.account(tenant, link.user).await.map_err(read_error)?.ok_or(invalid_link)?;
+        let settings = self.tenant(tenant).await?.settings;
+        check_link(&user, &account, &settings, link, self.clock.now())?;
+        Ok(user)
+    }
+
+    /// Somebody chooses a password with a link, which is used up. They need not wait any more, where they come from.
+    pub async fn set_password_with_link(
+        &self,
+        caller: &Caller,
+        link: SignInLinkRef,
+        password: SecretString,
+        address: Option<IpAddr>,
+    ) -> Result<User, DirectoryError> {
+        let step = AccountAction::SetPassword {
+            password,
+            proof: PasswordProof::Link(link),
+            keep_session: None,
+            address,
+        };
+        let user = self.run_account_action(caller, link.user, step).await?;
+        for login in user.email().into_iter().chain([user.user_name.as_str()]) {
+            let typed = login_key(caller.tenant, login);
+            self.throttle.reset(&[ThrottleKey::LoginAndNetwork(&typed, address.map(rate_limit_network))]);
+        }
+        Ok(user)
+    }
+
+    /// Somebody changes their password; all browsers but `keep` are signed out.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        (old, new): (SecretString, SecretString),
+        keep_session: KeyHash,
+        address: Option<IpAddr>,
+    ) -> Result<User, DirectoryError> {
+        let user_key = format!("{} {user}", caller.tenant);
+        let keys = [ThrottleKey::PasswordChange(&user_key)];
+        let too_many_attempts =
+            |retry_after| DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after });
+        self.throttle.start_attempt(&keys, self.clock.now()).map_err(too_many_attempts)?;
+        let account = self.store.account(caller.tenant, user).await.map_err(read_error)?.unwrap_or_default();
+        let stored = account.password_hash;
+        let verdict = self.hasher.verify(caller.tenant, old, stored.clone()).await;
+        let busy = |_| DirectoryError::Busy { retry_after: RETRY_AFTER_SECONDS };
+        let verdict = verdict.map_err(busy).inspect_err(|_| self.throttle.undo_attempt(&keys))?;
+        let verified_hash = stored.filter(|_| verdict != PasswordVerification::Failed);
+        let verified_hash = verified_hash.ok_or(DirectoryError::SignIn(SignInError::InvalidCredentials))?;
+        self.throttle.undo_attempt(&keys);
+        let by = PasswordProof::CurrentPassword(verified_hash);
+        let step = AccountAction::SetPassword {
+            password: new,
+            proof: by,
+            keep_session: Some(keep_session),
+            address,
+        };
+        self.run_account_action(caller, user, step).await
+    }
+
+    /// Who is signed in in a browser with that key.
+    pub async fn user_by_session(
+        &self,
+        tenant: TenantNumber,
+        user: UserId,
+        key: &KeyHash,
+    ) -> Result<Option<User>, DirectoryError> {
+        let account = self.store.account(tenant, user).await.map_err(read_error)?;
+        if !account.is_some_and(|account| account.sign_in_state.has_session(key, self.clock.now())) {
+            return Ok(None);
+        }
+        let found = self.store.user(tenant, UserKey::Id(user)).await.map_err(read_error)?;
+        Ok(found.filter(|user| !user.status.blocks_sign_in()))
+    }
+
+    /// In how many browsers somebody is signed in.
+    pub async fn session_count(&self, tenant: TenantNumber, user: UserId) -> Result<usize, DirectoryError> {
+        let account = self.store.account(tenant, user).await.map_err(read_error)?.unwrap_or_default();
+        Ok(account.sign_in_state.session_count(self.clock.now()))
+    }
+
+    /// One step of somebody with their own account.
+    pub async fn run_account_action(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        step: AccountAction,
+    ) -> Result<User, DirectoryError> {
+        let receipt = self.run(caller, Command::Account { user, action: step }).await?;
+        receipt.users.into_iter().next().ok_or(DirectoryError::SignIn(SignInError::InvalidCredentials))
+    }
+
+    /// Has a link sent to whoever signs in with that, if there is such a person. Nothing tells whether there is, nor
+    /// whether too many were asked for: then none is sent for a while.
+    pub async fn request_password_reset(
+        &self,
+        caller: &Caller,
+        login: &str,
+        address: Option<IpAddr>,
+    ) -> Result<(), DirectoryError> {
+        let (user, _) = self.find_login(caller.tenant, login).await?;
+        let user_key = recipient_key(caller.tenant, user.as_ref(), login);
+        let mut keys = vec![ThrottleKey::ResetRecipient(&user_key)];
+        keys.extend(address.map(|address| ThrottleKey::ResetNetwork(rate_limit_network(address))));
+        let (Some(user), Ok(())) = (user, self.throttle.start_attempt(&keys, self.clock.now())) else {
+            return Ok(());
+        };
+        let command = Command::Account { user: user.id, action: AccountAction::RequestPasswordReset };
+        self.run(caller, command).await.map(|_| ())
+    }
+
+    /// Who signs in with that, and how. Looked up alike whether they are there or not.
+    async fn find_login(
+        &self,
+        tenant: TenantNumber,
+        login: &str,
+    ) -> Result<(Option<User>, Account), DirectoryError> {
+        let login = login.trim();
+        if login.chars().count() > validation::max_chars(Field::Email) {
+            return Ok((None, Account::default()));
+        }
+        let user = self
+            .store
+            .user(tenant, UserKey::LoginConstantTime(login.to_owned()))
+            .await
+            .map_err(read_error)?;
+        let id = user.as_ref().map_or(UserId(uuid::Uuid::nil()), |user| user.id);
+        let account = self.store.account(tenant, id).await.map_err(read_error)?;
+        Ok((user, account.unwrap_or_default()))
+    }
+
+    /// Refuses passwords that another system has stored in a way that cannot be verified here.
+    pub(super) fn check_password_hash(&self, command: &Command) -> Result<(), DirectoryError> {
+        let (Command::CreateUser(edit) | Command::UpdateUser { edit, .. }) = command.split_version().0 else {
+            return Ok(());
+        };
+        let is_good = |stored: &PasswordHash| self.hasher.can_verify(stored);
+        if edit.password_hash.as_ref().is_none_or(is_good) {
+            return Ok(());
+        }
+        Err(DirectoryError::for_field(Field::Password, FieldErrorKind::Malformed))
+    }
+}
+
+/// The key under which failed sign-ins are counted. A user's email and user name count separately: a shared count would
+/// reveal that they belong together.
+fn login_key(tenant: TenantNumber, login: &str) -> String {
+    format!("{tenant} {}", identifier_key(login.trim()))
+}
+
+/// What a person's mails are counted under: who they are, or what was typed for one who is not there.
+fn recipient_key(tenant: TenantNumber, user: Option<&User>, login: &str) -> String {
+    match user {
+        Some(user) => format!("{tenant} {}", user.id),
+        None => login_key(tenant, login),
+    }
+}
+
+/// What one household or office has of addresses: IPv6 counts by /64.
+pub fn rate_limit_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let mut bytes = address.octets();
+            bytes[8..].fill(0);
+            IpAddr::V6(bytes.into())
+        }
+    }
+}
