@@ -6,9 +6,9 @@ use directory::{IdGenerator, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::archive::{ArchiveError, Origin, Sink, Source, Sums};
+use store::archive::{ArchiveError, EntrySink, EntrySource, Origin, Sums};
 use store::{
-    Address, Checked, OpenError, Options, Postgres, PostgresHold, ServerOptions, Sqlite, SqliteHold,
+    Address, CheckReport, OpenError, Options, Postgres, PostgresHold, ServerOptions, Sqlite, SqliteHold,
 };
 use tokio::runtime::Handle;
 
@@ -16,19 +16,19 @@ use tokio::runtime::Handle;
 #[derive(Clone)]
 pub struct StoreSettings {
     /// The path of a file, or a URL of PostgreSQL's.
-    pub place: String,
+    pub location: String,
     /// The most memory the embedded engine's page cache may take, in MiB.
     pub cache_mib: u32,
     /// Whether the embedded engine reads through mapped memory.
-    pub maps_file: bool,
+    pub memory_mapped: bool,
     /// How long one read of the embedded engine may take, since its log grows meanwhile; `None` is no limit.
-    pub longest_read: Option<Duration>,
+    pub read_timeout: Option<Duration>,
     /// Whether an embedded store of up to 1 GiB is checked when it is opened, also if it was closed.
-    pub is_checked: bool,
+    pub check_on_open: bool,
     /// Whether identities are random instead of rising with time.
     pub random_ids: bool,
     /// Connections that write to a database, and that short reads from it share.
-    pub lanes: usize,
+    pub writers: usize,
     /// The second of these.
     pub readers: usize,
     /// Whether a database is to keep prepared statements by name.
@@ -39,16 +39,16 @@ pub struct StoreSettings {
 
 impl StoreSettings {
     /// The usual ones for a place.
-    pub fn new(place: impl Into<String>) -> Self {
-        let place = place.into();
+    pub fn new(location: impl Into<String>) -> Self {
+        let location = location.into();
         Self {
-            place,
+            location: location,
             cache_mib: 128,
-            maps_file: true,
-            longest_read: None,
-            is_checked: false,
+            memory_mapped: true,
+            read_timeout: None,
+            check_on_open: false,
             random_ids: false,
-            lanes: 2,
+            writers: 2,
             readers: 2,
             named_statements: true,
             runtime: None,
@@ -56,7 +56,7 @@ impl StoreSettings {
     }
 
     /// Identities as they were asked for.
-    pub fn ids(&self) -> Arc<dyn IdGenerator> {
+    pub fn id_generator(&self) -> Arc<dyn IdGenerator> {
         if self.random_ids { Arc::new(RandomIds) } else { Arc::new(TimeOrderedIds) }
     }
 
@@ -64,54 +64,54 @@ impl StoreSettings {
     ///
     /// # Errors
     /// It looks like the URL of something else. That may hold a password and is not repeated.
-    pub fn file(&self) -> anyhow::Result<Option<PathBuf>> {
-        if Address::is_one(&self.place) {
+    pub fn sqlite_path(&self) -> anyhow::Result<Option<PathBuf>> {
+        if Address::is_one(&self.location) {
             return Ok(None);
         }
-        if may_hold_secrets(&self.place) {
+        if may_contain_secrets(&self.location) {
             bail!("--store takes the path of a file or a URL like postgres://muster@db.example.com/muster");
         }
-        Ok(Some(PathBuf::from(&self.place)))
+        Ok(Some(PathBuf::from(&self.location)))
     }
 
     /// A path beside the store's file, which ends otherwise.
-    pub fn beside(&self, ending: &str) -> Option<PathBuf> {
-        self.file().ok().flatten().map(|path| path.with_extension(ending))
+    pub fn sibling_path(&self, extension: &str) -> Option<PathBuf> {
+        self.sqlite_path().ok().flatten().map(|path| path.with_extension(extension))
     }
 
     /// The address, where it is a database. A password that its URL leaves out may be in `PGPASSWORD`.
     fn address(&self) -> anyhow::Result<Address> {
         let password = std::env::var("PGPASSWORD").ok();
-        Ok(Address::parse(&self.place, password.as_deref())?)
+        Ok(Address::parse(&self.location, password.as_deref())?)
     }
 
-    fn server_options(&self, may_make: bool) -> ServerOptions {
+    fn server_options(&self, create_schema: bool) -> ServerOptions {
         ServerOptions {
-            lanes: self.lanes,
+            lanes: self.writers,
             readers: self.readers,
             named_statements: self.named_statements,
-            may_make,
+            may_make: create_schema,
             runtime: self.runtime.clone(),
-            ..ServerOptions::new(self.ids())
+            ..ServerOptions::new(self.id_generator())
         }
     }
 }
 
 /// How a place may be shown: a URL without its secrets.
-pub fn shown(place: &str) -> String {
-    if !may_hold_secrets(place) {
-        return place.to_owned();
+pub fn redacted_location(location: &str) -> String {
+    if !may_contain_secrets(location) {
+        return location.to_owned();
     }
-    Address::parse(place, None)
+    Address::parse(location, None)
         .map_or_else(|_| "(a URL that cannot be used)".into(), |address| address.to_string())
 }
 
-fn may_hold_secrets(place: &str) -> bool {
-    place.contains("://") || place.contains("password=")
+fn may_contain_secrets(location: &str) -> bool {
+    location.contains("://") || location.contains("password=")
 }
 
 /// Gives a whole store to a sink.
-pub type Dump = Box<dyn FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError> + Send>;
+pub type DumpFn = Box<dyn FnOnce(&mut EntrySink<'_>) -> Result<(), ArchiveError> + Send>;
 
 /// An open store.
 pub enum Engine {
@@ -124,26 +124,26 @@ pub enum Engine {
 impl Engine {
     /// Opens a store, making it where it is not there yet.
     pub fn open(settings: &StoreSettings) -> anyhow::Result<Self> {
-        Self::at(settings, true)
+        Self::open_with(settings, true)
     }
 
     /// Opens a store that is there, so that a mistyped place is noticed.
     pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
-        if let Some(path) = settings.file()?.filter(|path| !path.exists()) {
+        if let Some(path) = settings.sqlite_path()?.filter(|path| !path.exists()) {
             let path = path.display();
             bail!("there is no store at {path}; `muster tenant add` or `muster serve` makes one");
         }
-        Self::at(settings, false)
+        Self::open_with(settings, false)
     }
 
-    fn at(settings: &StoreSettings, may_make: bool) -> anyhow::Result<Self> {
-        if let Some(path) = settings.file()? {
-            let (cache_mib, maps_file) = (settings.cache_mib, settings.maps_file);
-            let (longest_read, is_checked) = (settings.longest_read, settings.is_checked);
+    fn open_with(settings: &StoreSettings, create_schema: bool) -> anyhow::Result<Self> {
+        if let Some(path) = settings.sqlite_path()? {
+            let (cache_mib, maps_file) = (settings.cache_mib, settings.memory_mapped);
+            let (longest_read, is_checked) = (settings.read_timeout, settings.check_on_open);
             let options = Options { cache_mib, maps_file, longest_read, is_checked, ..Options::default() };
             return Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)));
         }
-        let options = settings.server_options(may_make);
+        let options = settings.server_options(create_schema);
         Ok(Self::Server(Arc::new(Postgres::open(&settings.address()?, &options)?)))
     }
 
@@ -165,10 +165,10 @@ impl Engine {
 
     /// Opens a store to read it only, where the engine tells the two apart. One of an older version is brought up to date.
     pub fn open_read_only(settings: &StoreSettings) -> anyhow::Result<Self> {
-        let Some(path) = settings.file()?.filter(|path| path.exists()) else {
+        let Some(path) = settings.sqlite_path()?.filter(|path| path.exists()) else {
             return Self::open_existing(settings);
         };
-        let options = Options { maps_file: settings.maps_file, ..Options::default() };
+        let options = Options { maps_file: settings.memory_mapped, ..Options::default() };
         match Sqlite::open_read_only(&path, &options) {
             Ok(store) => Ok(Self::Embedded(Arc::new(store))),
             Err(OpenError::Older(..)) => Self::open_existing(settings),
@@ -178,12 +178,12 @@ impl Engine {
 
     /// Gives everything a store holds, as it is when that is begun, also while others work with it. A mistyped place is
     /// noticed now.
-    pub fn dump_from(settings: &StoreSettings) -> anyhow::Result<Dump> {
-        if let Some(path) = settings.file()? {
+    pub fn prepare_dump(settings: &StoreSettings) -> anyhow::Result<DumpFn> {
+        if let Some(path) = settings.sqlite_path()? {
             if !path.exists() {
                 bail!("there is no store at {}", path.display());
             }
-            let longest = settings.longest_read;
+            let longest = settings.read_timeout;
             return Ok(Box::new(move |to| Sqlite::dump(&path, longest, to)));
         }
         let (address, options) = (settings.address()?, settings.server_options(false));
@@ -191,13 +191,13 @@ impl Engine {
     }
 
     /// The word for the engine of a place.
-    pub fn name(settings: &StoreSettings) -> &'static str {
-        if Address::is_one(&settings.place) { "postgres" } else { "sqlite" }
+    pub fn engine_name(settings: &StoreSettings) -> &'static str {
+        if Address::is_one(&settings.location) { "postgres" } else { "sqlite" }
     }
 
     /// What is wrong with a store, found by looking at all of it.
-    pub fn check(settings: &StoreSettings) -> anyhow::Result<Checked> {
-        match settings.file()? {
+    pub fn check(settings: &StoreSettings) -> anyhow::Result<CheckReport> {
+        match settings.sqlite_path()? {
             Some(path) if !path.exists() => bail!("there is no store at {}", Path::display(&path)),
             Some(path) => Ok(Sqlite::check(&path)?),
             None => Ok(Postgres::check(&settings.address()?, &settings.server_options(false))?),
@@ -206,20 +206,20 @@ impl Engine {
 }
 
 /// A store that one process has alone, to fill it or to move it.
-pub enum Hold {
+pub enum ExclusiveStore {
     /// A file.
     Embedded(SqliteHold),
     /// A database.
     Server(Box<PostgresHold>),
 }
 
-impl Hold {
+impl ExclusiveStore {
     /// Takes a store that is there.
     ///
     /// # Errors
     /// There is none, or another process has it open.
-    pub fn existing(settings: &StoreSettings) -> anyhow::Result<Self> {
-        match settings.file()? {
+    pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
+        match settings.sqlite_path()? {
             Some(path) if !path.exists() => bail!("there is no store at {}", path.display()),
             Some(path) => Ok(Self::Embedded(SqliteHold::new(&path)?)),
             None => Ok(Self::Server(Box::new(PostgresHold::new(
@@ -233,8 +233,8 @@ impl Hold {
     ///
     /// # Errors
     /// Another process has it open.
-    pub fn target(settings: &StoreSettings) -> anyhow::Result<Self> {
-        Ok(match settings.file()? {
+    pub fn open_target(settings: &StoreSettings) -> anyhow::Result<Self> {
+        Ok(match settings.sqlite_path()? {
             Some(path) => Self::Embedded(SqliteHold::new(&path)?),
             None => Self::Server(Box::new(PostgresHold::new(
                 &settings.address()?,
@@ -244,35 +244,35 @@ impl Hold {
     }
 
     /// Gives everything the store holds to `to`.
-    pub fn dump(&self, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         match self {
-            Self::Embedded(hold) => hold.dump(to),
-            Self::Server(hold) => hold.dump(to),
+            Self::Embedded(store) => store.dump(to),
+            Self::Server(store) => store.dump(to),
         }
     }
 
     /// Fills an empty or new store from a stream, going on where an earlier try was cut off. Nobody can open it until
-    /// [`Hold::finish`].
-    pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
+    /// [`ExclusiveStore::finish`].
+    pub fn restore(&self, origin: &Origin, entries: &mut EntrySource<'_>) -> Result<Sums, ArchiveError> {
         match self {
-            Self::Embedded(hold) => hold.fill(origin, from),
-            Self::Server(hold) => hold.fill(origin, from),
+            Self::Embedded(store) => store.fill(origin, entries),
+            Self::Server(store) => store.fill(origin, entries),
         }
     }
 
     /// What is in a store that was filled, read back from it.
-    pub fn filled(&self) -> Result<Sums, ArchiveError> {
+    pub fn read_back_sums(&self) -> Result<Sums, ArchiveError> {
         match self {
-            Self::Embedded(hold) => hold.filled(),
-            Self::Server(hold) => hold.filled(),
+            Self::Embedded(store) => store.filled(),
+            Self::Server(store) => store.filled(),
         }
     }
 
     /// Marks a filled store as complete, so that it can be used.
-    pub fn finish(&self) -> Result<(), ArchiveError> {
+    pub fn finish_restore(&self) -> Result<(), ArchiveError> {
         match self {
-            Self::Embedded(hold) => hold.finish(),
-            Self::Server(hold) => hold.finish(),
+            Self::Embedded(store) => store.finish(),
+            Self::Server(store) => store.finish(),
         }
     }
 }

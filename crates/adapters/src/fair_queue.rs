@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 pub(crate) struct FairQueue<K, T> {
-    waiting: HashMap<K, VecDeque<T>>,
+    subqueues: HashMap<K, VecDeque<T>>,
     /// Keys with waiting items, each once; the first is served next.
-    turns: VecDeque<K>,
+    rotation: VecDeque<K>,
     len: usize,
     limit: usize,
 }
@@ -15,7 +15,7 @@ pub(crate) struct FairQueue<K, T> {
 impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
     /// A queue of at most `limit` items.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { waiting: HashMap::new(), turns: VecDeque::new(), len: 0, limit }
+        Self { subqueues: HashMap::new(), rotation: VecDeque::new(), len: 0, limit }
     }
 
     /// Queues an item. Returns the item that is dropped because the queue is full: this one, or another key's last.
@@ -23,16 +23,16 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
     pub(crate) fn push(&mut self, key: K, item: T) -> Option<T> {
         let mut displaced = None;
         if self.len >= self.limit {
-            let own = self.waiting.get(&key).map_or(0, VecDeque::len);
-            let longest = self.waiting.values_mut().max_by_key(|items| items.len());
+            let own = self.subqueues.get(&key).map_or(0, VecDeque::len);
+            let longest = self.subqueues.values_mut().max_by_key(|items| items.len());
             // A key with nearly as many items as the longest one displaces nothing.
             let Some(longest) = longest.filter(|items| items.len() > own + 1) else { return Some(item) };
             displaced = longest.pop_back();
             self.len -= 1;
         }
-        let items = self.waiting.entry(key).or_default();
+        let items = self.subqueues.entry(key).or_default();
         if items.is_empty() {
-            self.turns.push_back(key);
+            self.rotation.push_back(key);
         }
         items.push_back(item);
         self.len += 1;
@@ -41,13 +41,13 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
 
     /// The first item of the next key.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let key = self.turns.pop_front()?;
-        let items = self.waiting.get_mut(&key)?;
+        let key = self.rotation.pop_front()?;
+        let items = self.subqueues.get_mut(&key)?;
         let item = items.pop_front();
         if items.is_empty() {
-            self.waiting.remove(&key);
+            self.subqueues.remove(&key);
         } else {
-            self.turns.push_back(key);
+            self.rotation.push_back(key);
         }
         self.len -= 1;
         item
@@ -63,12 +63,12 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
 
     /// Keeps only the items for which `is_wanted` returns true.
     pub(crate) fn retain(&mut self, is_wanted: impl Fn(&T) -> bool) {
-        self.waiting.retain(|_, items| {
+        self.subqueues.retain(|_, items| {
             items.retain(&is_wanted);
             !items.is_empty()
         });
-        self.turns.retain(|key| self.waiting.contains_key(key));
-        self.len = self.waiting.values().map(VecDeque::len).sum();
+        self.rotation.retain(|key| self.subqueues.contains_key(key));
+        self.len = self.subqueues.values().map(VecDeque::len).sum();
     }
 }
 
@@ -84,11 +84,11 @@ mod tests {
         }
         let all: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(all, ["a1", "b1", "c1", "a2", "b2", "a3"]);
-        assert_eq!((queue.len(), queue.waiting.len(), queue.turns.len()), (0, 0, 0));
+        assert_eq!((queue.len(), queue.subqueues.len(), queue.rotation.len()), (0, 0, 0));
     }
 
     #[test]
-    fn the_longest_subqueue_makes_room() {
+    fn full_queue_drops_from_longest_subqueue() {
         let mut queue = FairQueue::new(4);
         for number in 0..4 {
             assert_eq!(queue.push('a', number), None);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn unwanted_items_take_no_room() {
+    fn retain_frees_capacity() {
         let mut queue = FairQueue::new(3);
         for (key, number) in [('a', 1), ('b', 2), ('a', 3)] {
             assert_eq!(queue.push(key, number), None);

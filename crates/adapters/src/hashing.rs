@@ -1,20 +1,20 @@
 //! Hashes and verifies passwords with Argon2id.
 
-use crate::stored::{Stored, Way};
+use crate::foreign_hashes::{HashScheme, ParsedHash};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as PhcHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{ExposeSecret, PasswordHash, PasswordVerification, SecretString, normalize_password};
 
 /// How hard passwords are to guess from their hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Strength {
+pub struct Argon2Cost {
     /// Memory in KiB.
     pub memory_kib: u32,
     /// Passes over it.
     pub passes: u32,
 }
 
-impl Strength {
+impl Argon2Cost {
     /// What OWASP recommends for Argon2id: 19 MiB, two passes.
     pub const STANDARD: Self = Self { memory_kib: 19_456, passes: 2 };
     /// For tests only: no protection at all.
@@ -30,7 +30,7 @@ pub(crate) fn verify(
 ) -> PasswordVerification {
     let normalized = normalize_password(password);
     let as_sent = (*normalized != *password).then_some(password);
-    let stored = stored.and_then(|stored| Stored::read(stored.0.expose_secret()));
+    let stored = stored.and_then(|stored| ParsedHash::parse(stored.0.expose_secret()));
     let Some(stored) = stored else {
         // Takes as long as for an existing user.
         for text in [Some(&*normalized), as_sent].into_iter().flatten() {
@@ -38,9 +38,9 @@ pub(crate) fn verify(
         }
         return PasswordVerification::Failed;
     };
-    let is_normalized = stored.fits(normalized.as_bytes(), memory);
+    let is_normalized = stored.matches(normalized.as_bytes(), memory);
     // Always computed, so that the time does not reveal which one matched.
-    let is_as_sent = as_sent.is_some_and(|text| stored.fits(text.as_bytes(), memory));
+    let is_as_sent = as_sent.is_some_and(|text| stored.matches(text.as_bytes(), memory));
     if !is_normalized {
         return if is_as_sent {
             PasswordVerification::SuccessRehashNeeded
@@ -48,12 +48,14 @@ pub(crate) fn verify(
             PasswordVerification::Failed
         };
     }
-    let ours = argon2.params();
-    match stored.way() {
-        Way::Argon2id { memory_kib, passes } if memory_kib >= ours.m_cost() && passes >= ours.t_cost() => {
+    let required = argon2.params();
+    match stored.scheme() {
+        HashScheme::Argon2id { memory_kib, passes }
+            if memory_kib >= required.m_cost() && passes >= required.t_cost() =>
+        {
             PasswordVerification::Success
         }
-        Way::Argon2id { .. } | Way::Another => PasswordVerification::SuccessRehashNeeded,
+        HashScheme::Argon2id { .. } | HashScheme::Other => PasswordVerification::SuccessRehashNeeded,
     }
 }
 
@@ -83,7 +85,7 @@ mod tests {
     /// Where nothing is stored, as much memory is filled as for a wrong password; how much time that takes is measured by
     /// the benchmark of sign-ins.
     #[test]
-    fn as_much_is_computed_where_nothing_is_stored() {
+    fn unknown_users_cost_a_full_hash() {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 2, 1, None).unwrap());
         let blocks = argon2.params().block_count();
         let stored = hash(&argon2, &mut vec![Block::default(); blocks], "secret-1").unwrap();
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_the_same_on_every_keyboard() {
+    fn equivalent_unicode_passwords_verify() {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
         let mut memory = vec![Block::default(); argon2.params().block_count()];
         let (composed, apart) = ("\u{e9}t\u{e9} am see", "e\u{301}te\u{301}\u{a0}am see");

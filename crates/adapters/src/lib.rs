@@ -1,17 +1,17 @@
 //! Implementations of the core's ports: opening the engine that a store's name stands for, the clock, ids, keys and
 //! password hashing. The server and the command line are built on these and do not depend on each other.
 
+mod api_key;
+mod clock_and_ids;
 mod engine;
 mod fair_queue;
+mod foreign_hashes;
 mod hashing;
-mod keys;
-mod passwords;
-mod ports;
-mod stored;
+mod password_pool;
 
-pub use engine::{Dump, Engine, Hold, StoreSettings, shown};
-pub use hashing::Strength;
-pub use keys::new_key;
-pub use passwords::PasswordPool;
-pub use ports::{RandomIds, SystemClock, TimeOrderedIds};
-pub use store::Tasks;
+pub use api_key::generate_api_key;
+pub use clock_and_ids::{RandomIds, SystemClock, TimeOrderedIds};
+pub use engine::{DumpFn, Engine, ExclusiveStore, StoreSettings, redacted_location};
+pub use hashing::Argon2Cost;
+pub use password_pool::PasswordPool;
+pub use store::TaskMonitor;

@@ -77,7 +77,7 @@ async fn discard() -> anyhow::Result<()> {
     server::start_logging("text", tracing::Level::INFO);
     let parts = server::Parts::new(Arc::new(Discard::default()), Arc::new(adapters::TimeOrderedIds));
     let house = server::app(parts, Limits::default(), Face::default())?;
-    let key = adapters::new_key()?;
+    let key = adapters::generate_api_key()?;
     let new = NewConnection::new("bench", vec!["onfire".into()], server::hash_key(&key));
     let caller = Caller::operator(TenantNumber(1));
     let added = house.directory.run(&caller, Command::AddConnection(new)).await;

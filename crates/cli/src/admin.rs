@@ -45,7 +45,7 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// The store for one task: what is read once need not be mapped.
 fn once(settings: &Settings) -> StoreSettings {
-    StoreSettings { maps_file: false, ..settings.of_store() }
+    StoreSettings { memory_mapped: false, ..settings.of_store() }
 }
 
 /// A directory on the store, for one task at the terminal.
@@ -76,8 +76,8 @@ impl Desk {
     }
 
     fn on(settings: &Settings, engine: Engine) -> anyhow::Result<Self> {
-        let (clock, ids) = (Arc::new(SystemClock), settings.of_store().ids());
-        let directory = Directory::new(engine.store(), clock, ids, Arc::new(PasswordPool::standard()?));
+        let (clock, ids) = (Arc::new(SystemClock), settings.of_store().id_generator());
+        let directory = Directory::new(engine.store(), clock, ids, Arc::new(PasswordPool::with_defaults()?));
         Ok(Self { directory: Arc::new(directory), runtime: runtime()?, engine })
     }
 

@@ -6,7 +6,7 @@ use crate::admin::{Desk, moment, refused, role_name};
 use crate::output::Output;
 use crate::people;
 use crate::settings::Settings;
-use adapters::new_key;
+use adapters::generate_api_key;
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
@@ -177,7 +177,7 @@ pub(crate) fn run(settings: &Settings, task: ConnectionTask, output: Output) -> 
         ConnectionTask::Set(change) => set_connection(&desk, &change, output),
         ConnectionTask::Rotate { named, revoke_old } => {
             let (caller, connection) = find(&desk, &named)?;
-            let (key, id) = (new_key()?, connection.id);
+            let (key, id) = (generate_api_key()?, connection.id);
             let command =
                 Command::AddKey { connection: id, key_hash: hash_key(&key), revoke_others: revoke_old };
             desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
@@ -253,7 +253,7 @@ fn public_key(path: &PathBuf) -> anyhow::Result<String> {
 
 fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<()> {
     let caller = desk.tenant(new.tenant)?;
-    let key = new_key()?;
+    let key = generate_api_key()?;
     let dialects = named_dialects(&new)?;
     let command = Command::AddConnection(NewConnection {
         access: if new.read_only { Access::ReadOnly } else { Access::ReadWrite },

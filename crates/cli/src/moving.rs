@@ -1,11 +1,11 @@
 //! A whole store on its way to another place: out of one engine or a backup, into the other.
 
 use crate::backup::Backup;
-use adapters::shown;
-use adapters::{Engine, Hold, StoreSettings};
+use adapters::redacted_location;
+use adapters::{Engine, ExclusiveStore, StoreSettings};
 use anyhow::{Context, bail};
 use std::sync::mpsc::{Receiver, sync_channel};
-use store::archive::{ArchiveError, Entry, Origin, Source, Sums};
+use store::archive::{ArchiveError, Entry, EntrySource, Origin, Sums};
 
 /// Entries handed over at a time, and how many such parcels may be under way.
 const PARCEL: usize = 500;
@@ -20,12 +20,12 @@ pub(crate) fn carry(
     to: &StoreSettings,
     seen: &mut (dyn FnMut() + Send),
 ) -> anyhow::Result<Sums> {
-    if from.place == to.place {
+    if from.location == to.location {
         bail!("a store cannot be moved to where it is");
     }
-    let origin = Origin { engine: Engine::name(from).into(), name: shown(&from.place) };
+    let origin = Origin { engine: Engine::engine_name(from).into(), name: redacted_location(&from.location) };
     // Changes of another process would be lost.
-    let (source, target) = (Hold::existing(from)?, Hold::target(to)?);
+    let (source, target) = (ExclusiveStore::open_existing(from)?, ExclusiveStore::open_target(to)?);
     let mut again = true;
     let sent = loop {
         let (sender, parcels) = sync_channel::<Parcel>(PARCELS);
@@ -39,17 +39,17 @@ pub(crate) fn carry(
                         return Ok(());
                     }
                     let full = std::mem::replace(&mut parcel, Vec::with_capacity(PARCEL));
-                    sender.send(Ok(full)).map_err(|_| ArchiveError::Stopped)
+                    sender.send(Ok(full)).map_err(|_| ArchiveError::Disconnected)
                 });
                 // Whoever does not take it any more says why.
                 drop(sender.send(dumped.map(|()| parcel)));
             });
             let mut entries = Unpacked { parcels, open: Vec::new().into_iter() }.inspect(|_| seen());
-            let entries: &mut Source<'_> = &mut entries;
-            target.fill(&origin, entries)
+            let entries: &mut EntrySource<'_> = &mut entries;
+            target.restore(&origin, entries)
         });
         match filled {
-            Err(ArchiveError::Changed) if std::mem::take(&mut again) => {}
+            Err(ArchiveError::OriginChanged) if std::mem::take(&mut again) => {}
             done => break done?,
         }
     };
@@ -57,10 +57,10 @@ pub(crate) fn carry(
     if sums(&source)? != sent {
         bail!(
             "{} was changed while it was moved: stop what works with it and move again; what has arrived is not used",
-            shown(&from.place)
+            redacted_location(&from.location)
         );
     }
-    target.finish()?;
+    target.finish_restore()?;
     Ok(sent)
 }
 
@@ -75,12 +75,12 @@ pub(crate) fn restore(
         engine: backup.contents.about.engine.clone(),
         name: format!("{name} of {}", backup.contents.about.made),
     };
-    let target = Hold::target(to)?;
+    let target = ExclusiveStore::open_target(to)?;
     let mut again = true;
     let sent = loop {
         let mut entries = backup.entries()?.inspect(|_| seen());
-        match target.fill(&origin, &mut entries) {
-            Err(ArchiveError::Changed) if std::mem::take(&mut again) => {}
+        match target.restore(&origin, &mut entries) {
+            Err(ArchiveError::OriginChanged) if std::mem::take(&mut again) => {}
             done => break done?,
         }
     };
@@ -88,13 +88,13 @@ pub(crate) fn restore(
         bail!("the backup was changed while it was read; what has arrived is not used");
     }
     arrived(&target, &sent)?;
-    target.finish()?;
+    target.finish_restore()?;
     Ok(sent)
 }
 
 /// What is in a store must be what was sent to it.
-fn arrived(target: &Hold, sent: &Sums) -> anyhow::Result<()> {
-    let found = target.filled().context("what has arrived cannot be read back")?;
+fn arrived(target: &ExclusiveStore, sent: &Sums) -> anyhow::Result<()> {
+    let found = target.read_back_sums().context("what has arrived cannot be read back")?;
     if found == *sent {
         return Ok(());
     }
@@ -104,9 +104,9 @@ fn arrived(target: &Hold, sent: &Sums) -> anyhow::Result<()> {
 }
 
 /// What a store comes to, read from it.
-fn sums(store: &Hold) -> anyhow::Result<Sums> {
-    let mut running = store::archive::Running::default();
-    store.dump(&mut |entry| running.note(&entry))?;
+fn sums(store: &ExclusiveStore) -> anyhow::Result<Sums> {
+    let mut running = store::archive::SumsBuilder::default();
+    store.dump(&mut |entry| running.add(&entry))?;
     Ok(running.sums())
 }
 

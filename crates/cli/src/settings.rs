@@ -1,6 +1,6 @@
 //! Settings: flags, else the environment, else a TOML file, else what is built in. Unknown names are errors.
 
-use adapters::{StoreSettings, shown};
+use adapters::{StoreSettings, redacted_location};
 use anyhow::{Context, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command};
@@ -139,7 +139,7 @@ impl Settings {
         StoreSettings {
             cache_mib: self.cache_mib,
             random_ids: self.ids == "random",
-            lanes: self.store_lanes,
+            writers: self.store_lanes,
             readers: self.store_readers,
             named_statements: self.store_statements == "named",
             ..StoreSettings::new(&self.store)
@@ -158,13 +158,13 @@ fn without_password(url: &str) -> String {
 impl ServerSettings {
     /// The folder of files that were sent to be imported.
     pub fn imports(&self, store: &StoreSettings) -> PathBuf {
-        let beside = || store.beside("imports").unwrap_or_else(|| "muster-imports".into());
+        let beside = || store.sibling_path("imports").unwrap_or_else(|| "muster-imports".into());
         self.imports.clone().unwrap_or_else(beside)
     }
 
     /// The folder of mails where there is no SMTP server.
     pub fn spool(&self, store: &StoreSettings) -> PathBuf {
-        let beside = || store.beside("mail").unwrap_or_else(|| "muster-mail".into());
+        let beside = || store.sibling_path("mail").unwrap_or_else(|| "muster-mail".into());
         self.mail_spool.clone().unwrap_or_else(beside)
     }
 }
@@ -309,7 +309,7 @@ impl File {
             let value = raw.map_or_else(String::new, |values| values.join(" "));
             // The URL of a database may hold its password.
             let value = match id {
-                "store" => shown(&value),
+                "store" => redacted_location(&value),
                 "smtp_url" => without_password(&value),
                 _ => value,
             };

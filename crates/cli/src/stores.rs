@@ -6,7 +6,7 @@ use crate::moving;
 use crate::output::{Output, table};
 use crate::progress::Progress;
 use crate::settings::Settings;
-use adapters::shown;
+use adapters::redacted_location;
 use adapters::{Engine, StoreSettings, SystemClock};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use store::archive::Sums;
-use store::{Checked, hex};
+use store::{CheckReport, hex};
 
 #[derive(Args)]
 pub(crate) struct BackupArgs {
@@ -115,11 +115,11 @@ pub(crate) fn backup(settings: &Settings, task: &BackupArgs, output: Output) -> 
     let store = settings.of_store();
     let about = About {
         made: moment(SystemClock.now()),
-        engine: Engine::name(&store).into(),
+        engine: Engine::engine_name(&store).into(),
         muster: env!("CARGO_PKG_VERSION").into(),
     };
     let longest = (task.max_minutes > 0).then(|| Duration::from_mins(task.max_minutes.into()));
-    let dump = Engine::dump_from(&StoreSettings { longest_read: longest, ..store })?;
+    let dump = Engine::prepare_dump(&StoreSettings { read_timeout: longest, ..store })?;
     let mut progress = Progress::new(output, "entries", None);
     let seen = |_: &_| progress.add(1);
     let made = if task.is_piped() {
@@ -194,7 +194,7 @@ pub(crate) fn restore(settings: &Settings, task: &RestoreArgs, output: Output) -
         format!(
             "{}\n\n{} holds all of it, as it was at {}.",
             tenants(&sums),
-            shown(&settings.store),
+            redacted_location(&settings.store),
             backup.contents.about.made
         )
     });
@@ -205,7 +205,7 @@ pub(crate) fn restore(settings: &Settings, task: &RestoreArgs, output: Output) -
 /// this process. It is beside the store, which has the room and is protected as these data need to be; for a database
 /// it is in the folder for temporary files.
 fn spool(settings: &StoreSettings) -> anyhow::Result<File> {
-    let folder = match settings.beside("spool").as_deref().and_then(Path::parent) {
+    let folder = match settings.sibling_path("spool").as_deref().and_then(Path::parent) {
         Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
         Some(folder) => folder.to_path_buf(),
         None => std::env::temp_dir(),
@@ -226,19 +226,19 @@ fn summary(contents: &Contents) -> Value {
 }
 
 pub(crate) fn carry(settings: &Settings, task: MoveArgs, output: Output) -> anyhow::Result<()> {
-    let at = |place: String| StoreSettings { place, ..settings.of_store() };
+    let at = |place: String| StoreSettings { location: place, ..settings.of_store() };
     let (from, to) = (at(task.from), at(task.to));
     let mut progress = Progress::new(output, "entries", None);
     let moved = moving::carry(&from, &to, &mut || progress.add(1));
     progress.finish();
     let sums = moved?;
-    let is_relinked = Engine::name(&from) != Engine::name(&to);
+    let is_relinked = Engine::engine_name(&from) != Engine::engine_name(&to);
     output.result(&describe(&sums), || {
         let mut text = format!(
             "{}\n\n{} holds all of it now, read back and compared; {} was left as it is.",
             tenants(&sums),
-            shown(&to.place),
-            shown(&from.place)
+            redacted_location(&to.location),
+            redacted_location(&from.location)
         );
         if is_relinked {
             text += "\nThe history was proven and is linked anew there: note its new end, `muster audit verify` says it.";
@@ -249,8 +249,8 @@ pub(crate) fn carry(settings: &Settings, task: MoveArgs, output: Output) -> anyh
 }
 
 pub(crate) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-    let Checked { damage, notes } = Engine::check(&settings.of_store())?;
-    let place = shown(&settings.store);
+    let CheckReport { errors: damage, warnings: notes } = Engine::check(&settings.of_store())?;
+    let place = redacted_location(&settings.store);
     let is_sound = damage.is_empty();
     output.result(&json!({"sound": is_sound, "found": damage, "notes": notes}), || {
         let mut text = if is_sound {
@@ -271,8 +271,8 @@ fn describe(sums: &Sums) -> Value {
     let tenants = sums.iter().map(|(tenant, sums)| {
         let counts = sums.counts;
         json!({
-            "tenant": tenant, "people": counts.people, "items": counts.items, "memberships": counts.memberships,
-            "deleted": counts.deleted, "connections": counts.connections, "mails": counts.mails, "events": counts.events,
+            "tenant": tenant, "people": counts.users, "items": counts.items, "memberships": counts.memberships,
+            "deleted": counts.deleted_users, "connections": counts.connections, "mails": counts.mails, "events": counts.events,
             "digest": hex(&sums.digest),
         })
     });
@@ -282,7 +282,7 @@ fn describe(sums: &Sums) -> Value {
 fn tenants(sums: &Sums) -> String {
     let rows = sums.iter().filter(|(tenant, _)| **tenant > 0).map(|(tenant, sums)| {
         let counts = sums.counts;
-        let numbers = [counts.people, counts.items, counts.memberships, counts.deleted, counts.events];
+        let numbers = [counts.users, counts.items, counts.memberships, counts.deleted_users, counts.events];
         let numbers = numbers.iter().map(u64::to_string);
         std::iter::once(tenant.to_string()).chain(numbers).chain([hex(&sums.digest[..8])]).collect()
     });

@@ -1,7 +1,7 @@
 //! `muster demo`: everything on a throw-away store, with a curl line to try for each dialect.
 
 use crate::serve::{self, Prepared};
-use adapters::{Engine, new_key};
+use adapters::{Engine, generate_api_key};
 use anyhow::Context;
 use cli::{Output, ServerSettings, Settings, refused};
 use dialects::kit::hash_key;
@@ -36,7 +36,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
     }
     serve::start_logging(&settings);
     let folder = Folder::new()?;
-    store.place = folder.path.join("demo.db").to_string_lossy().into_owned();
+    store.location = folder.path.join("demo.db").to_string_lossy().into_owned();
     let engine = Engine::open(&store)?;
     let runtime = cli::runtime()?;
     let done = runtime.block_on(async {
@@ -101,7 +101,7 @@ type Opened = (&'static Dialect, SecretString);
 async fn keys(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<Opened>> {
     let mut keys = Vec::new();
     for dialect in dialects::ALL.iter().copied() {
-        let key = new_key()?;
+        let key = generate_api_key()?;
         let name = format!("demo {}", dialect.name);
         let mut new = NewConnection::new(name, vec![dialect.name.to_owned()], hash_key(&key));
         // Everything in the APIs' own documents can be tried.
@@ -133,7 +133,7 @@ struct Folder {
 
 impl Folder {
     fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("muster-demo-{}", new_key()?));
+        let path = std::env::temp_dir().join(format!("muster-demo-{}", generate_api_key()?));
         let mut maker = std::fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut maker, 0o700);

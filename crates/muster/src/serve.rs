@@ -1,6 +1,6 @@
 //! `muster serve`.
 
-use adapters::{Engine, StoreSettings, Strength};
+use adapters::{Argon2Cost, Engine, StoreSettings};
 use anyhow::{Context, bail};
 use cli::{Output, ServerSettings, Settings, runtime};
 use directory::KeyHash;
@@ -28,8 +28,8 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
     let runtime = runtime()?;
     let store = StoreSettings {
         runtime: Some(runtime.handle().clone()),
-        longest_read: Some(LONGEST_READ),
-        is_checked: true,
+        read_timeout: Some(LONGEST_READ),
+        check_on_open: true,
         ..settings.of_store()
     };
     let engine = Engine::open(&store)?;
@@ -69,7 +69,7 @@ pub(crate) fn start_logging(settings: &ServerSettings) {
 
 /// Warns of a store that other users of the machine can read: it was copied here, or made by another umask.
 fn warn_if_readable(settings: &Settings) -> anyhow::Result<()> {
-    let Some(path) = settings.of_store().file()? else { return Ok(()) };
+    let Some(path) = settings.of_store().sqlite_path()? else { return Ok(()) };
     let mode = std::fs::metadata(&path).map_or(0, |file| file.permissions().mode() & 0o777);
     if mode & 0o077 != 0 {
         let path = path.display();
@@ -168,9 +168,9 @@ pub(crate) async fn prepare(
             least_free: settings.least_free_mib.saturating_mul(1 << 20),
         },
         hash_queue: defaults.hash_queue,
-        strength: Strength::STANDARD,
+        strength: Argon2Cost::STANDARD,
     };
-    let parts = Parts::new(engine.store(), store.ids());
+    let parts = Parts::new(engine.store(), store.id_generator());
     // Cookies go over TLS alone, unless nobody but this machine can ask for them.
     let address = socket.local_addr().context("an address")?;
     let is_near = address.ip().is_loopback();

@@ -2,7 +2,7 @@
 //! have failed and that nobody needs any more with them.
 
 use crate::{App, Imports};
-use adapters::Tasks;
+use adapters::TaskMonitor;
 use directory::Directory;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
@@ -96,7 +96,7 @@ fn purge(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
 /// Executes imports. They read and write files, so they have a thread of their own.
 fn imports(
     imports: Arc<Imports>,
-    health: Tasks,
+    health: TaskMonitor,
     stopped: watch::Receiver<bool>,
 ) -> LocalBoxFuture<'static, ()> {
     let run = move |stop| Arc::clone(&imports).work(until(stop));
@@ -106,13 +106,13 @@ fn imports(
 /// Runs a task until it is stopped, and again when it has panicked.
 async fn supervised<T: Future<Output = ()>>(
     name: &'static str,
-    tasks: Tasks,
+    tasks: TaskMonitor,
     mut stopped: watch::Receiver<bool>,
     run: impl Fn(watch::Receiver<bool>) -> T,
 ) {
     while AssertUnwindSafe(run(stopped.clone())).catch_unwind().await.is_err() {
         tokio::select! {
-            () = tasks.panicked(name) => {}
+            () = tasks.back_off_after_panic(name) => {}
             _ = stopped.wait_for(|is_over| *is_over) => return,
         }
     }

@@ -1,7 +1,7 @@
 //! The limits of a server.
 
 use crate::imports::StorageLimits;
-use adapters::{PasswordPool, Strength};
+use adapters::{Argon2Cost, PasswordPool};
 use directory::KeyHash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -29,7 +29,7 @@ pub struct Limits {
     /// Passwords that may wait for them.
     pub hash_queue: usize,
     /// How hard passwords are to guess from their hashes.
-    pub strength: Strength,
+    pub strength: Argon2Cost,
 }
 
 impl Default for Limits {
@@ -43,8 +43,8 @@ impl Default for Limits {
             trusted_proxies: Vec::new(),
             storage: StorageLimits::default(),
             hash_threads: PasswordPool::default_threads(),
-            hash_queue: PasswordPool::DEFAULT_QUEUE,
-            strength: Strength::STANDARD,
+            hash_queue: PasswordPool::DEFAULT_QUEUE_LIMIT,
+            strength: Argon2Cost::STANDARD,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Figures for `/metrics`. Labels are dialects, routes as in the table, methods and statuses: never anybody's data.
 
-use adapters::Tasks;
+use adapters::TaskMonitor;
 use directory::{DeliveryOutcome, Health, LinkPurpose};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -59,7 +59,7 @@ pub struct Metrics {
     writable: Gauge<u64, AtomicU64>,
     panics: Family<TaskLabels, Gauge<u64, AtomicU64>>,
     /// The server's own background tasks.
-    pub tasks: Tasks,
+    pub tasks: TaskMonitor,
 }
 
 impl Default for Metrics {
@@ -112,7 +112,7 @@ impl Default for Metrics {
             log_bytes,
             writable,
             panics,
-            tasks: Tasks::default(),
+            tasks: TaskMonitor::default(),
         }
     }
 }

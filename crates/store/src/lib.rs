@@ -5,25 +5,25 @@
 //! was decided before a change arrives here.
 
 pub mod archive;
-mod chain;
-mod checked;
-mod claims;
-mod conflicts;
-mod found;
+mod check_report;
+mod event_chain;
+mod event_row;
+mod guards;
 mod memberships;
 pub mod memory;
-mod plan;
+mod page_builder;
 pub mod postgres;
+mod query_plan;
 mod sql;
 pub mod sqlite;
-mod tasks;
-mod told;
+mod task_monitor;
+mod unique_keys;
 
-pub use checked::Checked;
+pub use check_report::CheckReport;
 pub use memory::Memory;
 pub use postgres::{Address, AddressError, Postgres, PostgresHold, ServerOptions};
 pub use sqlite::{OpenError, Options, Sqlite, SqliteHold};
-pub use tasks::Tasks;
+pub use task_monitor::TaskMonitor;
 
 /// Bytes in hexadecimal, as digests are shown.
 pub fn hex(bytes: &[u8]) -> String {

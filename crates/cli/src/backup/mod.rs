@@ -63,7 +63,15 @@ struct TenantEnd {
 impl End {
     fn of(entries: u64, sums: &Sums) -> Self {
         let end = |sums: &TenantSums| {
-            let Counts { people, items, memberships, deleted, connections, mails, events } = sums.counts;
+            let Counts {
+                users: people,
+                items,
+                memberships,
+                deleted_users: deleted,
+                connections,
+                mails,
+                events,
+            } = sums.counts;
             let digest = hex(&sums.digest);
             TenantEnd { people, items, memberships, deleted, connections, mails, events, digest }
         };

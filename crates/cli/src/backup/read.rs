@@ -4,7 +4,7 @@ use super::{About, BackupError, CHECKSUM, ENCRYPTED, End, FIRST_TITLE, LONGEST_A
 use ring::digest::{Context, SHA256};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use store::archive::{ArchiveError, Consistency, Entry, Running, Sums};
+use store::archive::{ArchiveError, ConsistencyChecker, Entry, Sums, SumsBuilder};
 
 /// What a complete and undamaged backup contains.
 pub struct Contents {
@@ -51,16 +51,16 @@ impl Backup {
 /// Reads a backup to its end and checks all of it: checksum, counts and digests. `seen` hears of each entry.
 pub fn verify(input: impl Read, mut seen: impl FnMut()) -> Result<Contents, BackupError> {
     let (about, mut entries) = open(input)?;
-    let (mut running, mut consistency) = (Running::default(), Ok(Consistency::default()));
-    let mut upgraded = entries.is_first.then(Running::default);
+    let (mut running, mut consistency) = (SumsBuilder::default(), Ok(ConsistencyChecker::default()));
+    let mut upgraded = entries.is_first.then(SumsBuilder::default);
     while let Some((entry, bytes)) = entries.read()? {
-        running.note_written(&entry, &bytes);
-        consistency = consistency.and_then(|mut consistency: Consistency| {
-            consistency.note(&entry)?;
+        running.add_encoded(&entry, &bytes);
+        consistency = consistency.and_then(|mut consistency: ConsistencyChecker| {
+            consistency.check(&entry)?;
             Ok(consistency)
         });
         if let Some(upgraded) = &mut upgraded {
-            upgraded.note(&entry.upgraded())?;
+            upgraded.add(&entry.upgraded())?;
         }
         seen();
     }
@@ -188,7 +188,7 @@ impl<R: Read> Iterator for Entries<R> {
     fn next(&mut self) -> Option<Self::Item> {
         let told = |error: BackupError| match error {
             BackupError::Store(error) => error,
-            other => ArchiveError::Damaged(other.to_string()),
+            other => ArchiveError::Corrupt(other.to_string()),
         };
         let is_first = self.is_first;
         let upgrade = |entry: Entry| if is_first { entry.upgraded() } else { entry };

@@ -6,7 +6,7 @@ use super::{About, BackupError, CHECKSUM};
 use std::io::{BufWriter, Cursor, Error, ErrorKind, IntoInnerError, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use store::archive::{ArchiveError, Entry, Sink, Sums};
+use store::archive::{ArchiveError, Entry, EntrySink, Sums};
 
 /// Pieces that may wait for the check.
 const WAITING: usize = 4;
@@ -19,7 +19,7 @@ const WAITING: usize = 4;
 pub fn stream<W: Write + Send>(
     output: W,
     about: &About,
-    dump: impl FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError>,
+    dump: impl FnOnce(&mut EntrySink<'_>) -> Result<(), ArchiveError>,
     seen: impl FnMut(&Entry) + Send,
 ) -> Result<(Sums, u64), BackupError> {
     let output = BufWriter::with_capacity(PIECE, CheckedWriter::new(output));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     /// A thousand tenants, each as long as the last.
-    fn dump(sink: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    fn dump(sink: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         (1..=1000)
             .try_for_each(|tenant| sink(Entry::Tenant { tenant, doc: format!("{{\"n\":{tenant:04}}}") }))
     }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn entries_that_do_not_fit_together_make_no_backup() {
         let id = [7; 16];
-        let user = |number: u32| Entry::Person {
+        let user = |number: u32| Entry::User {
             tenant: 1,
             doc: format!(
                 "{{\"id\":\"{}\",\"number\":{number},\"organisation\":null}}",
@@ -181,7 +181,7 @@ mod tests {
             (false, vec![group(), group(), user(1)]),
         ] {
             let path = folder.path().join("backup");
-            let dump = |sink: &mut Sink<'_>| entries.iter().cloned().try_for_each(sink);
+            let dump = |sink: &mut EntrySink<'_>| entries.iter().cloned().try_for_each(sink);
             let streamed = stream(Vec::new(), &about(), dump, |_| ());
             let written = super::super::write(&path, &about(), dump, |_| ());
             assert_eq!(

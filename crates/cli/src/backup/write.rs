@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
-use store::archive::{ArchiveError, Entry, Running, Sink, Sums};
+use store::archive::{ArchiveError, Entry, EntrySink, Sums, SumsBuilder};
 
 /// How hard it is pressed: three quarters less to write, at the speed of a disk.
 const LEVEL: i32 = 1;
@@ -21,7 +21,7 @@ const PIECES: usize = 8;
 pub fn write(
     path: &Path,
     about: &About,
-    dump: impl FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError>,
+    dump: impl FnOnce(&mut EntrySink<'_>) -> Result<(), ArchiveError>,
     seen: impl FnMut(&Entry) + Send,
 ) -> Result<Sums, BackupError> {
     let new = NewFile::create(path)?;
@@ -38,20 +38,20 @@ pub fn write(
 pub(super) fn encode<W: Write + Send>(
     output: W,
     about: &About,
-    dump: impl FnOnce(&mut Sink<'_>) -> Result<(), ArchiveError>,
+    dump: impl FnOnce(&mut EntrySink<'_>) -> Result<(), ArchiveError>,
     mut seen: impl FnMut(&Entry) + Send,
 ) -> Result<(W, Sums), BackupError> {
     std::thread::scope(|scope| {
         let (sender, pieces) = sync_channel::<Piece>(PIECES);
         // One thread reads the store, this one presses and writes.
         let writer = scope.spawn(move || press(output, about, &pieces));
-        let mut running = Running::default();
+        let mut running = SumsBuilder::default();
         let mut piece = Vec::with_capacity(2 * PIECE);
         let mut sink = |entry: Entry| {
             let bytes = entry.encode()?;
-            running.note_written(&entry, &bytes);
+            running.add_encoded(&entry, &bytes);
             seen(&entry);
-            let length = u32::try_from(bytes.len()).map_err(|_| ArchiveError::Stopped)?;
+            let length = u32::try_from(bytes.len()).map_err(|_| ArchiveError::Disconnected)?;
             piece.extend_from_slice(&length.to_le_bytes());
             piece.extend_from_slice(&bytes);
             if piece.len() < PIECE {
@@ -59,22 +59,22 @@ pub(super) fn encode<W: Write + Send>(
             }
             let full = std::mem::replace(&mut piece, Vec::with_capacity(2 * PIECE));
             // Whoever does not take it any more says why when it is asked.
-            sender.send(Piece::More(full)).map_err(|_| ArchiveError::Stopped)
+            sender.send(Piece::More(full)).map_err(|_| ArchiveError::Disconnected)
         };
         let dumped = dump(&mut sink);
         let sums = running.sums();
         let ended = dumped.and_then(|()| {
             let end = serde_json::to_vec(&End::of(running.entries(), &sums))?;
-            let length = u32::try_from(end.len()).map_err(|_| ArchiveError::Stopped)?;
+            let length = u32::try_from(end.len()).map_err(|_| ArchiveError::Disconnected)?;
             piece.extend_from_slice(&0_u32.to_le_bytes());
             piece.extend_from_slice(&length.to_le_bytes());
             piece.extend_from_slice(&end);
-            sender.send(Piece::Last(piece)).map_err(|_| ArchiveError::Stopped)
+            sender.send(Piece::Last(piece)).map_err(|_| ArchiveError::Disconnected)
         });
         drop(sender);
         let output = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         match (ended, output) {
-            (Ok(()) | Err(ArchiveError::Stopped), Err(error)) => Err(error),
+            (Ok(()) | Err(ArchiveError::Disconnected), Err(error)) => Err(error),
             (Err(error), _) => Err(error.into()),
             (Ok(()), Ok(output)) => Ok((output, sums)),
         }
@@ -102,7 +102,7 @@ fn press<W: Write>(output: W, about: &About, pieces: &Receiver<Piece>) -> Result
         pressed.write_all(&bytes)?;
     }
     if !is_whole {
-        return Err(ArchiveError::Stopped.into());
+        return Err(ArchiveError::Disconnected.into());
     }
     let Summed { mut inner, sum } = pressed.finish()?;
     inner.write_all(sum.finish().as_ref())?;

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 /// What went by so far, by tenant.
 #[derive(Default)]
-pub struct Consistency(HashMap<u32, Seen>);
+pub struct ConsistencyChecker(HashMap<u32, TenantIds>);
 
 #[derive(Default)]
-struct Seen {
+struct TenantIds {
     items: HashSet<[u8; 16]>,
     users: HashSet<[u8; 16]>,
     /// Ascending.
@@ -20,55 +20,54 @@ struct Seen {
 
 /// What is looked at of a user.
 #[derive(Deserialize)]
-struct Identity {
+struct UserDocument {
     id: Uuid,
     number: u32,
-    organisation: Option<Uuid>,
+    #[serde(rename = "organisation")]
+    organization: Option<Uuid>,
 }
 
 /// What is looked at of an item.
 #[derive(Deserialize)]
-struct Named {
+struct ItemDocument {
     id: Uuid,
 }
 
-impl Consistency {
+impl ConsistencyChecker {
     /// Looks at the next entry.
-    pub fn note(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
-        let damaged = |text: String| Err(ArchiveError::Damaged(text));
+    pub fn check(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
+        let damaged = |text: String| Err(ArchiveError::Corrupt(text));
         match entry {
             Entry::Item { tenant, doc } => {
-                let item: Named = serde_json::from_str(doc)?;
+                let item: ItemDocument = serde_json::from_str(doc)?;
                 if !self.0.entry(*tenant).or_default().items.insert(*item.id.as_bytes()) {
                     return damaged(format!("tenant {tenant}: item {} is there twice", item.id));
                 }
             }
-            Entry::Person { tenant, doc, .. } => {
-                let Identity { id, number, organisation } = serde_json::from_str(doc)?;
-                let seen = self.0.entry(*tenant).or_default();
-                if seen.numbers.last().is_some_and(|last| *last >= number)
-                    || !seen.users.insert(*id.as_bytes())
+            Entry::User { tenant, doc, .. } => {
+                let UserDocument { id, number, organization: organisation } = serde_json::from_str(doc)?;
+                let ids = self.0.entry(*tenant).or_default();
+                if ids.numbers.last().is_some_and(|last| *last >= number) || !ids.users.insert(*id.as_bytes())
                 {
                     return damaged(format!("tenant {tenant}: user {number} is there twice"));
                 }
-                seen.numbers.push(number);
-                if let Some(item) = organisation.filter(|item| !seen.items.contains(item.as_bytes())) {
+                ids.numbers.push(number);
+                if let Some(item) = organisation.filter(|item| !ids.items.contains(item.as_bytes())) {
                     return damaged(format!(
                         "tenant {tenant}: user {number} is in organisation {item}, which is missing"
                     ));
                 }
             }
             Entry::Members { tenant, item, numbers } => {
-                let seen = self.0.entry(*tenant).or_default();
-                let name = Uuid::from_bytes(*item);
-                if !seen.items.contains(item) {
-                    return damaged(format!("tenant {tenant}: {name} has members and is missing"));
+                let ids = self.0.entry(*tenant).or_default();
+                let item_id = Uuid::from_bytes(*item);
+                if !ids.items.contains(item) {
+                    return damaged(format!("tenant {tenant}: {item_id} has members and is missing"));
                 }
-                if let Some(number) =
-                    numbers.iter().find(|number| seen.numbers.binary_search(number).is_err())
+                if let Some(number) = numbers.iter().find(|number| ids.numbers.binary_search(number).is_err())
                 {
                     return damaged(format!(
-                        "tenant {tenant}: user {number} is a member of {name} and is missing"
+                        "tenant {tenant}: user {number} is a member of {item_id} and is missing"
                     ));
                 }
             }

@@ -5,15 +5,15 @@
 //! what is stored and nothing that is derived from it: claims, counts and indexes are made anew where it arrives. Documents
 //! go along as the texts they are stored as.
 
+mod chain_verifier;
 mod chunks;
 mod consistency;
-mod history;
 mod sums;
 
-pub(crate) use chunks::{Chunk, Chunks, Linked};
-pub use consistency::Consistency;
-pub(crate) use history::Proof;
-pub use sums::{Counts, Running, Sums, TenantSums};
+pub(crate) use chain_verifier::StreamChainVerifier;
+pub(crate) use chunks::{Chunk, Chunks, LinkedEvents};
+pub use consistency::ConsistencyChecker;
+pub use sums::{Counts, Sums, SumsBuilder, TenantSums};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,21 +30,21 @@ pub enum Entry {
     /// A group, folder, organisation, role or department.
     Item { tenant: u32, doc: String },
     /// A person, without what they are a member of; password and sign-ins beside.
-    Person { tenant: u32, doc: String, password: Option<String>, account: Option<String> },
+    User { tenant: u32, doc: String, password: Option<String>, account: Option<String> },
     /// What is left of somebody who was deleted.
-    Gone { tenant: u32, doc: String, deleted: i64, password: Option<String> },
+    Tombstone { tenant: u32, doc: String, deleted: i64, password: Option<String> },
     /// Some members of a group or folder, by number, ascending.
     Members { tenant: u32, item: [u8; 16], numbers: Vec<u32> },
     /// A mail that waits or has failed.
     Mail { tenant: u32, doc: String },
     /// The last number given of a sort.
-    Counter { tenant: u32, sort: u8, last: u32 },
+    Counter { tenant: u32, sequence: u8, last: u32 },
     /// Something that happened.
     Event(Box<EventEntry>),
     /// The events since the last entry of this kind were linked to the chains of their tenants together.
-    Links { end: u64, links: Vec<(u32, [u8; 32])> },
+    ChainLinks { end: u64, links: Vec<(u32, [u8; 32])> },
     /// Where a tenant's chain ends, and how many events are older than it.
-    ChainEnd { tenant: u32, position: u64, link: Option<[u8; 32]>, older: u32 },
+    ChainEnd { tenant: u32, position: u64, link: Option<[u8; 32]>, unchained_events: u32 },
 }
 
 /// An event as it is stored.
@@ -55,8 +55,8 @@ pub struct EventEntry {
     pub tenant: u32,
     pub at: i64,
     pub connection: Option<[u8; 16]>,
-    pub who: String,
-    pub request: String,
+    pub actor: String,
+    pub request_id: String,
     pub action: i16,
     pub before: Option<String>,
     pub after: Option<String>,
@@ -65,11 +65,11 @@ pub struct EventEntry {
     pub password_set: bool,
     pub notes: Option<String>,
     /// It is from before there was a chain.
-    pub is_older: bool,
+    pub is_unchained: bool,
 }
 
 /// So many members go into one entry, in every engine.
-pub(crate) const MEMBERS: usize = 10_000;
+pub(crate) const MAX_MEMBERS_PER_ENTRY: usize = 10_000;
 
 impl Entry {
     /// An entry of Muster 0.1.0 as this version stores it: an empty list of dialects meant all of them, and is replaced as
@@ -77,11 +77,11 @@ impl Entry {
     #[must_use]
     pub fn upgraded(self) -> Self {
         // The texts in quotes are what is replaced and by what.
-        let mut quoted =
+        let mut replacements =
             include_str!("../../migrations/sqlite/0005_dialects.sql").split('\'').skip(1).step_by(2);
-        match (self, quoted.next(), quoted.next()) {
-            (Self::Connection { tenant, doc, last_use }, Some(none), Some(all)) => {
-                Self::Connection { tenant, doc: doc.replace(none, all), last_use }
+        match (self, replacements.next(), replacements.next()) {
+            (Self::Connection { tenant, doc, last_use }, Some(from), Some(to)) => {
+                Self::Connection { tenant, doc: doc.replace(from, to), last_use }
             }
             (other, ..) => other,
         }
@@ -89,24 +89,24 @@ impl Entry {
 
     /// As it is written.
     pub fn encode(&self) -> Result<Vec<u8>, ArchiveError> {
-        postcard::to_allocvec(self).map_err(|error| ArchiveError::Damaged(error.to_string()))
+        postcard::to_allocvec(self).map_err(|error| ArchiveError::Corrupt(error.to_string()))
     }
 
     /// As it was written.
     pub fn decode(bytes: &[u8]) -> Result<Self, ArchiveError> {
         match postcard::take_from_bytes(bytes) {
             Ok((entry, [])) => Ok(entry),
-            Ok(_) => Err(ArchiveError::Damaged("an entry is longer than it says".into())),
-            Err(error) => Err(ArchiveError::Damaged(error.to_string())),
+            Ok(_) => Err(ArchiveError::Corrupt("an entry is longer than it says".into())),
+            Err(error) => Err(ArchiveError::Corrupt(error.to_string())),
         }
     }
 }
 
 /// Takes entries; an error ends the stream.
-pub type Sink<'a> = dyn FnMut(Entry) -> Result<(), ArchiveError> + 'a;
+pub type EntrySink<'a> = dyn FnMut(Entry) -> Result<(), ArchiveError> + 'a;
 
 /// Gives entries.
-pub type Source<'a> = dyn Iterator<Item = Result<Entry, ArchiveError>> + 'a;
+pub type EntrySource<'a> = dyn Iterator<Item = Result<Entry, ArchiveError>> + 'a;
 
 /// What a store is filled from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,27 +142,27 @@ pub enum ArchiveError {
     },
     /// What arrives is not what was written.
     #[error("{0}")]
-    Damaged(String),
+    Corrupt(String),
     /// The store did not give or take it.
     #[error("{0}")]
     Store(String),
     /// It goes on with another stream than the one it began with; what had arrived was taken out again.
     #[error("what it is filled from has changed since it was begun; run it again to begin anew")]
-    Changed,
+    OriginChanged,
     /// It took longer than it may.
     #[error(
         "the time limit was reached (--max-minutes; 0: no limit): the write-ahead log grows while a store is read"
     )]
-    TooLong,
+    TimedOut,
     /// Nobody takes it any more.
     #[error("it was stopped")]
-    Stopped,
+    Disconnected,
 }
 
 impl From<rusqlite::Error> for ArchiveError {
     fn from(error: rusqlite::Error) -> Self {
         if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
-            return Self::TooLong;
+            return Self::TimedOut;
         }
         Self::Store(error.to_string())
     }
@@ -170,6 +170,6 @@ impl From<rusqlite::Error> for ArchiveError {
 
 impl From<serde_json::Error> for ArchiveError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Damaged(error.to_string())
+        Self::Corrupt(error.to_string())
     }
 }

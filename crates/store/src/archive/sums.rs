@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the documentation")]
 pub struct Counts {
-    pub people: u64,
+    pub users: u64,
     pub items: u64,
     pub memberships: u64,
-    pub deleted: u64,
+    pub deleted_users: u64,
     pub connections: u64,
     pub mails: u64,
     pub events: u64,
@@ -31,42 +31,42 @@ pub type Sums = BTreeMap<u32, TenantSums>;
 
 /// The same while a stream goes by.
 #[derive(Clone, Default)]
-pub struct Running {
+pub struct SumsBuilder {
     tenants: BTreeMap<u32, (Counts, Sha256)>,
     /// Everything, as it was written, where that is wanted.
-    all: Option<Sha256>,
+    stream_digest: Option<Sha256>,
     entries: u64,
 }
 
-impl Running {
+impl SumsBuilder {
     /// One that tells how far the stream is, too.
     pub(crate) fn with_progress() -> Self {
-        Self { all: Some(Sha256::new()), ..Self::default() }
+        Self { stream_digest: Some(Sha256::new()), ..Self::default() }
     }
 
     /// Notes the next entry.
-    pub fn note(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
+    pub fn add(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
         let bytes = entry.encode()?;
-        self.note_written(entry, &bytes);
+        self.add_encoded(entry, &bytes);
         Ok(())
     }
 
     /// The same where it is written already.
-    pub fn note_written(&mut self, entry: &Entry, bytes: &[u8]) {
-        if let Some(all) = &mut self.all {
+    pub fn add_encoded(&mut self, entry: &Entry, bytes: &[u8]) {
+        if let Some(all) = &mut self.stream_digest {
             all.update((bytes.len() as u64).to_be_bytes());
             all.update(bytes);
         }
         self.entries += 1;
         let tenant = match entry {
-            Entry::Links { .. } | Entry::ChainEnd { .. } => return,
+            Entry::ChainLinks { .. } | Entry::ChainEnd { .. } => return,
             Entry::Secret { .. } => 0,
             Entry::Event(event) => event.tenant,
             Entry::Tenant { tenant, .. }
             | Entry::Connection { tenant, .. }
             | Entry::Item { tenant, .. }
-            | Entry::Person { tenant, .. }
-            | Entry::Gone { tenant, .. }
+            | Entry::User { tenant, .. }
+            | Entry::Tombstone { tenant, .. }
             | Entry::Members { tenant, .. }
             | Entry::Mail { tenant, .. }
             | Entry::Counter { tenant, .. } => *tenant,
@@ -75,10 +75,10 @@ impl Running {
         digest.update((bytes.len() as u64).to_be_bytes());
         digest.update(bytes);
         match entry {
-            Entry::Person { .. } => counts.people += 1,
+            Entry::User { .. } => counts.users += 1,
             Entry::Item { .. } => counts.items += 1,
             Entry::Members { numbers, .. } => counts.memberships += numbers.len() as u64,
-            Entry::Gone { .. } => counts.deleted += 1,
+            Entry::Tombstone { .. } => counts.deleted_users += 1,
             Entry::Connection { .. } => counts.connections += 1,
             Entry::Mail { .. } => counts.mails += 1,
             Entry::Event(_) => counts.events += 1,
@@ -92,8 +92,8 @@ impl Running {
     }
 
     /// SHA-256 over everything that went by so far, links too.
-    pub(crate) fn so_far(&self) -> [u8; 32] {
-        self.all.clone().unwrap_or_default().finalize().into()
+    pub(crate) fn stream_digest(&self) -> [u8; 32] {
+        self.stream_digest.clone().unwrap_or_default().finalize().into()
     }
 
     /// What it came to.

@@ -5,7 +5,7 @@ use directory::{Action, EntitySnapshot, EventData, Mutation};
 
 impl State {
     /// Carries out an edit of a mail; whether there is anything to tell of it.
-    pub(super) fn mail(&mut self, edit: Mutation, event: &mut EventData) -> bool {
+    pub(super) fn apply_mail_mutation(&mut self, edit: Mutation, event: &mut EventData) -> bool {
         match edit {
             Mutation::AddMail(mail) => {
                 event.action = Action::Created;

@@ -2,13 +2,13 @@
 //!
 //! Slow on purpose and easy to believe. The other engines must agree with it on every change and question.
 
-mod checks;
+mod guard_checks;
 mod mails;
-mod reads;
+mod store;
 
-use crate::claims::{self, Claim, HANDLES, USER_EXTERNAL_IDS};
-use crate::conflicts;
+use crate::guards;
 use crate::memberships;
+use crate::unique_keys::{self, LOGINS, USER_EXTERNAL_IDS, UniqueKey};
 use directory::{
     Account, AccountEdit, Action, BoxFuture, Change, CommitError, Connection, EntitySnapshot, Event,
     EventData, EventNote, EventPosition, Item, ItemId, ItemKey, ItemKind, Mail, Mutation, PasswordHash,
@@ -30,7 +30,7 @@ pub struct Memory {
 struct State {
     tenants: BTreeMap<TenantNumber, Tenant>,
     connections: Vec<Connection>,
-    shelves: HashMap<TenantNumber, Arc<Shelf>>,
+    tenant_data: HashMap<TenantNumber, Arc<TenantData>>,
     events: Vec<Arc<Event>>,
     secrets: HashMap<&'static str, ServerSecret>,
     mails: HashMap<Uuid, Mail>,
@@ -39,20 +39,20 @@ struct State {
 
 /// What one tenant has.
 #[derive(Clone, Default)]
-struct Shelf {
+struct TenantData {
     users: BTreeMap<u32, User>,
     accounts: HashMap<UserId, Account>,
     /// Those who were deleted, by number, with the passwords they had.
     tombstones: BTreeMap<u32, (Tombstone, Option<PasswordHash>)>,
     items: BTreeMap<(ItemKind, u32), Item>,
     members: BTreeSet<(ItemId, UserId)>,
-    claims: HashMap<(u8, String), Owner>,
+    unique_keys: HashMap<(u8, String), KeyOwner>,
     last_user: u32,
     last_item: HashMap<ItemKind, u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Owner {
+enum KeyOwner {
     User(u32),
     Item(ItemKind, u32),
 }
@@ -63,16 +63,16 @@ impl Memory {
         Self::default()
     }
 
-    fn now(&self) -> Arc<State> {
+    fn snapshot(&self) -> Arc<State> {
         Arc::clone(&self.state.lock())
     }
 
     fn read<'a, T: Send + 'a>(&self, f: impl FnOnce(&State) -> T) -> BoxFuture<'a, Result<T, StoreError>> {
-        let found = f(&self.now());
+        let found = f(&self.snapshot());
         Box::pin(std::future::ready(Ok(found)))
     }
 
-    fn write(&self, change: Change) -> Result<Receipt, CommitError> {
+    fn commit_change(&self, change: Change) -> Result<Receipt, CommitError> {
         let mut place = self.state.lock();
         let mut next = State::clone(&place);
         let receipt = next.apply(change)?;
@@ -85,7 +85,7 @@ impl Memory {
 impl State {
     fn apply(&mut self, mut change: Change) -> Result<Receipt, CommitError> {
         let own = self.events.iter().filter(|event| event.data.tenant == change.tenant);
-        change.set_time(conflicts::carried_out(change.at, own.map(|event| event.data.at).max()));
+        change.set_time(guards::commit_time(change.at, own.map(|event| event.data.at).max()));
         let Change {
             tenant,
             at,
@@ -96,23 +96,23 @@ impl State {
             assumed_not_deleted: not_deleted,
             mutations: edits,
         } = change;
-        let is_there = |(kind, key): &(ItemKind, ItemKey)| {
-            self.shelves.get(&tenant).is_some_and(|shelf| shelf.item(*kind, key).is_some())
+        let exists = |(kind, key): &(ItemKind, ItemKey)| {
+            self.tenant_data.get(&tenant).is_some_and(|data| data.item(*kind, key).is_some())
         };
-        if absent.iter().any(is_there) {
+        if absent.iter().any(exists) {
             return Err(CommitError::Stale);
         }
-        let is_buried = |id: &String| {
-            let shelf = self.shelves.get(&tenant);
-            let mut stones = shelf.into_iter().flat_map(|shelf| shelf.tombstones.values());
-            stones.any(|(stone, _)| stone.user.external_id.as_ref() == Some(id))
+        let is_deleted = |id: &String| {
+            let data = self.tenant_data.get(&tenant);
+            let mut tombstones = data.into_iter().flat_map(|data| data.tombstones.values());
+            tombstones.any(|(stone, _)| stone.user.external_id.as_ref() == Some(id))
         };
-        if not_deleted.as_ref().is_some_and(is_buried) {
+        if not_deleted.as_ref().is_some_and(is_deleted) {
             return Err(CommitError::Stale);
         }
         let mut receipt = Receipt::default();
         for edit in edits {
-            self.check(tenant, &edit)?;
+            self.check_guards(tenant, &edit)?;
             let draft = EventData {
                 tenant,
                 at,
@@ -127,7 +127,7 @@ impl State {
                 password_set: false,
                 notes: Vec::new(),
             };
-            if let Some(what) = self.edit(tenant, edit, draft, &mut receipt)? {
+            if let Some(what) = self.apply_mutation(tenant, edit, draft, &mut receipt)? {
                 let position = EventPosition(self.events.len() as u64 + 1);
                 self.events.push(Arc::new(Event { position, data: what }));
             }
@@ -135,7 +135,7 @@ impl State {
         Ok(receipt)
     }
 
-    fn edit(
+    fn apply_mutation(
         &mut self,
         tenant: TenantNumber,
         edit: Mutation,
@@ -160,7 +160,7 @@ impl State {
                 receipt.tenant = Some(*after);
             }
             Mutation::AddMail(_) | Mutation::ChangeMail { .. } | Mutation::RemoveMail(_) => {
-                if !self.mail(edit, &mut event) {
+                if !self.apply_mail_mutation(edit, &mut event) {
                     return Ok(None);
                 }
             }
@@ -187,8 +187,8 @@ impl State {
                 return Ok(None);
             }
             other => {
-                let shelf = Arc::make_mut(self.shelves.entry(tenant).or_default());
-                if !shelf.edit(other, &mut event, receipt)? {
+                let data = Arc::make_mut(self.tenant_data.entry(tenant).or_default());
+                if !data.apply_mutation(other, &mut event, receipt)? {
                     return Ok(None);
                 }
             }
@@ -197,10 +197,10 @@ impl State {
     }
 }
 
-impl Shelf {
+impl TenantData {
     #[expect(clippy::too_many_lines, reason = "one arm an edit, to be compared side by side")]
     /// Carries out an edit; whether there is anything to tell of it.
-    fn edit(
+    fn apply_mutation(
         &mut self,
         edit: Mutation,
         event: &mut EventData,
@@ -210,9 +210,9 @@ impl Shelf {
             Mutation::AddUser { mut user, account } => {
                 self.last_user += 1;
                 user.number = self.last_user;
-                self.claim(&claims::of_user(&user), Owner::User(user.number));
-                self.put_user(&user, &[], account, event);
-                self.touch_groups(&[], &user.groups, event.at);
+                self.claim_keys(&unique_keys::of_user(&user), KeyOwner::User(user.number));
+                self.upsert_user(&user, &[], account, event);
+                self.bump_group_versions(&[], &user.groups, event.at);
                 event.action = Action::Created;
                 event.after = Some(EntitySnapshot::User(user.clone()));
                 receipt.users.push(*user);
@@ -221,53 +221,53 @@ impl Shelf {
                 event.notes = notes;
                 after.number = before.number;
                 let stored = self.user(&UserKey::Number(before.number)).ok_or(CommitError::Stale)?;
-                memberships::carry_over(&stored, &mut before, &mut after);
-                self.release(&claims::of_user(&before));
-                self.claim(&claims::of_user(&after), Owner::User(after.number));
-                let old = belongings(&before);
-                self.put_user(&after, &old, account, event);
-                self.touch_groups(&before.groups, &after.groups, event.at);
+                memberships::merge_into(&stored, &mut before, &mut after);
+                self.release_keys(&unique_keys::of_user(&before));
+                self.claim_keys(&unique_keys::of_user(&after), KeyOwner::User(after.number));
+                let old = memberships_of(&before);
+                self.upsert_user(&after, &old, account, event);
+                self.bump_group_versions(&before.groups, &after.groups, event.at);
                 event.before = Some(EntitySnapshot::User(before));
                 event.after = Some(EntitySnapshot::User(after.clone()));
                 receipt.users.push(*after);
             }
             Mutation::RemoveUser(user) => {
                 let user = Box::new(self.user(&UserKey::Number(user.number)).ok_or(CommitError::Stale)?);
-                self.release(&claims::of_user(&user));
+                self.release_keys(&unique_keys::of_user(&user));
                 self.users.remove(&user.number);
                 let password = self.accounts.remove(&user.id).and_then(|account| account.password_hash);
-                let stone = Tombstone { user: (*user).clone(), deleted: event.at };
-                self.tombstones.insert(user.number, (stone, password));
+                let tombstone = Tombstone { user: (*user).clone(), deleted: event.at };
+                self.tombstones.insert(user.number, (tombstone, password));
                 event.notes = vec![EventNote::SignInsEnded];
                 self.members.retain(|(_, member)| *member != user.id);
-                self.touch_groups(&user.groups, &[], event.at);
+                self.bump_group_versions(&user.groups, &[], event.at);
                 event.action = Action::Deleted;
                 event.before = Some(EntitySnapshot::User(user));
             }
             Mutation::RestoreUser { before, mut user, account, keeps_password } => {
                 let old = self.tombstones.remove(&before.user.number).and_then(|(_, password)| password);
                 (user.id, user.number) = (before.user.id, before.user.number);
-                self.claim(&claims::of_user(&user), Owner::User(user.number));
+                self.claim_keys(&unique_keys::of_user(&user), KeyOwner::User(user.number));
                 self.accounts.remove(&user.id);
-                self.put_user(&user, &[], account, event);
+                self.upsert_user(&user, &[], account, event);
                 if let Some(old) = old.filter(|_| keeps_password) {
                     self.accounts.entry(user.id).or_default().password_hash = Some(old);
                 }
-                self.touch_groups(&[], &user.groups, event.at);
+                self.bump_group_versions(&[], &user.groups, event.at);
                 event.action = Action::Created;
                 event.notes = vec![EventNote::Restored];
                 event.after = Some(EntitySnapshot::User(user.clone()));
                 receipt.users.push(*user);
             }
-            Mutation::PurgeUser(stone) => {
-                self.tombstones.remove(&stone.user.number);
+            Mutation::PurgeUser(tombstone) => {
+                self.tombstones.remove(&tombstone.user.number);
                 event.action = Action::Deleted;
                 event.notes = vec![EventNote::Purged];
-                event.before = Some(EntitySnapshot::User(Box::new(stone.user)));
+                event.before = Some(EntitySnapshot::User(Box::new(tombstone.user)));
             }
             Mutation::AddItem { mut item, members } => {
                 let kind = item.kind();
-                let last = self.last_item.entry(kind).or_insert(claims::first_number(kind) - 1);
+                let last = self.last_item.entry(kind).or_insert(unique_keys::first_item_number(kind) - 1);
                 if item.number() == 0 && kind != ItemKind::Department {
                     *last += 1;
                     // Numbers that were wished for are passed over.
@@ -276,9 +276,9 @@ impl Shelf {
                     }
                     item.set_number(*last);
                 }
-                self.claim(&claims::of_item(&item), Owner::Item(kind, item.number()));
+                self.claim_keys(&unique_keys::of_item(&item), KeyOwner::Item(kind, item.number()));
                 self.items.insert((kind, item.number()), (*item).clone());
-                self.join(item.id(), &members);
+                self.add_members(item.id(), &members);
                 event.action = Action::Created;
                 event.after = Some(EntitySnapshot::Item(item.clone()));
                 event.members_added = members;
@@ -286,10 +286,10 @@ impl Shelf {
             }
             Mutation::ChangeItem { before, after, members_added, members_removed } => {
                 let place = (before.kind(), before.number());
-                self.release(&claims::of_item(&before));
-                self.claim(&claims::of_item(&after), Owner::Item(place.0, place.1));
+                self.release_keys(&unique_keys::of_item(&before));
+                self.claim_keys(&unique_keys::of_item(&after), KeyOwner::Item(place.0, place.1));
                 self.items.insert(place, (*after).clone());
-                self.join(after.id(), &members_added);
+                self.add_members(after.id(), &members_added);
                 self.members.retain(|(item, user)| *item != after.id() || !members_removed.contains(user));
                 event.before = Some(EntitySnapshot::Item(before));
                 event.after = Some(EntitySnapshot::Item(after.clone()));
@@ -311,13 +311,13 @@ impl Shelf {
                 stored.mark_updated(event.at);
                 event.after = Some(EntitySnapshot::Item(Box::new(stored.clone())));
                 receipt.items.push(stored.clone());
-                self.join(item.id(), &members_added);
+                self.add_members(item.id(), &members_added);
                 self.members.retain(|(group, user)| *group != item.id() || !members_removed.contains(user));
                 (event.members_added, event.members_removed) = (members_added, members_removed);
             }
             Mutation::RemoveItem(item) => {
                 let place = (item.kind(), item.number());
-                self.release(&claims::of_item(&item));
+                self.release_keys(&unique_keys::of_item(&item));
                 self.items.remove(&place);
                 self.members.retain(|(group, _)| *group != item.id());
                 event.action = Action::Deleted;
@@ -337,15 +337,15 @@ impl Shelf {
     }
 
     /// Who is in a group is part of it: one that somebody came to or left, seen from their side, has a new version.
-    fn touch_groups(&mut self, old: &[ItemId], new: &[ItemId], at: Time) {
-        let concerned = claims::only_in_one(old, new);
-        for item in self.items.values_mut().filter(|item| concerned.contains(&item.id())) {
+    fn bump_group_versions(&mut self, old: &[ItemId], new: &[ItemId], at: Time) {
+        let affected = unique_keys::symmetric_difference(old, new);
+        for item in self.items.values_mut().filter(|item| affected.contains(&item.id())) {
             item.mark_updated(at);
         }
     }
 
-    fn put_user(&mut self, user: &User, old: &[ItemId], edit: AccountEdit, event: &mut EventData) {
-        let new = belongings(user);
+    fn upsert_user(&mut self, user: &User, old: &[ItemId], edit: AccountEdit, event: &mut EventData) {
+        let new = memberships_of(user);
         for item in old.iter().filter(|item| !new.contains(item)) {
             self.members.remove(&(*item, user.id));
         }
@@ -364,23 +364,23 @@ impl Shelf {
         self.users.insert(user.number, stored);
     }
 
-    fn join(&mut self, item: ItemId, members: &[UserId]) {
+    fn add_members(&mut self, item: ItemId, members: &[UserId]) {
         self.members.extend(members.iter().map(|member| (item, *member)));
     }
 
-    fn claim(&mut self, claims: &[Claim], owner: Owner) {
-        let keys = claims.iter().map(|claim| (claim.space, claim.text.clone()));
-        self.claims.extend(keys.map(|key| (key, owner)));
+    fn claim_keys(&mut self, claims: &[UniqueKey], owner: KeyOwner) {
+        let keys = claims.iter().map(|claim| (claim.namespace, claim.text.clone()));
+        self.unique_keys.extend(keys.map(|key| (key, owner)));
     }
 
-    fn release(&mut self, claims: &[Claim]) {
+    fn release_keys(&mut self, claims: &[UniqueKey]) {
         for claim in claims {
-            self.claims.remove(&(claim.space, claim.text.clone()));
+            self.unique_keys.remove(&(claim.namespace, claim.text.clone()));
         }
     }
 
     /// The user with what they belong to.
-    fn whole(&self, user: &User) -> User {
+    fn with_memberships(&self, user: &User) -> User {
         let mut user = user.clone();
         for item in self.items.values() {
             if self.members.contains(&(item.id(), user.id)) {
@@ -397,21 +397,21 @@ impl Shelf {
     }
 
     fn user(&self, by: &UserKey) -> Option<User> {
-        let owned = |space: u8, text: String| match self.claims.get(&(space, text)) {
-            Some(Owner::User(number)) => self.users.get(number),
+        let user_by_key = |space: u8, text: String| match self.unique_keys.get(&(space, text)) {
+            Some(KeyOwner::User(number)) => self.users.get(number),
             _ => None,
         };
         let found = match by {
             UserKey::Id(id) => self.users.values().find(|user| user.id == *id),
             UserKey::Number(number) => self.users.get(number),
             UserKey::Login(handle) | UserKey::LoginConstantTime(handle) => {
-                owned(HANDLES, identifier_key(handle))
+                user_by_key(LOGINS, identifier_key(handle))
             }
-            UserKey::ExternalId(id) => owned(USER_EXTERNAL_IDS, claims::external_id(id)),
-            UserKey::Email(email) => owned(HANDLES, identifier_key(email))
+            UserKey::ExternalId(id) => user_by_key(USER_EXTERNAL_IDS, unique_keys::external_id_key(id)),
+            UserKey::Email(email) => user_by_key(LOGINS, identifier_key(email))
                 .filter(|user| user.email().is_some_and(|e| identifier_key(e) == identifier_key(email))),
         };
-        found.map(|user| self.whole(user))
+        found.map(|user| self.with_memberships(user))
     }
 
     fn item(&self, kind: ItemKind, by: &ItemKey) -> Option<Item> {
@@ -424,9 +424,9 @@ impl Shelf {
                 of_kind().find(|item| Item::name_key(kind, item.name()) == key)
             }
             ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
-                let claim = claims::of_key(kind, by)?;
-                match self.claims.get(&(claim.space, claim.text)) {
-                    Some(Owner::Item(kind, number)) => self.items.get(&(*kind, *number)),
+                let claim = unique_keys::of_key(kind, by)?;
+                match self.unique_keys.get(&(claim.namespace, claim.text)) {
+                    Some(KeyOwner::Item(kind, number)) => self.items.get(&(*kind, *number)),
                     _ => None,
                 }
             }
@@ -436,6 +436,6 @@ impl Shelf {
 }
 
 /// Everything a person belongs to.
-fn belongings(user: &User) -> Vec<ItemId> {
-    memberships::of(user).collect()
+fn memberships_of(user: &User) -> Vec<ItemId> {
+    memberships::item_ids(user).collect()
 }

@@ -4,7 +4,7 @@ use super::line::Session;
 use super::param::{Param, int, tenant_code, unsigned};
 use super::read::{Reading, decode};
 use super::trouble::Trouble;
-use crate::{claims, sql};
+use crate::{sql, unique_keys};
 use directory::{
     Account, Mail, PasswordHash, SecretString, SignInState, TenantNumber, Time, Tombstone, UserId, UserKey,
 };
@@ -32,7 +32,7 @@ pub(super) fn passwords(
 ) -> Reading<'_, Vec<(u32, PasswordHash)>> {
     Box::pin(async move {
         let params: [&dyn Param; 3] = [&tenant_code(tenant), &int(first), &int(last)];
-        let rows = session.rows(sql::PASSWORDS.postgres, &params).await?;
+        let rows = session.rows(sql::PASSWORD_HASHES.postgres, &params).await?;
         let password = |text: String| PasswordHash(SecretString::from(text));
         rows.iter().map(|row| Ok((unsigned(row.try_get(0)?), password(row.try_get(1)?)))).collect()
     })
@@ -57,7 +57,7 @@ pub(super) fn tombstone(
                 session.row(sql::TOMBSTONE_BY_NUMBER.postgres, &[&code, &int(number)]).await?
             }
             UserKey::ExternalId(id) => {
-                let key = claims::external_id(&id).into_bytes();
+                let key = unique_keys::external_id_key(&id).into_bytes();
                 session.row(sql::TOMBSTONE_BY_EXTERNAL_ID.postgres, &[&code, &key]).await?
             }
             UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => None,
@@ -75,7 +75,7 @@ pub(super) fn tombstones(
 ) -> Reading<'_, Vec<(TenantNumber, Tombstone)>> {
     Box::pin(async move {
         let params: [&dyn Param; 3] = [&tenant_code(tenant), &int(after), &i64::from(limit)];
-        session.rows(sql::TOMBSTONES.postgres, &params).await?.iter().map(stored_tombstone).collect()
+        session.rows(sql::TOMBSTONES_AFTER.postgres, &params).await?.iter().map(stored_tombstone).collect()
     })
 }
 
@@ -87,7 +87,7 @@ pub(super) fn tombstones_before(
 ) -> Reading<'_, Vec<(TenantNumber, Tombstone)>> {
     Box::pin(async move {
         let params: [&dyn Param; 3] = [&from.0, &to.0, &i64::from(limit)];
-        session.rows(sql::TOMBSTONES_BEFORE.postgres, &params).await?.iter().map(stored_tombstone).collect()
+        session.rows(sql::TOMBSTONES_BETWEEN.postgres, &params).await?.iter().map(stored_tombstone).collect()
     })
 }
 

@@ -4,52 +4,52 @@ use super::apply::{Done, Plan};
 use super::gather::Known;
 use super::needs::Need;
 use super::param::{Param, int};
+use crate::event_row::{EncodedEvent, mail_event, to_json};
 use crate::sql;
-use crate::told::{Told, encode, of_mail};
 use directory::{Action, Connection, EntitySnapshot, Mail, Tenant, TenantNumber, fold};
 
 impl Plan {
-    pub(super) fn add_tenant(&mut self, tenant: &Tenant, known: &Known) -> Done<Told> {
+    pub(super) fn add_tenant(&mut self, tenant: &Tenant, known: &Known) -> Done<EncodedEvent> {
         let mut tenant = tenant.clone();
         if tenant.number.0 == 0 {
             tenant.number = TenantNumber(known.next_tenant);
             self.need(Need::TenantFree { number: int(tenant.number.0), is_given: true });
         }
         let add: Vec<Box<dyn Param>> =
-            vec![Box::new(int(tenant.number.0)), Box::new(encode(&tenant)?), Box::new(int(tenant.version))];
+            vec![Box::new(int(tenant.number.0)), Box::new(to_json(&tenant)?), Box::new(int(tenant.version))];
         self.late(sql::ADD_TENANT, add, Some(1));
-        let after = Some(encode(&EntitySnapshot::Tenant(tenant.clone()))?);
-        let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
+        let after = Some(to_json(&EntitySnapshot::Tenant(tenant.clone()))?);
+        let told = EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) };
         self.receipt().tenant = Some(tenant);
         Ok(told)
     }
 
-    pub(super) fn change_tenant(&mut self, before: &Tenant, after: &Tenant) -> Done<Told> {
+    pub(super) fn change_tenant(&mut self, before: &Tenant, after: &Tenant) -> Done<EncodedEvent> {
         let change: Vec<Box<dyn Param>> = vec![
-            Box::new(encode(after)?),
+            Box::new(to_json(after)?),
             Box::new(int(after.version)),
             Box::new(int(before.number.0)),
             Box::new(int(before.version)),
         ];
         self.late(sql::CHANGE_TENANT, change, Some(1));
-        let told = Told {
-            before: Some(encode(&EntitySnapshot::Tenant(before.clone()))?),
-            after: Some(encode(&EntitySnapshot::Tenant(after.clone()))?),
-            ..Told::new(Action::Updated)
+        let told = EncodedEvent {
+            before: Some(to_json(&EntitySnapshot::Tenant(before.clone()))?),
+            after: Some(to_json(&EntitySnapshot::Tenant(after.clone()))?),
+            ..EncodedEvent::new(Action::Updated)
         };
         self.receipt().tenant = Some(after.clone());
         Ok(told)
     }
 
     /// A mail as it shall be, or its end.
-    pub(super) fn change_mail(&mut self, before: &Mail, after: Option<&Mail>) -> Done<Option<Told>> {
+    pub(super) fn change_mail(&mut self, before: &Mail, after: Option<&Mail>) -> Done<Option<EncodedEvent>> {
         let version = int(before.version);
         match after {
             Some(after) => {
                 let change: Vec<Box<dyn Param>> = vec![
                     Box::new(after.due.map(|due| due.0)),
                     Box::new(int(after.version)),
-                    Box::new(encode(after)?),
+                    Box::new(to_json(after)?),
                     Box::new(before.id),
                     Box::new(version),
                 ];
@@ -59,27 +59,27 @@ impl Plan {
                 self.late(sql::REMOVE_MAIL, vec![Box::new(before.id), Box::new(version)], Some(1));
             }
         }
-        of_mail(Some(before), after)
+        mail_event(Some(before), after)
     }
 
-    pub(super) fn add_connection(&mut self, new: &Connection) -> Done<Told> {
+    pub(super) fn add_connection(&mut self, new: &Connection) -> Done<EncodedEvent> {
         let name = fold(&new.name).into_bytes();
         let freed = new.revoked_name_key().into_bytes();
         let free: Vec<Box<dyn Param>> =
             vec![Box::new(freed), Box::new(int(new.tenant.0)), Box::new(name.clone())];
-        self.late(sql::FREE_NAME, free, None);
+        self.late(sql::RELEASE_REVOKED_NAME, free, None);
         let add: Vec<Box<dyn Param>> = vec![
             Box::new(new.id.0),
             Box::new(int(new.tenant.0)),
             Box::new(name),
             Box::new(new.created.0),
-            Box::new(encode(new)?),
+            Box::new(to_json(new)?),
         ];
         self.late(sql::ADD_CONNECTION, add, Some(1));
         self.put_keys(new);
-        Ok(Told {
-            after: Some(encode(&EntitySnapshot::redacted_connection(new))?),
-            ..Told::new(Action::Created)
+        Ok(EncodedEvent {
+            after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),
+            ..EncodedEvent::new(Action::Created)
         })
     }
 
@@ -88,17 +88,17 @@ impl Plan {
         before: &Connection,
         new: &Connection,
         known: &Known,
-    ) -> Done<Told> {
+    ) -> Done<EncodedEvent> {
         let stored = known.connection(new.id).filter(|(_, stored)| stored.is_unchanged_since(before));
         let Some((text, old)) = stored else {
-            return Ok(Told::new(Action::Updated));
+            return Ok(EncodedEvent::new(Action::Updated));
         };
         let change: Vec<Box<dyn Param>> =
-            vec![Box::new(encode(new)?), Box::new(new.id.0), Box::new(text.clone())];
-        let told = Told {
-            before: Some(encode(&EntitySnapshot::redacted_connection(old))?),
-            after: Some(encode(&EntitySnapshot::redacted_connection(new))?),
-            ..Told::new(Action::Updated)
+            vec![Box::new(to_json(new)?), Box::new(new.id.0), Box::new(text.clone())];
+        let told = EncodedEvent {
+            before: Some(to_json(&EntitySnapshot::redacted_connection(old))?),
+            after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),
+            ..EncodedEvent::new(Action::Updated)
         };
         self.late(sql::CHANGE_CONNECTION, change, Some(1));
         self.late(sql::REMOVE_KEYS, vec![Box::new(new.id.0)], None);

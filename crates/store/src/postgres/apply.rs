@@ -7,12 +7,12 @@ use super::gather::Known;
 use super::needs::Need;
 use super::param::{Param, int, kind_code, tenant_code};
 use super::rows::{Rows, Single};
-use crate::claims::{self, Claim};
-use crate::conflicts::{self, Check};
+use crate::event_row::{ChangeContext, EncodedEvent, mail_event, to_json};
+use crate::guards::{self, Guard};
 use crate::memberships;
-use crate::plan::is_active;
+use crate::query_plan::active_code;
 use crate::sql::{self, Sql};
-use crate::told::{Author, Told, encode, of_mail};
+use crate::unique_keys::{self, UniqueKey};
 use directory::{
     AccountEdit, Action, Change, EntitySnapshot, Item, ItemId, ItemKind, Mutation, Receipt, TenantNumber,
     Time, User, UserId,
@@ -65,24 +65,24 @@ impl Plan {
             assumed_not_deleted: not_deleted,
             mutations: edits,
         } = change;
-        for claim in absent.iter().filter_map(|(kind, key)| claims::of_key(*kind, key)) {
+        for claim in absent.iter().filter_map(|(kind, key)| unique_keys::of_key(*kind, key)) {
             self.rows.without(tenant_code(*tenant), &claim);
             self.need(Need::Absent(tenant_code(*tenant), claim));
         }
         if let Some(id) = not_deleted {
-            let (code, key) = (tenant_code(*tenant), claims::external_id(id));
+            let (code, key) = (tenant_code(*tenant), unique_keys::external_id_key(id));
             self.rows.not_buried(code, &key);
             self.need(Need::NotBuried(code, key.into_bytes()));
         }
-        let author = Author {
+        let author = ChangeContext {
             tenant: *tenant,
             at: *at,
             connection: *connection,
-            who: who.clone(),
-            request: request.clone(),
+            actor: who.clone(),
+            request_id: request.clone(),
         };
         for edit in edits {
-            for check in conflicts::checks(edit) {
+            for check in guards::guards_of(edit) {
                 self.check(tenant_code(*tenant), check, known);
             }
             if let Some(told) = self.edit(*tenant, *at, edit, known)? {
@@ -98,12 +98,12 @@ impl Plan {
         at: Time,
         edit: &Mutation,
         known: &mut Known,
-    ) -> Done<Option<Told>> {
+    ) -> Done<Option<EncodedEvent>> {
         Ok(match edit {
             Mutation::AddUser { user, account } => Some(self.add_user(tenant, at, user, account, known)?),
             Mutation::ChangeUser { before, after, account, notes } => {
                 let told = self.change_user(tenant, at, (before, after), account, known)?;
-                Some(Told { notes: notes.clone(), ..told })
+                Some(EncodedEvent { notes: notes.clone(), ..told })
             }
             Mutation::RestoreUser { before, user, account, keeps_password } => {
                 Some(self.restore_user(tenant, at, (before, user), (account, *keeps_password))?)
@@ -120,7 +120,7 @@ impl Plan {
             Mutation::ChangeTenant { before, after } => Some(self.change_tenant(before, after)?),
             Mutation::AddMail(mail) => {
                 self.rows.add_mail(mail)?;
-                of_mail(None, Some(mail))?
+                mail_event(None, Some(mail))?
             }
             Mutation::ChangeMail { before, after } => self.change_mail(before, Some(after))?,
             Mutation::RemoveMail(mail) => self.change_mail(mail, None)?,
@@ -130,8 +130,8 @@ impl Plan {
             }
             Mutation::RecordConnectionUse(id, uses) => {
                 let bound: Vec<Box<dyn Param>> =
-                    vec![Box::new(at.0), Box::new(encode(uses)?), Box::new(id.0)];
-                self.late(sql::TOUCH_CONNECTION, bound, None);
+                    vec![Box::new(at.0), Box::new(to_json(uses)?), Box::new(id.0)];
+                self.late(sql::RECORD_CONNECTION_USE, bound, None);
                 None
             }
             Mutation::AddSecret(name, secret) => {
@@ -142,15 +142,15 @@ impl Plan {
     }
 
     /// Needs what an edit needs, in the order that all engines share.
-    fn check(&mut self, code: i32, check: Check<'_>, known: &Known) {
-        if let Check::Connection(before) = check
+    fn check(&mut self, code: i32, check: Guard<'_>, known: &Known) {
+        if let Guard::ConnectionUnchanged(before) = check
             && known.connection(before.id).is_none_or(|(_, stored)| !stored.is_unchanged_since(before))
         {
             self.need(Need::Impossible);
             self.rows.is_hopeless = true;
         }
-        if let Check::Free(claim) | Check::Twice(claim) = &check {
-            let key = (code, claim.space, claim.text.clone());
+        if let Guard::KeyFree(claim) | Guard::DuplicateKey(claim) = &check {
+            let key = (code, claim.namespace, claim.text.clone());
             if self.taken.contains(&key) {
                 // Two of what one change makes would have the same; nobody else is to blame.
                 self.rows.is_hopeless = true;
@@ -168,7 +168,7 @@ impl Plan {
     pub(super) fn need(&mut self, need: Need) {
         let is_met = match &need {
             Need::ItemThere(_, id) | Need::UserThere(_, id) => self.made.contains(id),
-            Need::Free(code, claim) => self.given_up.contains(&(*code, claim.space, claim.text.clone())),
+            Need::Free(code, claim) => self.given_up.contains(&(*code, claim.namespace, claim.text.clone())),
             _ => false,
         };
         if !is_met {
@@ -195,38 +195,38 @@ impl Plan {
         user: &User,
         account: &AccountEdit,
         known: &mut Known,
-    ) -> Done<Told> {
+    ) -> Done<EncodedEvent> {
         let code = tenant_code(tenant);
         let mut user = user.clone();
         user.number = known.number(tenant, 0);
         self.made.insert(user.id.0);
         self.settle(code, at, &user);
         let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
-        let doc = encode(&user)?;
+        let doc = to_json(&user)?;
         let after = if groups.is_empty() && folders.is_empty() {
             format!("{{\"user\":{doc}}}")
         } else {
             (user.groups, user.folders) = (groups, folders);
-            encode(&EntitySnapshot::User(Box::new(user.clone())))?
+            to_json(&EntitySnapshot::User(Box::new(user.clone())))?
         };
-        self.rows.add_user(code, &user, UserColumns::new(is_active(&user), account, doc)?);
+        self.rows.add_user(code, &user, UserColumns::new(active_code(&user), account, doc)?);
         self.receipt().users.push(user);
         let password_set = account.sets_password();
-        Ok(Told { after: Some(after), password_set, ..Told::new(Action::Created) })
+        Ok(EncodedEvent { after: Some(after), password_set, ..EncodedEvent::new(Action::Created) })
     }
 
     /// What a person's row has around it from when it is there.
     pub(super) fn settle(&mut self, code: i32, at: Time, user: &User) {
-        for claim in claims::of_user(user) {
+        for claim in unique_keys::of_user(user) {
             self.take(code, &claim, user.number);
         }
-        for text in claims::mentions(user) {
+        for text in unique_keys::secondary_emails(user) {
             self.rows.mention(code, &text, user.number);
         }
         for (item, kind) in belongings(user) {
             self.rows.join(code, item, user.number, kind);
         }
-        for group in claims::only_in_one(&[], &user.groups) {
+        for group in unique_keys::symmetric_difference(&[], &user.groups) {
             self.rows.touch(code, group, at);
         }
     }
@@ -238,16 +238,16 @@ impl Plan {
         (before, after): (&User, &User),
         account: &AccountEdit,
         known: &Known,
-    ) -> Done<Told> {
+    ) -> Done<EncodedEvent> {
         let code = tenant_code(tenant);
         let (mut before, mut after) = (before.clone(), after.clone());
         after.number = before.number;
         let stored = known.with_memberships(code, &before);
-        memberships::carry_over(&stored, &mut before, &mut after);
+        memberships::merge_into(&stored, &mut before, &mut after);
         let before = &before;
         self.rows.expect_memberships(code, before.number, &belongings(before));
-        self.swap(code, &claims::of_user(before), claims::of_user(&after), before.number);
-        let (old, new) = (claims::mentions(before), claims::mentions(&after));
+        self.swap(code, &unique_keys::of_user(before), unique_keys::of_user(&after), before.number);
+        let (old, new) = (unique_keys::secondary_emails(before), unique_keys::secondary_emails(&after));
         for text in old.iter().filter(|text| !new.contains(text)) {
             self.rows.forget(code, text, before.number);
         }
@@ -260,19 +260,19 @@ impl Plan {
         for (item, kind) in new.iter().filter(|one| !old.contains(one)) {
             self.rows.join(code, *item, before.number, *kind);
         }
-        for group in claims::only_in_one(&before.groups, &after.groups) {
+        for group in unique_keys::symmetric_difference(&before.groups, &after.groups) {
             self.rows.touch(code, group, at);
         }
-        let told = Told {
-            before: Some(encode(&EntitySnapshot::User(Box::new(before.clone())))?),
-            after: Some(encode(&EntitySnapshot::User(Box::new(after.clone())))?),
+        let told = EncodedEvent {
+            before: Some(to_json(&EntitySnapshot::User(Box::new(before.clone())))?),
+            after: Some(to_json(&EntitySnapshot::User(Box::new(after.clone())))?),
             password_set: account.sets_password(),
-            ..Told::new(Action::Updated)
+            ..EncodedEvent::new(Action::Updated)
         };
         self.receipt().users.push(after.clone());
         (after.groups, after.folders) = (Vec::new(), Vec::new());
-        let doc = encode(&after)?;
-        let columns = UserColumns::new(is_active(&after), account, doc)?;
+        let doc = to_json(&after)?;
+        let columns = UserColumns::new(active_code(&after), account, doc)?;
         self.rows.change_user(code, before.version, &after, columns);
         Ok(told)
     }
@@ -283,7 +283,7 @@ impl Plan {
         item: &Item,
         members: &[UserId],
         known: &mut Known,
-    ) -> Done<Told> {
+    ) -> Done<EncodedEvent> {
         let code = tenant_code(tenant);
         let mut item = item.clone();
         let kind = item.kind();
@@ -293,7 +293,7 @@ impl Plan {
             self.need(Need::NumberFree { tenant: code, kind, number, is_given: true });
         }
         self.made.insert(item.id().0);
-        for claim in claims::of_item(&item) {
+        for claim in unique_keys::of_item(&item) {
             self.take(code, &claim, item.number());
         }
         let add: Vec<Box<dyn Param>> = vec![
@@ -303,14 +303,14 @@ impl Plan {
             Box::new(item.id().0),
             Box::new(int(item.version())),
             Box::new(Item::name_key(kind, item.name()).into_bytes()),
-            Box::new(encode(&item)?),
+            Box::new(to_json(&item)?),
             Box::new(item.updated().0),
         ];
         self.rows.middle.push(Single { sql: sql::ADD_ITEM, params: add, must: Some(1) });
         self.enrol(code, &item, members, &[], known);
-        let after = Some(encode(&EntitySnapshot::Item(Box::new(item.clone())))?);
+        let after = Some(to_json(&EntitySnapshot::Item(Box::new(item.clone())))?);
         self.receipt().items.push(item);
-        Ok(Told { after, members_added: members.to_vec(), ..Told::new(Action::Created) })
+        Ok(EncodedEvent { after, members_added: members.to_vec(), ..EncodedEvent::new(Action::Created) })
     }
 
     fn change_item(
@@ -320,9 +320,9 @@ impl Plan {
         members_added: &[UserId],
         members_removed: &[UserId],
         known: &Known,
-    ) -> Done<Told> {
+    ) -> Done<EncodedEvent> {
         let code = tenant_code(tenant);
-        self.swap(code, &claims::of_item(before), claims::of_item(after), before.number());
+        self.swap(code, &unique_keys::of_item(before), unique_keys::of_item(after), before.number());
         self.save_item(code, before, after)?;
         self.enrol(code, after, members_added, members_removed, known);
         self.item_changed(before, after, members_added.to_vec(), members_removed.to_vec())
@@ -333,7 +333,7 @@ impl Plan {
         let change: Vec<Box<dyn Param>> = vec![
             Box::new(int(after.version())),
             Box::new(Item::name_key(after.kind(), after.name()).into_bytes()),
-            Box::new(encode(after)?),
+            Box::new(to_json(after)?),
             Box::new(after.updated().0),
             Box::new(code),
             Box::new(before.id().0),
@@ -349,13 +349,13 @@ impl Plan {
         after: &Item,
         members_added: Vec<UserId>,
         members_removed: Vec<UserId>,
-    ) -> Done<Told> {
-        let told = Told {
-            before: Some(encode(&EntitySnapshot::Item(Box::new(before.clone())))?),
-            after: Some(encode(&EntitySnapshot::Item(Box::new(after.clone())))?),
+    ) -> Done<EncodedEvent> {
+        let told = EncodedEvent {
+            before: Some(to_json(&EntitySnapshot::Item(Box::new(before.clone())))?),
+            after: Some(to_json(&EntitySnapshot::Item(Box::new(after.clone())))?),
             members_added,
             members_removed,
-            ..Told::new(Action::Updated)
+            ..EncodedEvent::new(Action::Updated)
         };
         self.receipt().items.push(after.clone());
         Ok(told)
@@ -368,7 +368,7 @@ impl Plan {
         at: Time,
         id: ItemId,
         known: &Known,
-    ) -> Done<Option<Told>> {
+    ) -> Done<Option<EncodedEvent>> {
         let code = tenant_code(tenant);
         let Some(group) = known.group(tenant, id) else {
             self.rows.is_hopeless = true;
@@ -396,29 +396,33 @@ impl Plan {
         let many = |count: usize| (vec![code; count], vec![id.0; count]);
         if !go.is_empty() {
             let ((tenants, items), count) = (many(go.len()), go.len() as u64);
-            self.early(sql::LEAVE, vec![Box::new(tenants), Box::new(items), Box::new(go)], Some(count));
+            self.early(
+                sql::REMOVE_MEMBERSHIPS,
+                vec![Box::new(tenants), Box::new(items), Box::new(go)],
+                Some(count),
+            );
         }
         if !come.is_empty() {
             let ((tenants, items), count) = (many(come.len()), come.len());
             let kinds = vec![kind; count];
             let params: Vec<Box<dyn Param>> =
                 vec![Box::new(tenants), Box::new(items), Box::new(come), Box::new(kinds)];
-            self.late(sql::JOIN, params, Some(count as u64));
+            self.late(sql::ADD_MEMBERSHIPS, params, Some(count as u64));
         }
         let ids = |people: &[(UserId, u32)]| people.iter().map(|(id, _)| *id).collect::<Vec<UserId>>();
         self.item_changed(before, &after, ids(&group.members_added), ids(&group.members_removed)).map(Some)
     }
 
-    fn remove_item(&mut self, tenant: TenantNumber, item: &Item) -> Done<Told> {
+    fn remove_item(&mut self, tenant: TenantNumber, item: &Item) -> Done<EncodedEvent> {
         let code = tenant_code(tenant);
-        self.swap(code, &claims::of_item(item), Vec::new(), item.number());
+        self.swap(code, &unique_keys::of_item(item), Vec::new(), item.number());
         self.early(sql::LOCK_MEMBERS, vec![Box::new(code), Box::new(item.id().0)], None);
-        self.early(sql::DISBAND, vec![Box::new(code), Box::new(item.id().0)], None);
+        self.early(sql::REMOVE_MEMBERSHIPS_OF_ITEM, vec![Box::new(code), Box::new(item.id().0)], None);
         let gone: Vec<Box<dyn Param>> =
             vec![Box::new(code), Box::new(item.id().0), Box::new(int(item.version()))];
         self.early(sql::REMOVE_ITEM, gone, Some(1));
-        let before = Some(encode(&EntitySnapshot::Item(Box::new(item.clone())))?);
-        Ok(Told { before, ..Told::new(Action::Deleted) })
+        let before = Some(to_json(&EntitySnapshot::Item(Box::new(item.clone())))?);
+        Ok(EncodedEvent { before, ..EncodedEvent::new(Action::Deleted) })
     }
 
     /// Puts people into an item and takes others out, whoever of them is there already.
@@ -448,19 +452,19 @@ impl Plan {
     }
 
     /// Gives up the claims that are only in `old` and takes those that are only in `new`.
-    pub(super) fn swap(&mut self, code: i32, old: &[Claim], new: Vec<Claim>, owner: u32) {
-        for gone in old.iter().filter(|old| !new.iter().any(|new| new.is_same(old))) {
+    pub(super) fn swap(&mut self, code: i32, old: &[UniqueKey], new: Vec<UniqueKey>, owner: u32) {
+        for gone in old.iter().filter(|old| !new.iter().any(|new| new.has_same_key(old))) {
             self.rows.release(code, gone, owner);
-            self.given_up.insert((code, gone.space, gone.text.clone()));
+            self.given_up.insert((code, gone.namespace, gone.text.clone()));
         }
-        for claim in new.into_iter().filter(|new| !old.iter().any(|old| old.is_same(new))) {
+        for claim in new.into_iter().filter(|new| !old.iter().any(|old| old.has_same_key(new))) {
             self.take(code, &claim, owner);
         }
     }
 
-    fn take(&mut self, code: i32, claim: &Claim, owner: u32) {
+    fn take(&mut self, code: i32, claim: &UniqueKey, owner: u32) {
         // What is taken twice would end the transaction before the batch has its row.
-        if self.twice.is_empty() || !self.twice.contains(&(code, claim.space, claim.text.clone())) {
+        if self.twice.is_empty() || !self.twice.contains(&(code, claim.namespace, claim.text.clone())) {
             self.rows.claim(code, claim, owner);
         }
     }

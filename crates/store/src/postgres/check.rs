@@ -4,10 +4,10 @@ use super::line::Session;
 use super::param::{int, kind_code, unsigned};
 use super::read::{decode, stored_item};
 use super::trouble::Trouble;
-use crate::checked::{Checked, Documents, roles_among};
-use crate::claims::{self, Claim};
-use crate::found::block_of;
+use crate::check_report::{CheckReport, TenantChecker, filter_roles};
+use crate::page_builder::block_of;
 use crate::sql;
+use crate::unique_keys::{self, UniqueKey};
 use directory::{ItemId, ItemKind, Tenant, User, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,37 +15,37 @@ use std::collections::{BTreeMap, BTreeSet};
 const STEP: i64 = 2000;
 
 /// What is wrong.
-pub(super) async fn check(session: &Session) -> Result<Checked, Trouble> {
+pub(super) async fn check(session: &Session) -> Result<CheckReport, Trouble> {
     // One view of everything, or what is written meanwhile would look wrong.
-    session.say(sql::WHOLE_VIEW.postgres).await?;
-    let mut checked = Checked::default();
+    session.say(sql::BEGIN_SERIALIZABLE_READ.postgres).await?;
+    let mut checked = CheckReport::default();
     for row in session.rows(sql::ROWS_OF_TENANTS.postgres, &[]).await? {
         let (number, version): (i32, i32) = (row.try_get(0)?, row.try_get(1)?);
         let tenant: Tenant = decode(row.try_get(2)?)?;
-        checked.tenant(&tenant, (unsigned(number), unsigned(version)));
+        checked.check_tenant(&tenant, (unsigned(number), unsigned(version)));
         of_tenant(session, number, &mut checked).await?;
     }
-    checked.strange_memberships(number(session, sql::COUNT_STRANGE_MEMBERSHIPS.postgres, &[]).await?);
-    history(session, &mut checked.damage).await?;
-    checked.shorten();
+    checked.report_invalid_memberships(number(session, sql::COUNT_INVALID_MEMBERSHIPS.postgres, &[]).await?);
+    history(session, &mut checked.errors).await?;
+    checked.truncate_errors();
     session.say(sql::ROLLBACK.postgres).await?;
     Ok(checked)
 }
 
-async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Result<(), Trouble> {
+async fn of_tenant(session: &Session, code: i32, checked: &mut CheckReport) -> Result<(), Trouble> {
     let mut roles = Vec::new();
     for row in session.rows(sql::ALL_ITEMS.postgres, &[&code, &kind_code(ItemKind::Role)]).await? {
         roles.push(stored_item(&row)?);
     }
-    let roles = roles_among(roles);
-    let mut documents = Documents::of(unsigned(code));
+    let roles = filter_roles(roles);
+    let mut documents = TenantChecker::new(unsigned(code));
     let (mut claims, mut blocks, mut next) = (0, BTreeMap::<u32, i64>::new(), 0);
     loop {
         let rows = session.rows(sql::ROWS_OF_USERS.postgres, &[&code, &next, &STEP]).await?;
         if rows.is_empty() {
             break;
         }
-        let mut wanted: Vec<(Claim, u32)> = Vec::new();
+        let mut wanted: Vec<(UniqueKey, u32)> = Vec::new();
         for row in &rows {
             let user: User = decode(row.try_get(5)?)?;
             let beside = (
@@ -56,34 +56,34 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Resul
                 row.try_get::<_, i64>(4)?,
             );
             next = int(beside.0).saturating_add(1);
-            documents.user(&user, beside, checked);
-            checked.note_user(code.unsigned_abs(), &user, &roles);
+            documents.check_user(&user, beside, checked);
+            checked.warn_about_user(code.unsigned_abs(), &user, &roles);
             *blocks.entry(block_of(user.number)).or_default() += 1;
-            wanted.extend(claims::of_user(&user).into_iter().map(|claim| (claim, user.number)));
+            wanted.extend(unique_keys::of_user(&user).into_iter().map(|claim| (claim, user.number)));
         }
         claims += owned(session, code, &wanted, checked).await?;
     }
     for kind in ItemKind::ALL {
-        let mut wanted: Vec<(Claim, u32)> = Vec::new();
+        let mut wanted: Vec<(UniqueKey, u32)> = Vec::new();
         for row in session.rows(sql::ROWS_OF_ITEMS.postgres, &[&code, &kind_code(kind)]).await? {
             let item = stored_item(&row)?;
             let key = String::from_utf8_lossy(row.try_get(5)?).into_owned();
-            documents.item(&item, &(unsigned(row.try_get(3)?), ItemId(row.try_get(4)?), key), checked);
-            wanted.extend(claims::of_item(&item).into_iter().map(|claim| (claim, item.number())));
+            documents.check_item(&item, &(unsigned(row.try_get(3)?), ItemId(row.try_get(4)?), key), checked);
+            wanted.extend(unique_keys::of_item(&item).into_iter().map(|claim| (claim, item.number())));
         }
         claims += owned(session, code, &wanted, checked).await?;
     }
-    let stored = number(session, sql::COUNT_CLAIMS.postgres, &[&code]).await?;
+    let stored = number(session, sql::COUNT_UNIQUE_KEYS.postgres, &[&code]).await?;
     if stored != claims {
         checked
-            .damage
+            .errors
             .push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
     }
     beside_users(session, code, &mut documents, checked).await?;
     let mut counted = super::scan::summed_blocks(session, code).await?;
     counted.retain(|_, live| *live != 0);
     if counted != blocks {
-        checked.damage.push(format!("tenant {code}: people are counted wrongly"));
+        checked.errors.push(format!("tenant {code}: people are counted wrongly"));
     }
     Ok(())
 }
@@ -92,17 +92,17 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut Checked) -> Resul
 async fn beside_users(
     session: &Session,
     code: i32,
-    documents: &mut Documents,
-    checked: &mut Checked,
+    documents: &mut TenantChecker,
+    checked: &mut CheckReport,
 ) -> Result<(), Trouble> {
     for row in session.rows(sql::ROWS_OF_TOMBSTONES.postgres, &[&code]).await? {
         let user: User = decode(row.try_get(3)?)?;
         let key: Option<Vec<u8>> = row.try_get(2)?;
         let key = key.map(|key| String::from_utf8_lossy(&key).into_owned());
-        documents.tombstone(&user, &(unsigned(row.try_get(0)?), UserId(row.try_get(1)?), key), checked);
+        documents.check_tombstone(&user, &(unsigned(row.try_get(0)?), UserId(row.try_get(1)?), key), checked);
     }
     let mut mentions = BTreeSet::new();
-    for row in session.rows(sql::ROWS_OF_MENTIONS.postgres, &[&code]).await? {
+    for row in session.rows(sql::ROWS_OF_SECONDARY_EMAILS.postgres, &[&code]).await? {
         mentions.insert((unsigned(row.try_get(0)?), String::from_utf8_lossy(row.try_get(1)?).into_owned()));
     }
     let mut members = BTreeSet::new();
@@ -112,7 +112,7 @@ async fn beside_users(
     }
     let last = session.row(sql::COUNTER.postgres, &[&code, &0_i16]).await?;
     let last: i32 = last.map_or(Ok(0), |row| row.try_get(0))?;
-    documents.compare(&mentions, &members, unsigned(last), checked);
+    documents.check_related_rows(&mentions, &members, unsigned(last), checked);
     Ok(())
 }
 
@@ -120,26 +120,28 @@ async fn beside_users(
 async fn owned(
     session: &Session,
     code: i32,
-    wanted: &[(Claim, u32)],
-    checked: &mut Checked,
+    wanted: &[(UniqueKey, u32)],
+    checked: &mut CheckReport,
 ) -> Result<i64, Trouble> {
     if wanted.is_empty() {
         return Ok(0);
     }
     let tenants = vec![code; wanted.len()];
-    let spaces: Vec<i16> = wanted.iter().map(|(claim, _)| i16::from(claim.space)).collect();
+    let spaces: Vec<i16> = wanted.iter().map(|(claim, _)| i16::from(claim.namespace)).collect();
     let texts: Vec<Vec<u8>> = wanted.iter().map(|(claim, _)| claim.text.clone().into_bytes()).collect();
     let mut owners = BTreeMap::new();
-    for row in session.rows(sql::CLAIM_OWNERS.postgres, &[&tenants, &spaces, &texts]).await? {
+    for row in session.rows(sql::UNIQUE_KEY_OWNERS.postgres, &[&tenants, &spaces, &texts]).await? {
         owners.insert((row.try_get::<_, i16>(1)?, row.try_get::<_, Vec<u8>>(2)?), row.try_get::<_, i32>(3)?);
     }
     let mut count = 0;
     for ((claim, owner), (space, text)) in wanted.iter().zip(spaces.iter().zip(texts)) {
         match owners.get(&(*space, text)) {
             Some(holder) if *holder == int(*owner) => count += 1,
-            Some(holder) => checked.note_shared(code.unsigned_abs(), claim, *owner, holder.unsigned_abs()),
+            Some(holder) => {
+                checked.warn_shared_key(code.unsigned_abs(), claim, *owner, holder.unsigned_abs())
+            }
             None => checked
-                .damage
+                .errors
                 .push(format!("tenant {code}: number {owner} does not hold its {:?}", claim.field)),
         }
     }
@@ -148,7 +150,9 @@ async fn owned(
 
 /// Positions without gaps, and every event in its batch.
 async fn history(session: &Session, found: &mut Vec<String>) -> Result<(), Trouble> {
-    let Some(row) = session.row(sql::COUNT_BATCHES.postgres, &[]).await? else { return Ok(()) };
+    let Some(row) = session.row(sql::COUNT_BATCHES_AND_LAST_POSITION.postgres, &[]).await? else {
+        return Ok(());
+    };
     let (events, last): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
     if events != last {
         found.push(format!("the history ends at {last} and has {events} positions"));
@@ -157,7 +161,7 @@ async fn history(session: &Session, found: &mut Vec<String>) -> Result<(), Troub
     if there != events {
         found.push(format!("the history has {events} positions and {there} events"));
     }
-    let strays = number(session, sql::COUNT_STRAYS.postgres, &[]).await?;
+    let strays = number(session, sql::COUNT_ORPHANED_EVENTS.postgres, &[]).await?;
     if strays != 0 {
         found.push(format!("{strays} events belong to no batch"));
     }

@@ -1,9 +1,9 @@
 //! The two widest tables as columns, people and events, and the statement that a table's columns make.
 
 use super::param::{Param, int};
-use crate::chain::Stored;
+use crate::event_chain::EventFields;
+use crate::event_row::{ChangeContext, EncodedEvent, list_to_json, to_json};
 use crate::sql::{self, Sql};
-use crate::told::{Author, Told, encode, list};
 use directory::{AccountEdit, ExposeSecret, Mail, User};
 use uuid::Uuid;
 
@@ -53,7 +53,7 @@ impl UserColumns {
         Ok(Self {
             active,
             password: account.password_hash.as_ref().map(|password| password.0.expose_secret().to_owned()),
-            account: account.sign_in_state.as_ref().map(encode).transpose()?,
+            account: account.sign_in_state.as_ref().map(to_json).transpose()?,
             doc,
         })
     }
@@ -136,7 +136,7 @@ impl Mails {
         self.due.push(mail.due.map(|due| due.0));
         self.queued.push(mail.queued.0);
         self.version.push(int(mail.version));
-        self.doc.push(encode(mail)?);
+        self.doc.push(to_json(mail)?);
         Ok(())
     }
 
@@ -150,19 +150,26 @@ impl Mails {
 }
 
 impl Events {
-    pub(super) fn push(&mut self, author: &Author, told: Told) -> Result<(), serde_json::Error> {
-        let (members_added, members_removed, notes) =
-            (list(&told.members_added)?, list(&told.members_removed)?, list(&told.notes)?);
+    pub(super) fn push(
+        &mut self,
+        author: &ChangeContext,
+        told: EncodedEvent,
+    ) -> Result<(), serde_json::Error> {
+        let (members_added, members_removed, notes) = (
+            list_to_json(&told.members_added)?,
+            list_to_json(&told.members_removed)?,
+            list_to_json(&told.notes)?,
+        );
         let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
-        let stored = Stored::of(author, &told, lists);
+        let stored = EventFields::from_encoded(author, &told, lists);
         self.digest.push(stored.digest().to_vec());
         self.place.push(i32::try_from(self.place.len()).unwrap_or(i32::MAX));
         self.tenant.push(int(told.tenant.unwrap_or(author.tenant).0));
         self.at.push(author.at.0);
         self.connection.push(author.connection.map(|connection| connection.0));
-        self.who.push(author.who.clone());
-        self.request.push(author.request.clone());
-        self.action.push(told.code());
+        self.who.push(author.actor.clone());
+        self.request.push(author.request_id.clone());
+        self.action.push(told.action_code());
         self.members_added.push(members_added);
         self.departed.push(members_removed);
         self.notes.push(notes);

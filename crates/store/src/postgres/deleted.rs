@@ -4,9 +4,9 @@ use super::apply::{Done, Plan, belongings};
 use super::columns::UserColumns;
 use super::gather::Known;
 use super::param::{Param, int, tenant_code};
-use crate::plan::is_active;
-use crate::told::{Told, encode};
-use crate::{claims, sql};
+use crate::event_row::{EncodedEvent, to_json};
+use crate::query_plan::active_code;
+use crate::{sql, unique_keys};
 use directory::{AccountEdit, Action, EntitySnapshot, EventNote, TenantNumber, Time, Tombstone, User};
 
 impl Plan {
@@ -16,31 +16,35 @@ impl Plan {
         at: Time,
         user: &User,
         known: &Known,
-    ) -> Done<Told> {
+    ) -> Done<EncodedEvent> {
         let code = tenant_code(tenant);
         let user = &known.with_memberships(code, user);
         // A membership that is added meanwhile prevents the removal (foreign key).
         self.rows.leave_exactly(code, user.number, &belongings(user));
-        self.swap(code, &claims::of_user(user), Vec::new(), user.number);
-        for text in claims::mentions(user) {
+        self.swap(code, &unique_keys::of_user(user), Vec::new(), user.number);
+        for text in unique_keys::secondary_emails(user) {
             self.rows.forget(code, &text, user.number);
         }
         for group in &user.groups {
             self.rows.touch(code, *group, at);
         }
-        let key = user.external_id.as_deref().map(|id| claims::external_id(id).into_bytes());
+        let key = user.external_id.as_deref().map(|id| unique_keys::external_id_key(id).into_bytes());
         let bury: Vec<Box<dyn Param>> = vec![
             Box::new(code),
             Box::new(int(user.number)),
             Box::new(int(user.version)),
             Box::new(at.0),
             Box::new(key),
-            Box::new(encode(user)?),
+            Box::new(to_json(user)?),
         ];
-        self.early(sql::BURY, bury, Some(1));
+        self.early(sql::ADD_TOMBSTONE, bury, Some(1));
         self.rows.remove_user(code, user);
-        let before = Some(encode(&EntitySnapshot::User(Box::new(user.clone())))?);
-        Ok(Told { before, notes: vec![EventNote::SignInsEnded], ..Told::new(Action::Deleted) })
+        let before = Some(to_json(&EntitySnapshot::User(Box::new(user.clone())))?);
+        Ok(EncodedEvent {
+            before,
+            notes: vec![EventNote::SignInsEnded],
+            ..EncodedEvent::new(Action::Deleted)
+        })
     }
 
     pub(super) fn restore_user(
@@ -49,16 +53,16 @@ impl Plan {
         at: Time,
         (before, user): (&Tombstone, &User),
         (account, keeps_password): (&AccountEdit, bool),
-    ) -> Done<Told> {
+    ) -> Done<EncodedEvent> {
         let code = tenant_code(tenant);
         let mut user = user.clone();
         (user.id, user.number) = (before.user.id, before.user.number);
         self.made.insert(user.id.0);
         self.settle(code, at, &user);
-        let after = Some(encode(&EntitySnapshot::User(Box::new(user.clone())))?);
+        let after = Some(to_json(&EntitySnapshot::User(Box::new(user.clone())))?);
         self.receipt().users.push(user.clone());
         (user.groups, user.folders) = (Vec::new(), Vec::new());
-        let columns = UserColumns::new(is_active(&user), account, encode(&user)?)?;
+        let columns = UserColumns::new(active_code(&user), account, to_json(&user)?)?;
         let raise: Vec<Box<dyn Param>> = vec![
             Box::new(code),
             Box::new(int(user.number)),
@@ -71,18 +75,23 @@ impl Plan {
             Box::new(i16::from(columns.active)),
             Box::new(user.updated.0),
         ];
-        self.early(sql::RAISE, raise, Some(1));
+        self.early(sql::ADD_USER_FROM_TOMBSTONE, raise, Some(1));
         self.forget_tombstone(code, before);
         self.rows.count(code, user.number, 1);
         let password_set = account.sets_password();
-        Ok(Told { after, password_set, notes: vec![EventNote::Restored], ..Told::new(Action::Created) })
+        Ok(EncodedEvent {
+            after,
+            password_set,
+            notes: vec![EventNote::Restored],
+            ..EncodedEvent::new(Action::Created)
+        })
     }
 
-    pub(super) fn purge_user(&mut self, tenant: TenantNumber, stone: &Tombstone) -> Done<Told> {
+    pub(super) fn purge_user(&mut self, tenant: TenantNumber, stone: &Tombstone) -> Done<EncodedEvent> {
         let code = tenant_code(tenant);
         self.forget_tombstone(code, stone);
-        let before = Some(encode(&EntitySnapshot::User(Box::new(stone.user.clone())))?);
-        Ok(Told { before, notes: vec![EventNote::Purged], ..Told::new(Action::Deleted) })
+        let before = Some(to_json(&EntitySnapshot::User(Box::new(stone.user.clone())))?);
+        Ok(EncodedEvent { before, notes: vec![EventNote::Purged], ..EncodedEvent::new(Action::Deleted) })
     }
 
     fn forget_tombstone(&mut self, code: i32, stone: &Tombstone) {

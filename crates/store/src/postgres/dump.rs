@@ -4,10 +4,10 @@ use super::line::Session;
 use super::param::{Param, int, kind_code, unsigned};
 use super::read::{self, Which, stored_item};
 use super::trouble::Trouble;
-use crate::archive::{ArchiveError, Entry, EventEntry, MEMBERS, Sink};
-use crate::chain::{self, START, Sum};
+use crate::archive::{ArchiveError, Entry, EntrySink, EventEntry, MAX_MEMBERS_PER_ENTRY};
+use crate::event_chain::{self, ChainHash, GENESIS_HASH};
+use crate::event_row::to_json;
 use crate::sql;
-use crate::told::encode;
 use directory::ItemKind;
 use futures_util::future::{MaybeDone, maybe_done, poll_immediate};
 use std::collections::{BTreeMap, HashMap};
@@ -32,11 +32,11 @@ impl From<tokio_postgres::Error> for ArchiveError {
 }
 
 /// Gives everything to `to`.
-pub(super) async fn all(session: &Session, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
-    session.say(sql::QUIET_VIEW.postgres).await?;
+pub(super) async fn all(session: &Session, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
+    session.say(sql::BEGIN_SNAPSHOT.postgres).await?;
     let tenants = read::tenants(session, None).await?;
     for tenant in &tenants {
-        to(Entry::Tenant { tenant: tenant.number.0, doc: encode(tenant)? })?;
+        to(Entry::Tenant { tenant: tenant.number.0, doc: to_json(tenant)? })?;
     }
     for row in session.rows(sql::ALL_SECRETS.postgres, &[]).await? {
         to(Entry::Secret { name: row.try_get(0)?, bytes: row.try_get(1)? })?;
@@ -45,7 +45,7 @@ pub(super) async fn all(session: &Session, to: &mut Sink<'_>) -> Result<(), Arch
     connections.sort_by_key(|connection| (connection.created, connection.id));
     for connection in connections {
         let (tenant, last_use) = (connection.tenant.0, connection.last_use.map(|time| time.0));
-        let doc = encode(&directory::Connection { last_use: None, ..connection })?;
+        let doc = to_json(&directory::Connection { last_use: None, ..connection })?;
         to(Entry::Connection { tenant, doc, last_use })?;
     }
     for tenant in &tenants {
@@ -53,14 +53,18 @@ pub(super) async fn all(session: &Session, to: &mut Sink<'_>) -> Result<(), Arch
     }
     for row in session.rows(sql::ALL_COUNTERS.postgres, &[]).await? {
         let sort = u8::try_from(row.try_get::<_, i16>(1)?).unwrap_or_default();
-        to(Entry::Counter { tenant: unsigned(row.try_get(0)?), sort, last: unsigned(row.try_get(2)?) })?;
+        to(Entry::Counter {
+            tenant: unsigned(row.try_get(0)?),
+            sequence: sort,
+            last: unsigned(row.try_get(2)?),
+        })?;
     }
     history(session, to).await?;
     session.say(sql::ROLLBACK.postgres).await?;
     Ok(())
 }
 
-async fn of_tenant(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+async fn of_tenant(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let tenant = unsigned(code);
     for kind in ItemKind::ALL {
         let mut after = -1;
@@ -70,7 +74,7 @@ async fn of_tenant(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<()
             for row in &rows {
                 let item = stored_item(row)?;
                 after = int(item.number());
-                to(Entry::Item { tenant, doc: encode(&item)? })?;
+                to(Entry::Item { tenant, doc: to_json(&item)? })?;
             }
             if rows.is_empty() {
                 break;
@@ -129,11 +133,10 @@ impl<'a, K: 'a> Ahead<'a, K> {
 }
 
 /// Those who are there and those who are gone, in the order of their numbers.
-async fn people(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+async fn people(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let tenant = unsigned(code);
-    let ask = move |after: i32| async move {
-        session.rows(sql::ALL_PEOPLE.postgres, &[&code, &after, &STEP]).await
-    };
+    let ask =
+        move |after: i32| async move { session.rows(sql::ALL_USERS.postgres, &[&code, &after, &STEP]).await };
     let mut ahead = Ahead::new(0, ask, |row| Ok(row.try_get(0)?));
     loop {
         let rows = ahead.next().await?;
@@ -143,18 +146,18 @@ async fn people(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), A
         for row in &rows {
             let (doc, password) = (row.try_get(1)?, row.try_get(2)?);
             to(match row.try_get(4)? {
-                Some(deleted) => Entry::Gone { tenant, doc, deleted, password },
-                None => Entry::Person { tenant, doc, password, account: row.try_get(3)? },
+                Some(deleted) => Entry::Tombstone { tenant, doc, deleted, password },
+                None => Entry::User { tenant, doc, password, account: row.try_get(3)? },
             })?;
         }
     }
 }
 
-async fn members(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+async fn members(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let tenant = unsigned(code);
     let mut open: Option<(Uuid, Vec<u32>)> = None;
     let ask = move |(item, member): (Uuid, i32)| async move {
-        session.rows(sql::ALL_MEMBERS.postgres, &[&code, &item, &member, &MEMBERS_STEP]).await
+        session.rows(sql::ALL_MEMBERSHIPS.postgres, &[&code, &item, &member, &MEMBERS_STEP]).await
     };
     let mut ahead = Ahead::new((Uuid::nil(), 0), ask, |row| Ok((row.try_get(0)?, row.try_get(1)?)));
     loop {
@@ -165,7 +168,7 @@ async fn members(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), 
         for row in &rows {
             let (item, member): (Uuid, i32) = (row.try_get(0)?, row.try_get(1)?);
             match &mut open {
-                Some((of, numbers)) if *of == item && numbers.len() < MEMBERS => {
+                Some((of, numbers)) if *of == item && numbers.len() < MAX_MEMBERS_PER_ENTRY => {
                     numbers.push(unsigned(member));
                 }
                 _ => {
@@ -180,9 +183,9 @@ async fn members(session: &Session, code: i32, to: &mut Sink<'_>) -> Result<(), 
 }
 
 /// Where the chains of all tenants end: what is older, the position, the link.
-type Ends = BTreeMap<u32, (u32, u64, Option<Sum>)>;
+type Ends = BTreeMap<u32, (u32, u64, Option<ChainHash>)>;
 
-async fn history(session: &Session, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+async fn history(session: &Session, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let mut ends = Ends::new();
     for row in session.rows(sql::ALL_CHAIN_ENDS.postgres, &[&None::<i32>]).await? {
         let older = u32::try_from(row.try_get::<_, i64>(3)?).unwrap_or(u32::MAX);
@@ -192,9 +195,9 @@ async fn history(session: &Session, to: &mut Sink<'_>) -> Result<(), ArchiveErro
     }
     let mut last = 0_i64;
     let mut open: Option<i64> = None;
-    let mut links: BTreeMap<u32, Sum> = BTreeMap::new();
+    let mut links: BTreeMap<u32, ChainHash> = BTreeMap::new();
     let ask = move |after: i64| async move {
-        session.rows(sql::CHAINED.postgres, &[&after, &None::<i32>, &STEP]).await
+        session.rows(sql::EVENTS_WITH_LINKS.postgres, &[&after, &None::<i32>, &STEP]).await
     };
     let mut ahead = Ahead::new(0, ask, |row| Ok(row.try_get(0)?));
     loop {
@@ -220,14 +223,14 @@ async fn history(session: &Session, to: &mut Sink<'_>) -> Result<(), ArchiveErro
     }
     unsealed(session, last.unsigned_abs(), &mut ends, to).await?;
     for (tenant, (older, position, link)) in ends {
-        to(Entry::ChainEnd { tenant, position, link, older })?;
+        to(Entry::ChainEnd { tenant, position, link, unchained_events: older })?;
     }
     Ok(())
 }
 
-fn close(end: i64, links: &mut BTreeMap<u32, Sum>, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+fn close(end: i64, links: &mut BTreeMap<u32, ChainHash>, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let links = std::mem::take(links).into_iter().collect();
-    to(Entry::Links { end: end.unsigned_abs(), links })
+    to(Entry::ChainLinks { end: end.unsigned_abs(), links })
 }
 
 /// What was committed a moment ago has no position yet: it is given the one that it will get, and linked likewise.
@@ -235,21 +238,21 @@ async fn unsealed(
     session: &Session,
     last: u64,
     ends: &mut Ends,
-    to: &mut Sink<'_>,
+    to: &mut EntrySink<'_>,
 ) -> Result<(), ArchiveError> {
-    let rows = session.rows(sql::UNSEALED_EVENTS.postgres, &[]).await?;
+    let rows = session.rows(sql::UNSEQUENCED_EVENTS.postgres, &[]).await?;
     let mut position = last;
     let mut at = 0;
     while let Some(first) = rows.get(at) {
         let batch: Uuid = first.try_get(0)?;
-        let mut digests: HashMap<u32, Vec<Sum>> = HashMap::new();
+        let mut digests: HashMap<u32, Vec<ChainHash>> = HashMap::new();
         while let Some(row) = rows.get(at) {
             if row.try_get::<_, Uuid>(0)? != batch {
                 break;
             }
             position += 1;
             let event = event(row, position)?;
-            if !event.is_older {
+            if !event.is_unchained {
                 digests.entry(event.tenant).or_default().push(event.digest());
             }
             to(Entry::Event(Box::new(event)))?;
@@ -258,12 +261,12 @@ async fn unsealed(
         let mut links = Vec::new();
         for (tenant, digests) in digests {
             let (_, end, link) = ends.entry(tenant).or_insert((0, 0, None));
-            let made = chain::link(&link.unwrap_or(START), position, &digests);
+            let made = event_chain::next_chain_hash(&link.unwrap_or(GENESIS_HASH), position, &digests);
             (*end, *link) = (position, Some(made));
             links.push((tenant, made));
         }
         links.sort_unstable();
-        to(Entry::Links { end: position, links })?;
+        to(Entry::ChainLinks { end: position, links })?;
     }
     Ok(())
 }
@@ -276,8 +279,8 @@ fn event(row: &Row, position: u64) -> Result<EventEntry, ArchiveError> {
         tenant: unsigned(row.try_get(1)?),
         at: row.try_get(2)?,
         connection: row.try_get::<_, Option<Uuid>>(3)?.map(Uuid::into_bytes),
-        who: row.try_get(4)?,
-        request: row.try_get(5)?,
+        actor: row.try_get(4)?,
+        request_id: row.try_get(5)?,
         action: row.try_get(6)?,
         before: row.try_get(7)?,
         after: row.try_get(8)?,
@@ -285,10 +288,10 @@ fn event(row: &Row, position: u64) -> Result<EventEntry, ArchiveError> {
         members_removed: row.try_get(10)?,
         password_set: row.try_get(11)?,
         notes: row.try_get(12)?,
-        is_older: digest.is_none(),
+        is_unchained: digest.is_none(),
     })
 }
 
-fn sum(bytes: Vec<u8>) -> Result<Sum, ArchiveError> {
-    bytes.try_into().map_err(|_| ArchiveError::Damaged("a link is not of its length".into()))
+fn sum(bytes: Vec<u8>) -> Result<ChainHash, ArchiveError> {
+    bytes.try_into().map_err(|_| ArchiveError::Corrupt("a link is not of its length".into()))
 }

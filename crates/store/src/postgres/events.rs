@@ -4,8 +4,8 @@ use super::line::Session;
 use super::param::{Param, tenant_code, unsigned};
 use super::read::{Reading, decode};
 use super::trouble::Trouble;
-use crate::chain::{self, Stored, Sum};
-use crate::{sql, told};
+use crate::event_chain::{self, ChainHash, EventFields};
+use crate::{event_row, sql};
 use directory::{ChainReport, ConnectionId, Event, EventData, EventPosition, TenantNumber, Time, UserId};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ pub(super) fn history(
         let from = i64::try_from(position.0).unwrap_or(i64::MAX);
         let (code, part) = (tenant_code(tenant), format!("%{user}%"));
         let params: [&dyn Param; 4] = [&from, &code, &part, &i64::from(limit)];
-        session.rows(sql::HISTORY.postgres, &params).await?.iter().map(event).collect()
+        session.rows(sql::USER_HISTORY.postgres, &params).await?.iter().map(event).collect()
     })
 }
 
@@ -40,10 +40,10 @@ pub(super) fn link_at(
     session: &Session,
     tenant: TenantNumber,
     at: EventPosition,
-) -> Reading<'_, Option<Sum>> {
+) -> Reading<'_, Option<ChainHash>> {
     Box::pin(async move {
         let position = i64::try_from(at.0).unwrap_or(i64::MAX);
-        let row = session.row(sql::LINK_AT.postgres, &[&position, &tenant_code(tenant)]).await?;
+        let row = session.row(sql::CHAIN_HASH_AT.postgres, &[&position, &tenant_code(tenant)]).await?;
         let link = row.map(|row| row.try_get::<_, Vec<u8>>(0)).transpose()?;
         Ok(link.and_then(|link| link.try_into().ok()))
     })
@@ -67,7 +67,7 @@ pub(super) fn verify(
         }
         let mut from = 0_i64;
         loop {
-            let rows = session.rows(sql::CHAINED.postgres, &[&from, &code, &STEP]).await?;
+            let rows = session.rows(sql::EVENTS_WITH_LINKS.postgres, &[&from, &code, &STEP]).await?;
             for row in &rows {
                 from = row.try_get(0)?;
                 walks.entry(row.try_get(1)?).or_default().step(row)?;
@@ -92,7 +92,7 @@ struct Batch {
     /// Where the batch ends.
     end: i64,
     link: Vec<u8>,
-    digests: Vec<Sum>,
+    digests: Vec<ChainHash>,
     /// The position of its first event.
     first: u64,
 }
@@ -103,7 +103,7 @@ struct Walk {
     found: ChainReport,
     /// So many events are to be older than the chain.
     older: u64,
-    last: Sum,
+    last: ChainHash,
     /// The batch that is being gone through.
     batch: Option<Batch>,
     /// Where it is to end, until it comes there; what was written since goes on behind it.
@@ -145,7 +145,7 @@ impl Walk {
     /// Ends the batch that is being gone through.
     fn close(&mut self) {
         let Some(batch) = self.batch.take().filter(|_| self.found.broken_at.is_none()) else { return };
-        let link = chain::link(&self.last, batch.end.unsigned_abs(), &batch.digests);
+        let link = event_chain::next_chain_hash(&self.last, batch.end.unsigned_abs(), &batch.digests);
         if link[..] != batch.link[..] {
             self.found.broken_at = Some(EventPosition(batch.first));
             return;
@@ -170,14 +170,14 @@ impl Walk {
     }
 }
 
-fn digest_of(row: &Row) -> Result<Sum, Trouble> {
+fn digest_of(row: &Row) -> Result<ChainHash, Trouble> {
     let connection: Option<uuid::Uuid> = row.try_get(3)?;
-    Ok(Stored {
+    Ok(EventFields {
         tenant: unsigned(row.try_get(1)?),
         at: row.try_get(2)?,
         connection: connection.as_ref().map(|id| &id.as_bytes()[..]),
-        who: row.try_get(4)?,
-        request: row.try_get(5)?,
+        actor: row.try_get(4)?,
+        request_id: row.try_get(5)?,
         action: row.try_get(6)?,
         before: row.try_get(7)?,
         after: row.try_get(8)?,
@@ -198,7 +198,7 @@ fn event(row: &Row) -> Result<Event, Trouble> {
             connection: row.try_get::<_, Option<uuid::Uuid>>(3)?.map(ConnectionId),
             actor: row.try_get(4)?,
             request_id: row.try_get(5)?,
-            action: told::action(row.try_get(6)?),
+            action: event_row::action_from_code(row.try_get(6)?),
             before: document(row, 7)?,
             after: document(row, 8)?,
             members_added: document(row, 9)?.unwrap_or_default(),

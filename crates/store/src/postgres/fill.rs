@@ -5,12 +5,14 @@ use super::line::Session;
 use super::param::{Param, int, kind_code};
 use super::rekey;
 use super::trouble::Trouble;
-use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
-use crate::chain::{self, START, Sum};
-use crate::claims::{self, Claim};
-use crate::found::block_of;
-use crate::plan::is_active;
+use crate::archive::{
+    ArchiveError, Chunk, Chunks, Entry, EntrySource, EventEntry, LinkedEvents, Origin, Sums,
+};
+use crate::event_chain::{self, ChainHash, GENESIS_HASH};
+use crate::page_builder::block_of;
+use crate::query_plan::active_code;
 use crate::sql::{self, Sql};
+use crate::unique_keys::{self, UniqueKey};
 use directory::{Connection, IdGenerator, Item, ItemKind, Mail, Tenant, User, fold};
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -24,7 +26,7 @@ pub(super) struct Filling {
 
 /// Whether a store is being filled.
 pub(super) async fn under_way(session: &Session) -> Result<Option<Filling>, Trouble> {
-    let Some(row) = session.row(sql::FILLING.postgres, &[]).await? else { return Ok(None) };
+    let Some(row) = session.row(sql::RESTORE_PROGRESS.postgres, &[]).await? else { return Ok(None) };
     let done = row.try_get::<_, i64>(1)?.unsigned_abs();
     Ok(Some(Filling { origin: row.try_get(0)?, done, sum: row.try_get(2)? }))
 }
@@ -34,11 +36,11 @@ pub(super) async fn fill(
     session: &Session,
     place: String,
     origin: &Origin,
-    source: &mut Source<'_>,
+    source: &mut EntrySource<'_>,
     ids: &dyn IdGenerator,
 ) -> Result<Sums, ArchiveError> {
     let begun = under_way(session).await?;
-    let tenants = session.row(sql::HAS_TENANTS.postgres, &[]).await?;
+    let tenants = session.row(sql::COUNT_TENANTS.postgres, &[]).await?;
     let tenants: i64 = tenants.map_or(Ok(0), |row| row.try_get(0))?;
     if begun.is_none() && tenants > 0 {
         return Err(ArchiveError::NotEmpty(place));
@@ -50,21 +52,21 @@ pub(super) async fn fill(
             let is_same = chunks.skip(begun.done, &begun.sum, |chunk| filler.heed(&chunk))?;
             if !is_same {
                 start(session, origin).await?;
-                return Err(ArchiveError::Changed);
+                return Err(ArchiveError::OriginChanged);
             }
             filler.find_chains(session).await?;
         }
         None => start(session, origin).await?,
     }
     loop {
-        let before = signed(chunks.done().0);
+        let before = signed(chunks.progress().0);
         let Some(chunk) = chunks.next()? else { break };
-        let keeps_links = chunks.keeps_links();
-        session.say(sql::BEGIN.postgres).await?;
+        let keeps_links = chunks.reuses_links();
+        session.say(sql::BEGIN_BATCH.postgres).await?;
         filler.put(session, chunk, keeps_links).await?;
-        let (done, sum) = chunks.done();
+        let (done, sum) = chunks.progress();
         let params: [&dyn Param; 3] = [&signed(done), &sum.to_vec(), &before];
-        if session.change(sql::GO_ON_FILLING.postgres, &params).await? != 1 {
+        if session.change(sql::UPDATE_RESTORE_PROGRESS.postgres, &params).await? != 1 {
             return Err(ArchiveError::Store("another process is filling this store".into()));
         }
         session.say(sql::COMMIT.postgres).await?;
@@ -74,19 +76,19 @@ pub(super) async fn fill(
 
 /// An empty store that says what is to come.
 async fn start(session: &Session, origin: &Origin) -> Result<(), ArchiveError> {
-    session.say(sql::BEGIN.postgres).await?;
-    for table in sql::FILLED_TABLES.iter().chain(&sql::POSTGRES_TABLES) {
-        session.say(&sql::emptied(table)).await?;
+    session.say(sql::BEGIN_BATCH.postgres).await?;
+    for table in sql::RESTORED_TABLES.iter().chain(&sql::POSTGRES_EVENT_TABLES) {
+        session.say(&sql::delete_all_sql(table)).await?;
     }
-    session.change(sql::END_FILLING.postgres, &[]).await?;
-    session.change(sql::BEGIN_FILLING.postgres, &[&origin.name, &Vec::<u8>::new()]).await?;
+    session.change(sql::END_RESTORE.postgres, &[]).await?;
+    session.change(sql::BEGIN_RESTORE.postgres, &[&origin.name, &Vec::<u8>::new()]).await?;
     session.say(sql::COMMIT.postgres).await?;
     Ok(())
 }
 
 /// All of it is there, and may be used.
 pub(super) async fn finish(session: &Session) -> Result<(), Trouble> {
-    session.change(sql::END_FILLING.postgres, &[]).await.map(|_| ())
+    session.change(sql::END_RESTORE.postgres, &[]).await.map(|_| ())
 }
 
 fn signed(number: u64) -> i64 {
@@ -96,7 +98,7 @@ fn signed(number: u64) -> i64 {
 struct Filler<'a> {
     ids: &'a dyn IdGenerator,
     /// Chains as they are made anew.
-    chains: HashMap<u32, (u64, Sum)>,
+    chains: HashMap<u32, (u64, ChainHash)>,
     /// Groups and folders, which of the two.
     kinds: HashMap<Uuid, i16>,
     /// The last position.
@@ -109,7 +111,7 @@ impl Filler<'_> {
         for entry in &chunk.entries {
             match entry {
                 Entry::Tenant { tenant, .. } => {
-                    self.chains.insert(*tenant, (0, START));
+                    self.chains.insert(*tenant, (0, GENESIS_HASH));
                 }
                 Entry::Item { doc, .. } => {
                     if let Ok(item) = serde_json::from_str::<Item>(doc) {
@@ -128,7 +130,7 @@ impl Filler<'_> {
             let Some(row) = session.row(sql::NEWEST_LINK.postgres, &[&int(tenant)]).await? else { continue };
             let link: Vec<u8> = row.try_get(1)?;
             let link =
-                link.try_into().map_err(|_| ArchiveError::Damaged("a link is not of its length".into()))?;
+                link.try_into().map_err(|_| ArchiveError::Corrupt("a link is not of its length".into()))?;
             self.chains.insert(tenant, (row.try_get::<_, i64>(0)?.unsigned_abs(), link));
         }
         Ok(())
@@ -158,13 +160,16 @@ impl Filler<'_> {
     }
 
     /// Events of another engine make batches here; those from before there was a chain have their own.
-    fn batches(history: &[Linked]) -> Vec<Together<'_>> {
+    fn batches(history: &[LinkedEvents]) -> Vec<Together<'_>> {
         const MANY: usize = 256;
         let mut all: Vec<Together<'_>> = Vec::new();
         for linked in history {
             for one in &linked.events {
                 match all.last_mut() {
-                    Some(last) if last.events.len() < MANY && last.events[0].0.is_older == one.0.is_older => {
+                    Some(last)
+                        if last.events.len() < MANY
+                            && last.events[0].0.is_unchained == one.0.is_unchained =>
+                    {
                         last.events.push(one);
                         last.end = one.0.position;
                     }
@@ -175,15 +180,15 @@ impl Filler<'_> {
         all
     }
 
-    fn relink(&mut self, events: &[&(EventEntry, Sum)], end: u64) -> Vec<(u32, Sum)> {
-        let mut digests: BTreeMap<u32, Vec<Sum>> = BTreeMap::new();
-        for (event, digest) in events.iter().filter(|(event, _)| !event.is_older) {
+    fn relink(&mut self, events: &[&(EventEntry, ChainHash)], end: u64) -> Vec<(u32, ChainHash)> {
+        let mut digests: BTreeMap<u32, Vec<ChainHash>> = BTreeMap::new();
+        for (event, digest) in events.iter().filter(|(event, _)| !event.is_unchained) {
             digests.entry(event.tenant).or_default().push(*digest);
         }
         let mut links = Vec::new();
         for (tenant, digests) in digests {
-            let (at, head) = self.chains.entry(tenant).or_insert((0, START));
-            (*at, *head) = (end, chain::link(head, end, &digests));
+            let (at, head) = self.chains.entry(tenant).or_insert((0, GENESIS_HASH));
+            (*at, *head) = (end, event_chain::next_chain_hash(head, end, &digests));
             links.push((tenant, *head));
         }
         links
@@ -211,7 +216,7 @@ impl Filler<'_> {
                 let other_name = format!("{name} {id}").into_bytes();
                 let (tenant, name) = (int(tenant), name.into_bytes());
                 let params: [&dyn Param; 7] = [&id, &tenant, &name, &other_name, &created, &doc, &last_use];
-                session.change(sql::FILL_CONNECTIONS.postgres, &params).await?;
+                session.change(sql::BULK_INSERT_CONNECTION.postgres, &params).await?;
                 for key in &connection.keys {
                     session.change(sql::ADD_KEY.postgres, &[&key.hash.prefix().to_vec(), &id]).await?;
                 }
@@ -231,12 +236,14 @@ impl Filler<'_> {
                     &item.updated().0,
                 ];
                 session.change(sql::ADD_ITEM.postgres, &params).await?;
-                rows.claims(tenant, &claims::of_item(&item), item.number());
+                rows.claims(tenant, &unique_keys::of_item(&item), item.number());
             }
-            Entry::Person { tenant, doc, password, account } => {
+            Entry::User { tenant, doc, password, account } => {
                 rows.person(tenant, doc, password, account)?;
             }
-            Entry::Gone { tenant, doc, deleted, password } => rows.gone(tenant, doc, deleted, password)?,
+            Entry::Tombstone { tenant, doc, deleted, password } => {
+                rows.gone(tenant, doc, deleted, password)?
+            }
             Entry::Members { tenant, item, numbers } => {
                 let item = Uuid::from_bytes(item);
                 let kind = self.kinds.get(&item).copied().unwrap_or_default();
@@ -245,29 +252,29 @@ impl Filler<'_> {
                 }
             }
             Entry::Mail { tenant: _, doc } => rows.mail(&doc)?,
-            Entry::Counter { tenant, sort, last } => {
+            Entry::Counter { tenant, sequence: sort, last } => {
                 let params: [&dyn Param; 3] = [&int(tenant), &i16::from(sort), &int(last)];
-                session.change(sql::FILL_COUNTERS.postgres, &params).await?;
+                session.change(sql::BULK_INSERT_COUNTER.postgres, &params).await?;
             }
-            Entry::ChainEnd { tenant, position, link, older } => {
+            Entry::ChainEnd { tenant, position, link, unchained_events: older } => {
                 let (at, link) = match self.chains.get(&tenant) {
                     Some((at, link)) if !keeps_links => (*at, Some(*link)),
                     _ => (position, link),
                 };
                 let link = link.map(|link| link.to_vec());
                 let params: [&dyn Param; 4] = [&int(tenant), &signed(at), &link, &i64::from(older)];
-                session.change(sql::FILL_CHAINS.postgres, &params).await?;
+                session.change(sql::BULK_INSERT_CHAIN.postgres, &params).await?;
                 let params: [&dyn Param; 3] = [&LEASE, &Uuid::nil(), &signed(self.last)];
-                session.change(sql::FILL_LEASE.postgres, &params).await?;
+                session.change(sql::SET_LEASE_VALUE.postgres, &params).await?;
             }
-            Entry::Event(_) | Entry::Links { .. } => {}
+            Entry::Event(_) | Entry::ChainLinks { .. } => {}
         }
         Ok(())
     }
 }
 
 struct Together<'e> {
-    events: Vec<&'e (EventEntry, Sum)>,
+    events: Vec<&'e (EventEntry, ChainHash)>,
     end: u64,
 }
 
@@ -316,10 +323,10 @@ struct Gone {
 }
 
 impl Rows {
-    fn claims(&mut self, tenant: u32, claims: &[Claim], owner: u32) {
+    fn claims(&mut self, tenant: u32, claims: &[UniqueKey], owner: u32) {
         for claim in claims {
             self.claims.0.push(int(tenant));
-            self.claims.1.push(i16::from(claim.space));
+            self.claims.1.push(i16::from(claim.namespace));
             self.claims.2.push(claim.text.clone().into_bytes());
             self.claims.3.push(int(owner));
         }
@@ -340,8 +347,8 @@ impl Rows {
         account: Option<String>,
     ) -> Result<(), ArchiveError> {
         let user: User = serde_json::from_str(&doc)?;
-        self.claims(tenant, &claims::of_user(&user), user.number);
-        for text in claims::mentions(&user) {
+        self.claims(tenant, &unique_keys::of_user(&user), user.number);
+        for text in unique_keys::secondary_emails(&user) {
             self.mentions.0.push(int(tenant));
             self.mentions.1.push(text.into_bytes());
             self.mentions.2.push(int(user.number));
@@ -355,7 +362,7 @@ impl Rows {
         people.number.push(int(user.number));
         people.id.push(user.id.0);
         people.version.push(int(user.version));
-        people.active.push(i16::from(is_active(&user)));
+        people.active.push(i16::from(active_code(&user)));
         people.updated.push(user.updated.0);
         people.password.push(password);
         people.account.push(account);
@@ -376,7 +383,8 @@ impl Rows {
         gone.number.push(int(user.number));
         gone.id.push(user.id.0);
         gone.deleted.push(deleted);
-        gone.external_key.push(user.external_id.as_deref().map(|id| claims::external_id(id).into_bytes()));
+        gone.external_key
+            .push(user.external_id.as_deref().map(|id| unique_keys::external_id_key(id).into_bytes()));
         gone.password.push(password);
         gone.doc.push(doc);
         Ok(())
@@ -394,10 +402,10 @@ impl Rows {
         send(session, sql::ADD_USERS, tenant.len(), &params).await?;
         let Gone { tenant, number, id, deleted, external_key, password, doc } = &self.gone;
         let params: [&dyn Param; 7] = [tenant, number, id, deleted, external_key, password, doc];
-        send(session, sql::FILL_TOMBSTONES, tenant.len(), &params).await?;
+        send(session, sql::BULK_INSERT_TOMBSTONES, tenant.len(), &params).await?;
         let (tenant, space, text, owner) = &self.claims;
         if !tenant.is_empty() {
-            let claim = sql::CLAIM_WHAT_IS_FREE.postgres;
+            let claim = sql::ADD_FREE_UNIQUE_KEYS.postgres;
             let taken = session.change(claim, &[tenant, space, text, owner]).await?;
             if taken < tenant.len() as u64 {
                 for (tenant, doc) in self.people.tenant.iter().zip(&self.people.doc) {
@@ -406,9 +414,9 @@ impl Rows {
             }
         }
         let (tenant, text, owner) = &self.mentions;
-        send(session, sql::MENTION, tenant.len(), &[tenant, text, owner]).await?;
+        send(session, sql::ADD_SECONDARY_EMAILS, tenant.len(), &[tenant, text, owner]).await?;
         let (tenant, item, member, kind) = &self.members;
-        send(session, sql::JOIN, tenant.len(), &[tenant, item, member, kind]).await?;
+        send(session, sql::ADD_MEMBERSHIPS, tenant.len(), &[tenant, item, member, kind]).await?;
         let mut mails = Vec::new();
         self.mails.add(&mut mails);
         for statement in mails {
@@ -417,7 +425,7 @@ impl Rows {
         let tenants: Vec<i32> = self.blocks.keys().map(|(tenant, _)| *tenant).collect();
         let blocks: Vec<i32> = self.blocks.keys().map(|(_, block)| *block).collect();
         let live: Vec<i64> = self.blocks.values().copied().collect();
-        send(session, sql::ADD_TO_BLOCKS, tenants.len(), &[&tenants, &blocks, &live]).await
+        send(session, sql::ADD_TO_BLOCK_COUNTS, tenants.len(), &[&tenants, &blocks, &live]).await
     }
 }
 
@@ -441,7 +449,7 @@ struct History {
 }
 
 impl History {
-    fn batch(&mut self, id: Uuid, events: &[&(EventEntry, Sum)], end: u64, links: &[(u32, Sum)]) {
+    fn batch(&mut self, id: Uuid, events: &[&(EventEntry, ChainHash)], end: u64, links: &[(u32, ChainHash)]) {
         self.batches.0.push(id);
         self.batches.1.push(i32::try_from(events.len()).unwrap_or(i32::MAX));
         self.batches.2.push(signed(end));
@@ -456,20 +464,20 @@ impl History {
             self.tenant.push(int(event.tenant));
             self.at.push(event.at);
             self.connection.push(event.connection.map(Uuid::from_bytes));
-            self.who.push(event.who.clone());
-            self.request.push(event.request.clone());
+            self.who.push(event.actor.clone());
+            self.request.push(event.request_id.clone());
             self.action.push(event.action);
             let texts = [&event.before, &event.after, &event.members_added, &event.members_removed];
             self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.push(text.clone()));
             self.password_set.push(event.password_set);
             self.notes.push(event.notes.clone());
-            self.digest.push((!event.is_older).then(|| digest.to_vec()));
+            self.digest.push((!event.is_unchained).then(|| digest.to_vec()));
         }
     }
 
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
         let (id, events, position) = &self.batches;
-        send(session, sql::FILL_BATCHES, id.len(), &[id, events, position]).await?;
+        send(session, sql::BULK_INSERT_BATCHES, id.len(), &[id, events, position]).await?;
         let [before, after, members_added, members_removed] = &self.texts;
         let params: [&dyn Param; 15] = [
             &self.batch,
@@ -488,7 +496,7 @@ impl History {
             &self.notes,
             &self.digest,
         ];
-        send(session, sql::FILL_EVENTS, self.batch.len(), &params).await?;
+        send(session, sql::BULK_INSERT_EVENTS, self.batch.len(), &params).await?;
         let (batch, tenant, link) = &self.links;
         send(session, sql::ADD_LINKS, batch.len(), &[batch, tenant, link]).await
     }

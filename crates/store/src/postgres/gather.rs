@@ -182,7 +182,7 @@ impl Known {
         if ids.is_empty() {
             return Ok(());
         }
-        for row in session.rows(sql::USERS_WITH.postgres, &[&tenants, &ids]).await? {
+        for row in session.rows(sql::EXISTING_USERS.postgres, &[&tenants, &ids]).await? {
             self.users.insert((row.try_get(0)?, row.try_get(1)?), unsigned(row.try_get(2)?));
         }
         Ok(())
@@ -201,7 +201,7 @@ impl Known {
         }
         let tenants: Vec<i32> = self.memberships.keys().map(|(tenant, _)| *tenant).collect();
         let numbers: Vec<i32> = self.memberships.keys().map(|(_, number)| int(*number)).collect();
-        for row in session.rows(sql::MEMBERSHIPS_OF.postgres, &[&tenants, &numbers]).await? {
+        for row in session.rows(sql::MEMBERSHIPS_OF_USERS.postgres, &[&tenants, &numbers]).await? {
             let (item, kind) = (ItemId(row.try_get(2)?), row.try_get::<_, i16>(3)?);
             let place = (row.try_get(0)?, unsigned(row.try_get(1)?));
             let Some((groups, folders)) = self.memberships.get_mut(&place) else { continue };
@@ -276,7 +276,7 @@ impl Known {
                 }
             }
         }
-        let rows = session.rows(sql::MEMBERS_AMONG.postgres, &[&tenants, &items, &members]).await?;
+        let rows = session.rows(sql::EXISTING_MEMBERSHIPS.postgres, &[&tenants, &items, &members]).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, unsigned(row.try_get(2)?)))).collect()
     }
 

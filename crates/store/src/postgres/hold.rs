@@ -4,14 +4,14 @@
 //! process that holds it writes that first, and then looks for leases of other processes. So one of two that begin at once
 //! sees the other. A process that was stopped for so long that its lease ran out commits nothing while the database is
 //! held: each batch looks for that ([`sql::ADD_BATCH`]), and one that was under way was given up by the database before
-//! the lease ended ([`sql::BEGIN`]).
+//! the lease ended ([`sql::BEGIN_BATCH`]).
 
 use super::lease::{KEEP, LEASE, LEASE_MILLIS, end, lease};
 use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};
 use super::trouble::Trouble;
 use super::{Address, OpenError, ServerOptions, dump, fill};
-use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
+use crate::archive::{ArchiveError, EntrySink, EntrySource, Origin, Sums, SumsBuilder};
 use crate::sql;
 use directory::IdGenerator;
 use parking_lot::Mutex;
@@ -66,7 +66,7 @@ impl PostgresHold {
     }
 
     /// Gives everything the database holds to `to`.
-    pub fn dump(&self, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         self.run(async |session| {
             super::whole::is_whole(session, &self.address).await?;
             dump::all(session, to).await
@@ -75,7 +75,7 @@ impl PostgresHold {
 
     /// Fills an empty database from a stream. One that was cut off goes on where it stood. Until [`PostgresHold::finish`]
     /// nobody can open it.
-    pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
+    pub fn fill(&self, origin: &Origin, from: &mut EntrySource<'_>) -> Result<Sums, ArchiveError> {
         self.run(async |session| {
             let place = format!("the store at {}", self.address);
             fill::fill(session, place, origin, from, &*self.ids).await
@@ -85,8 +85,8 @@ impl PostgresHold {
     /// What is in a database that was filled, read back from it.
     pub fn filled(&self) -> Result<Sums, ArchiveError> {
         self.run(async |session| {
-            let mut running = Running::default();
-            dump::all(session, &mut |entry| running.note(&entry)).await?;
+            let mut running = SumsBuilder::default();
+            dump::all(session, &mut |entry| running.add(&entry)).await?;
             Ok(running.sums())
         })
     }
@@ -148,7 +148,7 @@ async fn take(session: &Session, address: &Address, me: Uuid) -> Result<Instant,
 /// Takes the database if no other process has it open or holds it.
 async fn try_acquire(session: &Session, me: Uuid) -> Result<bool, Trouble> {
     let is_alone = async || -> Result<bool, Trouble> {
-        Ok(session.row(sql::OTHER_PROCESSES.postgres, &[&me]).await?.is_none())
+        Ok(session.row(sql::OTHER_PROCESS_LEASES.postgres, &[&me]).await?.is_none())
     };
     // The second look finds a process that registered between the first look and the hold.
     Ok(is_alone().await? && renew(session, me).await? && is_alone().await?)
@@ -156,8 +156,8 @@ async fn try_acquire(session: &Session, me: Uuid) -> Result<bool, Trouble> {
 
 /// Takes or keeps the database and the lease of its sequencer; false if another process has one of them.
 async fn renew(session: &Session, me: Uuid) -> Result<bool, Trouble> {
-    Ok(session.row(sql::TAKE_HOLD.postgres, &[&me, &LEASE_MILLIS]).await?.is_some()
-        && session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?.is_some())
+    Ok(session.row(sql::ACQUIRE_EXCLUSIVE_LOCK.postgres, &[&me, &LEASE_MILLIS]).await?.is_some()
+        && session.row(sql::ACQUIRE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?.is_some())
 }
 
 /// Keeps the database, and notes when it was kept or lost.

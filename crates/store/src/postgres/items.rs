@@ -4,8 +4,8 @@ use super::line::Session;
 use super::param::{Param, int, kind_code, tenant_code};
 use super::read::{Reading, stored_item};
 use super::trouble::Trouble;
-use crate::found::ItemsFound;
-use crate::plan::{Few, few};
+use crate::page_builder::ItemPageBuilder;
+use crate::query_plan::{ItemIndexLookup, plan_items};
 use crate::sql;
 use directory::{Item, ItemPageBoundary, ItemQuery, Page, TenantNumber};
 
@@ -17,23 +17,25 @@ pub(super) fn items(session: &Session, tenant: TenantNumber, query: ItemQuery) -
         if query.predicates.is_empty() && !is_everything {
             return plain_page(session, code, kind, &query).await;
         }
-        let rows = match few(&query) {
-            Some(Few::Ids(ids)) => session.rows(sql::ITEMS_WITH_IDS.postgres, &[&code, &kind, &ids]).await?,
-            Some(Few::Named(name)) => {
-                session.rows(sql::ITEMS_NAMED.postgres, &[&code, &kind, &name.into_bytes()]).await?
+        let rows = match plan_items(&query) {
+            Some(ItemIndexLookup::Ids(ids)) => {
+                session.rows(sql::ITEMS_WITH_IDS.postgres, &[&code, &kind, &ids]).await?
             }
-            Some(Few::Claims(space, from, to)) => {
+            Some(ItemIndexLookup::Name(name)) => {
+                session.rows(sql::ITEMS_WITH_NAME.postgres, &[&code, &kind, &name.into_bytes()]).await?
+            }
+            Some(ItemIndexLookup::UniqueKeys(space, from, to)) => {
                 let (space, from, to) = (i16::from(space), from.into_bytes(), to.into_bytes());
                 let params: [&dyn Param; 5] = [&code, &kind, &space, &from, &to];
-                session.rows(sql::ITEMS_CLAIMING.postgres, &params).await?
+                session.rows(sql::ITEMS_WITH_UNIQUE_KEY_IN_RANGE.postgres, &params).await?
             }
             None => session.rows(sql::ALL_ITEMS.postgres, &[&code, &kind]).await?,
         };
-        let mut found = ItemsFound::new(&query);
+        let mut found = ItemPageBuilder::new(&query);
         for row in rows {
-            found.look_at(stored_item(&row)?);
+            found.push(stored_item(&row)?);
         }
-        Ok(found.page())
+        Ok(found.build())
     })
 }
 
@@ -68,6 +70,6 @@ async fn plain_page(
 }
 
 async fn count(session: &Session, code: i32, kind: i16, below: i32) -> Result<u64, Trouble> {
-    let row = session.row(sql::COUNT_ITEMS.postgres, &[&code, &kind, &below]).await?;
+    let row = session.row(sql::COUNT_ITEMS_BELOW.postgres, &[&code, &kind, &below]).await?;
     Ok(row.map_or(Ok(0), |row| row.try_get::<_, i64>(0))?.unsigned_abs())
 }

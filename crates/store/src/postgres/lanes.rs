@@ -17,7 +17,7 @@ use super::param::unsigned;
 use super::queue::{Job, Queue};
 use super::retry::{DELAYS, PATIENCE, wait};
 use super::trouble::Trouble;
-use crate::{Tasks, sql};
+use crate::{TaskMonitor, sql};
 use backon::BackoffBuilder;
 use directory::{Change, CommitError, IdGenerator, Receipt};
 use futures_util::FutureExt;
@@ -53,7 +53,7 @@ pub(super) struct Lanes {
     pub(super) changes: AtomicU64,
     /// Batches that went again.
     pub(super) retries: AtomicU64,
-    pub(super) tasks: Tasks,
+    pub(super) tasks: TaskMonitor,
 }
 
 impl Lanes {
@@ -67,7 +67,7 @@ impl Lanes {
             commits: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-            tasks: Tasks::default(),
+            tasks: TaskMonitor::default(),
         }
     }
 
@@ -81,7 +81,7 @@ impl Lanes {
             if written.is_err() {
                 // The connection may stand in the middle of a transaction.
                 line.forget().await;
-                self.tasks.went_on("batch writer");
+                self.tasks.record_panic("batch writer");
             }
             wary = wary.saturating_sub(1);
             self.queue.answered(taken);
@@ -199,7 +199,9 @@ impl Lanes {
                 if refused.is_empty() && self.pass_over(session, batch, &needs).await? {
                     return Ok(Outcome::PassedOver);
                 }
-                if refused.is_empty() && within(session.row(sql::IS_CLOSED.postgres, &[])).await?.is_some() {
+                if refused.is_empty()
+                    && within(session.row(sql::WRITE_BLOCKERS.postgres, &[])).await?.is_some()
+                {
                     return Err(Trouble::Filling);
                 }
                 return Ok(Outcome::Refused(refused));
@@ -232,7 +234,7 @@ impl Lanes {
         for (_, need) in needs {
             let Need::NumberFree { tenant, kind, number, is_given: true } = need else { continue };
             let params: [&dyn super::param::Param; 3] = [tenant, kind, number];
-            for row in within(session.rows(sql::NUMBERS_FROM.postgres, &params)).await? {
+            for row in within(session.rows(sql::ITEM_NUMBERS_FROM.postgres, &params)).await? {
                 let taken = unsigned(row.try_get(0)?);
                 has_any |= taken == unsigned(*number);
                 batch.known.pass_over(*tenant, *kind, taken);
@@ -267,7 +269,7 @@ impl Batch {
     /// What came of a batch that was in doubt, if its commit was carried out.
     async fn settled(&mut self, session: &Session) -> Result<Option<Vec<Receipt>>, Trouble> {
         if self.doubt.is_none()
-            || within(session.change(sql::CONFIRM_BATCH.postgres, &[&self.id])).await? == 0
+            || within(session.change(sql::CONFIRM_BATCH_COMMIT.postgres, &[&self.id])).await? == 0
         {
             return Ok(None);
         }
@@ -276,7 +278,7 @@ impl Batch {
 
     /// Waits until a lost commit has ended one way or the other: as long as it is under way, its row keeps ours out.
     async fn await_lost(&self, session: &Session) -> Result<(), Trouble> {
-        session.say(sql::BEGIN.postgres).await?;
+        session.say(sql::BEGIN_BATCH.postgres).await?;
         let ours = session.change(sql::WAIT_FOR_BATCH.postgres, &[&self.id]).await;
         session.say(sql::ROLLBACK.postgres).await?;
         match ours {

@@ -23,14 +23,14 @@ pub(super) fn lease() -> Duration {
 
 /// Gives the database back.
 pub(super) async fn end(session: &Session, me: Uuid) -> Result<(), Trouble> {
-    session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await?;
-    session.change(sql::END_HOLD.postgres, &[&me]).await.map(|_| ())
+    session.change(sql::RELEASE_LEASE.postgres, &[&LEASE, &me]).await?;
+    session.change(sql::RELEASE_EXCLUSIVE_LOCK.postgres, &[&me]).await.map(|_| ())
 }
 
 /// Takes or keeps the lease of a process that has the database open.
 pub(super) async fn keep_process(session: &Session, me: Uuid) -> Result<(), Trouble> {
     let name = format!("process {me}");
-    session.row(sql::TAKE_LEASE.postgres, &[&name, &me, &LEASE_MILLIS]).await.map(|_| ())
+    session.row(sql::ACQUIRE_LEASE.postgres, &[&name, &me, &LEASE_MILLIS]).await.map(|_| ())
 }
 
 /// Takes the leases of a process that opens a database; until when it has that of the sequencer, unless another process
@@ -46,17 +46,17 @@ pub(super) async fn join(
     let failed = |trouble| OpenError::of(address, &trouble);
     let leases = || async {
         // Removes the leases of killed processes.
-        session.change(sql::END_PROCESS.postgres, &[&me]).await?;
+        session.change(sql::REMOVE_PROCESS_LEASES.postgres, &[&me]).await?;
         keep_process(session, me).await?;
         let begun = Instant::now();
-        let taken = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?;
+        let taken = session.row(sql::ACQUIRE_LEASE.postgres, &[&LEASE, &me, &LEASE_MILLIS]).await?;
         Ok::<_, Trouble>(taken.map(|_| begun + lease()))
     };
     let conflicts = |trouble: &Trouble| matches!(trouble, Trouble::Again(_));
     let until = leases.retry(DELAYS.with_max_times(50)).when(conflicts).await.map_err(failed)?;
-    if session.row(sql::HELD.postgres, &[]).await.map_err(failed)?.is_some() {
-        session.change(sql::END_LEASE.postgres, &[&LEASE, &me]).await.map_err(failed)?;
-        session.change(sql::END_PROCESS.postgres, &[&me]).await.map_err(failed)?;
+    if session.row(sql::EXCLUSIVE_LOCK_HOLDER.postgres, &[]).await.map_err(failed)?.is_some() {
+        session.change(sql::RELEASE_LEASE.postgres, &[&LEASE, &me]).await.map_err(failed)?;
+        session.change(sql::REMOVE_PROCESS_LEASES.postgres, &[&me]).await.map_err(failed)?;
         return Err(OpenError::InUse(address.to_string()));
     }
     Ok(until)

@@ -103,7 +103,7 @@ impl Target {
             return Ok(());
         }
         for _ in 0..ASKED {
-            if session.confirms(sql::READ_ONLY.postgres).await? {
+            if session.confirms(sql::SHOW_READ_ONLY.postgres).await? {
                 if session.confirms(&marked(sql::IN_RECOVERY.postgres)).await? {
                     if self.may_be_standby {
                         return Ok(());
@@ -184,7 +184,7 @@ impl Line {
             let ping = async {
                 self.target.look_where_reads_go(&session).await?;
                 session.row(sql::PING.postgres, &[]).await?;
-                session.row(sql::IS_CLOSED.postgres, &[]).await.map(|closed| closed.is_some())
+                session.row(sql::WRITE_BLOCKERS.postgres, &[]).await.map(|closed| closed.is_some())
             };
             let answer = ping.await;
             if let Err(trouble) = &answer {
@@ -254,12 +254,12 @@ pub(super) async fn first_session(target: &Arc<Target>) -> Result<Arc<Session>, 
 async fn is_pooled(a: &Session, b: &Session) -> Result<bool, Trouble> {
     for is_swapped in [false, true, false] {
         let (first, second) = if is_swapped { (b, a) } else { (a, b) };
-        first.say(sql::BEGIN.postgres).await?;
+        first.say(sql::BEGIN_BATCH.postgres).await?;
         let before = first.process().await?;
-        second.say(sql::BEGIN.postgres).await?;
+        second.say(sql::BEGIN_BATCH.postgres).await?;
         first.say(sql::COMMIT.postgres).await?;
         second.say(sql::COMMIT.postgres).await?;
-        first.say(sql::BEGIN.postgres).await?;
+        first.say(sql::BEGIN_BATCH.postgres).await?;
         let after = first.process().await?;
         first.say(sql::COMMIT.postgres).await?;
         if before != after {
@@ -339,7 +339,7 @@ impl Session {
 
     /// The server's process behind this connection, asked without a name.
     async fn process(&self) -> Result<i32, Trouble> {
-        let rows = self.client.query_typed(sql::PROCESS.postgres, &[]).await?;
+        let rows = self.client.query_typed(sql::BACKEND_PID.postgres, &[]).await?;
         Ok(rows.first().map_or(Ok(0), |row| row.try_get(0))?)
     }
 

@@ -8,8 +8,8 @@ use super::read::{SHORT_TIME, again, stored_item, stored_user};
 use super::retry::PATIENCE;
 use super::rows::{Sent, in_order};
 use super::trouble::Trouble;
-use crate::claims::{self, FORMER_HANDLES, HANDLES, USER_EXTERNAL_IDS};
 use crate::sql::{self, Sql};
+use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS};
 use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, identifier_key};
 use futures_util::future::{join, maybe_done};
 use parking_lot::Mutex;
@@ -66,7 +66,7 @@ impl Lookups {
             UserKey::Number(number) => Key::Number(code, int(*number)),
             UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => return Ok(None),
             UserKey::ExternalId(id) => {
-                Key::Claim(code, i16::from(USER_EXTERNAL_IDS), claims::external_id(id).into_bytes())
+                Key::Claim(code, i16::from(USER_EXTERNAL_IDS), unique_keys::external_id_key(id).into_bytes())
             }
         };
         let Some(row) = self.ask(key).await? else { return Ok(None) };
@@ -80,9 +80,9 @@ impl Lookups {
             let row = self.ask(Key::Claim(code, i16::from(space), text.into_bytes())).await?;
             Ok::<_, StoreError>(row.map(|row| stored_user(&row)).transpose()?)
         };
-        let holder = ask(HANDLES, identifier_key(handle));
-        let former = ask(FORMER_HANDLES, claims::former_key(handle));
-        let is_spelled = |user: &User| claims::is_spelled(user, handle);
+        let holder = ask(LOGINS, identifier_key(handle));
+        let former = ask(FORMER_LOGINS, unique_keys::former_login_key(handle));
+        let is_spelled = |user: &User| unique_keys::has_former_login(user, handle);
         let (holder, former) = if is_sign_in {
             let (holder, former) = join(holder, former).await;
             (holder?, former?)
@@ -108,8 +108,8 @@ impl Lookups {
         let key = match by {
             ItemKey::Id(id) => Key::ItemId(code, id.0),
             ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
-                let claim = claims::of_key(kind, by)?;
-                Key::ItemClaim(code, i16::from(claim.space), claim.text.into_bytes(), sort)
+                let claim = unique_keys::of_key(kind, by)?;
+                Key::ItemClaim(code, i16::from(claim.namespace), claim.text.into_bytes(), sort)
             }
             ItemKey::Name(_) | ItemKey::Number(_) => return None,
         };
@@ -231,9 +231,9 @@ async fn ask_all(session: &Session, keys: Arc<[Key]>) -> Result<Vec<Option<Row>>
     let all: [(Sql, Vec<&dyn Param>, usize); 5] = [
         (sql::USERS_BY_IDS, vec![&ids.place, &ids.tenant, &ids.id], 2),
         (sql::USERS_BY_NUMBERS, vec![&numbers.place, &numbers.tenant, &numbers.number], 2),
-        (sql::USERS_BY_CLAIMS, vec![&c.place, &c.tenant, &c.space, &c.text], 2),
+        (sql::USERS_BY_UNIQUE_KEYS, vec![&c.place, &c.tenant, &c.space, &c.text], 2),
         (sql::ITEMS_BY_IDS, vec![&items.place, &items.tenant, &items.id], 3),
-        (sql::ITEMS_BY_CLAIMS, vec![&i.place, &i.tenant, &i.space, &i.text, &i.kind], 3),
+        (sql::ITEMS_BY_UNIQUE_KEYS, vec![&i.place, &i.tenant, &i.space, &i.text, &i.kind], 3),
     ];
     let many = [ids.place.len(), numbers.place.len(), c.place.len(), items.place.len(), i.place.len()];
     let asked = all.iter().zip(many).filter(|(_, many)| *many > 0).map(|((sql, params, column), _)| {

@@ -61,25 +61,25 @@ pub(super) async fn run(session: &Session, address: &Address, me: Uuid, may: May
         }
         Ok(_) | Err(_) => {}
     }
-    once(session, sql::LEASES_TABLE.postgres).await.map_err(troubled)?;
-    while !changed(session, sql::TAKE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await.map_err(troubled)? {
+    once(session, sql::CREATE_LEASES_TABLE.postgres).await.map_err(troubled)?;
+    while !changed(session, sql::ACQUIRE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await.map_err(troubled)? {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let done = migrate(session, address, me).await;
-    changed(session, sql::END_LEASE, &[&LEASE, &me]).await.map_err(troubled)?;
+    changed(session, sql::RELEASE_LEASE, &[&LEASE, &me]).await.map_err(troubled)?;
     done
 }
 
 /// Whether there are tenants.
 async fn holds_any(session: &Session) -> bool {
-    let found = session.row(sql::HAS_TENANTS.postgres, &[]).await;
+    let found = session.row(sql::COUNT_TENANTS.postgres, &[]).await;
     // Where there is no such table yet, there is nothing in it.
     found.is_ok_and(|row| row.is_some_and(|row| row.try_get::<_, i64>(0).is_ok_and(|many| many > 0)))
 }
 
 async fn migrate(session: &Session, address: &Address, me: Uuid) -> Result<(), OpenError> {
     let troubled = |trouble: Trouble| OpenError::of(address, &trouble);
-    once(session, sql::STEPS_TABLE.postgres).await.map_err(troubled)?;
+    once(session, sql::CREATE_MIGRATIONS_TABLE.postgres).await.map_err(troubled)?;
     let done = applied(session).await.map_err(troubled)?;
     is_current(&done, address)?;
     for (number, (name, text)) in (1_i32..).zip(STEPS) {
@@ -91,7 +91,7 @@ async fn migrate(session: &Session, address: &Address, me: Uuid) -> Result<(), O
         }
         if *name == IDENTIFIERS {
             let stay = || async {
-                if changed(session, sql::TAKE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await? {
+                if changed(session, sql::ACQUIRE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await? {
                     return Ok(());
                 }
                 Err(Trouble::Lost("another process migrates the store".into()))
@@ -99,13 +99,13 @@ async fn migrate(session: &Session, address: &Address, me: Uuid) -> Result<(), O
             super::rekey::rekey(session, stay).await.map_err(troubled)?;
         }
         let sum = sql::checksum(text);
-        changed(session, sql::ADD_STEP, &[&number, name, &sum]).await.map_err(troubled)?;
+        changed(session, sql::ADD_MIGRATION, &[&number, name, &sum]).await.map_err(troubled)?;
     }
     Ok(())
 }
 
 async fn applied(session: &Session) -> Result<HashMap<i32, String>, Trouble> {
-    let rows = session.rows(sql::STEPS.postgres, &[]).await?;
+    let rows = session.rows(sql::APPLIED_MIGRATIONS.postgres, &[]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 

@@ -42,7 +42,7 @@ pub use hold::PostgresHold;
 pub(crate) use migrations::statements;
 pub use options::{OpenError, ServerOptions};
 
-use crate::found::is_short;
+use crate::page_builder::is_short_read;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
     Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
@@ -138,7 +138,7 @@ impl Postgres {
             place.spawn(async move {
                 while AssertUnwindSafe(lookups.run(&line)).catch_unwind().await.is_err() {
                     line.forget().await;
-                    tasks.panicked("look-ups").await;
+                    tasks.back_off_after_panic("look-ups").await;
                 }
             });
         }
@@ -210,7 +210,7 @@ impl Store for Postgres {
     }
 
     fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
-        if is_short(&query) {
+        if is_short_read(&query) {
             pending(self.readers.short(move |session| scan::users(session, tenant, query.clone())))
         } else {
             pending(self.readers.long(move |session| scan::users(session, tenant, query.clone())))
@@ -234,7 +234,7 @@ impl Store for Postgres {
     }
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
-        if crate::plan::items_are_few(&query) {
+        if crate::query_plan::is_short_item_read(&query) {
             pending(self.readers.short(move |session| items::items(session, tenant, query.clone())))
         } else {
             pending(self.readers.long(move |session| items::items(session, tenant, query.clone())))

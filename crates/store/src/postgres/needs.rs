@@ -4,9 +4,9 @@ use super::line::Session;
 use super::param::{Param, int, kind_code};
 use super::read::decode;
 use super::trouble::Trouble;
-use crate::claims::Claim;
-use crate::conflicts::Check;
+use crate::guards::Guard;
 use crate::sql;
+use crate::unique_keys::UniqueKey;
 use directory::{CommitError, Field, Tenant};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -29,11 +29,11 @@ pub(super) enum Need {
     /// No item of that kind has that number; one that was given here is passed over instead.
     NumberFree { tenant: i32, kind: i16, number: i32, is_given: bool },
     /// Nobody claims this.
-    Free(i32, Claim),
+    Free(i32, UniqueKey),
     /// The change takes the same thing twice, which is never so.
     Twice(Field),
     /// Nobody claims this, as was taken for granted.
-    Absent(i32, Claim),
+    Absent(i32, UniqueKey),
     /// No tenant has that number; one that was given here is passed over instead.
     TenantFree { number: i32, is_given: bool },
     /// No deleted user has that id.
@@ -60,32 +60,32 @@ pub(super) enum Need {
 
 impl Need {
     /// What a check asks of the database; nothing where it was made beforehand.
-    pub(super) fn of(code: i32, check: Check<'_>) -> Option<Self> {
+    pub(super) fn of(code: i32, check: Guard<'_>) -> Option<Self> {
         Some(match check {
-            Check::User(user) => Self::UserAt(code, int(user.number), int(user.version)),
-            Check::Tombstone(tombstone) => {
+            Guard::UserVersion(user) => Self::UserAt(code, int(user.number), int(user.version)),
+            Guard::TombstoneExists(tombstone) => {
                 Self::Buried(code, int(tombstone.user.number), tombstone.deleted.0)
             }
-            Check::Item(item) => Self::ItemAt(code, item.id().0, int(item.version())),
-            Check::Tenant(tenant) => Self::TenantAt(int(tenant.number.0), tenant.version),
-            Check::Connection(_) => return None,
-            Check::Mail(mail) => Self::MailAt(mail.id, int(mail.version)),
-            Check::NoUser(id) => Self::UserIdFree(code, id.0),
-            Check::NoTombstone(id) => Self::TombstoneIdFree(code, id.0),
-            Check::NoItemNumber(kind, number) => {
+            Guard::ItemVersion(item) => Self::ItemAt(code, item.id().0, int(item.version())),
+            Guard::TenantVersion(tenant) => Self::TenantAt(int(tenant.number.0), tenant.version),
+            Guard::ConnectionUnchanged(_) => return None,
+            Guard::MailVersion(mail) => Self::MailAt(mail.id, int(mail.version)),
+            Guard::UserIdFree(id) => Self::UserIdFree(code, id.0),
+            Guard::TombstoneIdFree(id) => Self::TombstoneIdFree(code, id.0),
+            Guard::ItemNumberFree(kind, number) => {
                 let (kind, number) = (kind_code(kind), int(number));
                 Self::NumberFree { tenant: code, kind, number, is_given: false }
             }
-            Check::NoItem(id) => Self::ItemIdFree(code, id.0),
-            Check::NoTenant(number) => Self::TenantFree { number: int(number.0), is_given: false },
-            Check::NoConnection(id) => Self::ConnectionIdFree(id.0),
-            Check::NoConnectionName(name) => Self::ConnectionNameFree(code, name.into_bytes()),
-            Check::NoMail(id) => Self::MailIdFree(id),
-            Check::NoSecret(name) => Self::SecretFree(name),
-            Check::Free(claim) => Self::Free(code, claim),
-            Check::Twice(claim) => Self::Twice(claim.field),
-            Check::UserExists(id) => Self::UserThere(code, id.0),
-            Check::ItemExists(id) => Self::ItemThere(code, id.0),
+            Guard::ItemIdFree(id) => Self::ItemIdFree(code, id.0),
+            Guard::TenantNumberFree(number) => Self::TenantFree { number: int(number.0), is_given: false },
+            Guard::ConnectionIdFree(id) => Self::ConnectionIdFree(id.0),
+            Guard::ConnectionNameFree(name) => Self::ConnectionNameFree(code, name.into_bytes()),
+            Guard::MailIdFree(id) => Self::MailIdFree(id),
+            Guard::SecretFree(name) => Self::SecretFree(name),
+            Guard::KeyFree(claim) => Self::Free(code, claim),
+            Guard::DuplicateKey(claim) => Self::Twice(claim.field),
+            Guard::UserExists(id) => Self::UserThere(code, id.0),
+            Guard::ItemExists(id) => Self::ItemThere(code, id.0),
         })
     }
 }
@@ -146,11 +146,11 @@ impl State {
                 taken(*is_given || !self.numbers.contains(&(*tenant, *kind, *number)), Field::Id)
             }
             Need::Free(tenant, claim) => {
-                let key = (*tenant, i16::from(claim.space), claim.text.clone().into_bytes());
+                let key = (*tenant, i16::from(claim.namespace), claim.text.clone().into_bytes());
                 taken(!self.claims.contains(&key), claim.field)
             }
             Need::Absent(tenant, claim) => {
-                let key = (*tenant, i16::from(claim.space), claim.text.clone().into_bytes());
+                let key = (*tenant, i16::from(claim.namespace), claim.text.clone().into_bytes());
                 stale(!self.claims.contains(&key))
             }
             Need::TenantFree { number, is_given } => {
@@ -198,7 +198,7 @@ impl State {
                 }
                 Need::Free(tenant, claim) | Need::Absent(tenant, claim) => {
                     claims.0.push(*tenant);
-                    claims.1.push(i16::from(claim.space));
+                    claims.1.push(i16::from(claim.namespace));
                     claims.2.push(claim.text.clone().into_bytes());
                 }
                 Need::NotBuried(tenant, key) => {
@@ -213,31 +213,31 @@ impl State {
                 single => state.read_single(session, single).await?,
             }
         }
-        for row in ask(session, sql::BURIED, buried.0.len(), &[&buried.0, &buried.1]).await? {
+        for row in ask(session, sql::DELETED_EXTERNAL_IDS, buried.0.len(), &[&buried.0, &buried.1]).await? {
             state.buried_keys.insert((row.try_get(0)?, row.try_get(1)?));
         }
         let params: [&dyn Param; 2] = [&tombstones.0, &tombstones.1];
-        for row in ask(session, sql::TOMBSTONES_WITH, tombstones.0.len(), &params).await? {
+        for row in ask(session, sql::EXISTING_TOMBSTONES, tombstones.0.len(), &params).await? {
             state.tombstones.insert((row.try_get(0)?, row.try_get(1)?));
         }
-        for row in ask(session, sql::MAILS_WITH, mails.len(), &[&mails]).await? {
+        for row in ask(session, sql::EXISTING_MAILS, mails.len(), &[&mails]).await? {
             state.mail_ids.insert(row.try_get(0)?);
         }
-        for row in ask(session, sql::USERS_AT, users.0.len(), &[&users.0, &users.1]).await? {
+        for row in ask(session, sql::USER_VERSIONS, users.0.len(), &[&users.0, &users.1]).await? {
             state.users.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
         }
-        for row in ask(session, sql::USERS_WITH, people.0.len(), &[&people.0, &people.1]).await? {
+        for row in ask(session, sql::EXISTING_USERS, people.0.len(), &[&people.0, &people.1]).await? {
             state.people.insert((row.try_get(0)?, row.try_get(1)?));
         }
-        for row in ask(session, sql::ITEMS_WITH, items.0.len(), &[&items.0, &items.1]).await? {
+        for row in ask(session, sql::ITEM_VERSIONS, items.0.len(), &[&items.0, &items.1]).await? {
             state.items.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
         }
         let params: [&dyn Param; 3] = [&numbers.0, &numbers.1, &numbers.2];
-        for row in ask(session, sql::ITEMS_NUMBERED, numbers.0.len(), &params).await? {
+        for row in ask(session, sql::EXISTING_ITEM_NUMBERS, numbers.0.len(), &params).await? {
             state.numbers.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
         }
         let params: [&dyn Param; 3] = [&claims.0, &claims.1, &claims.2];
-        for row in ask(session, sql::CLAIMED, claims.0.len(), &params).await? {
+        for row in ask(session, sql::EXISTING_UNIQUE_KEYS, claims.0.len(), &params).await? {
             state.claims.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
         }
         Ok(state)
@@ -257,7 +257,7 @@ impl State {
                 self.connection_ids.extend(found.map(|_| *id));
             }
             Need::ConnectionNameFree(tenant, name) => {
-                let found = session.row(sql::NAME_TAKEN.postgres, &[tenant, name]).await?;
+                let found = session.row(sql::CONNECTION_BY_NAME.postgres, &[tenant, name]).await?;
                 self.connections.extend(found.map(|_| (*tenant, name.clone())));
             }
             Need::SecretFree(name) => {
@@ -265,11 +265,11 @@ impl State {
                 self.secrets.extend(found.map(|_| *name));
             }
             Need::Buried(tenant, number, at) => {
-                let found = session.row(sql::TOMBSTONE_ROW.postgres, &[tenant, number, at]).await?;
+                let found = session.row(sql::TOMBSTONE_EXISTS.postgres, &[tenant, number, at]).await?;
                 self.buried.extend(found.map(|_| (*tenant, *number, *at)));
             }
             Need::MailAt(id, version) => {
-                let found = session.row(sql::MAIL_ROW.postgres, &[id, version]).await?;
+                let found = session.row(sql::MAIL_AT_VERSION.postgres, &[id, version]).await?;
                 self.mails.extend(found.map(|_| (*id, *version)));
             }
             Need::TenantAt(tenant, _) => {

@@ -89,7 +89,9 @@ impl Numbers {
             }
             if unused > 0 {
                 let used = held.last - unused;
-                session.change(sql::RETURN_NUMBERS.postgres, &[&tenant, &sort, &used, &held.last]).await?;
+                session
+                    .change(sql::RETURN_UNUSED_NUMBERS.postgres, &[&tenant, &sort, &used, &held.last])
+                    .await?;
             }
         }
         Ok(())
@@ -98,9 +100,9 @@ impl Numbers {
 
 async fn let_block(session: &Session, (tenant, sort): Sort, block: i32) -> Result<i32, Trouble> {
     let kind = directory::ItemKind::ALL.iter().find(|kind| super::param::kind_code(**kind) == sort);
-    let before_first = kind.map_or(1, |kind| crate::claims::first_number(*kind)).saturating_sub(1);
+    let before_first = kind.map_or(1, |kind| crate::unique_keys::first_item_number(*kind)).saturating_sub(1);
     let params: [&dyn super::param::Param; 4] = [&tenant, &sort, &super::param::int(before_first), &block];
-    match session.row(sql::LET_NUMBERS.postgres, &params).await {
+    match session.row(sql::ALLOCATE_NUMBERS.postgres, &params).await {
         Ok(Some(row)) => Ok(row.try_get(0)?),
         Ok(None) => Err(Trouble::Broken("no numbers were let".into())),
         Err(Trouble::Broken(text)) if text.starts_with("22003") => {

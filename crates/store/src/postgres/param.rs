@@ -1,6 +1,6 @@
 //! Values that go to the database with their types, so that no statement has to say them.
 
-use crate::claims::kind_number;
+use crate::unique_keys::kind_index;
 use directory::{ItemKind, TenantNumber};
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -59,7 +59,7 @@ pub(super) fn unsigned(number: i32) -> u32 {
 
 /// How a kind of item is stored.
 pub(super) fn kind_code(kind: ItemKind) -> i16 {
-    i16::from(1 + kind_number(kind))
+    i16::from(1 + kind_index(kind))
 }
 
 /// Whose directory, as stored.

@@ -1,7 +1,7 @@
 //! Changes that wait, and which of them may go together into one transaction.
 
 use super::param::tenant_code;
-use crate::claims;
+use crate::unique_keys;
 use directory::{Change, CommitError, Mutation, Receipt, Time};
 use parking_lot::Mutex;
 use std::collections::hash_map::DefaultHasher;
@@ -200,8 +200,8 @@ impl Touch {
 fn touches(change: &Change) -> Vec<Touch> {
     let tenant = tenant_code(change.tenant);
     let mut all = Vec::with_capacity(4);
-    for claim in change.assumed_absent.iter().filter_map(|(kind, key)| claims::of_key(*kind, key)) {
-        all.push(Touch::new((tenant, claim.space, claim.text), true));
+    for claim in change.assumed_absent.iter().filter_map(|(kind, key)| unique_keys::of_key(*kind, key)) {
+        all.push(Touch::new((tenant, claim.namespace, claim.text), true));
     }
     if let Some(id) = &change.assumed_not_deleted {
         all.push(Touch::new(("deleted", tenant, id), true));
@@ -280,7 +280,9 @@ fn of_deleted(tenant: i32, user: &directory::User) -> Option<Touch> {
 
 fn of_user(tenant: i32, user: &directory::User, all: &mut Vec<Touch>) {
     all.extend(
-        claims::of_user(user).iter().map(|claim| Touch::new((tenant, claim.space, &claim.text), false)),
+        unique_keys::of_user(user)
+            .iter()
+            .map(|claim| Touch::new((tenant, claim.namespace, &claim.text), false)),
     );
     let items = user.groups.iter().chain(&user.folders).chain(&user.organization);
     all.extend(items.map(|item| Touch::new(("item", item), true)));
@@ -289,6 +291,8 @@ fn of_user(tenant: i32, user: &directory::User, all: &mut Vec<Touch>) {
 fn of_item(tenant: i32, item: &directory::Item, all: &mut Vec<Touch>) {
     all.push(Touch::new(("item", item.id()), false));
     all.extend(
-        claims::of_item(item).iter().map(|claim| Touch::new((tenant, claim.space, &claim.text), false)),
+        unique_keys::of_item(item)
+            .iter()
+            .map(|claim| Touch::new((tenant, claim.namespace, &claim.text), false)),
     );
 }

@@ -132,7 +132,7 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Trouble> {
 pub(super) fn stored_user(row: &Row) -> Result<User, Trouble> {
     let mut user: User = decode(row.try_get(0)?)?;
     let Some(memberships) = row.try_get::<_, Option<&str>>(1)? else { return Ok(user) };
-    memberships::put(&mut user, memberships).map_err(|error| Trouble::Broken(error.to_string()))?;
+    memberships::add_to_user(&mut user, memberships).map_err(|error| Trouble::Broken(error.to_string()))?;
     Ok(user)
 }
 
@@ -228,7 +228,9 @@ pub(super) fn connections(session: &Session, which: Which) -> Reading<'_, Vec<Co
     Box::pin(async move {
         let ask = |sql: Sql| sql.postgres;
         let rows = match which {
-            Which::Near(prefix) => session.rows(ask(sql::CONNECTIONS_NEAR), &[&prefix.to_vec()]).await?,
+            Which::Near(prefix) => {
+                session.rows(ask(sql::CONNECTIONS_BY_KEY_PREFIX), &[&prefix.to_vec()]).await?
+            }
             Which::Of(tenant) => session.rows(ask(sql::CONNECTIONS), &[&tenant.map(tenant_code)]).await?,
             Which::One(id) => session.rows(ask(sql::CONNECTION), &[&id.0]).await?,
         };

@@ -7,8 +7,8 @@ use super::line::Session;
 use super::param::{Param, int, kind_code};
 use super::read::{decode, stored_item};
 use super::trouble::Trouble;
-use crate::claims::{self, Claim, EARLIER_KEYS, FORMER_HANDLES, HANDLES};
 use crate::sql;
+use crate::unique_keys::{self, FORMER_LOGINS, LEGACY_NORMALIZERS, LOGINS, UniqueKey};
 use directory::{Connection, Item, ItemKind, Tenant, User, fold};
 use uuid::Uuid;
 
@@ -48,24 +48,27 @@ where
         }
         tombstones(session, tenant, &stay).await?;
     }
-    for row in session.rows(sql::CONNECTIONS_TO_REKEY.postgres, &[]).await? {
+    for row in session.rows(sql::CONNECTIONS_TO_MIGRATE.postgres, &[]).await? {
         let (tenant, connection): (i32, Connection) = (row.try_get(1)?, decode(row.try_get(2)?)?);
-        let (new, old) = (fold(&connection.name), claims::case_folded(&connection.name));
+        let (new, old) = (fold(&connection.name), unique_keys::case_folded(&connection.name));
         if new != old {
             let params: [&dyn Param; 3] = [&new.into_bytes(), &tenant, &old.into_bytes()];
-            session.change(sql::REKEY_CONNECTION.postgres, &params).await?;
+            session.change(sql::SET_CONNECTION_NAME_KEY.postgres, &params).await?;
         }
     }
     Ok(())
 }
 
 async fn user(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble> {
-    let (old, new) = (claims::of_user_by(user, &EARLIER_KEYS), claims::of_user(user));
+    let (old, new) = (unique_keys::of_user_with(user, &LEGACY_NORMALIZERS), unique_keys::of_user(user));
     if swap(session, tenant, user.number, &old, &new).await? {
         keep_former(session, tenant, user).await?;
     }
-    let (old, new) = (claims::mentions_by(user, &EARLIER_KEYS), claims::mentions(user));
-    for (sql, texts, others) in [(sql::FORGET, &old, &new), (sql::MENTION, &new, &old)] {
+    let (old, new) =
+        (unique_keys::secondary_emails_with(user, &LEGACY_NORMALIZERS), unique_keys::secondary_emails(user));
+    for (sql, texts, others) in
+        [(sql::REMOVE_SECONDARY_EMAILS, &old, &new), (sql::ADD_SECONDARY_EMAILS, &new, &old)]
+    {
         let texts = texts.iter().filter(|text| !others.contains(text));
         let texts: Vec<Vec<u8>> = texts.map(|text| text.clone().into_bytes()).collect();
         if texts.is_empty() {
@@ -78,11 +81,11 @@ async fn user(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble
 }
 
 async fn item(session: &Session, tenant: i32, item: &Item) -> Result<(), Trouble> {
-    let (old, new) = (claims::of_item_by(item, &EARLIER_KEYS), claims::of_item(item));
+    let (old, new) = (unique_keys::of_item_with(item, &LEGACY_NORMALIZERS), unique_keys::of_item(item));
     swap(session, tenant, item.number(), &old, &new).await?;
     let key = Item::name_key(item.kind(), item.name()).into_bytes();
     let id: Uuid = item.id().0;
-    session.change(sql::REKEY_ITEM.postgres, &[&key, &tenant, &id]).await?;
+    session.change(sql::SET_ITEM_NAME_KEY.postgres, &[&key, &tenant, &id]).await?;
     Ok(())
 }
 
@@ -93,7 +96,7 @@ where
     let mut last = 0;
     loop {
         stay().await?;
-        let rows = session.rows(sql::GONE_TO_REKEY.postgres, &[&tenant, &last, &PAGE]).await?;
+        let rows = session.rows(sql::TOMBSTONE_PAGE_TO_MIGRATE.postgres, &[&tenant, &last, &PAGE]).await?;
         let Some(end) = rows.last() else { return Ok(()) };
         last = end.try_get(0)?;
         for row in &rows {
@@ -102,8 +105,10 @@ where
                 continue;
             }
             let user: User = decode(doc)?;
-            let key = user.external_id.as_deref().map(|id| claims::external_id(id).into_bytes());
-            session.change(sql::REKEY_TOMBSTONE.postgres, &[&key, &tenant, &int(user.number)]).await?;
+            let key = user.external_id.as_deref().map(|id| unique_keys::external_id_key(id).into_bytes());
+            session
+                .change(sql::SET_TOMBSTONE_EXTERNAL_KEY.postgres, &[&key, &tenant, &int(user.number)])
+                .await?;
         }
     }
 }
@@ -113,44 +118,44 @@ async fn swap(
     session: &Session,
     tenant: i32,
     owner: u32,
-    old: &[Claim],
-    new: &[Claim],
+    old: &[UniqueKey],
+    new: &[UniqueKey],
 ) -> Result<bool, Trouble> {
-    let only_in = |a: &[Claim], b: &[Claim]| {
-        a.iter().filter(|claim| !b.iter().any(|other| other.is_same(claim))).cloned().collect::<Vec<_>>()
+    let only_in = |a: &[UniqueKey], b: &[UniqueKey]| {
+        a.iter().filter(|claim| !b.iter().any(|other| other.has_same_key(claim))).cloned().collect::<Vec<_>>()
     };
     for claim in only_in(old, new) {
         let (space, text, owner) =
-            (vec![i16::from(claim.space)], vec![claim.text.into_bytes()], vec![int(owner)]);
-        session.change(sql::RELEASE.postgres, &[&vec![tenant], &space, &text, &owner]).await?;
+            (vec![i16::from(claim.namespace)], vec![claim.text.into_bytes()], vec![int(owner)]);
+        session.change(sql::REMOVE_UNIQUE_KEYS.postgres, &[&vec![tenant], &space, &text, &owner]).await?;
     }
     let mut is_lost = false;
     for claim in only_in(new, old) {
-        is_lost |= !take_by_age(session, tenant, &claim, int(owner)).await? && claim.space == HANDLES;
+        is_lost |= !take_by_age(session, tenant, &claim, int(owner)).await? && claim.namespace == LOGINS;
     }
     Ok(is_lost)
 }
 
 /// Gives a key to this owner, unless an older one has it; whether this one has it then. A younger user who loses a handle
 /// keeps it as a former one.
-async fn take_by_age(session: &Session, tenant: i32, claim: &Claim, owner: i32) -> Result<bool, Trouble> {
-    let (space, text) = (i16::from(claim.space), claim.text.clone().into_bytes());
-    let holder = session.row(sql::CLAIM_OWNER.postgres, &[&tenant, &space, &text]).await?;
+async fn take_by_age(session: &Session, tenant: i32, claim: &UniqueKey, owner: i32) -> Result<bool, Trouble> {
+    let (space, text) = (i16::from(claim.namespace), claim.text.clone().into_bytes());
+    let holder = session.row(sql::UNIQUE_KEY_OWNER.postgres, &[&tenant, &space, &text]).await?;
     match holder.map(|row| row.try_get::<_, i32>(0)).transpose()? {
         Some(holder) if holder <= owner => return Ok(holder == owner),
         // It is the other's key from before, too.
-        Some(holder) if claim.space == HANDLES => former(session, tenant, &claim.text, holder).await?,
+        Some(holder) if claim.namespace == LOGINS => former(session, tenant, &claim.text, holder).await?,
         _ => {}
     }
-    session.change(sql::CLAIM_BY_AGE.postgres, &[&tenant, &space, &text, &owner]).await?;
+    session.change(sql::ADD_UNIQUE_KEY_OLDEST_WINS.postgres, &[&tenant, &space, &text, &owner]).await?;
     Ok(true)
 }
 
 /// Lets a user sign in as before, if an older one holds the user name or email.
 pub(super) async fn keep_lost(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble> {
-    for claim in claims::of_user(user).into_iter().filter(|claim| claim.space == HANDLES) {
-        let (space, text) = (i16::from(HANDLES), claim.text.into_bytes());
-        let holder = session.row(sql::CLAIM_OWNER.postgres, &[&tenant, &space, &text]).await?;
+    for claim in unique_keys::of_user(user).into_iter().filter(|claim| claim.namespace == LOGINS) {
+        let (space, text) = (i16::from(LOGINS), claim.text.into_bytes());
+        let holder = session.row(sql::UNIQUE_KEY_OWNER.postgres, &[&tenant, &space, &text]).await?;
         if holder.map(|row| row.try_get::<_, i32>(0)).transpose()? != Some(int(user.number)) {
             return keep_former(session, tenant, user).await;
         }
@@ -160,14 +165,14 @@ pub(super) async fn keep_lost(session: &Session, tenant: i32, user: &User) -> Re
 
 /// Lets a user who has lost a handle sign in as before.
 async fn keep_former(session: &Session, tenant: i32, user: &User) -> Result<(), Trouble> {
-    for text in claims::former_handles(user) {
+    for text in unique_keys::former_logins(user) {
         former(session, tenant, &text, int(user.number)).await?;
     }
     Ok(())
 }
 
 async fn former(session: &Session, tenant: i32, text: &str, owner: i32) -> Result<(), Trouble> {
-    let (space, text) = (vec![i16::from(FORMER_HANDLES)], vec![text.as_bytes().to_vec()]);
+    let (space, text) = (vec![i16::from(FORMER_LOGINS)], vec![text.as_bytes().to_vec()]);
     let params: [&dyn Param; 4] = [&vec![tenant], &space, &text, &vec![owner]];
-    session.change(sql::CLAIM_WHAT_IS_FREE.postgres, &params).await.map(drop)
+    session.change(sql::ADD_FREE_UNIQUE_KEYS.postgres, &params).await.map(drop)
 }

@@ -5,9 +5,9 @@ use super::columns::{Events, Mails, Statement, UserColumns, UserRows};
 use super::line::Session;
 use super::param::{Param, int, kind_code};
 use super::trouble::Trouble;
-use crate::claims::Claim;
+use crate::event_row::{ChangeContext, EncodedEvent};
 use crate::sql::{self, Sql};
-use crate::told::{Author, Told};
+use crate::unique_keys::UniqueKey;
 use directory::{ItemId, ItemKind, Mail, Time, User};
 use futures_util::future::{MaybeDone, maybe_done};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -116,19 +116,19 @@ impl Rows {
     }
 
     pub(super) fn count(&mut self, tenant: i32, number: u32, by: i64) {
-        *self.counted.entry((tenant, int(crate::found::block_of(number)))).or_default() += by;
+        *self.counted.entry((tenant, int(crate::page_builder::block_of(number)))).or_default() += by;
     }
 
-    pub(super) fn claim(&mut self, tenant: i32, claim: &Claim, owner: u32) {
-        self.claimed.push((tenant, i16::from(claim.space), claim.text.clone().into_bytes(), int(owner)));
+    pub(super) fn claim(&mut self, tenant: i32, claim: &UniqueKey, owner: u32) {
+        self.claimed.push((tenant, i16::from(claim.namespace), claim.text.clone().into_bytes(), int(owner)));
     }
 
     /// The change goes in only if nobody claims this.
-    pub(super) fn without(&mut self, tenant: i32, claim: &Claim) {
-        self.without.insert((tenant, i16::from(claim.space), claim.text.clone().into_bytes()));
+    pub(super) fn without(&mut self, tenant: i32, claim: &UniqueKey) {
+        self.without.insert((tenant, i16::from(claim.namespace), claim.text.clone().into_bytes()));
     }
 
-    pub(super) fn release(&mut self, tenant: i32, claim: &Claim, owner: u32) {
+    pub(super) fn release(&mut self, tenant: i32, claim: &UniqueKey, owner: u32) {
         self.released.push(tenant, claim, owner);
     }
 
@@ -176,7 +176,11 @@ impl Rows {
         *last = at.0.max(*last);
     }
 
-    pub(super) fn tell(&mut self, author: &Author, told: Told) -> Result<(), serde_json::Error> {
+    pub(super) fn tell(
+        &mut self,
+        author: &ChangeContext,
+        told: EncodedEvent,
+    ) -> Result<(), serde_json::Error> {
         self.events.push(author, told)
     }
 
@@ -216,17 +220,17 @@ impl Rows {
         all.extend(self.early.iter().map(Single::statement));
         self.gone_users.remove(&mut all);
         touched.touch(&mut all);
-        self.released.put(sql::RELEASE, None, &mut all);
-        let claim = if is_wary { sql::CLAIM_WHAT_IS_FREE } else { sql::CLAIM };
+        self.released.put(sql::REMOVE_UNIQUE_KEYS, None, &mut all);
+        let claim = if is_wary { sql::ADD_FREE_UNIQUE_KEYS } else { sql::ADD_UNIQUE_KEYS };
         claimed.put(claim, Some(claimed.tenant.len() as u64), &mut all);
         without.find(&mut all);
         if !self.not_buried.0.is_empty() {
             let params: Vec<&dyn Param> = vec![&self.not_buried.0, &self.not_buried.1];
-            all.push(Statement { sql: sql::BURIED, params, must: Some(0) });
+            all.push(Statement { sql: sql::DELETED_EXTERNAL_IDS, params, must: Some(0) });
         }
-        self.forgotten.put(sql::FORGET, Some(self.forgotten.tenant.len() as u64), &mut all);
+        self.forgotten.put(sql::REMOVE_SECONDARY_EMAILS, Some(self.forgotten.tenant.len() as u64), &mut all);
         self.new_users.add(&mut all);
-        self.mentioned.put(sql::MENTION, None, &mut all);
+        self.mentioned.put(sql::ADD_SECONDARY_EMAILS, None, &mut all);
         all.extend(self.middle.iter().map(Single::statement));
         self.members_added.join(&mut all);
         all.extend(self.late.iter().map(Single::statement));
@@ -240,7 +244,7 @@ impl Rows {
         for statement in &all {
             session.get_ready(statement.sql.postgres, &statement.params).await?;
         }
-        let begun = async { session.say(sql::BEGIN.postgres).await.map(|()| 0_u64) };
+        let begun = async { session.say(sql::BEGIN_BATCH.postgres).await.map(|()| 0_u64) };
         let begun = std::iter::once(maybe_done(Box::pin(begun) as Sent<'_, u64>));
         let sent = all.iter().map(|statement| {
             maybe_done(Box::pin(session.change(statement.sql.postgres, &statement.params)) as Sent<'_, u64>)
@@ -300,9 +304,9 @@ impl Claims {
         claims
     }
 
-    fn push(&mut self, tenant: i32, claim: &Claim, owner: u32) {
+    fn push(&mut self, tenant: i32, claim: &UniqueKey, owner: u32) {
         self.tenant.push(tenant);
-        self.space.push(i16::from(claim.space));
+        self.space.push(i16::from(claim.namespace));
         self.text.push(claim.text.clone().into_bytes());
         self.owner.push(int(owner));
     }
@@ -323,7 +327,7 @@ impl Claims {
     fn find<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
         if !self.tenant.is_empty() {
             let params: Vec<&dyn Param> = vec![&self.tenant, &self.space, &self.text];
-            all.push(Statement { sql: sql::CLAIMED, params, must: Some(0) });
+            all.push(Statement { sql: sql::EXISTING_UNIQUE_KEYS, params, must: Some(0) });
         }
     }
 }
@@ -353,14 +357,14 @@ impl Memberships {
     fn join<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
         if !self.tenant.is_empty() {
             let params: Vec<&dyn Param> = vec![&self.tenant, &self.item, &self.member, &self.kind];
-            all.push(Statement { sql: sql::JOIN, params, must: None });
+            all.push(Statement { sql: sql::ADD_MEMBERSHIPS, params, must: None });
         }
     }
 
     fn leave<'a>(&'a self, must: Option<u64>, all: &mut Vec<Statement<'a>>) {
         if !self.tenant.is_empty() {
             let params: Vec<&dyn Param> = vec![&self.tenant, &self.item, &self.member];
-            all.push(Statement { sql: sql::LEAVE, params, must });
+            all.push(Statement { sql: sql::REMOVE_MEMBERSHIPS, params, must });
         }
     }
 }
@@ -383,7 +387,7 @@ impl Members {
         all.push(Statement { sql: sql::UNEXPECTED_MEMBERSHIPS, params, must: Some(0) });
         if !tenant.is_empty() {
             let must = Some(tenant.len() as u64);
-            all.push(Statement { sql: sql::MEMBERS_AMONG, params: vec![tenant, item, member], must });
+            all.push(Statement { sql: sql::EXISTING_MEMBERSHIPS, params: vec![tenant, item, member], must });
         }
     }
 }
@@ -408,7 +412,7 @@ impl Touched {
     fn touch<'a>(&'a self, all: &mut Vec<Statement<'a>>) {
         if !self.0.is_empty() {
             let params: Vec<&dyn Param> = vec![&self.0, &self.1, &self.2, &self.3];
-            all.push(Statement { sql: sql::TOUCH_ITEMS, params, must: None });
+            all.push(Statement { sql: sql::BUMP_ITEM_VERSIONS, params, must: None });
         }
     }
 }
@@ -429,7 +433,7 @@ impl Counted {
     fn add<'a>(&'a self, batch: &'a Uuid, all: &mut Vec<Statement<'a>>) {
         if !self.0.is_empty() {
             let params: Vec<&dyn Param> = vec![batch, &self.0, &self.1, &self.2];
-            all.push(Statement { sql: sql::ADD_COUNTED, params, must: None });
+            all.push(Statement { sql: sql::ADD_PENDING_COUNTS, params, must: None });
         }
     }
 }

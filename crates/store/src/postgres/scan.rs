@@ -5,8 +5,8 @@ use super::line::Session;
 use super::param::{Param, int, kind_code, tenant_code, unsigned};
 use super::read::{Reading, stored_user};
 use super::trouble::Trouble;
-use crate::found::{BLOCK, Found, block_of};
-use crate::plan::{Source, plan};
+use crate::page_builder::{BLOCK_SIZE, UserPageBuilder, block_of};
+use crate::query_plan::{IndexLookup, plan_users};
 use crate::sql;
 use directory::{Page, PageBoundary, TenantNumber, User, UserQuery};
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ const AT_ONCE: usize = 2000;
 pub(super) fn users(session: &Session, tenant: TenantNumber, query: UserQuery) -> Reading<'_, Page<User>> {
     Box::pin(async move {
         let code = tenant_code(tenant);
-        let plan = plan(&query);
-        if let Some((source, _)) = plan.as_ref().filter(|(source, _)| source.is_short()) {
+        let plan = plan_users(&query);
+        if let Some((source, _)) = plan.as_ref().filter(|(source, _)| source.is_selective()) {
             return narrowed(session, code, &query, source).await;
         }
         if query.predicates.is_empty() && query.sort.is_by_number() {
@@ -40,17 +40,17 @@ pub(super) fn users(session: &Session, tenant: TenantNumber, query: UserQuery) -
 
 /// Everybody, one after the other.
 async fn walk(session: &Session, code: i32, query: &UserQuery) -> Result<Page<User>, Trouble> {
-    let mut found = Found::new(query);
+    let mut found = UserPageBuilder::new(query);
     let mut next = 0;
     loop {
         let rows = session.rows(sql::USERS_FROM.postgres, &[&code, &next, &STEP]).await?;
         if rows.is_empty() {
-            return Ok(found.page());
+            return Ok(found.build());
         }
         for row in rows {
             let user = stored_user(&row)?;
             next = int(user.number).saturating_add(1);
-            found.look_at(user);
+            found.push(user);
         }
     }
 }
@@ -60,7 +60,7 @@ async fn narrowed(
     session: &Session,
     code: i32,
     query: &UserQuery,
-    source: &Source,
+    source: &IndexLookup,
 ) -> Result<Page<User>, Trouble> {
     let mut numbers: Vec<i32> = Vec::new();
     for look in looks(source) {
@@ -70,13 +70,13 @@ async fn narrowed(
     }
     numbers.sort_unstable();
     numbers.dedup();
-    let mut found = Found::new(query);
+    let mut found = UserPageBuilder::new(query);
     for some in numbers.chunks(AT_ONCE) {
         for user in numbered(session, code, some.to_vec()).await? {
-            found.look_at(user);
+            found.push(user);
         }
     }
-    Ok(found.page())
+    Ok(found.build())
 }
 
 /// The people of some numbers, in their order; those who have gone meanwhile are left out.
@@ -88,7 +88,7 @@ async fn numbered(session: &Session, code: i32, numbers: Vec<i32>) -> Result<Vec
     if numbers.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = session.rows(sql::USERS_NUMBERED.postgres, &[&code, &numbers]).await?;
+    let rows = session.rows(sql::USERS_WITH_NUMBERS.postgres, &[&code, &numbers]).await?;
     rows.iter().map(stored_user).collect()
 }
 
@@ -110,23 +110,29 @@ impl Look {
 }
 
 /// How a source is looked into.
-fn looks(source: &Source) -> Vec<Look> {
+fn looks(source: &IndexLookup) -> Vec<Look> {
     let (sql, bound): (_, Vec<Box<dyn Param>>) = match source {
-        Source::Claims(space, from, to) => (
-            sql::CLAIMING,
+        IndexLookup::UniqueKeys(space, from, to) => (
+            sql::USER_NUMBERS_BY_UNIQUE_KEY,
             vec![
                 Box::new(i16::from(*space)),
                 Box::new(from.clone().into_bytes()),
                 Box::new(to.clone().into_bytes()),
             ],
         ),
-        Source::Mentions(text) => (sql::MENTIONED, vec![Box::new(text.clone().into_bytes())]),
-        Source::Id(user) => (sql::WITH_ID, vec![Box::new(user.0)]),
-        Source::Number(number) => (sql::WITH_NUMBER, vec![Box::new(int(*number))]),
-        Source::Active(active) => (sql::WITH_ACTIVE, vec![Box::new(i16::from(*active))]),
-        Source::Updated(from, to) => (sql::WITH_UPDATE, vec![Box::new(*from), Box::new(*to)]),
-        Source::Member(kind, item) => (sql::BELONGING, vec![Box::new(item.0), Box::new(kind_code(*kind))]),
-        Source::Several(sources) => return sources.iter().flat_map(looks).collect(),
+        IndexLookup::SecondaryEmail(text) => {
+            (sql::USER_NUMBERS_BY_SECONDARY_EMAIL, vec![Box::new(text.clone().into_bytes())])
+        }
+        IndexLookup::Id(user) => (sql::USER_NUMBERS_BY_ID, vec![Box::new(user.0)]),
+        IndexLookup::Number(number) => (sql::USER_NUMBERS_BY_NUMBER, vec![Box::new(int(*number))]),
+        IndexLookup::Active(active) => (sql::USER_NUMBERS_BY_ACTIVE, vec![Box::new(i16::from(*active))]),
+        IndexLookup::UpdatedRange(from, to) => {
+            (sql::USER_NUMBERS_BY_UPDATED, vec![Box::new(*from), Box::new(*to)])
+        }
+        IndexLookup::Member(kind, item) => {
+            (sql::USER_NUMBERS_BY_MEMBERSHIP, vec![Box::new(item.0), Box::new(kind_code(*kind))])
+        }
+        IndexLookup::Union(sources) => return sources.iter().flat_map(looks).collect(),
     };
     vec![Look { sql: sql.postgres, bound }]
 }
@@ -136,19 +142,19 @@ async fn exact_page(
     session: &Session,
     code: i32,
     query: &UserQuery,
-    source: &Source,
+    source: &IndexLookup,
 ) -> Result<Page<User>, Trouble> {
     let looks = looks(source);
     let Some(look) = looks.first() else { return Ok(Page { rows: Vec::new(), total: 0, offset: 0 }) };
     let last = look.bound.len() + 1;
-    let below = sql::count_below(look.sql, last);
+    let below = sql::count_below_sql(look.sql, last);
     let (is_backward, place) = match &query.boundary {
         None => (false, -1),
         Some(PageBoundary::After(place)) => (false, int(place.number)),
         Some(PageBoundary::Before(place)) => (true, int(place.number)),
     };
     let (limit, skip) = (i64::from(query.limit), i64::try_from(query.offset).unwrap_or(i64::MAX));
-    let cut = sql::cut(look.sql, last, is_backward);
+    let cut = sql::number_page_sql(look.sql, last, is_backward);
     let mut numbers: Vec<i32> = Vec::new();
     for row in session.rows(&cut, &look.with(&code, &[&place, &limit, &skip])).await? {
         numbers.push(row.try_get(0)?);
@@ -219,8 +225,8 @@ async fn number_at(
             if skip == 0 {
                 return Ok(Some(0));
             }
-            let (first, rest) = (int(block * BLOCK), i64::try_from(skip - counted).unwrap_or(i64::MAX));
-            let row = session.row(sql::NUMBER_AT.postgres, &[&code, &first, &rest]).await?;
+            let (first, rest) = (int(block * BLOCK_SIZE), i64::try_from(skip - counted).unwrap_or(i64::MAX));
+            let row = session.row(sql::USER_NUMBER_AT_OFFSET.postgres, &[&code, &first, &rest]).await?;
             return Ok(row.map(|row| row.try_get(0)).transpose()?);
         }
         counted += live;
@@ -237,7 +243,7 @@ async fn blocks(session: &Session, code: i32) -> Result<Vec<(u32, u64)>, Trouble
 /// What was counted, and what has come to it since.
 pub(super) async fn summed_blocks(session: &Session, code: i32) -> Result<BTreeMap<u32, i64>, Trouble> {
     let mut sums = BTreeMap::new();
-    for row in session.rows(sql::BLOCKS.postgres, &[&code]).await? {
+    for row in session.rows(sql::BLOCK_COUNTS.postgres, &[&code]).await? {
         *sums.entry(unsigned(row.try_get(0)?)).or_default() += row.try_get::<_, i64>(1)?;
     }
     Ok(sums)
@@ -247,6 +253,6 @@ pub(super) async fn summed_blocks(session: &Session, code: i32) -> Result<BTreeM
 async fn rank(session: &Session, code: i32, blocks: &[(u32, u64)], number: u32) -> Result<u64, Trouble> {
     let block = block_of(number);
     let below: u64 = blocks.iter().filter(|(b, _)| *b < block).map(|(_, live)| live).sum();
-    let params: [&dyn Param; 3] = [&code, &int(block * BLOCK), &int(number)];
-    Ok(below + count(session, sql::COUNT_NUMBERS.postgres, &params).await?)
+    let params: [&dyn Param; 3] = [&code, &int(block * BLOCK_SIZE), &int(number)];
+    Ok(below + count(session, sql::COUNT_USERS_IN_RANGE.postgres, &params).await?)
 }

@@ -9,7 +9,7 @@ use super::lease::{KEEP, LEASE, LEASE_MILLIS, keep_process};
 use super::line::{Line, Session};
 use super::retry::{DELAYS, wait};
 use super::trouble::Trouble;
-use crate::chain::{START, Sum, link};
+use crate::event_chain::{ChainHash, GENESIS_HASH, next_chain_hash};
 use crate::sql;
 use backon::BackoffBuilder;
 use futures_util::FutureExt;
@@ -79,7 +79,7 @@ impl Sealer {
             // It may stand in the middle of something.
             self.held_until = None;
             self.line.forget().await;
-            tasks.panicked("sequencer").await;
+            tasks.back_off_after_panic("sequencer").await;
         }
     }
 
@@ -150,7 +150,7 @@ impl Sealer {
                 keep_process(session, self.me).await?;
                 self.kept = Some(begun);
             }
-            let taken = session.row(sql::TAKE_LEASE.postgres, &[&LEASE, &self.me, &LEASE_MILLIS]).await?;
+            let taken = session.row(sql::ACQUIRE_LEASE.postgres, &[&LEASE, &self.me, &LEASE_MILLIS]).await?;
             let lease = Duration::from_millis(LEASE_MILLIS.unsigned_abs());
             self.held_until = taken.map(|_| begun + lease);
         }
@@ -158,8 +158,8 @@ impl Sealer {
             self.seal_all(session).await?;
         }
         if is_last {
-            session.change(sql::END_LEASE.postgres, &[&LEASE, &self.me]).await?;
-            session.change(sql::END_PROCESS.postgres, &[&self.me]).await?;
+            session.change(sql::RELEASE_LEASE.postgres, &[&LEASE, &self.me]).await?;
+            session.change(sql::REMOVE_PROCESS_LEASES.postgres, &[&self.me]).await?;
         }
         Ok(())
     }
@@ -177,18 +177,18 @@ impl Sealer {
 
     /// Gives positions to what has none; whether there may be more.
     async fn seal(&mut self, session: &Session) -> Result<bool, Trouble> {
-        if session.rows(sql::UNSEALED.postgres, &[&1_i64]).await?.is_empty() {
+        if session.rows(sql::UNSEQUENCED_BATCHES.postgres, &[&1_i64]).await?.is_empty() {
             return Ok(false);
         }
-        session.say(sql::BEGIN.postgres).await?;
-        let rows = session.rows(sql::UNSEALED.postgres, &[&AT_ONCE]).await?;
+        session.say(sql::BEGIN_BATCH.postgres).await?;
+        let rows = session.rows(sql::UNSEQUENCED_BATCHES.postgres, &[&AT_ONCE]).await?;
         let (mut ids, mut ends, mut total) = (Vec::new(), Vec::new(), 0_i64);
         for row in &rows {
             ids.push(row.try_get::<_, Uuid>(0)?);
             total += i64::from(row.try_get::<_, i32>(1)?);
             ends.push(total);
         }
-        let advanced = session.row(sql::ADVANCE_LEASE.postgres, &[&LEASE, &self.me, &total]).await?;
+        let advanced = session.row(sql::ADVANCE_LEASE_VALUE.postgres, &[&LEASE, &self.me, &total]).await?;
         let Some(advanced) = advanced else {
             self.held_until = None;
             session.say(sql::ROLLBACK.postgres).await?;
@@ -198,7 +198,7 @@ impl Sealer {
         for end in &mut ends {
             *end += before;
         }
-        let sealed = session.change(sql::SEAL.postgres, &[&ids, &ends]).await?;
+        let sealed = session.change(sql::SET_BATCH_POSITIONS.postgres, &[&ids, &ends]).await?;
         if sealed != ids.len() as u64 {
             return Err(Trouble::Again("somebody else has sealed".into()));
         }
@@ -210,25 +210,25 @@ impl Sealer {
 
 /// Links batches to the chains of their tenants, in the order of their positions.
 async fn chain(session: &Session, ids: &[Uuid], ends: &[i64]) -> Result<(), Trouble> {
-    let mut digests: HashMap<(Uuid, i32), Vec<Sum>> = HashMap::new();
-    for row in session.rows(sql::DIGESTS.postgres, &[&ids.to_vec()]).await? {
+    let mut digests: HashMap<(Uuid, i32), Vec<ChainHash>> = HashMap::new();
+    for row in session.rows(sql::EVENT_DIGESTS.postgres, &[&ids.to_vec()]).await? {
         // A batch of a version that knew of no chain has none.
         let Some(digest) = row.try_get::<_, Option<&[u8]>>(2)? else { continue };
         digests.entry((row.try_get(0)?, row.try_get(1)?)).or_default().push(sum(digest)?);
     }
     let tenants: BTreeSet<i32> = digests.keys().map(|(_, tenant)| *tenant).collect();
     let tenants: Vec<i32> = tenants.into_iter().collect();
-    let mut heads: BTreeMap<i32, (i64, Sum)> = BTreeMap::new();
+    let mut heads: BTreeMap<i32, (i64, ChainHash)> = BTreeMap::new();
     for row in session.rows(sql::CHAIN_ENDS.postgres, &[&tenants]).await? {
-        let link = row.try_get::<_, Option<&[u8]>>(2)?.map_or(Ok(START), sum)?;
+        let link = row.try_get::<_, Option<&[u8]>>(2)?.map_or(Ok(GENESIS_HASH), sum)?;
         heads.insert(row.try_get(0)?, (row.try_get(1)?, link));
     }
     let (mut batches, mut owners, mut links) = (Vec::new(), Vec::new(), Vec::new());
     for (id, end) in ids.iter().zip(ends) {
         for tenant in &tenants {
             let Some(digests) = digests.get(&(*id, *tenant)) else { continue };
-            let (at, head) = heads.entry(*tenant).or_insert((0, START));
-            (*at, *head) = (*end, link(head, end.unsigned_abs(), digests));
+            let (at, head) = heads.entry(*tenant).or_insert((0, GENESIS_HASH));
+            (*at, *head) = (*end, next_chain_hash(head, end.unsigned_abs(), digests));
             batches.push(*id);
             owners.push(*tenant);
             links.push(head.to_vec());
@@ -245,22 +245,22 @@ async fn chain(session: &Session, ids: &[Uuid], ends: &[i64]) -> Result<(), Trou
     Ok(())
 }
 
-fn sum(bytes: &[u8]) -> Result<Sum, Trouble> {
+fn sum(bytes: &[u8]) -> Result<ChainHash, Trouble> {
     bytes.try_into().map_err(|_| Trouble::Broken("a digest is not of its length".into()))
 }
 
 /// Counts what has come since into the blocks.
 async fn fold(session: &Session) -> Result<(), Trouble> {
-    session.say(sql::BEGIN.postgres).await?;
+    session.say(sql::BEGIN_BATCH.postgres).await?;
     let mut sums = BTreeMap::<(i32, i32), i64>::new();
-    for row in session.rows(sql::TAKE_COUNTED.postgres, &[]).await? {
+    for row in session.rows(sql::DRAIN_PENDING_COUNTS.postgres, &[]).await? {
         *sums.entry((row.try_get(0)?, row.try_get(1)?)).or_default() += row.try_get::<_, i64>(2)?;
     }
     let tenants: Vec<i32> = sums.keys().map(|(tenant, _)| *tenant).collect();
     let blocks: Vec<i32> = sums.keys().map(|(_, block)| *block).collect();
     let live: Vec<i64> = sums.into_values().collect();
     if !tenants.is_empty() {
-        session.change(sql::ADD_TO_BLOCKS.postgres, &[&tenants, &blocks, &live]).await?;
+        session.change(sql::ADD_TO_BLOCK_COUNTS.postgres, &[&tenants, &blocks, &live]).await?;
     }
     session.say(sql::COMMIT.postgres).await
 }

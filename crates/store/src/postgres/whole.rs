@@ -4,13 +4,13 @@ use super::line::{Session, Target, first_session};
 use super::migrations::{self, May};
 use super::trouble::Trouble;
 use super::{Address, OpenError, Postgres, ServerOptions, check, dump, fill};
-use crate::archive::{ArchiveError, Sink};
-use crate::{Checked, sql};
+use crate::archive::{ArchiveError, EntrySink};
+use crate::{CheckReport, sql};
 use std::sync::Arc;
 
 impl Postgres {
     /// What is wrong in a database: it is read whole, and nothing is changed.
-    pub fn check(address: &Address, options: &ServerOptions) -> Result<Checked, OpenError> {
+    pub fn check(address: &Address, options: &ServerOptions) -> Result<CheckReport, OpenError> {
         let checked = alone(address, options, May::Read, async |session| {
             is_whole(session, address).await?;
             let mut tries = 0;
@@ -32,7 +32,11 @@ impl Postgres {
     }
 
     /// Gives everything a database holds to `to`, as it is now, also while others work with it. Nothing is written.
-    pub fn dump(address: &Address, options: &ServerOptions, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    pub fn dump(
+        address: &Address,
+        options: &ServerOptions,
+        to: &mut EntrySink<'_>,
+    ) -> Result<(), ArchiveError> {
         alone(address, options, May::Read, async |session| {
             is_whole(session, address).await?;
             dump::all(session, to).await

@@ -1,15 +1,15 @@
 //! A whole store read in order, and filled: what backups and moves ask.
 
-use super::{Sql, both, each, statements};
+use super::{Sql, per_engine, portable, statements};
 
 statements! {
     /// Another view of everything, which no writer disturbs and which disturbs none.
-    QUIET_VIEW = each("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    BEGIN_SNAPSHOT = per_engine("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
-    ALL_SECRETS = both("SELECT name, bytes FROM secrets ORDER BY name");
+    ALL_SECRETS = portable("SELECT name, bytes FROM secrets ORDER BY name");
     /// People by number; on the server engine those who were deleted are among them. Either part has its own limit, since
     /// otherwise all of both might be sorted for each page.
-    ALL_PEOPLE = each(
+    ALL_USERS = per_engine(
         "SELECT number, doc, password, account, pk FROM users WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
         "(SELECT number, doc, password, account, CAST(NULL AS bigint) AS deleted FROM users
         WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3)
@@ -17,53 +17,53 @@ statements! {
         WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3)
         ORDER BY number LIMIT $3",
     );
-    ALL_GONE = each(
+    ALL_TOMBSTONES = per_engine(
         "SELECT number, doc, deleted, password FROM tombstones WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
         "",
     );
     /// Members of groups and folders, by the identity of these; the server engine's come in pages.
-    ALL_MEMBERS = each(
+    ALL_MEMBERSHIPS = per_engine(
         "SELECT i.id, m.user FROM items i JOIN memberships m ON m.item = i.pk
         WHERE i.tenant = ?1 AND i.kind < 3 ORDER BY i.id, m.user",
         "SELECT m.item, m.member FROM memberships m WHERE m.tenant = $1 AND (m.item, m.member) > ($2, $3) AND m.kind < 3
         ORDER BY m.item, m.member LIMIT $4",
     );
-    ALL_MAILS = each(
+    ALL_MAILS = per_engine(
         "SELECT doc FROM mails WHERE tenant = ?1 ORDER BY id",
         "SELECT m.doc, m.id FROM mails m WHERE m.tenant = $1 AND m.id > $2 ORDER BY m.id LIMIT $3",
     );
-    ALL_COUNTERS = both("SELECT tenant, sort, last FROM counters ORDER BY tenant, sort");
+    ALL_COUNTERS = portable("SELECT tenant, sort, last FROM counters ORDER BY tenant, sort");
     /// Events that have no position yet, in the order in which they will get theirs.
-    UNSEALED_EVENTS = each(
+    UNSEQUENCED_EVENTS = per_engine(
         "",
         "SELECT e.batch, e.tenant, e.at, e.connection, e.who, e.request, e.action, e.before, e.after, e.joined, e.departed,
         e.password_set, e.notes, e.digest FROM batches b JOIN events e ON e.batch = b.id
         WHERE b.position IS NULL ORDER BY b.at, b.id, e.place",
     );
 
-    FILLING = both("SELECT origin, done, sum FROM filling");
+    RESTORE_PROGRESS = portable("SELECT origin, done, sum FROM filling");
     /// Whether nothing may be written: a store is being filled, or another process holds it.
-    IS_CLOSED = each(
+    WRITE_BLOCKERS = per_engine(
         "",
         "SELECT 'filling' FROM filling UNION ALL SELECT 'hold' FROM holds WHERE until > clock_timestamp()",
     );
-    BEGIN_FILLING = both("INSERT INTO filling (origin, done, sum) VALUES ($1, 0, $2)");
-    GO_ON_FILLING = both("UPDATE filling SET done = $1, sum = $2 WHERE done = $3");
-    END_FILLING = both("DELETE FROM filling");
-    HAS_TENANTS = both("SELECT count(*) FROM tenants");
+    BEGIN_RESTORE = portable("INSERT INTO filling (origin, done, sum) VALUES ($1, 0, $2)");
+    UPDATE_RESTORE_PROGRESS = portable("UPDATE filling SET done = $1, sum = $2 WHERE done = $3");
+    END_RESTORE = portable("DELETE FROM filling");
+    COUNT_TENANTS = portable("SELECT count(*) FROM tenants");
     /// The newest link of a tenant that has arrived.
-    NEWEST_LINK = each(
+    NEWEST_LINK = per_engine(
         "",
         "SELECT b.position, l.link FROM batches b JOIN links l ON l.batch = b.id WHERE l.tenant = $1
         ORDER BY b.position DESC LIMIT 1",
     );
 
-    FILL_USERS = each(
+    BULK_INSERT_USERS = per_engine(
         "INSERT INTO users (pk, tenant, number, id, version, password, account, doc, active, updated)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         "",
     );
-    FILL_TOMBSTONES = each(
+    BULK_INSERT_TOMBSTONES = per_engine(
         "INSERT INTO tombstones (pk, tenant, number, id, deleted, external_key, password, doc)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         "INSERT INTO tombstones (tenant, number, id, deleted, external_key, password, doc)
@@ -71,13 +71,13 @@ statements! {
         FROM unnest($1, $2, $3, $4, $5, $6, $7) AS n (tenant, number, id, deleted, external_key, password, doc)",
     );
     /// The row of a person by number.
-    USER_NUMBERED = each("SELECT pk FROM users WHERE tenant = ?1 AND number = ?2", "");
-    LAST_ROW = each(
+    USER_PK_BY_NUMBER = per_engine("SELECT pk FROM users WHERE tenant = ?1 AND number = ?2", "");
+    MAX_USER_PK = per_engine(
         "SELECT max(coalesce((SELECT max(pk) FROM users), 0), coalesce((SELECT max(pk) FROM tombstones), 0))",
         "",
     );
     /// With another key where an earlier version let two connections have names that are the same now.
-    FILL_CONNECTIONS = each(
+    BULK_INSERT_CONNECTION = per_engine(
         "INSERT INTO connections (id, tenant, name_key, doc, last_use)
         VALUES (?1, ?2, CASE WHEN (SELECT count(*) FROM connections c WHERE c.tenant = ?2 AND c.name_key = ?3) = 0
         THEN ?3 ELSE ?4 END, ?5, ?6)",
@@ -85,9 +85,9 @@ statements! {
         VALUES ($1, $2, CASE WHEN (SELECT count(*) FROM connections c WHERE c.tenant = $2 AND c.name_key = $3) = 0
         THEN $3 ELSE $4 END, $5, $6, $7)",
     );
-    FILL_COUNTERS = both("INSERT INTO counters (tenant, sort, last) VALUES ($1, $2, $3)");
-    FILL_CHAINS = both("INSERT INTO chains (tenant, position, link, older) VALUES ($1, $2, $3, $4)");
-    FILL_EVENTS = each(
+    BULK_INSERT_COUNTER = portable("INSERT INTO counters (tenant, sort, last) VALUES ($1, $2, $3)");
+    BULK_INSERT_CHAIN = portable("INSERT INTO chains (tenant, position, link, older) VALUES ($1, $2, $3, $4)");
+    BULK_INSERT_EVENTS = per_engine(
         "",
         "INSERT INTO events
         (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
@@ -98,13 +98,13 @@ statements! {
         AS n (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set,
         notes, digest)",
     );
-    FILL_BATCHES = each(
+    BULK_INSERT_BATCHES = per_engine(
         "",
         "INSERT INTO batches (id, at, events, position)
         SELECT n.id, clock_timestamp(), n.events, n.position FROM unnest($1, $2, $3) AS n (id, events, position)",
     );
     /// Where the sealer goes on.
-    FILL_LEASE = each(
+    SET_LEASE_VALUE = per_engine(
         "",
         "INSERT INTO leases (name, holder, until, value) VALUES ($1, $2, clock_timestamp(), $3)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -112,7 +112,7 @@ statements! {
 }
 
 /// Every table that a stream fills, those first that refer to others; and how each is emptied.
-pub(crate) const FILLED_TABLES: [&str; 14] = [
+pub(crate) const RESTORED_TABLES: [&str; 14] = [
     "memberships",
     "mentions",
     "claims",
@@ -129,10 +129,10 @@ pub(crate) const FILLED_TABLES: [&str; 14] = [
     "tenants",
 ];
 /// Those of the history, and what an engine has besides.
-pub(crate) const SQLITE_TABLES: [&str; 1] = ["events"];
-pub(crate) const POSTGRES_TABLES: [&str; 4] = ["events", "links", "batches", "counted"];
+pub(crate) const SQLITE_EVENT_TABLES: [&str; 1] = ["events"];
+pub(crate) const POSTGRES_EVENT_TABLES: [&str; 4] = ["events", "links", "batches", "counted"];
 
 /// Takes everything out of a table.
-pub(crate) fn emptied(table: &str) -> String {
+pub(crate) fn delete_all_sql(table: &str) -> String {
     format!("DELETE FROM {table}")
 }

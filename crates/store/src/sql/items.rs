@@ -1,22 +1,25 @@
 //! Reading items and who belongs to them. The server engine keeps version and time beside the document.
 
-use super::{Sql, both, each, statements};
+use super::{Sql, per_engine, portable, statements};
 
-macro_rules! item {
+macro_rules! select_item {
     ($from:literal) => {
-        each(concat!("SELECT i.doc FROM ", $from), concat!("SELECT i.doc, i.version, i.updated FROM ", $from))
+        per_engine(
+            concat!("SELECT i.doc FROM ", $from),
+            concat!("SELECT i.doc, i.version, i.updated FROM ", $from),
+        )
     };
 }
 
 statements! {
-    ITEM_BY_ID = each("SELECT i.doc FROM items i WHERE i.tenant = $1 AND i.id = $2 AND i.kind = $3", "");
-    ITEM_BY_NUMBER = item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.number = $3");
-    ITEM_BY_NAME = item!(
+    ITEM_BY_ID = per_engine("SELECT i.doc FROM items i WHERE i.tenant = $1 AND i.id = $2 AND i.kind = $3", "");
+    ITEM_BY_NUMBER = select_item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.number = $3");
+    ITEM_BY_NAME = select_item!(
         "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number LIMIT 1"
     );
     /// Numbers in use, from one on.
-    NUMBERS_FROM = each("", "SELECT number FROM items WHERE tenant = $1 AND kind = $2 AND number >= $3 ORDER BY number LIMIT 2000");
-    ITEM_BY_CLAIM = each(
+    ITEM_NUMBERS_FROM = per_engine("", "SELECT number FROM items WHERE tenant = $1 AND kind = $2 AND number >= $3 ORDER BY number LIMIT 2000");
+    ITEM_BY_UNIQUE_KEY = per_engine(
         "SELECT i.doc FROM claims c JOIN items i ON i.pk = c.owner
         WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3",
         "",
@@ -24,12 +27,12 @@ statements! {
 
     // The same for many who ask at once: who asked comes along as a place in their list.
     /// Whoever asks looks at the kind: with it, a planner that knows nothing of a new database yet takes another index.
-    ITEMS_BY_IDS = each(
+    ITEMS_BY_IDS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3) AS n (place, tenant, id)
         JOIN items i ON i.tenant = n.tenant AND i.id = n.id",
     );
-    ITEMS_BY_CLAIMS = each(
+    ITEMS_BY_UNIQUE_KEYS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place
         FROM unnest($1, $2, $3, $4, $5) AS n (place, tenant, space, text, kind)
@@ -37,36 +40,36 @@ statements! {
         LEFT JOIN items i ON i.tenant = c.tenant AND i.kind = n.kind AND i.number = c.owner",
     );
 
-    ALL_ITEMS = item!("items i WHERE i.tenant = $1 AND i.kind = $2 ORDER BY i.number");
-    ITEMS_NAMED = item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number");
-    ITEMS_CLAIMING = each(
+    ALL_ITEMS = select_item!("items i WHERE i.tenant = $1 AND i.kind = $2 ORDER BY i.number");
+    ITEMS_WITH_NAME = select_item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number");
+    ITEMS_WITH_UNIQUE_KEY_IN_RANGE = per_engine(
         "SELECT i.doc FROM claims c JOIN items i ON i.pk = c.owner
         WHERE c.tenant = ?1 AND i.kind = ?2 AND c.space = ?3 AND c.text >= ?4 AND c.text < ?5 ORDER BY i.number",
         "SELECT i.doc, i.version, i.updated FROM claims c JOIN items i ON i.tenant = c.tenant AND i.number = c.owner
         WHERE c.tenant = $1 AND i.kind = $2 AND c.space = $3 AND c.text >= $4 AND c.text < $5 ORDER BY i.number",
     );
     /// The embedded engine binds each id by itself, see [`with_ids`].
-    ITEMS_WITH_IDS = each(
+    ITEMS_WITH_IDS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated FROM items i WHERE i.tenant = $1 AND i.kind = $2 AND i.id = ANY($3)
         ORDER BY i.number",
     );
-    ITEMS_AFTER = item!(
+    ITEMS_AFTER = select_item!(
         "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.number > $3 ORDER BY i.number LIMIT $4 OFFSET $5"
     );
-    ITEMS_BEFORE = item!(
+    ITEMS_BEFORE = select_item!(
         "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.number < $3 ORDER BY i.number DESC LIMIT $4 OFFSET $5"
     );
-    COUNT_ITEMS = both("SELECT count(*) FROM items WHERE tenant = $1 AND kind = $2 AND number < $3");
+    COUNT_ITEMS_BELOW = portable("SELECT count(*) FROM items WHERE tenant = $1 AND kind = $2 AND number < $3");
 
-    MEMBERS = each(
+    MEMBERS = per_engine(
         "SELECT u.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
         WHERE i.tenant = ?1 AND i.id = ?2 ORDER BY u.number",
         "SELECT u.id, u.number FROM memberships m JOIN users u ON u.tenant = m.tenant AND u.number = m.member
         WHERE m.tenant = $1 AND m.item = $2 ORDER BY m.member",
     );
     /// People are numbered in the order of their rows, which is what the embedded engine's memberships are in.
-    MEMBERS_AFTER = each(
+    MEMBERS_AFTER = per_engine(
         "SELECT u.id, u.number FROM memberships m JOIN users u ON u.pk = m.user
         WHERE m.item = (SELECT pk FROM items WHERE tenant = ?1 AND id = ?2) AND m.user > coalesce(
         (SELECT pk FROM users WHERE tenant = ?1 AND number <= ?3 ORDER BY number DESC LIMIT 1), 0)
@@ -77,10 +80,10 @@ statements! {
 }
 
 /// For the embedded engine: items of so many ids, `?3` and so on.
-pub(crate) fn with_ids(many: usize) -> String {
-    let places: Vec<String> = (0..many).map(|n| format!("?{}", n + 3)).collect();
-    let places = places.join(",");
+pub(crate) fn items_with_ids_sql(count: usize) -> String {
+    let placeholders: Vec<String> = (0..count).map(|n| format!("?{}", n + 3)).collect();
+    let placeholders = placeholders.join(",");
     format!(
-        "SELECT i.doc FROM items i WHERE i.tenant = ?1 AND i.kind = ?2 AND i.id IN ({places}) ORDER BY i.number"
+        "SELECT i.doc FROM items i WHERE i.tenant = ?1 AND i.kind = ?2 AND i.id IN ({placeholders}) ORDER BY i.number"
     )
 }

@@ -6,23 +6,23 @@
 
 mod admin;
 mod archive;
-mod feed;
-mod identifiers;
+mod events;
+mod identifier_migration;
 mod items;
-mod people;
 #[cfg(test)]
-mod subset;
-mod writing;
+mod sql_portability;
+mod users;
+mod writes;
 
 use sha2::{Digest, Sha256};
 
 pub(crate) use admin::*;
 pub(crate) use archive::*;
-pub(crate) use feed::*;
-pub(crate) use identifiers::*;
+pub(crate) use events::*;
+pub(crate) use identifier_migration::*;
 pub(crate) use items::*;
-pub(crate) use people::*;
-pub(crate) use writing::*;
+pub(crate) use users::*;
+pub(crate) use writes::*;
 
 /// One statement as each engine takes it.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +34,11 @@ pub(crate) struct Sql {
 }
 
 /// Both engines take the same text.
-const fn both(text: &'static str) -> Sql {
+const fn portable(text: &'static str) -> Sql {
     Sql { sqlite: text, postgres: text }
 }
 
-const fn each(sqlite: &'static str, postgres: &'static str) -> Sql {
+const fn per_engine(sqlite: &'static str, postgres: &'static str) -> Sql {
     Sql { sqlite, postgres }
 }
 
@@ -52,7 +52,7 @@ macro_rules! statements {
     ($($(#[$about:meta])* $name:ident = $sql:expr;)*) => {
         $($(#[$about])* pub(crate) const $name: Sql = $sql;)*
         #[cfg(test)]
-        pub(crate) const LIST: &[(&str, Sql)] = &[$((stringify!($name), $name)),*];
+        pub(crate) const STATEMENTS: &[(&str, Sql)] = &[$((stringify!($name), $name)),*];
     };
 }
 use statements;
@@ -62,31 +62,31 @@ mod tests {
     use super::*;
 
     /// Every statement.
-    pub(super) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
+    pub(super) fn all_statements() -> impl Iterator<Item = (&'static str, Sql)> {
         let lists = [
-            admin::LIST,
-            archive::LIST,
-            feed::LIST,
-            identifiers::LIST,
-            items::LIST,
-            people::LIST,
-            writing::LIST,
+            admin::STATEMENTS,
+            archive::STATEMENTS,
+            events::STATEMENTS,
+            identifier_migration::STATEMENTS,
+            items::STATEMENTS,
+            users::STATEMENTS,
+            writes::STATEMENTS,
         ];
         lists.into_iter().flatten().copied()
     }
 
     /// SQLite numbers `$1` and `$2` by where they first appear; PostgreSQL by what they say.
     #[test]
-    fn parameters_mean_the_same_to_both() {
+    fn parameters_are_numbered_in_order_of_appearance() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("s.db");
         let store = crate::Sqlite::open(&path, &crate::Options::default()).expect("a store");
         let db = rusqlite::Connection::open(&path).expect("opened");
-        for (name, sql) in all().filter(|(_, sql)| !sql.sqlite.is_empty()) {
+        for (name, sql) in all_statements().filter(|(_, sql)| !sql.sqlite.is_empty()) {
             let statement = db.prepare(sql.sqlite).unwrap_or_else(|error| panic!("{name}: {error}"));
             for index in 1..=statement.parameter_count() {
-                let said = statement.parameter_name(index).map(|name| &name[1..]);
-                assert_eq!(said, Some(index.to_string().as_str()), "{name}");
+                let actual = statement.parameter_name(index).map(|name| &name[1..]);
+                assert_eq!(actual, Some(index.to_string().as_str()), "{name}");
             }
         }
         drop(store);

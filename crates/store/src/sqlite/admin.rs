@@ -1,53 +1,58 @@
 //! Tenants and connections as rows.
 
 use super::failure::{Done, STALE, unique};
+use crate::event_row::{EncodedEvent, to_json};
 use crate::sql;
-use crate::told::{Told, encode};
 use directory::{
     Action, Connection, ConnectionId, EntitySnapshot, Field, Receipt, Tenant, TenantNumber, Time, fold,
 };
 use rusqlite::{Connection as Db, params};
 use std::collections::BTreeMap;
 
-pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<Told> {
+pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<EncodedEvent> {
     if tenant.number.0 == 0 {
         let highest: Option<u32> = db.query_row(sql::HIGHEST_TENANT.sqlite, [], |row| row.get(0))?;
         tenant.number = TenantNumber(highest.map_or(1, |highest| highest.saturating_add(1)));
     }
     let inserted = db.prepare_cached(sql::ADD_TENANT.sqlite)?.insert(params![
         tenant.number.0,
-        encode(&tenant)?,
+        to_json(&tenant)?,
         tenant.version
     ]);
     unique(inserted, Field::Number)?;
-    let after = Some(encode(&EntitySnapshot::Tenant(tenant.clone()))?);
-    let told = Told { after, tenant: Some(tenant.number), ..Told::new(Action::Created) };
+    let after = Some(to_json(&EntitySnapshot::Tenant(tenant.clone()))?);
+    let told = EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) };
     receipt.tenant = Some(tenant);
     Ok(told)
 }
 
-pub(super) fn change_tenant(db: &Db, before: &Tenant, after: Tenant, receipt: &mut Receipt) -> Done<Told> {
-    let old = params![encode(&after)?, after.version, before.number.0, before.version];
+pub(super) fn change_tenant(
+    db: &Db,
+    before: &Tenant,
+    after: Tenant,
+    receipt: &mut Receipt,
+) -> Done<EncodedEvent> {
+    let old = params![to_json(&after)?, after.version, before.number.0, before.version];
     if db.prepare_cached(sql::CHANGE_TENANT.sqlite)?.execute(old)? == 0 {
         return Err(STALE);
     }
-    let told = Told {
-        before: Some(encode(&EntitySnapshot::Tenant(before.clone()))?),
-        after: Some(encode(&EntitySnapshot::Tenant(after.clone()))?),
-        ..Told::new(Action::Updated)
+    let told = EncodedEvent {
+        before: Some(to_json(&EntitySnapshot::Tenant(before.clone()))?),
+        after: Some(to_json(&EntitySnapshot::Tenant(after.clone()))?),
+        ..EncodedEvent::new(Action::Updated)
     };
     receipt.tenant = Some(after);
     Ok(told)
 }
 
-pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
+pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<EncodedEvent> {
     let (name, freed) = (fold(&new.name), new.revoked_name_key());
-    db.prepare_cached(sql::FREE_NAME.sqlite)?.execute(params![freed, new.tenant.0, name])?;
+    db.prepare_cached(sql::RELEASE_REVOKED_NAME.sqlite)?.execute(params![freed, new.tenant.0, name])?;
     let inserted = db.prepare_cached(sql::ADD_CONNECTION.sqlite)?.insert(params![
         new.id.0.as_bytes(),
         new.tenant.0,
         fold(&new.name),
-        encode(new)?
+        to_json(new)?
     ]);
     // Either may be taken; the id is reported first.
     let field = match &inserted {
@@ -56,27 +61,30 @@ pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<Told> {
     };
     let seq = unique(inserted, field)?;
     put_keys(db, seq, new)?;
-    Ok(Told { after: Some(encode(&EntitySnapshot::redacted_connection(new))?), ..Told::new(Action::Created) })
+    Ok(EncodedEvent {
+        after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),
+        ..EncodedEvent::new(Action::Created)
+    })
 }
 
-pub(super) fn change_connection(db: &Db, before: &Connection, new: &Connection) -> Done<Told> {
+pub(super) fn change_connection(db: &Db, before: &Connection, new: &Connection) -> Done<EncodedEvent> {
     let stored = super::read::connection(db, new.id)?;
     let Some(old) = stored.filter(|stored| stored.is_unchanged_since(before)) else { return Err(STALE) };
     let seq = db
         .prepare_cached(sql::CHANGE_CONNECTION.sqlite)?
-        .query_row(params![encode(new)?, new.id.0.as_bytes()], |row| row.get(0))?;
+        .query_row(params![to_json(new)?, new.id.0.as_bytes()], |row| row.get(0))?;
     db.prepare_cached(sql::REMOVE_KEYS.sqlite)?.execute([seq])?;
     put_keys(db, seq, new)?;
-    Ok(Told {
-        before: Some(encode(&EntitySnapshot::redacted_connection(&old))?),
-        after: Some(encode(&EntitySnapshot::redacted_connection(new))?),
-        ..Told::new(Action::Updated)
+    Ok(EncodedEvent {
+        before: Some(to_json(&EntitySnapshot::redacted_connection(&old))?),
+        after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),
+        ..EncodedEvent::new(Action::Updated)
     })
 }
 
 pub(super) fn touch(db: &Db, id: ConnectionId, uses: &BTreeMap<String, i64>, at: Time) -> Done {
-    let bound = params![at.0, encode(uses)?, id.0.as_bytes()];
-    db.prepare_cached(sql::TOUCH_CONNECTION.sqlite)?.execute(bound)?;
+    let bound = params![at.0, to_json(uses)?, id.0.as_bytes()];
+    db.prepare_cached(sql::RECORD_CONNECTION_USE.sqlite)?.execute(bound)?;
     Ok(())
 }
 

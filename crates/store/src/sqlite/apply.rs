@@ -1,7 +1,7 @@
 //! One change as rows: guards, rows and events, in the caller's transaction.
 //!
 //! The first write that fails says why a change is refused, so the rows of an edit are written in the order of
-//! [`crate::conflicts::checks`].
+//! [`crate::guards::checks`].
 
 use super::failure::{Done, Failure, STALE, one, unique};
 use super::tally::Tally;
@@ -9,9 +9,9 @@ use super::user_rows::{
     item_at, join, mention, row_or_stale, save_item, settle, stored_account, take, take_all, touch_groups,
 };
 use super::{admin, deleted, events, mails};
-use crate::claims::{self, Claim};
-use crate::plan::is_active;
-use crate::told::{Author, Told, encode};
+use crate::event_row::{ChangeContext, EncodedEvent, to_json};
+use crate::query_plan::active_code;
+use crate::unique_keys::{self, UniqueKey};
 use crate::{memberships, sql};
 use directory::{
     AccountEdit, Action, Change, CommitError, EntitySnapshot, EventNote, Field, Item, ItemId, ItemKey,
@@ -40,12 +40,12 @@ pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Rec
         }
     }
     if let Some(id) = not_deleted {
-        let key = params![tenant.0, claims::external_id(&id)];
-        if db.prepare_cached(sql::BURIED.sqlite)?.query_row(key, |row| row.get(0))? {
+        let key = params![tenant.0, unique_keys::external_id_key(&id)];
+        if db.prepare_cached(sql::DELETED_EXTERNAL_IDS.sqlite)?.query_row(key, |row| row.get(0))? {
             return Err(STALE);
         }
     }
-    let author = Author { tenant, at, connection, who, request };
+    let author = ChangeContext { tenant, at, connection, actor: who, request_id: request };
     for edit in edits {
         let told = match edit {
             Mutation::AddUser { user, account } => {
@@ -53,7 +53,7 @@ pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Rec
             }
             Mutation::ChangeUser { before, after, account, notes } => {
                 let told = change_user(db, tenant, (*before, *after, at), &account, &mut receipt)?;
-                Told { notes, ..told }
+                EncodedEvent { notes, ..told }
             }
             Mutation::RestoreUser { before, user, account, keeps_password } => {
                 let raised = (*before, *user, at);
@@ -112,10 +112,10 @@ fn add_user(
     (mut user, at): (User, Time),
     account: &AccountEdit,
     receipt: &mut Receipt,
-) -> Done<Told> {
+) -> Done<EncodedEvent> {
     user.number = next_number(db, tally, tenant, 0, 1)?;
     let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
-    let doc = encode(&user)?;
+    let doc = to_json(&user)?;
     let (phc, sign_ins) = stored_account(account)?;
     let inserted = db.prepare_cached(sql::ADD_USERS.sqlite)?.insert(params![
         tenant.0,
@@ -125,7 +125,7 @@ fn add_user(
         phc,
         sign_ins,
         doc,
-        is_active(&user),
+        active_code(&user),
         user.updated.0
     ]);
     let pk = unique(inserted, Field::Id)?;
@@ -134,16 +134,16 @@ fn add_user(
     settle(db, tally, tenant, (&user, pk), &belongs)?;
     touch_groups(db, tenant, &[], &groups, at)?;
     let told = if groups.is_empty() && folders.is_empty() {
-        Told { after: Some(format!("{{\"user\":{doc}}}")), ..Told::new(Action::Created) }
+        EncodedEvent { after: Some(format!("{{\"user\":{doc}}}")), ..EncodedEvent::new(Action::Created) }
     } else {
         (user.groups, user.folders) = (groups, folders);
-        Told {
-            after: Some(encode(&EntitySnapshot::User(Box::new(user.clone())))?),
-            ..Told::new(Action::Created)
+        EncodedEvent {
+            after: Some(to_json(&EntitySnapshot::User(Box::new(user.clone())))?),
+            ..EncodedEvent::new(Action::Created)
         }
     };
     receipt.users.push(user);
-    Ok(Told { password_set: account.sets_password(), ..told })
+    Ok(EncodedEvent { password_set: account.sets_password(), ..told })
 }
 
 fn change_user(
@@ -152,37 +152,41 @@ fn change_user(
     (mut before, mut after, at): (User, User, Time),
     account: &AccountEdit,
     receipt: &mut Receipt,
-) -> Done<Told> {
+) -> Done<EncodedEvent> {
     let (pk, stored) = user_at(db, tenant, &before)?;
-    memberships::carry_over(&stored, &mut before, &mut after);
+    memberships::merge_into(&stored, &mut before, &mut after);
     after.number = before.number;
-    let (old, new) = (claims::of_user(&before), claims::of_user(&after));
+    let (old, new) = (unique_keys::of_user(&before), unique_keys::of_user(&after));
     swap(db, tenant, &old, &new, pk)?;
-    mention(db, tenant, pk, &claims::mentions(&before), &claims::mentions(&after))?;
+    mention(db, tenant, pk, &unique_keys::secondary_emails(&before), &unique_keys::secondary_emails(&after))?;
     let (old, new) = (belongings(&before), belongings(&after));
     for item in old.difference(&new) {
-        one(db.prepare_cached(sql::LEAVE_ITEM.sqlite)?.execute(params![pk, tenant.0, item.0.as_bytes()])?)?;
+        one(db.prepare_cached(sql::REMOVE_MEMBERSHIP_BY_ITEM_ID.sqlite)?.execute(params![
+            pk,
+            tenant.0,
+            item.0.as_bytes()
+        ])?)?;
     }
     for item in new.difference(&old) {
         join(db, tenant, *item, pk)?;
     }
     touch_groups(db, tenant, &before.groups, &after.groups, at)?;
-    let told = Told {
-        before: Some(encode(&EntitySnapshot::User(Box::new(before)))?),
-        after: Some(encode(&EntitySnapshot::User(Box::new(after.clone())))?),
+    let told = EncodedEvent {
+        before: Some(to_json(&EntitySnapshot::User(Box::new(before)))?),
+        after: Some(to_json(&EntitySnapshot::User(Box::new(after.clone())))?),
         password_set: account.sets_password(),
-        ..Told::new(Action::Updated)
+        ..EncodedEvent::new(Action::Updated)
     };
     receipt.users.push(after.clone());
     (after.groups, after.folders) = (Vec::new(), Vec::new());
     let (phc, sign_ins) = stored_account(account)?;
-    let doc = encode(&after)?;
+    let doc = to_json(&after)?;
     one(db.prepare_cached(sql::CHANGE_USERS.sqlite)?.execute(params![
         after.version,
         doc,
         phc,
         sign_ins,
-        is_active(&after),
+        active_code(&after),
         after.updated.0,
         pk
     ])?)?;
@@ -191,22 +195,29 @@ fn change_user(
 
 /// Everything a person belongs to.
 fn belongings(user: &User) -> BTreeSet<ItemId> {
-    memberships::of(user).collect()
+    memberships::item_ids(user).collect()
 }
 
-fn remove_user(db: &Db, tally: &mut Tally, tenant: TenantNumber, user: &User, at: Time) -> Done<Told> {
+fn remove_user(
+    db: &Db,
+    tally: &mut Tally,
+    tenant: TenantNumber,
+    user: &User,
+    at: Time,
+) -> Done<EncodedEvent> {
     let (pk, user) = user_at(db, tenant, user)?;
-    swap(db, tenant, &claims::of_user(&user), &[], pk)?;
-    db.prepare_cached(sql::LEAVE_ALL.sqlite)?.execute([pk])?;
+    swap(db, tenant, &unique_keys::of_user(&user), &[], pk)?;
+    db.prepare_cached(sql::REMOVE_MEMBERSHIPS_OF_USER.sqlite)?.execute([pk])?;
     touch_groups(db, tenant, &user.groups, &[], at)?;
-    mention(db, tenant, pk, &claims::mentions(&user), &[])?;
-    let key = user.external_id.as_deref().map(claims::external_id);
-    let buried = db.prepare_cached(sql::BURY.sqlite)?.execute(params![pk, at.0, key, encode(&user)?]);
+    mention(db, tenant, pk, &unique_keys::secondary_emails(&user), &[])?;
+    let key = user.external_id.as_deref().map(unique_keys::external_id_key);
+    let buried =
+        db.prepare_cached(sql::ADD_TOMBSTONE.sqlite)?.execute(params![pk, at.0, key, to_json(&user)?]);
     unique(buried.map(|_| 0), Field::Id)?;
     one(db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?)?;
-    tally.count(tenant, crate::found::block_of(user.number), -1);
-    let before = Some(encode(&EntitySnapshot::User(Box::new(user)))?);
-    Ok(Told { before, notes: vec![EventNote::SignInsEnded], ..Told::new(Action::Deleted) })
+    tally.count(tenant, crate::page_builder::block_of(user.number), -1);
+    let before = Some(to_json(&EntitySnapshot::User(Box::new(user)))?);
+    Ok(EncodedEvent { before, notes: vec![EventNote::SignInsEnded], ..EncodedEvent::new(Action::Deleted) })
 }
 
 fn add_item(
@@ -216,11 +227,11 @@ fn add_item(
     mut item: Item,
     members: Vec<UserId>,
     receipt: &mut Receipt,
-) -> Done<Told> {
+) -> Done<EncodedEvent> {
     let kind = item.kind();
-    let sort = 1 + claims::kind_number(kind);
+    let sort = 1 + unique_keys::kind_index(kind);
     if item.number() == 0 && kind != ItemKind::Department {
-        let mut number = next_number(db, tally, tenant, sort, claims::first_number(kind))?;
+        let mut number = next_number(db, tally, tenant, sort, unique_keys::first_item_number(kind))?;
         // Numbers that were wished for are passed over.
         while item_numbered(db, tenant, sort, number)? {
             number = next_number(db, tally, tenant, sort, 1)?;
@@ -234,21 +245,21 @@ fn add_item(
         item.id().0.as_bytes(),
         item.version(),
         Item::name_key(kind, item.name()),
-        encode(&item)?
+        to_json(&item)?
     ]);
     let pk = unique(inserted, Field::Id)?;
-    for claim in claims::of_item(&item) {
+    for claim in unique_keys::of_item(&item) {
         take(db, tenant, &claim, pk)?;
     }
     enrol(db, tenant, pk, &members, &[])?;
-    let after = Some(encode(&EntitySnapshot::Item(Box::new(item.clone())))?);
+    let after = Some(to_json(&EntitySnapshot::Item(Box::new(item.clone())))?);
     receipt.items.push(item);
-    Ok(Told { after, members_added: members, ..Told::new(Action::Created) })
+    Ok(EncodedEvent { after, members_added: members, ..EncodedEvent::new(Action::Created) })
 }
 
 fn item_numbered(db: &Db, tenant: TenantNumber, sort: u8, number: u32) -> Done<bool> {
     Ok(db
-        .prepare_cached(sql::ITEM_NUMBERED.sqlite)?
+        .prepare_cached(sql::ITEM_NUMBER_EXISTS.sqlite)?
         .query_row(params![tenant.0, sort, number], |row| row.get(0))?)
 }
 
@@ -259,14 +270,14 @@ fn change_item(
     after: Item,
     (members_added, members_removed): (Vec<UserId>, Vec<UserId>),
     receipt: &mut Receipt,
-) -> Done<Told> {
+) -> Done<EncodedEvent> {
     let pk = item_at(db, tenant, &before)?;
-    swap(db, tenant, &claims::of_item(&before), &claims::of_item(&after), pk)?;
+    swap(db, tenant, &unique_keys::of_item(&before), &unique_keys::of_item(&after), pk)?;
     let key = Item::name_key(after.kind(), after.name());
     one(db.prepare_cached(sql::CHANGE_ITEM.sqlite)?.execute(params![
         after.version(),
         key,
-        encode(&after)?,
+        to_json(&after)?,
         pk
     ])?)?;
     enrol(db, tenant, pk, &members_added, &members_removed)?;
@@ -279,13 +290,13 @@ fn item_changed(
     after: Item,
     (members_added, members_removed): (Vec<UserId>, Vec<UserId>),
     receipt: &mut Receipt,
-) -> Done<Told> {
-    let told = Told {
-        before: Some(encode(&EntitySnapshot::Item(Box::new(before)))?),
-        after: Some(encode(&EntitySnapshot::Item(Box::new(after.clone())))?),
+) -> Done<EncodedEvent> {
+    let told = EncodedEvent {
+        before: Some(to_json(&EntitySnapshot::Item(Box::new(before)))?),
+        after: Some(to_json(&EntitySnapshot::Item(Box::new(after.clone())))?),
         members_added,
         members_removed,
-        ..Told::new(Action::Updated)
+        ..EncodedEvent::new(Action::Updated)
     };
     receipt.items.push(after);
     Ok(told)
@@ -299,7 +310,7 @@ fn change_members(
     (members_added, members_removed): (Vec<UserId>, Vec<UserId>),
     at: Time,
     receipt: &mut Receipt,
-) -> Done<Option<Told>> {
+) -> Done<Option<EncodedEvent>> {
     let Some(before) = super::read::item(db, tenant, item.kind(), &ItemKey::Id(item.id()))? else {
         return Err(STALE);
     };
@@ -315,23 +326,26 @@ fn change_members(
     item_changed(before, after, (members_added, members_removed), receipt).map(Some)
 }
 
-fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<Told> {
+fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<EncodedEvent> {
     let pk = item_at(db, tenant, &item)?;
-    swap(db, tenant, &claims::of_item(&item), &[], pk)?;
-    db.prepare_cached(sql::DISBAND.sqlite)?.execute([pk])?;
+    swap(db, tenant, &unique_keys::of_item(&item), &[], pk)?;
+    db.prepare_cached(sql::REMOVE_MEMBERSHIPS_OF_ITEM.sqlite)?.execute([pk])?;
     one(db.prepare_cached(sql::REMOVE_ITEM.sqlite)?.execute([pk])?)?;
-    Ok(Told { before: Some(encode(&EntitySnapshot::Item(Box::new(item)))?), ..Told::new(Action::Deleted) })
+    Ok(EncodedEvent {
+        before: Some(to_json(&EntitySnapshot::Item(Box::new(item)))?),
+        ..EncodedEvent::new(Action::Deleted)
+    })
 }
 
 /// The row of a person who must still be as `user` was, and the person with the memberships of now.
 fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> Done<(i64, User)> {
     let key = params![tenant.0, user.number, user.version];
     let found = db
-        .prepare_cached(sql::USER_AT.sqlite)?
+        .prepare_cached(sql::USER_AT_VERSION.sqlite)?
         .query_row(key, |row| Ok((row.get(2)?, super::read::stored_user(row)?)));
     let (pk, stored) = super::rows::optional(found)?.ok_or(STALE)?;
     // What was decided from something else would give up other keys than it has.
-    if memberships::is_same_but_for_them(&stored, user) { Ok((pk, stored)) } else { Err(STALE) }
+    if memberships::eq_ignoring_memberships(&stored, user) { Ok((pk, stored)) } else { Err(STALE) }
 }
 
 fn next_number(db: &Db, tally: &mut Tally, tenant: TenantNumber, sort: u8, first: u32) -> Done<u32> {
@@ -344,12 +358,17 @@ fn next_number(db: &Db, tally: &mut Tally, tenant: TenantNumber, sort: u8, first
 }
 
 /// Gives up the claims that are only in `old` and takes those that are only in `new`.
-fn swap(db: &Db, tenant: TenantNumber, old: &[Claim], new: &[Claim], owner: i64) -> Done {
-    for gone in old.iter().filter(|old| !new.iter().any(|new| new.is_same(old))) {
+fn swap(db: &Db, tenant: TenantNumber, old: &[UniqueKey], new: &[UniqueKey], owner: i64) -> Done {
+    for gone in old.iter().filter(|old| !new.iter().any(|new| new.has_same_key(old))) {
         // None where an older owner of the same key has it, in a store of 0.1.0.
-        db.prepare_cached(sql::RELEASE.sqlite)?.execute(params![tenant.0, gone.space, gone.text, owner])?;
+        db.prepare_cached(sql::REMOVE_UNIQUE_KEYS.sqlite)?.execute(params![
+            tenant.0,
+            gone.namespace,
+            gone.text,
+            owner
+        ])?;
     }
-    for claim in new.iter().filter(|new| !old.iter().any(|old| old.is_same(new))) {
+    for claim in new.iter().filter(|new| !old.iter().any(|old| old.has_same_key(new))) {
         take(db, tenant, claim, owner)?;
     }
     Ok(())
@@ -366,13 +385,18 @@ fn enrol(
     let (mut came, mut went) = (Vec::new(), Vec::new());
     for user in members_added {
         let bound = params![tenant.0, user.0.as_bytes()];
-        let pk = row_or_stale(db.prepare_cached(sql::USER_ROW.sqlite)?.query_row(bound, |row| row.get(0)))?;
-        if db.prepare_cached(sql::JOIN.sqlite)?.execute([item, pk])? > 0 {
+        let pk = row_or_stale(db.prepare_cached(sql::USER_PK.sqlite)?.query_row(bound, |row| row.get(0)))?;
+        if db.prepare_cached(sql::ADD_MEMBERSHIPS.sqlite)?.execute([item, pk])? > 0 {
             came.push(*user);
         }
     }
     for user in members_removed {
-        if db.prepare_cached(sql::LEAVE.sqlite)?.execute(params![item, tenant.0, user.0.as_bytes()])? > 0 {
+        if db.prepare_cached(sql::REMOVE_MEMBERSHIPS.sqlite)?.execute(params![
+            item,
+            tenant.0,
+            user.0.as_bytes()
+        ])? > 0
+        {
             went.push(*user);
         }
     }

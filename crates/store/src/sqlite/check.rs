@@ -1,52 +1,54 @@
 //! A check of a whole file: what SQLite says of it, and whether what is stored twice agrees.
 
 use super::read;
-use crate::checked::{Checked, Documents, roles_among};
-use crate::claims::{self, Claim, kind_number};
-use crate::found::block_of;
+use crate::check_report::{CheckReport, TenantChecker, filter_roles};
+use crate::page_builder::block_of;
 use crate::sql;
+use crate::unique_keys::{self, UniqueKey, kind_index};
 use directory::{Item, ItemId, ItemKind, Tenant, User, UserId};
 use rusqlite::{Connection as Db, OptionalExtension, params};
 use std::collections::BTreeMap;
 
 /// What is wrong.
-pub(super) fn check(db: &Db) -> rusqlite::Result<Checked> {
+pub(super) fn check(db: &Db) -> rusqlite::Result<CheckReport> {
     // One view of everything, or what is written meanwhile would look wrong.
     let view = db.unchecked_transaction()?;
-    let mut checked = Checked::default();
+    let mut checked = CheckReport::default();
     for pragma in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
         let mut statement = view.prepare(pragma)?;
         for row in statement.query_map([], |row| row.get::<_, String>(0))? {
-            checked.damage.push(row?);
+            checked.errors.push(row?);
         }
     }
-    checked.damage.retain(|line| line != "ok");
+    checked.errors.retain(|line| line != "ok");
     // In a file that is not whole, nothing else is worth a look.
-    if !checked.damage.is_empty() {
+    if !checked.errors.is_empty() {
         return Ok(checked);
     }
     let mut tenants = view.prepare_cached(sql::ROWS_OF_TENANTS.sqlite)?;
     let mut rows = tenants.query([])?;
     while let Some(row) = rows.next()? {
         let tenant: Tenant = super::rows::decode(2, row.get_ref(2)?.as_str()?)?;
-        checked.tenant(&tenant, (row.get(0)?, row.get(1)?));
+        checked.check_tenant(&tenant, (row.get(0)?, row.get(1)?));
         of_tenant(&view, row.get(0)?, &mut checked)?;
     }
-    checked.strange_memberships(view.query_row(sql::COUNT_STRANGE_MEMBERSHIPS.sqlite, [], |row| row.get(0))?);
+    checked.report_invalid_memberships(
+        view.query_row(sql::COUNT_INVALID_MEMBERSHIPS.sqlite, [], |row| row.get(0))?,
+    );
     let (events, last): (i64, i64) =
-        view.query_row(sql::COUNT_POSITIONS.sqlite, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let found = &mut checked.damage;
+        view.query_row(sql::COUNT_EVENTS_AND_LAST_POSITION.sqlite, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found = &mut checked.errors;
     if events != last {
         found.push(format!("the history ends at {last} and has {events} events"));
     }
-    checked.shorten();
+    checked.truncate_errors();
     Ok(checked)
 }
 
-fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()> {
-    let roles = roles_among(items_of(db, tenant, ItemKind::Role)?.into_iter().map(|(_, role, _)| role));
+fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Result<()> {
+    let roles = filter_roles(items_of(db, tenant, ItemKind::Role)?.into_iter().map(|(_, role, _)| role));
     let (mut claims, mut blocks, mut last) = (0_i64, BTreeMap::<u32, i64>::new(), (0_u32, 0_i64));
-    let mut documents = Documents::of(tenant);
+    let mut documents = TenantChecker::new(tenant);
     let mut people = db.prepare_cached(sql::ROWS_OF_USERS.sqlite)?;
     let mut rows = people.query([tenant])?;
     while let Some(row) = rows.next()? {
@@ -59,40 +61,40 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()
             row.get::<_, u8>(4)?,
             row.get::<_, i64>(5)?,
         );
-        checked.note_user(tenant, &user, &roles);
-        documents.user(&user, beside, checked);
+        checked.warn_about_user(tenant, &user, &roles);
+        documents.check_user(&user, beside, checked);
         // Pages and members come in the order of rows.
         if (user.number, pk) <= last || pk <= last.1 {
             checked
-                .damage
+                .errors
                 .push(format!("tenant {tenant}: person {} is not in the order of numbers", user.number));
         }
         last = (user.number, pk);
         *blocks.entry(block_of(user.number)).or_default() += 1;
-        claims += owned(db, tenant, (pk, user.number), &claims::of_user(&user), checked)?;
+        claims += owned(db, tenant, (pk, user.number), &unique_keys::of_user(&user), checked)?;
     }
     for kind in ItemKind::ALL {
         for (row, item, beside) in items_of(db, tenant, kind)? {
-            documents.item(&item, &beside, checked);
-            claims += owned(db, tenant, (row, item.number()), &claims::of_item(&item), checked)?;
+            documents.check_item(&item, &beside, checked);
+            claims += owned(db, tenant, (row, item.number()), &unique_keys::of_item(&item), checked)?;
         }
     }
-    let stored: i64 = db.query_row(sql::COUNT_CLAIMS.sqlite, [tenant], |row| row.get(0))?;
+    let stored: i64 = db.query_row(sql::COUNT_UNIQUE_KEYS.sqlite, [tenant], |row| row.get(0))?;
     if stored != claims {
-        checked.damage.push(format!(
+        checked.errors.push(format!(
             "tenant {tenant}: {stored} claims are stored where people and items make {claims}"
         ));
     }
     beside_users(db, tenant, &mut documents, checked)?;
     let mut counted = BTreeMap::new();
-    let mut statement = db.prepare_cached(sql::BLOCKS.sqlite)?;
+    let mut statement = db.prepare_cached(sql::BLOCK_COUNTS.sqlite)?;
     for row in statement.query_map([tenant], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?)))? {
         let (block, live) = row?;
         counted.insert(block, live);
     }
     counted.retain(|_, live| *live != 0);
     if counted != blocks {
-        checked.damage.push(format!("tenant {tenant}: people are counted wrongly"));
+        checked.errors.push(format!("tenant {tenant}: people are counted wrongly"));
     }
     Ok(())
 }
@@ -101,26 +103,26 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut Checked) -> rusqlite::Result<()
 fn beside_users(
     db: &Db,
     tenant: u32,
-    documents: &mut Documents,
-    checked: &mut Checked,
+    documents: &mut TenantChecker,
+    checked: &mut CheckReport,
 ) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(sql::ROWS_OF_TOMBSTONES.sqlite)?;
     let mut rows = statement.query([tenant])?;
     while let Some(row) = rows.next()? {
         let user: User = super::rows::decode(3, row.get_ref(3)?.as_str()?)?;
         let beside = (row.get(0)?, UserId(super::rows::id(1, row)?), row.get(2)?);
-        documents.tombstone(&user, &beside, checked);
+        documents.check_tombstone(&user, &beside, checked);
     }
-    let mut statement = db.prepare_cached(sql::ROWS_OF_MENTIONS.sqlite)?;
+    let mut statement = db.prepare_cached(sql::ROWS_OF_SECONDARY_EMAILS.sqlite)?;
     let mentions = statement.query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mentions = mentions.collect::<rusqlite::Result<_>>()?;
     let mut statement = db.prepare_cached(sql::MEMBERSHIPS_OF_KIND.sqlite)?;
-    let kind = 1 + kind_number(ItemKind::Organization);
+    let kind = 1 + kind_index(ItemKind::Organization);
     let members = statement
         .query_map(params![tenant, kind], |row| Ok((row.get(0)?, ItemId(super::rows::id(1, row)?))))?;
     let members = members.collect::<rusqlite::Result<_>>()?;
     let last = db.query_row(sql::COUNTER.sqlite, params![tenant, 0], |row| row.get(0))?;
-    documents.compare(&mentions, &members, last, checked);
+    documents.check_related_rows(&mentions, &members, last, checked);
     Ok(())
 }
 
@@ -130,7 +132,7 @@ type Beside = (u32, ItemId, String);
 /// The items of a kind, with their rows.
 fn items_of(db: &Db, tenant: u32, kind: ItemKind) -> rusqlite::Result<Vec<(i64, Item, Beside)>> {
     let mut items = db.prepare_cached(sql::ROWS_OF_ITEMS.sqlite)?;
-    let rows = items.query_map(params![tenant, 1 + kind_number(kind)], |row| {
+    let rows = items.query_map(params![tenant, 1 + kind_index(kind)], |row| {
         let beside = (row.get(2)?, ItemId(super::rows::id(3, row)?), row.get(4)?);
         Ok((row.get(1)?, read::stored_item(row)?, beside))
     })?;
@@ -142,14 +144,14 @@ fn owned(
     db: &Db,
     tenant: u32,
     (owner, number): (i64, u32),
-    wanted: &[Claim],
-    checked: &mut Checked,
+    wanted: &[UniqueKey],
+    checked: &mut CheckReport,
 ) -> rusqlite::Result<i64> {
     let mut count = 0;
     for claim in wanted {
         let by: Option<i64> = db
-            .prepare_cached(sql::CLAIM_OWNERS.sqlite)?
-            .query_row(params![tenant, claim.space, claim.text], |row| row.get(0))
+            .prepare_cached(sql::UNIQUE_KEY_OWNERS.sqlite)?
+            .query_row(params![tenant, claim.namespace, claim.text], |row| row.get(0))
             .optional()?;
         if by == Some(owner) {
             count += 1;
@@ -158,9 +160,9 @@ fn owned(
         let sql = if claim.is_of_user() { sql::NUMBER_OF_USER } else { sql::NUMBER_OF_ITEM };
         let holder = by.map(|holder| db.query_row(sql.sqlite, [holder], |row| row.get(0)).optional());
         match holder.transpose()?.flatten() {
-            Some(holder) => checked.note_shared(tenant, claim, number, holder),
+            Some(holder) => checked.warn_shared_key(tenant, claim, number, holder),
             None => checked
-                .damage
+                .errors
                 .push(format!("tenant {tenant}: row {owner} does not hold its {:?}", claim.field)),
         }
     }

@@ -3,9 +3,9 @@
 use super::failure::{Done, STALE, unique};
 use super::tally::Tally;
 use super::user_rows::{settle, stored_account, take_all, touch_groups};
-use crate::plan::is_active;
+use crate::event_row::{EncodedEvent, to_json};
+use crate::query_plan::active_code;
 use crate::sql;
-use crate::told::{Told, encode};
 use directory::{
     AccountEdit, Action, EntitySnapshot, EventNote, Field, Receipt, TenantNumber, Time, Tombstone, User,
 };
@@ -19,13 +19,13 @@ pub(super) fn restore(
     (before, mut user, at): (Tombstone, User, Time),
     (account, keeps_password): (&AccountEdit, bool),
     receipt: &mut Receipt,
-) -> Done<Told> {
+) -> Done<EncodedEvent> {
     (user.id, user.number) = (before.user.id, before.user.number);
-    let after = Some(encode(&EntitySnapshot::User(Box::new(user.clone())))?);
+    let after = Some(to_json(&EntitySnapshot::User(Box::new(user.clone())))?);
     let whole = user.clone();
     let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
     let (phc, sign_ins) = stored_account(account)?;
-    let raised = db.prepare_cached(sql::RAISE.sqlite)?.execute(params![
+    let raised = db.prepare_cached(sql::ADD_USER_FROM_TOMBSTONE.sqlite)?.execute(params![
         tenant.0,
         user.number,
         before.deleted.0,
@@ -33,8 +33,8 @@ pub(super) fn restore(
         keeps_password,
         phc,
         sign_ins,
-        encode(&user)?,
-        is_active(&user),
+        to_json(&user)?,
+        active_code(&user),
         user.updated.0
     ]);
     if unique(raised.map(|many| i64::try_from(many).unwrap_or(1)), Field::Id)? == 0 {
@@ -48,14 +48,19 @@ pub(super) fn restore(
     touch_groups(db, tenant, &[], &groups, at)?;
     receipt.users.push(whole);
     let password_set = account.sets_password();
-    Ok(Told { after, password_set, notes: vec![EventNote::Restored], ..Told::new(Action::Created) })
+    Ok(EncodedEvent {
+        after,
+        password_set,
+        notes: vec![EventNote::Restored],
+        ..EncodedEvent::new(Action::Created)
+    })
 }
 
 /// What was left of somebody is gone.
-pub(super) fn purge(db: &Db, tenant: TenantNumber, stone: &Tombstone) -> Done<Told> {
+pub(super) fn purge(db: &Db, tenant: TenantNumber, stone: &Tombstone) -> Done<EncodedEvent> {
     forget(db, tenant, stone)?;
-    let before = Some(encode(&EntitySnapshot::User(Box::new(stone.user.clone())))?);
-    Ok(Told { before, notes: vec![EventNote::Purged], ..Told::new(Action::Deleted) })
+    let before = Some(to_json(&EntitySnapshot::User(Box::new(stone.user.clone())))?);
+    Ok(EncodedEvent { before, notes: vec![EventNote::Purged], ..EncodedEvent::new(Action::Deleted) })
 }
 
 fn forget(db: &Db, tenant: TenantNumber, stone: &Tombstone) -> Done {

@@ -1,19 +1,19 @@
 //! The whole file as a stream of entries, seen at one moment, also while others write.
 
 use super::read;
-use crate::archive::{ArchiveError, Entry, EventEntry, MEMBERS, Sink};
-use crate::chain::Sum;
+use crate::archive::{ArchiveError, Entry, EntrySink, EventEntry, MAX_MEMBERS_PER_ENTRY};
+use crate::event_chain::ChainHash;
+use crate::event_row::to_json;
 use crate::sql;
-use crate::told::encode;
 use directory::{Item, Tenant};
 use rusqlite::{Connection as Db, Row, params};
 
 /// Gives everything to `to`.
-pub(super) fn all(db: &Db, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+pub(super) fn all(db: &Db, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let view = db.unchecked_transaction()?;
     let tenants = read::tenants(&view)?;
     for tenant in &tenants {
-        to(Entry::Tenant { tenant: tenant.number.0, doc: encode(tenant)? })?;
+        to(Entry::Tenant { tenant: tenant.number.0, doc: to_json(tenant)? })?;
     }
     for_each(&view, sql::ALL_SECRETS.sqlite, [], |row| {
         to(Entry::Secret { name: row.get(0)?, bytes: row.get(1)? })
@@ -23,7 +23,7 @@ pub(super) fn all(db: &Db, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
         of_tenant(&view, tenant, to)?;
     }
     for_each(&view, sql::ALL_COUNTERS.sqlite, [], |row| {
-        to(Entry::Counter { tenant: row.get(0)?, sort: row.get(1)?, last: row.get(2)? })
+        to(Entry::Counter { tenant: row.get(0)?, sequence: row.get(1)?, last: row.get(2)? })
     })?;
     history(&view, to)
 }
@@ -42,24 +42,24 @@ fn for_each(
     Ok(())
 }
 
-fn connections(db: &Db, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+fn connections(db: &Db, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let mut all = read::connections(db, None)?;
     all.sort_by_key(|connection| (connection.created, connection.id));
     for connection in all {
         let (tenant, last_use) = (connection.tenant.0, connection.last_use.map(|time| time.0));
-        let doc = encode(&directory::Connection { last_use: None, ..connection })?;
+        let doc = to_json(&directory::Connection { last_use: None, ..connection })?;
         to(Entry::Connection { tenant, doc, last_use })?;
     }
     Ok(())
 }
 
-fn of_tenant(db: &Db, tenant: &Tenant, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+fn of_tenant(db: &Db, tenant: &Tenant, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let tenant = tenant.number.0;
     for kind in directory::ItemKind::ALL {
-        let sort = 1 + crate::claims::kind_number(kind);
+        let sort = 1 + crate::unique_keys::kind_index(kind);
         for_each(db, sql::ALL_ITEMS.sqlite, params![tenant, sort], |row| {
             let item: Item = read::stored_item(row)?;
-            to(Entry::Item { tenant, doc: encode(&item)? })
+            to(Entry::Item { tenant, doc: to_json(&item)? })
         })?;
     }
     let numbers = people(db, tenant, to)?;
@@ -89,10 +89,10 @@ impl Numbers {
 }
 
 /// Those who are there and those who are gone, in the order of their numbers.
-fn people(db: &Db, tenant: u32, to: &mut Sink<'_>) -> Result<Numbers, ArchiveError> {
+fn people(db: &Db, tenant: u32, to: &mut EntrySink<'_>) -> Result<Numbers, ArchiveError> {
     let mut numbers = Numbers::default();
     let (mut there, mut gone) =
-        (db.prepare_cached(sql::ALL_PEOPLE.sqlite)?, db.prepare_cached(sql::ALL_GONE.sqlite)?);
+        (db.prepare_cached(sql::ALL_USERS.sqlite)?, db.prepare_cached(sql::ALL_TOMBSTONES.sqlite)?);
     let everybody = params![tenant, 0, -1];
     let (mut there, mut gone) = (there.query(everybody)?, gone.query(everybody)?);
     let number = |row: Option<&Row<'_>>| row.map(|row| row.get::<_, u32>(0)).transpose();
@@ -105,27 +105,34 @@ fn people(db: &Db, tenant: u32, to: &mut Sink<'_>) -> Result<Numbers, ArchiveErr
         };
         if is_gone {
             if let Some(row) = buried {
-                to(Entry::Gone { tenant, doc: row.get(1)?, deleted: row.get(2)?, password: row.get(3)? })?;
+                to(Entry::Tombstone {
+                    tenant,
+                    doc: row.get(1)?,
+                    deleted: row.get(2)?,
+                    password: row.get(3)?,
+                })?;
             }
             buried = gone.next()?;
         } else {
             if let Some(row) = next {
                 numbers.note(row.get(4)?, row.get(0)?);
-                to(Entry::Person { tenant, doc: row.get(1)?, password: row.get(2)?, account: row.get(3)? })?;
+                to(Entry::User { tenant, doc: row.get(1)?, password: row.get(2)?, account: row.get(3)? })?;
             }
             next = there.next()?;
         }
     }
 }
 
-fn members(db: &Db, tenant: u32, numbers: &Numbers, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+fn members(db: &Db, tenant: u32, numbers: &Numbers, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let mut open: Option<([u8; 16], Vec<u32>)> = None;
-    for_each(db, sql::ALL_MEMBERS.sqlite, [tenant], |row| {
+    for_each(db, sql::ALL_MEMBERSHIPS.sqlite, [tenant], |row| {
         let (item, member): ([u8; 16], i64) = (row.get(0)?, row.get(1)?);
-        let nobody = || ArchiveError::Damaged("somebody who is not there belongs to something".into());
+        let nobody = || ArchiveError::Corrupt("somebody who is not there belongs to something".into());
         let number = numbers.of(member).ok_or_else(nobody)?;
         match &mut open {
-            Some((of, numbers)) if *of == item && numbers.len() < MEMBERS => numbers.push(number),
+            Some((of, numbers)) if *of == item && numbers.len() < MAX_MEMBERS_PER_ENTRY => {
+                numbers.push(number)
+            }
             _ => {
                 if let Some((item, numbers)) = open.replace((item, vec![number])) {
                     to(Entry::Members { tenant, item, numbers })?;
@@ -137,32 +144,32 @@ fn members(db: &Db, tenant: u32, numbers: &Numbers, to: &mut Sink<'_>) -> Result
     open.map_or(Ok(()), |(item, numbers)| to(Entry::Members { tenant, item, numbers }))
 }
 
-fn history(db: &Db, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
-    for_each(db, sql::CHAINED.sqlite, [None::<u32>], |row| {
+fn history(db: &Db, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
+    for_each(db, sql::EVENTS_WITH_LINKS.sqlite, [None::<u32>], |row| {
         let (event, link) = event(row)?;
         let (end, tenant) = (event.position, event.tenant);
         to(Entry::Event(Box::new(event)))?;
-        to(Entry::Links { end, links: link.map(|link| (tenant, link)).into_iter().collect() })
+        to(Entry::ChainLinks { end, links: link.map(|link| (tenant, link)).into_iter().collect() })
     })?;
     for_each(db, sql::ALL_CHAIN_ENDS.sqlite, [None::<u32>], |row| {
         to(Entry::ChainEnd {
             tenant: row.get(0)?,
             position: row.get::<_, i64>(1)?.unsigned_abs(),
             link: row.get(2)?,
-            older: row.get(3)?,
+            unchained_events: row.get(3)?,
         })
     })
 }
 
-fn event(row: &Row<'_>) -> Result<(EventEntry, Option<Sum>), ArchiveError> {
-    let link: Option<Sum> = row.get(13)?;
+fn event(row: &Row<'_>) -> Result<(EventEntry, Option<ChainHash>), ArchiveError> {
+    let link: Option<ChainHash> = row.get(13)?;
     let event = EventEntry {
         position: row.get::<_, i64>(0)?.unsigned_abs(),
         tenant: row.get(1)?,
         at: row.get(2)?,
         connection: row.get(3)?,
-        who: row.get(4)?,
-        request: row.get(5)?,
+        actor: row.get(4)?,
+        request_id: row.get(5)?,
         action: row.get(6)?,
         before: row.get(7)?,
         after: row.get(8)?,
@@ -170,7 +177,7 @@ fn event(row: &Row<'_>) -> Result<(EventEntry, Option<Sum>), ArchiveError> {
         members_removed: row.get(10)?,
         password_set: row.get(11)?,
         notes: row.get(12)?,
-        is_older: link.is_none(),
+        is_unchained: link.is_none(),
     };
     Ok((event, link))
 }

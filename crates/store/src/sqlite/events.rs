@@ -3,9 +3,9 @@
 use super::failure::Failure;
 use super::rows::{decode, id, optional};
 use super::tally::Tally;
-use crate::chain::{self, START, Stored, Sum};
+use crate::event_chain::{self, ChainHash, EventFields, GENESIS_HASH};
+use crate::event_row::{ChangeContext, EncodedEvent, action_from_code, list_to_json};
 use crate::sql;
-use crate::told::{Author, Told, action, list};
 use directory::{
     ChainReport, ConnectionId, Event, EventData, EventNote, EventPosition, TenantNumber, Time, UserId,
 };
@@ -13,19 +13,27 @@ use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
 /// Writes one event. The one writer gives positions, so they follow the commits.
-pub(super) fn write(db: &Connection, tally: &mut Tally, author: &Author, told: &Told) -> Result<(), Failure> {
-    let (members_added, members_removed, notes) =
-        (list(&told.members_added)?, list(&told.members_removed)?, list(&told.notes)?);
+pub(super) fn write(
+    db: &Connection,
+    tally: &mut Tally,
+    author: &ChangeContext,
+    told: &EncodedEvent,
+) -> Result<(), Failure> {
+    let (members_added, members_removed, notes) = (
+        list_to_json(&told.members_added)?,
+        list_to_json(&told.members_removed)?,
+        list_to_json(&told.notes)?,
+    );
     let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
-    let stored = Stored::of(author, told, lists);
+    let stored = EventFields::from_encoded(author, told, lists);
     let (position, link) = tally.link(db, stored.tenant, &stored.digest())?;
     db.prepare_cached(sql::ADD_EVENT.sqlite)?.insert(params![
         position,
         stored.tenant,
         stored.at,
         stored.connection,
-        stored.who,
-        stored.request,
+        stored.actor,
+        stored.request_id,
         stored.action,
         stored.before,
         stored.after,
@@ -45,7 +53,7 @@ pub(super) fn history(
     position: EventPosition,
     limit: u32,
 ) -> rusqlite::Result<Vec<Event>> {
-    let mut statement = db.prepare_cached(sql::HISTORY.sqlite)?;
+    let mut statement = db.prepare_cached(sql::USER_HISTORY.sqlite)?;
     let from = i64::try_from(position.0).unwrap_or(i64::MAX);
     let rows = statement.query_map(params![from, tenant.0, format!("%{user}%"), limit], event)?;
     rows.collect()
@@ -56,13 +64,13 @@ pub(super) fn link_at(
     db: &Connection,
     tenant: TenantNumber,
     at: EventPosition,
-) -> rusqlite::Result<Option<Sum>> {
+) -> rusqlite::Result<Option<ChainHash>> {
     link_of(db, tenant.0, i64::try_from(at.0).unwrap_or(i64::MAX))
 }
 
 /// The same, by the number of a tenant.
-pub(super) fn link_of(db: &Connection, tenant: u32, position: i64) -> rusqlite::Result<Option<Sum>> {
-    let found = db.query_row(sql::LINK_AT.sqlite, params![position, tenant], |row| row.get(0));
+pub(super) fn link_of(db: &Connection, tenant: u32, position: i64) -> rusqlite::Result<Option<ChainHash>> {
+    let found = db.query_row(sql::CHAIN_HASH_AT.sqlite, params![position, tenant], |row| row.get(0));
     Ok(optional(found)?.flatten())
 }
 
@@ -82,7 +90,7 @@ pub(super) fn verify(
     };
     let ends: BTreeMap<TenantNumber, End> = ends.query_map([asked], end)?.collect::<Result<_, _>>()?;
     let mut chains: BTreeMap<TenantNumber, ChainReport> = BTreeMap::new();
-    let mut statement = view.prepare_cached(sql::CHAINED.sqlite)?;
+    let mut statement = view.prepare_cached(sql::EVENTS_WITH_LINKS.sqlite)?;
     let mut rows = statement.query([asked])?;
     while let Some(row) = rows.next()? {
         let tenant = TenantNumber(row.get(1)?);
@@ -105,7 +113,7 @@ pub(super) fn verify(
 /// Where a chain is to end, and how many events are to be older than it.
 struct End {
     position: u64,
-    link: Option<Sum>,
+    link: Option<ChainHash>,
     older: u32,
 }
 
@@ -120,9 +128,9 @@ fn step(found: &mut ChainReport, row: &rusqlite::Row<'_>, older: u32) -> rusqlit
         }
         return Ok(());
     };
-    let last = found.head_hash.unwrap_or(START);
+    let last = found.head_hash.unwrap_or(GENESIS_HASH);
     // What does not even read as what it should be was changed.
-    match digest_of(row).map(|digest| chain::link(&last, position, [&digest])) {
+    match digest_of(row).map(|digest| event_chain::next_chain_hash(&last, position, [&digest])) {
         Ok(link) if link[..] == *stored => {
             found.verified_events += 1;
             found.last_position = EventPosition(position);
@@ -133,14 +141,14 @@ fn step(found: &mut ChainReport, row: &rusqlite::Row<'_>, older: u32) -> rusqlit
     Ok(())
 }
 
-fn digest_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sum> {
+fn digest_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChainHash> {
     let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
-    Ok(Stored {
+    Ok(EventFields {
         tenant: row.get(1)?,
         at: row.get(2)?,
         connection: row.get_ref(3)?.as_blob_or_null()?,
-        who: row.get_ref(4)?.as_str()?,
-        request: row.get_ref(5)?.as_str()?,
+        actor: row.get_ref(4)?.as_str()?,
+        request_id: row.get_ref(5)?.as_str()?,
         action: row.get(6)?,
         before: text(7)?,
         after: text(8)?,
@@ -178,7 +186,7 @@ fn event(row: &rusqlite::Row<'_>) -> rusqlite::Result<Event> {
             connection: connection.map(|_| id(3, row).map(ConnectionId)).transpose()?,
             actor: row.get(4)?,
             request_id: row.get(5)?,
-            action: action(row.get(6)?),
+            action: action_from_code(row.get(6)?),
             before: optional(record(7))?.flatten(),
             after: optional(record(8))?.flatten(),
             members_added: list(9)?,

@@ -3,11 +3,13 @@
 use super::failure::Failure;
 use super::tally::Tally;
 use super::user_rows::settle;
-use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EventEntry, Linked, Origin, Source, Sums};
-use crate::chain::{self, START, Sum};
-use crate::claims::{self, Claim, HANDLES, kind_number};
+use crate::archive::{
+    ArchiveError, Chunk, Chunks, Entry, EntrySource, EventEntry, LinkedEvents, Origin, Sums,
+};
+use crate::event_chain::{self, ChainHash, GENESIS_HASH};
+use crate::unique_keys::{self, LOGINS, UniqueKey, kind_index};
 
-use crate::plan::is_active;
+use crate::query_plan::active_code;
 use crate::sql;
 use directory::{Connection, Item, Mail, Tenant, TenantNumber, User, fold};
 use rusqlite::{Connection as Db, OptionalExtension, params};
@@ -22,7 +24,7 @@ pub(super) struct Filling {
 
 /// Whether a store is being filled.
 pub(super) fn under_way(db: &Db) -> rusqlite::Result<Option<Filling>> {
-    db.query_row(sql::FILLING.sqlite, [], |row| {
+    db.query_row(sql::RESTORE_PROGRESS.sqlite, [], |row| {
         Ok(Filling { origin: row.get(0)?, done: row.get::<_, i64>(1)?.unsigned_abs(), sum: row.get(2)? })
     })
     .optional()
@@ -33,10 +35,10 @@ pub(super) fn fill(
     db: &mut Db,
     place: &str,
     origin: &Origin,
-    source: &mut Source<'_>,
+    source: &mut EntrySource<'_>,
 ) -> Result<Sums, ArchiveError> {
     let begun = under_way(db)?;
-    let tenants: i64 = db.query_row(sql::HAS_TENANTS.sqlite, [], |row| row.get(0))?;
+    let tenants: i64 = db.query_row(sql::COUNT_TENANTS.sqlite, [], |row| row.get(0))?;
     if begun.is_none() && tenants > 0 {
         return Err(ArchiveError::NotEmpty(place.into()));
     }
@@ -52,20 +54,20 @@ pub(super) fn fill(
             if !is_same {
                 // What it came from has changed meanwhile; whoever asks again gets all of it anew.
                 start(db, origin)?;
-                return Err(ArchiveError::Changed);
+                return Err(ArchiveError::OriginChanged);
             }
         }
         None => start(db, origin)?,
     }
     loop {
-        let before = chunks.done().0;
+        let before = chunks.progress().0;
         let Some(chunk) = chunks.next()? else { break };
-        let keeps_links = chunks.keeps_links();
+        let keeps_links = chunks.reuses_links();
         let step = db.transaction()?;
         put(&step, chunk, keeps_links, &mut chains)?;
-        let (done, sum) = chunks.done();
+        let (done, sum) = chunks.progress();
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let gone_on = step.prepare_cached(sql::GO_ON_FILLING.sqlite)?.execute(params![
+        let gone_on = step.prepare_cached(sql::UPDATE_RESTORE_PROGRESS.sqlite)?.execute(params![
             signed(done),
             sum,
             signed(before)
@@ -81,29 +83,29 @@ pub(super) fn fill(
 /// An empty store that says what is to come.
 fn start(db: &mut Db, origin: &Origin) -> Result<(), ArchiveError> {
     let step = db.transaction()?;
-    for table in sql::FILLED_TABLES.iter().chain(&sql::SQLITE_TABLES) {
-        step.execute(&sql::emptied(table), [])?;
+    for table in sql::RESTORED_TABLES.iter().chain(&sql::SQLITE_EVENT_TABLES) {
+        step.execute(&sql::delete_all_sql(table), [])?;
     }
-    step.execute(sql::END_FILLING.sqlite, [])?;
-    step.execute(sql::BEGIN_FILLING.sqlite, params![origin.name, [0_u8; 0]])?;
+    step.execute(sql::END_RESTORE.sqlite, [])?;
+    step.execute(sql::BEGIN_RESTORE.sqlite, params![origin.name, [0_u8; 0]])?;
     step.commit()?;
     Ok(())
 }
 
 /// All of it is there, and may be used.
 pub(super) fn finish(db: &Db) -> rusqlite::Result<()> {
-    db.execute(sql::END_FILLING.sqlite, []).map(|_| ())
+    db.execute(sql::END_RESTORE.sqlite, []).map(|_| ())
 }
 
 /// Chains as they are made anew.
 #[derive(Default)]
-struct Chains(HashMap<u32, (u64, Sum)>);
+struct Chains(HashMap<u32, (u64, ChainHash)>);
 
 impl Chains {
-    fn follow(&mut self, event: &EventEntry, digest: &Sum) {
-        if !event.is_older {
-            let (position, link) = self.0.entry(event.tenant).or_insert((0, START));
-            *link = chain::link(link, event.position, [digest]);
+    fn follow(&mut self, event: &EventEntry, digest: &ChainHash) {
+        if !event.is_unchained {
+            let (position, link) = self.0.entry(event.tenant).or_insert((0, GENESIS_HASH));
+            *link = event_chain::next_chain_hash(link, event.position, [digest]);
             *position = event.position;
         }
     }
@@ -143,31 +145,30 @@ fn one(
             let (id, name) = (connection.id.0, fold(&connection.name));
             let other_name = format!("{name} {id}");
             let bound = params![id.as_bytes(), tenant, name, other_name, doc, last_use];
-            let row = db.prepare_cached(sql::FILL_CONNECTIONS.sqlite)?.insert(bound)?;
+            let row = db.prepare_cached(sql::BULK_INSERT_CONNECTION.sqlite)?.insert(bound)?;
             for key in &connection.keys {
                 db.prepare_cached(sql::ADD_KEY.sqlite)?.execute(params![key.hash.prefix(), row])?;
             }
         }
         Entry::Item { tenant, doc } => item(db, tenant, &doc)?,
-        Entry::Person { tenant, doc, password, account } => {
+        Entry::User { tenant, doc, password, account } => {
             person(db, tally, TenantNumber(tenant), &doc, (password, account))?;
         }
-        Entry::Gone { tenant, doc, deleted, password } => {
+        Entry::Tombstone { tenant, doc, deleted, password } => {
             let user: User = serde_json::from_str(&doc)?;
-            let key = user.external_id.as_deref().map(claims::external_id);
+            let key = user.external_id.as_deref().map(unique_keys::external_id_key);
             let id = user.id.0.as_bytes();
             let bound = params![next_row(db)?, tenant, user.number, id, deleted, key, password, doc];
-            db.prepare_cached(sql::FILL_TOMBSTONES.sqlite)?.execute(bound)?;
+            db.prepare_cached(sql::BULK_INSERT_TOMBSTONES.sqlite)?.execute(bound)?;
         }
         Entry::Members { tenant, item, numbers } => {
-            let item: i64 = db
-                .prepare_cached(sql::ITEM_ROW.sqlite)?
-                .query_row(params![tenant, item], |row| row.get(0))?;
+            let item: i64 =
+                db.prepare_cached(sql::ITEM_PK.sqlite)?.query_row(params![tenant, item], |row| row.get(0))?;
             for number in numbers {
                 let user: i64 = db
-                    .prepare_cached(sql::USER_NUMBERED.sqlite)?
+                    .prepare_cached(sql::USER_PK_BY_NUMBER.sqlite)?
                     .query_row(params![tenant, number], |row| row.get(0))?;
-                db.prepare_cached(sql::JOIN.sqlite)?.execute([item, user])?;
+                db.prepare_cached(sql::ADD_MEMBERSHIPS.sqlite)?.execute([item, user])?;
             }
         }
         Entry::Mail { tenant, doc } => {
@@ -177,49 +178,49 @@ fn one(
             let bound = params![id, tenant, user, due, mail.queued.0, mail.version, doc];
             db.prepare_cached(sql::ADD_MAIL.sqlite)?.execute(bound)?;
         }
-        Entry::Counter { tenant, sort, last } => {
-            db.prepare_cached(sql::FILL_COUNTERS.sqlite)?.execute(params![tenant, sort, last])?;
+        Entry::Counter { tenant, sequence: sort, last } => {
+            db.prepare_cached(sql::BULK_INSERT_COUNTER.sqlite)?.execute(params![tenant, sort, last])?;
         }
-        Entry::ChainEnd { tenant, position, link, older } => {
+        Entry::ChainEnd { tenant, position, link, unchained_events: older } => {
             let made = chains.0.get(&tenant).map(|(at, link)| (*at, *link));
             let (at, link) = match made {
                 Some((at, link)) if !keeps_links => (at, Some(link)),
                 _ => (position, link),
             };
             let at = i64::try_from(at).unwrap_or(i64::MAX);
-            db.prepare_cached(sql::FILL_CHAINS.sqlite)?.execute(params![tenant, at, link, older])?;
+            db.prepare_cached(sql::BULK_INSERT_CHAIN.sqlite)?.execute(params![tenant, at, link, older])?;
         }
-        Entry::Event(_) | Entry::Links { .. } => {}
+        Entry::Event(_) | Entry::ChainLinks { .. } => {}
     }
     Ok(())
 }
 
 /// Rows are in the order of numbers, so they are given in the order in which people come.
 fn next_row(db: &Db) -> rusqlite::Result<i64> {
-    db.prepare_cached(sql::LAST_ROW.sqlite)?.query_row([], |row| row.get::<_, i64>(0)).map(|last| last + 1)
+    db.prepare_cached(sql::MAX_USER_PK.sqlite)?.query_row([], |row| row.get::<_, i64>(0)).map(|last| last + 1)
 }
 
 fn item(db: &Db, tenant: u32, doc: &str) -> Result<(), ArchiveError> {
     let item: Item = serde_json::from_str(doc)?;
     let row = db.prepare_cached(sql::ADD_ITEM.sqlite)?.insert(params![
         tenant,
-        1 + kind_number(item.kind()),
+        1 + kind_index(item.kind()),
         item.number(),
         item.id().0.as_bytes(),
         item.version(),
         Item::name_key(item.kind(), item.name()),
         doc
     ])?;
-    for claim in claims::of_item(&item) {
+    for claim in unique_keys::of_item(&item) {
         claim_if_free(db, tenant, &claim, row)?;
     }
     Ok(())
 }
 
 /// Claims for an owner; whether no older one, which came first, has it.
-fn claim_if_free(db: &Db, tenant: u32, claim: &Claim, owner: i64) -> rusqlite::Result<bool> {
-    let bound = params![tenant, claim.space, claim.text, owner];
-    Ok(db.prepare_cached(sql::CLAIM_WHAT_IS_FREE.sqlite)?.execute(bound)? > 0)
+fn claim_if_free(db: &Db, tenant: u32, claim: &UniqueKey, owner: i64) -> rusqlite::Result<bool> {
+    let bound = params![tenant, claim.namespace, claim.text, owner];
+    Ok(db.prepare_cached(sql::ADD_FREE_UNIQUE_KEYS.sqlite)?.execute(bound)? > 0)
 }
 
 fn person(
@@ -231,7 +232,7 @@ fn person(
 ) -> Result<(), ArchiveError> {
     let user: User = serde_json::from_str(doc)?;
     let row = next_row(db)?;
-    db.prepare_cached(sql::FILL_USERS.sqlite)?.execute(params![
+    db.prepare_cached(sql::BULK_INSERT_USERS.sqlite)?.execute(params![
         row,
         tenant.0,
         user.number,
@@ -240,12 +241,12 @@ fn person(
         password,
         account,
         doc,
-        is_active(&user),
+        active_code(&user),
         user.updated.0
     ])?;
     let mut is_lost = false;
-    for claim in claims::of_user(&user) {
-        is_lost |= !claim_if_free(db, tenant.0, &claim, row)? && claim.space == HANDLES;
+    for claim in unique_keys::of_user(&user) {
+        is_lost |= !claim_if_free(db, tenant.0, &claim, row)? && claim.namespace == LOGINS;
     }
     if is_lost {
         super::rekey::keep_former(db, tenant.0, row, &user)?;
@@ -253,24 +254,24 @@ fn person(
     // Members of groups and folders come behind; what somebody belongs to is on themselves.
     let belongs: BTreeSet<_> = user.organization.into_iter().collect();
     settle(db, tally, tenant, (&user, row), &belongs).map_err(|failure| match failure {
-        Failure::Refused(refusal) => ArchiveError::Damaged(format!("person {}: {refusal}", user.number)),
+        Failure::Refused(refusal) => ArchiveError::Corrupt(format!("person {}: {refusal}", user.number)),
         Failure::Engine(error) => error.into(),
     })
 }
 
-fn events(db: &Db, linked: Linked, keeps_links: bool, chains: &mut Chains) -> Result<(), ArchiveError> {
+fn events(db: &Db, linked: LinkedEvents, keeps_links: bool, chains: &mut Chains) -> Result<(), ArchiveError> {
     for (event, digest) in linked.events {
         chains.follow(&event, &digest);
         let made = chains.0.get(&event.tenant).map(|(_, link)| *link);
         let kept = linked.links.first().map(|(_, link)| *link);
-        let link = if keeps_links { kept } else { made.filter(|_| !event.is_older) };
+        let link = if keeps_links { kept } else { made.filter(|_| !event.is_unchained) };
         db.prepare_cached(sql::ADD_EVENT.sqlite)?.execute(params![
             i64::try_from(event.position).unwrap_or(i64::MAX),
             event.tenant,
             event.at,
             event.connection.as_ref().map(|id| &id[..]),
-            event.who,
-            event.request,
+            event.actor,
+            event.request_id,
             event.action,
             event.before,
             event.after,

@@ -4,7 +4,7 @@ use super::fill;
 use super::lock::{Access, StoreLock, write_back};
 use super::open::{self, Options};
 use super::open_error::OpenError;
-use crate::archive::{ArchiveError, Origin, Running, Sink, Source, Sums};
+use crate::archive::{ArchiveError, EntrySink, EntrySource, Origin, Sums, SumsBuilder};
 use std::path::{Path, PathBuf};
 
 /// A store that nobody else can open until this is dropped.
@@ -23,13 +23,13 @@ impl SqliteHold {
     }
 
     /// Gives everything the store holds to `to`.
-    pub fn dump(&self, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         super::dump::all(&open::complete(&self.path, self.lock.as_ref())?, to)
     }
 
     /// Fills an empty or new store from a stream. One that was cut off goes on where it stood. Until
     /// [`SqliteHold::finish`] nobody can open it.
-    pub fn fill(&self, origin: &Origin, from: &mut Source<'_>) -> Result<Sums, ArchiveError> {
+    pub fn fill(&self, origin: &Origin, from: &mut EntrySource<'_>) -> Result<Sums, ArchiveError> {
         open::fillable(&self.path)?;
         open::private(&self.path)?;
         let mut db = open::prepare(&self.path, &Options::default(), self.lock.as_ref())?;
@@ -38,8 +38,8 @@ impl SqliteHold {
 
     /// What is in a store that was filled, read back from it.
     pub fn filled(&self) -> Result<Sums, ArchiveError> {
-        let mut running = Running::default();
-        super::dump::all(&open::reading(&self.path, false)?, &mut |entry| running.note(&entry))?;
+        let mut running = SumsBuilder::default();
+        super::dump::all(&open::reading(&self.path, false)?, &mut |entry| running.add(&entry))?;
         Ok(running.sums())
     }
 

@@ -1,10 +1,10 @@
 //! Lists of items, in order of number.
 
 use super::read::stored_item;
-use crate::claims::kind_number;
-use crate::found::ItemsFound;
-use crate::plan::{Few, few};
+use crate::page_builder::ItemPageBuilder;
+use crate::query_plan::{ItemIndexLookup, plan_items};
 use crate::sql;
+use crate::unique_keys::kind_index;
 use directory::{Item, ItemPageBoundary, ItemQuery, Page, TenantNumber};
 use rusqlite::types::Value;
 use rusqlite::{Connection as Db, params, params_from_iter};
@@ -16,37 +16,37 @@ pub(super) fn items(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlit
         return plain_page(db, tenant, query);
     }
     let mut bound =
-        vec![Value::Integer(tenant.0.into()), Value::Integer((1 + kind_number(query.kind)).into())];
-    let sql: Cow<'static, str> = match few(query) {
-        Some(Few::Ids(ids)) => {
+        vec![Value::Integer(tenant.0.into()), Value::Integer((1 + kind_index(query.kind)).into())];
+    let sql: Cow<'static, str> = match plan_items(query) {
+        Some(ItemIndexLookup::Ids(ids)) => {
             bound.extend(ids.iter().map(|id| Value::Blob(id.as_bytes().to_vec())));
-            sql::with_ids(ids.len()).into()
+            sql::items_with_ids_sql(ids.len()).into()
         }
-        Some(Few::Named(name)) => {
+        Some(ItemIndexLookup::Name(name)) => {
             bound.push(Value::Text(name));
-            sql::ITEMS_NAMED.sqlite.into()
+            sql::ITEMS_WITH_NAME.sqlite.into()
         }
-        Some(Few::Claims(space, from, to)) => {
+        Some(ItemIndexLookup::UniqueKeys(space, from, to)) => {
             bound.extend([Value::Integer(space.into()), Value::Text(from), Value::Text(to)]);
-            sql::ITEMS_CLAIMING.sqlite.into()
+            sql::ITEMS_WITH_UNIQUE_KEY_IN_RANGE.sqlite.into()
         }
         None => sql::ALL_ITEMS.sqlite.into(),
     };
-    let mut found = ItemsFound::new(query);
+    let mut found = ItemPageBuilder::new(query);
     let mut statement = db.prepare_cached(&sql)?;
     for item in statement.query_map(params_from_iter(bound), stored_item)? {
-        found.look_at(item?);
+        found.push(item?);
     }
-    Ok(found.page())
+    Ok(found.build())
 }
 
 /// A page of all items of a kind: counted in the index, and no more of them read than it holds.
 fn plain_page(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlite::Result<Page<Item>> {
     let _view = db.unchecked_transaction()?;
-    let kind = 1 + kind_number(query.kind);
+    let kind = 1 + kind_index(query.kind);
     let count = |below: i64| -> rusqlite::Result<u64> {
         let count = db
-            .prepare_cached(sql::COUNT_ITEMS.sqlite)?
+            .prepare_cached(sql::COUNT_ITEMS_BELOW.sqlite)?
             .query_row(params![tenant.0, kind, below], |row| row.get::<_, i64>(0));
         count.map(i64::unsigned_abs)
     };

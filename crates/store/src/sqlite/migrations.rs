@@ -27,18 +27,18 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     if is_unchanged(db) {
         return Ok(());
     }
-    let table = sql::STEPS_TABLE.sqlite;
+    let table = sql::CREATE_MIGRATIONS_TABLE.sqlite;
     db.execute(table, []).map_err(broken)?;
     let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     for (number, (name, sql)) in (1_u32..).zip(STEPS) {
         let step = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
         let newest: Option<u32> =
-            step.query_row(sql::NEWEST_STEP.sqlite, [], |row| row.get(0)).map_err(broken)?;
+            step.query_row(sql::NEWEST_MIGRATION.sqlite, [], |row| row.get(0)).map_err(broken)?;
         if let Some(newest) = newest.filter(|newest| *newest > latest) {
             return Err(OpenError::Newer(path.into(), newest, latest));
         }
         let checksum = sql::checksum(sql);
-        let applied = step.query_row(sql::STEP.sqlite, [number], |row| row.get::<_, String>(0));
+        let applied = step.query_row(sql::MIGRATION_CHECKSUM.sqlite, [number], |row| row.get::<_, String>(0));
         match applied {
             Ok(before) if before == checksum => continue,
             Ok(_) => return Err(OpenError::Diverged(path.into(), number)),
@@ -49,7 +49,7 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         if *name == IDENTIFIERS {
             super::rekey::rekey(&step).map_err(broken)?;
         }
-        let insert = sql::ADD_STEP.sqlite;
+        let insert = sql::ADD_MIGRATION.sqlite;
         step.execute(insert, (number, name, checksum)).map_err(broken)?;
         step.commit().map_err(broken)?;
     }
@@ -59,10 +59,10 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
 /// Whether all steps are applied. Then nothing needs to be written, and no lock of another process delays opening.
 fn is_unchanged(db: &Connection) -> bool {
     let is_applied = |(number, (_, sql)): (u32, &(&str, &str))| {
-        let applied = db.query_row(sql::STEP.sqlite, [number], |row| row.get::<_, String>(0));
+        let applied = db.query_row(sql::MIGRATION_CHECKSUM.sqlite, [number], |row| row.get::<_, String>(0));
         applied.is_ok_and(|checksum| checksum == sql::checksum(sql))
     };
-    let newest = db.query_row(sql::NEWEST_STEP.sqlite, [], |row| row.get::<_, Option<u32>>(0));
+    let newest = db.query_row(sql::NEWEST_MIGRATION.sqlite, [], |row| row.get::<_, Option<u32>>(0));
     let is_latest = newest.is_ok_and(|newest| newest.map(|newest| newest as usize) == Some(STEPS.len()));
     is_latest && (1_u32..).zip(STEPS).all(is_applied)
 }
@@ -71,7 +71,7 @@ fn is_unchanged(db: &Connection) -> bool {
 pub(super) fn is_current(db: &Connection, path: &Path) -> Result<(), OpenError> {
     let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     let newest: Option<u32> = db
-        .query_row(sql::NEWEST_STEP.sqlite, [], |row| row.get(0))
+        .query_row(sql::NEWEST_MIGRATION.sqlite, [], |row| row.get(0))
         .map_err(|error| classify(path, &error))?;
     match newest.unwrap_or(0) {
         newest if newest > latest => Err(OpenError::Newer(path.into(), newest, latest)),

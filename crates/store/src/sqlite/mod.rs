@@ -36,10 +36,10 @@ pub use hold::SqliteHold;
 pub use open::Options;
 pub use open_error::OpenError;
 
-use crate::archive::{ArchiveError, Sink};
-use crate::found::is_short;
-use crate::plan::items_are_few;
-use crate::{Checked, sql};
+use crate::archive::{ArchiveError, EntrySink};
+use crate::page_builder::is_short_read;
+use crate::query_plan::is_short_item_read;
+use crate::{CheckReport, sql};
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
     Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
@@ -117,7 +117,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// It cannot be read, or takes longer than `longest`.
-    pub fn dump(path: &Path, longest: Option<Duration>, to: &mut Sink<'_>) -> Result<(), ArchiveError> {
+    pub fn dump(path: &Path, longest: Option<Duration>, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         let (mut db, _lock) = open::sound(path)?;
         if let Some(longest) = longest {
             open::limit_reads(&mut db, longest)?;
@@ -126,7 +126,7 @@ impl Sqlite {
     }
 
     /// What is wrong in a file: it is read whole, and nothing is changed.
-    pub fn check(path: &Path) -> Result<Checked, OpenError> {
+    pub fn check(path: &Path) -> Result<CheckReport, OpenError> {
         let (db, _lock) = open::sound(path)?;
         check::check(&db).map_err(|error| open_error::classify(path, &error))
     }
@@ -168,7 +168,7 @@ impl Store for Sqlite {
     }
 
     fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
-        if is_short(&query) {
+        if is_short_read(&query) {
             self.read(|db| scan::users(db, tenant, &query))
         } else {
             self.scan(&self.walks, move |db| scan::users(db, tenant, &query))
@@ -185,7 +185,7 @@ impl Store for Sqlite {
     }
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
-        if items_are_few(&query) {
+        if is_short_item_read(&query) {
             self.read(|db| items::items(db, tenant, &query))
         } else {
             self.scan(&self.lists, move |db| items::items(db, tenant, &query))

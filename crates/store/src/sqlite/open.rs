@@ -104,7 +104,7 @@ pub(super) fn connect(path: &Path, options: &Options) -> Result<Connection, Open
         return Err(OpenError::ReadOnly(path.into(), "the file or its folder is read-only".into()));
     }
     let id: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(broken)?;
-    let tables: i64 = db.query_row(sql::TABLES.sqlite, [], |row| row.get(0)).map_err(broken)?;
+    let tables: i64 = db.query_row(sql::COUNT_SCHEMA_OBJECTS.sqlite, [], |row| row.get(0)).map_err(broken)?;
     if id != APPLICATION_ID && (id != 0 || tables > 0) {
         return Err(OpenError::Foreign(path.into()));
     }
@@ -170,7 +170,7 @@ pub(super) fn fillable(path: &Path) -> Result<(), OpenError> {
     let Some(db) = is_there.then(|| reading(path, false)) else { return Ok(()) };
     let db = db.map_err(|error| classify(path, &error))?;
     // Where there is no such table, there is nothing in it.
-    let many: i64 = db.query_row(sql::HAS_TENANTS.sqlite, [], |row| row.get(0)).unwrap_or(0);
+    let many: i64 = db.query_row(sql::COUNT_TENANTS.sqlite, [], |row| row.get(0)).unwrap_or(0);
     if many > 0 { migrations::is_current(&db, path) } else { Ok(()) }
 }
 

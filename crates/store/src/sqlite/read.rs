@@ -1,7 +1,7 @@
 //! Short reads: one person, one item, one connection, by an index.
 
 use super::rows::{decode, id, optional};
-use crate::claims::{self, FORMER_HANDLES, HANDLES, USER_EXTERNAL_IDS, kind_number};
+use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS, kind_index};
 use crate::{memberships, sql};
 use directory::{
     Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, PasswordHash, SecretString,
@@ -22,15 +22,16 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
             db.prepare_cached(sql::USER_BY_NUMBER.sqlite)?.query_row(params![number, wanted], stored_user)
         }
         UserKey::Email(handle) | UserKey::Login(handle) | UserKey::LoginConstantTime(handle) => {
-            let holder = claimed(db, number, HANDLES, &identifier_key(handle));
-            if holder.as_ref().is_ok_and(|holder| claims::is_spelled(holder, handle)) {
+            let holder = claimed(db, number, LOGINS, &identifier_key(handle));
+            if holder.as_ref().is_ok_and(|holder| unique_keys::has_former_login(holder, handle)) {
                 holder
             } else {
-                let former = optional(claimed(db, number, FORMER_HANDLES, &claims::former_key(handle)))?;
-                former.filter(|user| claims::is_spelled(user, handle)).map_or(holder, Ok)
+                let former =
+                    optional(claimed(db, number, FORMER_LOGINS, &unique_keys::former_login_key(handle)))?;
+                former.filter(|user| unique_keys::has_former_login(user, handle)).map_or(holder, Ok)
             }
         }
-        UserKey::ExternalId(id) => claimed(db, number, USER_EXTERNAL_IDS, &claims::external_id(id)),
+        UserKey::ExternalId(id) => claimed(db, number, USER_EXTERNAL_IDS, &unique_keys::external_id_key(id)),
     };
     let found = optional(found)?;
     let UserKey::Email(email) = by else { return Ok(found) };
@@ -39,14 +40,15 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
 }
 
 fn claimed(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::Result<User> {
-    db.prepare_cached(sql::USER_BY_CLAIM.sqlite)?.query_row(params![tenant, space, text], stored_user)
+    db.prepare_cached(sql::USER_BY_UNIQUE_KEY.sqlite)?.query_row(params![tenant, space, text], stored_user)
 }
 
 /// A row with a person: the document, and what they belong to.
 pub(super) fn stored_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     let mut user: User = decode(0, row.get_ref(0)?.as_str()?)?;
     let Some(memberships) = row.get_ref(1)?.as_str_or_null()? else { return Ok(user) };
-    memberships::put(&mut user, memberships).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?;
+    memberships::add_to_user(&mut user, memberships)
+        .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?;
     Ok(user)
 }
 
@@ -57,7 +59,7 @@ pub(super) fn item(
     kind: ItemKind,
     by: &ItemKey,
 ) -> rusqlite::Result<Option<Item>> {
-    let (tenant, sort) = (tenant.0, 1 + kind_number(kind));
+    let (tenant, sort) = (tenant.0, 1 + kind_index(kind));
     let found = match by {
         ItemKey::Id(id) => db
             .prepare_cached(sql::ITEM_BY_ID.sqlite)?
@@ -69,9 +71,9 @@ pub(super) fn item(
             .prepare_cached(sql::ITEM_BY_NAME.sqlite)?
             .query_row(params![tenant, sort, Item::name_key(kind, name)], stored_item),
         ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
-            let Some(claim) = claims::of_key(kind, by) else { return Ok(None) };
-            db.prepare_cached(sql::ITEM_BY_CLAIM.sqlite)?
-                .query_row(params![tenant, claim.space, claim.text], stored_item)
+            let Some(claim) = unique_keys::of_key(kind, by) else { return Ok(None) };
+            db.prepare_cached(sql::ITEM_BY_UNIQUE_KEY.sqlite)?
+                .query_row(params![tenant, claim.namespace, claim.text], stored_item)
         }
     };
     optional(found)
@@ -129,7 +131,9 @@ fn stored_connection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
 }
 
 pub(super) fn connections_near(db: &Db, prefix: [u8; 4]) -> rusqlite::Result<Vec<Connection>> {
-    db.prepare_cached(sql::CONNECTIONS_NEAR.sqlite)?.query_map([prefix], stored_connection)?.collect()
+    db.prepare_cached(sql::CONNECTIONS_BY_KEY_PREFIX.sqlite)?
+        .query_map([prefix], stored_connection)?
+        .collect()
 }
 
 pub(super) fn connections(db: &Db, tenant: Option<TenantNumber>) -> rusqlite::Result<Vec<Connection>> {
@@ -169,7 +173,7 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
             .query_row(params![tenant.0, number], stored_tombstone),
         UserKey::ExternalId(id) => db
             .prepare_cached(sql::TOMBSTONE_BY_EXTERNAL_ID.sqlite)?
-            .query_row(params![tenant.0, claims::external_id(id)], stored_tombstone),
+            .query_row(params![tenant.0, unique_keys::external_id_key(id)], stored_tombstone),
         UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => return Ok(None),
     };
     Ok(optional(found)?.map(|(_, stone)| stone))
@@ -182,7 +186,7 @@ pub(super) fn passwords(
     tenant: TenantNumber,
     (first, last): (u32, u32),
 ) -> rusqlite::Result<Vec<(u32, PasswordHash)>> {
-    let mut statement = db.prepare_cached(sql::PASSWORDS.sqlite)?;
+    let mut statement = db.prepare_cached(sql::PASSWORD_HASHES.sqlite)?;
     let rows = statement.query_map(params![tenant.0, first, last], |row| {
         Ok((row.get(0)?, PasswordHash(SecretString::from(row.get::<_, String>(1)?))))
     })?;
@@ -195,7 +199,7 @@ pub(super) fn tombstones(
     after: u32,
     limit: u32,
 ) -> rusqlite::Result<Vec<Tombstone>> {
-    let mut statement = db.prepare_cached(sql::TOMBSTONES.sqlite)?;
+    let mut statement = db.prepare_cached(sql::TOMBSTONES_AFTER.sqlite)?;
     let rows = statement.query_map(params![tenant.0, after, limit], stored_tombstone)?;
     rows.map(|row| row.map(|(_, stone)| stone)).collect()
 }
@@ -206,7 +210,7 @@ pub(super) fn tombstones_before(
     (from, to): (Time, Time),
     limit: u32,
 ) -> rusqlite::Result<Vec<(TenantNumber, Tombstone)>> {
-    let mut statement = db.prepare_cached(sql::TOMBSTONES_BEFORE.sqlite)?;
+    let mut statement = db.prepare_cached(sql::TOMBSTONES_BETWEEN.sqlite)?;
     statement.query_map(params![from.0, to.0, limit], stored_tombstone)?.collect()
 }
 

@@ -4,8 +4,8 @@
 //! `muster check` names both.
 
 use super::rows::{decode, optional};
-use crate::claims::{self, Claim, EARLIER_KEYS, FORMER_HANDLES, HANDLES};
 use crate::sql;
+use crate::unique_keys::{self, FORMER_LOGINS, LEGACY_NORMALIZERS, LOGINS, UniqueKey};
 use directory::{Connection, Item, User, fold};
 use rusqlite::{Connection as Db, params};
 
@@ -14,21 +14,27 @@ const PAGE: i64 = 10_000;
 
 pub(super) fn rekey(db: &Db) -> rusqlite::Result<()> {
     users(db)?;
-    for (pk, tenant, doc) in beyond_ascii(db, sql::ITEMS_TO_REKEY.sqlite, params![])? {
+    for (pk, tenant, doc) in beyond_ascii(db, sql::ITEMS_TO_MIGRATE.sqlite, params![])? {
         let item: Item = decode(2, &doc)?;
-        swap(db, tenant, pk, &claims::of_item_by(&item, &EARLIER_KEYS), &claims::of_item(&item))?;
+        swap(
+            db,
+            tenant,
+            pk,
+            &unique_keys::of_item_with(&item, &LEGACY_NORMALIZERS),
+            &unique_keys::of_item(&item),
+        )?;
         let key = Item::name_key(item.kind(), item.name());
-        db.prepare_cached(sql::REKEY_ITEM.sqlite)?.execute(params![key, pk])?;
+        db.prepare_cached(sql::SET_ITEM_NAME_KEY.sqlite)?.execute(params![key, pk])?;
     }
-    for (pk, _, doc) in beyond_ascii(db, sql::TOMBSTONES_TO_REKEY.sqlite, params![])? {
+    for (pk, _, doc) in beyond_ascii(db, sql::TOMBSTONES_TO_MIGRATE.sqlite, params![])? {
         let user: User = decode(2, &doc)?;
-        let key = user.external_id.as_deref().map(claims::external_id);
-        db.prepare_cached(sql::REKEY_TOMBSTONE.sqlite)?.execute(params![key, pk])?;
+        let key = user.external_id.as_deref().map(unique_keys::external_id_key);
+        db.prepare_cached(sql::SET_TOMBSTONE_EXTERNAL_KEY.sqlite)?.execute(params![key, pk])?;
     }
-    for (_, tenant, doc) in beyond_ascii(db, sql::CONNECTIONS_TO_REKEY.sqlite, params![])? {
+    for (_, tenant, doc) in beyond_ascii(db, sql::CONNECTIONS_TO_MIGRATE.sqlite, params![])? {
         let connection: Connection = decode(2, &doc)?;
-        let (new, old) = (fold(&connection.name), claims::case_folded(&connection.name));
-        db.prepare_cached(sql::REKEY_CONNECTION.sqlite)?.execute(params![new, tenant, old])?;
+        let (new, old) = (fold(&connection.name), unique_keys::case_folded(&connection.name));
+        db.prepare_cached(sql::SET_CONNECTION_NAME_KEY.sqlite)?.execute(params![new, tenant, old])?;
     }
     Ok(())
 }
@@ -36,23 +42,31 @@ pub(super) fn rekey(db: &Db) -> rusqlite::Result<()> {
 fn users(db: &Db) -> rusqlite::Result<()> {
     let mut last = 0;
     loop {
-        let mut statement = db.prepare_cached(sql::USERS_TO_REKEY.sqlite)?;
+        let mut statement = db.prepare_cached(sql::USERS_TO_MIGRATE.sqlite)?;
         let rows = statement.query_map(params![last, PAGE], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
         let Some((end, ..)) = rows.last() else { return Ok(()) };
         last = *end;
         for (pk, tenant, doc) in rows.into_iter().filter(|(.., doc)| !doc.is_ascii()) {
             let user: User = decode(2, &doc)?;
-            let lost =
-                swap(db, tenant, pk, &claims::of_user_by(&user, &EARLIER_KEYS), &claims::of_user(&user))?;
+            let lost = swap(
+                db,
+                tenant,
+                pk,
+                &unique_keys::of_user_with(&user, &LEGACY_NORMALIZERS),
+                &unique_keys::of_user(&user),
+            )?;
             if lost {
                 keep_former(db, tenant, pk, &user)?;
             }
-            let (old, new) = (claims::mentions_by(&user, &EARLIER_KEYS), claims::mentions(&user));
+            let (old, new) = (
+                unique_keys::secondary_emails_with(&user, &LEGACY_NORMALIZERS),
+                unique_keys::secondary_emails(&user),
+            );
             for text in old.iter().filter(|text| !new.contains(text)) {
-                db.prepare_cached(sql::FORGET.sqlite)?.execute(params![tenant, text, pk])?;
+                db.prepare_cached(sql::REMOVE_SECONDARY_EMAILS.sqlite)?.execute(params![tenant, text, pk])?;
             }
             for text in new.iter().filter(|text| !old.contains(text)) {
-                db.prepare_cached(sql::MENTION.sqlite)?.execute(params![tenant, text, pk])?;
+                db.prepare_cached(sql::ADD_SECONDARY_EMAILS.sqlite)?.execute(params![tenant, text, pk])?;
             }
         }
     }
@@ -74,39 +88,49 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, u32, String)> {
 }
 
 /// Whether an older owner has a handle already.
-fn swap(db: &Db, tenant: u32, owner: i64, old: &[Claim], new: &[Claim]) -> rusqlite::Result<bool> {
-    for claim in old.iter().filter(|claim| !new.iter().any(|other| other.is_same(claim))) {
-        db.prepare_cached(sql::RELEASE.sqlite)?.execute(params![tenant, claim.space, claim.text, owner])?;
+fn swap(db: &Db, tenant: u32, owner: i64, old: &[UniqueKey], new: &[UniqueKey]) -> rusqlite::Result<bool> {
+    for claim in old.iter().filter(|claim| !new.iter().any(|other| other.has_same_key(claim))) {
+        db.prepare_cached(sql::REMOVE_UNIQUE_KEYS.sqlite)?.execute(params![
+            tenant,
+            claim.namespace,
+            claim.text,
+            owner
+        ])?;
     }
     let mut is_lost = false;
-    for claim in new.iter().filter(|claim| !old.iter().any(|other| other.is_same(claim))) {
-        is_lost |= !take_by_age(db, tenant, claim, owner)? && claim.space == HANDLES;
+    for claim in new.iter().filter(|claim| !old.iter().any(|other| other.has_same_key(claim))) {
+        is_lost |= !take_by_age(db, tenant, claim, owner)? && claim.namespace == LOGINS;
     }
     Ok(is_lost)
 }
 
 /// Gives a key to this owner, unless an older one has it; whether this one has it then. A younger user who loses a handle
 /// keeps it as a former one.
-fn take_by_age(db: &Db, tenant: u32, claim: &Claim, owner: i64) -> rusqlite::Result<bool> {
-    let key = params![tenant, claim.space, claim.text];
+fn take_by_age(db: &Db, tenant: u32, claim: &UniqueKey, owner: i64) -> rusqlite::Result<bool> {
+    let key = params![tenant, claim.namespace, claim.text];
     let holder: Option<i64> =
-        optional(db.prepare_cached(sql::CLAIM_OWNER.sqlite)?.query_row(key, |row| row.get(0)))?;
+        optional(db.prepare_cached(sql::UNIQUE_KEY_OWNER.sqlite)?.query_row(key, |row| row.get(0)))?;
     match holder {
         Some(holder) if holder <= owner => return Ok(holder == owner),
         // It is the other's key from before, too.
-        Some(holder) if claim.space == HANDLES => former(db, tenant, &claim.text, holder)?,
+        Some(holder) if claim.namespace == LOGINS => former(db, tenant, &claim.text, holder)?,
         _ => {}
     }
-    db.prepare_cached(sql::CLAIM_BY_AGE.sqlite)?.execute(params![tenant, claim.space, claim.text, owner])?;
+    db.prepare_cached(sql::ADD_UNIQUE_KEY_OLDEST_WINS.sqlite)?.execute(params![
+        tenant,
+        claim.namespace,
+        claim.text,
+        owner
+    ])?;
     Ok(true)
 }
 
 /// Lets a user who has lost a handle sign in as before.
 pub(super) fn keep_former(db: &Db, tenant: u32, owner: i64, user: &User) -> rusqlite::Result<()> {
-    claims::former_handles(user).iter().try_for_each(|text| former(db, tenant, text, owner))
+    unique_keys::former_logins(user).iter().try_for_each(|text| former(db, tenant, text, owner))
 }
 
 fn former(db: &Db, tenant: u32, text: &str, owner: i64) -> rusqlite::Result<()> {
-    let bound = params![tenant, FORMER_HANDLES, text, owner];
-    db.prepare_cached(sql::CLAIM_WHAT_IS_FREE.sqlite)?.execute(bound).map(drop)
+    let bound = params![tenant, FORMER_LOGINS, text, owner];
+    db.prepare_cached(sql::ADD_FREE_UNIQUE_KEYS.sqlite)?.execute(bound).map(drop)
 }

@@ -7,8 +7,8 @@
 use super::read::stored_user;
 use super::rows::optional;
 use super::source::statements;
-use crate::found::{BLOCK, Found, block_of};
-use crate::plan::{Source, plan};
+use crate::page_builder::{BLOCK_SIZE, UserPageBuilder, block_of};
+use crate::query_plan::{IndexLookup, plan_users};
 use crate::sql;
 use directory::{Page, PageBoundary, TenantNumber, User, UserQuery};
 use rusqlite::types::Value;
@@ -22,8 +22,8 @@ const WALK_TIME: Duration = Duration::from_secs(40);
 
 /// Many people.
 pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Page<User>> {
-    let plan = plan(query);
-    if let Some((source, _)) = plan.as_ref().filter(|(source, _)| source.is_short()) {
+    let plan = plan_users(query);
+    if let Some((source, _)) = plan.as_ref().filter(|(source, _)| source.is_selective()) {
         return narrowed(db, tenant, query, source);
     }
     if query.predicates.is_empty() && query.sort.is_by_number() {
@@ -38,7 +38,7 @@ pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlit
 
 /// Everybody, one after the other.
 fn walk(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Page<User>> {
-    let mut found = Found::new(query);
+    let mut found = UserPageBuilder::new(query);
     let mut statement = db.prepare_cached(sql::USERS_FROM.sqlite)?;
     let mut next = 0;
     let begun = Instant::now();
@@ -50,10 +50,10 @@ fn walk(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Pa
         let Some(end) = rows.last() else { break };
         next = end.number.saturating_add(1);
         for user in rows {
-            found.look_at(user);
+            found.push(user);
         }
     }
-    Ok(found.page())
+    Ok(found.build())
 }
 
 fn check_time(begun: Instant) -> rusqlite::Result<()> {
@@ -68,7 +68,7 @@ fn narrowed(
     db: &Db,
     tenant: TenantNumber,
     query: &UserQuery,
-    source: &Source,
+    source: &IndexLookup,
 ) -> rusqlite::Result<Page<User>> {
     let mut numbers: Vec<u32> = Vec::new();
     for (sql, bound) in statements(source) {
@@ -80,17 +80,17 @@ fn narrowed(
     }
     numbers.sort_unstable();
     numbers.dedup();
-    let mut found = Found::new(query);
+    let mut found = UserPageBuilder::new(query);
     let mut statement = db.prepare_cached(sql::USER_BY_NUMBER.sqlite)?;
     let begun = Instant::now();
     for number in numbers {
         check_time(begun)?;
         // Somebody may have gone since the index was read.
         if let Some(user) = optional(statement.query_row(params![tenant.0, number], stored_user))? {
-            found.look_at(user);
+            found.push(user);
         }
     }
-    Ok(found.page())
+    Ok(found.build())
 }
 
 fn with_tenant(tenant: TenantNumber, bound: Vec<Value>) -> Vec<Value> {
@@ -102,7 +102,7 @@ fn exact_page(
     db: &Db,
     tenant: TenantNumber,
     query: &UserQuery,
-    source: &Source,
+    source: &IndexLookup,
 ) -> rusqlite::Result<Page<User>> {
     let _view = db.unchecked_transaction()?;
     let statements = statements(source);
@@ -113,7 +113,7 @@ fn exact_page(
     let with = |more: &[i64]| -> Vec<Value> {
         bound.iter().cloned().chain(more.iter().map(|n| Value::Integer(*n))).collect()
     };
-    let below = sql::count_below(numbers, bound.len());
+    let below = sql::count_below_sql(numbers, bound.len());
     let count = |number: i64| -> rusqlite::Result<u64> {
         let mut statement = db.prepare_cached(&below)?;
         statement
@@ -127,7 +127,7 @@ fn exact_page(
     };
     let skip = i64::try_from(query.offset).unwrap_or(i64::MAX);
     let mut page: Vec<u32> = db
-        .prepare_cached(&sql::cut(numbers, bound.len(), is_backward))?
+        .prepare_cached(&sql::number_page_sql(numbers, bound.len(), is_backward))?
         .query_map(params_from_iter(with(&[place, query.limit.into(), skip])), |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     page.sort_unstable();
@@ -162,7 +162,7 @@ fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::R
     let (mut counted, mut start) = (0_u64, None);
     for (block, live) in blocks {
         if counted + live > skip {
-            start = Some((block * BLOCK, i64::try_from(skip - counted).unwrap_or(i64::MAX)));
+            start = Some((block * BLOCK_SIZE, i64::try_from(skip - counted).unwrap_or(i64::MAX)));
             break;
         }
         counted += live;
@@ -170,7 +170,7 @@ fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::R
     let nothing = Page { rows: Vec::new(), total, offset: total };
     let Some((first, rest)) = start else { return Ok(nothing) };
     let begin = optional(
-        db.prepare_cached(sql::NUMBER_AT.sqlite)?
+        db.prepare_cached(sql::USER_NUMBER_AT_OFFSET.sqlite)?
             .query_row(params![tenant.0, first, rest], |row| row.get::<_, u32>(0)),
     )?;
     let Some(begin) = begin else { return Ok(nothing) };
@@ -195,7 +195,7 @@ fn page_before(db: &Db, tenant: TenantNumber, number: u32, limit: u32) -> rusqli
 
 /// How many live in each block of numbers.
 fn blocks(db: &Db, tenant: TenantNumber) -> rusqlite::Result<Vec<(u32, u64)>> {
-    let mut statement = db.prepare_cached(sql::BLOCKS.sqlite)?;
+    let mut statement = db.prepare_cached(sql::BLOCK_COUNTS.sqlite)?;
     let rows =
         statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     rows.collect()
@@ -205,7 +205,8 @@ fn blocks(db: &Db, tenant: TenantNumber) -> rusqlite::Result<Vec<(u32, u64)>> {
 fn rank(db: &Db, tenant: TenantNumber, blocks: &[(u32, u64)], number: u32) -> rusqlite::Result<u64> {
     let block = block_of(number);
     let below: u64 = blocks.iter().filter(|(b, _)| *b < block).map(|(_, live)| live).sum();
-    let bound = params![tenant.0, block * BLOCK, number];
-    let within: i64 = db.prepare_cached(sql::COUNT_NUMBERS.sqlite)?.query_row(bound, |row| row.get(0))?;
+    let bound = params![tenant.0, block * BLOCK_SIZE, number];
+    let within: i64 =
+        db.prepare_cached(sql::COUNT_USERS_IN_RANGE.sqlite)?.query_row(bound, |row| row.get(0))?;
     Ok(below + within.unsigned_abs())
 }

@@ -1,30 +1,36 @@
 //! How the embedded engine looks into an index: the statements of a [`Source`] and what is bound to them.
 
-use crate::plan::Source;
-use crate::{claims, sql};
+use crate::query_plan::IndexLookup;
+use crate::{sql, unique_keys};
 use rusqlite::types::Value;
 use uuid::Uuid;
 
 /// The statements that give the numbers of those it finds, `?1` being the tenant, with what is bound from `?2` on.
-pub(super) fn statements(source: &Source) -> Vec<(&'static str, Vec<Value>)> {
+pub(super) fn statements(source: &IndexLookup) -> Vec<(&'static str, Vec<Value>)> {
     let id = |id: &Uuid| Value::Blob(id.as_bytes().to_vec());
     let one = match source {
-        Source::Claims(space, from, to) => (
-            sql::CLAIMING.sqlite,
+        IndexLookup::UniqueKeys(space, from, to) => (
+            sql::USER_NUMBERS_BY_UNIQUE_KEY.sqlite,
             vec![Value::Integer((*space).into()), Value::Text(from.clone()), Value::Text(to.clone())],
         ),
-        Source::Mentions(text) => (sql::MENTIONED.sqlite, vec![Value::Text(text.clone())]),
-        Source::Id(user) => (sql::WITH_ID.sqlite, vec![id(&user.0)]),
-        Source::Number(number) => (sql::WITH_NUMBER.sqlite, vec![Value::Integer((*number).into())]),
-        Source::Active(active) => (sql::WITH_ACTIVE.sqlite, vec![Value::Integer((*active).into())]),
-        Source::Updated(from, to) => {
-            (sql::WITH_UPDATE.sqlite, vec![Value::Integer(*from), Value::Integer(*to)])
+        IndexLookup::SecondaryEmail(text) => {
+            (sql::USER_NUMBERS_BY_SECONDARY_EMAIL.sqlite, vec![Value::Text(text.clone())])
         }
-        Source::Member(kind, item) => (
-            sql::BELONGING.sqlite,
-            vec![id(&item.0), Value::Integer((1 + claims::kind_number(*kind)).into())],
+        IndexLookup::Id(user) => (sql::USER_NUMBERS_BY_ID.sqlite, vec![id(&user.0)]),
+        IndexLookup::Number(number) => {
+            (sql::USER_NUMBERS_BY_NUMBER.sqlite, vec![Value::Integer((*number).into())])
+        }
+        IndexLookup::Active(active) => {
+            (sql::USER_NUMBERS_BY_ACTIVE.sqlite, vec![Value::Integer((*active).into())])
+        }
+        IndexLookup::UpdatedRange(from, to) => {
+            (sql::USER_NUMBERS_BY_UPDATED.sqlite, vec![Value::Integer(*from), Value::Integer(*to)])
+        }
+        IndexLookup::Member(kind, item) => (
+            sql::USER_NUMBERS_BY_MEMBERSHIP.sqlite,
+            vec![id(&item.0), Value::Integer((1 + unique_keys::kind_index(*kind)).into())],
         ),
-        Source::Several(sources) => return sources.iter().flat_map(statements).collect(),
+        IndexLookup::Union(sources) => return sources.iter().flat_map(statements).collect(),
     };
     vec![one]
 }
@@ -32,7 +38,7 @@ pub(super) fn statements(source: &Source) -> Vec<(&'static str, Vec<Value>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::plan;
+    use crate::query_plan::plan_users;
     use directory::{AttributeValue, CompareOp, Comparison, Field, Filter, Labels, UserPredicate, UserQuery};
     use rusqlite::params_from_iter;
     use std::sync::Arc;
@@ -41,9 +47,9 @@ mod tests {
         Filter::Comparison(Comparison::new(field, part, CompareOp::Equal, value, false))
     }
 
-    fn planned(filter: Filter) -> Option<Source> {
+    fn planned(filter: Filter) -> Option<IndexLookup> {
         let test = UserPredicate::Filter(Arc::new(filter), Arc::new(Labels::default()));
-        plan(&UserQuery { predicates: vec![test], ..UserQuery::default() }).map(|(source, _)| source)
+        plan_users(&UserQuery { predicates: vec![test], ..UserQuery::default() }).map(|(source, _)| source)
     }
 
     fn since(op: CompareOp) -> Filter {
@@ -115,7 +121,7 @@ mod tests {
         // What is no identity is nobody's, and takes no look at all.
         assert_eq!(
             planned(equal(Field::Id, None, AttributeValue::text("nobody"))),
-            Some(Source::Several(Vec::new()))
+            Some(IndexLookup::Union(Vec::new()))
         );
     }
 }

@@ -3,7 +3,7 @@
 //! Every create takes a number and adds to a count; a row each per create would be two writes of the same two rows
 //! over and over.
 
-use crate::chain::{self, START, Sum};
+use crate::event_chain::{self, ChainHash, GENESIS_HASH};
 use crate::sql;
 use directory::{TenantNumber, Time};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -26,7 +26,7 @@ pub(super) struct Tally {
 #[derive(Clone, Copy)]
 struct End {
     position: i64,
-    link: Sum,
+    link: ChainHash,
     is_new: bool,
 }
 
@@ -85,8 +85,8 @@ impl Tally {
         &mut self,
         db: &Connection,
         tenant: u32,
-        digest: &Sum,
-    ) -> rusqlite::Result<(i64, Sum)> {
+        digest: &ChainHash,
+    ) -> rusqlite::Result<(i64, ChainHash)> {
         let last = match self.position {
             Some(last) => last,
             None => db.query_row(sql::LAST_POSITION.sqlite, [], |row| row.get(0))?,
@@ -96,14 +96,14 @@ impl Tally {
             None => db
                 .prepare_cached(sql::CHAIN_END.sqlite)?
                 .query_row([tenant], |row| {
-                    let link = row.get::<_, Option<Sum>>(1)?.unwrap_or(START);
+                    let link = row.get::<_, Option<ChainHash>>(1)?.unwrap_or(GENESIS_HASH);
                     Ok(End { position: row.get(0)?, link, is_new: false })
                 })
                 .optional()?
-                .unwrap_or(End { position: 0, link: START, is_new: false }),
+                .unwrap_or(End { position: 0, link: GENESIS_HASH, is_new: false }),
         };
         let position = last + 1;
-        let link = chain::link(&before.link, position.unsigned_abs(), [digest]);
+        let link = event_chain::next_chain_hash(&before.link, position.unsigned_abs(), [digest]);
         self.position = Some(position);
         self.ends.insert(tenant, End { position, link, is_new: true });
         self.undo.push(Undo::Link(tenant, before));
@@ -120,13 +120,13 @@ impl Tally {
                 .query_row([tenant], |row| row.get(0))
                 .optional()?,
         };
-        let time = crate::conflicts::carried_out(decided, newest.map(Time));
+        let time = crate::guards::commit_time(decided, newest.map(Time));
         self.newest.insert(tenant, newest.max(Some(time.0)));
         Ok(time)
     }
 
     /// The tenant, position and link of an event of this transaction, if it has any.
-    pub(super) fn newest_link(&self) -> Option<(u32, i64, Sum)> {
+    pub(super) fn newest_link(&self) -> Option<(u32, i64, ChainHash)> {
         let mut new = self.ends.iter().filter(|(_, end)| end.is_new);
         new.next().map(|(tenant, end)| (*tenant, end.position, end.link))
     }
@@ -137,7 +137,7 @@ impl Tally {
             db.prepare_cached(sql::SET_COUNTER.sqlite)?.execute(params![tenant, sort, last])?;
         }
         for ((tenant, block), by) in self.live.iter().filter(|(_, by)| **by != 0) {
-            db.prepare_cached(sql::ADD_TO_BLOCKS.sqlite)?.execute(params![tenant, block, by])?;
+            db.prepare_cached(sql::ADD_TO_BLOCK_COUNTS.sqlite)?.execute(params![tenant, block, by])?;
         }
         for (tenant, end) in self.ends.iter().filter(|(_, end)| end.is_new) {
             db.prepare_cached(sql::SET_CHAIN_END.sqlite)?.execute(params![tenant, end.position, end.link])?;

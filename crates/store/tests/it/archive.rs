@@ -86,7 +86,7 @@ impl Place {
                 assert_eq!(hold.filled().expect("read"), *sent);
                 hold.finish().expect("finished");
                 drop(hold);
-                assert_eq!(Sqlite::check(path).expect("checked").damage, Vec::<String>::new());
+                assert_eq!(Sqlite::check(path).expect("checked").errors, Vec::<String>::new());
             }
             Self::Database(address) => {
                 let options = engines::options();
@@ -94,7 +94,7 @@ impl Place {
                 assert_eq!(hold.filled().expect("read"), *sent);
                 hold.finish().expect("finished");
                 drop(hold);
-                assert_eq!(Postgres::check(address, &options).expect("checked").damage, Vec::<String>::new());
+                assert_eq!(Postgres::check(address, &options).expect("checked").errors, Vec::<String>::new());
             }
         }
     }
@@ -254,8 +254,8 @@ fn there_and_back(seed: u64) {
 
 impl Place {
     fn take_sums(&self) -> Sums {
-        let mut running = store::archive::Running::default();
-        self.dump().iter().for_each(|entry| running.note(entry).expect("noted"));
+        let mut running = store::archive::SumsBuilder::default();
+        self.dump().iter().for_each(|entry| running.add(entry).expect("noted"));
         running.sums()
     }
 }
@@ -275,7 +275,7 @@ fn what_was_cut_off_goes_on() {
             end += 1 + usize::try_from(dice.roll(3000)).expect("small");
             // The stream breaks off as if the source had died.
             let some = entries.iter().take(end).cloned().map(Ok);
-            let broken = some.chain(std::iter::once(Err(ArchiveError::Stopped)));
+            let broken = some.chain(std::iter::once(Err(ArchiveError::Disconnected)));
             if end < entries.len() {
                 target.fill(&source.origin(), broken).expect_err("it was cut off");
                 assert!(target.refuses_to_open());
@@ -299,10 +299,10 @@ fn a_changed_source_begins_anew() {
     assert_ne!(before, after);
     for target in [file(folder.path(), "target"), Place::database()] {
         let part = before.iter().take(before.len() / 2).cloned().map(Ok);
-        let cut = part.chain(std::iter::once(Err(ArchiveError::Stopped)));
+        let cut = part.chain(std::iter::once(Err(ArchiveError::Disconnected)));
         target.fill(&source.origin(), cut).expect_err("it was cut off");
         let whole = |entries: &[Entry]| target.fill(&source.origin(), entries.iter().cloned().map(Ok));
-        assert!(matches!(whole(&after), Err(ArchiveError::Changed)));
+        assert!(matches!(whole(&after), Err(ArchiveError::OriginChanged)));
         let sent = whole(&after).expect("filled");
         target.settle(&sent);
         assert_eq!(sent, source.take_sums());
@@ -374,7 +374,7 @@ fn a_broken_history_is_not_mended() {
     let mut entries = source.dump();
     let at = entries.iter().position(|entry| matches!(entry, Entry::Event(event) if event.position == 300));
     let Some(Entry::Event(event)) = at.and_then(|at| entries.get_mut(at)) else { panic!("no event") };
-    event.who = "somebody else".into();
+    event.actor = "somebody else".into();
     let refused = Place::database().fill(&source.origin(), entries.clone().into_iter().map(Ok));
     assert!(matches!(refused, Err(ArchiveError::BrokenHistory { position: 300, .. })), "{refused:?}");
     let same = file(folder.path(), "same");

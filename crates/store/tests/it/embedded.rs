@@ -51,7 +51,7 @@ fn a_full_disk_is_said_and_damages_nothing() {
     });
     drop(directory);
     store.close();
-    assert_eq!(Sqlite::check(&path).expect("checked").damage, Vec::<String>::new());
+    assert_eq!(Sqlite::check(&path).expect("checked").errors, Vec::<String>::new());
     // With room again, everything acknowledged is there and writing goes on.
     let directory = fakes::directory_from(open(&path) as _, 1_000_000);
     runtime().block_on(async {
@@ -116,7 +116,7 @@ fn a_damaged_file_is_said() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 4096].fill(0xA5);
     fs::write(&path, bytes).expect("written");
-    let found = Sqlite::check(&path).map(|found| !found.damage.is_empty());
+    let found = Sqlite::check(&path).map(|found| !found.errors.is_empty());
     assert!(found.unwrap_or(true), "the damage is found");
 }
 

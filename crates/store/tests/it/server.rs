@@ -170,7 +170,7 @@ fn two_processes_fight_over_a_handle_and_the_feed_tells_each_change_once() {
         assert_eq!(positions, wanted, "the tenant and a hundred people");
     });
     assert_eq!(
-        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").damage,
+        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").errors,
         [""; 0]
     );
 }
@@ -189,7 +189,7 @@ fn a_check_finds_what_does_not_fit() {
         assert_eq!(directory.events(EventPosition(0), 10).await.expect("read").len(), 4);
     });
     let check = || {
-        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").damage
+        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").errors
     };
     assert_eq!(check(), [""; 0]);
     query(&url, "DELETE FROM claims WHERE owner = 2");

@@ -115,7 +115,7 @@ fn a_check_finds_each_violation_on_sqlite() {
     let store = Arc::new(Sqlite::open(&sound, &Options::default()).expect("a store"));
     runtime().block_on(fill(Arc::clone(&store) as _));
     store.close();
-    let check = |path: &Path| Sqlite::check(path).expect("checked").damage.join("\n");
+    let check = |path: &Path| Sqlite::check(path).expect("checked").errors.join("\n");
     assert_eq!(check(&sound), "");
     for (number, (statement, _, found)) in VIOLATIONS.iter().enumerate() {
         let path = folder.path().join(format!("{number}.db"));
@@ -136,7 +136,7 @@ fn a_check_finds_each_violation_on_postgres() {
     runtime().block_on(fill(Arc::clone(&store) as _));
     store.close();
     let address = Address::parse(&url, None).expect("an address");
-    let check = || Postgres::check(&address, &options()).expect("checked").damage.join("\n");
+    let check = || Postgres::check(&address, &options()).expect("checked").errors.join("\n");
     assert_eq!(check(), "");
     // Each is done in turn, and what it has changed is put back.
     let tables = [

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::waiting::wait_until;
 
 /// Hashes of one password as other systems have them.
-const STORED: &[&str] = include!("../../../../adapters/tests/data/stored_passwords.rs.in");
+const STORED: &[&str] = include!("../../../../adapters/tests/data/foreign_hashes.rs.in");
 const PASSWORD: &str = "pässword 1";
 
 /// The stored hash of the person of a number.

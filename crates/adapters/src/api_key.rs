@@ -3,7 +3,7 @@
 use anyhow::Context;
 
 /// A key of 128 random bits as 32 hex digits: as clients of old expect one, and a good bearer token.
-pub fn new_key() -> anyhow::Result<String> {
+pub fn generate_api_key() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow::anyhow!("{error}"))

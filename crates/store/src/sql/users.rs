@@ -1,12 +1,12 @@
 //! Reading people: one by a key, pages by number, and the numbers that an index finds.
 
-use super::{Sql, both, each, statements};
+use super::{Sql, per_engine, portable, statements};
 
 /// A person's document, and what they belong to as `<kind>:<id>` with commas between, so that one statement reads it
 /// all.
-macro_rules! sqlite_user {
+macro_rules! select_sqlite_user {
     ($from:literal) => {
-        sqlite_user!(" FROM ", $from)
+        select_sqlite_user!(" FROM ", $from)
     };
     ($between:literal, $from:literal) => {
         concat!(
@@ -17,9 +17,9 @@ macro_rules! sqlite_user {
         )
     };
 }
-macro_rules! postgres_user {
+macro_rules! select_postgres_user {
     ($from:literal) => {
-        postgres_user!(") FROM ", $from)
+        select_postgres_user!(") FROM ", $from)
     };
     ($between:literal, $from:literal) => {
         concat!(
@@ -31,102 +31,102 @@ macro_rules! postgres_user {
     };
 }
 /// With the place of who asked.
-macro_rules! asked {
+macro_rules! select_postgres_users_batched {
     ($from:literal) => {
-        postgres_user!("), n.place FROM ", $from)
+        select_postgres_user!("), n.place FROM ", $from)
     };
 }
-macro_rules! user {
+macro_rules! select_user {
     ($from:literal) => {
-        each(sqlite_user!($from), postgres_user!($from))
+        per_engine(select_sqlite_user!($from), select_postgres_user!($from))
     };
 }
 
 statements! {
     // One at a time; the server engine asks for many, below.
-    USER_BY_ID = each(sqlite_user!("users u WHERE u.tenant = ?1 AND u.id = ?2"), "");
-    USER_BY_NUMBER = user!("users u WHERE u.tenant = $1 AND u.number = $2");
+    USER_BY_ID = per_engine(select_sqlite_user!("users u WHERE u.tenant = ?1 AND u.id = ?2"), "");
+    USER_BY_NUMBER = select_user!("users u WHERE u.tenant = $1 AND u.number = $2");
     /// A person who is still of that version, and their row.
-    USER_AT = each(sqlite_user!(", u.pk FROM ", "users u WHERE u.tenant = ?1 AND u.number = ?2 AND u.version = ?3"), "");
-    USER_BY_CLAIM = each(
-        sqlite_user!("claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3"),
+    USER_AT_VERSION = per_engine(select_sqlite_user!(", u.pk FROM ", "users u WHERE u.tenant = ?1 AND u.number = ?2 AND u.version = ?3"), "");
+    USER_BY_UNIQUE_KEY = per_engine(
+        select_sqlite_user!("claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3"),
         "",
     );
     // The same for many who ask at once: who asked comes along as a place in their list.
-    USERS_BY_IDS = each(
+    USERS_BY_IDS = per_engine(
         "",
-        asked!("unnest($1, $2, $3) AS n (place, tenant, id) JOIN users u ON u.tenant = n.tenant AND u.id = n.id"),
+        select_postgres_users_batched!("unnest($1, $2, $3) AS n (place, tenant, id) JOIN users u ON u.tenant = n.tenant AND u.id = n.id"),
     );
-    USERS_BY_NUMBERS = each(
+    USERS_BY_NUMBERS = per_engine(
         "",
-        asked!(
+        select_postgres_users_batched!(
             "unnest($1, $2, $3) AS n (place, tenant, number)
             JOIN users u ON u.tenant = n.tenant AND u.number = n.number"
         ),
     );
     /// What is not there has an empty row: outer joins leave a planner that knows nothing of a new database yet no choice but
     /// to look for the claims first. It would join people with what is asked for by tenant alone.
-    USERS_BY_CLAIMS = each(
+    USERS_BY_UNIQUE_KEYS = per_engine(
         "",
-        asked!(
+        select_postgres_users_batched!(
             "unnest($1, $2, $3, $4) AS n (place, tenant, space, text)
             LEFT JOIN claims c ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text
             LEFT JOIN users u ON u.tenant = c.tenant AND u.number = c.owner"
         ),
     );
-    ACCOUNT = both("SELECT password, account FROM users WHERE tenant = $1 AND id = $2");
-    PASSWORDS = both(
+    ACCOUNT = portable("SELECT password, account FROM users WHERE tenant = $1 AND id = $2");
+    PASSWORD_HASHES = portable(
         "SELECT number, password FROM users WHERE tenant = $1 AND number >= $2 AND number <= $3
         AND password IS NOT NULL ORDER BY number",
     );
 
     // Those who were deleted.
-    TOMBSTONE_BY_ID = both("SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND id = $2");
-    TOMBSTONE_BY_NUMBER = both("SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND number = $2");
-    TOMBSTONE_BY_EXTERNAL_ID = both(
+    TOMBSTONE_BY_ID = portable("SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND id = $2");
+    TOMBSTONE_BY_NUMBER = portable("SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND number = $2");
+    TOMBSTONE_BY_EXTERNAL_ID = portable(
         "SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND external_key = $2
         ORDER BY deleted DESC, number DESC LIMIT 1",
     );
-    TOMBSTONES = both(
+    TOMBSTONES_AFTER = portable(
         "SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3",
     );
-    TOMBSTONES_BEFORE = both(
+    TOMBSTONES_BETWEEN = portable(
         "SELECT tenant, deleted, doc FROM tombstones WHERE deleted >= $1 AND deleted <= $2 ORDER BY deleted LIMIT $3",
     );
 
-    USERS_FROM = user!("users u WHERE u.tenant = $1 AND u.number >= $2 ORDER BY u.number LIMIT $3");
-    USERS_BELOW = user!("users u WHERE u.tenant = $1 AND u.number < $2 ORDER BY u.number DESC LIMIT $3");
+    USERS_FROM = select_user!("users u WHERE u.tenant = $1 AND u.number >= $2 ORDER BY u.number LIMIT $3");
+    USERS_BELOW = select_user!("users u WHERE u.tenant = $1 AND u.number < $2 ORDER BY u.number DESC LIMIT $3");
     /// The people of some numbers.
-    USERS_NUMBERED = each("", postgres_user!("users u WHERE u.tenant = $1 AND u.number = ANY($2) ORDER BY u.number"));
-    NUMBER_AT = both("SELECT number FROM users WHERE tenant = $1 AND number >= $2 ORDER BY number LIMIT 1 OFFSET $3");
-    COUNT_NUMBERS = both("SELECT count(*) FROM users WHERE tenant = $1 AND number >= $2 AND number < $3");
+    USERS_WITH_NUMBERS = per_engine("", select_postgres_user!("users u WHERE u.tenant = $1 AND u.number = ANY($2) ORDER BY u.number"));
+    USER_NUMBER_AT_OFFSET = portable("SELECT number FROM users WHERE tenant = $1 AND number >= $2 ORDER BY number LIMIT 1 OFFSET $3");
+    COUNT_USERS_IN_RANGE = portable("SELECT count(*) FROM users WHERE tenant = $1 AND number >= $2 AND number < $3");
     /// In order on the embedded engine; to be summed up on the other.
-    BLOCKS = each(
+    BLOCK_COUNTS = per_engine(
         "SELECT block, live FROM blocks WHERE tenant = ?1 ORDER BY block",
         "SELECT block, live FROM blocks WHERE tenant = $1 UNION ALL SELECT block, live FROM counted WHERE tenant = $1",
     );
 
     // The numbers of those an index finds; the tenant comes first.
-    CLAIMING = each(
+    USER_NUMBERS_BY_UNIQUE_KEY = per_engine(
         "SELECT u.number FROM claims c JOIN users u ON u.pk = c.owner
         WHERE c.tenant = ?1 AND c.space = ?2 AND c.text >= ?3 AND c.text < ?4",
         "SELECT owner AS number FROM claims WHERE tenant = $1 AND space = $2 AND text >= $3 AND text < $4",
     );
-    MENTIONED = each(
+    USER_NUMBERS_BY_SECONDARY_EMAIL = per_engine(
         "SELECT u.number FROM mentions m JOIN users u ON u.pk = m.owner WHERE m.tenant = ?1 AND m.text = ?2",
         "SELECT owner AS number FROM mentions WHERE tenant = $1 AND text = $2",
     );
-    WITH_ID = both("SELECT number FROM users WHERE tenant = $1 AND id = $2");
-    WITH_NUMBER = both("SELECT number FROM users WHERE tenant = $1 AND number = $2");
-    WITH_ACTIVE = each(
+    USER_NUMBERS_BY_ID = portable("SELECT number FROM users WHERE tenant = $1 AND id = $2");
+    USER_NUMBERS_BY_NUMBER = portable("SELECT number FROM users WHERE tenant = $1 AND number = $2");
+    USER_NUMBERS_BY_ACTIVE = per_engine(
         "SELECT number FROM users INDEXED BY users_by_active WHERE tenant = ?1 AND active = ?2",
         "SELECT number FROM users WHERE tenant = $1 AND active = $2",
     );
-    WITH_UPDATE = each(
+    USER_NUMBERS_BY_UPDATED = per_engine(
         "SELECT number FROM users INDEXED BY users_by_update WHERE tenant = ?1 AND updated >= ?2 AND updated < ?3",
         "SELECT number FROM users WHERE tenant = $1 AND updated >= $2 AND updated < $3",
     );
-    BELONGING = each(
+    USER_NUMBERS_BY_MEMBERSHIP = per_engine(
         "SELECT u.number FROM memberships m JOIN users u ON u.pk = m.user
         WHERE m.item = (SELECT pk FROM items WHERE tenant = ?1 AND id = ?2 AND kind = ?3)",
         "SELECT member AS number FROM memberships WHERE tenant = $1 AND item = $2 AND kind = $3",
@@ -134,17 +134,17 @@ statements! {
 }
 
 /// How many of the numbers that a statement gives are below the parameter after its last one, `$last`.
-pub(crate) fn count_below(numbers: &str, last: usize) -> String {
-    format!("SELECT count(*) FROM ({numbers}) AS n WHERE n.number < ${}", last + 1)
+pub(crate) fn count_below_sql(numbers_sql: &str, param_count: usize) -> String {
+    format!("SELECT count(*) FROM ({numbers_sql}) AS n WHERE n.number < ${}", param_count + 1)
 }
 
 /// Some of those numbers, in order: above a place (below it, from there down), so many, so many of them left out. These
 /// are the three parameters after the last one.
-pub(crate) fn cut(numbers: &str, last: usize, is_backward: bool) -> String {
-    let (side, order) = if is_backward { ("<", "DESC") } else { (">", "ASC") };
-    let [place, limit, offset] = [last + 1, last + 2, last + 3];
+pub(crate) fn number_page_sql(numbers_sql: &str, param_count: usize, is_backward: bool) -> String {
+    let (comparison, order) = if is_backward { ("<", "DESC") } else { (">", "ASC") };
+    let [place, limit, offset] = [param_count + 1, param_count + 2, param_count + 3];
     format!(
-        "SELECT n.number FROM ({numbers}) AS n WHERE n.number {side} ${place} ORDER BY n.number {order}
+        "SELECT n.number FROM ({numbers_sql}) AS n WHERE n.number {comparison} ${place} ORDER BY n.number {order}
         LIMIT ${limit} OFFSET ${offset}"
     )
 }

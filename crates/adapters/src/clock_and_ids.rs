@@ -25,7 +25,7 @@ impl IdGenerator for TimeOrderedIds {
     }
 
     fn random_secret(&self) -> Option<ServerSecret> {
-        secret()
+        random_secret()
     }
 }
 
@@ -43,11 +43,11 @@ impl IdGenerator for RandomIds {
     }
 
     fn random_secret(&self) -> Option<ServerSecret> {
-        secret()
+        random_secret()
     }
 }
 
-fn secret() -> Option<ServerSecret> {
+fn random_secret() -> Option<ServerSecret> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).ok().map(|()| ServerSecret(bytes))
 }

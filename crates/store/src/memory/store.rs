@@ -12,21 +12,21 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// The side of a bound that a page is on.
-enum Side<T> {
-    Behind(T),
-    InFront(T),
+enum PageSide<T> {
+    After(T),
+    Before(T),
 }
 
 /// A page of rows in order; `is_within` says which of them are on the right side of a bound.
-fn page<T>(mut all: Vec<T>, skip: u64, limit: u32, side: Side<impl Fn(&T) -> bool>) -> Page<T> {
+fn page<T>(mut all: Vec<T>, skip: u64, limit: u32, side: PageSide<impl Fn(&T) -> bool>) -> Page<T> {
     let (total, limit) = (all.len() as u64, limit as usize);
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
     let before = match side {
-        Side::Behind(is_within) => {
+        PageSide::After(is_within) => {
             let outside = all.iter().filter(|row| !is_within(row)).count();
             outside.saturating_add(skip).min(all.len())
         }
-        Side::InFront(is_within) => {
+        PageSide::Before(is_within) => {
             all.retain(is_within);
             all.len().saturating_sub(limit)
         }
@@ -36,14 +36,14 @@ fn page<T>(mut all: Vec<T>, skip: u64, limit: u32, side: Side<impl Fn(&T) -> boo
 
 impl Store for Memory {
     fn user(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
-        self.read(|state| state.shelves.get(&tenant).and_then(|shelf| shelf.user(&by)))
+        self.read(|state| state.tenant_data.get(&tenant).and_then(|shelf| shelf.user(&by)))
     }
 
     fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         self.read(|state| {
-            let nobody = || Page { rows: Vec::new(), total: 0, offset: 0 };
-            let Some(shelf) = state.shelves.get(&tenant) else { return nobody() };
-            let all = shelf.users.values().map(|user| shelf.whole(user));
+            let empty = || Page { rows: Vec::new(), total: 0, offset: 0 };
+            let Some(shelf) = state.tenant_data.get(&tenant) else { return empty() };
+            let all = shelf.users.values().map(|user| shelf.with_memberships(user));
             let mut all: Vec<User> =
                 all.filter(|user| query.predicates.iter().all(|t| t.matches(user))).collect();
             query.sort.apply(&mut all);
@@ -53,7 +53,7 @@ impl Store for Memory {
                 all,
                 query.offset,
                 query.limit,
-                if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) },
+                if is_backward { PageSide::Before(is_within) } else { PageSide::After(is_within) },
             )
         })
     }
@@ -64,13 +64,13 @@ impl Store for Memory {
         kind: ItemKind,
         by: ItemKey,
     ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
-        self.read(|state| state.shelves.get(&tenant).and_then(|shelf| shelf.item(kind, &by)))
+        self.read(|state| state.tenant_data.get(&tenant).and_then(|shelf| shelf.item(kind, &by)))
     }
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         self.read(|state| {
-            let nothing = || Page { rows: Vec::new(), total: 0, offset: 0 };
-            let Some(shelf) = state.shelves.get(&tenant) else { return nothing() };
+            let empty = || Page { rows: Vec::new(), total: 0, offset: 0 };
+            let Some(shelf) = state.tenant_data.get(&tenant) else { return empty() };
             let all = shelf.items.range((query.kind, 0)..=(query.kind, u32::MAX)).map(|(_, item)| item);
             let all = all.filter(|item| query.predicates.iter().all(|t| t.matches(item))).cloned().collect();
             let is_within = |item: &Item| query.boundary.is_none_or(|bound| bound.contains(item.number()));
@@ -79,7 +79,7 @@ impl Store for Memory {
                 all,
                 query.offset,
                 query.limit,
-                if is_backward { Side::InFront(is_within) } else { Side::Behind(is_within) },
+                if is_backward { PageSide::Before(is_within) } else { PageSide::After(is_within) },
             )
         })
     }
@@ -90,7 +90,7 @@ impl Store for Memory {
         item: ItemId,
     ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
+            let Some(shelf) = state.tenant_data.get(&tenant) else { return Vec::new() };
             let members = shelf.users.values().filter(|user| shelf.members.contains(&(item, user.id)));
             members.map(|user| (user.id, user.number)).collect()
         })
@@ -104,7 +104,7 @@ impl Store for Memory {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
+            let Some(shelf) = state.tenant_data.get(&tenant) else { return Vec::new() };
             let later = shelf.users.values().filter(|user| user.number > after);
             let members = later.filter(|user| shelf.members.contains(&(item, user.id)));
             members.take(limit as usize).map(|user| (user.id, user.number)).collect()
@@ -148,8 +148,8 @@ impl Store for Memory {
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
-        let done = self.write(change);
-        Box::pin(std::future::ready(done))
+        let result = self.commit_change(change);
+        Box::pin(std::future::ready(result))
     }
 
     fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
@@ -165,7 +165,7 @@ impl Store for Memory {
         user: UserId,
     ) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
         self.read(|state| {
-            let shelf = state.shelves.get(&tenant)?;
+            let shelf = state.tenant_data.get(&tenant)?;
             shelf.users.values().find(|known| known.id == user)?;
             Some(shelf.accounts.get(&user).cloned().unwrap_or_default())
         })
@@ -177,14 +177,14 @@ impl Store for Memory {
         by: UserKey,
     ) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
         self.read(|state| {
-            let stones = state.shelves.get(&tenant)?.tombstones.values().map(|(stone, _)| stone);
-            let found = stones.filter(|stone| match &by {
-                UserKey::Id(id) => stone.user.id == *id,
-                UserKey::Number(number) => stone.user.number == *number,
-                UserKey::ExternalId(id) => stone.user.external_id.as_deref().map(nfc) == Some(nfc(id)),
+            let tombstones = state.tenant_data.get(&tenant)?.tombstones.values().map(|(stone, _)| stone);
+            let found = tombstones.filter(|tombstone| match &by {
+                UserKey::Id(id) => tombstone.user.id == *id,
+                UserKey::Number(number) => tombstone.user.number == *number,
+                UserKey::ExternalId(id) => tombstone.user.external_id.as_deref().map(nfc) == Some(nfc(id)),
                 UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => false,
             });
-            found.max_by_key(|stone| (stone.deleted, stone.user.number)).cloned()
+            found.max_by_key(|tombstone| (tombstone.deleted, tombstone.user.number)).cloned()
         })
     }
 
@@ -194,7 +194,7 @@ impl Store for Memory {
         (first, last): (u32, u32),
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
+            let Some(shelf) = state.tenant_data.get(&tenant) else { return Vec::new() };
             let password = |user: &User| shelf.accounts.get(&user.id)?.password_hash.clone();
             let among = shelf.users.values().filter(|user| (first..=last).contains(&user.number));
             among.filter_map(|user| Some((user.number, password(user)?))).collect()
@@ -208,7 +208,7 @@ impl Store for Memory {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Tombstone>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.shelves.get(&tenant) else { return Vec::new() };
+            let Some(shelf) = state.tenant_data.get(&tenant) else { return Vec::new() };
             let later = shelf.tombstones.iter().filter(|(number, _)| **number > after);
             later.map(|(_, (stone, _))| stone.clone()).take(limit as usize).collect()
         })
@@ -220,13 +220,13 @@ impl Store for Memory {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         self.read(|state| {
-            let of = |(tenant, shelf): (&TenantNumber, &Arc<super::Shelf>)| {
-                let stones = shelf.tombstones.values().map(|(stone, _)| (*tenant, stone.clone()));
-                stones
+            let of = |(tenant, shelf): (&TenantNumber, &Arc<super::TenantData>)| {
+                let tombstones = shelf.tombstones.values().map(|(stone, _)| (*tenant, stone.clone()));
+                tombstones
                     .filter(|(_, stone)| (between.0..=between.1).contains(&stone.deleted))
                     .collect::<Vec<_>>()
             };
-            let mut all: Vec<_> = state.shelves.iter().flat_map(of).collect();
+            let mut all: Vec<_> = state.tenant_data.iter().flat_map(of).collect();
             all.sort_by_key(|(tenant, stone)| (stone.deleted, *tenant, stone.user.number));
             all.truncate(limit as usize);
             all
@@ -251,11 +251,11 @@ impl Store for Memory {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
         self.read(|state| {
-            let is_asked = |mail: &&Mail| match user {
+            let is_match = |mail: &&Mail| match user {
                 Some(user) => mail.tenant == tenant && mail.user == user,
                 None => mail.tenant == tenant && (mail.queued, mail.id) > after,
             };
-            let mut all: Vec<Mail> = state.mails.values().filter(is_asked).cloned().collect();
+            let mut all: Vec<Mail> = state.mails.values().filter(is_match).cloned().collect();
             all.sort_by_key(|mail| (mail.queued, mail.id));
             all.truncate(limit as usize);
             all
@@ -273,13 +273,13 @@ impl Store for Memory {
             let id = user.to_string();
             let holds = |event: &&Arc<Event>| {
                 let what = &event.data;
-                let told = serde_json::to_string(&(
+                let json = serde_json::to_string(&(
                     &what.before,
                     &what.after,
                     &what.members_added,
                     &what.members_removed,
                 ));
-                what.tenant == tenant && event.position > after && told.is_ok_and(|told| told.contains(&id))
+                what.tenant == tenant && event.position > after && json.is_ok_and(|json| json.contains(&id))
             };
             state.events.iter().filter(holds).take(limit as usize).map(|event| Event::clone(event)).collect()
         })

@@ -7,59 +7,64 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The pause after the first panic; it doubles with each, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_mins(1);
 /// A task that has run for so long begins with the first pause again.
-const WELL_AFTER: Duration = Duration::from_mins(5);
+const BACKOFF_RESET_AFTER: Duration = Duration::from_mins(5);
 
 /// How tasks are doing, by name.
 #[derive(Clone, Default)]
-pub struct Tasks(Arc<Mutex<BTreeMap<&'static str, State>>>);
+pub struct TaskMonitor(Arc<Mutex<BTreeMap<&'static str, TaskState>>>);
 
-struct State {
+struct TaskState {
     panics: u64,
-    is_down: bool,
-    pause: Duration,
-    last: Instant,
+    is_restarting: bool,
+    backoff: Duration,
+    last_panic: Instant,
 }
 
-impl Tasks {
+impl TaskMonitor {
     /// Notes that a task has panicked, and waits before it is restarted.
-    pub async fn panicked(&self, name: &'static str) {
-        let pause = self.note(name, true);
+    pub async fn back_off_after_panic(&self, name: &'static str) {
+        let pause = self.record(name, true);
         tracing::error!(task = name, pause = ?pause, "a background task has panicked; it is restarted");
         tokio::time::sleep(pause).await;
         if let Some(state) = self.0.lock().get_mut(name) {
-            state.is_down = false;
+            state.is_restarting = false;
         }
     }
 
     /// Notes that a task has panicked and continues immediately.
-    pub fn went_on(&self, name: &'static str) {
-        self.note(name, false);
+    pub fn record_panic(&self, name: &'static str) {
+        self.record(name, false);
         tracing::error!(task = name, "a background task has panicked; it goes on");
     }
 
-    fn note(&self, name: &'static str, is_down: bool) -> Duration {
+    fn record(&self, name: &'static str, is_down: bool) -> Duration {
         let mut all = self.0.lock();
-        let new = || State { panics: 0, is_down, pause: FIRST_PAUSE, last: Instant::now() };
+        let new = || TaskState {
+            panics: 0,
+            is_restarting: is_down,
+            backoff: INITIAL_BACKOFF,
+            last_panic: Instant::now(),
+        };
         let state = all.entry(name).or_insert_with(new);
-        if state.last.elapsed() > WELL_AFTER {
-            state.pause = FIRST_PAUSE;
+        if state.last_panic.elapsed() > BACKOFF_RESET_AFTER {
+            state.backoff = INITIAL_BACKOFF;
         }
-        (state.panics, state.is_down, state.last) = (state.panics + 1, is_down, Instant::now());
-        let pause = state.pause;
-        state.pause = (2 * pause).min(LONGEST_PAUSE);
+        (state.panics, state.is_restarting, state.last_panic) = (state.panics + 1, is_down, Instant::now());
+        let pause = state.backoff;
+        state.backoff = (2 * pause).min(MAX_BACKOFF);
         pause
     }
 
     /// Those that have panicked since the start.
     pub fn health(&self) -> Vec<TaskHealth> {
         let all = self.0.lock();
-        let health = |(name, state): (&&'static str, &State)| TaskHealth {
+        let health = |(name, state): (&&'static str, &TaskState)| TaskHealth {
             name,
             panics: state.panics,
-            is_restarting: state.is_down,
+            is_restarting: state.is_restarting,
         };
         all.iter().map(health).collect()
     }
@@ -72,8 +77,8 @@ mod tests {
     use std::panic::AssertUnwindSafe;
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_is_restarted_after_pauses_that_double() {
-        let (tasks, begun) = (Tasks::default(), tokio::time::Instant::now());
+    async fn restart_backoff_doubles() {
+        let (tasks, begun) = (TaskMonitor::default(), tokio::time::Instant::now());
         let mut runs = 0;
         let task = |run: u32| async move { assert!(run > 3, "run {run}") };
         loop {
@@ -81,11 +86,11 @@ mod tests {
             if AssertUnwindSafe(task(runs)).catch_unwind().await.is_ok() {
                 break;
             }
-            tasks.panicked("mails").await;
+            tasks.back_off_after_panic("mails").await;
         }
         assert_eq!((runs, begun.elapsed().as_secs()), (4, 1 + 2 + 4));
         assert_eq!(tasks.health(), [TaskHealth { name: "mails", panics: 3, is_restarting: false }]);
-        let waiting = tasks.panicked("mails");
+        let waiting = tasks.back_off_after_panic("mails");
         assert!(waiting.now_or_never().is_none());
         assert!(tasks.health()[0].is_restarting);
     }

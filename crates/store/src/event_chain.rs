@@ -4,23 +4,23 @@
 //! the digests of the events there. The embedded engine's writer links events one by one as it writes them; the server
 //! engine's lanes write the digests, and its sealer links whole batches when it gives them their positions.
 
-use crate::told::{Author, Told};
+use crate::event_row::{ChangeContext, EncodedEvent};
 use sha2::{Digest, Sha256};
 
 /// A digest or a link: SHA-256.
-pub(crate) type Sum = [u8; 32];
+pub(crate) type ChainHash = [u8; 32];
 
 /// What goes before the first link.
-pub(crate) const START: Sum = [0; 32];
+pub(crate) const GENESIS_HASH: ChainHash = [0; 32];
 
 /// An event as it is stored.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stored<'a> {
+pub(crate) struct EventFields<'a> {
     pub(crate) tenant: u32,
     pub(crate) at: i64,
     pub(crate) connection: Option<&'a [u8]>,
-    pub(crate) who: &'a str,
-    pub(crate) request: &'a str,
+    pub(crate) actor: &'a str,
+    pub(crate) request_id: &'a str,
     pub(crate) action: i16,
     pub(crate) before: Option<&'a str>,
     pub(crate) after: Option<&'a str>,
@@ -30,39 +30,39 @@ pub(crate) struct Stored<'a> {
     pub(crate) notes: Option<&'a str>,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> EventFields<'a> {
     /// What is stored of something told; its lists come as they are written.
-    pub(crate) fn of(
-        author: &'a Author,
-        told: &'a Told,
+    pub(crate) fn from_encoded(
+        context: &'a ChangeContext,
+        event: &'a EncodedEvent,
         [members_added, members_removed, notes]: [Option<&'a str>; 3],
     ) -> Self {
         Self {
-            tenant: told.tenant.unwrap_or(author.tenant).0,
-            at: author.at.0,
-            connection: author.connection.as_ref().map(|connection| &connection.0.as_bytes()[..]),
-            who: &author.who,
-            request: &author.request,
-            action: told.code(),
-            before: told.before.as_deref(),
-            after: told.after.as_deref(),
+            tenant: event.tenant.unwrap_or(context.tenant).0,
+            at: context.at.0,
+            connection: context.connection.as_ref().map(|connection| &connection.0.as_bytes()[..]),
+            actor: &context.actor,
+            request_id: &context.request_id,
+            action: event.action_code(),
+            before: event.before.as_deref(),
+            after: event.after.as_deref(),
             members_added,
             members_removed,
-            password_set: told.password_set,
+            password_set: event.password_set,
             notes,
         }
     }
 
     /// The digest of all of it: every part with its length in front, so that nothing can move from one to the next.
-    pub(crate) fn digest(&self) -> Sum {
+    pub(crate) fn digest(&self) -> ChainHash {
         let mut hash = Sha256::new();
         hash.update(self.tenant.to_be_bytes());
         hash.update(self.at.to_be_bytes());
         hash.update(self.action.to_be_bytes());
         hash.update([u8::from(self.password_set)]);
         let texts = [
-            Some(self.who),
-            Some(self.request),
+            Some(self.actor),
+            Some(self.request_id),
             self.before,
             self.after,
             self.members_added,
@@ -84,9 +84,13 @@ impl<'a> Stored<'a> {
 }
 
 /// The link that follows `before`.
-pub(crate) fn link<'a>(before: &Sum, position: u64, digests: impl IntoIterator<Item = &'a Sum>) -> Sum {
+pub(crate) fn next_chain_hash<'a>(
+    previous: &ChainHash,
+    position: u64,
+    digests: impl IntoIterator<Item = &'a ChainHash>,
+) -> ChainHash {
     let mut hash = Sha256::new();
-    hash.update(before);
+    hash.update(previous);
     hash.update(position.to_be_bytes());
     for digest in digests {
         hash.update(digest);

@@ -8,8 +8,8 @@
 //! again what an idle one has begun and does not finish, so that sign-ins go on where the processors are never idle.
 
 use crate::fair_queue::FairQueue;
-use crate::hashing::{Strength, hash, verify};
-use crate::stored::Stored;
+use crate::foreign_hashes::ParsedHash;
+use crate::hashing::{Argon2Cost, hash, verify};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{
     BoxFuture, ExposeSecret, Overloaded, PasswordHash, PasswordHasher, PasswordVerification, SecretString,
@@ -31,46 +31,46 @@ enum Job {
 /// A job on its way through the pool.
 struct Task {
     job: Job,
-    is_begun: AtomicBool,
+    is_started: AtomicBool,
     is_done: AtomicBool,
 }
 
 impl Task {
     fn new(job: Job) -> Arc<Self> {
-        Arc::new(Self { job, is_begun: AtomicBool::new(false), is_done: AtomicBool::new(false) })
+        Arc::new(Self { job, is_started: AtomicBool::new(false), is_done: AtomicBool::new(false) })
     }
 
     /// Whether nobody waits for it any more; where the caller has gone, nothing was promised.
-    fn is_over(&self) -> bool {
+    fn is_obsolete(&self) -> bool {
         let is_closed = match &self.job {
-            Job::Hash(_, answer) => answer.is_closed(),
+            Job::Hash(_, sender) => sender.is_closed(),
             Job::Verify(.., answer) => answer.is_closed(),
         };
         is_closed || self.is_done.load(Ordering::Relaxed)
     }
 
     /// Marks it as begun; whether it was not before.
-    fn begin(&self) -> bool {
-        !self.is_begun.swap(true, Ordering::Relaxed)
+    fn try_start(&self) -> bool {
+        !self.is_started.swap(true, Ordering::Relaxed)
     }
 
     fn is_sign_in(&self) -> bool {
         matches!(self.job, Job::Verify(..))
     }
 
-    fn carry_out(&self, argon2: &Argon2<'_>, memory: &mut Vec<Block>) {
+    fn run(&self, argon2: &Argon2<'_>, memory: &mut Vec<Block>) {
         memory.resize(argon2.params().block_count(), Block::default());
         match &self.job {
-            Job::Hash(password, answer) => {
+            Job::Hash(password, sender) => {
                 let hashed = hash(argon2, memory, password.expose_secret());
                 if hashed.is_none() {
                     tracing::error!("a password could not be hashed");
                 }
-                drop(answer.send(hashed));
+                drop(sender.send(hashed));
             }
-            Job::Verify(password, stored, answer) => {
+            Job::Verify(password, stored, sender) => {
                 let verdict = verify(argon2, memory, password.expose_secret(), stored.as_ref());
-                let _ = answer.send(verdict);
+                let _ = sender.send(verdict);
             }
         }
         self.is_done.store(true, Ordering::Relaxed);
@@ -79,36 +79,39 @@ impl Task {
 
 /// Time for an idle thread to finish a task before the steady thread computes it again, until it is known how fast this machine
 /// is. A password takes tens of milliseconds, but minutes on an idle thread while other processes keep the CPUs busy.
-const TIME_TO_FINISH: Duration = Duration::from_millis(150);
+const INITIAL_FINISH_TIMEOUT: Duration = Duration::from_millis(150);
 /// Time for an idle thread to begin a task.
-const TIME_TO_BEGIN: Duration = Duration::from_millis(5);
+const START_TIMEOUT: Duration = Duration::from_millis(5);
 /// Sign-ins served for each new password, while both wait.
-const SIGN_INS_FIRST: u32 = 3;
+const SIGN_INS_PER_NEW_PASSWORD: u32 = 3;
 
-/// Waiting tasks. Sign-ins have a queue of their own, so that creating users cannot fill it.
-struct Waiting {
+/// TaskQueues tasks. Sign-ins have a queue of their own, so that creating users cannot fill it.
+struct TaskQueues {
     sign_ins: FairQueue<TenantNumber, Arc<Task>>,
     new_passwords: FairQueue<TenantNumber, Arc<Task>>,
     /// Sign-ins served since the last new password, while one was waiting.
-    sign_ins_before: u32,
+    sign_ins_since_new_password: u32,
 }
 
-impl Waiting {
+impl TaskQueues {
     /// The next task of those kinds that may be taken: sign-ins, new passwords.
-    fn next(&mut self, may: (bool, bool)) -> Option<Arc<Task>> {
+    fn pop(&mut self, allowed: (bool, bool)) -> Option<Arc<Task>> {
         loop {
-            let has_sign_in = may.0 && self.sign_ins.len() > 0;
-            let has_new_password = may.1 && self.new_passwords.len() > 0;
-            let task = if has_sign_in && (self.sign_ins_before < SIGN_INS_FIRST || !has_new_password) {
-                self.sign_ins_before = if has_new_password { self.sign_ins_before + 1 } else { 0 };
+            let has_sign_in = allowed.0 && self.sign_ins.len() > 0;
+            let has_new_password = allowed.1 && self.new_passwords.len() > 0;
+            let task = if has_sign_in
+                && (self.sign_ins_since_new_password < SIGN_INS_PER_NEW_PASSWORD || !has_new_password)
+            {
+                self.sign_ins_since_new_password =
+                    if has_new_password { self.sign_ins_since_new_password + 1 } else { 0 };
                 self.sign_ins.pop()?
             } else if has_new_password {
-                self.sign_ins_before = 0;
+                self.sign_ins_since_new_password = 0;
                 self.new_passwords.pop()?
             } else {
                 return None;
             };
-            if !task.is_over() {
+            if !task.is_obsolete() {
                 return Some(task);
             }
         }
@@ -118,15 +121,15 @@ impl Waiting {
 /// State shared by the pool and its threads. Idle threads take no lock of it: a thread that is rarely scheduled must not hold
 /// a lock that others need.
 struct Shared {
-    waiting: Mutex<Waiting>,
+    queues: Mutex<TaskQueues>,
     /// Dispatches tasks, and computes some itself.
-    steady: OnceLock<Thread>,
+    dispatcher: OnceLock<Thread>,
     is_closed: AtomicBool,
 }
 
 impl Shared {
-    fn wake_steady(&self) {
-        if let Some(thread) = self.steady.get() {
+    fn wake_dispatcher(&self) {
+        if let Some(thread) = self.dispatcher.get() {
             thread.unpark();
         }
     }
@@ -142,70 +145,70 @@ impl PasswordPool {
     }
 
     /// A pool with the default number of threads, a short queue and the standard strength.
-    pub fn standard() -> anyhow::Result<Self> {
-        Self::start(Self::default_threads(), Self::DEFAULT_QUEUE, Strength::STANDARD)
+    pub fn with_defaults() -> anyhow::Result<Self> {
+        Self::start(Self::default_threads(), Self::DEFAULT_QUEUE_LIMIT, Argon2Cost::STANDARD)
     }
 
     /// Default length of each queue: sign-ins, and new passwords.
-    pub const DEFAULT_QUEUE: usize = 64;
+    pub const DEFAULT_QUEUE_LIMIT: usize = 64;
 
     /// A pool with this many threads and a queue of `waiting` tasks of each kind.
-    pub fn start(threads: usize, waiting: usize, strength: Strength) -> anyhow::Result<Self> {
+    pub fn start(threads: usize, waiting: usize, strength: Argon2Cost) -> anyhow::Result<Self> {
         let params = Params::new(strength.memory_kib, strength.passes, 1, None)
             .map_err(|error| anyhow::anyhow!("password strength: {error}"))?;
         let shared = Arc::new(Shared {
-            waiting: Mutex::new(Waiting {
+            queues: Mutex::new(TaskQueues {
                 sign_ins: FairQueue::new(waiting.max(1)),
                 new_passwords: FairQueue::new(waiting.max(1)),
-                sign_ins_before: 0,
+                sign_ins_since_new_password: 0,
             }),
-            steady: OnceLock::new(),
+            dispatcher: OnceLock::new(),
             is_closed: AtomicBool::new(false),
         });
         // If an error follows, dropping the pool ends the threads that have started.
         let pool = Self(Arc::clone(&shared));
-        let mut idle = Vec::new();
+        let mut workers = Vec::new();
         for number in 1..=threads.max(1) {
             let slot = Arc::new(Mutex::new(None));
             let (name, params) = (format!("muster-hash-{number}"), params.clone());
-            let (shared, given) = (Arc::clone(&shared), Arc::clone(&slot));
+            let (shared, worker_slot) = (Arc::clone(&shared), Arc::clone(&slot));
             let started = std::thread::Builder::new().name(name);
-            let started = started.spawn(move || work_when_idle(&shared, &given, params))?;
-            idle.push(IdleThread { slot, last: None, thread: started.thread().clone() });
+            let started = started.spawn(move || run_idle_worker(&shared, &worker_slot, params))?;
+            workers.push(IdleWorker { slot, last_task: None, thread: started.thread().clone() });
         }
-        let steady = std::thread::Builder::new().name("muster-hash-0".to_owned());
-        steady.spawn(move || work_steadily(&shared, idle, params))?;
+        let dispatcher = std::thread::Builder::new().name("muster-hash-0".to_owned());
+        dispatcher.spawn(move || run_dispatcher(&shared, workers, params))?;
         Ok(pool)
     }
 
     /// Queues a job; its answer is dropped when it could not be done.
-    fn ask<T: Send + 'static>(
+    fn submit<T: Send + 'static>(
         &self,
         tenant: TenantNumber,
         job: impl FnOnce(UnboundedSender<T>) -> Job,
     ) -> BoxFuture<'static, Result<T, Overloaded>> {
-        let (answer, mut answered) = unbounded_channel();
-        self.queue(tenant, Task::new(job(answer)));
-        Box::pin(async move { answered.recv().await.ok_or(Overloaded) })
+        let (sender, mut receiver) = unbounded_channel();
+        self.enqueue(tenant, Task::new(job(sender)));
+        Box::pin(async move { receiver.recv().await.ok_or(Overloaded) })
     }
 
-    fn queue(&self, tenant: TenantNumber, task: Arc<Task>) {
-        let mut waiting = self.0.waiting.lock();
-        let queue = if task.is_sign_in() { &mut waiting.sign_ins } else { &mut waiting.new_passwords };
+    fn enqueue(&self, tenant: TenantNumber, task: Arc<Task>) {
+        let mut queues = self.0.queues.lock();
+        let queue = if task.is_sign_in() { &mut queues.sign_ins } else { &mut queues.new_passwords };
         if queue.is_full() {
-            queue.retain(|task| !task.is_over());
+            queue.retain(|task| !task.is_obsolete());
         }
         // The caller of a dropped task gets `Overloaded`.
         drop(queue.push(tenant, task));
-        drop(waiting);
-        self.0.wake_steady();
+        drop(queues);
+        self.0.wake_dispatcher();
     }
 }
 
 impl Drop for PasswordPool {
     fn drop(&mut self) {
         self.0.is_closed.store(true, Ordering::Release);
-        self.0.wake_steady();
+        self.0.wake_dispatcher();
     }
 }
 
@@ -215,7 +218,7 @@ impl PasswordHasher for PasswordPool {
         tenant: TenantNumber,
         password: SecretString,
     ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
-        let hashed = self.ask(tenant, |answer| Job::Hash(password, answer));
+        let hashed = self.submit(tenant, |sender| Job::Hash(password, sender));
         Box::pin(async move { hashed.await?.ok_or(Overloaded) })
     }
 
@@ -225,59 +228,59 @@ impl PasswordHasher for PasswordPool {
         password: SecretString,
         stored: Option<PasswordHash>,
     ) -> BoxFuture<'_, Result<PasswordVerification, Overloaded>> {
-        self.ask(tenant, |answer| Job::Verify(password, stored, answer))
+        self.submit(tenant, |sender| Job::Verify(password, stored, sender))
     }
 
     fn can_verify(&self, stored: &PasswordHash) -> bool {
-        Stored::read(stored.0.expose_secret()).is_some()
+        ParsedHash::parse(stored.0.expose_secret()).is_some()
     }
 }
 
 /// An idle-priority thread, as seen by the steady one.
-struct IdleThread {
+struct IdleWorker {
     /// Its next task. The steady thread never waits for this lock.
     slot: Arc<Slot>,
-    last: Option<Arc<Task>>,
+    last_task: Option<Arc<Task>>,
     thread: Thread,
 }
 
 type Slot = Mutex<Option<Arc<Task>>>;
 
-impl IdleThread {
+impl IdleWorker {
     /// Hands over the next task unless the last one is unfinished; returns the task.
-    fn offer(&mut self, waiting: &Mutex<Waiting>) -> Option<Arc<Task>> {
-        if self.last.as_ref().is_some_and(|task| !task.is_over()) {
+    fn assign_next(&mut self, queues: &Mutex<TaskQueues>) -> Option<Arc<Task>> {
+        if self.last_task.as_ref().is_some_and(|task| !task.is_obsolete()) {
             return None;
         }
         let mut slot = self.slot.try_lock()?;
-        self.last = waiting.lock().next((true, true));
-        if self.last.is_some() {
-            slot.clone_from(&self.last);
+        self.last_task = queues.lock().pop((true, true));
+        if self.last_task.is_some() {
+            slot.clone_from(&self.last_task);
             drop(slot);
             self.thread.unpark();
         }
-        self.last.clone()
+        self.last_task.clone()
     }
 }
 
 /// Lets this thread run when nobody else would, where the system can do that. A low priority alone is not enough: who has it
 /// is not interrupted at once for who wakes up, and a create wakes several.
 #[cfg(target_os = "linux")]
-fn give_way() {
+fn set_idle_priority() {
     use thread_priority::{
         NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
         thread_native_id,
     };
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let workers = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     // Where it is not allowed, all are alike.
-    drop(set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle));
+    drop(set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, workers));
 }
 
 #[cfg(not(target_os = "linux"))]
-fn give_way() {}
+fn set_idle_priority() {}
 
-fn work_when_idle(shared: &Shared, slot: &Slot, params: Params) {
-    give_way();
+fn run_idle_worker(shared: &Shared, slot: &Slot, params: Params) {
+    set_idle_priority();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
     let mut memory = Vec::new();
@@ -287,80 +290,85 @@ fn work_when_idle(shared: &Shared, slot: &Slot, params: Params) {
             std::thread::park();
             continue;
         };
-        if task.begin() && !task.is_over() {
-            task.carry_out(&argon2, &mut memory);
+        if task.try_start() && !task.is_obsolete() {
+            task.run(&argon2, &mut memory);
         }
-        shared.wake_steady();
+        shared.wake_dispatcher();
     }
 }
 
 /// Dispatches tasks to the idle threads and computes those that they do not get to. Sign-ins take at most half of its time and
 /// new passwords a quarter.
-fn work_steadily(shared: &Shared, mut idle: Vec<IdleThread>, params: Params) {
+fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params) {
     // Set once, here.
-    let _ = shared.steady.set(std::thread::current());
+    let _ = shared.dispatcher.set(std::thread::current());
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut memory = Vec::new();
     // In the order in which they were handed over.
-    let mut handed: Vec<(Instant, Arc<Task>)> = Vec::new();
-    let mut pace =
-        Pace { sign_ins: Instant::now(), new_passwords: Instant::now(), fastest: TIME_TO_FINISH / 2 };
+    let mut assigned: Vec<(Instant, Arc<Task>)> = Vec::new();
+    let mut schedule = DispatcherSchedule {
+        next_sign_in: Instant::now(),
+        next_new_password: Instant::now(),
+        fastest: INITIAL_FINISH_TIMEOUT / 2,
+    };
     while !shared.is_closed.load(Ordering::Acquire) {
         let now = Instant::now();
-        handed.retain(|(_, task)| !task.is_over());
-        handed.extend(idle.iter_mut().filter_map(|thread| Some((now, thread.offer(&shared.waiting)?))));
+        assigned.retain(|(_, task)| !task.is_obsolete());
+        assigned
+            .extend(workers.iter_mut().filter_map(|thread| Some((now, thread.assign_next(&shared.queues)?))));
         // Sign-ins first: a user waits for each.
-        let is_due = |(since, task): &(Instant, Arc<Task>)| pace.is_due_at(*since, task) <= now;
-        let due_sign_in = handed.iter().position(|entry| entry.1.is_sign_in() && is_due(entry));
-        let due = due_sign_in.or_else(|| handed.iter().position(is_due)).map(|place| handed.remove(place).1);
-        let may = (pace.sign_ins <= now, pace.new_passwords <= now);
-        if let Some(task) = due.or_else(|| shared.waiting.lock().next(may)) {
-            task.begin();
-            task.carry_out(&argon2, &mut memory);
-            pace.note(task.is_sign_in(), now.elapsed());
+        let is_due = |(since, task): &(Instant, Arc<Task>)| schedule.takeover_time(*since, task) <= now;
+        let due_sign_in = assigned.iter().position(|entry| entry.1.is_sign_in() && is_due(entry));
+        let due =
+            due_sign_in.or_else(|| assigned.iter().position(is_due)).map(|index| assigned.remove(index).1);
+        let allowed = (schedule.next_sign_in <= now, schedule.next_new_password <= now);
+        if let Some(task) = due.or_else(|| shared.queues.lock().pop(allowed)) {
+            task.try_start();
+            task.run(&argon2, &mut memory);
+            schedule.record(task.is_sign_in(), now.elapsed());
             continue;
         }
-        let due = handed.iter().map(|(since, task)| pace.is_due_at(*since, task)).min();
-        let waiting = shared.waiting.lock();
-        let sign_in = (waiting.sign_ins.len() > 0).then_some(pace.sign_ins);
-        let new_password = (waiting.new_passwords.len() > 0).then_some(pace.new_passwords);
-        drop(waiting);
+        let due = assigned.iter().map(|(since, task)| schedule.takeover_time(*since, task)).min();
+        let queues = shared.queues.lock();
+        let sign_in = (queues.sign_ins.len() > 0).then_some(schedule.next_sign_in);
+        let new_password = (queues.new_passwords.len() > 0).then_some(schedule.next_new_password);
+        drop(queues);
         // Queuing or finishing a task wakes this thread earlier.
         match [due, sign_in, new_password].into_iter().flatten().min() {
             Some(next) => std::thread::park_timeout(next.saturating_duration_since(now)),
             None => std::thread::park(),
         }
     }
-    for thread in idle {
+    for thread in workers {
         thread.thread.unpark();
     }
 }
 
 /// When the steady thread computes which tasks.
-struct Pace {
+struct DispatcherSchedule {
     /// The next sign-in; it rests as long as it worked for the last.
-    sign_ins: Instant,
+    next_sign_in: Instant,
     /// The next new password; it rests three times as long.
-    new_passwords: Instant,
+    next_new_password: Instant,
     /// The shortest time that a task has taken. An idle thread that takes twice as long does not get the processor.
     fastest: Duration,
 }
 
-impl Pace {
+impl DispatcherSchedule {
     /// When the steady thread takes a task over from an idle thread that got it at `handed_over`.
-    fn is_due_at(&self, handed_over: Instant, task: &Task) -> Instant {
-        let time = if task.is_begun.load(Ordering::Relaxed) { self.fastest * 2 } else { TIME_TO_BEGIN };
-        let rest_ends = if task.is_sign_in() { self.sign_ins } else { self.new_passwords };
-        (handed_over + time).max(rest_ends)
+    fn takeover_time(&self, assigned_at: Instant, task: &Task) -> Instant {
+        let time = if task.is_started.load(Ordering::Relaxed) { self.fastest * 2 } else { START_TIMEOUT };
+        let rest_ends = if task.is_sign_in() { self.next_sign_in } else { self.next_new_password };
+        (assigned_at + time).max(rest_ends)
     }
 
-    fn note(&mut self, is_sign_in: bool, worked: Duration) {
+    fn record(&mut self, is_sign_in: bool, worked: Duration) {
         let now = Instant::now();
         self.fastest = self.fastest.min(worked);
         if is_sign_in {
-            self.sign_ins = now + worked;
+            self.next_sign_in = now + worked;
         } else {
-            self.new_passwords = now + worked * 3;
+            self.next_new_password = now + worked * 3;
         }
     }
 }
@@ -379,43 +387,44 @@ mod tests {
 
     /// A thread that has taken a task and is never run again keeps nobody waiting.
     #[test]
-    fn what_an_idle_thread_does_not_finish_is_done_again() {
+    fn dispatcher_takes_over_unfinished_tasks() {
         for has_begun in [false, true] {
             let params = Params::new(8, 1, 1, None).unwrap();
             let pool = PasswordPool(Arc::new(Shared {
-                waiting: Mutex::new(Waiting {
+                queues: Mutex::new(TaskQueues {
                     sign_ins: FairQueue::new(1),
                     new_passwords: FairQueue::new(1),
-                    sign_ins_before: 0,
+                    sign_ins_since_new_password: 0,
                 }),
-                steady: OnceLock::new(),
+                dispatcher: OnceLock::new(),
                 is_closed: AtomicBool::new(false),
             }));
             // Its thread never looks at the slot.
             let slot = Arc::new(Mutex::new(None));
-            let stuck = IdleThread { slot, last: None, thread: std::thread::current() };
-            let (answer, mut answered) = unbounded_channel();
-            let task = Task::new(Job::Hash("secret-1".into(), answer));
-            assert!(!has_begun || task.begin());
-            pool.queue(ONE, task);
+            let stalled_worker = IdleWorker { slot, last_task: None, thread: std::thread::current() };
+            let (sender, mut receiver) = unbounded_channel();
+            let task = Task::new(Job::Hash("secret-1".into(), sender));
+            assert!(!has_begun || task.try_start());
+            pool.enqueue(ONE, task);
             let shared = Arc::clone(&pool.0);
-            let steady = std::thread::spawn(move || work_steadily(&shared, vec![stuck], params));
+            let dispatcher =
+                std::thread::spawn(move || run_dispatcher(&shared, vec![stalled_worker], params));
             let runtime = runtime();
-            assert!(runtime.block_on(answered.recv()).unwrap().is_some());
+            assert!(runtime.block_on(receiver.recv()).unwrap().is_some());
             assert!(runtime.block_on(pool.hash(ONE, "secret-2".into())).is_ok(), "nor is the next one lost");
             drop(pool);
-            steady.join().unwrap();
+            dispatcher.join().unwrap();
         }
     }
 
     /// Clients that hang up at once leave nothing behind, however many they are.
     #[test]
-    fn passwords_that_nobody_waits_for_any_more_do_not_pile_up() {
-        let pool = PasswordPool::start(1, 4, Strength::FOR_TESTS).unwrap();
+    fn abandoned_tasks_are_dropped() {
+        let pool = PasswordPool::start(1, 4, Argon2Cost::FOR_TESTS).unwrap();
         for _ in 0..10_000 {
             drop(pool.hash(ONE, "secret-1".into()));
             drop(pool.verify(ONE, "secret-1".into(), None));
-            let waiting = pool.0.waiting.lock();
+            let waiting = pool.0.queues.lock();
             assert!(waiting.sign_ins.len() <= 4 && waiting.new_passwords.len() <= 4);
         }
         assert!(runtime().block_on(pool.hash(ONE, "secret-1".into())).is_ok());
@@ -423,10 +432,10 @@ mod tests {
 
     /// What one tenant queues costs another one neither its places nor much time.
     #[test]
-    fn tenants_take_turns_and_sign_ins_go_first() {
-        let pool = PasswordPool::start(1, 64, Strength::STANDARD).unwrap();
+    fn queues_are_fair_and_prefer_sign_ins() {
+        let pool = PasswordPool::start(1, 64, Argon2Cost::STANDARD).unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
-        let noted = |what: &'static str, pending: BoxFuture<'static, bool>| {
+        let recorded = |what: &'static str, pending: BoxFuture<'static, bool>| {
             let order = Arc::clone(&order);
             async move {
                 let is_done = pending.await;
@@ -434,31 +443,31 @@ mod tests {
             }
         };
         let hash = |tenant| {
-            let hashed = pool.ask(tenant, |answer| Job::Hash("secret-1".into(), answer));
+            let hashed = pool.submit(tenant, |sender| Job::Hash("secret-1".into(), sender));
             Box::pin(async move { hashed.await.is_ok() }) as BoxFuture<'static, bool>
         };
         let verify = |tenant| {
-            let verified = pool.ask(tenant, |answer| Job::Verify("secret-1".into(), None, answer));
+            let verified = pool.submit(tenant, |sender| Job::Verify("secret-1".into(), None, sender));
             Box::pin(async move { verified.await.is_ok() }) as BoxFuture<'static, bool>
         };
-        let mut all: Vec<_> = (0..70).map(|_| noted("hash of one", hash(ONE))).collect();
-        all.extend((0..70).map(|_| noted("sign-in of one", verify(ONE))));
-        all.push(noted("sign-in of two", verify(TWO)));
-        all.push(noted("hash of two", hash(TWO)));
+        let mut all: Vec<_> = (0..70).map(|_| recorded("hash of one", hash(ONE))).collect();
+        all.extend((0..70).map(|_| recorded("sign-in of one", verify(ONE))));
+        all.push(recorded("sign-in of two", verify(TWO)));
+        all.push(recorded("hash of two", hash(TWO)));
         runtime().block_on(futures_util::future::join_all(all));
         let order: Vec<_> =
             order.lock().iter().filter(|(_, is_done)| *is_done).map(|(what, _)| *what).collect();
-        let place = |what: &str| order.iter().position(|done| *done == what);
+        let index = |what: &str| order.iter().position(|done| *done == what);
         // One of tenant 1 may be under way in each thread.
-        assert!(place("sign-in of two").is_some_and(|place| place <= 5), "{order:?}");
-        assert!(place("hash of two").is_some_and(|place| place <= 12), "{order:?}");
-        assert!(place("hash of one").is_some_and(|place| place <= 12), "sign-ins are not all: {order:?}");
+        assert!(index("sign-in of two").is_some_and(|index| index <= 5), "{order:?}");
+        assert!(index("hash of two").is_some_and(|index| index <= 12), "{order:?}");
+        assert!(index("hash of one").is_some_and(|index| index <= 12), "sign-ins are not all: {order:?}");
     }
 
     #[test]
-    fn a_hash_verifies_and_overload_is_refused() {
+    fn hashes_verify_and_overload_is_rejected() {
         let runtime = runtime();
-        let pool = PasswordPool::start(1, 1, Strength::FOR_TESTS).unwrap();
+        let pool = PasswordPool::start(1, 1, Argon2Cost::FOR_TESTS).unwrap();
         let stored = runtime.block_on(pool.hash(ONE, "secret-1".into())).unwrap();
         let phc = stored.0.expose_secret();
         assert!(phc.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{phc}");
@@ -472,11 +481,11 @@ mod tests {
             runtime.block_on(pool.verify(ONE, "secret-1".into(), None)).unwrap(),
             PasswordVerification::Failed
         );
-        let better = Strength { memory_kib: 16, passes: 2 };
+        let better = Argon2Cost { memory_kib: 16, passes: 2 };
         let better = PasswordPool::start(1, 1, better).unwrap();
         let weak = runtime.block_on(better.verify(ONE, "secret-1".into(), Some(stored.clone()))).unwrap();
         assert_eq!(weak, PasswordVerification::SuccessRehashNeeded);
-        let slow = PasswordPool::start(1, 1, Strength::STANDARD).unwrap();
+        let slow = PasswordPool::start(1, 1, Argon2Cost::STANDARD).unwrap();
         let many: Vec<_> = (0..50).map(|_| slow.hash(ONE, "secret-1".into())).collect();
         let done = runtime.block_on(futures_util::future::join_all(many));
         assert!(done.iter().any(Result::is_ok) && done.iter().any(Result::is_err));

@@ -9,58 +9,58 @@ use ring::pbkdf2;
 use std::num::NonZeroU32;
 
 /// The dearest that is verified: bcrypt's cost (a few seconds), rounds of PBKDF2, and KiB of memory of the others.
-const BCRYPT_COST: u32 = 14;
-const PBKDF2_ROUNDS: u32 = 5_000_000;
-const MEMORY_KIB: u32 = 256 * 1024;
+const MAX_BCRYPT_COST: u32 = 14;
+const MAX_PBKDF2_ITERATIONS: u32 = 5_000_000;
+const MAX_MEMORY_KIB: u32 = 256 * 1024;
 /// The most KiB of memory that Argon2 goes over in all.
-const ARGON2_WORK: u64 = 1024 * 1024;
+const MAX_ARGON2_WORK_KIB: u64 = 1024 * 1024;
 
 /// A stored password that can be verified.
-pub(crate) enum Stored {
+pub(crate) enum ParsedHash {
     Argon2(Box<Argon2<'static>>, PasswordHash),
     Bcrypt(String),
-    Pbkdf2 { algorithm: pbkdf2::Algorithm, rounds: NonZeroU32, hash: PasswordHash },
+    Pbkdf2 { algorithm: pbkdf2::Algorithm, iterations: NonZeroU32, hash: PasswordHash },
     Scrypt(PasswordHash),
 }
 
 /// How a password was stored, as far as it matters to whether that is good enough.
-pub(crate) enum Way {
+pub(crate) enum HashScheme {
     /// With Argon2id, at this cost.
     Argon2id { memory_kib: u32, passes: u32 },
     /// With anything else.
-    Another,
+    Other,
 }
 
-impl Stored {
+impl ParsedHash {
     /// Reads a stored form: PHC strings of Argon2, PBKDF2 and scrypt, and bcrypt's own. `None` is what is none of
     /// these, or costs too much.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.starts_with("$2") {
-            return bcrypt_of(text);
+            return parse_bcrypt(text);
         }
         let hash = PasswordHash::new(text).ok()?;
         // Both may be left out of a PHC string.
         hash.salt.as_ref().zip(hash.hash.as_ref())?;
         match hash.algorithm.as_str() {
-            "pbkdf2-sha256" => pbkdf2_of(pbkdf2::PBKDF2_HMAC_SHA256, hash),
-            "pbkdf2-sha512" => pbkdf2_of(pbkdf2::PBKDF2_HMAC_SHA512, hash),
-            "scrypt" => scrypt_of(hash),
-            _ => argon2_of(hash),
+            "pbkdf2-sha256" => parse_pbkdf2(pbkdf2::PBKDF2_HMAC_SHA256, hash),
+            "pbkdf2-sha512" => parse_pbkdf2(pbkdf2::PBKDF2_HMAC_SHA512, hash),
+            "scrypt" => parse_scrypt(hash),
+            _ => parse_argon2(hash),
         }
     }
 
     /// Whether a password is the one that was stored; `memory` is used where it is enough.
-    pub(crate) fn fits(&self, password: &[u8], memory: &mut [Block]) -> bool {
+    pub(crate) fn matches(&self, password: &[u8], memory: &mut [Block]) -> bool {
         match self {
             Self::Argon2(argon2, hash) => {
                 let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return false };
                 let needed = argon2.params().block_count();
-                let mut more = Vec::new();
+                let mut buffer = Vec::new();
                 let memory = if let Some(memory) = memory.get_mut(..needed) {
                     memory
                 } else {
-                    more.resize(needed, Block::default());
-                    &mut more[..]
+                    buffer.resize(needed, Block::default());
+                    &mut buffer[..]
                 };
                 let mut output = [0_u8; Output::MAX_LENGTH];
                 let output = &mut output[..expected.len()];
@@ -69,7 +69,7 @@ impl Stored {
                 done.is_ok() && Output::new(output).is_ok_and(|output| output == *expected)
             }
             Self::Bcrypt(text) => bcrypt::verify(password, text).unwrap_or(false),
-            Self::Pbkdf2 { algorithm, rounds, hash } => {
+            Self::Pbkdf2 { algorithm, iterations: rounds, hash } => {
                 let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return false };
                 pbkdf2::verify(*algorithm, *rounds, salt.as_ref(), password, expected.as_bytes()).is_ok()
             }
@@ -77,46 +77,51 @@ impl Stored {
         }
     }
 
-    pub(crate) fn way(&self) -> Way {
+    pub(crate) fn scheme(&self) -> HashScheme {
         match self {
             Self::Argon2(argon2, hash) if hash.algorithm == Algorithm::Argon2id.ident() => {
-                Way::Argon2id { memory_kib: argon2.params().m_cost(), passes: argon2.params().t_cost() }
+                HashScheme::Argon2id {
+                    memory_kib: argon2.params().m_cost(),
+                    passes: argon2.params().t_cost(),
+                }
             }
-            _ => Way::Another,
+            _ => HashScheme::Other,
         }
     }
 }
 
-fn bcrypt_of(text: &str) -> Option<Stored> {
+fn parse_bcrypt(text: &str) -> Option<ParsedHash> {
     let parts: bcrypt::HashParts = text.parse().ok()?;
     // `$2x$` marks hashes of a faulty implementation, which are not those of the others.
-    let is_sound = !text.starts_with("$2x$") && (4..=BCRYPT_COST).contains(&parts.get_cost());
-    is_sound.then(|| Stored::Bcrypt(text.to_owned()))
+    let is_supported = !text.starts_with("$2x$") && (4..=MAX_BCRYPT_COST).contains(&parts.get_cost());
+    is_supported.then(|| ParsedHash::Bcrypt(text.to_owned()))
 }
 
-fn pbkdf2_of(algorithm: pbkdf2::Algorithm, hash: PasswordHash) -> Option<Stored> {
-    let rounds = hash.params.get_decimal("i").filter(|rounds| *rounds <= PBKDF2_ROUNDS)?;
-    Some(Stored::Pbkdf2 { algorithm, rounds: NonZeroU32::new(rounds)?, hash })
+fn parse_pbkdf2(algorithm: pbkdf2::Algorithm, hash: PasswordHash) -> Option<ParsedHash> {
+    let iterations =
+        hash.params.get_decimal("i").filter(|iterations| *iterations <= MAX_PBKDF2_ITERATIONS)?;
+    Some(ParsedHash::Pbkdf2 { algorithm, iterations: NonZeroU32::new(iterations)?, hash })
 }
 
-fn scrypt_of(hash: PasswordHash) -> Option<Stored> {
+fn parse_scrypt(hash: PasswordHash) -> Option<ParsedHash> {
     let get = |name: &'static str| hash.params.get_decimal(name);
     let (log_n, r, p) = (get("ln")?, get("r")?, get("p")?);
-    let is_bearable = (1..=20).contains(&log_n) && (1..=32).contains(&r) && (1..=16).contains(&p);
-    if !is_bearable || ((128_u64 << log_n) * u64::from(r)) >> 10 > u64::from(MEMORY_KIB) {
+    let is_within_limits = (1..=20).contains(&log_n) && (1..=32).contains(&r) && (1..=16).contains(&p);
+    if !is_within_limits || ((128_u64 << log_n) * u64::from(r)) >> 10 > u64::from(MAX_MEMORY_KIB) {
         return None;
     }
     scrypt::Params::try_from(&hash).ok()?;
-    Some(Stored::Scrypt(hash))
+    Some(ParsedHash::Scrypt(hash))
 }
 
-fn argon2_of(hash: PasswordHash) -> Option<Stored> {
+fn parse_argon2(hash: PasswordHash) -> Option<ParsedHash> {
     let algorithm = Algorithm::new(hash.algorithm.as_str()).ok()?;
     let version = hash.version.map_or(Ok(Version::V0x10), Version::try_from).ok()?;
     let params = Params::try_from(&hash).ok()?;
     let work = u64::from(params.m_cost()) * u64::from(params.t_cost());
-    let is_bearable = params.m_cost() <= MEMORY_KIB && params.p_cost() <= 16 && work <= ARGON2_WORK;
-    is_bearable.then(|| Stored::Argon2(Box::new(Argon2::new(algorithm, version, params)), hash))
+    let is_within_limits =
+        params.m_cost() <= MAX_MEMORY_KIB && params.p_cost() <= 16 && work <= MAX_ARGON2_WORK_KIB;
+    is_within_limits.then(|| ParsedHash::Argon2(Box::new(Argon2::new(algorithm, version, params)), hash))
 }
 
 #[cfg(test)]
@@ -124,19 +129,19 @@ mod tests {
     use super::*;
 
     /// Made with Python's bcrypt, hashlib, passlib and argon2-cffi.
-    const MADE_ELSEWHERE: &[&str] = include!("../tests/data/stored_passwords.rs.in");
+    const FOREIGN_HASHES: &[&str] = include!("../tests/data/foreign_hashes.rs.in");
 
     #[test]
-    fn what_others_have_stored_fits_the_same_password_alone() {
-        for text in MADE_ELSEWHERE {
-            let stored = Stored::read(text).unwrap_or_else(|| panic!("{text}"));
-            assert!(stored.fits("pässword 1".as_bytes(), &mut []), "{text}");
-            assert!(!stored.fits("pässword 2".as_bytes(), &mut []), "{text}");
+    fn foreign_hashes_verify_only_their_password() {
+        for text in FOREIGN_HASHES {
+            let stored = ParsedHash::parse(text).unwrap_or_else(|| panic!("{text}"));
+            assert!(stored.matches("pässword 1".as_bytes(), &mut []), "{text}");
+            assert!(!stored.matches("pässword 2".as_bytes(), &mut []), "{text}");
         }
     }
 
     #[test]
-    fn what_costs_too_much_is_refused_before_anything_is_done() {
+    fn unsupported_and_expensive_hashes_are_rejected() {
         for text in [
             "$2b$31$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDEF012345678",
             "$pbkdf2-sha256$i=4000000000,l=32$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
@@ -148,7 +153,7 @@ mod tests {
             "secret",
             "",
         ] {
-            assert!(Stored::read(text).is_none(), "{text}");
+            assert!(ParsedHash::parse(text).is_none(), "{text}");
         }
     }
 }

@@ -4,16 +4,16 @@ use directory::{Action, ConnectionId, EntitySnapshot, EventNote, Mail, TenantNum
 use serde::Serialize;
 
 /// Who made a change.
-pub(crate) struct Author {
+pub(crate) struct ChangeContext {
     pub(crate) tenant: TenantNumber,
     pub(crate) at: Time,
     pub(crate) connection: Option<ConnectionId>,
-    pub(crate) who: String,
-    pub(crate) request: String,
+    pub(crate) actor: String,
+    pub(crate) request_id: String,
 }
 
 /// What one edit tells, its records encoded already.
-pub(crate) struct Told {
+pub(crate) struct EncodedEvent {
     pub(crate) action: Action,
     pub(crate) before: Option<String>,
     pub(crate) after: Option<String>,
@@ -25,7 +25,7 @@ pub(crate) struct Told {
     pub(crate) tenant: Option<TenantNumber>,
 }
 
-impl Told {
+impl EncodedEvent {
     pub(crate) fn new(action: Action) -> Self {
         Self {
             action,
@@ -40,7 +40,7 @@ impl Told {
     }
 
     /// How the action is stored.
-    pub(crate) fn code(&self) -> i16 {
+    pub(crate) fn action_code(&self) -> i16 {
         match self.action {
             Action::Created => 1,
             Action::Updated => 2,
@@ -50,7 +50,7 @@ impl Told {
 }
 
 /// An action as stored.
-pub(crate) fn action(code: i16) -> Action {
+pub(crate) fn action_from_code(code: i16) -> Action {
     match code {
         1 => Action::Created,
         2 => Action::Updated,
@@ -59,20 +59,20 @@ pub(crate) fn action(code: i16) -> Action {
 }
 
 /// A document as stored.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     serde_json::to_string(value)
 }
 
 /// A list as stored; nothing for an empty one.
-pub(crate) fn list<T: Serialize>(list: &[T]) -> Result<Option<String>, serde_json::Error> {
-    if list.is_empty() { Ok(None) } else { encode(&list).map(Some) }
+pub(crate) fn list_to_json<T: Serialize>(items: &[T]) -> Result<Option<String>, serde_json::Error> {
+    if items.is_empty() { Ok(None) } else { to_json(&items).map(Some) }
 }
 
 /// What is told of a mail, where that is news: the one before, and the one after.
-pub(crate) fn of_mail(
+pub(crate) fn mail_event(
     before: Option<&Mail>,
     after: Option<&Mail>,
-) -> Result<Option<Told>, serde_json::Error> {
+) -> Result<Option<EncodedEvent>, serde_json::Error> {
     let action = match (before, after) {
         (None, _) => Action::Created,
         // Only that it was tried and will be again.
@@ -81,7 +81,7 @@ pub(crate) fn of_mail(
         (Some(_), None) => Action::Deleted,
     };
     let record = |mail: Option<&Mail>| {
-        mail.map(|mail| encode(&EntitySnapshot::Mail(Box::new(mail.clone())))).transpose()
+        mail.map(|mail| to_json(&EntitySnapshot::Mail(Box::new(mail.clone())))).transpose()
     };
-    Ok(Some(Told { before: record(before)?, after: record(after)?, ..Told::new(action) }))
+    Ok(Some(EncodedEvent { before: record(before)?, after: record(after)?, ..EncodedEvent::new(action) }))
 }

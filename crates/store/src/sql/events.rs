@@ -1,14 +1,14 @@
 //! The history: events as they are written and read, and how they get their positions.
 
-use super::{Sql, both, each, statements};
+use super::{Sql, per_engine, portable, statements};
 
 /// An event's columns.
-macro_rules! sqlite_event {
+macro_rules! sqlite_event_columns {
     () => {
         "position, tenant, at, connection, who, request, action, before, after, joined, left, password_set, notes"
     };
 }
-macro_rules! postgres_event {
+macro_rules! postgres_event_columns {
     () => {
         "b.position - b.events + e.place + 1, e.tenant, e.at, e.connection, e.who, e.request, e.action, e.before, e.after,
         e.joined, e.departed, e.password_set, e.notes"
@@ -17,7 +17,7 @@ macro_rules! postgres_event {
 
 statements! {
     /// The embedded engine's one writer gives positions as it writes, and links each event to the one before.
-    ADD_EVENT = each(
+    ADD_EVENT = per_engine(
         "INSERT INTO events
         (position, tenant, at, connection, who, request, action, before, after, joined, left, password_set, notes, link)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
@@ -30,48 +30,48 @@ statements! {
         AS n (place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
         digest)",
     );
-    EVENTS_AFTER = each(
-        concat!("SELECT ", sqlite_event!(), " FROM events WHERE position > ?1 ORDER BY position LIMIT ?2"),
-        concat!("SELECT ", postgres_event!(), " FROM batches b JOIN events e ON e.batch = b.id
+    EVENTS_AFTER = per_engine(
+        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 ORDER BY position LIMIT ?2"),
+        concat!("SELECT ", postgres_event_columns!(), " FROM batches b JOIN events e ON e.batch = b.id
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1
         ORDER BY b.position, e.place LIMIT $2"),
     );
     /// What may be about somebody: their id is somewhere in it.
-    HISTORY = each(
-        concat!("SELECT ", sqlite_event!(), " FROM events WHERE position > ?1 AND tenant = ?2
+    USER_HISTORY = per_engine(
+        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND tenant = ?2
         AND (before LIKE ?3 OR after LIKE ?3 OR joined LIKE ?3 OR left LIKE ?3) ORDER BY position LIMIT ?4"),
-        concat!("SELECT ", postgres_event!(), " FROM batches b JOIN events e ON e.batch = b.id
+        concat!("SELECT ", postgres_event_columns!(), " FROM batches b JOIN events e ON e.batch = b.id
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.tenant = $2
         AND (e.before LIKE $3 OR e.after LIKE $3 OR e.joined LIKE $3 OR e.departed LIKE $3)
         ORDER BY b.position, e.place LIMIT $4"),
     );
     /// Events with what chains them, of one tenant or of all.
-    CHAINED = each(
-        concat!("SELECT ", sqlite_event!(), ", link FROM events WHERE ?1 IS NULL OR tenant = ?1 ORDER BY position"),
-        concat!("SELECT ", postgres_event!(), ", e.digest, l.link, b.position FROM batches b JOIN events e ON e.batch = b.id
+    EVENTS_WITH_LINKS = per_engine(
+        concat!("SELECT ", sqlite_event_columns!(), ", link FROM events WHERE ?1 IS NULL OR tenant = ?1 ORDER BY position"),
+        concat!("SELECT ", postgres_event_columns!(), ", e.digest, l.link, b.position FROM batches b JOIN events e ON e.batch = b.id
         LEFT JOIN links l ON l.batch = b.id AND l.tenant = e.tenant
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1
         AND ($2 IS NULL OR e.tenant = $2) ORDER BY b.position, e.place LIMIT $3"),
     );
     /// The link of a chain at a position.
-    LINK_AT = each(
+    CHAIN_HASH_AT = per_engine(
         "SELECT link FROM events WHERE position = ?1 AND tenant = ?2",
         "SELECT l.link FROM batches b JOIN links l ON l.batch = b.id WHERE b.position = $1 AND l.tenant = $2",
     );
     /// The last position there is.
-    LAST_POSITION = each("SELECT coalesce(max(position), 0) FROM events", "");
+    LAST_POSITION = per_engine("SELECT coalesce(max(position), 0) FROM events", "");
     /// Where a tenant's chain ends.
-    CHAIN_END = each("SELECT position, link FROM chains WHERE tenant = ?1", "");
+    CHAIN_END = per_engine("SELECT position, link FROM chains WHERE tenant = ?1", "");
     /// The newest time of a tenant that can be read: of its last event, and of its users.
-    NEWEST_TIME = each(
+    NEWEST_TIME = per_engine(
         "SELECT max(coalesce((SELECT e.at FROM chains c JOIN events e ON e.position = c.position WHERE c.tenant = ?1), 0),
         coalesce((SELECT max(u.updated) FROM users u WHERE u.tenant = ?1), 0))",
         "",
     );
     /// And how many events are older than each.
-    ALL_CHAIN_ENDS = both("SELECT tenant, position, link, older FROM chains WHERE $1 IS NULL OR tenant = $1");
-    CHAIN_ENDS = each("", "SELECT tenant, position, link FROM chains WHERE tenant = ANY($1)");
-    SET_CHAIN_END = each(
+    ALL_CHAIN_ENDS = portable("SELECT tenant, position, link, older FROM chains WHERE $1 IS NULL OR tenant = $1");
+    CHAIN_ENDS = per_engine("", "SELECT tenant, position, link FROM chains WHERE tenant = ANY($1)");
+    SET_CHAIN_END = per_engine(
         "INSERT INTO chains (tenant, position, link, older) VALUES (?1, ?2, ?3, 0)
         ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, link = excluded.link",
         "INSERT INTO chains (tenant, position, link, older)
@@ -79,8 +79,8 @@ statements! {
         ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, link = excluded.link",
     );
     /// The digests of batches that are being linked.
-    DIGESTS = each("", "SELECT batch, tenant, digest FROM events WHERE batch = ANY($1) ORDER BY batch, place");
-    ADD_LINKS = each(
+    EVENT_DIGESTS = per_engine("", "SELECT batch, tenant, digest FROM events WHERE batch = ANY($1) ORDER BY batch, place");
+    ADD_LINKS = per_engine(
         "",
         "INSERT INTO links (batch, tenant, link)
         SELECT n.batch, n.tenant, n.link FROM unnest($1, $2, $3) AS n (batch, tenant, link)",
@@ -89,31 +89,31 @@ statements! {
     /// The last statement of a batch before its commit: what it waited for has happened, so that of two batches that
     /// touch the same, the later one has the later time.
     /// None while the store is being filled or held.
-    ADD_BATCH = each(
+    ADD_BATCH = per_engine(
         "",
         "INSERT INTO batches (id, at, events) SELECT $1, clock_timestamp(), $2
         WHERE NOT EXISTS (SELECT 1 FROM filling)
         AND NOT EXISTS (SELECT 1 FROM holds WHERE until > clock_timestamp())",
     );
     /// Waits for a transaction that adds the same batch.
-    WAIT_FOR_BATCH = each("", "INSERT INTO batches (id, at, events) VALUES ($1, clock_timestamp(), 0)");
+    WAIT_FOR_BATCH = per_engine("", "INSERT INTO batches (id, at, events) VALUES ($1, clock_timestamp(), 0)");
     /// Whether a batch went in. As a change of its own it is answered when it is as safe as that, and so is all before it.
-    CONFIRM_BATCH = each("", "UPDATE batches SET events = events WHERE id = $1");
-    UNSEALED = each("", "SELECT id, events FROM batches WHERE position IS NULL ORDER BY at, id LIMIT $1");
-    SEAL = each(
+    CONFIRM_BATCH_COMMIT = per_engine("", "UPDATE batches SET events = events WHERE id = $1");
+    UNSEQUENCED_BATCHES = per_engine("", "SELECT id, events FROM batches WHERE position IS NULL ORDER BY at, id LIMIT $1");
+    SET_BATCH_POSITIONS = per_engine(
         "",
         "UPDATE batches SET position = n.position FROM unnest($1, $2) AS n (id, position)
         WHERE batches.id = n.id AND batches.position IS NULL",
     );
 
-    ADD_COUNTED = each(
+    ADD_PENDING_COUNTS = per_engine(
         "",
         "INSERT INTO counted (tenant, block, batch, live)
         SELECT n.tenant, n.block, $1, n.live FROM unnest($2, $3, $4) AS n (tenant, block, live)",
     );
     /// Counts what has come since.
-    TAKE_COUNTED = each("", "DELETE FROM counted WHERE batch IS NOT NULL RETURNING tenant, block, live");
-    ADD_TO_BLOCKS = each(
+    DRAIN_PENDING_COUNTS = per_engine("", "DELETE FROM counted WHERE batch IS NOT NULL RETURNING tenant, block, live");
+    ADD_TO_BLOCK_COUNTS = per_engine(
         "INSERT INTO blocks (tenant, block, live) VALUES (?1, ?2, ?3)
         ON CONFLICT (tenant, block) DO UPDATE SET live = live + excluded.live",
         "INSERT INTO blocks (tenant, block, live)

@@ -1,0 +1,150 @@
+//! What both engines do with rows that come by: check each against the whole question, and cut the page from those
+//! that meet it.
+
+use crate::query_plan::plan_users;
+use directory::{Item, ItemPageBoundary, ItemQuery, Page, PageBoundary, SortKey, User, UserQuery};
+
+/// Numbers per counted block.
+pub(crate) const BLOCK_SIZE: u32 = 1000;
+/// The block a number is counted in.
+pub(crate) fn block_of(number: u32) -> u32 {
+    number / BLOCK_SIZE
+}
+
+/// The largest page that is read on the calling thread.
+const MAX_SHORT_READ_ROWS: u32 = 250;
+
+/// Whether the answer takes no walk through the directory.
+pub(crate) fn is_short_read(query: &UserQuery) -> bool {
+    match plan_users(query) {
+        Some((source, _)) => source.is_selective(),
+        None => {
+            query.predicates.is_empty() && query.sort.is_by_number() && query.limit <= MAX_SHORT_READ_ROWS
+        }
+    }
+}
+
+/// What a walk has found so far: never much more than the page asked for, and of a sorted one than all up to its end.
+pub(crate) struct UserPageBuilder<'a> {
+    query: &'a UserQuery,
+    total: u64,
+    /// On the right side of the bound.
+    in_bounds: u64,
+    rows: Vec<User>,
+}
+
+impl<'a> UserPageBuilder<'a> {
+    pub(crate) fn new(query: &'a UserQuery) -> Self {
+        Self { query, total: 0, in_bounds: 0, rows: Vec::new() }
+    }
+
+    fn is_backward(&self) -> bool {
+        matches!(self.query.boundary, Some(PageBoundary::Before(_)))
+    }
+
+    fn is_in_number_order(&self) -> bool {
+        matches!((&self.query.sort.key, self.query.sort.descending), (SortKey::Number, false))
+            && !self.is_backward()
+    }
+
+    /// How many in order are enough to cut the page from.
+    fn max_rows(&self) -> usize {
+        usize::try_from(self.query.offset.saturating_add(u64::from(self.query.limit))).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn push(&mut self, user: User) {
+        let query = self.query;
+        if !query.predicates.iter().all(|test| test.matches(&user)) {
+            return;
+        }
+        self.total += 1;
+        if !query.sort.is_within_boundary(&user, query.boundary.as_ref()) {
+            return;
+        }
+        self.in_bounds += 1;
+        // In order of arrival a page is cut as it comes by.
+        if self.is_in_number_order()
+            && (self.in_bounds <= query.offset || self.in_bounds > self.max_rows() as u64)
+        {
+            return;
+        }
+        self.rows.push(user);
+        if self.rows.len() > self.max_rows().saturating_add(5_000) {
+            self.sort_and_truncate();
+        }
+    }
+
+    /// Puts what was found in order and leaves no more of it than is enough.
+    fn sort_and_truncate(&mut self) {
+        self.query.sort.apply(&mut self.rows);
+        let enough = self.max_rows();
+        if self.is_backward() {
+            self.rows.drain(..self.rows.len().saturating_sub(enough));
+        } else {
+            self.rows.truncate(enough);
+        }
+    }
+
+    pub(crate) fn build(mut self) -> Page<User> {
+        self.sort_and_truncate();
+        let outside = self.total - self.in_bounds;
+        let (rows, before) = if self.is_backward() {
+            let before = self.in_bounds - self.rows.len() as u64;
+            (self.rows, before)
+        } else {
+            let skip = if self.is_in_number_order() { 0 } else { self.query.offset };
+            let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(self.rows.len());
+            (self.rows.split_off(skip), outside + self.query.offset.min(self.in_bounds))
+        };
+        Page { rows, total: self.total, offset: before }
+    }
+}
+
+/// The same for items, which are always in order of number.
+pub(crate) struct ItemPageBuilder<'a> {
+    query: &'a ItemQuery,
+    total: u64,
+    in_bounds: u64,
+    rows: Vec<Item>,
+}
+
+impl<'a> ItemPageBuilder<'a> {
+    pub(crate) fn new(query: &'a ItemQuery) -> Self {
+        Self { query, total: 0, in_bounds: 0, rows: Vec::new() }
+    }
+
+    fn is_backward(&self) -> bool {
+        matches!(self.query.boundary, Some(ItemPageBoundary::Before(_)))
+    }
+
+    pub(crate) fn push(&mut self, item: Item) {
+        let query = self.query;
+        if !query.predicates.iter().all(|test| test.matches(&item)) {
+            return;
+        }
+        self.total += 1;
+        if query.boundary.is_some_and(|bound| !bound.contains(item.number())) {
+            return;
+        }
+        self.in_bounds += 1;
+        let limit = query.limit as usize;
+        if self.is_backward() {
+            self.rows.push(item);
+            if self.rows.len() > limit.saturating_mul(2).max(1000) {
+                self.rows.drain(..self.rows.len() - limit);
+            }
+        } else if self.in_bounds > query.offset && self.rows.len() < limit {
+            self.rows.push(item);
+        }
+    }
+
+    pub(crate) fn build(mut self) -> Page<Item> {
+        let before = if self.is_backward() {
+            self.rows.drain(..self.rows.len().saturating_sub(self.query.limit as usize));
+            self.in_bounds - self.rows.len() as u64
+        } else {
+            self.total - self.in_bounds + self.query.offset.min(self.in_bounds)
+        };
+        Page { rows: self.rows, total: self.total, offset: before }
+    }
+}
