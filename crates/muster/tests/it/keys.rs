@@ -287,7 +287,7 @@ fn a_key_gives_no_role_above_its_own_and_rotation_leaves_no_gap() {
         let takeover = "{\"Email\":\"admin@x.y\",\"Password\":\"my own now\"}";
         assert_eq!(house.call(request("PUT", &query, &json, takeover)).await.0, 403);
         let connection = house.directory().connections(None).await.expect("listed").remove(0);
-        let second = adapters::new_key().expect("a key");
+        let second = adapters::generate_api_key().expect("a key");
         let command = Command::AddKey {
             connection: connection.id,
             key_hash: dialects::kit::hash_key(&second),

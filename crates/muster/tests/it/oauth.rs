@@ -393,7 +393,7 @@ fn a_token_ends_with_the_key_it_was_given_for() {
         let world = World::new(|_| {}).await;
         let token = world.token().await;
         for (round, status) in [(1, 200), (2, 401)] {
-            let next = adapters::new_key().expect("a key");
+            let next = adapters::generate_api_key().expect("a key");
             let key = dialects::kit::hash_key(&next);
             let command = Command::AddKey { connection: world.id, key_hash: key, revoke_others: false };
             world.house.directory().run(&world.caller, command).await.expect("rotated");

@@ -1,7 +1,7 @@
 //! Operators who replace, restore and move the files of a store in use, and processes that stop while they hold its locks.
 
 use crate::support::{MUSTER, Reply, json, send};
-use adapters::{Hold, StoreSettings};
+use adapters::{ExclusiveStore, StoreSettings};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -206,7 +206,7 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
     {
         if arguments.get(2) == Some(&there) {
             drop(
-                Hold::target(&StoreSettings::new(there))
+                ExclusiveStore::open_target(&StoreSettings::new(there))
                     .expect("made")
                     .fill(&store_origin(), &mut std::iter::empty()),
             );
@@ -217,7 +217,7 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
     assert_eq!(server.ready().status, 200);
     server.stop();
     // A process that fills it has it alone.
-    let hold = Hold::target(&StoreSettings::new(here)).expect("held");
+    let hold = ExclusiveStore::open_target(&StoreSettings::new(here)).expect("held");
     assert!(stage.refused(&restore).contains("in use by another process"));
     assert!(stage.refusal().contains("in use by another process"));
     drop(hold);

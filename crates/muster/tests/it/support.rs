@@ -1,7 +1,7 @@
 //! What these tests share: the program as a process, the house without a door, and a client that sends bytes as
 //! they are.
 
-use adapters::{Engine, StoreSettings, Strength};
+use adapters::{Engine, StoreSettings, Argon2Cost};
 use bytes::Bytes;
 use dialects::kit::{Content, hash_key};
 use directory::{Caller, Clock, Command, Directory, NewConnection, TenantNumber};
@@ -389,7 +389,7 @@ impl House {
         let bad_keys = NonZeroU32::MAX;
         let storage = server::StorageLimits { least_free: 0, ..server::StorageLimits::default() };
         let limits =
-            Limits { strength: Strength::FOR_TESTS, bad_keys, answer_time, storage, ..Limits::default() };
+            Limits { strength: Argon2Cost::FOR_TESTS, bad_keys, answer_time, storage, ..Limits::default() };
         let ahead = Arc::new(ahead);
         let clock = Arc::clone(&ahead) as _;
         let parts = Parts { store, clock, ids: Arc::new(adapters::TimeOrderedIds), hasher: None };
@@ -430,7 +430,7 @@ impl House {
         name: &str,
         change: impl FnOnce(&mut NewConnection),
     ) -> String {
-        let key = adapters::new_key().expect("a key");
+        let key = adapters::generate_api_key().expect("a key");
         let dialects = dialects::ALL.iter().map(|dialect| dialect.name.to_owned()).collect();
         let mut new = NewConnection::new(name, dialects, hash_key(&key));
         new.highest_role = 6;

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use crate::support::{MUSTER, json, launch, try_send};
-use adapters::{Engine, StoreSettings, Strength};
+use adapters::{Engine, StoreSettings, Argon2Cost};
 use server::{App, Limits, Parts};
 use std::path::Path;
 use std::process::Child;
@@ -90,7 +90,7 @@ pub(super) fn sound(url: &str) {
 /// The store, opened in this process.
 pub(super) fn open(url: &str) -> App {
     let engine = Engine::open(&StoreSettings::new(url)).expect("a store");
-    let limits = Limits { strength: Strength::FOR_TESTS, ..Limits::default() };
+    let limits = Limits { strength: Argon2Cost::FOR_TESTS, ..Limits::default() };
     let parts = Parts::new(engine.store(), Arc::new(adapters::TimeOrderedIds));
     server::app(parts, limits, server::Face::default()).expect("a house")
 }

@@ -107,7 +107,7 @@ impl Site {
             Self::Memory(_) => Vec::new(),
             Self::Sqlite { folder, generation, open } => {
                 open.expect("an open store").close();
-                Sqlite::check(&Self::path(folder.path(), generation)).expect("checked").damage
+                Sqlite::check(&Self::path(folder.path(), generation)).expect("checked").errors
             }
         }
     }
