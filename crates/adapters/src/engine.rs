@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::archive::{ArchiveError, EntrySink, EntrySource, Origin, Sums};
 use store::{
-    Address, CheckReport, OpenError, Options, Postgres, PostgresHold, ServerOptions, Sqlite, SqliteHold,
+    CheckReport, DatabaseUrl, ExclusivePostgres, ExclusiveSqlite, Postgres, PostgresOptions, Sqlite,
+    SqliteOpenError, SqliteOptions,
 };
 use tokio::runtime::Handle;
 
@@ -65,7 +66,7 @@ impl StoreSettings {
     /// # Errors
     /// It looks like the URL of something else. That may hold a password and is not repeated.
     pub fn sqlite_path(&self) -> anyhow::Result<Option<PathBuf>> {
-        if Address::is_one(&self.location) {
+        if DatabaseUrl::is_database_url(&self.location) {
             return Ok(None);
         }
         if may_contain_secrets(&self.location) {
@@ -80,19 +81,19 @@ impl StoreSettings {
     }
 
     /// The address, where it is a database. A password that its URL leaves out may be in `PGPASSWORD`.
-    fn address(&self) -> anyhow::Result<Address> {
+    fn address(&self) -> anyhow::Result<DatabaseUrl> {
         let password = std::env::var("PGPASSWORD").ok();
-        Ok(Address::parse(&self.location, password.as_deref())?)
+        Ok(DatabaseUrl::parse(&self.location, password.as_deref())?)
     }
 
-    fn server_options(&self, create_schema: bool) -> ServerOptions {
-        ServerOptions {
-            lanes: self.writers,
+    fn server_options(&self, create_schema: bool) -> PostgresOptions {
+        PostgresOptions {
+            writers: self.writers,
             readers: self.readers,
             named_statements: self.named_statements,
-            may_make: create_schema,
+            create_schema: create_schema,
             runtime: self.runtime.clone(),
-            ..ServerOptions::new(self.id_generator())
+            ..PostgresOptions::new(self.id_generator())
         }
     }
 }
@@ -102,7 +103,7 @@ pub fn redacted_location(location: &str) -> String {
     if !may_contain_secrets(location) {
         return location.to_owned();
     }
-    Address::parse(location, None)
+    DatabaseUrl::parse(location, None)
         .map_or_else(|_| "(a URL that cannot be used)".into(), |address| address.to_string())
 }
 
@@ -140,7 +141,13 @@ impl Engine {
         if let Some(path) = settings.sqlite_path()? {
             let (cache_mib, maps_file) = (settings.cache_mib, settings.memory_mapped);
             let (longest_read, is_checked) = (settings.read_timeout, settings.check_on_open);
-            let options = Options { cache_mib, maps_file, longest_read, is_checked, ..Options::default() };
+            let options = SqliteOptions {
+                cache_mib,
+                memory_mapped: maps_file,
+                read_timeout: longest_read,
+                check_on_open: is_checked,
+                ..SqliteOptions::default()
+            };
             return Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)));
         }
         let options = settings.server_options(create_schema);
@@ -168,10 +175,10 @@ impl Engine {
         let Some(path) = settings.sqlite_path()?.filter(|path| path.exists()) else {
             return Self::open_existing(settings);
         };
-        let options = Options { maps_file: settings.memory_mapped, ..Options::default() };
+        let options = SqliteOptions { memory_mapped: settings.memory_mapped, ..SqliteOptions::default() };
         match Sqlite::open_read_only(&path, &options) {
             Ok(store) => Ok(Self::Embedded(Arc::new(store))),
-            Err(OpenError::Older(..)) => Self::open_existing(settings),
+            Err(SqliteOpenError::Older(..)) => Self::open_existing(settings),
             Err(error) => Err(error.into()),
         }
     }
@@ -192,7 +199,7 @@ impl Engine {
 
     /// The word for the engine of a place.
     pub fn engine_name(settings: &StoreSettings) -> &'static str {
-        if Address::is_one(&settings.location) { "postgres" } else { "sqlite" }
+        if DatabaseUrl::is_database_url(&settings.location) { "postgres" } else { "sqlite" }
     }
 
     /// What is wrong with a store, found by looking at all of it.
@@ -208,9 +215,9 @@ impl Engine {
 /// A store that one process has alone, to fill it or to move it.
 pub enum ExclusiveStore {
     /// A file.
-    Embedded(SqliteHold),
+    Embedded(ExclusiveSqlite),
     /// A database.
-    Server(Box<PostgresHold>),
+    Server(Box<ExclusivePostgres>),
 }
 
 impl ExclusiveStore {
@@ -221,8 +228,8 @@ impl ExclusiveStore {
     pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
         match settings.sqlite_path()? {
             Some(path) if !path.exists() => bail!("there is no store at {}", path.display()),
-            Some(path) => Ok(Self::Embedded(SqliteHold::new(&path)?)),
-            None => Ok(Self::Server(Box::new(PostgresHold::new(
+            Some(path) => Ok(Self::Embedded(ExclusiveSqlite::acquire(&path)?)),
+            None => Ok(Self::Server(Box::new(ExclusivePostgres::acquire(
                 &settings.address()?,
                 &settings.server_options(false),
             )?))),
@@ -235,8 +242,8 @@ impl ExclusiveStore {
     /// Another process has it open.
     pub fn open_target(settings: &StoreSettings) -> anyhow::Result<Self> {
         Ok(match settings.sqlite_path()? {
-            Some(path) => Self::Embedded(SqliteHold::new(&path)?),
-            None => Self::Server(Box::new(PostgresHold::new(
+            Some(path) => Self::Embedded(ExclusiveSqlite::acquire(&path)?),
+            None => Self::Server(Box::new(ExclusivePostgres::acquire(
                 &settings.address()?,
                 &settings.server_options(true),
             )?)),
@@ -255,16 +262,16 @@ impl ExclusiveStore {
     /// [`ExclusiveStore::finish`].
     pub fn restore(&self, origin: &Origin, entries: &mut EntrySource<'_>) -> Result<Sums, ArchiveError> {
         match self {
-            Self::Embedded(store) => store.fill(origin, entries),
-            Self::Server(store) => store.fill(origin, entries),
+            Self::Embedded(store) => store.restore(origin, entries),
+            Self::Server(store) => store.restore(origin, entries),
         }
     }
 
     /// What is in a store that was filled, read back from it.
     pub fn read_back_sums(&self) -> Result<Sums, ArchiveError> {
         match self {
-            Self::Embedded(store) => store.filled(),
-            Self::Server(store) => store.filled(),
+            Self::Embedded(store) => store.read_back_sums(),
+            Self::Server(store) => store.read_back_sums(),
         }
     }
 

@@ -21,8 +21,8 @@ mod unique_keys;
 
 pub use check_report::CheckReport;
 pub use memory::Memory;
-pub use postgres::{Address, AddressError, Postgres, PostgresHold, ServerOptions};
-pub use sqlite::{OpenError, Options, Sqlite, SqliteHold};
+pub use postgres::{DatabaseUrl, DatabaseUrlError, ExclusivePostgres, Postgres, PostgresOptions};
+pub use sqlite::{ExclusiveSqlite, Sqlite, SqliteOpenError, SqliteOptions};
 pub use task_monitor::TaskMonitor;
 
 /// Bytes in hexadecimal, as digests are shown.

@@ -208,7 +208,7 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
             drop(
                 ExclusiveStore::open_target(&StoreSettings::new(there))
                     .expect("made")
-                    .fill(&store_origin(), &mut std::iter::empty()),
+                    .restore(&store_origin(), &mut std::iter::empty()),
             );
         }
         let said = stage.refused(arguments);

@@ -1,7 +1,7 @@
 //! What these tests share: the program as a process, the house without a door, and a client that sends bytes as
 //! they are.
 
-use adapters::{Engine, StoreSettings, Argon2Cost};
+use adapters::{Argon2Cost, Engine, StoreSettings};
 use bytes::Bytes;
 use dialects::kit::{Content, hash_key};
 use directory::{Caller, Clock, Command, Directory, NewConnection, TenantNumber};

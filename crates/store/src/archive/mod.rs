@@ -122,10 +122,10 @@ pub struct Origin {
 pub enum ArchiveError {
     /// The file could not be opened.
     #[error(transparent)]
-    Embedded(#[from] crate::sqlite::OpenError),
+    Embedded(#[from] crate::sqlite::SqliteOpenError),
     /// The database could not be opened.
     #[error(transparent)]
-    Server(#[from] crate::postgres::OpenError),
+    Server(#[from] crate::postgres::PostgresOpenError),
     /// There is something in the store that is to be filled.
     #[error("{0} holds something already; it was left as it is")]
     NotEmpty(String),

@@ -1,9 +1,9 @@
 //! Reading how people sign in, the mails that go to them, and what is left of those who were deleted.
 
-use super::line::Session;
+use super::managed_connection::Session;
 use super::param::{Param, int, tenant_code, unsigned};
-use super::read::{Reading, decode};
-use super::trouble::Trouble;
+use super::pg_error::PgError;
+use super::read::{ReadFuture, decode};
 use crate::{sql, unique_keys};
 use directory::{
     Account, Mail, PasswordHash, SecretString, SignInState, TenantNumber, Time, Tombstone, UserId, UserKey,
@@ -11,9 +11,13 @@ use directory::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-pub(super) fn account(session: &Session, tenant: TenantNumber, user: UserId) -> Reading<'_, Option<Account>> {
+pub(super) fn account(
+    session: &Session,
+    tenant: TenantNumber,
+    user: UserId,
+) -> ReadFuture<'_, Option<Account>> {
     Box::pin(async move {
-        let row = session.row(sql::ACCOUNT.postgres, &[&tenant_code(tenant), &user.0]).await?;
+        let row = session.query_opt(sql::ACCOUNT.postgres, &[&tenant_code(tenant), &user.0]).await?;
         let Some(row) = row else { return Ok(None) };
         let password: Option<String> = row.try_get(0)?;
         let sign_ins: Option<&str> = row.try_get(1)?;
@@ -25,20 +29,20 @@ pub(super) fn account(session: &Session, tenant: TenantNumber, user: UserId) -> 
 }
 
 /// The passwords of those who have one, from one number to another.
-pub(super) fn passwords(
+pub(super) fn password_hashes(
     session: &Session,
     tenant: TenantNumber,
     (first, last): (u32, u32),
-) -> Reading<'_, Vec<(u32, PasswordHash)>> {
+) -> ReadFuture<'_, Vec<(u32, PasswordHash)>> {
     Box::pin(async move {
         let params: [&dyn Param; 3] = [&tenant_code(tenant), &int(first), &int(last)];
-        let rows = session.rows(sql::PASSWORD_HASHES.postgres, &params).await?;
+        let rows = session.query(sql::PASSWORD_HASHES.postgres, &params).await?;
         let password = |text: String| PasswordHash(SecretString::from(text));
         rows.iter().map(|row| Ok((unsigned(row.try_get(0)?), password(row.try_get(1)?)))).collect()
     })
 }
 
-fn stored_tombstone(row: &Row) -> Result<(TenantNumber, Tombstone), Trouble> {
+fn tombstone_from_row(row: &Row) -> Result<(TenantNumber, Tombstone), PgError> {
     let stone = Tombstone { user: decode(row.try_get(2)?)?, deleted: Time(row.try_get(1)?) };
     Ok((TenantNumber(unsigned(row.try_get(0)?)), stone))
 }
@@ -48,21 +52,21 @@ pub(super) fn tombstone(
     session: &Session,
     tenant: TenantNumber,
     by: UserKey,
-) -> Reading<'_, Option<Tombstone>> {
+) -> ReadFuture<'_, Option<Tombstone>> {
     Box::pin(async move {
         let code = tenant_code(tenant);
         let found = match by {
-            UserKey::Id(id) => session.row(sql::TOMBSTONE_BY_ID.postgres, &[&code, &id.0]).await?,
+            UserKey::Id(id) => session.query_opt(sql::TOMBSTONE_BY_ID.postgres, &[&code, &id.0]).await?,
             UserKey::Number(number) => {
-                session.row(sql::TOMBSTONE_BY_NUMBER.postgres, &[&code, &int(number)]).await?
+                session.query_opt(sql::TOMBSTONE_BY_NUMBER.postgres, &[&code, &int(number)]).await?
             }
             UserKey::ExternalId(id) => {
                 let key = unique_keys::external_id_key(&id).into_bytes();
-                session.row(sql::TOMBSTONE_BY_EXTERNAL_ID.postgres, &[&code, &key]).await?
+                session.query_opt(sql::TOMBSTONE_BY_EXTERNAL_ID.postgres, &[&code, &key]).await?
             }
             UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => None,
         };
-        found.map(|row| stored_tombstone(&row).map(|(_, stone)| stone)).transpose()
+        found.map(|row| tombstone_from_row(&row).map(|(_, stone)| stone)).transpose()
     })
 }
 
@@ -72,29 +76,34 @@ pub(super) fn tombstones(
     tenant: TenantNumber,
     after: u32,
     limit: u32,
-) -> Reading<'_, Vec<(TenantNumber, Tombstone)>> {
+) -> ReadFuture<'_, Vec<(TenantNumber, Tombstone)>> {
     Box::pin(async move {
         let params: [&dyn Param; 3] = [&tenant_code(tenant), &int(after), &i64::from(limit)];
-        session.rows(sql::TOMBSTONES_AFTER.postgres, &params).await?.iter().map(stored_tombstone).collect()
+        session.query(sql::TOMBSTONES_AFTER.postgres, &params).await?.iter().map(tombstone_from_row).collect()
     })
 }
 
 /// Those of all tenants who were deleted between two times.
-pub(super) fn tombstones_before(
+pub(super) fn tombstones_between(
     session: &Session,
     (from, to): (Time, Time),
     limit: u32,
-) -> Reading<'_, Vec<(TenantNumber, Tombstone)>> {
+) -> ReadFuture<'_, Vec<(TenantNumber, Tombstone)>> {
     Box::pin(async move {
         let params: [&dyn Param; 3] = [&from.0, &to.0, &i64::from(limit)];
-        session.rows(sql::TOMBSTONES_BETWEEN.postgres, &params).await?.iter().map(stored_tombstone).collect()
+        session
+            .query(sql::TOMBSTONES_BETWEEN.postgres, &params)
+            .await?
+            .iter()
+            .map(tombstone_from_row)
+            .collect()
     })
 }
 
 /// Mails to be tried by now.
-pub(super) fn mails_due(session: &Session, now: Time, limit: u32) -> Reading<'_, Vec<Mail>> {
+pub(super) fn mails_due(session: &Session, now: Time, limit: u32) -> ReadFuture<'_, Vec<Mail>> {
     Box::pin(async move {
-        let rows = session.rows(sql::MAILS_DUE.postgres, &[&now.0, &i64::from(limit)]).await?;
+        let rows = session.query(sql::MAILS_DUE.postgres, &[&now.0, &i64::from(limit)]).await?;
         rows.iter().map(|row| decode(row.try_get(0)?)).collect()
     })
 }
@@ -106,12 +115,12 @@ pub(super) fn mails(
     user: Option<UserId>,
     (queued, id): (Time, Uuid),
     limit: u32,
-) -> Reading<'_, Vec<Mail>> {
+) -> ReadFuture<'_, Vec<Mail>> {
     Box::pin(async move {
         let (code, limit) = (tenant_code(tenant), i64::from(limit));
         let rows = match user {
-            Some(user) => session.rows(sql::MAILS_OF_USER.postgres, &[&code, &user.0, &limit]).await?,
-            None => session.rows(sql::MAILS_OF_TENANT.postgres, &[&code, &queued.0, &id, &limit]).await?,
+            Some(user) => session.query(sql::MAILS_OF_USER.postgres, &[&code, &user.0, &limit]).await?,
+            None => session.query(sql::MAILS_OF_TENANT.postgres, &[&code, &queued.0, &id, &limit]).await?,
         };
         rows.iter().map(|row| decode(row.try_get(0)?)).collect()
     })

@@ -1,37 +1,37 @@
 //! Tenants, connections and mails as rows of a batch.
 
-use super::apply::{Done, Plan};
-use super::gather::Known;
-use super::needs::Need;
+use super::batch_plan::{ApplyResult, BatchPlan};
 use super::param::{Param, int};
+use super::preconditions::Precondition;
+use super::prefetch::Prefetched;
 use crate::event_row::{EncodedEvent, mail_event, to_json};
 use crate::sql;
 use directory::{Action, Connection, EntitySnapshot, Mail, Tenant, TenantNumber, fold};
 
-impl Plan {
-    pub(super) fn add_tenant(&mut self, tenant: &Tenant, known: &Known) -> Done<EncodedEvent> {
+impl BatchPlan {
+    pub(super) fn add_tenant(&mut self, tenant: &Tenant, known: &Prefetched) -> ApplyResult<EncodedEvent> {
         let mut tenant = tenant.clone();
         if tenant.number.0 == 0 {
             tenant.number = TenantNumber(known.next_tenant);
-            self.need(Need::TenantFree { number: int(tenant.number.0), is_given: true });
+            self.require(Precondition::TenantNumberFree { number: int(tenant.number.0), is_given: true });
         }
         let add: Vec<Box<dyn Param>> =
             vec![Box::new(int(tenant.number.0)), Box::new(to_json(&tenant)?), Box::new(int(tenant.version))];
-        self.late(sql::ADD_TENANT, add, Some(1));
+        self.push_late(sql::ADD_TENANT, add, Some(1));
         let after = Some(to_json(&EntitySnapshot::Tenant(tenant.clone()))?);
         let told = EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) };
         self.receipt().tenant = Some(tenant);
         Ok(told)
     }
 
-    pub(super) fn change_tenant(&mut self, before: &Tenant, after: &Tenant) -> Done<EncodedEvent> {
+    pub(super) fn change_tenant(&mut self, before: &Tenant, after: &Tenant) -> ApplyResult<EncodedEvent> {
         let change: Vec<Box<dyn Param>> = vec![
             Box::new(to_json(after)?),
             Box::new(int(after.version)),
             Box::new(int(before.number.0)),
             Box::new(int(before.version)),
         ];
-        self.late(sql::CHANGE_TENANT, change, Some(1));
+        self.push_late(sql::CHANGE_TENANT, change, Some(1));
         let told = EncodedEvent {
             before: Some(to_json(&EntitySnapshot::Tenant(before.clone()))?),
             after: Some(to_json(&EntitySnapshot::Tenant(after.clone()))?),
@@ -42,7 +42,11 @@ impl Plan {
     }
 
     /// A mail as it shall be, or its end.
-    pub(super) fn change_mail(&mut self, before: &Mail, after: Option<&Mail>) -> Done<Option<EncodedEvent>> {
+    pub(super) fn change_mail(
+        &mut self,
+        before: &Mail,
+        after: Option<&Mail>,
+    ) -> ApplyResult<Option<EncodedEvent>> {
         let version = int(before.version);
         match after {
             Some(after) => {
@@ -53,21 +57,21 @@ impl Plan {
                     Box::new(before.id),
                     Box::new(version),
                 ];
-                self.late(sql::CHANGE_MAIL, change, Some(1));
+                self.push_late(sql::CHANGE_MAIL, change, Some(1));
             }
             None => {
-                self.late(sql::REMOVE_MAIL, vec![Box::new(before.id), Box::new(version)], Some(1));
+                self.push_late(sql::REMOVE_MAIL, vec![Box::new(before.id), Box::new(version)], Some(1));
             }
         }
         mail_event(Some(before), after)
     }
 
-    pub(super) fn add_connection(&mut self, new: &Connection) -> Done<EncodedEvent> {
+    pub(super) fn add_connection(&mut self, new: &Connection) -> ApplyResult<EncodedEvent> {
         let name = fold(&new.name).into_bytes();
         let freed = new.revoked_name_key().into_bytes();
         let free: Vec<Box<dyn Param>> =
             vec![Box::new(freed), Box::new(int(new.tenant.0)), Box::new(name.clone())];
-        self.late(sql::RELEASE_REVOKED_NAME, free, None);
+        self.push_late(sql::RELEASE_REVOKED_NAME, free, None);
         let add: Vec<Box<dyn Param>> = vec![
             Box::new(new.id.0),
             Box::new(int(new.tenant.0)),
@@ -75,8 +79,8 @@ impl Plan {
             Box::new(new.created.0),
             Box::new(to_json(new)?),
         ];
-        self.late(sql::ADD_CONNECTION, add, Some(1));
-        self.put_keys(new);
+        self.push_late(sql::ADD_CONNECTION, add, Some(1));
+        self.insert_keys(new);
         Ok(EncodedEvent {
             after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),
             ..EncodedEvent::new(Action::Created)
@@ -87,8 +91,8 @@ impl Plan {
         &mut self,
         before: &Connection,
         new: &Connection,
-        known: &Known,
-    ) -> Done<EncodedEvent> {
+        known: &Prefetched,
+    ) -> ApplyResult<EncodedEvent> {
         let stored = known.connection(new.id).filter(|(_, stored)| stored.is_unchanged_since(before));
         let Some((text, old)) = stored else {
             return Ok(EncodedEvent::new(Action::Updated));
@@ -100,16 +104,16 @@ impl Plan {
             after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),
             ..EncodedEvent::new(Action::Updated)
         };
-        self.late(sql::CHANGE_CONNECTION, change, Some(1));
-        self.late(sql::REMOVE_KEYS, vec![Box::new(new.id.0)], None);
-        self.put_keys(new);
+        self.push_late(sql::CHANGE_CONNECTION, change, Some(1));
+        self.push_late(sql::REMOVE_KEYS, vec![Box::new(new.id.0)], None);
+        self.insert_keys(new);
         Ok(told)
     }
 
-    fn put_keys(&mut self, connection: &Connection) {
+    fn insert_keys(&mut self, connection: &Connection) {
         for key in &connection.keys {
             let prefix = key.hash.prefix().to_vec();
-            self.late(sql::ADD_KEY, vec![Box::new(prefix), Box::new(connection.id.0)], None);
+            self.push_late(sql::ADD_KEY, vec![Box::new(prefix), Box::new(connection.id.0)], None);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The whole database as a stream of entries, seen at one moment, also while others write.
 
-use super::line::Session;
+use super::managed_connection::Session;
 use super::param::{Param, int, kind_code, unsigned};
-use super::read::{self, Which, stored_item};
-use super::trouble::Trouble;
+use super::pg_error::PgError;
+use super::read::{self, ConnectionFilter, item_from_row};
 use crate::archive::{ArchiveError, Entry, EntrySink, EventEntry, MAX_MEMBERS_PER_ENTRY};
 use crate::event_chain::{self, ChainHash, GENESIS_HASH};
 use crate::event_row::to_json;
@@ -19,29 +19,29 @@ use uuid::Uuid;
 const STEP: i64 = 2_000;
 const MEMBERS_STEP: i64 = 20_000;
 
-impl From<Trouble> for ArchiveError {
-    fn from(trouble: Trouble) -> Self {
-        Self::Store(trouble.text().to_owned())
+impl From<PgError> for ArchiveError {
+    fn from(trouble: PgError) -> Self {
+        Self::Store(trouble.message().to_owned())
     }
 }
 
 impl From<tokio_postgres::Error> for ArchiveError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Trouble::from(error).into()
+        PgError::from(error).into()
     }
 }
 
 /// Gives everything to `to`.
 pub(super) async fn all(session: &Session, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
-    session.say(sql::BEGIN_SNAPSHOT.postgres).await?;
+    session.batch_execute(sql::BEGIN_SNAPSHOT.postgres).await?;
     let tenants = read::tenants(session, None).await?;
     for tenant in &tenants {
         to(Entry::Tenant { tenant: tenant.number.0, doc: to_json(tenant)? })?;
     }
-    for row in session.rows(sql::ALL_SECRETS.postgres, &[]).await? {
+    for row in session.query(sql::ALL_SECRETS.postgres, &[]).await? {
         to(Entry::Secret { name: row.try_get(0)?, bytes: row.try_get(1)? })?;
     }
-    let mut connections = read::connections(session, Which::Of(None)).await?;
+    let mut connections = read::connections(session, ConnectionFilter::Tenant(None)).await?;
     connections.sort_by_key(|connection| (connection.created, connection.id));
     for connection in connections {
         let (tenant, last_use) = (connection.tenant.0, connection.last_use.map(|time| time.0));
@@ -51,7 +51,7 @@ pub(super) async fn all(session: &Session, to: &mut EntrySink<'_>) -> Result<(),
     for tenant in &tenants {
         of_tenant(session, int(tenant.number.0), to).await?;
     }
-    for row in session.rows(sql::ALL_COUNTERS.postgres, &[]).await? {
+    for row in session.query(sql::ALL_COUNTERS.postgres, &[]).await? {
         let sort = u8::try_from(row.try_get::<_, i16>(1)?).unwrap_or_default();
         to(Entry::Counter {
             tenant: unsigned(row.try_get(0)?),
@@ -60,7 +60,7 @@ pub(super) async fn all(session: &Session, to: &mut EntrySink<'_>) -> Result<(),
         })?;
     }
     history(session, to).await?;
-    session.say(sql::ROLLBACK.postgres).await?;
+    session.batch_execute(sql::ROLLBACK.postgres).await?;
     Ok(())
 }
 
@@ -70,9 +70,9 @@ async fn of_tenant(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Resu
         let mut after = -1;
         loop {
             let params: [&dyn Param; 5] = [&code, &kind_code(kind), &after, &STEP, &0_i64];
-            let rows = session.rows(sql::ITEMS_AFTER.postgres, &params).await?;
+            let rows = session.query(sql::ITEMS_AFTER.postgres, &params).await?;
             for row in &rows {
-                let item = stored_item(row)?;
+                let item = item_from_row(row)?;
                 after = int(item.number());
                 to(Entry::Item { tenant, doc: to_json(&item)? })?;
             }
@@ -81,11 +81,11 @@ async fn of_tenant(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Resu
             }
         }
     }
-    people(session, code, to).await?;
+    users(session, code, to).await?;
     members(session, code, to).await?;
     let mut after = Uuid::nil();
     loop {
-        let rows = session.rows(sql::ALL_MAILS.postgres, &[&code, &after, &STEP]).await?;
+        let rows = session.query(sql::ALL_MAILS.postgres, &[&code, &after, &STEP]).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.try_get(1)?;
         for row in &rows {
@@ -97,22 +97,22 @@ async fn of_tenant(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Resu
 /// Rows of a question that is asked again from where the last answer ended: the next are on their way while those that have
 /// come are looked at, so that the database and we work at the same time. Only one at a time: answers to one that nobody
 /// takes hold up all others of the session.
-struct Ahead<'a, K> {
-    ask: Box<dyn Fn(K) -> Asked<'a> + 'a>,
+struct ReadAhead<'a, K> {
+    ask: Box<dyn Fn(K) -> RowsFuture<'a> + 'a>,
     key: fn(&Row) -> Result<K, ArchiveError>,
-    coming: Option<MaybeDone<Asked<'a>>>,
+    coming: Option<MaybeDone<RowsFuture<'a>>>,
 }
 
-type Asked<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, Trouble>> + 'a>>;
+type RowsFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, PgError>> + 'a>>;
 
-impl<'a, K: 'a> Ahead<'a, K> {
+impl<'a, K: 'a> ReadAhead<'a, K> {
     /// `key` is where a row stands; `ask` gives what comes behind that.
-    fn new<A: Future<Output = Result<Vec<Row>, Trouble>> + 'a>(
+    fn new<A: Future<Output = Result<Vec<Row>, PgError>> + 'a>(
         first: K,
         ask: impl Fn(K) -> A + 'a,
         key: fn(&Row) -> Result<K, ArchiveError>,
     ) -> Self {
-        let ask = move |after| Box::pin(ask(after)) as Asked<'a>;
+        let ask = move |after| Box::pin(ask(after)) as RowsFuture<'a>;
         Self { coming: Some(maybe_done(ask(first))), ask: Box::new(ask), key }
     }
 
@@ -133,11 +133,12 @@ impl<'a, K: 'a> Ahead<'a, K> {
 }
 
 /// Those who are there and those who are gone, in the order of their numbers.
-async fn people(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
+async fn users(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let tenant = unsigned(code);
-    let ask =
-        move |after: i32| async move { session.rows(sql::ALL_USERS.postgres, &[&code, &after, &STEP]).await };
-    let mut ahead = Ahead::new(0, ask, |row| Ok(row.try_get(0)?));
+    let ask = move |after: i32| async move {
+        session.query(sql::ALL_USERS.postgres, &[&code, &after, &STEP]).await
+    };
+    let mut ahead = ReadAhead::new(0, ask, |row| Ok(row.try_get(0)?));
     loop {
         let rows = ahead.next().await?;
         if rows.is_empty() {
@@ -157,9 +158,9 @@ async fn members(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result
     let tenant = unsigned(code);
     let mut open: Option<(Uuid, Vec<u32>)> = None;
     let ask = move |(item, member): (Uuid, i32)| async move {
-        session.rows(sql::ALL_MEMBERSHIPS.postgres, &[&code, &item, &member, &MEMBERS_STEP]).await
+        session.query(sql::ALL_MEMBERSHIPS.postgres, &[&code, &item, &member, &MEMBERS_STEP]).await
     };
-    let mut ahead = Ahead::new((Uuid::nil(), 0), ask, |row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    let mut ahead = ReadAhead::new((Uuid::nil(), 0), ask, |row| Ok((row.try_get(0)?, row.try_get(1)?)));
     loop {
         let rows = ahead.next().await?;
         if rows.is_empty() {
@@ -183,11 +184,11 @@ async fn members(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result
 }
 
 /// Where the chains of all tenants end: what is older, the position, the link.
-type Ends = BTreeMap<u32, (u32, u64, Option<ChainHash>)>;
+type ChainEnds = BTreeMap<u32, (u32, u64, Option<ChainHash>)>;
 
 async fn history(session: &Session, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
-    let mut ends = Ends::new();
-    for row in session.rows(sql::ALL_CHAIN_ENDS.postgres, &[&None::<i32>]).await? {
+    let mut ends = ChainEnds::new();
+    for row in session.query(sql::ALL_CHAIN_ENDS.postgres, &[&None::<i32>]).await? {
         let older = u32::try_from(row.try_get::<_, i64>(3)?).unwrap_or(u32::MAX);
         let link = row.try_get::<_, Option<Vec<u8>>>(2)?.map(sum).transpose()?;
         let position = row.try_get::<_, i64>(1)?.unsigned_abs();
@@ -197,9 +198,9 @@ async fn history(session: &Session, to: &mut EntrySink<'_>) -> Result<(), Archiv
     let mut open: Option<i64> = None;
     let mut links: BTreeMap<u32, ChainHash> = BTreeMap::new();
     let ask = move |after: i64| async move {
-        session.rows(sql::EVENTS_WITH_LINKS.postgres, &[&after, &None::<i32>, &STEP]).await
+        session.query(sql::EVENTS_WITH_LINKS.postgres, &[&after, &None::<i32>, &STEP]).await
     };
-    let mut ahead = Ahead::new(0, ask, |row| Ok(row.try_get(0)?));
+    let mut ahead = ReadAhead::new(0, ask, |row| Ok(row.try_get(0)?));
     loop {
         let rows = ahead.next().await?;
         if rows.is_empty() {
@@ -208,7 +209,7 @@ async fn history(session: &Session, to: &mut EntrySink<'_>) -> Result<(), Archiv
         for row in &rows {
             let end: i64 = row.try_get(15)?;
             if let Some(ended) = open.replace(end).filter(|ended| *ended != end) {
-                close(ended, &mut links, to)?;
+                emit_links(ended, &mut links, to)?;
             }
             last = row.try_get(0)?;
             let event = event(row, last.unsigned_abs())?;
@@ -219,28 +220,32 @@ async fn history(session: &Session, to: &mut EntrySink<'_>) -> Result<(), Archiv
         }
     }
     if let Some(ended) = open {
-        close(ended, &mut links, to)?;
+        emit_links(ended, &mut links, to)?;
     }
-    unsealed(session, last.unsigned_abs(), &mut ends, to).await?;
+    unsequenced_events(session, last.unsigned_abs(), &mut ends, to).await?;
     for (tenant, (older, position, link)) in ends {
         to(Entry::ChainEnd { tenant, position, link, unchained_events: older })?;
     }
     Ok(())
 }
 
-fn close(end: i64, links: &mut BTreeMap<u32, ChainHash>, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
+fn emit_links(
+    end: i64,
+    links: &mut BTreeMap<u32, ChainHash>,
+    to: &mut EntrySink<'_>,
+) -> Result<(), ArchiveError> {
     let links = std::mem::take(links).into_iter().collect();
     to(Entry::ChainLinks { end: end.unsigned_abs(), links })
 }
 
 /// What was committed a moment ago has no position yet: it is given the one that it will get, and linked likewise.
-async fn unsealed(
+async fn unsequenced_events(
     session: &Session,
     last: u64,
-    ends: &mut Ends,
+    ends: &mut ChainEnds,
     to: &mut EntrySink<'_>,
 ) -> Result<(), ArchiveError> {
-    let rows = session.rows(sql::UNSEQUENCED_EVENTS.postgres, &[]).await?;
+    let rows = session.query(sql::UNSEQUENCED_EVENTS.postgres, &[]).await?;
     let mut position = last;
     let mut at = 0;
     while let Some(first) = rows.get(at) {

@@ -1,9 +1,9 @@
 //! The history as readers see it: events of batches that have their positions.
 
-use super::line::Session;
+use super::managed_connection::Session;
 use super::param::{Param, tenant_code, unsigned};
-use super::read::{Reading, decode};
-use super::trouble::Trouble;
+use super::pg_error::PgError;
+use super::read::{ReadFuture, decode};
 use crate::event_chain::{self, ChainHash, EventFields};
 use crate::{event_row, sql};
 use directory::{ChainReport, ConnectionId, Event, EventData, EventPosition, TenantNumber, Time, UserId};
@@ -12,62 +12,62 @@ use std::collections::BTreeMap;
 use tokio_postgres::Row;
 
 /// What happened after a position, oldest first.
-pub(super) fn after(session: &Session, position: EventPosition, limit: u32) -> Reading<'_, Vec<Event>> {
+pub(super) fn after(session: &Session, position: EventPosition, limit: u32) -> ReadFuture<'_, Vec<Event>> {
     Box::pin(async move {
         let from = i64::try_from(position.0).unwrap_or(i64::MAX);
-        let rows = session.rows(sql::EVENTS_AFTER.postgres, &[&from, &i64::from(limit)]).await?;
+        let rows = session.query(sql::EVENTS_AFTER.postgres, &[&from, &i64::from(limit)]).await?;
         rows.iter().map(event).collect()
     })
 }
 
 /// What may be about a person after a position, oldest first.
-pub(super) fn history(
+pub(super) fn user_history(
     session: &Session,
     (tenant, user): (TenantNumber, UserId),
     position: EventPosition,
     limit: u32,
-) -> Reading<'_, Vec<Event>> {
+) -> ReadFuture<'_, Vec<Event>> {
     Box::pin(async move {
         let from = i64::try_from(position.0).unwrap_or(i64::MAX);
         let (code, part) = (tenant_code(tenant), format!("%{user}%"));
         let params: [&dyn Param; 4] = [&from, &code, &part, &i64::from(limit)];
-        session.rows(sql::USER_HISTORY.postgres, &params).await?.iter().map(event).collect()
+        session.query(sql::USER_HISTORY.postgres, &params).await?.iter().map(event).collect()
     })
 }
 
 /// The link of a chain at a position.
-pub(super) fn link_at(
+pub(super) fn chain_hash_at(
     session: &Session,
     tenant: TenantNumber,
     at: EventPosition,
-) -> Reading<'_, Option<ChainHash>> {
+) -> ReadFuture<'_, Option<ChainHash>> {
     Box::pin(async move {
         let position = i64::try_from(at.0).unwrap_or(i64::MAX);
-        let row = session.row(sql::CHAIN_HASH_AT.postgres, &[&position, &tenant_code(tenant)]).await?;
+        let row = session.query_opt(sql::CHAIN_HASH_AT.postgres, &[&position, &tenant_code(tenant)]).await?;
         let link = row.map(|row| row.try_get::<_, Vec<u8>>(0)).transpose()?;
         Ok(link.and_then(|link| link.try_into().ok()))
     })
 }
 
 /// Goes through the chain of a tenant's events, or once through all, batch by batch.
-pub(super) fn verify(
+pub(super) fn verify_chain(
     session: &Session,
     tenant: Option<TenantNumber>,
-) -> Reading<'_, BTreeMap<TenantNumber, ChainReport>> {
+) -> ReadFuture<'_, BTreeMap<TenantNumber, ChainReport>> {
     Box::pin(async move {
         let code = tenant.map(tenant_code);
         // Where chains end is read first: what comes behind it meanwhile is none of this look's business.
-        let ends = session.rows(sql::ALL_CHAIN_ENDS.postgres, &[&code]).await?;
-        let mut walks: BTreeMap<i32, Walk> = BTreeMap::new();
+        let ends = session.query(sql::ALL_CHAIN_ENDS.postgres, &[&code]).await?;
+        let mut walks: BTreeMap<i32, ChainVerifier> = BTreeMap::new();
         for row in &ends {
             let link = row.try_get::<_, Option<Vec<u8>>>(2)?;
-            let end = link.map(|link| Ok::<_, Trouble>((row.try_get::<_, i64>(1)?, link))).transpose()?;
+            let end = link.map(|link| Ok::<_, PgError>((row.try_get::<_, i64>(1)?, link))).transpose()?;
             let older = row.try_get::<_, i64>(3)?.unsigned_abs();
-            walks.insert(row.try_get(0)?, Walk { older, end, ..Walk::default() });
+            walks.insert(row.try_get(0)?, ChainVerifier { older, end, ..ChainVerifier::default() });
         }
         let mut from = 0_i64;
         loop {
-            let rows = session.rows(sql::EVENTS_WITH_LINKS.postgres, &[&from, &code, &STEP]).await?;
+            let rows = session.query(sql::EVENTS_WITH_LINKS.postgres, &[&from, &code, &STEP]).await?;
             for row in &rows {
                 from = row.try_get(0)?;
                 walks.entry(row.try_get(1)?).or_default().step(row)?;
@@ -77,10 +77,10 @@ pub(super) fn verify(
             }
         }
         for walk in walks.values_mut() {
-            walk.close();
-            walk.arrive();
+            walk.finish_batch();
+            walk.check_end();
         }
-        Ok(walks.into_iter().map(|(code, walk)| (TenantNumber(unsigned(code)), walk.found)).collect())
+        Ok(walks.into_iter().map(|(code, walk)| (TenantNumber(unsigned(code)), walk.chain)).collect())
     })
 }
 
@@ -88,7 +88,7 @@ pub(super) fn verify(
 const STEP: i64 = 10_000;
 
 /// One tenant's events of a batch.
-struct Batch {
+struct BatchEvents {
     /// Where the batch ends.
     end: i64,
     link: Vec<u8>,
@@ -99,78 +99,78 @@ struct Batch {
 
 /// A look at a chain under way.
 #[derive(Default)]
-struct Walk {
-    found: ChainReport,
+struct ChainVerifier {
+    chain: ChainReport,
     /// So many events are to be older than the chain.
     older: u64,
     last: ChainHash,
     /// The batch that is being gone through.
-    batch: Option<Batch>,
+    batch: Option<BatchEvents>,
     /// Where it is to end, until it comes there; what was written since goes on behind it.
     end: Option<(i64, Vec<u8>)>,
 }
 
-impl Walk {
+impl ChainVerifier {
     /// The next event; nothing is looked at any more once the chain is broken.
-    fn step(&mut self, row: &Row) -> Result<(), Trouble> {
+    fn step(&mut self, row: &Row) -> Result<(), PgError> {
         let position = row.try_get::<_, i64>(0)?.unsigned_abs();
         let (digest, link): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get(13)?, row.try_get(14)?);
         let end: i64 = row.try_get(15)?;
         if self.batch.as_ref().is_some_and(|batch| batch.end != end) {
-            self.close();
+            self.finish_batch();
         }
-        if self.found.broken_at.is_some() {
+        if self.chain.broken_at.is_some() {
             return Ok(());
         }
         let is_unlinked = digest.is_none() && link.is_none();
         let (Some(digest), Some(link)) = (digest, link) else {
-            let is_old = is_unlinked && self.found.verified_events == 0 && self.batch.is_none();
-            if is_old && self.found.unchained_events < self.older {
-                self.found.unchained_events += 1;
+            let is_old = is_unlinked && self.chain.verified_events == 0 && self.batch.is_none();
+            if is_old && self.chain.unchained_events < self.older {
+                self.chain.unchained_events += 1;
             } else {
-                self.found.broken_at = Some(EventPosition(position));
+                self.chain.broken_at = Some(EventPosition(position));
             }
             return Ok(());
         };
         let real = digest_of(row)?;
         if real[..] != digest[..] {
-            self.found.broken_at = Some(EventPosition(position));
+            self.chain.broken_at = Some(EventPosition(position));
             return Ok(());
         }
-        let batch = self.batch.get_or_insert(Batch { end, link, digests: Vec::new(), first: position });
+        let batch = self.batch.get_or_insert(BatchEvents { end, link, digests: Vec::new(), first: position });
         batch.digests.push(real);
         Ok(())
     }
 
     /// Ends the batch that is being gone through.
-    fn close(&mut self) {
-        let Some(batch) = self.batch.take().filter(|_| self.found.broken_at.is_none()) else { return };
+    fn finish_batch(&mut self) {
+        let Some(batch) = self.batch.take().filter(|_| self.chain.broken_at.is_none()) else { return };
         let link = event_chain::next_chain_hash(&self.last, batch.end.unsigned_abs(), &batch.digests);
         if link[..] != batch.link[..] {
-            self.found.broken_at = Some(EventPosition(batch.first));
+            self.chain.broken_at = Some(EventPosition(batch.first));
             return;
         }
         self.last = link;
-        self.found.verified_events += batch.digests.len() as u64;
-        self.found.last_position = EventPosition(batch.end.unsigned_abs());
-        self.found.head_hash = Some(link);
+        self.chain.verified_events += batch.digests.len() as u64;
+        self.chain.last_position = EventPosition(batch.end.unsigned_abs());
+        self.chain.head_hash = Some(link);
         if self.end.as_ref().is_some_and(|(at, sum)| *at == batch.end && sum[..] == link[..]) {
             self.end = None;
         }
     }
 
     /// Whether it came to where it is to end, with as many older events as there are to be.
-    fn arrive(&mut self) {
-        if self.found.broken_at.is_some() || (self.end.is_none() && self.found.unchained_events == self.older)
+    fn check_end(&mut self) {
+        if self.chain.broken_at.is_some() || (self.end.is_none() && self.chain.unchained_events == self.older)
         {
             return;
         }
         let at = self.end.as_ref().map_or(0, |(at, _)| at.unsigned_abs());
-        self.found.broken_at = Some(EventPosition(at.max(self.found.last_position.0)));
+        self.chain.broken_at = Some(EventPosition(at.max(self.chain.last_position.0)));
     }
 }
 
-fn digest_of(row: &Row) -> Result<ChainHash, Trouble> {
+fn digest_of(row: &Row) -> Result<ChainHash, PgError> {
     let connection: Option<uuid::Uuid> = row.try_get(3)?;
     Ok(EventFields {
         tenant: unsigned(row.try_get(1)?),
@@ -189,7 +189,7 @@ fn digest_of(row: &Row) -> Result<ChainHash, Trouble> {
     .digest())
 }
 
-fn event(row: &Row) -> Result<Event, Trouble> {
+fn event(row: &Row) -> Result<Event, PgError> {
     Ok(Event {
         position: EventPosition(row.try_get::<_, i64>(0)?.unsigned_abs()),
         data: EventData {
@@ -209,6 +209,6 @@ fn event(row: &Row) -> Result<Event, Trouble> {
     })
 }
 
-fn document<T: DeserializeOwned>(row: &Row, column: usize) -> Result<Option<T>, Trouble> {
+fn document<T: DeserializeOwned>(row: &Row, column: usize) -> Result<Option<T>, PgError> {
     row.try_get::<_, Option<&str>>(column)?.map(decode).transpose()
 }

@@ -2,12 +2,12 @@
 //! question, as changes are written. A question never joins one that was sent before it came, so whoever asks sees
 //! everything that was committed before they did.
 
-use super::line::{Line, Session};
+use super::batch_rows::{PipelinedQuery, run_pipelined};
+use super::managed_connection::{ManagedConnection, Session};
 use super::param::{Param, int, kind_code, tenant_code};
-use super::read::{SHORT_TIME, again, stored_item, stored_user};
-use super::retry::PATIENCE;
-use super::rows::{Sent, in_order};
-use super::trouble::Trouble;
+use super::pg_error::PgError;
+use super::read::{SHORT_READ_TIMEOUT, item_from_row, user_from_row, with_retry};
+use super::retry::RETRY_TIMEOUT;
 use crate::sql::{self, Sql};
 use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS};
 use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, identifier_key};
@@ -20,13 +20,13 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// How many questions go along together.
-const AT_ONCE: usize = 512;
+const MAX_LOOKUP_BATCH: usize = 512;
 /// How many may wait.
-const LENGTH: usize = 16_384;
+const CAPACITY: usize = 16_384;
 
 /// How something is found.
 #[derive(Clone)]
-enum Key {
+enum LookupKey {
     Id(i32, Uuid),
     Number(i32, i32),
     Claim(i32, i16, Vec<u8>),
@@ -34,20 +34,20 @@ enum Key {
     ItemClaim(i32, i16, Vec<u8>, i16),
 }
 
-struct Question {
-    key: Key,
+struct Lookup {
+    key: LookupKey,
     answer: oneshot::Sender<Result<Option<Row>, StoreError>>,
     since: Instant,
 }
 
 /// The questions that wait.
 #[derive(Default)]
-pub(super) struct Lookups {
-    waiting: Mutex<Vec<Question>>,
+pub(super) struct LookupQueue {
+    waiting: Mutex<Vec<Lookup>>,
     wake: Notify,
 }
 
-impl Lookups {
+impl LookupQueue {
     /// One person.
     pub(super) async fn user(&self, tenant: TenantNumber, by: UserKey) -> Result<Option<User>, StoreError> {
         let code = tenant_code(tenant);
@@ -55,30 +55,32 @@ impl Lookups {
             return Ok(None);
         }
         if let UserKey::Email(handle) | UserKey::Login(handle) | UserKey::LoginConstantTime(handle) = &by {
-            let found = self.by_handle(code, handle, matches!(by, UserKey::LoginConstantTime(_))).await?;
+            let found = self.by_login(code, handle, matches!(by, UserKey::LoginConstantTime(_))).await?;
             // A user name is a handle, and no e-mail.
             let has_email =
                 |user: &User| user.email().is_some_and(|e| identifier_key(e) == identifier_key(handle));
             return Ok(found.filter(|user| !matches!(by, UserKey::Email(_)) || has_email(user)));
         }
         let key = match &by {
-            UserKey::Id(id) => Key::Id(code, id.0),
-            UserKey::Number(number) => Key::Number(code, int(*number)),
+            UserKey::Id(id) => LookupKey::Id(code, id.0),
+            UserKey::Number(number) => LookupKey::Number(code, int(*number)),
             UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => return Ok(None),
-            UserKey::ExternalId(id) => {
-                Key::Claim(code, i16::from(USER_EXTERNAL_IDS), unique_keys::external_id_key(id).into_bytes())
-            }
+            UserKey::ExternalId(id) => LookupKey::Claim(
+                code,
+                i16::from(USER_EXTERNAL_IDS),
+                unique_keys::external_id_key(id).into_bytes(),
+            ),
         };
-        let Some(row) = self.ask(key).await? else { return Ok(None) };
-        Ok(Some(stored_user(&row)?))
+        let Some(row) = self.lookup(key).await? else { return Ok(None) };
+        Ok(Some(user_from_row(&row)?))
     }
 
     /// The user with this user name or email: who holds its key, unless it is spelled otherwise and is the former handle of
     /// another. For a sign-in both are asked for at once, so that its time does not tell which users exist.
-    async fn by_handle(&self, code: i32, handle: &str, is_sign_in: bool) -> Result<Option<User>, StoreError> {
+    async fn by_login(&self, code: i32, handle: &str, is_sign_in: bool) -> Result<Option<User>, StoreError> {
         let ask = async |space, text: String| {
-            let row = self.ask(Key::Claim(code, i16::from(space), text.into_bytes())).await?;
-            Ok::<_, StoreError>(row.map(|row| stored_user(&row)).transpose()?)
+            let row = self.lookup(LookupKey::Claim(code, i16::from(space), text.into_bytes())).await?;
+            Ok::<_, StoreError>(row.map(|row| user_from_row(&row)).transpose()?)
         };
         let holder = ask(LOGINS, identifier_key(handle));
         let former = ask(FORMER_LOGINS, unique_keys::former_login_key(handle));
@@ -106,47 +108,47 @@ impl Lookups {
     ) -> Option<Result<Option<Item>, StoreError>> {
         let (code, sort) = (tenant_code(tenant), kind_code(kind));
         let key = match by {
-            ItemKey::Id(id) => Key::ItemId(code, id.0),
+            ItemKey::Id(id) => LookupKey::ItemId(code, id.0),
             ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
                 let claim = unique_keys::of_key(kind, by)?;
-                Key::ItemClaim(code, i16::from(claim.namespace), claim.text.into_bytes(), sort)
+                LookupKey::ItemClaim(code, i16::from(claim.namespace), claim.text.into_bytes(), sort)
             }
             ItemKey::Name(_) | ItemKey::Number(_) => return None,
         };
-        let found = self.ask(key).await;
-        let item = found.and_then(|row| Ok(row.map(|row| stored_item(&row)).transpose()?));
+        let found = self.lookup(key).await;
+        let item = found.and_then(|row| Ok(row.map(|row| item_from_row(&row)).transpose()?));
         Some(item.map(|item| item.filter(|item| item.kind() == kind)))
     }
 
-    async fn ask(&self, key: Key) -> Result<Option<Row>, StoreError> {
+    async fn lookup(&self, key: LookupKey) -> Result<Option<Row>, StoreError> {
         let (answer, answered) = oneshot::channel();
         {
             let mut waiting = self.waiting.lock();
-            if waiting.len() >= LENGTH {
+            if waiting.len() >= CAPACITY {
                 return Err(StoreError::Unavailable("too many questions are waiting".into()));
             }
-            waiting.push(Question { key, answer, since: Instant::now() });
+            waiting.push(Lookup { key, answer, since: Instant::now() });
         }
         self.wake.notify_one();
         answered.await.map_err(|_| StoreError::Unavailable("the store is closed".into()))?
     }
 
     /// Answers what waits, for ever.
-    pub(super) async fn run(&self, line: &Line) {
+    pub(super) async fn run(&self, line: &ManagedConnection) {
         loop {
             let questions = self.take();
             if questions.is_empty() {
                 self.wake.notified().await;
             } else {
-                answer(line, questions).await;
+                run_lookups(line, questions).await;
             }
         }
     }
 
-    fn take(&self) -> Vec<Question> {
+    fn take(&self) -> Vec<Lookup> {
         let mut waiting = self.waiting.lock();
-        let many = waiting.len().min(AT_ONCE);
-        let taken: Vec<Question> = waiting.drain(..many).collect();
+        let many = waiting.len().min(MAX_LOOKUP_BATCH);
+        let taken: Vec<Lookup> = waiting.drain(..many).collect();
         if !waiting.is_empty() {
             self.wake.notify_one();
         }
@@ -156,23 +158,24 @@ impl Lookups {
     /// Answers those that have waited for too long.
     pub(super) fn expire(&self) {
         let mut waiting = self.waiting.lock();
-        let (old, young) = waiting.drain(..).partition(|question| question.since.elapsed() > PATIENCE);
+        let (old, young) = waiting.drain(..).partition(|question| question.since.elapsed() > RETRY_TIMEOUT);
         *waiting = young;
         drop(waiting);
-        give_up(old, &StoreError::Unavailable("the database does not answer".into()));
+        fail_all(old, &StoreError::Unavailable("the database does not answer".into()));
     }
 }
 
-fn give_up(questions: Vec<Question>, error: &StoreError) {
+fn fail_all(questions: Vec<Lookup>, error: &StoreError) {
     for question in questions {
         drop(question.answer.send(Err(error.clone())));
     }
 }
 
 /// Answers some questions, trying again while the database is out of reach, for a bounded time.
-async fn answer(line: &Line, questions: Vec<Question>) {
-    let keys: Arc<[Key]> = questions.iter().map(|question| question.key.clone()).collect();
-    let found = again(line, SHORT_TIME, |session| Box::pin(ask_all(session, Arc::clone(&keys)))).await;
+async fn run_lookups(line: &ManagedConnection, questions: Vec<Lookup>) {
+    let keys: Arc<[LookupKey]> = questions.iter().map(|question| question.key.clone()).collect();
+    let found =
+        with_retry(line, SHORT_READ_TIMEOUT, |session| Box::pin(query_all(session, Arc::clone(&keys)))).await;
     match found {
         Ok(rows) => {
             for (question, row) in questions.into_iter().zip(rows) {
@@ -180,13 +183,13 @@ async fn answer(line: &Line, questions: Vec<Question>) {
                 drop(question.answer.send(Ok(row)));
             }
         }
-        Err(error) => give_up(questions, &error),
+        Err(error) => fail_all(questions, &error),
     }
 }
 
 /// The questions of one sort as columns.
 #[derive(Default)]
-struct Columns {
+struct KeyColumns {
     place: Vec<i32>,
     tenant: Vec<i32>,
     id: Vec<Uuid>,
@@ -196,28 +199,29 @@ struct Columns {
     kind: Vec<i16>,
 }
 
-async fn ask_all(session: &Session, keys: Arc<[Key]>) -> Result<Vec<Option<Row>>, Trouble> {
-    let [mut ids, mut numbers, mut claims, mut items, mut item_claims] = [(); 5].map(|()| Columns::default());
+async fn query_all(session: &Session, keys: Arc<[LookupKey]>) -> Result<Vec<Option<Row>>, PgError> {
+    let [mut ids, mut numbers, mut claims, mut items, mut item_claims] =
+        [(); 5].map(|()| KeyColumns::default());
     for (place, key) in (0_i32..).zip(keys.iter()) {
         let (columns, tenant) = match key {
-            Key::Id(tenant, id) => {
+            LookupKey::Id(tenant, id) => {
                 ids.id.push(*id);
                 (&mut ids, tenant)
             }
-            Key::Number(tenant, number) => {
+            LookupKey::Number(tenant, number) => {
                 numbers.number.push(*number);
                 (&mut numbers, tenant)
             }
-            Key::Claim(tenant, space, text) => {
+            LookupKey::Claim(tenant, space, text) => {
                 claims.space.push(*space);
                 claims.text.push(text.clone());
                 (&mut claims, tenant)
             }
-            Key::ItemId(tenant, id) => {
+            LookupKey::ItemId(tenant, id) => {
                 items.id.push(*id);
                 (&mut items, tenant)
             }
-            Key::ItemClaim(tenant, space, text, kind) => {
+            LookupKey::ItemClaim(tenant, space, text, kind) => {
                 item_claims.space.push(*space);
                 item_claims.text.push(text.clone());
                 item_claims.kind.push(*kind);
@@ -237,11 +241,11 @@ async fn ask_all(session: &Session, keys: Arc<[Key]>) -> Result<Vec<Option<Row>>
     ];
     let many = [ids.place.len(), numbers.place.len(), c.place.len(), items.place.len(), i.place.len()];
     let asked = all.iter().zip(many).filter(|(_, many)| *many > 0).map(|((sql, params, column), _)| {
-        let rows = async move { Ok((session.rows(sql.postgres, params).await?, *column)) };
-        maybe_done(Box::pin(rows) as Sent<'_, (Vec<Row>, usize)>)
+        let rows = async move { Ok((session.query(sql.postgres, params).await?, *column)) };
+        maybe_done(Box::pin(rows) as PipelinedQuery<'_, (Vec<Row>, usize)>)
     });
     let mut found: Vec<Option<Row>> = keys.iter().map(|_| None).collect();
-    for answer in in_order(asked.collect()).await {
+    for answer in run_pipelined(asked.collect()).await {
         let (rows, column) = answer?;
         for row in rows {
             if row.try_get::<_, Option<&str>>(0)?.is_none() {

@@ -3,12 +3,12 @@
 //! Each statement runs on its own and may run twice, so a step that was cut short is simply run again. Whoever migrates
 //! holds a lease row; processes that start meanwhile wait for it. A database that is up to date is only read.
 
-use super::OpenError;
-use super::address::Address;
-use super::line::Session;
+use super::PostgresOpenError;
+use super::database_url::DatabaseUrl;
+use super::managed_connection::Session;
 use super::param::Param;
-use super::retry::DELAYS;
-use super::trouble::Trouble;
+use super::pg_error::PgError;
+use super::retry::BACKOFF;
 use crate::sql;
 use backon::{ConstantBuilder, Retryable};
 use std::collections::HashMap;
@@ -29,96 +29,122 @@ const STEPS: &[(&str, &str)] = &[
 
 const IDENTIFIERS: &str = "identifiers";
 
-const LEASE: &str = "migrations";
-const LEASE_MILLIS: i64 = 60_000;
+const MIGRATION_LEASE: &str = "migrations";
+const MIGRATION_LEASE_MILLIS: i64 = 60_000;
 
 /// What may be done to the tables of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum May {
+pub(super) enum MigrationMode {
     /// Make them, and bring them up to date.
-    Make,
+    CreateAndUpgrade,
     /// Bring them up to date.
-    Update,
+    Upgrade,
     /// Make them, and bring them up to date while they hold nothing.
-    Begin,
+    CreateOrUpgradeEmpty,
     /// Nothing.
-    Read,
+    ReadOnly,
 }
 
 /// Brings the database up to date, as far as that may be.
-pub(super) async fn run(session: &Session, address: &Address, me: Uuid, may: May) -> Result<(), OpenError> {
-    let troubled = |trouble: Trouble| OpenError::of(address, &trouble);
+pub(super) async fn run(
+    session: &Session,
+    address: &DatabaseUrl,
+    me: Uuid,
+    mode: MigrationMode,
+) -> Result<(), PostgresOpenError> {
+    let troubled = |trouble: PgError| PostgresOpenError::from_pg(address, &trouble);
     // Whoever may not make tables may still use those that are there.
     match applied(session).await {
         Ok(done) if is_current(&done, address)? => return Ok(()),
         // There is no such table.
-        Err(Trouble::Broken(text)) if text.starts_with("42P01") && matches!(may, May::Update | May::Read) => {
-            return Err(OpenError::Empty(address.to_string()));
+        Err(PgError::Other(text))
+            if text.starts_with("42P01")
+                && matches!(mode, MigrationMode::Upgrade | MigrationMode::ReadOnly) =>
+        {
+            return Err(PostgresOpenError::NoSchema(address.to_string()));
         }
-        Ok(done) if may == May::Read || may == May::Begin && holds_any(session).await => {
+        Ok(done)
+            if mode == MigrationMode::ReadOnly
+                || mode == MigrationMode::CreateOrUpgradeEmpty && has_tenants(session).await =>
+        {
             let (newest, latest) = (done.keys().max().copied().unwrap_or(0), STEPS.len());
-            return Err(OpenError::Older(address.to_string(), newest.unsigned_abs(), latest));
+            return Err(PostgresOpenError::Older(address.to_string(), newest.unsigned_abs(), latest));
         }
         Ok(_) | Err(_) => {}
     }
-    once(session, sql::CREATE_LEASES_TABLE.postgres).await.map_err(troubled)?;
-    while !changed(session, sql::ACQUIRE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await.map_err(troubled)? {
+    execute_ddl(session, sql::CREATE_LEASES_TABLE.postgres).await.map_err(troubled)?;
+    while !execute_with_retry(session, sql::ACQUIRE_LEASE, &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS])
+        .await
+        .map_err(troubled)?
+    {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let done = migrate(session, address, me).await;
-    changed(session, sql::RELEASE_LEASE, &[&LEASE, &me]).await.map_err(troubled)?;
+    execute_with_retry(session, sql::RELEASE_LEASE, &[&MIGRATION_LEASE, &me]).await.map_err(troubled)?;
     done
 }
 
 /// Whether there are tenants.
-async fn holds_any(session: &Session) -> bool {
-    let found = session.row(sql::COUNT_TENANTS.postgres, &[]).await;
+async fn has_tenants(session: &Session) -> bool {
+    let found = session.query_opt(sql::COUNT_TENANTS.postgres, &[]).await;
     // Where there is no such table yet, there is nothing in it.
     found.is_ok_and(|row| row.is_some_and(|row| row.try_get::<_, i64>(0).is_ok_and(|many| many > 0)))
 }
 
-async fn migrate(session: &Session, address: &Address, me: Uuid) -> Result<(), OpenError> {
-    let troubled = |trouble: Trouble| OpenError::of(address, &trouble);
-    once(session, sql::CREATE_MIGRATIONS_TABLE.postgres).await.map_err(troubled)?;
+async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(), PostgresOpenError> {
+    let troubled = |trouble: PgError| PostgresOpenError::from_pg(address, &trouble);
+    execute_ddl(session, sql::CREATE_MIGRATIONS_TABLE.postgres).await.map_err(troubled)?;
     let done = applied(session).await.map_err(troubled)?;
     is_current(&done, address)?;
     for (number, (name, text)) in (1_i32..).zip(STEPS) {
         if done.contains_key(&number) {
             continue;
         }
-        for statement in statements(text) {
-            once(session, &statement).await.map_err(troubled)?;
+        for statement in split_statements(text) {
+            execute_ddl(session, &statement).await.map_err(troubled)?;
         }
         if *name == IDENTIFIERS {
             let stay = || async {
-                if changed(session, sql::ACQUIRE_LEASE, &[&LEASE, &me, &LEASE_MILLIS]).await? {
+                if execute_with_retry(
+                    session,
+                    sql::ACQUIRE_LEASE,
+                    &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS],
+                )
+                .await?
+                {
                     return Ok(());
                 }
-                Err(Trouble::Lost("another process migrates the store".into()))
+                Err(PgError::Unavailable("another process migrates the store".into()))
             };
-            super::rekey::rekey(session, stay).await.map_err(troubled)?;
+            super::identifier_migration::migrate_identifiers(session, stay).await.map_err(troubled)?;
         }
         let sum = sql::checksum(text);
-        changed(session, sql::ADD_MIGRATION, &[&number, name, &sum]).await.map_err(troubled)?;
+        execute_with_retry(session, sql::ADD_MIGRATION, &[&number, name, &sum]).await.map_err(troubled)?;
     }
     Ok(())
 }
 
-async fn applied(session: &Session) -> Result<HashMap<i32, String>, Trouble> {
-    let rows = session.rows(sql::APPLIED_MIGRATIONS.postgres, &[]).await?;
+async fn applied(session: &Session) -> Result<HashMap<i32, String>, PgError> {
+    let rows = session.query(sql::APPLIED_MIGRATIONS.postgres, &[]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// Whether nothing is left to be done; an error where it was done by a newer version or another text.
-fn is_current(done: &HashMap<i32, String>, address: &Address) -> Result<bool, OpenError> {
+fn is_current(done: &HashMap<i32, String>, address: &DatabaseUrl) -> Result<bool, PostgresOpenError> {
     let latest = i32::try_from(STEPS.len()).unwrap_or(i32::MAX);
     if let Some(newest) = done.keys().max().filter(|newest| **newest > latest) {
-        return Err(OpenError::Newer(address.to_string(), newest.unsigned_abs(), latest.unsigned_abs()));
+        return Err(PostgresOpenError::Newer(
+            address.to_string(),
+            newest.unsigned_abs(),
+            latest.unsigned_abs(),
+        ));
     }
     for (number, (_, text)) in (1_i32..).zip(STEPS) {
         match done.get(&number) {
             Some(sum) if *sum == sql::checksum(text) => {}
-            Some(_) => return Err(OpenError::Diverged(address.to_string(), number.unsigned_abs())),
+            Some(_) => {
+                return Err(PostgresOpenError::MigrationMismatch(address.to_string(), number.unsigned_abs()));
+            }
             None => return Ok(false),
         }
     }
@@ -126,27 +152,31 @@ fn is_current(done: &HashMap<i32, String>, address: &Address) -> Result<bool, Op
 }
 
 /// Whether a statement has changed a row, again where other processes were just doing the same.
-async fn changed(session: &Session, sql: sql::Sql, params: &[&dyn Param]) -> Result<bool, Trouble> {
-    let change = || session.change(sql.postgres, params);
-    let is_conflict = |trouble: &Trouble| matches!(trouble, Trouble::Again(_));
-    Ok(change.retry(DELAYS.with_max_times(200)).when(is_conflict).await? > 0)
+async fn execute_with_retry(
+    session: &Session,
+    sql: sql::Sql,
+    params: &[&dyn Param],
+) -> Result<bool, PgError> {
+    let change = || session.execute(sql.postgres, params);
+    let is_conflict = |trouble: &PgError| matches!(trouble, PgError::Conflict(_));
+    Ok(change.retry(BACKOFF.with_max_times(200)).when(is_conflict).await? > 0)
 }
 
 /// One statement, again where another process was just making the same: two that make a table at once can meet in
 /// the catalogue, whatever `IF NOT EXISTS` says.
-async fn once(session: &Session, statement: &str) -> Result<(), Trouble> {
+async fn execute_ddl(session: &Session, statement: &str) -> Result<(), PgError> {
     let delays = ConstantBuilder::new().with_delay(Duration::from_millis(25)).with_max_times(20);
-    let is_collision = |trouble: &Trouble| match trouble {
-        Trouble::Taken(_) | Trouble::Again(_) => true,
+    let is_collision = |trouble: &PgError| match trouble {
+        PgError::UniqueViolation(_) | PgError::Conflict(_) => true,
         // "Already exists", said in spite of it.
-        Trouble::Broken(text) => ["42P07", "42710"].iter().any(|code| text.starts_with(code)),
+        PgError::Other(text) => ["42P07", "42710"].iter().any(|code| text.starts_with(code)),
         _ => false,
     };
-    (|| session.say(statement)).retry(delays).when(is_collision).await
+    (|| session.batch_execute(statement)).retry(delays).when(is_collision).await
 }
 
 /// The statements of a step; none of ours has a semicolon inside.
-pub(crate) fn statements(step: &str) -> Vec<String> {
+pub(crate) fn split_statements(step: &str) -> Vec<String> {
     let plain: Vec<&str> = step.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
     let plain = plain.join("\n");
     plain.split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()

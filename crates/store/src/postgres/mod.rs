@@ -5,58 +5,58 @@
 //! caller, until the store is closed. How to run it, and what was shown where: `docs/scaling.md`.
 
 mod accounts;
-mod address;
 mod admin;
-mod apply;
+mod archive_api;
+mod batch_plan;
+mod batch_rows;
+mod batch_writer;
+mod change_queue;
 mod check;
-mod columns;
-mod deleted;
+mod database_url;
+mod deleted_users;
 mod dump;
+mod event_sequencer;
 mod events;
-mod fill;
-mod gather;
-mod hold;
-mod items;
-mod lanes;
+mod exclusive;
+mod identifier_migration;
+mod item_pages;
 mod lease;
-mod line;
 mod lookups;
+mod managed_connection;
 mod migrations;
-mod needs;
-mod numbers;
+mod number_allocator;
 mod options;
 mod param;
-mod queue;
+mod pg_error;
+mod preconditions;
+mod prefetch;
 mod read;
-mod rekey;
+mod restore;
 mod retry;
-mod rows;
-mod scan;
-mod sealer;
-mod trouble;
-mod whole;
+mod table_rows;
+mod user_pages;
 
-pub use address::{Address, AddressError};
-pub use hold::PostgresHold;
+pub use database_url::{DatabaseUrl, DatabaseUrlError};
+pub use exclusive::ExclusivePostgres;
 #[cfg(test)]
-pub(crate) use migrations::statements;
-pub use options::{OpenError, ServerOptions};
+pub(crate) use migrations::split_statements;
+pub use options::{PostgresOpenError, PostgresOptions};
 
 use crate::page_builder::is_short_read;
+use batch_writer::BatchWriter;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
     Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
     Store, StoreError, Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey,
     UserQuery,
 };
+use event_sequencer::{EventSequencer, SequencerHandle};
 use futures_util::FutureExt;
-use lanes::Lanes;
-use line::{Line, Target, first_session};
-use lookups::Lookups;
+use lookups::LookupQueue;
+use managed_connection::{Connector, ManagedConnection, first_session};
 use parking_lot::Mutex;
-use read::{Readers, Which, pending};
-use retry::PATIENCE;
-use sealer::{Sealer, Seals};
+use read::{ConnectionFilter, ReadPool, pending};
+use retry::RETRY_TIMEOUT;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -70,52 +70,64 @@ use uuid::Uuid;
 
 /// The engine over one database.
 pub struct Postgres {
-    lanes: Arc<Lanes>,
-    lookups: Arc<Lookups>,
-    readers: Readers,
-    pulse: Line,
-    seals: Seals,
-    ending: Mutex<Option<Ending>>,
+    batch_writer: Arc<BatchWriter>,
+    lookups: Arc<LookupQueue>,
+    readers: ReadPool,
+    health_connection: ManagedConnection,
+    sequencer: SequencerHandle,
+    background: Mutex<Option<BackgroundTasks>>,
 }
 
 /// What runs in the background, until it is closed.
-struct Ending {
+struct BackgroundTasks {
     /// Where opening and closing are waited for.
     runtime: Runtime,
-    tasks: Vec<JoinHandle<()>>,
-    sealer: JoinHandle<()>,
+    writers: Vec<JoinHandle<()>>,
+    sequencer: JoinHandle<()>,
     stop: Arc<Notify>,
-    target: Arc<Target>,
+    connector: Arc<Connector>,
 }
 
 /// How long closing may take. What is still in doubt then is settled by nobody; its callers were never answered.
-const CLOSING_TIME: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Postgres {
     /// Opens the database, making its tables where they are missing. Waits a few seconds for one that is starting.
-    pub fn open(address: &Address, options: &ServerOptions) -> Result<Self, OpenError> {
+    pub fn open(address: &DatabaseUrl, options: &PostgresOptions) -> Result<Self, PostgresOpenError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("muster-store")
             .enable_all()
             .build()
-            .map_err(OpenError::Thread)?;
-        let place = options.runtime.clone().unwrap_or_else(|| runtime.handle().clone());
-        let target = Arc::new(Target::new(address.clone(), place.clone(), options.named_statements, false));
-        let (opening, me) = (Arc::clone(&target), options.ids.next_id());
-        let (to, may_make) = (address.clone(), options.may_make);
-        let opened = on(&runtime, async move {
-            let session = first_session(&opening).await.map_err(|trouble| OpenError::of(&to, &trouble))?;
-            let may = if may_make { migrations::May::Make } else { migrations::May::Update };
-            migrations::run(&session, &to, me, may).await?;
-            match fill::under_way(&session).await {
+            .map_err(PostgresOpenError::Thread)?;
+        let runtime_handle = options.runtime.clone().unwrap_or_else(|| runtime.handle().clone());
+        let target = Arc::new(Connector::new(
+            address.clone(),
+            runtime_handle.clone(),
+            options.named_statements,
+            false,
+        ));
+        let (opening, process_id) = (Arc::clone(&target), options.ids.next_id());
+        let (to, may_make) = (address.clone(), options.create_schema);
+        let opened = block_on(&runtime, async move {
+            let session =
+                first_session(&opening).await.map_err(|trouble| PostgresOpenError::from_pg(&to, &trouble))?;
+            let may = if may_make {
+                migrations::MigrationMode::CreateAndUpgrade
+            } else {
+                migrations::MigrationMode::Upgrade
+            };
+            migrations::run(&session, &to, process_id, may).await?;
+            match restore::restore_in_progress(&session).await {
                 Ok(None) => {
-                    let lease_until = lease::join(&session, &to, me).await?;
-                    opening.keep(session);
+                    let lease_until = lease::register_process(&session, &to, process_id).await?;
+                    opening.keep_spare(session);
                     Ok(lease_until)
                 }
-                Ok(Some(filling)) => Err(OpenError::Unfinished(to.to_string(), filling.origin)),
-                Err(trouble) => Err(OpenError::of(&to, &trouble)),
+                Ok(Some(filling)) => {
+                    Err(PostgresOpenError::IncompleteRestore(to.to_string(), filling.origin))
+                }
+                Err(trouble) => Err(PostgresOpenError::from_pg(&to, &trouble)),
             }
         });
         let lease_until = match opened {
@@ -125,52 +137,61 @@ impl Postgres {
                 return Err(error);
             }
         };
-        let lanes = Arc::new(Lanes::new(Arc::clone(&options.ids)));
+        let lanes = Arc::new(BatchWriter::new(Arc::clone(&options.ids)));
         let mut tasks = Vec::new();
-        for _ in 0..options.lanes.max(1) {
-            let (lanes, line) = (Arc::clone(&lanes), Line::new(Arc::clone(&target)));
-            tasks.push(place.spawn(async move { lanes.run(&line).await }));
+        for _ in 0..options.writers.max(1) {
+            let (lanes, line) = (Arc::clone(&lanes), ManagedConnection::new(Arc::clone(&target)));
+            tasks.push(runtime_handle.spawn(async move { lanes.run(&line).await }));
         }
-        let lookups = Arc::new(Lookups::default());
+        let lookups = Arc::new(LookupQueue::default());
         for _ in 0..options.readers.max(1) {
-            let (lookups, line) = (Arc::clone(&lookups), Line::new(Arc::clone(&target)));
+            let (lookups, line) = (Arc::clone(&lookups), ManagedConnection::new(Arc::clone(&target)));
             let tasks = lanes.tasks.clone();
-            place.spawn(async move {
+            runtime_handle.spawn(async move {
                 while AssertUnwindSafe(lookups.run(&line)).catch_unwind().await.is_err() {
-                    line.forget().await;
+                    line.abort().await;
                     tasks.back_off_after_panic("look-ups").await;
                 }
             });
         }
         let stop = Arc::new(Notify::new());
-        let (sealer, seals) =
-            Sealer::new(Line::new(Arc::clone(&target)), Arc::clone(&lanes), (me, lease_until));
-        let sealer = place.spawn(sealer.run(Arc::clone(&stop)));
+        let (sealer, seals) = EventSequencer::new(
+            ManagedConnection::new(Arc::clone(&target)),
+            Arc::clone(&lanes),
+            (process_id, lease_until),
+        );
+        let sealer = runtime_handle.spawn(sealer.run(Arc::clone(&stop)));
         let (changes, questions) = (Arc::clone(&lanes), Arc::clone(&lookups));
-        place.spawn(async move {
+        runtime_handle.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(250)).await;
-                changes.queue.expire(PATIENCE);
+                changes.queue.expire(RETRY_TIMEOUT);
                 questions.expire();
             }
         });
         Ok(Self {
-            lanes,
+            batch_writer: lanes,
             lookups,
-            readers: Readers::new(&target, options.readers.max(1), options.long_reads.max(1)),
-            pulse: Line::new(Arc::clone(&target)),
-            seals,
-            ending: Mutex::new(Some(Ending { runtime, tasks, sealer, stop, target })),
+            readers: ReadPool::new(&target, options.readers.max(1), options.long_reads.max(1)),
+            health_connection: ManagedConnection::new(Arc::clone(&target)),
+            sequencer: seals,
+            background: Mutex::new(Some(BackgroundTasks {
+                runtime,
+                writers: tasks,
+                sequencer: sealer,
+                stop,
+                connector: target,
+            })),
         })
     }
 
     /// Waits until everything queued is in the database, a bounded time, and lets go. Later writes are refused.
     pub fn close(&self) {
-        let Some(ending) = self.ending.lock().take() else { return };
-        self.lanes.queue.close();
-        let (lanes, end) = (Arc::clone(&self.lanes), Instant::now() + CLOSING_TIME);
-        let Ending { runtime, tasks, sealer, stop, target } = ending;
-        on(&runtime, async move {
+        let Some(ending) = self.background.lock().take() else { return };
+        self.batch_writer.queue.close();
+        let (lanes, end) = (Arc::clone(&self.batch_writer), Instant::now() + CLOSE_TIMEOUT);
+        let BackgroundTasks { runtime, writers: tasks, sequencer: sealer, stop, connector: target } = ending;
+        block_on(&runtime, async move {
             let left = || end.saturating_duration_since(Instant::now());
             for task in tasks {
                 if tokio::time::timeout(left(), task).await.is_err() {
@@ -181,7 +202,7 @@ impl Postgres {
             }
             let returned = async {
                 let session = target.connect().await?;
-                lanes.numbers.return_all(&session).await
+                lanes.numbers.return_unused(&session).await
             };
             drop(tokio::time::timeout(left().min(Duration::from_secs(2)), returned).await);
             target.close_spare();
@@ -193,7 +214,7 @@ impl Postgres {
 }
 
 /// Waits for something on our own runtime, also from within another one.
-fn on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send + 'static) -> T {
+fn block_on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send + 'static) -> T {
     std::thread::scope(|scope| {
         let handle = runtime.handle().clone();
         let waiting = scope.spawn(move || handle.block_on(task));
@@ -202,7 +223,7 @@ fn on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send
 }
 
 /// Time after which a break of the history is read again before it is reported.
-const TIME_FOR_LINKS: Duration = Duration::from_millis(50);
+const LINK_DELAY: Duration = Duration::from_millis(50);
 
 impl Store for Postgres {
     fn user(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
@@ -211,9 +232,9 @@ impl Store for Postgres {
 
     fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         if is_short_read(&query) {
-            pending(self.readers.short(move |session| scan::users(session, tenant, query.clone())))
+            pending(self.readers.short(move |session| user_pages::users(session, tenant, query.clone())))
         } else {
-            pending(self.readers.long(move |session| scan::users(session, tenant, query.clone())))
+            pending(self.readers.long(move |session| user_pages::users(session, tenant, query.clone())))
         }
     }
 
@@ -235,9 +256,9 @@ impl Store for Postgres {
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         if crate::query_plan::is_short_item_read(&query) {
-            pending(self.readers.short(move |session| items::items(session, tenant, query.clone())))
+            pending(self.readers.short(move |session| item_pages::items(session, tenant, query.clone())))
         } else {
-            pending(self.readers.long(move |session| items::items(session, tenant, query.clone())))
+            pending(self.readers.long(move |session| item_pages::items(session, tenant, query.clone())))
         }
     }
 
@@ -260,7 +281,7 @@ impl Store for Postgres {
     }
 
     fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>> {
-        pending(self.readers.short(move |session| read::secret(session, name)))
+        pending(self.readers.short(move |session| read::server_secret(session, name)))
     }
 
     fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>> {
@@ -278,26 +299,34 @@ impl Store for Postgres {
         &self,
         prefix: [u8; 4],
     ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        pending(self.readers.short(move |session| read::connections(session, Which::Near(prefix))))
+        pending(
+            self.readers
+                .short(move |session| read::connections(session, ConnectionFilter::KeyPrefix(prefix))),
+        )
     }
 
     fn connections(
         &self,
         tenant: Option<TenantNumber>,
     ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        pending(self.readers.short(move |session| read::connections(session, Which::Of(tenant))))
+        pending(
+            self.readers.short(move |session| read::connections(session, ConnectionFilter::Tenant(tenant))),
+        )
     }
 
     fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>> {
         pending(async move {
-            let found = self.readers.short(move |session| read::connections(session, Which::One(id))).await?;
+            let found = self
+                .readers
+                .short(move |session| read::connections(session, ConnectionFilter::Id(id)))
+                .await?;
             Ok(found.into_iter().next())
         })
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
         // Queued at once: what follows is only the waiting.
-        let queued = self.lanes.queue.push(change);
+        let queued = self.batch_writer.queue.push(change);
         Box::pin(async move {
             let closed = |_| CommitError::Unavailable("the store is closed".into());
             queued?.await.map_err(closed)?
@@ -307,7 +336,7 @@ impl Store for Postgres {
     fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         pending(async move {
             // Whoever reads their own writes over this process finds them in the history, too.
-            self.seals.now().await;
+            self.sequencer.sequence_now().await;
             self.readers.long(move |session| events::after(session, after, limit)).await
         })
     }
@@ -333,7 +362,7 @@ impl Store for Postgres {
         tenant: TenantNumber,
         numbers: (u32, u32),
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
-        pending(self.readers.long(move |session| accounts::passwords(session, tenant, numbers)))
+        pending(self.readers.long(move |session| accounts::password_hashes(session, tenant, numbers)))
     }
 
     fn tombstones(
@@ -354,7 +383,7 @@ impl Store for Postgres {
         between: (Time, Time),
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
-        pending(self.readers.short(move |session| accounts::tombstones_before(session, between, limit)))
+        pending(self.readers.short(move |session| accounts::tombstones_between(session, between, limit)))
     }
 
     fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
@@ -379,8 +408,10 @@ impl Store for Postgres {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         pending(async move {
-            self.seals.now().await;
-            self.readers.long(move |session| events::history(session, (tenant, user), after, limit)).await
+            self.sequencer.sequence_now().await;
+            self.readers
+                .long(move |session| events::user_history(session, (tenant, user), after, limit))
+                .await
         })
     }
 
@@ -389,7 +420,7 @@ impl Store for Postgres {
         tenant: TenantNumber,
         at: EventPosition,
     ) -> BoxFuture<'_, Result<Option<[u8; 32]>, StoreError>> {
-        pending(self.readers.short(move |session| events::link_at(session, tenant, at)))
+        pending(self.readers.short(move |session| events::chain_hash_at(session, tenant, at)))
     }
 
     fn verify_chain(
@@ -397,12 +428,12 @@ impl Store for Postgres {
         tenant: Option<TenantNumber>,
     ) -> BoxFuture<'_, Result<BTreeMap<TenantNumber, ChainReport>, StoreError>> {
         pending(async move {
-            self.seals.now().await;
-            let look = || self.readers.long(move |session| events::verify(session, tenant));
+            self.sequencer.sequence_now().await;
+            let look = || self.readers.long(move |session| events::verify_chain(session, tenant));
             let mut chains = look().await?;
             // An engine without one view across its nodes can show an event before its link.
             if chains.values().any(|chain| chain.broken_at.is_some()) {
-                tokio::time::sleep(TIME_FOR_LINKS).await;
+                tokio::time::sleep(LINK_DELAY).await;
                 chains = look().await?;
             }
             Ok(chains)
@@ -415,16 +446,16 @@ impl Store for Postgres {
 
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
         pending(async move {
-            let is_closed = self.pulse.check().await?;
+            let is_closed = self.health_connection.check_health().await?;
             Ok(Health {
                 engine: "postgres",
-                commits: self.lanes.commits.load(Ordering::Relaxed),
-                changes: self.lanes.changes.load(Ordering::Relaxed),
-                queued_changes: self.lanes.queue.waiting(),
-                reads_may_use_standby: self.pulse.is_balanced(),
+                commits: self.batch_writer.commits.load(Ordering::Relaxed),
+                changes: self.batch_writer.changes.load(Ordering::Relaxed),
+                queued_changes: self.batch_writer.queue.depth(),
+                reads_may_use_standby: self.health_connection.is_load_balanced(),
                 unwritable_reason: is_closed.then_some(UnwritableReason::Restoring),
                 wal_bytes: None,
-                tasks: self.lanes.tasks.health(),
+                tasks: self.batch_writer.tasks.health(),
             })
         })
     }

@@ -1,16 +1,16 @@
 //! How to open a database, and why one could not be opened.
 
-use super::Address;
-use super::trouble::Trouble;
+use super::DatabaseUrl;
+use super::pg_error::PgError;
 use directory::IdGenerator;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
 /// How to use a database.
 #[derive(Clone)]
-pub struct ServerOptions {
+pub struct PostgresOptions {
     /// Lanes for changes: connections that write.
-    pub lanes: usize,
+    pub writers: usize,
     /// Connections for short reads, and as many for those that look up one person or item each.
     pub readers: usize,
     /// Long reads at a time, over a connection each.
@@ -19,7 +19,7 @@ pub struct ServerOptions {
     /// and given up.
     pub named_statements: bool,
     /// Whether a database without our tables gets them.
-    pub may_make: bool,
+    pub create_schema: bool,
     /// Where it works: a runtime that lives until the store is closed, or, where none is given, one of its own. Requests
     /// that are answered on the same one are woken without a word between threads.
     pub runtime: Option<Handle>,
@@ -27,15 +27,15 @@ pub struct ServerOptions {
     pub ids: Arc<dyn IdGenerator>,
 }
 
-impl ServerOptions {
+impl PostgresOptions {
     /// What serves most: two lanes, two connections for either sort of read.
     pub fn new(ids: Arc<dyn IdGenerator>) -> Self {
         Self {
-            lanes: 2,
+            writers: 2,
             readers: 2,
             long_reads: 4,
             named_statements: true,
-            may_make: true,
+            create_schema: true,
             runtime: None,
             ids,
         }
@@ -44,7 +44,7 @@ impl ServerOptions {
 
 /// Why a database could not be opened. Texts show neither password nor parameters of its URL.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum PostgresOpenError {
     /// It cannot be reached, or does not let us in.
     #[error("the store at {0} cannot be reached: {1}")]
     Unreachable(String, String),
@@ -63,12 +63,12 @@ pub enum OpenError {
     #[error(
         "the store at {0} was migrated differently from what this version knows (step {1}); it was left as it is"
     )]
-    Diverged(String, u32),
+    MigrationMismatch(String, u32),
     /// It holds a part of what it is being filled with.
     #[error(
         "the store at {0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again"
     )]
-    Unfinished(String, String),
+    IncompleteRestore(String, String),
     /// Another process has it open, and this one needs it alone.
     #[error(
         "the store at {0} is in use by another process: stop every `muster serve` and command that works with it, and try \
@@ -77,22 +77,22 @@ pub enum OpenError {
     InUse(String),
     /// It has none of our tables, and was not to get them.
     #[error("there is no Muster store at {0}; `muster tenant add` or `muster serve` makes one")]
-    Empty(String),
+    NoSchema(String),
     /// Anything else the database says.
     #[error("the store at {0} cannot be used: {1}")]
-    Broken(String, String),
+    Other(String, String),
     /// No thread could be started.
     #[error("the store's runtime could not be started: {0}")]
     Thread(std::io::Error),
 }
 
-impl OpenError {
-    pub(super) fn of(address: &Address, trouble: &Trouble) -> Self {
-        let text = trouble.text().to_owned();
-        if trouble.passes() {
+impl PostgresOpenError {
+    pub(super) fn from_pg(address: &DatabaseUrl, trouble: &PgError) -> Self {
+        let text = trouble.message().to_owned();
+        if trouble.is_transient() {
             Self::Unreachable(address.to_string(), text)
         } else {
-            Self::Broken(address.to_string(), text)
+            Self::Other(address.to_string(), text)
         }
     }
 }

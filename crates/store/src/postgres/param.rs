@@ -8,34 +8,34 @@ use uuid::Uuid;
 /// A value for a statement.
 pub(super) trait Param: ToSql + Sync + Send {
     /// Its type there.
-    fn kind(&self) -> Type;
+    fn sql_type(&self) -> Type;
 }
 
-macro_rules! kinds {
+macro_rules! impl_param {
     ($($rust:ty: $one:ident, $many:ident;)*) => {$(
         impl Param for $rust {
-            fn kind(&self) -> Type {
+            fn sql_type(&self) -> Type {
                 Type::$one
             }
         }
         impl Param for Option<$rust> {
-            fn kind(&self) -> Type {
+            fn sql_type(&self) -> Type {
                 Type::$one
             }
         }
         impl Param for Vec<$rust> {
-            fn kind(&self) -> Type {
+            fn sql_type(&self) -> Type {
                 Type::$many
             }
         }
         impl Param for Vec<Option<$rust>> {
-            fn kind(&self) -> Type {
+            fn sql_type(&self) -> Type {
                 Type::$many
             }
         }
     )*};
 }
-kinds! {
+impl_param! {
     i16: INT2, INT2_ARRAY;
     i32: INT4, INT4_ARRAY;
     i64: INT8, INT8_ARRAY;

@@ -5,32 +5,32 @@ use std::time::Duration;
 
 /// From 3 ms to 96 ms, doubling, and up to as much again at random, so that processes that were in one another's way
 /// come again at different moments. They do not end by themselves; callers have limits of their own.
-pub(super) const DELAYS: ExponentialBuilder = ExponentialBuilder::new()
+pub(super) const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(3))
     .with_max_delay(Duration::from_millis(96))
     .with_jitter()
     .without_max_times();
 
 /// Waits for the next delay.
-pub(super) async fn wait(delays: &mut impl Iterator<Item = Duration>) {
+pub(super) async fn sleep_for_next(delays: &mut impl Iterator<Item = Duration>) {
     if let Some(delay) = delays.next() {
         tokio::time::sleep(delay).await;
     }
 }
 
 /// How long a change waits for a database that does not take it, before its caller is told so.
-pub(super) const PATIENCE: Duration = Duration::from_secs(4);
+pub(super) const RETRY_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
 mod tests {
-    use super::DELAYS;
+    use super::BACKOFF;
     use backon::BackoffBuilder;
 
     #[test]
     fn delays_double_up_to_the_longest_and_differ() {
         let mut seen = Vec::new();
         for _ in 0..50 {
-            let delays: Vec<u128> = DELAYS.build().map(|delay| delay.as_micros()).take(60).collect();
+            let delays: Vec<u128> = BACKOFF.build().map(|delay| delay.as_micros()).take(60).collect();
             for (delay, least) in
                 delays.iter().zip([3_000, 6_000, 12_000, 24_000, 48_000].into_iter().chain([96_000; 55]))
             {

@@ -80,7 +80,7 @@ mod tests {
     fn parameters_are_numbered_in_order_of_appearance() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("s.db");
-        let store = crate::Sqlite::open(&path, &crate::Options::default()).expect("a store");
+        let store = crate::Sqlite::open(&path, &crate::SqliteOptions::default()).expect("a store");
         let db = rusqlite::Connection::open(&path).expect("opened");
         for (name, sql) in all_statements().filter(|(_, sql)| !sql.sqlite.is_empty()) {
             let statement = db.prepare(sql.sqlite).unwrap_or_else(|error| panic!("{name}: {error}"));

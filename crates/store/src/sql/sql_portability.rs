@@ -96,7 +96,7 @@ fn statements_are_portable() {
 /// pattern, so that a word of the language that is not on the list cannot pass as a name.
 #[test]
 fn schema_is_portable() {
-    for statement in crate::postgres::statements(SCHEMA) {
+    for statement in crate::postgres::split_statements(SCHEMA) {
         let head = tokens(&statement).into_iter().take(5).collect::<Vec<_>>().join(" ");
         assert!(
             head.starts_with("create table if not exists")

@@ -1,6 +1,6 @@
 //! Tenants and connections as rows.
 
-use super::failure::{Done, STALE, unique};
+use super::apply_error::{ApplyResult, STALE, map_constraint_error};
 use crate::event_row::{EncodedEvent, to_json};
 use crate::sql;
 use directory::{
@@ -9,7 +9,7 @@ use directory::{
 use rusqlite::{Connection as Db, params};
 use std::collections::BTreeMap;
 
-pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> Done<EncodedEvent> {
+pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> ApplyResult<EncodedEvent> {
     if tenant.number.0 == 0 {
         let highest: Option<u32> = db.query_row(sql::HIGHEST_TENANT.sqlite, [], |row| row.get(0))?;
         tenant.number = TenantNumber(highest.map_or(1, |highest| highest.saturating_add(1)));
@@ -19,7 +19,7 @@ pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> 
         to_json(&tenant)?,
         tenant.version
     ]);
-    unique(inserted, Field::Number)?;
+    map_constraint_error(inserted, Field::Number)?;
     let after = Some(to_json(&EntitySnapshot::Tenant(tenant.clone()))?);
     let told = EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) };
     receipt.tenant = Some(tenant);
@@ -31,7 +31,7 @@ pub(super) fn change_tenant(
     before: &Tenant,
     after: Tenant,
     receipt: &mut Receipt,
-) -> Done<EncodedEvent> {
+) -> ApplyResult<EncodedEvent> {
     let old = params![to_json(&after)?, after.version, before.number.0, before.version];
     if db.prepare_cached(sql::CHANGE_TENANT.sqlite)?.execute(old)? == 0 {
         return Err(STALE);
@@ -45,7 +45,7 @@ pub(super) fn change_tenant(
     Ok(told)
 }
 
-pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<EncodedEvent> {
+pub(super) fn add_connection(db: &Db, new: &Connection) -> ApplyResult<EncodedEvent> {
     let (name, freed) = (fold(&new.name), new.revoked_name_key());
     db.prepare_cached(sql::RELEASE_REVOKED_NAME.sqlite)?.execute(params![freed, new.tenant.0, name])?;
     let inserted = db.prepare_cached(sql::ADD_CONNECTION.sqlite)?.insert(params![
@@ -59,22 +59,22 @@ pub(super) fn add_connection(db: &Db, new: &Connection) -> Done<EncodedEvent> {
         Err(_) if super::read::connection(db, new.id)?.is_some() => Field::Id,
         _ => Field::Name,
     };
-    let seq = unique(inserted, field)?;
-    put_keys(db, seq, new)?;
+    let seq = map_constraint_error(inserted, field)?;
+    insert_keys(db, seq, new)?;
     Ok(EncodedEvent {
         after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),
         ..EncodedEvent::new(Action::Created)
     })
 }
 
-pub(super) fn change_connection(db: &Db, before: &Connection, new: &Connection) -> Done<EncodedEvent> {
+pub(super) fn change_connection(db: &Db, before: &Connection, new: &Connection) -> ApplyResult<EncodedEvent> {
     let stored = super::read::connection(db, new.id)?;
     let Some(old) = stored.filter(|stored| stored.is_unchanged_since(before)) else { return Err(STALE) };
     let seq = db
         .prepare_cached(sql::CHANGE_CONNECTION.sqlite)?
         .query_row(params![to_json(new)?, new.id.0.as_bytes()], |row| row.get(0))?;
     db.prepare_cached(sql::REMOVE_KEYS.sqlite)?.execute([seq])?;
-    put_keys(db, seq, new)?;
+    insert_keys(db, seq, new)?;
     Ok(EncodedEvent {
         before: Some(to_json(&EntitySnapshot::redacted_connection(&old))?),
         after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),
@@ -82,13 +82,18 @@ pub(super) fn change_connection(db: &Db, before: &Connection, new: &Connection) 
     })
 }
 
-pub(super) fn touch(db: &Db, id: ConnectionId, uses: &BTreeMap<String, i64>, at: Time) -> Done {
+pub(super) fn record_key_use(
+    db: &Db,
+    id: ConnectionId,
+    uses: &BTreeMap<String, i64>,
+    at: Time,
+) -> ApplyResult {
     let bound = params![at.0, to_json(uses)?, id.0.as_bytes()];
     db.prepare_cached(sql::RECORD_CONNECTION_USE.sqlite)?.execute(bound)?;
     Ok(())
 }
 
-fn put_keys(db: &Db, seq: i64, connection: &Connection) -> Done {
+fn insert_keys(db: &Db, seq: i64, connection: &Connection) -> ApplyResult {
     for key in &connection.keys {
         db.prepare_cached(sql::ADD_KEY.sqlite)?.execute(params![key.hash.prefix(), seq])?;
     }

@@ -3,12 +3,13 @@
 //! The first write that fails says why a change is refused, so the rows of an edit are written in the order of
 //! [`crate::guards::checks`].
 
-use super::failure::{Done, Failure, STALE, one, unique};
-use super::tally::Tally;
-use super::user_rows::{
-    item_at, join, mention, row_or_stale, save_item, settle, stored_account, take, take_all, touch_groups,
+use super::apply_error::{ApplyError, ApplyResult, STALE, expect_one_row, map_constraint_error};
+use super::related_rows::{
+    account_columns, add_membership, add_user_relations, bump_group_versions, claim_key, claim_unique_keys,
+    item_at, replace_secondary_emails, row_or_stale, save_item,
 };
-use super::{admin, deleted, events, mails};
+use super::tx_counters::TxCounters;
+use super::{admin, deleted_users, events, mails};
 use crate::event_row::{ChangeContext, EncodedEvent, to_json};
 use crate::query_plan::active_code;
 use crate::unique_keys::{self, UniqueKey};
@@ -21,9 +22,9 @@ use rusqlite::{Connection as Db, params};
 use std::collections::BTreeSet;
 
 /// Carries out one change.
-pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Receipt> {
+pub(super) fn change(db: &Db, counters: &mut TxCounters, mut change: Change) -> ApplyResult<Receipt> {
     let mut receipt = Receipt::default();
-    change.set_time(tally.time(db, change.tenant.0, change.at)?);
+    change.set_time(counters.effective_time(db, change.tenant.0, change.at)?);
     let Change {
         tenant,
         at,
@@ -45,35 +46,44 @@ pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Rec
             return Err(STALE);
         }
     }
-    let author = ChangeContext { tenant, at, connection, actor: who, request_id: request };
+    let context = ChangeContext { tenant, at, connection, actor: who, request_id: request };
     for edit in edits {
-        let told = match edit {
+        let event = match edit {
             Mutation::AddUser { user, account } => {
-                add_user(db, tally, tenant, (*user, at), &account, &mut receipt)?
+                add_user(db, counters, tenant, (*user, at), &account, &mut receipt)?
             }
             Mutation::ChangeUser { before, after, account, notes } => {
-                let told = change_user(db, tenant, (*before, *after, at), &account, &mut receipt)?;
-                EncodedEvent { notes, ..told }
+                let event = change_user(db, tenant, (*before, *after, at), &account, &mut receipt)?;
+                EncodedEvent { notes, ..event }
             }
             Mutation::RestoreUser { before, user, account, keeps_password } => {
                 let raised = (*before, *user, at);
-                deleted::restore(db, tally, tenant, raised, (&account, keeps_password), &mut receipt)?
+                deleted_users::restore_user(
+                    db,
+                    counters,
+                    tenant,
+                    raised,
+                    (&account, keeps_password),
+                    &mut receipt,
+                )?
             }
-            Mutation::PurgeUser(stone) => deleted::purge(db, tenant, &stone)?,
-            Mutation::RemoveUser(user) => remove_user(db, tally, tenant, &user, at)?,
-            Mutation::AddItem { item, members } => add_item(db, tally, tenant, *item, members, &mut receipt)?,
+            Mutation::PurgeUser(stone) => deleted_users::purge_user(db, tenant, &stone)?,
+            Mutation::RemoveUser(user) => remove_user(db, counters, tenant, &user, at)?,
+            Mutation::AddItem { item, members } => {
+                add_item(db, counters, tenant, *item, members, &mut receipt)?
+            }
             Mutation::ChangeItem { before, after, members_added, members_removed } => {
                 change_item(db, tenant, *before, *after, (members_added, members_removed), &mut receipt)?
             }
             Mutation::ChangeMembers { item, members_added, members_removed } => {
                 match change_members(db, tenant, &item, (members_added, members_removed), at, &mut receipt)? {
-                    Some(told) => told,
+                    Some(event) => event,
                     None => continue,
                 }
             }
             Mutation::AddSecret(name, secret) => {
                 let added = db.prepare_cached(sql::ADD_SECRET.sqlite)?.execute(params![name, secret.0]);
-                unique(added.map(|_| 0), Field::Name)?;
+                map_constraint_error(added.map(|_| 0), Field::Name)?;
                 continue;
             }
             Mutation::RemoveItem(item) => remove_item(db, tenant, *item)?,
@@ -82,41 +92,41 @@ pub(super) fn change(db: &Db, tally: &mut Tally, mut change: Change) -> Done<Rec
                 admin::change_tenant(db, &before, *after, &mut receipt)?
             }
             Mutation::AddMail(mail) => match mails::add(db, &mail)? {
-                Some(told) => told,
+                Some(event) => event,
                 None => continue,
             },
             Mutation::ChangeMail { before, after } => match mails::change(db, &before, &after)? {
-                Some(told) => told,
+                Some(event) => event,
                 None => continue,
             },
             Mutation::RemoveMail(mail) => match mails::remove(db, &mail)? {
-                Some(told) => told,
+                Some(event) => event,
                 None => continue,
             },
             Mutation::AddConnection(new) => admin::add_connection(db, &new)?,
             Mutation::ChangeConnection { before, after } => admin::change_connection(db, &before, &after)?,
             Mutation::RecordConnectionUse(id, uses) => {
-                admin::touch(db, id, &uses, at)?;
+                admin::record_key_use(db, id, &uses, at)?;
                 continue;
             }
         };
-        events::write(db, tally, &author, &told)?;
+        events::write(db, counters, &context, &event)?;
     }
     Ok(receipt)
 }
 
 fn add_user(
     db: &Db,
-    tally: &mut Tally,
+    counters: &mut TxCounters,
     tenant: TenantNumber,
     (mut user, at): (User, Time),
     account: &AccountEdit,
     receipt: &mut Receipt,
-) -> Done<EncodedEvent> {
-    user.number = next_number(db, tally, tenant, 0, 1)?;
+) -> ApplyResult<EncodedEvent> {
+    user.number = next_number(db, counters, tenant, 0, 1)?;
     let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
     let doc = to_json(&user)?;
-    let (phc, sign_ins) = stored_account(account)?;
+    let (phc, sign_ins) = account_columns(account)?;
     let inserted = db.prepare_cached(sql::ADD_USERS.sqlite)?.insert(params![
         tenant.0,
         user.number,
@@ -128,12 +138,12 @@ fn add_user(
         active_code(&user),
         user.updated.0
     ]);
-    let pk = unique(inserted, Field::Id)?;
+    let pk = map_constraint_error(inserted, Field::Id)?;
     let belongs = groups.iter().chain(&folders).chain(&user.organization).copied().collect();
-    take_all(db, tenant, &user, pk)?;
-    settle(db, tally, tenant, (&user, pk), &belongs)?;
-    touch_groups(db, tenant, &[], &groups, at)?;
-    let told = if groups.is_empty() && folders.is_empty() {
+    claim_unique_keys(db, tenant, &user, pk)?;
+    add_user_relations(db, counters, tenant, (&user, pk), &belongs)?;
+    bump_group_versions(db, tenant, &[], &groups, at)?;
+    let event = if groups.is_empty() && folders.is_empty() {
         EncodedEvent { after: Some(format!("{{\"user\":{doc}}}")), ..EncodedEvent::new(Action::Created) }
     } else {
         (user.groups, user.folders) = (groups, folders);
@@ -143,7 +153,7 @@ fn add_user(
         }
     };
     receipt.users.push(user);
-    Ok(EncodedEvent { password_set: account.sets_password(), ..told })
+    Ok(EncodedEvent { password_set: account.sets_password(), ..event })
 }
 
 fn change_user(
@@ -152,26 +162,32 @@ fn change_user(
     (mut before, mut after, at): (User, User, Time),
     account: &AccountEdit,
     receipt: &mut Receipt,
-) -> Done<EncodedEvent> {
+) -> ApplyResult<EncodedEvent> {
     let (pk, stored) = user_at(db, tenant, &before)?;
     memberships::merge_into(&stored, &mut before, &mut after);
     after.number = before.number;
     let (old, new) = (unique_keys::of_user(&before), unique_keys::of_user(&after));
-    swap(db, tenant, &old, &new, pk)?;
-    mention(db, tenant, pk, &unique_keys::secondary_emails(&before), &unique_keys::secondary_emails(&after))?;
-    let (old, new) = (belongings(&before), belongings(&after));
+    replace_unique_keys(db, tenant, &old, &new, pk)?;
+    replace_secondary_emails(
+        db,
+        tenant,
+        pk,
+        &unique_keys::secondary_emails(&before),
+        &unique_keys::secondary_emails(&after),
+    )?;
+    let (old, new) = (memberships_of(&before), memberships_of(&after));
     for item in old.difference(&new) {
-        one(db.prepare_cached(sql::REMOVE_MEMBERSHIP_BY_ITEM_ID.sqlite)?.execute(params![
+        expect_one_row(db.prepare_cached(sql::REMOVE_MEMBERSHIP_BY_ITEM_ID.sqlite)?.execute(params![
             pk,
             tenant.0,
             item.0.as_bytes()
         ])?)?;
     }
     for item in new.difference(&old) {
-        join(db, tenant, *item, pk)?;
+        add_membership(db, tenant, *item, pk)?;
     }
-    touch_groups(db, tenant, &before.groups, &after.groups, at)?;
-    let told = EncodedEvent {
+    bump_group_versions(db, tenant, &before.groups, &after.groups, at)?;
+    let event = EncodedEvent {
         before: Some(to_json(&EntitySnapshot::User(Box::new(before)))?),
         after: Some(to_json(&EntitySnapshot::User(Box::new(after.clone())))?),
         password_set: account.sets_password(),
@@ -179,9 +195,9 @@ fn change_user(
     };
     receipt.users.push(after.clone());
     (after.groups, after.folders) = (Vec::new(), Vec::new());
-    let (phc, sign_ins) = stored_account(account)?;
+    let (phc, sign_ins) = account_columns(account)?;
     let doc = to_json(&after)?;
-    one(db.prepare_cached(sql::CHANGE_USERS.sqlite)?.execute(params![
+    expect_one_row(db.prepare_cached(sql::CHANGE_USERS.sqlite)?.execute(params![
         after.version,
         doc,
         phc,
@@ -190,77 +206,77 @@ fn change_user(
         after.updated.0,
         pk
     ])?)?;
-    Ok(told)
+    Ok(event)
 }
 
 /// Everything a person belongs to.
-fn belongings(user: &User) -> BTreeSet<ItemId> {
+fn memberships_of(user: &User) -> BTreeSet<ItemId> {
     memberships::item_ids(user).collect()
 }
 
 fn remove_user(
     db: &Db,
-    tally: &mut Tally,
+    counters: &mut TxCounters,
     tenant: TenantNumber,
     user: &User,
     at: Time,
-) -> Done<EncodedEvent> {
+) -> ApplyResult<EncodedEvent> {
     let (pk, user) = user_at(db, tenant, user)?;
-    swap(db, tenant, &unique_keys::of_user(&user), &[], pk)?;
+    replace_unique_keys(db, tenant, &unique_keys::of_user(&user), &[], pk)?;
     db.prepare_cached(sql::REMOVE_MEMBERSHIPS_OF_USER.sqlite)?.execute([pk])?;
-    touch_groups(db, tenant, &user.groups, &[], at)?;
-    mention(db, tenant, pk, &unique_keys::secondary_emails(&user), &[])?;
+    bump_group_versions(db, tenant, &user.groups, &[], at)?;
+    replace_secondary_emails(db, tenant, pk, &unique_keys::secondary_emails(&user), &[])?;
     let key = user.external_id.as_deref().map(unique_keys::external_id_key);
     let buried =
         db.prepare_cached(sql::ADD_TOMBSTONE.sqlite)?.execute(params![pk, at.0, key, to_json(&user)?]);
-    unique(buried.map(|_| 0), Field::Id)?;
-    one(db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?)?;
-    tally.count(tenant, crate::page_builder::block_of(user.number), -1);
+    map_constraint_error(buried.map(|_| 0), Field::Id)?;
+    expect_one_row(db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?)?;
+    counters.add_to_block(tenant, crate::page_builder::block_of(user.number), -1);
     let before = Some(to_json(&EntitySnapshot::User(Box::new(user)))?);
     Ok(EncodedEvent { before, notes: vec![EventNote::SignInsEnded], ..EncodedEvent::new(Action::Deleted) })
 }
 
 fn add_item(
     db: &Db,
-    tally: &mut Tally,
+    counters: &mut TxCounters,
     tenant: TenantNumber,
     mut item: Item,
     members: Vec<UserId>,
     receipt: &mut Receipt,
-) -> Done<EncodedEvent> {
+) -> ApplyResult<EncodedEvent> {
     let kind = item.kind();
-    let sort = 1 + unique_keys::kind_index(kind);
+    let sequence = 1 + unique_keys::kind_index(kind);
     if item.number() == 0 && kind != ItemKind::Department {
-        let mut number = next_number(db, tally, tenant, sort, unique_keys::first_item_number(kind))?;
+        let mut number = next_number(db, counters, tenant, sequence, unique_keys::first_item_number(kind))?;
         // Numbers that were wished for are passed over.
-        while item_numbered(db, tenant, sort, number)? {
-            number = next_number(db, tally, tenant, sort, 1)?;
+        while item_numbered(db, tenant, sequence, number)? {
+            number = next_number(db, counters, tenant, sequence, 1)?;
         }
         item.set_number(number);
     }
     let inserted = db.prepare_cached(sql::ADD_ITEM.sqlite)?.insert(params![
         tenant.0,
-        sort,
+        sequence,
         item.number(),
         item.id().0.as_bytes(),
         item.version(),
         Item::name_key(kind, item.name()),
         to_json(&item)?
     ]);
-    let pk = unique(inserted, Field::Id)?;
+    let pk = map_constraint_error(inserted, Field::Id)?;
     for claim in unique_keys::of_item(&item) {
-        take(db, tenant, &claim, pk)?;
+        claim_key(db, tenant, &claim, pk)?;
     }
-    enrol(db, tenant, pk, &members, &[])?;
+    update_members(db, tenant, pk, &members, &[])?;
     let after = Some(to_json(&EntitySnapshot::Item(Box::new(item.clone())))?);
     receipt.items.push(item);
     Ok(EncodedEvent { after, members_added: members, ..EncodedEvent::new(Action::Created) })
 }
 
-fn item_numbered(db: &Db, tenant: TenantNumber, sort: u8, number: u32) -> Done<bool> {
+fn item_numbered(db: &Db, tenant: TenantNumber, sequence: u8, number: u32) -> ApplyResult<bool> {
     Ok(db
         .prepare_cached(sql::ITEM_NUMBER_EXISTS.sqlite)?
-        .query_row(params![tenant.0, sort, number], |row| row.get(0))?)
+        .query_row(params![tenant.0, sequence, number], |row| row.get(0))?)
 }
 
 fn change_item(
@@ -270,17 +286,17 @@ fn change_item(
     after: Item,
     (members_added, members_removed): (Vec<UserId>, Vec<UserId>),
     receipt: &mut Receipt,
-) -> Done<EncodedEvent> {
+) -> ApplyResult<EncodedEvent> {
     let pk = item_at(db, tenant, &before)?;
-    swap(db, tenant, &unique_keys::of_item(&before), &unique_keys::of_item(&after), pk)?;
+    replace_unique_keys(db, tenant, &unique_keys::of_item(&before), &unique_keys::of_item(&after), pk)?;
     let key = Item::name_key(after.kind(), after.name());
-    one(db.prepare_cached(sql::CHANGE_ITEM.sqlite)?.execute(params![
+    expect_one_row(db.prepare_cached(sql::CHANGE_ITEM.sqlite)?.execute(params![
         after.version(),
         key,
         to_json(&after)?,
         pk
     ])?)?;
-    enrol(db, tenant, pk, &members_added, &members_removed)?;
+    update_members(db, tenant, pk, &members_added, &members_removed)?;
     item_changed(before, after, (members_added, members_removed), receipt)
 }
 
@@ -290,8 +306,8 @@ fn item_changed(
     after: Item,
     (members_added, members_removed): (Vec<UserId>, Vec<UserId>),
     receipt: &mut Receipt,
-) -> Done<EncodedEvent> {
-    let told = EncodedEvent {
+) -> ApplyResult<EncodedEvent> {
+    let event = EncodedEvent {
         before: Some(to_json(&EntitySnapshot::Item(Box::new(before)))?),
         after: Some(to_json(&EntitySnapshot::Item(Box::new(after.clone())))?),
         members_added,
@@ -299,7 +315,7 @@ fn item_changed(
         ..EncodedEvent::new(Action::Updated)
     };
     receipt.items.push(after);
-    Ok(told)
+    Ok(event)
 }
 
 /// Lets people join and leave, whatever else became of the item meanwhile; nothing to tell when all was so already.
@@ -310,12 +326,12 @@ fn change_members(
     (members_added, members_removed): (Vec<UserId>, Vec<UserId>),
     at: Time,
     receipt: &mut Receipt,
-) -> Done<Option<EncodedEvent>> {
+) -> ApplyResult<Option<EncodedEvent>> {
     let Some(before) = super::read::item(db, tenant, item.kind(), &ItemKey::Id(item.id()))? else {
         return Err(STALE);
     };
     let pk = item_at(db, tenant, &before)?;
-    let (members_added, members_removed) = enrol(db, tenant, pk, &members_added, &members_removed)?;
+    let (members_added, members_removed) = update_members(db, tenant, pk, &members_added, &members_removed)?;
     if members_added.is_empty() && members_removed.is_empty() {
         receipt.items.push(before);
         return Ok(None);
@@ -326,11 +342,11 @@ fn change_members(
     item_changed(before, after, (members_added, members_removed), receipt).map(Some)
 }
 
-fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<EncodedEvent> {
+fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> ApplyResult<EncodedEvent> {
     let pk = item_at(db, tenant, &item)?;
-    swap(db, tenant, &unique_keys::of_item(&item), &[], pk)?;
+    replace_unique_keys(db, tenant, &unique_keys::of_item(&item), &[], pk)?;
     db.prepare_cached(sql::REMOVE_MEMBERSHIPS_OF_ITEM.sqlite)?.execute([pk])?;
-    one(db.prepare_cached(sql::REMOVE_ITEM.sqlite)?.execute([pk])?)?;
+    expect_one_row(db.prepare_cached(sql::REMOVE_ITEM.sqlite)?.execute([pk])?)?;
     Ok(EncodedEvent {
         before: Some(to_json(&EntitySnapshot::Item(Box::new(item)))?),
         ..EncodedEvent::new(Action::Deleted)
@@ -338,27 +354,39 @@ fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> Done<EncodedEvent> 
 }
 
 /// The row of a person who must still be as `user` was, and the person with the memberships of now.
-fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> Done<(i64, User)> {
+fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> ApplyResult<(i64, User)> {
     let key = params![tenant.0, user.number, user.version];
     let found = db
         .prepare_cached(sql::USER_AT_VERSION.sqlite)?
-        .query_row(key, |row| Ok((row.get(2)?, super::read::stored_user(row)?)));
-    let (pk, stored) = super::rows::optional(found)?.ok_or(STALE)?;
+        .query_row(key, |row| Ok((row.get(2)?, super::read::user_from_row(row)?)));
+    let (pk, stored) = super::row_decode::optional(found)?.ok_or(STALE)?;
     // What was decided from something else would give up other keys than it has.
     if memberships::eq_ignoring_memberships(&stored, user) { Ok((pk, stored)) } else { Err(STALE) }
 }
 
-fn next_number(db: &Db, tally: &mut Tally, tenant: TenantNumber, sort: u8, first: u32) -> Done<u32> {
-    let next = tally.next(db, tenant, sort, first)?;
+fn next_number(
+    db: &Db,
+    counters: &mut TxCounters,
+    tenant: TenantNumber,
+    sequence: u8,
+    first: u32,
+) -> ApplyResult<u32> {
+    let next = counters.next_number(db, tenant, sequence, first)?;
     if next > i32::MAX.unsigned_abs() {
         let text = format!("tenant {tenant} has used up its numbers");
-        return Err(Failure::Refused(CommitError::Unavailable(text)));
+        return Err(ApplyError::Rejected(CommitError::Unavailable(text)));
     }
     Ok(next)
 }
 
 /// Gives up the claims that are only in `old` and takes those that are only in `new`.
-fn swap(db: &Db, tenant: TenantNumber, old: &[UniqueKey], new: &[UniqueKey], owner: i64) -> Done {
+fn replace_unique_keys(
+    db: &Db,
+    tenant: TenantNumber,
+    old: &[UniqueKey],
+    new: &[UniqueKey],
+    owner: i64,
+) -> ApplyResult {
     for gone in old.iter().filter(|old| !new.iter().any(|new| new.has_same_key(old))) {
         // None where an older owner of the same key has it, in a store of 0.1.0.
         db.prepare_cached(sql::REMOVE_UNIQUE_KEYS.sqlite)?.execute(params![
@@ -369,19 +397,19 @@ fn swap(db: &Db, tenant: TenantNumber, old: &[UniqueKey], new: &[UniqueKey], own
         ])?;
     }
     for claim in new.iter().filter(|new| !old.iter().any(|old| old.has_same_key(new))) {
-        take(db, tenant, claim, owner)?;
+        claim_key(db, tenant, claim, owner)?;
     }
     Ok(())
 }
 
 /// Puts people into an item and takes others out; who really came and who really went.
-fn enrol(
+fn update_members(
     db: &Db,
     tenant: TenantNumber,
     item: i64,
     members_added: &[UserId],
     members_removed: &[UserId],
-) -> Done<(Vec<UserId>, Vec<UserId>)> {
+) -> ApplyResult<(Vec<UserId>, Vec<UserId>)> {
     let (mut came, mut went) = (Vec::new(), Vec::new());
     for user in members_added {
         let bound = params![tenant.0, user.0.as_bytes()];

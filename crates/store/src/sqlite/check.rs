@@ -28,7 +28,7 @@ pub(super) fn check(db: &Db) -> rusqlite::Result<CheckReport> {
     let mut tenants = view.prepare_cached(sql::ROWS_OF_TENANTS.sqlite)?;
     let mut rows = tenants.query([])?;
     while let Some(row) = rows.next()? {
-        let tenant: Tenant = super::rows::decode(2, row.get_ref(2)?.as_str()?)?;
+        let tenant: Tenant = super::row_decode::decode(2, row.get_ref(2)?.as_str()?)?;
         checked.check_tenant(&tenant, (row.get(0)?, row.get(1)?));
         of_tenant(&view, row.get(0)?, &mut checked)?;
     }
@@ -53,16 +53,16 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
     let mut rows = people.query([tenant])?;
     while let Some(row) = rows.next()? {
         let pk: i64 = row.get(0)?;
-        let user: User = super::rows::decode(6, row.get_ref(6)?.as_str()?)?;
-        let beside = (
+        let user: User = super::row_decode::decode(6, row.get_ref(6)?.as_str()?)?;
+        let columns = (
             row.get::<_, u32>(1)?,
-            UserId(super::rows::id(2, row)?),
+            UserId(super::row_decode::id(2, row)?),
             row.get::<_, u32>(3)?,
             row.get::<_, u8>(4)?,
             row.get::<_, i64>(5)?,
         );
         checked.warn_about_user(tenant, &user, &roles);
-        documents.check_user(&user, beside, checked);
+        documents.check_user(&user, columns, checked);
         // Pages and members come in the order of rows.
         if (user.number, pk) <= last || pk <= last.1 {
             checked
@@ -71,12 +71,13 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
         }
         last = (user.number, pk);
         *blocks.entry(block_of(user.number)).or_default() += 1;
-        claims += owned(db, tenant, (pk, user.number), &unique_keys::of_user(&user), checked)?;
+        claims += count_held_keys(db, tenant, (pk, user.number), &unique_keys::of_user(&user), checked)?;
     }
     for kind in ItemKind::ALL {
-        for (row, item, beside) in items_of(db, tenant, kind)? {
-            documents.check_item(&item, &beside, checked);
-            claims += owned(db, tenant, (row, item.number()), &unique_keys::of_item(&item), checked)?;
+        for (row, item, columns) in items_of(db, tenant, kind)? {
+            documents.check_item(&item, &columns, checked);
+            claims +=
+                count_held_keys(db, tenant, (row, item.number()), &unique_keys::of_item(&item), checked)?;
         }
     }
     let stored: i64 = db.query_row(sql::COUNT_UNIQUE_KEYS.sqlite, [tenant], |row| row.get(0))?;
@@ -85,7 +86,7 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
             "tenant {tenant}: {stored} claims are stored where people and items make {claims}"
         ));
     }
-    beside_users(db, tenant, &mut documents, checked)?;
+    check_user_rows(db, tenant, &mut documents, checked)?;
     let mut counted = BTreeMap::new();
     let mut statement = db.prepare_cached(sql::BLOCK_COUNTS.sqlite)?;
     for row in statement.query_map([tenant], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?)))? {
@@ -100,7 +101,7 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
 }
 
 /// Deleted users, and the rows that belong to documents of users.
-fn beside_users(
+fn check_user_rows(
     db: &Db,
     tenant: u32,
     documents: &mut TenantChecker,
@@ -109,9 +110,9 @@ fn beside_users(
     let mut statement = db.prepare_cached(sql::ROWS_OF_TOMBSTONES.sqlite)?;
     let mut rows = statement.query([tenant])?;
     while let Some(row) = rows.next()? {
-        let user: User = super::rows::decode(3, row.get_ref(3)?.as_str()?)?;
-        let beside = (row.get(0)?, UserId(super::rows::id(1, row)?), row.get(2)?);
-        documents.check_tombstone(&user, &beside, checked);
+        let user: User = super::row_decode::decode(3, row.get_ref(3)?.as_str()?)?;
+        let columns = (row.get(0)?, UserId(super::row_decode::id(1, row)?), row.get(2)?);
+        documents.check_tombstone(&user, &columns, checked);
     }
     let mut statement = db.prepare_cached(sql::ROWS_OF_SECONDARY_EMAILS.sqlite)?;
     let mentions = statement.query_map([tenant], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -119,7 +120,7 @@ fn beside_users(
     let mut statement = db.prepare_cached(sql::MEMBERSHIPS_OF_KIND.sqlite)?;
     let kind = 1 + kind_index(ItemKind::Organization);
     let members = statement
-        .query_map(params![tenant, kind], |row| Ok((row.get(0)?, ItemId(super::rows::id(1, row)?))))?;
+        .query_map(params![tenant, kind], |row| Ok((row.get(0)?, ItemId(super::row_decode::id(1, row)?))))?;
     let members = members.collect::<rusqlite::Result<_>>()?;
     let last = db.query_row(sql::COUNTER.sqlite, params![tenant, 0], |row| row.get(0))?;
     documents.check_related_rows(&mentions, &members, last, checked);
@@ -127,20 +128,20 @@ fn beside_users(
 }
 
 /// The number, id and name key of an item, in columns.
-type Beside = (u32, ItemId, String);
+type ItemColumns = (u32, ItemId, String);
 
 /// The items of a kind, with their rows.
-fn items_of(db: &Db, tenant: u32, kind: ItemKind) -> rusqlite::Result<Vec<(i64, Item, Beside)>> {
+fn items_of(db: &Db, tenant: u32, kind: ItemKind) -> rusqlite::Result<Vec<(i64, Item, ItemColumns)>> {
     let mut items = db.prepare_cached(sql::ROWS_OF_ITEMS.sqlite)?;
     let rows = items.query_map(params![tenant, 1 + kind_index(kind)], |row| {
-        let beside = (row.get(2)?, ItemId(super::rows::id(3, row)?), row.get(4)?);
-        Ok((row.get(1)?, read::stored_item(row)?, beside))
+        let columns = (row.get(2)?, ItemId(super::row_decode::id(3, row)?), row.get(4)?);
+        Ok((row.get(1)?, read::item_from_row(row)?, columns))
     })?;
     rows.collect()
 }
 
 /// How many of these claims are stored with their owner.
-fn owned(
+fn count_held_keys(
     db: &Db,
     tenant: u32,
     (owner, number): (i64, u32),

@@ -58,20 +58,20 @@ fn of_tenant(db: &Db, tenant: &Tenant, to: &mut EntrySink<'_>) -> Result<(), Arc
     for kind in directory::ItemKind::ALL {
         let sort = 1 + crate::unique_keys::kind_index(kind);
         for_each(db, sql::ALL_ITEMS.sqlite, params![tenant, sort], |row| {
-            let item: Item = read::stored_item(row)?;
+            let item: Item = read::item_from_row(row)?;
             to(Entry::Item { tenant, doc: to_json(&item)? })
         })?;
     }
-    let numbers = people(db, tenant, to)?;
+    let numbers = users(db, tenant, to)?;
     members(db, tenant, &numbers, to)?;
     for_each(db, sql::ALL_MAILS.sqlite, [tenant], |row| to(Entry::Mail { tenant, doc: row.get(0)? }))
 }
 
 /// The numbers of people by their rows. Both rise together, and mostly by one, so stretches of them are kept.
 #[derive(Default)]
-struct Numbers(Vec<(i64, u32)>);
+struct RowNumbers(Vec<(i64, u32)>);
 
-impl Numbers {
+impl RowNumbers {
     fn note(&mut self, row: i64, number: u32) {
         let goes_on =
             self.0.last().is_some_and(|(first, from)| row - first == i64::from(number) - i64::from(*from));
@@ -89,22 +89,22 @@ impl Numbers {
 }
 
 /// Those who are there and those who are gone, in the order of their numbers.
-fn people(db: &Db, tenant: u32, to: &mut EntrySink<'_>) -> Result<Numbers, ArchiveError> {
-    let mut numbers = Numbers::default();
-    let (mut there, mut gone) =
+fn users(db: &Db, tenant: u32, to: &mut EntrySink<'_>) -> Result<RowNumbers, ArchiveError> {
+    let mut numbers = RowNumbers::default();
+    let (mut live_rows, mut deleted_rows) =
         (db.prepare_cached(sql::ALL_USERS.sqlite)?, db.prepare_cached(sql::ALL_TOMBSTONES.sqlite)?);
     let everybody = params![tenant, 0, -1];
-    let (mut there, mut gone) = (there.query(everybody)?, gone.query(everybody)?);
+    let (mut live_rows, mut deleted_rows) = (live_rows.query(everybody)?, deleted_rows.query(everybody)?);
     let number = |row: Option<&Row<'_>>| row.map(|row| row.get::<_, u32>(0)).transpose();
-    let (mut next, mut buried) = (there.next()?, gone.next()?);
+    let (mut next, mut next_deleted) = (live_rows.next()?, deleted_rows.next()?);
     loop {
-        let is_gone = match (number(next)?, number(buried)?) {
+        let is_gone = match (number(next)?, number(next_deleted)?) {
             (None, None) => return Ok(numbers),
-            (Some(next), Some(buried)) => buried < next,
+            (Some(next), Some(next_deleted)) => next_deleted < next,
             (next, _) => next.is_none(),
         };
         if is_gone {
-            if let Some(row) = buried {
+            if let Some(row) = next_deleted {
                 to(Entry::Tombstone {
                     tenant,
                     doc: row.get(1)?,
@@ -112,18 +112,18 @@ fn people(db: &Db, tenant: u32, to: &mut EntrySink<'_>) -> Result<Numbers, Archi
                     password: row.get(3)?,
                 })?;
             }
-            buried = gone.next()?;
+            next_deleted = deleted_rows.next()?;
         } else {
             if let Some(row) = next {
                 numbers.note(row.get(4)?, row.get(0)?);
                 to(Entry::User { tenant, doc: row.get(1)?, password: row.get(2)?, account: row.get(3)? })?;
             }
-            next = there.next()?;
+            next = live_rows.next()?;
         }
     }
 }
 
-fn members(db: &Db, tenant: u32, numbers: &Numbers, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
+fn members(db: &Db, tenant: u32, numbers: &RowNumbers, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let mut open: Option<([u8; 16], Vec<u32>)> = None;
     for_each(db, sql::ALL_MEMBERSHIPS.sqlite, [tenant], |row| {
         let (item, member): ([u8; 16], i64) = (row.get(0)?, row.get(1)?);

@@ -1,8 +1,8 @@
 //! Events as rows: written with the change that made them, read in order.
 
-use super::failure::Failure;
-use super::rows::{decode, id, optional};
-use super::tally::Tally;
+use super::apply_error::ApplyError;
+use super::row_decode::{decode, id, optional};
+use super::tx_counters::TxCounters;
 use crate::event_chain::{self, ChainHash, EventFields, GENESIS_HASH};
 use crate::event_row::{ChangeContext, EncodedEvent, action_from_code, list_to_json};
 use crate::sql;
@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 /// Writes one event. The one writer gives positions, so they follow the commits.
 pub(super) fn write(
     db: &Connection,
-    tally: &mut Tally,
+    tally: &mut TxCounters,
     author: &ChangeContext,
     told: &EncodedEvent,
-) -> Result<(), Failure> {
+) -> Result<(), ApplyError> {
     let (members_added, members_removed, notes) = (
         list_to_json(&told.members_added)?,
         list_to_json(&told.members_removed)?,
@@ -26,7 +26,7 @@ pub(super) fn write(
     );
     let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
     let stored = EventFields::from_encoded(author, told, lists);
-    let (position, link) = tally.link(db, stored.tenant, &stored.digest())?;
+    let (position, link) = tally.link_event(db, stored.tenant, &stored.digest())?;
     db.prepare_cached(sql::ADD_EVENT.sqlite)?.insert(params![
         position,
         stored.tenant,
@@ -47,7 +47,7 @@ pub(super) fn write(
 }
 
 /// What may be about a person after a position, oldest first.
-pub(super) fn history(
+pub(super) fn user_history(
     db: &Connection,
     (tenant, user): (TenantNumber, UserId),
     position: EventPosition,
@@ -60,22 +60,26 @@ pub(super) fn history(
 }
 
 /// The link of a chain at a position.
-pub(super) fn link_at(
+pub(super) fn chain_hash_at(
     db: &Connection,
     tenant: TenantNumber,
     at: EventPosition,
 ) -> rusqlite::Result<Option<ChainHash>> {
-    link_of(db, tenant.0, i64::try_from(at.0).unwrap_or(i64::MAX))
+    find_chain_hash(db, tenant.0, i64::try_from(at.0).unwrap_or(i64::MAX))
 }
 
 /// The same, by the number of a tenant.
-pub(super) fn link_of(db: &Connection, tenant: u32, position: i64) -> rusqlite::Result<Option<ChainHash>> {
+pub(super) fn find_chain_hash(
+    db: &Connection,
+    tenant: u32,
+    position: i64,
+) -> rusqlite::Result<Option<ChainHash>> {
     let found = db.query_row(sql::CHAIN_HASH_AT.sqlite, params![position, tenant], |row| row.get(0));
     Ok(optional(found)?.flatten())
 }
 
 /// Goes through the chain of a tenant's events, or once through all.
-pub(super) fn verify(
+pub(super) fn verify_chain(
     db: &Connection,
     tenant: Option<TenantNumber>,
 ) -> rusqlite::Result<BTreeMap<TenantNumber, ChainReport>> {
@@ -84,11 +88,15 @@ pub(super) fn verify(
     let asked = tenant.map(|tenant| tenant.0);
     let mut ends = view.prepare_cached(sql::ALL_CHAIN_ENDS.sqlite)?;
     let end = |row: &rusqlite::Row<'_>| {
-        let end =
-            End { position: row.get::<_, i64>(1)?.unsigned_abs(), link: row.get(2)?, older: row.get(3)? };
+        let end = ExpectedChainEnd {
+            position: row.get::<_, i64>(1)?.unsigned_abs(),
+            link: row.get(2)?,
+            older: row.get(3)?,
+        };
         Ok((TenantNumber(row.get(0)?), end))
     };
-    let ends: BTreeMap<TenantNumber, End> = ends.query_map([asked], end)?.collect::<Result<_, _>>()?;
+    let ends: BTreeMap<TenantNumber, ExpectedChainEnd> =
+        ends.query_map([asked], end)?.collect::<Result<_, _>>()?;
     let mut chains: BTreeMap<TenantNumber, ChainReport> = BTreeMap::new();
     let mut statement = view.prepare_cached(sql::EVENTS_WITH_LINKS.sqlite)?;
     let mut rows = statement.query([asked])?;
@@ -111,7 +119,7 @@ pub(super) fn verify(
 }
 
 /// Where a chain is to end, and how many events are to be older than it.
-struct End {
+struct ExpectedChainEnd {
     position: u64,
     link: Option<ChainHash>,
     older: u32,

@@ -8,7 +8,7 @@
 //! left behind by a crash is used only if the ids agree and the store is the same file (device and inode) as in that session:
 //! otherwise it was replaced by another store or by an older copy of itself.
 
-use super::open_error::{APPLICATION_ID, OpenError};
+use super::open_error::{APPLICATION_ID, SqliteOpenError};
 use crate::sql;
 use rusqlite::Connection;
 use std::fs::{File, Permissions, TryLockError};
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// How a store is locked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum LockMode {
     /// Beside others that use it.
     Shared,
     /// Alone.
@@ -38,7 +38,7 @@ pub(super) struct StoreLock {
     file: File,
     store: PathBuf,
     /// Whether no other process has the store open.
-    is_alone: bool,
+    is_exclusive: bool,
 }
 
 impl StoreLock {
@@ -47,16 +47,16 @@ impl StoreLock {
     ///
     /// # Errors
     /// Another process has a lock that excludes this one, or the lock file cannot be opened.
-    pub(super) fn acquire(path: &Path, access: Access) -> Result<Option<Self>, OpenError> {
+    pub(super) fn acquire(path: &Path, access: LockMode) -> Result<Option<Self>, SqliteOpenError> {
         // Two names of one store share its lock, as they share its log.
         let store = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
-        let name = beside(&store, "-lock");
-        let tries = if access == Access::Shared { SHARED_TRIES } else { EXCLUSIVE_TRIES };
+        let name = sibling_path(&store, "-lock");
+        let tries = if access == LockMode::Shared { SHARED_TRIES } else { EXCLUSIVE_TRIES };
         for _ in 0..tries {
             let Some(file) = open_lock(&store, &name)? else { return Ok(None) };
             let is_alone = match file.try_lock() {
                 Ok(()) => Some(true),
-                Err(TryLockError::WouldBlock) if access == Access::Shared => {
+                Err(TryLockError::WouldBlock) if access == LockMode::Shared => {
                     file.try_lock_shared().ok().map(|()| false)
                 }
                 Err(TryLockError::WouldBlock) => None,
@@ -69,20 +69,20 @@ impl StoreLock {
             let is_named =
                 || file.metadata().is_ok_and(|file| Some((file.dev(), file.ino())) == identity(&name));
             if let Some(is_alone) = is_alone.filter(|_| is_named()) {
-                return Ok(Some(Self { file, store, is_alone }));
+                return Ok(Some(Self { file, store, is_exclusive: is_alone }));
             }
             std::thread::sleep(RETRY);
         }
-        Err(OpenError::InUse(path.into()))
+        Err(SqliteOpenError::InUse(path.into()))
     }
 
-    pub(super) fn is_alone(&self) -> bool {
-        self.is_alone
+    pub(super) fn is_exclusive(&self) -> bool {
+        self.is_exclusive
     }
 
     /// Lets others use the store, too.
-    pub(super) fn share(&mut self) -> Result<(), OpenError> {
-        if !std::mem::replace(&mut self.is_alone, false) {
+    pub(super) fn downgrade(&mut self) -> Result<(), SqliteOpenError> {
+        if !std::mem::replace(&mut self.is_exclusive, false) {
             return Ok(());
         }
         // The change of an exclusive lock into a shared one is not atomic: another process that opens the store can acquire
@@ -93,31 +93,31 @@ impl StoreLock {
             }
             std::thread::sleep(RETRY);
         }
-        Err(OpenError::InUse(self.store.clone()))
+        Err(SqliteOpenError::InUse(self.store.clone()))
     }
 
     /// Whether a log is left, from a process that has not closed the store.
-    pub(super) fn has_log(&self) -> bool {
-        std::fs::metadata(beside(&self.store, "-wal")).is_ok_and(|log| log.len() > 0)
+    pub(super) fn has_wal(&self) -> bool {
+        std::fs::metadata(sibling_path(&self.store, "-wal")).is_ok_and(|log| log.len() > 0)
     }
 
     /// Rejects a store that is not the one that this lock was about: a log that belongs to another file, or a file that was
     /// replaced while another process has it open. To be called before SQLite opens the store, since that alone can write the
     /// log of one file into another.
-    pub(super) fn check_store(&self) -> Result<(), OpenError> {
+    pub(super) fn check_store(&self) -> Result<(), SqliteOpenError> {
         let known = self.read();
-        if !self.is_alone {
+        if !self.is_exclusive {
             let is_same = known.is_none_or(|known| Some(known.file) == identity(&self.store));
-            return if is_same { Ok(()) } else { Err(OpenError::Replaced(self.store.clone())) };
+            return if is_same { Ok(()) } else { Err(SqliteOpenError::FileReplaced(self.store.clone())) };
         }
-        let stored = stored_without_log(&self.store);
+        let stored = session_without_wal(&self.store);
         let is_own = known.is_none_or(|known| {
             Some(known.file) == identity(&self.store) && known.sessions.contains(&stored)
         });
-        if self.has_log() && !is_own {
-            return Err(OpenError::ForeignLog(self.store.clone()));
+        if self.has_wal() && !is_own {
+            return Err(SqliteOpenError::ForeignWal(self.store.clone()));
         }
-        if stored != Session::default() && !self.has_log() {
+        if stored != SessionId::default() && !self.has_wal() {
             // The store was closed, and may have been replaced since. Who comes next compares with this; if it cannot be
             // written, they cannot open the store either.
             drop(self.write(stored, stored));
@@ -128,33 +128,33 @@ impl StoreLock {
     /// Begins a new session. For a process that is alone, after it has written the log back.
     pub(super) fn begin_session(&self, db: &Connection) -> rusqlite::Result<()> {
         let random: i64 = db.query_row(sql::RANDOM.sqlite, [], |row| row.get(0))?;
-        let new = Session(u32::try_from(random & 0x7fff_ffff).unwrap_or_default().max(1));
-        let old = stored(db);
+        let new = SessionId(u32::try_from(random & 0x7fff_ffff).unwrap_or_default().max(1));
+        let old = session_of(db);
         let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
         // Both count until the new one is in the file itself and no longer in its log.
         self.write(old, new).map_err(failed)?;
         db.pragma_update(None, "user_version", new.0)?;
-        if write_back(db)? { self.write(new, new).map_err(failed) } else { Ok(()) }
+        if checkpoint(db)? { self.write(new, new).map_err(failed) } else { Ok(()) }
     }
 
     /// The sessions that the store can be in: two, if a new one could not be written everywhere.
-    fn sessions(&self) -> Vec<Session> {
+    fn sessions(&self) -> Vec<SessionId> {
         self.read().map_or_else(Vec::new, |known| known.sessions.to_vec())
     }
 
-    fn read(&self) -> Option<Known> {
+    fn read(&self) -> Option<LockFileContent> {
         let mut text = [0; LENGTH];
         self.file.read_exact_at(&mut text, 0).ok()?;
         let text = std::str::from_utf8(&text).ok()?;
         let mut numbers = text.split_whitespace().map(|word| u64::from_str_radix(word, 16).ok());
         let mut next = || numbers.next().flatten();
-        let mut session = || next().and_then(|id| u32::try_from(id).ok()).map(Session);
+        let mut session = || next().and_then(|id| u32::try_from(id).ok()).map(SessionId);
         let sessions = [session()?, session()?];
-        Some(Known { sessions, file: (next()?, next()?) })
+        Some(LockFileContent { sessions, file: (next()?, next()?) })
     }
 
     /// Always of the same length, so that a crash leaves the old text or the new one.
-    fn write(&self, old: Session, new: Session) -> std::io::Result<()> {
+    fn write(&self, old: SessionId, new: SessionId) -> std::io::Result<()> {
         let (device, inode) = identity(&self.store).unwrap_or_default();
         let text = format!("{:08x} {:08x} {device:016x} {inode:016x}\n", old.0, new.0);
         self.file.write_all_at(text.as_bytes(), 0)?;
@@ -163,9 +163,9 @@ impl StoreLock {
 }
 
 /// What is in the lock file.
-struct Known {
+struct LockFileContent {
     /// The session; two while a new one begins.
-    sessions: [Session; 2],
+    sessions: [SessionId; 2],
     /// Device and inode of the store.
     file: (u64, u64),
 }
@@ -175,11 +175,11 @@ const LENGTH: usize = 2 * 9 + 2 * 17;
 
 /// The id of a session; 0 in a new store and in one of 0.1.0, which have none.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Session(u32);
+struct SessionId(u32);
 
 /// Opens the lock file of a store, creating it with the owner and the mode of the store, so that every process that can open the
 /// store can lock it. `None` where it cannot be created, and for files of other programs.
-fn open_lock(store: &Path, name: &Path) -> Result<Option<File>, OpenError> {
+fn open_lock(store: &Path, name: &Path) -> Result<Option<File>, SqliteOpenError> {
     let mut options = File::options();
     options.read(true).write(true);
     match options.open(name) {
@@ -187,7 +187,7 @@ fn open_lock(store: &Path, name: &Path) -> Result<Option<File>, OpenError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         // A lock does not need to be written; only the session stays as it is.
         Err(error) => {
-            let failed = |_| OpenError::Broken(name.into(), error.to_string());
+            let failed = |_| SqliteOpenError::Other(name.into(), error.to_string());
             return File::open(name).map(Some).map_err(failed);
         }
     }
@@ -212,60 +212,60 @@ fn is_foreign(store: &Path) -> bool {
 }
 
 /// A file beside the store, as SQLite names its own.
-fn beside(store: &Path, ending: &str) -> PathBuf {
+fn sibling_path(store: &Path, ending: &str) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
 /// The size of the log beside a store, in bytes.
-pub(super) fn log_size(store: &Path) -> u64 {
+pub(super) fn wal_size(store: &Path) -> u64 {
     let store = std::fs::canonicalize(store).unwrap_or_else(|_| store.into());
-    std::fs::metadata(beside(&store, "-wal")).map_or(0, |log| log.len())
+    std::fs::metadata(sibling_path(&store, "-wal")).map_or(0, |log| log.len())
 }
 
 /// Writes the log back into the file and empties it; whether all of it was.
-pub(super) fn write_back(db: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn checkpoint(db: &Connection) -> rusqlite::Result<bool> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
 }
 
 /// Writes something that changes nothing, in the caller's transaction.
-pub(super) fn try_write(db: &Connection) -> rusqlite::Result<()> {
-    db.pragma_update(None, "user_version", stored(db).0)
+pub(super) fn probe_write(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "user_version", session_of(db).0)
 }
 
-fn stored(db: &Connection) -> Session {
+fn session_of(db: &Connection) -> SessionId {
     let id = db.pragma_query_value(None, "user_version", |row| row.get(0));
-    id.map(Session).unwrap_or_default()
+    id.map(SessionId).unwrap_or_default()
 }
 
 /// The session in the file itself, without its log. Read from the header (<https://sqlite.org/fileformat.html>, 1.3): a file
 /// whose log was not written back completely cannot be opened without it.
-fn stored_without_log(store: &Path) -> Session {
+fn session_without_wal(store: &Path) -> SessionId {
     File::open(store).map(|store| session_in(&store)).unwrap_or_default()
 }
 
-fn session_in(store: &File) -> Session {
+fn session_in(store: &File) -> SessionId {
     let mut id = [0; 4];
-    store.read_exact_at(&mut id, 60).map(|()| Session(u32::from_be_bytes(id))).unwrap_or_default()
+    store.read_exact_at(&mut id, 60).map(|()| SessionId(u32::from_be_bytes(id))).unwrap_or_default()
 }
 
 /// The files of an open store, as the file system knows them.
-pub(super) struct Files {
+pub(super) struct StoreFiles {
     names: Vec<(PathBuf, Option<(u64, u64)>)>,
     /// The store, whose content can be replaced, too. It must not be closed before SQLite has closed it: that would end
     /// SQLite's locks.
     store: Option<File>,
     /// What its header may say; a session that has just begun can reach it later, with the log.
-    sessions: Vec<Session>,
+    sessions: Vec<SessionId>,
 }
 
-impl Files {
+impl StoreFiles {
     /// As they are now.
     pub(super) fn of(path: &Path, lock: Option<&StoreLock>) -> Self {
         let store = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
         // The name as it was given: a symbolic link can be replaced, too.
-        let names = [path.into(), beside(&store, "-wal"), beside(&store, "-shm")];
+        let names = [path.into(), sibling_path(&store, "-wal"), sibling_path(&store, "-shm")];
         let seen = names.into_iter().map(|name| {
             let identity = identity(&name);
             (name, identity)
@@ -278,7 +278,7 @@ impl Files {
     }
 
     /// Whether each name still stands for the same file, and the store is the same.
-    pub(super) fn are_same(&self) -> bool {
+    pub(super) fn are_unchanged(&self) -> bool {
         // What cannot be read at the moment says nothing about who replaced it.
         let is_same_session = self.store.as_ref().is_none_or(|store| {
             let mut header = [0; 4];
@@ -312,15 +312,15 @@ mod tests {
         let db = Connection::open(&store).expect("opened");
         db.pragma_update(None, "application_id", APPLICATION_ID).expect("written");
         db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE things (id INTEGER)").expect("written");
-        let acquire = || StoreLock::acquire(&store, Access::Exclusive).expect("locked").expect("a lock");
+        let acquire = || StoreLock::acquire(&store, LockMode::Exclusive).expect("locked").expect("a lock");
         let lock = acquire();
-        assert!(lock.has_log() && stored_without_log(&store) == Session::default());
-        lock.write(stored(&db), Session(7)).expect("written");
+        assert!(lock.has_wal() && session_without_wal(&store) == SessionId::default());
+        lock.write(session_of(&db), SessionId(7)).expect("written");
         drop(lock);
         assert!(acquire().check_store().is_ok());
         let copy = folder.path().join("copy.db");
         std::fs::copy(&store, &copy).expect("copied");
         std::fs::rename(&copy, &store).expect("renamed");
-        assert!(matches!(acquire().check_store(), Err(OpenError::ForeignLog(_))));
+        assert!(matches!(acquire().check_store(), Err(SqliteOpenError::ForeignWal(_))));
     }
 }

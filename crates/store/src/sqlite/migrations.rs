@@ -2,7 +2,7 @@
 //!
 //! A step that was released is never edited; a store that was migrated by another text is refused.
 
-use super::open_error::{OpenError, classify};
+use super::open_error::{SqliteOpenError, to_open_error};
 use crate::sql;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
@@ -22,9 +22,9 @@ const STEPS: &[(&str, &str)] = &[
 const IDENTIFIERS: &str = "identifiers";
 
 /// Brings the store up to date, each step in a transaction of its own.
-pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let broken = |error: rusqlite::Error| classify(path, &error);
-    if is_unchanged(db) {
+pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
+    let broken = |error: rusqlite::Error| to_open_error(path, &error);
+    if is_up_to_date(db) {
         return Ok(());
     }
     let table = sql::CREATE_MIGRATIONS_TABLE.sqlite;
@@ -35,19 +35,19 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         let newest: Option<u32> =
             step.query_row(sql::NEWEST_MIGRATION.sqlite, [], |row| row.get(0)).map_err(broken)?;
         if let Some(newest) = newest.filter(|newest| *newest > latest) {
-            return Err(OpenError::Newer(path.into(), newest, latest));
+            return Err(SqliteOpenError::Newer(path.into(), newest, latest));
         }
         let checksum = sql::checksum(sql);
         let applied = step.query_row(sql::MIGRATION_CHECKSUM.sqlite, [number], |row| row.get::<_, String>(0));
         match applied {
             Ok(before) if before == checksum => continue,
-            Ok(_) => return Err(OpenError::Diverged(path.into(), number)),
+            Ok(_) => return Err(SqliteOpenError::MigrationMismatch(path.into(), number)),
             Err(rusqlite::Error::QueryReturnedNoRows) => {}
             Err(error) => return Err(broken(error)),
         }
         step.execute_batch(sql).map_err(broken)?;
         if *name == IDENTIFIERS {
-            super::rekey::rekey(&step).map_err(broken)?;
+            super::identifier_migration::migrate_identifiers(&step).map_err(broken)?;
         }
         let insert = sql::ADD_MIGRATION.sqlite;
         step.execute(insert, (number, name, checksum)).map_err(broken)?;
@@ -57,7 +57,7 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
 }
 
 /// Whether all steps are applied. Then nothing needs to be written, and no lock of another process delays opening.
-fn is_unchanged(db: &Connection) -> bool {
+fn is_up_to_date(db: &Connection) -> bool {
     let is_applied = |(number, (_, sql)): (u32, &(&str, &str))| {
         let applied = db.query_row(sql::MIGRATION_CHECKSUM.sqlite, [number], |row| row.get::<_, String>(0));
         applied.is_ok_and(|checksum| checksum == sql::checksum(sql))
@@ -68,14 +68,14 @@ fn is_unchanged(db: &Connection) -> bool {
 }
 
 /// Whether a store is of this version, which is not brought about.
-pub(super) fn is_current(db: &Connection, path: &Path) -> Result<(), OpenError> {
+pub(super) fn ensure_current(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
     let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     let newest: Option<u32> = db
         .query_row(sql::NEWEST_MIGRATION.sqlite, [], |row| row.get(0))
-        .map_err(|error| classify(path, &error))?;
+        .map_err(|error| to_open_error(path, &error))?;
     match newest.unwrap_or(0) {
-        newest if newest > latest => Err(OpenError::Newer(path.into(), newest, latest)),
-        newest if newest < latest => Err(OpenError::Older(path.into(), newest, latest)),
+        newest if newest > latest => Err(SqliteOpenError::Newer(path.into(), newest, latest)),
+        newest if newest < latest => Err(SqliteOpenError::Older(path.into(), newest, latest)),
         _ => Ok(()),
     }
 }

@@ -6,35 +6,35 @@
 
 mod admin;
 mod apply;
+mod apply_error;
 mod check;
-mod deleted;
+mod deleted_users;
 mod dump;
 mod events;
-mod failure;
-mod fill;
-mod hold;
-mod items;
+mod exclusive;
+mod identifier_migration;
+mod index_lookup;
+mod item_pages;
 mod lock;
 mod mails;
 mod migrations;
+mod monitor;
 mod open;
 mod open_error;
-mod opened;
 mod read;
 mod readers;
-mod rekey;
-mod rows;
-mod scan;
-mod source;
-mod tally;
-mod user_rows;
-mod watch;
+mod related_rows;
+mod restore;
+mod row_decode;
+mod shared_state;
+mod tx_counters;
+mod user_pages;
 mod writer;
-mod writer_queue;
+mod writer_job;
 
-pub use hold::SqliteHold;
-pub use open::Options;
-pub use open_error::OpenError;
+pub use exclusive::ExclusiveSqlite;
+pub use open::SqliteOptions;
+pub use open_error::SqliteOpenError;
 
 use crate::archive::{ArchiveError, EntrySink};
 use crate::page_builder::is_short_read;
@@ -46,8 +46,8 @@ use directory::{
     Store, StoreError, Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey,
     UserQuery,
 };
-use opened::Opened;
 use readers::Readers;
+use shared_state::SharedState;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,50 +57,50 @@ use uuid::Uuid;
 use writer::Writer;
 
 /// How many questions that walk all people may run at a time. They take a thread each.
-const WALKS_AT_ONCE: usize = 2;
+const MAX_CONCURRENT_SCANS: usize = 2;
 /// The same for lists of other things, which end sooner and must not wait for walks.
-const LISTS_AT_ONCE: usize = 4;
+const MAX_CONCURRENT_LISTS: usize = 4;
 
 /// How long a health check waits for the writer.
-const PROBE_TIME: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The engine over one file.
 pub struct Sqlite {
-    opened: Arc<Opened>,
+    shared: Arc<SharedState>,
     readers: Arc<Readers>,
     /// `None` in a store that was opened to be read only.
     writer: Option<Writer>,
-    walks: Arc<Semaphore>,
-    lists: Arc<Semaphore>,
+    scan_permits: Arc<Semaphore>,
+    list_permits: Arc<Semaphore>,
 }
 
 impl Sqlite {
     /// Opens the store at `path`, making it when it is not there. A file of another program, a damaged one and
     /// one that cannot be written are refused untouched.
-    pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
-        let (connection, lock) = open::writing(path, options)?;
-        let opened = Arc::new(Opened::new(path, options, lock));
-        let writer = Writer::start(connection, &opened).map_err(OpenError::Thread)?;
-        Ok(Self::over(opened, Some(writer)))
+    pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
+        let (connection, lock) = open::open_writer(path, options)?;
+        let opened = Arc::new(SharedState::new(path, options, lock));
+        let writer = Writer::start(connection, &opened).map_err(SqliteOpenError::Thread)?;
+        Ok(Self::from_parts(opened, Some(writer)))
     }
 
     /// Opens the store at `path` to read it only. It does not block writers and is not blocked by them.
-    pub fn open_read_only(path: &Path, options: &Options) -> Result<Self, OpenError> {
-        let (connection, lock) = open::sound(path)?;
-        let opened = Arc::new(Opened::new(path, options, lock));
-        let store = Self::over(opened, None);
+    pub fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
+        let (connection, lock) = open::open_reader(path)?;
+        let opened = Arc::new(SharedState::new(path, options, lock));
+        let store = Self::from_parts(opened, None);
         // As long as a connection is open, the log stays the same file.
         store.readers.keep(connection);
         Ok(store)
     }
 
-    fn over(opened: Arc<Opened>, writer: Option<Writer>) -> Self {
+    fn from_parts(opened: Arc<SharedState>, writer: Option<Writer>) -> Self {
         Self {
             readers: Arc::new(Readers::new(Arc::clone(&opened))),
-            opened,
+            shared: opened,
             writer,
-            walks: Arc::new(Semaphore::new(WALKS_AT_ONCE)),
-            lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
+            scan_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SCANS)),
+            list_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_LISTS)),
         }
     }
 
@@ -110,7 +110,7 @@ impl Sqlite {
             writer.stop();
         }
         self.readers.close();
-        self.opened.unlock();
+        self.shared.unlock();
     }
 
     /// Gives everything a store holds to `to`, as it is now, also while others work with it. Nothing is written.
@@ -118,17 +118,17 @@ impl Sqlite {
     /// # Errors
     /// It cannot be read, or takes longer than `longest`.
     pub fn dump(path: &Path, longest: Option<Duration>, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
-        let (mut db, _lock) = open::sound(path)?;
+        let (mut db, _lock) = open::open_reader(path)?;
         if let Some(longest) = longest {
-            open::limit_reads(&mut db, longest)?;
+            open::set_read_timeout(&mut db, longest)?;
         }
         dump::all(&db, to)
     }
 
     /// What is wrong in a file: it is read whole, and nothing is changed.
-    pub fn check(path: &Path) -> Result<CheckReport, OpenError> {
-        let (db, _lock) = open::sound(path)?;
-        check::check(&db).map_err(|error| open_error::classify(path, &error))
+    pub fn check(path: &Path) -> Result<CheckReport, SqliteOpenError> {
+        let (db, _lock) = open::open_reader(path)?;
+        check::check(&db).map_err(|error| open_error::to_open_error(path, &error))
     }
 
     /// A short read on the calling thread: tens of microseconds, less than handing it to another would cost.
@@ -169,9 +169,9 @@ impl Store for Sqlite {
 
     fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         if is_short_read(&query) {
-            self.read(|db| scan::users(db, tenant, &query))
+            self.read(|db| user_pages::users(db, tenant, &query))
         } else {
-            self.scan(&self.walks, move |db| scan::users(db, tenant, &query))
+            self.scan(&self.scan_permits, move |db| user_pages::users(db, tenant, &query))
         }
     }
 
@@ -186,9 +186,9 @@ impl Store for Sqlite {
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         if is_short_item_read(&query) {
-            self.read(|db| items::items(db, tenant, &query))
+            self.read(|db| item_pages::items(db, tenant, &query))
         } else {
-            self.scan(&self.lists, move |db| items::items(db, tenant, &query))
+            self.scan(&self.list_permits, move |db| item_pages::items(db, tenant, &query))
         }
     }
 
@@ -197,7 +197,7 @@ impl Store for Sqlite {
         tenant: TenantNumber,
         item: ItemId,
     ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
-        self.scan(&self.lists, move |db| read::members(db, tenant, item))
+        self.scan(&self.list_permits, move |db| read::members(db, tenant, item))
     }
 
     fn members_after(
@@ -211,7 +211,7 @@ impl Store for Sqlite {
     }
 
     fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>> {
-        self.read(|db| read::secret(db, name))
+        self.read(|db| read::server_secret(db, name))
     }
 
     fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>> {
@@ -226,7 +226,7 @@ impl Store for Sqlite {
         &self,
         prefix: [u8; 4],
     ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        self.read(|db| read::connections_near(db, prefix))
+        self.read(|db| read::connections_by_key_prefix(db, prefix))
     }
 
     fn connections(
@@ -248,7 +248,7 @@ impl Store for Sqlite {
     }
 
     fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        self.scan(&self.lists, move |db| events::after(db, after, limit))
+        self.scan(&self.list_permits, move |db| events::after(db, after, limit))
     }
 
     fn account(
@@ -272,7 +272,7 @@ impl Store for Sqlite {
         tenant: TenantNumber,
         numbers: (u32, u32),
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
-        self.scan(&self.lists, move |db| read::passwords(db, tenant, numbers))
+        self.scan(&self.list_permits, move |db| read::password_hashes(db, tenant, numbers))
     }
 
     fn tombstones(
@@ -289,7 +289,7 @@ impl Store for Sqlite {
         between: (Time, Time),
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
-        self.read(|db| read::tombstones_before(db, between, limit))
+        self.read(|db| read::tombstones_between(db, between, limit))
     }
 
     fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
@@ -306,7 +306,7 @@ impl Store for Sqlite {
         if user.is_some() {
             self.read(|db| read::mails(db, tenant, user, after, limit))
         } else {
-            self.scan(&self.lists, move |db| read::mails(db, tenant, user, after, limit))
+            self.scan(&self.list_permits, move |db| read::mails(db, tenant, user, after, limit))
         }
     }
 
@@ -317,7 +317,7 @@ impl Store for Sqlite {
         after: EventPosition,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        self.scan(&self.walks, move |db| events::history(db, (tenant, user), after, limit))
+        self.scan(&self.scan_permits, move |db| events::user_history(db, (tenant, user), after, limit))
     }
 
     fn chain_hash_at(
@@ -325,21 +325,21 @@ impl Store for Sqlite {
         tenant: TenantNumber,
         at: EventPosition,
     ) -> BoxFuture<'_, Result<Option<[u8; 32]>, StoreError>> {
-        self.read(|db| events::link_at(db, tenant, at))
+        self.read(|db| events::chain_hash_at(db, tenant, at))
     }
 
     fn verify_chain(
         &self,
         tenant: Option<TenantNumber>,
     ) -> BoxFuture<'_, Result<BTreeMap<TenantNumber, ChainReport>, StoreError>> {
-        self.scan(&self.walks, move |db| events::verify(db, tenant))
+        self.scan(&self.scan_permits, move |db| events::verify_chain(db, tenant))
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
         Box::pin(async move {
-            let log_bytes = Some(self.opened.log_size());
+            let log_bytes = Some(self.shared.wal_size());
             let read = self.readers.with(|db| db.query_row(sql::PING.sqlite, [], |_| Ok(())));
-            if let Some(obstacle) = self.opened.final_obstacle() {
+            if let Some(obstacle) = self.shared.final_obstacle() {
                 let health = self.writer.as_ref().map(Writer::health).unwrap_or_default();
                 return Ok(Health { unwritable_reason: Some(obstacle), wal_bytes: log_bytes, ..health });
             }
@@ -347,11 +347,11 @@ impl Store for Sqlite {
             let Some(writer) = &self.writer else {
                 return Ok(Health { engine: "sqlite", wal_bytes: log_bytes, ..Health::default() });
             };
-            let obstacle = match self.opened.is_in_place().then(|| writer.probe()) {
+            let obstacle = match self.shared.verify_files().then(|| writer.probe()) {
                 None => Some(UnwritableReason::FileReplaced),
                 Some(probe) => {
-                    let probed = tokio::time::timeout(PROBE_TIME, probe).await;
-                    probed.unwrap_or_else(|_| self.opened.obstacle().or(Some(UnwritableReason::Stalled)))
+                    let probed = tokio::time::timeout(PROBE_TIMEOUT, probe).await;
+                    probed.unwrap_or_else(|_| self.shared.obstacle().or(Some(UnwritableReason::Stalled)))
                 }
             };
             Ok(Health { unwritable_reason: obstacle, wal_bytes: log_bytes, ..writer.health() })

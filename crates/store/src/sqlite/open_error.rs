@@ -8,7 +8,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4D55_5354;
 
 /// Why a store could not be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum SqliteOpenError {
     /// It belongs to another program.
     #[error("{0} is not a Muster store; it was left as it is")]
     Foreign(PathBuf),
@@ -22,22 +22,22 @@ pub enum OpenError {
     Older(PathBuf, u32, u32),
     /// A migration that was applied is not the one this version has.
     #[error("{0} was migrated differently from what this version knows (step {1}); it was left as it is")]
-    Diverged(PathBuf, u32),
+    MigrationMismatch(PathBuf, u32),
     /// It may not be written.
     #[error("{0} cannot be written: {1}")]
     ReadOnly(PathBuf, String),
     /// It holds a part of what it is being filled with.
     #[error("{0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again")]
-    Unfinished(PathBuf, String),
+    IncompleteRestore(PathBuf, String),
     /// It cannot be read, or there is no room for the files beside it.
     #[error(
         "{0} cannot be opened: {1}. Check the free space and the health of the disk; even commands that only read create a small \
          index of the log (-shm)"
     )]
-    Disk(PathBuf, String),
+    Io(PathBuf, String),
     /// Anything else SQLite says of it.
     #[error("{0} cannot be opened: {1}")]
-    Broken(PathBuf, String),
+    Other(PathBuf, String),
     /// Another process has it open and this one needs it alone, or the reverse.
     #[error(
         "{0} is in use by another process: stop `muster serve` and every command that works with it, or wait for the check after \
@@ -50,28 +50,28 @@ pub enum OpenError {
          new file is the right one, delete {0}-wal and {0}-shm; if not, put the old file back; if all files of the store were \
          copied here together, delete {0}-lock"
     )]
-    ForeignLog(PathBuf),
+    ForeignWal(PathBuf),
     /// Other processes have another file of that name open.
     #[error("{0} was replaced while another process had it open: stop that process first")]
-    Replaced(PathBuf),
+    FileReplaced(PathBuf),
     /// It was not closed the last time, and is damaged.
     #[error("{0} is damaged ({1}): nothing was changed; run `muster check` and restore a backup")]
-    Damaged(PathBuf, String),
+    Corrupt(PathBuf, String),
     /// No thread could be started.
     #[error("the writer could not be started: {0}")]
     Thread(std::io::Error),
 }
 
-pub(super) fn classify(path: &Path, error: &rusqlite::Error) -> OpenError {
+pub(super) fn to_open_error(path: &Path, error: &rusqlite::Error) -> SqliteOpenError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.into()),
-        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged(path.into(), error.to_string()),
+        Some(ErrorCode::NotADatabase) => SqliteOpenError::Foreign(path.into()),
+        Some(ErrorCode::DatabaseCorrupt) => SqliteOpenError::Corrupt(path.into(), error.to_string()),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            OpenError::ReadOnly(path.into(), error.to_string())
+            SqliteOpenError::ReadOnly(path.into(), error.to_string())
         }
         Some(ErrorCode::SystemIoFailure | ErrorCode::DiskFull) => {
-            OpenError::Disk(path.into(), error.to_string())
+            SqliteOpenError::Io(path.into(), error.to_string())
         }
-        _ => OpenError::Broken(path.into(), error.to_string()),
+        _ => SqliteOpenError::Other(path.into(), error.to_string()),
     }
 }

@@ -1,6 +1,6 @@
 //! Short reads: one person, one item, one connection, by an index.
 
-use super::rows::{decode, id, optional};
+use super::row_decode::{decode, id, optional};
 use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS, kind_index};
 use crate::{memberships, sql};
 use directory::{
@@ -17,21 +17,27 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
     let found = match by {
         UserKey::Id(id) => db
             .prepare_cached(sql::USER_BY_ID.sqlite)?
-            .query_row(params![number, id.0.as_bytes()], stored_user),
+            .query_row(params![number, id.0.as_bytes()], user_from_row),
         UserKey::Number(wanted) => {
-            db.prepare_cached(sql::USER_BY_NUMBER.sqlite)?.query_row(params![number, wanted], stored_user)
+            db.prepare_cached(sql::USER_BY_NUMBER.sqlite)?.query_row(params![number, wanted], user_from_row)
         }
         UserKey::Email(handle) | UserKey::Login(handle) | UserKey::LoginConstantTime(handle) => {
-            let holder = claimed(db, number, LOGINS, &identifier_key(handle));
+            let holder = user_by_unique_key(db, number, LOGINS, &identifier_key(handle));
             if holder.as_ref().is_ok_and(|holder| unique_keys::has_former_login(holder, handle)) {
                 holder
             } else {
-                let former =
-                    optional(claimed(db, number, FORMER_LOGINS, &unique_keys::former_login_key(handle)))?;
+                let former = optional(user_by_unique_key(
+                    db,
+                    number,
+                    FORMER_LOGINS,
+                    &unique_keys::former_login_key(handle),
+                ))?;
                 former.filter(|user| unique_keys::has_former_login(user, handle)).map_or(holder, Ok)
             }
         }
-        UserKey::ExternalId(id) => claimed(db, number, USER_EXTERNAL_IDS, &unique_keys::external_id_key(id)),
+        UserKey::ExternalId(id) => {
+            user_by_unique_key(db, number, USER_EXTERNAL_IDS, &unique_keys::external_id_key(id))
+        }
     };
     let found = optional(found)?;
     let UserKey::Email(email) = by else { return Ok(found) };
@@ -39,12 +45,12 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
     Ok(found.filter(has_email))
 }
 
-fn claimed(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::Result<User> {
-    db.prepare_cached(sql::USER_BY_UNIQUE_KEY.sqlite)?.query_row(params![tenant, space, text], stored_user)
+fn user_by_unique_key(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::Result<User> {
+    db.prepare_cached(sql::USER_BY_UNIQUE_KEY.sqlite)?.query_row(params![tenant, space, text], user_from_row)
 }
 
 /// A row with a person: the document, and what they belong to.
-pub(super) fn stored_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     let mut user: User = decode(0, row.get_ref(0)?.as_str()?)?;
     let Some(memberships) = row.get_ref(1)?.as_str_or_null()? else { return Ok(user) };
     memberships::add_to_user(&mut user, memberships)
@@ -63,24 +69,24 @@ pub(super) fn item(
     let found = match by {
         ItemKey::Id(id) => db
             .prepare_cached(sql::ITEM_BY_ID.sqlite)?
-            .query_row(params![tenant, id.0.as_bytes(), sort], stored_item),
+            .query_row(params![tenant, id.0.as_bytes(), sort], item_from_row),
         ItemKey::Number(number) => db
             .prepare_cached(sql::ITEM_BY_NUMBER.sqlite)?
-            .query_row(params![tenant, sort, number], stored_item),
+            .query_row(params![tenant, sort, number], item_from_row),
         ItemKey::Name(name) => db
             .prepare_cached(sql::ITEM_BY_NAME.sqlite)?
-            .query_row(params![tenant, sort, Item::name_key(kind, name)], stored_item),
+            .query_row(params![tenant, sort, Item::name_key(kind, name)], item_from_row),
         ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
             let Some(claim) = unique_keys::of_key(kind, by) else { return Ok(None) };
             db.prepare_cached(sql::ITEM_BY_UNIQUE_KEY.sqlite)?
-                .query_row(params![tenant, claim.namespace, claim.text], stored_item)
+                .query_row(params![tenant, claim.namespace, claim.text], item_from_row)
         }
     };
     optional(found)
 }
 
 /// A row of `doc`.
-pub(super) fn stored_item(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
+pub(super) fn item_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
     decode(0, row.get_ref(0)?.as_str()?)
 }
 
@@ -107,7 +113,7 @@ pub(super) fn members_after(
     rows.collect()
 }
 
-pub(super) fn secret(db: &Db, name: &str) -> rusqlite::Result<Option<ServerSecret>> {
+pub(super) fn server_secret(db: &Db, name: &str) -> rusqlite::Result<Option<ServerSecret>> {
     optional(db.prepare_cached(sql::SECRET.sqlite)?.query_row([name], |row| row.get(0).map(ServerSecret)))
 }
 
@@ -121,7 +127,7 @@ pub(super) fn tenants(db: &Db) -> rusqlite::Result<Vec<Tenant>> {
     statement.query_map([], |row| decode(0, row.get_ref(0)?.as_str()?))?.collect()
 }
 
-fn stored_connection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
+fn connection_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
     let mut connection: Connection = decode(0, row.get_ref(0)?.as_str()?)?;
     connection.last_use = row.get::<_, Option<i64>>(1)?.map(Time);
     if row.get_ref(2)? != ValueRef::Null {
@@ -130,18 +136,20 @@ fn stored_connection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-pub(super) fn connections_near(db: &Db, prefix: [u8; 4]) -> rusqlite::Result<Vec<Connection>> {
+pub(super) fn connections_by_key_prefix(db: &Db, prefix: [u8; 4]) -> rusqlite::Result<Vec<Connection>> {
     db.prepare_cached(sql::CONNECTIONS_BY_KEY_PREFIX.sqlite)?
-        .query_map([prefix], stored_connection)?
+        .query_map([prefix], connection_from_row)?
         .collect()
 }
 
 pub(super) fn connections(db: &Db, tenant: Option<TenantNumber>) -> rusqlite::Result<Vec<Connection>> {
-    db.prepare_cached(sql::CONNECTIONS.sqlite)?.query_map([tenant.map(|t| t.0)], stored_connection)?.collect()
+    db.prepare_cached(sql::CONNECTIONS.sqlite)?
+        .query_map([tenant.map(|t| t.0)], connection_from_row)?
+        .collect()
 }
 
 pub(super) fn connection(db: &Db, id: ConnectionId) -> rusqlite::Result<Option<Connection>> {
-    optional(db.prepare_cached(sql::CONNECTION.sqlite)?.query_row([id.0.as_bytes()], stored_connection))
+    optional(db.prepare_cached(sql::CONNECTION.sqlite)?.query_row([id.0.as_bytes()], connection_from_row))
 }
 
 pub(super) fn account(db: &Db, tenant: TenantNumber, user: UserId) -> rusqlite::Result<Option<Account>> {
@@ -157,7 +165,7 @@ pub(super) fn account(db: &Db, tenant: TenantNumber, user: UserId) -> rusqlite::
     optional(found)
 }
 
-fn stored_tombstone(row: &rusqlite::Row<'_>) -> rusqlite::Result<(TenantNumber, Tombstone)> {
+fn tombstone_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(TenantNumber, Tombstone)> {
     let user = decode(2, row.get_ref(2)?.as_str()?)?;
     Ok((TenantNumber(row.get(0)?), Tombstone { user, deleted: Time(row.get(1)?) }))
 }
@@ -167,13 +175,13 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
     let found = match by {
         UserKey::Id(id) => db
             .prepare_cached(sql::TOMBSTONE_BY_ID.sqlite)?
-            .query_row(params![tenant.0, id.0.as_bytes()], stored_tombstone),
+            .query_row(params![tenant.0, id.0.as_bytes()], tombstone_from_row),
         UserKey::Number(number) => db
             .prepare_cached(sql::TOMBSTONE_BY_NUMBER.sqlite)?
-            .query_row(params![tenant.0, number], stored_tombstone),
+            .query_row(params![tenant.0, number], tombstone_from_row),
         UserKey::ExternalId(id) => db
             .prepare_cached(sql::TOMBSTONE_BY_EXTERNAL_ID.sqlite)?
-            .query_row(params![tenant.0, unique_keys::external_id_key(id)], stored_tombstone),
+            .query_row(params![tenant.0, unique_keys::external_id_key(id)], tombstone_from_row),
         UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => return Ok(None),
     };
     Ok(optional(found)?.map(|(_, stone)| stone))
@@ -181,7 +189,7 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
 
 /// The deleted of a tenant, from behind a number on.
 /// The passwords of those who have one, from one number to another.
-pub(super) fn passwords(
+pub(super) fn password_hashes(
     db: &Db,
     tenant: TenantNumber,
     (first, last): (u32, u32),
@@ -200,27 +208,27 @@ pub(super) fn tombstones(
     limit: u32,
 ) -> rusqlite::Result<Vec<Tombstone>> {
     let mut statement = db.prepare_cached(sql::TOMBSTONES_AFTER.sqlite)?;
-    let rows = statement.query_map(params![tenant.0, after, limit], stored_tombstone)?;
+    let rows = statement.query_map(params![tenant.0, after, limit], tombstone_from_row)?;
     rows.map(|row| row.map(|(_, stone)| stone)).collect()
 }
 
 /// Those of all tenants who were deleted between two times.
-pub(super) fn tombstones_before(
+pub(super) fn tombstones_between(
     db: &Db,
     (from, to): (Time, Time),
     limit: u32,
 ) -> rusqlite::Result<Vec<(TenantNumber, Tombstone)>> {
     let mut statement = db.prepare_cached(sql::TOMBSTONES_BETWEEN.sqlite)?;
-    statement.query_map(params![from.0, to.0, limit], stored_tombstone)?.collect()
+    statement.query_map(params![from.0, to.0, limit], tombstone_from_row)?.collect()
 }
 
-fn stored_mail(row: &rusqlite::Row<'_>) -> rusqlite::Result<Mail> {
+fn mail_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Mail> {
     decode(0, row.get_ref(0)?.as_str()?)
 }
 
 /// Mails to be tried by now.
 pub(super) fn mails_due(db: &Db, now: Time, limit: u32) -> rusqlite::Result<Vec<Mail>> {
-    db.prepare_cached(sql::MAILS_DUE.sqlite)?.query_map(params![now.0, limit], stored_mail)?.collect()
+    db.prepare_cached(sql::MAILS_DUE.sqlite)?.query_map(params![now.0, limit], mail_from_row)?.collect()
 }
 
 /// Mails of a tenant, or of one of its people.
@@ -234,9 +242,9 @@ pub(super) fn mails(
     let Some(user) = user else {
         let mut statement = db.prepare_cached(sql::MAILS_OF_TENANT.sqlite)?;
         return statement
-            .query_map(params![tenant.0, queued.0, id.as_bytes(), limit], stored_mail)?
+            .query_map(params![tenant.0, queued.0, id.as_bytes(), limit], mail_from_row)?
             .collect();
     };
     let mut statement = db.prepare_cached(sql::MAILS_OF_USER.sqlite)?;
-    statement.query_map(params![tenant.0, user.0.as_bytes(), limit], stored_mail)?.collect()
+    statement.query_map(params![tenant.0, user.0.as_bytes(), limit], mail_from_row)?.collect()
 }

@@ -1,7 +1,7 @@
 //! Read-only connections, and the time limit of long reads.
 
 use super::open;
-use super::opened::{Opened, obstacle_of};
+use super::shared_state::{SharedState, obstacle_of};
 use directory::{StoreError, UnwritableReason};
 use parking_lot::Mutex;
 use rusqlite::{Connection as Db, ErrorCode};
@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 /// Read-only connections. One is taken for the length of a read and always comes back.
 pub(super) struct Readers {
-    // Before the files: see `lock::Files`.
+    // Before the files: see `lock::StoreFiles`.
     idle: Mutex<Vec<Db>>,
-    opened: Arc<Opened>,
+    opened: Arc<SharedState>,
 }
 
 impl Readers {
-    pub(super) fn new(opened: Arc<Opened>) -> Self {
+    pub(super) fn new(opened: Arc<SharedState>) -> Self {
         Self { idle: Mutex::new(Vec::new()), opened }
     }
 
@@ -37,8 +37,8 @@ impl Readers {
         let mut db = if let Some(db) = idle {
             db
         } else {
-            let db = self.opened.reader().map_err(|error| self.failed(&error))?;
-            if !self.opened.is_in_place() {
+            let db = self.opened.connect_reader().map_err(|error| self.failed(&error))?;
+            if !self.opened.verify_files() {
                 return Err(replaced());
             }
             db
@@ -50,9 +50,9 @@ impl Readers {
 
     /// Runs a long read within the time that the store's options allow.
     pub(super) fn with_time<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let Some(time) = self.opened.options().longest_read else { return self.with(f) };
+        let Some(time) = self.opened.options().read_timeout else { return self.with(f) };
         self.run(|db| {
-            open::limit_reads(db, time)?;
+            open::set_read_timeout(db, time)?;
             let found = f(db);
             db.progress_handler(0, None::<fn() -> bool>)?;
             found
@@ -62,7 +62,7 @@ impl Readers {
     fn failed(&self, error: &rusqlite::Error) -> StoreError {
         match obstacle_of(error) {
             Some(UnwritableReason::Corrupt) => {
-                self.opened.set(UnwritableReason::Corrupt);
+                self.opened.set_obstacle(UnwritableReason::Corrupt);
                 StoreError::Internal(error.to_string())
             }
             Some(obstacle) => StoreError::Unavailable(format!("{obstacle} ({error})")),

@@ -3,12 +3,12 @@
 //! A change that is queued is carried out whether or not its caller still waits; the answer is then dropped.
 
 use super::apply;
-use super::failure::Failure;
-use super::lock::{try_write, write_back};
-use super::opened::{Opened, obstacle_of};
-use super::tally::Tally;
-use super::watch::Watch;
-use super::writer_queue::{Answer, Figures, Job};
+use super::apply_error::ApplyError;
+use super::lock::{checkpoint, probe_write};
+use super::monitor::StoreMonitor;
+use super::shared_state::{SharedState, obstacle_of};
+use super::tx_counters::TxCounters;
+use super::writer_job::{CommitResult, WriterJob, WriterMetrics};
 use directory::{BoxFuture, Change, CommitError, Health, UnwritableReason};
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -27,28 +27,29 @@ const BATCH: usize = 256;
 
 /// The way to the writer's thread.
 pub(super) struct Writer {
-    queue: Arc<Mutex<Option<mpsc::Sender<Job>>>>,
+    queue: Arc<Mutex<Option<mpsc::Sender<WriterJob>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    watch: Mutex<Option<Watch>>,
-    figures: Arc<Figures>,
+    monitor: Mutex<Option<StoreMonitor>>,
+    metrics: Arc<WriterMetrics>,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, opened: &Arc<Opened>) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, opened: &Arc<SharedState>) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let figures = Arc::new(Figures::default());
+        let figures = Arc::new(WriterMetrics::default());
         let queue = Arc::new(Mutex::new(Some(sender)));
-        let writing = Thread { db: connection, opened: Arc::clone(opened), figures: Arc::clone(&figures) };
+        let writing =
+            WriterThread { db: connection, opened: Arc::clone(opened), figures: Arc::clone(&figures) };
         let thread =
             std::thread::Builder::new().name("muster-writer".into()).spawn(move || writing.run(receiver))?;
-        let watch = Watch::start(Arc::clone(opened), Arc::clone(&figures), Arc::clone(&queue))?;
+        let watch = StoreMonitor::start(Arc::clone(opened), Arc::clone(&figures), Arc::clone(&queue))?;
         let (thread, watch) = (Mutex::new(Some(thread)), Mutex::new(Some(watch)));
-        Ok(Self { queue, thread, watch, figures })
+        Ok(Self { queue, thread, monitor: watch, metrics: figures })
     }
 
-    pub(super) fn commit(&self, change: Change) -> BoxFuture<'static, Answer> {
+    pub(super) fn commit(&self, change: Change) -> BoxFuture<'static, CommitResult> {
         let (answer, answered) = oneshot::channel();
-        match self.send(Job::Change(change, answer)) {
+        match self.send(WriterJob::Change(change, answer)) {
             Err(error) => Box::pin(std::future::ready(Err(error))),
             Ok(()) => Box::pin(async move { answered.await.unwrap_or_else(|_| Err(closed())) }),
         }
@@ -57,14 +58,14 @@ impl Writer {
     /// Whether a change could be written now. It waits behind those that are queued.
     pub(super) fn probe(&self) -> BoxFuture<'static, Option<UnwritableReason>> {
         let (answer, answered) = oneshot::channel();
-        match self.send(Job::Probe(answer)) {
+        match self.send(WriterJob::Probe(answer)) {
             // So many changes wait that more are rejected.
             Err(_) => Box::pin(std::future::ready(Some(UnwritableReason::Stalled))),
             Ok(()) => Box::pin(async move { answered.await.unwrap_or(Some(UnwritableReason::WriteFailed)) }),
         }
     }
 
-    fn send(&self, job: Job) -> Result<(), CommitError> {
+    fn send(&self, job: WriterJob) -> Result<(), CommitError> {
         let queue = self.queue.lock();
         let Some(queue) = queue.as_ref() else { return Err(closed()) };
         queue.try_send(job).map_err(|error| match error {
@@ -78,8 +79,8 @@ impl Writer {
         let waiting = queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity());
         Health {
             engine: "sqlite",
-            commits: self.figures.commits.load(Ordering::Relaxed),
-            changes: self.figures.changes.load(Ordering::Relaxed),
+            commits: self.metrics.commits.load(Ordering::Relaxed),
+            changes: self.metrics.changes.load(Ordering::Relaxed),
             queued_changes: waiting as u64,
             ..Health::default()
         }
@@ -88,7 +89,7 @@ impl Writer {
     /// Lets everything queued be committed, and waits for it.
     pub(super) fn stop(&self) {
         drop(self.queue.lock().take());
-        if let Some(watch) = self.watch.lock().take() {
+        if let Some(watch) = self.monitor.lock().take() {
             watch.stop();
         }
         let thread = self.thread.lock().take();
@@ -107,67 +108,68 @@ fn unavailable(obstacle: UnwritableReason) -> CommitError {
 }
 
 /// The writer's thread.
-struct Thread {
+struct WriterThread {
     db: Connection,
-    opened: Arc<Opened>,
-    figures: Arc<Figures>,
+    opened: Arc<SharedState>,
+    figures: Arc<WriterMetrics>,
 }
 
 /// Changes of one transaction, and who waits for them.
 #[derive(Default)]
-struct Batch {
-    answers: Vec<oneshot::Sender<Answer>>,
-    results: Vec<Answer>,
+struct WriteBatch {
+    answers: Vec<oneshot::Sender<CommitResult>>,
+    results: Vec<CommitResult>,
     probes: Vec<oneshot::Sender<Option<UnwritableReason>>>,
-    tally: Tally,
+    counters: TxCounters,
     has_begun: bool,
     is_committed: bool,
-    is_written_back: bool,
+    checkpoint_requested: bool,
 }
 
-impl Batch {
+impl WriteBatch {
     /// Takes whatever waits, to answer it.
-    fn take_all(&mut self, queue: &mut mpsc::Receiver<Job>) {
+    fn take_all(&mut self, queue: &mut mpsc::Receiver<WriterJob>) {
         while let Ok(job) = queue.try_recv() {
             match job {
-                Job::Change(_, answer) => self.answers.push(answer),
-                Job::Probe(probe) => self.probes.push(probe),
-                Job::WriteBack => {}
+                WriterJob::Change(_, answer) => self.answers.push(answer),
+                WriterJob::Probe(probe) => self.probes.push(probe),
+                WriterJob::Checkpoint => {}
             }
         }
     }
 }
 
 /// Why a transaction was not committed.
-enum Failed {
+enum BatchError {
     /// It was rolled back.
-    Not(CommitError, Option<UnwritableReason>),
+    RolledBack(CommitError, Option<UnwritableReason>),
     /// The commit failed, which leaves open what is on the disk.
     InDoubt(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for Failed {
+impl From<rusqlite::Error> for BatchError {
     fn from(error: rusqlite::Error) -> Self {
         let obstacle = obstacle_of(&error);
         let text = |obstacle: UnwritableReason| CommitError::Unavailable(format!("{obstacle} ({error})"));
-        Self::Not(obstacle.map_or_else(|| CommitError::Internal(error.to_string()), text), obstacle)
+        Self::RolledBack(obstacle.map_or_else(|| CommitError::Internal(error.to_string()), text), obstacle)
     }
 }
 
-impl From<UnwritableReason> for Failed {
+impl From<UnwritableReason> for BatchError {
     fn from(obstacle: UnwritableReason) -> Self {
-        Self::Not(unavailable(obstacle), Some(obstacle))
+        Self::RolledBack(unavailable(obstacle), Some(obstacle))
     }
 }
 
-impl Thread {
-    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut pauses = Pauses::default();
+impl WriterThread {
+    fn run(mut self, mut queue: mpsc::Receiver<WriterJob>) {
+        let mut pauses = WritePauses::default();
         while let Some(first) = pauses.around(|| queue.blocking_recv()) {
-            let mut batch = Batch::default();
+            let mut batch = WriteBatch::default();
             // A panic in one batch is a refusal of that batch and never the end of the writer.
             let caught = AssertUnwindSafe(|| self.write(first, &mut queue, &mut batch));
-            let panicked = |_| Err(Failed::Not(CommitError::Internal("a write panicked".into()), None));
+            let panicked =
+                |_| Err(BatchError::RolledBack(CommitError::Internal("a write panicked".into()), None));
             let written = std::panic::catch_unwind(caught).unwrap_or_else(panicked);
             if written.is_err() && !batch.has_begun {
                 // No transaction can begin: the others that wait get the same error now.
@@ -176,7 +178,7 @@ impl Thread {
             self.answer(batch, written);
         }
         // Leaves one tidy file behind; what this does not manage, the next start does.
-        let is_sound = self.opened.final_obstacle().is_none() && self.opened.is_in_place();
+        let is_sound = self.opened.final_obstacle().is_none() && self.opened.verify_files();
         // The log of one file must not go into another, nor what is damaged into what is not.
         drop(self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !is_sound));
         if is_sound {
@@ -184,16 +186,16 @@ impl Thread {
         }
     }
 
-    fn answer(&mut self, mut batch: Batch, written: Result<(), Failed>) {
+    fn answer(&mut self, mut batch: WriteBatch, written: Result<(), BatchError>) {
         let written = match written {
-            Err(Failed::InDoubt(error)) => {
-                let resolved = self.resolve(&batch, error);
+            Err(BatchError::InDoubt(error)) => {
+                let resolved = self.resolve_in_doubt(&batch, error);
                 batch.is_committed = resolved.is_ok();
                 resolved
             }
             Err(failed) => {
                 self.roll_back();
-                if matches!(failed, Failed::Not(_, Some(UnwritableReason::WriteFailed))) {
+                if matches!(failed, BatchError::RolledBack(_, Some(UnwritableReason::WriteFailed))) {
                     self.reopen();
                 }
                 Err(failed)
@@ -201,11 +203,11 @@ impl Thread {
             Ok(()) => Ok(()),
         };
         // What went into a file that is not at its name any more is not found by anybody later.
-        let written = written.and_then(|()| self.check_place());
+        let written = written.and_then(|()| self.check_files());
         let obstacle = match written {
             Ok(()) => {
                 if batch.is_committed {
-                    self.opened.clear();
+                    self.opened.clear_obstacle();
                     self.figures.commits.fetch_add(u64::from(!batch.results.is_empty()), Ordering::Relaxed);
                     self.figures.changes.fetch_add(batch.results.len() as u64, Ordering::Relaxed);
                 }
@@ -214,13 +216,13 @@ impl Thread {
                 }
                 None
             }
-            Err(Failed::InDoubt(_)) => None,
-            Err(Failed::Not(error, obstacle)) => {
+            Err(BatchError::InDoubt(_)) => None,
+            Err(BatchError::RolledBack(error, obstacle)) => {
                 if !batch.answers.is_empty() {
                     tracing::error!(%error, changes = batch.answers.len(), "a batch was not written");
                 }
                 if let Some(obstacle) = obstacle {
-                    self.opened.set(obstacle);
+                    self.opened.set_obstacle(obstacle);
                 }
                 for answer in batch.answers {
                     drop(answer.send(Err(error.clone())));
@@ -231,24 +233,24 @@ impl Thread {
         for probe in batch.probes.drain(..) {
             let _ = probe.send(obstacle);
         }
-        if batch.is_written_back {
-            self.write_back();
+        if batch.checkpoint_requested {
+            self.checkpoint();
         }
     }
 
     /// Finds out what became of a batch whose commit failed: with a new connection, since the old one may remember what
     /// never reached the disk.
-    fn resolve(&mut self, batch: &Batch, error: rusqlite::Error) -> Result<(), Failed> {
+    fn resolve_in_doubt(&mut self, batch: &WriteBatch, error: rusqlite::Error) -> Result<(), BatchError> {
         tracing::error!(%error, changes = batch.answers.len(), "a commit failed; the store is opened again");
         let is_reopened = self.reopen();
         if !is_reopened {
             self.roll_back();
         }
         let is_stored = |(tenant, position, link): (u32, i64, _)| {
-            let found = super::events::link_of(&self.db, tenant, position);
+            let found = super::events::find_chain_hash(&self.db, tenant, position);
             found.is_ok_and(|found| found == Some(link))
         };
-        if is_reopened && batch.tally.newest_link().is_some_and(is_stored) {
+        if is_reopened && batch.counters.any_new_hash().is_some_and(is_stored) {
             return Ok(());
         }
         Err(error.into())
@@ -263,7 +265,7 @@ impl Thread {
     /// Opens a new connection in the place of the old one; whether that worked.
     fn reopen(&mut self) -> bool {
         // The new one comes first: the last connection that is closed removes the log.
-        match self.opened.writer() {
+        match self.opened.connect_writer() {
             Ok(db) => {
                 self.db = db;
                 true
@@ -275,10 +277,10 @@ impl Thread {
         }
     }
 
-    fn check_place(&self) -> Result<(), Failed> {
+    fn check_files(&self) -> Result<(), BatchError> {
         match self.opened.final_obstacle() {
             Some(obstacle) => Err(obstacle.into()),
-            None if self.opened.is_in_place() => Ok(()),
+            None if self.opened.verify_files() => Ok(()),
             None => Err(UnwritableReason::FileReplaced.into()),
         }
     }
@@ -288,107 +290,112 @@ impl Thread {
     }
 
     /// One transaction: the first job, and whatever else arrives until nothing is waiting.
-    fn write(&self, first: Job, queue: &mut mpsc::Receiver<Job>, batch: &mut Batch) -> Result<(), Failed> {
+    fn write(
+        &self,
+        first: WriterJob,
+        queue: &mut mpsc::Receiver<WriterJob>,
+        batch: &mut WriteBatch,
+    ) -> Result<(), BatchError> {
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
-                Job::WriteBack => batch.is_written_back = true,
-                Job::Probe(probe) => {
+                WriterJob::Checkpoint => batch.checkpoint_requested = true,
+                WriterJob::Probe(probe) => {
                     batch.probes.push(probe);
                     self.begin_once(&mut batch.has_begun)?;
                     // That a transaction can begin does not prove that a write works again.
                     if self.opened.obstacle().is_some() {
-                        try_write(&self.db)?;
+                        probe_write(&self.db)?;
                     }
                 }
-                Job::Change(change, answer) => {
+                WriterJob::Change(change, answer) => {
                     batch.answers.push(answer);
                     self.begin_once(&mut batch.has_begun)?;
-                    batch.results.push(self.change(&mut batch.tally, change)?);
+                    batch.results.push(self.apply_change(&mut batch.counters, change)?);
                 }
             }
-            next = if batch.results.len() < BATCH { waiting(queue) } else { None };
+            next = if batch.results.len() < BATCH { next_waiting(queue) } else { None };
         }
         if batch.has_begun {
-            batch.tally.write(&self.db)?;
-            self.execute("COMMIT").map_err(Failed::InDoubt)?;
+            batch.counters.write(&self.db)?;
+            self.execute("COMMIT").map_err(BatchError::InDoubt)?;
             batch.is_committed = true;
         }
         Ok(())
     }
 
-    fn begin_once(&self, has_begun: &mut bool) -> Result<(), Failed> {
+    fn begin_once(&self, has_begun: &mut bool) -> Result<(), BatchError> {
         if *has_begun {
             return Ok(());
         }
-        self.check_place()?;
+        self.check_files()?;
         self.execute("BEGIN IMMEDIATE")?;
         *has_begun = true;
-        let is_filling = super::fill::under_way(&self.db)?.is_some();
+        let is_filling = super::restore::restore_in_progress(&self.db)?.is_some();
         if is_filling { Err(UnwritableReason::Restoring.into()) } else { Ok(()) }
     }
 
     /// Carries out a change in a savepoint of its own: an error of it does not affect other changes of the batch. Only an error
     /// that concerns the store ends the transaction.
-    fn change(&self, tally: &mut Tally, change: Change) -> Result<Answer, Failed> {
+    fn apply_change(&self, tally: &mut TxCounters, change: Change) -> Result<CommitResult, BatchError> {
         self.execute("SAVEPOINT change")?;
-        tally.begin();
+        tally.savepoint();
         let caught = AssertUnwindSafe(|| apply::change(&self.db, tally, change));
         let applied = std::panic::catch_unwind(caught)
-            .unwrap_or_else(|_| Err(Failure::Refused(CommitError::Internal("a change panicked".into()))));
+            .unwrap_or_else(|_| Err(ApplyError::Rejected(CommitError::Internal("a change panicked".into()))));
         let refusal = match applied {
             Ok(receipt) => {
                 self.execute("RELEASE change")?;
                 return Ok(Ok(receipt));
             }
-            Err(Failure::Refused(refusal)) => refusal,
+            Err(ApplyError::Rejected(refusal)) => refusal,
             // Some errors end the transaction by themselves.
-            Err(Failure::Engine(error)) if obstacle_of(&error).is_some() || self.db.is_autocommit() => {
+            Err(ApplyError::Sqlite(error)) if obstacle_of(&error).is_some() || self.db.is_autocommit() => {
                 return Err(error.into());
             }
-            Err(Failure::Engine(error)) => {
+            Err(ApplyError::Sqlite(error)) => {
                 tracing::error!(%error, "a change was not written");
                 CommitError::Internal(error.to_string())
             }
         };
         self.execute("ROLLBACK TO change")?;
         self.execute("RELEASE change")?;
-        tally.undo();
+        tally.rollback_to_savepoint();
         Ok(Err(refusal))
     }
 
     /// Empties the log. Readers that still need it are not waited for: nobody could write meanwhile.
-    fn write_back(&mut self) {
+    fn checkpoint(&mut self) {
         if self.opened.final_obstacle().is_some() {
             return;
         }
-        let emptied = self.db.busy_handler(None::<fn(i32) -> bool>).and_then(|()| write_back(&self.db));
+        let emptied = self.db.busy_handler(None::<fn(i32) -> bool>).and_then(|()| checkpoint(&self.db));
         if let Err(error) = emptied
             && let Some(obstacle) =
                 obstacle_of(&error).filter(|obstacle| *obstacle != UnwritableReason::Locked)
         {
             tracing::error!(%error, "the log was not written back");
-            self.opened.set(obstacle);
+            self.opened.set_obstacle(obstacle);
         }
-        if let Err(error) = super::open::wait_for_locks(&mut self.db) {
+        if let Err(error) = super::open::set_busy_handler(&mut self.db) {
             tracing::error!(%error, "the writer does not wait for locks");
         }
     }
 }
 
-/// Pauses that let another process write, however long the queue is: an administrator must be able to revoke a connection
+/// WritePauses that let another process write, however long the queue is: an administrator must be able to revoke a connection
 /// during an import.
-struct Pauses {
+struct WritePauses {
     last: Instant,
 }
 
-impl Default for Pauses {
+impl Default for WritePauses {
     fn default() -> Self {
         Self { last: Instant::now() }
     }
 }
 
-impl Pauses {
+impl WritePauses {
     /// Time between two pauses.
     const EVERY: Duration = Duration::from_millis(250);
     /// Length of a pause: several times the interval at which other processes try (`open::WAIT`).
@@ -411,7 +418,7 @@ impl Pauses {
 
 /// What is waiting now. Before it says nothing, others get the processor once: requests that are nearly here are
 /// cheaper in this commit than in the next.
-fn waiting(queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+fn next_waiting(queue: &mut mpsc::Receiver<WriterJob>) -> Option<WriterJob> {
     queue.try_recv().ok().or_else(|| {
         std::thread::yield_now();
         queue.try_recv().ok()

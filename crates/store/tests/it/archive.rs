@@ -7,19 +7,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::archive::{ArchiveError, Entry, Origin, Sums};
-use store::{Address, Options, Postgres, PostgresHold, Sqlite, SqliteHold};
+use store::{DatabaseUrl, ExclusivePostgres, ExclusiveSqlite, Postgres, Sqlite, SqliteOptions};
 use testkit::chance::{Dice, command};
 use testkit::{assert_same, conformance, fakes};
 
 /// A place for a store.
 enum Place {
     File(PathBuf),
-    Database(Box<Address>),
+    Database(Box<DatabaseUrl>),
 }
 
 impl Place {
     fn database() -> Self {
-        Self::Database(Box::new(Address::parse(&testkit::postgres::database(), None).expect("an address")))
+        Self::Database(Box::new(
+            DatabaseUrl::parse(&testkit::postgres::database(), None).expect("an address"),
+        ))
     }
 
     fn name(&self) -> &'static str {
@@ -28,7 +30,7 @@ impl Place {
 
     fn open(&self) -> Arc<dyn Store> {
         match self {
-            Self::File(path) => Arc::new(Sqlite::open(path, &Options::default()).expect("a store")),
+            Self::File(path) => Arc::new(Sqlite::open(path, &SqliteOptions::default()).expect("a store")),
             Self::Database(address) => {
                 Arc::new(Postgres::open(address, &engines::options()).expect("a store"))
             }
@@ -37,7 +39,7 @@ impl Place {
 
     fn refuses_to_open(&self) -> bool {
         match self {
-            Self::File(path) => Sqlite::open(path, &Options::default()).is_err(),
+            Self::File(path) => Sqlite::open(path, &SqliteOptions::default()).is_err(),
             Self::Database(address) => Postgres::open(address, &engines::options()).is_err(),
         }
     }
@@ -63,9 +65,9 @@ impl Place {
     ) -> Result<Sums, ArchiveError> {
         let mut entries = entries;
         match self {
-            Self::File(path) => SqliteHold::new(path)?.fill(from, &mut entries),
+            Self::File(path) => ExclusiveSqlite::acquire(path)?.restore(from, &mut entries),
             Self::Database(address) => {
-                PostgresHold::new(address, &engines::options())?.fill(from, &mut entries)
+                ExclusivePostgres::acquire(address, &engines::options())?.restore(from, &mut entries)
             }
         }
     }
@@ -82,16 +84,16 @@ impl Place {
         assert!(self.refuses_to_open(), "a store that is not settled can be used");
         match self {
             Self::File(path) => {
-                let hold = SqliteHold::new(path).expect("held");
-                assert_eq!(hold.filled().expect("read"), *sent);
+                let hold = ExclusiveSqlite::acquire(path).expect("held");
+                assert_eq!(hold.read_back_sums().expect("read"), *sent);
                 hold.finish().expect("finished");
                 drop(hold);
                 assert_eq!(Sqlite::check(path).expect("checked").errors, Vec::<String>::new());
             }
             Self::Database(address) => {
                 let options = engines::options();
-                let hold = PostgresHold::new(address, &options).expect("held");
-                assert_eq!(hold.filled().expect("read"), *sent);
+                let hold = ExclusivePostgres::acquire(address, &options).expect("held");
+                assert_eq!(hold.read_back_sums().expect("read"), *sent);
                 hold.finish().expect("finished");
                 drop(hold);
                 assert_eq!(Postgres::check(address, &options).expect("checked").errors, Vec::<String>::new());
@@ -331,7 +333,7 @@ fn an_older_store_is_left_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let (old, source) = (file(folder.path(), "old"), file(folder.path(), "source"));
     let url = testkit::postgres::database();
-    let database = Place::Database(Box::new(Address::parse(&url, None).expect("an address")));
+    let database = Place::Database(Box::new(DatabaseUrl::parse(&url, None).expect("an address")));
     grow(&source, 9, 50);
     let entries = source.dump();
     for place in [&old, &database] {

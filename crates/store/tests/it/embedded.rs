@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use store::{OpenError, Options, Sqlite};
+use store::{Sqlite, SqliteOpenError, SqliteOptions};
 use testkit::conformance::{person, tenant};
 use testkit::fakes;
 
@@ -18,14 +18,14 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn open(path: &Path) -> Arc<Sqlite> {
-    Arc::new(Sqlite::open(path, &Options::default()).expect("a store"))
+    Arc::new(Sqlite::open(path, &SqliteOptions::default()).expect("a store"))
 }
 
 #[test]
 fn a_full_disk_is_said_and_damages_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.db");
-    let options = Options { max_pages: Some(120), ..Options::default() };
+    let options = SqliteOptions { max_pages: Some(120), ..SqliteOptions::default() };
     let store = Arc::new(Sqlite::open(&path, &options).expect("a store"));
     let directory = fakes::directory(Arc::clone(&store) as _);
     let mut acknowledged = Vec::new();
@@ -75,8 +75,8 @@ fn files_that_are_not_ours_are_refused_untouched() {
     drop(db);
     for path in [&text, &other] {
         let before = fs::read(path).expect("read");
-        let error = Sqlite::open(path, &Options::default()).err().expect("refused");
-        assert!(matches!(error, OpenError::Foreign(_)), "{error}");
+        let error = Sqlite::open(path, &SqliteOptions::default()).err().expect("refused");
+        assert!(matches!(error, SqliteOpenError::Foreign(_)), "{error}");
         assert!(error.to_string().contains("is not a Muster store"), "{error}");
         assert_eq!(fs::read(path).expect("read"), before);
     }
@@ -89,13 +89,13 @@ fn a_read_only_file_and_a_newer_one_are_said() {
     let path = folder.path().join("s.db");
     open(&path).close();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).expect("set");
-    let error = Sqlite::open(&path, &Options::default()).err().expect("refused");
-    assert!(matches!(error, OpenError::ReadOnly(..)), "{error}");
+    let error = Sqlite::open(&path, &SqliteOptions::default()).err().expect("refused");
+    assert!(matches!(error, SqliteOpenError::ReadOnly(..)), "{error}");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
     let db = rusqlite::Connection::open(&path).expect("opened");
     db.execute("INSERT INTO migrations VALUES (99, 'later', 'x')", []).expect("written");
     drop(db);
-    let error = Sqlite::open(&path, &Options::default()).err().expect("refused");
+    let error = Sqlite::open(&path, &SqliteOptions::default()).err().expect("refused");
     assert!(error.to_string().contains("newer Muster"), "{error}");
 }
 

@@ -3,7 +3,7 @@
 use directory::Store;
 use std::cell::Cell;
 use std::sync::Arc;
-use store::{Address, Options, Postgres, ServerOptions, Sqlite};
+use store::{DatabaseUrl, Postgres, PostgresOptions, Sqlite, SqliteOptions};
 use testkit::fakes::UniqueIds;
 
 /// A folder with as many embedded stores as wanted.
@@ -22,17 +22,17 @@ impl Fresh {
     pub(crate) fn sqlite(&self) -> Arc<dyn Store> {
         self.count.set(self.count.get() + 1);
         let path = self.folder.path().join(self.count.get().to_string());
-        Arc::new(Sqlite::open(&path, &Options::default()).expect("a store"))
+        Arc::new(Sqlite::open(&path, &SqliteOptions::default()).expect("a store"))
     }
 }
 
 /// The server engine on a database.
 pub(crate) fn postgres(url: &str) -> Postgres {
-    let address = Address::parse(url, None).expect("an address");
+    let address = DatabaseUrl::parse(url, None).expect("an address");
     Postgres::open(&address, &options()).expect("a store")
 }
 
 /// How tests use a database.
-pub(crate) fn options() -> ServerOptions {
-    ServerOptions::new(Arc::new(UniqueIds))
+pub(crate) fn options() -> PostgresOptions {
+    PostgresOptions::new(Arc::new(UniqueIds))
 }

@@ -9,7 +9,7 @@ use directory::{
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::archive::ArchiveError;
-use store::{Address, Postgres, PostgresHold, ServerOptions};
+use store::{DatabaseUrl, ExclusivePostgres, Postgres, PostgresOptions};
 use testkit::conformance::{person, tenant};
 use testkit::fakes::{self, PlainHasher, StepClock, UniqueIds};
 use testkit::postgres::{database, query};
@@ -63,8 +63,8 @@ fn a_migration_waits_for_the_lease_of_a_killed_process_and_then_begins() {
 #[test]
 fn a_database_that_is_not_ours_is_left_alone() {
     let url = database();
-    let address = Address::parse(&url, None).expect("an address");
-    let careful = ServerOptions { may_make: false, ..options() };
+    let address = DatabaseUrl::parse(&url, None).expect("an address");
+    let careful = PostgresOptions { create_schema: false, ..options() };
     let error = Postgres::open(&address, &careful).err().expect("refused");
     assert!(error.to_string().contains("there is no Muster store at postgres://"), "{error}");
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
@@ -82,7 +82,7 @@ fn a_database_that_is_not_ours_is_left_alone() {
 #[test]
 fn a_wrong_address_is_said_without_its_password() {
     let url = database().replace("muster@", "muster:s3cret@").replace("/muster_", "/nowhere_");
-    let address = Address::parse(&url, None).expect("an address");
+    let address = DatabaseUrl::parse(&url, None).expect("an address");
     let error = Postgres::open(&address, &options()).err().expect("refused").to_string();
     assert!(error.contains("does not exist") && !error.contains("s3cret"), "{error}");
 }
@@ -170,7 +170,9 @@ fn two_processes_fight_over_a_handle_and_the_feed_tells_each_change_once() {
         assert_eq!(positions, wanted, "the tenant and a hundred people");
     });
     assert_eq!(
-        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").errors,
+        Postgres::check(&DatabaseUrl::parse(&url, None).expect("an address"), &options())
+            .expect("read")
+            .errors,
         [""; 0]
     );
 }
@@ -189,7 +191,9 @@ fn a_check_finds_what_does_not_fit() {
         assert_eq!(directory.events(EventPosition(0), 10).await.expect("read").len(), 4);
     });
     let check = || {
-        Postgres::check(&Address::parse(&url, None).expect("an address"), &options()).expect("read").errors
+        Postgres::check(&DatabaseUrl::parse(&url, None).expect("an address"), &options())
+            .expect("read")
+            .errors
     };
     assert_eq!(check(), [""; 0]);
     query(&url, "DELETE FROM claims WHERE owner = 2");
@@ -260,7 +264,7 @@ fn tls_is_spoken_and_the_certificate_is_checked() {
     let (cluster, trusted) =
         testkit::postgres::Cluster::with_tls(&pair.cert.pem(), &pair.signing_key.serialize_pem());
     let url = cluster.database().replace("127.0.0.1", "localhost");
-    let at = |parameters: &str| Address::parse(&format!("{url}?{parameters}"), None).expect("an address");
+    let at = |parameters: &str| DatabaseUrl::parse(&format!("{url}?{parameters}"), None).expect("an address");
     let roots = trusted.display();
     let store = Postgres::open(&at(&format!("sslmode=verify-full&sslrootcert={roots}")), &options())
         .expect("a store");
@@ -274,7 +278,7 @@ fn tls_is_spoken_and_the_certificate_is_checked() {
     drop(directory);
     // A name that is not in it, and nobody who vouches for it.
     let elsewhere = url.replace("localhost", "127.0.0.1");
-    let wrong = Address::parse(&format!("{elsewhere}?sslmode=require&sslrootcert={roots}"), None)
+    let wrong = DatabaseUrl::parse(&format!("{elsewhere}?sslmode=require&sslrootcert={roots}"), None)
         .expect("an address");
     assert!(Postgres::open(&wrong, &options()).is_err());
     assert!(Postgres::open(&at("sslmode=require"), &options()).is_err());
@@ -301,9 +305,9 @@ fn awkward_texts_come_back_as_they_were() {
 #[test]
 fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
     let url = database();
-    let address = Address::parse(&url, None).expect("an address");
-    let hold = || PostgresHold::new(&address, &crate::engines::options());
-    let is_in_use = |held: Result<PostgresHold, ArchiveError>| {
+    let address = DatabaseUrl::parse(&url, None).expect("an address");
+    let hold = || ExclusivePostgres::acquire(&address, &crate::engines::options());
+    let is_in_use = |held: Result<ExclusivePostgres, ArchiveError>| {
         held.err().is_some_and(|error| error.to_string().contains("in use by another process"))
     };
     let store = Arc::new(postgres(&url));
@@ -338,8 +342,8 @@ fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
 #[test]
 fn a_database_is_held_only_when_no_process_writes_to_it() {
     let url = database();
-    let address = Address::parse(&url, None).expect("an address");
-    let hold = || PostgresHold::new(&address, &crate::engines::options());
+    let address = DatabaseUrl::parse(&url, None).expect("an address");
+    let hold = || ExclusivePostgres::acquire(&address, &crate::engines::options());
     let (first, second) = (postgres(&url), Arc::new(postgres(&url)));
     first.close();
     assert!(hold().is_err_and(|error| error.to_string().contains("in use")), "the second has it open");

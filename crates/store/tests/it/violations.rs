@@ -6,7 +6,7 @@ use directory::{
 };
 use std::path::Path;
 use std::sync::Arc;
-use store::{Address, Options, Postgres, Sqlite};
+use store::{DatabaseUrl, Postgres, Sqlite, SqliteOptions};
 use testkit::conformance::{person, tenant};
 use testkit::fakes;
 use testkit::postgres::{database, query};
@@ -112,7 +112,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn a_check_finds_each_violation_on_sqlite() {
     let folder = tempfile::tempdir().expect("a folder");
     let sound = folder.path().join("sound.db");
-    let store = Arc::new(Sqlite::open(&sound, &Options::default()).expect("a store"));
+    let store = Arc::new(Sqlite::open(&sound, &SqliteOptions::default()).expect("a store"));
     runtime().block_on(fill(Arc::clone(&store) as _));
     store.close();
     let check = |path: &Path| Sqlite::check(path).expect("checked").errors.join("\n");
@@ -135,7 +135,7 @@ fn a_check_finds_each_violation_on_postgres() {
     let store = Arc::new(postgres(&url));
     runtime().block_on(fill(Arc::clone(&store) as _));
     store.close();
-    let address = Address::parse(&url, None).expect("an address");
+    let address = DatabaseUrl::parse(&url, None).expect("an address");
     let check = || Postgres::check(&address, &options()).expect("checked").errors.join("\n");
     assert_eq!(check(), "");
     // Each is done in turn, and what it has changed is put back.

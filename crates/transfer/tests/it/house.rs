@@ -3,7 +3,7 @@
 use directory::{Caller, Command, Directory, Store, TenantNumber};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{Address, Memory, Options as StoreOptions, Postgres, ServerOptions, Sqlite};
+use store::{DatabaseUrl, Memory, Postgres, PostgresOptions, Sqlite, SqliteOptions as StoreOptions};
 use testkit::fakes::{PlainHasher, StepClock, UniqueIds};
 use transfer::column::{Columns, Kind};
 use transfer::export;
@@ -29,8 +29,10 @@ impl House {
                 Sqlite::open(&folder.path().join("s.db"), &StoreOptions::default()).expect("a store"),
             ),
             _ => {
-                let address = Address::parse(&testkit::postgres::migrated(), None).expect("an address");
-                Arc::new(Postgres::open(&address, &ServerOptions::new(Arc::new(UniqueIds))).expect("a store"))
+                let address = DatabaseUrl::parse(&testkit::postgres::migrated(), None).expect("an address");
+                Arc::new(
+                    Postgres::open(&address, &PostgresOptions::new(Arc::new(UniqueIds))).expect("a store"),
+                )
             }
         };
         let clock = Arc::new(StepClock::default());

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use crate::support::{MUSTER, json, launch, try_send};
-use adapters::{Engine, StoreSettings, Argon2Cost};
+use adapters::{Argon2Cost, Engine, StoreSettings};
 use server::{App, Limits, Parts};
 use std::path::Path;
 use std::process::Child;

@@ -21,7 +21,7 @@ mod regressions;
 mod store;
 mod workers;
 
-use ::store::{Memory, Options, Sqlite};
+use ::store::{Memory, Sqlite, SqliteOptions};
 use client::{Client, Shared};
 use directory::{Clock, Command, Event, EventPosition, FieldUpdate, GroupEdit, NewConnection, Store, Time};
 use parking_lot::Mutex;
@@ -74,7 +74,7 @@ impl Site {
 
     fn open(&mut self) {
         if let Self::Sqlite { folder, generation, open } = self {
-            let store = Sqlite::open(&Self::path(folder.path(), *generation), &Options::default());
+            let store = Sqlite::open(&Self::path(folder.path(), *generation), &SqliteOptions::default());
             *open = Some(Arc::new(store.expect("a store")));
         }
     }

@@ -1,0 +1,347 @@
+//! The lanes on which batches of changes go into the database, each over a connection of its own.
+//!
+//! A batch is one transaction: its statements are sent together, and when each of them has changed what it must, the
+//! commit follows. Where one has not, what stands in the way is looked up, the changes concerned are refused, and the
+//! others go again. A conflict with another process, or a lost connection, and the whole batch goes again.
+//!
+//! A commit whose answer was lost is *in doubt*. The batch's own row tells: trying again under the same identity, either
+//! it is there (then the commit was carried out and its results stand), or ours goes in (then it never will be), and
+//! while the lost one is still under way the database makes us wait for it.
+
+use super::batch_plan::{self, BatchPlan};
+use super::change_queue::{ChangeQueue, QueuedChange};
+use super::managed_connection::{ManagedConnection, Session};
+use super::number_allocator::NumberAllocator;
+use super::param::unsigned;
+use super::pg_error::PgError;
+use super::preconditions::{Precondition, diagnose};
+use super::prefetch::{Prefetched, TenantCache};
+use super::retry::{BACKOFF, RETRY_TIMEOUT, sleep_for_next};
+use crate::{TaskMonitor, sql};
+use backon::BackoffBuilder;
+use directory::{Change, CommitError, IdGenerator, Receipt};
+use futures_util::FutureExt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// How long the database may take for one step.
+const STEP_TIMEOUT: Duration = Duration::from_secs(4);
+/// How much longer for each row.
+const TIMEOUT_PER_ROW: Duration = Duration::from_millis(1);
+/// How often a batch goes again though nothing is found to stand in its way.
+const MAX_EMPTY_RETRIES: u32 = 20;
+/// How often a batch meets others before its callers are told to come again.
+const MAX_CONFLICT_RETRIES: u32 = 40;
+
+/// For how many batches a lane expects clashes after it has met one.
+const CONTENDED_BATCHES: u32 = 64;
+
+/// What all lanes share.
+pub(super) struct BatchWriter {
+    pub(super) queue: ChangeQueue,
+    pub(super) numbers: NumberAllocator,
+    pub(super) tenants: TenantCache,
+    pub(super) ids: Arc<dyn IdGenerator>,
+    /// Something new is there to be sealed.
+    pub(super) commit_notify: Notify,
+    pub(super) commits: AtomicU64,
+    pub(super) changes: AtomicU64,
+    /// Batches that went again.
+    pub(super) retries: AtomicU64,
+    pub(super) tasks: TaskMonitor,
+}
+
+impl BatchWriter {
+    pub(super) fn new(ids: Arc<dyn IdGenerator>) -> Self {
+        Self {
+            queue: ChangeQueue::default(),
+            numbers: NumberAllocator::default(),
+            tenants: TenantCache::default(),
+            ids,
+            commit_notify: Notify::new(),
+            commits: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            tasks: TaskMonitor::default(),
+        }
+    }
+
+    /// Runs one lane until the queue is closed and empty.
+    pub(super) async fn run(&self, connection: &ManagedConnection) {
+        let mut contended = 0;
+        while let Some(jobs) = self.queue.next_batch().await {
+            let taken = jobs.len();
+            // The callers of this batch get an error: their changes may or may not be stored.
+            let written = AssertUnwindSafe(self.write(connection, jobs, &mut contended)).catch_unwind().await;
+            if written.is_err() {
+                // The connection may stand in the middle of a transaction.
+                connection.abort().await;
+                self.tasks.record_panic("batch writer");
+            }
+            contended = contended.saturating_sub(1);
+            self.queue.complete(taken);
+        }
+    }
+
+    /// Writes a batch and answers everybody in it.
+    async fn write(&self, connection: &ManagedConnection, jobs: Vec<QueuedChange>, contended: &mut u32) {
+        let mut batch = InFlightBatch {
+            id: self.ids.next_id(),
+            jobs,
+            prefetched: Prefetched::default(),
+            in_doubt_receipts: None,
+            is_full: false,
+        };
+        let (mut tries, mut empty_retries) = (0, 0);
+        let mut delays = BACKOFF.build();
+        while !batch.jobs.is_empty() {
+            let ended = match self.attempt(connection, &mut batch, contended).await {
+                Ok(AttemptOutcome::Committed(receipts)) => return self.finish_batch(batch, receipts),
+                Ok(AttemptOutcome::Rejected(refused)) => {
+                    empty_retries = if refused.is_empty() { empty_retries + 1 } else { 0 };
+                    batch.reject(refused);
+                    // Nothing stands in the way any more, or something does that is not understood.
+                    (empty_retries > MAX_EMPTY_RETRIES).then_some(CommitError::Stale)
+                }
+                Ok(AttemptOutcome::NumbersTaken) => None,
+                Err(trouble) => {
+                    tries += 1;
+                    self.retries.fetch_add(1, Ordering::Relaxed);
+                    tracing::debug!(%trouble, tries, changes = batch.jobs.len(), in_doubt = batch.in_doubt_receipts.is_some(), "a batch goes again");
+                    sleep_for_next(&mut delays).await;
+                    batch.is_full = matches!(trouble, PgError::InsufficientResources(_));
+                    batch.give_up_error(&trouble, tries)
+                }
+            };
+            let Some(error) = ended else { continue };
+            if error == CommitError::Stale {
+                // Perhaps it was the numbers; they are not given again.
+                batch.prefetched = Prefetched::default();
+            }
+            batch.prefetched.return_numbers(&self.numbers, false);
+            let affects_all =
+                matches!(error, CommitError::Unavailable(_) | CommitError::Busy) && !batch.is_full;
+            if batch.jobs.len() == 1 || affects_all {
+                tracing::error!(%error, changes = batch.jobs.len(), "a batch was not written");
+                batch.jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
+                return;
+            }
+            // One of them spoils it; alone, it spoils no other.
+            for job in std::mem::take(&mut batch.jobs) {
+                Box::pin(self.write(connection, vec![job], contended)).await;
+            }
+        }
+        batch.prefetched.return_numbers(&self.numbers, false);
+    }
+
+    fn finish_batch(&self, mut batch: InFlightBatch, receipts: Vec<Receipt>) {
+        batch.prefetched.return_numbers(&self.numbers, true);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.changes.fetch_add(batch.jobs.len() as u64, Ordering::Relaxed);
+        for (job, receipt) in batch.jobs.into_iter().zip(receipts) {
+            job.answer(Ok(receipt));
+        }
+        self.commit_notify.notify_one();
+    }
+
+    async fn attempt(
+        &self,
+        connection: &ManagedConnection,
+        batch: &mut InFlightBatch,
+        contended: &mut u32,
+    ) -> Result<AttemptOutcome, PgError> {
+        let session = with_step_timeout(connection.session()).await?;
+        let outcome = self.attempt_on(&session, batch, contended).await;
+        match &outcome {
+            Ok(_) => {}
+            // The transaction has ended, and the connection is as good as before.
+            Err(PgError::Conflict(_) | PgError::UniqueViolation(_) | PgError::ForeignKeyViolation(_))
+                if !session.is_closed() =>
+            {
+                if with_step_timeout(session.batch_execute(sql::ROLLBACK.postgres)).await.is_err() {
+                    connection.discard(&session, &PgError::Unavailable(String::new())).await;
+                }
+            }
+            Err(trouble) => connection.discard(&session, trouble).await,
+        }
+        outcome
+    }
+
+    async fn attempt_on(
+        &self,
+        session: &Arc<Session>,
+        batch: &mut InFlightBatch,
+        contended: &mut u32,
+    ) -> Result<AttemptOutcome, PgError> {
+        if let Some(receipts) = batch.confirmed_receipts(session).await? {
+            return Ok(AttemptOutcome::Committed(receipts));
+        }
+        batch.jobs.iter_mut().for_each(QueuedChange::advance_time);
+        let changes: Vec<&Change> = batch.jobs.iter().map(|job| &job.change).collect();
+        let gone =
+            with_step_timeout(batch.prefetched.prefetch(session, &changes, &self.numbers, &self.tenants))
+                .await?;
+        if !gone.is_empty() {
+            return Ok(AttemptOutcome::Rejected(gone));
+        }
+        let BatchPlan { rows, preconditions: needs, receipts, .. } =
+            batch_plan::plan_batch(changes.into_iter(), &mut batch.prefetched)
+                .map_err(|error| PgError::Other(error.to_string()))?;
+        let time = STEP_TIMEOUT + TIMEOUT_PER_ROW * u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let sent = tokio::time::timeout(time, rows.send(session, batch.id, *contended > 0)).await;
+        match sent.unwrap_or_else(|_| Err(PgError::Unavailable("the database does not answer".into()))) {
+            Ok(true) => {}
+            // In doubt, this may be the row of the batch itself; it is looked for first in either case.
+            Ok(false) | Err(PgError::ForeignKeyViolation(_) | PgError::UniqueViolation(_)) => {
+                *contended = CONTENDED_BATCHES;
+                with_step_timeout(session.batch_execute(sql::ROLLBACK.postgres)).await?;
+                if batch.in_doubt_receipts.is_some() {
+                    with_step_timeout(batch.await_in_doubt(session)).await?;
+                }
+                if let Some(receipts) = batch.confirmed_receipts(session).await? {
+                    return Ok(AttemptOutcome::Committed(receipts));
+                }
+                // The lost commit has ended without effect.
+                batch.in_doubt_receipts = None;
+                // Memberships may have changed since it was decided.
+                batch.prefetched.refresh_memberships = true;
+                let refused = with_step_timeout(diagnose(session, &needs)).await?;
+                if refused.is_empty() && self.exclude_taken_numbers(session, batch, &needs).await? {
+                    return Ok(AttemptOutcome::NumbersTaken);
+                }
+                if refused.is_empty()
+                    && with_step_timeout(session.query_opt(sql::WRITE_BLOCKERS.postgres, &[]))
+                        .await?
+                        .is_some()
+                {
+                    return Err(PgError::Restoring);
+                }
+                return Ok(AttemptOutcome::Rejected(refused));
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        // The row of the batch went in, so the lost commit before this one was never carried out.
+        batch.in_doubt_receipts = Some(receipts);
+        match with_step_timeout(session.batch_execute(sql::COMMIT.postgres)).await {
+            Ok(()) => Ok(AttemptOutcome::Committed(batch.in_doubt_receipts.take().unwrap_or_default())),
+            Err(
+                trouble @ (PgError::Conflict(_)
+                | PgError::UniqueViolation(_)
+                | PgError::ForeignKeyViolation(_)),
+            ) => {
+                // The database has answered: it was not carried out.
+                batch.in_doubt_receipts = None;
+                Err(trouble)
+            }
+            // Whatever else it says, nobody knows.
+            Err(trouble) => Err(PgError::Unavailable(trouble.message().to_owned())),
+        }
+    }
+
+    /// Numbers that were given here and that somebody else has wished for are not given again, nor are those behind them
+    /// that were wished for, too. Whether there were any.
+    async fn exclude_taken_numbers(
+        &self,
+        session: &Session,
+        batch: &mut InFlightBatch,
+        needs: &[(usize, Precondition)],
+    ) -> Result<bool, PgError> {
+        let mut has_any = false;
+        for (_, need) in needs {
+            let Precondition::ItemNumberFree { tenant, kind, number, is_given: true } = need else {
+                continue;
+            };
+            let params: [&dyn super::param::Param; 3] = [tenant, kind, number];
+            for row in with_step_timeout(session.query(sql::ITEM_NUMBERS_FROM.postgres, &params)).await? {
+                let taken = unsigned(row.try_get(0)?);
+                has_any |= taken == unsigned(*number);
+                batch.prefetched.exclude_number(*tenant, *kind, taken);
+                self.numbers.exclude((*tenant, *kind), taken);
+            }
+        }
+        Ok(has_any)
+    }
+}
+
+enum AttemptOutcome {
+    /// It is in, and this is what came of each change.
+    Committed(Vec<Receipt>),
+    /// These cannot be carried out; the others may go again.
+    Rejected(Vec<(usize, CommitError)>),
+    /// Numbers that were given are taken; it goes again with others.
+    NumbersTaken,
+}
+
+/// Changes on their way.
+struct InFlightBatch {
+    id: Uuid,
+    jobs: Vec<QueuedChange>,
+    prefetched: Prefetched,
+    /// What comes of each change if the commit whose answer was lost was carried out.
+    in_doubt_receipts: Option<Vec<Receipt>>,
+    /// The database had no room for it, which may be one tenant's matter.
+    is_full: bool,
+}
+
+impl InFlightBatch {
+    /// What came of a batch that was in doubt, if its commit was carried out.
+    async fn confirmed_receipts(&mut self, session: &Session) -> Result<Option<Vec<Receipt>>, PgError> {
+        if self.in_doubt_receipts.is_none()
+            || with_step_timeout(session.execute(sql::CONFIRM_BATCH_COMMIT.postgres, &[&self.id])).await? == 0
+        {
+            return Ok(None);
+        }
+        Ok(self.in_doubt_receipts.take())
+    }
+
+    /// Waits until a lost commit has ended one way or the other: as long as it is under way, its row keeps ours out.
+    async fn await_in_doubt(&self, session: &Session) -> Result<(), PgError> {
+        session.batch_execute(sql::BEGIN_BATCH.postgres).await?;
+        let ours = session.execute(sql::WAIT_FOR_BATCH.postgres, &[&self.id]).await;
+        session.batch_execute(sql::ROLLBACK.postgres).await?;
+        match ours {
+            // Either it never was, or it is there.
+            Ok(_) | Err(PgError::UniqueViolation(_)) => Ok(()),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Answers those that cannot be carried out and goes on without them.
+    fn reject(&mut self, refused: Vec<(usize, CommitError)>) {
+        for (place, error) in refused.into_iter().rev() {
+            if place < self.jobs.len() {
+                self.jobs.remove(place).answer(Err(error));
+            }
+        }
+    }
+
+    /// Whether to give up, and what to say. A batch in doubt never does: its callers would be told something that may
+    /// not be so.
+    fn give_up_error(&self, trouble: &PgError, tries: u32) -> Option<CommitError> {
+        if self.in_doubt_receipts.is_some() {
+            return None;
+        }
+        match trouble {
+            PgError::Conflict(_) if tries >= MAX_CONFLICT_RETRIES => Some(CommitError::Busy),
+            PgError::Conflict(_) => None,
+            trouble if trouble.is_transient() => {
+                let oldest = self.jobs.iter().map(QueuedChange::age).max().unwrap_or_default();
+                (oldest > RETRY_TIMEOUT).then(|| trouble.clone().into())
+            }
+            trouble => Some(trouble.clone().into()),
+        }
+    }
+}
+
+/// A step within its time. One that takes longer has lost its connection, for all we know.
+async fn with_step_timeout<T>(step: impl Future<Output = Result<T, PgError>>) -> Result<T, PgError> {
+    match tokio::time::timeout(STEP_TIMEOUT, step).await {
+        Ok(done) => done,
+        Err(_) => Err(PgError::Unavailable("the database does not answer".into())),
+    }
+}

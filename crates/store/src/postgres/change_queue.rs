@@ -1,0 +1,311 @@
+//! Changes that wait, and which of them may go together into one transaction.
+
+use super::param::tenant_code;
+use crate::unique_keys;
+use directory::{Change, CommitError, Mutation, Receipt, Time};
+use parking_lot::Mutex;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// How many changes may wait; more are refused as busy.
+const CAPACITY: usize = 8192;
+/// How many changes go into one transaction at the most.
+const MAX_BATCH: usize = 256;
+
+/// How long a change waits for the batches of other lanes.
+const MAX_BATCH_DELAY: Duration = Duration::from_millis(20);
+
+/// From when on the time of a change that waits is moved on.
+const RESTAMP_AGE: Duration = Duration::from_secs(1);
+
+pub(super) type CommitResult = Result<Receipt, CommitError>;
+
+/// A change and who waits for it.
+pub(super) struct QueuedChange {
+    pub(super) change: Change,
+    conflict_keys: Vec<ConflictKey>,
+    answer: oneshot::Sender<CommitResult>,
+    queued_at: Instant,
+    decided: Time,
+}
+
+impl QueuedChange {
+    pub(super) fn answer(self, answer: CommitResult) {
+        // Whoever asked may have gone.
+        drop(self.answer.send(answer));
+    }
+
+    /// Moves the time of a change that has waited on: what it modifies was not to be read until now.
+    pub(super) fn advance_time(&mut self) {
+        let age = self.age();
+        if age >= RESTAMP_AGE {
+            let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+            self.change.set_time(Time(self.decided.0.saturating_add(micros)));
+        }
+    }
+
+    /// How long it has waited.
+    pub(super) fn age(&self) -> Duration {
+        self.queued_at.elapsed()
+    }
+}
+
+/// The changes that wait, oldest first.
+#[derive(Default)]
+pub(super) struct ChangeQueue {
+    jobs: Mutex<QueueState>,
+    wake: Notify,
+    /// Jobs a lane has taken and not answered yet.
+    in_flight: AtomicU64,
+}
+
+#[derive(Default)]
+struct QueueState {
+    jobs: VecDeque<QueuedChange>,
+    is_closed: bool,
+}
+
+impl QueueState {
+    fn is_drained(&self) -> bool {
+        self.is_closed && self.jobs.is_empty()
+    }
+}
+
+impl ChangeQueue {
+    pub(super) fn push(&self, change: Change) -> Result<oneshot::Receiver<CommitResult>, CommitError> {
+        let touches = conflict_keys(&change);
+        let (answer, answered) = oneshot::channel();
+        let decided = change.at;
+        let job = QueuedChange { change, conflict_keys: touches, answer, queued_at: Instant::now(), decided };
+        let mut waiting = self.jobs.lock();
+        if waiting.is_closed {
+            return Err(CommitError::Unavailable("the store is closed".into()));
+        }
+        if waiting.jobs.len() >= CAPACITY {
+            return Err(CommitError::Busy);
+        }
+        waiting.jobs.push_back(job);
+        drop(waiting);
+        self.wake.notify_one();
+        Ok(answered)
+    }
+
+    /// The next batch: changes that do not touch the same, in order. One that must wait for another of them makes
+    /// those wait that must wait for it. Nothing, as long as less than half again as much waits
+    /// here as other lanes have under way: few large batches cost much less than many small ones.
+    fn take_batch(&self) -> Vec<QueuedChange> {
+        let mut waiting = self.jobs.lock();
+        let enough = self.in_flight.load(Ordering::Relaxed).saturating_mul(3) / 2;
+        let is_young = waiting.jobs.front().is_some_and(|job| job.age() < MAX_BATCH_DELAY);
+        if is_young && (waiting.jobs.len() as u64) < enough.min(MAX_BATCH as u64) {
+            return Vec::new();
+        }
+        let (mut batch, mut held, mut conflict_keys) = (Vec::new(), VecDeque::new(), HashMap::new());
+        while batch.len() < MAX_BATCH {
+            let Some(job) = waiting.jobs.pop_front() else { break };
+            let goes = job.conflict_keys.iter().all(|touch| touch.is_compatible(&conflict_keys));
+            for touch in &job.conflict_keys {
+                let is_shared = goes && touch.is_shared;
+                conflict_keys
+                    .entry(touch.hash)
+                    .and_modify(|shared| *shared &= is_shared)
+                    .or_insert(is_shared);
+            }
+            if goes { batch.push(job) } else { held.push_back(job) }
+        }
+        while let Some(job) = held.pop_back() {
+            waiting.jobs.push_front(job);
+        }
+        self.in_flight.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        if !waiting.jobs.is_empty() {
+            self.wake.notify_one();
+        }
+        batch
+    }
+
+    /// So many changes of a batch have been answered.
+    pub(super) fn complete(&self, many: usize) {
+        self.in_flight.fetch_sub(many as u64, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// Waits for the next batch; `None` when the queue is closed and empty.
+    pub(super) async fn next_batch(&self) -> Option<Vec<QueuedChange>> {
+        loop {
+            let batch = self.take_batch();
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            if self.jobs.lock().is_drained() {
+                // The other lanes wait for the same word.
+                self.wake.notify_one();
+                return None;
+            }
+            if self.is_empty() {
+                self.wake.notified().await;
+            } else {
+                // Whatever holds the other lanes up, it does not hold up this one.
+                drop(tokio::time::timeout(MAX_BATCH_DELAY, self.wake.notified()).await);
+            }
+        }
+    }
+
+    /// Answers those that have waited for too long: the database does not take them.
+    pub(super) fn expire(&self, patience: Duration) {
+        let mut waiting = self.jobs.lock();
+        while waiting.jobs.front().is_some_and(|job| job.age() > patience) {
+            if let Some(job) = waiting.jobs.pop_front() {
+                job.answer(Err(CommitError::Unavailable("the database takes no changes".into())));
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.jobs.lock().jobs.is_empty()
+    }
+
+    pub(super) fn depth(&self) -> u64 {
+        let waiting = self.jobs.lock().jobs.len() as u64;
+        waiting + self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more.
+    pub(super) fn close(&self) {
+        self.jobs.lock().is_closed = true;
+        self.wake.notify_one();
+    }
+}
+
+/// Something a change touches, as a hash: two that look the same by chance only wait for one another.
+struct ConflictKey {
+    hash: u64,
+    /// Others may touch it too, as long as they share as well.
+    is_shared: bool,
+}
+
+impl ConflictKey {
+    fn new(what: impl Hash, is_shared: bool) -> Self {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        Self { hash: hasher.finish(), is_shared }
+    }
+
+    fn is_compatible(&self, conflict_keys: &HashMap<u64, bool>) -> bool {
+        conflict_keys.get(&self.hash).is_none_or(|is_shared| *is_shared && self.is_shared)
+    }
+}
+
+/// Everything a change touches. What it takes for itself alone must be named by whoever takes it, too.
+fn conflict_keys(change: &Change) -> Vec<ConflictKey> {
+    let tenant = tenant_code(change.tenant);
+    let mut all = Vec::with_capacity(4);
+    for claim in change.assumed_absent.iter().filter_map(|(kind, key)| unique_keys::of_key(*kind, key)) {
+        all.push(ConflictKey::new((tenant, claim.namespace, claim.text), true));
+    }
+    if let Some(id) = &change.assumed_not_deleted {
+        all.push(ConflictKey::new(("deleted", tenant, id), true));
+    }
+    for edit in &change.mutations {
+        match edit {
+            Mutation::AddUser { user, .. } => {
+                all.push(ConflictKey::new(("user", user.id), false));
+                user_keys(tenant, user, &mut all);
+            }
+            Mutation::ChangeUser { before, after, .. } => {
+                all.push(ConflictKey::new(("user", before.id), false));
+                user_keys(tenant, before, &mut all);
+                user_keys(tenant, after, &mut all);
+            }
+            Mutation::RestoreUser { before, user, .. } => {
+                all.push(ConflictKey::new(("user", before.user.id), false));
+                all.extend(deleted_external_id_key(tenant, &before.user));
+                user_keys(tenant, user, &mut all);
+            }
+            Mutation::PurgeUser(stone) => {
+                all.push(ConflictKey::new(("user", stone.user.id), false));
+                all.extend(deleted_external_id_key(tenant, &stone.user));
+            }
+            Mutation::RemoveUser(user) => {
+                all.extend(deleted_external_id_key(tenant, user));
+                all.push(ConflictKey::new(("user", user.id), false));
+                user_keys(tenant, user, &mut all);
+            }
+            Mutation::AddItem { item, members } => {
+                item_keys(tenant, item, &mut all);
+                all.extend(members.iter().map(|user| ConflictKey::new(("user", user), true)));
+                if item.number() > 0 {
+                    all.push(ConflictKey::new(("number", tenant, item.kind(), item.number()), false));
+                }
+            }
+            Mutation::ChangeItem { before, after, members_added, members_removed } => {
+                item_keys(tenant, before, &mut all);
+                item_keys(tenant, after, &mut all);
+                all.extend(
+                    members_added
+                        .iter()
+                        .chain(members_removed)
+                        .map(|user| ConflictKey::new(("user", user), true)),
+                );
+            }
+            Mutation::ChangeMembers { item, members_added, members_removed } => {
+                all.push(ConflictKey::new(("item", item.id()), false));
+                all.extend(
+                    members_added
+                        .iter()
+                        .chain(members_removed)
+                        .map(|user| ConflictKey::new(("user", user), true)),
+                );
+            }
+            Mutation::RemoveItem(item) => item_keys(tenant, item, &mut all),
+            Mutation::ChangeTenant { before, .. } => {
+                all.push(ConflictKey::new(("tenant", before.number), false))
+            }
+            Mutation::AddMail(mail)
+            | Mutation::ChangeMail { before: mail, .. }
+            | Mutation::RemoveMail(mail) => {
+                all.push(ConflictKey::new(("mail", mail.id), false));
+            }
+            Mutation::AddTenant(_) => all.push(ConflictKey::new("tenants", false)),
+            Mutation::AddConnection(new) => {
+                all.push(ConflictKey::new(("connection", new.tenant, directory::fold(&new.name)), false));
+            }
+            Mutation::ChangeConnection { after, .. } => {
+                all.push(ConflictKey::new(("connection", after.id), false))
+            }
+            Mutation::RecordConnectionUse(id, _) => all.push(ConflictKey::new(("connection", id), false)),
+            Mutation::AddSecret(name, _) => all.push(ConflictKey::new(("secret", name), false)),
+        }
+    }
+    // A change is never in its own way.
+    all.sort_unstable_by_key(|touch| (touch.hash, touch.is_shared));
+    all.dedup_by_key(|touch| touch.hash);
+    all
+}
+
+/// The external id that somebody had who goes or is gone.
+fn deleted_external_id_key(tenant: i32, user: &directory::User) -> Option<ConflictKey> {
+    user.external_id.as_ref().map(|id| ConflictKey::new(("deleted", tenant, id), false))
+}
+
+fn user_keys(tenant: i32, user: &directory::User, all: &mut Vec<ConflictKey>) {
+    all.extend(
+        unique_keys::of_user(user)
+            .iter()
+            .map(|claim| ConflictKey::new((tenant, claim.namespace, &claim.text), false)),
+    );
+    let items = user.groups.iter().chain(&user.folders).chain(&user.organization);
+    all.extend(items.map(|item| ConflictKey::new(("item", item), true)));
+}
+
+fn item_keys(tenant: i32, item: &directory::Item, all: &mut Vec<ConflictKey>) {
+    all.push(ConflictKey::new(("item", item.id()), false));
+    all.extend(
+        unique_keys::of_item(item)
+            .iter()
+            .map(|claim| ConflictKey::new((tenant, claim.namespace, &claim.text), false)),
+    );
+}

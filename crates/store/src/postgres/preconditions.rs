@@ -1,0 +1,315 @@
+//! What must be so for a change to be carried out, and what is found to stand in its way when a batch did not go in.
+
+use super::managed_connection::Session;
+use super::param::{Param, int, kind_code};
+use super::pg_error::PgError;
+use super::read::decode;
+use crate::guards::Guard;
+use crate::sql;
+use crate::unique_keys::UniqueKey;
+use directory::{CommitError, Field, Tenant};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// One thing that must be so. Tenants come first where there are several.
+#[derive(Clone, Debug)]
+pub(super) enum Precondition {
+    /// A person of that number is of that version.
+    UserVersion(i32, i32, i32),
+    /// A person of that identity is there.
+    UserExists(i32, Uuid),
+    /// Nobody has that identity.
+    UserIdFree(i32, Uuid),
+    /// An item is of that version.
+    ItemVersion(i32, Uuid, i32),
+    /// An item is there.
+    ItemExists(i32, Uuid),
+    /// No item has that identity.
+    ItemIdFree(i32, Uuid),
+    /// No item of that kind has that number; one that was given here is passed over instead.
+    ItemNumberFree { tenant: i32, kind: i16, number: i32, is_given: bool },
+    /// Nobody claims this.
+    KeyFree(i32, UniqueKey),
+    /// The change takes the same thing twice, which is never so.
+    DuplicateKey(Field),
+    /// Nobody claims this, as was taken for granted.
+    KeyAbsent(i32, UniqueKey),
+    /// No tenant has that number; one that was given here is passed over instead.
+    TenantNumberFree { number: i32, is_given: bool },
+    /// No deleted user has that id.
+    TombstoneIdFree(i32, Uuid),
+    /// No connection has that id.
+    ConnectionIdFree(Uuid),
+    /// No connection of the tenant has that name.
+    ConnectionNameFree(i32, Vec<u8>),
+    /// No secret has that name.
+    SecretFree(&'static str),
+    /// Nobody who was deleted had that external id, as was taken for granted.
+    ExternalIdNotDeleted(i32, Vec<u8>),
+    /// What was left of somebody of that number, deleted at that moment, is there.
+    TombstoneExists(i32, i32, i64),
+    /// No mail has that id.
+    MailIdFree(Uuid),
+    /// A mail is of that version.
+    MailVersion(Uuid, i32),
+    /// A tenant is of that version.
+    TenantVersion(i32, u32),
+    /// What was decided from is not so any more, as was seen beforehand.
+    KnownStale,
+}
+
+impl Precondition {
+    /// What a check asks of the database; nothing where it was made beforehand.
+    pub(super) fn from_check(code: i32, check: Guard<'_>) -> Option<Self> {
+        Some(match check {
+            Guard::UserVersion(user) => Self::UserVersion(code, int(user.number), int(user.version)),
+            Guard::TombstoneExists(tombstone) => {
+                Self::TombstoneExists(code, int(tombstone.user.number), tombstone.deleted.0)
+            }
+            Guard::ItemVersion(item) => Self::ItemVersion(code, item.id().0, int(item.version())),
+            Guard::TenantVersion(tenant) => Self::TenantVersion(int(tenant.number.0), tenant.version),
+            Guard::ConnectionUnchanged(_) => return None,
+            Guard::MailVersion(mail) => Self::MailVersion(mail.id, int(mail.version)),
+            Guard::UserIdFree(id) => Self::UserIdFree(code, id.0),
+            Guard::TombstoneIdFree(id) => Self::TombstoneIdFree(code, id.0),
+            Guard::ItemNumberFree(kind, number) => {
+                let (kind, number) = (kind_code(kind), int(number));
+                Self::ItemNumberFree { tenant: code, kind, number, is_given: false }
+            }
+            Guard::ItemIdFree(id) => Self::ItemIdFree(code, id.0),
+            Guard::TenantNumberFree(number) => {
+                Self::TenantNumberFree { number: int(number.0), is_given: false }
+            }
+            Guard::ConnectionIdFree(id) => Self::ConnectionIdFree(id.0),
+            Guard::ConnectionNameFree(name) => Self::ConnectionNameFree(code, name.into_bytes()),
+            Guard::MailIdFree(id) => Self::MailIdFree(id),
+            Guard::SecretFree(name) => Self::SecretFree(name),
+            Guard::KeyFree(claim) => Self::KeyFree(code, claim),
+            Guard::DuplicateKey(claim) => Self::DuplicateKey(claim.field),
+            Guard::UserExists(id) => Self::UserExists(code, id.0),
+            Guard::ItemExists(id) => Self::ItemExists(code, id.0),
+        })
+    }
+}
+
+/// What stands in the way of each change; its place in the batch. Where nothing does any more, the batch may be tried
+/// again.
+pub(super) async fn diagnose(
+    session: &Session,
+    needs: &[(usize, Precondition)],
+) -> Result<Vec<(usize, CommitError)>, PgError> {
+    let state = StoredState::read(session, needs).await?;
+    let mut unmet: Vec<(usize, CommitError)> = Vec::new();
+    for (place, need) in needs {
+        if unmet.last().is_some_and(|(last, _)| last == place) {
+            continue;
+        }
+        if let Some(error) = state.violation(need) {
+            unmet.push((*place, error));
+        }
+    }
+    Ok(unmet)
+}
+
+/// What is stored of all that was needed.
+#[derive(Default)]
+struct StoredState {
+    claims: HashSet<(i32, i16, Vec<u8>)>,
+    users: HashMap<(i32, i32), i32>,
+    user_ids: HashSet<(i32, Uuid)>,
+    items: HashMap<(i32, Uuid), i32>,
+    numbers: HashSet<(i32, i16, i32)>,
+    tenants: HashSet<i32>,
+    connections: HashSet<(i32, Vec<u8>)>,
+    secrets: HashSet<&'static str>,
+    tombstones: HashSet<(i32, Uuid)>,
+    connection_ids: HashSet<Uuid>,
+    mail_ids: HashSet<Uuid>,
+    deleted_external_ids: HashSet<(i32, Vec<u8>)>,
+    tombstone_rows: HashSet<(i32, i32, i64)>,
+    mails: HashSet<(Uuid, i32)>,
+    tenant_versions: HashMap<i32, u32>,
+}
+
+impl StoredState {
+    fn violation(&self, need: &Precondition) -> Option<CommitError> {
+        let stale = |is_so: bool| (!is_so).then_some(CommitError::Stale);
+        let taken = |is_free: bool, field: Field| (!is_free).then_some(CommitError::Taken(field));
+        match need {
+            Precondition::UserVersion(tenant, number, version) => {
+                stale(self.users.get(&(*tenant, *number)) == Some(version))
+            }
+            Precondition::UserExists(tenant, id) => stale(self.user_ids.contains(&(*tenant, *id))),
+            Precondition::UserIdFree(tenant, id) => {
+                taken(!self.user_ids.contains(&(*tenant, *id)), Field::Id)
+            }
+            Precondition::ItemVersion(tenant, id, version) => {
+                stale(self.items.get(&(*tenant, *id)) == Some(version))
+            }
+            Precondition::ItemExists(tenant, id) => stale(self.items.contains_key(&(*tenant, *id))),
+            Precondition::ItemIdFree(tenant, id) => {
+                taken(!self.items.contains_key(&(*tenant, *id)), Field::Id)
+            }
+            Precondition::ItemNumberFree { tenant, kind, number, is_given } => {
+                taken(*is_given || !self.numbers.contains(&(*tenant, *kind, *number)), Field::Id)
+            }
+            Precondition::KeyFree(tenant, claim) => {
+                let key = (*tenant, i16::from(claim.namespace), claim.text.clone().into_bytes());
+                taken(!self.claims.contains(&key), claim.field)
+            }
+            Precondition::KeyAbsent(tenant, claim) => {
+                let key = (*tenant, i16::from(claim.namespace), claim.text.clone().into_bytes());
+                stale(!self.claims.contains(&key))
+            }
+            Precondition::TenantNumberFree { number, is_given } => {
+                taken(*is_given || !self.tenants.contains(number), Field::Number)
+            }
+            Precondition::TombstoneIdFree(tenant, id) => {
+                taken(!self.tombstones.contains(&(*tenant, *id)), Field::Id)
+            }
+            Precondition::ConnectionIdFree(id) => taken(!self.connection_ids.contains(id), Field::Id),
+            Precondition::MailIdFree(id) => taken(!self.mail_ids.contains(id), Field::Id),
+            Precondition::ConnectionNameFree(tenant, name) => {
+                taken(!self.connections.contains(&(*tenant, name.clone())), Field::Name)
+            }
+            Precondition::SecretFree(name) => taken(!self.secrets.contains(name), Field::Name),
+            Precondition::ExternalIdNotDeleted(tenant, key) => {
+                stale(!self.deleted_external_ids.contains(&(*tenant, key.clone())))
+            }
+            Precondition::TombstoneExists(tenant, number, at) => {
+                stale(self.tombstone_rows.contains(&(*tenant, *number, *at)))
+            }
+            Precondition::MailVersion(id, version) => stale(self.mails.contains(&(*id, *version))),
+            Precondition::TenantVersion(tenant, version) => {
+                stale(self.tenant_versions.get(tenant) == Some(version))
+            }
+            Precondition::DuplicateKey(field) => Some(CommitError::Taken(*field)),
+            Precondition::KnownStale => Some(CommitError::Stale),
+        }
+    }
+
+    async fn read(session: &Session, needs: &[(usize, Precondition)]) -> Result<Self, PgError> {
+        let mut state = Self::default();
+        let (mut users, mut people, mut items) = ((vec![], vec![]), (vec![], vec![]), (vec![], vec![]));
+        let (mut claims, mut numbers) = ((vec![], vec![], vec![]), (vec![], vec![], vec![]));
+        let (mut buried, mut tombstones, mut mails) = ((vec![], vec![]), (vec![], vec![]), vec![]);
+        for (_, need) in needs {
+            match need {
+                Precondition::UserVersion(tenant, number, _) => {
+                    users.0.push(*tenant);
+                    users.1.push(*number);
+                }
+                Precondition::UserExists(tenant, id) | Precondition::UserIdFree(tenant, id) => {
+                    people.0.push(*tenant);
+                    people.1.push(*id);
+                }
+                Precondition::ItemVersion(tenant, id, _)
+                | Precondition::ItemExists(tenant, id)
+                | Precondition::ItemIdFree(tenant, id) => {
+                    items.0.push(*tenant);
+                    items.1.push(*id);
+                }
+                Precondition::ItemNumberFree { tenant, kind, number, .. } => {
+                    numbers.0.push(*tenant);
+                    numbers.1.push(*kind);
+                    numbers.2.push(*number);
+                }
+                Precondition::KeyFree(tenant, claim) | Precondition::KeyAbsent(tenant, claim) => {
+                    claims.0.push(*tenant);
+                    claims.1.push(i16::from(claim.namespace));
+                    claims.2.push(claim.text.clone().into_bytes());
+                }
+                Precondition::ExternalIdNotDeleted(tenant, key) => {
+                    buried.0.push(*tenant);
+                    buried.1.push(key.clone());
+                }
+                Precondition::TombstoneIdFree(tenant, id) => {
+                    tombstones.0.push(*tenant);
+                    tombstones.1.push(*id);
+                }
+                Precondition::MailIdFree(id) => mails.push(*id),
+                single => state.read_single(session, single).await?,
+            }
+        }
+        for row in
+            query_if_any(session, sql::DELETED_EXTERNAL_IDS, buried.0.len(), &[&buried.0, &buried.1]).await?
+        {
+            state.deleted_external_ids.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+        let params: [&dyn Param; 2] = [&tombstones.0, &tombstones.1];
+        for row in query_if_any(session, sql::EXISTING_TOMBSTONES, tombstones.0.len(), &params).await? {
+            state.tombstones.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+        for row in query_if_any(session, sql::EXISTING_MAILS, mails.len(), &[&mails]).await? {
+            state.mail_ids.insert(row.try_get(0)?);
+        }
+        for row in query_if_any(session, sql::USER_VERSIONS, users.0.len(), &[&users.0, &users.1]).await? {
+            state.users.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
+        }
+        for row in query_if_any(session, sql::EXISTING_USERS, people.0.len(), &[&people.0, &people.1]).await?
+        {
+            state.user_ids.insert((row.try_get(0)?, row.try_get(1)?));
+        }
+        for row in query_if_any(session, sql::ITEM_VERSIONS, items.0.len(), &[&items.0, &items.1]).await? {
+            state.items.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
+        }
+        let params: [&dyn Param; 3] = [&numbers.0, &numbers.1, &numbers.2];
+        for row in query_if_any(session, sql::EXISTING_ITEM_NUMBERS, numbers.0.len(), &params).await? {
+            state.numbers.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        }
+        let params: [&dyn Param; 3] = [&claims.0, &claims.1, &claims.2];
+        for row in query_if_any(session, sql::EXISTING_UNIQUE_KEYS, claims.0.len(), &params).await? {
+            state.claims.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        }
+        Ok(state)
+    }
+}
+
+impl StoredState {
+    /// What is rare enough to be asked for by itself.
+    async fn read_single(&mut self, session: &Session, need: &Precondition) -> Result<(), PgError> {
+        match need {
+            Precondition::TenantNumberFree { number, .. } => {
+                let found = session.query_opt(sql::TENANT.postgres, &[number]).await?;
+                self.tenants.extend(found.map(|_| *number));
+            }
+            Precondition::ConnectionIdFree(id) => {
+                let found = session.query_opt(sql::CONNECTION.postgres, &[id]).await?;
+                self.connection_ids.extend(found.map(|_| *id));
+            }
+            Precondition::ConnectionNameFree(tenant, name) => {
+                let found = session.query_opt(sql::CONNECTION_BY_NAME.postgres, &[tenant, name]).await?;
+                self.connections.extend(found.map(|_| (*tenant, name.clone())));
+            }
+            Precondition::SecretFree(name) => {
+                let found = session.query_opt(sql::SECRET.postgres, &[name]).await?;
+                self.secrets.extend(found.map(|_| *name));
+            }
+            Precondition::TombstoneExists(tenant, number, at) => {
+                let found = session.query_opt(sql::TOMBSTONE_EXISTS.postgres, &[tenant, number, at]).await?;
+                self.tombstone_rows.extend(found.map(|_| (*tenant, *number, *at)));
+            }
+            Precondition::MailVersion(id, version) => {
+                let found = session.query_opt(sql::MAIL_AT_VERSION.postgres, &[id, version]).await?;
+                self.mails.extend(found.map(|_| (*id, *version)));
+            }
+            Precondition::TenantVersion(tenant, _) => {
+                if let Some(row) = session.query_opt(sql::TENANT.postgres, &[tenant]).await? {
+                    let stored: Tenant = decode(row.try_get(0)?)?;
+                    self.tenant_versions.insert(*tenant, stored.version);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+async fn query_if_any(
+    session: &Session,
+    sql: sql::Sql,
+    many: usize,
+    params: &[&dyn Param],
+) -> Result<Vec<tokio_postgres::Row>, PgError> {
+    if many == 0 { Ok(Vec::new()) } else { session.query(sql.postgres, params).await }
+}
