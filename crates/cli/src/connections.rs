@@ -108,7 +108,7 @@ pub(crate) struct Named {
 }
 
 fn dialect_name(text: &str) -> Result<String, String> {
-    let known: Vec<&str> = dialects::spoken().map(|dialect| dialect.name).collect();
+    let known: Vec<&str> = dialects::grantable_dialects().map(|dialect| dialect.name).collect();
     if text == ALL || known.contains(&text) {
         Ok(text.to_owned())
     } else {
@@ -118,7 +118,7 @@ fn dialect_name(text: &str) -> Result<String, String> {
 
 /// The names of the APIs that the options stand for, each once.
 fn named_dialects(new: &NewArgs) -> anyhow::Result<Vec<String>> {
-    let scim = dialects::PROFILED.name;
+    let scim = dialects::PROFILED_DIALECT.name;
     if new.dialects.is_empty() {
         return Ok(vec![scim.to_owned()]);
     }
@@ -132,7 +132,7 @@ fn named_dialects(new: &NewArgs) -> anyhow::Result<Vec<String>> {
 /// The names of APIs, `all` replaced by those that it stands for.
 fn expanded(dialects: &[String]) -> Vec<String> {
     let is_named = |name: &str, by_name: bool| dialects.iter().any(|d| d == name || (d == ALL && !by_name));
-    let all = dialects::spoken().filter(|dialect| is_named(dialect.name, dialect.by_name));
+    let all = dialects::grantable_dialects().filter(|dialect| is_named(dialect.name, dialect.is_opt_in));
     all.map(|dialect| dialect.name.to_owned()).collect()
 }
 

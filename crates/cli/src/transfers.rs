@@ -126,7 +126,7 @@ fn delimiter(text: &str) -> Result<u8, String> {
 
 /// How headers are told: by this program's own names, and by every dialect's.
 fn columns() -> Columns {
-    Columns::new(dialects::kit::spellings())
+    Columns::new(dialects::kit::field_aliases())
 }
 
 pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> anyhow::Result<ExitCode> {

@@ -5,7 +5,7 @@ use adapters::{Engine, generate_api_key};
 use anyhow::Context;
 use cli::{Output, ServerSettings, Settings, refused};
 use dialects::kit::hash_key;
-use dialects::{Dialect, Trial};
+use dialects::{CurlTarget, Dialect};
 use directory::{
     Caller, Command, Directory, ExposeSecret, Field, FieldUpdate, NewConnection, RequestedStatus, RoleRef,
     SecretString, Status, UserEdit,
@@ -100,7 +100,7 @@ type Opened = (&'static Dialect, SecretString);
 /// A connection for each dialect.
 async fn keys(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<Opened>> {
     let mut keys = Vec::new();
-    for dialect in dialects::ALL.iter().copied() {
+    for dialect in dialects::USER_APIS.iter().copied() {
         let key = generate_api_key()?;
         let name = format!("demo {}", dialect.name);
         let mut new = NewConnection::new(name, vec![dialect.name.to_owned()], hash_key(&key));
@@ -118,7 +118,7 @@ fn words(url: &str, tenant: u32, keys: &[Opened]) -> String {
     for (dialect, key) in keys {
         let key = key.expose_secret();
         words.push_str(&format!("\n{:<10} key {key}\n", dialect.name));
-        for line in (dialect.curls)(&Trial { url, tenant, key, email: PEOPLE[0].2 }) {
+        for line in (dialect.curl_examples)(&CurlTarget { url, tenant, key, email: PEOPLE[0].2 }) {
             words.push_str(&format!("  {line}\n"));
         }
     }

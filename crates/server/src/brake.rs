@@ -1,9 +1,9 @@
 //! Slows down addresses that keep bringing bad keys. Good keys are never slowed, whatever else their address sends.
 
-use dialects::kit::Brake;
+use dialects::kit::RateLimiter;
 use directory::rate_limit_network;
 use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, Quota};
 use parking_lot::RwLock;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -25,18 +25,18 @@ pub(crate) struct BadKeys {
 impl BadKeys {
     pub(crate) fn new(a_minute: NonZeroU32) -> Self {
         let quota = Quota::per_minute(a_minute);
-        Self { quota, limiter: RwLock::new(RateLimiter::dashmap(quota)), count: AtomicU64::new(0) }
+        Self { quota, limiter: RwLock::new(governor::RateLimiter::dashmap(quota)), count: AtomicU64::new(0) }
     }
 }
 
-impl Brake for BadKeys {
-    fn failed(&self, address: IpAddr) -> Option<u32> {
+impl RateLimiter for BadKeys {
+    fn record_failure(&self, address: IpAddr) -> Option<u32> {
         if self.count.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
             let mut limiter = self.limiter.write();
             limiter.retain_recent();
             limiter.shrink_to_fit();
             if limiter.len() > ADDRESSES {
-                *limiter = RateLimiter::dashmap(self.quota);
+                *limiter = governor::RateLimiter::dashmap(self.quota);
             }
         }
         let limiter = self.limiter.read();
@@ -54,9 +54,9 @@ mod tests {
     fn one_address_is_slowed_and_another_is_not() {
         let brake = BadKeys::new(NonZeroU32::new(3).unwrap());
         let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        assert_eq!((0..3).filter_map(|_| brake.failed(a)).count(), 0);
-        assert!(brake.failed(a).is_some_and(|seconds| (1..=21).contains(&seconds)));
-        assert_eq!(brake.failed(b), None);
+        assert_eq!((0..3).filter_map(|_| brake.record_failure(a)).count(), 0);
+        assert!(brake.record_failure(a).is_some_and(|seconds| (1..=21).contains(&seconds)));
+        assert_eq!(brake.record_failure(b), None);
         let (c, d) = ("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap());
         assert_eq!(rate_limit_network(c), rate_limit_network(d));
     }

@@ -4,7 +4,7 @@ use crate::brake::BadKeys;
 use crate::routes::Routes;
 use crate::{Imports, Limits, Metrics, Shell};
 use adapters::{PasswordPool, SystemClock};
-use dialects::kit::{Concurrency, Desk, Gate, Seals, Walks};
+use dialects::kit::{AppState, Authenticator, ConcurrencyLimiter, PagePositions, TokenKeys};
 use directory::{Clock, Directory, IdGenerator, PasswordHasher, Store};
 use portal::Portal;
 use std::path::PathBuf;
@@ -70,16 +70,16 @@ pub fn app(parts: Parts, limits: Limits, face: Face) -> anyhow::Result<App> {
         face.imports.map(|folder| Arc::new(Imports::new(folder, limits.storage, Arc::clone(&directory))));
     let routes = Arc::new(Routes::new()?);
     let public_url = face.public_url.map(|url| url.trim_end_matches('/').to_owned());
-    let desk = Desk {
+    let desk = AppState {
         directory: Arc::clone(&directory),
-        gate: Gate::new(Box::new(BadKeys::new(limits.bad_keys))),
+        authenticator: Authenticator::new(Box::new(BadKeys::new(limits.bad_keys))),
         issuer: public_url.clone().or(face.address),
         public_url,
-        secure: face.is_tls,
+        is_tls: face.is_tls,
         body_limit: limits.body,
-        seals: Seals::default(),
-        walks: Walks::default(),
-        concurrency: Concurrency::default(),
+        token_keys: TokenKeys::default(),
+        page_positions: PagePositions::default(),
+        concurrency: ConcurrencyLimiter::default(),
         routes: Arc::clone(&routes) as _,
         transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::kit::transfers::Transfers>),
     };

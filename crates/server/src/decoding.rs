@@ -1,4 +1,4 @@
-//! Decodes bodies with a `Content-Encoding` (RFC 9110 section 8.4): gzip, and deflate with or without zlib's header.
+//! Decodes bodies with a `ResponseBody-Encoding` (RFC 9110 section 8.4): gzip, and deflate with or without zlib's header.
 
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};

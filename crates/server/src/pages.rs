@@ -2,7 +2,7 @@
 
 use crate::Metrics;
 use bytes::Bytes;
-use dialects::kit::{Answer, Content};
+use dialects::kit::{DialectResponse, ResponseBody};
 use directory::{Directory, DirectoryError, Health, TaskHealth};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::fmt::Write;
@@ -61,7 +61,7 @@ pub(crate) async fn answer(
     method: &Method,
     directory: &Directory,
     metrics: &Metrics,
-) -> Answer {
+) -> DialectResponse {
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     if !is_read && !matches!(page, OwnPage::Missing) {
         let mut answer = empty(StatusCode::METHOD_NOT_ALLOWED);
@@ -111,23 +111,23 @@ fn openapi() -> Bytes {
     TEXT.get_or_init(|| dialects::openapi(env!("CARGO_PKG_VERSION")).to_string().into()).clone()
 }
 
-fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Content::default());
+fn empty(status: StatusCode) -> DialectResponse {
+    let mut answer = Response::new(ResponseBody::default());
     *answer.status_mut() = status;
     answer
 }
 
 /// Plain text.
-pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Content::from(text.into()));
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> DialectResponse {
+    let mut answer = Response::new(ResponseBody::from(text.into()));
     *answer.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, plain);
     answer
 }
 
-fn with_type(media: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Content::from(body.into()));
+fn with_type(media: &'static str, body: impl Into<Bytes>) -> DialectResponse {
+    let mut answer = Response::new(ResponseBody::from(body.into()));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer

@@ -1,7 +1,7 @@
 //! The one table of paths: the server's own, the pages', and every dialect's.
 
 use crate::pages::{self, OwnPage};
-use dialects::kit::{Found, RoutePath, RouteTable, claiming, route_paths};
+use dialects::kit::{RouteMatch, RoutePath, RouteTable, claiming_dialect, route_paths};
 use matchit::{InsertError, Router};
 use portal::Portal;
 
@@ -16,7 +16,7 @@ enum Entry {
 pub(crate) enum Destination {
     Own(OwnPage),
     Page(portal::Route),
-    Dialect(Found),
+    Dialect(RouteMatch),
 }
 
 /// The table. Keys are lower-case; where two fit, literals win over parameters.
@@ -45,7 +45,7 @@ impl Routes {
             return Some(Destination::Page(portal::Route::Start));
         }
         // Base URLs with a slash at their end lead to paths with two.
-        if path.contains("//") && dialects::takes_empty_segments(path) {
+        if path.contains("//") && dialects::ignores_empty_segments(path) {
             let segments = path.split('/').filter(|segment| !segment.is_empty());
             let one = segments.fold(String::new(), |path, segment| path + "/" + segment);
             return self.at(&one);
@@ -58,16 +58,16 @@ impl Routes {
             // Contexts may have any name but those that pages begin with.
             _ if path.starts_with("/docs/") => Some(Destination::Own(OwnPage::Missing)),
             _ if Portal::owns(path) => Some(Destination::Page(portal::Route::Nowhere)),
-            Ok(Entry::Dialect(route)) => route.read(path).map(Destination::Dialect),
+            Ok(Entry::Dialect(route)) => route.match_path(path).map(Destination::Dialect),
             _ => None,
         }
-        .or_else(|| claiming(path).map(Destination::Dialect))
+        .or_else(|| claiming_dialect(path).map(Destination::Dialect))
         .or_else(|| Portal::is_like(path).then_some(Destination::Page(portal::Route::Nowhere)))
     }
 }
 
 impl RouteTable for Routes {
-    fn find(&self, path: &str) -> Option<Found> {
+    fn find(&self, path: &str) -> Option<RouteMatch> {
         if let Destination::Dialect(found) = self.at(path)? { Some(found) } else { None }
     }
 }

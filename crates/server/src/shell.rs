@@ -9,8 +9,11 @@ use crate::upload::{BodyLimits, Upload, waits};
 use crate::{Imports, Limits, Metrics, imports, pages};
 use bytes::Bytes;
 use dialects::Dialect;
-use dialects::kit::transfers::Awaited;
-use dialects::kit::{Answer, Arrival, BodyFault, Content, Desk, Fault, Found, Served, hash_key};
+use dialects::kit::transfers::PendingUpload;
+use dialects::kit::{
+    AppState, BodyError, DialectResponse, HandledRequest, PendingRequest, RequestError, ResponseBody,
+    RouteMatch, hash_key,
+};
 use directory::{DirectoryError, IdGenerator, TenantNumber};
 use futures_util::FutureExt;
 use http::request::Parts;
@@ -43,7 +46,7 @@ impl From<IpAddr> for Peer {
 
 /// Answers requests.
 pub struct Shell {
-    desk: Desk,
+    desk: AppState,
     metrics: Arc<Metrics>,
     numbers: RequestNumbers,
     limits: Limits,
@@ -87,7 +90,7 @@ impl RequestNumbers {
 
 impl Shell {
     pub(crate) fn new(
-        desk: Desk,
+        desk: AppState,
         routes: Arc<Routes>,
         portal: Portal,
         metrics: Arc<Metrics>,
@@ -111,7 +114,7 @@ impl Shell {
     }
 
     /// Answers one request of a connection.
-    pub async fn answer<B>(&self, request: Request<B>, peer: Peer) -> Answer
+    pub async fn answer<B>(&self, request: Request<B>, peer: Peer) -> DialectResponse
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -133,7 +136,7 @@ impl Shell {
             Some(Destination::Dialect(found)) => self.attend(found, &parts, body, address, &number).await,
             destination => self.attend_page(destination, &parts, body, address, &number).await,
         };
-        let mut answer = std::mem::take(&mut served.answer);
+        let mut answer = std::mem::take(&mut served.response);
         if broken {
             // What is left of the body cannot be told from the next request.
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -145,7 +148,7 @@ impl Shell {
     }
 
     /// Handles a request on the admin listener.
-    pub(crate) async fn answer_admin(&self, method: &Method, path: &str) -> Answer {
+    pub(crate) async fn answer_admin(&self, method: &Method, path: &str) -> DialectResponse {
         match self.routes.at(path) {
             Some(Destination::Own(page)) if page.is_health() || page.is_metrics() => {
                 pages::answer(page, method, &self.desk.directory, &self.metrics).await
@@ -155,7 +158,7 @@ impl Shell {
     }
 
     /// One of the server's own pages. Metrics reveal how much each API is used, so they need a token.
-    async fn own_page(&self, page: OwnPage, parts: &Parts) -> Answer {
+    async fn own_page(&self, page: OwnPage, parts: &Parts) -> DialectResponse {
         if page.is_metrics()
             && let Some(answer) = self.without_metrics_token(parts)
         {
@@ -165,7 +168,7 @@ impl Shell {
     }
 
     /// The rejection of a request for metrics without their token.
-    fn without_metrics_token(&self, parts: &Parts) -> Option<Answer> {
+    fn without_metrics_token(&self, parts: &Parts) -> Option<DialectResponse> {
         let Some(expected) = self.limits.metrics_token else {
             let text = "Metrics are served on --admin-listen, and here only with --metrics-token-file.\n";
             return Some(pages::text(StatusCode::NOT_FOUND, text));
@@ -177,7 +180,7 @@ impl Shell {
         if token.is_some_and(|(_, token)| hash_key(token.trim()) == expected) {
             return None;
         }
-        self.metrics.rejected("none", Fault::Unauthorised.kind());
+        self.metrics.rejected("none", RequestError::Unauthorized.label());
         let mut answer =
             pages::text(StatusCode::UNAUTHORIZED, "Metrics need the bearer token of --metrics-token-file.\n");
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, dialects::kit::challenge(&parts.headers));
@@ -188,30 +191,30 @@ impl Shell {
     /// connection is unusable.
     async fn attend<B>(
         &self,
-        found: Found,
+        found: RouteMatch,
         parts: &Parts,
         body: B,
         address: IpAddr,
         number: &str,
-    ) -> (Served, bool)
+    ) -> (HandledRequest, bool)
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
         let dialect = found.dialect;
-        let is_file = dialects::transfer::brings_file(&parts.method, &found);
+        let is_file = dialects::transfer::is_file_upload(&parts.method, &found);
         let has_body = !body.is_end_stream();
         let given_up = |fault| self.give_up(dialect, parts, number, &fault);
-        let arrival = dialects::kit::arrive(&self.desk, parts, found, has_body, address, number);
+        let arrival = dialects::kit::receive_head(&self.desk, parts, found, has_body, address, number);
         let arrival = match self.guard(arrival).await {
             Ok(arrival) => arrival,
             Err(fault) => return (given_up(fault), has_body),
         };
-        if is_file && arrival.wants_body() {
+        if is_file && arrival.needs_body() {
             return self.take_file(arrival, parts, body, dialect, number).await;
         }
         let (body, broken) = if !has_body {
             (Ok(Bytes::new()), false)
-        } else if arrival.wants_body() {
+        } else if arrival.needs_body() {
             let slots = self.large_bodies.of(arrival.tenant());
             let is_known = arrival.tenant().is_some();
             let limits = if is_known { self.bodies } else { self.bodies.without_key() };
@@ -222,28 +225,28 @@ impl Shell {
             let is_read = !waits(&parts.headers) && Upload::new(body, BODY_WINDOW).discard().await;
             (Ok(Bytes::new()), !is_read)
         };
-        let served = self.guard(arrival.finish(&self.desk, body)).await;
+        let served = self.guard(arrival.handle(&self.desk, body)).await;
         (served.unwrap_or_else(given_up), broken)
     }
 
     /// Handles an upload: the body is written to a file. The flag says that the rest of the connection is unusable.
     async fn take_file<B>(
         &self,
-        arrival: Arrival,
+        arrival: PendingRequest,
         parts: &Parts,
         body: B,
         dialect: &'static Dialect,
         number: &str,
-    ) -> (Served, bool)
+    ) -> (HandledRequest, bool)
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
-        let served = match self.guard(arrival.finish(&self.desk, Ok(Bytes::new()))).await {
+        let served = match self.guard(arrival.handle(&self.desk, Ok(Bytes::new()))).await {
             Ok(served) => served,
             Err(fault) => return (self.give_up(dialect, parts, number, &fault), true),
         };
-        let awaited = served.answer.extensions().get::<Awaited>().copied();
-        let (Some(Awaited(id)), Some(imports)) = (awaited, &self.imports) else {
+        let awaited = served.response.extensions().get::<PendingUpload>().copied();
+        let (Some(PendingUpload(id)), Some(imports)) = (awaited, &self.imports) else {
             return (served, !Upload::new(body, BODY_WINDOW).discard().await);
         };
         let fault = match imports::receive(imports, id, &parts.headers, body).await {
@@ -251,7 +254,15 @@ impl Shell {
             Err(fault) => fault,
         };
         let given_up = self.give_up(dialect, parts, number, &fault);
-        (Served { answer: given_up.answer, detail: given_up.detail, reason: given_up.reason, ..served }, true)
+        (
+            HandledRequest {
+                response: given_up.response,
+                detail: given_up.detail,
+                reason: given_up.reason,
+                ..served
+            },
+            true,
+        )
     }
 
     /// Handles a request for a page, or for an unknown path. The flag says that the rest of the connection is unusable.
@@ -262,14 +273,17 @@ impl Shell {
         body: B,
         address: IpAddr,
         number: &str,
-    ) -> (Served, bool)
+    ) -> (HandledRequest, bool)
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
         let Some(Destination::Page(route)) = destination else {
             let is_read = body.is_end_stream() || Upload::new(body, BODY_WINDOW).discard().await;
             let answer = pages::text(StatusCode::NOT_FOUND, "There is nothing here. See /docs.\n");
-            return (Served { answer, reason: Some(Fault::NoRoute.kind()), ..nothing() }, !is_read);
+            return (
+                HandledRequest { response: answer, reason: Some(RequestError::NoRoute.label()), ..nothing() },
+                !is_read,
+            );
         };
         let limits = self.bodies.without_key();
         let body = limits.read(&parts.headers, body, &self.large_bodies.of(None)).await;
@@ -277,50 +291,63 @@ impl Shell {
         let served = match self.guard(Box::pin(self.page(route, parts, body, address, number))).await {
             Ok(served) => served,
             Err(fault) => {
-                let detail = Some(fault.detail().unwrap_or("timed out").to_owned());
-                Served { answer: gave_up(&fault), reason: Some(fault.kind()), detail, ..nothing() }
+                let detail = Some(fault.log_detail().unwrap_or("timed out").to_owned());
+                HandledRequest { response: gave_up(&fault), reason: Some(fault.label()), detail, ..nothing() }
             }
         };
         (served, broken)
     }
 
     /// Runs `work` with the time limit of a response, and catches panics.
-    async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
+    async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, RequestError> {
         let work = AssertUnwindSafe(work).catch_unwind();
         match tokio::time::timeout(self.limits.answer_time, work).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(_)) => Err(Fault::Refused(DirectoryError::Internal("a panic".into()))),
-            Err(_) => Err(Fault::TimedOut),
+            Ok(Err(_)) => Err(RequestError::Directory(DirectoryError::Internal("a panic".into()))),
+            Err(_) => Err(RequestError::TimedOut),
         }
     }
 
     /// The response to a request that the server gives up.
-    fn give_up(&self, dialect: &'static Dialect, parts: &Parts, number: &str, fault: &Fault) -> Served {
-        let answer = dialects::kit::give_up(&self.desk, dialect, parts, number, fault);
-        let detail = fault.detail().map(str::to_owned);
-        let detail = detail.or_else(|| matches!(fault, Fault::TimedOut).then(|| "timed out".to_owned()));
-        Served { answer, dialect: dialect.name, reason: Some(fault.kind()), detail, ..nothing() }
+    fn give_up(
+        &self,
+        dialect: &'static Dialect,
+        parts: &Parts,
+        number: &str,
+        fault: &RequestError,
+    ) -> HandledRequest {
+        let answer = dialects::kit::aborted_response(&self.desk, dialect, parts, number, fault);
+        let detail = fault.log_detail().map(str::to_owned);
+        let detail =
+            detail.or_else(|| matches!(fault, RequestError::TimedOut).then(|| "timed out".to_owned()));
+        HandledRequest {
+            response: answer,
+            dialect: dialect.name,
+            reason: Some(fault.label()),
+            detail,
+            ..nothing()
+        }
     }
 
     /// The response on a connection that serves only health probes.
-    fn too_busy(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> Served {
-        let fault = Fault::Refused(DirectoryError::Busy { retry_after: 1 });
-        if let Some(Destination::Dialect(Found { dialect, .. })) = destination {
+    fn too_busy(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> HandledRequest {
+        let fault = RequestError::Directory(DirectoryError::Busy { retry_after: 1 });
+        if let Some(Destination::Dialect(RouteMatch { dialect, .. })) = destination {
             return self.give_up(dialect, parts, number, &fault);
         }
         let mut answer = pages::text(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open.\n");
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        Served { answer, reason: Some(fault.kind()), ..nothing() }
+        HandledRequest { response: answer, reason: Some(fault.label()), ..nothing() }
     }
 
     /// The answer to a request that does not name one host, in the shape of the API it is for.
-    fn refuse_host(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> Served {
-        if let Some(Destination::Dialect(Found { dialect, .. })) = destination {
-            return self.give_up(dialect, parts, number, &Fault::WrongHost);
+    fn refuse_host(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> HandledRequest {
+        if let Some(Destination::Dialect(RouteMatch { dialect, .. })) = destination {
+            return self.give_up(dialect, parts, number, &RequestError::InvalidHost);
         }
         let text = "A request must have exactly one Host header.\n";
         let answer = pages::text(StatusCode::BAD_REQUEST, text);
-        Served { answer, reason: Some(Fault::WrongHost.kind()), ..nothing() }
+        HandledRequest { response: answer, reason: Some(RequestError::InvalidHost.label()), ..nothing() }
     }
 
     /// One of the pages for people.
@@ -328,34 +355,34 @@ impl Shell {
         &self,
         route: portal::Route,
         parts: &Parts,
-        body: Result<Bytes, BodyFault>,
+        body: Result<Bytes, BodyError>,
         address: IpAddr,
         number: &str,
-    ) -> Served {
+    ) -> HandledRequest {
         let answered = self.portal.answer(route, parts, body.ok().as_ref(), address, number).await;
         let portal::Answered { page, route, detail } = answered;
-        let answer = page.map(Content::from);
+        let answer = page.map(ResponseBody::from);
         let reason = match answer.status().as_u16() {
             403 if route.ends_with("/sign-in") => Some("sign_in_failed"),
             429 => Some("sign_in_slowed"),
             400.. => Some("page_rejected"),
             _ => None,
         };
-        Served { answer, dialect: "pages", route, reason, detail, ..nothing() }
+        HandledRequest { response: answer, dialect: "pages", route, reason, detail, ..nothing() }
     }
 
     /// The log line and the figures. Neither path nor query is written: both may hold what is nobody's business.
     fn note(
         &self,
         method: &Method,
-        answer: &Answer,
-        served: &Served,
+        answer: &DialectResponse,
+        served: &HandledRequest,
         number: &str,
         address: IpAddr,
         took: Duration,
     ) {
         let status = answer.status().as_u16();
-        let Served { dialect, route, unknown, tenant, reason, .. } = *served;
+        let HandledRequest { dialect, route, ignored_members: unknown, tenant, reason, .. } = *served;
         let connection = served.connection.as_deref().unwrap_or("-");
         if let Some(reason) = reason {
             self.metrics.rejected(dialect, reason);
@@ -385,16 +412,16 @@ fn has_one_host(parts: &Parts) -> bool {
 }
 
 /// Of a request that nothing is known of.
-fn nothing() -> Served {
-    Served {
-        answer: Answer::default(),
+fn nothing() -> HandledRequest {
+    HandledRequest {
+        response: DialectResponse::default(),
         dialect: "none",
         route: "none",
         connection: None,
         tenant: None,
         reason: None,
         broken_rules: None,
-        unknown: 0,
+        ignored_members: 0,
         detail: None,
     }
 }
@@ -419,9 +446,9 @@ fn origin(parts: &Parts, peer: IpAddr, trusted: &[IpAddr]) -> IpAddr {
 }
 
 /// A page that was not made: it took too long, or panicked.
-fn gave_up(fault: &Fault) -> Answer {
+fn gave_up(fault: &RequestError) -> DialectResponse {
     let text = "That did not work. Please try again in a moment.\n";
-    let is_late = matches!(fault, Fault::TimedOut);
+    let is_late = matches!(fault, RequestError::TimedOut);
     pages::text(
         if is_late { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR },
         text,

@@ -2,7 +2,7 @@
 
 use crate::decoding::{Decoder, Encoding, STEP};
 use bytes::{Bytes, BytesMut};
-use dialects::kit::BodyFault;
+use dialects::kit::BodyError;
 use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -40,11 +40,11 @@ where
     }
 
     /// The next bytes; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyFault> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             match timeout_at(self.window_ends, self.body.frame()).await {
                 Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => return Err(BodyFault::Cut),
+                Ok(Some(Err(_))) => return Err(BodyError::Incomplete),
                 Ok(Some(Ok(frame))) => {
                     // Trailers are ignored.
                     let Ok(bytes) = frame.into_data() else { continue };
@@ -52,7 +52,7 @@ where
                     return Ok(Some(bytes));
                 }
                 Err(_) if self.received < LEAST_PER_SECOND * self.window.as_secs() => {
-                    return Err(BodyFault::Cut);
+                    return Err(BodyError::Incomplete);
                 }
                 Err(_) => {
                     self.window_ends = Instant::now() + self.window;
@@ -83,7 +83,7 @@ pub(crate) fn waits(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// The value of `Content-Length`.
+/// The value of `ResponseBody-Length`.
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
@@ -115,19 +115,19 @@ impl BodyLimits {
         headers: &HeaderMap,
         body: B,
         slots: &Semaphore,
-    ) -> Result<Bytes, BodyFault>
+    ) -> Result<Bytes, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let encoding = Encoding::of(headers).map_err(BodyFault::Encoding)?;
+        let encoding = Encoding::of(headers).map_err(BodyError::UnsupportedEncoding)?;
         let mut upload = Upload::new(body, self.window);
         let body = if announced(headers).is_some_and(|length| length > self.size as u64) {
-            Err(BodyFault::TooLarge(self.size))
+            Err(BodyError::TooLarge(self.size))
         } else {
             let whole = self.whole(headers, &mut upload, encoding, slots);
-            timeout(self.time, whole).await.unwrap_or(Err(BodyFault::Cut))
+            timeout(self.time, whole).await.unwrap_or(Err(BodyError::Incomplete))
         };
-        if matches!(body, Err(BodyFault::TooLarge(_))) && !waits(headers) {
+        if matches!(body, Err(BodyError::TooLarge(_))) && !waits(headers) {
             upload.discard().await;
         }
         body
@@ -139,7 +139,7 @@ impl BodyLimits {
         upload: &mut Upload<B>,
         encoding: Encoding,
         slots: &Semaphore,
-    ) -> Result<Bytes, BodyFault>
+    ) -> Result<Bytes, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -149,7 +149,7 @@ impl BodyLimits {
             received += bytes.len();
             // Encoded, it may be larger than decoded, or be nothing but headers.
             if received > self.size {
-                return Err(BodyFault::TooLarge(self.size));
+                return Err(BodyError::TooLarge(self.size));
             }
             if encoding == Encoding::Identity && all.is_empty() && bytes.len() <= self.size {
                 all = BytesMut::from(bytes);
@@ -175,9 +175,9 @@ impl BodyLimits {
         Ok(all.freeze())
     }
 
-    fn add(&self, all: &mut BytesMut, bytes: &[u8]) -> Result<(), BodyFault> {
+    fn add(&self, all: &mut BytesMut, bytes: &[u8]) -> Result<(), BodyError> {
         if all.len() + bytes.len() > self.size {
-            return Err(BodyFault::TooLarge(self.size));
+            return Err(BodyError::TooLarge(self.size));
         }
         all.extend_from_slice(bytes);
         Ok(())
@@ -207,7 +207,7 @@ mod tests {
         BodyLimits { size: 1024 * 1024, time: Duration::from_secs(1000), window: Duration::from_secs(10) }
     }
 
-    async fn read(parts: Vec<(u64, usize)>, slots: &Semaphore) -> Result<usize, BodyFault> {
+    async fn read(parts: Vec<(u64, usize)>, slots: &Semaphore) -> Result<usize, BodyError> {
         limits().read(&HeaderMap::new(), body(parts), slots).await.map(|bytes| bytes.len())
     }
 
@@ -215,12 +215,16 @@ mod tests {
     async fn slow_bodies_are_cut_off() {
         let slots = Semaphore::new(1);
         assert_eq!(read(vec![(9, 100)], &slots).await, Ok(100));
-        assert_eq!(read(vec![(11, 100)], &slots).await, Err(BodyFault::Cut), "silent for too long");
-        assert_eq!(read(vec![(1, 1000); 60], &slots).await, Err(BodyFault::Cut), "1,000 bytes a second");
+        assert_eq!(read(vec![(11, 100)], &slots).await, Err(BodyError::Incomplete), "silent for too long");
+        assert_eq!(
+            read(vec![(1, 1000); 60], &slots).await,
+            Err(BodyError::Incomplete),
+            "1,000 bytes a second"
+        );
         assert_eq!(read(vec![(1, 1100); 60], &slots).await, Ok(66_000));
         assert_eq!(
             read(vec![(0, 20_000), (9, 1), (9, 1), (9, 1)], &slots).await,
-            Err(BodyFault::Cut),
+            Err(BodyError::Incomplete),
             "it stopped"
         );
     }
@@ -232,15 +236,15 @@ mod tests {
         assert_eq!(read(vec![(0, 40_000)], &slots).await, Ok(40_000), "small ones need none");
         let (limits, headers) = (BodyLimits { time: Duration::from_secs(5), ..limits() }, HeaderMap::new());
         let large = limits.read(&headers, body(vec![(0, 40_000); 2]), &slots).await;
-        assert_eq!(large, Err(BodyFault::Cut), "it waits");
+        assert_eq!(large, Err(BodyError::Incomplete), "it waits");
         drop(taken);
         let silent = limits.read(&headers, body(vec![(4, 1)]), &slots);
         let (silent, large) = tokio::join!(silent, limits.read(&headers, body(vec![(0, 40_000); 2]), &slots));
         assert_eq!((silent.map(|b| b.len()), large.map(|b| b.len())), (Ok(1), Ok(80_000)));
         let too_large = read(vec![(0, 600_000); 2], &slots).await;
-        assert_eq!(too_large, Err(BodyFault::TooLarge(1024 * 1024)));
+        assert_eq!(too_large, Err(BodyError::TooLarge(1024 * 1024)));
         let at_once = read(vec![(0, 1024 * 1024 + 1)], &slots).await;
-        assert_eq!(at_once, Err(BodyFault::TooLarge(1024 * 1024)));
+        assert_eq!(at_once, Err(BodyError::TooLarge(1024 * 1024)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -259,14 +263,14 @@ mod tests {
         assert!(large.len() < 2_000);
         let taken = slots.acquire().await;
         assert_eq!(read(small).await, Ok(60_000), "small ones need none");
-        assert_eq!(read(large.clone()).await, Err(BodyFault::Cut), "it waits");
+        assert_eq!(read(large.clone()).await, Err(BodyError::Incomplete), "it waits");
         drop(taken);
         assert_eq!(read(large).await, Ok(900_000));
         let nothing = Bytes::from(gzip(b"").repeat(60_000));
         assert!(nothing.len() > limits.size);
         assert_eq!(
             read(nothing).await,
-            Err(BodyFault::TooLarge(limits.size)),
+            Err(BodyError::TooLarge(limits.size)),
             "received, and decoded to nothing"
         );
     }

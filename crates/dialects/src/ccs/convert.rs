@@ -4,18 +4,18 @@ use crate::kit::{Format, Node};
 
 /// Why a value is not of its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum ConversionError {
     /// The text for the member's key, or the generic one.
     Member(Option<String>),
     /// The generic text, twice.
-    Twice,
+    MemberTwice,
     /// The whole body fails.
     Body,
 }
 
-type Converted<T> = Result<Option<T>, Wrong>;
+type Converted<T> = Result<Option<T>, ConversionError>;
 
-const GENERIC: Wrong = Wrong::Member(None);
+const GENERIC: ConversionError = ConversionError::Member(None);
 
 /// A text. In a form an empty one is null; elsewhere it stays.
 pub(super) fn text(node: &Node, format: Format) -> Converted<String> {
@@ -24,7 +24,7 @@ pub(super) fn text(node: &Node, format: Format) -> Converted<String> {
         (Node::Text(text), Format::Form) if text.trim().is_empty() => Ok(None),
         (Node::Text(text) | Node::Number(text), _) => Ok(Some(text.clone())),
         (Node::Bool(value), _) => Ok(Some(value.to_string())),
-        (Node::List(_) | Node::Object(_), Format::Xml) => Err(Wrong::Body),
+        (Node::List(_) | Node::Object(_), Format::Xml) => Err(ConversionError::Body),
         (Node::List(_) | Node::Object(_), _) => Err(GENERIC),
     }
 }
@@ -35,20 +35,26 @@ pub(super) fn integer(node: &Node, format: Format, (min, max): (i64, i64), clr: 
     match (node, format) {
         (Node::Null, _) => Ok(None),
         (Node::Number(digits), _) => within(digits.parse().ok()).map(Some).ok_or(GENERIC),
-        (Node::Text(text), Format::Xml) => within(text.trim().parse().ok()).map(Some).ok_or(Wrong::Body),
+        (Node::Text(text), Format::Xml) => {
+            within(text.trim().parse().ok()).map(Some).ok_or(ConversionError::Body)
+        }
         (Node::Text(text), _) if text.trim().is_empty() => Ok(None),
-        (Node::Text(text), Format::Json) => within(any_base(text.trim(), &["0x"])).map(Some).ok_or(GENERIC),
-        (Node::Text(text), Format::Form) => match any_base(text.trim(), &["0x", "&h", "#"]) {
+        (Node::Text(text), Format::Json) => {
+            within(parse_decimal_or_hex(text.trim(), &["0x"])).map(Some).ok_or(GENERIC)
+        }
+        (Node::Text(text), Format::Form) => match parse_decimal_or_hex(text.trim(), &["0x", "&h", "#"]) {
             Some(number) => within(Some(number)).map(Some).ok_or(GENERIC),
-            None if is_too_long_a_number(text) => Err(GENERIC),
-            None => Err(Wrong::Member(Some(format!("The value '{text}' is not valid for {clr}.")))),
+            None if is_integer_overflow(text) => Err(GENERIC),
+            None => Err(ConversionError::Member(Some(format!("The value '{text}' is not valid for {clr}.")))),
         },
-        (Node::Bool(_) | Node::Object(_) | Node::List(_), Format::Json | Format::Form) => Err(Wrong::Twice),
-        (Node::Bool(_) | Node::Object(_) | Node::List(_), Format::Xml) => Err(Wrong::Body),
+        (Node::Bool(_) | Node::Object(_) | Node::List(_), Format::Json | Format::Form) => {
+            Err(ConversionError::MemberTwice)
+        }
+        (Node::Bool(_) | Node::Object(_) | Node::List(_), Format::Xml) => Err(ConversionError::Body),
     }
 }
 
-fn any_base(text: &str, hex: &[&str]) -> Option<i64> {
+fn parse_decimal_or_hex(text: &str, hex: &[&str]) -> Option<i64> {
     let lower = text.to_ascii_lowercase();
     match hex.iter().find_map(|prefix| lower.strip_prefix(prefix)) {
         Some(digits) if digits.bytes().all(|b| b.is_ascii_hexdigit()) => i64::from_str_radix(digits, 16).ok(),
@@ -58,7 +64,7 @@ fn any_base(text: &str, hex: &[&str]) -> Option<i64> {
 }
 
 /// Overflow is not a format error in the original, and gets the generic text.
-fn is_too_long_a_number(text: &str) -> bool {
+fn is_integer_overflow(text: &str) -> bool {
     let digits = text.trim().trim_start_matches(['+', '-']);
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
@@ -77,14 +83,14 @@ pub(super) fn boolean(node: &Node, format: Format, clr: &str) -> Converted<bool>
         (Node::Text(text), Format::Xml) => match text.trim() {
             "true" | "1" => Ok(Some(true)),
             "false" | "0" => Ok(Some(false)),
-            _ => Err(Wrong::Body),
+            _ => Err(ConversionError::Body),
         },
         (Node::Text(text), _) if text.trim().is_empty() => Ok(None),
         (Node::Text(text), Format::Json) => word(text).map(Some).ok_or(GENERIC),
         (Node::Text(text), Format::Form) => word(text)
             .map(Some)
-            .ok_or(Wrong::Member(Some(format!("The value '{text}' is not valid for {clr}.")))),
-        (Node::List(_) | Node::Object(_), Format::Xml) => Err(Wrong::Body),
+            .ok_or(ConversionError::Member(Some(format!("The value '{text}' is not valid for {clr}.")))),
+        (Node::List(_) | Node::Object(_), Format::Xml) => Err(ConversionError::Body),
         (Node::List(_) | Node::Object(_), _) => Err(GENERIC),
     }
 }
@@ -112,7 +118,7 @@ mod tests {
         for bad in [t("abc"), n("1.0"), n("1.5"), n("3000000000")] {
             assert_eq!(int(&bad), Err(GENERIC), "{bad:?}");
         }
-        assert_eq!(int(&Node::Bool(true)), Err(Wrong::Twice));
+        assert_eq!(int(&Node::Bool(true)), Err(ConversionError::MemberTwice));
         assert_eq!(integer(&n("256"), Format::Json, BYTE, "DepartmentId"), Err(GENERIC));
     }
 
@@ -126,10 +132,10 @@ mod tests {
         assert_eq!(form("99999999999999999999"), Err(GENERIC));
         assert_eq!(
             form("abc"),
-            Err(Wrong::Member(Some("The value 'abc' is not valid for DepartmentId.".into())))
+            Err(ConversionError::Member(Some("The value 'abc' is not valid for DepartmentId.".into())))
         );
-        assert_eq!(integer(&t("x"), Format::Xml, BYTE, ""), Err(Wrong::Body));
-        assert_eq!(integer(&t(""), Format::Xml, BYTE, ""), Err(Wrong::Body));
+        assert_eq!(integer(&t("x"), Format::Xml, BYTE, ""), Err(ConversionError::Body));
+        assert_eq!(integer(&t(""), Format::Xml, BYTE, ""), Err(ConversionError::Body));
     }
 
     #[test]
@@ -144,7 +150,7 @@ mod tests {
             assert_eq!(boolean(&node, format, "F"), Ok(Some(value)), "{node:?}");
         }
         assert_eq!(boolean(&t("on"), Format::Json, "F"), Err(GENERIC));
-        assert_eq!(boolean(&t("True"), Format::Xml, "F"), Err(Wrong::Body));
+        assert_eq!(boolean(&t("True"), Format::Xml, "F"), Err(ConversionError::Body));
         assert!(boolean(&t("1"), Format::Form, "F").is_err());
     }
 }

@@ -1,79 +1,85 @@
 //! From refusals to the framework's error bodies: `message`, and `modelState` where members are to blame.
 
-use super::read::AN_ERROR;
+use super::read::GENERIC_ERROR;
 use super::wire::{self, clr_name};
 use super::write;
-use crate::kit::{Answer, Call, Fault, FieldFault, Format, Out};
+use crate::kit::{DialectRequest, DialectResponse, Format, MemberError, OutputValue, RequestError};
 use directory::{DirectoryError, Field, FieldErrorKind};
 use http::{HeaderValue, Response, StatusCode, header};
 use std::borrow::Cow;
 
 /// Says a fault.
-pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
-    let mut answer = match fault {
-        Fault::Refused(refusal) => refused(refusal, call),
-        Fault::Fields(faults) => model_state(call, faults),
-        Fault::NoRoute => {
-            let uri = format!("{}{}", call.origin, call.path);
+pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
+    let mut response = match error {
+        RequestError::Directory(refusal) => directory_error_response(refusal, request),
+        RequestError::InvalidMembers(faults) => model_state_response(request, faults),
+        RequestError::NoRoute => {
+            let uri = format!("{}{}", request.origin, request.path);
             let text = format!("No HTTP resource was found that matches the request URI '{uri}'.");
-            message(call, StatusCode::NOT_FOUND, &text)
+            message_response(request, StatusCode::NOT_FOUND, &text)
         }
-        Fault::WrongMethod(_) => {
-            let text = format!("The requested resource does not support http method '{}'.", call.method);
-            message(call, StatusCode::METHOD_NOT_ALLOWED, &text)
+        RequestError::MethodNotAllowed(_) => {
+            let text = format!("The requested resource does not support http method '{}'.", request.method);
+            message_response(request, StatusCode::METHOD_NOT_ALLOWED, &text)
         }
-        Fault::UnsupportedMedia(sent) => {
-            message(call, StatusCode::UNSUPPORTED_MEDIA_TYPE, &unsupported(sent.as_deref()))
-        }
-        Fault::NotAcceptable => message(call, StatusCode::NOT_ACCEPTABLE, AN_ERROR),
-        Fault::BodyTooLarge(limit) => {
+        RequestError::UnsupportedMediaType(sent) => message_response(
+            request,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            &unsupported_media_type_message(sent.as_deref()),
+        ),
+        RequestError::NotAcceptable => message_response(request, StatusCode::NOT_ACCEPTABLE, GENERIC_ERROR),
+        RequestError::BodyTooLarge(limit) => {
             let text = format!("The request entity is larger than {limit} bytes.");
-            message(call, StatusCode::PAYLOAD_TOO_LARGE, &text)
+            message_response(request, StatusCode::PAYLOAD_TOO_LARGE, &text)
         }
-        Fault::WrongHost => {
-            message(call, StatusCode::BAD_REQUEST, "A request must have exactly one Host header.")
+        RequestError::InvalidHost => {
+            message_response(request, StatusCode::BAD_REQUEST, "A request must have exactly one Host header.")
         }
-        Fault::BodyCut => {
-            message(call, StatusCode::REQUEST_TIMEOUT, "The request entity did not arrive in time.")
-        }
-        Fault::Unparsable(_) => {
-            let fault = FieldFault {
+        RequestError::BodyIncomplete => message_response(
+            request,
+            StatusCode::REQUEST_TIMEOUT,
+            "The request entity did not arrive in time.",
+        ),
+        RequestError::Unparsable(_) => {
+            let error = MemberError {
                 name: String::new(),
-                rule: FieldErrorKind::Malformed,
-                text: Some(AN_ERROR.into()),
+                kind: FieldErrorKind::Malformed,
+                message: Some(GENERIC_ERROR.into()),
             };
-            model_state(call, &[fault])
+            model_state_response(request, &[error])
         }
-        Fault::BodyMissing => message(call, StatusCode::BAD_REQUEST, INVALID),
+        RequestError::BodyMissing => message_response(request, StatusCode::BAD_REQUEST, INVALID_REQUEST),
         // The framework answers a wrong role like a missing one: 401, not 403.
-        Fault::Unauthorised | Fault::Forbidden => denied(call),
-        Fault::TooManyAttempts { .. } => message(
-            call,
+        RequestError::Unauthorized | RequestError::Forbidden => unauthorized_response(request),
+        RequestError::TooManyAttempts { .. } => message_response(
+            request,
             StatusCode::TOO_MANY_REQUESTS,
             "Too many requests were not authorized. Try again later.",
         ),
-        Fault::TooManyConcurrent { .. } => message(
-            call,
+        RequestError::TooManyConcurrentRequests { .. } => message_response(
+            request,
             StatusCode::TOO_MANY_REQUESTS,
             "Too many concurrent requests for this connection or tenant.",
         ),
-        Fault::Own(own) => message(call, own.status, &own.text),
-        Fault::TimedOut => message(call, StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),
+        RequestError::DialectSpecific(own) => message_response(request, own.status, &own.message),
+        RequestError::TimedOut => {
+            message_response(request, StatusCode::SERVICE_UNAVAILABLE, "The request took too long.")
+        }
     };
-    if answer.status() == StatusCode::UNAUTHORIZED {
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    answer
+    response
 }
 
-const INVALID: &str = "The request is invalid.";
+const INVALID_REQUEST: &str = "The request is invalid.";
 
-fn denied(call: &Call) -> Answer {
-    message(call, StatusCode::UNAUTHORIZED, "Authorization has been denied for this request.")
+fn unauthorized_response(request: &DialectRequest) -> DialectResponse {
+    message_response(request, StatusCode::UNAUTHORIZED, "Authorization has been denied for this request.")
 }
 
-fn unsupported(sent: Option<&str>) -> String {
-    match sent {
+fn unsupported_media_type_message(media_type: Option<&str>) -> String {
+    match media_type {
         Some(media) => {
             format!("The request entity's media type '{media}' is not supported for this resource.")
         }
@@ -83,51 +89,57 @@ fn unsupported(sent: Option<&str>) -> String {
     }
 }
 
-fn refused(refusal: &DirectoryError, call: &Call) -> Answer {
+fn directory_error_response(refusal: &DirectoryError, request: &DialectRequest) -> DialectResponse {
     match refusal {
         DirectoryError::Invalid(faults) => {
             // What clashes with the directory is one sentence; what is wrong in itself is said by member.
-            let clash = faults.iter().find(|f| {
+            let conflict = faults.iter().find(|f| {
                 matches!(
                     f.kind,
                     FieldErrorKind::Taken | FieldErrorKind::NotFound | FieldErrorKind::NotAllowed
                 )
             });
-            if let Some(fault) = clash {
-                return message(call, StatusCode::BAD_REQUEST, &clash_text(fault.field, fault.kind));
+            if let Some(error) = conflict {
+                return message_response(
+                    request,
+                    StatusCode::BAD_REQUEST,
+                    &conflict_message(error.field, error.kind),
+                );
             }
-            let faults: Vec<FieldFault> =
-                faults.iter().map(|f| FieldFault::new(field_name(f.field), f.kind)).collect();
-            model_state(call, &faults)
+            let faults: Vec<MemberError> =
+                faults.iter().map(|f| MemberError::new(field_name(f.field), f.kind)).collect();
+            model_state_response(request, &faults)
         }
         DirectoryError::NoSuchUser
         | DirectoryError::NoSuchItem(_)
         | DirectoryError::NoSuchTenant
         | DirectoryError::NoSuchConnection => {
-            let mut answer = Response::default();
-            *answer.status_mut() = StatusCode::NOT_FOUND;
-            answer
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
         }
         DirectoryError::ConnectionEnded | DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
-            denied(call)
+            unauthorized_response(request)
         }
         DirectoryError::WrongStatus => {
-            message(call, StatusCode::BAD_REQUEST, "The user's status does not allow this.")
+            message_response(request, StatusCode::BAD_REQUEST, "The user's status does not allow this.")
         }
         DirectoryError::Conflict | DirectoryError::VersionMismatch => {
-            message(call, StatusCode::CONFLICT, "The user was changed at the same time.")
+            message_response(request, StatusCode::CONFLICT, "The user was changed at the same time.")
         }
-        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
-            message(call, StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Try again in a moment.")
-        }
+        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => message_response(
+            request,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is busy. Try again in a moment.",
+        ),
         DirectoryError::Internal(_) => {
-            let text = format!("{AN_ERROR} Request {}.", call.request);
-            message(call, StatusCode::INTERNAL_SERVER_ERROR, &text)
+            let text = format!("{GENERIC_ERROR} Request {}.", request.request_id);
+            message_response(request, StatusCode::INTERNAL_SERVER_ERROR, &text)
         }
     }
 }
 
-fn clash_text(field: Field, rule: FieldErrorKind) -> String {
+fn conflict_message(field: Field, rule: FieldErrorKind) -> String {
     match (field, rule) {
         (Field::Email | Field::UserName, _) => "A user with this email address already exists.".into(),
         (Field::Role, _) => "The role does not exist.".into(),
@@ -142,40 +154,41 @@ fn field_name(field: Field) -> String {
     wire::USER_POST.name_of(field).map_or_else(|| format!("{field:?}"), clr_name)
 }
 
-fn message(call: &Call, status: StatusCode, text: &str) -> Answer {
-    let out = error_members(call, vec![("message", Out::text(text))]);
-    write::reply(call, status, "Error", "", &out)
+fn message_response(request: &DialectRequest, status: StatusCode, text: &str) -> DialectResponse {
+    let out = error_members(request, vec![("message", OutputValue::text(text))]);
+    write::response(request, status, "Error", "", &out)
 }
 
-fn error_members(call: &Call, members: Vec<(&'static str, Out)>) -> Out {
-    let is_xml = write::voice(call).format == Format::Xml;
+fn error_members(request: &DialectRequest, members: Vec<(&'static str, OutputValue)>) -> OutputValue {
+    let is_xml = write::response_format(request).format == Format::Xml;
     let named = |name: &'static str| if is_xml { Cow::Owned(clr_name(name)) } else { Cow::Borrowed(name) };
-    Out::Object(members.into_iter().map(|(name, out)| (named(name), out)).collect())
+    OutputValue::Object(members.into_iter().map(|(name, out)| (named(name), out)).collect())
 }
 
 /// 400 with everything that is wrong under `user.<member>`. Keys that differ in case alone are one, spelled as the
 /// first was.
-fn model_state(call: &Call, faults: &[FieldFault]) -> Answer {
+fn model_state_response(request: &DialectRequest, faults: &[MemberError]) -> DialectResponse {
     let mut keys: Vec<(String, Vec<String>)> = Vec::new();
-    for fault in faults {
-        let key = if fault.name.is_empty() { "user".to_owned() } else { format!("user.{}", fault.name) };
-        let text = fault.text.clone().unwrap_or_else(|| sentence(&fault.name, fault.rule));
+    for error in faults {
+        let key = if error.name.is_empty() { "user".to_owned() } else { format!("user.{}", error.name) };
+        let text = error.message.clone().unwrap_or_else(|| rule_message(&error.name, error.kind));
         match keys.iter_mut().find(|(k, _)| k.eq_ignore_ascii_case(&key)) {
             Some((_, texts)) => texts.push(text),
             None => keys.push((key, vec![text])),
         }
     }
-    let is_xml = write::voice(call).format == Format::Xml;
+    let is_xml = write::response_format(request).format == Format::Xml;
     let entry = |(key, texts): (String, Vec<String>)| {
         if is_xml {
-            (Cow::Owned(xml_name(&key)), Out::Text(texts.join(" ")))
+            (Cow::Owned(xml_name(&key)), OutputValue::Text(texts.join(" ")))
         } else {
-            (Cow::Owned(key), Out::List("string", texts.into_iter().map(Out::Text).collect()))
+            (Cow::Owned(key), OutputValue::List("string", texts.into_iter().map(OutputValue::Text).collect()))
         }
     };
-    let state = Out::Object(keys.into_iter().map(entry).collect());
-    let out = error_members(call, vec![("message", Out::text(INVALID)), ("modelState", state)]);
-    write::reply(call, StatusCode::BAD_REQUEST, "Error", "", &out)
+    let state = OutputValue::Object(keys.into_iter().map(entry).collect());
+    let out =
+        error_members(request, vec![("message", OutputValue::text(INVALID_REQUEST)), ("modelState", state)]);
+    write::response(request, StatusCode::BAD_REQUEST, "Error", "", &out)
 }
 
 /// A key as an element's name: what may not stand there becomes `_xHHHH_`.
@@ -192,7 +205,7 @@ fn xml_name(key: &str) -> String {
 }
 
 /// The framework's words for a rule.
-fn sentence(name: &str, rule: FieldErrorKind) -> String {
+fn rule_message(name: &str, rule: FieldErrorKind) -> String {
     match rule {
         FieldErrorKind::Missing => format!("The {name} field is required."),
         FieldErrorKind::TooLong(max) => {

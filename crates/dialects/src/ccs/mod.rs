@@ -15,23 +15,23 @@ mod wire;
 mod write;
 
 use crate::kit::{XmlNames, bearer};
-use crate::{Dialect, Trial};
+use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "ccs",
-    about: "Users in the ASP.NET Web API style: JSON, XML or form",
+    description: "Users in the ASP.NET Web API style: JSON, XML or form",
     routes: routes::ROUTES,
-    owns: |path| {
+    claims_path: |path| {
         let first = path.trim_start_matches('/').split('/').next();
         first.is_some_and(|first| first.eq_ignore_ascii_case("request"))
     },
-    suffixes: false,
-    overrides: |_| None,
-    acceptable: |_| Ok(()),
-    credential: |call| Ok(bearer(call)),
+    has_format_suffixes: false,
+    method_override: |_| None,
+    check_acceptable: |_| Ok(()),
+    credential: |request| Ok(bearer(request)),
     has_credential_in_body: false,
-    refuse: errors::refuse,
-    reads: &[
+    error_response: errors::error_response,
+    request_media_types: &[
         "application/json",
         "text/json",
         "text/html",
@@ -39,21 +39,21 @@ pub(crate) static DIALECT: Dialect = Dialect {
         "text/xml",
         "application/x-www-form-urlencoded",
     ],
-    writes: &[
+    response_media_types: &[
         "application/json; charset=utf-8",
         "text/json; charset=utf-8",
         "text/html; charset=utf-8",
         "application/xml; charset=utf-8",
         "text/xml; charset=utf-8",
     ],
-    parameters: &[],
+    common_parameters: &[],
     examples: &examples::EXAMPLES,
-    error: &wire::ERROR,
-    common: |_| Vec::new(),
-    xml: Some(XmlNames { namespace: wire::namespace, member: wire::clr_name }),
-    curls: |Trial { url, key, .. }| {
+    error_schema: &wire::ERROR,
+    common_properties: |_| Vec::new(),
+    xml_names: Some(XmlNames { namespace: wire::namespace, property: wire::clr_name }),
+    curl_examples: |CurlTarget { url, key, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/request/user/1'")]
     },
-    by_name: false,
-    security: &[("bearer", crate::kit::bearer_scheme)],
+    is_opt_in: false,
+    security_schemes: &[("bearer", crate::kit::bearer_scheme)],
 };

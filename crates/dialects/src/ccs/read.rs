@@ -1,10 +1,11 @@
 //! From bytes to commands: the type of the body chooses the reader, every member is converted and checked, and all
 //! that is wrong is said at once.
 
-use super::convert::{self, Wrong};
+use super::convert::{self, ConversionError};
 use super::wire::{self, clr_name};
 use crate::kit::{
-    Body, Call, Duplicates, Fault, FieldFault, Format, Member, Node, Object, accept, form, json, lenient, xml,
+    DialectRequest, Duplicates, Format, MemberError, Node, Object, ParsedBody, Property, RequestError, form,
+    json, lenient_json, media_types, xml,
 };
 use directory::{
     DepartmentRef, Field, FieldErrorKind, FieldUpdate, RequestedStatus, RoleRef, SecretString, Status,
@@ -12,112 +13,114 @@ use directory::{
 };
 
 /// What stands for a conversion error whose details are hidden.
-pub(super) const AN_ERROR: &str = "An error has occurred.";
+pub(super) const GENERIC_ERROR: &str = "An error has occurred.";
 
 /// The body by its type; `None` for a null model: an empty body, `null`, or a nil root.
-pub(super) fn body(call: &Call) -> Result<Option<Body>, Fault> {
-    let media = accept::content_type(&call.headers);
+pub(super) fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
+    let media = media_types::content_type(&request.headers);
     let format = match media.as_deref() {
         Some("application/json" | "text/json" | "text/html" | "application/*" | "text/*" | "*/*") => {
             Format::Json
         }
         Some("application/xml" | "text/xml") => Format::Xml,
         Some("application/x-www-form-urlencoded") => Format::Form,
-        None if call.body.is_empty() => return Ok(None),
-        _ => return Err(Fault::UnsupportedMedia(media)),
+        None if request.body.is_empty() => return Ok(None),
+        _ => return Err(RequestError::UnsupportedMediaType(media)),
     };
-    if call.body.is_empty() {
+    if request.body.is_empty() {
         return Ok(None);
     }
     if format == Format::Form {
-        let node = form::read(&call.body).map_err(Fault::Unparsable)?;
-        return Ok(Some(Body { format, root: None, node }));
+        let node = form::parse(&request.body).map_err(RequestError::Unparsable)?;
+        return Ok(Some(ParsedBody { format, root: None, node }));
     }
-    let text = std::str::from_utf8(&call.body).map_err(|error| Fault::Unparsable(error.to_string()))?;
+    let text =
+        std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let (root, node) = if format == Format::Json {
         if text.trim_start_matches('\u{FEFF}').trim().is_empty() {
             return Ok(None);
         }
-        let strictly = json::read(text);
+        let strict = json::parse(text);
         (
             None,
-            strictly
-                .or_else(|_| lenient::read(text, lenient::Leniency::JsonNet))
-                .map_err(Fault::Unparsable)?,
+            strict
+                .or_else(|_| lenient_json::parse(text, lenient_json::Leniency::JsonNet))
+                .map_err(RequestError::Unparsable)?,
         )
     } else {
-        let document = xml::read(text).map_err(Fault::Unparsable)?;
+        let document = xml::parse(text).map_err(RequestError::Unparsable)?;
         (Some(document.root), document.node)
     };
-    Ok(if node == Node::Null { None } else { Some(Body { format, root, node }) })
+    Ok(if node == Node::Null { None } else { Some(ParsedBody { format, root, node }) })
 }
 
 /// What was found wrong, in the order the framework says it.
 #[derive(Default)]
 struct ModelState {
-    faults: Vec<FieldFault>,
+    faults: Vec<MemberError>,
 }
 
 impl ModelState {
     fn add(&mut self, key: &str, rule: FieldErrorKind, text: Option<String>) {
-        self.faults.push(FieldFault { name: key.to_owned(), rule, text });
+        self.faults.push(MemberError { name: key.to_owned(), kind: rule, message: text });
     }
 }
 
 /// A member that is in the body: its name as sent, what it holds, and all that a form sent under the name.
-struct Sent<'a> {
+struct SentMember<'a> {
     name: &'a str,
     node: &'a Node,
-    all: Option<String>,
+    joined_values: Option<String>,
 }
 
 /// The member of that name: XML to the letter with its capital, all else in any case.
-fn find<'a>(object: &'a Object, member: &Member, body: &Body) -> Option<Sent<'a>> {
+fn find_member<'a>(object: &'a Object, member: &Property, body: &ParsedBody) -> Option<SentMember<'a>> {
     let clr = clr_name(member.name);
-    let is_it = |name: &str| {
+    let has_name = |name: &str| {
         if body.format == Format::Xml { name == clr } else { name.eq_ignore_ascii_case(member.name) }
     };
-    let texts = object.members.iter().filter(|(name, _)| is_it(name)).filter_map(|(_, node)| match node {
+    let texts = object.members.iter().filter(|(name, _)| has_name(name)).filter_map(|(_, node)| match node {
         Node::Text(text) => Some(text.as_str()),
         _ => None,
     });
     let all = (body.format == Format::Form).then(|| texts.collect::<Vec<_>>().join(","));
-    let mut named = object.members.iter().filter(|(name, _)| is_it(name));
+    let mut named = object.members.iter().filter(|(name, _)| has_name(name));
     let (name, node) = match body.duplicates() {
         Duplicates::FirstWins => named.next()?,
         Duplicates::LastWins => named.next_back()?,
     };
-    Some(Sent { name, node, all })
+    Some(SentMember { name, node, joined_values: all })
 }
 
 /// What a POST or PUT says of a user. On PUT what is absent stays; null and empty clear.
-pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
-    let body = call.body(body)?.ok_or(Fault::BodyMissing)?;
-    let whole = |text: &str| Fault::Unparsable(text.to_owned());
+pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEdit, RequestError> {
+    let body = request.parsed_body(body)?.ok_or(RequestError::BodyMissing)?;
+    let unparsable = |text: &str| RequestError::Unparsable(text.to_owned());
     // The original calls the same model `UserPut` in a PUT.
     let is_known = |root: &str| root == wire::USER_POST.name || !is_new && root == "UserPut";
     if body.root.as_deref().is_some_and(|root| !is_known(root)) {
-        return Err(whole("the root is neither UserPost nor, in a PUT, UserPut"));
+        return Err(unparsable("the root is neither UserPost nor, in a PUT, UserPut"));
     }
     let empty = Object::default();
     let object = match &body.node {
         Node::Object(object) => object,
         Node::Text(text) if body.format == Format::Xml && text.trim().is_empty() => &empty,
-        _ => return Err(whole("the body is no object")),
+        _ => return Err(unparsable("the body is no object")),
     };
-    call.ignore(object.unknown_to(&wire::USER_POST, &[]));
+    request.count_ignored(object.count_unknown(&wire::USER_POST, &[]));
     let (mut edit, mut state) = (UserEdit::default(), ModelState::default());
-    let mut order: Vec<(usize, &Member)> = wire::sent().map(|m| (position(object, m, body), m)).collect();
+    let mut order: Vec<(usize, &Property)> =
+        wire::request_properties().map(|m| (body_position(object, m, body), m)).collect();
     order.sort_by_key(|(position, _)| *position);
     for (_, member) in order {
-        if let Some(sent) = find(object, member, body) {
-            put(&mut edit, &mut state, member, &sent, body.format)
-                .map_err(|()| whole("a value of the wrong type"))?;
+        if let Some(sent) = find_member(object, member, body) {
+            apply_member(&mut edit, &mut state, member, &sent, body.format)
+                .map_err(|()| unparsable("a value of the wrong type"))?;
         }
     }
     validate(&edit, &mut state);
     if !state.faults.is_empty() {
-        return Err(Fault::Fields(state.faults));
+        return Err(RequestError::InvalidMembers(state.faults));
     }
     if is_new {
         let status = if edit.password.is_some() { Status::Active } else { Status::Invited };
@@ -127,37 +130,38 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
 }
 
 /// Conversion errors come in the order of the body.
-fn position(object: &Object, member: &Member, body: &Body) -> usize {
-    let found = find(object, member, body).map(|sent| sent.name);
+fn body_position(object: &Object, member: &Property, body: &ParsedBody) -> usize {
+    let found = find_member(object, member, body).map(|sent| sent.name);
     found.and_then(|name| object.members.iter().position(|(n, _)| n == name)).unwrap_or(usize::MAX)
 }
 
 /// Converts one member and puts it in the edit; `Err` when the whole body fails.
-fn put(
+fn apply_member(
     edit: &mut UserEdit,
     state: &mut ModelState,
-    member: &Member,
-    sent: &Sent<'_>,
+    member: &Property,
+    sent: &SentMember<'_>,
     format: Format,
 ) -> Result<(), ()> {
     let clr = clr_name(member.name);
     // JSON errors quote the path as the client spelled it, all others the CLR name.
     let key = if format == Format::Json { sent.name } else { clr.as_str() };
-    let first = match sent.node {
+    let sent_text = match sent.node {
         Node::Text(text) => text.clone(),
         _ => String::new(),
     };
-    let mut wrong = |wrong: Wrong| match wrong {
-        Wrong::Body => Err(()),
-        Wrong::Member(text) => {
-            let text =
-                text.map(|text| sent.all.as_ref().map_or(text.clone(), |all| text.replacen(&first, all, 1)));
-            state.add(key, FieldErrorKind::Malformed, Some(text.unwrap_or_else(|| AN_ERROR.into())));
+    let mut add_error = |add_error: ConversionError| match add_error {
+        ConversionError::Body => Err(()),
+        ConversionError::Member(text) => {
+            let text = text.map(|text| {
+                sent.joined_values.as_ref().map_or(text.clone(), |all| text.replacen(&sent_text, all, 1))
+            });
+            state.add(key, FieldErrorKind::Malformed, Some(text.unwrap_or_else(|| GENERIC_ERROR.into())));
             Ok(())
         }
-        Wrong::Twice => {
-            state.add(key, FieldErrorKind::Malformed, Some(AN_ERROR.into()));
-            state.add(key, FieldErrorKind::Malformed, Some(AN_ERROR.into()));
+        ConversionError::MemberTwice => {
+            state.add(key, FieldErrorKind::Malformed, Some(GENERIC_ERROR.into()));
+            state.add(key, FieldErrorKind::Malformed, Some(GENERIC_ERROR.into()));
             Ok(())
         }
     };
@@ -170,7 +174,7 @@ fn put(
                         number.map(|n| RoleRef::Number(u32::try_from(n).unwrap_or(0))),
                     );
                 }
-                Err(error) => return wrong(error),
+                Err(error) => return add_error(error),
             }
         }
         Some(Field::Department) => match convert::integer(sent.node, format, (0, 255), &clr) {
@@ -179,19 +183,19 @@ fn put(
                 edit.department =
                     FieldUpdate::Set(number.map_or(DepartmentRef::NoNumber, DepartmentRef::Number));
             }
-            Err(error) => return wrong(error),
+            Err(error) => return add_error(error),
         },
         Some(Field::ForcePasswordChange) => match convert::boolean(sent.node, format, &clr) {
             Ok(value) => edit.force_password_change = FieldUpdate::set_or_clear(value),
-            Err(error) => return wrong(error),
+            Err(error) => return add_error(error),
         },
         Some(Field::Password) => match convert::text(sent.node, format) {
             Ok(text) => edit.password = text.filter(|t| !t.is_empty()).map(SecretString::from),
-            Err(error) => return wrong(error),
+            Err(error) => return add_error(error),
         },
         Some(field) => match convert::text(sent.node, format) {
             Ok(text) => edit.set_text(field, FieldUpdate::set_or_clear(text)),
-            Err(error) => return wrong(error),
+            Err(error) => return add_error(error),
         },
         None => {}
     }
@@ -201,7 +205,7 @@ fn put(
 /// What the model's annotations say, in declared order: needed members, and lengths in UTF-16 units.
 fn validate(edit: &UserEdit, state: &mut ModelState) {
     use directory::ExposeSecret;
-    for member in wire::sent() {
+    for member in wire::request_properties() {
         let clr = clr_name(member.name);
         let text = match member.field {
             Some(Field::Role) => {
@@ -217,24 +221,26 @@ fn validate(edit: &UserEdit, state: &mut ModelState) {
         let is_blank = text.is_none_or(|text| text.trim().is_empty());
         if member.required && is_blank {
             state.add(&clr, FieldErrorKind::Missing, None);
-        } else if member.max > 0 && text.is_some_and(|text| text.encode_utf16().count() > member.max) {
-            state.add(&clr, FieldErrorKind::TooLong(member.max), None);
+        } else if member.max_length > 0
+            && text.is_some_and(|text| text.encode_utf16().count() > member.max_length)
+        {
+            state.add(&clr, FieldErrorKind::TooLong(member.max_length), None);
         }
     }
 }
 
 /// The user a path names, by number. What is no number is a bad request, as in the original.
-pub(super) fn user_key(call: &Call) -> Result<UserKey, Fault> {
-    let number = call.named(0).parse::<i32>().map_err(|_| Fault::BodyMissing)?;
+pub(super) fn user_key(request: &DialectRequest) -> Result<UserKey, RequestError> {
+    let number = request.path_param(0).parse::<i32>().map_err(|_| RequestError::BodyMissing)?;
     Ok(UserKey::Number(u32::try_from(number).unwrap_or(0)))
 }
 
 /// `skip` and `take` of a list, which the original does not have; without them it is everybody.
-pub(super) fn part(call: &Call) -> Result<(u64, Option<u32>), Fault> {
+pub(super) fn skip_and_take(request: &DialectRequest) -> Result<(u64, Option<u32>), RequestError> {
     let number = |name: &str| {
-        let text = call.query.get(name);
+        let text = request.query.get(name);
         let parsed = text.map(|text| text.trim().parse::<u32>()).transpose();
-        parsed.map_err(|_| Fault::field(clr_name(name), FieldErrorKind::Malformed))
+        parsed.map_err(|_| RequestError::invalid_member(clr_name(name), FieldErrorKind::Malformed))
     };
     Ok((number("skip")?.unwrap_or(0).into(), number("take")?))
 }

@@ -1,84 +1,88 @@
 //! The table of paths.
 
 use super::{users, wire};
-use crate::kit::{About, Access, Kind, Record, Route, Success, Verb};
+use crate::kit::{MethodSpec, ObjectSchema, RequiredAccess, Route, RouteMethod, SuccessResponse, ValueType};
 
-const fn about(summary: &'static str, body: Option<&'static Record>, success: Success) -> About {
-    About { summary, query: &[], body, is_partial: false, success, own_failures: &[] }
+const fn spec(
+    summary: &'static str,
+    body: Option<&'static ObjectSchema>,
+    success: SuccessResponse,
+) -> MethodSpec {
+    MethodSpec { summary, query_params: &[], body, is_partial: false, success, error_statuses: &[] }
 }
 
 /// Every path.
 pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/request/user",
-        verbs: &[
-            Verb {
-                method: "POST",
-                access: Access::Write,
-                about: about(
+        methods: &[
+            RouteMethod {
+                name: "POST",
+                access: RequiredAccess::Write,
+                spec: spec(
                     "Add a new user",
                     Some(&wire::USER_POST),
-                    Success::Object(&wire::USER_POST_RESPONSE),
+                    SuccessResponse::Object(&wire::USER_POST_RESPONSE),
                 ),
-                handler: |desk, call| Box::pin(users::create(desk, call)),
+                handler: |state, request| Box::pin(users::create(state, request)),
             },
-            Verb {
-                method: "GET",
-                access: Access::Read,
-                about: About {
-                    query: &[
-                        ("skip", Kind::Integer, "How many to leave out at the start"),
-                        ("take", Kind::Integer, "How many to return; everybody when left out"),
+            RouteMethod {
+                name: "GET",
+                access: RequiredAccess::Read,
+                spec: MethodSpec {
+                    query_params: &[
+                        ("skip", ValueType::Integer, "How many to leave out at the start"),
+                        ("take", ValueType::Integer, "How many to return; everybody when left out"),
                     ],
-                    ..about("List all users", None, Success::List(&wire::USER_LIST))
+                    ..spec("List all users", None, SuccessResponse::List(&wire::USER_LIST))
                 },
-                handler: |desk, call| Box::pin(users::list(desk, call)),
+                handler: |state, request| Box::pin(users::list(state, request)),
             },
         ],
     },
     Route {
         path: "/request/user/{id}",
-        verbs: &[
-            Verb {
-                method: "GET",
-                access: Access::Read,
-                about: about("Get a user", None, Success::Object(&wire::USER_VIEW)),
-                handler: |desk, call| Box::pin(users::get(desk, call)),
+        methods: &[
+            RouteMethod {
+                name: "GET",
+                access: RequiredAccess::Read,
+                spec: spec("Get a user", None, SuccessResponse::Object(&wire::USER_VIEW)),
+                handler: |state, request| Box::pin(users::get(state, request)),
             },
-            Verb {
-                method: "PUT",
-                access: Access::Write,
-                about: about(
+            RouteMethod {
+                name: "PUT",
+                access: RequiredAccess::Write,
+                spec: spec(
                     "Change a user; what is left out stays",
                     Some(&wire::USER_POST),
-                    Success::Object(&wire::USER_POST_RESPONSE),
+                    SuccessResponse::Object(&wire::USER_POST_RESPONSE),
                 ),
-                handler: |desk, call| Box::pin(users::update(desk, call)),
+                handler: |state, request| Box::pin(users::update(state, request)),
             },
-            Verb {
-                method: "DELETE",
-                access: Access::Write,
-                about: about("Delete a user", None, Success::Nothing),
-                handler: |desk, call| Box::pin(users::delete(desk, call)),
+            RouteMethod {
+                name: "DELETE",
+                access: RequiredAccess::Write,
+                spec: spec("Delete a user", None, SuccessResponse::NoContent),
+                handler: |state, request| Box::pin(users::delete(state, request)),
             },
         ],
     },
     Route {
         path: "/request/role",
-        verbs: &[Verb {
-            method: "GET",
-            access: Access::Read,
-            about: about("List the roles", None, Success::List(&wire::ROLE_LIST)),
-            handler: |desk, call| Box::pin(users::roles(desk, call)),
+        methods: &[RouteMethod {
+            name: "GET",
+            access: RequiredAccess::Read,
+            spec: spec("List the roles", None, SuccessResponse::List(&wire::ROLE_LIST)),
+            handler: |state, request| Box::pin(users::roles(state, request)),
         }],
     },
     Route {
         path: "/request/department",
-        verbs: &[Verb {
-            method: "GET",
-            access: Access::Read,
-            about: about("List the departments", None, Success::List(&wire::DEPARTMENT_LIST)),
-            handler: |desk, call| Box::pin(users::departments(desk, call)),
+        methods: &[RouteMethod {
+            name: "GET",
+            access: RequiredAccess::Read,
+            spec: spec("List the departments", None, SuccessResponse::List(&wire::DEPARTMENT_LIST)),
+            handler: |state, request| Box::pin(users::departments(state, request)),
         }],
     },
 ];

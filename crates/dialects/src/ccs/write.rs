@@ -1,97 +1,108 @@
 //! From users to bytes, in the format the framework's negotiation chooses.
 
-use super::wire::{NAMESPACE, clr_name};
-use crate::answer;
-use crate::kit::{Answer, Call, Format, Out, Voice, accept, json, xml};
+use super::wire::{ROOT_ATTRIBUTES, clr_name};
+use crate::kit::{
+    DialectRequest, DialectResponse, Format, OutputValue, ResponseFormat, json, media_types, xml,
+};
+use crate::text_response;
 use directory::{Field, User};
 use http::StatusCode;
 use std::borrow::Cow;
 
 /// What can be written, in the order in which ties are broken.
-const VOICES: [(&str, Voice); 5] = [
-    ("application/json", Voice { format: Format::Json, media: "application/json; charset=utf-8" }),
-    ("text/json", Voice { format: Format::Json, media: "text/json; charset=utf-8" }),
-    ("text/html", Voice { format: Format::Json, media: "text/html; charset=utf-8" }),
-    ("application/xml", Voice { format: Format::Xml, media: "application/xml; charset=utf-8" }),
-    ("text/xml", Voice { format: Format::Xml, media: "text/xml; charset=utf-8" }),
+const RESPONSE_FORMATS: [(&str, ResponseFormat); 5] = [
+    (
+        "application/json",
+        ResponseFormat { format: Format::Json, content_type: "application/json; charset=utf-8" },
+    ),
+    ("text/json", ResponseFormat { format: Format::Json, content_type: "text/json; charset=utf-8" }),
+    ("text/html", ResponseFormat { format: Format::Json, content_type: "text/html; charset=utf-8" }),
+    (
+        "application/xml",
+        ResponseFormat { format: Format::Xml, content_type: "application/xml; charset=utf-8" },
+    ),
+    ("text/xml", ResponseFormat { format: Format::Xml, content_type: "text/xml; charset=utf-8" }),
 ];
 
 /// How the answer is written.
-pub(super) fn voice(call: &Call) -> Voice {
-    call.voice(choose)
+pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
+    request.response_format(negotiate_format)
 }
 
 /// The framework's choice: a script that says nothing else gets JSON; then the best of `Accept`, where a literal
 /// entry goes before `type/*` and that before `*/*`, and the JSON writer before the XML one; then the request's own
 /// type; then JSON. There is no 406.
-fn choose(call: &Call) -> Voice {
-    let wanted = accept::wanted(&call.headers);
-    let is_script =
-        call.header("x-requested-with").is_some_and(|by| by.to_ascii_lowercase().contains("xmlhttprequest"));
-    let says_nothing = wanted.is_empty() || (wanted.len() == 1 && wanted[0].media == "*/*");
-    if is_script && says_nothing {
-        return VOICES[0].1;
+fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
+    let wanted = media_types::accepted_media_ranges(&request.headers);
+    let is_script = request
+        .header("x-requested-with")
+        .is_some_and(|by| by.to_ascii_lowercase().contains("xmlhttprequest"));
+    let accepts_anything = wanted.is_empty() || (wanted.len() == 1 && wanted[0].media == "*/*");
+    if is_script && accepts_anything {
+        return RESPONSE_FORMATS[0].1;
     }
     // The best match of each writer, then the better of both; the JSON writer wins a tie.
-    let best = |writer: &'static [(&'static str, Voice)]| {
-        let mut best: Option<(u8, u32, Voice)> = None;
+    let best = |writer: &'static [(&'static str, ResponseFormat)]| {
+        let mut best: Option<(u8, u32, ResponseFormat)> = None;
         for entry in wanted.iter().filter(|entry| entry.quality > 0) {
-            for (media, voice) in writer {
-                let level = entry.matches(media);
-                let better = best.is_none_or(|(l, q, _)| (entry.quality, level) > (q, l));
-                if level > 0 && better {
-                    best = Some((level, entry.quality, *voice));
+            for (media, negotiated) in writer {
+                let specificity = entry.specificity(media);
+                let better = best.is_none_or(|(l, q, _)| (entry.quality, specificity) > (q, l));
+                if specificity > 0 && better {
+                    best = Some((specificity, entry.quality, *negotiated));
                 }
             }
         }
         best
     };
-    let (as_json, as_xml) = (best(&VOICES[..3]), best(&VOICES[3..]));
+    let (as_json, as_xml) = (best(&RESPONSE_FORMATS[..3]), best(&RESPONSE_FORMATS[3..]));
     let chosen = match (as_json, as_xml) {
         (Some(a), Some(b)) if (b.1, b.0) > (a.1, a.0) => Some(b),
         (Some(a), _) => Some(a),
         (None, b) => b,
     };
-    let echoed = || {
-        let sent = accept::content_type(&call.headers)?;
-        VOICES.iter().find(|(media, _)| *media == sent).map(|(_, voice)| *voice)
+    let request_format = || {
+        let sent = media_types::content_type(&request.headers)?;
+        RESPONSE_FORMATS.iter().find(|(media, _)| *media == sent).map(|(_, voice)| *voice)
     };
-    chosen.map(|(_, _, voice)| voice).or_else(echoed).unwrap_or(VOICES[0].1)
+    chosen.map(|(_, _, voice)| voice).or_else(request_format).unwrap_or(RESPONSE_FORMATS[0].1)
 }
 
 /// An answer; `root` is the XML root, `frame` its attributes.
-pub(super) fn reply(
-    call: &Call,
+pub(super) fn response(
+    request: &DialectRequest,
     status: StatusCode,
     root: &str,
     attributes: &'static str,
-    out: &Out,
-) -> Answer {
-    let voice = voice(call);
-    let body = match voice.format {
-        Format::Xml => xml::write(xml::Frame { declaration: "", attributes }, root, out),
+    out: &OutputValue,
+) -> DialectResponse {
+    let negotiated = response_format(request);
+    let body = match negotiated.format {
+        Format::Xml => {
+            xml::write(xml::WriteOptions { declaration: "", root_attributes: attributes }, root, out)
+        }
         Format::Json | Format::Form => json::write(out),
     };
-    answer(status, voice.media, body)
+    text_response(status, negotiated.content_type, body)
 }
 
 /// An answer with a model in it.
-pub(super) fn model(call: &Call, root: &str, out: &Out) -> Answer {
-    reply(call, StatusCode::OK, root, NAMESPACE, out)
+pub(super) fn model_response(request: &DialectRequest, root: &str, out: &OutputValue) -> DialectResponse {
+    response(request, StatusCode::OK, root, ROOT_ATTRIBUTES, out)
 }
 
 /// A user as a GET shows it, nulls written. `departments` are the numbers and names of the catalogue.
-pub(super) fn user(call: &Call, user: &User, departments: &[(u32, String)]) -> Out {
-    let text = |field: Field| user.text(field).map_or(Out::Null, Out::text);
-    let number = |value: Option<u32>| value.map_or(Out::Null, |n| Out::Integer(n.into()));
+pub(super) fn user(request: &DialectRequest, user: &User, departments: &[(u32, String)]) -> OutputValue {
+    let text = |field: Field| user.text(field).map_or(OutputValue::Null, OutputValue::text);
+    let number = |value: Option<u32>| value.map_or(OutputValue::Null, |n| OutputValue::Integer(n.into()));
     let department = user
         .department
         .as_ref()
         .and_then(|name| departments.iter().find(|(_, n)| n == name).map(|(number, _)| *number));
     members(
-        call,
+        request,
         vec![
-            ("id", Out::Integer(user.number.into())),
+            ("id", OutputValue::Integer(user.number.into())),
             ("title", text(Field::HonorificPrefix)),
             ("firstName", text(Field::GivenName)),
             ("lastName", text(Field::FamilyName)),
@@ -99,18 +110,18 @@ pub(super) fn user(call: &Call, user: &User, departments: &[(u32, String)]) -> O
             ("email", text(Field::Email)),
             ("roleId", number(user.role)),
             ("departmentId", number(department)),
-            ("forcePasswordChange", Out::Bool(user.force_password_change.unwrap_or(false))),
+            ("forcePasswordChange", OutputValue::Bool(user.force_password_change.unwrap_or(false))),
         ],
     )
 }
 
 /// Members by their JSON names in declared order, or by their CLR names in ordinal order for XML.
-pub(super) fn members(call: &Call, members: Vec<(&'static str, Out)>) -> Out {
-    if voice(call).format != Format::Xml {
-        return Out::object(members);
+pub(super) fn members(request: &DialectRequest, members: Vec<(&'static str, OutputValue)>) -> OutputValue {
+    if response_format(request).format != Format::Xml {
+        return OutputValue::object(members);
     }
     let named = members.into_iter().map(|(name, out)| (Cow::Owned(clr_name(name)), out));
-    let mut named: Vec<(Cow<'static, str>, Out)> = named.collect();
+    let mut named: Vec<(Cow<'static, str>, OutputValue)> = named.collect();
     named.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Out::Object(named)
+    OutputValue::Object(named)
 }

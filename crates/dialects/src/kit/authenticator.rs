@@ -1,6 +1,6 @@
 //! Connections whose keys were found valid within the last second, and the rate limit of invalid keys.
 
-use super::Fault;
+use super::RequestError;
 use directory::{Connection, KeyHash, Time};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -9,52 +9,52 @@ use std::sync::Arc;
 
 /// How long a key that was found good is taken as good without asking the store again. A key that is taken
 /// back stops working within this time.
-const TRUSTED_FOR_SECONDS: i64 = 1;
+const CACHE_TTL_SECONDS: i64 = 1;
 
 /// How many keys and tokens are taken as good at a time before those of a second ago are let go.
-const REMEMBERED: usize = 10_000;
+const MAX_CACHED_CONNECTIONS: usize = 10_000;
 
 /// Slows down addresses that keep bringing bad keys.
-pub trait Brake: Send + Sync {
+pub trait RateLimiter: Send + Sync {
     /// Notes a bad key from an address; how many seconds it must wait, when it has brought too many.
-    fn failed(&self, address: IpAddr) -> Option<u32>;
+    fn record_failure(&self, address: IpAddr) -> Option<u32>;
 }
 
 /// Looks at keys.
-pub struct Gate {
-    trusted: RwLock<HashMap<KeyHash, (Arc<Connection>, Time)>>,
-    brake: Box<dyn Brake>,
+pub struct Authenticator {
+    cache: RwLock<HashMap<KeyHash, (Arc<Connection>, Time)>>,
+    rate_limiter: Box<dyn RateLimiter>,
 }
 
-impl Gate {
+impl Authenticator {
     /// A gate with that brake.
-    pub fn new(brake: Box<dyn Brake>) -> Self {
-        Self { trusted: RwLock::default(), brake }
+    pub fn new(brake: Box<dyn RateLimiter>) -> Self {
+        Self { cache: RwLock::default(), rate_limiter: brake }
     }
 
     /// What a bad credential from there is answered.
-    pub(crate) fn refuse(&self, address: IpAddr) -> Fault {
-        match self.brake.failed(address) {
-            Some(retry_after) => Fault::TooManyAttempts { retry_after },
-            None => Fault::Unauthorised,
+    pub(crate) fn reject_credential(&self, address: IpAddr) -> RequestError {
+        match self.rate_limiter.record_failure(address) {
+            Some(retry_after) => RequestError::TooManyAttempts { retry_after },
+            None => RequestError::Unauthorized,
         }
     }
 
-    pub(super) fn trusted(&self, hash: &KeyHash, now: Time) -> Option<Arc<Connection>> {
-        let trusted = self.trusted.read();
+    pub(super) fn cached(&self, hash: &KeyHash, now: Time) -> Option<Arc<Connection>> {
+        let trusted = self.cache.read();
         let (connection, since) = trusted.get(hash)?;
-        (now < since.plus_seconds(TRUSTED_FOR_SECONDS) && now >= *since).then(|| Arc::clone(connection))
+        (now < since.plus_seconds(CACHE_TTL_SECONDS) && now >= *since).then(|| Arc::clone(connection))
     }
 
     /// Takes a connection as good for a while under a key or token.
-    pub(super) fn trust(&self, hash: KeyHash, found: Option<&Arc<Connection>>, now: Time) {
-        let mut trusted = self.trusted.write();
+    pub(super) fn update_cache(&self, hash: KeyHash, found: Option<&Arc<Connection>>, now: Time) {
+        let mut trusted = self.cache.write();
         let Some(connection) = found else {
             trusted.remove(&hash);
             return;
         };
-        if trusted.len() >= REMEMBERED {
-            trusted.retain(|_, (_, since)| now < since.plus_seconds(TRUSTED_FOR_SECONDS));
+        if trusted.len() >= MAX_CACHED_CONNECTIONS {
+            trusted.retain(|_, (_, since)| now < since.plus_seconds(CACHE_TTL_SECONDS));
         }
         trusted.insert(hash, (Arc::clone(connection), now));
     }
@@ -74,7 +74,7 @@ pub(crate) enum Denial {
 
 impl Denial {
     /// As a word.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::NoKey => "no_key",
             Self::UnknownKey => "unknown_key",

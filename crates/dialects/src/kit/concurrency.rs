@@ -1,6 +1,6 @@
 //! Limits on the work that one connection and one tenant may have in progress, so that one tenant cannot use up the server.
 
-use super::Fault;
+use super::RequestError;
 use directory::{Caller, ConnectionId, TenantNumber};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ type Counts = Arc<Mutex<HashMap<Resource, usize>>>;
 
 /// Counts work in progress.
 #[derive(Default)]
-pub struct Concurrency {
+pub struct ConcurrencyLimiter {
     limits: ConcurrencyLimits,
     counts: Counts,
 }
@@ -70,14 +70,14 @@ impl Drop for Permit {
     }
 }
 
-impl Concurrency {
+impl ConcurrencyLimiter {
     /// Enforces these limits.
     pub fn new(limits: ConcurrencyLimits) -> Self {
         Self { limits, counts: Arc::default() }
     }
 
     /// Permits for a request of a caller.
-    pub(crate) fn request(&self, caller: &Caller) -> Result<Vec<Permit>, Fault> {
+    pub(crate) fn request_permits(&self, caller: &Caller) -> Result<Vec<Permit>, RequestError> {
         let mut permits = vec![self.acquire(Resource::Tenant(caller.tenant), self.limits.per_tenant)?];
         if let Some(connection) = caller.connection {
             permits.push(self.acquire(Resource::Connection(connection), self.limits.per_connection)?);
@@ -86,25 +86,25 @@ impl Concurrency {
     }
 
     /// A permit for an export.
-    pub(crate) fn export(&self, tenant: TenantNumber) -> Result<Permit, Fault> {
+    pub(crate) fn export_permit(&self, tenant: TenantNumber) -> Result<Permit, RequestError> {
         self.acquire(Resource::Exports(tenant), self.limits.exports)
     }
 
     /// A permit for an upload.
-    pub(crate) fn upload(&self, tenant: TenantNumber) -> Result<Permit, Fault> {
+    pub(crate) fn upload_permit(&self, tenant: TenantNumber) -> Result<Permit, RequestError> {
         self.acquire(Resource::Uploads(tenant), self.limits.uploads)
     }
 
     /// A permit for a large response.
-    pub(crate) fn large_response(&self, tenant: TenantNumber) -> Result<Permit, Fault> {
+    pub(crate) fn large_response_permit(&self, tenant: TenantNumber) -> Result<Permit, RequestError> {
         self.acquire(Resource::LargeResponses(tenant), self.limits.large_responses)
     }
 
-    fn acquire(&self, resource: Resource, limit: usize) -> Result<Permit, Fault> {
+    fn acquire(&self, resource: Resource, limit: usize) -> Result<Permit, RequestError> {
         let mut counts = self.counts.lock();
         let count = counts.entry(resource).or_default();
         if *count >= limit {
-            return Err(Fault::TooManyConcurrent { retry_after: RETRY_AFTER });
+            return Err(RequestError::TooManyConcurrentRequests { retry_after: RETRY_AFTER });
         }
         *count += 1;
         Ok(Permit { resource, counts: Arc::clone(&self.counts) })
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn permits_are_limited_and_released() {
-        let limiter = Concurrency::new(ConcurrencyLimits {
+        let limiter = ConcurrencyLimiter::new(ConcurrencyLimits {
             per_connection: 2,
             per_tenant: 3,
             exports: 1,
@@ -128,17 +128,20 @@ mod tests {
             connection: Some(ConnectionId(uuid::Uuid::from_u128(connection))),
             ..Caller::operator(TenantNumber(tenant))
         };
-        let full = Fault::TooManyConcurrent { retry_after: RETRY_AFTER };
-        let held: Vec<_> = (0..2).map(|_| limiter.request(&caller(1, 1)).unwrap()).collect();
-        assert_eq!(limiter.request(&caller(1, 1)).unwrap_err(), full, "the connection's limit");
-        let other = limiter.request(&caller(1, 2)).unwrap();
-        assert_eq!(limiter.request(&caller(1, 3)).unwrap_err(), full, "the tenant's limit");
-        let elsewhere = limiter.request(&caller(2, 4)).unwrap();
+        let full = RequestError::TooManyConcurrentRequests { retry_after: RETRY_AFTER };
+        let held: Vec<_> = (0..2).map(|_| limiter.request_permits(&caller(1, 1)).unwrap()).collect();
+        assert_eq!(limiter.request_permits(&caller(1, 1)).unwrap_err(), full, "the connection's limit");
+        let other = limiter.request_permits(&caller(1, 2)).unwrap();
+        assert_eq!(limiter.request_permits(&caller(1, 3)).unwrap_err(), full, "the tenant's limit");
+        let elsewhere = limiter.request_permits(&caller(2, 4)).unwrap();
         drop(held);
-        assert!(limiter.request(&caller(1, 1)).is_ok());
-        let export = limiter.export(TenantNumber(1)).unwrap();
-        assert_eq!(limiter.export(TenantNumber(1)).unwrap_err(), full);
-        assert!(limiter.export(TenantNumber(2)).is_ok() && limiter.large_response(TenantNumber(1)).is_ok());
+        assert!(limiter.request_permits(&caller(1, 1)).is_ok());
+        let export = limiter.export_permit(TenantNumber(1)).unwrap();
+        assert_eq!(limiter.export_permit(TenantNumber(1)).unwrap_err(), full);
+        assert!(
+            limiter.export_permit(TenantNumber(2)).is_ok()
+                && limiter.large_response_permit(TenantNumber(1)).is_ok()
+        );
         drop((other, elsewhere, export));
         assert!(limiter.counts.lock().is_empty());
     }

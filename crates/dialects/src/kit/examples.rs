@@ -1,7 +1,7 @@
 //! Examples for the OpenAPI document. All of them are about one tenant, so that the example of one operation names what
 //! the example of another creates.
 
-use super::Record;
+use super::ObjectSchema;
 use serde_json::Value;
 
 /// The examples of a dialect.
@@ -10,7 +10,7 @@ pub struct Examples {
     pub parameter: fn(path: &str, name: &str) -> Option<&'static str>,
     /// A request body in JSON, or a text if it is a file, of something new or, if it is partial, of a change. Each record
     /// that is a request has one.
-    pub body: fn(record: &Record, is_partial: bool) -> Option<Value>,
+    pub body: fn(record: &ObjectSchema, is_partial: bool) -> Option<Value>,
 }
 
 /// The id of the user that examples name.

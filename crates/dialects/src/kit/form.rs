@@ -4,7 +4,7 @@ use super::{Node, Object};
 
 /// Reads a body. Names and values that are not UTF-8 have their bad bytes replaced, as browsers' peers do.
 /// `a[]` is `a`, `a[b]` is `a.b`; a bracket that is not closed spoils the whole body.
-pub(crate) fn read(body: &[u8]) -> Result<Node, String> {
+pub(crate) fn parse(body: &[u8]) -> Result<Node, String> {
     let mut members = Vec::new();
     for (name, value) in form_urlencoded::parse(body) {
         let mut plain = String::with_capacity(name.len());

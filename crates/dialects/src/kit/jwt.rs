@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Once;
 
 /// With what clients may sign their assertions; HMAC is not among them, for we keep no client's key.
-pub(crate) const ASSERTIONS: [Algorithm; 8] = [
+pub(crate) const ASSERTION_ALGORITHMS: [Algorithm; 8] = [
     Algorithm::RS256,
     Algorithm::RS384,
     Algorithm::RS512,
@@ -25,8 +25,8 @@ pub(crate) const ASSERTIONS: [Algorithm; 8] = [
 ];
 
 /// The names of these, as they are announced: RFC 9864 has one of its own for the only curve of `EdDSA` that is taken.
-pub(crate) fn assertion_algorithms() -> impl Iterator<Item = String> {
-    ASSERTIONS.iter().map(|algorithm| format!("{algorithm:?}")).chain([ED25519.to_owned()])
+pub(crate) fn assertion_algorithm_names() -> impl Iterator<Item = String> {
+    ASSERTION_ALGORITHMS.iter().map(|algorithm| format!("{algorithm:?}")).chain([ED25519.to_owned()])
 }
 
 /// The name that the library does not know.
@@ -34,12 +34,13 @@ const ED25519: &str = "Ed25519";
 
 /// What an access token of ours says (RFC 9068).
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Access {
+pub(crate) struct AccessTokenClaims {
     /// The connection, as `sub` and `client_id`.
     pub(crate) sub: String,
     pub(crate) client_id: String,
     /// The [`mark`] of the key it was given for: it ends with that key.
-    pub(crate) key: String,
+    #[serde(rename = "key")]
+    pub(crate) key_fingerprint: String,
     /// When it was given, in seconds since 1970.
     pub(crate) iat: i64,
     /// When it ends.
@@ -48,7 +49,7 @@ pub(crate) struct Access {
 
 /// What a client says of itself (RFC 7523 section 3).
 #[derive(Debug, Deserialize)]
-pub(crate) struct Assertion {
+pub(crate) struct AssertionClaims {
     pub(crate) iss: String,
     pub(crate) sub: String,
     pub(crate) exp: i64,
@@ -56,89 +57,92 @@ pub(crate) struct Assertion {
 }
 
 /// Whether a key looks like one of these tokens.
-pub(crate) fn is_token(key: &str) -> bool {
+pub(crate) fn looks_like_jwt(key: &str) -> bool {
     key.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 /// By what a token names a key or public key without saying anything of it.
-pub(crate) fn mark(of: &[u8]) -> String {
+pub(crate) fn key_fingerprint(of: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::new().chain_update(b"access token for ").chain_update(of).finalize();
     URL_SAFE_NO_PAD.encode(&digest[..8])
 }
 
 /// The marks of all that a connection can get tokens with.
-pub(crate) fn marks(connection: &Connection) -> impl Iterator<Item = String> {
-    let keys = connection.keys.iter().map(|key| mark(&key.hash.0));
-    keys.chain(connection.public_keys.iter().map(|pem| mark(pem.as_bytes())))
+pub(crate) fn key_fingerprints(connection: &Connection) -> impl Iterator<Item = String> {
+    let keys = connection.keys.iter().map(|key| key_fingerprint(&key.hash.0));
+    keys.chain(connection.public_keys.iter().map(|pem| key_fingerprint(pem.as_bytes())))
 }
 
 /// Whether a mark is that of a key.
-pub(crate) fn is_mark_of(mark: &str, key: &ApiKey) -> bool {
-    self::mark(&key.hash.0) == mark
+pub(crate) fn is_fingerprint_of(fingerprint: &str, key: &ApiKey) -> bool {
+    self::key_fingerprint(&key.hash.0) == fingerprint
 }
 
 /// Signs an access token.
-pub(crate) fn sign(access: &Access, key: &[u8]) -> Option<String> {
-    install();
+pub(crate) fn sign_access_token(access: &AccessTokenClaims, key: &[u8]) -> Option<String> {
+    install_crypto_provider();
     let header = Header { typ: Some("at+jwt".into()), ..Header::new(Algorithm::HS256) };
     jsonwebtoken::encode(&header, access, &EncodingKey::from_secret(key)).ok()
 }
 
 /// What an access token says, when we signed it. Whether it has ended is the caller's to see.
-pub(crate) fn verify(token: &str, key: &[u8]) -> Option<Access> {
-    install();
+pub(crate) fn verify_access_token(token: &str, key: &[u8]) -> Option<AccessTokenClaims> {
+    install_crypto_provider();
     let mut validation = Validation::new(Algorithm::HS256);
     // The clock is a port, and is looked at where the others are.
     validation.validate_exp = false;
     validation.validate_aud = false;
-    let decoded = jsonwebtoken::decode::<Access>(token, &DecodingKey::from_secret(key), &validation).ok()?;
+    let decoded =
+        jsonwebtoken::decode::<AccessTokenClaims>(token, &DecodingKey::from_secret(key), &validation).ok()?;
     let header = decoded.header;
     (header.typ.as_deref() == Some("at+jwt") && header.crit.is_none()).then_some(decoded.claims)
 }
 
 /// Who an assertion says it is from, before anybody believes it.
-pub(crate) fn claimed(assertion: &str) -> Option<String> {
-    jsonwebtoken::dangerous::insecure_decode_claims::<Assertion>(assertion).ok().map(|claims| claims.sub)
+pub(crate) fn unverified_subject(assertion: &str) -> Option<String> {
+    jsonwebtoken::dangerous::insecure_decode_claims::<AssertionClaims>(assertion)
+        .ok()
+        .map(|claims| claims.sub)
 }
 
 /// What an assertion says, when it was signed with the private half of `pem` and is meant for one of `audiences`.
-pub(crate) fn assertion(assertion: &str, pem: &str, audiences: &[String]) -> Option<Assertion> {
-    install();
-    if names_ed25519(assertion) {
-        return ed25519(assertion, pem, audiences);
+pub(crate) fn verify_assertion(assertion: &str, pem: &str, audiences: &[String]) -> Option<AssertionClaims> {
+    install_crypto_provider();
+    if uses_ed25519(assertion) {
+        return verify_ed25519_assertion(assertion, pem, audiences);
     }
     let header = jsonwebtoken::decode_header(assertion).ok()?;
     let algorithm = header.alg;
     // No extension is understood here, so none may be critical (RFC 7515 section 4.1.11).
-    if header.crit.is_some() || !ASSERTIONS.contains(&algorithm) {
+    if header.crit.is_some() || !ASSERTION_ALGORITHMS.contains(&algorithm) {
         return None;
     }
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.set_audience(audiences);
     validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
-    let key = public_key(pem, Some(algorithm))?;
-    jsonwebtoken::decode::<Assertion>(assertion, &key, &validation).ok().map(|decoded| decoded.claims)
+    let key = parse_public_key(pem, Some(algorithm))?;
+    jsonwebtoken::decode::<AssertionClaims>(assertion, &key, &validation).ok().map(|decoded| decoded.claims)
 }
 
 /// Whether the header of an assertion names Ed25519, and no extension, which may be critical.
-fn names_ed25519(assertion: &str) -> bool {
+fn uses_ed25519(assertion: &str) -> bool {
     #[derive(Deserialize)]
-    struct Named {
+    struct HeaderFields {
         alg: String,
         #[serde(default)]
         crit: Option<serde_json::Value>,
     }
     let header = assertion.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
-    let named = header.and_then(|header| serde_json::from_slice::<Named>(&header).ok());
+    let named = header.and_then(|header| serde_json::from_slice::<HeaderFields>(&header).ok());
     named.is_some_and(|named| named.alg == ED25519 && named.crit.is_none())
 }
 
 /// What an assertion says that was signed with Ed25519.
-fn ed25519(assertion: &str, pem: &str, audiences: &[String]) -> Option<Assertion> {
+fn verify_ed25519_assertion(assertion: &str, pem: &str, audiences: &[String]) -> Option<AssertionClaims> {
     #[derive(Deserialize)]
-    struct Addressed {
+    struct AudienceClaim {
         aud: Audience,
     }
     #[derive(Deserialize)]
@@ -147,14 +151,16 @@ fn ed25519(assertion: &str, pem: &str, audiences: &[String]) -> Option<Assertion
         One(String),
         Many(Vec<String>),
     }
-    let key = public_key(pem, Some(Algorithm::EdDSA))?;
+    let key = parse_public_key(pem, Some(Algorithm::EdDSA))?;
     let (message, signature) = assertion.rsplit_once('.')?;
     let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
     let with = &ring_signature::ED25519;
-    PublicKey { algorithm: Algorithm::EdDSA, with, key }.verify(message.as_bytes(), &signature).ok()?;
+    PublicKey { algorithm: Algorithm::EdDSA, verification_algorithm: with, key }
+        .verify(message.as_bytes(), &signature)
+        .ok()?;
     let (_, claims) = message.split_once('.')?;
     let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
-    let addressed: Addressed = serde_json::from_slice(&claims).ok()?;
+    let addressed: AudienceClaim = serde_json::from_slice(&claims).ok()?;
     let is_ours = match &addressed.aud {
         Audience::One(one) => audiences.contains(one),
         Audience::Many(many) => many.iter().any(|one| audiences.contains(one)),
@@ -162,16 +168,16 @@ fn ed25519(assertion: &str, pem: &str, audiences: &[String]) -> Option<Assertion
     is_ours.then(|| serde_json::from_slice(&claims).ok())?
 }
 
-fn public_key(pem: &str, algorithm: Option<Algorithm>) -> Option<DecodingKey> {
-    let fits = |ours: &[Algorithm]| algorithm.is_none_or(|algorithm| ours.contains(&algorithm));
+fn parse_public_key(pem: &str, algorithm: Option<Algorithm>) -> Option<DecodingKey> {
+    let allows = |ours: &[Algorithm]| algorithm.is_none_or(|algorithm| ours.contains(&algorithm));
     let (bytes, mut found) = (pem.as_bytes(), None);
-    if fits(&[Algorithm::ES256, Algorithm::ES384]) {
+    if allows(&[Algorithm::ES256, Algorithm::ES384]) {
         found = DecodingKey::from_ec_pem(bytes).ok();
     }
-    if found.is_none() && fits(&[Algorithm::EdDSA]) {
+    if found.is_none() && allows(&[Algorithm::EdDSA]) {
         found = DecodingKey::from_ed_pem(bytes).ok();
     }
-    if found.is_none() && fits(&ASSERTIONS[..5]) {
+    if found.is_none() && allows(&ASSERTION_ALGORITHMS[..5]) {
         found = DecodingKey::from_rsa_pem(bytes).ok();
     }
     found
@@ -182,18 +188,18 @@ pub fn check_public_key(pem: &str) -> Result<(), &'static str> {
     if pem.contains("PRIVATE KEY") {
         return Err("this is a private key; give the public one");
     }
-    let none = "no public key of RSA (2048 to 8192 bits), P-256, P-384 or Ed25519 in PEM";
-    let key = public_key(pem, None).ok_or(none)?;
+    let invalid = "no public key of RSA (2048 to 8192 bits), P-256, P-384 or Ed25519 in PEM";
+    let key = parse_public_key(pem, None).ok_or(invalid)?;
     // What can be read and would never verify is known by its length: an Ed25519 key, a point of a curve, or the modulus
     // and exponent of RSA.
     match key.kind() {
         DecodingKeyKind::SecretOrDer(der) if matches!(der.len(), 32 | 65 | 97 | 265..=1050) => Ok(()),
-        _ => Err(none),
+        _ => Err(invalid),
     }
 }
 
 /// Makes ring do the arithmetic, once in a process.
-fn install() {
+fn install_crypto_provider() {
     static ONCE: Once = Once::new();
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: signer,
@@ -229,7 +235,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
         Algorithm::PS384 => &ring_signature::RSA_PSS_2048_8192_SHA384,
         _ => return Err(ErrorKind::InvalidAlgorithm.into()),
     };
-    Ok(Box::new(PublicKey { algorithm: *algorithm, with, key: key.clone() }))
+    Ok(Box::new(PublicKey { algorithm: *algorithm, verification_algorithm: with, key: key.clone() }))
 }
 
 struct Hmac(hmac::Key);
@@ -257,7 +263,7 @@ impl JwtVerifier for Hmac {
 
 struct PublicKey {
     algorithm: Algorithm,
-    with: &'static dyn VerificationAlgorithm,
+    verification_algorithm: &'static dyn VerificationAlgorithm,
     key: DecodingKey,
 }
 
@@ -267,7 +273,9 @@ impl Verifier<Vec<u8>> for PublicKey {
             DecodingKeyKind::SecretOrDer(der) => der.as_slice(),
             DecodingKeyKind::RsaModulusExponent { .. } => return Err(signature::Error::new()),
         };
-        UnparsedPublicKey::new(self.with, bytes).verify(message, signed).map_err(|_| signature::Error::new())
+        UnparsedPublicKey::new(self.verification_algorithm, bytes)
+            .verify(message, signed)
+            .map_err(|_| signature::Error::new())
     }
 }
 impl JwtVerifier for PublicKey {
@@ -279,7 +287,7 @@ impl JwtVerifier for PublicKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzzing::{RSA, SIGNED};
+    use crate::fuzzing::{RSA_PUBLIC_KEY, SIGNED_ASSERTION};
 
     /// Keys made with OpenSSL: two that nothing here verifies with, and two that are good.
     const RSA_OF_1024_BITS: &str = "-----BEGIN PUBLIC KEY-----\n\
@@ -304,16 +312,16 @@ mod tests {
         -----END PUBLIC KEY-----\n";
 
     #[test]
-    fn an_assertion_signed_with_rsa_by_another_program_is_believed() {
+    fn accepts_an_rsa_assertion_signed_by_openssl() {
         let audiences = ["https://m".to_owned()];
-        assert_eq!(claimed(SIGNED).as_deref(), Some("c"));
-        let said = assertion(SIGNED, RSA, &audiences).unwrap();
+        assert_eq!(unverified_subject(SIGNED_ASSERTION).as_deref(), Some("c"));
+        let said = verify_assertion(SIGNED_ASSERTION, RSA_PUBLIC_KEY, &audiences).unwrap();
         assert_eq!((said.iss.as_str(), said.exp), ("c", 4_102_444_800));
-        assert!(assertion(SIGNED, RSA, &["https://n".to_owned()]).is_none());
-        let place = SIGNED.len() - 10;
-        let altered = format!("{}A{}", &SIGNED[..place], &SIGNED[place + 1..]);
-        assert!(assertion(&altered, RSA, &audiences).is_none());
-        assert_eq!(check_public_key(RSA), Ok(()));
+        assert!(verify_assertion(SIGNED_ASSERTION, RSA_PUBLIC_KEY, &["https://n".to_owned()]).is_none());
+        let place = SIGNED_ASSERTION.len() - 10;
+        let altered = format!("{}A{}", &SIGNED_ASSERTION[..place], &SIGNED_ASSERTION[place + 1..]);
+        assert!(verify_assertion(&altered, RSA_PUBLIC_KEY, &audiences).is_none());
+        assert_eq!(check_public_key(RSA_PUBLIC_KEY), Ok(()));
         for useless in ["nonsense", RSA_OF_1024_BITS, P_521] {
             assert!(check_public_key(useless).is_err(), "{useless}");
         }
@@ -323,11 +331,20 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_what_was_signed_and_nothing_else_is_one() {
-        let access = Access { sub: "s".into(), client_id: "s".into(), key: mark(b"k"), iat: 1, exp: 2 };
-        let token = sign(&access, b"key").unwrap();
-        assert_eq!(verify(&token, b"key").unwrap().exp, 2);
-        assert!(verify(&token, b"another").is_none() && verify(SIGNED, b"key").is_none());
-        assert!(is_token(&token) && !is_token("0123456789abcdef"));
+    fn verifies_only_tokens_it_signed() {
+        let access = AccessTokenClaims {
+            sub: "s".into(),
+            client_id: "s".into(),
+            key_fingerprint: key_fingerprint(b"k"),
+            iat: 1,
+            exp: 2,
+        };
+        let token = sign_access_token(&access, b"key").unwrap();
+        assert_eq!(verify_access_token(&token, b"key").unwrap().exp, 2);
+        assert!(
+            verify_access_token(&token, b"another").is_none()
+                && verify_access_token(SIGNED_ASSERTION, b"key").is_none()
+        );
+        assert!(looks_like_jwt(&token) && !looks_like_jwt("0123456789abcdef"));
     }
 }

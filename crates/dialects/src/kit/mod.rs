@@ -2,59 +2,62 @@
 //!
 //! No dialect is named in here.
 
-pub(crate) mod accept;
+mod authentication;
 mod authenticator;
-mod call;
+mod body;
 mod concurrency;
-mod content;
-mod credentials;
-pub(crate) mod dates;
-pub(crate) mod door;
+pub(crate) mod dispatch;
+mod error;
 mod examples;
-mod fault;
+mod field_aliases;
 pub(crate) mod form;
 pub(crate) mod json;
 pub(crate) mod jwt;
-pub(crate) mod lenient;
+pub(crate) mod lenient_json;
+pub(crate) mod media_types;
 mod node;
 pub(crate) mod openapi;
 mod operation;
-mod out;
+mod output_value;
+mod page_positions;
 mod query;
-mod read;
-mod record;
+mod request;
+mod response_body;
 mod route;
-mod seal;
-mod spellings;
+mod schema;
+pub(crate) mod timestamps;
+mod token_keys;
 pub mod transfers;
-mod walks;
 pub(crate) mod xml;
 
+pub use authentication::{ApiCredential, challenge, hash_key};
+pub(crate) use authentication::{bearer, bearer_scheme};
 pub(crate) use authenticator::Denial;
-pub use authenticator::{Brake, Gate};
-pub use call::{Answer, BodyFault, Call};
-pub use concurrency::{Concurrency, ConcurrencyLimits, LARGE_RESPONSE, Permit};
-pub use content::{Content, Cut, Part, Source};
-pub use credentials::{Credential, challenge, hash_key};
-pub(crate) use credentials::{bearer, bearer_scheme};
-pub use dates::{parse as parse_time, rfc3339};
-pub use door::{Arrival, Served, arrive, give_up};
+pub use authenticator::{Authenticator, RateLimiter};
+pub(crate) use body::validate_members;
+pub use body::{ParsedBody, boolean_of, child_nodes, integer_of, pairs_of, text_of};
+pub use concurrency::{ConcurrencyLimiter, ConcurrencyLimits, LARGE_RESPONSE, Permit};
+pub use dispatch::{HandledRequest, PendingRequest, aborted_response, receive_head};
+pub use error::{DialectError, MemberError, RequestError};
 pub use examples::{EMAIL, Examples, FOLDER_ID, GROUP_ID, USER_ID};
-pub use fault::{Fault, FieldFault, OwnFault};
+pub use field_aliases::field_aliases;
 pub use jwt::check_public_key;
 pub use node::{Duplicates, Node, Object};
 pub use openapi::XmlNames;
-pub use operation::{About, Access, Success};
-pub use out::Out;
+pub use operation::{MethodSpec, RequiredAccess, SuccessResponse};
+pub use output_value::OutputValue;
+pub(crate) use page_positions::ListKey;
+pub use page_positions::PagePositions;
 pub use query::Query;
-pub(crate) use read::check;
-pub use read::{Body, boolean, integer, pairs_of, parts, text_of};
-pub use record::{FILE, Kind, Member, Record, Way};
-pub use route::{Desk, Found, Handler, Matched, Route, RoutePath, RouteTable, Verb, claiming, route_paths};
-pub use seal::Seals;
-pub use spellings::spellings;
-pub(crate) use walks::Question;
-pub use walks::Walks;
+pub use request::{BodyError, DialectRequest, DialectResponse};
+pub use response_body::{Chunk, ChunkSource, IncompleteBody, ResponseBody};
+pub use route::{
+    AppState, Handler, MatchedRoute, Route, RouteMatch, RouteMethod, RoutePath, RouteTable, claiming_dialect,
+    route_paths,
+};
+pub use schema::{Direction, FILE, ObjectSchema, Property, ValueType};
+pub use timestamps::{parse_timestamp as parse_time, rfc3339};
+pub use token_keys::TokenKeys;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +72,9 @@ pub enum Format {
 
 /// In which format and under which media type an answer goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Voice {
+pub struct ResponseFormat {
     /// The format.
     pub format: Format,
-    /// The `Content-Type`, whole.
-    pub media: &'static str,
+    /// The `ResponseBody-Type`, whole.
+    pub content_type: &'static str,
 }

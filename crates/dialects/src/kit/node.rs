@@ -36,10 +36,10 @@ pub enum Duplicates {
 impl Object {
     /// The member of that name in any case.
     pub fn get(&self, name: &str, duplicates: Duplicates) -> Option<&Node> {
-        let alike = |(n, _): &&(String, Node)| n.eq_ignore_ascii_case(name);
+        let has_name = |(n, _): &&(String, Node)| n.eq_ignore_ascii_case(name);
         let found = match duplicates {
-            Duplicates::FirstWins => self.members.iter().find(alike),
-            Duplicates::LastWins => self.members.iter().rev().find(alike),
+            Duplicates::FirstWins => self.members.iter().find(has_name),
+            Duplicates::LastWins => self.members.iter().rev().find(has_name),
         };
         found.map(|(_, node)| node)
     }
@@ -47,7 +47,7 @@ impl Object {
 
 impl Node {
     /// Its members, when it has any.
-    pub fn object(&self) -> Option<&Object> {
+    pub fn as_object(&self) -> Option<&Object> {
         match self {
             Self::Object(object) => Some(object),
             _ => None,

@@ -1,71 +1,78 @@
 //! What an operation is, takes and answers, for the OpenAPI document.
 
-use super::{Kind, Record};
+use super::{ObjectSchema, ValueType};
 use http::StatusCode;
 
 /// Whether a verb may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum RequiredAccess {
     /// It only looks.
     Read,
     /// It may change.
     Write,
     /// Anybody may: it says nothing of any tenant, or looks at credentials of its own.
-    Open,
+    Public,
 }
 
 /// What a verb is and takes.
 #[derive(Clone, Copy, Debug)]
-pub struct About {
+pub struct MethodSpec {
     /// One line.
     pub summary: &'static str,
     /// Query parameters: name, kind and meaning.
-    pub query: &'static [(&'static str, Kind, &'static str)],
+    pub query_params: &'static [(&'static str, ValueType, &'static str)],
     /// What the body is.
-    pub body: Option<&'static Record>,
+    pub body: Option<&'static ObjectSchema>,
     /// Whether the body may leave out what a new object needs.
     pub is_partial: bool,
     /// What it answers if it succeeds.
-    pub success: Success,
+    pub success: SuccessResponse,
     /// Statuses of failures that only it has.
-    pub own_failures: &'static [StatusCode],
+    pub error_statuses: &'static [StatusCode],
 }
 
 /// What a verb answers if it succeeds.
 #[derive(Clone, Copy, Debug)]
-pub enum Success {
+pub enum SuccessResponse {
     /// 204 without a body.
-    Nothing,
+    NoContent,
     /// 200 with an object.
-    Object(&'static Record),
+    Object(&'static ObjectSchema),
     /// 200 with an object, or 304 if the client has it already.
-    Versioned(&'static Record),
+    Versioned(&'static ObjectSchema),
     /// 200 with an object, or 204 if no attributes were asked for.
-    ObjectOrNothing(&'static Record),
+    ObjectOrNoContent(&'static ObjectSchema),
     /// 200 with a list: in JSON an array, in XML an object whose only member is the list.
-    List(&'static Record),
+    List(&'static ObjectSchema),
     /// 201 with what was created.
-    Created(&'static Record),
+    Created(&'static ObjectSchema),
     /// 202 with what was begun.
-    Accepted(&'static Record),
+    Accepted(&'static ObjectSchema),
     /// 200 with a file of one of these media types.
     File(&'static [&'static str]),
 }
 
-impl About {
+impl MethodSpec {
     /// A verb that answers with an object.
     pub(crate) const fn new(
         summary: &'static str,
-        query: &'static [(&'static str, Kind, &'static str)],
-        body: Option<&'static Record>,
-        answer: &'static Record,
+        query: &'static [(&'static str, ValueType, &'static str)],
+        body: Option<&'static ObjectSchema>,
+        answer: &'static ObjectSchema,
     ) -> Self {
-        Self { summary, query, body, is_partial: false, success: Success::Object(answer), own_failures: &[] }
+        Self {
+            summary,
+            query_params: query,
+            body,
+            is_partial: false,
+            success: SuccessResponse::Object(answer),
+            error_statuses: &[],
+        }
     }
 
     /// The same with another answer.
     #[must_use]
-    pub(crate) const fn with(self, success: Success) -> Self {
+    pub(crate) const fn with_success(self, success: SuccessResponse) -> Self {
         Self { success, ..self }
     }
 
@@ -77,7 +84,7 @@ impl About {
 
     /// The same with failures of its own.
     #[must_use]
-    pub(crate) const fn failing(self, own_failures: &'static [StatusCode]) -> Self {
-        Self { own_failures, ..self }
+    pub(crate) const fn with_error_statuses(self, own_failures: &'static [StatusCode]) -> Self {
+        Self { error_statuses: own_failures, ..self }
     }
 }

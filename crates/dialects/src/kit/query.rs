@@ -23,7 +23,7 @@ impl Query {
     }
 
     /// All values under a name, with commas between.
-    pub fn joined(&self, name: &str) -> Option<String> {
+    pub fn get_joined(&self, name: &str) -> Option<String> {
         let named = self.pairs.iter().filter(|(n, value)| n.eq_ignore_ascii_case(name) && !value.is_empty());
         named.map(|(_, value)| value.clone()).reduce(|all, value| format!("{all},{value}"))
     }

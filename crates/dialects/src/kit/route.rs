@@ -1,7 +1,10 @@
 //! The table of routes: paths and methods as data, so that tests, metrics and documents can walk it.
 
 use super::transfers::Transfers;
-use super::{About, Access, Answer, Call, Concurrency, Fault, Gate, Seals, Walks};
+use super::{
+    Authenticator, ConcurrencyLimiter, DialectRequest, DialectResponse, MethodSpec, PagePositions,
+    RequestError, RequiredAccess, TokenKeys,
+};
 use crate::Dialect;
 use directory::{BoxFuture, Directory};
 use percent_encoding::percent_decode_str;
@@ -13,32 +16,33 @@ pub struct Route {
     /// The path; `{…}` stands for any one segment.
     pub path: &'static str,
     /// What can be done there.
-    pub verbs: &'static [Verb],
+    pub methods: &'static [RouteMethod],
 }
 
 /// One method of a path.
-pub struct Verb {
+pub struct RouteMethod {
     /// The method.
-    pub method: &'static str,
+    pub name: &'static str,
     /// Whether it may change anything.
-    pub access: Access,
+    pub access: RequiredAccess,
     /// What it is and takes, for people and for the OpenAPI document.
-    pub about: About,
+    pub spec: MethodSpec,
     /// What it does.
     pub handler: Handler,
 }
 
-impl std::fmt::Debug for Verb {
+impl std::fmt::Debug for RouteMethod {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({:?})", self.method, self.access)
+        write!(f, "{} ({:?})", self.name, self.access)
     }
 }
 
 /// What a verb does.
-pub type Handler = for<'a> fn(&'a Desk, &'a Call) -> BoxFuture<'a, Result<Answer, Fault>>;
+pub type Handler =
+    for<'a> fn(&'a AppState, &'a DialectRequest) -> BoxFuture<'a, Result<DialectResponse, RequestError>>;
 
 /// What may follow a literal at the end of a path where the dialect takes suffixes, and the format it asks for.
-const SUFFIXES: [(&str, Option<&str>); 4] =
+const FORMAT_SUFFIXES: [(&str, Option<&str>); 4] =
     [("", None), (".json", Some("json")), (".xml", Some("xml")), (".xml.json", Some("xml"))];
 
 /// One spelling of a route's path: with or without its context, and with one of the suffixes.
@@ -47,49 +51,49 @@ pub struct RoutePath {
     pub path: String,
     dialect: &'static Dialect,
     route: &'static Route,
-    suffix: Option<&'static str>,
+    format_suffix: Option<&'static str>,
 }
 
 /// A dialect that answers a path, and the route in it; without one, the dialect rejects the path.
-pub struct Found {
+pub struct RouteMatch {
     /// The dialect.
     pub dialect: &'static Dialect,
     /// The route.
-    pub matched: Option<Matched>,
+    pub matched: Option<MatchedRoute>,
 }
 
 /// A route, and what the path says besides.
 #[derive(Debug)]
-pub struct Matched {
+pub struct MatchedRoute {
     /// The route, as in the dialect's table.
     pub route: &'static Route,
-    /// What becomes [`Call::named`].
-    pub named: Vec<String>,
-    /// What becomes [`Call::context`].
+    /// What becomes [`DialectRequest::named`].
+    pub path_params: Vec<String>,
+    /// What becomes [`DialectRequest::context`].
     pub context: Option<String>,
-    /// What becomes [`Call::suffix`].
-    pub suffix: Option<&'static str>,
+    /// What becomes [`DialectRequest::suffix`].
+    pub format_suffix: Option<&'static str>,
 }
 
 /// Finds routes by path, in any letter case and with or without slashes at the end.
 pub trait RouteTable: Send + Sync {
     /// The dialect and route a path leads to; `None` if it is not a dialect's.
-    fn find(&self, path: &str) -> Option<Found>;
+    fn find(&self, path: &str) -> Option<RouteMatch>;
 }
 
 /// The paths of all routes. A `{context}` in front may be left out.
 pub fn route_paths() -> Vec<RoutePath> {
     let mut paths = Vec::new();
-    for dialect in crate::doors() {
+    for dialect in crate::endpoints() {
         for route in dialect.routes {
-            let takes_suffix = dialect.suffixes && !route.path.ends_with('}');
-            let suffixes = if takes_suffix { &SUFFIXES[..] } else { &SUFFIXES[..1] };
+            let takes_suffix = dialect.has_format_suffixes && !route.path.ends_with('}');
+            let suffixes = if takes_suffix { &FORMAT_SUFFIXES[..] } else { &FORMAT_SUFFIXES[..1] };
             for path in [Some(route.path), route.path.strip_prefix("/{context}")].into_iter().flatten() {
                 paths.extend(suffixes.iter().map(|(ending, suffix)| RoutePath {
                     path: format!("{path}{ending}"),
                     dialect,
                     route,
-                    suffix: *suffix,
+                    format_suffix: *suffix,
                 }));
             }
         }
@@ -99,9 +103,13 @@ pub fn route_paths() -> Vec<RoutePath> {
 
 impl RoutePath {
     /// Reads the parameters of a path that has these literals; `None` if one is empty or not UTF-8 when decoded.
-    pub fn read(&self, path: &str) -> Option<Found> {
-        let mut matched =
-            Matched { route: self.route, named: Vec::new(), context: None, suffix: self.suffix };
+    pub fn match_path(&self, path: &str) -> Option<RouteMatch> {
+        let mut matched = MatchedRoute {
+            route: self.route,
+            path_params: Vec::new(),
+            context: None,
+            format_suffix: self.format_suffix,
+        };
         for (name, sent) in
             self.path.split('/').zip(path.split('/')).filter(|(name, _)| name.starts_with('{'))
         {
@@ -109,41 +117,41 @@ impl RoutePath {
             if name == "{context}" {
                 matched.context = Some(sent.to_owned());
             } else {
-                matched.named.push(decoded.into_owned());
+                matched.path_params.push(decoded.into_owned());
             }
         }
-        Some(Found { dialect: self.dialect, matched: Some(matched) })
+        Some(RouteMatch { dialect: self.dialect, matched: Some(matched) })
     }
 }
 
 /// The dialect that rejects a path which is no route.
-pub fn claiming(path: &str) -> Option<Found> {
-    let dialect = crate::doors().find(|dialect| (dialect.owns)(path))?;
-    Some(Found { dialect, matched: None })
+pub fn claiming_dialect(path: &str) -> Option<RouteMatch> {
+    let dialect = crate::endpoints().find(|dialect| (dialect.claims_path)(path))?;
+    Some(RouteMatch { dialect, matched: None })
 }
 
 /// Everything a dialect may use.
-pub struct Desk {
+pub struct AppState {
     /// The directory.
     pub directory: Arc<Directory>,
     /// Who looks at keys.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
     /// Scheme and host for links in answers; what the client said it called, when not set.
     pub public_url: Option<String>,
     /// Scheme and host that name this server in tokens. Never what a client calls it, which an attacker chooses.
     pub issuer: Option<String>,
     /// Whether clients reach us over TLS.
-    pub secure: bool,
+    pub is_tls: bool,
     /// The largest body that is read, in bytes.
     pub body_limit: usize,
     /// Keys that all processes of the installation share.
-    pub seals: Seals,
+    pub token_keys: TokenKeys,
     /// Where walks by index stand.
-    pub walks: Walks,
+    pub page_positions: PagePositions,
     /// The routes of all dialects.
     pub routes: Arc<dyn RouteTable>,
     /// Limits on work in progress.
-    pub concurrency: Concurrency,
+    pub concurrency: ConcurrencyLimiter,
     /// Files of people in and out, where they are kept.
     pub transfers: Option<Arc<dyn Transfers>>,
 }

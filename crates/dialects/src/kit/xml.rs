@@ -2,7 +2,7 @@
 //!
 //! Attributes are looked at for `nil` alone, and never checked for repeats, so their number costs nothing.
 
-use super::{Node, Object, Out};
+use super::{Node, Object, OutputValue};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
@@ -19,21 +19,21 @@ pub(crate) struct Document {
 }
 
 /// An element that is still open.
-struct Open {
+struct OpenElement {
     name: String,
-    nil: bool,
+    is_nil: bool,
     text: String,
     members: Vec<(String, Node)>,
 }
 
-impl Open {
+impl OpenElement {
     fn new(start: &BytesStart<'_>) -> Self {
         let name = start.local_name().as_ref().to_owned();
-        Self { name, nil: is_nil(start), text: String::new(), members: Vec::new() }
+        Self { name, is_nil: is_nil(start), text: String::new(), members: Vec::new() }
     }
 
-    fn node(self) -> Node {
-        if self.nil {
+    fn into_node(self) -> Node {
+        if self.is_nil {
             Node::Null
         } else if self.members.is_empty() {
             Node::Text(self.text)
@@ -50,11 +50,11 @@ fn is_nil(start: &BytesStart<'_>) -> bool {
 }
 
 /// Reads a body.
-pub(crate) fn read(text: &str) -> Result<Document, String> {
+pub(crate) fn parse(text: &str) -> Result<Document, String> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
-    let (mut open, mut done): (Vec<Open>, Option<Document>) = (Vec::new(), None);
+    let (mut open_elements, mut document): (Vec<OpenElement>, Option<Document>) = (Vec::new(), None);
     let mut elements = 0;
     let mut is_first = true;
     loop {
@@ -62,20 +62,20 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
         match reader.read_event().map_err(|error| error.to_string())? {
             Event::Start(start) => {
                 elements += 1;
-                if done.is_some() {
+                if document.is_some() {
                     return Err("a second root".into());
                 }
-                if open.len() >= MAX_DEPTH || elements > MAX_ELEMENTS {
+                if open_elements.len() >= MAX_DEPTH || elements > MAX_ELEMENTS {
                     return Err("nested too deeply or too many elements".into());
                 }
-                open.push(Open::new(&start));
+                open_elements.push(OpenElement::new(&start));
             }
             Event::End(_) => {
-                let Some(closed) = open.pop() else { return Err("an end without a start".into()) };
+                let Some(closed) = open_elements.pop() else { return Err("an end without a start".into()) };
                 let name = closed.name.clone();
-                match open.last_mut() {
-                    Some(parent) => parent.members.push((name, closed.node())),
-                    None => done = Some(Document { root: name, node: closed.node() }),
+                match open_elements.last_mut() {
+                    Some(parent) => parent.members.push((name, closed.into_node())),
+                    None => document = Some(Document { root: name, node: closed.into_node() }),
                 }
             }
             Event::Text(text) => {
@@ -83,9 +83,9 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
                 if text.contains("]]>") {
                     return Err("the end of a CDATA section that was not begun".into());
                 }
-                put(&mut open, &text)?;
+                append_text(&mut open_elements, &text)?;
             }
-            Event::CData(text) => put(&mut open, &text.xml10_content())?,
+            Event::CData(text) => append_text(&mut open_elements, &text.xml10_content())?,
             Event::GeneralRef(reference) => {
                 let c = match reference.resolve_char_ref().map_err(|error| error.to_string())? {
                     Some(c) => c,
@@ -98,7 +98,7 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
                         _ => return Err("an entity other than the five of XML".into()),
                     },
                 };
-                put(&mut open, c.encode_utf8(&mut [0; 4]))?;
+                append_text(&mut open_elements, c.encode_utf8(&mut [0; 4]))?;
             }
             Event::DocType(_) => return Err("a document type declaration".into()),
             Event::Decl(_) if !was_first => return Err("a declaration that is not at the start".into()),
@@ -114,13 +114,13 @@ pub(crate) fn read(text: &str) -> Result<Document, String> {
             Event::Eof => break,
         }
     }
-    if !open.is_empty() {
+    if !open_elements.is_empty() {
         return Err("the end inside an element".into());
     }
-    done.ok_or_else(|| "no element".into())
+    document.ok_or_else(|| "no element".into())
 }
 
-fn put(open: &mut [Open], text: &str) -> Result<(), String> {
+fn append_text(open: &mut [OpenElement], text: &str) -> Result<(), String> {
     // XML 1.0 section 2.2, by character reference as well as in the open.
     let is_foreign =
         |c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
@@ -137,29 +137,29 @@ fn put(open: &mut [Open], text: &str) -> Result<(), String> {
 
 /// What stands around an answer's root.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Frame {
+pub(crate) struct WriteOptions {
     /// The declaration, or nothing.
     pub(crate) declaration: &'static str,
     /// Attributes of the root, with a blank in front of each.
-    pub(crate) attributes: &'static str,
+    pub(crate) root_attributes: &'static str,
 }
 
 /// Writes an answer with the members of an object in their order.
-pub(crate) fn write(frame: Frame, root: &str, out: &Out) -> String {
+pub(crate) fn write(frame: WriteOptions, root: &str, out: &OutputValue) -> String {
     let mut text = String::with_capacity(256);
     text.push_str(frame.declaration);
-    element(&mut text, root, frame.attributes, out);
+    write_element(&mut text, root, frame.root_attributes, out);
     text
 }
 
-fn element(text: &mut String, name: &str, attributes: &str, out: &Out) {
-    if let Out::Repeated(entries) = out {
+fn write_element(text: &mut String, name: &str, attributes: &str, out: &OutputValue) {
+    if let OutputValue::Repeated(entries) = out {
         for entry in entries {
-            element(text, name, attributes, entry);
+            write_element(text, name, attributes, entry);
         }
         return;
     }
-    if let Out::Link(url) = out {
+    if let OutputValue::Link(url) = out {
         text.push_str("<atom:link rel=\"self\" href=\"");
         escape(text, &url.replace('"', "%22"));
         text.push_str("\"/>");
@@ -168,7 +168,7 @@ fn element(text: &mut String, name: &str, attributes: &str, out: &Out) {
     text.push('<');
     text.push_str(name);
     text.push_str(attributes);
-    if let Out::Null = out {
+    if let OutputValue::Null = out {
         text.push_str(" i:nil=\"true\" />");
         return;
     }
@@ -176,18 +176,18 @@ fn element(text: &mut String, name: &str, attributes: &str, out: &Out) {
     text.push('>');
     let content = text.len();
     match out {
-        Out::Null | Out::Repeated(_) | Out::Link(_) => {}
-        Out::Text(value) => escape(text, value),
-        Out::Integer(value) => text.push_str(&value.to_string()),
-        Out::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
-        Out::List(item, entries) => {
+        OutputValue::Null | OutputValue::Repeated(_) | OutputValue::Link(_) => {}
+        OutputValue::Text(value) => escape(text, value),
+        OutputValue::Integer(value) => text.push_str(&value.to_string()),
+        OutputValue::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
+        OutputValue::List(item, entries) => {
             for entry in entries {
-                element(text, item, "", entry);
+                write_element(text, item, "", entry);
             }
         }
-        Out::Object(members) => {
+        OutputValue::Object(members) => {
             for (name, value) in members {
-                element(text, name, "", value);
+                write_element(text, name, "", value);
             }
         }
     }
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     fn text(node: &Node, name: &str) -> String {
-        match node.object().and_then(|o| o.get(name, crate::kit::Duplicates::FirstWins)) {
+        match node.as_object().and_then(|o| o.get(name, crate::kit::Duplicates::FirstWins)) {
             Some(Node::Text(text)) => text.clone(),
             other => panic!("{other:?}"),
         }
@@ -231,17 +231,17 @@ mod tests {
     fn reads_any_prefix_any_order_entities_and_cdata() {
         let body = "<?xml version=\"1.0\" encoding=\"utf-8\"?><!-- c --><x:User xmlns:x=\"urn:x\">
             <x:b>a &amp; &#x41;<![CDATA[<b>]]></x:b><G><Id>1</Id><Id>2</Id></G><n i:nil=\"true\"/><e/></x:User>";
-        let document = read(body).unwrap();
+        let document = parse(body).unwrap();
         assert_eq!(document.root, "User");
         assert_eq!(text(&document.node, "b"), "a & A<b>");
         assert_eq!(text(&document.node, "e"), "");
-        let groups = document.node.object().unwrap().get("G", crate::kit::Duplicates::FirstWins).unwrap();
+        let groups = document.node.as_object().unwrap().get("G", crate::kit::Duplicates::FirstWins).unwrap();
         assert_eq!(groups.entries("Id").len(), 2);
-        assert_eq!(document.node.object().unwrap().members[2].1, Node::Null);
+        assert_eq!(document.node.as_object().unwrap().members[2].1, Node::Null);
     }
 
     #[test]
-    fn refuses_what_could_hurt() {
+    fn rejects_hostile_documents() {
         let bombs = [
             "<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>".to_owned(),
             "<a>&x;</a>".into(),
@@ -260,9 +260,9 @@ mod tests {
             format!("<a>{}</a>", "<b/>".repeat(150_000)),
         ];
         for bomb in bombs {
-            assert!(read(&bomb).is_err(), "{}", &bomb[..bomb.len().min(60)]);
+            assert!(parse(&bomb).is_err(), "{}", &bomb[..bomb.len().min(60)]);
         }
         let many = format!("<a {}/>", "b=\"\" ".repeat(50_000));
-        assert!(read(&many).is_ok());
+        assert!(parse(&many).is_ok());
     }
 }

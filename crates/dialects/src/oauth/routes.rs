@@ -1,26 +1,26 @@
 //! The table of paths: the standard one, and the one where clients of another API expect it.
 
 use super::{token, wire};
-use crate::kit::{About, Access, Route, Verb};
+use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod};
 
-const TOKEN: &[Verb] = &[Verb {
-    method: "POST",
-    access: Access::Open,
-    about: About::new("Get an access token", &[], Some(&wire::REQUEST), &wire::TOKEN),
-    handler: |desk, call| Box::pin(token::give(desk, call)),
+const TOKEN: &[RouteMethod] = &[RouteMethod {
+    name: "POST",
+    access: RequiredAccess::Public,
+    spec: MethodSpec::new("Get an access token", &[], Some(&wire::REQUEST), &wire::TOKEN),
+    handler: |state, request| Box::pin(token::issue_token(state, request)),
 }];
 
 /// Every path.
 pub(super) static ROUTES: &[Route] = &[
-    Route { path: "/oauth2/token", verbs: TOKEN },
-    Route { path: "/{context}/api/oauth2/token", verbs: TOKEN },
+    Route { path: "/oauth2/token", methods: TOKEN },
+    Route { path: "/{context}/api/oauth2/token", methods: TOKEN },
     Route {
         path: "/.well-known/oauth-authorization-server",
-        verbs: &[Verb {
-            method: "GET",
-            access: Access::Open,
-            about: About::new("What this authorization server can do", &[], None, &wire::METADATA),
-            handler: |desk, call| Box::pin(std::future::ready(Ok(token::metadata(desk, call)))),
+        methods: &[RouteMethod {
+            name: "GET",
+            access: RequiredAccess::Public,
+            spec: MethodSpec::new("What this authorization server can do", &[], None, &wire::METADATA),
+            handler: |state, request| Box::pin(std::future::ready(Ok(token::metadata(state, request)))),
         }],
     },
 ];

@@ -1,65 +1,73 @@
 //! What travels.
 
-use crate::kit::{Kind, Member, Record};
+use crate::kit::{ObjectSchema, Property, ValueType};
 
-pub(super) static REQUEST: Record = Record {
+pub(super) static REQUEST: ObjectSchema = ObjectSchema {
     name: "TokenRequest",
-    about: "Client credentials (RFC 6749 section 4.4.2), perhaps as an assertion (RFC 7523 section 2.2)",
-    members: &[
-        Member::of("grant_type", Kind::Word(&["client_credentials"]), "What is shown").required(),
-        Member::of("client_id", Kind::Text, "The connection's id; also as HTTP Basic"),
-        Member::of("client_secret", Kind::Text, "One of the connection's keys; also as HTTP Basic"),
-        Member::of(
+    description: "Client credentials (RFC 6749 section 4.4.2), perhaps as an assertion (RFC 7523 section 2.2)",
+    properties: &[
+        Property::new("grant_type", ValueType::Enum(&["client_credentials"]), "What is shown").required(),
+        Property::new("client_id", ValueType::Text, "The connection's id; also as HTTP Basic"),
+        Property::new("client_secret", ValueType::Text, "One of the connection's keys; also as HTTP Basic"),
+        Property::new(
             "client_assertion_type",
-            Kind::Text,
+            ValueType::Text,
             "`urn:ietf:params:oauth:client-assertion-type:jwt-bearer`",
         ),
-        Member::of(
+        Property::new(
             "client_assertion",
-            Kind::Text,
+            ValueType::Text,
             "A JWT signed with a registered key, instead of the secret",
         ),
-        Member::of("scope", Kind::Text, "Has no meaning here: a token may do what its connection may"),
+        Property::new(
+            "scope",
+            ValueType::Text,
+            "Has no meaning here: a token may do what its connection may",
+        ),
     ],
 };
 
-pub(super) static TOKEN: Record = Record {
+pub(super) static TOKEN: ObjectSchema = ObjectSchema {
     name: "Token",
-    about: "An access token",
-    members: &[
-        Member::of("access_token", Kind::Text, "To be sent as a bearer token"),
-        Member::of("token_type", Kind::Text, "`Bearer`"),
-        Member::of("expires_in", Kind::Integer, "Seconds for which it is good"),
+    description: "An access token",
+    properties: &[
+        Property::new("access_token", ValueType::Text, "To be sent as a bearer token"),
+        Property::new("token_type", ValueType::Text, "`Bearer`"),
+        Property::new("expires_in", ValueType::Integer, "Seconds for which it is good"),
     ],
 };
 
-pub(super) static METADATA: Record = Record {
+pub(super) static METADATA: ObjectSchema = ObjectSchema {
     name: "Metadata",
-    about: "What this authorization server can do (RFC 8414)",
-    members: &[
-        Member::of("issuer", Kind::Text, "Who gives the tokens"),
-        Member::of("token_endpoint", Kind::Text, "Where they are given"),
-        Member::of("grant_types_supported", Kind::List("grant", &Kind::Text), "`client_credentials`"),
-        Member::of("response_types_supported", Kind::List("type", &Kind::Text), "None"),
-        Member::of(
+    description: "What this authorization server can do (RFC 8414)",
+    properties: &[
+        Property::new("issuer", ValueType::Text, "Who gives the tokens"),
+        Property::new("token_endpoint", ValueType::Text, "Where they are given"),
+        Property::new(
+            "grant_types_supported",
+            ValueType::List("grant", &ValueType::Text),
+            "`client_credentials`",
+        ),
+        Property::new("response_types_supported", ValueType::List("type", &ValueType::Text), "None"),
+        Property::new(
             "token_endpoint_auth_methods_supported",
-            Kind::List("method", &Kind::Text),
+            ValueType::List("method", &ValueType::Text),
             "How clients authenticate",
         ),
-        Member::of(
+        Property::new(
             "token_endpoint_auth_signing_alg_values_supported",
-            Kind::List("algorithm", &Kind::Text),
+            ValueType::List("algorithm", &ValueType::Text),
             "How assertions may be signed",
         ),
-        Member::of("service_documentation", Kind::Text, "Where the documentation is"),
+        Property::new("service_documentation", ValueType::Text, "Where the documentation is"),
     ],
 };
 
-pub(super) static ERROR: Record = Record {
+pub(super) static ERROR: ObjectSchema = ObjectSchema {
     name: "Error",
-    about: "Why there is no token (RFC 6749 section 5.2)",
-    members: &[
-        Member::of("error", Kind::Text, "For programs"),
-        Member::of("error_description", Kind::Text, "For people"),
+    description: "Why there is no token (RFC 6749 section 5.2)",
+    properties: &[
+        Property::new("error", ValueType::Text, "For programs"),
+        Property::new("error_description", ValueType::Text, "For people"),
     ],
 };

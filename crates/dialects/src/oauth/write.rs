@@ -1,30 +1,31 @@
 //! From tokens to bytes.
 
-use crate::answer;
-use crate::kit::{Answer, Out, json};
+use crate::kit::{DialectResponse, OutputValue, json};
+use crate::text_response;
 use http::StatusCode;
 
 /// An answer with a body.
-pub(super) fn reply(status: StatusCode, out: &Out) -> Answer {
-    answer(status, "application/json", json::write(out))
+pub(super) fn response(status: StatusCode, out: &OutputValue) -> DialectResponse {
+    text_response(status, "application/json", json::write(out))
 }
 
 /// A token (RFC 6749 section 5.1). That nobody may keep it is said by the headers every answer has.
-pub(super) fn token(token: String, seconds: i64) -> Answer {
-    let out = Out::object(vec![
-        ("access_token", Out::Text(token)),
-        ("token_type", Out::text("Bearer")),
-        ("expires_in", Out::Integer(seconds)),
+pub(super) fn token_response(token: String, seconds: i64) -> DialectResponse {
+    let out = OutputValue::object(vec![
+        ("access_token", OutputValue::Text(token)),
+        ("token_type", OutputValue::text("Bearer")),
+        ("expires_in", OutputValue::Integer(seconds)),
     ]);
-    reply(StatusCode::OK, &out)
+    response(StatusCode::OK, &out)
 }
 
 /// What this server can do (RFC 8414 section 2).
-pub(super) fn metadata(issuer: &str, algorithms: Vec<String>) -> Answer {
-    let texts = |texts: &[&str]| Out::List("", texts.iter().map(|text| Out::text(*text)).collect());
-    let out = Out::object(vec![
-        ("issuer", Out::text(issuer)),
-        ("token_endpoint", Out::Text(format!("{issuer}/oauth2/token"))),
+pub(super) fn metadata_response(issuer: &str, algorithms: Vec<String>) -> DialectResponse {
+    let texts =
+        |texts: &[&str]| OutputValue::List("", texts.iter().map(|text| OutputValue::text(*text)).collect());
+    let out = OutputValue::object(vec![
+        ("issuer", OutputValue::text(issuer)),
+        ("token_endpoint", OutputValue::Text(format!("{issuer}/oauth2/token"))),
         ("grant_types_supported", texts(&["client_credentials"])),
         ("response_types_supported", texts(&[])),
         (
@@ -33,9 +34,9 @@ pub(super) fn metadata(issuer: &str, algorithms: Vec<String>) -> Answer {
         ),
         (
             "token_endpoint_auth_signing_alg_values_supported",
-            Out::List("", algorithms.into_iter().map(Out::Text).collect()),
+            OutputValue::List("", algorithms.into_iter().map(OutputValue::Text).collect()),
         ),
-        ("service_documentation", Out::Text(format!("{issuer}/docs"))),
+        ("service_documentation", OutputValue::Text(format!("{issuer}/docs"))),
     ]);
-    reply(StatusCode::OK, &out)
+    response(StatusCode::OK, &out)
 }

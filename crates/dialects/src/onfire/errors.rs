@@ -4,33 +4,33 @@
 //! nowhere a 405.
 
 use super::{Generation, generation, wire, write};
-use crate::kit::{Answer, Call, Fault, Out, Record};
+use crate::kit::{DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::StatusCode;
 
 /// Says a fault.
-pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
+pub(super) fn refuse(fault: &RequestError, call: &DialectRequest) -> DialectResponse {
     let (status, code, message) = head(fault, call);
     let errors = entries(fault, call);
     let code = errors.first().map_or(code, |error| error.code);
     let message = errors.first().map_or(message, |error| error.message.clone());
     let list = errors.into_iter().map(|error| {
-        Out::object(vec![
-            ("ErrorCode", Out::text(error.code)),
-            ("FieldName", Out::Text(error.field)),
-            ("Message", Out::Text(error.message)),
+        OutputValue::object(vec![
+            ("ErrorCode", OutputValue::text(error.code)),
+            ("FieldName", OutputValue::Text(error.field)),
+            ("Message", OutputValue::Text(error.message)),
         ])
     });
-    let status_out = Out::object(vec![
-        ("ErrorCode", Out::text(code)),
-        ("Message", Out::Text(message)),
-        ("Errors", Out::List("ResponseError", list.collect())),
+    let status_out = OutputValue::object(vec![
+        ("ErrorCode", OutputValue::text(code)),
+        ("Message", OutputValue::Text(message)),
+        ("Errors", OutputValue::List("ResponseError", list.collect())),
     ]);
     write::reply(call, status, root(call), write::one("ResponseStatus", status_out))
 }
 
 /// The XML root: the response type of the route that was asked for.
-fn root(call: &Call) -> &'static str {
+fn root(call: &DialectRequest) -> &'static str {
     let path = call.route_path.to_ascii_lowercase();
     let is_search = path.ends_with("search");
     if path.is_empty() {
@@ -50,63 +50,69 @@ fn root(call: &Call) -> &'static str {
 }
 
 /// Status, code and sentence of a fault without fields.
-fn head(fault: &Fault, call: &Call) -> (StatusCode, &'static str, String) {
+fn head(fault: &RequestError, call: &DialectRequest) -> (StatusCode, &'static str, String) {
     let (status, code, message): (StatusCode, &str, &str) = match fault {
-        Fault::Refused(refusal) => return refused(refusal, call),
-        Fault::Own(own) => return (own.status, own.code, own.text.clone()),
-        Fault::Fields(_) => (StatusCode::BAD_REQUEST, "ArgumentException", "The request is not valid."),
-        Fault::NoRoute => {
+        RequestError::Directory(refusal) => return refused(refusal, call),
+        RequestError::DialectSpecific(own) => return (own.status, own.code, own.message.clone()),
+        RequestError::InvalidMembers(_) => {
+            (StatusCode::BAD_REQUEST, "ArgumentException", "The request is not valid.")
+        }
+        RequestError::NoRoute => {
             (StatusCode::METHOD_NOT_ALLOWED, "NotImplementedException", "There is no such endpoint.")
         }
-        Fault::WrongMethod(_) => (
+        RequestError::MethodNotAllowed(_) => (
             StatusCode::METHOD_NOT_ALLOWED,
             "NotSupportedException",
             "The endpoint does not support this method.",
         ),
-        Fault::UnsupportedMedia(_) => (
+        RequestError::UnsupportedMediaType(_) => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "NotSupportedException",
             "The body must be application/xml or application/json.",
         ),
-        Fault::NotAcceptable => {
+        RequestError::NotAcceptable => {
             (StatusCode::NOT_ACCEPTABLE, "NotSupportedException", "Answers are XML or JSON.")
         }
-        Fault::BodyTooLarge(limit) => {
+        RequestError::BodyTooLarge(limit) => {
             let message = format!("The body is larger than {limit} bytes.");
             return (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
         }
-        Fault::WrongHost => {
+        RequestError::InvalidHost => {
             (StatusCode::BAD_REQUEST, "ArgumentException", "A request must have exactly one Host header.")
         }
-        Fault::BodyCut => {
+        RequestError::BodyIncomplete => {
             (StatusCode::REQUEST_TIMEOUT, "TimeoutException", "The body did not arrive in time.")
         }
-        Fault::Unparsable(_) => (
+        RequestError::Unparsable(_) => (
             StatusCode::BAD_REQUEST,
             "SerializationException",
             "The body could not be read as what its Content-Type says.",
         ),
-        Fault::BodyMissing => (StatusCode::BAD_REQUEST, "ArgumentNullException", "The request needs a body."),
-        Fault::Unauthorised => {
+        RequestError::BodyMissing => {
+            (StatusCode::BAD_REQUEST, "ArgumentNullException", "The request needs a body.")
+        }
+        RequestError::Unauthorized => {
             (StatusCode::UNAUTHORIZED, "Unauthorized", "The integration key and/or company id are not valid.")
         }
-        Fault::Forbidden => (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow this."),
-        Fault::TooManyAttempts { .. } => {
+        RequestError::Forbidden => {
+            (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow this.")
+        }
+        RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too many invalid keys; try again later.")
         }
-        Fault::TooManyConcurrent { .. } => (
+        RequestError::TooManyConcurrentRequests { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "TooManyRequests",
             "Too many concurrent requests for this connection or tenant.",
         ),
-        Fault::TimedOut => {
+        RequestError::TimedOut => {
             (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long.")
         }
     };
     (status, code, message.to_owned())
 }
 
-fn refused(refusal: &DirectoryError, call: &Call) -> (StatusCode, &'static str, String) {
+fn refused(refusal: &DirectoryError, call: &DialectRequest) -> (StatusCode, &'static str, String) {
     let bad = StatusCode::BAD_REQUEST;
     let (status, code, message): (StatusCode, &str, &str) = match refusal {
         DirectoryError::Invalid(_) => (bad, "ArgumentException", "The request is not valid."),
@@ -132,7 +138,7 @@ fn refused(refusal: &DirectoryError, call: &Call) -> (StatusCode, &'static str, 
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "Please try again in a moment.")
         }
         DirectoryError::Internal(_) => {
-            let message = format!("Something went wrong on our side. Request {}.", call.request);
+            let message = format!("Something went wrong on our side. Request {}.", call.request_id);
             return (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
         }
     };
@@ -145,22 +151,22 @@ struct Entry {
     message: String,
 }
 
-fn entries(fault: &Fault, call: &Call) -> Vec<Entry> {
+fn entries(fault: &RequestError, call: &DialectRequest) -> Vec<Entry> {
     match fault {
-        Fault::Fields(faults) => faults
+        RequestError::InvalidMembers(faults) => faults
             .iter()
             .map(|f| {
-                let said = entry(&f.name, f.rule);
-                Entry { message: f.text.clone().unwrap_or(said.message), ..said }
+                let said = entry(&f.name, f.kind);
+                Entry { message: f.message.clone().unwrap_or(said.message), ..said }
             })
             .collect(),
-        Fault::Refused(DirectoryError::Invalid(faults)) => {
+        RequestError::Directory(DirectoryError::Invalid(faults)) => {
             faults.iter().map(|f| entry(field_name(f.field, call), f.kind)).collect()
         }
-        Fault::Refused(DirectoryError::NoSuchUser | DirectoryError::NoSuchItem(_)) => {
+        RequestError::Directory(DirectoryError::NoSuchUser | DirectoryError::NoSuchItem(_)) => {
             vec![Entry { code: "NotFound", field: "Id".into(), message: head(fault, call).2 }]
         }
-        Fault::Refused(DirectoryError::RoleTooHigh) => {
+        RequestError::Directory(DirectoryError::RoleTooHigh) => {
             vec![Entry { code: "Forbidden", field: "WebsiteRole".into(), message: head(fault, call).2 }]
         }
         _ => Vec::new(),
@@ -190,9 +196,9 @@ fn entry(field: &str, rule: FieldErrorKind) -> Entry {
 }
 
 /// The API's name for a canonical field; a field it does not have goes by what it is closest to.
-fn field_name(field: Field, call: &Call) -> &'static str {
+fn field_name(field: Field, call: &DialectRequest) -> &'static str {
     let path = call.route_path.to_ascii_lowercase();
-    let record: &Record = if path.contains("usergroup") {
+    let record: &ObjectSchema = if path.contains("usergroup") {
         &wire::USER_GROUP
     } else if path.contains("folder") {
         &wire::FOLDER

@@ -1,6 +1,6 @@
 //! Examples for the OpenAPI document.
 
-use crate::kit::{EMAIL, Examples, FOLDER_ID, GROUP_ID, Record, USER_ID};
+use crate::kit::{EMAIL, Examples, FOLDER_ID, GROUP_ID, ObjectSchema, USER_ID};
 use serde_json::{Value, json};
 
 pub(super) static EXAMPLES: Examples = Examples { parameter, body };
@@ -16,7 +16,7 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-fn body(record: &Record, is_partial: bool) -> Option<Value> {
+fn body(record: &ObjectSchema, is_partial: bool) -> Option<Value> {
     let (id, mut body) = match record.name {
         "User" => (
             USER_ID,

@@ -1,12 +1,12 @@
 //! Lists in forms: a field that is repeated, or numbered as `Groups[0]` or `Groups[0].Id`.
 
-use crate::kit::{Kind, Member, Node, Object, Record};
+use crate::kit::{Node, Object, ObjectSchema, Property, ValueType};
 use std::collections::{BTreeMap, HashSet};
 
 /// Puts the fields of each list of a record together.
-pub(super) fn collect(object: &mut Object, record: &Record) {
-    for member in record.members {
-        let Kind::List(_, kind) = member.kind else { continue };
+pub(super) fn collect(object: &mut Object, record: &ObjectSchema) {
+    for member in record.properties {
+        let ValueType::List(_, kind) = member.value_type else { continue };
         let (mut repeated, mut numbered) = (Vec::new(), BTreeMap::<usize, Node>::new());
         object.members.retain(|(name, node)| match place(name, member) {
             None => true,
@@ -47,7 +47,7 @@ enum Place<'a> {
 }
 
 /// What the name of a field is in a list; brackets are dots by now.
-fn place<'a>(name: &'a str, member: &Member) -> Option<Place<'a>> {
+fn place<'a>(name: &'a str, member: &Property) -> Option<Place<'a>> {
     let (start, rest) = name.split_at_checked(member.name.len())?;
     if !start.eq_ignore_ascii_case(member.name) {
         return None;
@@ -61,12 +61,12 @@ fn place<'a>(name: &'a str, member: &Member) -> Option<Place<'a>> {
 }
 
 /// Sets an entry, or a part of one. The first of several counts.
-fn put(entry: &mut Node, part: Option<&str>, kind: &Kind, node: &Node) {
+fn put(entry: &mut Node, part: Option<&str>, kind: &ValueType, node: &Node) {
     match (part, kind, &mut *entry) {
-        (Some(part), Kind::Object(_), Node::Object(object)) => {
+        (Some(part), ValueType::Object(_), Node::Object(object)) => {
             object.members.push((part.to_owned(), node.clone()));
         }
-        (Some(part), Kind::Object(_), Node::Null) => {
+        (Some(part), ValueType::Object(_), Node::Null) => {
             *entry = Node::Object(Object { members: vec![(part.to_owned(), node.clone())] });
         }
         (_, _, Node::Null) => *entry = node.clone(),
@@ -81,7 +81,7 @@ mod tests {
     use crate::onfire::wire;
 
     fn collected(body: &str) -> (Vec<(String, Node)>, usize) {
-        let Ok(Node::Object(mut object)) = form::read(body.as_bytes()) else { panic!("{body}") };
+        let Ok(Node::Object(mut object)) = form::parse(body.as_bytes()) else { panic!("{body}") };
         collect(&mut object, &wire::USER);
         let many = repeated(&object);
         (object.members, many)

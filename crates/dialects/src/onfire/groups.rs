@@ -1,37 +1,52 @@
 //! What the routes of groups and folders do.
 
 use super::{read, wire, write};
-use crate::kit::{Answer, Call, Desk, Fault, Out, Record};
+use crate::kit::{AppState, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
 use directory::{
     Command, DirectoryError, Folder, Group, Item, ItemKind, ItemPredicate, ItemQuery, Page, Receipt, fold,
     identifier_key,
 };
 use http::StatusCode;
 
-pub(super) async fn get_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn get_group(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let key = read::item_key(&read::Request::of(call, &wire::USER_GROUP)?)?;
     let item = desk.directory.item(call.caller()?, ItemKind::Group, key).await?;
     whole_group(desk, call, group_of(&item)?).await
 }
 
-pub(super) async fn create_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn create_group(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let (_, edit) = read::group_edit(call, true)?;
     let receipt = desk.directory.run(call.caller()?, Command::CreateGroup(edit)).await?;
     whole_group(desk, call, group_of(first(&receipt, ItemKind::Group)?)?).await
 }
 
-pub(super) async fn update_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn update_group(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let (request, edit) = read::group_edit(call, false)?;
     let command = Command::UpdateGroup { group: read::item_to_change(&request)?, edit };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     whole_group(desk, call, group_of(first(&receipt, ItemKind::Group)?)?).await
 }
 
-pub(super) async fn delete_group(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn delete_group(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     delete(desk, call, ItemKind::Group, &wire::USER_GROUP, &wire::USER_GROUP_RESPONSE).await
 }
 
-pub(super) async fn search_groups(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn search_groups(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let page = search(desk, call, ItemKind::Group).await?;
     let mut rows = Vec::with_capacity(page.rows.len());
     for item in &page.rows {
@@ -41,30 +56,45 @@ pub(super) async fn search_groups(desk: &Desk, call: &Call) -> Result<Answer, Fa
     Ok(write::reply(call, StatusCode::OK, wire::USER_GROUP_PAGE.name, out))
 }
 
-pub(super) async fn get_folder(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn get_folder(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let key = read::item_key(&read::Request::of(call, &wire::FOLDER)?)?;
     let item = desk.directory.item(call.caller()?, ItemKind::Folder, key).await?;
     whole_folder(call, folder_of(&item)?)
 }
 
-pub(super) async fn create_folder(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn create_folder(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let (_, edit) = read::folder_edit(call, true)?;
     let receipt = desk.directory.run(call.caller()?, Command::CreateFolder(edit)).await?;
     whole_folder(call, folder_of(first(&receipt, ItemKind::Folder)?)?)
 }
 
-pub(super) async fn update_folder(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn update_folder(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let (request, edit) = read::folder_edit(call, false)?;
     let command = Command::UpdateFolder { folder: read::item_to_change(&request)?, edit };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     whole_folder(call, folder_of(first(&receipt, ItemKind::Folder)?)?)
 }
 
-pub(super) async fn delete_folder(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn delete_folder(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     delete(desk, call, ItemKind::Folder, &wire::FOLDER, &wire::FOLDER_RESPONSE).await
 }
 
-pub(super) async fn search_folders(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn search_folders(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let page = search(desk, call, ItemKind::Folder).await?;
     let mut rows = Vec::with_capacity(page.rows.len());
     for item in &page.rows {
@@ -75,18 +105,18 @@ pub(super) async fn search_folders(desk: &Desk, call: &Call) -> Result<Answer, F
 }
 
 async fn delete(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     kind: ItemKind,
-    record: &'static Record,
-    response: &'static Record,
-) -> Result<Answer, Fault> {
+    record: &'static ObjectSchema,
+    response: &'static ObjectSchema,
+) -> Result<DialectResponse, RequestError> {
     let item = read::item_to_change(&read::Request::of(call, record)?)?;
     desk.directory.run(call.caller()?, Command::DeleteItem { kind, item }).await?;
-    Ok(write::reply(call, StatusCode::OK, response.name, Out::object(Vec::new())))
+    Ok(write::reply(call, StatusCode::OK, response.name, OutputValue::object(Vec::new())))
 }
 
-async fn search(desk: &Desk, call: &Call, kind: ItemKind) -> Result<Page<Item>, Fault> {
+async fn search(desk: &AppState, call: &DialectRequest, kind: ItemKind) -> Result<Page<Item>, RequestError> {
     let (skip, limit) = read::page(call)?;
     let mut query = ItemQuery { offset: skip, limit, ..ItemQuery::all(kind) };
     let name = read::parameter(call, "Name")?;
@@ -96,23 +126,27 @@ async fn search(desk: &Desk, call: &Call, kind: ItemKind) -> Result<Page<Item>, 
     Ok(desk.directory.items(call.caller()?, query).await?)
 }
 
-async fn whole_group(desk: &Desk, call: &Call, group: &Group) -> Result<Answer, Fault> {
+async fn whole_group(
+    desk: &AppState,
+    call: &DialectRequest,
+    group: &Group,
+) -> Result<DialectResponse, RequestError> {
     let caller = call.caller()?;
     let members = desk.directory.members(caller, group.id).await?;
     let out = write::one("UserGroup", write::group(call, caller.tenant, group, Some(&members)));
     Ok(write::reply(call, StatusCode::OK, wire::USER_GROUP_RESPONSE.name, out))
 }
 
-fn whole_folder(call: &Call, folder: &Folder) -> Result<Answer, Fault> {
+fn whole_folder(call: &DialectRequest, folder: &Folder) -> Result<DialectResponse, RequestError> {
     let out = write::one("Folder", write::folder(call, call.caller()?.tenant, folder));
     Ok(write::reply(call, StatusCode::OK, wire::FOLDER_RESPONSE.name, out))
 }
 
-fn first(receipt: &Receipt, kind: ItemKind) -> Result<&Item, Fault> {
+fn first(receipt: &Receipt, kind: ItemKind) -> Result<&Item, RequestError> {
     Ok(receipt.items.iter().find(|item| item.kind() == kind).ok_or(DirectoryError::NoSuchItem(kind))?)
 }
 
-fn group_of(item: &Item) -> Result<&Group, Fault> {
+fn group_of(item: &Item) -> Result<&Group, RequestError> {
     if let Item::Group(group) = item {
         Ok(group)
     } else {
@@ -120,7 +154,7 @@ fn group_of(item: &Item) -> Result<&Group, Fault> {
     }
 }
 
-fn folder_of(item: &Item) -> Result<&Folder, Fault> {
+fn folder_of(item: &Item) -> Result<&Folder, RequestError> {
     if let Item::Folder(folder) = item {
         Ok(folder)
     } else {

@@ -15,32 +15,32 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{Call, Fault, Kind, XmlNames};
-use crate::{Dialect, Trial};
+use crate::kit::{DialectRequest, RequestError, ValueType, XmlNames};
+use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "onfire",
-    about: "Users, groups and folders in the ServiceStack style: v1 `SUser` and v2 `User`, XML or JSON",
+    description: "Users, groups and folders in the ServiceStack style: v1 `SUser` and v2 `User`, XML or JSON",
     routes: routes::ROUTES,
-    owns,
-    suffixes: true,
-    overrides,
-    acceptable,
+    claims_path: owns,
+    has_format_suffixes: true,
+    method_override: overrides,
+    check_acceptable: acceptable,
     credential: read::credential,
     has_credential_in_body: true,
-    refuse: errors::refuse,
-    reads: &["application/xml", "application/json", "application/x-www-form-urlencoded"],
-    writes: &["application/json; charset=utf-8", "application/xml"],
-    parameters: &[
-        ("format", Kind::Word(&["json", "xml"]), "`json` or `xml`: the format of the answer"),
-        ("CompanyId", Kind::Integer, "The tenant's number (`ProviderId` in v1)"),
-        ("IntegrationKey", Kind::Text, "The connection's key; better sent in the body"),
+    error_response: errors::refuse,
+    request_media_types: &["application/xml", "application/json", "application/x-www-form-urlencoded"],
+    response_media_types: &["application/json; charset=utf-8", "application/xml"],
+    common_parameters: &[
+        ("format", ValueType::Enum(&["json", "xml"]), "`json` or `xml`: the format of the answer"),
+        ("CompanyId", ValueType::Integer, "The tenant's number (`ProviderId` in v1)"),
+        ("IntegrationKey", ValueType::Text, "The connection's key; better sent in the body"),
     ],
     examples: &examples::EXAMPLES,
-    error: &wire::ERROR,
-    common: |_| Vec::new(),
-    xml: Some(XmlNames { namespace: wire::namespace, member: str::to_owned }),
-    curls: |Trial { url, tenant, key, .. }| {
+    error_schema: &wire::ERROR,
+    common_properties: |_| Vec::new(),
+    xml_names: Some(XmlNames { namespace: wire::namespace, property: str::to_owned }),
+    curl_examples: |CurlTarget { url, tenant, key, .. }| {
         let find = format!("{url}/api/v2/user/search?CompanyId={tenant}&IntegrationKey={key}&PageSize=2");
         let user = format!(
             "<User><CompanyId>{tenant}</CompanyId><Email>new@example.com</Email><FirstName>New</FirstName>\
@@ -51,8 +51,8 @@ pub(crate) static DIALECT: Dialect = Dialect {
             format!("curl -H 'Content-Type: application/xml' '{url}/api/v2/user?format=xml' -d '{user}'"),
         ]
     },
-    by_name: false,
-    security: &[("integrationKey", || {
+    is_opt_in: false,
+    security_schemes: &[("integrationKey", || {
         serde_json::json!({
             "type": "apiKey", "in": "query", "name": "IntegrationKey",
             "description": "With `CompanyId` or `ProviderId`, in the query or as members of the body",
@@ -67,7 +67,7 @@ enum Generation {
     V2,
 }
 
-fn generation(call: &Call) -> Generation {
+fn generation(call: &DialectRequest) -> Generation {
     let is_v1 = call.path.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("/api/v1"));
     if is_v1 || call.route_path.contains("/reply/SUser") { Generation::V1 } else { Generation::V2 }
 }
@@ -80,20 +80,21 @@ fn owns(path: &str) -> bool {
 }
 
 /// The reply routes know two formats.
-fn acceptable(call: &Call) -> Result<(), Fault> {
+fn acceptable(call: &DialectRequest) -> Result<(), RequestError> {
     let on_reply_route = call.route_path.starts_with("/api/{format}");
-    let known = ["json", "xml"].iter().any(|format| call.named(0).eq_ignore_ascii_case(format));
-    if on_reply_route && !known { Err(Fault::NoRoute) } else { Ok(()) }
+    let known = ["json", "xml"].iter().any(|format| call.path_param(0).eq_ignore_ascii_case(format));
+    if on_reply_route && !known { Err(RequestError::NoRoute) } else { Ok(()) }
 }
 
 /// `X-Http-Method-Override`, as header, query or form field; only on POST, and never to GET.
-fn overrides(call: &Call) -> Option<String> {
+fn overrides(call: &DialectRequest) -> Option<String> {
     const NAME: &str = "X-Http-Method-Override";
     if call.method != "POST" {
         return None;
     }
     let in_form = || {
-        let is_form = crate::kit::accept::content_type(&call.headers)? == "application/x-www-form-urlencoded";
+        let is_form =
+            crate::kit::media_types::content_type(&call.headers)? == "application/x-www-form-urlencoded";
         let mut pairs = form_urlencoded::parse(if is_form { &call.body } else { &[] });
         pairs.find(|(name, _)| name.eq_ignore_ascii_case(NAME)).map(|(_, value)| value.into_owned())
     };

@@ -1,12 +1,13 @@
 //! From bytes to commands and queries.
 //!
-//! The body is read by its `Content-Type` (XML when there is none), then the query is laid over it: that is the
+//! The body is read by its `ResponseBody-Type` (XML when there is none), then the query is laid over it: that is the
 //! framework's order, and it lets credentials travel in either.
 
 use super::{Generation, form_lists, generation, wire};
 use crate::kit::{
-    Body, Call, Credential, Duplicates, Fault, FieldFault, Format, Kind, Node, Object, Record, Way, accept,
-    boolean, check, form, integer, json, pairs_of, parts, text_of, xml,
+    ApiCredential, DialectRequest, Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema,
+    ParsedBody, RequestError, ValueType, boolean_of, child_nodes, form, integer_of, json, media_types,
+    pairs_of, text_of, validate_members, xml,
 };
 use directory::{
     Field, FieldErrorKind, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, ItemId, ItemKey, MemberEdit,
@@ -15,12 +16,12 @@ use directory::{
 use uuid::Uuid;
 
 /// The body by its type; `None` when there is none.
-pub(super) fn body(call: &Call) -> Result<Option<Body>, Fault> {
+pub(super) fn body(call: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     if call.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
     let looks_like_json = call.body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
-    let format = match accept::content_type(&call.headers).as_deref() {
+    let format = match media_types::content_type(&call.headers).as_deref() {
         Some("application/json" | "text/json") => Format::Json,
         Some("application/xml" | "text/xml") => Format::Xml,
         Some("application/x-www-form-urlencoded") => Format::Form,
@@ -31,20 +32,21 @@ pub(super) fn body(call: &Call) -> Result<Option<Body>, Fault> {
                 Format::Xml
             }
         }
-        other => return Err(Fault::UnsupportedMedia(other.map(str::to_owned))),
+        other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     };
     if format == Format::Form {
-        let node = form::read(&call.body).map_err(Fault::Unparsable)?;
-        return Ok(Some(Body { format, root: None, node }));
+        let node = form::parse(&call.body).map_err(RequestError::Unparsable)?;
+        return Ok(Some(ParsedBody { format, root: None, node }));
     }
-    let text = std::str::from_utf8(&call.body).map_err(|error| Fault::Unparsable(error.to_string()))?;
+    let text =
+        std::str::from_utf8(&call.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let (root, node) = if format == Format::Json {
-        (None, json::read(text).map_err(Fault::Unparsable)?)
+        (None, json::parse(text).map_err(RequestError::Unparsable)?)
     } else {
-        let document = xml::read(text).map_err(Fault::Unparsable)?;
+        let document = xml::parse(text).map_err(RequestError::Unparsable)?;
         (Some(document.root), document.node)
     };
-    Ok(Some(Body { format, root, node }))
+    Ok(Some(ParsedBody { format, root, node }))
 }
 
 /// A request as one object: the body's members with the query's over them.
@@ -55,35 +57,35 @@ pub(super) struct Request {
 
 impl Request {
     /// The request as one of `record`.
-    pub(super) fn of(call: &Call, record: &Record) -> Result<Self, Fault> {
+    pub(super) fn of(call: &DialectRequest, record: &ObjectSchema) -> Result<Self, RequestError> {
         let mut request = Self { object: Object::default(), duplicates: Duplicates::FirstWins };
-        if let Some(body) = call.body(body)? {
+        if let Some(body) = call.parsed_body(body)? {
             request.duplicates = body.duplicates();
             request.object = match (&body.node, &body.root) {
                 (_, Some(root)) if root != record.name => {
-                    return Err(Fault::Unparsable(format!("the root is {root}, not {}", record.name)));
+                    return Err(RequestError::Unparsable(format!("the root is {root}, not {}", record.name)));
                 }
                 (Node::Object(object), _) => object.clone(),
                 // An element without children.
                 (Node::Text(text), Some(_)) if text.trim().is_empty() => Object::default(),
-                _ => return Err(Fault::Unparsable("the body is no object".into())),
+                _ => return Err(RequestError::Unparsable("the body is no object".into())),
             };
             if body.format == Format::Form {
                 form_lists::collect(&mut request.object, record);
-                call.ignore(form_lists::repeated(&request.object));
+                call.count_ignored(form_lists::repeated(&request.object));
             }
             // Either generation's name of the tenant is known in both.
-            call.ignore(request.object.unknown_to(record, &["CompanyId", "ProviderId"]));
+            call.count_ignored(request.object.count_unknown(record, &["CompanyId", "ProviderId"]));
         }
         // The framework lays path under query under form.
-        let is_form = call.body(body)?.is_some_and(|body| body.format == Format::Form);
-        for member in record.members.iter().filter(|m| m.way != Way::Out) {
+        let is_form = call.parsed_body(body)?.is_some_and(|body| body.format == Format::Form);
+        for member in record.properties.iter().filter(|m| m.direction != Direction::Response) {
             let Some(value) = call.query.get(member.name) else { continue };
             if is_form && request.get(member.name).is_some() {
                 continue;
             }
-            let node = match member.kind {
-                Kind::List(..) => {
+            let node = match member.value_type {
+                ValueType::List(..) => {
                     Node::List(value.split(',').map(|part| Node::Text(part.trim().to_owned())).collect())
                 }
                 _ => Node::Text(value.to_owned()),
@@ -99,20 +101,20 @@ impl Request {
     }
 
     /// A text; empty counts as absent.
-    fn filled(&self, name: &str) -> Result<Option<String>, Fault> {
+    fn filled(&self, name: &str) -> Result<Option<String>, RequestError> {
         let node = self.get(name);
-        let text = node.map_or(Ok(None), text_of).map_err(|rule| Fault::field(name, rule))?;
+        let text = node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
         Ok(text.filter(|text| !text.trim().is_empty()))
     }
 
-    fn guid(&self, name: &str) -> Result<Option<Uuid>, Fault> {
+    fn guid(&self, name: &str) -> Result<Option<Uuid>, RequestError> {
         let text = self.filled(name)?;
         let parsed = text.map(|text| Uuid::try_parse(text.trim())).transpose();
-        parsed.map_err(|_| Fault::field(name, FieldErrorKind::Malformed))
+        parsed.map_err(|_| RequestError::invalid_member(name, FieldErrorKind::Malformed))
     }
 
-    fn flag(&self, name: &str) -> Result<Option<bool>, Fault> {
-        self.get(name).map_or(Ok(None), boolean).map_err(|rule| Fault::field(name, rule))
+    fn flag(&self, name: &str) -> Result<Option<bool>, RequestError> {
+        self.get(name).map_or(Ok(None), boolean_of).map_err(|rule| RequestError::invalid_member(name, rule))
     }
 
     /// What is said of a text: null is silence, as in the original's own types.
@@ -122,38 +124,40 @@ impl Request {
 }
 
 /// The key and tenant, from the query first, then from the body; either generation's name will do.
-pub(super) fn credential(call: &Call) -> Result<Option<Credential>, Fault> {
-    let sent = call.body(body)?;
+pub(super) fn credential(call: &DialectRequest) -> Result<Option<ApiCredential>, RequestError> {
+    let sent = call.parsed_body(body)?;
     let find = |name: &str| {
         let in_body = || {
             let body = sent?;
-            text_of(body.members()?.get(name, body.duplicates())?).ok().flatten()
+            text_of(body.as_object()?.get(name, body.duplicates())?).ok().flatten()
         };
         call.query.get(name).map(str::to_owned).or_else(in_body).filter(|text| !text.trim().is_empty())
     };
     let Some(key) = find("IntegrationKey") else { return Ok(None) };
     // The tenant must be named; a credential without one opens nothing.
     let tenant = find("CompanyId").or_else(|| find("ProviderId")).unwrap_or_default();
-    Ok(Some(Credential { key: key.trim().to_owned(), tenant: Some(tenant) }))
+    Ok(Some(ApiCredential { key: key.trim().to_owned(), tenant: Some(tenant) }))
 }
 
 /// What a POST or PUT says of a user.
-pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<(Request, UserEdit), Fault> {
+pub(super) fn user_edit(call: &DialectRequest, is_new: bool) -> Result<(Request, UserEdit), RequestError> {
     let record = user_record(call);
     let request = Request::of(call, record)?;
-    let mut faults = check(record, &request.object, request.duplicates, is_new);
+    let mut faults = validate_members(record, &request.object, request.duplicates, is_new);
     let mut edit = UserEdit::default();
-    for (member, field) in record.texts().filter(|(member, _)| member.way != Way::Out) {
+    for (member, field) in
+        record.text_properties().filter(|(member, _)| member.direction != Direction::Response)
+    {
         if !matches!(field, Field::Password | Field::Status | Field::Role) {
             match request.given(member.name) {
                 Ok(given) => edit.set_text(field, given),
-                Err(rule) => faults.push(FieldFault::new(member.name, rule)),
+                Err(rule) => faults.push(MemberError::new(member.name, rule)),
             }
         }
     }
-    let mut note = |name: &str, fault: Result<(), Fault>| match fault {
-        Err(Fault::Fields(found)) => faults.extend(found),
-        Err(_) => faults.push(FieldFault::new(name, FieldErrorKind::Malformed)),
+    let mut note = |name: &str, fault: Result<(), RequestError>| match fault {
+        Err(RequestError::InvalidMembers(found)) => faults.extend(found),
+        Err(_) => faults.push(MemberError::new(name, FieldErrorKind::Malformed)),
         Ok(()) => {}
     };
     note("Status", status(&request, is_new, &mut edit));
@@ -165,10 +169,10 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<(Request, UserEdit)
     note("Groups", references(&request, "Groups").map(|given| edit.groups = given));
     note("Folders", references(&request, "Folders").map(|given| edit.folders = given));
     note("Metadata", metadata(&request, &mut edit));
-    if faults.is_empty() { Ok((request, edit)) } else { Err(Fault::Fields(faults)) }
+    if faults.is_empty() { Ok((request, edit)) } else { Err(RequestError::InvalidMembers(faults)) }
 }
 
-fn user_record(call: &Call) -> &'static Record {
+fn user_record(call: &DialectRequest) -> &'static ObjectSchema {
     match generation(call) {
         Generation::V1 => &wire::SUSER,
         Generation::V2 => &wire::USER,
@@ -176,13 +180,13 @@ fn user_record(call: &Call) -> &'static Record {
 }
 
 /// A new user is invited whatever the body says; a word that is no status is an error all the same.
-fn status(request: &Request, is_new: bool, edit: &mut UserEdit) -> Result<(), Fault> {
+fn status(request: &Request, is_new: bool, edit: &mut UserEdit) -> Result<(), RequestError> {
     let Some(word) = request.filled("Status")? else { return Ok(()) };
     let wish = match word.trim().to_ascii_lowercase().as_str() {
         "invited" => RequestedStatus::Exact(Status::Invited),
         "active" => RequestedStatus::Exact(Status::Active),
         "inactive" => RequestedStatus::Inactive,
-        _ => return Err(Fault::field("Status", FieldErrorKind::Malformed)),
+        _ => return Err(RequestError::invalid_member("Status", FieldErrorKind::Malformed)),
     };
     if !is_new {
         edit.status = FieldUpdate::Set(wish);
@@ -190,8 +194,9 @@ fn status(request: &Request, is_new: bool, edit: &mut UserEdit) -> Result<(), Fa
     Ok(())
 }
 
-fn role(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
-    let given = request.given("WebsiteRole").map_err(|rule| Fault::field("WebsiteRole", rule))?;
+fn role(request: &Request, edit: &mut UserEdit) -> Result<(), RequestError> {
+    let given =
+        request.given("WebsiteRole").map_err(|rule| RequestError::invalid_member("WebsiteRole", rule))?;
     edit.role = match given {
         FieldUpdate::Set(name) if name.trim().is_empty() => FieldUpdate::Clear,
         other => other.map(|name| RoleRef::Name(name.trim().to_owned())),
@@ -199,22 +204,22 @@ fn role(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
     Ok(())
 }
 
-fn password(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
-    let given = request.given("Password").map_err(|rule| Fault::field("Password", rule))?;
+fn password(request: &Request, edit: &mut UserEdit) -> Result<(), RequestError> {
+    let given = request.given("Password").map_err(|rule| RequestError::invalid_member("Password", rule))?;
     edit.password = given.value().filter(|p| !p.is_empty()).map(|p| SecretString::from(p.clone()));
     Ok(())
 }
 
 /// Groups or folders by GUID, or by name or external id where the request says so.
-fn references(request: &Request, name: &'static str) -> Result<FieldUpdate<Vec<ItemKey>>, Fault> {
-    let wrong = |rule| Fault::field(name, rule);
+fn references(request: &Request, name: &'static str) -> Result<FieldUpdate<Vec<ItemKey>>, RequestError> {
+    let wrong = |rule| RequestError::invalid_member(name, rule);
     let Some(node) = request.get(name).filter(|node| **node != Node::Null) else {
         return Ok(FieldUpdate::Keep);
     };
     let by_name = request.flag("UseNames")?.unwrap_or(false);
     let by_external_id = request.flag("UseExternalIds")?.unwrap_or(false);
     if by_name && by_external_id {
-        return Err(Fault::field("UseExternalIds", FieldErrorKind::NotAllowed));
+        return Err(RequestError::invalid_member("UseExternalIds", FieldErrorKind::NotAllowed));
     }
     let mut keys = Vec::new();
     for entry in node.entries("Id") {
@@ -230,10 +235,10 @@ fn references(request: &Request, name: &'static str) -> Result<FieldUpdate<Vec<I
     Ok(FieldUpdate::Set(keys))
 }
 
-fn metadata(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
+fn metadata(request: &Request, edit: &mut UserEdit) -> Result<(), RequestError> {
     let Some(node) = request.get("Metadata").filter(|node| **node != Node::Null) else { return Ok(()) };
     let pairs = pairs_of(node, "KeyValue", ("Key", "Value"), request.duplicates)
-        .map_err(|rule| Fault::field("Metadata", rule))?;
+        .map_err(|rule| RequestError::invalid_member("Metadata", rule))?;
     edit.metadata =
         FieldUpdate::Set(pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect());
     Ok(())
@@ -241,53 +246,58 @@ fn metadata(request: &Request, edit: &mut UserEdit) -> Result<(), Fault> {
 
 /// Whom a GET, PUT or DELETE means: `Id`, else `Email`, else `ExternalId`. A PUT sends its new e-mail in the same
 /// place, so there the external id goes first.
-pub(super) fn user_key(request: &Request, external_id_first: bool) -> Result<UserKey, Fault> {
+pub(super) fn user_key(request: &Request, external_id_first: bool) -> Result<UserKey, RequestError> {
     if let Some(id) = request.guid("Id")? {
         return Ok(UserKey::Id(UserId(id)));
     }
     let email = request.filled("Email")?.map(UserKey::Email);
     let external_id = request.filled("ExternalId")?.map(UserKey::ExternalId);
     let found = if external_id_first { external_id.or(email) } else { email.or(external_id) };
-    found.ok_or_else(|| Fault::field("Id", FieldErrorKind::Missing))
+    found.ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// Which user a GET means.
-pub(super) fn user_named(call: &Call) -> Result<UserKey, Fault> {
+pub(super) fn user_named(call: &DialectRequest) -> Result<UserKey, RequestError> {
     user_key(&Request::of(call, user_record(call))?, false)
 }
 
 /// Which user a DELETE means: the id alone says so, and every other field is ignored.
-pub(super) fn user_to_delete(call: &Call) -> Result<UserKey, Fault> {
+pub(super) fn user_to_delete(call: &DialectRequest) -> Result<UserKey, RequestError> {
     let id = Request::of(call, user_record(call))?.guid("Id")?;
-    id.map(|id| UserKey::Id(UserId(id))).ok_or_else(|| Fault::field("Id", FieldErrorKind::Missing))
+    id.map(|id| UserKey::Id(UserId(id)))
+        .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// Which group or folder a PUT or DELETE means: the id alone says so.
-pub(super) fn item_to_change(request: &Request) -> Result<ItemKey, Fault> {
+pub(super) fn item_to_change(request: &Request) -> Result<ItemKey, RequestError> {
     let id = request.guid("Id")?;
-    id.map(|id| ItemKey::Id(ItemId(id))).ok_or_else(|| Fault::field("Id", FieldErrorKind::Missing))
+    id.map(|id| ItemKey::Id(ItemId(id)))
+        .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// Which group or folder is meant: `Id`, else `ExternalId`, else `Name`.
-pub(super) fn item_key(request: &Request) -> Result<ItemKey, Fault> {
+pub(super) fn item_key(request: &Request) -> Result<ItemKey, RequestError> {
     if let Some(id) = request.guid("Id")? {
         return Ok(ItemKey::Id(ItemId(id)));
     }
     if let Some(id) = request.filled("ExternalId")? {
         return Ok(ItemKey::ExternalId(id));
     }
-    request.filled("Name")?.map(ItemKey::Name).ok_or_else(|| Fault::field("Id", FieldErrorKind::Missing))
+    request
+        .filled("Name")?
+        .map(ItemKey::Name)
+        .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// What a POST or PUT says of a group.
-pub(super) fn group_edit(call: &Call, is_new: bool) -> Result<(Request, GroupEdit), Fault> {
+pub(super) fn group_edit(call: &DialectRequest, is_new: bool) -> Result<(Request, GroupEdit), RequestError> {
     let record = &wire::USER_GROUP;
     let request = Request::of(call, record)?;
-    let faults = check(record, &request.object, request.duplicates, is_new);
+    let faults = validate_members(record, &request.object, request.duplicates, is_new);
     if !faults.is_empty() {
-        return Err(Fault::Fields(faults));
+        return Err(RequestError::InvalidMembers(faults));
     }
-    let wrong = |name: &'static str| move |rule| Fault::field(name, rule);
+    let wrong = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
     let mut edit = GroupEdit {
         id: None,
         name: request.given("Name").map_err(wrong("Name"))?,
@@ -295,12 +305,12 @@ pub(super) fn group_edit(call: &Call, is_new: bool) -> Result<(Request, GroupEdi
         members: None,
     };
     if let Some(node) = request.get("UserIds").filter(|node| **node != Node::Null) {
-        let nodes = if matches!(node, Node::Object(_)) { parts(node) } else { node.entries("Id") };
+        let nodes = if matches!(node, Node::Object(_)) { child_nodes(node) } else { node.entries("Id") };
         let mut keys = Vec::with_capacity(nodes.len());
         for node in nodes {
             let text = text_of(node).map_err(wrong("UserIds"))?.unwrap_or_default();
             let id = Uuid::try_parse(text.trim())
-                .map_err(|_| Fault::field("UserIds", FieldErrorKind::Malformed))?;
+                .map_err(|_| RequestError::invalid_member("UserIds", FieldErrorKind::Malformed))?;
             keys.push(UserKey::Id(UserId(id)));
         }
         edit.members = Some(MemberEdit::Replace(keys));
@@ -309,14 +319,17 @@ pub(super) fn group_edit(call: &Call, is_new: bool) -> Result<(Request, GroupEdi
 }
 
 /// What a POST or PUT says of a folder.
-pub(super) fn folder_edit(call: &Call, is_new: bool) -> Result<(Request, FolderEdit), Fault> {
+pub(super) fn folder_edit(
+    call: &DialectRequest,
+    is_new: bool,
+) -> Result<(Request, FolderEdit), RequestError> {
     let record = &wire::FOLDER;
     let request = Request::of(call, record)?;
-    let faults = check(record, &request.object, request.duplicates, is_new);
+    let faults = validate_members(record, &request.object, request.duplicates, is_new);
     if !faults.is_empty() {
-        return Err(Fault::Fields(faults));
+        return Err(RequestError::InvalidMembers(faults));
     }
-    let wrong = |name: &'static str| move |rule| Fault::field(name, rule);
+    let wrong = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
     let mut edit = FolderEdit {
         id: if is_new { request.guid("Id")?.filter(|id| !id.is_nil()).map(ItemId) } else { None },
         name: request.given("Name").map_err(wrong("Name"))?,
@@ -342,58 +355,65 @@ pub(super) fn folder_edit(call: &Call, is_new: bool) -> Result<(Request, FolderE
 /// What can lie in a folder.
 const ENTRY_KINDS: [&str; 5] = ["Screen", "Doc", "DataSource", "Folder", "TaskTemplate"];
 
-fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry>, Fault> {
+fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry>, RequestError> {
     let mut entries = Vec::new();
-    for node in parts(node) {
-        let object = node.object().ok_or_else(|| Fault::field("Items", FieldErrorKind::Malformed))?;
+    for node in child_nodes(node) {
+        let object = node
+            .as_object()
+            .ok_or_else(|| RequestError::invalid_member("Items", FieldErrorKind::Malformed))?;
         let text = |name: &str| {
             let node = object.get(name, duplicates);
-            let text = node.map_or(Ok(None), text_of).map_err(|rule| Fault::field("Items", rule))?;
-            Ok::<_, Fault>(text.unwrap_or_default())
+            let text =
+                node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member("Items", rule))?;
+            Ok::<_, RequestError>(text.unwrap_or_default())
         };
         let sent = text("Type")?;
         let kind = ENTRY_KINDS.iter().find(|kind| kind.eq_ignore_ascii_case(sent.trim()));
-        let kind = kind.ok_or_else(|| Fault::field("Items", FieldErrorKind::Malformed))?;
+        let kind = kind.ok_or_else(|| RequestError::invalid_member("Items", FieldErrorKind::Malformed))?;
         entries.push(FolderEntry { key: text("KeyId")?, kind: (*kind).to_owned() });
     }
     Ok(entries)
 }
 
 /// `PageNo` from 0, `PageSize` 100 unless said otherwise and 250 at the most: rows to leave out, rows to return.
-pub(super) fn page(call: &Call) -> Result<(u64, u32), Fault> {
+pub(super) fn page(call: &DialectRequest) -> Result<(u64, u32), RequestError> {
     let mut faults = Vec::new();
     let mut number = |name: &str, default: u32| {
         let text = parameter(call, name)?;
-        let number = text.as_ref().map_or(Ok(None), |text| integer(&Node::Text(text.clone())));
+        let number = text.as_ref().map_or(Ok(None), |text| integer_of(&Node::Text(text.clone())));
         if number.is_err() {
             faults.extend(text.map(|text| unbound(name, &text)));
         }
-        Ok::<u32, Fault>(number.ok().flatten().unwrap_or(default))
+        Ok::<u32, RequestError>(number.ok().flatten().unwrap_or(default))
     };
     let (page, size) = (number("PageNo", 0)?, number("PageSize", 100)?.clamp(1, 250));
-    if faults.is_empty() { Ok((u64::from(page) * u64::from(size), size)) } else { Err(Fault::Fields(faults)) }
+    if faults.is_empty() {
+        Ok((u64::from(page) * u64::from(size), size))
+    } else {
+        Err(RequestError::InvalidMembers(faults))
+    }
 }
 
 /// A parameter that could not be bound, in the framework's words.
-fn unbound(name: &str, value: &str) -> FieldFault {
+fn unbound(name: &str, value: &str) -> MemberError {
     let text = Some(format!("{value} is an Invalid value for '{name}'"));
-    FieldFault { name: name.to_owned(), rule: FieldErrorKind::Malformed, text }
+    MemberError { name: name.to_owned(), kind: FieldErrorKind::Malformed, message: text }
 }
 
 /// A parameter of a search, from the query or, on the reply routes, from the body.
-pub(super) fn parameter(call: &Call, name: &str) -> Result<Option<String>, Fault> {
+pub(super) fn parameter(call: &DialectRequest, name: &str) -> Result<Option<String>, RequestError> {
     if let Some(text) = call.query.get(name) {
         return Ok(Some(text.to_owned()));
     }
-    let Some(body) = call.body(body)? else { return Ok(None) };
-    let node = body.members().and_then(|object| object.get(name, body.duplicates()));
-    let text = node.map_or(Ok(None), text_of).map_err(|rule| Fault::field(name, rule))?;
+    let Some(body) = call.parsed_body(body)? else { return Ok(None) };
+    let node = body.as_object().and_then(|object| object.get(name, body.duplicates()));
+    let text = node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
     Ok(text.filter(|text| !text.trim().is_empty()))
 }
 
 /// A switch of a search.
-pub(super) fn switch(call: &Call, name: &str) -> Result<bool, Fault> {
+pub(super) fn switch(call: &DialectRequest, name: &str) -> Result<bool, RequestError> {
     let Some(text) = parameter(call, name)? else { return Ok(false) };
-    let on = boolean(&Node::Text(text.clone()));
-    Ok(on.map_err(|_| Fault::Fields(vec![unbound(name, &text)]))?.unwrap_or(false))
+    let on = boolean_of(&Node::Text(text.clone()));
+    Ok(on.map_err(|_| RequestError::InvalidMembers(vec![unbound(name, &text)]))?.unwrap_or(false))
 }

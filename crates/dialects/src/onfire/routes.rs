@@ -1,57 +1,57 @@
 //! The table of paths.
 
 use super::{groups, users, wire};
-use crate::kit::{About, Access, Kind, Route, Verb};
+use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
 
-type Parameters = &'static [(&'static str, Kind, &'static str)];
+type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
-const ID: Parameters = &[("Id", Kind::Guid, "Its id; nothing else says which")];
+const ID: Parameters = &[("Id", ValueType::Guid, "Its id; nothing else says which")];
 const WHO: Parameters = &[
-    ("Id", Kind::Guid, "The user's id"),
-    ("Email", Kind::Text, "Or the e-mail"),
-    ("ExternalId", Kind::Text, "Or your own key"),
+    ("Id", ValueType::Guid, "The user's id"),
+    ("Email", ValueType::Text, "Or the e-mail"),
+    ("ExternalId", ValueType::Text, "Or your own key"),
 ];
 const WHICH: Parameters = &[
-    ("Id", Kind::Guid, "Its id"),
-    ("ExternalId", Kind::Text, "Or your own key"),
-    ("Name", Kind::Text, "Or its name"),
+    ("Id", ValueType::Guid, "Its id"),
+    ("ExternalId", ValueType::Text, "Or your own key"),
+    ("Name", ValueType::Text, "Or its name"),
 ];
 const FIND_USERS: Parameters = &[
-    ("Name", Kind::Text, "Part of first and last name, in any case"),
-    ("Email", Kind::Text, "The e-mail, in any case"),
-    ("ExternalId", Kind::Text, "Your own key, in any case"),
-    ("Status", Kind::Text, "`Invited`, `Active` or `Inactive`"),
-    ("UseNames", Kind::Boolean, "Groups and folders by name"),
-    ("UseExternalIds", Kind::Boolean, "Groups and folders by external id"),
-    ("PageNo", Kind::Integer, "From 0"),
-    ("PageSize", Kind::Integer, "100 unless said otherwise, at most 250"),
+    ("Name", ValueType::Text, "Part of first and last name, in any case"),
+    ("Email", ValueType::Text, "The e-mail, in any case"),
+    ("ExternalId", ValueType::Text, "Your own key, in any case"),
+    ("Status", ValueType::Text, "`Invited`, `Active` or `Inactive`"),
+    ("UseNames", ValueType::Boolean, "Groups and folders by name"),
+    ("UseExternalIds", ValueType::Boolean, "Groups and folders by external id"),
+    ("PageNo", ValueType::Integer, "From 0"),
+    ("PageSize", ValueType::Integer, "100 unless said otherwise, at most 250"),
 ];
 const FIND_ITEMS: Parameters = &[
-    ("Name", Kind::Text, "Part of the name, in any case"),
-    ("ExternalId", Kind::Text, "Your own key, in any case"),
-    ("PageNo", Kind::Integer, "From 0"),
-    ("PageSize", Kind::Integer, "100 unless said otherwise, at most 250"),
+    ("Name", ValueType::Text, "Part of the name, in any case"),
+    ("ExternalId", ValueType::Text, "Your own key, in any case"),
+    ("PageNo", ValueType::Integer, "From 0"),
+    ("PageSize", ValueType::Integer, "100 unless said otherwise, at most 250"),
 ];
 
 macro_rules! resource {
     ($name:ident, $record:expr, $answer:expr, $who:expr, $what:literal, $module:ident: $get:ident $post:ident $put:ident $delete:ident) => {
-        const $name: &[Verb] = &[
-            Verb {
-                method: "GET",
-                access: Access::Read,
-                about: About::new(concat!("Get a ", $what), $who, None, $answer),
+        const $name: &[RouteMethod] = &[
+            RouteMethod {
+                name: "GET",
+                access: RequiredAccess::Read,
+                spec: MethodSpec::new(concat!("Get a ", $what), $who, None, $answer),
                 handler: |desk, call| Box::pin($module::$get(desk, call)),
             },
-            Verb {
-                method: "POST",
-                access: Access::Write,
-                about: About::new(concat!("Create a ", $what), &[], Some($record), $answer),
+            RouteMethod {
+                name: "POST",
+                access: RequiredAccess::Write,
+                spec: MethodSpec::new(concat!("Create a ", $what), &[], Some($record), $answer),
                 handler: |desk, call| Box::pin($module::$post(desk, call)),
             },
-            Verb {
-                method: "PUT",
-                access: Access::Write,
-                about: About::new(
+            RouteMethod {
+                name: "PUT",
+                access: RequiredAccess::Write,
+                spec: MethodSpec::new(
                     concat!("Change a ", $what, "; what is left out stays"),
                     &[],
                     Some($record),
@@ -60,10 +60,10 @@ macro_rules! resource {
                 .partial(),
                 handler: |desk, call| Box::pin($module::$put(desk, call)),
             },
-            Verb {
-                method: "DELETE",
-                access: Access::Write,
-                about: About::new(concat!("Delete a ", $what), ID, Some($record), $answer).partial(),
+            RouteMethod {
+                name: "DELETE",
+                access: RequiredAccess::Write,
+                spec: MethodSpec::new(concat!("Delete a ", $what), ID, Some($record), $answer).partial(),
                 handler: |desk, call| Box::pin($module::$delete(desk, call)),
             },
         ];
@@ -78,10 +78,10 @@ resource!(FOLDER, &wire::FOLDER, &wire::FOLDER_RESPONSE, WHICH, "folder",
 
 macro_rules! search {
     ($name:ident, $answer:expr, $query:expr, $what:literal, $handler:path, $($method:literal),+) => {
-        const $name: &[Verb] = &[$(Verb {
-            method: $method,
-            access: Access::Read,
-            about: About::new(concat!("Find ", $what), $query, None, $answer),
+        const $name: &[RouteMethod] = &[$(RouteMethod {
+            name: $method,
+            access: RequiredAccess::Read,
+            spec: MethodSpec::new(concat!("Find ", $what), $query, None, $answer),
             handler: |desk, call| Box::pin($handler(desk, call)),
         }),+];
     };
@@ -98,20 +98,20 @@ search!(REPLY_FIND_FOLDER, &wire::FOLDER_PAGE, FIND_ITEMS, "folders", groups::se
 
 /// Every path; `{format}` is `json` or `xml`.
 pub(super) static ROUTES: &[Route] = &[
-    Route { path: "/api/v1/suser", verbs: SUSER },
-    Route { path: "/api/v1/suser/search", verbs: FIND_SUSER },
-    Route { path: "/api/v2/user", verbs: USER },
-    Route { path: "/api/v2/user/search", verbs: FIND_USER },
-    Route { path: "/api/v2/usergroup", verbs: GROUP },
-    Route { path: "/api/v2/usergroup/search", verbs: FIND_GROUP },
-    Route { path: "/api/v2/folder", verbs: FOLDER },
-    Route { path: "/api/v2/folder/search", verbs: FIND_FOLDER },
-    Route { path: "/api/{format}/reply/SUser", verbs: SUSER },
-    Route { path: "/api/{format}/reply/SUserSearch", verbs: REPLY_FIND_SUSER },
-    Route { path: "/api/{format}/reply/User", verbs: USER },
-    Route { path: "/api/{format}/reply/UserSearch", verbs: REPLY_FIND_USER },
-    Route { path: "/api/{format}/reply/UserGroup", verbs: GROUP },
-    Route { path: "/api/{format}/reply/UserGroupSearch", verbs: REPLY_FIND_GROUP },
-    Route { path: "/api/{format}/reply/Folder", verbs: FOLDER },
-    Route { path: "/api/{format}/reply/FolderSearch", verbs: REPLY_FIND_FOLDER },
+    Route { path: "/api/v1/suser", methods: SUSER },
+    Route { path: "/api/v1/suser/search", methods: FIND_SUSER },
+    Route { path: "/api/v2/user", methods: USER },
+    Route { path: "/api/v2/user/search", methods: FIND_USER },
+    Route { path: "/api/v2/usergroup", methods: GROUP },
+    Route { path: "/api/v2/usergroup/search", methods: FIND_GROUP },
+    Route { path: "/api/v2/folder", methods: FOLDER },
+    Route { path: "/api/v2/folder/search", methods: FIND_FOLDER },
+    Route { path: "/api/{format}/reply/SUser", methods: SUSER },
+    Route { path: "/api/{format}/reply/SUserSearch", methods: REPLY_FIND_SUSER },
+    Route { path: "/api/{format}/reply/User", methods: USER },
+    Route { path: "/api/{format}/reply/UserSearch", methods: REPLY_FIND_USER },
+    Route { path: "/api/{format}/reply/UserGroup", methods: GROUP },
+    Route { path: "/api/{format}/reply/UserGroupSearch", methods: REPLY_FIND_GROUP },
+    Route { path: "/api/{format}/reply/Folder", methods: FOLDER },
+    Route { path: "/api/{format}/reply/FolderSearch", methods: REPLY_FIND_FOLDER },
 ];

@@ -1,28 +1,31 @@
 //! From users, groups and folders to bytes.
 
 use super::{Generation, generation};
-use crate::answer;
-use crate::kit::{Answer, Call, Format, Out, Voice, accept, dates, json, xml};
+use crate::kit::{
+    DialectRequest, DialectResponse, Format, OutputValue, ResponseFormat, json, media_types, timestamps, xml,
+};
+use crate::text_response;
 use directory::{Field, Folder, Group, ItemId, Status, TenantNumber, User, UserId, builtin_role_name};
 use http::StatusCode;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-const JSON: Voice = Voice { format: Format::Json, media: "application/json; charset=utf-8" };
-const XML: Voice = Voice { format: Format::Xml, media: "application/xml" };
+const JSON: ResponseFormat =
+    ResponseFormat { format: Format::Json, content_type: "application/json; charset=utf-8" };
+const XML: ResponseFormat = ResponseFormat { format: Format::Xml, content_type: "application/xml" };
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
 const V1_NAMESPACES: &str =
     " xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.servicestack.net/types\"";
 
 /// How the answer is written.
-pub(super) fn voice(call: &Call) -> Voice {
-    call.voice(choose)
+pub(super) fn voice(call: &DialectRequest) -> ResponseFormat {
+    call.response_format(choose)
 }
 
 /// The format of the answer: `format=`, the path's ending, the reply route, `Accept`, the request's own type, and
 /// at last XML for v1 and JSON for v2.
-fn choose(call: &Call) -> Voice {
+fn choose(call: &DialectRequest) -> ResponseFormat {
     let named = |text: &str| match text.to_ascii_lowercase().as_str() {
         "json" => Some(JSON),
         "xml" => Some(XML),
@@ -34,10 +37,10 @@ fn choose(call: &Call) -> Voice {
         _ => None,
     };
     let on_reply_route =
-        || call.path.to_ascii_lowercase().contains("/reply/").then(|| named(call.named(0)))?;
+        || call.path.to_ascii_lowercase().contains("/reply/").then(|| named(call.path_param(0)))?;
     let accepted = || {
-        let mut best: Option<(u32, Voice)> = None;
-        for wanted in accept::wanted(&call.headers) {
+        let mut best: Option<(u32, ResponseFormat)> = None;
+        for wanted in media_types::accepted_media_ranges(&call.headers) {
             if let Some(voice) = of_media(&wanted.media)
                 && wanted.quality > best.map_or(0, |(quality, _)| quality)
             {
@@ -46,11 +49,11 @@ fn choose(call: &Call) -> Voice {
         }
         best.map(|(_, voice)| voice)
     };
-    let echoed = || of_media(&accept::content_type(&call.headers)?);
+    let echoed = || of_media(&media_types::content_type(&call.headers)?);
     call.query
         .get("format")
         .and_then(named)
-        .or_else(|| call.suffix.and_then(named))
+        .or_else(|| call.format_suffix.and_then(named))
         .or_else(on_reply_route)
         .or_else(accepted)
         .or_else(echoed)
@@ -58,38 +61,49 @@ fn choose(call: &Call) -> Voice {
 }
 
 /// An answer under the root `root`.
-pub(super) fn reply(call: &Call, status: StatusCode, root: &str, out: Out) -> Answer {
+pub(super) fn reply(
+    call: &DialectRequest,
+    status: StatusCode,
+    root: &str,
+    out: OutputValue,
+) -> DialectResponse {
     let voice = voice(call);
     let body = match voice.format {
         Format::Xml => {
             let attributes = if generation(call) == Generation::V1 { V1_NAMESPACES } else { "" };
-            xml::write(xml::Frame { declaration: DECLARATION, attributes }, root, &alphabetical(out))
+            xml::write(
+                xml::WriteOptions { declaration: DECLARATION, root_attributes: attributes },
+                root,
+                &alphabetical(out),
+            )
         }
         Format::Json | Format::Form => json::write(&out),
     };
-    let mut answer = answer(status, voice.media, body);
+    let mut answer = text_response(status, voice.content_type, body);
     answer.headers_mut().insert(http::header::VARY, http::HeaderValue::from_static("Accept"));
     answer
 }
 
 /// Members in the ordinal order that `DataContract` readers need; inside an error they keep the documented one.
-fn alphabetical(out: Out) -> Out {
+fn alphabetical(out: OutputValue) -> OutputValue {
     match out {
-        Out::Object(mut members) => {
+        OutputValue::Object(mut members) => {
             let is_error = members.iter().any(|(name, _)| name == "ErrorCode");
             if !is_error {
                 members.sort_by(|(a, _), (b, _)| a.cmp(b));
             }
-            Out::Object(members.into_iter().map(|(name, out)| (name, alphabetical(out))).collect())
+            OutputValue::Object(members.into_iter().map(|(name, out)| (name, alphabetical(out))).collect())
         }
-        Out::List(item, entries) => Out::List(item, entries.into_iter().map(alphabetical).collect()),
+        OutputValue::List(item, entries) => {
+            OutputValue::List(item, entries.into_iter().map(alphabetical).collect())
+        }
         other => other,
     }
 }
 
 /// 32 digits in JSON, dashed in XML, as the framework writes them.
-pub(super) fn guid(call: &Call, id: Uuid) -> Out {
-    Out::Text(match voice(call).format {
+pub(super) fn guid(call: &DialectRequest, id: Uuid) -> OutputValue {
+    OutputValue::Text(match voice(call).format {
         Format::Xml => id.hyphenated().to_string(),
         Format::Json | Format::Form => id.simple().to_string(),
     })
@@ -104,8 +118,8 @@ fn status(user: &User) -> &'static str {
 }
 
 /// What POST and PUT answer of a user.
-pub(super) fn short_user(call: &Call, user: &User) -> Out {
-    Out::object(vec![("Id", guid(call, user.id.0)), ("Status", Out::text(status(user)))])
+pub(super) fn short_user(call: &DialectRequest, user: &User) -> OutputValue {
+    OutputValue::object(vec![("Id", guid(call, user.id.0)), ("Status", OutputValue::text(status(user)))])
 }
 
 /// How groups, folders and roles are called in an answer: by GUID unless names were asked for.
@@ -119,30 +133,30 @@ pub(super) struct Names {
 const VENDOR: u32 = 5;
 
 /// A whole user.
-pub(super) fn user(call: &Call, tenant: TenantNumber, user: &User, names: &Names) -> Out {
-    let mut members: Vec<(&'static str, Out)> = Vec::with_capacity(24);
-    let text = |value: Option<&str>| value.map(Out::text);
+pub(super) fn user(call: &DialectRequest, tenant: TenantNumber, user: &User, names: &Names) -> OutputValue {
+    let mut members: Vec<(&'static str, OutputValue)> = Vec::with_capacity(24);
+    let text = |value: Option<&str>| value.map(OutputValue::text);
     let list = |ids: &[ItemId]| {
-        let named = |id: &ItemId| names.items.get(id).map_or_else(|| guid(call, id.0), Out::text);
-        Out::List("Id", ids.iter().map(named).collect())
+        let named = |id: &ItemId| names.items.get(id).map_or_else(|| guid(call, id.0), OutputValue::text);
+        OutputValue::List("Id", ids.iter().map(named).collect())
     };
-    let mut put = |name: &'static str, out: Option<Out>| members.extend(out.map(|out| (name, out)));
+    let mut put = |name: &'static str, out: Option<OutputValue>| members.extend(out.map(|out| (name, out)));
     let is_v2 = generation(call) == Generation::V2;
     let role = user.role.map(|number| {
         let own = names.roles.get(&number).map(String::as_str);
-        Out::text(builtin_role_name(number).or(own).map_or_else(|| number.to_string(), str::to_owned))
+        OutputValue::text(builtin_role_name(number).or(own).map_or_else(|| number.to_string(), str::to_owned))
     });
     put("Id", Some(guid(call, user.id.0)));
-    put(if is_v2 { "CompanyId" } else { "ProviderId" }, Some(Out::Integer(tenant.0.into())));
+    put(if is_v2 { "CompanyId" } else { "ProviderId" }, Some(OutputValue::Integer(tenant.0.into())));
     if is_v2 {
         let is_vendor = call.caller.as_ref().is_some_and(|caller| caller.highest_role >= VENDOR);
-        put("UserID", is_vendor.then_some(Out::Integer(user.number.into())));
-        put("Type", Some(Out::text(user.license.as_deref().unwrap_or("Standard"))));
+        put("UserID", is_vendor.then_some(OutputValue::Integer(user.number.into())));
+        put("Type", Some(OutputValue::text(user.license.as_deref().unwrap_or("Standard"))));
     }
     put("FirstName", text(user.name.given.as_deref()));
     put("LastName", text(user.name.family.as_deref()));
     put("Email", text(user.email()));
-    put("Status", Some(Out::text(status(user))));
+    put("Status", Some(OutputValue::text(status(user))));
     put("ExternalId", text(user.external_id.as_deref()));
     if is_v2 {
         put("TimeZone", text(user.time_zone.as_deref()));
@@ -150,68 +164,79 @@ pub(super) fn user(call: &Call, tenant: TenantNumber, user: &User, names: &Names
     }
     put("WebsiteRole", role);
     if is_v2 {
-        put("CreatedDate", Some(Out::Text(dates::dotnet(user.created))));
-        put("LastUpdated", Some(Out::Text(dates::dotnet(user.updated))));
-        put("LastActivity", user.last_activity.map(|time| Out::Text(dates::dotnet(time))));
-        put("UserDevices", Some(Out::List("UserDevice", Vec::new())));
+        put("CreatedDate", Some(OutputValue::Text(timestamps::dotnet(user.created))));
+        put("LastUpdated", Some(OutputValue::Text(timestamps::dotnet(user.updated))));
+        put("LastActivity", user.last_activity.map(|time| OutputValue::Text(timestamps::dotnet(time))));
+        put("UserDevices", Some(OutputValue::List("UserDevice", Vec::new())));
     }
     put("Groups", Some(list(&user.groups)));
     put("Folders", Some(list(&user.folders)));
     if is_v2 {
         put("ColorCode", text(user.color.as_deref()));
         let pair = |pair: &directory::MetadataEntry| {
-            Out::object(vec![("Key", Out::text(&pair.key)), ("Value", Out::text(&pair.value))])
+            OutputValue::object(vec![
+                ("Key", OutputValue::text(&pair.key)),
+                ("Value", OutputValue::text(&pair.value)),
+            ])
         };
-        let pairs: Vec<Out> = user.metadata.iter().map(pair).collect();
-        put("Metadata", (!pairs.is_empty()).then_some(Out::List("KeyValue", pairs)));
+        let pairs: Vec<OutputValue> = user.metadata.iter().map(pair).collect();
+        put("Metadata", (!pairs.is_empty()).then_some(OutputValue::List("KeyValue", pairs)));
     }
-    Out::object(members)
+    OutputValue::object(members)
 }
 
 /// A group; with its members where they were read.
 pub(super) fn group(
-    call: &Call,
+    call: &DialectRequest,
     tenant: TenantNumber,
     group: &Group,
     members: Option<&[(UserId, u32)]>,
-) -> Out {
-    let mut out = vec![("Id", guid(call, group.id.0)), ("Name", Out::text(&group.name))];
-    out.extend(group.external_id.as_ref().map(|id| ("ExternalId", Out::text(id))));
+) -> OutputValue {
+    let mut out = vec![("Id", guid(call, group.id.0)), ("Name", OutputValue::text(&group.name))];
+    out.extend(group.external_id.as_ref().map(|id| ("ExternalId", OutputValue::text(id))));
     if let Some(members) = members {
         let ids = members.iter().map(|(id, _)| guid(call, id.0)).collect();
-        out.push(("UserIds", Out::List("Id", ids)));
+        out.push(("UserIds", OutputValue::List("Id", ids)));
     }
-    out.push(("CompanyId", Out::Integer(tenant.0.into())));
-    Out::object(out)
+    out.push(("CompanyId", OutputValue::Integer(tenant.0.into())));
+    OutputValue::object(out)
 }
 
 /// A folder.
-pub(super) fn folder(call: &Call, tenant: TenantNumber, folder: &Folder) -> Out {
-    let mut out = vec![("Id", guid(call, folder.id.0)), ("Name", Out::text(&folder.name))];
-    out.extend(folder.external_id.as_ref().map(|id| ("ExternalId", Out::text(id))));
-    out.extend(folder.description.as_ref().map(|text| ("Description", Out::text(text))));
-    out.extend(folder.is_restricted.then_some(("IsRestricted", Out::Bool(true))));
+pub(super) fn folder(call: &DialectRequest, tenant: TenantNumber, folder: &Folder) -> OutputValue {
+    let mut out = vec![("Id", guid(call, folder.id.0)), ("Name", OutputValue::text(&folder.name))];
+    out.extend(folder.external_id.as_ref().map(|id| ("ExternalId", OutputValue::text(id))));
+    out.extend(folder.description.as_ref().map(|text| ("Description", OutputValue::text(text))));
+    out.extend(folder.is_restricted.then_some(("IsRestricted", OutputValue::Bool(true))));
     out.extend(folder.restricted_to.map(|id| ("RestrictToGroup", guid(call, id.0))));
     if !folder.entries.is_empty() {
         let entry = |entry: &directory::FolderEntry| {
-            Out::object(vec![("KeyId", Out::text(&entry.key)), ("Type", Out::text(&entry.kind))])
+            OutputValue::object(vec![
+                ("KeyId", OutputValue::text(&entry.key)),
+                ("Type", OutputValue::text(&entry.kind)),
+            ])
         };
-        out.push(("Items", Out::List("FolderItem", folder.entries.iter().map(entry).collect())));
+        out.push(("Items", OutputValue::List("FolderItem", folder.entries.iter().map(entry).collect())));
     }
-    out.push(("CompanyId", Out::Integer(tenant.0.into())));
-    Out::object(out)
+    out.push(("CompanyId", OutputValue::Integer(tenant.0.into())));
+    OutputValue::object(out)
 }
 
 /// One thing in its wrapper.
-pub(super) fn one(name: &'static str, out: Out) -> Out {
-    Out::object(vec![(name, out)])
+pub(super) fn one(name: &'static str, out: OutputValue) -> OutputValue {
+    OutputValue::object(vec![(name, out)])
 }
 
 /// A page in its wrapper.
-pub(super) fn many(name: &'static str, item: &'static str, rows: Vec<Out>, total: u64) -> Out {
+pub(super) fn many(
+    name: &'static str,
+    item: &'static str,
+    rows: Vec<OutputValue>,
+    total: u64,
+) -> OutputValue {
     let total = i64::try_from(total).unwrap_or(i64::MAX);
-    Out::Object(vec![
-        (Cow::Borrowed(name), Out::List(item, rows)),
-        (Cow::Borrowed("TotalRows"), Out::Integer(total)),
+    OutputValue::Object(vec![
+        (Cow::Borrowed(name), OutputValue::List(item, rows)),
+        (Cow::Borrowed("TotalRows"), OutputValue::Integer(total)),
     ])
 }

@@ -3,20 +3,20 @@
 //! Numbers that no document names are ours; `docs/dialects/publisher.md` lists them.
 
 use super::write;
-use crate::kit::{Answer, Call, Fault, FieldFault, Out};
+use crate::kit::{DialectRequest, DialectResponse, MemberError, OutputValue, RequestError};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::{HeaderValue, StatusCode, header};
 
 /// Says a fault.
-pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
+pub(super) fn refuse(fault: &RequestError, call: &DialectRequest) -> DialectResponse {
     let (status, number, summary) = say(fault, call);
     let context = call.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
     // Errors are logged under the request's id, and that is where the link points; it is plain text in XML too.
-    let link = format!("{}{context}/api/2/error/{}", call.origin, call.request);
-    let out = Out::object(vec![
-        ("summary", Out::Text(summary)),
-        ("ref", Out::Integer(number)),
-        ("link", Out::Text(link)),
+    let link = format!("{}{context}/api/2/error/{}", call.origin, call.request_id);
+    let out = OutputValue::object(vec![
+        ("summary", OutputValue::Text(summary)),
+        ("ref", OutputValue::Integer(number)),
+        ("link", OutputValue::Text(link)),
     ]);
     let mut answer = write::reply(call, status, "error", out);
     if status == StatusCode::UNAUTHORIZED {
@@ -27,34 +27,38 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
 
 type Said = (StatusCode, i64, String);
 
-fn say(fault: &Fault, call: &Call) -> Said {
+fn say(fault: &RequestError, call: &DialectRequest) -> Said {
     let (status, number, text): (StatusCode, i64, &str) = match fault {
-        Fault::Refused(refusal) => return refused(refusal, call),
-        Fault::Fields(faults) => return faults.first().map_or_else(missing, field),
-        Fault::NoRoute => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
-        Fault::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, 405, "Method not allowed"),
-        Fault::UnsupportedMedia(_) => (
+        RequestError::Directory(refusal) => return refused(refusal, call),
+        RequestError::InvalidMembers(faults) => return faults.first().map_or_else(missing, field),
+        RequestError::NoRoute => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
+        RequestError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, 405, "Method not allowed"),
+        RequestError::UnsupportedMediaType(_) => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             415,
             "The content type must be application/json or application/xml",
         ),
-        Fault::NotAcceptable => {
+        RequestError::NotAcceptable => {
             (StatusCode::NOT_ACCEPTABLE, 406, "The response is either application/json or application/xml")
         }
-        Fault::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, 413, "The request is too large"),
-        Fault::WrongHost => (StatusCode::BAD_REQUEST, 400, "A request must have exactly one Host header"),
-        Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, 408, "The request did not arrive in time"),
-        Fault::Unparsable(_) | Fault::BodyMissing => return missing(),
-        Fault::Unauthorised => (StatusCode::UNAUTHORIZED, 401, "Not authorised"),
-        Fault::Forbidden => (StatusCode::FORBIDDEN, 123, "Access denied"),
-        Fault::TooManyAttempts { .. } => {
+        RequestError::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, 413, "The request is too large"),
+        RequestError::InvalidHost => {
+            (StatusCode::BAD_REQUEST, 400, "A request must have exactly one Host header")
+        }
+        RequestError::BodyIncomplete => {
+            (StatusCode::REQUEST_TIMEOUT, 408, "The request did not arrive in time")
+        }
+        RequestError::Unparsable(_) | RequestError::BodyMissing => return missing(),
+        RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, 401, "Not authorised"),
+        RequestError::Forbidden => (StatusCode::FORBIDDEN, 123, "Access denied"),
+        RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, 429, "Too many requests were not authorised; try again later")
         }
-        Fault::TooManyConcurrent { .. } => {
+        RequestError::TooManyConcurrentRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, 429, "Too many concurrent requests for this connection or tenant")
         }
-        Fault::Own(own) => return (own.status, 100, own.text.clone()),
-        Fault::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, 503, "The request took too long"),
+        RequestError::DialectSpecific(own) => return (own.status, 100, own.message.clone()),
+        RequestError::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, 503, "The request took too long"),
     };
     (status, number, text.to_owned())
 }
@@ -63,10 +67,10 @@ fn missing() -> Said {
     (StatusCode::BAD_REQUEST, 74, "Request parameters are missing".to_owned())
 }
 
-fn refused(refusal: &DirectoryError, call: &Call) -> Said {
+fn refused(refusal: &DirectoryError, call: &DialectRequest) -> Said {
     let (status, number, text): (StatusCode, i64, &str) = match refusal {
         DirectoryError::Invalid(faults) => {
-            let named = faults.first().map(|f| FieldFault::new(field_name(f.field, call), f.kind));
+            let named = faults.first().map(|f| MemberError::new(field_name(f.field, call), f.kind));
             return named.as_ref().map_or_else(missing, field);
         }
         DirectoryError::NoSuchUser => (StatusCode::NOT_FOUND, 108, "The requested user does not exist"),
@@ -95,7 +99,7 @@ fn refused(refusal: &DirectoryError, call: &Call) -> Said {
             (StatusCode::SERVICE_UNAVAILABLE, 503, "The service is busy; try again in a moment")
         }
         DirectoryError::Internal(_) => {
-            let text = format!("An error has occurred. Request {}", call.request);
+            let text = format!("An error has occurred. Request {}", call.request_id);
             return (StatusCode::INTERNAL_SERVER_ERROR, 500, text);
         }
     };
@@ -103,10 +107,10 @@ fn refused(refusal: &DirectoryError, call: &Call) -> Said {
 }
 
 /// The sentence and number for one field.
-fn field(fault: &FieldFault) -> Said {
+fn field(fault: &MemberError) -> Said {
     let bad = StatusCode::BAD_REQUEST;
     let name = fault.name.as_str();
-    let (status, number, text) = match (name, fault.rule) {
+    let (status, number, text) = match (name, fault.kind) {
         ("email", FieldErrorKind::Missing) => (bad, 101, "The email is missing".to_owned()),
         ("email", FieldErrorKind::Taken) => (bad, 103, "A user with this email already exists".to_owned()),
         ("email" | "secretarymail", FieldErrorKind::Malformed) => {
@@ -140,10 +144,10 @@ fn field(fault: &FieldFault) -> Said {
 }
 
 /// The API's name for a canonical field.
-fn field_name(field: Field, call: &Call) -> &'static str {
+fn field_name(field: Field, call: &DialectRequest) -> &'static str {
     use super::wire;
     let path = call.route_path;
-    let records: &[&crate::kit::Record] = if path.contains("organisations") {
+    let records: &[&crate::kit::ObjectSchema] = if path.contains("organisations") {
         &[&wire::ORGANISATION]
     } else if path.contains("groups") {
         &[&wire::GROUP]

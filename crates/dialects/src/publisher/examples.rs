@@ -1,7 +1,7 @@
 //! Examples for the OpenAPI document.
 
 use super::wire;
-use crate::kit::{EMAIL, Examples, Record};
+use crate::kit::{EMAIL, Examples, ObjectSchema};
 use serde_json::{Value, json};
 
 pub(super) static EXAMPLES: Examples = Examples { parameter, body };
@@ -16,8 +16,8 @@ fn parameter(_: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-fn body(record: &Record, _: bool) -> Option<Value> {
-    let is = |other: &Record| record.name == other.name;
+fn body(record: &ObjectSchema, _: bool) -> Option<Value> {
+    let is = |other: &ObjectSchema| record.name == other.name;
     Some(if is(&wire::USER_BODY) {
         json!({"user": {
             "email": EMAIL, "name": {"firstname": "Ada", "lastname": "Lovelace", "title": "Dr"},

@@ -1,32 +1,35 @@
 //! What the routes of groups do.
 
 use super::{read, write};
-use crate::kit::{Answer, Call, Desk, Fault};
+use crate::kit::{AppState, DialectRequest, DialectResponse, RequestError};
 use directory::{
     Command, DirectoryError, FieldErrorKind, Group, Item, ItemKind, ItemPredicate, ItemQuery, UserKey, fold,
 };
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn get(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let item = desk.directory.item(call.caller()?, ItemKind::Group, read::item_key(call)).await?;
     let group = group_of(&item)?;
     let members = members(desk, call, group).await?;
     Ok(write::ok(call, "group", write::group(group, &members, false, None)))
 }
 
-pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn create(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let receipt = desk.directory.run(call.caller()?, Command::CreateGroup(read::group_edit(call)?)).await?;
     summary(call, &receipt.items)
 }
 
-pub(super) async fn update(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn update(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let command = Command::UpdateGroup { group: read::item_key(call), edit: read::group_edit(call)? };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     summary(call, &receipt.items)
 }
 
-pub(super) async fn add_users(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn add_users(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let command = Command::UpdateGroup { group: read::item_key(call), edit: read::new_members(call)? };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     let item = receipt.items.first().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
@@ -36,7 +39,7 @@ pub(super) async fn add_users(desk: &Desk, call: &Call) -> Result<Answer, Fault>
     Ok(write::ok(call, "group", write::group(group, &members, true, organisations)))
 }
 
-pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn list(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (offset, limit) = read::page(call, 200)?;
     let now = desk.directory.now();
     let mut query = ItemQuery::all(ItemKind::Group);
@@ -69,12 +72,12 @@ const SORT_FIELDS: usize = 8;
 
 /// Sorts by the fields that all items have, several in turn; `more` knows those of one kind.
 pub(super) fn sort_items(
-    call: &Call,
+    call: &DialectRequest,
     items: &mut [Item],
     more: fn(&Item, &str) -> Option<String>,
-) -> Result<(), Fault> {
+) -> Result<(), RequestError> {
     let Some(parts) = call.query.get("sort") else { return Ok(()) };
-    let wrong = || Fault::field("sort", FieldErrorKind::Malformed);
+    let wrong = || RequestError::invalid_member("sort", FieldErrorKind::Malformed);
     let parts: Option<Vec<(String, bool)>> = parts.split(',').map(read::sort).collect();
     let parts = parts.filter(|parts| parts.len() <= SORT_FIELDS).ok_or_else(wrong)?;
     let is_known = |field: &str| {
@@ -104,13 +107,17 @@ pub(super) fn sort_items(
     Ok(())
 }
 
-async fn members(desk: &Desk, call: &Call, group: &Group) -> Result<Vec<u32>, Fault> {
+async fn members(desk: &AppState, call: &DialectRequest, group: &Group) -> Result<Vec<u32>, RequestError> {
     let members = desk.directory.members(call.caller()?, group.id).await?;
     Ok(members.into_iter().map(|(_, number)| number).collect())
 }
 
 /// How many organisations the members of a group belong to; nothing where there are too many to look at.
-async fn organisations(desk: &Desk, call: &Call, members: &[u32]) -> Result<Option<u32>, Fault> {
+async fn organisations(
+    desk: &AppState,
+    call: &DialectRequest,
+    members: &[u32],
+) -> Result<Option<u32>, RequestError> {
     if members.len() > LOOKED_AT {
         return Ok(None);
     }
@@ -125,12 +132,12 @@ async fn organisations(desk: &Desk, call: &Call, members: &[u32]) -> Result<Opti
 /// The most members that are looked at one by one.
 const LOOKED_AT: usize = 1_000;
 
-fn summary(call: &Call, items: &[Item]) -> Result<Answer, Fault> {
+fn summary(call: &DialectRequest, items: &[Item]) -> Result<DialectResponse, RequestError> {
     let item = items.first().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
     Ok(write::ok(call, "group", write::named_summary(call, "groups", item.number(), item.name())))
 }
 
-fn group_of(item: &Item) -> Result<&Group, Fault> {
+fn group_of(item: &Item) -> Result<&Group, RequestError> {
     if let Item::Group(group) = item {
         Ok(group)
     } else {

@@ -15,32 +15,32 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{Call, Fault, XmlNames, accept, bearer};
-use crate::{Dialect, Trial};
+use crate::kit::{DialectRequest, RequestError, XmlNames, bearer, media_types};
+use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "publisher",
-    about: "Users, groups and organisations with a bearer token: JSON or XML",
+    description: "Users, groups and organisations with a bearer token: JSON or XML",
     routes: routes::ROUTES,
-    owns,
-    suffixes: false,
-    overrides: |_| None,
-    acceptable,
+    claims_path: owns,
+    has_format_suffixes: false,
+    method_override: |_| None,
+    check_acceptable: acceptable,
     credential: |call| Ok(bearer(call)),
     has_credential_in_body: false,
-    refuse: errors::refuse,
-    reads: &["application/json", "application/xml"],
-    writes: &["application/json", "application/xml"],
-    parameters: &[],
+    error_response: errors::refuse,
+    request_media_types: &["application/json", "application/xml"],
+    response_media_types: &["application/json", "application/xml"],
+    common_parameters: &[],
     examples: &examples::EXAMPLES,
-    error: &wire::ERROR,
-    common: |_| Vec::new(),
-    xml: Some(XmlNames { namespace: |_| None, member: str::to_owned }),
-    curls: |Trial { url, key, email, .. }| {
+    error_schema: &wire::ERROR,
+    common_properties: |_| Vec::new(),
+    xml_names: Some(XmlNames { namespace: |_| None, property: str::to_owned }),
+    curl_examples: |CurlTarget { url, key, email, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/api/2/users/{email}'")]
     },
-    by_name: false,
-    security: &[("bearer", crate::kit::bearer_scheme)],
+    is_opt_in: false,
+    security_schemes: &[("bearer", crate::kit::bearer_scheme)],
 };
 
 /// `/api/2/…` and `/{context}/api/2/…`.
@@ -51,13 +51,13 @@ fn owns(path: &str) -> bool {
 }
 
 /// An `Accept` that rules out both JSON and XML is a 406.
-fn acceptable(call: &Call) -> Result<(), Fault> {
-    let wanted = accept::wanted(&call.headers);
-    let fits = |media: &str| wanted.iter().any(|entry| entry.quality > 0 && entry.matches(media) > 0);
+fn acceptable(call: &DialectRequest) -> Result<(), RequestError> {
+    let wanted = media_types::accepted_media_ranges(&call.headers);
+    let fits = |media: &str| wanted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);
     let written = ["application/json", "application/xml", "text/xml", "text/json"];
     if wanted.is_empty() || written.iter().any(|media| fits(media)) {
         Ok(())
     } else {
-        Err(Fault::NotAcceptable)
+        Err(RequestError::NotAcceptable)
     }
 }

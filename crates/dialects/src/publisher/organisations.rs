@@ -2,7 +2,7 @@
 
 use super::groups::sort_items;
 use super::{read, status, write};
-use crate::kit::{Answer, Call, Desk, Fault, Node, Out, boolean};
+use crate::kit::{AppState, DialectRequest, DialectResponse, Node, OutputValue, RequestError, boolean_of};
 use directory::{
     Command, DirectoryError, FieldErrorKind, Item, ItemKind, ItemPredicate, ItemQuery, Organization,
     OrganizationEdit, OrganizationStatus, Receipt, User, UserPredicate, UserQuery, fold,
@@ -11,38 +11,50 @@ use std::collections::HashSet;
 
 const NONE: DirectoryError = DirectoryError::NoSuchItem(ItemKind::Organization);
 
-pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn get(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let item = desk.directory.item(call.caller()?, ItemKind::Organization, read::item_key(call)).await?;
     let out = whole(desk, call, organisation_of(&item)?).await?;
     Ok(write::ok(call, "organisation", out))
 }
 
-pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn create(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let command = Command::CreateOrganization(read::organisation_edit(call)?);
     summary(call, &desk.directory.run(call.caller()?, command).await?)
 }
 
-pub(super) async fn update(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn update(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change(desk, call, read::organisation_edit(call)?).await
 }
 
-pub(super) async fn add_domain(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn add_domain(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     change(desk, call, read::domain(call)?).await
 }
 
-pub(super) async fn activate(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn activate(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     change(desk, call, moved(OrganizationStatus::Active)).await
 }
-pub(super) async fn disable(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn disable(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change(desk, call, moved(OrganizationStatus::Disabled)).await
 }
-pub(super) async fn archive(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn archive(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change(desk, call, moved(OrganizationStatus::Archived)).await
 }
-pub(super) async fn activate_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn activate_all(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     move_all(desk, call, OrganizationStatus::Active).await
 }
-pub(super) async fn disable_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn disable_all(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     move_all(desk, call, OrganizationStatus::Disabled).await
 }
 
@@ -50,34 +62,46 @@ fn moved(status: OrganizationStatus) -> OrganizationEdit {
     OrganizationEdit { status: Some(status), ..OrganizationEdit::default() }
 }
 
-async fn change(desk: &Desk, call: &Call, edit: OrganizationEdit) -> Result<Answer, Fault> {
+async fn change(
+    desk: &AppState,
+    call: &DialectRequest,
+    edit: OrganizationEdit,
+) -> Result<DialectResponse, RequestError> {
     let command = Command::UpdateOrganizations { organizations: vec![read::item_key(call)], edit };
     summary(call, &desk.directory.run(call.caller()?, command).await?)
 }
 
-async fn move_all(desk: &Desk, call: &Call, to: OrganizationStatus) -> Result<Answer, Fault> {
+async fn move_all(
+    desk: &AppState,
+    call: &DialectRequest,
+    to: OrganizationStatus,
+) -> Result<DialectResponse, RequestError> {
     let organisations = read::bulk_organisations(call)?;
     let command = Command::UpdateOrganizations { organizations: organisations, edit: moved(to) };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     let short = |item: &Item| write::named_summary(call, "organisations", item.number(), item.name());
-    let rows: Vec<Out> = receipt.items.iter().map(short).collect();
+    let rows: Vec<OutputValue> = receipt.items.iter().map(short).collect();
     let total = rows.len() as u64;
     Ok(write::page(call, "organisations", "organisation", rows, total, 0))
 }
 
-fn summary(call: &Call, receipt: &Receipt) -> Result<Answer, Fault> {
+fn summary(call: &DialectRequest, receipt: &Receipt) -> Result<DialectResponse, RequestError> {
     let item = receipt.items.first().ok_or(NONE)?;
     let out = write::named_summary(call, "organisations", item.number(), item.name());
     Ok(write::ok(call, "organisation", out))
 }
 
-async fn whole(desk: &Desk, call: &Call, organisation: &Organization) -> Result<Out, Fault> {
+async fn whole(
+    desk: &AppState,
+    call: &DialectRequest,
+    organisation: &Organization,
+) -> Result<OutputValue, RequestError> {
     let users = desk.directory.members(call.caller()?, organisation.id).await?;
     let numbers: Vec<u32> = users.into_iter().map(|(_, number)| number).collect();
     Ok(write::organisation(organisation, &numbers))
 }
 
-pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn list(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (offset, limit) = read::page(call, 200)?;
     let now = desk.directory.now();
     let mut query = ItemQuery::all(ItemKind::Organization);
@@ -124,17 +148,23 @@ struct Filter {
 }
 
 impl Filter {
-    async fn of(desk: &Desk, call: &Call) -> Result<Self, Fault> {
+    async fn of(desk: &AppState, call: &DialectRequest) -> Result<Self, RequestError> {
         let number = |name: &'static str| {
             let text = call.query.get(name);
-            text.map(|t| t.trim().parse::<u32>().map_err(|_| Fault::field(name, FieldErrorKind::Malformed)))
-                .transpose()
+            text.map(|t| {
+                t.trim()
+                    .parse::<u32>()
+                    .map_err(|_| RequestError::invalid_member(name, FieldErrorKind::Malformed))
+            })
+            .transpose()
         };
-        let auto_login = call.query.get("autologin").map(|text| boolean(&Node::Text(text.to_owned())));
-        let auto_login = auto_login.transpose().map_err(|rule| Fault::field("autologin", rule))?.flatten();
+        let auto_login = call.query.get("autologin").map(|text| boolean_of(&Node::Text(text.to_owned())));
+        let auto_login =
+            auto_login.transpose().map_err(|rule| RequestError::invalid_member("autologin", rule))?.flatten();
         let word = call.query.get("status");
         let status = word.map(|w| {
-            status::of_organisation(w).ok_or_else(|| Fault::field("status filter", FieldErrorKind::Malformed))
+            status::of_organisation(w)
+                .ok_or_else(|| RequestError::invalid_member("status filter", FieldErrorKind::Malformed))
         });
         let folded = |list: Vec<String>| list.iter().map(|text| fold(text)).collect::<Vec<String>>();
         let mut located = None;
@@ -176,16 +206,19 @@ impl Filter {
     }
 }
 
-pub(super) async fn list_groups(_: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn list_groups(
+    _: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let (offset, limit) = read::page(call, 20)?;
     let page = offset.checked_div(limit).unwrap_or(0);
     Ok(write::page(call, "organisationgroups", "organisationgroup", Vec::new(), 0, page))
 }
 
-pub(super) async fn get_group(_: &Desk, _: &Call) -> Result<Answer, Fault> {
-    Err(Fault::NoRoute)
+pub(super) async fn get_group(_: &AppState, _: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    Err(RequestError::NoRoute)
 }
 
-fn organisation_of(item: &Item) -> Result<&Organization, Fault> {
+fn organisation_of(item: &Item) -> Result<&Organization, RequestError> {
     if let Item::Organization(organisation) = item { Ok(organisation) } else { Err(NONE.into()) }
 }

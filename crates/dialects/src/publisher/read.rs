@@ -2,8 +2,8 @@
 
 use super::{status, wire};
 use crate::kit::{
-    Body, Call, Fault, FieldFault, Format, Node, Object, Record, Way, accept, boolean, check, dates, integer,
-    json, lenient, text_of, xml,
+    DialectRequest, Direction, Format, MemberError, Node, Object, ObjectSchema, ParsedBody, RequestError,
+    boolean_of, integer_of, json, lenient_json, media_types, text_of, timestamps, validate_members, xml,
 };
 use directory::{
     DepartmentRef, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemKey, MemberEdit, OrganizationEdit,
@@ -12,55 +12,59 @@ use directory::{
 };
 
 /// The body by its type, JSON when none is said; a trailing comma is let pass, as the documents print one.
-pub(super) fn body(call: &Call) -> Result<Option<Body>, Fault> {
+pub(super) fn body(call: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     if call.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let format = match accept::content_type(&call.headers).as_deref() {
+    let format = match media_types::content_type(&call.headers).as_deref() {
         Some("application/json" | "text/json") => Format::Json,
         Some("application/xml" | "text/xml") => Format::Xml,
         None if !call.headers.contains_key(http::header::CONTENT_TYPE) => Format::Json,
-        other => return Err(Fault::UnsupportedMedia(other.map(str::to_owned))),
+        other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     };
-    let text = std::str::from_utf8(&call.body).map_err(|error| Fault::Unparsable(error.to_string()))?;
+    let text =
+        std::str::from_utf8(&call.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let (root, node) = if format == Format::Json {
-        let strictly = json::read(text);
-        let leniently = |_| lenient::read(text, lenient::Leniency::TrailingCommas);
-        (None, strictly.or_else(leniently).map_err(Fault::Unparsable)?)
+        let strictly = json::parse(text);
+        let leniently = |_| lenient_json::parse(text, lenient_json::Leniency::TrailingCommas);
+        (None, strictly.or_else(leniently).map_err(RequestError::Unparsable)?)
     } else {
-        let document = xml::read(text).map_err(Fault::Unparsable)?;
+        let document = xml::parse(text).map_err(RequestError::Unparsable)?;
         (Some(document.root), document.node)
     };
-    Ok(Some(Body { format, root, node }))
+    Ok(Some(ParsedBody { format, root, node }))
 }
 
 /// What stands under the root element or member `root`.
-fn under<'a>(call: &'a Call, root: &str) -> Result<(&'a Node, &'a Body), Fault> {
-    let body = call.body(body)?.ok_or(Fault::BodyMissing)?;
-    let missing = || Fault::Unparsable(format!("no {root}"));
+fn under<'a>(call: &'a DialectRequest, root: &str) -> Result<(&'a Node, &'a ParsedBody), RequestError> {
+    let body = call.parsed_body(body)?.ok_or(RequestError::BodyMissing)?;
+    let missing = || RequestError::Unparsable(format!("no {root}"));
     let node = match &body.root {
         Some(name) if name == root => &body.node,
         Some(_) => return Err(missing()),
-        None => body.members().and_then(|m| m.get(root, body.duplicates())).ok_or_else(missing)?,
+        None => body.as_object().and_then(|m| m.get(root, body.duplicates())).ok_or_else(missing)?,
     };
     Ok((node, body))
 }
 
-fn object_under<'a>(call: &'a Call, root: &str) -> Result<(&'a Object, &'a Body), Fault> {
+fn object_under<'a>(
+    call: &'a DialectRequest,
+    root: &str,
+) -> Result<(&'a Object, &'a ParsedBody), RequestError> {
     static EMPTY: Object = Object { members: Vec::new() };
     let (node, body) = under(call, root)?;
     match node {
         Node::Object(object) => Ok((object, body)),
         Node::Text(text) if body.format == Format::Xml && text.trim().is_empty() => Ok((&EMPTY, body)),
-        _ => Err(Fault::Unparsable(format!("{root} is no object"))),
+        _ => Err(RequestError::Unparsable(format!("{root} is no object"))),
     }
 }
 
 /// Gathers texts and faults of one user.
 struct Gather<'a> {
-    body: &'a Body,
+    body: &'a ParsedBody,
     edit: UserEdit,
-    faults: Vec<FieldFault>,
+    faults: Vec<MemberError>,
 }
 
 impl<'a> Gather<'a> {
@@ -74,14 +78,14 @@ impl<'a> Gather<'a> {
             Node::Object(object) => return Some(object),
             Node::Null => {}
             Node::Text(text) if text.trim().is_empty() => {}
-            _ => self.faults.push(FieldFault::new(names[0], FieldErrorKind::Malformed)),
+            _ => self.faults.push(MemberError::new(names[0], FieldErrorKind::Malformed)),
         }
         None
     }
 
     /// Every plain text of a record: what is not there is cleared, since a PUT replaces.
-    fn texts(&mut self, record: &Record, object: Option<&'a Object>) {
-        for (member, field) in record.texts().filter(|(m, _)| m.way != Way::Out) {
+    fn texts(&mut self, record: &ObjectSchema, object: Option<&'a Object>) {
+        for (member, field) in record.text_properties().filter(|(m, _)| m.direction != Direction::Response) {
             if matches!(field, Field::Department | Field::Status) {
                 continue;
             }
@@ -89,10 +93,10 @@ impl<'a> Gather<'a> {
             match node.map_or(Ok(None), text_of) {
                 // Elsewhere this may be any text; here it is an e-mail.
                 Ok(Some(text)) if field == Field::SecretaryEmail && !text.is_empty() && !is_email(&text) => {
-                    self.faults.push(FieldFault::new(member.name, FieldErrorKind::Malformed));
+                    self.faults.push(MemberError::new(member.name, FieldErrorKind::Malformed));
                 }
                 Ok(text) => self.edit.set_text(field, FieldUpdate::set_or_clear(text)),
-                Err(rule) => self.faults.push(FieldFault::new(member.name, rule)),
+                Err(rule) => self.faults.push(MemberError::new(member.name, rule)),
             }
         }
     }
@@ -105,12 +109,12 @@ impl<'a> Gather<'a> {
         });
         for node in entries.into_iter().flatten().collect::<Vec<&Node>>() {
             let text = |name| {
-                let found = node.object()?.get(name, self.body.duplicates());
+                let found = node.as_object()?.get(name, self.body.duplicates());
                 Some(found.map_or(Ok(None), text_of).ok()?.unwrap_or_default())
             };
             match (text("name"), text("value")) {
                 (Some(name), Some(value)) => links.push(ProfileLink::new(kind, name, value)),
-                _ => self.faults.push(FieldFault::new(names[0], FieldErrorKind::Malformed)),
+                _ => self.faults.push(MemberError::new(names[0], FieldErrorKind::Malformed)),
             }
         }
         self.edit.links.push((kind, FieldUpdate::Set(links)));
@@ -118,14 +122,14 @@ impl<'a> Gather<'a> {
 }
 
 /// The whole user that a POST or PUT sends. What is missing is cleared, but the password, which is not sent here.
-pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
+pub(super) fn user_edit(call: &DialectRequest, is_new: bool) -> Result<UserEdit, RequestError> {
     let (object, body) = object_under(call, "user")?;
-    call.ignore(object.unknown_to(&wire::USER, &[]));
+    call.count_ignored(object.count_unknown(&wire::USER, &[]));
     let mut gather = Gather { body, edit: UserEdit::default(), faults: Vec::new() };
-    gather.faults = check(&wire::USER, object, body.duplicates(), true);
+    gather.faults = validate_members(&wire::USER, object, body.duplicates(), true);
     let name = gather.object(object, &["name"]);
     let blank = Object::default();
-    gather.faults.extend(check(&wire::NAME, name.unwrap_or(&blank), body.duplicates(), true));
+    gather.faults.extend(validate_members(&wire::NAME, name.unwrap_or(&blank), body.duplicates(), true));
     gather.texts(&wire::USER, Some(object));
     gather.texts(&wire::NAME, name);
     let location = gather.object(object, &["location"]);
@@ -135,13 +139,13 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
     gather.links(object, ProfileLinkKind::Messaging, &["messaginglinks", "messaginglink"]);
     match gather.get(object, &["department"]).map_or(Ok(None), text_of) {
         Ok(text) => gather.edit.department = FieldUpdate::set_or_clear(text.map(DepartmentRef::Name)),
-        Err(rule) => gather.faults.push(FieldFault::new("department", rule)),
+        Err(rule) => gather.faults.push(MemberError::new("department", rule)),
     }
     match status_of(gather.get(object, &["status"])) {
         Ok(Some(wish)) => gather.edit.status = FieldUpdate::Set(wish),
         Ok(None) if is_new => gather.edit.status = FieldUpdate::Set(RequestedStatus::Active),
         Ok(None) => {}
-        Err(rule) => gather.faults.push(FieldFault::new("status", rule)),
+        Err(rule) => gather.faults.push(MemberError::new("status", rule)),
     }
     let organisation = gather.object(object, &["organisation"]);
     match organisation.map(|object| organisation_ref(object, body)).transpose() {
@@ -151,7 +155,7 @@ pub(super) fn user_edit(call: &Call, is_new: bool) -> Result<UserEdit, Fault> {
         Ok(Some(None)) => gather.edit.organization = FieldUpdate::Clear,
         Err(fault) => gather.faults.push(fault),
     }
-    if gather.faults.is_empty() { Ok(gather.edit) } else { Err(Fault::Fields(gather.faults)) }
+    if gather.faults.is_empty() { Ok(gather.edit) } else { Err(RequestError::InvalidMembers(gather.faults)) }
 }
 
 fn status_of(node: Option<&Node>) -> Result<Option<RequestedStatus>, FieldErrorKind> {
@@ -160,11 +164,12 @@ fn status_of(node: Option<&Node>) -> Result<Option<RequestedStatus>, FieldErrorK
         .transpose()
 }
 
-fn organisation_ref(object: &Object, body: &Body) -> Result<Option<OrganizationRef>, FieldFault> {
+fn organisation_ref(object: &Object, body: &ParsedBody) -> Result<Option<OrganizationRef>, MemberError> {
     let get = |name: &str| object.get(name, body.duplicates());
-    let number =
-        |name: &'static str| get(name).map_or(Ok(None), integer).map_err(|rule| FieldFault::new(name, rule));
-    let name = get("orgname").map_or(Ok(None), text_of).map_err(|rule| FieldFault::new("orgname", rule))?;
+    let number = |name: &'static str| {
+        get(name).map_or(Ok(None), integer_of).map_err(|rule| MemberError::new(name, rule))
+    };
+    let name = get("orgname").map_or(Ok(None), text_of).map_err(|rule| MemberError::new("orgname", rule))?;
     let wanted = OrganizationRef {
         number: number("orgid")?,
         name: name.filter(|name| !name.trim().is_empty()),
@@ -174,116 +179,125 @@ fn organisation_ref(object: &Object, body: &Body) -> Result<Option<OrganizationR
 }
 
 /// A user by number or e-mail, in a path or a list.
-fn key(text: &str) -> Result<UserKey, Fault> {
+fn key(text: &str) -> Result<UserKey, RequestError> {
     let text = text.trim();
     if text.contains('@') {
         return Ok(UserKey::Email(text.to_owned()));
     }
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Fault::field("id", FieldErrorKind::Malformed));
+        return Err(RequestError::invalid_member("id", FieldErrorKind::Malformed));
     }
     // A number too large to be anybody's is like one that is nobody's.
     Ok(UserKey::Number(text.parse().unwrap_or(0)))
 }
 
 /// The user a path names.
-pub(super) fn user_key(call: &Call) -> Result<UserKey, Fault> {
-    key(call.named(0))
+pub(super) fn user_key(call: &DialectRequest) -> Result<UserKey, RequestError> {
+    key(call.path_param(0))
 }
 
 /// The users a bulk call names.
-pub(super) fn bulk_users(call: &Call) -> Result<Vec<UserKey>, Fault> {
+pub(super) fn bulk_users(call: &DialectRequest) -> Result<Vec<UserKey>, RequestError> {
     let keys = texts_under(call, "users", "user")?;
     keys.iter().map(|text| key(text)).collect()
 }
 
 /// Whom an invitation is for. What is to be sent later is refused, rather than sent now or never.
-pub(super) fn invitation(call: &Call) -> Result<Vec<UserKey>, Fault> {
-    let body = call.body(body)?.ok_or(Fault::BodyMissing)?;
-    let members = body.members().ok_or_else(|| Fault::Unparsable("no object".into()))?;
-    call.ignore(members.unknown_to(&wire::INVITATION, &[]));
+pub(super) fn invitation(call: &DialectRequest) -> Result<Vec<UserKey>, RequestError> {
+    let body = call.parsed_body(body)?.ok_or(RequestError::BodyMissing)?;
+    let members = body.as_object().ok_or_else(|| RequestError::Unparsable("no object".into()))?;
+    call.count_ignored(members.count_unknown(&wire::INVITATION, &[]));
     if let Some(now) = members.get("sendInvitationNow", body.duplicates()) {
-        let now = text_of(now).map_err(|rule| Fault::field("sendInvitationNow", rule))?;
+        let now = text_of(now).map_err(|rule| RequestError::invalid_member("sendInvitationNow", rule))?;
         if now.is_some_and(|now| !now.trim().eq_ignore_ascii_case("true")) {
-            return Err(Fault::field("sendInvitationNow", FieldErrorKind::NotAllowed));
+            return Err(RequestError::invalid_member("sendInvitationNow", FieldErrorKind::NotAllowed));
         }
     }
     let mut keys = Vec::new();
     for entry in body.node.entries("emailAddress") {
-        let text = text_of(entry).map_err(|rule| Fault::field("emailAddress", rule))?;
+        let text = text_of(entry).map_err(|rule| RequestError::invalid_member("emailAddress", rule))?;
         keys.extend(text.map(|email| UserKey::Email(email.trim().to_owned())));
     }
-    if keys.is_empty() { Err(Fault::BodyMissing) } else { Ok(keys) }
+    if keys.is_empty() { Err(RequestError::BodyMissing) } else { Ok(keys) }
 }
 
 /// The texts of a bulk call: `{"users":{"user":[…]}}`, `<users><user>…</user>…</users>`.
-fn texts_under(call: &Call, root: &str, item: &str) -> Result<Vec<String>, Fault> {
+fn texts_under(call: &DialectRequest, root: &str, item: &str) -> Result<Vec<String>, RequestError> {
     let (node, _) = under(call, root)?;
     let mut texts = Vec::new();
     for entry in node.entries(item) {
-        texts.extend(text_of(entry).map_err(|rule| Fault::field(item, rule))?);
+        texts.extend(text_of(entry).map_err(|rule| RequestError::invalid_member(item, rule))?);
     }
-    if texts.is_empty() { Err(Fault::BodyMissing) } else { Ok(texts) }
+    if texts.is_empty() { Err(RequestError::BodyMissing) } else { Ok(texts) }
 }
 
 /// The number a path names; what is no number is like one that does not exist.
-pub(super) fn item_key(call: &Call) -> ItemKey {
-    ItemKey::Number(call.named(0).trim().parse().unwrap_or(0))
+pub(super) fn item_key(call: &DialectRequest) -> ItemKey {
+    ItemKey::Number(call.path_param(0).trim().parse().unwrap_or(0))
 }
 
 /// What a POST or PUT says of a group; it replaces name and members.
-pub(super) fn group_edit(call: &Call) -> Result<GroupEdit, Fault> {
+pub(super) fn group_edit(call: &DialectRequest) -> Result<GroupEdit, RequestError> {
     let (object, body) = object_under(call, "group")?;
-    call.ignore(object.unknown_to(&wire::GROUP, &[]));
-    let faults = check(&wire::GROUP, object, body.duplicates(), true);
+    call.count_ignored(object.count_unknown(&wire::GROUP, &[]));
+    let faults = validate_members(&wire::GROUP, object, body.duplicates(), true);
     if !faults.is_empty() {
-        return Err(Fault::Fields(faults));
+        return Err(RequestError::InvalidMembers(faults));
     }
     let name = object.get("name", body.duplicates()).map_or(Ok(None), text_of);
-    let name = name.map_err(|rule| Fault::field("name", rule))?;
+    let name = name.map_err(|rule| RequestError::invalid_member("name", rule))?;
     let members = Some(MemberEdit::Replace(members(object, body)?));
     Ok(GroupEdit { id: None, name: FieldUpdate::set_or_clear(name), external_id: FieldUpdate::Keep, members })
 }
 
 /// The active users that are to join a group.
-pub(super) fn new_members(call: &Call) -> Result<GroupEdit, Fault> {
+pub(super) fn new_members(call: &DialectRequest) -> Result<GroupEdit, RequestError> {
     let (object, body) = object_under(call, "group")?;
     Ok(GroupEdit { members: Some(MemberEdit::Add(members(object, body)?, true)), ..GroupEdit::default() })
 }
 
-fn members(object: &Object, body: &Body) -> Result<Vec<UserKey>, Fault> {
+fn members(object: &Object, body: &ParsedBody) -> Result<Vec<UserKey>, RequestError> {
     let mut keys = Vec::new();
     for node in object.get("users", body.duplicates()).map(|node| node.entries("user")).unwrap_or_default() {
-        let text = text_of(node).map_err(|rule| Fault::field("users", rule))?;
+        let text = text_of(node).map_err(|rule| RequestError::invalid_member("users", rule))?;
         keys.push(
-            key(&text.unwrap_or_default()).map_err(|_| Fault::field("users", FieldErrorKind::Malformed))?,
+            key(&text.unwrap_or_default())
+                .map_err(|_| RequestError::invalid_member("users", FieldErrorKind::Malformed))?,
         );
     }
     Ok(keys)
 }
 
 /// The whole organisation that a POST or PUT sends.
-pub(super) fn organisation_edit(call: &Call) -> Result<OrganizationEdit, Fault> {
+pub(super) fn organisation_edit(call: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
     let (object, body) = object_under(call, "organisation")?;
-    call.ignore(object.unknown_to(&wire::ORGANISATION, &[]));
-    let faults = check(&wire::ORGANISATION, object, body.duplicates(), true);
+    call.count_ignored(object.count_unknown(&wire::ORGANISATION, &[]));
+    let faults = validate_members(&wire::ORGANISATION, object, body.duplicates(), true);
     if !faults.is_empty() {
-        return Err(Fault::Fields(faults));
+        return Err(RequestError::InvalidMembers(faults));
     }
     let get = |name: &str| object.get(name, body.duplicates());
     let text = |name: &'static str| {
-        let text = get(name).map_or(Ok(None), text_of).map_err(|rule| Fault::field(name, rule))?;
-        Ok::<_, Fault>(FieldUpdate::set_or_clear(text.filter(|text| !text.is_empty())))
+        let text =
+            get(name).map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
+        Ok::<_, RequestError>(FieldUpdate::set_or_clear(text.filter(|text| !text.is_empty())))
     };
     let number = |name: &'static str| {
-        let number = get(name).map_or(Ok(None), integer).map_err(|rule| Fault::field(name, rule))?;
-        Ok::<_, Fault>(FieldUpdate::set_or_clear(number))
+        let number = get(name)
+            .map_or(Ok(None), integer_of)
+            .map_err(|rule| RequestError::invalid_member(name, rule))?;
+        Ok::<_, RequestError>(FieldUpdate::set_or_clear(number))
     };
-    let status = get("status").map_or(Ok(None), text_of).map_err(|rule| Fault::field("status", rule))?;
-    let status = status
-        .map(|word| status::of_organisation(&word).ok_or(Fault::field("status", FieldErrorKind::Malformed)));
-    let auto_login =
-        get("autologin").map_or(Ok(None), boolean).map_err(|rule| Fault::field("autologin", rule))?;
+    let status = get("status")
+        .map_or(Ok(None), text_of)
+        .map_err(|rule| RequestError::invalid_member("status", rule))?;
+    let status = status.map(|word| {
+        status::of_organisation(&word)
+            .ok_or(RequestError::invalid_member("status", FieldErrorKind::Malformed))
+    });
+    let auto_login = get("autologin")
+        .map_or(Ok(None), boolean_of)
+        .map_err(|rule| RequestError::invalid_member("autologin", rule))?;
     Ok(OrganizationEdit {
         id: None,
         number: None,
@@ -303,46 +317,47 @@ pub(super) fn organisation_edit(call: &Call) -> Result<OrganizationEdit, Fault> 
     })
 }
 
-fn texts(node: Option<&Node>, item: &'static str) -> Result<Vec<String>, Fault> {
+fn texts(node: Option<&Node>, item: &'static str) -> Result<Vec<String>, RequestError> {
     let entries = node.map(|node| node.entries(item)).unwrap_or_default();
     let texts = entries.into_iter().map(|node| text_of(node).map(Option::unwrap_or_default));
-    texts.collect::<Result<_, FieldErrorKind>>().map_err(|rule| Fault::field(item, rule))
+    texts.collect::<Result<_, FieldErrorKind>>().map_err(|rule| RequestError::invalid_member(item, rule))
 }
 
-fn numbers(node: Option<&Node>, item: &'static str) -> Result<Vec<u32>, Fault> {
+fn numbers(node: Option<&Node>, item: &'static str) -> Result<Vec<u32>, RequestError> {
     let entries = node.map(|node| node.entries(item)).unwrap_or_default();
-    let numbers = entries.into_iter().map(|node| integer(node)?.ok_or(FieldErrorKind::Malformed));
-    numbers.collect::<Result<_, FieldErrorKind>>().map_err(|rule| Fault::field(item, rule))
+    let numbers = entries.into_iter().map(|node| integer_of(node)?.ok_or(FieldErrorKind::Malformed));
+    numbers.collect::<Result<_, FieldErrorKind>>().map_err(|rule| RequestError::invalid_member(item, rule))
 }
 
 /// Numbers of addresses, the default one first.
-fn addresses(node: Option<&Node>, body: &Body) -> Result<Vec<u32>, Fault> {
+fn addresses(node: Option<&Node>, body: &ParsedBody) -> Result<Vec<u32>, RequestError> {
     let mut addresses = Vec::new();
     for node in node.map(|node| node.entries("address")).unwrap_or_default() {
-        let get = |name: &str| node.object().and_then(|object| object.get(name, body.duplicates()));
-        let wrong = |rule| Fault::field("addressid", rule);
-        let number = get("addressid").map_or(Ok(None), integer).map_err(wrong)?;
+        let get = |name: &str| node.as_object().and_then(|object| object.get(name, body.duplicates()));
+        let wrong = |rule| RequestError::invalid_member("addressid", rule);
+        let number = get("addressid").map_or(Ok(None), integer_of).map_err(wrong)?;
         let number = number.ok_or_else(|| wrong(FieldErrorKind::Missing))?;
         if addresses.len() > LIST_AT_MOST * 10 {
             return Err(wrong(FieldErrorKind::TooLong(LIST_AT_MOST * 10)));
         }
-        let is_default = get("isDefault").map_or(Ok(None), boolean).map_err(wrong)?.unwrap_or(false);
+        let is_default = get("isDefault").map_or(Ok(None), boolean_of).map_err(wrong)?.unwrap_or(false);
         addresses.insert(if is_default { 0 } else { addresses.len() }, number);
     }
     Ok(addresses)
 }
 
 /// The domain that is to be added to an organisation.
-pub(super) fn domain(call: &Call) -> Result<OrganizationEdit, Fault> {
+pub(super) fn domain(call: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
     let (object, body) = object_under(call, "domain")?;
     let url = object.get("url", body.duplicates()).map_or(Ok(None), text_of);
-    let url = url.map_err(|rule| Fault::field("url", rule))?.filter(|url| !url.trim().is_empty());
-    let url = url.ok_or_else(|| Fault::field("url", FieldErrorKind::Missing))?;
+    let url =
+        url.map_err(|rule| RequestError::invalid_member("url", rule))?.filter(|url| !url.trim().is_empty());
+    let url = url.ok_or_else(|| RequestError::invalid_member("url", FieldErrorKind::Missing))?;
     Ok(OrganizationEdit { add_domains: vec![url], ..OrganizationEdit::default() })
 }
 
 /// The organisations a bulk call names, by number or name.
-pub(super) fn bulk_organisations(call: &Call) -> Result<Vec<ItemKey>, Fault> {
+pub(super) fn bulk_organisations(call: &DialectRequest) -> Result<Vec<ItemKey>, RequestError> {
     let keys = texts_under(call, "organisations", "organisation")?;
     Ok(keys.into_iter().map(|text| named(&text)).collect())
 }
@@ -354,13 +369,13 @@ pub(super) fn named(text: &str) -> ItemKey {
 }
 
 /// `offset` and `limit` of a list.
-pub(super) fn page(call: &Call, limit: u32) -> Result<(u32, u32), Fault> {
+pub(super) fn page(call: &DialectRequest, limit: u32) -> Result<(u32, u32), RequestError> {
     let number = |name: &'static str, default: u32| match call.query.get(name) {
         None => Ok(default),
         Some(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => {
             Ok(text.trim().parse().unwrap_or(u32::MAX))
         }
-        Some(_) => Err(Fault::field(name, FieldErrorKind::Malformed)),
+        Some(_) => Err(RequestError::invalid_member(name, FieldErrorKind::Malformed)),
     };
     Ok((number("offset", 0)?, number("limit", limit)?.min(LIMIT_AT_MOST)))
 }
@@ -369,12 +384,12 @@ pub(super) fn page(call: &Call, limit: u32) -> Result<(u32, u32), Fault> {
 const LIMIT_AT_MOST: u32 = 1000;
 
 /// A comma-separated parameter of so many entries at the most.
-pub(super) fn list(call: &Call, name: &'static str) -> Result<Option<Vec<String>>, Fault> {
+pub(super) fn list(call: &DialectRequest, name: &'static str) -> Result<Option<Vec<String>>, RequestError> {
     let Some(text) = call.query.get(name) else { return Ok(None) };
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let parts: Vec<String> = parts.take(LIST_AT_MOST + 1).map(str::to_owned).collect();
     if parts.len() > LIST_AT_MOST {
-        Err(Fault::field(name, FieldErrorKind::TooLong(LIST_AT_MOST)))
+        Err(RequestError::invalid_member(name, FieldErrorKind::TooLong(LIST_AT_MOST)))
     } else {
         Ok(Some(parts))
     }
@@ -393,7 +408,13 @@ pub(super) fn sort(part: &str) -> Option<(String, bool)> {
 }
 
 /// `createddate` or `modifieddate` of a list, under any of its spellings.
-pub(super) fn span(call: &Call, names: &[&'static str], now: Time) -> Result<Option<TimeRange>, Fault> {
+pub(super) fn span(
+    call: &DialectRequest,
+    names: &[&'static str],
+    now: Time,
+) -> Result<Option<TimeRange>, RequestError> {
     let Some(text) = names.iter().find_map(|name| call.query.get(name)) else { return Ok(None) };
-    dates::span(text, now).map(Some).ok_or_else(|| Fault::field(names[0], FieldErrorKind::Malformed))
+    timestamps::parse_time_range(text, now)
+        .map(Some)
+        .ok_or_else(|| RequestError::invalid_member(names[0], FieldErrorKind::Malformed))
 }

@@ -1,53 +1,53 @@
 //! The table of paths, each also behind one segment of context.
 
 use super::{groups, organisations, users, wire};
-use crate::kit::{About, Access, Kind, Route, Verb};
+use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
 
-type Parameters = &'static [(&'static str, Kind, &'static str)];
+type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
-const PAGE: [(&str, Kind, &str); 2] = [
-    ("offset", Kind::Integer, "How many to leave out, 0"),
-    ("limit", Kind::Integer, "How many to return, 200"),
+const PAGE: [(&str, ValueType, &str); 2] = [
+    ("offset", ValueType::Integer, "How many to leave out, 0"),
+    ("limit", ValueType::Integer, "How many to return, 200"),
 ];
-const DATES: [(&str, Kind, &str); 2] = [
-    ("createddate", Kind::Text, "`lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
-    ("modifieddate", Kind::Text, "The same for the last change"),
+const DATES: [(&str, ValueType, &str); 2] = [
+    ("createddate", ValueType::Text, "`lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
+    ("modifieddate", ValueType::Text, "The same for the last change"),
 ];
 const FIND_USERS: Parameters = &[
-    ("organisations", Kind::Text, "Numbers or names, comma-separated"),
-    ("organisationgroups", Kind::Text, "Numbers; nobody, as there are none"),
-    ("usergroups", Kind::Text, "Numbers or names, comma-separated"),
-    ("departments", Kind::Text, "Names, comma-separated"),
-    ("locations", Kind::Text, "Parts of the address, comma-separated"),
-    ("search", Kind::Text, "Part of any text of a user"),
-    ("status", Kind::Text, "`active`, `archive`, `disable`, `suspended`, `pending`, or 1, 2, 0, 3"),
-    ("sort", Kind::Text, "`+` or `-` and a field"),
-    ("fields", Kind::Text, "`all`, or names, comma-separated; summaries when left out"),
+    ("organisations", ValueType::Text, "Numbers or names, comma-separated"),
+    ("organisationgroups", ValueType::Text, "Numbers; nobody, as there are none"),
+    ("usergroups", ValueType::Text, "Numbers or names, comma-separated"),
+    ("departments", ValueType::Text, "Names, comma-separated"),
+    ("locations", ValueType::Text, "Parts of the address, comma-separated"),
+    ("search", ValueType::Text, "Part of any text of a user"),
+    ("status", ValueType::Text, "`active`, `archive`, `disable`, `suspended`, `pending`, or 1, 2, 0, 3"),
+    ("sort", ValueType::Text, "`+` or `-` and a field"),
+    ("fields", ValueType::Text, "`all`, or names, comma-separated; summaries when left out"),
     PAGE[0],
     PAGE[1],
     DATES[0],
     DATES[1],
 ];
 const FIND_GROUPS: Parameters = &[
-    ("search", Kind::Text, "Part of the name"),
-    ("sort", Kind::Text, "`+` or `-` and `name`, `created` or `updated`; several, comma-separated"),
-    ("fields", Kind::Text, "`all` for whole groups"),
+    ("search", ValueType::Text, "Part of the name"),
+    ("sort", ValueType::Text, "`+` or `-` and `name`, `created` or `updated`; several, comma-separated"),
+    ("fields", ValueType::Text, "`all` for whole groups"),
     PAGE[0],
     PAGE[1],
     DATES[0],
     DATES[1],
 ];
 const FIND_ORGANISATIONS: Parameters = &[
-    ("domain", Kind::Text, "E-mail domains, comma-separated"),
-    ("autologin", Kind::Boolean, "Only those with this setting"),
-    ("homepage", Kind::Integer, "Only those with this number"),
-    ("industry", Kind::Integer, "Only those with this number"),
-    ("category", Kind::Integer, "Only those with this number"),
-    ("locations", Kind::Text, "Part of an address of one of its users, comma-separated"),
-    ("search", Kind::Text, "Part of the name, URL or a domain"),
-    ("status", Kind::Text, "`active`, `archive`, `disabled`, `suspended`"),
-    ("sort", Kind::Text, "`+` or `-` and `id`, `name`, `status`, `url`, `created` or `updated`"),
-    ("fields", Kind::Text, "`all` for whole organisations"),
+    ("domain", ValueType::Text, "E-mail domains, comma-separated"),
+    ("autologin", ValueType::Boolean, "Only those with this setting"),
+    ("homepage", ValueType::Integer, "Only those with this number"),
+    ("industry", ValueType::Integer, "Only those with this number"),
+    ("category", ValueType::Integer, "Only those with this number"),
+    ("locations", ValueType::Text, "Part of an address of one of its users, comma-separated"),
+    ("search", ValueType::Text, "Part of the name, URL or a domain"),
+    ("status", ValueType::Text, "`active`, `archive`, `disabled`, `suspended`"),
+    ("sort", ValueType::Text, "`+` or `-` and `id`, `name`, `status`, `url`, `created` or `updated`"),
+    ("fields", ValueType::Text, "`all` for whole organisations"),
     PAGE[0],
     PAGE[1],
     DATES[0],
@@ -56,10 +56,10 @@ const FIND_ORGANISATIONS: Parameters = &[
 
 macro_rules! verb {
     ($method:literal, $access:ident, $about:expr, $handler:path) => {
-        Verb {
-            method: $method,
-            access: Access::$access,
-            about: $about,
+        RouteMethod {
+            name: $method,
+            access: RequiredAccess::$access,
+            spec: $about,
             handler: |desk, call| Box::pin($handler(desk, call)),
         }
     };
@@ -69,26 +69,31 @@ macro_rules! post {
     ($path:literal, $summary:literal, $body:expr, $answer:expr, $handler:path) => {
         Route {
             path: $path,
-            verbs: &[verb!("POST", Write, About::new($summary, &[], $body, $answer), $handler)],
+            methods: &[verb!("POST", Write, MethodSpec::new($summary, &[], $body, $answer), $handler)],
         }
     };
 }
 
-const ONE_USER: &[Verb] = &[
-    verb!("GET", Read, About::new("Get a user by number or e-mail", &[], None, &wire::USER_BODY), users::get),
+const ONE_USER: &[RouteMethod] = &[
+    verb!(
+        "GET",
+        Read,
+        MethodSpec::new("Get a user by number or e-mail", &[], None, &wire::USER_BODY),
+        users::get
+    ),
     verb!(
         "PUT",
         Write,
-        About::new("Replace a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
+        MethodSpec::new("Replace a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
         users::update
     ),
 ];
-const ONE_GROUP: &[Verb] = &[
-    verb!("GET", Read, About::new("Get a group", &[], None, &wire::GROUP_BODY), groups::get),
+const ONE_GROUP: &[RouteMethod] = &[
+    verb!("GET", Read, MethodSpec::new("Get a group", &[], None, &wire::GROUP_BODY), groups::get),
     verb!(
         "PUT",
         Write,
-        About::new(
+        MethodSpec::new(
             "Replace a group and its members",
             &[],
             Some(&wire::GROUP_BODY),
@@ -97,17 +102,17 @@ const ONE_GROUP: &[Verb] = &[
         groups::update
     ),
 ];
-const ONE_ORGANISATION: &[Verb] = &[
+const ONE_ORGANISATION: &[RouteMethod] = &[
     verb!(
         "GET",
         Read,
-        About::new("Get an organisation", &[], None, &wire::ORGANISATION_BODY),
+        MethodSpec::new("Get an organisation", &[], None, &wire::ORGANISATION_BODY),
         organisations::get
     ),
     verb!(
         "PUT",
         Write,
-        About::new(
+        MethodSpec::new(
             "Replace an organisation",
             &[],
             Some(&wire::ORGANISATION_BODY),
@@ -121,12 +126,17 @@ const ONE_ORGANISATION: &[Verb] = &[
 pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/{context}/api/2/users",
-        verbs: &[
-            verb!("GET", Read, About::new("List users", FIND_USERS, None, &wire::USERS_BODY), users::list),
+        methods: &[
+            verb!(
+                "GET",
+                Read,
+                MethodSpec::new("List users", FIND_USERS, None, &wire::USERS_BODY),
+                users::list
+            ),
             verb!(
                 "POST",
                 Write,
-                About::new("Add a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
+                MethodSpec::new("Add a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
                 users::create
             ),
         ],
@@ -152,8 +162,8 @@ pub(super) static ROUTES: &[Route] = &[
         &wire::USERS_BODY,
         users::invite
     ),
-    Route { path: "/{context}/api/2/users/{user}", verbs: ONE_USER },
-    Route { path: "/{context}/api/2/user/{user}", verbs: ONE_USER },
+    Route { path: "/{context}/api/2/users/{user}", methods: ONE_USER },
+    Route { path: "/{context}/api/2/user/{user}", methods: ONE_USER },
     post!(
         "/{context}/api/2/users/{user}/activate",
         "Activate a user",
@@ -184,28 +194,28 @@ pub(super) static ROUTES: &[Route] = &[
     ),
     Route {
         path: "/{context}/api/2/groups",
-        verbs: &[
+        methods: &[
             verb!(
                 "GET",
                 Read,
-                About::new("List groups", FIND_GROUPS, None, &wire::GROUPS_BODY),
+                MethodSpec::new("List groups", FIND_GROUPS, None, &wire::GROUPS_BODY),
                 groups::list
             ),
             verb!(
                 "POST",
                 Write,
-                About::new("Add a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY),
+                MethodSpec::new("Add a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY),
                 groups::create
             ),
         ],
     },
-    Route { path: "/{context}/api/2/groups/{group}", verbs: ONE_GROUP },
+    Route { path: "/{context}/api/2/groups/{group}", methods: ONE_GROUP },
     Route {
         path: "/{context}/api/2/groups/{group}/users",
-        verbs: &[verb!(
+        methods: &[verb!(
             "PUT",
             Write,
-            About::new(
+            MethodSpec::new(
                 "Add active users to a group",
                 &[],
                 Some(&wire::GROUP_MEMBERS_BODY),
@@ -216,17 +226,17 @@ pub(super) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/{context}/api/2/organisations",
-        verbs: &[
+        methods: &[
             verb!(
                 "GET",
                 Read,
-                About::new("List organisations", FIND_ORGANISATIONS, None, &wire::ORGANISATIONS_BODY),
+                MethodSpec::new("List organisations", FIND_ORGANISATIONS, None, &wire::ORGANISATIONS_BODY),
                 organisations::list
             ),
             verb!(
                 "POST",
                 Write,
-                About::new(
+                MethodSpec::new(
                     "Add an organisation",
                     &[],
                     Some(&wire::ORGANISATION_BODY),
@@ -250,7 +260,7 @@ pub(super) static ROUTES: &[Route] = &[
         &wire::ORGANISATIONS_BODY,
         organisations::disable_all
     ),
-    Route { path: "/{context}/api/2/organisations/{organisation}", verbs: ONE_ORGANISATION },
+    Route { path: "/{context}/api/2/organisations/{organisation}", methods: ONE_ORGANISATION },
     post!(
         "/{context}/api/2/organisations/{organisation}/activate",
         "Activate an organisation",
@@ -281,10 +291,10 @@ pub(super) static ROUTES: &[Route] = &[
     ),
     Route {
         path: "/{context}/api/2/organisationgroups",
-        verbs: &[verb!(
+        methods: &[verb!(
             "GET",
             Read,
-            About::new(
+            MethodSpec::new(
                 "List groups of organisations; there are none",
                 FIND_GROUPS,
                 None,
@@ -295,10 +305,10 @@ pub(super) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/{context}/api/2/organisationgroups/{group}",
-        verbs: &[verb!(
+        methods: &[verb!(
             "GET",
             Read,
-            About::new(
+            MethodSpec::new(
                 "Get a group of organisations; there are none",
                 &[],
                 None,

@@ -2,7 +2,7 @@
 
 use super::write::LinkStyle;
 use super::{read, status, write};
-use crate::kit::{Answer, Call, Desk, Fault, Out};
+use crate::kit::{AppState, DialectRequest, DialectResponse, OutputValue, RequestError};
 use directory::{
     Command, DirectoryError, Field, FieldErrorKind, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organization,
     Sort, SortKey, Status, StatusChange, User, UserKey, UserPredicate, UserQuery, fold, identifier_key,
@@ -10,52 +10,73 @@ use directory::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn create(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let edit = Box::new(read::user_edit(call, true)?);
     let receipt = desk.directory.run(call.caller()?, Command::CreateUser(edit)).await?;
     summary(call, &receipt.users, LinkStyle::Singular)
 }
 
-pub(super) async fn update(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn update(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let command =
         Command::UpdateUser { user: read::user_key(call)?, edit: Box::new(read::user_edit(call, false)?) };
     let receipt = desk.directory.run(call.caller()?, command).await?;
     summary(call, &receipt.users, LinkStyle::Plural)
 }
 
-pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn get(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let user = desk.directory.user(call.caller()?, read::user_key(call)?).await?;
     let organisations = organisations_of(desk, call, std::slice::from_ref(&user)).await?;
     Ok(write::ok(call, "user", whole(&user, &organisations)))
 }
 
-pub(super) async fn activate(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn activate(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     move_one(desk, call, Status::Active, None).await
 }
-pub(super) async fn disable(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn disable(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     move_one(desk, call, Status::Inactive, None).await
 }
-pub(super) async fn archive(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn archive(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     move_one(desk, call, Status::Archived, None).await
 }
-pub(super) async fn reinstate(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn reinstate(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     move_one(desk, call, Status::Active, Some(Status::Suspended)).await
 }
-pub(super) async fn activate_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn activate_all(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     move_all(desk, call, Status::Active).await
 }
-pub(super) async fn disable_all(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn disable_all(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     move_all(desk, call, Status::Inactive).await
 }
 
-async fn move_one(desk: &Desk, call: &Call, to: Status, only_from: Option<Status>) -> Result<Answer, Fault> {
+async fn move_one(
+    desk: &AppState,
+    call: &DialectRequest,
+    to: Status,
+    only_from: Option<Status>,
+) -> Result<DialectResponse, RequestError> {
     let users = vec![read::user_key(call)?];
     let command = Command::ChangeStatus(StatusChange { users, to, required_status: only_from });
     let receipt = desk.directory.run(call.caller()?, command).await?;
     summary(call, &receipt.users, LinkStyle::Plural)
 }
 
-async fn move_all(desk: &Desk, call: &Call, to: Status) -> Result<Answer, Fault> {
+async fn move_all(
+    desk: &AppState,
+    call: &DialectRequest,
+    to: Status,
+) -> Result<DialectResponse, RequestError> {
     let users = read::bulk_users(call)?;
     let command = Command::ChangeStatus(StatusChange { users: users.clone(), to, required_status: None });
     let receipt = desk.directory.run(call.caller()?, command).await?;
@@ -75,35 +96,36 @@ async fn move_all(desk: &Desk, call: &Call, to: Status) -> Result<Answer, Fault>
     };
     let mut moved = receipt.users;
     moved.sort_by_cached_key(place);
-    let rows: Vec<Out> = moved.iter().map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
+    let rows: Vec<OutputValue> =
+        moved.iter().map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
     let total = rows.len() as u64;
     Ok(write::page(call, "users", "user", rows, total, 0))
 }
 
 /// Asks people in, all of them or none.
-pub(super) async fn invite(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn invite(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let command = Command::Invite(read::invitation(call)?);
     let receipt = desk.directory.run(call.caller()?, command).await?;
     let users = receipt.users.iter();
-    let rows: Vec<Out> = users.map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
+    let rows: Vec<OutputValue> = users.map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
     let total = rows.len() as u64;
     Ok(write::page(call, "users", "user", rows, total, 0))
 }
 
-fn summary(call: &Call, users: &[User], style: LinkStyle) -> Result<Answer, Fault> {
+fn summary(call: &DialectRequest, users: &[User], style: LinkStyle) -> Result<DialectResponse, RequestError> {
     let user = users.first().ok_or(DirectoryError::NoSuchUser)?;
     Ok(write::ok(call, "user", write::summary(call, user, style)))
 }
 
-fn whole(user: &User, organisations: &HashMap<ItemId, Organization>) -> Out {
+fn whole(user: &User, organisations: &HashMap<ItemId, Organization>) -> OutputValue {
     write::user(user, user.organization.and_then(|id| organisations.get(&id)))
 }
 
 async fn organisations_of(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     users: &[User],
-) -> Result<HashMap<ItemId, Organization>, Fault> {
+) -> Result<HashMap<ItemId, Organization>, RequestError> {
     let mut found = HashMap::new();
     for id in users.iter().filter_map(|user| user.organization) {
         if !found.contains_key(&id)
@@ -119,13 +141,13 @@ async fn organisations_of(
 /// How deep a sorted list may be paged through.
 const SORTED_AT_MOST: u32 = 100_000;
 
-pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn list(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let caller = call.caller()?;
     let (offset, limit) = read::page(call, 200)?;
     let sort = sort(desk, call).await?;
     // Sorted people are held in memory up to the end of the page.
     if !sort.is_by_number() && offset > SORTED_AT_MOST {
-        return Err(Fault::field("offset", FieldErrorKind::TooLong(SORTED_AT_MOST as usize)));
+        return Err(RequestError::invalid_member("offset", FieldErrorKind::TooLong(SORTED_AT_MOST as usize)));
     }
     let tests = tests(desk, call).await?;
     let query = UserQuery { predicates: tests, sort, offset: offset.into(), limit, boundary: None };
@@ -140,15 +162,15 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
                 let whole = whole(user, &organisations);
                 if is_all { whole } else { write::chosen(&whole, fields) }
             };
-            page.rows.iter().map(row).collect::<Vec<Out>>()
+            page.rows.iter().map(row).collect::<Vec<OutputValue>>()
         }
     };
     Ok(write::page(call, "users", "user", rows, page.total, offset.checked_div(limit).unwrap_or(0)))
 }
 
-async fn sort(desk: &Desk, call: &Call) -> Result<Sort, Fault> {
+async fn sort(desk: &AppState, call: &DialectRequest) -> Result<Sort, RequestError> {
     let Some(text) = call.query.get("sort") else { return Ok(Sort::default()) };
-    let wrong = || Fault::field("sort", FieldErrorKind::Malformed);
+    let wrong = || RequestError::invalid_member("sort", FieldErrorKind::Malformed);
     let (field, descending) = read::sort(text).ok_or_else(wrong)?;
     let key = match field.as_str() {
         "firstname" => SortKey::Text(Field::GivenName),
@@ -170,12 +192,12 @@ async fn sort(desk: &Desk, call: &Call) -> Result<Sort, Fault> {
     Ok(Sort { key, descending, nulls_last: false })
 }
 
-async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserPredicate>, Fault> {
+async fn tests(desk: &AppState, call: &DialectRequest) -> Result<Vec<UserPredicate>, RequestError> {
     let mut tests = Vec::new();
     let folded = |list: Vec<String>| list.iter().map(|text| fold(text)).collect::<Vec<String>>();
     if let Some(word) = call.query.get("status") {
-        let status =
-            status::of_user(word).ok_or_else(|| Fault::field("status filter", FieldErrorKind::Malformed))?;
+        let status = status::of_user(word)
+            .ok_or_else(|| RequestError::invalid_member("status filter", FieldErrorKind::Malformed))?;
         tests.push(UserPredicate::Status(vec![status]));
     }
     if let Some(list) = read::list(call, "organisations")? {
@@ -214,7 +236,12 @@ async fn tests(desk: &Desk, call: &Call) -> Result<Vec<UserPredicate>, Fault> {
 }
 
 /// The items that a filter names; those that do not exist are left out.
-async fn ids(desk: &Desk, call: &Call, kind: ItemKind, list: &[String]) -> Result<Vec<ItemId>, Fault> {
+async fn ids(
+    desk: &AppState,
+    call: &DialectRequest,
+    kind: ItemKind,
+    list: &[String],
+) -> Result<Vec<ItemId>, RequestError> {
     let mut ids = Vec::new();
     for text in list {
         match desk.directory.item(call.caller()?, kind, read::named(text)).await {

@@ -1,29 +1,33 @@
 //! What travels, as the API's own documents have it.
 
-use crate::kit::{Kind, Member, Record};
+use crate::kit::{ObjectSchema, Property, ValueType};
 use directory::Field;
 
-const fn object(name: &'static str, record: &'static Record, about: &'static str) -> Member {
-    Member::of(name, Kind::Object(record), about)
+const fn object(name: &'static str, record: &'static ObjectSchema, about: &'static str) -> Property {
+    Property::new(name, ValueType::Object(record), about)
 }
-const NUMBERS: Kind = Kind::Integer;
-const TEXTS: Kind = Kind::Text;
+const NUMBERS: ValueType = ValueType::Integer;
+const TEXTS: ValueType = ValueType::Text;
 
 /// The User Object.
-pub(super) static USER: Record = Record {
+pub(super) static USER: ObjectSchema = ObjectSchema {
     name: "user",
-    about: "The User Object",
-    members: &[
-        Member::of("id", Kind::Integer, "Number of the user").field(Field::Number),
+    description: "The User Object",
+    properties: &[
+        Property::new("id", ValueType::Integer, "Number of the user").field(Field::Number),
         object("name", &NAME, "Parts of the name"),
-        Member::text("externalid", Field::ExternalId, "Id in an external system"),
-        Member::text("email", Field::Email, "The user's unique key").required(),
-        Member::text("phone", Field::WorkPhone, "Phone"),
-        Member::text("mobile", Field::MobilePhone, "Mobile"),
-        Member::text("jobtitle", Field::Title, "Job title"),
-        Member::of("department", Kind::Text, "Name of the department").field(Field::Department),
-        Member::of("status", Kind::Text, "`active`, `disable`, `suspended`, `archive`; `pending` in answers")
-            .field(Field::Status),
+        Property::text("externalid", Field::ExternalId, "Id in an external system"),
+        Property::text("email", Field::Email, "The user's unique key").required(),
+        Property::text("phone", Field::WorkPhone, "Phone"),
+        Property::text("mobile", Field::MobilePhone, "Mobile"),
+        Property::text("jobtitle", Field::Title, "Job title"),
+        Property::new("department", ValueType::Text, "Name of the department").field(Field::Department),
+        Property::new(
+            "status",
+            ValueType::Text,
+            "`active`, `disable`, `suspended`, `archive`; `pending` in answers",
+        )
+        .field(Field::Status),
         object(
             "organisation",
             &USER_ORGANISATION,
@@ -31,204 +35,212 @@ pub(super) static USER: Record = Record {
         )
         .field(Field::Organization),
         object("location", &LOCATION, "Work address"),
-        Member::text("img", Field::Photo, "URL of a picture"),
+        Property::text("img", Field::Photo, "URL of a picture"),
         object("sociallinks", &LINKS, "Social links").field(Field::SocialLinks),
         object("customlinks", &LINKS, "Other links").field(Field::CustomLinks),
         object("messaginglinks", &LINKS, "Messaging handles").field(Field::MessagingLinks),
-        Member::text("secretaryname", Field::SecretaryName, "The secretary's name"),
-        Member::text("secretarymail", Field::SecretaryEmail, "The secretary's e-mail"),
-        Member::text("bio", Field::Bio, "A few words"),
-        Member::text("sourcetype", Field::Source, "Which system the user came from"),
-        Member::text("specialities", Field::Specialties, "One comma-separated text"),
-        Member::of("invited", Kind::Moment, "When invited").only_out(),
-        Member::of("lastlogin", Kind::Moment, "When last seen").only_out(),
-        Member::of("created", Kind::Moment, "When created").only_out(),
-        Member::of("updated", Kind::Moment, "When last changed").only_out(),
+        Property::text("secretaryname", Field::SecretaryName, "The secretary's name"),
+        Property::text("secretarymail", Field::SecretaryEmail, "The secretary's e-mail"),
+        Property::text("bio", Field::Bio, "A few words"),
+        Property::text("sourcetype", Field::Source, "Which system the user came from"),
+        Property::text("specialities", Field::Specialties, "One comma-separated text"),
+        Property::new("invited", ValueType::Timestamp, "When invited").response_only(),
+        Property::new("lastlogin", ValueType::Timestamp, "When last seen").response_only(),
+        Property::new("created", ValueType::Timestamp, "When created").response_only(),
+        Property::new("updated", ValueType::Timestamp, "When last changed").response_only(),
     ],
 };
 
 /// `name` of a user.
-pub(super) static NAME: Record = Record {
+pub(super) static NAME: ObjectSchema = ObjectSchema {
     name: "name",
-    about: "Parts of a name",
-    members: &[
-        Member::text("firstname", Field::GivenName, "First name").max(100).required(),
-        Member::text("lastname", Field::FamilyName, "Last name"),
-        Member::text("title", Field::HonorificPrefix, "Title"),
+    description: "Parts of a name",
+    properties: &[
+        Property::text("firstname", Field::GivenName, "First name").max_length(100).required(),
+        Property::text("lastname", Field::FamilyName, "Last name"),
+        Property::text("title", Field::HonorificPrefix, "Title"),
     ],
 };
 
 /// `location` of a user.
-pub(super) static LOCATION: Record = Record {
+pub(super) static LOCATION: ObjectSchema = ObjectSchema {
     name: "location",
-    about: "A work address",
-    members: &[
-        Member::text("addressline1", Field::AddressLine1, "First line"),
-        Member::text("addressline2", Field::AddressLine2, "Second line"),
-        Member::text("city", Field::City, "City"),
-        Member::text("country", Field::Country, "Country"),
-        Member::text("postcode", Field::PostalCode, "Postal code"),
+    description: "A work address",
+    properties: &[
+        Property::text("addressline1", Field::AddressLine1, "First line"),
+        Property::text("addressline2", Field::AddressLine2, "Second line"),
+        Property::text("city", Field::City, "City"),
+        Property::text("country", Field::Country, "Country"),
+        Property::text("postcode", Field::PostalCode, "Postal code"),
     ],
 };
 
 /// `organisation` of a user.
-pub(super) static USER_ORGANISATION: Record = Record {
+pub(super) static USER_ORGANISATION: ObjectSchema = ObjectSchema {
     name: "userorganisation",
-    about: "Where a user belongs",
-    members: &[
-        Member::of("orgname", Kind::Text, "Its name"),
-        Member::of("orgid", Kind::Integer, "Its number"),
-        Member::of("orgaddressid", Kind::Integer, "Number of one of its addresses").field(Field::Office),
+    description: "Where a user belongs",
+    properties: &[
+        Property::new("orgname", ValueType::Text, "Its name"),
+        Property::new("orgid", ValueType::Integer, "Its number"),
+        Property::new("orgaddressid", ValueType::Integer, "Number of one of its addresses")
+            .field(Field::Office),
     ],
 };
 
-static LINKS: Record = Record {
+static LINKS: ObjectSchema = ObjectSchema {
     name: "links",
-    about: "One link, or several in an array",
-    members: &[Member::of("link", Kind::OneOrMore(&Kind::Object(&LINK)), "The links")],
+    description: "One link, or several in an array",
+    properties: &[Property::new("link", ValueType::OneOrMore(&ValueType::Object(&LINK)), "The links")],
 };
-static LINK: Record = Record {
+static LINK: ObjectSchema = ObjectSchema {
     name: "link",
-    about: "A named link",
-    members: &[
-        Member::of("name", Kind::Text, "What it is called"),
-        Member::of("value", Kind::Text, "Where it leads"),
+    description: "A named link",
+    properties: &[
+        Property::new("name", ValueType::Text, "What it is called"),
+        Property::new("value", ValueType::Text, "Where it leads"),
     ],
 };
 
 /// A user in short.
-static SUMMARY: Record = Record {
+static SUMMARY: ObjectSchema = ObjectSchema {
     name: "usersummary",
-    about: "A user in short",
-    members: &[
-        Member::of("id", Kind::Integer, "Number"),
-        Member::of("email", Kind::Text, "E-mail"),
-        Member::of("link", Kind::Text, "Where to get it (`atom:link` in XML)"),
+    description: "A user in short",
+    properties: &[
+        Property::new("id", ValueType::Integer, "Number"),
+        Property::new("email", ValueType::Text, "E-mail"),
+        Property::new("link", ValueType::Text, "Where to get it (`atom:link` in XML)"),
     ],
 };
 /// A group or organisation in short.
-static NAMED_SUMMARY: Record = Record {
+static NAMED_SUMMARY: ObjectSchema = ObjectSchema {
     name: "summary",
-    about: "A group or organisation in short",
-    members: &[
-        Member::of("id", Kind::Integer, "Number"),
-        Member::of("name", Kind::Text, "Name"),
-        Member::of("link", Kind::Text, "Where to get it (`atom:link` in XML)"),
+    description: "A group or organisation in short",
+    properties: &[
+        Property::new("id", ValueType::Integer, "Number"),
+        Property::new("name", ValueType::Text, "Name"),
+        Property::new("link", ValueType::Text, "Where to get it (`atom:link` in XML)"),
     ],
 };
 
 /// A group.
-pub(super) static GROUP: Record = Record {
+pub(super) static GROUP: ObjectSchema = ObjectSchema {
     name: "group",
-    about: "A group of users",
-    members: &[
-        Member::of("id", Kind::Integer, "Number of the group"),
-        Member::of("name", Kind::Text, "Name").field(Field::Name).required(),
-        Member::of("users", Kind::List("user", &NUMBERS), "Numbers of the members").only_out(),
-        Member::of("users", Kind::List("user", &TEXTS), "Numbers and emails of the members")
+    description: "A group of users",
+    properties: &[
+        Property::new("id", ValueType::Integer, "Number of the group"),
+        Property::new("name", ValueType::Text, "Name").field(Field::Name).required(),
+        Property::new("users", ValueType::List("user", &NUMBERS), "Numbers of the members").response_only(),
+        Property::new("users", ValueType::List("user", &TEXTS), "Numbers and emails of the members")
             .field(Field::Members)
-            .only_in(),
-        Member::of("createddate", Kind::Moment, "When created").only_out(),
+            .request_only(),
+        Property::new("createddate", ValueType::Timestamp, "When created").response_only(),
     ],
 };
 
 /// Users to be added to a group.
-static GROUP_MEMBERS: Record = Record {
+static GROUP_MEMBERS: ObjectSchema = ObjectSchema {
     name: "groupmembers",
-    about: "Users to be added to a group",
-    members: &[Member::of("users", Kind::List("user", &TEXTS), "Numbers and emails").required()],
+    description: "Users to be added to a group",
+    properties: &[Property::new("users", ValueType::List("user", &TEXTS), "Numbers and emails").required()],
 };
 
 /// An organisation.
-pub(super) static ORGANISATION: Record = Record {
+pub(super) static ORGANISATION: ObjectSchema = ObjectSchema {
     name: "organisation",
-    about: "An organisation",
-    members: &[
-        Member::of("id", Kind::Integer, "Number of the organisation"),
-        Member::of("name", Kind::Text, "Name, unique").field(Field::Name).required(),
-        Member::of("status", Kind::Text, "`Active`, `Disabled`, `Suspended`, `Archived`")
+    description: "An organisation",
+    properties: &[
+        Property::new("id", ValueType::Integer, "Number of the organisation"),
+        Property::new("name", ValueType::Text, "Name, unique").field(Field::Name).required(),
+        Property::new("status", ValueType::Text, "`Active`, `Disabled`, `Suspended`, `Archived`")
             .field(Field::Status),
-        Member::of("autologin", Kind::Boolean, "Kept as given"),
-        Member::of("domains", Kind::List("domain", &TEXTS), "E-mail domains").field(Field::Domains),
-        Member::of("homepage", Kind::Integer, "Kept as given"),
-        Member::of("guid", Kind::Integer, "Kept as given"),
-        Member::of("url", Kind::Text, "Web site").field(Field::Url),
-        Member::of("addresses", Kind::List("address", &Kind::Object(&ADDRESS)), "Office addresses")
-            .field(Field::Addresses),
-        Member::of("img", Kind::Text, "URL of a picture").field(Field::Photo),
-        Member::of("industry", Kind::Integer, "Kept as given"),
-        Member::of("category", Kind::Integer, "Kept as given"),
-        Member::of("keycontacts", Kind::List("keycontact", &NUMBERS), "Numbers of users"),
-        Member::of("users", Kind::List("user", &NUMBERS), "Numbers of its users").only_out(),
+        Property::new("autologin", ValueType::Boolean, "Kept as given"),
+        Property::new("domains", ValueType::List("domain", &TEXTS), "E-mail domains").field(Field::Domains),
+        Property::new("homepage", ValueType::Integer, "Kept as given"),
+        Property::new("guid", ValueType::Integer, "Kept as given"),
+        Property::new("url", ValueType::Text, "Web site").field(Field::Url),
+        Property::new(
+            "addresses",
+            ValueType::List("address", &ValueType::Object(&ADDRESS)),
+            "Office addresses",
+        )
+        .field(Field::Addresses),
+        Property::new("img", ValueType::Text, "URL of a picture").field(Field::Photo),
+        Property::new("industry", ValueType::Integer, "Kept as given"),
+        Property::new("category", ValueType::Integer, "Kept as given"),
+        Property::new("keycontacts", ValueType::List("keycontact", &NUMBERS), "Numbers of users"),
+        Property::new("users", ValueType::List("user", &NUMBERS), "Numbers of its users").response_only(),
     ],
 };
-static ADDRESS: Record = Record {
+static ADDRESS: ObjectSchema = ObjectSchema {
     name: "address",
-    about: "An office address",
-    members: &[
-        Member::of("addressid", Kind::Integer, "Its number, unique over all organisations"),
-        Member::of("isDefault", Kind::Boolean, "Whether it is the default one"),
+    description: "An office address",
+    properties: &[
+        Property::new("addressid", ValueType::Integer, "Its number, unique over all organisations"),
+        Property::new("isDefault", ValueType::Boolean, "Whether it is the default one"),
     ],
 };
 /// A domain to be added to an organisation.
-static DOMAIN: Record = Record {
+static DOMAIN: ObjectSchema = ObjectSchema {
     name: "domain",
-    about: "An e-mail domain",
-    members: &[Member::of("url", Kind::Text, "The domain").required()],
+    description: "An e-mail domain",
+    properties: &[Property::new("url", ValueType::Text, "The domain").required()],
 };
 
-const fn wrapped(name: &'static str, inner: &'static Record) -> Member {
-    Member::of(name, Kind::Object(inner), "The one meant").required()
+const fn wrapped(name: &'static str, inner: &'static ObjectSchema) -> Property {
+    Property::new(name, ValueType::Object(inner), "The one meant").required()
 }
 
-pub(super) static USER_BODY: Record =
-    Record { name: "UserBody", about: "A user", members: &[wrapped("user", &USER)] };
-pub(super) static SUMMARY_BODY: Record =
-    Record { name: "UserSummaryBody", about: "A user in short", members: &[wrapped("user", &SUMMARY)] };
-pub(super) static GROUP_BODY: Record =
-    Record { name: "GroupBody", about: "A group", members: &[wrapped("group", &GROUP)] };
-pub(super) static GROUP_MEMBERS_BODY: Record = Record {
+pub(super) static USER_BODY: ObjectSchema =
+    ObjectSchema { name: "UserBody", description: "A user", properties: &[wrapped("user", &USER)] };
+pub(super) static SUMMARY_BODY: ObjectSchema = ObjectSchema {
+    name: "UserSummaryBody",
+    description: "A user in short",
+    properties: &[wrapped("user", &SUMMARY)],
+};
+pub(super) static GROUP_BODY: ObjectSchema =
+    ObjectSchema { name: "GroupBody", description: "A group", properties: &[wrapped("group", &GROUP)] };
+pub(super) static GROUP_MEMBERS_BODY: ObjectSchema = ObjectSchema {
     name: "GroupMembersBody",
-    about: "Users to be added to a group",
-    members: &[wrapped("group", &GROUP_MEMBERS)],
+    description: "Users to be added to a group",
+    properties: &[wrapped("group", &GROUP_MEMBERS)],
 };
-pub(super) static GROUP_SUMMARY_BODY: Record = Record {
+pub(super) static GROUP_SUMMARY_BODY: ObjectSchema = ObjectSchema {
     name: "GroupSummaryBody",
-    about: "A group in short",
-    members: &[wrapped("group", &NAMED_SUMMARY)],
+    description: "A group in short",
+    properties: &[wrapped("group", &NAMED_SUMMARY)],
 };
-pub(super) static ORGANISATION_BODY: Record = Record {
+pub(super) static ORGANISATION_BODY: ObjectSchema = ObjectSchema {
     name: "OrganisationBody",
-    about: "An organisation",
-    members: &[wrapped("organisation", &ORGANISATION)],
+    description: "An organisation",
+    properties: &[wrapped("organisation", &ORGANISATION)],
 };
-pub(super) static ORGANISATION_SUMMARY_BODY: Record = Record {
+pub(super) static ORGANISATION_SUMMARY_BODY: ObjectSchema = ObjectSchema {
     name: "OrganisationSummaryBody",
-    about: "An organisation in short",
-    members: &[wrapped("organisation", &NAMED_SUMMARY)],
+    description: "An organisation in short",
+    properties: &[wrapped("organisation", &NAMED_SUMMARY)],
 };
-pub(super) static DOMAIN_BODY: Record =
-    Record { name: "DomainBody", about: "A domain", members: &[wrapped("domain", &DOMAIN)] };
-pub(super) static ORGANISATION_GROUP_BODY: Record = Record {
+pub(super) static DOMAIN_BODY: ObjectSchema =
+    ObjectSchema { name: "DomainBody", description: "A domain", properties: &[wrapped("domain", &DOMAIN)] };
+pub(super) static ORGANISATION_GROUP_BODY: ObjectSchema = ObjectSchema {
     name: "OrganisationGroupBody",
-    about: "A group of organisations",
-    members: &[wrapped("organisationgroup", &NAMED_SUMMARY)],
+    description: "A group of organisations",
+    properties: &[wrapped("organisationgroup", &NAMED_SUMMARY)],
 };
 
 macro_rules! list {
     ($name:ident, $list:ident, $wire:literal, $list_wire:literal, $plural:literal, $item:expr) => {
-        static $list: Record = Record {
+        static $list: ObjectSchema = ObjectSchema {
             name: $list_wire,
-            about: "Some of what was asked for, and how much there is",
-            members: &[
-                Member::of("totalcount", Kind::Integer, "All that match"),
-                Member::of("total", Kind::Integer, "In this answer"),
-                Member::of("currentpage", Kind::Integer, "`offset` divided by `limit`"),
-                Member::of($plural, Kind::List($plural, &Kind::Object($item)), "The page"),
+            description: "Some of what was asked for, and how much there is",
+            properties: &[
+                Property::new("totalcount", ValueType::Integer, "All that match"),
+                Property::new("total", ValueType::Integer, "In this answer"),
+                Property::new("currentpage", ValueType::Integer, "`offset` divided by `limit`"),
+                Property::new($plural, ValueType::List($plural, &ValueType::Object($item)), "The page"),
             ],
         };
-        pub(super) static $name: Record =
-            Record { name: $wire, about: "A list", members: &[wrapped($plural, &$list)] };
+        pub(super) static $name: ObjectSchema =
+            ObjectSchema { name: $wire, description: "A list", properties: &[wrapped($plural, &$list)] };
     };
 }
 list!(USERS_BODY, USER_LIST, "UsersBody", "userlist", "users", &USER);
@@ -250,43 +262,57 @@ list!(
     &NAMED_SUMMARY
 );
 
-static BULK_USERS_INNER: Record = Record {
+static BULK_USERS_INNER: ObjectSchema = ObjectSchema {
     name: "userkeys",
-    about: "Users by number or e-mail",
-    members: &[Member::of("user", Kind::List("user", &TEXTS), "Numbers and e-mails, mixed")],
+    description: "Users by number or e-mail",
+    properties: &[Property::new("user", ValueType::List("user", &TEXTS), "Numbers and e-mails, mixed")],
 };
 /// Whom a bulk call means.
-pub(super) static BULK_USERS: Record =
-    Record { name: "BulkUsers", about: "Users", members: &[wrapped("users", &BULK_USERS_INNER)] };
+pub(super) static BULK_USERS: ObjectSchema = ObjectSchema {
+    name: "BulkUsers",
+    description: "Users",
+    properties: &[wrapped("users", &BULK_USERS_INNER)],
+};
 /// Who is asked in.
-pub(super) static INVITATION: Record = Record {
+pub(super) static INVITATION: ObjectSchema = ObjectSchema {
     name: "Invitation",
-    about: "People to be asked in by mail",
-    members: &[
-        Member::of("emailAddress", Kind::List("emailAddress", &TEXTS), "Their e-mails").required(),
-        Member::of("sendInvitationNow", Kind::Boolean, "`true`, or left out: mails are not kept for later"),
+    description: "People to be asked in by mail",
+    properties: &[
+        Property::new("emailAddress", ValueType::List("emailAddress", &TEXTS), "Their e-mails").required(),
+        Property::new(
+            "sendInvitationNow",
+            ValueType::Boolean,
+            "`true`, or left out: mails are not kept for later",
+        ),
     ],
 };
-static BULK_ORGANISATIONS_INNER: Record = Record {
+static BULK_ORGANISATIONS_INNER: ObjectSchema = ObjectSchema {
     name: "organisationkeys",
-    about: "Organisations by number or name",
-    members: &[Member::of("organisation", Kind::List("organisation", &TEXTS), "Numbers and names, mixed")],
+    description: "Organisations by number or name",
+    properties: &[Property::new(
+        "organisation",
+        ValueType::List("organisation", &TEXTS),
+        "Numbers and names, mixed",
+    )],
 };
 /// Which organisations a bulk call means.
-pub(super) static BULK_ORGANISATIONS: Record = Record {
+pub(super) static BULK_ORGANISATIONS: ObjectSchema = ObjectSchema {
     name: "BulkOrganisations",
-    about: "Organisations",
-    members: &[wrapped("organisations", &BULK_ORGANISATIONS_INNER)],
+    description: "Organisations",
+    properties: &[wrapped("organisations", &BULK_ORGANISATIONS_INNER)],
 };
 
-pub(super) static ERROR: Record =
-    Record { name: "ErrorBody", about: "What went wrong", members: &[wrapped("error", &ERROR_INNER)] };
-static ERROR_INNER: Record = Record {
+pub(super) static ERROR: ObjectSchema = ObjectSchema {
+    name: "ErrorBody",
+    description: "What went wrong",
+    properties: &[wrapped("error", &ERROR_INNER)],
+};
+static ERROR_INNER: ObjectSchema = ObjectSchema {
     name: "error",
-    about: "What went wrong",
-    members: &[
-        Member::of("summary", Kind::Text, "A sentence"),
-        Member::of("ref", Kind::Integer, "A number for programs"),
-        Member::of("link", Kind::Text, "Where this error is known under its own number"),
+    description: "What went wrong",
+    properties: &[
+        Property::new("summary", ValueType::Text, "A sentence"),
+        Property::new("ref", ValueType::Integer, "A number for programs"),
+        Property::new("link", ValueType::Text, "Where this error is known under its own number"),
     ],
 };

@@ -6,7 +6,10 @@
 
 use super::schema::texts;
 use super::{errors, read, write};
-use crate::kit::{Access, Answer, Body, Call, Desk, Duplicates, Fault, Format, Handler, Node, Object, Out};
+use crate::kit::{
+    AppState, DialectRequest, DialectResponse, Duplicates, Format, Handler, Node, Object, OutputValue,
+    ParsedBody, RequestError, RequiredAccess,
+};
 use http::{HeaderValue, StatusCode, header};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -28,10 +31,10 @@ struct Done {
     status: StatusCode,
     location: Option<String>,
     version: Option<String>,
-    response: Option<Out>,
+    response: Option<OutputValue>,
 }
 
-pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn bulk(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let body = read::object(call)?;
     let (mut operations, fail_on_errors) = operations(body)?;
     let mut done: Vec<Option<Done>> = operations.iter().map(|_| None).collect();
@@ -69,9 +72,9 @@ pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     }
     let answers =
         operations.iter().zip(done).filter_map(|(operation, done)| Some(describe(operation, done?)));
-    let out = Out::object(vec![
+    let out = OutputValue::object(vec![
         ("schemas", texts(&["urn:ietf:params:scim:api:messages:2.0:BulkResponse"])),
-        ("Operations", Out::List("Operations", answers.collect())),
+        ("Operations", OutputValue::List("Operations", answers.collect())),
     ]);
     Ok(write::reply(call, StatusCode::OK, &out))
 }
@@ -79,8 +82,8 @@ pub(super) async fn bulk(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 /// The attributes that differ between what was sent and what was made of it at first.
 fn left_out(whole: &Node, at_first: &Node) -> Object {
     let mut left_out = Object::default();
-    for (name, node) in whole.object().map_or(&[][..], |whole| &whole.members) {
-        let first = at_first.object().and_then(|first| first.get(name, Duplicates::LastWins));
+    for (name, node) in whole.as_object().map_or(&[][..], |whole| &whole.members) {
+        let first = at_first.as_object().and_then(|first| first.get(name, Duplicates::LastWins));
         if first != Some(node) {
             left_out.members.push((name.clone(), node.clone()));
         }
@@ -97,13 +100,13 @@ fn is_made(left_out: &Object, waiting: &Waiting, made: &HashMap<String, String>)
 
 /// Gives what was made without its references the attributes that were left out, and touches no other.
 async fn complete(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     operation: &Operation,
     done: &mut Option<Done>,
     left_out: Object,
     made: &HashMap<String, String>,
-) -> Result<(), Fault> {
+) -> Result<(), RequestError> {
     let Some(first) = done.as_mut().filter(|first| first.status.is_success()) else { return Ok(()) };
     let id = first.location.as_ref().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
     let path = format!("{}/{id}", operation.path.trim_end_matches('/'));
@@ -131,21 +134,21 @@ async fn complete(
     Ok(())
 }
 
-fn syntax(text: impl Into<String>) -> Fault {
-    Fault::own(StatusCode::BAD_REQUEST, "invalidSyntax", text)
+fn syntax(text: impl Into<String>) -> RequestError {
+    RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidSyntax", text)
 }
 
-fn wrong_version() -> Fault {
+fn wrong_version() -> RequestError {
     syntax("version must be an entity tag")
 }
 
-fn operations(body: &Object) -> Result<(Vec<Operation>, u64), Fault> {
+fn operations(body: &Object) -> Result<(Vec<Operation>, u64), RequestError> {
     let Some(Node::List(list)) = body.get("Operations", Duplicates::LastWins) else {
         return Err(syntax("Operations must be a list"));
     };
     if list.len() > MAX_OPERATIONS {
         let text = format!("More than {MAX_OPERATIONS} operations");
-        return Err(Fault::own(StatusCode::BAD_REQUEST, "tooMany", text));
+        return Err(RequestError::dialect_specific(StatusCode::BAD_REQUEST, "tooMany", text));
     }
     let fail_on_errors = match body.get("failOnErrors", Duplicates::LastWins) {
         Some(Node::Number(number) | Node::Text(number)) => {
@@ -156,7 +159,7 @@ fn operations(body: &Object) -> Result<(Vec<Operation>, u64), Fault> {
     };
     let mut operations = Vec::with_capacity(list.len());
     for node in list {
-        let object = node.object().ok_or_else(|| syntax("An operation must be an object"))?;
+        let object = node.as_object().ok_or_else(|| syntax("An operation must be an object"))?;
         let text = |name: &str| match object.get(name, Duplicates::LastWins) {
             Some(Node::Text(text)) => Some(text.clone()),
             _ => None,
@@ -277,7 +280,7 @@ fn without_references(node: &mut Node, made: &HashMap<String, String>) -> bool {
 }
 
 /// Puts the ids of what was made in the place of references; one to what was not made is a fault.
-fn resolve(node: &mut Node, made: &HashMap<String, String>) -> Result<(), Fault> {
+fn resolve(node: &mut Node, made: &HashMap<String, String>) -> Result<(), RequestError> {
     match node {
         Node::Text(text) => {
             if let Some(bulk_id) = reference(text) {
@@ -291,24 +294,28 @@ fn resolve(node: &mut Node, made: &HashMap<String, String>) -> Result<(), Fault>
     }
 }
 
-fn unmade(bulk_id: &str) -> Fault {
-    Fault::own(StatusCode::CONFLICT, "invalidValue", format!("bulkId:{bulk_id} was not made"))
+fn unmade(bulk_id: &str) -> RequestError {
+    RequestError::dialect_specific(
+        StatusCode::CONFLICT,
+        "invalidValue",
+        format!("bulkId:{bulk_id} was not made"),
+    )
 }
 
 /// Does one operation as the request it is. Only what concerns the whole of the bulk is a fault.
 async fn run(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     operation: &Operation,
     made: &HashMap<String, String>,
-) -> Result<Done, Fault> {
+) -> Result<Done, RequestError> {
     let mut sub = sub_call(call, operation);
     let answered = match prepare(desk, &mut sub, operation, made) {
         Ok(handler) => handler(desk, &sub).await,
         Err(fault) => Err(fault),
     };
-    call.ignore(sub.unknown.load(Ordering::Relaxed));
-    let text = |answer: &Answer, name| {
+    call.count_ignored(sub.ignored_members.load(Ordering::Relaxed));
+    let text = |answer: &DialectResponse, name| {
         answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned)
     };
     Ok(match answered {
@@ -327,13 +334,13 @@ async fn run(
 }
 
 /// Where the resource is that a path names.
-fn location_of(sub: &Call) -> Option<String> {
-    (!sub.named.is_empty()).then(|| format!("{}{}", sub.origin, sub.path))
+fn location_of(sub: &DialectRequest) -> Option<String> {
+    (!sub.path_params.is_empty()).then(|| format!("{}{}", sub.origin, sub.path))
 }
 
 /// The request that an operation stands for.
-fn sub_call(call: &Call, operation: &Operation) -> Call {
-    let mut sub = call.sub_call(operation.method.clone(), String::new());
+fn sub_call(call: &DialectRequest, operation: &Operation) -> DialectRequest {
+    let mut sub = call.sub_request(operation.method.clone(), String::new());
     sub.headers.remove(header::IF_MATCH);
     sub.headers.remove(header::IF_NONE_MATCH);
     if let Some(version) = &operation.version {
@@ -343,12 +350,12 @@ fn sub_call(call: &Call, operation: &Operation) -> Call {
 }
 
 fn prepare(
-    desk: &Desk,
-    sub: &mut Call,
+    desk: &AppState,
+    sub: &mut DialectRequest,
     operation: &Operation,
     made: &HashMap<String, String>,
-) -> Result<Handler, Fault> {
-    let segments: Result<Vec<String>, Fault> = operation
+) -> Result<Handler, RequestError> {
+    let segments: Result<Vec<String>, RequestError> = operation
         .path
         .split('/')
         .map(|segment| match reference(segment) {
@@ -360,29 +367,32 @@ fn prepare(
     sub.path = format!("{}/{}", write::BASE, path.trim_start_matches('/'));
     let mut data = operation.data.clone();
     data.iter_mut().try_for_each(|data| resolve(data, made))?;
-    let body = data.map(|node| Body { format: Format::Json, root: None, node });
+    let body = data.map(|node| ParsedBody { format: Format::Json, root: None, node });
     // Nobody has asked for the body yet, so this is the one that will be seen.
-    drop(sub.parsed.set(Ok(body)));
-    let matched = desk.routes.find(&sub.path).and_then(|found| found.matched).ok_or(Fault::NoRoute)?;
+    drop(sub.parsed_body.set(Ok(body)));
+    let matched = desk.routes.find(&sub.path).and_then(|found| found.matched).ok_or(RequestError::NoRoute)?;
     let is_resource = matched.route.path.contains("/Users") || matched.route.path.contains("/Groups");
     if !is_resource || matched.route.path.ends_with(".search") {
         return Err(syntax("Only users and groups can be changed in bulk"));
     }
-    let verb =
-        matched.route.verbs.iter().find(|verb| verb.method == sub.method && verb.access == Access::Write);
-    let methods = || matched.route.verbs.iter().map(|verb| verb.method).collect();
-    let verb = verb.ok_or_else(|| Fault::WrongMethod(methods()))?;
-    sub.named = matched.named;
+    let verb = matched
+        .route
+        .methods
+        .iter()
+        .find(|verb| verb.name == sub.method && verb.access == RequiredAccess::Write);
+    let methods = || matched.route.methods.iter().map(|verb| verb.name).collect();
+    let verb = verb.ok_or_else(|| RequestError::MethodNotAllowed(methods()))?;
+    sub.path_params = matched.path_params;
     (sub.route_path, sub.access) = (matched.route.path, verb.access);
     Ok(verb.handler)
 }
 
-fn describe(operation: &Operation, done: Done) -> Out {
-    let mut members = vec![("method", Out::text(operation.method.as_str()))];
-    members.extend(operation.bulk_id.as_deref().map(|id| ("bulkId", Out::text(id))));
-    members.extend(done.location.map(|location| ("location", Out::Text(location))));
-    members.extend(done.version.map(|version| ("version", Out::Text(version))));
-    members.push(("status", Out::text(done.status.as_str())));
+fn describe(operation: &Operation, done: Done) -> OutputValue {
+    let mut members = vec![("method", OutputValue::text(operation.method.as_str()))];
+    members.extend(operation.bulk_id.as_deref().map(|id| ("bulkId", OutputValue::text(id))));
+    members.extend(done.location.map(|location| ("location", OutputValue::Text(location))));
+    members.extend(done.version.map(|version| ("version", OutputValue::Text(version))));
+    members.push(("status", OutputValue::text(done.status.as_str())));
     members.extend(done.response.map(|response| ("response", response)));
-    Out::object(members)
+    OutputValue::object(members)
 }

@@ -2,41 +2,44 @@
 
 use super::members;
 use super::schema::{member_of, record_of};
-use crate::kit::{Kind, Member, Node, Object, Record};
+use crate::kit::{Node, Object, ObjectSchema, Property, ValueType};
 use directory::fold;
 
 /// How many values of one attribute may be sent at a time: the core takes no more of any. More are not compared.
 pub(super) const MAX_VALUES: usize = 100;
 
 /// The values of an attribute in a tree.
-pub(super) fn entries(home: &Object, member: &Member) -> Vec<Object> {
+pub(super) fn entries(home: &Object, member: &Property) -> Vec<Object> {
     match members::get(home, member.name) {
-        Some(Node::List(nodes)) => nodes.iter().filter_map(Node::object).cloned().collect(),
+        Some(Node::List(nodes)) => nodes.iter().filter_map(Node::as_object).cloned().collect(),
         _ => Vec::new(),
     }
 }
 
 /// Puts values in the place of those that are there.
-pub(super) fn put_entries(home: &mut Object, member: &Member, entries: Vec<Object>) {
+pub(super) fn put_entries(home: &mut Object, member: &Property, entries: Vec<Object>) {
     let nodes: Vec<Node> =
         entries.into_iter().filter(|e| !e.members.is_empty()).map(in_order(member)).collect();
     members::put(home, member.name, (!nodes.is_empty()).then_some(Node::List(nodes)));
 }
 
 /// A value with its parts in the order of the table, so that equal ones look alike.
-fn in_order(member: &Member) -> impl Fn(Object) -> Node {
+fn in_order(member: &Property) -> impl Fn(Object) -> Node {
     let record = record_of(member);
     move |mut entry| {
-        let place = |name: &str| record.and_then(|r| r.members.iter().position(|member| member.name == name));
+        let place =
+            |name: &str| record.and_then(|r| r.properties.iter().position(|member| member.name == name));
         entry.members.sort_by_key(|(name, _)| place(name));
         Node::Object(entry)
     }
 }
 
 /// Whether two texts of an attribute are equal: in any case, unless it is `caseExact`.
-fn is_equal(member: &Member, one: &Node, other: &Node) -> bool {
+fn is_equal(member: &Property, one: &Node, other: &Node) -> bool {
     match (one, other) {
-        (Node::Text(one), Node::Text(other)) if !member.traits.exact => fold(one) == fold(other),
+        (Node::Text(one), Node::Text(other)) if !member.characteristics.case_exact => {
+            fold(one) == fold(other)
+        }
         _ => one == other,
     }
 }
@@ -52,7 +55,7 @@ enum Identity {
 }
 
 impl Identity {
-    fn of(record: Option<&'static Record>, node: &Node) -> Self {
+    fn of(record: Option<&'static ObjectSchema>, node: &Node) -> Self {
         let (Some(record), Node::Object(entry)) = (record, node) else {
             return Self::Value(node.clone(), None);
         };
@@ -60,7 +63,7 @@ impl Identity {
             return Self::None;
         }
         let folded = |name: &str| {
-            let is_exact = member_of(record, name).is_some_and(|member| member.traits.exact);
+            let is_exact = member_of(record, name).is_some_and(|member| member.characteristics.case_exact);
             members::get(entry, name).map(|node| match node {
                 Node::Text(text) if !is_exact => Node::Text(fold(text)),
                 node => node.clone(),
@@ -89,7 +92,7 @@ impl Identity {
 }
 
 /// Whether a value that was sent names one that is there: by its value, or by all that it says.
-pub(super) fn covers(record: &'static Record, sent: &Object, entry: &Object) -> bool {
+pub(super) fn covers(record: &'static ObjectSchema, sent: &Object, entry: &Object) -> bool {
     let is_equal_part = |name: &str, part: &Node| {
         let other = members::get(entry, name);
         member_of(record, name)
@@ -104,13 +107,13 @@ pub(super) fn covers(record: &'static Record, sent: &Object, entry: &Object) -> 
 
 /// Values of an attribute among which each is there once.
 struct Values {
-    record: Option<&'static Record>,
+    record: Option<&'static ObjectSchema>,
     nodes: Vec<Node>,
     identities: Vec<Identity>,
 }
 
 impl Values {
-    fn new(member: &Member, nodes: Vec<Node>) -> Self {
+    fn new(member: &Property, nodes: Vec<Node>) -> Self {
         let record = record_of(member);
         let identities = nodes.iter().map(|node| Identity::of(record, node)).collect();
         Self { record, nodes, identities }
@@ -139,7 +142,7 @@ impl Values {
 }
 
 /// Adds values to an attribute. A new preference takes over, unless it is of nothing.
-pub(super) fn add(home: &mut Object, member: &Member, new: Vec<Node>) {
+pub(super) fn add(home: &mut Object, member: &Property, new: Vec<Node>) {
     let known = match members::take(home, member.name) {
         Some(Node::List(nodes)) => nodes,
         _ => Vec::new(),
@@ -148,7 +151,7 @@ pub(super) fn add(home: &mut Object, member: &Member, new: Vec<Node>) {
     for node in new {
         let is_preferred =
             |entry: &Object| is_primary(entry) && all.record.is_none_or(|record| has_value(record, entry));
-        let takes_over = node.object().is_some_and(is_preferred);
+        let takes_over = node.as_object().is_some_and(is_preferred);
         let place = all.add(node);
         if takes_over {
             let others = all.nodes.iter_mut().enumerate().filter(|(n, _)| *n != place);
@@ -159,12 +162,12 @@ pub(super) fn add(home: &mut Object, member: &Member, new: Vec<Node>) {
             }
         }
     }
-    let all: Vec<Object> = all.nodes.into_iter().filter_map(|node| node.object().cloned()).collect();
+    let all: Vec<Object> = all.nodes.into_iter().filter_map(|node| node.as_object().cloned()).collect();
     put_entries(home, member, all);
 }
 
 /// The values of one body, the same ones as one.
-pub(super) fn merged(member: &Member, sent: Vec<Node>) -> Vec<Node> {
+pub(super) fn merged(member: &Property, sent: Vec<Node>) -> Vec<Node> {
     if sent.len() < 2 {
         return sent;
     }
@@ -180,7 +183,7 @@ pub(super) fn is_primary(entry: &Object) -> bool {
 }
 
 /// Whether an entry has a value, and not only a type and a preference.
-pub(super) fn has_value(record: &'static Record, entry: &Object) -> bool {
+pub(super) fn has_value(record: &'static ObjectSchema, entry: &Object) -> bool {
     match member_of(record, "value") {
         Some(_) => members::get(entry, "value").is_some(),
         None => entry.members.iter().any(|(name, _)| name != "type" && name != "primary"),
@@ -188,10 +191,10 @@ pub(super) fn has_value(record: &'static Record, entry: &Object) -> bool {
 }
 
 /// Takes out entries without a value, and returns the attributes that had them, one name for each entry.
-pub(super) fn drop_without_value(home: &mut Object, record: &'static Record) -> Vec<&'static str> {
+pub(super) fn drop_without_value(home: &mut Object, record: &'static ObjectSchema) -> Vec<&'static str> {
     let mut dropped = Vec::new();
-    for member in record.members {
-        let Kind::List(_, Kind::Object(of)) = member.kind else { continue };
+    for member in record.properties {
+        let ValueType::List(_, ValueType::Object(of)) = member.value_type else { continue };
         let all = entries(home, member);
         let many = all.len();
         let kept: Vec<Object> = all.into_iter().filter(|entry| has_value(of, entry)).collect();

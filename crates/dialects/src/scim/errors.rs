@@ -4,12 +4,14 @@
 use super::schema::texts;
 use super::wire::{self, Schema};
 use super::write;
-use crate::kit::{Answer, Call, Fault, Kind, Member, Out, Record};
+use crate::kit::{
+    DialectRequest, DialectResponse, ObjectSchema, OutputValue, Property, RequestError, ValueType,
+};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::{HeaderValue, StatusCode, header};
 
 /// Says a fault.
-pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
+pub(super) fn refuse(fault: &RequestError, call: &DialectRequest) -> DialectResponse {
     let (status, code, text) = say(fault, call);
     let mut answer = write::reply(call, status, &document(status, code, text));
     if status == StatusCode::UNAUTHORIZED {
@@ -19,64 +21,64 @@ pub(super) fn refuse(fault: &Fault, call: &Call) -> Answer {
 }
 
 /// The error document.
-pub(super) fn document(status: StatusCode, code: &'static str, text: String) -> Out {
+pub(super) fn document(status: StatusCode, code: &'static str, text: String) -> OutputValue {
     let mut members = vec![
         ("schemas", texts(&["urn:ietf:params:scim:api:messages:2.0:Error"])),
-        ("status", Out::text(status.as_str())),
+        ("status", OutputValue::text(status.as_str())),
     ];
     if !code.is_empty() {
-        members.push(("scimType", Out::text(code)));
+        members.push(("scimType", OutputValue::text(code)));
     }
-    members.push(("detail", Out::Text(text)));
-    Out::object(members)
+    members.push(("detail", OutputValue::Text(text)));
+    OutputValue::object(members)
 }
 
 type Said = (StatusCode, &'static str, String);
 
 /// Status, `scimType` and sentence of a fault.
-pub(super) fn say(fault: &Fault, call: &Call) -> Said {
+pub(super) fn say(fault: &RequestError, call: &DialectRequest) -> Said {
     let bad = StatusCode::BAD_REQUEST;
     let (status, code, text): (StatusCode, &str, &str) = match fault {
-        Fault::Refused(refusal) => return refused(refusal, call),
-        Fault::Own(own) => return (own.status, own.code, own.text.clone()),
-        Fault::Fields(faults) => {
-            let text = faults.first().map(|fault| sentence(&fault.name, fault.rule));
+        RequestError::Directory(refusal) => return refused(refusal, call),
+        RequestError::DialectSpecific(own) => return (own.status, own.code, own.message.clone()),
+        RequestError::InvalidMembers(faults) => {
+            let text = faults.first().map(|fault| sentence(&fault.name, fault.kind));
             return (bad, "invalidValue", text.unwrap_or_default());
         }
-        Fault::NoRoute => (StatusCode::NOT_FOUND, "", "There is no such endpoint"),
-        Fault::WrongMethod(_) => {
+        RequestError::NoRoute => (StatusCode::NOT_FOUND, "", "There is no such endpoint"),
+        RequestError::MethodNotAllowed(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "", "The method is not allowed here; see Allow")
         }
-        Fault::UnsupportedMedia(_) => (
+        RequestError::UnsupportedMediaType(_) => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "",
             "The body must be application/scim+json or application/json",
         ),
-        Fault::NotAcceptable => {
+        RequestError::NotAcceptable => {
             (StatusCode::NOT_ACCEPTABLE, "", "Answers are application/scim+json or application/json")
         }
-        Fault::BodyTooLarge(limit) => {
+        RequestError::BodyTooLarge(limit) => {
             let text = format!("The body is larger than {limit} bytes");
             return (StatusCode::PAYLOAD_TOO_LARGE, "", text);
         }
-        Fault::WrongHost => (bad, "", "A request must have exactly one Host header"),
-        Fault::BodyCut => (StatusCode::REQUEST_TIMEOUT, "", "The body did not arrive in time"),
-        Fault::Unparsable(_) => (bad, "invalidSyntax", "The body is not a JSON object"),
-        Fault::BodyMissing => (bad, "invalidSyntax", "A body is needed"),
-        Fault::Unauthorised => (StatusCode::UNAUTHORIZED, "", "A valid bearer token is needed"),
-        Fault::Forbidden => (StatusCode::FORBIDDEN, "", "The token does not allow this"),
-        Fault::TooManyAttempts { .. } => {
+        RequestError::InvalidHost => (bad, "", "A request must have exactly one Host header"),
+        RequestError::BodyIncomplete => (StatusCode::REQUEST_TIMEOUT, "", "The body did not arrive in time"),
+        RequestError::Unparsable(_) => (bad, "invalidSyntax", "The body is not a JSON object"),
+        RequestError::BodyMissing => (bad, "invalidSyntax", "A body is needed"),
+        RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, "", "A valid bearer token is needed"),
+        RequestError::Forbidden => (StatusCode::FORBIDDEN, "", "The token does not allow this"),
+        RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "", "Too many bad tokens came from this address; try again later")
         }
-        Fault::TooManyConcurrent { .. } => {
+        RequestError::TooManyConcurrentRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "", "Too many concurrent requests for this connection or tenant")
         }
-        Fault::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "", "The request took too long"),
+        RequestError::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "", "The request took too long"),
     };
     (status, code, text.to_owned())
 }
 
-fn refused(refusal: &DirectoryError, call: &Call) -> Said {
+fn refused(refusal: &DirectoryError, call: &DialectRequest) -> Said {
     let (status, code, text): (StatusCode, &str, &str) = match refusal {
         DirectoryError::Invalid(faults) => {
             let taken = faults.iter().find(|fault| fault.kind == FieldErrorKind::Taken);
@@ -116,7 +118,7 @@ fn refused(refusal: &DirectoryError, call: &Call) -> Said {
             (StatusCode::SERVICE_UNAVAILABLE, "", "The service is busy; try again in a moment")
         }
         DirectoryError::Internal(_) => {
-            let text = format!("Something went wrong on our side; it is logged under {}", call.request);
+            let text = format!("Something went wrong on our side; it is logged under {}", call.request_id);
             return (StatusCode::INTERNAL_SERVER_ERROR, "", text);
         }
     };
@@ -153,10 +155,10 @@ fn name_of(field: Field) -> String {
     found.unwrap_or_else(|| format!("{field:?}"))
 }
 
-fn path_to(record: &Record, field: Field) -> Option<String> {
-    record.members.iter().find_map(|member: &Member| match member.kind {
+fn path_to(record: &ObjectSchema, field: Field) -> Option<String> {
+    record.properties.iter().find_map(|member: &Property| match member.value_type {
         _ if member.field == Some(field) => Some(member.name.to_owned()),
-        Kind::Object(inner) => path_to(inner, field).map(|sub| format!("{}.{sub}", member.name)),
+        ValueType::Object(inner) => path_to(inner, field).map(|sub| format!("{}.{sub}", member.name)),
         _ => None,
     })
 }

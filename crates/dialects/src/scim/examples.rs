@@ -1,7 +1,7 @@
 //! Examples for the OpenAPI document.
 
 use super::{shapes, wire};
-use crate::kit::{EMAIL, Examples, GROUP_ID, Record, USER_ID};
+use crate::kit::{EMAIL, Examples, GROUP_ID, ObjectSchema, USER_ID};
 use serde_json::{Value, json};
 
 pub(super) static EXAMPLES: Examples = Examples { parameter, body };
@@ -18,8 +18,8 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-fn body(record: &Record, _: bool) -> Option<Value> {
-    let is = |other: &Record| record.name == other.name;
+fn body(record: &ObjectSchema, _: bool) -> Option<Value> {
+    let is = |other: &ObjectSchema| record.name == other.name;
     Some(if is(&wire::USER) {
         json!({
             "schemas": [wire::USER_SCHEMA.urn, wire::ENTERPRISE_SCHEMA.urn], "userName": EMAIL, "externalId": "E-1815",

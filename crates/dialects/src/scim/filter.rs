@@ -6,7 +6,7 @@
 
 use super::schema::{Attribute, Named, find, find_lenient, member_of, record_of};
 use super::wire::Resource;
-use crate::kit::{Kind, Member, Record, Way, dates};
+use crate::kit::{Direction, ObjectSchema, Property, ValueType, timestamps};
 use directory::{AttributeValue, CompareOp, Comparison, Field, Filter};
 
 /// The longest filter of a query, in characters.
@@ -55,7 +55,7 @@ pub(super) enum Scope {
     /// Attributes of a resource.
     Resource(&'static Resource),
     /// Parts of one value of a plural.
-    Entry(&'static Record),
+    Entry(&'static ObjectSchema),
     /// Parts of an attribute that no table has.
     Unknown,
 }
@@ -211,7 +211,7 @@ impl<'a> Parser<'a> {
             }
         };
         let Some(member) = member_of(record, name) else { return self.of_unknown(from, name) };
-        let field = member.field.filter(|_| !member.traits.unfiltered);
+        let field = member.field.filter(|_| !member.characteristics.not_filterable);
         let field = field.ok_or_else(|| self.wrong_at(from, format!("{name} cannot be filtered by")))?;
         let op = self.operator()?;
         self.test(member, field, None, op)
@@ -247,7 +247,7 @@ impl<'a> Parser<'a> {
         &mut self,
         attribute: &Attribute,
         depth: usize,
-    ) -> Read<(Filter, Option<&'static Member>)> {
+    ) -> Read<(Filter, Option<&'static Property>)> {
         let record = match attribute.record() {
             Some(record) if attribute.is_plural() && attribute.sub.is_none() => record,
             _ => return Err(self.wrong("only an attribute with several values takes a condition")),
@@ -298,7 +298,8 @@ impl<'a> Parser<'a> {
             _ => {}
         }
         let no_filter = || self.wrong_at(from, format!("{} cannot be filtered by", attribute.last().name));
-        if attribute.last().traits.unfiltered || attribute.last().way == Way::In {
+        if attribute.last().characteristics.not_filterable || attribute.last().direction == Direction::Request
+        {
             return Err(no_filter());
         }
         let Some(record) = record_of(member) else {
@@ -337,15 +338,16 @@ impl<'a> Parser<'a> {
     }
 
     /// The rest of a comparison: the value, of the attribute's type.
-    fn test(&mut self, member: &Member, field: Field, part: Option<Field>, op: CompareOp) -> Read<Filter> {
-        let exact = member.traits.exact;
+    fn test(&mut self, member: &Property, field: Field, part: Option<Field>, op: CompareOp) -> Read<Filter> {
+        let exact = member.characteristics.case_exact;
         let test = |op, value| Filter::Comparison(Comparison::new(field, part, op, value, exact));
         if op == CompareOp::Present {
             return Ok(test(op, AttributeValue::Bool(true)));
         }
         self.blanks();
         let from = self.at;
-        let is_text = matches!(member.kind, Kind::Text | Kind::Guid | Kind::Reference(_));
+        let is_text =
+            matches!(member.value_type, ValueType::Text | ValueType::Guid | ValueType::Reference(_));
         let is_bare = matches!(
             op,
             CompareOp::Equal
@@ -365,9 +367,9 @@ impl<'a> Parser<'a> {
         }
         let is_text_op = matches!(op, CompareOp::Contains | CompareOp::StartsWith | CompareOp::EndsWith);
         let is_equality = matches!(op, CompareOp::Equal | CompareOp::NotEqual);
-        let (scalar, fits) = match (member.kind, value) {
-            (Kind::Boolean, Literal::Bool(value)) => (AttributeValue::Bool(value), is_equality),
-            (Kind::Boolean, Literal::Text(text)) => {
+        let (scalar, fits) = match (member.value_type, value) {
+            (ValueType::Boolean, Literal::Bool(value)) => (AttributeValue::Bool(value), is_equality),
+            (ValueType::Boolean, Literal::Text(text)) => {
                 let value = text.to_ascii_lowercase().parse();
                 (
                     AttributeValue::Bool(
@@ -376,19 +378,19 @@ impl<'a> Parser<'a> {
                     is_equality,
                 )
             }
-            (Kind::Integer, Literal::Number(number)) => {
+            (ValueType::Integer, Literal::Number(number)) => {
                 let number = number.parse().map_err(|_| self.wrong_at(from, "a whole number is expected"))?;
                 (AttributeValue::Integer(number), !is_text_op)
             }
-            (Kind::Moment, Literal::Text(text)) => {
-                let time =
-                    dates::parse(&text).ok_or_else(|| self.wrong_at(from, "a date and time is expected"))?;
+            (ValueType::Timestamp, Literal::Text(text)) => {
+                let time = timestamps::parse_timestamp(&text)
+                    .ok_or_else(|| self.wrong_at(from, "a date and time is expected"))?;
                 (AttributeValue::Time(time), !is_text_op)
             }
-            (Kind::Binary, Literal::Text(text)) => (AttributeValue::text(text), is_equality),
-            (Kind::Boolean, _) => return Err(self.wrong_at(from, "true or false is expected")),
-            (Kind::Integer, _) => return Err(self.wrong_at(from, "a whole number is expected")),
-            (Kind::Moment, _) => return Err(self.wrong_at(from, "a date and time is expected")),
+            (ValueType::Binary, Literal::Text(text)) => (AttributeValue::text(text), is_equality),
+            (ValueType::Boolean, _) => return Err(self.wrong_at(from, "true or false is expected")),
+            (ValueType::Integer, _) => return Err(self.wrong_at(from, "a whole number is expected")),
+            (ValueType::Timestamp, _) => return Err(self.wrong_at(from, "a date and time is expected")),
             (_, Literal::Text(text) | Literal::Number(text)) => (AttributeValue::text(text), true),
             (_, _) => return Err(self.wrong_at(from, "a text is expected")),
         };
@@ -468,19 +470,20 @@ fn one_or(mut filters: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
 }
 
 /// Whether anything of an extension is set.
-pub(super) fn uses(record: &'static Record) -> Filter {
-    let of_member = |member: &'static Member| match record_of(member) {
+pub(super) fn uses(record: &'static ObjectSchema) -> Filter {
+    let of_member = |member: &'static Property| match record_of(member) {
         Some(record) => present(record, member.field),
         None => member.field.into_iter().map(|field| is_present(field, None)).collect(),
     };
     // What is always there says nothing.
-    let said = record.members.iter().filter(|member| member.way != Way::Out);
+    let said = record.properties.iter().filter(|member| member.direction != Direction::Response);
     Filter::Any(said.flat_map(of_member).collect())
 }
 
 /// Tests for each part of a complex attribute.
-fn present(record: &'static Record, plural: Option<Field>) -> Vec<Filter> {
-    let parts = record.members.iter().filter(|sub| !sub.traits.unfiltered && sub.name != "primary");
+fn present(record: &'static ObjectSchema, plural: Option<Field>) -> Vec<Filter> {
+    let parts =
+        record.properties.iter().filter(|sub| !sub.characteristics.not_filterable && sub.name != "primary");
     let of_part =
         |part: Field| plural.map_or(is_present(part, None), |plural| is_present(plural, Some(part)));
     parts.filter_map(|sub| sub.field.map(of_part)).collect()

@@ -6,8 +6,8 @@ use super::read::{group_patch, needs_everybody, user_edit};
 use super::schema::record_of;
 use super::tree::Former;
 use super::wire::{COMMON, GROUPS, Resource, USERS};
-use crate::kit::json::{self, quoted};
-use crate::kit::{Member, Node, Object, Record, Way};
+use crate::kit::json::{self, quote};
+use crate::kit::{Direction, Node, Object, ObjectSchema, Property};
 use directory::{AttributeValue, CompareOp, Comparison, Filter, MemberEdit, SubAttributes, UserId};
 use uuid::Uuid;
 
@@ -67,7 +67,7 @@ enum Level {
 #[derive(Clone, Copy)]
 enum Printer {
     Resource(&'static Resource),
-    Entry(&'static Record),
+    Entry(&'static ObjectSchema),
 }
 
 impl Printer {
@@ -81,7 +81,7 @@ impl Printer {
         if let Self::Resource(resource) = self {
             let used = resource.extensions.iter().find(|schema| *filter == uses(schema.record));
             match (used, filter) {
-                (Some(schema), _) => return Some(format!("schemas eq {}", quoted(schema.urn))),
+                (Some(schema), _) => return Some(format!("schemas eq {}", quote(schema.urn))),
                 (_, Filter::All(filters)) if filters.is_empty() => return Some("schemas pr".into()),
                 (_, Filter::Any(filters)) if filters.is_empty() => return Some("schemas eq \"\"".into()),
                 _ => {}
@@ -95,7 +95,7 @@ impl Printer {
             Filter::Comparison(test) => self.test(test),
             Filter::ValuePath(field, inner) => {
                 let Self::Resource(resource) = self else { return None };
-                let is_it = |member: &&Member| member.field == Some(*field) && record_of(member).is_some();
+                let is_it = |member: &&Property| member.field == Some(*field) && record_of(member).is_some();
                 let (prefix, member) = members(resource).find(|(_, member)| is_it(member))?;
                 let inner = Self::Entry(record_of(member)?).text(inner, Level::Or)?;
                 Some(format!("{prefix}{}[{inner}]", member.name))
@@ -104,13 +104,14 @@ impl Printer {
     }
 
     fn test(self, test: &Comparison) -> Option<String> {
-        let fits = |member: &Member| {
-            let is_alike = member.traits.exact == test.case_exact || test.op == CompareOp::Present;
-            is_alike && !member.traits.unfiltered && member.way != Way::In
+        let fits = |member: &Property| {
+            let is_alike =
+                member.characteristics.case_exact == test.case_exact || test.op == CompareOp::Present;
+            is_alike && !member.characteristics.not_filterable && member.direction != Direction::Request
         };
         let name = match self {
             Self::Entry(record) => {
-                let mut found = record.members.iter().filter(|member| member.field == Some(test.field));
+                let mut found = record.properties.iter().filter(|member| member.field == Some(test.field));
                 found.find(|member| fits(member))?.name.to_owned()
             }
             Self::Resource(resource) => members(resource).find_map(|(prefix, member)| {
@@ -121,7 +122,7 @@ impl Printer {
                 };
                 let (plural, leaf) =
                     test.sub_attribute.map_or((None, test.field), |part| (Some(test.field), part));
-                let mut subs = record.members.iter().filter(|sub| sub.field == Some(leaf) && fits(sub));
+                let mut subs = record.properties.iter().filter(|sub| sub.field == Some(leaf) && fits(sub));
                 let sub = subs.find(|_| member.field == plural)?;
                 Some(format!("{prefix}{}.{}", member.name, sub.name))
             })?,
@@ -139,24 +140,22 @@ impl Printer {
             CompareOp::LessOrEqual => "le",
         };
         let value = match &test.value {
-            AttributeValue::Text(text) => quoted(text),
+            AttributeValue::Text(text) => quote(text),
             AttributeValue::Bool(value) => value.to_string(),
             AttributeValue::Integer(number) => number.to_string(),
-            AttributeValue::Time(time) => {
-                quoted(&jiff::Timestamp::from_microsecond(time.0).ok()?.to_string())
-            }
+            AttributeValue::Time(time) => quote(&jiff::Timestamp::from_microsecond(time.0).ok()?.to_string()),
         };
         Some(format!("{name} {op} {value}"))
     }
 }
 
 /// Every attribute of a resource, with what stands in front of its name.
-fn members(resource: &'static Resource) -> impl Iterator<Item = (String, &'static Member)> {
+fn members(resource: &'static Resource) -> impl Iterator<Item = (String, &'static Property)> {
     let own = [resource.schema.record, &COMMON].map(|record| (String::new(), record));
     let extensions = resource.extensions.iter().map(|schema| (format!("{}:", schema.urn), schema.record));
     own.into_iter()
         .chain(extensions)
-        .flat_map(|(prefix, record)| record.members.iter().map(move |member| (prefix.clone(), member)))
+        .flat_map(|(prefix, record)| record.properties.iter().map(move |member| (prefix.clone(), member)))
 }
 
 /// A user that has some of everything.
@@ -173,7 +172,7 @@ const USER: &str = r#"{"userName":"ann@example.com","externalId":"7","active":tr
 const GROUP: &str = r#"{"displayName":"G","externalId":"g"}"#;
 
 fn object(text: &str) -> Object {
-    match json::read(text) {
+    match json::parse(text) {
         Ok(Node::Object(object)) => object,
         other => panic!("{other:?}"),
     }
@@ -181,7 +180,7 @@ fn object(text: &str) -> Object {
 
 /// A PATCH leaves a tree in form: every name and type as the tables have them, nothing empty.
 pub fn patch(bytes: &[u8]) {
-    let Some(Ok(node)) = std::str::from_utf8(bytes).ok().map(json::read) else { return };
+    let Some(Ok(node)) = std::str::from_utf8(bytes).ok().map(json::parse) else { return };
     let body = match node {
         Node::Object(object) => object,
         list @ Node::List(_) => Object { members: vec![("Operations".into(), list)] },

@@ -5,7 +5,10 @@ use super::select::Selection;
 use super::users::{must_match, not_modified, nothing};
 use super::wire::{GROUPS, USERS};
 use super::{read, tree, write};
-use crate::kit::{Answer, Call, Content, Desk, Fault, Node, Object, Part, Source, json};
+use crate::kit::{
+    AppState, Chunk, ChunkSource, DialectRequest, DialectResponse, Node, Object, RequestError, ResponseBody,
+    json,
+};
 use bytes::Bytes;
 use directory::{
     BoxFuture, Caller, Command, Directory, DirectoryError, GroupEdit, Item, ItemId, ItemKey, ItemKind,
@@ -19,7 +22,7 @@ const PIECE: u32 = 1_000;
 /// Up to how many bytes an answer is put together before any of it is sent.
 const WHOLE: usize = 65_536;
 
-pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn create(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let selection = Selection::of(call, &GROUPS)?;
     let edit = read::group_edit(&read::resource(call, &GROUPS)?, true)?;
     let receipt = desk.directory.run(call.caller()?, Command::CreateGroup(edit)).await?;
@@ -27,9 +30,10 @@ pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     answer(desk, call, StatusCode::CREATED, &item, &selection).await
 }
 
-pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn get(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let selection = Selection::of(call, &GROUPS)?;
-    let item = desk.directory.item(call.caller()?, ItemKind::Group, read::group_key(call.named(0))).await?;
+    let item =
+        desk.directory.item(call.caller()?, ItemKind::Group, read::group_key(call.path_param(0))).await?;
     let etag = write::etag_of_group(&item);
     if read::matching(call, "if-none-match", &etag) == Some(true) {
         return Ok(not_modified(&etag));
@@ -37,7 +41,7 @@ pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
     answer(desk, call, StatusCode::OK, &item, &selection).await
 }
 
-pub(super) async fn replace(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn replace(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let selection = Selection::of(call, &GROUPS)?;
     let edit = read::group_edit(&read::resource(call, &GROUPS)?, false)?;
     let item = change_group(desk, call, |_| Ok(edit.clone())).await?;
@@ -46,28 +50,28 @@ pub(super) async fn replace(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 
 /// Answers 204 unless attributes were asked for (RFC 7644 section 3.5.2): what one member costs must not depend on how
 /// many there are.
-pub(super) async fn modify(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn modify(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let selection = Selection::of(call, &GROUPS)?;
     let former = read::former(call, &GROUPS);
     let operations = read::operations(call, &former)?;
     let mut everybody = Vec::new();
     if read::needs_everybody(&operations, &former)? {
         let item =
-            desk.directory.item(call.caller()?, ItemKind::Group, read::group_key(call.named(0))).await?;
+            desk.directory.item(call.caller()?, ItemKind::Group, read::group_key(call.path_param(0))).await?;
         let members = desk.directory.members(call.caller()?, item.id()).await?;
         everybody.extend(members.into_iter().map(|(id, _)| id));
     }
     let patch = |before: &Object| read::group_patch(before, &everybody, &operations, &former);
     let item = change_group(desk, call, patch).await?;
-    call.ignore(former.ignored());
+    call.count_ignored(former.ignored());
     if selection.is_explicit() {
         return answer(desk, call, StatusCode::OK, &item, &selection).await;
     }
     Ok(write::with_head(nothing(), None, &write::etag_of_group(&item)))
 }
 
-pub(super) async fn delete(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    let key = read::group_key(call.named(0));
+pub(super) async fn delete(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let key = read::group_key(call.path_param(0));
     let mut command = Command::DeleteItem { kind: ItemKind::Group, item: key.clone() };
     if call.headers.contains_key("if-match") {
         let item = desk.directory.item(call.caller()?, ItemKind::Group, key).await?;
@@ -79,12 +83,12 @@ pub(super) async fn delete(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 }
 
 async fn change_group(
-    desk: &Desk,
-    call: &Call,
-    change: impl Fn(&Object) -> Result<GroupEdit, Fault> + Send,
-) -> Result<Item, Fault> {
+    desk: &AppState,
+    call: &DialectRequest,
+    change: impl Fn(&Object) -> Result<GroupEdit, RequestError> + Send,
+) -> Result<Item, RequestError> {
     let caller = call.caller()?;
-    let item = desk.directory.item(caller, ItemKind::Group, read::group_key(call.named(0))).await?;
+    let item = desk.directory.item(caller, ItemKind::Group, read::group_key(call.path_param(0))).await?;
     must_match(call, &write::etag_of_group(&item))?;
     let before = match tree::of_out(&write::group(&write::base(call), &item, &Selection::default())) {
         Node::Object(written) => read::stored(&written, &GROUPS)?,
@@ -99,12 +103,12 @@ async fn change_group(
 }
 
 async fn answer(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     status: StatusCode,
     item: &Item,
     selection: &Selection,
-) -> Result<Answer, Fault> {
+) -> Result<DialectResponse, RequestError> {
     let base = write::base(call);
     let mut pieces = Pieces::new(desk, call, selection)?;
     pieces.group(item, selection);
@@ -131,7 +135,11 @@ enum Piece {
 }
 
 impl Pieces {
-    pub(super) fn new(desk: &Desk, call: &Call, selection: &Selection) -> Result<Self, Fault> {
+    pub(super) fn new(
+        desk: &AppState,
+        call: &DialectRequest,
+        selection: &Selection,
+    ) -> Result<Self, RequestError> {
         let is_shown = |part: &&str| selection.shows_part("members", part);
         Ok(Self {
             queue: VecDeque::new(),
@@ -163,16 +171,16 @@ impl Pieces {
     }
 
     /// The body: whole where it is short, and else in parts as somebody reads them.
-    pub(super) async fn content(mut self) -> Result<Content, Fault> {
+    pub(super) async fn content(mut self) -> Result<ResponseBody, RequestError> {
         let mut whole = String::new();
         while whole.len() < WHOLE {
             match self.piece().await? {
                 Some(text) => whole.push_str(&text),
-                None => return Ok(Content::from(whole)),
+                None => return Ok(ResponseBody::from(whole)),
             }
         }
         self.queue.push_front(Piece::Text(whole));
-        Ok(Content::parts(Box::new(self)))
+        Ok(ResponseBody::streamed(Box::new(self)))
     }
 
     async fn piece(&mut self) -> Result<Option<String>, DirectoryError> {
@@ -189,8 +197,8 @@ impl Pieces {
     }
 }
 
-impl Source for Pieces {
-    fn next(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<Part>, DirectoryError>> {
+impl ChunkSource for Pieces {
+    fn next_chunk(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<Chunk>, DirectoryError>> {
         Box::pin(async move {
             loop {
                 match self.piece().await? {
@@ -213,9 +221,9 @@ fn members(base: &str, found: &[(directory::UserId, u32)], parts: &[&str], is_fi
         for (n, part) in parts.iter().enumerate() {
             text.push_str(if n == 0 { "{" } else { "," });
             let value = match *part {
-                "value" => json::quoted(&id),
-                "$ref" => json::quoted(&write::location(base, &USERS, &id)),
-                _ => json::quoted("User"),
+                "value" => json::quote(&id),
+                "$ref" => json::quote(&write::location(base, &USERS, &id)),
+                _ => json::quote("User"),
             };
             text.push_str(&format!("\"{part}\":{value}"));
         }

@@ -2,17 +2,17 @@
 
 use super::select::Selection;
 use super::wire;
-use crate::kit::{Call, Desk, Fault};
+use crate::kit::{AppState, DialectRequest, RequestError};
 use directory::{DirectoryError, ItemKey, ItemKind, ItemQuery, Labels, User, UserId, UserKey};
 use uuid::Uuid;
 
 /// What references are called, for the people who are to be written; nothing is looked up that was not asked for.
 pub(super) async fn of(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     users: &[User],
     selection: &Selection,
-) -> Result<Labels, Fault> {
+) -> Result<Labels, RequestError> {
     let mut labels = Labels::default();
     let caller = call.caller()?;
     let is_own = |user: &User| user.role.is_some_and(|role| directory::builtin_role_name(role).is_none());

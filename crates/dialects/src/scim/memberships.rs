@@ -1,22 +1,26 @@
 //! Filters of groups by who is in them.
 
 use super::read;
-use crate::kit::{Call, Desk, Fault};
+use crate::kit::{AppState, DialectRequest, RequestError};
 use directory::{AttributeValue, Field, Filter, ItemId};
 use http::StatusCode;
 
-fn bad(text: &str) -> Fault {
-    Fault::own(StatusCode::BAD_REQUEST, "invalidFilter", text)
+fn bad(text: &str) -> RequestError {
+    RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidFilter", text)
 }
 
 /// Turns conditions on members into conditions on the group itself: those a person is in are known from their side.
-pub(super) async fn of(desk: &Desk, call: &Call, filter: Filter) -> Result<Filter, Fault> {
+pub(super) async fn of(
+    desk: &AppState,
+    call: &DialectRequest,
+    filter: Filter,
+) -> Result<Filter, RequestError> {
     let many = async |filters: Vec<Filter>| {
         let mut done = Vec::with_capacity(filters.len());
         for filter in filters {
             done.push(Box::pin(of(desk, call, filter)).await?);
         }
-        Ok::<_, Fault>(done)
+        Ok::<_, RequestError>(done)
     };
     Ok(match filter {
         Filter::All(filters) => Filter::All(many(filters).await?),

@@ -32,35 +32,35 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{Call, Fault, accept, bearer};
-use crate::{Dialect, Trial};
+use crate::kit::{DialectRequest, RequestError, bearer, media_types};
+use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "scim",
-    about: "SCIM 2.0 for identity providers: users and groups as JSON, with a bearer token",
+    description: "SCIM 2.0 for identity providers: users and groups as JSON, with a bearer token",
     routes: routes::ROUTES,
-    owns,
-    suffixes: false,
-    overrides: |_| None,
-    acceptable,
+    claims_path: owns,
+    has_format_suffixes: false,
+    method_override: |_| None,
+    check_acceptable: acceptable,
     credential: |call| Ok(bearer(call)),
     has_credential_in_body: false,
-    refuse: errors::refuse,
-    reads: &["application/scim+json", "application/json"],
-    writes: &["application/scim+json", "application/json"],
-    parameters: &[],
+    error_response: errors::refuse,
+    request_media_types: &["application/scim+json", "application/json"],
+    response_media_types: &["application/scim+json", "application/json"],
+    common_parameters: &[],
     examples: &examples::EXAMPLES,
-    error: &shapes::ERROR,
-    common: wire::common,
-    xml: None,
-    curls: |Trial { url, key, email, .. }| {
+    error_schema: &shapes::ERROR,
+    common_properties: wire::common,
+    xml_names: None,
+    curl_examples: |CurlTarget { url, key, email, .. }| {
         let filter = format!("filter=userName eq \"{email}\"");
         vec![format!(
             "curl -G -H 'Authorization: Bearer {key}' '{url}/scim/v2/Users' --data-urlencode '{filter}'"
         )]
     },
-    by_name: false,
-    security: &[("bearer", crate::kit::bearer_scheme)],
+    is_opt_in: false,
+    security_schemes: &[("bearer", crate::kit::bearer_scheme)],
 };
 
 /// Everything under `/scim`.
@@ -70,12 +70,12 @@ fn owns(path: &str) -> bool {
 }
 
 /// An `Accept` that rules JSON out is a 406.
-fn acceptable(call: &Call) -> Result<(), Fault> {
-    let wanted = accept::wanted(&call.headers);
-    let fits = |media: &str| wanted.iter().any(|entry| entry.quality > 0 && entry.matches(media) > 0);
+fn acceptable(call: &DialectRequest) -> Result<(), RequestError> {
+    let wanted = media_types::accepted_media_ranges(&call.headers);
+    let fits = |media: &str| wanted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);
     if wanted.is_empty() || fits("application/scim+json") || fits("application/json") {
         Ok(())
     } else {
-        Err(Fault::NotAcceptable)
+        Err(RequestError::NotAcceptable)
     }
 }

@@ -4,7 +4,7 @@
 //! Only forward pages in the order of arrival are read in parts, so that their memory is bounded; sorted and backward pages are
 //! read as a whole and then cut.
 
-use crate::kit::{Call, Desk, Fault};
+use crate::kit::{AppState, DialectRequest, RequestError};
 use directory::{Page, PageBoundary, User, UserQuery};
 
 /// A page ends with the user that makes it larger than this, in bytes.
@@ -16,7 +16,11 @@ const USER: usize = 1_000;
 const MEMBERSHIP: usize = 160;
 
 /// The page that a query asks for, or a shorter one.
-pub(super) async fn read(desk: &Desk, call: &Call, query: UserQuery) -> Result<Page<User>, Fault> {
+pub(super) async fn read(
+    desk: &AppState,
+    call: &DialectRequest,
+    query: UserQuery,
+) -> Result<Page<User>, RequestError> {
     let caller = call.caller()?;
     let is_backward = matches!(query.boundary, Some(PageBoundary::Before(_)));
     if !query.sort.is_by_number() || is_backward || query.limit <= FIRST {

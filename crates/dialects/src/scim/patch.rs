@@ -9,7 +9,7 @@ use super::filter::Parser;
 use super::members;
 use super::schema::{Attribute, Named, member_of, record_of};
 use super::tree::{self, Former, invalid};
-use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Record, Way};
+use crate::kit::{Direction, Duplicates, Node, Object, ObjectSchema, Property, RequestError, ValueType};
 use directory::{AttributeValue, CompareOp, Field, Filter, SubAttributes};
 use http::StatusCode;
 
@@ -34,7 +34,7 @@ pub(super) struct Target {
     pub(super) named: Named,
     pub(super) filter: Option<Filter>,
     /// The part behind a condition.
-    pub(super) sub: Option<&'static Member>,
+    pub(super) sub: Option<&'static Property>,
 }
 
 /// How many operations one PATCH of a group may have, where each is small: a member comes or goes.
@@ -42,12 +42,12 @@ const MAX_OPERATIONS: usize = 10_000;
 /// How many one of a person may have, where what each leaves behind is checked as a whole.
 const MAX_OPERATIONS_ON_USER: usize = 500;
 
-fn fault(code: &'static str, text: impl Into<String>) -> Fault {
-    Fault::own(StatusCode::BAD_REQUEST, code, text)
+fn fault(code: &'static str, text: impl Into<String>) -> RequestError {
+    RequestError::dialect_specific(StatusCode::BAD_REQUEST, code, text)
 }
 
 /// Reads the operations of a body.
-pub(super) fn operations(body: &Object, former: &Former) -> Result<Vec<Operation>, Fault> {
+pub(super) fn operations(body: &Object, former: &Former) -> Result<Vec<Operation>, RequestError> {
     let syntax = |text: &str| fault("invalidSyntax", text);
     let list = match body.get("Operations", Duplicates::LastWins) {
         Some(Node::List(nodes)) if !nodes.is_empty() => nodes.as_slice(),
@@ -61,7 +61,7 @@ pub(super) fn operations(body: &Object, former: &Former) -> Result<Vec<Operation
     }
     let mut operations = Vec::with_capacity(list.len());
     for node in list {
-        let object = node.object().ok_or_else(|| syntax("An operation must be an object"))?;
+        let object = node.as_object().ok_or_else(|| syntax("An operation must be an object"))?;
         let get = |name: &str| object.get(name, Duplicates::LastWins);
         let Some(Node::Text(verb)) = get("op") else { return Err(syntax("An operation needs an op")) };
         let verb = match verb.to_ascii_lowercase().as_str() {
@@ -90,7 +90,7 @@ pub(super) fn operations(body: &Object, former: &Former) -> Result<Vec<Operation
 }
 
 /// Where a path points; `None` is an attribute that no table has. It is counted when the operation is carried out.
-pub(super) fn target(path: &str, former: &Former) -> Result<Option<Target>, Fault> {
+pub(super) fn target(path: &str, former: &Former) -> Result<Option<Target>, RequestError> {
     match Parser::path(path, former.resource, former.is_strict) {
         Ok((named, filter, sub)) => Ok(Some(Target { named, filter, sub })),
         Err(wrong) if wrong.is_unknown && !former.is_strict => Ok(None),
@@ -104,8 +104,8 @@ pub(super) fn apply(
     mut tree: Object,
     operations: &[Operation],
     former: &Former,
-    check: impl Fn(&Object) -> Result<(), Fault>,
-) -> Result<Object, Fault> {
+    check: impl Fn(&Object) -> Result<(), RequestError>,
+) -> Result<Object, RequestError> {
     for (n, operation) in (1..).zip(operations) {
         one(&mut tree, operation, former)?;
         if n < operations.len() {
@@ -123,9 +123,9 @@ pub(super) fn apply(
 }
 
 /// Carries out one operation.
-pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> Result<(), Fault> {
+pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> Result<(), RequestError> {
     let Some(path) = &operation.path else {
-        let value = operation.value.as_ref().and_then(Node::object);
+        let value = operation.value.as_ref().and_then(Node::as_object);
         let value =
             value.ok_or_else(|| fault("invalidValue", "Without a path the value must be an object"))?;
         return each(tree, operation.verb, value, former);
@@ -137,7 +137,7 @@ pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> 
             return Ok(());
         }
         Named::Extension(schema) => {
-            let value = operation.value.as_ref().and_then(Node::object);
+            let value = operation.value.as_ref().and_then(Node::as_object);
             let value = value.ok_or_else(|| invalid(schema.urn, "must be an object"))?;
             return merge_extension(tree, schema, operation.verb, value, former);
         }
@@ -146,7 +146,7 @@ pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> 
     if attribute.member.name == "schemas" {
         return Ok(()); // what is used follows from what is set
     }
-    if attribute.is_read_only() || target.sub.is_some_and(|sub| sub.way == Way::Out) {
+    if attribute.is_read_only() || target.sub.is_some_and(|sub| sub.direction == Direction::Response) {
         return Err(fault("mutability", format!("{path} cannot be set")));
     }
     if operation.verb == Verb::Remove {
@@ -161,13 +161,13 @@ pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> 
 
 /// A value without a path: each of its members is set (RFC 7644 section 3.5.2.1). What clients may not set, such as
 /// the id they send along, is passed over.
-fn each(tree: &mut Object, verb: Verb, value: &Object, former: &Former) -> Result<(), Fault> {
+fn each(tree: &mut Object, verb: Verb, value: &Object, former: &Former) -> Result<(), RequestError> {
     for (name, node) in &value.members {
         match former.find(name) {
             Some(Named::Extension(schema)) => match node {
                 Node::Null => members::put(tree, schema.urn, None),
                 node => {
-                    let value = node.object().ok_or_else(|| invalid(schema.urn, "must be an object"))?;
+                    let value = node.as_object().ok_or_else(|| invalid(schema.urn, "must be an object"))?;
                     merge_extension(tree, schema, verb, value, former)?;
                 }
             },
@@ -191,7 +191,7 @@ fn merge_extension(
     verb: Verb,
     value: &Object,
     former: &Former,
-) -> Result<(), Fault> {
+) -> Result<(), RequestError> {
     for (name, node) in &value.members {
         match former.find(&format!("{}:{name}", schema.urn)) {
             Some(Named::Attribute(attribute)) if attribute.is_read_only() => {}
@@ -209,7 +209,7 @@ fn put(
     attribute: &Attribute,
     node: &Node,
     former: &Former,
-) -> Result<(), Fault> {
+) -> Result<(), RequestError> {
     if let Some(value) = value_behind(attribute) {
         let id = match former.value(attribute.last(), node)? {
             Some(Node::Text(url)) => Node::Text(tree::id_of(&url).to_owned()),
@@ -218,7 +218,7 @@ fn put(
         return put(tree, verb, &value, &id, former);
     }
     let member = attribute.member;
-    if let (Kind::List(..), Some(sub)) = (member.kind, attribute.sub) {
+    if let (ValueType::List(..), Some(sub)) = (member.value_type, attribute.sub) {
         // `emails.value`: of every entry there is, or of a new one.
         let record = record_of(member);
         let parts = match record {
@@ -239,7 +239,7 @@ fn put(
             Ok(())
         });
     }
-    if let (Kind::Object(record), Node::Object(sent), None) = (member.kind, node, attribute.sub) {
+    if let (ValueType::Object(record), Node::Object(sent), None) = (member.value_type, node, attribute.sub) {
         return put_parts(tree, attribute, record, sent, former);
     }
     let value = former.value(attribute.last(), node)?;
@@ -251,11 +251,11 @@ fn put(
     {
         return Err(invalid(member.name, "has too many values"));
     }
-    match (member.kind, value) {
-        (Kind::List(..), Some(Node::List(new))) if verb == Verb::Add => {
+    match (member.value_type, value) {
+        (ValueType::List(..), Some(Node::List(new))) if verb == Verb::Add => {
             tree::at_home(tree, attribute, |home| entries::add(home, member, new));
         }
-        (Kind::List(..), None) if verb == Verb::Add => {}
+        (ValueType::List(..), None) if verb == Verb::Add => {}
         (_, value) => tree::set(tree, attribute, value),
     }
     Ok(())
@@ -271,10 +271,10 @@ fn value_behind(attribute: &Attribute) -> Option<Attribute> {
 fn put_parts(
     tree: &mut Object,
     attribute: &Attribute,
-    record: &'static Record,
+    record: &'static ObjectSchema,
     sent: &Object,
     former: &Former,
-) -> Result<(), Fault> {
+) -> Result<(), RequestError> {
     let parts = parts(record, sent, former)?;
     tree::at_home(tree, attribute, |home| {
         members::within(home, attribute.member.name, |object| {
@@ -288,13 +288,17 @@ fn put_parts(
 
 /// The parts that were sent; `None` for one that was sent as unassigned and goes.
 fn parts(
-    record: &'static Record,
+    record: &'static ObjectSchema,
     sent: &Object,
     former: &Former,
-) -> Result<Vec<(&'static str, Option<Node>)>, Fault> {
+) -> Result<Vec<(&'static str, Option<Node>)>, RequestError> {
     let formed = former.object(record, sent)?.members;
     let is_formed = |name: &str| formed.iter().any(|(other, _)| other == name);
-    let names = record.members.iter().filter(|member| member.way != Way::Out).map(|member| member.name);
+    let names = record
+        .properties
+        .iter()
+        .filter(|member| member.direction != Direction::Response)
+        .map(|member| member.name);
     let gone: Vec<&str> =
         names.filter(|name| sent.get(name, Duplicates::LastWins).is_some() && !is_formed(name)).collect();
     let set = formed
@@ -308,10 +312,10 @@ fn put_where(
     tree: &mut Object,
     verb: Verb,
     attribute: &Attribute,
-    (filter, sub): (&Filter, Option<&'static Member>),
+    (filter, sub): (&Filter, Option<&'static Property>),
     node: &Node,
     former: &Former,
-) -> Result<(), Fault> {
+) -> Result<(), RequestError> {
     let member = attribute.member;
     let record = attribute.record().ok_or_else(|| fault("invalidPath", "it has no parts"))?;
     // A whole value replaces whole values (RFC 7644 section 3.5.2.3), and there must be some.
@@ -362,7 +366,7 @@ fn put_where(
 }
 
 /// An entry of a tree as the core's conditions see one.
-pub(super) fn parts_of(record: &'static Record, entry: &Object) -> SubAttributes<'static> {
+pub(super) fn parts_of(record: &'static ObjectSchema, entry: &Object) -> SubAttributes<'static> {
     let part = |(name, node): &(String, Node)| {
         let field = member_of(record, name)?.field?;
         let value = match node {
@@ -377,7 +381,7 @@ pub(super) fn parts_of(record: &'static Record, entry: &Object) -> SubAttributes
 }
 
 /// The entry that a condition made of equalities describes.
-fn made_by(record: &'static Record, filter: &Filter) -> Option<Object> {
+fn made_by(record: &'static ObjectSchema, filter: &Filter) -> Option<Object> {
     let mut made = Object::default();
     let tests = match filter {
         Filter::All(filters) => filters.as_slice(),
@@ -388,7 +392,7 @@ fn made_by(record: &'static Record, filter: &Filter) -> Option<Object> {
         if test.op != CompareOp::Equal {
             return None;
         }
-        let member = record.members.iter().find(|member| member.field == Some(test.field))?;
+        let member = record.properties.iter().find(|member| member.field == Some(test.field))?;
         let node = match &test.value {
             // What is empty is not set, and so is nothing that would meet the condition.
             AttributeValue::Text(text) if text.is_empty() => return None,
@@ -408,13 +412,13 @@ fn remove(
     target: &Target,
     value: Option<&Node>,
     former: &Former,
-) -> Result<(), Fault> {
+) -> Result<(), RequestError> {
     let attribute = &value_behind(attribute).unwrap_or(*attribute);
     let member = attribute.member;
     if attribute.last().required && attribute.sub.is_none() && target.filter.is_none() {
         return Err(fault("mutability", format!("{} is required", member.name)));
     }
-    let Kind::List(..) = member.kind else {
+    let ValueType::List(..) = member.value_type else {
         tree::set(tree, attribute, None);
         return Ok(());
     };
@@ -438,7 +442,7 @@ fn remove(
         let is_listed = |entry: &Object| match &listed {
             Some(Some(Node::List(nodes))) => {
                 let covers = |sent: &Object| record.is_some_and(|record| covers(record, sent, entry));
-                nodes.iter().filter_map(Node::object).any(covers)
+                nodes.iter().filter_map(Node::as_object).any(covers)
             }
             Some(_) => false,
             None => true,

@@ -3,7 +3,7 @@
 use super::filter::{MAX_LENGTH, Parser, Read, Scope, Wrong};
 use super::schema::Named;
 use super::wire::Resource;
-use crate::kit::Member;
+use crate::kit::Property;
 use crate::scim::filter::is_name;
 use directory::Filter;
 
@@ -13,7 +13,7 @@ impl<'a> Parser<'a> {
         text: &'a str,
         resource: &'static Resource,
         is_strict: bool,
-    ) -> Read<(Named, Option<Filter>, Option<&'static Member>)> {
+    ) -> Read<(Named, Option<Filter>, Option<&'static Property>)> {
         let mut parser = Parser::new(text.trim(), Scope::Resource(resource), is_strict, MAX_LENGTH)?;
         parser.is_path = true;
         let (from, name) = (parser.at, parser.name());

@@ -6,7 +6,10 @@ use super::patch::{self, Operation, Verb};
 use super::schema::record_of;
 use super::tree::{Former, invalid};
 use super::wire::{self, Resource};
-use crate::kit::{Body, Call, Fault, Format, Kind, Member, Node, Object, Record, Way, accept, json};
+use crate::kit::{
+    DialectRequest, Direction, Format, Node, Object, ObjectSchema, ParsedBody, Property, RequestError,
+    ValueType, json, media_types,
+};
 use directory::{
     Address, ClientProfile, DepartmentRef, Field, FieldUpdate, GroupEdit, ItemId, ItemKey, MemberEdit,
     MetadataEntry, OrganizationRef, ProfileLink, ProfileLinkKind, RequestedStatus, TypedValue, UserEdit,
@@ -16,55 +19,56 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The body as JSON, whichever of the two types it is sent under.
-fn parse(call: &Call) -> Result<Option<Body>, Fault> {
+fn parse(call: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     if call.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    match accept::content_type(&call.headers).as_deref() {
+    match media_types::content_type(&call.headers).as_deref() {
         Some("application/scim+json" | "application/json" | "text/json") => {}
         None if !call.headers.contains_key(http::header::CONTENT_TYPE) => {}
-        other => return Err(Fault::UnsupportedMedia(other.map(str::to_owned))),
+        other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     }
-    let text = std::str::from_utf8(&call.body).map_err(|error| Fault::Unparsable(error.to_string()))?;
-    let node = json::read(text).map_err(Fault::Unparsable)?;
-    Ok(Some(Body { format: Format::Json, root: None, node }))
+    let text =
+        std::str::from_utf8(&call.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+    let node = json::parse(text).map_err(RequestError::Unparsable)?;
+    Ok(Some(ParsedBody { format: Format::Json, root: None, node }))
 }
 
 /// The object that a body must be.
-pub(super) fn object(call: &Call) -> Result<&Object, Fault> {
-    let body = call.body(parse)?.ok_or(Fault::BodyMissing)?;
-    body.members().ok_or_else(|| Fault::Unparsable("no object".into()))
+pub(super) fn object(call: &DialectRequest) -> Result<&Object, RequestError> {
+    let body = call.parsed_body(parse)?.ok_or(RequestError::BodyMissing)?;
+    body.as_object().ok_or_else(|| RequestError::Unparsable("no object".into()))
 }
 
 /// Whether a client is taken by the letter of the standard.
-pub(super) fn is_strict(call: &Call) -> bool {
+pub(super) fn is_strict(call: &DialectRequest) -> bool {
     call.caller.as_ref().map(|caller| caller.profile) == Some(ClientProfile::Strict)
 }
 
-pub(super) fn former(call: &Call, resource: &'static Resource) -> Former {
+pub(super) fn former(call: &DialectRequest, resource: &'static Resource) -> Former {
     Former::new(resource, is_strict(call))
 }
 
 /// A resource as it is stored, brought into form. What was stored is taken as it is, also under a strict profile.
-pub(super) fn stored(written: &Object, resource: &'static Resource) -> Result<Object, Fault> {
+pub(super) fn stored(written: &Object, resource: &'static Resource) -> Result<Object, RequestError> {
     Former::of_stored(resource).resource(written)
 }
 
 /// The whole resource that a POST or PUT sends.
-pub(super) fn resource(call: &Call, resource: &'static Resource) -> Result<Object, Fault> {
+pub(super) fn resource(call: &DialectRequest, resource: &'static Resource) -> Result<Object, RequestError> {
     let former = former(call, resource);
     let tree = former.resource(object(call)?)?;
-    call.ignore(former.ignored());
-    let missing = |member: &&Member| member.required && get(&tree, member.name).is_none();
-    match resource.schema.record.members.iter().find(missing) {
+    call.count_ignored(former.ignored());
+    let missing = |member: &&Property| member.required && get(&tree, member.name).is_none();
+    match resource.schema.record.properties.iter().find(missing) {
         Some(member) => Err(invalid(member.name, "is required")),
         None => Ok(tree),
     }
 }
 
 /// The operations that a PATCH sends.
-pub(super) fn operations(call: &Call, former: &Former) -> Result<Vec<Operation>, Fault> {
-    let body = call.body(parse)?.ok_or(Fault::BodyMissing)?;
+pub(super) fn operations(call: &DialectRequest, former: &Former) -> Result<Vec<Operation>, RequestError> {
+    let body = call.parsed_body(parse)?.ok_or(RequestError::BodyMissing)?;
     // In a bulk, the RFC prints the bare list (RFC 7644 section 3.7.3).
     if let Node::List(_) = &body.node {
         let body = Object { members: vec![("Operations".into(), body.node.clone())] };
@@ -88,7 +92,7 @@ fn uuid(id: &str) -> Uuid {
 }
 
 /// Whether a version is among those that a header such as `If-Match` names; `None` where there is no such header.
-pub(super) fn matching(call: &Call, name: &str, etag: &str) -> Option<bool> {
+pub(super) fn matching(call: &DialectRequest, name: &str, etag: &str) -> Option<bool> {
     let mut sent = call.headers.get_all(name).iter().peekable();
     sent.peek()?;
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned();
@@ -98,13 +102,13 @@ pub(super) fn matching(call: &Call, name: &str, etag: &str) -> Option<bool> {
 }
 
 /// What has to be said of a person so that `before` becomes `after`.
-pub(super) fn user_edit(before: &Object, after: &Object) -> Result<UserEdit, Fault> {
+pub(super) fn user_edit(before: &Object, after: &Object) -> Result<UserEdit, RequestError> {
     let mut change = Change { edit: UserEdit::default(), after };
     change.record(&wire::COMMON, before, after)?;
     change.record(&wire::USER, before, after)?;
     for schema in wire::USERS.extensions {
         let empty = Object::default();
-        let of = |tree: &Object| get(tree, schema.urn).and_then(Node::object).cloned();
+        let of = |tree: &Object| get(tree, schema.urn).and_then(Node::as_object).cloned();
         let (before, after) = (of(before).unwrap_or_default(), of(after).unwrap_or(empty));
         change.record(schema.record, &before, &after)?;
     }
@@ -117,19 +121,24 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    fn record(&mut self, record: &'static Record, before: &Object, after: &Object) -> Result<(), Fault> {
-        for member in record.members.iter().filter(|member| member.way != Way::Out) {
+    fn record(
+        &mut self,
+        record: &'static ObjectSchema,
+        before: &Object,
+        after: &Object,
+    ) -> Result<(), RequestError> {
+        for member in record.properties.iter().filter(|member| member.direction != Direction::Response) {
             let (old, new) = (get(before, member.name), get(after, member.name));
             if old == new {
                 continue;
             }
-            match (member.kind, member.field) {
-                (Kind::Object(inner), _) => {
+            match (member.value_type, member.field) {
+                (ValueType::Object(inner), _) => {
                     let object =
-                        |node: Option<&Node>| node.and_then(Node::object).cloned().unwrap_or_default();
+                        |node: Option<&Node>| node.and_then(Node::as_object).cloned().unwrap_or_default();
                     self.record(inner, &object(old), &object(new))?;
                 }
-                (Kind::List(..), Some(field)) => self.plural(member, field, new),
+                (ValueType::List(..), Some(field)) => self.plural(member, field, new),
                 (_, Some(field)) => self.single(member, field, new)?,
                 (_, None) => {}
             }
@@ -137,7 +146,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn single(&mut self, member: &Member, field: Field, node: Option<&Node>) -> Result<(), Fault> {
+    fn single(&mut self, member: &Property, field: Field, node: Option<&Node>) -> Result<(), RequestError> {
         let text = || node.and_then(text_of);
         let flag = || {
             FieldUpdate::set_or_clear(
@@ -156,7 +165,7 @@ impl Change<'_> {
             }
             Field::Department => edit.department = FieldUpdate::set_or_clear(text().map(DepartmentRef::Name)),
             Field::Organization => {
-                let office = get(self.after, wire::MORE_SCHEMA.urn).and_then(Node::object);
+                let office = get(self.after, wire::MORE_SCHEMA.urn).and_then(Node::as_object);
                 let office = office.and_then(|more| get(more, "office")).and_then(number_of);
                 let named = |name| OrganizationRef { number: None, name: Some(name), office_number: office };
                 edit.organization = FieldUpdate::set_or_clear(text().map(named));
@@ -186,12 +195,12 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn plural(&mut self, member: &'static Member, field: Field, node: Option<&Node>) {
+    fn plural(&mut self, member: &'static Property, field: Field, node: Option<&Node>) {
         let nodes: &[Node] = if let Some(Node::List(nodes)) = node { nodes } else { &[] };
-        let objects = || nodes.iter().filter_map(Node::object);
+        let objects = || nodes.iter().filter_map(Node::as_object);
         let record = record_of(member);
         let part = |object: &Object, part: Field| {
-            let name = record?.members.iter().find(|member| member.field == Some(part))?.name;
+            let name = record?.properties.iter().find(|member| member.field == Some(part))?.name;
             get(object, name).and_then(text_of)
         };
         let primary = |object: &Object| match get(object, "primary") {
@@ -251,7 +260,7 @@ fn number_of(node: &Node) -> Option<u32> {
 }
 
 /// What a POST or PUT says of a group. Members are told apart from it, since they are rows of their own.
-pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, Fault> {
+pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, RequestError> {
     let text = |name: &str| FieldUpdate::set_or_clear(get(tree, name).and_then(text_of));
     let members = members_of(get(tree, "members"))?;
     let members = (!is_new || !members.is_empty()).then_some(MemberEdit::Replace(members));
@@ -259,10 +268,10 @@ pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, Fault
 }
 
 /// The people in a list of members.
-fn members_of(node: Option<&Node>) -> Result<Vec<UserKey>, Fault> {
+fn members_of(node: Option<&Node>) -> Result<Vec<UserKey>, RequestError> {
     let nodes: &[Node] = if let Some(Node::List(nodes)) = node { nodes } else { &[] };
     let mut keys = Vec::with_capacity(nodes.len());
-    for object in nodes.iter().filter_map(Node::object) {
+    for object in nodes.iter().filter_map(Node::as_object) {
         if get(object, "type").and_then(text_of).is_some_and(|kind| !kind.eq_ignore_ascii_case("User")) {
             return Err(invalid("members", "are people; a group holds no groups"));
         }
@@ -279,7 +288,7 @@ pub(super) fn group_patch(
     everybody: &[UserId],
     operations: &[Operation],
     former: &Former,
-) -> Result<GroupEdit, Fault> {
+) -> Result<GroupEdit, RequestError> {
     let mut tree = before.clone();
     let mut members = Members { everybody, ..Members::default() };
     for operation in operations {
@@ -304,7 +313,7 @@ fn without_members(
     operation: &Operation,
     members: &mut Members<'_>,
     former: &Former,
-) -> Result<Operation, Fault> {
+) -> Result<Operation, RequestError> {
     let mut rest = operation.clone();
     if operation.path.is_none()
         && let Some(Node::Object(object)) = &mut rest.value
@@ -334,7 +343,7 @@ struct Members<'a> {
 
 impl Members<'_> {
     /// Takes an operation on members; whether it was one.
-    fn take(&mut self, operation: &Operation, former: &Former) -> Result<bool, Fault> {
+    fn take(&mut self, operation: &Operation, former: &Former) -> Result<bool, RequestError> {
         let Some(path) = &operation.path else { return Ok(false) };
         let Some(target) = patch::target(path, former)? else { return Ok(false) };
         let super::schema::Named::Attribute(attribute) = target.named else { return Ok(false) };
@@ -404,7 +413,7 @@ impl Members<'_> {
 
 /// Whether an operation picks members by more than their ids, so that all of them must be looked at; that is done once at
 /// the most.
-pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> Result<bool, Fault> {
+pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> Result<bool, RequestError> {
     let looks = |operation: &&Operation| {
         let target = operation.path.as_ref().and_then(|path| patch::target(path, former).ok().flatten());
         let filter = target.as_ref().and_then(|target| target.filter.as_ref());
@@ -413,7 +422,7 @@ pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> Resu
     let count = operations.iter().filter(looks).count();
     if count > MAX_LOOKS {
         let text = format!("More than {MAX_LOOKS} condition that all members must be looked at for");
-        return Err(Fault::own(http::StatusCode::BAD_REQUEST, "tooMany", text));
+        return Err(RequestError::dialect_specific(http::StatusCode::BAD_REQUEST, "tooMany", text));
     }
     Ok(count > 0)
 }

@@ -1,16 +1,16 @@
 //! Finding attributes in the tables by the names that clients use, and publishing the tables as `/Schemas`.
 
 use super::wire::{COMMON, ENTERPRISE_SCHEMA, Resource, Schema};
-use crate::kit::{Kind, Member, Out, Record, Way};
+use crate::kit::{Direction, ObjectSchema, OutputValue, Property, ValueType};
 
 /// An attribute that was found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attribute {
     /// The extension it belongs to; `None` for the core schema and what all resources have.
     pub(super) extension: Option<&'static Schema>,
-    pub(super) member: &'static Member,
+    pub(super) member: &'static Property,
     /// A part of it, where one was named.
-    pub(super) sub: Option<&'static Member>,
+    pub(super) sub: Option<&'static Property>,
 }
 
 /// What a name stands for.
@@ -24,37 +24,38 @@ pub(super) enum Named {
 
 impl Attribute {
     /// What its values are; the entries' for a plural.
-    pub(super) fn record(&self) -> Option<&'static Record> {
+    pub(super) fn record(&self) -> Option<&'static ObjectSchema> {
         record_of(self.member)
     }
 
     pub(super) fn is_plural(&self) -> bool {
-        matches!(self.member.kind, Kind::List(..))
+        matches!(self.member.value_type, ValueType::List(..))
     }
 
     /// Whether clients may not set it.
     pub(super) fn is_read_only(&self) -> bool {
-        self.member.way == Way::Out || self.sub.is_some_and(|sub| sub.way == Way::Out)
+        self.member.direction == Direction::Response
+            || self.sub.is_some_and(|sub| sub.direction == Direction::Response)
     }
 
     /// The last name of its path.
-    pub(super) fn last(&self) -> &'static Member {
+    pub(super) fn last(&self) -> &'static Property {
         self.sub.unwrap_or(self.member)
     }
 }
 
 /// The record of a complex attribute, or of the entries of a plural one.
-pub(super) fn record_of(member: &Member) -> Option<&'static Record> {
-    match member.kind {
-        Kind::Object(record) => Some(record),
-        Kind::List(_, Kind::Object(record)) => Some(*record),
+pub(super) fn record_of(member: &Property) -> Option<&'static ObjectSchema> {
+    match member.value_type {
+        ValueType::Object(record) => Some(record),
+        ValueType::List(_, ValueType::Object(record)) => Some(*record),
         _ => None,
     }
 }
 
 /// The member of a record by its name in any case.
-pub(super) fn member_of(record: &'static Record, name: &str) -> Option<&'static Member> {
-    record.members.iter().find(|member| member.name.eq_ignore_ascii_case(name))
+pub(super) fn member_of(record: &'static ObjectSchema, name: &str) -> Option<&'static Property> {
+    record.properties.iter().find(|member| member.name.eq_ignore_ascii_case(name))
 }
 
 /// What a dotted name stands for, with or without a schema's URN in front, in any case (RFC 7644 section 3.10).
@@ -95,7 +96,7 @@ fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-fn in_record(record: &'static Record, extension: Option<&'static Schema>, name: &str) -> Option<Named> {
+fn in_record(record: &'static ObjectSchema, extension: Option<&'static Schema>, name: &str) -> Option<Named> {
     let (name, sub) = match name.split_once('.') {
         Some((name, sub)) => (name, Some(sub)),
         None => (name, None),
@@ -109,83 +110,87 @@ fn in_record(record: &'static Record, extension: Option<&'static Schema>, name: 
 }
 
 /// A schema as `/Schemas` shows it (RFC 7643 section 7).
-pub(super) fn describe(schema: &Schema, base: &str) -> Out {
-    Out::object(vec![
+pub(super) fn describe(schema: &Schema, base: &str) -> OutputValue {
+    OutputValue::object(vec![
         ("schemas", texts(&["urn:ietf:params:scim:schemas:core:2.0:Schema"])),
-        ("id", Out::text(schema.urn)),
-        ("name", Out::text(schema.record.name)),
-        ("description", Out::text(schema.record.about)),
+        ("id", OutputValue::text(schema.urn)),
+        ("name", OutputValue::text(schema.record.name)),
+        ("description", OutputValue::text(schema.record.description)),
         (
             "attributes",
-            Out::List("attributes", schema.record.members.iter().map(|m| attribute(m, None)).collect()),
+            OutputValue::List(
+                "attributes",
+                schema.record.properties.iter().map(|m| attribute(m, None)).collect(),
+            ),
         ),
         (
             "meta",
-            Out::object(vec![
-                ("resourceType", Out::text("Schema")),
-                ("location", Out::Text(format!("{base}/Schemas/{}", schema.urn))),
+            OutputValue::object(vec![
+                ("resourceType", OutputValue::text("Schema")),
+                ("location", OutputValue::Text(format!("{base}/Schemas/{}", schema.urn))),
             ]),
         ),
     ])
 }
 
 /// A list of texts.
-pub(super) fn texts(texts: &[&str]) -> Out {
-    Out::List("", texts.iter().map(|text| Out::text(*text)).collect())
+pub(super) fn texts(texts: &[&str]) -> OutputValue {
+    OutputValue::List("", texts.iter().map(|text| OutputValue::text(*text)).collect())
 }
 
-fn attribute(member: &Member, parent: Option<&Member>) -> Out {
-    let (kind, is_plural) = match member.kind {
-        Kind::List(_, kind) => (*kind, true),
+fn attribute(member: &Property, parent: Option<&Property>) -> OutputValue {
+    let (kind, is_plural) = match member.value_type {
+        ValueType::List(_, kind) => (*kind, true),
         kind => (kind, false),
     };
     let word = match kind {
-        Kind::Text | Kind::Guid | Kind::Word(_) | Kind::Any => "string",
-        Kind::Integer => "integer",
-        Kind::Boolean => "boolean",
-        Kind::Moment => "dateTime",
-        Kind::Reference(_) => "reference",
-        Kind::Binary => "binary",
-        Kind::Object(_) | Kind::List(..) | Kind::OneOrMore(_) => "complex",
+        ValueType::Text | ValueType::Guid | ValueType::Enum(_) | ValueType::Any => "string",
+        ValueType::Integer => "integer",
+        ValueType::Boolean => "boolean",
+        ValueType::Timestamp => "dateTime",
+        ValueType::Reference(_) => "reference",
+        ValueType::Binary => "binary",
+        ValueType::Object(_) | ValueType::List(..) | ValueType::OneOrMore(_) => "complex",
     };
     let mut out = vec![
-        ("name", Out::text(member.name)),
-        ("type", Out::text(word)),
-        ("multiValued", Out::Bool(is_plural)),
-        ("description", Out::text(member.about)),
-        ("required", Out::Bool(member.required)),
+        ("name", OutputValue::text(member.name)),
+        ("type", OutputValue::text(word)),
+        ("multiValued", OutputValue::Bool(is_plural)),
+        ("description", OutputValue::text(member.description)),
+        ("required", OutputValue::Bool(member.required)),
     ];
-    let traits = member.traits;
-    if let Kind::Object(record) = kind {
-        let subs = record.members.iter().map(|sub| attribute(sub, Some(member)));
-        out.push(("subAttributes", Out::List("subAttributes", subs.collect())));
+    let traits = member.characteristics;
+    if let ValueType::Object(record) = kind {
+        let subs = record.properties.iter().map(|sub| attribute(sub, Some(member)));
+        out.push(("subAttributes", OutputValue::List("subAttributes", subs.collect())));
     } else {
-        if !traits.words.is_empty() {
-            out.push(("canonicalValues", texts(traits.words)));
+        if !traits.canonical_values.is_empty() {
+            out.push(("canonicalValues", texts(traits.canonical_values)));
         }
-        if let Kind::Text | Kind::Guid | Kind::Reference(_) | Kind::Binary = kind {
-            out.push(("caseExact", Out::Bool(traits.exact)));
+        if let ValueType::Text | ValueType::Guid | ValueType::Reference(_) | ValueType::Binary = kind {
+            out.push(("caseExact", OutputValue::Bool(traits.case_exact)));
         }
     }
     // What cannot be set as a whole cannot be set in part.
-    let is_fixed_out = member.way == Way::Out || parent.is_some_and(|parent| parent.way == Way::Out);
-    let mutability = match member.way {
+    let is_fixed_out = member.direction == Direction::Response
+        || parent.is_some_and(|parent| parent.direction == Direction::Response);
+    let mutability = match member.direction {
         _ if is_fixed_out => "readOnly",
-        Way::In => "writeOnly",
-        _ if traits.fixed => "immutable",
+        Direction::Request => "writeOnly",
+        _ if traits.immutable => "immutable",
         _ => "readWrite",
     };
-    let returned = match member.way {
-        Way::In => "never",
-        _ if traits.always => "always",
-        _ if traits.on_request => "request",
+    let returned = match member.direction {
+        Direction::Request => "never",
+        _ if traits.always_returned => "always",
+        _ if traits.returned_on_request => "request",
         _ => "default",
     };
-    out.push(("mutability", Out::text(mutability)));
-    out.push(("returned", Out::text(returned)));
-    out.push(("uniqueness", Out::text(if traits.unique { "server" } else { "none" })));
-    if let Kind::Reference(types) = kind {
+    out.push(("mutability", OutputValue::text(mutability)));
+    out.push(("returned", OutputValue::text(returned)));
+    out.push(("uniqueness", OutputValue::text(if traits.unique { "server" } else { "none" })));
+    if let ValueType::Reference(types) = kind {
         out.push(("referenceTypes", texts(types)));
     }
-    Out::object(out)
+    OutputValue::object(out)
 }

@@ -1,7 +1,7 @@
 //! Questions for many: `GET /Users`, `GET /Groups`, and their `.search`.
 //!
 //! Pages are by index or by cursor. A cursor is a sealed place in the order; an index is turned into the place where
-//! the page before it ended, where we know that ([`crate::kit::Walks`]), so that a walk misses nobody when others are
+//! the page before it ended, where we know that ([`crate::kit::PagePositions`]), so that a walk misses nobody when others are
 //! deleted meanwhile. `totalResults` of such a page counts from there, so that a client which walks up to it comes
 //! to the end.
 
@@ -11,7 +11,10 @@ use super::select::Selection;
 use super::wire::{GROUPS, Resource, USERS};
 use super::write::{self, Heading};
 use super::{filter, labels, memberships, pages, read};
-use crate::kit::{Answer, Call, Desk, Duplicates, Fault, Kind, Node, Out, Question, json};
+use crate::kit::{
+    AppState, DialectRequest, DialectResponse, Duplicates, ListKey, Node, OutputValue, RequestError,
+    ValueType, json,
+};
 use directory::{
     Caller, Field, Filter, Item, ItemKind, ItemPageBoundary, ItemPredicate, ItemQuery, Labels, Page,
     PageBoundary, Sort, SortKey, SortPosition, User, UserPredicate, UserQuery,
@@ -44,16 +47,16 @@ pub(super) struct Asked {
     longest: usize,
 }
 
-fn bad(code: &'static str, text: impl Into<String>) -> Fault {
-    Fault::own(StatusCode::BAD_REQUEST, code, text)
+fn bad(code: &'static str, text: impl Into<String>) -> RequestError {
+    RequestError::dialect_specific(StatusCode::BAD_REQUEST, code, text)
 }
 
 impl Asked {
     /// In the query of a GET.
-    fn by_query(call: &Call) -> Result<Self, Fault> {
+    fn by_query(call: &DialectRequest) -> Result<Self, RequestError> {
         // Several lists of attributes are one.
         let get = |name: &str| match name {
-            "attributes" | "excludedAttributes" => call.query.joined(name),
+            "attributes" | "excludedAttributes" => call.query.get_joined(name),
             name => call.query.get(name).map(str::to_owned),
         };
         let has_cursor = call.query.pairs().any(|(name, _)| name.eq_ignore_ascii_case("cursor"));
@@ -62,7 +65,7 @@ impl Asked {
     }
 
     /// In the body of a POST.
-    pub(super) fn by_body(call: &Call) -> Result<Self, Fault> {
+    pub(super) fn by_body(call: &DialectRequest) -> Result<Self, RequestError> {
         let object = read::object(call)?;
         let get = |name: &str| match object.get(name, Duplicates::LastWins)? {
             Node::Text(text) | Node::Number(text) => Some(text.clone()),
@@ -73,9 +76,9 @@ impl Asked {
         Ok(Self { is_strict: read::is_strict(call), longest: filter::MAX_LENGTH_IN_BODY, ..asked })
     }
 
-    fn new(get: impl Fn(&str) -> Option<String>, cursor: Option<String>) -> Result<Self, Fault> {
+    fn new(get: impl Fn(&str) -> Option<String>, cursor: Option<String>) -> Result<Self, RequestError> {
         let by_cursor = cursor.is_some();
-        let number = |name: &str| -> Result<Option<i64>, Fault> {
+        let number = |name: &str| -> Result<Option<i64>, RequestError> {
             let Some(text) = get(name) else { return Ok(None) };
             let code = if by_cursor && name == "count" { "invalidCount" } else { "invalidValue" };
             let number = text.trim().parse();
@@ -116,11 +119,11 @@ impl Asked {
         self.count.unwrap_or(USUAL)
     }
 
-    fn selection(&self, resource: &'static Resource) -> Result<Selection, Fault> {
+    fn selection(&self, resource: &'static Resource) -> Result<Selection, RequestError> {
         Selection::new(self.only.as_deref(), self.not.as_deref(), resource)
     }
 
-    fn filter(&self, resource: &'static Resource) -> Result<Option<Filter>, Fault> {
+    fn filter(&self, resource: &'static Resource) -> Result<Option<Filter>, RequestError> {
         let parse = |text: &String| filter::parse(text, resource, self.is_strict, self.longest);
         self.filter
             .as_ref()
@@ -135,7 +138,7 @@ impl Asked {
         format!("{}|{}|{filter:?}|{sort_by:?}|{descending}", caller.tenant, resource.name)
     }
 
-    fn sort(&self, resource: &'static Resource) -> Result<Sort, Fault> {
+    fn sort(&self, resource: &'static Resource) -> Result<Sort, RequestError> {
         let Some(name) = &self.sort_by else { return Ok(Sort::default()) };
         let wrong = || bad("invalidPath", format!("sortBy: there is no order by {name}"));
         let Some(Named::Attribute(attribute)) = find(resource, name) else { return Err(wrong()) };
@@ -159,7 +162,7 @@ impl Asked {
             // A place in the order must fit into a cursor.
             (_, Some(field))
                 if directory::max_chars(field) <= 2_048
-                    && matches!(attribute.last().kind, Kind::Text | Kind::Reference(_)) =>
+                    && matches!(attribute.last().value_type, ValueType::Text | ValueType::Reference(_)) =>
             {
                 SortKey::Text(field)
             }
@@ -170,19 +173,31 @@ impl Asked {
     }
 }
 
-pub(super) async fn users_by_query(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn users_by_query(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     users(desk, call, &Asked::by_query(call)?).await
 }
 
-pub(super) async fn users_by_body(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn users_by_body(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     users(desk, call, &Asked::by_body(call)?).await
 }
 
-pub(super) async fn groups_by_query(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn groups_by_query(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     groups(desk, call, &Asked::by_query(call)?).await
 }
 
-pub(super) async fn groups_by_body(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn groups_by_body(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     groups(desk, call, &Asked::by_body(call)?).await
 }
 
@@ -198,19 +213,19 @@ struct Begin {
 
 /// Turns a cursor or an index into where the page begins.
 async fn begin(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     asked: &Asked,
     resource: &'static Resource,
     sort: &Sort,
-) -> Result<Begin, Fault> {
+) -> Result<Begin, RequestError> {
     let question = asked.question(call.caller()?, resource);
     match asked.cursor.as_deref() {
         Some("") => Ok(Begin { bound: None, skip: 0, walked: None, count: asked.count() }),
         Some(sealed) => {
-            let keys = desk.seals.keys(&desk.directory).await?;
+            let keys = desk.token_keys.get_or_derive(&desk.directory).await?;
             let wrong = || bad("invalidCursor", "The cursor is not one of this question's");
-            let text = keys.open(sealed, &question).ok_or_else(wrong)?;
+            let text = keys.decrypt_cursor(sealed, &question).ok_or_else(wrong)?;
             let cursor: Cursor = serde_json::from_str(&text).map_err(|_| wrong())?;
             if desk.directory.now().0 / 1_000_000 >= cursor.end {
                 return Err(bad("expiredCursor", format!("A cursor is good for {CURSOR_SECONDS} seconds")));
@@ -232,7 +247,8 @@ async fn begin(
         }
         None => {
             let walk = walk(call, &question)?;
-            let place = walk.and_then(|walk| desk.walks.place(walk, asked.start, sort, desk.directory.now()));
+            let place = walk
+                .and_then(|walk| desk.page_positions.position(walk, asked.start, sort, desk.directory.now()));
             let count = asked.count();
             Ok(match place {
                 Some(place) => {
@@ -245,8 +261,8 @@ async fn begin(
     }
 }
 
-fn walk(call: &Call, question: &str) -> Result<Option<Question>, Fault> {
-    Ok(call.caller()?.connection.map(|connection| Question::new(connection, question)))
+fn walk(call: &DialectRequest, question: &str) -> Result<Option<ListKey>, RequestError> {
+    Ok(call.caller()?.connection.map(|connection| ListKey::new(connection, question)))
 }
 
 /// What a cursor says, before it is sealed.
@@ -262,14 +278,14 @@ struct Cursor {
 
 /// The heading of a page between two places, with cursors or an index.
 async fn heading(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     asked: &Asked,
     resource: &'static Resource,
     begin: &Begin,
     page: (u64, u64, usize),
     ends: Option<(SortPosition, SortPosition)>,
-) -> Result<Heading, Fault> {
+) -> Result<Heading, RequestError> {
     let (total, before, rows) = page;
     let has_next = before + (rows as u64) < total && rows > 0;
     let question = asked.question(call.caller()?, resource);
@@ -278,13 +294,13 @@ async fn heading(
         let last = ends.map(|(_, last)| last);
         let next = last.filter(|_| has_next).map(|last| (asked.start + rows as u64, last));
         if let Some(walk) = walk(call, &question)? {
-            desk.walks.note(walk, asked.start, begin.walked.as_ref(), next, now);
+            desk.page_positions.record_page(walk, asked.start, begin.walked.as_ref(), next, now);
         }
         // What is behind this page is where it was when the walk began, whoever is gone in front of it.
         let total = if begin.walked.is_some() { asked.start - 1 + (total - before) } else { total };
         return Ok(Heading { total, start: Some(asked.start), next: None, previous: None });
     }
-    let keys = desk.seals.keys(&desk.directory).await?;
+    let keys = desk.token_keys.get_or_derive(&desk.directory).await?;
     let count = begin.count;
     let seal = |place: SortPosition, is_backward: bool| {
         let SortPosition { text, time, number } = place;
@@ -292,7 +308,7 @@ async fn heading(
         let cursor = Cursor { text, time: time.map(|time| time.0), number, is_backward, count, end };
         let text = serde_json::to_string(&cursor)
             .map_err(|error| directory::DirectoryError::Internal(error.to_string()))?;
-        keys.seal(&text, &question)
+        keys.encrypt_cursor(&text, &question)
     };
     let (first, last) = ends.unzip();
     let next = last.filter(|_| has_next).map(|place| seal(place, false)).transpose()?;
@@ -300,7 +316,11 @@ async fn heading(
     Ok(Heading { total, start: None, next, previous })
 }
 
-async fn users(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault> {
+async fn users(
+    desk: &AppState,
+    call: &DialectRequest,
+    asked: &Asked,
+) -> Result<DialectResponse, RequestError> {
     let selection = asked.selection(&USERS)?;
     let filter = asked.filter(&USERS)?;
     let mut sort = asked.sort(&USERS)?;
@@ -329,14 +349,23 @@ async fn users(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault>
     Ok(write::list(call, heading, resources))
 }
 
-async fn written(desk: &Desk, call: &Call, users: &[User], selection: &Selection) -> Result<Vec<Out>, Fault> {
+async fn written(
+    desk: &AppState,
+    call: &DialectRequest,
+    users: &[User],
+    selection: &Selection,
+) -> Result<Vec<OutputValue>, RequestError> {
     let labels = labels::of(desk, call, users, selection).await?;
     let base = write::base(call);
     Ok(users.iter().map(|user| write::user(&base, user, &labels, selection)).collect())
 }
 
 /// A filter as conditions of the core, with what references are called where it asks by that.
-async fn user_tests(desk: &Desk, call: &Call, filter: Option<Filter>) -> Result<Vec<UserPredicate>, Fault> {
+async fn user_tests(
+    desk: &AppState,
+    call: &DialectRequest,
+    filter: Option<Filter>,
+) -> Result<Vec<UserPredicate>, RequestError> {
     let Some(filter) = filter else { return Ok(Vec::new()) };
     let mut labels = Labels::default();
     let kinds = [
@@ -367,7 +396,11 @@ fn names(filter: &Filter, field: Field) -> bool {
     }
 }
 
-async fn groups(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault> {
+async fn groups(
+    desk: &AppState,
+    call: &DialectRequest,
+    asked: &Asked,
+) -> Result<DialectResponse, RequestError> {
     let selection = asked.selection(&GROUPS)?;
     let filter = asked.filter(&GROUPS)?;
     let sort = asked.sort(&GROUPS)?;
@@ -377,7 +410,7 @@ async fn groups(desk: &Desk, call: &Call, asked: &Asked) -> Result<Answer, Fault
     let ends = page.rows.first().zip(page.rows.last()).map(|(a, b)| (place(a), place(b)));
     let figures = (page.total, page.offset, page.rows.len());
     let heading = heading(desk, call, asked, &GROUPS, &begin, figures, ends).await?;
-    let head = json::write(&Out::object(write::list_head(heading, page.rows.len())));
+    let head = json::write(&OutputValue::object(write::list_head(heading, page.rows.len())));
     let mut pieces = Pieces::new(desk, call, &selection)?;
     pieces.text(head.strip_suffix('}').unwrap_or(&head));
     pieces.text(",\"Resources\":[");
@@ -405,12 +438,12 @@ fn place_of(item: &Item, sort: &Sort) -> SortPosition {
 
 /// A page of groups. In order of arrival the engine cuts it; any other order is made here, of all that match.
 async fn group_page(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     filter: Option<Filter>,
     sort: &Sort,
     begin: &Begin,
-) -> Result<Page<Item>, Fault> {
+) -> Result<Page<Item>, RequestError> {
     let mut query = ItemQuery::all(ItemKind::Group);
     if let Some(filter) = filter {
         query.predicates.push(ItemPredicate::Filter(Arc::new(memberships::of(desk, call, filter).await?)));
@@ -444,7 +477,10 @@ async fn group_page(
 }
 
 /// `/.search`: people and then groups, as one list by index.
-pub(super) async fn everything(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn everything(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     let asked = Asked::by_body(call)?;
     if asked.cursor.is_some() || asked.sort_by.is_some() {
         return Err(bad("invalidValue", "Over several types there are neither cursors nor an order"));

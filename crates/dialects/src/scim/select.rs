@@ -3,12 +3,12 @@
 
 use super::schema::{Named, find};
 use super::wire::Resource;
-use crate::kit::{Call, Fault, Object, Out};
+use crate::kit::{DialectRequest, Object, OutputValue, RequestError};
 use http::StatusCode;
 use std::borrow::Cow;
 
 /// Members of a written object.
-type Members = Vec<(Cow<'static, str>, Out)>;
+type Members = Vec<(Cow<'static, str>, OutputValue)>;
 
 /// A choice of attributes, as paths in the resource: extension or attribute, and perhaps a part.
 #[derive(Clone, Debug, Default)]
@@ -25,8 +25,8 @@ struct Path {
 
 impl Selection {
     /// What a request's query asks for.
-    pub(super) fn of(call: &Call, resource: &'static Resource) -> Result<Self, Fault> {
-        let get = |name| call.query.joined(name);
+    pub(super) fn of(call: &DialectRequest, resource: &'static Resource) -> Result<Self, RequestError> {
+        let get = |name| call.query.get_joined(name);
         Self::new(get("attributes").as_deref(), get("excludedAttributes").as_deref(), resource)
     }
 
@@ -35,10 +35,10 @@ impl Selection {
         only: Option<&str>,
         not: Option<&str>,
         resource: &'static Resource,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, RequestError> {
         if only.is_some() && not.is_some() {
             let text = "attributes and excludedAttributes exclude one another";
-            return Err(Fault::own(StatusCode::BAD_REQUEST, "invalidValue", text));
+            return Err(RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidValue", text));
         }
         let paths = |text: &str| -> Vec<Path> {
             let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
@@ -130,15 +130,16 @@ impl Selection {
         kept
     }
 
-    fn part(&self, out: Out, here: &mut Vec<String>) -> Option<Out> {
+    fn part(&self, out: OutputValue, here: &mut Vec<String>) -> Option<OutputValue> {
         match out {
-            Out::Object(members) => {
+            OutputValue::Object(members) => {
                 let members = self.object(members, here);
-                (!members.is_empty()).then_some(Out::Object(members))
+                (!members.is_empty()).then_some(OutputValue::Object(members))
             }
-            Out::List(name, outs) => {
-                let outs: Vec<Out> = outs.into_iter().filter_map(|out| self.part(out, here)).collect();
-                (!outs.is_empty()).then_some(Out::List(name, outs))
+            OutputValue::List(name, outs) => {
+                let outs: Vec<OutputValue> =
+                    outs.into_iter().filter_map(|out| self.part(out, here)).collect();
+                (!outs.is_empty()).then_some(OutputValue::List(name, outs))
             }
             single => Some(single),
         }

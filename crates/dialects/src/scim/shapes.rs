@@ -2,11 +2,11 @@
 //! itself. Only the OpenAPI document walks these rows; resources are in `wire.rs`.
 
 use super::wire::{self, GROUP, USER};
-use crate::kit::{Kind, Member, Record};
+use crate::kit::{ObjectSchema, Property, ValueType};
 
 macro_rules! message {
     ($name:ident, $title:literal, $about:literal, [$($member:expr),* $(,)?]) => {
-        pub(super) static $name: Record = Record { name: $title, about: $about, members: &[$($member),*] };
+        pub(super) static $name: ObjectSchema = ObjectSchema { name: $title, description: $about, properties: &[$($member),*] };
     };
 }
 message!(
@@ -14,14 +14,14 @@ message!(
     "Error",
     "What went wrong (RFC 7644 section 3.12)",
     [
-        Member::of(
+        Property::new(
             "schemas",
-            Kind::List("schemas", &Kind::Text),
+            ValueType::List("schemas", &ValueType::Text),
             "`urn:ietf:params:scim:api:messages:2.0:Error`"
         ),
-        Member::of("status", Kind::Text, "The HTTP status, as a text").always(),
-        Member::of("scimType", Kind::Text, "What is wrong, for programs"),
-        Member::of("detail", Kind::Text, "What is wrong, for people"),
+        Property::new("status", ValueType::Text, "The HTTP status, as a text").always_returned(),
+        Property::new("scimType", ValueType::Text, "What is wrong, for programs"),
+        Property::new("detail", ValueType::Text, "What is wrong, for people"),
     ]
 );
 message!(
@@ -29,13 +29,17 @@ message!(
     "PatchOp",
     "Changes (RFC 7644 section 3.5.2)",
     [
-        Member::of(
+        Property::new(
             "schemas",
-            Kind::List("schemas", &Kind::Text),
+            ValueType::List("schemas", &ValueType::Text),
             "`urn:ietf:params:scim:api:messages:2.0:PatchOp`"
         ),
-        Member::of("Operations", Kind::List("Operations", &Kind::Object(&OPERATION)), "What to do, in order")
-            .required(),
+        Property::new(
+            "Operations",
+            ValueType::List("Operations", &ValueType::Object(&OPERATION)),
+            "What to do, in order"
+        )
+        .required(),
     ]
 );
 message!(
@@ -43,9 +47,9 @@ message!(
     "PatchOperation",
     "One change",
     [
-        Member::of("op", Kind::Text, "`add`, `replace` or `remove`, in any case").required(),
-        Member::of("path", Kind::Text, "What to change"),
-        Member::of("value", Kind::Any, "A text, a list, an object"),
+        Property::new("op", ValueType::Text, "`add`, `replace` or `remove`, in any case").required(),
+        Property::new("path", ValueType::Text, "What to change"),
+        Property::new("value", ValueType::Any, "A text, a list, an object"),
     ]
 );
 /// A page of a collection (RFC 7644 section 3.4.2, RFC 9865).
@@ -56,44 +60,44 @@ macro_rules! list {
             $type,
             $about,
             [
-                Member::of(
+                Property::new(
                     "schemas",
-                    Kind::List("schemas", &Kind::Text),
+                    ValueType::List("schemas", &ValueType::Text),
                     "`urn:ietf:params:scim:api:messages:2.0:ListResponse`"
                 )
-                .always(),
-                Member::of("totalResults", Kind::Integer, "All that match").always(),
-                Member::of("itemsPerPage", Kind::Integer, "In this answer"),
-                Member::of("startIndex", Kind::Integer, "Where this page begins, from 1"),
-                Member::of("nextCursor", Kind::Text, "Where the next page begins"),
-                Member::of("previousCursor", Kind::Text, "Where the page before begins"),
-                Member::of("Resources", Kind::List("Resources", &$of), "The page"),
+                .always_returned(),
+                Property::new("totalResults", ValueType::Integer, "All that match").always_returned(),
+                Property::new("itemsPerPage", ValueType::Integer, "In this answer"),
+                Property::new("startIndex", ValueType::Integer, "Where this page begins, from 1"),
+                Property::new("nextCursor", ValueType::Text, "Where the next page begins"),
+                Property::new("previousCursor", ValueType::Text, "Where the page before begins"),
+                Property::new("Resources", ValueType::List("Resources", &$of), "The page"),
             ]
         );
     };
 }
-list!(USER_LIST, "UserList", "A page of users (RFC 7644 section 3.4.2)", Kind::Object(&USER));
-list!(GROUP_LIST, "GroupList", "A page of groups (RFC 7644 section 3.4.2)", Kind::Object(&GROUP));
-list!(RESOURCE_LIST, "ResourceList", "A page of users and groups (RFC 7644 section 3.4.2)", Kind::Any);
-list!(TYPE_LIST, "ResourceTypeList", "The types of resources", Kind::Object(&RESOURCE_TYPE));
-list!(SCHEMA_LIST, "SchemaList", "The schemas", Kind::Object(&SCHEMA));
+list!(USER_LIST, "UserList", "A page of users (RFC 7644 section 3.4.2)", ValueType::Object(&USER));
+list!(GROUP_LIST, "GroupList", "A page of groups (RFC 7644 section 3.4.2)", ValueType::Object(&GROUP));
+list!(RESOURCE_LIST, "ResourceList", "A page of users and groups (RFC 7644 section 3.4.2)", ValueType::Any);
+list!(TYPE_LIST, "ResourceTypeList", "The types of resources", ValueType::Object(&RESOURCE_TYPE));
+list!(SCHEMA_LIST, "SchemaList", "The schemas", ValueType::Object(&SCHEMA));
 /// Orders of a sorted list.
-pub(super) const ORDERS: Kind = Kind::Word(&["ascending", "descending"]);
+pub(super) const ORDERS: ValueType = ValueType::Enum(&["ascending", "descending"]);
 message!(
     SEARCH,
     "SearchRequest",
     "A question (RFC 7644 section 3.4.3)",
     [
-        Member::of("filter", Kind::Text, "What must hold"),
-        Member::of("sortBy", Kind::Text, "An attribute"),
-        Member::of("sortOrder", ORDERS, "`ascending` or `descending`"),
-        Member::of("startIndex", Kind::Integer, "Where to begin, from 1"),
-        Member::of("count", Kind::Integer, "How many at the most"),
-        Member::of("cursor", Kind::Text, "Where to begin, by cursor; empty for the first page"),
-        Member::of("attributes", Kind::List("attributes", &Kind::Text), "Only these attributes"),
-        Member::of(
+        Property::new("filter", ValueType::Text, "What must hold"),
+        Property::new("sortBy", ValueType::Text, "An attribute"),
+        Property::new("sortOrder", ORDERS, "`ascending` or `descending`"),
+        Property::new("startIndex", ValueType::Integer, "Where to begin, from 1"),
+        Property::new("count", ValueType::Integer, "How many at the most"),
+        Property::new("cursor", ValueType::Text, "Where to begin, by cursor; empty for the first page"),
+        Property::new("attributes", ValueType::List("attributes", &ValueType::Text), "Only these attributes"),
+        Property::new(
             "excludedAttributes",
-            Kind::List("excludedAttributes", &Kind::Text),
+            ValueType::List("excludedAttributes", &ValueType::Text),
             "Not these attributes"
         ),
     ]
@@ -103,9 +107,13 @@ message!(
     "BulkRequest",
     "Many requests in one (RFC 7644 section 3.7)",
     [
-        Member::of("failOnErrors", Kind::Integer, "After how many errors to stop"),
-        Member::of("Operations", Kind::List("Operations", &Kind::Object(&BULK_OPERATION)), "The requests")
-            .required(),
+        Property::new("failOnErrors", ValueType::Integer, "After how many errors to stop"),
+        Property::new(
+            "Operations",
+            ValueType::List("Operations", &ValueType::Object(&BULK_OPERATION)),
+            "The requests"
+        )
+        .required(),
     ]
 );
 message!(
@@ -113,11 +121,12 @@ message!(
     "BulkOperation",
     "One request",
     [
-        Member::of("method", Kind::Word(&["POST", "PUT", "PATCH", "DELETE"]), "What to do").required(),
-        Member::of("bulkId", Kind::Text, "A name by which others may refer to what a POST creates"),
-        Member::of("version", Kind::Text, "As in `If-Match`"),
-        Member::of("path", Kind::Text, "Below the base path").required(),
-        Member::of("data", Kind::Any, "The body: a JSON object"),
+        Property::new("method", ValueType::Enum(&["POST", "PUT", "PATCH", "DELETE"]), "What to do")
+            .required(),
+        Property::new("bulkId", ValueType::Text, "A name by which others may refer to what a POST creates"),
+        Property::new("version", ValueType::Text, "As in `If-Match`"),
+        Property::new("path", ValueType::Text, "Below the base path").required(),
+        Property::new("data", ValueType::Any, "The body: a JSON object"),
     ]
 );
 message!(
@@ -125,13 +134,18 @@ message!(
     "BulkResponse",
     "The answers to many requests (RFC 7644 section 3.7)",
     [
-        Member::of(
+        Property::new(
             "schemas",
-            Kind::List("schemas", &Kind::Text),
+            ValueType::List("schemas", &ValueType::Text),
             "`urn:ietf:params:scim:api:messages:2.0:BulkResponse`"
         )
-        .always(),
-        Member::of("Operations", Kind::List("Operations", &Kind::Object(&BULK_RESULT)), "One each").always(),
+        .always_returned(),
+        Property::new(
+            "Operations",
+            ValueType::List("Operations", &ValueType::Object(&BULK_RESULT)),
+            "One each"
+        )
+        .always_returned(),
     ]
 );
 message!(
@@ -139,12 +153,12 @@ message!(
     "BulkResult",
     "The answer to one request",
     [
-        Member::of("method", Kind::Text, "Of the request"),
-        Member::of("bulkId", Kind::Text, "Of the request"),
-        Member::of("location", Kind::Text, "Where the resource is"),
-        Member::of("version", Kind::Text, "Its version, as an ETag"),
-        Member::of("status", Kind::Text, "The HTTP status, as a text").always(),
-        Member::of("response", Kind::Any, "The body, if it failed"),
+        Property::new("method", ValueType::Text, "Of the request"),
+        Property::new("bulkId", ValueType::Text, "Of the request"),
+        Property::new("location", ValueType::Text, "Where the resource is"),
+        Property::new("version", ValueType::Text, "Its version, as an ETag"),
+        Property::new("status", ValueType::Text, "The HTTP status, as a text").always_returned(),
+        Property::new("response", ValueType::Any, "The body, if it failed"),
     ]
 );
 
@@ -152,23 +166,24 @@ message!(
     SUPPORTED,
     "Supported",
     "Whether this service can do it",
-    [Member::of("supported", Kind::Boolean, "Whether it can").always()]
+    [Property::new("supported", ValueType::Boolean, "Whether it can").always_returned()]
 );
-const fn supported(name: &'static str, about: &'static str) -> Member {
-    Member::of(name, Kind::Object(&SUPPORTED), about).always()
+const fn supported(name: &'static str, about: &'static str) -> Property {
+    Property::new(name, ValueType::Object(&SUPPORTED), about).always_returned()
 }
-const fn text(name: &'static str, about: &'static str) -> Member {
-    Member::of(name, Kind::Text, about).always()
+const fn text(name: &'static str, about: &'static str) -> Property {
+    Property::new(name, ValueType::Text, about).always_returned()
 }
-const fn number(name: &'static str, about: &'static str) -> Member {
-    Member::of(name, Kind::Integer, about).always()
+const fn number(name: &'static str, about: &'static str) -> Property {
+    Property::new(name, ValueType::Integer, about).always_returned()
 }
-const fn boolean(name: &'static str, about: &'static str) -> Member {
-    Member::of(name, Kind::Boolean, about).always()
+const fn boolean(name: &'static str, about: &'static str) -> Property {
+    Property::new(name, ValueType::Boolean, about).always_returned()
 }
-const SCHEMAS: Member =
-    Member::of("schemas", Kind::List("schemas", &Kind::Text), "The schema of this document").always();
-const META: Member = Member::of("meta", Kind::Object(&wire::META), "About the document itself");
+const SCHEMAS: Property =
+    Property::new("schemas", ValueType::List("schemas", &ValueType::Text), "The schema of this document")
+        .always_returned();
+const META: Property = Property::new("meta", ValueType::Object(&wire::META), "About the document itself");
 message!(
     CONFIG,
     "ServiceProviderConfig",
@@ -177,18 +192,19 @@ message!(
         SCHEMAS,
         text("documentationUri", "Where its documentation is"),
         supported("patch", "PATCH"),
-        Member::of("bulk", Kind::Object(&BULK_LIMITS), "Many requests in one").always(),
-        Member::of("filter", Kind::Object(&FILTER_LIMITS), "Filters").always(),
+        Property::new("bulk", ValueType::Object(&BULK_LIMITS), "Many requests in one").always_returned(),
+        Property::new("filter", ValueType::Object(&FILTER_LIMITS), "Filters").always_returned(),
         supported("changePassword", "Passwords may be set"),
         supported("sort", "Lists may be sorted"),
         supported("etag", "Versions"),
-        Member::of(
+        Property::new(
             "authenticationSchemes",
-            Kind::List("authenticationSchemes", &Kind::Object(&SCHEME)),
+            ValueType::List("authenticationSchemes", &ValueType::Object(&SCHEME)),
             "How clients authenticate"
         )
-        .always(),
-        Member::of("pagination", Kind::Object(&PAGINATION), "How pages are asked for (RFC 9865)").always(),
+        .always_returned(),
+        Property::new("pagination", ValueType::Object(&PAGINATION), "How pages are asked for (RFC 9865)")
+            .always_returned(),
         META,
     ]
 );
@@ -244,9 +260,9 @@ message!(
         text("description", "What it is"),
         text("endpoint", "Where its resources are, below the base path"),
         text("schema", "The URN of its schema"),
-        Member::of(
+        Property::new(
             "schemaExtensions",
-            Kind::List("schemaExtensions", &Kind::Object(&EXTENSION)),
+            ValueType::List("schemaExtensions", &ValueType::Object(&EXTENSION)),
             "Schemas whose attributes its resources may have"
         ),
         META,
@@ -267,8 +283,12 @@ message!(
         text("id", "Its URN"),
         text("name", "Its name"),
         text("description", "What it is"),
-        Member::of("attributes", Kind::List("attributes", &Kind::Object(&ATTRIBUTE)), "Its attributes")
-            .always(),
+        Property::new(
+            "attributes",
+            ValueType::List("attributes", &ValueType::Object(&ATTRIBUTE)),
+            "Its attributes"
+        )
+        .always_returned(),
         META,
     ]
 );
@@ -282,16 +302,24 @@ message!(
         boolean("multiValued", "Whether it holds a list"),
         text("description", "What it holds"),
         boolean("required", "Whether each resource has it"),
-        Member::of(
+        Property::new(
             "subAttributes",
-            Kind::List("subAttributes", &Kind::Object(&ATTRIBUTE)),
+            ValueType::List("subAttributes", &ValueType::Object(&ATTRIBUTE)),
             "The parts of a complex one"
         ),
-        Member::of("canonicalValues", Kind::List("canonicalValues", &Kind::Text), "Usual values"),
-        Member::of("caseExact", Kind::Boolean, "Whether case counts"),
+        Property::new(
+            "canonicalValues",
+            ValueType::List("canonicalValues", &ValueType::Text),
+            "Usual values"
+        ),
+        Property::new("caseExact", ValueType::Boolean, "Whether case counts"),
         text("mutability", "`readOnly`, `readWrite`, `immutable` or `writeOnly`"),
         text("returned", "`always`, `never`, `default` or `request`"),
         text("uniqueness", "`none`, `server` or `global`"),
-        Member::of("referenceTypes", Kind::List("referenceTypes", &Kind::Text), "What a reference leads to"),
+        Property::new(
+            "referenceTypes",
+            ValueType::List("referenceTypes", &ValueType::Text),
+            "What a reference leads to"
+        ),
     ]
 );

@@ -5,7 +5,9 @@ use super::entries;
 use super::members;
 use super::schema::{Attribute, Named, find, find_lenient, member_of};
 use super::wire::{self, Resource};
-use crate::kit::{Duplicates, Fault, Kind, Member, Node, Object, Out, Record, Way};
+use crate::kit::{
+    Direction, Duplicates, Node, Object, ObjectSchema, OutputValue, Property, RequestError, ValueType,
+};
 use directory::Field;
 use http::StatusCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,8 +24,8 @@ pub(super) struct Former {
 }
 
 /// A value that is not of its attribute's type, or breaks its rules.
-pub(super) fn invalid(name: &str, what: &str) -> Fault {
-    Fault::own(StatusCode::BAD_REQUEST, "invalidValue", format!("{name} {what}"))
+pub(super) fn invalid(name: &str, what: &str) -> RequestError {
+    RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidValue", format!("{name} {what}"))
 }
 
 impl Former {
@@ -42,10 +44,10 @@ impl Former {
     }
 
     /// An attribute that no table has: counted, or a fault.
-    pub(super) fn unknown(&self, name: &str) -> Result<(), Fault> {
+    pub(super) fn unknown(&self, name: &str) -> Result<(), RequestError> {
         if self.is_strict {
             let text = format!("There is no attribute {name}");
-            return Err(Fault::own(StatusCode::BAD_REQUEST, "invalidSyntax", text));
+            return Err(RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidSyntax", text));
         }
         self.unknown.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -57,7 +59,7 @@ impl Former {
     }
 
     /// Drops and counts values of multi-valued attributes that have a type or a preference, and no value.
-    pub(super) fn drop_without_value(&self, tree: &mut Object) -> Result<(), Fault> {
+    pub(super) fn drop_without_value(&self, tree: &mut Object) -> Result<(), RequestError> {
         for name in drop_without_value(tree, self.resource) {
             if self.is_strict {
                 return Err(invalid(name, "need a value"));
@@ -70,10 +72,10 @@ impl Former {
     /// A part of a value, and what else a role says of it in the same text.
     pub(super) fn part(
         &self,
-        record: &'static Record,
-        part: &'static Member,
+        record: &'static ObjectSchema,
+        part: &'static Property,
         node: &Node,
-    ) -> Result<Vec<(&'static str, Option<Node>)>, Fault> {
+    ) -> Result<Vec<(&'static str, Option<Node>)>, RequestError> {
         let mut entry = Object { members: Vec::new() };
         members::put(&mut entry, part.name, self.value(part, node)?);
         let is_value = std::ptr::eq(record, &raw const wire::ROLE) && part.name == "value";
@@ -88,13 +90,13 @@ impl Former {
     /// One value of a multi-valued attribute: an object, or leniently a list of one, the same as JSON text, or the bare value.
     pub(super) fn one_value(
         &self,
-        member: &Member,
-        record: &'static Record,
+        member: &Property,
+        record: &'static ObjectSchema,
         node: &Node,
-    ) -> Result<Object, Fault> {
+    ) -> Result<Object, RequestError> {
         let parsed = |text: &str| {
             let is_json = text.trim_start().starts_with(['{', '[']);
-            crate::kit::json::read(text).ok().filter(|_| is_json)
+            crate::kit::json::parse(text).ok().filter(|_| is_json)
         };
         match node {
             Node::Object(object) => return Ok(object.clone()),
@@ -129,12 +131,12 @@ impl Former {
     }
 
     /// The role in an object in a text, as Entra ID sends app roles.
-    fn app_role(&self, entry: &mut Object) -> Result<(), Fault> {
+    fn app_role(&self, entry: &mut Object) -> Result<(), RequestError> {
         let Some(Node::Text(text)) = members::get(entry, "value") else { return Ok(()) };
         if self.is_stored || !text.trim_start().starts_with('{') {
             return Ok(());
         }
-        let Ok(Node::Object(role)) = crate::kit::json::read(text) else { return Ok(()) };
+        let Ok(Node::Object(role)) = crate::kit::json::parse(text) else { return Ok(()) };
         if self.is_strict {
             return Err(invalid("roles", "have plain texts as their values"));
         }
@@ -151,14 +153,14 @@ impl Former {
     }
 
     /// A whole resource. Names may carry their schema's URN, or be dotted; what clients may not set is passed over.
-    pub(super) fn resource(&self, sent: &Object) -> Result<Object, Fault> {
+    pub(super) fn resource(&self, sent: &Object) -> Result<Object, RequestError> {
         let mut tree = Object::default();
         for (name, node) in &sent.members {
             match self.find(name) {
                 Some(Named::Extension(schema)) => {
                     let inner = match node {
                         Node::Null => continue,
-                        node => node.object().ok_or_else(|| invalid(schema.urn, "must be an object"))?,
+                        node => node.as_object().ok_or_else(|| invalid(schema.urn, "must be an object"))?,
                     };
                     let values = self.object(schema.record, inner)?;
                     members::within(&mut tree, schema.urn, |extension| {
@@ -178,16 +180,20 @@ impl Former {
     }
 
     /// The members of a record, in its order.
-    pub(super) fn object(&self, record: &'static Record, sent: &Object) -> Result<Object, Fault> {
+    pub(super) fn object(
+        &self,
+        record: &'static ObjectSchema,
+        sent: &Object,
+    ) -> Result<Object, RequestError> {
         let mut tree = Object::default();
-        for member in record.members.iter().filter(|member| member.way != Way::Out) {
+        for member in record.properties.iter().filter(|member| member.direction != Direction::Response) {
             let node = sent.get(member.name, Duplicates::LastWins);
             if let Some(value) = node.map_or(Ok(None), |node| self.value(member, node))? {
                 tree.members.push((member.name.to_owned(), value));
             }
         }
         for (name, _) in &sent.members {
-            if !record.members.iter().any(|member| member.name.eq_ignore_ascii_case(name)) {
+            if !record.properties.iter().any(|member| member.name.eq_ignore_ascii_case(name)) {
                 self.unknown(name)?;
             }
         }
@@ -205,15 +211,16 @@ impl Former {
     }
 
     /// A value of an attribute's type; `None` when it says "unassigned" (RFC 7643 section 2.5).
-    pub(super) fn value(&self, member: &'static Member, node: &Node) -> Result<Option<Node>, Fault> {
-        if let Kind::List(_, kind) = member.kind {
+    pub(super) fn value(&self, member: &'static Property, node: &Node) -> Result<Option<Node>, RequestError> {
+        if let ValueType::List(_, kind) = member.value_type {
             let nodes = match node {
                 Node::List(nodes) => nodes.as_slice(),
                 Node::Null => &[],
                 one => std::slice::from_ref(one),
             };
             let values = nodes.iter().map(|node| self.single(member, *kind, node));
-            let values: Vec<Node> = values.filter_map(Result::transpose).collect::<Result<_, Fault>>()?;
+            let values: Vec<Node> =
+                values.filter_map(Result::transpose).collect::<Result<_, RequestError>>()?;
             // A group is not emptied by members that nobody can read.
             if member.field == Some(Field::Members) && values.len() < nodes.len() {
                 return Err(invalid(member.name, "need a value"));
@@ -222,11 +229,16 @@ impl Former {
                 if member.field == Some(Field::Members) { values } else { entries::merged(member, values) };
             return Ok((!values.is_empty()).then_some(Node::List(values)));
         }
-        self.single(member, member.kind, node)
+        self.single(member, member.value_type, node)
     }
 
-    fn single(&self, member: &'static Member, kind: Kind, node: &Node) -> Result<Option<Node>, Fault> {
-        if let Kind::Object(record) = kind {
+    fn single(
+        &self,
+        member: &'static Property,
+        kind: ValueType,
+        node: &Node,
+    ) -> Result<Option<Node>, RequestError> {
+        if let ValueType::Object(record) = kind {
             let object = match node {
                 Node::Null => return Ok(None),
                 Node::Object(object) => self.object(record, object)?,
@@ -248,7 +260,7 @@ impl Former {
     }
 }
 
-fn scalar(member: &Member, kind: Kind, node: &Node) -> Result<Option<Node>, Fault> {
+fn scalar(member: &Property, kind: ValueType, node: &Node) -> Result<Option<Node>, RequestError> {
     match (kind, node) {
         (_, Node::Null) => Ok(None),
         (_, Node::List(nodes)) if nodes.len() <= 1 => {
@@ -258,20 +270,20 @@ fn scalar(member: &Member, kind: Kind, node: &Node) -> Result<Option<Node>, Faul
             let value = object.get("value", Duplicates::LastWins);
             value.map_or(Ok(None), |value| scalar(member, kind, value))
         }
-        (Kind::Boolean, Node::Bool(value)) => Ok(Some(Node::Bool(*value))),
+        (ValueType::Boolean, Node::Bool(value)) => Ok(Some(Node::Bool(*value))),
         // As Entra sends them.
-        (Kind::Boolean, Node::Text(text)) => match text.trim().to_ascii_lowercase().as_str() {
+        (ValueType::Boolean, Node::Text(text)) => match text.trim().to_ascii_lowercase().as_str() {
             "true" => Ok(Some(Node::Bool(true))),
             "false" => Ok(Some(Node::Bool(false))),
             "" => Ok(None),
             _ => Err(invalid(member.name, "must be true or false")),
         },
-        (Kind::Boolean, _) => Err(invalid(member.name, "must be true or false")),
-        (Kind::Integer, Node::Number(text) | Node::Text(text)) => match text.trim().parse::<u32>() {
+        (ValueType::Boolean, _) => Err(invalid(member.name, "must be true or false")),
+        (ValueType::Integer, Node::Number(text) | Node::Text(text)) => match text.trim().parse::<u32>() {
             Ok(number) if i32::try_from(number).is_ok() => Ok(Some(Node::Number(number.to_string()))),
             _ => Err(invalid(member.name, "must be a whole number")),
         },
-        (Kind::Integer, _) => Err(invalid(member.name, "must be a whole number")),
+        (ValueType::Integer, _) => Err(invalid(member.name, "must be a whole number")),
         (_, Node::Text(text) | Node::Number(text)) => {
             Ok((!text.is_empty()).then(|| Node::Text(text.clone())))
         }
@@ -314,14 +326,16 @@ pub(super) fn set(tree: &mut Object, attribute: &Attribute, value: Option<Node>)
 }
 
 /// A written resource as a tree: what is there to be changed.
-pub(super) fn of_out(out: &Out) -> Node {
+pub(super) fn of_out(out: &OutputValue) -> Node {
     match out {
-        Out::Null => Node::Null,
-        Out::Text(text) | Out::Link(text) => Node::Text(text.clone()),
-        Out::Integer(number) => Node::Number(number.to_string()),
-        Out::Bool(value) => Node::Bool(*value),
-        Out::List(_, outs) | Out::Repeated(outs) => Node::List(outs.iter().map(of_out).collect()),
-        Out::Object(members) => {
+        OutputValue::Null => Node::Null,
+        OutputValue::Text(text) | OutputValue::Link(text) => Node::Text(text.clone()),
+        OutputValue::Integer(number) => Node::Number(number.to_string()),
+        OutputValue::Bool(value) => Node::Bool(*value),
+        OutputValue::List(_, outs) | OutputValue::Repeated(outs) => {
+            Node::List(outs.iter().map(of_out).collect())
+        }
+        OutputValue::Object(members) => {
             let members = members.iter().map(|(name, out)| (name.clone().into_owned(), of_out(out)));
             Node::Object(Object { members: members.collect() })
         }

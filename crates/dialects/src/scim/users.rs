@@ -4,7 +4,7 @@ use super::members;
 use super::select::Selection;
 use super::wire::USERS;
 use super::{labels, patch, read, tree, write};
-use crate::kit::{Answer, Call, Desk, Fault, Node, Object};
+use crate::kit::{AppState, DialectRequest, DialectResponse, Node, Object, RequestError};
 use directory::{
     ClientProfile, Command, DirectoryError, FieldErrorKind, FieldUpdate, Status, User, UserEdit, UserKey,
 };
@@ -13,7 +13,7 @@ use http::{Response, StatusCode};
 /// How often a change without `If-Match` is worked out anew when others change the same person meanwhile.
 const TRIES: usize = 100;
 
-pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn create(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let selection = Selection::of(call, &USERS)?;
     let tree = read::resource(call, &USERS)?;
     let mut edit = read::user_edit(&Object::default(), &tree)?;
@@ -30,11 +30,11 @@ pub(super) async fn create(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
 /// A user who has the external id of one that cannot be created. Okta creates users again whom it has deactivated: they are active
 /// again as after a deletion, as the request says they are, without the password and the groups they had.
 async fn of_external_id(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     tree: &Object,
     refusal: DirectoryError,
-) -> Result<User, Fault> {
+) -> Result<User, RequestError> {
     let is_taken = matches!(&refusal, DirectoryError::Invalid(faults) if faults.iter().any(|f| f.kind == FieldErrorKind::Taken));
     let Some(Node::Text(id)) = members::get(tree, "externalId").filter(|_| is_taken) else {
         return Err(refusal.into());
@@ -45,7 +45,7 @@ async fn of_external_id(
     };
     if caller.profile != ClientProfile::Okta || user.status != Status::Inactive {
         let text = format!("externalId is taken by user {}", user.id);
-        return Err(Fault::own(StatusCode::CONFLICT, "uniqueness", text));
+        return Err(RequestError::dialect_specific(StatusCode::CONFLICT, "uniqueness", text));
     }
     let change = |before: &Object| {
         let mut after = tree.clone();
@@ -60,48 +60,61 @@ async fn of_external_id(
     change_user(desk, call, UserKey::Id(user.id), change).await
 }
 
-pub(super) async fn get(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    get_of(desk, call, read::user_key(call.named(0))).await
+pub(super) async fn get(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    get_of(desk, call, read::user_key(call.path_param(0))).await
 }
 
-pub(super) async fn replace(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    replace_of(desk, call, read::user_key(call.named(0))).await
+pub(super) async fn replace(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    replace_of(desk, call, read::user_key(call.path_param(0))).await
 }
 
-pub(super) async fn modify(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    modify_of(desk, call, read::user_key(call.named(0))).await
+pub(super) async fn modify(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    modify_of(desk, call, read::user_key(call.path_param(0))).await
 }
 
-pub(super) async fn delete(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    delete_of(desk, call, read::user_key(call.named(0))).await
+pub(super) async fn delete(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    delete_of(desk, call, read::user_key(call.path_param(0))).await
 }
 
 /// The person whose own client it is (RFC 7644 section 3.11).
-fn me(call: &Call) -> Result<UserKey, Fault> {
+fn me(call: &DialectRequest) -> Result<UserKey, RequestError> {
     let nobody = || {
         let text = "This token belongs to no person, so there is no Me";
-        Fault::own(StatusCode::NOT_IMPLEMENTED, "", text)
+        RequestError::dialect_specific(StatusCode::NOT_IMPLEMENTED, "", text)
     };
     call.caller()?.user.map(UserKey::Id).ok_or_else(nobody)
 }
 
-pub(super) async fn get_me(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn get_me(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
     get_of(desk, call, me(call)?).await
 }
 
-pub(super) async fn replace_me(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn replace_me(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     replace_of(desk, call, me(call)?).await
 }
 
-pub(super) async fn modify_me(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn modify_me(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     modify_of(desk, call, me(call)?).await
 }
 
-pub(super) async fn delete_me(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
+pub(super) async fn delete_me(
+    desk: &AppState,
+    call: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
     delete_of(desk, call, me(call)?).await
 }
 
-async fn get_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fault> {
+async fn get_of(
+    desk: &AppState,
+    call: &DialectRequest,
+    key: UserKey,
+) -> Result<DialectResponse, RequestError> {
     let selection = Selection::of(call, &USERS)?;
     let user = desk.directory.user(call.caller()?, key).await?;
     let etag = write::etag_of_user(&user);
@@ -111,7 +124,11 @@ async fn get_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fault>
     answer(desk, call, StatusCode::OK, user, &selection).await
 }
 
-async fn replace_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fault> {
+async fn replace_of(
+    desk: &AppState,
+    call: &DialectRequest,
+    key: UserKey,
+) -> Result<DialectResponse, RequestError> {
     let selection = Selection::of(call, &USERS)?;
     let sent = read::resource(call, &USERS)?;
     let object = read::object(call)?;
@@ -124,7 +141,11 @@ async fn replace_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fa
     answer(desk, call, StatusCode::OK, user, &selection).await
 }
 
-async fn modify_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fault> {
+async fn modify_of(
+    desk: &AppState,
+    call: &DialectRequest,
+    key: UserKey,
+) -> Result<DialectResponse, RequestError> {
     let selection = Selection::of(call, &USERS)?;
     let former = read::former(call, &USERS);
     let operations = read::operations(call, &former)?;
@@ -134,11 +155,15 @@ async fn modify_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fau
         read::user_edit(before, &after)
     };
     let user = change_user(desk, call, key, change).await?;
-    call.ignore(former.ignored());
+    call.count_ignored(former.ignored());
     answer(desk, call, StatusCode::OK, user, &selection).await
 }
 
-async fn delete_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fault> {
+async fn delete_of(
+    desk: &AppState,
+    call: &DialectRequest,
+    key: UserKey,
+) -> Result<DialectResponse, RequestError> {
     let mut command = Command::DeleteUser(key.clone());
     if call.headers.contains_key("if-match") {
         let user = desk.directory.user(call.caller()?, key).await?;
@@ -152,11 +177,11 @@ async fn delete_of(desk: &Desk, call: &Call, key: UserKey) -> Result<Answer, Fau
 /// Changes a person by what `change` makes of their tree. It is bound to the version it was worked out from: without
 /// `If-Match` it is worked out anew when somebody else was faster, with it that is a 412.
 async fn change_user(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     key: UserKey,
-    change: impl Fn(&Object) -> Result<UserEdit, Fault> + Send,
-) -> Result<User, Fault> {
+    change: impl Fn(&Object) -> Result<UserEdit, RequestError> + Send,
+) -> Result<User, RequestError> {
     let settable = Selection::settable();
     for _ in 0..TRIES {
         let user = desk.directory.user(call.caller()?, key.clone()).await?;
@@ -178,32 +203,32 @@ async fn change_user(
 }
 
 /// Refuses what was meant for another version.
-pub(super) fn must_match(call: &Call, etag: &str) -> Result<(), Fault> {
+pub(super) fn must_match(call: &DialectRequest, etag: &str) -> Result<(), RequestError> {
     match read::matching(call, "if-match", etag) {
         Some(false) => Err(DirectoryError::VersionMismatch.into()),
         _ => Ok(()),
     }
 }
 
-pub(super) fn nothing() -> Answer {
+pub(super) fn nothing() -> DialectResponse {
     let mut answer = Response::default();
     *answer.status_mut() = StatusCode::NO_CONTENT;
     answer
 }
 
-pub(super) fn not_modified(etag: &str) -> Answer {
+pub(super) fn not_modified(etag: &str) -> DialectResponse {
     let mut answer = write::with_head(Response::default(), None, etag);
     *answer.status_mut() = StatusCode::NOT_MODIFIED;
     answer
 }
 
 async fn answer(
-    desk: &Desk,
-    call: &Call,
+    desk: &AppState,
+    call: &DialectRequest,
     status: StatusCode,
     user: User,
     selection: &Selection,
-) -> Result<Answer, Fault> {
+) -> Result<DialectResponse, RequestError> {
     let labels = labels::of(desk, call, std::slice::from_ref(&user), selection).await?;
     let base = write::base(call);
     let out = write::user(&base, &user, &labels, selection);

@@ -4,14 +4,14 @@
 //! is compared. Readers, writers, PATCH, filters, `/Schemas` and the OpenAPI document all walk them. A row's field
 //! is the canonical field behind it; for the sub-attributes of a plural it is the part of one value.
 
-use crate::kit::{Kind, Member, Record};
+use crate::kit::{ObjectSchema, Property, ValueType};
 use directory::Field;
 
 /// A schema: a record under a URN.
 #[derive(Debug)]
 pub(super) struct Schema {
     pub(super) urn: &'static str,
-    pub(super) record: &'static Record,
+    pub(super) record: &'static ObjectSchema,
 }
 
 /// A type of resources (RFC 7643 section 6).
@@ -45,201 +45,234 @@ pub(super) static MORE_SCHEMA: Schema =
 /// Every schema, in the order `/Schemas` lists them.
 pub(super) static SCHEMAS: [&Schema; 4] = [&USER_SCHEMA, &GROUP_SCHEMA, &ENTERPRISE_SCHEMA, &MORE_SCHEMA];
 
-const fn complex(name: &'static str, record: &'static Record, about: &'static str) -> Member {
-    Member::of(name, Kind::Object(record), about)
+const fn complex(name: &'static str, record: &'static ObjectSchema, about: &'static str) -> Property {
+    Property::new(name, ValueType::Object(record), about)
 }
-const fn plural(name: &'static str, field: Field, kind: &'static Kind, about: &'static str) -> Member {
-    Member::of(name, Kind::List(name, kind), about).field(field)
+const fn plural(name: &'static str, field: Field, kind: &'static ValueType, about: &'static str) -> Property {
+    Property::new(name, ValueType::List(name, kind), about).field(field)
 }
-const fn boolean(name: &'static str, field: Field, about: &'static str) -> Member {
-    Member::of(name, Kind::Boolean, about).field(field)
+const fn boolean(name: &'static str, field: Field, about: &'static str) -> Property {
+    Property::new(name, ValueType::Boolean, about).field(field)
 }
-const fn moment(name: &'static str, field: Field, about: &'static str) -> Member {
-    Member::of(name, Kind::Moment, about).field(field).only_out()
+const fn moment(name: &'static str, field: Field, about: &'static str) -> Property {
+    Property::new(name, ValueType::Timestamp, about).field(field).response_only()
 }
 /// Pairs as lines of one text (`lines.rs`).
-const fn pairs(name: &'static str, field: Field, about: &'static str) -> Member {
-    Member::text(name, field, about).exact().unfiltered()
+const fn pairs(name: &'static str, field: Field, about: &'static str) -> Property {
+    Property::text(name, field, about).case_exact().not_filterable()
 }
 /// Where the thing is that a value names.
-const fn location(of: &'static [&'static str]) -> Member {
-    Member::of("$ref", Kind::Reference(of), "Where it is").exact().unfiltered()
+const fn location(of: &'static [&'static str]) -> Property {
+    Property::new("$ref", ValueType::Reference(of), "Where it is").case_exact().not_filterable()
 }
 
 /// What every resource has (RFC 7643 section 3.1); not part of a schema.
-pub(super) static COMMON: Record = Record {
+pub(super) static COMMON: ObjectSchema = ObjectSchema {
     name: "common",
-    about: "What every resource has",
-    members: &[
-        Member::of("schemas", Kind::List("schemas", &Kind::Reference(&["uri"])), "The schemas that are used")
-            .exact()
-            .always(),
-        Member::text("id", Field::Id, "Identity, given by the server").exact().always().only_out(),
-        Member::text("externalId", Field::ExternalId, "The client's own key").exact(),
-        complex("meta", &META, "About the resource itself").only_out(),
+    description: "What every resource has",
+    properties: &[
+        Property::new(
+            "schemas",
+            ValueType::List("schemas", &ValueType::Reference(&["uri"])),
+            "The schemas that are used",
+        )
+        .case_exact()
+        .always_returned(),
+        Property::text("id", Field::Id, "Identity, given by the server")
+            .case_exact()
+            .always_returned()
+            .response_only(),
+        Property::text("externalId", Field::ExternalId, "The client's own key").case_exact(),
+        complex("meta", &META, "About the resource itself").response_only(),
     ],
 };
-pub(super) static META: Record = Record {
+pub(super) static META: ObjectSchema = ObjectSchema {
     name: "meta",
-    about: "About the resource itself",
-    members: &[
-        Member::of("resourceType", Kind::Text, "Its type").exact().only_out(),
+    description: "About the resource itself",
+    properties: &[
+        Property::new("resourceType", ValueType::Text, "Its type").case_exact().response_only(),
         moment("created", Field::Created, "When it was made"),
         moment("lastModified", Field::Updated, "When it last changed"),
-        Member::of("location", Kind::Reference(&["uri"]), "Where it is").exact().unfiltered().only_out(),
-        Member::of("version", Kind::Text, "Its version, as an ETag").exact().unfiltered().only_out(),
+        Property::new("location", ValueType::Reference(&["uri"]), "Where it is")
+            .case_exact()
+            .not_filterable()
+            .response_only(),
+        Property::new("version", ValueType::Text, "Its version, as an ETag")
+            .case_exact()
+            .not_filterable()
+            .response_only(),
     ],
 };
 
 /// What a record has besides its own members.
-pub(super) fn common(record: &Record) -> Vec<Member> {
+pub(super) fn common(record: &ObjectSchema) -> Vec<Property> {
     let Some(resource) = [&USERS, &GROUPS].into_iter().find(|r| r.schema.record.name == record.name) else {
         return Vec::new();
     };
-    let extension = |schema: &&Schema| complex(schema.urn, schema.record, schema.record.about);
-    COMMON.members.iter().copied().chain(resource.extensions.iter().map(extension)).collect()
+    let extension = |schema: &&Schema| complex(schema.urn, schema.record, schema.record.description);
+    COMMON.properties.iter().copied().chain(resource.extensions.iter().map(extension)).collect()
 }
 
 /// RFC 7643 section 4.1.
-pub(super) static USER: Record = Record {
+pub(super) static USER: ObjectSchema = ObjectSchema {
     name: "User",
-    about: "A person",
-    members: &[
-        Member::text("userName", Field::UserName, "What the person signs in with, in any case")
+    description: "A person",
+    properties: &[
+        Property::text("userName", Field::UserName, "What the person signs in with, in any case")
             .required()
             .unique(),
         complex("name", &NAME, "The parts of the name"),
-        Member::text(
+        Property::text(
             "displayName",
             Field::DisplayName,
             "What the person is called where there is room for one name",
         ),
-        Member::text("nickName", Field::NickName, "What friends call the person"),
-        Member::of("profileUrl", Kind::Reference(&["external"]), "The person's page")
+        Property::text("nickName", Field::NickName, "What friends call the person"),
+        Property::new("profileUrl", ValueType::Reference(&["external"]), "The person's page")
             .field(Field::ProfileUrl)
-            .exact(),
-        Member::text("title", Field::Title, "Job title"),
-        Member::text("userType", Field::UserType, "How the person belongs to the company"),
-        Member::text("preferredLanguage", Field::PreferredLanguage, "As in `Accept-Language`"),
-        Member::text("locale", Field::Locale, "For dates, numbers and money"),
-        Member::text("timezone", Field::TimeZone, "Time zone"),
+            .case_exact(),
+        Property::text("title", Field::Title, "Job title"),
+        Property::text("userType", Field::UserType, "How the person belongs to the company"),
+        Property::text("preferredLanguage", Field::PreferredLanguage, "As in `Accept-Language`"),
+        Property::text("locale", Field::Locale, "For dates, numbers and money"),
+        Property::text("timezone", Field::TimeZone, "Time zone"),
         boolean("active", Field::Active, "Whether the person is switched on"),
-        Member::of("password", Kind::Text, "The password; never shown")
+        Property::new("password", ValueType::Text, "The password; never shown")
             .field(Field::Password)
-            .exact()
-            .only_in(),
+            .case_exact()
+            .request_only(),
         plural(
             "emails",
             Field::Emails,
-            &Kind::Object(&EMAIL),
+            &ValueType::Object(&EMAIL),
             "E-mails; other dialects show the primary one",
         ),
-        plural("phoneNumbers", Field::Phones, &Kind::Object(&PHONE), "Phone numbers"),
-        plural("ims", Field::MessagingLinks, &Kind::Object(&IM), "Messaging handles"),
-        plural("photos", Field::Photos, &Kind::Object(&PHOTO), "Pictures"),
-        plural("addresses", Field::PostalAddresses, &Kind::Object(&ADDRESS), "Postal addresses"),
-        plural("groups", Field::Groups, &Kind::Object(&MEMBERSHIP), "Groups the person is in").only_out(),
-        plural("entitlements", Field::Entitlements, &Kind::Object(&VALUED), "What the person is entitled to"),
+        plural("phoneNumbers", Field::Phones, &ValueType::Object(&PHONE), "Phone numbers"),
+        plural("ims", Field::MessagingLinks, &ValueType::Object(&IM), "Messaging handles"),
+        plural("photos", Field::Photos, &ValueType::Object(&PHOTO), "Pictures"),
+        plural("addresses", Field::PostalAddresses, &ValueType::Object(&ADDRESS), "Postal addresses"),
+        plural("groups", Field::Groups, &ValueType::Object(&MEMBERSHIP), "Groups the person is in")
+            .response_only(),
+        plural(
+            "entitlements",
+            Field::Entitlements,
+            &ValueType::Object(&VALUED),
+            "What the person is entitled to",
+        ),
         plural(
             "roles",
             Field::Roles,
-            &Kind::Object(&ROLE),
+            &ValueType::Object(&ROLE),
             "Roles; the first that the tenant's catalogue knows counts",
         ),
-        plural("x509Certificates", Field::Certificates, &Kind::Object(&CERTIFICATE), "Certificates"),
+        plural("x509Certificates", Field::Certificates, &ValueType::Object(&CERTIFICATE), "Certificates"),
     ],
 };
 
-static NAME: Record = Record {
+static NAME: ObjectSchema = ObjectSchema {
     name: "name",
-    about: "The parts of a name",
-    members: &[
-        Member::text("formatted", Field::FormattedName, "All of it in one"),
-        Member::text("familyName", Field::FamilyName, "Last name"),
-        Member::text("givenName", Field::GivenName, "First name"),
-        Member::text("middleName", Field::MiddleName, "Middle name"),
-        Member::text("honorificPrefix", Field::HonorificPrefix, "`Dr`, `Ms`"),
-        Member::text("honorificSuffix", Field::HonorificSuffix, "`III`, `Jr`"),
+    description: "The parts of a name",
+    properties: &[
+        Property::text("formatted", Field::FormattedName, "All of it in one"),
+        Property::text("familyName", Field::FamilyName, "Last name"),
+        Property::text("givenName", Field::GivenName, "First name"),
+        Property::text("middleName", Field::MiddleName, "Middle name"),
+        Property::text("honorificPrefix", Field::HonorificPrefix, "`Dr`, `Ms`"),
+        Property::text("honorificSuffix", Field::HonorificSuffix, "`III`, `Jr`"),
     ],
 };
 
-const VALUE: Member = Member::text("value", Field::Value, "The value").required();
-const DISPLAY: Member = Member::text("display", Field::Display, "How to show it");
-const TYPE: Member = Member::text("type", Field::Kind, "What sort of value it is");
-const PRIMARY: Member = boolean("primary", Field::Primary, "Whether it is the preferred one");
+const VALUE: Property = Property::text("value", Field::Value, "The value").required();
+const DISPLAY: Property = Property::text("display", Field::Display, "How to show it");
+const TYPE: Property = Property::text("type", Field::Kind, "What sort of value it is");
+const PRIMARY: Property = boolean("primary", Field::Primary, "Whether it is the preferred one");
 
-static EMAIL: Record = Record {
+static EMAIL: ObjectSchema = ObjectSchema {
     name: "emails",
-    about: "An e-mail",
-    members: &[VALUE.unique(), DISPLAY, TYPE.words(&["work", "home", "other"]), PRIMARY],
+    description: "An e-mail",
+    properties: &[VALUE.unique(), DISPLAY, TYPE.canonical_values(&["work", "home", "other"]), PRIMARY],
 };
-static PHONE: Record = Record {
+static PHONE: ObjectSchema = ObjectSchema {
     name: "phoneNumbers",
-    about: "A phone number",
-    members: &[VALUE, DISPLAY, TYPE.words(&["work", "home", "mobile", "fax", "pager", "other"]), PRIMARY],
+    description: "A phone number",
+    properties: &[
+        VALUE,
+        DISPLAY,
+        TYPE.canonical_values(&["work", "home", "mobile", "fax", "pager", "other"]),
+        PRIMARY,
+    ],
 };
-static IM: Record = Record {
+static IM: ObjectSchema = ObjectSchema {
     name: "ims",
-    about: "A messaging handle",
-    members: &[
+    description: "A messaging handle",
+    properties: &[
         VALUE,
         DISPLAY,
         // What other dialects call the name of a link.
-        Member::text("type", Field::Name, "Of which service")
-            .words(&["aim", "gtalk", "icq", "xmpp", "msn", "skype", "qq", "yahoo"]),
+        Property::text("type", Field::Name, "Of which service")
+            .canonical_values(&["aim", "gtalk", "icq", "xmpp", "msn", "skype", "qq", "yahoo"]),
         PRIMARY,
     ],
 };
-static PHOTO: Record = Record {
+static PHOTO: ObjectSchema = ObjectSchema {
     name: "photos",
-    about: "A picture",
-    members: &[
-        Member::of("value", Kind::Reference(&["external"]), "Its URL").field(Field::Value).exact().required(),
+    description: "A picture",
+    properties: &[
+        Property::new("value", ValueType::Reference(&["external"]), "Its URL")
+            .field(Field::Value)
+            .case_exact()
+            .required(),
         DISPLAY,
-        TYPE.words(&["photo", "thumbnail"]),
+        TYPE.canonical_values(&["photo", "thumbnail"]),
         PRIMARY,
     ],
 };
-static ADDRESS: Record = Record {
+static ADDRESS: ObjectSchema = ObjectSchema {
     name: "addresses",
-    about: "A postal address",
-    members: &[
-        Member::text("formatted", Field::Formatted, "As on an envelope"),
-        Member::text(
+    description: "A postal address",
+    properties: &[
+        Property::text("formatted", Field::Formatted, "As on an envelope"),
+        Property::text(
             "streetAddress",
             Field::AddressLine1,
             "Street and house; a line break parts the two lines that other APIs have",
         ),
-        Member::text("locality", Field::City, "City"),
-        Member::text("region", Field::Region, "State or region"),
-        Member::text("postalCode", Field::PostalCode, "Postal code"),
-        Member::text("country", Field::Country, "Country"),
-        TYPE.words(&["work", "home", "other"]),
+        Property::text("locality", Field::City, "City"),
+        Property::text("region", Field::Region, "State or region"),
+        Property::text("postalCode", Field::PostalCode, "Postal code"),
+        Property::text("country", Field::Country, "Country"),
+        TYPE.canonical_values(&["work", "home", "other"]),
         PRIMARY,
     ],
 };
-static MEMBERSHIP: Record = Record {
+static MEMBERSHIP: ObjectSchema = ObjectSchema {
     name: "groups",
-    about: "A group the person is in",
-    members: &[
-        Member::text("value", Field::Value, "Its id").exact().only_out(),
-        location(&["Group"]).only_out(),
-        Member::text("display", Field::Display, "Its name").only_out(),
-        Member::of("type", Kind::Text, "`direct`: groups are in no groups")
-            .unfiltered()
-            .words(&["direct"])
-            .only_out(),
+    description: "A group the person is in",
+    properties: &[
+        Property::text("value", Field::Value, "Its id").case_exact().response_only(),
+        location(&["Group"]).response_only(),
+        Property::text("display", Field::Display, "Its name").response_only(),
+        Property::new("type", ValueType::Text, "`direct`: groups are in no groups")
+            .not_filterable()
+            .canonical_values(&["direct"])
+            .response_only(),
     ],
 };
-static VALUED: Record =
-    Record { name: "entitlements", about: "An entitlement", members: &[VALUE, DISPLAY, TYPE, PRIMARY] };
-pub(super) static ROLE: Record =
-    Record { name: "roles", about: "A role", members: &[VALUE, DISPLAY, TYPE, PRIMARY] };
-static CERTIFICATE: Record = Record {
+static VALUED: ObjectSchema = ObjectSchema {
+    name: "entitlements",
+    description: "An entitlement",
+    properties: &[VALUE, DISPLAY, TYPE, PRIMARY],
+};
+pub(super) static ROLE: ObjectSchema =
+    ObjectSchema { name: "roles", description: "A role", properties: &[VALUE, DISPLAY, TYPE, PRIMARY] };
+static CERTIFICATE: ObjectSchema = ObjectSchema {
     name: "x509Certificates",
-    about: "A certificate",
-    members: &[
-        Member::of("value", Kind::Binary, "The certificate in DER").field(Field::Value).exact().required(),
+    description: "A certificate",
+    properties: &[
+        Property::new("value", ValueType::Binary, "The certificate in DER")
+            .field(Field::Value)
+            .case_exact()
+            .required(),
         DISPLAY,
         TYPE,
         PRIMARY,
@@ -247,50 +280,51 @@ static CERTIFICATE: Record = Record {
 };
 
 /// RFC 7643 section 4.3.
-pub(super) static ENTERPRISE: Record = Record {
+pub(super) static ENTERPRISE: ObjectSchema = ObjectSchema {
     name: "EnterpriseUser",
-    about: "A person in a company",
-    members: &[
-        Member::text("employeeNumber", Field::EmployeeNumber, "Number in the company's books"),
-        Member::text("costCenter", Field::CostCenter, "Cost centre"),
-        Member::text("organization", Field::Organization, "Organisation; made when no such one is known"),
-        Member::text("division", Field::Division, "Division"),
-        Member::text("department", Field::Department, "Department; entered in the tenant's catalogue"),
+    description: "A person in a company",
+    properties: &[
+        Property::text("employeeNumber", Field::EmployeeNumber, "Number in the company's books"),
+        Property::text("costCenter", Field::CostCenter, "Cost centre"),
+        Property::text("organization", Field::Organization, "Organisation; made when no such one is known"),
+        Property::text("division", Field::Division, "Division"),
+        Property::text("department", Field::Department, "Department; entered in the tenant's catalogue"),
         complex("manager", &MANAGER, "The person's manager"),
     ],
 };
-pub(super) static MANAGER: Record = Record {
+pub(super) static MANAGER: ObjectSchema = ObjectSchema {
     name: "manager",
-    about: "A person's manager",
-    members: &[
-        Member::text("value", Field::Manager, "The manager's id").exact(),
+    description: "A person's manager",
+    properties: &[
+        Property::text("value", Field::Manager, "The manager's id").case_exact(),
         location(&["User"]),
-        Member::of("displayName", Kind::Text, "The manager's name").unfiltered().only_out(),
+        Property::new("displayName", ValueType::Text, "The manager's name").not_filterable().response_only(),
     ],
 };
 
 /// Our own extension.
-pub(super) static MORE: Record = Record {
+pub(super) static MORE: ObjectSchema = ObjectSchema {
     name: "MusterUser",
-    about: "What a person has over other APIs",
-    members: &[
-        Member::of("number", Kind::Integer, "Number in the tenant, ascending")
+    description: "What a person has over other APIs",
+    properties: &[
+        Property::new("number", ValueType::Integer, "Number in the tenant, ascending")
             .field(Field::Number)
-            .only_out()
-            .on_request(),
-        Member::text("status", Field::Status, "`invited`, `active`, `suspended`, `inactive` or `archived`")
-            .only_out()
-            .on_request(),
-        Member::of("office", Kind::Integer, "Number of an address of the organisation").field(Field::Office),
+            .response_only()
+            .returned_on_request(),
+        Property::text("status", Field::Status, "`invited`, `active`, `suspended`, `inactive` or `archived`")
+            .response_only()
+            .returned_on_request(),
+        Property::new("office", ValueType::Integer, "Number of an address of the organisation")
+            .field(Field::Office),
         pairs("socialLinks", Field::SocialLinks, "Social links: `name=value`, a line each"),
         pairs("customLinks", Field::CustomLinks, "Other links: `name=value`, a line each"),
-        Member::text("secretaryName", Field::SecretaryName, "The secretary's name"),
-        Member::text("secretaryEmail", Field::SecretaryEmail, "The secretary's e-mail"),
-        Member::text("bio", Field::Bio, "A few words about the person"),
-        Member::text("source", Field::Source, "Which system the person came from"),
-        Member::text("specialities", Field::Specialties, "What the person is good at"),
-        Member::text("licence", Field::License, "Kind of licence"),
-        Member::text("color", Field::Color, "A colour for lists"),
+        Property::text("secretaryName", Field::SecretaryName, "The secretary's name"),
+        Property::text("secretaryEmail", Field::SecretaryEmail, "The secretary's e-mail"),
+        Property::text("bio", Field::Bio, "A few words about the person"),
+        Property::text("source", Field::Source, "Which system the person came from"),
+        Property::text("specialities", Field::Specialties, "What the person is good at"),
+        Property::text("licence", Field::License, "Kind of licence"),
+        Property::text("color", Field::Color, "A colour for lists"),
         pairs("metadata", Field::Metadata, "Free pairs: `key=value`, a line each"),
         boolean("doNotEmail", Field::DoNotEmail, "No invitation mail is wanted"),
         boolean(
@@ -298,35 +332,39 @@ pub(super) static MORE: Record = Record {
             Field::ForcePasswordChange,
             "The password must be changed at next sign-in",
         ),
-        plural("folders", Field::Folders, &Kind::Object(&FOLDER), "Folders the person may see").only_out(),
+        plural("folders", Field::Folders, &ValueType::Object(&FOLDER), "Folders the person may see")
+            .response_only(),
         moment("invited", Field::Invited, "When last invited"),
         moment("lastActivity", Field::LastActivity, "When last seen"),
     ],
 };
-static FOLDER: Record = Record {
+static FOLDER: ObjectSchema = ObjectSchema {
     name: "folder",
-    about: "A folder",
-    members: &[
-        Member::text("value", Field::Value, "Its id").exact().only_out(),
-        Member::text("display", Field::Display, "Its name").only_out(),
+    description: "A folder",
+    properties: &[
+        Property::text("value", Field::Value, "Its id").case_exact().response_only(),
+        Property::text("display", Field::Display, "Its name").response_only(),
     ],
 };
 
 /// RFC 7643 section 4.2.
-pub(super) static GROUP: Record = Record {
+pub(super) static GROUP: ObjectSchema = ObjectSchema {
     name: "Group",
-    about: "A group of people",
-    members: &[
-        Member::text("displayName", Field::Name, "What it is called").required(),
-        plural("members", Field::Members, &Kind::Object(&MEMBER), "Who is in it"),
+    description: "A group of people",
+    properties: &[
+        Property::text("displayName", Field::Name, "What it is called").required(),
+        plural("members", Field::Members, &ValueType::Object(&MEMBER), "Who is in it"),
     ],
 };
-static MEMBER: Record = Record {
+static MEMBER: ObjectSchema = ObjectSchema {
     name: "members",
-    about: "Somebody in a group",
-    members: &[
-        Member::text("value", Field::Value, "The person's id").exact().fixed(),
-        location(&["User"]).fixed(),
-        Member::of("type", Kind::Text, "`User`: groups hold people").unfiltered().fixed().words(&["User"]),
+    description: "Somebody in a group",
+    properties: &[
+        Property::text("value", Field::Value, "The person's id").case_exact().immutable(),
+        location(&["User"]).immutable(),
+        Property::new("type", ValueType::Text, "`User`: groups hold people")
+            .not_filterable()
+            .immutable()
+            .canonical_values(&["User"]),
     ],
 };

@@ -4,8 +4,11 @@ use super::lines;
 use super::schema::{self, texts};
 use super::select::Selection;
 use super::wire::{self, Resource};
-use crate::answer;
-use crate::kit::{Answer, Call, Kind, Member, Out, Record, Way, accept, dates, json};
+use crate::kit::{
+    DialectRequest, DialectResponse, Direction, ObjectSchema, OutputValue, Property, ValueType, json,
+    media_types, timestamps,
+};
+use crate::text_response;
 use directory::{
     AttributeSource, AttributeValue, Field, Item, Labels, ProfileLinkKind, SubAttributes, User, UserId,
     UserView,
@@ -19,32 +22,32 @@ use uuid::Uuid;
 pub(super) const BASE: &str = "/scim/v2";
 
 /// Scheme, host and base path.
-pub(super) fn base(call: &Call) -> String {
+pub(super) fn base(call: &DialectRequest) -> String {
     format!("{}{BASE}", call.origin)
 }
 
 /// `application/json` for who asks for that, and for that alone; else the standard's own type.
-fn media(call: &Call) -> &'static str {
-    let wanted = accept::wanted(&call.headers);
+fn media(call: &DialectRequest) -> &'static str {
+    let wanted = media_types::accepted_media_ranges(&call.headers);
     let asks = |media: &str| wanted.iter().any(|entry| entry.quality > 0 && entry.media == media);
     let is_json = asks("application/json") && !asks("application/scim+json");
     if is_json { "application/json" } else { "application/scim+json" }
 }
 
 /// An answer with a body.
-pub(super) fn reply(call: &Call, status: StatusCode, out: &Out) -> Answer {
-    answer(status, media(call), json::write(out))
+pub(super) fn reply(call: &DialectRequest, status: StatusCode, out: &OutputValue) -> DialectResponse {
+    text_response(status, media(call), json::write(out))
 }
 
 /// An answer whose body is text already.
-pub(super) fn raw(call: &Call, body: impl Into<crate::kit::Content>) -> Answer {
-    let mut answer = answer(StatusCode::OK, media(call), String::new());
+pub(super) fn raw(call: &DialectRequest, body: impl Into<crate::kit::ResponseBody>) -> DialectResponse {
+    let mut answer = text_response(StatusCode::OK, media(call), String::new());
     *answer.body_mut() = body.into();
     answer
 }
 
 /// Adds the headers of a resource.
-pub(super) fn with_head(mut answer: Answer, location: Option<&str>, etag: &str) -> Answer {
+pub(super) fn with_head(mut answer: DialectResponse, location: Option<&str>, etag: &str) -> DialectResponse {
     let headers = answer.headers_mut();
     if let Some(value) = location.and_then(|url| HeaderValue::from_str(url).ok()) {
         headers.insert(header::LOCATION, value);
@@ -100,7 +103,7 @@ impl AttributeSource for Person<'_> {
 }
 
 /// A person, with what a selection leaves of them.
-pub(super) fn user(base: &str, user: &User, labels: &Labels, selection: &Selection) -> Out {
+pub(super) fn user(base: &str, user: &User, labels: &Labels, selection: &Selection) -> OutputValue {
     let person = Person(UserView { user, labels });
     let page = Page { base, selection, managers: Some(&labels.managers) };
     resource(page, &wire::USERS, &person, &user.id.to_string(), &etag_of_user(user))
@@ -116,15 +119,21 @@ struct Page<'a> {
 }
 
 /// A group without its members, with what a selection leaves of it.
-pub(super) fn group(base: &str, item: &Item, selection: &Selection) -> Out {
+pub(super) fn group(base: &str, item: &Item, selection: &Selection) -> OutputValue {
     let page = Page { base, selection, managers: None };
     resource(page, &wire::GROUPS, item, &item.id().to_string(), &etag_of_group(item))
 }
 
-type Members = Vec<(Cow<'static, str>, Out)>;
+type Members = Vec<(Cow<'static, str>, OutputValue)>;
 
-fn resource(page: Page<'_>, resource: &Resource, subject: &dyn AttributeSource, id: &str, etag: &str) -> Out {
-    let mut out: Members = vec![(Cow::Borrowed("id"), Out::text(id))];
+fn resource(
+    page: Page<'_>,
+    resource: &Resource,
+    subject: &dyn AttributeSource,
+    id: &str,
+    etag: &str,
+) -> OutputValue {
+    let mut out: Members = vec![(Cow::Borrowed("id"), OutputValue::text(id))];
     if let Some(value) = subject.value(Field::ExternalId) {
         out.push((Cow::Borrowed("externalId"), scalar(value)));
     }
@@ -132,19 +141,19 @@ fn resource(page: Page<'_>, resource: &Resource, subject: &dyn AttributeSource, 
     for schema in resource.extensions {
         let members = members(schema.record, subject, page);
         if !members.is_empty() {
-            out.push((Cow::Borrowed(schema.urn), Out::Object(members)));
+            out.push((Cow::Borrowed(schema.urn), OutputValue::Object(members)));
         }
     }
     let time = |field| match subject.value(field) {
-        Some(AttributeValue::Time(time)) => Out::Text(dates::precise(time)),
-        _ => Out::Null,
+        Some(AttributeValue::Time(time)) => OutputValue::Text(timestamps::rfc3339_micros(time)),
+        _ => OutputValue::Null,
     };
-    let meta = Out::object(vec![
-        ("resourceType", Out::text(resource.name)),
+    let meta = OutputValue::object(vec![
+        ("resourceType", OutputValue::text(resource.name)),
         ("created", time(Field::Created)),
         ("lastModified", time(Field::Updated)),
-        ("location", Out::Text(location(page.base, resource, id))),
-        ("version", Out::text(etag)),
+        ("location", OutputValue::Text(location(page.base, resource, id))),
+        ("version", OutputValue::text(etag)),
     ]);
     out.push((Cow::Borrowed("meta"), meta));
     let mut out = page.selection.apply(out);
@@ -154,25 +163,27 @@ fn resource(page: Page<'_>, resource: &Resource, subject: &dyn AttributeSource, 
         .chain(resource.extensions.iter().filter(is_shown).map(|schema| schema.urn))
         .collect();
     out.insert(0, (Cow::Borrowed("schemas"), texts(&urns)));
-    Out::Object(out)
+    OutputValue::Object(out)
 }
 
-fn members(record: &'static Record, subject: &dyn AttributeSource, page: Page<'_>) -> Members {
-    let is_shown = |member: &&Member| {
-        member.way != Way::In && (!member.traits.on_request || page.selection.is_explicit())
+fn members(record: &'static ObjectSchema, subject: &dyn AttributeSource, page: Page<'_>) -> Members {
+    let is_shown = |member: &&Property| {
+        member.direction != Direction::Request
+            && (!member.characteristics.returned_on_request || page.selection.is_explicit())
     };
-    let shown = record.members.iter().filter(is_shown);
+    let shown = record.properties.iter().filter(is_shown);
     shown.filter_map(|member| Some((Cow::Borrowed(member.name), value(member, subject, page)?))).collect()
 }
 
-fn value(member: &'static Member, subject: &dyn AttributeSource, page: Page<'_>) -> Option<Out> {
-    match (member.kind, member.field) {
-        (Kind::List(name, Kind::Object(record)), Some(field)) => {
+fn value(member: &'static Property, subject: &dyn AttributeSource, page: Page<'_>) -> Option<OutputValue> {
+    match (member.value_type, member.field) {
+        (ValueType::List(name, ValueType::Object(record)), Some(field)) => {
             let entries = subject.values(field);
-            let outs: Vec<Out> = entries.iter().map(|parts| entry(record, parts, page.base)).collect();
-            (!outs.is_empty()).then_some(Out::List(name, outs))
+            let outs: Vec<OutputValue> =
+                entries.iter().map(|parts| entry(record, parts, page.base)).collect();
+            (!outs.is_empty()).then_some(OutputValue::List(name, outs))
         }
-        (Kind::Object(record), _) => {
+        (ValueType::Object(record), _) => {
             let mut members = members(record, subject, page);
             if members.is_empty() {
                 return None;
@@ -182,7 +193,7 @@ fn value(member: &'static Member, subject: &dyn AttributeSource, page: Page<'_>)
             if !is_manager || page.managers.is_some_and(|known| names_user(&members, known)) {
                 refer(record, &mut members, page.base);
             }
-            Some(Out::Object(members))
+            Some(OutputValue::Object(members))
         }
         (_, Some(field)) => subject.value(field).map(scalar),
         (_, None) => None,
@@ -192,42 +203,43 @@ fn value(member: &'static Member, subject: &dyn AttributeSource, page: Page<'_>)
 /// Whether the value among members is the id of one of these users.
 fn names_user(members: &Members, known: &HashSet<UserId>) -> bool {
     let id = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out);
-    matches!(id, Some(Out::Text(id)) if Uuid::try_parse(id).is_ok_and(|id| known.contains(&UserId(id))))
+    matches!(id, Some(OutputValue::Text(id)) if Uuid::try_parse(id).is_ok_and(|id| known.contains(&UserId(id))))
 }
 
-fn entry(record: &'static Record, parts: &SubAttributes<'_>, base: &str) -> Out {
-    let mut members: Members = Vec::with_capacity(record.members.len());
-    for member in record.members {
+fn entry(record: &'static ObjectSchema, parts: &SubAttributes<'_>, base: &str) -> OutputValue {
+    let mut members: Members = Vec::with_capacity(record.properties.len());
+    for member in record.properties {
         let found = member.field.and_then(|field| parts.iter().find(|(part, _)| *part == field));
         members.extend(found.map(|(_, value)| (Cow::Borrowed(member.name), scalar(value.clone()))));
     }
     refer(record, &mut members, base);
-    Out::Object(members)
+    OutputValue::Object(members)
 }
 
 /// Says where the thing is that a value names, and of what sort it is where there is only one.
-fn refer(record: &'static Record, members: &mut Members, base: &str) {
-    let Some(Out::Text(id)) = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out) else {
+fn refer(record: &'static ObjectSchema, members: &mut Members, base: &str) {
+    let Some(OutputValue::Text(id)) = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out)
+    else {
         return;
     };
     let id = id.clone();
-    for member in record.members {
-        let out = match (member.kind, member.traits.words) {
-            (Kind::Reference(["Group"]), _) => Out::Text(location(base, &wire::GROUPS, &id)),
-            (Kind::Reference(["User"]), _) => Out::Text(location(base, &wire::USERS, &id)),
-            (Kind::Text, [only]) if member.traits.unfiltered => Out::text(*only),
+    for member in record.properties {
+        let out = match (member.value_type, member.characteristics.canonical_values) {
+            (ValueType::Reference(["Group"]), _) => OutputValue::Text(location(base, &wire::GROUPS, &id)),
+            (ValueType::Reference(["User"]), _) => OutputValue::Text(location(base, &wire::USERS, &id)),
+            (ValueType::Text, [only]) if member.characteristics.not_filterable => OutputValue::text(*only),
             _ => continue,
         };
         members.push((Cow::Borrowed(member.name), out));
     }
 }
 
-fn scalar(value: AttributeValue<'_>) -> Out {
+fn scalar(value: AttributeValue<'_>) -> OutputValue {
     match value {
-        AttributeValue::Text(text) => Out::Text(text.into_owned()),
-        AttributeValue::Bool(value) => Out::Bool(value),
-        AttributeValue::Integer(number) => Out::Integer(number),
-        AttributeValue::Time(time) => Out::Text(dates::precise(time)),
+        AttributeValue::Text(text) => OutputValue::Text(text.into_owned()),
+        AttributeValue::Bool(value) => OutputValue::Bool(value),
+        AttributeValue::Integer(number) => OutputValue::Integer(number),
+        AttributeValue::Time(time) => OutputValue::Text(timestamps::rfc3339_micros(time)),
     }
 }
 
@@ -240,27 +252,27 @@ pub(super) struct Heading {
 }
 
 /// A list (RFC 7644 section 3.4.2), with its last member open for the resources.
-pub(super) fn list_head(heading: Heading, items: usize) -> Vec<(&'static str, Out)> {
-    let count = |n: u64| Out::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+pub(super) fn list_head(heading: Heading, items: usize) -> Vec<(&'static str, OutputValue)> {
+    let count = |n: u64| OutputValue::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let mut members = vec![
         ("schemas", texts(&["urn:ietf:params:scim:api:messages:2.0:ListResponse"])),
         ("totalResults", count(heading.total)),
         ("itemsPerPage", count(items as u64)),
     ];
     members.extend(heading.start.map(|start| ("startIndex", count(start))));
-    members.extend(heading.next.map(|cursor| ("nextCursor", Out::Text(cursor))));
-    members.extend(heading.previous.map(|cursor| ("previousCursor", Out::Text(cursor))));
+    members.extend(heading.next.map(|cursor| ("nextCursor", OutputValue::Text(cursor))));
+    members.extend(heading.previous.map(|cursor| ("previousCursor", OutputValue::Text(cursor))));
     members
 }
 
 /// A list of things that are written already.
-pub(super) fn list(call: &Call, heading: Heading, resources: Vec<Out>) -> Answer {
+pub(super) fn list(call: &DialectRequest, heading: Heading, resources: Vec<OutputValue>) -> DialectResponse {
     let mut members = list_head(heading, resources.len());
-    members.push(("Resources", Out::List("Resources", resources)));
-    reply(call, StatusCode::OK, &Out::object(members))
+    members.push(("Resources", OutputValue::List("Resources", resources)));
+    reply(call, StatusCode::OK, &OutputValue::object(members))
 }
 
 /// A description of a schema.
-pub(super) fn schema(call: &Call, schema: &wire::Schema) -> Out {
+pub(super) fn schema(call: &DialectRequest, schema: &wire::Schema) -> OutputValue {
     schema::describe(schema, &base(call))
 }

@@ -1,21 +1,23 @@
 //! The table of paths.
 
 use super::{read, wire, write};
-use crate::kit::{About, Access, Answer, Call, Desk, Fault, Route, Verb};
+use crate::kit::{
+    AppState, DialectRequest, DialectResponse, MethodSpec, RequestError, RequiredAccess, Route, RouteMethod,
+};
 
 /// Every path.
 pub(super) static ROUTES: &[Route] = &[Route {
     path: "/v1/sign-in",
-    verbs: &[Verb {
-        method: "POST",
+    methods: &[RouteMethod {
+        name: "POST",
         // It changes when somebody was last seen, and nothing that the caller could choose.
-        access: Access::Read,
-        about: About::new("Who signs in with this", &[], Some(&wire::REQUEST), &wire::ANSWER),
-        handler: |desk, call| Box::pin(sign_in(desk, call)),
+        access: RequiredAccess::Read,
+        spec: MethodSpec::new("Who signs in with this", &[], Some(&wire::REQUEST), &wire::RESPONSE),
+        handler: |state, request| Box::pin(sign_in(state, request)),
     }],
 }];
 
-async fn sign_in(desk: &Desk, call: &Call) -> Result<Answer, Fault> {
-    let user = desk.directory.sign_in(call.caller()?, read::guess(call)?, None).await?;
-    Ok(write::signed_in(&user))
+async fn sign_in(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let user = state.directory.sign_in(request.caller()?, read::sign_in_credentials(request)?, None).await?;
+    Ok(write::sign_in_response(&user))
 }

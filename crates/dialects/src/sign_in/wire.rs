@@ -1,60 +1,60 @@
 //! What travels.
 
-use crate::kit::{Kind, Member, Record};
+use crate::kit::{ObjectSchema, Property, ValueType};
 
-pub(super) static REQUEST: Record = Record {
+pub(super) static REQUEST: ObjectSchema = ObjectSchema {
     name: "SignIn",
-    about: "What somebody has shown",
-    members: &[
-        Member::of("user", Kind::Text, "Their e-mail or user name").required(),
-        Member::of("password", Kind::Text, "Their password").required(),
-        Member::of("tenant", Kind::Integer, "The number of the tenant; the key's own when left out"),
-        Member::of(
+    description: "What somebody has shown",
+    properties: &[
+        Property::new("user", ValueType::Text, "Their e-mail or user name").required(),
+        Property::new("password", ValueType::Text, "Their password").required(),
+        Property::new("tenant", ValueType::Integer, "The number of the tenant; the key's own when left out"),
+        Property::new(
             "address",
-            Kind::Text,
+            ValueType::Text,
             "The IP address they come from, as the application sees it: guesses from there are slowed down",
         ),
     ],
 };
 
-pub(super) static ANSWER: Record = Record {
+pub(super) static RESPONSE: ObjectSchema = ObjectSchema {
     name: "SignedIn",
-    about: "Who has signed in",
-    members: &[
-        Member::of("user", Kind::Object(&USER), "The person"),
-        Member::of(
+    description: "Who has signed in",
+    properties: &[
+        Property::new("user", ValueType::Object(&USER), "The person"),
+        Property::new(
             "passwordChangeRequired",
-            Kind::Boolean,
+            ValueType::Boolean,
             "They must choose another password before they go on, on their account page",
         ),
     ],
 };
 
-static USER: Record = Record {
+static USER: ObjectSchema = ObjectSchema {
     name: "SignedInUser",
-    about: "A person",
-    members: &[
-        Member::of("id", Kind::Text, "Their identity, the same in every dialect"),
-        Member::of("number", Kind::Integer, "Their number within the tenant"),
-        Member::of("userName", Kind::Text, "Their user name"),
-        Member::of("email", Kind::Text, "Their preferred e-mail"),
-        Member::of("externalId", Kind::Text, "The client's own key for them"),
-        Member::of("givenName", Kind::Text, "First name"),
-        Member::of("familyName", Kind::Text, "Last name"),
-        Member::of("status", Kind::Text, "`active`"),
-        Member::of("groups", Kind::List("group", &Kind::Text), "Ids of the groups they are in"),
+    description: "A person",
+    properties: &[
+        Property::new("id", ValueType::Text, "Their identity, the same in every dialect"),
+        Property::new("number", ValueType::Integer, "Their number within the tenant"),
+        Property::new("userName", ValueType::Text, "Their user name"),
+        Property::new("email", ValueType::Text, "Their preferred e-mail"),
+        Property::new("externalId", ValueType::Text, "The client's own key for them"),
+        Property::new("givenName", ValueType::Text, "First name"),
+        Property::new("familyName", ValueType::Text, "Last name"),
+        Property::new("status", ValueType::Text, "`active`"),
+        Property::new("groups", ValueType::List("group", &ValueType::Text), "Ids of the groups they are in"),
     ],
 };
 
-pub(super) static ERROR: Record = Record {
+pub(super) static ERROR: ObjectSchema = ObjectSchema {
     name: "SignInError",
-    about: "Why nobody has signed in",
-    members: &[
-        Member::of(
+    description: "Why nobody has signed in",
+    properties: &[
+        Property::new(
             "error",
-            Kind::Text,
+            ValueType::Text,
             "For programs; `sign_in_refused` whatever is wrong with what was shown",
         ),
-        Member::of("message", Kind::Text, "For people"),
+        Property::new("message", ValueType::Text, "For people"),
     ],
 };

@@ -1,21 +1,21 @@
 //! From people to bytes.
 
-use crate::answer;
-use crate::kit::{Answer, Out, json};
+use crate::kit::{DialectResponse, OutputValue, json};
+use crate::text_response;
 use directory::User;
 use http::StatusCode;
 
 /// An answer with a body.
-pub(super) fn reply(status: StatusCode, out: &Out) -> Answer {
-    answer(status, "application/json", json::write(out))
+pub(super) fn response(status: StatusCode, out: &OutputValue) -> DialectResponse {
+    text_response(status, "application/json", json::write(out))
 }
 
 /// Who has signed in.
-pub(super) fn signed_in(user: &User) -> Answer {
+pub(super) fn sign_in_response(user: &User) -> DialectResponse {
     let mut members = vec![
-        ("id", Out::Text(user.id.to_string())),
-        ("number", Out::Integer(user.number.into())),
-        ("userName", Out::text(user.user_name.as_str())),
+        ("id", OutputValue::Text(user.id.to_string())),
+        ("number", OutputValue::Integer(user.number.into())),
+        ("userName", OutputValue::text(user.user_name.as_str())),
     ];
     let texts = [
         ("email", user.email()),
@@ -23,12 +23,14 @@ pub(super) fn signed_in(user: &User) -> Answer {
         ("givenName", user.name.given.as_deref()),
         ("familyName", user.name.family.as_deref()),
     ];
-    members.extend(texts.into_iter().filter_map(|(name, text)| Some((name, Out::text(text?)))));
-    members.push(("status", Out::text(user.status.as_str())));
-    let groups = user.groups.iter().map(|group| Out::Text(group.to_string())).collect();
-    members.push(("groups", Out::List("group", groups)));
+    members.extend(texts.into_iter().filter_map(|(name, text)| Some((name, OutputValue::text(text?)))));
+    members.push(("status", OutputValue::text(user.status.as_str())));
+    let groups = user.groups.iter().map(|group| OutputValue::Text(group.to_string())).collect();
+    members.push(("groups", OutputValue::List("group", groups)));
     let must_change = user.force_password_change == Some(true);
-    let out =
-        Out::object(vec![("user", Out::object(members)), ("passwordChangeRequired", Out::Bool(must_change))]);
-    reply(StatusCode::OK, &out)
+    let out = OutputValue::object(vec![
+        ("user", OutputValue::object(members)),
+        ("passwordChangeRequired", OutputValue::Bool(must_change)),
+    ]);
+    response(StatusCode::OK, &out)
 }

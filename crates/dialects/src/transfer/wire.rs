@@ -1,113 +1,130 @@
 //! What travels besides the files themselves.
 
-use crate::kit::{Kind, Member, Record};
+use crate::kit::{ObjectSchema, Property, ValueType};
 
-pub(super) static IMPORT: Record = Record {
+pub(super) static IMPORT: ObjectSchema = ObjectSchema {
     name: "Import",
-    about: "An import, how far it is, and what came of it",
-    members: &[
-        Member::of("id", Kind::Text, "Its identity"),
-        Member::of("format", Kind::Text, "`csv`, `ndjson`, `xlsx` or `ldif`"),
-        Member::of("status", Kind::Text, "`queued`, `running`, `done`, `failed` or `calledOff`"),
-        Member::of("created", Kind::Text, "When it was taken in (RFC 3339)"),
-        Member::of("ended", Kind::Text, "When it ended").nullable(),
-        Member::of("dryRun", Kind::Boolean, "Whether nothing is done"),
-        Member::of("rows", Kind::Integer, "How many rows the file has, once it was read").nullable(),
-        Member::of("rowsDone", Kind::Integer, "How many of them are done"),
-        Member::of("error", Kind::Text, "Why it failed, with row and column where there are any").nullable(),
-        Member::of("report", Kind::Object(&REPORT), "What came of it").nullable(),
+    description: "An import, how far it is, and what came of it",
+    properties: &[
+        Property::new("id", ValueType::Text, "Its identity"),
+        Property::new("format", ValueType::Text, "`csv`, `ndjson`, `xlsx` or `ldif`"),
+        Property::new("status", ValueType::Text, "`queued`, `running`, `done`, `failed` or `calledOff`"),
+        Property::new("created", ValueType::Text, "When it was taken in (RFC 3339)"),
+        Property::new("ended", ValueType::Text, "When it ended").nullable(),
+        Property::new("dryRun", ValueType::Boolean, "Whether nothing is done"),
+        Property::new("rows", ValueType::Integer, "How many rows the file has, once it was read").nullable(),
+        Property::new("rowsDone", ValueType::Integer, "How many of them are done"),
+        Property::new("error", ValueType::Text, "Why it failed, with row and column where there are any")
+            .nullable(),
+        Property::new("report", ValueType::Object(&REPORT), "What came of it").nullable(),
     ],
 };
 
-static REPORT: Record = Record {
+static REPORT: ObjectSchema = ObjectSchema {
     name: "ImportReport",
-    about: "What came of an import",
-    members: &[
-        Member::of("people", Kind::Object(&TALLY), "Rows of people"),
-        Member::of(
+    description: "What came of an import",
+    properties: &[
+        Property::new("people", ValueType::Object(&ROW_COUNTS), "Rows of people"),
+        Property::new(
             "items",
-            Kind::Object(&TALLY),
+            ValueType::Object(&ROW_COUNTS),
             "Rows of groups, folders, organisations, departments and roles",
         ),
-        Member::of("made", Kind::Integer, "Groups and folders that nobody had"),
-        Member::of("deactivated", Kind::Integer, "People who are not in the file and were switched off"),
-        Member::of("created", Kind::Object(&LINES), "The rows of those who are new"),
-        Member::of("changed", Kind::Object(&LINES), "The rows of those who were changed, and in what"),
-        Member::of("left", Kind::Object(&LINES), "The rows of those who were left as they are"),
-        Member::of("refusals", Kind::Object(&LINES), "The first rows that were refused, and why"),
-        Member::of("missing", Kind::Object(&LINES), "The first references to users who do not exist"),
-        Member::of("missingReferences", Kind::Integer, "The number of such references"),
-        Member::of(
+        Property::new("made", ValueType::Integer, "Groups and folders that nobody had"),
+        Property::new(
+            "deactivated",
+            ValueType::Integer,
+            "People who are not in the file and were switched off",
+        ),
+        Property::new("created", ValueType::Object(&ROW_NOTES), "The rows of those who are new"),
+        Property::new(
+            "changed",
+            ValueType::Object(&ROW_NOTES),
+            "The rows of those who were changed, and in what",
+        ),
+        Property::new("left", ValueType::Object(&ROW_NOTES), "The rows of those who were left as they are"),
+        Property::new("refusals", ValueType::Object(&ROW_NOTES), "The first rows that were refused, and why"),
+        Property::new(
+            "missing",
+            ValueType::Object(&ROW_NOTES),
+            "The first references to users who do not exist",
+        ),
+        Property::new("missingReferences", ValueType::Integer, "The number of such references"),
+        Property::new(
             "ignored",
-            Kind::List("part", &Kind::Object(&IGNORED)),
+            ValueType::List("part", &ValueType::Object(&IGNORED)),
             "What the file contains and is not imported",
         ),
-        Member::of("notes", Kind::List("note", &Kind::Text), "What else there is to say"),
+        Property::new("notes", ValueType::List("note", &ValueType::Text), "What else there is to say"),
     ],
 };
 
-static IGNORED: Record = Record {
+static IGNORED: ObjectSchema = ObjectSchema {
     name: "ImportIgnored",
-    about: "A part of the file that is not imported",
-    members: &[
-        Member::of("part", Kind::Text, "`sheet`, `entry`, `column`, `attribute` or `user`"),
-        Member::of("name", Kind::Text, "Its header, attribute, sheet or object class"),
-        Member::of(
+    description: "A part of the file that is not imported",
+    properties: &[
+        Property::new("part", ValueType::Text, "`sheet`, `entry`, `column`, `attribute` or `user`"),
+        Property::new("name", ValueType::Text, "Its header, attribute, sheet or object class"),
+        Property::new(
             "reason",
-            Kind::Text,
+            ValueType::Text,
             "`unknown`, `otherKind`, `duplicate`, `furtherValue`, `url`, `binary`, …",
         ),
-        Member::of("count", Kind::Integer, "The number of values, entries or users"),
+        Property::new("count", ValueType::Integer, "The number of values, entries or users"),
     ],
 };
 
-static TALLY: Record = Record {
+static ROW_COUNTS: ObjectSchema = ObjectSchema {
     name: "ImportTally",
-    about: "How many rows came to what",
-    members: &[
-        Member::of("created", Kind::Integer, "New"),
-        Member::of("changed", Kind::Integer, "Changed"),
-        Member::of("left", Kind::Integer, "Left as they are"),
-        Member::of("refused", Kind::Integer, "Refused"),
+    description: "How many rows came to what",
+    properties: &[
+        Property::new("created", ValueType::Integer, "New"),
+        Property::new("changed", ValueType::Integer, "Changed"),
+        Property::new("left", ValueType::Integer, "Left as they are"),
+        Property::new("refused", ValueType::Integer, "Refused"),
     ],
 };
 
-static STRETCH: Kind = Kind::List("row", &Kind::Integer);
+static ROW_RANGE: ValueType = ValueType::List("row", &ValueType::Integer);
 
-static LINES: Record = Record {
+static ROW_NOTES: ObjectSchema = ObjectSchema {
     name: "ImportLines",
-    about: "Rows and what is said of them",
-    members: &[
-        Member::of(
+    description: "Rows and what is said of them",
+    properties: &[
+        Property::new(
             "rows",
-            Kind::List("stretch", &STRETCH),
+            ValueType::List("stretch", &ROW_RANGE),
             "Stretches of rows, the first and the last of each",
         ),
-        Member::of("first", Kind::List("line", &Kind::Object(&LINE)), "The first of them"),
-        Member::of("more", Kind::Integer, "How many more there are"),
+        Property::new("first", ValueType::List("line", &ValueType::Object(&ROW_NOTE)), "The first of them"),
+        Property::new("more", ValueType::Integer, "How many more there are"),
     ],
 };
 
-static LINE: Record = Record {
+static ROW_NOTE: ObjectSchema = ObjectSchema {
     name: "ImportLine",
-    about: "A row",
-    members: &[
-        Member::of("row", Kind::Integer, "The row, as people count it: the header is row 1"),
-        Member::of("what", Kind::Text, "What is said of it"),
+    description: "A row",
+    properties: &[
+        Property::new("row", ValueType::Integer, "The row, as people count it: the header is row 1"),
+        Property::new("what", ValueType::Text, "What is said of it"),
     ],
 };
 
-pub(super) static IMPORTS: Record = Record {
+pub(super) static IMPORTS: ObjectSchema = ObjectSchema {
     name: "Imports",
-    about: "Imports, newest first",
-    members: &[Member::of("imports", Kind::List("import", &Kind::Object(&IMPORT)), "All of them")],
+    description: "Imports, newest first",
+    properties: &[Property::new(
+        "imports",
+        ValueType::List("import", &ValueType::Object(&IMPORT)),
+        "All of them",
+    )],
 };
 
-pub(super) static ERROR: Record = Record {
+pub(super) static ERROR: ObjectSchema = ObjectSchema {
     name: "TransferError",
-    about: "Why nothing was done",
-    members: &[
-        Member::of("error", Kind::Text, "For programs"),
-        Member::of("message", Kind::Text, "For people"),
+    description: "Why nothing was done",
+    properties: &[
+        Property::new("error", ValueType::Text, "For programs"),
+        Property::new("message", ValueType::Text, "For people"),
     ],
 };

@@ -3,7 +3,7 @@
 
 use adapters::{Argon2Cost, Engine, StoreSettings};
 use bytes::Bytes;
-use dialects::kit::{Content, hash_key};
+use dialects::kit::{ResponseBody, hash_key};
 use directory::{Caller, Clock, Command, Directory, NewConnection, TenantNumber};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -431,7 +431,7 @@ impl House {
         change: impl FnOnce(&mut NewConnection),
     ) -> String {
         let key = adapters::generate_api_key().expect("a key");
-        let dialects = dialects::ALL.iter().map(|dialect| dialect.name.to_owned()).collect();
+        let dialects = dialects::USER_APIS.iter().map(|dialect| dialect.name.to_owned()).collect();
         let mut new = NewConnection::new(name, dialects, hash_key(&key));
         new.highest_role = 6;
         change(&mut new);
@@ -452,7 +452,7 @@ impl House {
         (status, body)
     }
 
-    pub(crate) async fn answer(&self, mut request: Request<Vec<u8>>) -> Response<Content> {
+    pub(crate) async fn answer(&self, mut request: Request<Vec<u8>>) -> Response<ResponseBody> {
         let host = http::HeaderValue::from_static("example.com");
         request.headers_mut().entry(http::header::HOST).or_insert(host);
         let address: std::net::IpAddr = "127.0.0.1".parse().expect("an address");

@@ -5,7 +5,7 @@ use super::{ARRIVAL_TIME, DISK_FULL, Imports, LARGEST, TENANT_STORAGE_FULL};
 use crate::decoding::{Decoder, Encoding};
 use crate::upload::Upload;
 use bytes::Bytes;
-use dialects::kit::Fault;
+use dialects::kit::RequestError;
 use dialects::transfer::insufficient_storage;
 use directory::DirectoryError;
 use http::HeaderMap;
@@ -38,17 +38,18 @@ pub(crate) async fn receive<B>(
     id: Uuid,
     headers: &HeaderMap,
     body: B,
-) -> Result<(), Fault>
+) -> Result<(), RequestError>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
 {
     let mut arrival = Arrival { imports, id, is_kept: false };
     let received = match tokio::time::timeout(ARRIVAL_TIME, write(imports, id, headers, body)).await {
         Ok(received) => received,
-        Err(_) => Err(Fault::BodyCut),
+        Err(_) => Err(RequestError::BodyIncomplete),
     };
     let kept = received.and_then(|()| {
-        let unkept = |error: anyhow::Error| Fault::Refused(DirectoryError::Unavailable(format!("{error:#}")));
+        let unkept =
+            |error: anyhow::Error| RequestError::Directory(DirectoryError::Unavailable(format!("{error:#}")));
         imports.arrived(id).map_err(unkept)
     });
     arrival.is_kept = kept.is_ok();
@@ -56,27 +57,27 @@ where
 }
 
 /// Why a file was rejected while it was decoded.
-struct Rejected(Fault);
+struct Rejected(RequestError);
 
-impl From<Fault> for Rejected {
-    fn from(fault: Fault) -> Self {
+impl From<RequestError> for Rejected {
+    fn from(fault: RequestError) -> Self {
         Self(fault)
     }
 }
 
 impl From<std::io::Error> for Rejected {
     fn from(error: std::io::Error) -> Self {
-        Self(Fault::Unparsable(format!("the body is not of its Content-Encoding: {error}")))
+        Self(RequestError::Unparsable(format!("the body is not of its Content-Encoding: {error}")))
     }
 }
 
-impl From<Rejected> for Fault {
+impl From<Rejected> for RequestError {
     fn from(Rejected(fault): Rejected) -> Self {
         fault
     }
 }
 
-async fn write<B>(imports: &Imports, id: Uuid, headers: &HeaderMap, body: B) -> Result<(), Fault>
+async fn write<B>(imports: &Imports, id: Uuid, headers: &HeaderMap, body: B) -> Result<(), RequestError>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
 {
@@ -84,14 +85,14 @@ where
         if error.kind() == std::io::ErrorKind::StorageFull {
             return insufficient_storage(DISK_FULL);
         }
-        Fault::Refused(DirectoryError::Unavailable(error.to_string()))
+        RequestError::Directory(DirectoryError::Unavailable(error.to_string()))
     };
-    let encoding = Encoding::of(headers).map_err(|name| Fault::UnsupportedMedia(Some(name)))?;
+    let encoding = Encoding::of(headers).map_err(|name| RequestError::UnsupportedMediaType(Some(name)))?;
     let mut decoder = Decoder::new(encoding);
     let mut file = imports.file(id).map_err(full)?;
     let (most, mut upload) = (imports.quota_for(id), Upload::new(body, WINDOW));
     let (mut size, mut next_check) = (0, CHECK_EVERY);
-    let too_large = || Fault::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX));
+    let too_large = || RequestError::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX));
     let mut take = |bytes: &[u8]| {
         size += bytes.len() as u64;
         if size > LARGEST {
@@ -111,7 +112,7 @@ where
         Ok::<_, Rejected>(())
     };
     let mut received = 0;
-    while let Some(bytes) = upload.next().await.map_err(|_| Fault::BodyCut)? {
+    while let Some(bytes) = upload.next().await.map_err(|_| RequestError::BodyIncomplete)? {
         received += bytes.len() as u64;
         // Encoded, it may be nothing but headers.
         if received > LARGEST {
@@ -120,5 +121,5 @@ where
         decoder.push(&bytes, &mut take)?;
     }
     decoder.finish(&mut take)?;
-    if size == 0 { Err(Fault::BodyMissing) } else { Ok(()) }
+    if size == 0 { Err(RequestError::BodyMissing) } else { Ok(()) }
 }

@@ -2,8 +2,8 @@
 
 use super::options::flag;
 use bytes::Bytes;
-use dialects::kit::transfers::Wishes;
-use dialects::kit::{Content, Part, Source};
+use dialects::kit::transfers::Params;
+use dialects::kit::{Chunk, ChunkSource, ResponseBody};
 use directory::{BoxFuture, Caller, Directory, DirectoryError};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -21,12 +21,12 @@ const PARTS: usize = 8;
 /// Parts as they come from whoever makes them. The last word is that all of it was made; without it, it is cut.
 struct Parts(mpsc::Receiver<Result<Bytes, DirectoryError>>);
 
-impl Source for Parts {
-    fn next(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<Part>, DirectoryError>> {
+impl ChunkSource for Parts {
+    fn next_chunk(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<Chunk>, DirectoryError>> {
         Box::pin(async move {
             match self.0.recv().await {
                 Some(Ok(bytes)) if bytes.is_empty() => Ok(None),
-                Some(Ok(bytes)) => Ok(Some((bytes, self as Box<dyn Source>))),
+                Some(Ok(bytes)) => Ok(Some((bytes, self as Box<dyn ChunkSource>))),
                 Some(Err(refusal)) => Err(refusal),
                 None => Err(DirectoryError::Internal("a file was not made whole".into())),
             }
@@ -67,7 +67,7 @@ impl Write for Pipe {
 }
 
 /// A file as it is.
-pub(super) fn file(mut file: File) -> Content {
+pub(super) fn file(mut file: File) -> ResponseBody {
     let (sender, receiver) = mpsc::channel(PARTS);
     std::thread::spawn(move || {
         loop {
@@ -86,7 +86,7 @@ pub(super) fn file(mut file: File) -> Content {
             }
         }
     });
-    Content::parts(Box::new(Parts(receiver)))
+    ResponseBody::streamed(Box::new(Parts(receiver)))
 }
 
 /// Everybody and everything, as a file of that name would have it.
@@ -94,8 +94,8 @@ pub(super) fn export(
     directory: &Arc<Directory>,
     caller: &Caller,
     name: &str,
-    wishes: &Wishes,
-) -> Result<(&'static str, Content), String> {
+    wishes: &Params,
+) -> Result<(&'static str, ResponseBody), String> {
     let format = Format::of_path(Path::new(name))
         .ok_or("the file's name ends with what it is to be: .csv, .ndjson, .xlsx or .ldif")?;
     let mut options = Options { format, kinds: Vec::new(), columns: None, with_password_hashes: false };
@@ -139,5 +139,5 @@ pub(super) fn export(
         // Whoever has gone hears nothing.
         let _ = sender.blocking_send(last);
     });
-    Ok((format.media(), Content::parts(Box::new(Parts(receiver)))))
+    Ok((format.media(), ResponseBody::streamed(Box::new(Parts(receiver)))))
 }

@@ -14,8 +14,8 @@ pub(crate) use arrival::receive;
 pub use storage::StorageLimits;
 
 use anyhow::Context;
-use dialects::kit::Content;
-use dialects::kit::transfers::{NotTaken, Transfers, Wishes};
+use dialects::kit::ResponseBody;
+use dialects::kit::transfers::{Params, Rejected, Transfers};
 use directory::{Caller, Directory};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -410,15 +410,20 @@ fn refused(format: Format) -> String {
 }
 
 impl Transfers for Imports {
-    fn open(&self, caller: &Caller, media: Option<&str>, wishes: &Wishes) -> Result<(Uuid, Value), NotTaken> {
+    fn create_import(
+        &self,
+        caller: &Caller,
+        media: Option<&str>,
+        wishes: &Params,
+    ) -> Result<(Uuid, Value), Rejected> {
         let format = format(media, wishes)?;
         options(Path::new(""), wishes)?.reading.check(format)?;
         let is_open = |job: &&Job| job.caller.tenant == caller.tenant.0 && job.ended.is_none();
         if self.jobs().iter().filter(is_open).count() >= AT_ONCE {
-            return Err(NotTaken::NotNow(format!("{AT_ONCE} imports of the tenant have not ended")));
+            return Err(Rejected::Temporary(format!("{AT_ONCE} imports of the tenant have not ended")));
         }
         let unkept =
-            |error: &dyn std::fmt::Display| NotTaken::NotNow(format!("an import cannot be kept: {error}"));
+            |error: &dyn std::fmt::Display| Rejected::Temporary(format!("an import cannot be kept: {error}"));
         storage::make_folder(&self.folder).map_err(|error| unkept(&error))?;
         let own = self
             .jobs()
@@ -427,11 +432,11 @@ impl Transfers for Imports {
             .map(|job| self.size(job))
             .sum::<u64>();
         if own >= self.storage.per_tenant {
-            return Err(NotTaken::InsufficientStorage(TENANT_STORAGE_FULL));
+            return Err(Rejected::InsufficientStorage(TENANT_STORAGE_FULL));
         }
         if let Err(why) = self.check_disk() {
             tracing::error!(why, "import rejected: the disk is nearly full");
-            return Err(NotTaken::InsufficientStorage(DISK_FULL));
+            return Err(Rejected::InsufficientStorage(DISK_FULL));
         }
         let id = storage::new_id().map_err(|error| unkept(&error))?;
         let job = Job::new(id, caller, format, wishes.clone(), self.directory.now());
@@ -442,16 +447,16 @@ impl Transfers for Imports {
         Ok((id, shown.resource()))
     }
 
-    fn all(&self, caller: &Caller) -> Vec<Value> {
+    fn list_imports(&self, caller: &Caller) -> Vec<Value> {
         let own = |job: &Job| job.caller.tenant == caller.tenant.0 && job.status != Status::Arriving;
         self.jobs().into_iter().rev().filter(own).map(|job| job.resource()).collect()
     }
 
-    fn one(&self, caller: &Caller, id: Uuid) -> Option<Value> {
+    fn get_import(&self, caller: &Caller, id: Uuid) -> Option<Value> {
         self.of(caller, id).map(|job| job.resource())
     }
 
-    fn call_off(&self, caller: &Caller, id: Uuid) -> Result<bool, NotTaken> {
+    fn cancel_import(&self, caller: &Caller, id: Uuid) -> Result<bool, Rejected> {
         let Some(job) = self.of(caller, id) else { return Ok(false) };
         if job.ended.is_some() {
             return Ok(true);
@@ -459,7 +464,7 @@ impl Transfers for Imports {
         // Whoever is at it sees the mark, also another process, and also after a restart.
         private_file(&self.path(id, OFF), true)
             .and_then(|mark| mark.sync_all())
-            .map_err(|error| NotTaken::NotNow(format!("an import cannot be called off: {error}")))?;
+            .map_err(|error| Rejected::Temporary(format!("an import cannot be called off: {error}")))?;
         // Nobody is at it yet: it is over at once.
         if let Ok(data) = File::open(self.path(id, "data"))
             && data.try_lock().is_ok()
@@ -471,7 +476,7 @@ impl Transfers for Imports {
         Ok(true)
     }
 
-    fn refused(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, Content)> {
+    fn rejected_rows(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, ResponseBody)> {
         let job = self.of(caller, id)?;
         let file = File::open(self.path(id, &refused(job.format()))).ok()?;
         Some((job.format().media(), download::file(file)))
@@ -481,8 +486,8 @@ impl Transfers for Imports {
         &self,
         caller: &Caller,
         file: &str,
-        wishes: &Wishes,
-    ) -> Result<(&'static str, Content), NotTaken> {
+        wishes: &Params,
+    ) -> Result<(&'static str, ResponseBody), Rejected> {
         Ok(download::export(&self.directory, caller, file, wishes)?)
     }
 }

@@ -1,11 +1,11 @@
 //! The parameters of a request for an import, as options.
 
-use dialects::kit::transfers::Wishes;
+use dialects::kit::transfers::Params;
 use std::path::Path;
 use transfer::formats::{Format, Reading};
 use transfer::import::{Key, Options};
 
-pub(super) fn format(media: Option<&str>, wishes: &Wishes) -> Result<Format, String> {
+pub(super) fn format(media: Option<&str>, wishes: &Params) -> Result<Format, String> {
     let unknown =
         || "say what the file is: by Content-Type or with format=csv, ndjson, xlsx or ldif".to_owned();
     if let Some((_, name)) = wishes.iter().find(|(name, _)| name == "format") {
@@ -25,8 +25,8 @@ pub(super) fn flag(name: &str, value: &str) -> Result<bool, String> {
 }
 
 /// What was asked for as the options of an import.
-pub(super) fn options(path: &Path, wishes: &Wishes) -> Result<Options, String> {
-    let mut options = Options::new(path, Format::Csv, transfer::Columns::new(dialects::kit::spellings()));
+pub(super) fn options(path: &Path, wishes: &Params) -> Result<Options, String> {
+    let mut options = Options::new(path, Format::Csv, transfer::Columns::new(dialects::kit::field_aliases()));
     let mut reading = Reading::default();
     for (name, value) in wishes {
         match name.as_str() {

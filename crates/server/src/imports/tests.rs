@@ -57,7 +57,7 @@ impl House {
 
     fn send(&self, imports: &Imports, rows: &str) -> Uuid {
         let wishes = vec![("update".to_owned(), "true".to_owned())];
-        let (id, _) = imports.open(&self.caller, Some("text/csv"), &wishes).expect("taken");
+        let (id, _) = imports.create_import(&self.caller, Some("text/csv"), &wishes).expect("taken");
         std::fs::write(imports.path(id, "data"), rows).expect("written");
         imports.arrived(id).expect("arrived");
         id
@@ -68,7 +68,7 @@ impl House {
         let ended = async {
             loop {
                 let states: Vec<Value> =
-                    until_ended.iter().filter_map(|id| imports.one(&self.caller, *id)).collect();
+                    until_ended.iter().filter_map(|id| imports.get_import(&self.caller, *id)).collect();
                 if states.iter().all(|state| state["ended"].is_string()) {
                     return states;
                 }

@@ -1,7 +1,7 @@
 //! The table finds what a walk through every dialect's routes, one by one, finds.
 
 use super::*;
-use dialects::kit::{Matched, Route};
+use dialects::kit::{MatchedRoute, Route};
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeSet;
 use testkit::chance::Dice;
@@ -12,9 +12,14 @@ fn describe(destination: Option<Destination>) -> String {
         Some(Destination::Own(OwnPage::Docs(media, text))) => format!("docs {media} {}", text.len()),
         Some(Destination::Own(page)) => format!("own {:?}", std::mem::discriminant(&page)),
         Some(Destination::Page(route)) => format!("page {route:?}"),
-        Some(Destination::Dialect(Found { dialect, matched: None })) => format!("{} rejects", dialect.name),
-        Some(Destination::Dialect(Found { dialect, matched: Some(m) })) => {
-            format!("{} {} {:?} {:?} {:?}", dialect.name, m.route.path, m.named, m.context, m.suffix)
+        Some(Destination::Dialect(RouteMatch { dialect, matched: None })) => {
+            format!("{} rejects", dialect.name)
+        }
+        Some(Destination::Dialect(RouteMatch { dialect, matched: Some(m) })) => {
+            format!(
+                "{} {} {:?} {:?} {:?}",
+                dialect.name, m.route.path, m.path_params, m.context, m.format_suffix
+            )
         }
         None => "nothing".into(),
     }
@@ -29,11 +34,12 @@ fn walk(path: &str) -> Option<Destination> {
     if path == "/" || Portal::owns(path) {
         return Some(Destination::Page(page(path)));
     }
-    let found = dialects::doors().find_map(|dialect| {
-        let matched = dialect.routes.iter().find_map(|route| try_route(route, path, dialect.suffixes))?;
-        Some(Destination::Dialect(Found { dialect, matched: Some(matched) }))
+    let found = dialects::endpoints().find_map(|dialect| {
+        let matched =
+            dialect.routes.iter().find_map(|route| try_route(route, path, dialect.has_format_suffixes))?;
+        Some(Destination::Dialect(RouteMatch { dialect, matched: Some(matched) }))
     });
-    let has_empty = path.contains("//") && dialects::takes_empty_segments(path);
+    let has_empty = path.contains("//") && dialects::ignores_empty_segments(path);
     let found = found.or_else(|| {
         if !has_empty {
             return None;
@@ -41,8 +47,8 @@ fn walk(path: &str) -> Option<Destination> {
         let one = path.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
         walk(&format!("/{one}"))
     });
-    let claiming = dialects::doors().find(|dialect| (dialect.owns)(path));
-    let claiming = claiming.map(|dialect| Destination::Dialect(Found { dialect, matched: None }));
+    let claiming = dialects::endpoints().find(|dialect| (dialect.claims_path)(path));
+    let claiming = claiming.map(|dialect| Destination::Dialect(RouteMatch { dialect, matched: None }));
     found.or(claiming).or_else(|| Portal::is_like(path).then(|| Destination::Page(page(path))))
 }
 
@@ -65,7 +71,7 @@ fn page(path: &str) -> portal::Route {
     }
 }
 
-fn try_route(route: &'static Route, path: &str, suffixes: bool) -> Option<Matched> {
+fn try_route(route: &'static Route, path: &str, suffixes: bool) -> Option<MatchedRoute> {
     let sent: Vec<&str> = path.strip_prefix('/')?.trim_end_matches('/').split('/').collect();
     let wanted: Vec<&str> = route.path.trim_start_matches('/').split('/').collect();
     let without_context = wanted.strip_prefix(&["{context}"]);
@@ -73,11 +79,16 @@ fn try_route(route: &'static Route, path: &str, suffixes: bool) -> Option<Matche
     with_context.or_else(|| try_segments(route, without_context?, &sent, suffixes))
 }
 
-fn try_segments(route: &'static Route, wanted: &[&str], sent: &[&str], suffixes: bool) -> Option<Matched> {
+fn try_segments(
+    route: &'static Route,
+    wanted: &[&str],
+    sent: &[&str],
+    suffixes: bool,
+) -> Option<MatchedRoute> {
     if wanted.len() != sent.len() {
         return None;
     }
-    let mut matched = Matched { route, named: Vec::new(), context: None, suffix: None };
+    let mut matched = MatchedRoute { route, path_params: Vec::new(), context: None, format_suffix: None };
     let last = wanted.len();
     for (index, (wanted, sent)) in (1..).zip(wanted.iter().zip(sent)) {
         let mut sent = *sent;
@@ -86,7 +97,7 @@ fn try_segments(route: &'static Route, wanted: &[&str], sent: &[&str], suffixes:
             if *wanted == "{context}" {
                 matched.context = Some(sent.to_owned());
             } else {
-                matched.named.push(decoded.into_owned());
+                matched.path_params.push(decoded.into_owned());
             }
             continue;
         }
@@ -96,7 +107,7 @@ fn try_segments(route: &'static Route, wanted: &[&str], sent: &[&str], suffixes:
                 at.filter(|at| suffixes && index == last && sent[*at..].eq_ignore_ascii_case(ending))
             {
                 sent = &sent[..at];
-                matched.suffix = Some(format);
+                matched.format_suffix = Some(format);
             }
         }
         if !wanted.eq_ignore_ascii_case(sent) {
@@ -132,7 +143,7 @@ const ENDINGS: [&str; 12] =
 
 fn patterns() -> Vec<&'static str> {
     let own = pages::PATHS.into_iter().map(|(path, _)| path);
-    let routes = || dialects::doors().flat_map(|dialect| dialect.routes).map(|route| route.path);
+    let routes = || dialects::endpoints().flat_map(|dialect| dialect.routes).map(|route| route.path);
     let without_context = routes().filter_map(|path| path.strip_prefix("/{context}"));
     own.chain(portal::ROUTES.map(|(path, _)| path)).chain(routes()).chain(without_context).collect()
 }
@@ -173,7 +184,7 @@ fn the_table_finds_what_a_walk_through_all_routes_finds() {
         found.insert(text.split(" [").next().expect("a part").to_owned());
     }
     let all =
-        dialects::doors().flat_map(|d| d.routes.iter().map(|route| format!("{} {}", d.name, route.path)));
+        dialects::endpoints().flat_map(|d| d.routes.iter().map(|route| format!("{} {}", d.name, route.path)));
     let pages = portal::ROUTES.map(|(_, route)| format!("page {route:?}"));
     for wanted in all.chain(pages) {
         assert!(found.contains(&wanted), "{wanted} was never found");

@@ -1,4 +1,4 @@
-//! How the embedded engine looks into an index: the statements of a [`Source`] and what is bound to them.
+//! How the embedded engine looks into an index: the statements of a [`ChunkSource`] and what is bound to them.
 
 use crate::query_plan::IndexLookup;
 use crate::{sql, unique_keys};

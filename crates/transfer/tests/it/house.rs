@@ -86,7 +86,7 @@ impl House {
         settle: impl FnOnce(&mut Options),
     ) -> Result<Report, ImportError> {
         let format = Format::of_path(path).expect("a format");
-        let mut options = Options::new(path, format, Columns::new(dialects::kit::spellings()));
+        let mut options = Options::new(path, format, Columns::new(dialects::kit::field_aliases()));
         settle(&mut options);
         let found = scan(&options)?;
         self.wait(run(&self.directory, &self.caller, &options, &found, &mut |_| true))

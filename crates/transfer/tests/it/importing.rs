@@ -238,7 +238,7 @@ fn a_file_that_changes_is_an_error() {
     let mut options = transfer::import::Options::new(
         &file,
         transfer::Format::Csv,
-        transfer::Columns::new(dialects::kit::spellings()),
+        transfer::Columns::new(dialects::kit::field_aliases()),
     );
     options.deactivates_missing = true;
     let found = transfer::import::scan(&options).expect("sound");

@@ -20,7 +20,7 @@ fn an_import_that_was_cut_off_goes_on() {
             let mut options = transfer::import::Options::new(
                 &file,
                 transfer::Format::Csv,
-                transfer::Columns::new(dialects::kit::spellings()),
+                transfer::Columns::new(dialects::kit::field_aliases()),
             );
             options.request = "import p.csv".into();
             let found = transfer::import::scan(&options).expect("sound");
@@ -190,7 +190,7 @@ fn a_resumed_import_sets_managers() {
         let mut options = transfer::import::Options::new(
             &file,
             transfer::Format::Csv,
-            transfer::Columns::new(dialects::kit::spellings()),
+            transfer::Columns::new(dialects::kit::field_aliases()),
         );
         (options.request, options.updates) = ("import p.csv".into(), updates);
         let found = transfer::import::scan(&options).expect("sound");

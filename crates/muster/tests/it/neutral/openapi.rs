@@ -12,20 +12,14 @@ fn every_route_is_described_and_every_reference_leads_somewhere() {
     });
     assert_eq!(document["openapi"], "3.1.0");
     let mut ids = std::collections::HashSet::new();
-    for dialect in dialects::doors() {
+    for dialect in dialects::endpoints() {
         for route in dialect.routes {
-            for verb in route.verbs {
-                let operation = &document["paths"][route.path][verb.method.to_ascii_lowercase()];
-                assert!(operation["summary"].is_string(), "{} {}", verb.method, route.path);
+            for verb in route.methods {
+                let operation = &document["paths"][route.path][verb.name.to_ascii_lowercase()];
+                assert!(operation["summary"].is_string(), "{} {}", verb.name, route.path);
                 assert!(ids.insert(operation["operationId"].as_str().expect("an id").to_owned()));
-                let takes_body = verb.about.body.is_some();
-                assert_eq!(
-                    operation["requestBody"].is_object(),
-                    takes_body,
-                    "{} {}",
-                    verb.method,
-                    route.path
-                );
+                let takes_body = verb.spec.body.is_some();
+                assert_eq!(operation["requestBody"].is_object(), takes_body, "{} {}", verb.name, route.path);
             }
         }
     }

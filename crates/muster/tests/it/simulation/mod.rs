@@ -204,7 +204,7 @@ async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months:
     );
     let caller = testkit::conformance::tenant(&directory, "One").await;
     let key = "key of the simulation, long enough".replace([' ', ','], "-");
-    let names = dialects::ALL.iter().map(|dialect| dialect.name).chain(["transfer"]);
+    let names = dialects::USER_APIS.iter().map(|dialect| dialect.name).chain(["transfer"]);
     let dialects = names.map(str::to_owned).collect();
     let mut new = NewConnection::new("main", dialects, hash_key(&key));
     new.highest_role = 6;

@@ -5,31 +5,31 @@ use directory::{DirectoryError, FieldErrorKind, SignInError};
 
 /// One way a request can fail.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fault {
+pub enum RequestError {
     /// The directory refused.
-    Refused(DirectoryError),
+    Directory(DirectoryError),
     /// Members of the body or query break the dialect's own rules; at least one.
-    Fields(Vec<FieldFault>),
+    InvalidMembers(Vec<MemberError>),
     /// No route has that path.
     NoRoute,
     /// The route has no such method; it has these.
-    WrongMethod(Vec<&'static str>),
+    MethodNotAllowed(Vec<&'static str>),
     /// A body of a type the dialect does not read; `None` when no type was sent.
-    UnsupportedMedia(Option<String>),
+    UnsupportedMediaType(Option<String>),
     /// Only types are accepted that the dialect does not write.
     NotAcceptable,
     /// The body is larger than so many bytes.
     BodyTooLarge(usize),
     /// The body did not arrive in time or not whole.
-    BodyCut,
+    BodyIncomplete,
     /// The request does not name one host (RFC 9112 section 3.2).
-    WrongHost,
+    InvalidHost,
     /// The body is not of its type; what the parser says of it, for the log.
     Unparsable(String),
     /// There is no body where one is needed.
     BodyMissing,
     /// No key, an unknown one, one that is no longer good, or another tenant's.
-    Unauthorised,
+    Unauthorized,
     /// The key is good, but not for this.
     Forbidden,
     /// Too many bad keys came from this address.
@@ -38,60 +38,60 @@ pub enum Fault {
         retry_after: u32,
     },
     /// The connection or the tenant has too many requests in progress.
-    TooManyConcurrent {
+    TooManyConcurrentRequests {
         /// Seconds to wait.
         retry_after: u32,
     },
     /// It took too long.
     TimedOut,
     /// What only one dialect knows, said by itself in its own words.
-    Own(Box<OwnFault>),
+    DialectSpecific(Box<DialectError>),
 }
 
 /// A fault that one dialect alone has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnFault {
+pub struct DialectError {
     /// The status it is answered with.
     pub status: http::StatusCode,
     /// What the dialect calls it.
     pub code: &'static str,
     /// A sentence for the caller.
-    pub text: String,
+    pub message: String,
 }
 
 /// One member that breaks a rule, under the name the dialect has for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldFault {
+pub struct MemberError {
     /// The dialect's name for it.
     pub name: String,
     /// Which rule.
-    pub rule: FieldErrorKind,
+    pub kind: FieldErrorKind,
     /// What the dialect says of it, where that is more than the rule says.
-    pub text: Option<String>,
+    pub message: Option<String>,
 }
 
-impl FieldFault {
+impl MemberError {
     /// A fault without words of its own.
     pub fn new(name: impl Into<String>, rule: FieldErrorKind) -> Self {
-        Self { name: name.into(), rule, text: None }
+        Self { name: name.into(), kind: rule, message: None }
     }
 }
 
-impl Fault {
+impl RequestError {
     /// A fault of one member.
-    pub fn field(name: impl Into<String>, rule: FieldErrorKind) -> Self {
-        Self::Fields(vec![FieldFault::new(name, rule)])
+    pub fn invalid_member(name: impl Into<String>, rule: FieldErrorKind) -> Self {
+        Self::InvalidMembers(vec![MemberError::new(name, rule)])
     }
 
     /// A fault of one dialect's own.
-    pub fn own(status: http::StatusCode, code: &'static str, text: impl Into<String>) -> Self {
-        Self::Own(Box::new(OwnFault { status, code, text: text.into() }))
+    pub fn dialect_specific(status: http::StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+        Self::DialectSpecific(Box::new(DialectError { status, code, message: text.into() }))
     }
 
     /// What sort of failure it is, as a word for log and metrics.
-    pub fn kind(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
-            Self::Refused(refusal) => match refusal {
+            Self::Directory(error) => match error {
                 DirectoryError::Invalid(_) => "invalid",
                 DirectoryError::NoSuchUser => "no_such_user",
                 DirectoryError::NoSuchItem(_) => "no_such_item",
@@ -109,33 +109,33 @@ impl Fault {
                 DirectoryError::Unavailable(_) => "store_unavailable",
                 DirectoryError::Internal(_) => "internal",
             },
-            Self::Fields(_) => "invalid",
+            Self::InvalidMembers(_) => "invalid",
             Self::NoRoute => "no_route",
-            Self::WrongMethod(_) => "wrong_method",
-            Self::UnsupportedMedia(_) => "unsupported_media",
+            Self::MethodNotAllowed(_) => "wrong_method",
+            Self::UnsupportedMediaType(_) => "unsupported_media",
             Self::NotAcceptable => "not_acceptable",
             Self::BodyTooLarge(_) => "body_too_large",
-            Self::BodyCut => "body_incomplete",
-            Self::WrongHost => "wrong_host",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::InvalidHost => "wrong_host",
             Self::Unparsable(_) => "unparsable",
             Self::BodyMissing => "body_missing",
-            Self::Unauthorised => "unauthorized",
+            Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::TooManyAttempts { .. } => "too_many_bad_keys",
-            Self::TooManyConcurrent { .. } => "too_many_concurrent",
+            Self::TooManyConcurrentRequests { .. } => "too_many_concurrent",
             Self::TimedOut => "timed_out",
-            Self::Own(own) if own.code.is_empty() => "other",
-            Self::Own(own) => own.code,
+            Self::DialectSpecific(own) if own.code.is_empty() => "other",
+            Self::DialectSpecific(own) => own.code,
         }
     }
 
     /// Which rules of which fields are broken, for the log. Members have names that clients choose, so they are left out.
     pub(crate) fn broken_rules(&self) -> Option<String> {
         let rules: Vec<String> = match self {
-            Self::Refused(DirectoryError::Invalid(faults)) => {
-                faults.iter().map(|fault| format!("{:?} {:?}", fault.field, fault.kind)).collect()
+            Self::Directory(DirectoryError::Invalid(faults)) => {
+                faults.iter().map(|error| format!("{:?} {:?}", error.field, error.kind)).collect()
             }
-            Self::Fields(faults) => faults.iter().map(|fault| format!("{:?}", fault.rule)).collect(),
+            Self::InvalidMembers(faults) => faults.iter().map(|error| format!("{:?}", error.kind)).collect(),
             _ => return None,
         };
         Some(rules.join(", "))
@@ -144,13 +144,13 @@ impl Fault {
     /// Seconds after which trying again may help.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Refused(
+            Self::Directory(
                 DirectoryError::Busy { retry_after }
                 | DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }),
             )
             | Self::TooManyAttempts { retry_after }
-            | Self::TooManyConcurrent { retry_after } => Some(*retry_after),
-            Self::Refused(DirectoryError::Unavailable(_) | DirectoryError::Conflict) | Self::TimedOut => {
+            | Self::TooManyConcurrentRequests { retry_after } => Some(*retry_after),
+            Self::Directory(DirectoryError::Unavailable(_) | DirectoryError::Conflict) | Self::TimedOut => {
                 Some(5)
             }
             _ => None,
@@ -158,17 +158,17 @@ impl Fault {
     }
 
     /// What only the log may see.
-    pub fn detail(&self) -> Option<&str> {
+    pub fn log_detail(&self) -> Option<&str> {
         match self {
-            Self::Refused(DirectoryError::Unavailable(text) | DirectoryError::Internal(text))
+            Self::Directory(DirectoryError::Unavailable(text) | DirectoryError::Internal(text))
             | Self::Unparsable(text) => Some(text),
             _ => None,
         }
     }
 }
 
-impl From<DirectoryError> for Fault {
-    fn from(refusal: DirectoryError) -> Self {
-        Self::Refused(refusal)
+impl From<DirectoryError> for RequestError {
+    fn from(error: DirectoryError) -> Self {
+        Self::Directory(error)
     }
 }

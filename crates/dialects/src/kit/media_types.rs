@@ -1,20 +1,20 @@
-//! `Accept` and `Content-Type`, read once for all dialects.
+//! `Accept` and `ResponseBody-Type`, read once for all dialects.
 
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 
 /// One entry of an `Accept` header.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Wanted {
+pub(crate) struct MediaRange {
     /// `application/json`, `text/*`, `*/*`; lower-case, without parameters.
     pub(crate) media: String,
     /// 0 to 1000.
     pub(crate) quality: u32,
 }
 
-impl Wanted {
+impl MediaRange {
     /// How exactly this entry names `media`: 3 to the letter, 2 by its type, 1 by anything, 0 not at all.
-    pub(crate) fn matches(&self, media: &str) -> u8 {
+    pub(crate) fn specificity(&self, media: &str) -> u8 {
         if self.media == media {
             3
         } else if self.media == "*/*" {
@@ -28,12 +28,12 @@ impl Wanted {
 }
 
 /// The entries of all `Accept` headers; what cannot be read is left out.
-pub(crate) fn wanted(headers: &HeaderMap) -> Vec<Wanted> {
+pub(crate) fn accepted_media_ranges(headers: &HeaderMap) -> Vec<MediaRange> {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).filter_map(entry).take(64).collect()
+    lines.flat_map(|line| line.split(',')).filter_map(parse_media_range).take(64).collect()
 }
 
-fn entry(text: &str) -> Option<Wanted> {
+fn parse_media_range(text: &str) -> Option<MediaRange> {
     let mut parts = text.split(';').map(str::trim);
     let media = parts.next()?.to_ascii_lowercase();
     if !media.contains('/') {
@@ -46,7 +46,7 @@ fn entry(text: &str) -> Option<Wanted> {
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
     let quality = (quality * 1000.0) as u32;
-    Some(Wanted { media, quality })
+    Some(MediaRange { media, quality })
 }
 
 /// The media type of the body, lower-case and without parameters; `None` when there is none or it is no type.

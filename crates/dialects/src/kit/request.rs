@@ -1,6 +1,6 @@
 //! One request as a dialect sees it: pure data, no socket.
 
-use super::{Access, Body, Content, Denial, Fault, Permit, Query, Voice};
+use super::{Denial, ParsedBody, Permit, Query, RequestError, RequiredAccess, ResponseBody, ResponseFormat};
 use bytes::Bytes;
 use directory::{Caller, TenantNumber};
 use http::{HeaderMap, Response};
@@ -9,22 +9,22 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a handler gives back.
-pub type Answer = Response<Content>;
+pub type DialectResponse = Response<ResponseBody>;
 
 /// Why the body could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BodyFault {
+pub enum BodyError {
     /// It is larger than so many bytes.
     TooLarge(usize),
     /// It stopped, or took too long.
-    Cut,
-    /// Its `Content-Encoding` is not supported.
-    Encoding(String),
-    /// It is not of its `Content-Encoding`.
+    Incomplete,
+    /// Its `ResponseBody-Encoding` is not supported.
+    UnsupportedEncoding(String),
+    /// It is not of its `ResponseBody-Encoding`.
     Undecodable(String),
 }
 
-impl From<std::io::Error> for BodyFault {
+impl From<std::io::Error> for BodyError {
     fn from(error: std::io::Error) -> Self {
         Self::Undecodable(format!("the body is not of its Content-Encoding: {error}"))
     }
@@ -32,17 +32,17 @@ impl From<std::io::Error> for BodyFault {
 
 /// One request.
 #[derive(Debug)]
-pub struct Call {
+pub struct DialectRequest {
     /// The method, upper-case, after an override was applied.
     pub method: String,
     /// The path as sent.
     pub path: String,
     /// What stands for `{…}` in the route's path, decoded.
-    pub named: Vec<String>,
+    pub path_params: Vec<String>,
     /// The first segment of a path such as `/context/api/2/users`.
     pub context: Option<String>,
     /// `json` or `xml` at the end of the path.
-    pub suffix: Option<&'static str>,
+    pub format_suffix: Option<&'static str>,
     /// The query string.
     pub query: Query,
     /// The headers.
@@ -50,13 +50,13 @@ pub struct Call {
     /// The body, within the limit.
     pub body: Bytes,
     /// The number under which the request is logged.
-    pub request: String,
+    pub request_id: String,
     /// Scheme and host under which the client reached us, such as `http://example.com`.
     pub origin: String,
     /// The path of its route, as in the table; empty if it has none.
     pub route_path: &'static str,
     /// What its operation may do.
-    pub access: Access,
+    pub access: RequiredAccess,
     /// On whose behalf it comes; nobody's until the key was looked at.
     pub caller: Option<Caller>,
     /// Held while it is in progress.
@@ -66,29 +66,32 @@ pub struct Call {
     /// Whose key it showed then.
     pub(crate) denied_tenant: Option<TenantNumber>,
     /// Where it comes from.
-    pub address: Option<IpAddr>,
+    pub client_ip: Option<IpAddr>,
     /// The body once it was parsed.
-    pub parsed: OnceLock<Result<Option<Body>, Fault>>,
+    pub parsed_body: OnceLock<Result<Option<ParsedBody>, RequestError>>,
     /// How the answer is written, once that was chosen.
-    pub chosen: OnceLock<Voice>,
+    pub response_format: OnceLock<ResponseFormat>,
     /// How many members were sent that the dialect does not know.
-    pub unknown: AtomicUsize,
+    pub ignored_members: AtomicUsize,
 }
 
-impl Call {
+impl DialectRequest {
     /// On whose behalf the request comes. Handlers run only after the key was looked at.
-    pub fn caller(&self) -> Result<&Caller, Fault> {
-        self.caller.as_ref().ok_or(Fault::Unauthorised)
+    pub fn caller(&self) -> Result<&Caller, RequestError> {
+        self.caller.as_ref().ok_or(RequestError::Unauthorized)
     }
 
     /// The body, parsed by `read` when it is asked for the first time; `None` when there is none.
-    pub fn body(&self, read: fn(&Self) -> Result<Option<Body>, Fault>) -> Result<Option<&Body>, Fault> {
-        self.parsed.get_or_init(|| read(self)).as_ref().map(Option::as_ref).map_err(Clone::clone)
+    pub fn parsed_body(
+        &self,
+        parse: fn(&Self) -> Result<Option<ParsedBody>, RequestError>,
+    ) -> Result<Option<&ParsedBody>, RequestError> {
+        self.parsed_body.get_or_init(|| parse(self)).as_ref().map(Option::as_ref).map_err(Clone::clone)
     }
 
     /// How the answer is written, chosen by `choose` when it is asked for the first time.
-    pub fn voice(&self, choose: fn(&Self) -> Voice) -> Voice {
-        *self.chosen.get_or_init(|| choose(self))
+    pub fn response_format(&self, negotiate: fn(&Self) -> ResponseFormat) -> ResponseFormat {
+        *self.response_format.get_or_init(|| negotiate(self))
     }
 
     /// A request that says nothing but its method and path.
@@ -96,33 +99,33 @@ impl Call {
         Self {
             method,
             path,
-            named: Vec::new(),
+            path_params: Vec::new(),
             context: None,
-            suffix: None,
+            format_suffix: None,
             query: Query::default(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            request: String::new(),
+            request_id: String::new(),
             origin: String::new(),
             route_path: "",
-            access: Access::Open,
+            access: RequiredAccess::Public,
             caller: None,
             permits: Vec::new(),
             denial: None,
             denied_tenant: None,
-            address: None,
-            parsed: OnceLock::new(),
-            chosen: OnceLock::new(),
-            unknown: AtomicUsize::new(0),
+            client_ip: None,
+            parsed_body: OnceLock::new(),
+            response_format: OnceLock::new(),
+            ignored_members: AtomicUsize::new(0),
         }
     }
 
     /// A request of the same caller that this one stands for; where it leads and its body are still to be said.
-    pub(crate) fn sub_call(&self, method: String, path: String) -> Self {
+    pub(crate) fn sub_request(&self, method: String, path: String) -> Self {
         Self {
             context: self.context.clone(),
             headers: self.headers.clone(),
-            request: self.request.clone(),
+            request_id: self.request_id.clone(),
             origin: self.origin.clone(),
             caller: self.caller.clone(),
             ..Self::new(method, path)
@@ -130,13 +133,13 @@ impl Call {
     }
 
     /// The decoded text of the n-th `{…}` of the path.
-    pub fn named(&self, n: usize) -> &str {
-        self.named.get(n).map_or("", String::as_str)
+    pub fn path_param(&self, n: usize) -> &str {
+        self.path_params.get(n).map_or("", String::as_str)
     }
 
     /// Counts members the dialect ignores, so that they are seen somewhere (decision 5).
-    pub fn ignore(&self, count: usize) {
-        self.unknown.fetch_add(count, Ordering::Relaxed);
+    pub fn count_ignored(&self, count: usize) {
+        self.ignored_members.fetch_add(count, Ordering::Relaxed);
     }
 
     /// A header as text.

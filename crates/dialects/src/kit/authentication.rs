@@ -1,6 +1,6 @@
 //! Whose key is this, and what does it open?
 
-use super::{Desk, Fault, jwt};
+use super::{AppState, RequestError, jwt};
 use crate::Dialect;
 use crate::kit::Denial;
 use directory::{Access, ApiKey, Caller, Connection, ConnectionId, KeyHash, TenantNumber, Time};
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// How often a connection's last use is written down.
-const TOUCH_EVERY_SECONDS: i64 = 60;
+const LAST_USE_INTERVAL_SECONDS: i64 = 60;
 
 /// What a client brings to be let in.
 #[derive(Clone)]
-pub struct Credential {
+pub struct ApiCredential {
     /// The key.
     pub key: String,
     /// The tenant's number, where the dialect sends one.
@@ -23,11 +23,11 @@ pub struct Credential {
 }
 
 /// The key of an `Authorization: Bearer` header; the scheme in any case (RFC 6750 section 2.1).
-pub(crate) fn bearer(call: &super::Call) -> Option<Credential> {
-    let (scheme, key) = call.header("authorization")?.trim().split_once(' ')?;
+pub(crate) fn bearer(request: &super::DialectRequest) -> Option<ApiCredential> {
+    let (scheme, key) = request.header("authorization")?.trim().split_once(' ')?;
     let key = key.trim();
     let usable = scheme.eq_ignore_ascii_case("bearer") && !key.is_empty();
-    usable.then(|| Credential { key: key.to_owned(), tenant: None })
+    usable.then(|| ApiCredential { key: key.to_owned(), tenant: None })
 }
 
 /// The challenge of a 401 (RFC 6750 section 3); it says so if a token was sent and is not valid.
@@ -53,52 +53,56 @@ pub fn hash_key(key: &str) -> KeyHash {
 }
 
 /// Why no connection was found, and which one it would have been.
-type Missing = (Denial, Option<Arc<Connection>>);
+type DeniedConnection = (Denial, Option<Arc<Connection>>);
 
 /// A client that was not let in.
-pub(crate) struct Rejected {
+pub(crate) struct AuthenticationError {
     pub(crate) denial: Option<Denial>,
     /// Whose key it was.
     pub(crate) tenant: Option<TenantNumber>,
     /// What it is answered.
-    pub(crate) fault: Fault,
+    pub(crate) error: RequestError,
 }
 
-impl From<Fault> for Rejected {
-    fn from(fault: Fault) -> Self {
-        Self { denial: None, tenant: None, fault }
+impl From<RequestError> for AuthenticationError {
+    fn from(error: RequestError) -> Self {
+        Self { denial: None, tenant: None, error }
     }
 }
 
-impl Desk {
+impl AppState {
     /// Lets a client in, or says why not: `Unauthorised` whenever the key opens nothing here, without a word
     /// about what is wrong with it; `Forbidden` when it is good but not for this.
-    pub(crate) async fn admit(
+    pub(crate) async fn authenticate(
         &self,
-        credential: Option<Credential>,
+        credential: Option<ApiCredential>,
         address: IpAddr,
         dialect: &Dialect,
-        writes: bool,
-    ) -> Result<Caller, Rejected> {
-        let denied = |denial: Denial, connection: Option<&Connection>, fault| {
+        needs_write: bool,
+    ) -> Result<Caller, AuthenticationError> {
+        let error_for = |denial: Denial, connection: Option<&Connection>, error| {
             let tenant = connection.map(|connection| connection.tenant);
-            Rejected { denial: Some(denial), tenant, fault }
+            AuthenticationError { denial: Some(denial), tenant, error }
         };
         let Some(credential) = credential else {
-            return Err(denied(Denial::NoKey, None, Fault::Unauthorised));
+            return Err(error_for(Denial::NoKey, None, RequestError::Unauthorized));
         };
-        let found = self.find(&credential).await?;
-        let connection = match found {
+        let connection = self.resolve_credential(&credential).await?;
+        let connection = match connection {
             Ok(connection) => connection,
             Err((denial, connection)) => {
-                return Err(denied(denial, connection.as_deref(), self.gate.refuse(address)));
+                return Err(error_for(
+                    denial,
+                    connection.as_deref(),
+                    self.authenticator.reject_credential(address),
+                ));
             }
         };
         if !connection.allows_dialect(dialect.name) {
-            return Err(denied(Denial::WrongDialect, Some(&connection), Fault::Forbidden));
+            return Err(error_for(Denial::WrongDialect, Some(&connection), RequestError::Forbidden));
         }
-        if writes && connection.access == Access::ReadOnly {
-            return Err(denied(Denial::ReadOnly, Some(&connection), Fault::Forbidden));
+        if needs_write && connection.access == Access::ReadOnly {
+            return Err(error_for(Denial::ReadOnly, Some(&connection), RequestError::Forbidden));
         }
         Ok(Caller {
             tenant: connection.tenant,
@@ -113,24 +117,30 @@ impl Desk {
     }
 
     /// The live connection that a key or access token belongs to, if it opens the tenant that was named.
-    pub(crate) async fn connection(&self, credential: &Credential) -> Result<Option<Arc<Connection>>, Fault> {
-        Ok(self.find(credential).await?.ok())
+    pub(crate) async fn live_connection(
+        &self,
+        credential: &ApiCredential,
+    ) -> Result<Option<Arc<Connection>>, RequestError> {
+        Ok(self.resolve_credential(credential).await?.ok())
     }
 
     /// The same, or why there is none.
-    async fn find(&self, credential: &Credential) -> Result<Result<Arc<Connection>, Missing>, Fault> {
+    async fn resolve_credential(
+        &self,
+        credential: &ApiCredential,
+    ) -> Result<Result<Arc<Connection>, DeniedConnection>, RequestError> {
         let hash = hash_key(&credential.key);
         let now = self.directory.now();
-        let connection = match self.gate.trusted(&hash, now) {
+        let connection = match self.authenticator.cached(&hash, now) {
             Some(connection) => connection,
-            None => match self.look_up(&credential.key, &hash, now).await? {
+            None => match self.fetch_connection(&credential.key, &hash, now).await? {
                 Some(connection) => connection,
                 None => return Ok(Err((Denial::UnknownKey, None))),
             },
         };
-        let right_tenant =
+        let is_right_tenant =
             credential.tenant.as_ref().is_none_or(|t| t.trim().parse() == Ok(connection.tenant.0));
-        Ok(if !right_tenant {
+        Ok(if !is_right_tenant {
             Err((Denial::OtherTenant, Some(connection)))
         } else if connection.revoked {
             Err((Denial::Revoked, Some(connection)))
@@ -141,24 +151,30 @@ impl Desk {
         })
     }
 
-    async fn look_up(&self, key: &str, hash: &KeyHash, now: Time) -> Result<Option<Arc<Connection>>, Fault> {
-        let is_shown = |other: &ApiKey| bool::from(other.hash.0.ct_eq(&hash.0));
-        let (found, mark) = if jwt::is_token(key) {
-            self.of_token(key, now).await?.unzip()
+    async fn fetch_connection(
+        &self,
+        key: &str,
+        hash: &KeyHash,
+        now: Time,
+    ) -> Result<Option<Arc<Connection>>, RequestError> {
+        let matches_key = |other: &ApiKey| bool::from(other.hash.0.ct_eq(&hash.0));
+        let (connection, mark) = if jwt::looks_like_jwt(key) {
+            self.connection_for_token(key, now).await?.unzip()
         } else {
-            let near = self.directory.connections_by_key_prefix(hash.prefix()).await?;
-            (near.into_iter().find(|connection| connection.keys.iter().any(is_shown)), None)
+            let candidates = self.directory.connections_by_key_prefix(hash.prefix()).await?;
+            (candidates.into_iter().find(|connection| connection.keys.iter().any(matches_key)), None)
         };
-        let found = found.map(Arc::new);
-        self.gate.trust(*hash, found.as_ref(), now);
-        let Some(connection) = found else { return Ok(None) };
-        let is_used =
-            |key: &&ApiKey| mark.as_ref().map_or_else(|| is_shown(key), |mark| jwt::is_mark_of(mark, key));
+        let connection = connection.map(Arc::new);
+        self.authenticator.update_cache(*hash, connection.as_ref(), now);
+        let Some(connection) = connection else { return Ok(None) };
+        let is_used = |key: &&ApiKey| {
+            mark.as_ref().map_or_else(|| matches_key(key), |mark| jwt::is_fingerprint_of(mark, key))
+        };
         let used = connection.keys.iter().find(is_used);
         // A token may have been given for a public key.
         let last_use = used.map_or(connection.last_use, |key| key.last_use);
         if connection.is_live(now)
-            && last_use.is_none_or(|last| now >= last.plus_seconds(TOUCH_EVERY_SECONDS))
+            && last_use.is_none_or(|last| now >= last.plus_seconds(LAST_USE_INTERVAL_SECONDS))
         {
             self.directory.record_connection_use(&connection, used);
         }
@@ -167,17 +183,23 @@ impl Desk {
 
     /// The connection an access token of ours was given to, while neither it nor the key it was given for has ended, and
     /// the mark of that key.
-    async fn of_token(&self, token: &str, now: Time) -> Result<Option<(Connection, String)>, Fault> {
-        let keys = self.seals.keys(&self.directory).await?;
-        let access = jwt::verify(token, &keys.tokens);
+    async fn connection_for_token(
+        &self,
+        token: &str,
+        now: Time,
+    ) -> Result<Option<(Connection, String)>, RequestError> {
+        let keys = self.token_keys.get_or_derive(&self.directory).await?;
+        let access = jwt::verify_access_token(token, &keys.access_token_key);
         if access.as_ref().is_some_and(|access| now.0 / 1_000_000 >= access.exp) {
             // Whoever holds one that has ended is not guessing.
-            return Err(Fault::Unauthorised);
+            return Err(RequestError::Unauthorized);
         }
         let Some(access) = access else { return Ok(None) };
         let Ok(id) = uuid::Uuid::try_parse(&access.sub) else { return Ok(None) };
-        let found = self.directory.connection(ConnectionId(id)).await?;
-        let found = found.filter(|connection| jwt::marks(connection).any(|mark| mark == access.key));
-        Ok(found.map(|connection| (connection, access.key)))
+        let connection = self.directory.connection(ConnectionId(id)).await?;
+        let connection = connection.filter(|connection| {
+            jwt::key_fingerprints(connection).any(|mark| mark == access.key_fingerprint)
+        });
+        Ok(connection.map(|connection| (connection, access.key_fingerprint)))
     }
 }

@@ -1,11 +1,11 @@
 //! A body with the rules by which its members are found, and the small conversions dialects share.
 
-use super::{Duplicates, FieldFault, Format, Node, Object, Record, Way};
+use super::{Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema};
 use directory::FieldErrorKind;
 
 /// A body that was parsed.
 #[derive(Clone, Debug)]
-pub struct Body {
+pub struct ParsedBody {
     /// What it was written in.
     pub format: Format,
     /// The XML root's local name.
@@ -14,27 +14,29 @@ pub struct Body {
     pub node: Node,
 }
 
-impl Body {
+impl ParsedBody {
     /// Which of repeated members counts.
     pub fn duplicates(&self) -> Duplicates {
         if self.format == Format::Json { Duplicates::LastWins } else { Duplicates::FirstWins }
     }
 
     /// Its members; none when it is no object. An XML root without children has none.
-    pub fn members(&self) -> Option<&Object> {
-        self.node.object()
+    pub fn as_object(&self) -> Option<&Object> {
+        self.node.as_object()
     }
 }
 
 impl Object {
     /// How many members are in here that neither `record` nor `others` name.
-    pub fn unknown_to(&self, record: &Record, others: &[&str]) -> usize {
+    pub fn count_unknown(&self, record: &ObjectSchema, others: &[&str]) -> usize {
         let known = |name: &str| {
             if others.iter().any(|other| other.eq_ignore_ascii_case(name)) {
                 return true;
             }
-            let taken = |m: &&super::Member| m.way != Way::Out && m.name.eq_ignore_ascii_case(name);
-            record.members.iter().any(|m| taken(&m))
+            let taken = |m: &&super::Property| {
+                m.direction != Direction::Response && m.name.eq_ignore_ascii_case(name)
+            };
+            record.properties.iter().any(|m| taken(&m))
         };
         self.members.iter().filter(|(name, _)| !known(name)).count()
     }
@@ -51,7 +53,7 @@ pub fn text_of(node: &Node) -> Result<Option<String>, FieldErrorKind> {
 }
 
 /// A member as a whole number that is not negative and fits; blanks around it are let pass.
-pub fn integer(node: &Node) -> Result<Option<u32>, FieldErrorKind> {
+pub fn integer_of(node: &Node) -> Result<Option<u32>, FieldErrorKind> {
     match text_of(node)? {
         None => Ok(None),
         Some(text) if text.trim().is_empty() => Ok(None),
@@ -66,7 +68,7 @@ pub fn integer(node: &Node) -> Result<Option<u32>, FieldErrorKind> {
 }
 
 /// A member as true or false: `true`, `false`, `1`, `0` in any case.
-pub fn boolean(node: &Node) -> Result<Option<bool>, FieldErrorKind> {
+pub fn boolean_of(node: &Node) -> Result<Option<bool>, FieldErrorKind> {
     let Some(text) = text_of(node)? else { return Ok(None) };
     match text.trim().to_ascii_lowercase().as_str() {
         "" => Ok(None),
@@ -77,7 +79,7 @@ pub fn boolean(node: &Node) -> Result<Option<bool>, FieldErrorKind> {
 }
 
 /// The parts of a list whatever they are called: the entries of a JSON array, the children of an element.
-pub fn parts(node: &Node) -> Vec<&Node> {
+pub fn child_nodes(node: &Node) -> Vec<&Node> {
     match node {
         Node::List(nodes) => nodes.iter().collect(),
         Node::Object(object) => object.members.iter().map(|(_, node)| node).collect(),
@@ -95,7 +97,7 @@ pub fn pairs_of(
 ) -> Result<Vec<(String, String)>, FieldErrorKind> {
     let mut pairs = Vec::new();
     for node in node.entries(entry) {
-        let object = node.object().ok_or(FieldErrorKind::Malformed)?;
+        let object = node.as_object().ok_or(FieldErrorKind::Malformed)?;
         let named = |name| object.get(name, duplicates);
         if let (Some(key), value) = (named(key), named(value)) {
             let text = |node: Option<&Node>| node.map_or(Ok(None), text_of).map(Option::unwrap_or_default);
@@ -110,14 +112,14 @@ pub fn pairs_of(
 }
 
 /// Checks what a record's table says of the members: what is needed, and how long it may be, in UTF-16 units.
-pub(crate) fn check(
-    record: &Record,
+pub(crate) fn validate_members(
+    record: &ObjectSchema,
     object: &Object,
     duplicates: Duplicates,
     is_new: bool,
-) -> Vec<FieldFault> {
+) -> Vec<MemberError> {
     let mut faults = Vec::new();
-    for member in record.members.iter().filter(|m| m.way != Way::Out) {
+    for member in record.properties.iter().filter(|m| m.direction != Direction::Response) {
         let node = object.get(member.name, duplicates);
         let blank = match node {
             None | Some(Node::Null) => is_new,
@@ -125,11 +127,11 @@ pub(crate) fn check(
             Some(_) => false,
         };
         if member.required && blank {
-            faults.push(FieldFault::new(member.name, FieldErrorKind::Missing));
-        } else if let (Some(Node::Text(text)), true) = (node, member.max > 0)
-            && text.encode_utf16().count() > member.max
+            faults.push(MemberError::new(member.name, FieldErrorKind::Missing));
+        } else if let (Some(Node::Text(text)), true) = (node, member.max_length > 0)
+            && text.encode_utf16().count() > member.max_length
         {
-            faults.push(FieldFault::new(member.name, FieldErrorKind::TooLong(member.max)));
+            faults.push(MemberError::new(member.name, FieldErrorKind::TooLong(member.max_length)));
         }
     }
     faults

@@ -5,33 +5,33 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-fn zoned(time: Time) -> Option<jiff::Zoned> {
+fn to_utc(time: Time) -> Option<jiff::Zoned> {
     Timestamp::from_microsecond(time.0).ok().map(|t| t.to_zoned(TimeZone::UTC))
 }
 
 /// `2019-09-11T06:24:03.9630000Z`: seven digits of a second, as .NET writes them.
 pub(crate) fn dotnet(time: Time) -> String {
-    zoned(time).map_or_else(String::new, |t| format!("{}0Z", t.strftime("%Y-%m-%dT%H:%M:%S%.6f")))
+    to_utc(time).map_or_else(String::new, |t| format!("{}0Z", t.strftime("%Y-%m-%dT%H:%M:%S%.6f")))
 }
 
 /// `28-05-2018 11:03:00:000`: day first, milliseconds after a colon.
 pub(crate) fn day_first(time: Time) -> String {
-    zoned(time)
+    to_utc(time)
         .map_or_else(String::new, |t| format!("{}:{:03}", t.strftime("%d-%m-%Y %H:%M:%S"), t.millisecond()))
 }
 
 /// `2019-09-11T06:24:03Z` (RFC 3339).
 pub fn rfc3339(time: Time) -> String {
-    zoned(time).map_or_else(String::new, |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    to_utc(time).map_or_else(String::new, |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 /// `2019-09-11T06:24:03.963000Z`: all we know of a moment, always with as many digits, so that texts sort as times do.
-pub(crate) fn precise(time: Time) -> String {
-    zoned(time).map_or_else(String::new, |t| t.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+pub(crate) fn rfc3339_micros(time: Time) -> String {
+    to_utc(time).map_or_else(String::new, |t| t.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
 }
 
 /// A moment as RFC 3339 writes it, with any offset; without one it is UTC, and a mere date is its beginning.
-pub fn parse(text: &str) -> Option<Time> {
+pub fn parse_timestamp(text: &str) -> Option<Time> {
     let text = text.trim();
     let stamp = text.parse::<Timestamp>().ok();
     let stamp = stamp.or_else(|| {
@@ -42,8 +42,8 @@ pub fn parse(text: &str) -> Option<Time> {
 }
 
 /// `lastweek`, `lastmonth`, `lastyear` (up to now), or `YYYYMMDD,YYYYMMDD` (both days whole).
-pub(crate) fn span(text: &str, now: Time) -> Option<TimeRange> {
-    let today = zoned(now)?;
+pub(crate) fn parse_time_range(text: &str, now: Time) -> Option<TimeRange> {
+    let today = to_utc(now)?;
     let back = match text.to_ascii_lowercase().as_str() {
         "lastweek" => Some(1.week()),
         "lastmonth" => Some(1.month()),
@@ -56,12 +56,12 @@ pub(crate) fn span(text: &str, now: Time) -> Option<TimeRange> {
         return Some(TimeRange { start: Time(from), end: end_of_now });
     }
     let (from, to) = text.split_once(',')?;
-    let to = day(to)?.tomorrow().ok()?;
+    let to = parse_date(to)?.tomorrow().ok()?;
     let start = |date: Date| date.to_zoned(TimeZone::UTC).ok().map(|z| Time(z.timestamp().as_microsecond()));
-    Some(TimeRange { start: start(day(from)?)?, end: start(to)? })
+    Some(TimeRange { start: start(parse_date(from)?)?, end: start(to)? })
 }
 
-fn day(text: &str) -> Option<Date> {
+fn parse_date(text: &str) -> Option<Date> {
     let text = text.trim();
     if text.len() != 8 || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -76,16 +76,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings() {
+    fn formats_and_ranges() {
         let time = Time(1_568_183_043_963_000);
         assert_eq!(dotnet(time), "2019-09-11T06:24:03.9630000Z");
         assert_eq!(day_first(time), "11-09-2019 06:24:03:963");
-        let whole = span("20190911,20190911", time).unwrap();
+        let whole = parse_time_range("20190911,20190911", time).unwrap();
         assert!(whole.start < time && time < whole.end);
         assert_eq!(whole.end.0 - whole.start.0, 86_400_000_000);
         for bad in ["", "yesterday", "20190911", "2019-09-11,2019-09-12", "20191399,20200101"] {
-            assert_eq!(span(bad, time), None, "{bad}");
+            assert_eq!(parse_time_range(bad, time), None, "{bad}");
         }
-        assert!(span("LastMonth", time).is_some());
+        assert!(parse_time_range("LastMonth", time).is_some());
     }
 }

@@ -13,27 +13,31 @@ pub(crate) enum Leniency {
 }
 
 /// Reads a body tolerantly.
-pub(crate) fn read(text: &str, leniency: Leniency) -> Result<Node, String> {
+pub(crate) fn parse(text: &str, leniency: Leniency) -> Result<Node, String> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    let mut reader = Reader { text, at: 0, net: leniency == Leniency::JsonNet };
+    let mut reader = Reader { text, position: 0, is_json_net: leniency == Leniency::JsonNet };
     let node = reader.value(0)?;
-    reader.blanks()?;
-    if reader.at < text.len() && !reader.net { Err(reader.wrong("text after the end")) } else { Ok(node) }
+    reader.skip_whitespace()?;
+    if reader.position < text.len() && !reader.is_json_net {
+        Err(reader.error("text after the end"))
+    } else {
+        Ok(node)
+    }
 }
 
 struct Reader<'a> {
     text: &'a str,
-    at: usize,
-    net: bool,
+    position: usize,
+    is_json_net: bool,
 }
 
 impl Reader<'_> {
-    fn wrong(&self, what: &str) -> String {
-        format!("{what} at byte {}", self.at)
+    fn error(&self, what: &str) -> String {
+        format!("{what} at byte {}", self.position)
     }
 
     fn rest(&self) -> &str {
-        &self.text[self.at..]
+        &self.text[self.position..]
     }
 
     fn peek(&self) -> Option<char> {
@@ -42,47 +46,47 @@ impl Reader<'_> {
 
     fn next(&mut self) -> Option<char> {
         let c = self.peek()?;
-        self.at += c.len_utf8();
+        self.position += c.len_utf8();
         Some(c)
     }
 
     fn eat(&mut self, wanted: char) -> bool {
         let found = self.peek() == Some(wanted);
         if found {
-            self.at += wanted.len_utf8();
+            self.position += wanted.len_utf8();
         }
         found
     }
 
-    fn blanks(&mut self) -> Result<(), String> {
+    fn skip_whitespace(&mut self) -> Result<(), String> {
         loop {
             let blank =
                 self.rest().len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r', '\u{A0}']).len();
-            self.at += blank;
-            if !self.net || !self.rest().starts_with('/') {
+            self.position += blank;
+            if !self.is_json_net || !self.rest().starts_with('/') {
                 return Ok(());
             }
             let skip = if self.rest().starts_with("//") {
                 self.rest().find('\n').unwrap_or(self.rest().len())
             } else if self.rest().starts_with("/*") {
-                self.rest().find("*/").ok_or_else(|| self.wrong("a comment without end"))? + 2
+                self.rest().find("*/").ok_or_else(|| self.error("a comment without end"))? + 2
             } else {
-                return Err(self.wrong("a stray slash"));
+                return Err(self.error("a stray slash"));
             };
-            self.at += skip;
+            self.position += skip;
         }
     }
 
     fn value(&mut self, depth: usize) -> Result<Node, String> {
-        self.blanks()?;
+        self.skip_whitespace()?;
         match self.peek() {
-            Some('{' | '[') if depth >= MAX_DEPTH => Err(self.wrong("nested too deeply")),
+            Some('{' | '[') if depth >= MAX_DEPTH => Err(self.error("nested too deeply")),
             Some('{') => self.object(depth),
             Some('[') => self.list(depth),
-            Some('"') => self.text('"').map(Node::Text),
-            Some('\'') if self.net => self.text('\'').map(Node::Text),
-            Some(_) => self.word(),
-            None => Err(self.wrong("the end")),
+            Some('"') => self.string('"').map(Node::Text),
+            Some('\'') if self.is_json_net => self.string('\'').map(Node::Text),
+            Some(_) => self.literal(),
+            None => Err(self.error("the end")),
         }
     }
 
@@ -90,26 +94,26 @@ impl Reader<'_> {
         self.next();
         let mut members = Vec::new();
         loop {
-            self.blanks()?;
+            self.skip_whitespace()?;
             if self.eat('}') {
                 return Ok(Node::Object(Object { members }));
             }
             let name = match self.peek() {
-                Some('"') => self.text('"')?,
-                Some('\'') if self.net => self.text('\'')?,
-                Some(c) if self.net && (c.is_alphabetic() || matches!(c, '_' | '$')) => {
-                    self.bare().to_owned()
+                Some('"') => self.string('"')?,
+                Some('\'') if self.is_json_net => self.string('\'')?,
+                Some(c) if self.is_json_net && (c.is_alphabetic() || matches!(c, '_' | '$')) => {
+                    self.bare_word().to_owned()
                 }
-                _ => return Err(self.wrong("no name")),
+                _ => return Err(self.error("no name")),
             };
-            self.blanks()?;
+            self.skip_whitespace()?;
             if !self.eat(':') {
-                return Err(self.wrong("no colon"));
+                return Err(self.error("no colon"));
             }
             members.push((name, self.value(depth + 1)?));
-            self.blanks()?;
+            self.skip_whitespace()?;
             if !self.eat(',') && self.peek() != Some('}') {
-                return Err(self.wrong("no comma"));
+                return Err(self.error("no comma"));
             }
         }
     }
@@ -118,29 +122,29 @@ impl Reader<'_> {
         self.next();
         let mut nodes = Vec::new();
         loop {
-            self.blanks()?;
+            self.skip_whitespace()?;
             if self.eat(']') {
                 return Ok(Node::List(nodes));
             }
             nodes.push(self.value(depth + 1)?);
-            self.blanks()?;
+            self.skip_whitespace()?;
             if !self.eat(',') && self.peek() != Some(']') {
-                return Err(self.wrong("no comma"));
+                return Err(self.error("no comma"));
             }
         }
     }
 
-    fn text(&mut self, quote: char) -> Result<String, String> {
+    fn string(&mut self, quote: char) -> Result<String, String> {
         self.next();
         let mut text = String::new();
         loop {
-            match self.next().ok_or_else(|| self.wrong("a text without end"))? {
+            match self.next().ok_or_else(|| self.error("a text without end"))? {
                 c if c == quote => return Ok(text),
                 '\\' => {
                     let c = self.escape()?;
                     text.push(c);
                 }
-                c if c < ' ' && !self.net => return Err(self.wrong("a bare control character")),
+                c if c < ' ' && !self.is_json_net => return Err(self.error("a bare control character")),
                 c => text.push(c),
             }
         }
@@ -155,40 +159,40 @@ impl Reader<'_> {
             Some('r') => '\r',
             Some('t') => '\t',
             Some('u') => {
-                let high = self.unit()?;
+                let high = self.utf16_unit()?;
                 let pair = (0xD800..0xDC00).contains(&high) && self.rest().starts_with("\\u");
                 if pair {
-                    self.at += 2;
-                    let low = self.unit()?;
+                    self.position += 2;
+                    let low = self.utf16_unit()?;
                     let both = [u16::try_from(high).unwrap_or(0), u16::try_from(low).unwrap_or(0)];
                     char::decode_utf16(both).next().and_then(Result::ok)
                 } else {
                     char::from_u32(high)
                 }
-                .ok_or_else(|| self.wrong("half a character"))?
+                .ok_or_else(|| self.error("half a character"))?
             }
-            _ => return Err(self.wrong("an unknown escape")),
+            _ => return Err(self.error("an unknown escape")),
         })
     }
 
-    fn unit(&mut self) -> Result<u32, String> {
+    fn utf16_unit(&mut self) -> Result<u32, String> {
         let digits = self.rest().get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         let unit = digits.and_then(|d| u32::from_str_radix(d, 16).ok());
-        let unit = unit.ok_or_else(|| self.wrong("a bad \\u escape"))?;
-        self.at += 4;
+        let unit = unit.ok_or_else(|| self.error("a bad \\u escape"))?;
+        self.position += 4;
         Ok(unit)
     }
 
-    fn bare(&mut self) -> &str {
-        let from = self.at;
+    fn bare_word(&mut self) -> &str {
+        let from = self.position;
         let end = self.rest().find(|c: char| !(c.is_alphanumeric() || "_$+-.".contains(c)));
-        self.at += end.unwrap_or(self.rest().len());
-        &self.text[from..self.at]
+        self.position += end.unwrap_or(self.rest().len());
+        &self.text[from..self.position]
     }
 
-    fn word(&mut self) -> Result<Node, String> {
-        let net = self.net;
-        let word = self.bare().to_owned();
+    fn literal(&mut self) -> Result<Node, String> {
+        let net = self.is_json_net;
+        let word = self.bare_word().to_owned();
         match word.as_str() {
             "null" => return Ok(Node::Null),
             "true" => return Ok(Node::Bool(true)),
@@ -198,11 +202,11 @@ impl Reader<'_> {
         if let Some(hex) = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"))
             && net
         {
-            let number = u64::from_str_radix(hex, 16).map_err(|_| self.wrong("a bad number"))?;
+            let number = u64::from_str_radix(hex, 16).map_err(|_| self.error("a bad number"))?;
             return Ok(Node::Number(number.to_string()));
         }
         let number: Result<serde_json::Number, _> = serde_json::from_str(&word);
-        number.map(|_| Node::Number(word)).map_err(|_| self.wrong("no value"))
+        number.map(|_| Node::Number(word)).map_err(|_| self.error("no value"))
     }
 }
 
@@ -211,10 +215,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lets_pass_what_the_originals_took() {
-        let net = |text| read(text, Leniency::JsonNet);
-        let comma = |text| read(text, Leniency::TrailingCommas);
-        assert_eq!(comma("{\"a\":[1,],}"), crate::kit::json::read("{\"a\":[1]}"));
+    fn accepts_what_the_original_apis_accept() {
+        let net = |text| parse(text, Leniency::JsonNet);
+        let comma = |text| parse(text, Leniency::TrailingCommas);
+        assert_eq!(comma("{\"a\":[1,],}"), crate::kit::json::parse("{\"a\":[1]}"));
         assert_eq!(net("{a:'x', /*c*/ \"b\":0x10,} // end\n junk"), comma("{\"a\":\"x\",\"b\":16}"));
         assert_eq!(net("'\\ud83d\\ude00'"), Ok(Node::Text("😀".into())));
         for bad in ["{'a':1}", "{a:1}", "{\"a\":1}/**/", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "[1", "\"x", ""] {

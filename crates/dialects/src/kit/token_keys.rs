@@ -1,0 +1,102 @@
+//! Texts that come back unread and unaltered: sealed with a key that all processes of an installation share.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use directory::{Directory, DirectoryError, ServerSecret};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use std::sync::{Arc, OnceLock};
+
+/// The name under which the one secret is kept that all keys are drawn from.
+const SECRET_NAME: &str = "signing";
+
+/// DerivedKeys of an installation, drawn from its secret when they are first needed.
+#[derive(Default)]
+pub struct TokenKeys {
+    keys: OnceLock<Arc<DerivedKeys>>,
+}
+
+/// The keys themselves.
+pub(crate) struct DerivedKeys {
+    cursor_key: LessSafeKey,
+    /// What access tokens are signed with.
+    pub(crate) access_token_key: [u8; 32],
+}
+
+impl TokenKeys {
+    pub(crate) async fn get_or_derive(
+        &self,
+        directory: &Directory,
+    ) -> Result<Arc<DerivedKeys>, DirectoryError> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(Arc::clone(keys));
+        }
+        let keys = Arc::new(DerivedKeys::derive(&directory.server_secret(SECRET_NAME).await?)?);
+        // Whoever was first has drawn the same.
+        Ok(Arc::clone(self.keys.get_or_init(|| keys)))
+    }
+}
+
+impl DerivedKeys {
+    fn derive(secret: &ServerSecret) -> Result<Self, DirectoryError> {
+        let derive_key = |purpose: &[u8]| -> [u8; 32] {
+            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret.0), purpose);
+            let mut key = [0; 32];
+            key.copy_from_slice(tag.as_ref());
+            key
+        };
+        let cursors = UnboundKey::new(&AES_256_GCM, &derive_key(b"cursors"));
+        let cursors = cursors.map_err(|_| DirectoryError::Internal("no key for cursors".into()))?;
+        Ok(Self { cursor_key: LessSafeKey::new(cursors), access_token_key: derive_key(b"tokens") })
+    }
+
+    /// TokenKeys a text for whoever asks the same of the same; `context` is what it is bound to.
+    pub(crate) fn encrypt_cursor(&self, text: &str, context: &str) -> Result<String, DirectoryError> {
+        let broken = || DirectoryError::Internal("a cursor could not be sealed".into());
+        let mut bytes = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| broken())?;
+        let mut ciphertext = text.as_bytes().to_vec();
+        let nonce = Nonce::assume_unique_for_key(bytes);
+        let context = Aad::from(context.as_bytes());
+        self.cursor_key.seal_in_place_append_tag(nonce, context, &mut ciphertext).map_err(|_| broken())?;
+        Ok(URL_SAFE_NO_PAD.encode([bytes.as_slice(), &ciphertext].concat()))
+    }
+
+    /// Opens what was sealed; `None` when it was not sealed here, or for something else.
+    pub(crate) fn decrypt_cursor(&self, ciphertext: &str, context: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(ciphertext).ok()?;
+        let (nonce, ciphertext) = bytes.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut ciphertext = ciphertext.to_vec();
+        let text =
+            self.cursor_key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut ciphertext).ok()?;
+        String::from_utf8(text.to_vec()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_decrypt_only_unaltered_and_in_their_context() {
+        let keys = DerivedKeys::derive(&ServerSecret([1; 32])).unwrap();
+        let ciphertext = keys.encrypt_cursor("place 7", "tenant 1").unwrap();
+        assert_eq!(keys.decrypt_cursor(&ciphertext, "tenant 1").as_deref(), Some("place 7"));
+        assert_ne!(keys.encrypt_cursor("place 7", "tenant 1").unwrap(), ciphertext);
+        assert_eq!(keys.decrypt_cursor(&ciphertext, "tenant 2"), None);
+        assert_eq!(
+            DerivedKeys::derive(&ServerSecret([2; 32])).unwrap().decrypt_cursor(&ciphertext, "tenant 1"),
+            None
+        );
+        for n in 0..ciphertext.len() {
+            let mut altered = ciphertext.clone().into_bytes();
+            altered[n] = if altered[n] == b'A' { b'B' } else { b'A' };
+            assert_eq!(keys.decrypt_cursor(std::str::from_utf8(&altered).unwrap(), "tenant 1"), None, "{n}");
+        }
+        for bad in ["", "x", "????"] {
+            assert_eq!(keys.decrypt_cursor(bad, "tenant 1"), None);
+        }
+    }
+}
