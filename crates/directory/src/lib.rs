@@ -1,6 +1,6 @@
 //! The core of Muster: people and what they belong to, what may be done to them, and what happened.
 //!
-//! Everything that changes is a [`Command`]; [`decide`] turns it into a [`Change`] or a [`DirectoryError`], and a
+//! Everything that changes is a [`Command`]; [`decide`] turns it into a [`UserDiff`] or a [`DirectoryError`], and a
 //! [`Store`] carries the change out as one. This crate knows no HTTP, SQL, XML, JSON, socket or clock: time,
 //! ids, password hashing and storage are ports that come in from outside.
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// A result that is on its way.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Where everything is kept. Reads see what was committed before they began; a write is a [`Change`], and an
+/// Where everything is kept. Reads see what was committed before they began; a write is a [`UserDiff`], and an
 /// acknowledged one survives the loss of power.
 pub trait Store: Send + Sync {
     /// One person.

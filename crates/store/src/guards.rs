@@ -3,7 +3,7 @@
 //! A change can conflict with what is stored in several ways at once: a new user may bring an id, an email and an
 //! external id that other users have. Its caller is told one of them, and must be told the same one by every engine:
 //!
-//! 1. Before any edit: what the change took for absent (`Change::absent`, then `Change::not_deleted`).
+//! 1. Before any edit: what the change took for absent (`UserDiff::absent`, then `UserDiff::not_deleted`).
 //! 2. Edit by edit, in the order of the change; each sees what the edits before it have done.
 //! 3. Within an edit, in the order of [`checks`]: first what it was decided from, then identities and numbers, then unique
 //!    keys in the order of [`unique_keys::of_user`] and [`unique_keys::of_item`], last the users and items it refers to.

@@ -3,15 +3,15 @@
 //! The API's documents know 400, 401 and 405 only; an unknown user is a 400 (decision 7), and a path that leads
 //! nowhere a 405.
 
-use super::{Generation, generation, wire, write};
+use super::{ApiVersion, api_version, wire, write};
 use crate::kit::{DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::StatusCode;
 
 /// Says a fault.
-pub(super) fn refuse(fault: &RequestError, call: &DialectRequest) -> DialectResponse {
-    let (status, code, message) = head(fault, call);
-    let errors = entries(fault, call);
+pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
+    let (status, code, message) = describe(error, request);
+    let errors = response_errors(error, request);
     let code = errors.first().map_or(code, |error| error.code);
     let message = errors.first().map_or(message, |error| error.message.clone());
     let list = errors.into_iter().map(|error| {
@@ -26,12 +26,12 @@ pub(super) fn refuse(fault: &RequestError, call: &DialectRequest) -> DialectResp
         ("Message", OutputValue::Text(message)),
         ("Errors", OutputValue::List("ResponseError", list.collect())),
     ]);
-    write::reply(call, status, root(call), write::one("ResponseStatus", status_out))
+    write::response(request, status, xml_root(request), write::wrapped("ResponseStatus", status_out))
 }
 
 /// The XML root: the response type of the route that was asked for.
-fn root(call: &DialectRequest) -> &'static str {
-    let path = call.route_path.to_ascii_lowercase();
+fn xml_root(request: &DialectRequest) -> &'static str {
+    let path = request.route_path.to_ascii_lowercase();
     let is_search = path.ends_with("search");
     if path.is_empty() {
         "ErrorResponse"
@@ -40,19 +40,19 @@ fn root(call: &DialectRequest) -> &'static str {
     } else if path.contains("folder") {
         if is_search { "FolderSearchResponse" } else { "FolderResponse" }
     } else {
-        match (generation(call), is_search) {
-            (Generation::V1, false) => "SUserResponse",
-            (Generation::V1, true) => "SUserSearchResponse",
-            (Generation::V2, false) => "UserResponse",
-            (Generation::V2, true) => "UserSearchResponse",
+        match (api_version(request), is_search) {
+            (ApiVersion::V1, false) => "SUserResponse",
+            (ApiVersion::V1, true) => "SUserSearchResponse",
+            (ApiVersion::V2, false) => "UserResponse",
+            (ApiVersion::V2, true) => "UserSearchResponse",
         }
     }
 }
 
 /// Status, code and sentence of a fault without fields.
-fn head(fault: &RequestError, call: &DialectRequest) -> (StatusCode, &'static str, String) {
-    let (status, code, message): (StatusCode, &str, &str) = match fault {
-        RequestError::Directory(refusal) => return refused(refusal, call),
+fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'static str, String) {
+    let (status, code, message): (StatusCode, &str, &str) = match error {
+        RequestError::Directory(error) => return describe_directory_error(error, request),
         RequestError::DialectSpecific(own) => return (own.status, own.code, own.message.clone()),
         RequestError::InvalidMembers(_) => {
             (StatusCode::BAD_REQUEST, "ArgumentException", "The request is not valid.")
@@ -112,9 +112,12 @@ fn head(fault: &RequestError, call: &DialectRequest) -> (StatusCode, &'static st
     (status, code, message.to_owned())
 }
 
-fn refused(refusal: &DirectoryError, call: &DialectRequest) -> (StatusCode, &'static str, String) {
+fn describe_directory_error(
+    error: &DirectoryError,
+    request: &DialectRequest,
+) -> (StatusCode, &'static str, String) {
     let bad = StatusCode::BAD_REQUEST;
-    let (status, code, message): (StatusCode, &str, &str) = match refusal {
+    let (status, code, message): (StatusCode, &str, &str) = match error {
         DirectoryError::Invalid(_) => (bad, "ArgumentException", "The request is not valid."),
         DirectoryError::NoSuchUser => (bad, "NotFound", "The user does not exist."),
         DirectoryError::NoSuchItem(ItemKind::Group) => (bad, "NotFound", "The user group does not exist."),
@@ -138,42 +141,46 @@ fn refused(refusal: &DirectoryError, call: &DialectRequest) -> (StatusCode, &'st
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "Please try again in a moment.")
         }
         DirectoryError::Internal(_) => {
-            let message = format!("Something went wrong on our side. Request {}.", call.request_id);
+            let message = format!("Something went wrong on our side. Request {}.", request.request_id);
             return (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
         }
     };
     (status, code, message.to_owned())
 }
 
-struct Entry {
+struct ResponseError {
     code: &'static str,
     field: String,
     message: String,
 }
 
-fn entries(fault: &RequestError, call: &DialectRequest) -> Vec<Entry> {
-    match fault {
-        RequestError::InvalidMembers(faults) => faults
+fn response_errors(error: &RequestError, request: &DialectRequest) -> Vec<ResponseError> {
+    match error {
+        RequestError::InvalidMembers(errors) => errors
             .iter()
             .map(|f| {
-                let said = entry(&f.name, f.kind);
-                Entry { message: f.message.clone().unwrap_or(said.message), ..said }
+                let rule_error = response_error(&f.name, f.kind);
+                ResponseError { message: f.message.clone().unwrap_or(rule_error.message), ..rule_error }
             })
             .collect(),
-        RequestError::Directory(DirectoryError::Invalid(faults)) => {
-            faults.iter().map(|f| entry(field_name(f.field, call), f.kind)).collect()
+        RequestError::Directory(DirectoryError::Invalid(errors)) => {
+            errors.iter().map(|f| response_error(field_name(f.field, request), f.kind)).collect()
         }
         RequestError::Directory(DirectoryError::NoSuchUser | DirectoryError::NoSuchItem(_)) => {
-            vec![Entry { code: "NotFound", field: "Id".into(), message: head(fault, call).2 }]
+            vec![ResponseError { code: "NotFound", field: "Id".into(), message: describe(error, request).2 }]
         }
         RequestError::Directory(DirectoryError::RoleTooHigh) => {
-            vec![Entry { code: "Forbidden", field: "WebsiteRole".into(), message: head(fault, call).2 }]
+            vec![ResponseError {
+                code: "Forbidden",
+                field: "WebsiteRole".into(),
+                message: describe(error, request).2,
+            }]
         }
         _ => Vec::new(),
     }
 }
 
-fn entry(field: &str, rule: FieldErrorKind) -> Entry {
+fn response_error(field: &str, rule: FieldErrorKind) -> ResponseError {
     let (code, message) = match rule {
         FieldErrorKind::Missing => ("NotEmpty", format!("'{field}' must not be empty.")),
         FieldErrorKind::TooLong(max) => {
@@ -192,20 +199,20 @@ fn entry(field: &str, rule: FieldErrorKind) -> Entry {
             ("ArgumentException", format!("'{field}' cannot be set to this value."))
         }
     };
-    Entry { code, field: field.to_owned(), message }
+    ResponseError { code, field: field.to_owned(), message }
 }
 
 /// The API's name for a canonical field; a field it does not have goes by what it is closest to.
-fn field_name(field: Field, call: &DialectRequest) -> &'static str {
-    let path = call.route_path.to_ascii_lowercase();
-    let record: &ObjectSchema = if path.contains("usergroup") {
+fn field_name(field: Field, request: &DialectRequest) -> &'static str {
+    let path = request.route_path.to_ascii_lowercase();
+    let object_schema: &ObjectSchema = if path.contains("usergroup") {
         &wire::USER_GROUP
     } else if path.contains("folder") {
         &wire::FOLDER
     } else {
         &wire::USER
     };
-    record.name_of(field).unwrap_or(match field {
+    object_schema.name_of(field).unwrap_or(match field {
         Field::UserName => "Email",
         _ => "Id",
     })

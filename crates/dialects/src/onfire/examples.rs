@@ -16,8 +16,8 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-fn body(record: &ObjectSchema, is_partial: bool) -> Option<Value> {
-    let (id, mut body) = match record.name {
+fn body(object_schema: &ObjectSchema, is_partial: bool) -> Option<Value> {
+    let (id, mut body) = match object_schema.name {
         "User" => (
             USER_ID,
             json!({

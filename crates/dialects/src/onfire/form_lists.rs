@@ -4,42 +4,42 @@ use crate::kit::{Node, Object, ObjectSchema, Property, ValueType};
 use std::collections::{BTreeMap, HashSet};
 
 /// Puts the fields of each list of a record together.
-pub(super) fn collect(object: &mut Object, record: &ObjectSchema) {
-    for member in record.properties {
-        let ValueType::List(_, kind) = member.value_type else { continue };
+pub(super) fn collect_lists(object: &mut Object, object_schema: &ObjectSchema) {
+    for property in object_schema.properties {
+        let ValueType::List(_, kind) = property.value_type else { continue };
         let (mut repeated, mut numbered) = (Vec::new(), BTreeMap::<usize, Node>::new());
-        object.members.retain(|(name, node)| match place(name, member) {
+        object.members.retain(|(name, node)| match parse_list_field(name, property) {
             None => true,
-            Some(Place::List) => {
+            Some(ListField::List) => {
                 repeated.push(node.clone());
                 false
             }
-            Some(Place::Entry(number, part)) => {
-                put(numbered.entry(number).or_insert(Node::Null), part, kind, node);
+            Some(ListField::Entry(number, part)) => {
+                set_entry(numbered.entry(number).or_insert(Node::Null), part, kind, node);
                 false
             }
         });
         let entries: Vec<Node> = match repeated.as_slice() {
             // One value is read as before.
             [one] if numbered.is_empty() => {
-                object.members.push((member.name.to_owned(), one.clone()));
+                object.members.push((property.name.to_owned(), one.clone()));
                 continue;
             }
             _ => repeated.into_iter().chain(numbered.into_values()).collect(),
         };
         if !entries.is_empty() {
-            object.members.push((member.name.to_owned(), Node::List(entries)));
+            object.members.push((property.name.to_owned(), Node::List(entries)));
         }
     }
 }
 
 /// How many fields are there again, of which the first counts.
-pub(super) fn repeated(object: &Object) -> usize {
+pub(super) fn count_repeated(object: &Object) -> usize {
     let mut seen = HashSet::new();
     object.members.iter().filter(|(name, _)| !seen.insert(name.to_ascii_lowercase())).count()
 }
 
-enum Place<'a> {
+enum ListField<'a> {
     /// The list itself, or one of its entries.
     List,
     /// The entry of a number, or a part of it.
@@ -47,21 +47,21 @@ enum Place<'a> {
 }
 
 /// What the name of a field is in a list; brackets are dots by now.
-fn place<'a>(name: &'a str, member: &Property) -> Option<Place<'a>> {
-    let (start, rest) = name.split_at_checked(member.name.len())?;
-    if !start.eq_ignore_ascii_case(member.name) {
+fn parse_list_field<'a>(name: &'a str, property: &Property) -> Option<ListField<'a>> {
+    let (start, rest) = name.split_at_checked(property.name.len())?;
+    if !start.eq_ignore_ascii_case(property.name) {
         return None;
     }
     if rest.is_empty() {
-        return Some(Place::List);
+        return Some(ListField::List);
     }
     let rest = rest.strip_prefix('.')?;
     let (number, part) = rest.split_once('.').map_or((rest, None), |(number, part)| (number, Some(part)));
-    number.parse().ok().map(|number| Place::Entry(number, part))
+    number.parse().ok().map(|number| ListField::Entry(number, part))
 }
 
 /// Sets an entry, or a part of one. The first of several counts.
-fn put(entry: &mut Node, part: Option<&str>, kind: &ValueType, node: &Node) {
+fn set_entry(entry: &mut Node, part: Option<&str>, kind: &ValueType, node: &Node) {
     match (part, kind, &mut *entry) {
         (Some(part), ValueType::Object(_), Node::Object(object)) => {
             object.members.push((part.to_owned(), node.clone()));
@@ -82,13 +82,13 @@ mod tests {
 
     fn collected(body: &str) -> (Vec<(String, Node)>, usize) {
         let Ok(Node::Object(mut object)) = form::parse(body.as_bytes()) else { panic!("{body}") };
-        collect(&mut object, &wire::USER);
-        let many = repeated(&object);
+        collect_lists(&mut object, &wire::USER);
+        let many = count_repeated(&object);
         (object.members, many)
     }
 
     #[test]
-    fn lists_come_in_many_forms() {
+    fn reads_every_list_syntax() {
         let text = |text: &str| Node::Text(text.into());
         let list = |texts: &[&str]| Node::List(texts.iter().map(|one| text(one)).collect());
         for body in [

@@ -22,13 +22,13 @@ pub(crate) static DIALECT: Dialect = Dialect {
     name: "onfire",
     description: "Users, groups and folders in the ServiceStack style: v1 `SUser` and v2 `User`, XML or JSON",
     routes: routes::ROUTES,
-    claims_path: owns,
+    claims_path: claims_path,
     has_format_suffixes: true,
-    method_override: overrides,
-    check_acceptable: acceptable,
+    method_override: method_override,
+    check_acceptable: check_acceptable,
     credential: read::credential,
     has_credential_in_body: true,
-    error_response: errors::refuse,
+    error_response: errors::error_response,
     request_media_types: &["application/xml", "application/json", "application/x-www-form-urlencoded"],
     response_media_types: &["application/json; charset=utf-8", "application/xml"],
     common_parameters: &[
@@ -62,17 +62,17 @@ pub(crate) static DIALECT: Dialect = Dialect {
 
 /// The generation of the API a request speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Generation {
+enum ApiVersion {
     V1,
     V2,
 }
 
-fn generation(call: &DialectRequest) -> Generation {
-    let is_v1 = call.path.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("/api/v1"));
-    if is_v1 || call.route_path.contains("/reply/SUser") { Generation::V1 } else { Generation::V2 }
+fn api_version(request: &DialectRequest) -> ApiVersion {
+    let is_v1 = request.path.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("/api/v1"));
+    if is_v1 || request.route_path.contains("/reply/SUser") { ApiVersion::V1 } else { ApiVersion::V2 }
 }
 
-fn owns(path: &str) -> bool {
+fn claims_path(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
     ["/api/v1", "/api/v2", "/api/json", "/api/xml"]
         .iter()
@@ -80,25 +80,26 @@ fn owns(path: &str) -> bool {
 }
 
 /// The reply routes know two formats.
-fn acceptable(call: &DialectRequest) -> Result<(), RequestError> {
-    let on_reply_route = call.route_path.starts_with("/api/{format}");
-    let known = ["json", "xml"].iter().any(|format| call.path_param(0).eq_ignore_ascii_case(format));
+fn check_acceptable(request: &DialectRequest) -> Result<(), RequestError> {
+    let on_reply_route = request.route_path.starts_with("/api/{format}");
+    let known = ["json", "xml"].iter().any(|format| request.path_param(0).eq_ignore_ascii_case(format));
     if on_reply_route && !known { Err(RequestError::NoRoute) } else { Ok(()) }
 }
 
 /// `X-Http-Method-Override`, as header, query or form field; only on POST, and never to GET.
-fn overrides(call: &DialectRequest) -> Option<String> {
+fn method_override(request: &DialectRequest) -> Option<String> {
     const NAME: &str = "X-Http-Method-Override";
-    if call.method != "POST" {
+    if request.method != "POST" {
         return None;
     }
     let in_form = || {
         let is_form =
-            crate::kit::media_types::content_type(&call.headers)? == "application/x-www-form-urlencoded";
-        let mut pairs = form_urlencoded::parse(if is_form { &call.body } else { &[] });
+            crate::kit::media_types::content_type(&request.headers)? == "application/x-www-form-urlencoded";
+        let mut pairs = form_urlencoded::parse(if is_form { &request.body } else { &[] });
         pairs.find(|(name, _)| name.eq_ignore_ascii_case(NAME)).map(|(_, value)| value.into_owned())
     };
-    let wanted = call.header(NAME).or_else(|| call.query.get(NAME)).map(str::to_owned).or_else(in_form)?;
-    let wanted = wanted.trim().to_ascii_uppercase();
-    matches!(wanted.as_str(), "PUT" | "DELETE").then_some(wanted)
+    let method =
+        request.header(NAME).or_else(|| request.query.get(NAME)).map(str::to_owned).or_else(in_form)?;
+    let method = method.trim().to_ascii_uppercase();
+    matches!(method.as_str(), "PUT" | "DELETE").then_some(method)
 }

@@ -3,7 +3,7 @@
 //! The body is read by its `ResponseBody-Type` (XML when there is none), then the query is laid over it: that is the
 //! framework's order, and it lets credentials travel in either.
 
-use super::{Generation, form_lists, generation, wire};
+use super::{ApiVersion, api_version, form_lists, wire};
 use crate::kit::{
     ApiCredential, DialectRequest, Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema,
     ParsedBody, RequestError, ValueType, boolean_of, child_nodes, form, integer_of, json, media_types,
@@ -16,16 +16,16 @@ use directory::{
 use uuid::Uuid;
 
 /// The body by its type; `None` when there is none.
-pub(super) fn body(call: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
-    if call.body.iter().all(u8::is_ascii_whitespace) {
+pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
+    if request.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let looks_like_json = call.body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
-    let format = match media_types::content_type(&call.headers).as_deref() {
+    let looks_like_json = request.body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
+    let format = match media_types::content_type(&request.headers).as_deref() {
         Some("application/json" | "text/json") => Format::Json,
         Some("application/xml" | "text/xml") => Format::Xml,
         Some("application/x-www-form-urlencoded") => Format::Form,
-        None if !call.headers.contains_key(http::header::CONTENT_TYPE) => {
+        None if !request.headers.contains_key(http::header::CONTENT_TYPE) => {
             if looks_like_json {
                 Format::Json
             } else {
@@ -35,11 +35,11 @@ pub(super) fn body(call: &DialectRequest) -> Result<Option<ParsedBody>, RequestE
         other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     };
     if format == Format::Form {
-        let node = form::parse(&call.body).map_err(RequestError::Unparsable)?;
+        let node = form::parse(&request.body).map_err(RequestError::Unparsable)?;
         return Ok(Some(ParsedBody { format, root: None, node }));
     }
     let text =
-        std::str::from_utf8(&call.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+        std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let (root, node) = if format == Format::Json {
         (None, json::parse(text).map_err(RequestError::Unparsable)?)
     } else {
@@ -50,20 +50,26 @@ pub(super) fn body(call: &DialectRequest) -> Result<Option<ParsedBody>, RequestE
 }
 
 /// A request as one object: the body's members with the query's over them.
-pub(super) struct Request {
+pub(super) struct RequestFields {
     pub(super) object: Object,
     duplicates: Duplicates,
 }
 
-impl Request {
+impl RequestFields {
     /// The request as one of `record`.
-    pub(super) fn of(call: &DialectRequest, record: &ObjectSchema) -> Result<Self, RequestError> {
-        let mut request = Self { object: Object::default(), duplicates: Duplicates::FirstWins };
-        if let Some(body) = call.parsed_body(body)? {
-            request.duplicates = body.duplicates();
-            request.object = match (&body.node, &body.root) {
-                (_, Some(root)) if root != record.name => {
-                    return Err(RequestError::Unparsable(format!("the root is {root}, not {}", record.name)));
+    pub(super) fn from_request(
+        request: &DialectRequest,
+        object_schema: &ObjectSchema,
+    ) -> Result<Self, RequestError> {
+        let mut fields = Self { object: Object::default(), duplicates: Duplicates::FirstWins };
+        if let Some(body) = request.parsed_body(parse_body)? {
+            fields.duplicates = body.duplicates();
+            fields.object = match (&body.node, &body.root) {
+                (_, Some(root)) if root != object_schema.name => {
+                    return Err(RequestError::Unparsable(format!(
+                        "the root is {root}, not {}",
+                        object_schema.name
+                    )));
                 }
                 (Node::Object(object), _) => object.clone(),
                 // An element without children.
@@ -71,29 +77,29 @@ impl Request {
                 _ => return Err(RequestError::Unparsable("the body is no object".into())),
             };
             if body.format == Format::Form {
-                form_lists::collect(&mut request.object, record);
-                call.count_ignored(form_lists::repeated(&request.object));
+                form_lists::collect_lists(&mut fields.object, object_schema);
+                request.count_ignored(form_lists::count_repeated(&fields.object));
             }
             // Either generation's name of the tenant is known in both.
-            call.count_ignored(request.object.count_unknown(record, &["CompanyId", "ProviderId"]));
+            request.count_ignored(fields.object.count_unknown(object_schema, &["CompanyId", "ProviderId"]));
         }
         // The framework lays path under query under form.
-        let is_form = call.parsed_body(body)?.is_some_and(|body| body.format == Format::Form);
-        for member in record.properties.iter().filter(|m| m.direction != Direction::Response) {
-            let Some(value) = call.query.get(member.name) else { continue };
-            if is_form && request.get(member.name).is_some() {
+        let is_form = request.parsed_body(parse_body)?.is_some_and(|body| body.format == Format::Form);
+        for property in object_schema.properties.iter().filter(|m| m.direction != Direction::Response) {
+            let Some(value) = request.query.get(property.name) else { continue };
+            if is_form && fields.get(property.name).is_some() {
                 continue;
             }
-            let node = match member.value_type {
+            let node = match property.value_type {
                 ValueType::List(..) => {
                     Node::List(value.split(',').map(|part| Node::Text(part.trim().to_owned())).collect())
                 }
                 _ => Node::Text(value.to_owned()),
             };
-            request.object.members.retain(|(name, _)| !name.eq_ignore_ascii_case(member.name));
-            request.object.members.push((member.name.to_owned(), node));
+            fields.object.members.retain(|(name, _)| !name.eq_ignore_ascii_case(property.name));
+            fields.object.members.push((property.name.to_owned(), node));
         }
-        Ok(request)
+        Ok(fields)
     }
 
     fn get(&self, name: &str) -> Option<&Node> {
@@ -101,14 +107,14 @@ impl Request {
     }
 
     /// A text; empty counts as absent.
-    fn filled(&self, name: &str) -> Result<Option<String>, RequestError> {
+    fn non_blank(&self, name: &str) -> Result<Option<String>, RequestError> {
         let node = self.get(name);
         let text = node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
         Ok(text.filter(|text| !text.trim().is_empty()))
     }
 
     fn guid(&self, name: &str) -> Result<Option<Uuid>, RequestError> {
-        let text = self.filled(name)?;
+        let text = self.non_blank(name)?;
         let parsed = text.map(|text| Uuid::try_parse(text.trim())).transpose();
         parsed.map_err(|_| RequestError::invalid_member(name, FieldErrorKind::Malformed))
     }
@@ -118,20 +124,20 @@ impl Request {
     }
 
     /// What is said of a text: null is silence, as in the original's own types.
-    fn given(&self, name: &str) -> Result<FieldUpdate<String>, FieldErrorKind> {
+    fn field_update(&self, name: &str) -> Result<FieldUpdate<String>, FieldErrorKind> {
         Ok(FieldUpdate::set_or_keep(self.get(name).map_or(Ok(None), text_of)?))
     }
 }
 
 /// The key and tenant, from the query first, then from the body; either generation's name will do.
-pub(super) fn credential(call: &DialectRequest) -> Result<Option<ApiCredential>, RequestError> {
-    let sent = call.parsed_body(body)?;
+pub(super) fn credential(request: &DialectRequest) -> Result<Option<ApiCredential>, RequestError> {
+    let sent = request.parsed_body(parse_body)?;
     let find = |name: &str| {
         let in_body = || {
             let body = sent?;
             text_of(body.as_object()?.get(name, body.duplicates())?).ok().flatten()
         };
-        call.query.get(name).map(str::to_owned).or_else(in_body).filter(|text| !text.trim().is_empty())
+        request.query.get(name).map(str::to_owned).or_else(in_body).filter(|text| !text.trim().is_empty())
     };
     let Some(key) = find("IntegrationKey") else { return Ok(None) };
     // The tenant must be named; a credential without one opens nothing.
@@ -140,104 +146,117 @@ pub(super) fn credential(call: &DialectRequest) -> Result<Option<ApiCredential>,
 }
 
 /// What a POST or PUT says of a user.
-pub(super) fn user_edit(call: &DialectRequest, is_new: bool) -> Result<(Request, UserEdit), RequestError> {
-    let record = user_record(call);
-    let request = Request::of(call, record)?;
-    let mut faults = validate_members(record, &request.object, request.duplicates, is_new);
+pub(super) fn user_edit(
+    request: &DialectRequest,
+    is_new: bool,
+) -> Result<(RequestFields, UserEdit), RequestError> {
+    let object_schema = user_record(request);
+    let fields = RequestFields::from_request(request, object_schema)?;
+    let mut errors = validate_members(object_schema, &fields.object, fields.duplicates, is_new);
     let mut edit = UserEdit::default();
     for (member, field) in
-        record.text_properties().filter(|(member, _)| member.direction != Direction::Response)
+        object_schema.text_properties().filter(|(member, _)| member.direction != Direction::Response)
     {
         if !matches!(field, Field::Password | Field::Status | Field::Role) {
-            match request.given(member.name) {
-                Ok(given) => edit.set_text(field, given),
-                Err(rule) => faults.push(MemberError::new(member.name, rule)),
+            match fields.field_update(member.name) {
+                Ok(update) => edit.set_text(field, update),
+                Err(rule) => errors.push(MemberError::new(member.name, rule)),
             }
         }
     }
-    let mut note = |name: &str, fault: Result<(), RequestError>| match fault {
-        Err(RequestError::InvalidMembers(found)) => faults.extend(found),
-        Err(_) => faults.push(MemberError::new(name, FieldErrorKind::Malformed)),
+    let mut collect_errors = |name: &str, fault: Result<(), RequestError>| match fault {
+        Err(RequestError::InvalidMembers(found)) => errors.extend(found),
+        Err(_) => errors.push(MemberError::new(name, FieldErrorKind::Malformed)),
         Ok(()) => {}
     };
-    note("Status", status(&request, is_new, &mut edit));
-    note("WebsiteRole", role(&request, &mut edit));
-    note("Password", password(&request, &mut edit));
-    note("DoNotEmail", request.flag("DoNotEmail").map(|f| edit.do_not_email = FieldUpdate::set_or_keep(f)));
+    collect_errors("Status", set_status(&fields, is_new, &mut edit));
+    collect_errors("WebsiteRole", set_role(&fields, &mut edit));
+    collect_errors("Password", set_password(&fields, &mut edit));
+    collect_errors(
+        "DoNotEmail",
+        fields.flag("DoNotEmail").map(|f| edit.do_not_email = FieldUpdate::set_or_keep(f)),
+    );
     // A mail asks every new person in, unless they want none.
     edit.invite = is_new;
-    note("Groups", references(&request, "Groups").map(|given| edit.groups = given));
-    note("Folders", references(&request, "Folders").map(|given| edit.folders = given));
-    note("Metadata", metadata(&request, &mut edit));
-    if faults.is_empty() { Ok((request, edit)) } else { Err(RequestError::InvalidMembers(faults)) }
+    collect_errors("Groups", parse_references(&fields, "Groups").map(|update| edit.groups = update));
+    collect_errors("Folders", parse_references(&fields, "Folders").map(|update| edit.folders = update));
+    collect_errors("Metadata", set_metadata(&fields, &mut edit));
+    if errors.is_empty() { Ok((fields, edit)) } else { Err(RequestError::InvalidMembers(errors)) }
 }
 
-fn user_record(call: &DialectRequest) -> &'static ObjectSchema {
-    match generation(call) {
-        Generation::V1 => &wire::SUSER,
-        Generation::V2 => &wire::USER,
+fn user_record(request: &DialectRequest) -> &'static ObjectSchema {
+    match api_version(request) {
+        ApiVersion::V1 => &wire::SUSER,
+        ApiVersion::V2 => &wire::USER,
     }
 }
 
 /// A new user is invited whatever the body says; a word that is no status is an error all the same.
-fn status(request: &Request, is_new: bool, edit: &mut UserEdit) -> Result<(), RequestError> {
-    let Some(word) = request.filled("Status")? else { return Ok(()) };
-    let wish = match word.trim().to_ascii_lowercase().as_str() {
+fn set_status(fields: &RequestFields, is_new: bool, edit: &mut UserEdit) -> Result<(), RequestError> {
+    let Some(word) = fields.non_blank("Status")? else { return Ok(()) };
+    let requested_status = match word.trim().to_ascii_lowercase().as_str() {
         "invited" => RequestedStatus::Exact(Status::Invited),
         "active" => RequestedStatus::Exact(Status::Active),
         "inactive" => RequestedStatus::Inactive,
         _ => return Err(RequestError::invalid_member("Status", FieldErrorKind::Malformed)),
     };
     if !is_new {
-        edit.status = FieldUpdate::Set(wish);
+        edit.status = FieldUpdate::Set(requested_status);
     }
     Ok(())
 }
 
-fn role(request: &Request, edit: &mut UserEdit) -> Result<(), RequestError> {
-    let given =
-        request.given("WebsiteRole").map_err(|rule| RequestError::invalid_member("WebsiteRole", rule))?;
-    edit.role = match given {
+fn set_role(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestError> {
+    let update = fields
+        .field_update("WebsiteRole")
+        .map_err(|rule| RequestError::invalid_member("WebsiteRole", rule))?;
+    edit.role = match update {
         FieldUpdate::Set(name) if name.trim().is_empty() => FieldUpdate::Clear,
         other => other.map(|name| RoleRef::Name(name.trim().to_owned())),
     };
     Ok(())
 }
 
-fn password(request: &Request, edit: &mut UserEdit) -> Result<(), RequestError> {
-    let given = request.given("Password").map_err(|rule| RequestError::invalid_member("Password", rule))?;
-    edit.password = given.value().filter(|p| !p.is_empty()).map(|p| SecretString::from(p.clone()));
+fn set_password(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestError> {
+    let update =
+        fields.field_update("Password").map_err(|rule| RequestError::invalid_member("Password", rule))?;
+    edit.password = update.value().filter(|p| !p.is_empty()).map(|p| SecretString::from(p.clone()));
     Ok(())
 }
 
 /// Groups or folders by GUID, or by name or external id where the request says so.
-fn references(request: &Request, name: &'static str) -> Result<FieldUpdate<Vec<ItemKey>>, RequestError> {
-    let wrong = |rule| RequestError::invalid_member(name, rule);
-    let Some(node) = request.get(name).filter(|node| **node != Node::Null) else {
+fn parse_references(
+    fields: &RequestFields,
+    name: &'static str,
+) -> Result<FieldUpdate<Vec<ItemKey>>, RequestError> {
+    let invalid_member = |rule| RequestError::invalid_member(name, rule);
+    let Some(node) = fields.get(name).filter(|node| **node != Node::Null) else {
         return Ok(FieldUpdate::Keep);
     };
-    let by_name = request.flag("UseNames")?.unwrap_or(false);
-    let by_external_id = request.flag("UseExternalIds")?.unwrap_or(false);
+    let by_name = fields.flag("UseNames")?.unwrap_or(false);
+    let by_external_id = fields.flag("UseExternalIds")?.unwrap_or(false);
     if by_name && by_external_id {
         return Err(RequestError::invalid_member("UseExternalIds", FieldErrorKind::NotAllowed));
     }
     let mut keys = Vec::new();
     for entry in node.entries("Id") {
-        let text = text_of(entry).map_err(wrong)?.unwrap_or_default();
+        let text = text_of(entry).map_err(invalid_member)?.unwrap_or_default();
         keys.push(if by_name {
             ItemKey::Name(text)
         } else if by_external_id {
             ItemKey::ExternalId(text)
         } else {
-            ItemKey::Id(ItemId(Uuid::try_parse(text.trim()).map_err(|_| wrong(FieldErrorKind::Malformed))?))
+            ItemKey::Id(ItemId(
+                Uuid::try_parse(text.trim()).map_err(|_| invalid_member(FieldErrorKind::Malformed))?,
+            ))
         });
     }
     Ok(FieldUpdate::Set(keys))
 }
 
-fn metadata(request: &Request, edit: &mut UserEdit) -> Result<(), RequestError> {
-    let Some(node) = request.get("Metadata").filter(|node| **node != Node::Null) else { return Ok(()) };
-    let pairs = pairs_of(node, "KeyValue", ("Key", "Value"), request.duplicates)
+fn set_metadata(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestError> {
+    let Some(node) = fields.get("Metadata").filter(|node| **node != Node::Null) else { return Ok(()) };
+    let pairs = pairs_of(node, "KeyValue", ("Key", "Value"), fields.duplicates)
         .map_err(|rule| RequestError::invalid_member("Metadata", rule))?;
     edit.metadata =
         FieldUpdate::Set(pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect());
@@ -246,110 +265,113 @@ fn metadata(request: &Request, edit: &mut UserEdit) -> Result<(), RequestError> 
 
 /// Whom a GET, PUT or DELETE means: `Id`, else `Email`, else `ExternalId`. A PUT sends its new e-mail in the same
 /// place, so there the external id goes first.
-pub(super) fn user_key(request: &Request, external_id_first: bool) -> Result<UserKey, RequestError> {
-    if let Some(id) = request.guid("Id")? {
+pub(super) fn user_key(fields: &RequestFields, external_id_first: bool) -> Result<UserKey, RequestError> {
+    if let Some(id) = fields.guid("Id")? {
         return Ok(UserKey::Id(UserId(id)));
     }
-    let email = request.filled("Email")?.map(UserKey::Email);
-    let external_id = request.filled("ExternalId")?.map(UserKey::ExternalId);
+    let email = fields.non_blank("Email")?.map(UserKey::Email);
+    let external_id = fields.non_blank("ExternalId")?.map(UserKey::ExternalId);
     let found = if external_id_first { external_id.or(email) } else { email.or(external_id) };
     found.ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// Which user a GET means.
-pub(super) fn user_named(call: &DialectRequest) -> Result<UserKey, RequestError> {
-    user_key(&Request::of(call, user_record(call))?, false)
+pub(super) fn user_to_get(request: &DialectRequest) -> Result<UserKey, RequestError> {
+    user_key(&RequestFields::from_request(request, user_record(request))?, false)
 }
 
 /// Which user a DELETE means: the id alone says so, and every other field is ignored.
-pub(super) fn user_to_delete(call: &DialectRequest) -> Result<UserKey, RequestError> {
-    let id = Request::of(call, user_record(call))?.guid("Id")?;
+pub(super) fn user_to_delete(request: &DialectRequest) -> Result<UserKey, RequestError> {
+    let id = RequestFields::from_request(request, user_record(request))?.guid("Id")?;
     id.map(|id| UserKey::Id(UserId(id)))
         .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// Which group or folder a PUT or DELETE means: the id alone says so.
-pub(super) fn item_to_change(request: &Request) -> Result<ItemKey, RequestError> {
-    let id = request.guid("Id")?;
+pub(super) fn item_to_change(fields: &RequestFields) -> Result<ItemKey, RequestError> {
+    let id = fields.guid("Id")?;
     id.map(|id| ItemKey::Id(ItemId(id)))
         .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// Which group or folder is meant: `Id`, else `ExternalId`, else `Name`.
-pub(super) fn item_key(request: &Request) -> Result<ItemKey, RequestError> {
-    if let Some(id) = request.guid("Id")? {
+pub(super) fn item_key(fields: &RequestFields) -> Result<ItemKey, RequestError> {
+    if let Some(id) = fields.guid("Id")? {
         return Ok(ItemKey::Id(ItemId(id)));
     }
-    if let Some(id) = request.filled("ExternalId")? {
+    if let Some(id) = fields.non_blank("ExternalId")? {
         return Ok(ItemKey::ExternalId(id));
     }
-    request
-        .filled("Name")?
+    fields
+        .non_blank("Name")?
         .map(ItemKey::Name)
         .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// What a POST or PUT says of a group.
-pub(super) fn group_edit(call: &DialectRequest, is_new: bool) -> Result<(Request, GroupEdit), RequestError> {
-    let record = &wire::USER_GROUP;
-    let request = Request::of(call, record)?;
-    let faults = validate_members(record, &request.object, request.duplicates, is_new);
-    if !faults.is_empty() {
-        return Err(RequestError::InvalidMembers(faults));
+pub(super) fn group_edit(
+    request: &DialectRequest,
+    is_new: bool,
+) -> Result<(RequestFields, GroupEdit), RequestError> {
+    let object_schema = &wire::USER_GROUP;
+    let fields = RequestFields::from_request(request, object_schema)?;
+    let errors = validate_members(object_schema, &fields.object, fields.duplicates, is_new);
+    if !errors.is_empty() {
+        return Err(RequestError::InvalidMembers(errors));
     }
-    let wrong = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
+    let invalid_member = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
     let mut edit = GroupEdit {
         id: None,
-        name: request.given("Name").map_err(wrong("Name"))?,
-        external_id: request.given("ExternalId").map_err(wrong("ExternalId"))?,
+        name: fields.field_update("Name").map_err(invalid_member("Name"))?,
+        external_id: fields.field_update("ExternalId").map_err(invalid_member("ExternalId"))?,
         members: None,
     };
-    if let Some(node) = request.get("UserIds").filter(|node| **node != Node::Null) {
+    if let Some(node) = fields.get("UserIds").filter(|node| **node != Node::Null) {
         let nodes = if matches!(node, Node::Object(_)) { child_nodes(node) } else { node.entries("Id") };
         let mut keys = Vec::with_capacity(nodes.len());
         for node in nodes {
-            let text = text_of(node).map_err(wrong("UserIds"))?.unwrap_or_default();
+            let text = text_of(node).map_err(invalid_member("UserIds"))?.unwrap_or_default();
             let id = Uuid::try_parse(text.trim())
                 .map_err(|_| RequestError::invalid_member("UserIds", FieldErrorKind::Malformed))?;
             keys.push(UserKey::Id(UserId(id)));
         }
         edit.members = Some(MemberEdit::Replace(keys));
     }
-    Ok((request, edit))
+    Ok((fields, edit))
 }
 
 /// What a POST or PUT says of a folder.
 pub(super) fn folder_edit(
-    call: &DialectRequest,
+    request: &DialectRequest,
     is_new: bool,
-) -> Result<(Request, FolderEdit), RequestError> {
-    let record = &wire::FOLDER;
-    let request = Request::of(call, record)?;
-    let faults = validate_members(record, &request.object, request.duplicates, is_new);
-    if !faults.is_empty() {
-        return Err(RequestError::InvalidMembers(faults));
+) -> Result<(RequestFields, FolderEdit), RequestError> {
+    let object_schema = &wire::FOLDER;
+    let fields = RequestFields::from_request(request, object_schema)?;
+    let errors = validate_members(object_schema, &fields.object, fields.duplicates, is_new);
+    if !errors.is_empty() {
+        return Err(RequestError::InvalidMembers(errors));
     }
-    let wrong = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
+    let invalid_member = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
     let mut edit = FolderEdit {
-        id: if is_new { request.guid("Id")?.filter(|id| !id.is_nil()).map(ItemId) } else { None },
-        name: request.given("Name").map_err(wrong("Name"))?,
-        external_id: request.given("ExternalId").map_err(wrong("ExternalId"))?,
-        description: request.given("Description").map_err(wrong("Description"))?,
-        is_restricted: FieldUpdate::set_or_keep(request.flag("IsRestricted")?),
+        id: if is_new { fields.guid("Id")?.filter(|id| !id.is_nil()).map(ItemId) } else { None },
+        name: fields.field_update("Name").map_err(invalid_member("Name"))?,
+        external_id: fields.field_update("ExternalId").map_err(invalid_member("ExternalId"))?,
+        description: fields.field_update("Description").map_err(invalid_member("Description"))?,
+        is_restricted: FieldUpdate::set_or_keep(fields.flag("IsRestricted")?),
         ..FolderEdit::default()
     };
-    if let Some(node) = request.get("RestrictToGroup").filter(|node| **node != Node::Null) {
+    if let Some(node) = fields.get("RestrictToGroup").filter(|node| **node != Node::Null) {
         let is_empty = matches!(node, Node::Text(text) if text.trim().is_empty());
         edit.restricted_to = if is_empty {
             FieldUpdate::Clear
         } else {
-            FieldUpdate::set_or_keep(request.guid("RestrictToGroup")?.map(ItemId))
+            FieldUpdate::set_or_keep(fields.guid("RestrictToGroup")?.map(ItemId))
         };
     }
-    if let Some(node) = request.get("Items").filter(|node| **node != Node::Null) {
-        edit.entries = FieldUpdate::Set(folder_entries(node, request.duplicates)?);
+    if let Some(node) = fields.get("Items").filter(|node| **node != Node::Null) {
+        edit.entries = FieldUpdate::Set(folder_entries(node, fields.duplicates)?);
     }
-    Ok((request, edit))
+    Ok((fields, edit))
 }
 
 /// What can lie in a folder.
@@ -376,44 +398,44 @@ fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry
 }
 
 /// `PageNo` from 0, `PageSize` 100 unless said otherwise and 250 at the most: rows to leave out, rows to return.
-pub(super) fn page(call: &DialectRequest) -> Result<(u64, u32), RequestError> {
-    let mut faults = Vec::new();
+pub(super) fn page_parameters(request: &DialectRequest) -> Result<(u64, u32), RequestError> {
+    let mut errors = Vec::new();
     let mut number = |name: &str, default: u32| {
-        let text = parameter(call, name)?;
+        let text = parameter(request, name)?;
         let number = text.as_ref().map_or(Ok(None), |text| integer_of(&Node::Text(text.clone())));
         if number.is_err() {
-            faults.extend(text.map(|text| unbound(name, &text)));
+            errors.extend(text.map(|text| binding_error(name, &text)));
         }
         Ok::<u32, RequestError>(number.ok().flatten().unwrap_or(default))
     };
     let (page, size) = (number("PageNo", 0)?, number("PageSize", 100)?.clamp(1, 250));
-    if faults.is_empty() {
+    if errors.is_empty() {
         Ok((u64::from(page) * u64::from(size), size))
     } else {
-        Err(RequestError::InvalidMembers(faults))
+        Err(RequestError::InvalidMembers(errors))
     }
 }
 
 /// A parameter that could not be bound, in the framework's words.
-fn unbound(name: &str, value: &str) -> MemberError {
+fn binding_error(name: &str, value: &str) -> MemberError {
     let text = Some(format!("{value} is an Invalid value for '{name}'"));
     MemberError { name: name.to_owned(), kind: FieldErrorKind::Malformed, message: text }
 }
 
 /// A parameter of a search, from the query or, on the reply routes, from the body.
-pub(super) fn parameter(call: &DialectRequest, name: &str) -> Result<Option<String>, RequestError> {
-    if let Some(text) = call.query.get(name) {
+pub(super) fn parameter(request: &DialectRequest, name: &str) -> Result<Option<String>, RequestError> {
+    if let Some(text) = request.query.get(name) {
         return Ok(Some(text.to_owned()));
     }
-    let Some(body) = call.parsed_body(body)? else { return Ok(None) };
+    let Some(body) = request.parsed_body(parse_body)? else { return Ok(None) };
     let node = body.as_object().and_then(|object| object.get(name, body.duplicates()));
     let text = node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
     Ok(text.filter(|text| !text.trim().is_empty()))
 }
 
 /// A switch of a search.
-pub(super) fn switch(call: &DialectRequest, name: &str) -> Result<bool, RequestError> {
-    let Some(text) = parameter(call, name)? else { return Ok(false) };
+pub(super) fn boolean_parameter(request: &DialectRequest, name: &str) -> Result<bool, RequestError> {
+    let Some(text) = parameter(request, name)? else { return Ok(false) };
     let on = boolean_of(&Node::Text(text.clone()));
-    Ok(on.map_err(|_| RequestError::InvalidMembers(vec![unbound(name, &text)]))?.unwrap_or(false))
+    Ok(on.map_err(|_| RequestError::InvalidMembers(vec![binding_error(name, &text)]))?.unwrap_or(false))
 }

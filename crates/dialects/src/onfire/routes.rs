@@ -5,18 +5,18 @@ use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
 
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
-const ID: Parameters = &[("Id", ValueType::Guid, "Its id; nothing else says which")];
-const WHO: Parameters = &[
+const ID_PARAMETER: Parameters = &[("Id", ValueType::Guid, "Its id; nothing else says which")];
+const USER_KEY_PARAMETERS: Parameters = &[
     ("Id", ValueType::Guid, "The user's id"),
     ("Email", ValueType::Text, "Or the e-mail"),
     ("ExternalId", ValueType::Text, "Or your own key"),
 ];
-const WHICH: Parameters = &[
+const ITEM_KEY_PARAMETERS: Parameters = &[
     ("Id", ValueType::Guid, "Its id"),
     ("ExternalId", ValueType::Text, "Or your own key"),
     ("Name", ValueType::Text, "Or its name"),
 ];
-const FIND_USERS: Parameters = &[
+const USER_SEARCH_PARAMETERS: Parameters = &[
     ("Name", ValueType::Text, "Part of first and last name, in any case"),
     ("Email", ValueType::Text, "The e-mail, in any case"),
     ("ExternalId", ValueType::Text, "Your own key, in any case"),
@@ -26,7 +26,7 @@ const FIND_USERS: Parameters = &[
     ("PageNo", ValueType::Integer, "From 0"),
     ("PageSize", ValueType::Integer, "100 unless said otherwise, at most 250"),
 ];
-const FIND_ITEMS: Parameters = &[
+const ITEM_SEARCH_PARAMETERS: Parameters = &[
     ("Name", ValueType::Text, "Part of the name, in any case"),
     ("ExternalId", ValueType::Text, "Your own key, in any case"),
     ("PageNo", ValueType::Integer, "From 0"),
@@ -40,13 +40,13 @@ macro_rules! resource {
                 name: "GET",
                 access: RequiredAccess::Read,
                 spec: MethodSpec::new(concat!("Get a ", $what), $who, None, $answer),
-                handler: |desk, call| Box::pin($module::$get(desk, call)),
+                handler: |state, request| Box::pin($module::$get(state, request)),
             },
             RouteMethod {
                 name: "POST",
                 access: RequiredAccess::Write,
                 spec: MethodSpec::new(concat!("Create a ", $what), &[], Some($record), $answer),
-                handler: |desk, call| Box::pin($module::$post(desk, call)),
+                handler: |state, request| Box::pin($module::$post(state, request)),
             },
             RouteMethod {
                 name: "PUT",
@@ -58,22 +58,23 @@ macro_rules! resource {
                     $answer,
                 )
                 .partial(),
-                handler: |desk, call| Box::pin($module::$put(desk, call)),
+                handler: |state, request| Box::pin($module::$put(state, request)),
             },
             RouteMethod {
                 name: "DELETE",
                 access: RequiredAccess::Write,
-                spec: MethodSpec::new(concat!("Delete a ", $what), ID, Some($record), $answer).partial(),
-                handler: |desk, call| Box::pin($module::$delete(desk, call)),
+                spec: MethodSpec::new(concat!("Delete a ", $what), ID_PARAMETER, Some($record), $answer)
+                    .partial(),
+                handler: |state, request| Box::pin($module::$delete(state, request)),
             },
         ];
     };
 }
-resource!(SUSER, &wire::SUSER, &wire::SUSER_RESPONSE, WHO, "user", users: get create update delete);
-resource!(USER, &wire::USER, &wire::USER_RESPONSE, WHO, "user", users: get create update delete);
-resource!(GROUP, &wire::USER_GROUP, &wire::USER_GROUP_RESPONSE, WHICH, "group",
+resource!(SUSER, &wire::SUSER, &wire::SUSER_RESPONSE, USER_KEY_PARAMETERS, "user", users: get create update delete);
+resource!(USER, &wire::USER, &wire::USER_RESPONSE, USER_KEY_PARAMETERS, "user", users: get create update delete);
+resource!(GROUP, &wire::USER_GROUP, &wire::USER_GROUP_RESPONSE, ITEM_KEY_PARAMETERS, "group",
     groups: get_group create_group update_group delete_group);
-resource!(FOLDER, &wire::FOLDER, &wire::FOLDER_RESPONSE, WHICH, "folder",
+resource!(FOLDER, &wire::FOLDER, &wire::FOLDER_RESPONSE, ITEM_KEY_PARAMETERS, "folder",
     groups: get_folder create_folder update_folder delete_folder);
 
 macro_rules! search {
@@ -82,19 +83,35 @@ macro_rules! search {
             name: $method,
             access: RequiredAccess::Read,
             spec: MethodSpec::new(concat!("Find ", $what), $query, None, $answer),
-            handler: |desk, call| Box::pin($handler(desk, call)),
+            handler: |state, request| Box::pin($handler(state, request)),
         }),+];
     };
 }
-search!(FIND_SUSER, &wire::SUSER_PAGE, FIND_USERS, "users", users::search, "GET");
-search!(FIND_USER, &wire::USER_PAGE, FIND_USERS, "users", users::search, "GET");
-search!(FIND_GROUP, &wire::USER_GROUP_PAGE, FIND_ITEMS, "groups", groups::search_groups, "GET");
-search!(FIND_FOLDER, &wire::FOLDER_PAGE, FIND_ITEMS, "folders", groups::search_folders, "GET");
+search!(FIND_SUSER, &wire::SUSER_PAGE, USER_SEARCH_PARAMETERS, "users", users::search, "GET");
+search!(FIND_USER, &wire::USER_PAGE, USER_SEARCH_PARAMETERS, "users", users::search, "GET");
+search!(FIND_GROUP, &wire::USER_GROUP_PAGE, ITEM_SEARCH_PARAMETERS, "groups", groups::search_groups, "GET");
+search!(FIND_FOLDER, &wire::FOLDER_PAGE, ITEM_SEARCH_PARAMETERS, "folders", groups::search_folders, "GET");
 // On the reply routes a request is a typed message, and a search may be posted.
-search!(REPLY_FIND_SUSER, &wire::SUSER_PAGE, FIND_USERS, "users", users::search, "GET", "POST");
-search!(REPLY_FIND_USER, &wire::USER_PAGE, FIND_USERS, "users", users::search, "GET", "POST");
-search!(REPLY_FIND_GROUP, &wire::USER_GROUP_PAGE, FIND_ITEMS, "groups", groups::search_groups, "GET", "POST");
-search!(REPLY_FIND_FOLDER, &wire::FOLDER_PAGE, FIND_ITEMS, "folders", groups::search_folders, "GET", "POST");
+search!(REPLY_FIND_SUSER, &wire::SUSER_PAGE, USER_SEARCH_PARAMETERS, "users", users::search, "GET", "POST");
+search!(REPLY_FIND_USER, &wire::USER_PAGE, USER_SEARCH_PARAMETERS, "users", users::search, "GET", "POST");
+search!(
+    REPLY_FIND_GROUP,
+    &wire::USER_GROUP_PAGE,
+    ITEM_SEARCH_PARAMETERS,
+    "groups",
+    groups::search_groups,
+    "GET",
+    "POST"
+);
+search!(
+    REPLY_FIND_FOLDER,
+    &wire::FOLDER_PAGE,
+    ITEM_SEARCH_PARAMETERS,
+    "folders",
+    groups::search_folders,
+    "GET",
+    "POST"
+);
 
 /// Every path; `{format}` is `json` or `xml`.
 pub(super) static ROUTES: &[Route] = &[

@@ -4,11 +4,11 @@ use crate::kit::{ObjectSchema, Property, ValueType};
 use directory::Field;
 
 /// The XML namespace of a record: only v1 has one.
-pub(super) fn namespace(record: &ObjectSchema) -> Option<&'static str> {
-    record.name.starts_with("SUser").then_some("http://schemas.servicestack.net/types")
+pub(super) fn namespace(object_schema: &ObjectSchema) -> Option<&'static str> {
+    object_schema.name.starts_with("SUser").then_some("http://schemas.servicestack.net/types")
 }
 
-const TEXTS: ValueType = ValueType::Text;
+const TEXT: ValueType = ValueType::Text;
 const GUIDS: ValueType = ValueType::List("Id", &ValueType::Guid);
 
 const COMPANY_ID: Property = Property::new("CompanyId", ValueType::Integer, "Number of the tenant");
@@ -74,7 +74,7 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
         Property::new("CreatedDate", ValueType::Timestamp, "When created").response_only(),
         Property::new("LastUpdated", ValueType::Timestamp, "When last changed").response_only(),
         Property::new("LastActivity", ValueType::Timestamp, "When last seen").response_only(),
-        Property::new("UserDevices", ValueType::List("UserDevice", &TEXTS), "Always empty").response_only(),
+        Property::new("UserDevices", ValueType::List("UserDevice", &TEXT), "Always empty").response_only(),
         GROUPS,
         FOLDERS,
         Property::text("ColorCode", Field::Color, "HTML colour").max_length(30),
@@ -159,22 +159,25 @@ static FOLDER_ITEM: ObjectSchema = ObjectSchema {
     ],
 };
 
-const fn one(name: &'static str, inner: &'static ObjectSchema) -> Property {
+const fn wrapped(name: &'static str, inner: &'static ObjectSchema) -> Property {
     Property::new(name, ValueType::Object(inner), "The one asked for")
 }
 const TOTAL_ROWS: Property = Property::new("TotalRows", ValueType::Integer, "Rows over all pages");
 
 pub(super) static USER_RESPONSE: ObjectSchema =
-    ObjectSchema { name: "UserResponse", description: "One user", properties: &[one("User", &USER)] };
+    ObjectSchema { name: "UserResponse", description: "One user", properties: &[wrapped("User", &USER)] };
 pub(super) static SUSER_RESPONSE: ObjectSchema =
-    ObjectSchema { name: "SUserResponse", description: "One user", properties: &[one("SUser", &SUSER)] };
+    ObjectSchema { name: "SUserResponse", description: "One user", properties: &[wrapped("SUser", &SUSER)] };
 pub(super) static USER_GROUP_RESPONSE: ObjectSchema = ObjectSchema {
     name: "UserGroupResponse",
     description: "One group",
-    properties: &[one("UserGroup", &USER_GROUP)],
+    properties: &[wrapped("UserGroup", &USER_GROUP)],
 };
-pub(super) static FOLDER_RESPONSE: ObjectSchema =
-    ObjectSchema { name: "FolderResponse", description: "One folder", properties: &[one("Folder", &FOLDER)] };
+pub(super) static FOLDER_RESPONSE: ObjectSchema = ObjectSchema {
+    name: "FolderResponse",
+    description: "One folder",
+    properties: &[wrapped("Folder", &FOLDER)],
+};
 pub(super) static USER_PAGE: ObjectSchema = ObjectSchema {
     name: "UserSearchResponse",
     description: "A page of users",

@@ -1,6 +1,6 @@
 //! From users, groups and folders to bytes.
 
-use super::{Generation, generation};
+use super::{ApiVersion, api_version};
 use crate::kit::{
     DialectRequest, DialectResponse, Format, OutputValue, ResponseFormat, json, media_types, timestamps, xml,
 };
@@ -14,19 +14,19 @@ use uuid::Uuid;
 const JSON: ResponseFormat =
     ResponseFormat { format: Format::Json, content_type: "application/json; charset=utf-8" };
 const XML: ResponseFormat = ResponseFormat { format: Format::Xml, content_type: "application/xml" };
-const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
+const XML_DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
 const V1_NAMESPACES: &str =
     " xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.servicestack.net/types\"";
 
 /// How the answer is written.
-pub(super) fn voice(call: &DialectRequest) -> ResponseFormat {
-    call.response_format(choose)
+pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
+    request.response_format(negotiate_format)
 }
 
 /// The format of the answer: `format=`, the path's ending, the reply route, `Accept`, the request's own type, and
 /// at last XML for v1 and JSON for v2.
-fn choose(call: &DialectRequest) -> ResponseFormat {
-    let named = |text: &str| match text.to_ascii_lowercase().as_str() {
+fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
+    let format_named = |text: &str| match text.to_ascii_lowercase().as_str() {
         "json" => Some(JSON),
         "xml" => Some(XML),
         _ => None,
@@ -36,80 +36,82 @@ fn choose(call: &DialectRequest) -> ResponseFormat {
         "application/xml" | "text/xml" => Some(XML),
         _ => None,
     };
-    let on_reply_route =
-        || call.path.to_ascii_lowercase().contains("/reply/").then(|| named(call.path_param(0)))?;
+    let on_reply_route = || {
+        request.path.to_ascii_lowercase().contains("/reply/").then(|| format_named(request.path_param(0)))?
+    };
     let accepted = || {
         let mut best: Option<(u32, ResponseFormat)> = None;
-        for wanted in media_types::accepted_media_ranges(&call.headers) {
-            if let Some(voice) = of_media(&wanted.media)
-                && wanted.quality > best.map_or(0, |(quality, _)| quality)
+        for media_range in media_types::accepted_media_ranges(&request.headers) {
+            if let Some(negotiated) = of_media(&media_range.media)
+                && media_range.quality > best.map_or(0, |(quality, _)| quality)
             {
-                best = Some((wanted.quality, voice));
+                best = Some((media_range.quality, negotiated));
             }
         }
         best.map(|(_, voice)| voice)
     };
-    let echoed = || of_media(&media_types::content_type(&call.headers)?);
-    call.query
+    let echoed = || of_media(&media_types::content_type(&request.headers)?);
+    request
+        .query
         .get("format")
-        .and_then(named)
-        .or_else(|| call.format_suffix.and_then(named))
+        .and_then(format_named)
+        .or_else(|| request.format_suffix.and_then(format_named))
         .or_else(on_reply_route)
         .or_else(accepted)
         .or_else(echoed)
-        .unwrap_or(if generation(call) == Generation::V1 { XML } else { JSON })
+        .unwrap_or(if api_version(request) == ApiVersion::V1 { XML } else { JSON })
 }
 
 /// An answer under the root `root`.
-pub(super) fn reply(
-    call: &DialectRequest,
+pub(super) fn response(
+    request: &DialectRequest,
     status: StatusCode,
     root: &str,
     out: OutputValue,
 ) -> DialectResponse {
-    let voice = voice(call);
-    let body = match voice.format {
+    let negotiated = response_format(request);
+    let body = match negotiated.format {
         Format::Xml => {
-            let attributes = if generation(call) == Generation::V1 { V1_NAMESPACES } else { "" };
+            let attributes = if api_version(request) == ApiVersion::V1 { V1_NAMESPACES } else { "" };
             xml::write(
-                xml::WriteOptions { declaration: DECLARATION, root_attributes: attributes },
+                xml::WriteOptions { declaration: XML_DECLARATION, root_attributes: attributes },
                 root,
-                &alphabetical(out),
+                &sort_members(out),
             )
         }
         Format::Json | Format::Form => json::write(&out),
     };
-    let mut answer = text_response(status, voice.content_type, body);
-    answer.headers_mut().insert(http::header::VARY, http::HeaderValue::from_static("Accept"));
-    answer
+    let mut response = text_response(status, negotiated.content_type, body);
+    response.headers_mut().insert(http::header::VARY, http::HeaderValue::from_static("Accept"));
+    response
 }
 
 /// Members in the ordinal order that `DataContract` readers need; inside an error they keep the documented one.
-fn alphabetical(out: OutputValue) -> OutputValue {
+fn sort_members(out: OutputValue) -> OutputValue {
     match out {
         OutputValue::Object(mut members) => {
             let is_error = members.iter().any(|(name, _)| name == "ErrorCode");
             if !is_error {
                 members.sort_by(|(a, _), (b, _)| a.cmp(b));
             }
-            OutputValue::Object(members.into_iter().map(|(name, out)| (name, alphabetical(out))).collect())
+            OutputValue::Object(members.into_iter().map(|(name, out)| (name, sort_members(out))).collect())
         }
         OutputValue::List(item, entries) => {
-            OutputValue::List(item, entries.into_iter().map(alphabetical).collect())
+            OutputValue::List(item, entries.into_iter().map(sort_members).collect())
         }
         other => other,
     }
 }
 
 /// 32 digits in JSON, dashed in XML, as the framework writes them.
-pub(super) fn guid(call: &DialectRequest, id: Uuid) -> OutputValue {
-    OutputValue::Text(match voice(call).format {
+pub(super) fn guid(request: &DialectRequest, id: Uuid) -> OutputValue {
+    OutputValue::Text(match response_format(request).format {
         Format::Xml => id.hyphenated().to_string(),
         Format::Json | Format::Form => id.simple().to_string(),
     })
 }
 
-fn status(user: &User) -> &'static str {
+fn status_name(user: &User) -> &'static str {
     match user.status {
         Status::Invited => "Invited",
         Status::Active => "Active",
@@ -118,45 +120,56 @@ fn status(user: &User) -> &'static str {
 }
 
 /// What POST and PUT answer of a user.
-pub(super) fn short_user(call: &DialectRequest, user: &User) -> OutputValue {
-    OutputValue::object(vec![("Id", guid(call, user.id.0)), ("Status", OutputValue::text(status(user)))])
+pub(super) fn short_user(request: &DialectRequest, user: &User) -> OutputValue {
+    OutputValue::object(vec![
+        ("Id", guid(request, user.id.0)),
+        ("Status", OutputValue::text(status_name(user))),
+    ])
 }
 
 /// How groups, folders and roles are called in an answer: by GUID unless names were asked for.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct Labels {
     pub(super) items: HashMap<ItemId, String>,
     pub(super) roles: HashMap<u32, String>,
 }
 
 /// The number of a user is shown to vendors: connections that may make vendors' administrators.
-const VENDOR: u32 = 5;
+const VENDOR_MIN_ROLE: u32 = 5;
 
 /// A whole user.
-pub(super) fn user(call: &DialectRequest, tenant: TenantNumber, user: &User, names: &Names) -> OutputValue {
+pub(super) fn user(
+    request: &DialectRequest,
+    tenant: TenantNumber,
+    user: &User,
+    labels: &Labels,
+) -> OutputValue {
     let mut members: Vec<(&'static str, OutputValue)> = Vec::with_capacity(24);
     let text = |value: Option<&str>| value.map(OutputValue::text);
     let list = |ids: &[ItemId]| {
-        let named = |id: &ItemId| names.items.get(id).map_or_else(|| guid(call, id.0), OutputValue::text);
-        OutputValue::List("Id", ids.iter().map(named).collect())
+        let format_named =
+            |id: &ItemId| labels.items.get(id).map_or_else(|| guid(request, id.0), OutputValue::text);
+        OutputValue::List("Id", ids.iter().map(format_named).collect())
     };
     let mut put = |name: &'static str, out: Option<OutputValue>| members.extend(out.map(|out| (name, out)));
-    let is_v2 = generation(call) == Generation::V2;
+    let is_v2 = api_version(request) == ApiVersion::V2;
     let role = user.role.map(|number| {
-        let own = names.roles.get(&number).map(String::as_str);
-        OutputValue::text(builtin_role_name(number).or(own).map_or_else(|| number.to_string(), str::to_owned))
+        let custom_name = labels.roles.get(&number).map(String::as_str);
+        OutputValue::text(
+            builtin_role_name(number).or(custom_name).map_or_else(|| number.to_string(), str::to_owned),
+        )
     });
-    put("Id", Some(guid(call, user.id.0)));
+    put("Id", Some(guid(request, user.id.0)));
     put(if is_v2 { "CompanyId" } else { "ProviderId" }, Some(OutputValue::Integer(tenant.0.into())));
     if is_v2 {
-        let is_vendor = call.caller.as_ref().is_some_and(|caller| caller.highest_role >= VENDOR);
+        let is_vendor = request.caller.as_ref().is_some_and(|caller| caller.highest_role >= VENDOR_MIN_ROLE);
         put("UserID", is_vendor.then_some(OutputValue::Integer(user.number.into())));
         put("Type", Some(OutputValue::text(user.license.as_deref().unwrap_or("Standard"))));
     }
     put("FirstName", text(user.name.given.as_deref()));
     put("LastName", text(user.name.family.as_deref()));
     put("Email", text(user.email()));
-    put("Status", Some(OutputValue::text(status(user))));
+    put("Status", Some(OutputValue::text(status_name(user))));
     put("ExternalId", text(user.external_id.as_deref()));
     if is_v2 {
         put("TimeZone", text(user.time_zone.as_deref()));
@@ -187,15 +200,15 @@ pub(super) fn user(call: &DialectRequest, tenant: TenantNumber, user: &User, nam
 
 /// A group; with its members where they were read.
 pub(super) fn group(
-    call: &DialectRequest,
+    request: &DialectRequest,
     tenant: TenantNumber,
     group: &Group,
     members: Option<&[(UserId, u32)]>,
 ) -> OutputValue {
-    let mut out = vec![("Id", guid(call, group.id.0)), ("Name", OutputValue::text(&group.name))];
+    let mut out = vec![("Id", guid(request, group.id.0)), ("Name", OutputValue::text(&group.name))];
     out.extend(group.external_id.as_ref().map(|id| ("ExternalId", OutputValue::text(id))));
     if let Some(members) = members {
-        let ids = members.iter().map(|(id, _)| guid(call, id.0)).collect();
+        let ids = members.iter().map(|(id, _)| guid(request, id.0)).collect();
         out.push(("UserIds", OutputValue::List("Id", ids)));
     }
     out.push(("CompanyId", OutputValue::Integer(tenant.0.into())));
@@ -203,12 +216,12 @@ pub(super) fn group(
 }
 
 /// A folder.
-pub(super) fn folder(call: &DialectRequest, tenant: TenantNumber, folder: &Folder) -> OutputValue {
-    let mut out = vec![("Id", guid(call, folder.id.0)), ("Name", OutputValue::text(&folder.name))];
+pub(super) fn folder(request: &DialectRequest, tenant: TenantNumber, folder: &Folder) -> OutputValue {
+    let mut out = vec![("Id", guid(request, folder.id.0)), ("Name", OutputValue::text(&folder.name))];
     out.extend(folder.external_id.as_ref().map(|id| ("ExternalId", OutputValue::text(id))));
     out.extend(folder.description.as_ref().map(|text| ("Description", OutputValue::text(text))));
     out.extend(folder.is_restricted.then_some(("IsRestricted", OutputValue::Bool(true))));
-    out.extend(folder.restricted_to.map(|id| ("RestrictToGroup", guid(call, id.0))));
+    out.extend(folder.restricted_to.map(|id| ("RestrictToGroup", guid(request, id.0))));
     if !folder.entries.is_empty() {
         let entry = |entry: &directory::FolderEntry| {
             OutputValue::object(vec![
@@ -223,12 +236,12 @@ pub(super) fn folder(call: &DialectRequest, tenant: TenantNumber, folder: &Folde
 }
 
 /// One thing in its wrapper.
-pub(super) fn one(name: &'static str, out: OutputValue) -> OutputValue {
+pub(super) fn wrapped(name: &'static str, out: OutputValue) -> OutputValue {
     OutputValue::object(vec![(name, out)])
 }
 
 /// A page in its wrapper.
-pub(super) fn many(
+pub(super) fn wrapped_page(
     name: &'static str,
     item: &'static str,
     rows: Vec<OutputValue>,

@@ -8,29 +8,31 @@ use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::{HeaderValue, StatusCode, header};
 
 /// Says a fault.
-pub(super) fn refuse(fault: &RequestError, call: &DialectRequest) -> DialectResponse {
-    let (status, number, summary) = say(fault, call);
-    let context = call.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
+pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
+    let (status, number, summary) = describe(error, request);
+    let context = request.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
     // Errors are logged under the request's id, and that is where the link points; it is plain text in XML too.
-    let link = format!("{}{context}/api/2/error/{}", call.origin, call.request_id);
+    let link = format!("{}{context}/api/2/error/{}", request.origin, request.request_id);
     let out = OutputValue::object(vec![
         ("summary", OutputValue::Text(summary)),
         ("ref", OutputValue::Integer(number)),
         ("link", OutputValue::Text(link)),
     ]);
-    let mut answer = write::reply(call, status, "error", out);
+    let mut response = write::response(request, status, "error", out);
     if status == StatusCode::UNAUTHORIZED {
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    answer
+    response
 }
 
-type Said = (StatusCode, i64, String);
+type PublisherError = (StatusCode, i64, String);
 
-fn say(fault: &RequestError, call: &DialectRequest) -> Said {
-    let (status, number, text): (StatusCode, i64, &str) = match fault {
-        RequestError::Directory(refusal) => return refused(refusal, call),
-        RequestError::InvalidMembers(faults) => return faults.first().map_or_else(missing, field),
+fn describe(error: &RequestError, request: &DialectRequest) -> PublisherError {
+    let (status, number, text): (StatusCode, i64, &str) = match error {
+        RequestError::Directory(error) => return describe_directory_error(error, request),
+        RequestError::InvalidMembers(errors) => {
+            return errors.first().map_or_else(missing_parameters, describe_member_error);
+        }
         RequestError::NoRoute => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
         RequestError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, 405, "Method not allowed"),
         RequestError::UnsupportedMediaType(_) => (
@@ -48,7 +50,7 @@ fn say(fault: &RequestError, call: &DialectRequest) -> Said {
         RequestError::BodyIncomplete => {
             (StatusCode::REQUEST_TIMEOUT, 408, "The request did not arrive in time")
         }
-        RequestError::Unparsable(_) | RequestError::BodyMissing => return missing(),
+        RequestError::Unparsable(_) | RequestError::BodyMissing => return missing_parameters(),
         RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, 401, "Not authorised"),
         RequestError::Forbidden => (StatusCode::FORBIDDEN, 123, "Access denied"),
         RequestError::TooManyAttempts { .. } => {
@@ -63,15 +65,15 @@ fn say(fault: &RequestError, call: &DialectRequest) -> Said {
     (status, number, text.to_owned())
 }
 
-fn missing() -> Said {
+fn missing_parameters() -> PublisherError {
     (StatusCode::BAD_REQUEST, 74, "Request parameters are missing".to_owned())
 }
 
-fn refused(refusal: &DirectoryError, call: &DialectRequest) -> Said {
-    let (status, number, text): (StatusCode, i64, &str) = match refusal {
-        DirectoryError::Invalid(faults) => {
-            let named = faults.first().map(|f| MemberError::new(field_name(f.field, call), f.kind));
-            return named.as_ref().map_or_else(missing, field);
+fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) -> PublisherError {
+    let (status, number, text): (StatusCode, i64, &str) = match error {
+        DirectoryError::Invalid(errors) => {
+            let named = errors.first().map(|f| MemberError::new(field_name(f.field, request), f.kind));
+            return named.as_ref().map_or_else(missing_parameters, describe_member_error);
         }
         DirectoryError::NoSuchUser => (StatusCode::NOT_FOUND, 108, "The requested user does not exist"),
         DirectoryError::NoSuchItem(ItemKind::Organization) => {
@@ -99,7 +101,7 @@ fn refused(refusal: &DirectoryError, call: &DialectRequest) -> Said {
             (StatusCode::SERVICE_UNAVAILABLE, 503, "The service is busy; try again in a moment")
         }
         DirectoryError::Internal(_) => {
-            let text = format!("An error has occurred. Request {}", call.request_id);
+            let text = format!("An error has occurred. Request {}", request.request_id);
             return (StatusCode::INTERNAL_SERVER_ERROR, 500, text);
         }
     };
@@ -107,10 +109,10 @@ fn refused(refusal: &DirectoryError, call: &DialectRequest) -> Said {
 }
 
 /// The sentence and number for one field.
-fn field(fault: &MemberError) -> Said {
+fn describe_member_error(error: &MemberError) -> PublisherError {
     let bad = StatusCode::BAD_REQUEST;
-    let name = fault.name.as_str();
-    let (status, number, text) = match (name, fault.kind) {
+    let name = error.name.as_str();
+    let (status, number, text) = match (name, error.kind) {
         ("email", FieldErrorKind::Missing) => (bad, 101, "The email is missing".to_owned()),
         ("email", FieldErrorKind::Taken) => (bad, 103, "A user with this email already exists".to_owned()),
         ("email" | "secretarymail", FieldErrorKind::Malformed) => {
@@ -144,16 +146,16 @@ fn field(fault: &MemberError) -> Said {
 }
 
 /// The API's name for a canonical field.
-fn field_name(field: Field, call: &DialectRequest) -> &'static str {
+fn field_name(field: Field, request: &DialectRequest) -> &'static str {
     use super::wire;
-    let path = call.route_path;
+    let path = request.route_path;
     let records: &[&crate::kit::ObjectSchema] = if path.contains("organisations") {
-        &[&wire::ORGANISATION]
+        &[&wire::ORGANIZATION]
     } else if path.contains("groups") {
         &[&wire::GROUP]
     } else {
-        &[&wire::USER, &wire::NAME, &wire::LOCATION, &wire::USER_ORGANISATION]
+        &[&wire::USER, &wire::NAME, &wire::LOCATION, &wire::USER_ORGANIZATION]
     };
-    let known = records.iter().find_map(|record| record.name_of(field));
+    let known = records.iter().find_map(|object_schema| object_schema.name_of(field));
     known.unwrap_or(if field == Field::UserName { "email" } else { "value" })
 }

@@ -16,8 +16,8 @@ fn parameter(_: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-fn body(record: &ObjectSchema, _: bool) -> Option<Value> {
-    let is = |other: &ObjectSchema| record.name == other.name;
+fn body(object_schema: &ObjectSchema, _: bool) -> Option<Value> {
+    let is = |other: &ObjectSchema| object_schema.name == other.name;
     Some(if is(&wire::USER_BODY) {
         json!({"user": {
             "email": EMAIL, "name": {"firstname": "Ada", "lastname": "Lovelace", "title": "Dr"},
@@ -29,7 +29,7 @@ fn body(record: &ObjectSchema, _: bool) -> Option<Value> {
         json!({"group": {"name": "Analysts", "users": [EMAIL]}})
     } else if is(&wire::GROUP_MEMBERS_BODY) {
         json!({"group": {"users": [EMAIL]}})
-    } else if is(&wire::ORGANISATION_BODY) {
+    } else if is(&wire::ORGANIZATION_BODY) {
         json!({"organisation": {"name": "Engine Works", "domains": ["engines.example.com"], "url": "https://engines.example.com"}})
     } else if is(&wire::DOMAIN_BODY) {
         json!({"domain": {"url": "works.example.com"}})
@@ -37,7 +37,7 @@ fn body(record: &ObjectSchema, _: bool) -> Option<Value> {
         json!({"users": {"user": [EMAIL]}})
     } else if is(&wire::INVITATION) {
         json!({"emailAddress": [EMAIL], "sendInvitationNow": true})
-    } else if is(&wire::BULK_ORGANISATIONS) {
+    } else if is(&wire::BULK_ORGANIZATIONS) {
         json!({"organisations": {"organisation": ["Engine Works"]}})
     } else {
         return None;

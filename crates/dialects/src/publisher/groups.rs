@@ -8,88 +8,104 @@ use directory::{
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-pub(super) async fn get(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let item = desk.directory.item(call.caller()?, ItemKind::Group, read::item_key(call)).await?;
-    let group = group_of(&item)?;
-    let members = members(desk, call, group).await?;
-    Ok(write::ok(call, "group", write::group(group, &members, false, None)))
+pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let item = state.directory.item(request.caller()?, ItemKind::Group, read::item_key(request)).await?;
+    let group = as_group(&item)?;
+    let members = member_numbers(state, request, group).await?;
+    Ok(write::ok_response(request, "group", write::group(group, &members, false, None)))
 }
 
-pub(super) async fn create(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let receipt = desk.directory.run(call.caller()?, Command::CreateGroup(read::group_edit(call)?)).await?;
-    summary(call, &receipt.items)
+pub(super) async fn create(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let receipt =
+        state.directory.run(request.caller()?, Command::CreateGroup(read::group_edit(request)?)).await?;
+    summary_response(request, &receipt.items)
 }
 
-pub(super) async fn update(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let command = Command::UpdateGroup { group: read::item_key(call), edit: read::group_edit(call)? };
-    let receipt = desk.directory.run(call.caller()?, command).await?;
-    summary(call, &receipt.items)
+pub(super) async fn update(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let command = Command::UpdateGroup { group: read::item_key(request), edit: read::group_edit(request)? };
+    let receipt = state.directory.run(request.caller()?, command).await?;
+    summary_response(request, &receipt.items)
 }
 
 pub(super) async fn add_users(
-    desk: &AppState,
-    call: &DialectRequest,
+    state: &AppState,
+    request: &DialectRequest,
 ) -> Result<DialectResponse, RequestError> {
-    let command = Command::UpdateGroup { group: read::item_key(call), edit: read::new_members(call)? };
-    let receipt = desk.directory.run(call.caller()?, command).await?;
+    let command =
+        Command::UpdateGroup { group: read::item_key(request), edit: read::add_members_edit(request)? };
+    let receipt = state.directory.run(request.caller()?, command).await?;
     let item = receipt.items.first().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
-    let group = group_of(item)?;
-    let members = members(desk, call, group).await?;
-    let organisations = organisations(desk, call, &members).await?;
-    Ok(write::ok(call, "group", write::group(group, &members, true, organisations)))
+    let group = as_group(item)?;
+    let members = member_numbers(state, request, group).await?;
+    let organizations = count_organizations(state, request, &members).await?;
+    Ok(write::ok_response(request, "group", write::group(group, &members, true, organizations)))
 }
 
-pub(super) async fn list(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (offset, limit) = read::page(call, 200)?;
-    let now = desk.directory.now();
+pub(super) async fn list(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let (offset, limit) = read::page_parameters(request, 200)?;
+    let now = state.directory.now();
     let mut query = ItemQuery::all(ItemKind::Group);
-    query.predicates.extend(call.query.get("search").map(|text| ItemPredicate::NameContains(fold(text))));
+    query.predicates.extend(request.query.get("search").map(|text| ItemPredicate::NameContains(fold(text))));
+    query.predicates.extend(
+        read::time_range_parameter(request, &["createddate", "createddatetime"], now)?
+            .map(ItemPredicate::Created),
+    );
     query
         .predicates
-        .extend(read::span(call, &["createddate", "createddatetime"], now)?.map(ItemPredicate::Created));
-    query.predicates.extend(read::span(call, &["modifieddate"], now)?.map(ItemPredicate::Updated));
-    let mut all = desk.directory.items(call.caller()?, query).await?.rows;
-    sort_items(call, &mut all, |_, _| None)?;
+        .extend(read::time_range_parameter(request, &["modifieddate"], now)?.map(ItemPredicate::Updated));
+    let mut all = state.directory.items(request.caller()?, query).await?.rows;
+    sort_items(request, &mut all, |_, _| None)?;
     let total = all.len() as u64;
-    let fields = read::list(call, "fields")?;
+    let fields = read::list_parameter(request, "fields")?;
     let mut rows = Vec::new();
     for item in all.iter().skip(offset as usize).take(limit as usize) {
         rows.push(match &fields {
-            None => write::named_summary(call, "groups", item.number(), item.name()),
+            None => write::named_summary(request, "groups", item.number(), item.name()),
             Some(fields) => {
-                let group = group_of(item)?;
-                let whole = write::group(group, &members(desk, call, group).await?, true, None);
+                let group = as_group(item)?;
+                let full = write::group(group, &member_numbers(state, request, group).await?, true, None);
                 let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
-                if is_all { whole } else { write::chosen(&whole, fields) }
+                if is_all { full } else { write::select_fields(&full, fields) }
             }
         });
     }
-    Ok(write::page(call, "groups", "group", rows, total, offset.checked_div(limit).unwrap_or(0)))
+    Ok(write::list_response(request, "groups", "group", rows, total, offset.checked_div(limit).unwrap_or(0)))
 }
 
 /// The most fields a list can be sorted by, one after the other.
-const SORT_FIELDS: usize = 8;
+const MAX_SORT_FIELDS: usize = 8;
 
 /// Sorts by the fields that all items have, several in turn; `more` knows those of one kind.
 pub(super) fn sort_items(
-    call: &DialectRequest,
+    request: &DialectRequest,
     items: &mut [Item],
-    more: fn(&Item, &str) -> Option<String>,
+    extra_key: fn(&Item, &str) -> Option<String>,
 ) -> Result<(), RequestError> {
-    let Some(parts) = call.query.get("sort") else { return Ok(()) };
-    let wrong = || RequestError::invalid_member("sort", FieldErrorKind::Malformed);
-    let parts: Option<Vec<(String, bool)>> = parts.split(',').map(read::sort).collect();
-    let parts = parts.filter(|parts| parts.len() <= SORT_FIELDS).ok_or_else(wrong)?;
+    let Some(sort_fields) = request.query.get("sort") else { return Ok(()) };
+    let invalid = || RequestError::invalid_member("sort", FieldErrorKind::Malformed);
+    let sort_fields: Option<Vec<(String, bool)>> =
+        sort_fields.split(',').map(read::parse_sort_field).collect();
+    let sort_fields =
+        sort_fields.filter(|sort_fields| sort_fields.len() <= MAX_SORT_FIELDS).ok_or_else(invalid)?;
     let is_known = |field: &str| {
         matches!(field, "id" | "name" | "created" | "updated")
-            || items.first().is_none_or(|i| more(i, field).is_some())
+            || items.first().is_none_or(|i| extra_key(i, field).is_some())
     };
-    if !parts.iter().all(|(field, _)| is_known(field)) {
-        return Err(wrong());
+    if !sort_fields.iter().all(|(field, _)| is_known(field)) {
+        return Err(invalid());
     }
     items.sort_by(|a, b| {
         let mut order = Ordering::Equal;
-        for (field, descending) in &parts {
+        for (field, descending) in &sort_fields {
             if order != Ordering::Equal {
                 break;
             }
@@ -98,7 +114,7 @@ pub(super) fn sort_items(
                 "name" => fold(a.name()).cmp(&fold(b.name())),
                 "created" => a.created().cmp(&b.created()),
                 "updated" => a.updated().cmp(&b.updated()),
-                other => more(a, other).cmp(&more(b, other)),
+                other => extra_key(a, other).cmp(&extra_key(b, other)),
             };
             order = if *descending { by_field.reverse() } else { by_field };
         }
@@ -107,37 +123,45 @@ pub(super) fn sort_items(
     Ok(())
 }
 
-async fn members(desk: &AppState, call: &DialectRequest, group: &Group) -> Result<Vec<u32>, RequestError> {
-    let members = desk.directory.members(call.caller()?, group.id).await?;
+async fn member_numbers(
+    state: &AppState,
+    request: &DialectRequest,
+    group: &Group,
+) -> Result<Vec<u32>, RequestError> {
+    let members = state.directory.members(request.caller()?, group.id).await?;
     Ok(members.into_iter().map(|(_, number)| number).collect())
 }
 
 /// How many organisations the members of a group belong to; nothing where there are too many to look at.
-async fn organisations(
-    desk: &AppState,
-    call: &DialectRequest,
+async fn count_organizations(
+    state: &AppState,
+    request: &DialectRequest,
     members: &[u32],
 ) -> Result<Option<u32>, RequestError> {
-    if members.len() > LOOKED_AT {
+    if members.len() > MAX_MEMBERS_READ {
         return Ok(None);
     }
     let mut distinct = HashSet::new();
     for number in members {
-        let member = desk.directory.user(call.caller()?, UserKey::Number(*number)).await;
+        let member = state.directory.user(request.caller()?, UserKey::Number(*number)).await;
         distinct.extend(member.ok().and_then(|user| user.organization));
     }
     Ok(u32::try_from(distinct.len()).ok())
 }
 
 /// The most members that are looked at one by one.
-const LOOKED_AT: usize = 1_000;
+const MAX_MEMBERS_READ: usize = 1_000;
 
-fn summary(call: &DialectRequest, items: &[Item]) -> Result<DialectResponse, RequestError> {
+fn summary_response(request: &DialectRequest, items: &[Item]) -> Result<DialectResponse, RequestError> {
     let item = items.first().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
-    Ok(write::ok(call, "group", write::named_summary(call, "groups", item.number(), item.name())))
+    Ok(write::ok_response(
+        request,
+        "group",
+        write::named_summary(request, "groups", item.number(), item.name()),
+    ))
 }
 
-fn group_of(item: &Item) -> Result<&Group, RequestError> {
+fn as_group(item: &Item) -> Result<&Group, RequestError> {
     if let Item::Group(group) = item {
         Ok(group)
     } else {

@@ -7,7 +7,7 @@
 mod errors;
 mod examples;
 mod groups;
-mod organisations;
+mod organizations;
 mod read;
 mod routes;
 mod status;
@@ -22,13 +22,13 @@ pub(crate) static DIALECT: Dialect = Dialect {
     name: "publisher",
     description: "Users, groups and organisations with a bearer token: JSON or XML",
     routes: routes::ROUTES,
-    claims_path: owns,
+    claims_path: claims_path,
     has_format_suffixes: false,
     method_override: |_| None,
-    check_acceptable: acceptable,
-    credential: |call| Ok(bearer(call)),
+    check_acceptable: check_acceptable,
+    credential: |request| Ok(bearer(request)),
     has_credential_in_body: false,
-    error_response: errors::refuse,
+    error_response: errors::error_response,
     request_media_types: &["application/json", "application/xml"],
     response_media_types: &["application/json", "application/xml"],
     common_parameters: &[],
@@ -44,18 +44,18 @@ pub(crate) static DIALECT: Dialect = Dialect {
 };
 
 /// `/api/2/…` and `/{context}/api/2/…`.
-fn owns(path: &str) -> bool {
+fn claims_path(path: &str) -> bool {
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').take(3).collect();
     let at = |n: usize, text: &str| segments.get(n).is_some_and(|s| s.eq_ignore_ascii_case(text));
     (at(0, "api") && at(1, "2")) || (at(1, "api") && at(2, "2"))
 }
 
 /// An `Accept` that rules out both JSON and XML is a 406.
-fn acceptable(call: &DialectRequest) -> Result<(), RequestError> {
-    let wanted = media_types::accepted_media_ranges(&call.headers);
-    let fits = |media: &str| wanted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);
+fn check_acceptable(request: &DialectRequest) -> Result<(), RequestError> {
+    let accepted = media_types::accepted_media_ranges(&request.headers);
+    let fits = |media: &str| accepted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);
     let written = ["application/json", "application/xml", "text/xml", "text/json"];
-    if wanted.is_empty() || written.iter().any(|media| fits(media)) {
+    if accepted.is_empty() || written.iter().any(|media| fits(media)) {
         Ok(())
     } else {
         Err(RequestError::NotAcceptable)

@@ -12,18 +12,18 @@ use directory::{
 };
 
 /// The body by its type, JSON when none is said; a trailing comma is let pass, as the documents print one.
-pub(super) fn body(call: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
-    if call.body.iter().all(u8::is_ascii_whitespace) {
+pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
+    if request.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let format = match media_types::content_type(&call.headers).as_deref() {
+    let format = match media_types::content_type(&request.headers).as_deref() {
         Some("application/json" | "text/json") => Format::Json,
         Some("application/xml" | "text/xml") => Format::Xml,
-        None if !call.headers.contains_key(http::header::CONTENT_TYPE) => Format::Json,
+        None if !request.headers.contains_key(http::header::CONTENT_TYPE) => Format::Json,
         other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     };
     let text =
-        std::str::from_utf8(&call.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+        std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let (root, node) = if format == Format::Json {
         let strictly = json::parse(text);
         let leniently = |_| lenient_json::parse(text, lenient_json::Leniency::TrailingCommas);
@@ -36,8 +36,11 @@ pub(super) fn body(call: &DialectRequest) -> Result<Option<ParsedBody>, RequestE
 }
 
 /// What stands under the root element or member `root`.
-fn under<'a>(call: &'a DialectRequest, root: &str) -> Result<(&'a Node, &'a ParsedBody), RequestError> {
-    let body = call.parsed_body(body)?.ok_or(RequestError::BodyMissing)?;
+fn root_node<'a>(
+    request: &'a DialectRequest,
+    root: &str,
+) -> Result<(&'a Node, &'a ParsedBody), RequestError> {
+    let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
     let missing = || RequestError::Unparsable(format!("no {root}"));
     let node = match &body.root {
         Some(name) if name == root => &body.node,
@@ -47,12 +50,12 @@ fn under<'a>(call: &'a DialectRequest, root: &str) -> Result<(&'a Node, &'a Pars
     Ok((node, body))
 }
 
-fn object_under<'a>(
-    call: &'a DialectRequest,
+fn root_object<'a>(
+    request: &'a DialectRequest,
     root: &str,
 ) -> Result<(&'a Object, &'a ParsedBody), RequestError> {
     static EMPTY: Object = Object { members: Vec::new() };
-    let (node, body) = under(call, root)?;
+    let (node, body) = root_node(request, root)?;
     match node {
         Node::Object(object) => Ok((object, body)),
         Node::Text(text) if body.format == Format::Xml && text.trim().is_empty() => Ok((&EMPTY, body)),
@@ -61,13 +64,13 @@ fn object_under<'a>(
 }
 
 /// Gathers texts and faults of one user.
-struct Gather<'a> {
+struct UserEditBuilder<'a> {
     body: &'a ParsedBody,
     edit: UserEdit,
-    faults: Vec<MemberError>,
+    errors: Vec<MemberError>,
 }
 
-impl<'a> Gather<'a> {
+impl<'a> UserEditBuilder<'a> {
     fn get(&self, object: &'a Object, names: &[&str]) -> Option<&'a Node> {
         names.iter().find_map(|name| object.get(name, self.body.duplicates()))
     }
@@ -78,25 +81,27 @@ impl<'a> Gather<'a> {
             Node::Object(object) => return Some(object),
             Node::Null => {}
             Node::Text(text) if text.trim().is_empty() => {}
-            _ => self.faults.push(MemberError::new(names[0], FieldErrorKind::Malformed)),
+            _ => self.errors.push(MemberError::new(names[0], FieldErrorKind::Malformed)),
         }
         None
     }
 
     /// Every plain text of a record: what is not there is cleared, since a PUT replaces.
-    fn texts(&mut self, record: &ObjectSchema, object: Option<&'a Object>) {
-        for (member, field) in record.text_properties().filter(|(m, _)| m.direction != Direction::Response) {
+    fn texts(&mut self, object_schema: &ObjectSchema, object: Option<&'a Object>) {
+        for (property, field) in
+            object_schema.text_properties().filter(|(m, _)| m.direction != Direction::Response)
+        {
             if matches!(field, Field::Department | Field::Status) {
                 continue;
             }
-            let node = object.and_then(|object| self.get(object, &[member.name]));
+            let node = object.and_then(|object| self.get(object, &[property.name]));
             match node.map_or(Ok(None), text_of) {
                 // Elsewhere this may be any text; here it is an e-mail.
                 Ok(Some(text)) if field == Field::SecretaryEmail && !text.is_empty() && !is_email(&text) => {
-                    self.faults.push(MemberError::new(member.name, FieldErrorKind::Malformed));
+                    self.errors.push(MemberError::new(property.name, FieldErrorKind::Malformed));
                 }
                 Ok(text) => self.edit.set_text(field, FieldUpdate::set_or_clear(text)),
-                Err(rule) => self.faults.push(MemberError::new(member.name, rule)),
+                Err(rule) => self.errors.push(MemberError::new(property.name, rule)),
             }
         }
     }
@@ -114,7 +119,7 @@ impl<'a> Gather<'a> {
             };
             match (text("name"), text("value")) {
                 (Some(name), Some(value)) => links.push(ProfileLink::new(kind, name, value)),
-                _ => self.faults.push(MemberError::new(names[0], FieldErrorKind::Malformed)),
+                _ => self.errors.push(MemberError::new(names[0], FieldErrorKind::Malformed)),
             }
         }
         self.edit.links.push((kind, FieldUpdate::Set(links)));
@@ -122,64 +127,73 @@ impl<'a> Gather<'a> {
 }
 
 /// The whole user that a POST or PUT sends. What is missing is cleared, but the password, which is not sent here.
-pub(super) fn user_edit(call: &DialectRequest, is_new: bool) -> Result<UserEdit, RequestError> {
-    let (object, body) = object_under(call, "user")?;
-    call.count_ignored(object.count_unknown(&wire::USER, &[]));
-    let mut gather = Gather { body, edit: UserEdit::default(), faults: Vec::new() };
-    gather.faults = validate_members(&wire::USER, object, body.duplicates(), true);
-    let name = gather.object(object, &["name"]);
-    let blank = Object::default();
-    gather.faults.extend(validate_members(&wire::NAME, name.unwrap_or(&blank), body.duplicates(), true));
-    gather.texts(&wire::USER, Some(object));
-    gather.texts(&wire::NAME, name);
-    let location = gather.object(object, &["location"]);
-    gather.texts(&wire::LOCATION, location);
-    gather.links(object, ProfileLinkKind::Social, &["sociallinks", "sociallink"]);
-    gather.links(object, ProfileLinkKind::Custom, &["customlinks", "customlink"]);
-    gather.links(object, ProfileLinkKind::Messaging, &["messaginglinks", "messaginglink"]);
-    match gather.get(object, &["department"]).map_or(Ok(None), text_of) {
-        Ok(text) => gather.edit.department = FieldUpdate::set_or_clear(text.map(DepartmentRef::Name)),
-        Err(rule) => gather.faults.push(MemberError::new("department", rule)),
+pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEdit, RequestError> {
+    let (object, body) = root_object(request, "user")?;
+    request.count_ignored(object.count_unknown(&wire::USER, &[]));
+    let mut builder = UserEditBuilder { body, edit: UserEdit::default(), errors: Vec::new() };
+    builder.errors = validate_members(&wire::USER, object, body.duplicates(), true);
+    let name = builder.object(object, &["name"]);
+    let empty = Object::default();
+    builder.errors.extend(validate_members(&wire::NAME, name.unwrap_or(&empty), body.duplicates(), true));
+    builder.texts(&wire::USER, Some(object));
+    builder.texts(&wire::NAME, name);
+    let location = builder.object(object, &["location"]);
+    builder.texts(&wire::LOCATION, location);
+    builder.links(object, ProfileLinkKind::Social, &["sociallinks", "sociallink"]);
+    builder.links(object, ProfileLinkKind::Custom, &["customlinks", "customlink"]);
+    builder.links(object, ProfileLinkKind::Messaging, &["messaginglinks", "messaginglink"]);
+    match builder.get(object, &["department"]).map_or(Ok(None), text_of) {
+        Ok(text) => builder.edit.department = FieldUpdate::set_or_clear(text.map(DepartmentRef::Name)),
+        Err(rule) => builder.errors.push(MemberError::new("department", rule)),
     }
-    match status_of(gather.get(object, &["status"])) {
-        Ok(Some(wish)) => gather.edit.status = FieldUpdate::Set(wish),
-        Ok(None) if is_new => gather.edit.status = FieldUpdate::Set(RequestedStatus::Active),
+    match parse_status(builder.get(object, &["status"])) {
+        Ok(Some(requested_status)) => builder.edit.status = FieldUpdate::Set(requested_status),
+        Ok(None) if is_new => builder.edit.status = FieldUpdate::Set(RequestedStatus::Active),
         Ok(None) => {}
-        Err(rule) => gather.faults.push(MemberError::new("status", rule)),
+        Err(rule) => builder.errors.push(MemberError::new("status", rule)),
     }
-    let organisation = gather.object(object, &["organisation"]);
-    match organisation.map(|object| organisation_ref(object, body)).transpose() {
+    let organization = builder.object(object, &["organisation"]);
+    match organization.map(|object| parse_organization_ref(object, body)).transpose() {
         // A new user without one gets the one of the e-mail's domain.
-        Ok(None) => gather.edit.organization = if is_new { FieldUpdate::Keep } else { FieldUpdate::Clear },
-        Ok(Some(Some(wanted))) => gather.edit.organization = FieldUpdate::Set(wanted),
-        Ok(Some(None)) => gather.edit.organization = FieldUpdate::Clear,
-        Err(fault) => gather.faults.push(fault),
+        Ok(None) => builder.edit.organization = if is_new { FieldUpdate::Keep } else { FieldUpdate::Clear },
+        Ok(Some(Some(organization))) => builder.edit.organization = FieldUpdate::Set(organization),
+        Ok(Some(None)) => builder.edit.organization = FieldUpdate::Clear,
+        Err(fault) => builder.errors.push(fault),
     }
-    if gather.faults.is_empty() { Ok(gather.edit) } else { Err(RequestError::InvalidMembers(gather.faults)) }
+    if builder.errors.is_empty() {
+        Ok(builder.edit)
+    } else {
+        Err(RequestError::InvalidMembers(builder.errors))
+    }
 }
 
-fn status_of(node: Option<&Node>) -> Result<Option<RequestedStatus>, FieldErrorKind> {
+fn parse_status(node: Option<&Node>) -> Result<Option<RequestedStatus>, FieldErrorKind> {
     let text = node.map_or(Ok(None), text_of)?.filter(|text| !text.trim().is_empty());
-    text.map(|word| status::of_user(&word).map(RequestedStatus::Exact).ok_or(FieldErrorKind::Malformed))
-        .transpose()
+    text.map(|word| {
+        status::parse_user_status(&word).map(RequestedStatus::Exact).ok_or(FieldErrorKind::Malformed)
+    })
+    .transpose()
 }
 
-fn organisation_ref(object: &Object, body: &ParsedBody) -> Result<Option<OrganizationRef>, MemberError> {
+fn parse_organization_ref(
+    object: &Object,
+    body: &ParsedBody,
+) -> Result<Option<OrganizationRef>, MemberError> {
     let get = |name: &str| object.get(name, body.duplicates());
     let number = |name: &'static str| {
         get(name).map_or(Ok(None), integer_of).map_err(|rule| MemberError::new(name, rule))
     };
     let name = get("orgname").map_or(Ok(None), text_of).map_err(|rule| MemberError::new("orgname", rule))?;
-    let wanted = OrganizationRef {
+    let organization = OrganizationRef {
         number: number("orgid")?,
         name: name.filter(|name| !name.trim().is_empty()),
         office_number: number("orgaddressid")?.filter(|n| *n > 0),
     };
-    Ok((wanted != OrganizationRef::default()).then_some(wanted))
+    Ok((organization != OrganizationRef::default()).then_some(organization))
 }
 
 /// A user by number or e-mail, in a path or a list.
-fn key(text: &str) -> Result<UserKey, RequestError> {
+fn parse_user_key(text: &str) -> Result<UserKey, RequestError> {
     let text = text.trim();
     if text.contains('@') {
         return Ok(UserKey::Email(text.to_owned()));
@@ -192,21 +206,21 @@ fn key(text: &str) -> Result<UserKey, RequestError> {
 }
 
 /// The user a path names.
-pub(super) fn user_key(call: &DialectRequest) -> Result<UserKey, RequestError> {
-    key(call.path_param(0))
+pub(super) fn user_key(request: &DialectRequest) -> Result<UserKey, RequestError> {
+    parse_user_key(request.path_param(0))
 }
 
 /// The users a bulk call names.
-pub(super) fn bulk_users(call: &DialectRequest) -> Result<Vec<UserKey>, RequestError> {
-    let keys = texts_under(call, "users", "user")?;
-    keys.iter().map(|text| key(text)).collect()
+pub(super) fn bulk_user_keys(request: &DialectRequest) -> Result<Vec<UserKey>, RequestError> {
+    let keys = root_texts(request, "users", "user")?;
+    keys.iter().map(|text| parse_user_key(text)).collect()
 }
 
 /// Whom an invitation is for. What is to be sent later is refused, rather than sent now or never.
-pub(super) fn invitation(call: &DialectRequest) -> Result<Vec<UserKey>, RequestError> {
-    let body = call.parsed_body(body)?.ok_or(RequestError::BodyMissing)?;
+pub(super) fn invited_users(request: &DialectRequest) -> Result<Vec<UserKey>, RequestError> {
+    let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
     let members = body.as_object().ok_or_else(|| RequestError::Unparsable("no object".into()))?;
-    call.count_ignored(members.count_unknown(&wire::INVITATION, &[]));
+    request.count_ignored(members.count_unknown(&wire::INVITATION, &[]));
     if let Some(now) = members.get("sendInvitationNow", body.duplicates()) {
         let now = text_of(now).map_err(|rule| RequestError::invalid_member("sendInvitationNow", rule))?;
         if now.is_some_and(|now| !now.trim().eq_ignore_ascii_case("true")) {
@@ -222,8 +236,8 @@ pub(super) fn invitation(call: &DialectRequest) -> Result<Vec<UserKey>, RequestE
 }
 
 /// The texts of a bulk call: `{"users":{"user":[…]}}`, `<users><user>…</user>…</users>`.
-fn texts_under(call: &DialectRequest, root: &str, item: &str) -> Result<Vec<String>, RequestError> {
-    let (node, _) = under(call, root)?;
+fn root_texts(request: &DialectRequest, root: &str, item: &str) -> Result<Vec<String>, RequestError> {
+    let (node, _) = root_node(request, root)?;
     let mut texts = Vec::new();
     for entry in node.entries(item) {
         texts.extend(text_of(entry).map_err(|rule| RequestError::invalid_member(item, rule))?);
@@ -232,36 +246,36 @@ fn texts_under(call: &DialectRequest, root: &str, item: &str) -> Result<Vec<Stri
 }
 
 /// The number a path names; what is no number is like one that does not exist.
-pub(super) fn item_key(call: &DialectRequest) -> ItemKey {
-    ItemKey::Number(call.path_param(0).trim().parse().unwrap_or(0))
+pub(super) fn item_key(request: &DialectRequest) -> ItemKey {
+    ItemKey::Number(request.path_param(0).trim().parse().unwrap_or(0))
 }
 
 /// What a POST or PUT says of a group; it replaces name and members.
-pub(super) fn group_edit(call: &DialectRequest) -> Result<GroupEdit, RequestError> {
-    let (object, body) = object_under(call, "group")?;
-    call.count_ignored(object.count_unknown(&wire::GROUP, &[]));
-    let faults = validate_members(&wire::GROUP, object, body.duplicates(), true);
-    if !faults.is_empty() {
-        return Err(RequestError::InvalidMembers(faults));
+pub(super) fn group_edit(request: &DialectRequest) -> Result<GroupEdit, RequestError> {
+    let (object, body) = root_object(request, "group")?;
+    request.count_ignored(object.count_unknown(&wire::GROUP, &[]));
+    let errors = validate_members(&wire::GROUP, object, body.duplicates(), true);
+    if !errors.is_empty() {
+        return Err(RequestError::InvalidMembers(errors));
     }
     let name = object.get("name", body.duplicates()).map_or(Ok(None), text_of);
     let name = name.map_err(|rule| RequestError::invalid_member("name", rule))?;
-    let members = Some(MemberEdit::Replace(members(object, body)?));
+    let members = Some(MemberEdit::Replace(member_keys(object, body)?));
     Ok(GroupEdit { id: None, name: FieldUpdate::set_or_clear(name), external_id: FieldUpdate::Keep, members })
 }
 
 /// The active users that are to join a group.
-pub(super) fn new_members(call: &DialectRequest) -> Result<GroupEdit, RequestError> {
-    let (object, body) = object_under(call, "group")?;
-    Ok(GroupEdit { members: Some(MemberEdit::Add(members(object, body)?, true)), ..GroupEdit::default() })
+pub(super) fn add_members_edit(request: &DialectRequest) -> Result<GroupEdit, RequestError> {
+    let (object, body) = root_object(request, "group")?;
+    Ok(GroupEdit { members: Some(MemberEdit::Add(member_keys(object, body)?, true)), ..GroupEdit::default() })
 }
 
-fn members(object: &Object, body: &ParsedBody) -> Result<Vec<UserKey>, RequestError> {
+fn member_keys(object: &Object, body: &ParsedBody) -> Result<Vec<UserKey>, RequestError> {
     let mut keys = Vec::new();
     for node in object.get("users", body.duplicates()).map(|node| node.entries("user")).unwrap_or_default() {
         let text = text_of(node).map_err(|rule| RequestError::invalid_member("users", rule))?;
         keys.push(
-            key(&text.unwrap_or_default())
+            parse_user_key(&text.unwrap_or_default())
                 .map_err(|_| RequestError::invalid_member("users", FieldErrorKind::Malformed))?,
         );
     }
@@ -269,12 +283,12 @@ fn members(object: &Object, body: &ParsedBody) -> Result<Vec<UserKey>, RequestEr
 }
 
 /// The whole organisation that a POST or PUT sends.
-pub(super) fn organisation_edit(call: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
-    let (object, body) = object_under(call, "organisation")?;
-    call.count_ignored(object.count_unknown(&wire::ORGANISATION, &[]));
-    let faults = validate_members(&wire::ORGANISATION, object, body.duplicates(), true);
-    if !faults.is_empty() {
-        return Err(RequestError::InvalidMembers(faults));
+pub(super) fn organization_edit(request: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
+    let (object, body) = root_object(request, "organisation")?;
+    request.count_ignored(object.count_unknown(&wire::ORGANIZATION, &[]));
+    let errors = validate_members(&wire::ORGANIZATION, object, body.duplicates(), true);
+    if !errors.is_empty() {
+        return Err(RequestError::InvalidMembers(errors));
     }
     let get = |name: &str| object.get(name, body.duplicates());
     let text = |name: &'static str| {
@@ -292,7 +306,7 @@ pub(super) fn organisation_edit(call: &DialectRequest) -> Result<OrganizationEdi
         .map_or(Ok(None), text_of)
         .map_err(|rule| RequestError::invalid_member("status", rule))?;
     let status = status.map(|word| {
-        status::of_organisation(&word)
+        status::parse_organization_status(&word)
             .ok_or(RequestError::invalid_member("status", FieldErrorKind::Malformed))
     });
     let auto_login = get("autologin")
@@ -334,21 +348,21 @@ fn addresses(node: Option<&Node>, body: &ParsedBody) -> Result<Vec<u32>, Request
     let mut addresses = Vec::new();
     for node in node.map(|node| node.entries("address")).unwrap_or_default() {
         let get = |name: &str| node.as_object().and_then(|object| object.get(name, body.duplicates()));
-        let wrong = |rule| RequestError::invalid_member("addressid", rule);
-        let number = get("addressid").map_or(Ok(None), integer_of).map_err(wrong)?;
-        let number = number.ok_or_else(|| wrong(FieldErrorKind::Missing))?;
-        if addresses.len() > LIST_AT_MOST * 10 {
-            return Err(wrong(FieldErrorKind::TooLong(LIST_AT_MOST * 10)));
+        let invalid = |rule| RequestError::invalid_member("addressid", rule);
+        let number = get("addressid").map_or(Ok(None), integer_of).map_err(invalid)?;
+        let number = number.ok_or_else(|| invalid(FieldErrorKind::Missing))?;
+        if addresses.len() > MAX_LIST_LENGTH * 10 {
+            return Err(invalid(FieldErrorKind::TooLong(MAX_LIST_LENGTH * 10)));
         }
-        let is_default = get("isDefault").map_or(Ok(None), boolean_of).map_err(wrong)?.unwrap_or(false);
+        let is_default = get("isDefault").map_or(Ok(None), boolean_of).map_err(invalid)?.unwrap_or(false);
         addresses.insert(if is_default { 0 } else { addresses.len() }, number);
     }
     Ok(addresses)
 }
 
 /// The domain that is to be added to an organisation.
-pub(super) fn domain(call: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
-    let (object, body) = object_under(call, "domain")?;
+pub(super) fn add_domain_edit(request: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
+    let (object, body) = root_object(request, "domain")?;
     let url = object.get("url", body.duplicates()).map_or(Ok(None), text_of);
     let url =
         url.map_err(|rule| RequestError::invalid_member("url", rule))?.filter(|url| !url.trim().is_empty());
@@ -357,48 +371,51 @@ pub(super) fn domain(call: &DialectRequest) -> Result<OrganizationEdit, RequestE
 }
 
 /// The organisations a bulk call names, by number or name.
-pub(super) fn bulk_organisations(call: &DialectRequest) -> Result<Vec<ItemKey>, RequestError> {
-    let keys = texts_under(call, "organisations", "organisation")?;
-    Ok(keys.into_iter().map(|text| named(&text)).collect())
+pub(super) fn bulk_organization_keys(request: &DialectRequest) -> Result<Vec<ItemKey>, RequestError> {
+    let keys = root_texts(request, "organisations", "organisation")?;
+    Ok(keys.into_iter().map(|text| parse_item_key(&text)).collect())
 }
 
 /// An item by number, or by name where it is none.
-pub(super) fn named(text: &str) -> ItemKey {
+pub(super) fn parse_item_key(text: &str) -> ItemKey {
     let text = text.trim();
     text.parse().map_or_else(|_| ItemKey::Name(text.to_owned()), ItemKey::Number)
 }
 
 /// `offset` and `limit` of a list.
-pub(super) fn page(call: &DialectRequest, limit: u32) -> Result<(u32, u32), RequestError> {
-    let number = |name: &'static str, default: u32| match call.query.get(name) {
+pub(super) fn page_parameters(request: &DialectRequest, limit: u32) -> Result<(u32, u32), RequestError> {
+    let number = |name: &'static str, default: u32| match request.query.get(name) {
         None => Ok(default),
         Some(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => {
             Ok(text.trim().parse().unwrap_or(u32::MAX))
         }
         Some(_) => Err(RequestError::invalid_member(name, FieldErrorKind::Malformed)),
     };
-    Ok((number("offset", 0)?, number("limit", limit)?.min(LIMIT_AT_MOST)))
+    Ok((number("offset", 0)?, number("limit", limit)?.min(MAX_LIMIT)))
 }
 
 /// The largest page; more is cut, and the answer's `total` says so.
-const LIMIT_AT_MOST: u32 = 1000;
+const MAX_LIMIT: u32 = 1000;
 
 /// A comma-separated parameter of so many entries at the most.
-pub(super) fn list(call: &DialectRequest, name: &'static str) -> Result<Option<Vec<String>>, RequestError> {
-    let Some(text) = call.query.get(name) else { return Ok(None) };
+pub(super) fn list_parameter(
+    request: &DialectRequest,
+    name: &'static str,
+) -> Result<Option<Vec<String>>, RequestError> {
+    let Some(text) = request.query.get(name) else { return Ok(None) };
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let parts: Vec<String> = parts.take(LIST_AT_MOST + 1).map(str::to_owned).collect();
-    if parts.len() > LIST_AT_MOST {
-        Err(RequestError::invalid_member(name, FieldErrorKind::TooLong(LIST_AT_MOST)))
+    let parts: Vec<String> = parts.take(MAX_LIST_LENGTH + 1).map(str::to_owned).collect();
+    if parts.len() > MAX_LIST_LENGTH {
+        Err(RequestError::invalid_member(name, FieldErrorKind::TooLong(MAX_LIST_LENGTH)))
     } else {
         Ok(Some(parts))
     }
 }
 
-const LIST_AT_MOST: usize = 100;
+const MAX_LIST_LENGTH: usize = 100;
 
 /// `sort` as field and direction. A plus sign arrives as a blank where the client did not escape it.
-pub(super) fn sort(part: &str) -> Option<(String, bool)> {
+pub(super) fn parse_sort_field(part: &str) -> Option<(String, bool)> {
     let descending = match part.chars().next()? {
         '+' | ' ' => false,
         '-' => true,
@@ -408,12 +425,12 @@ pub(super) fn sort(part: &str) -> Option<(String, bool)> {
 }
 
 /// `createddate` or `modifieddate` of a list, under any of its spellings.
-pub(super) fn span(
-    call: &DialectRequest,
+pub(super) fn time_range_parameter(
+    request: &DialectRequest,
     names: &[&'static str],
     now: Time,
 ) -> Result<Option<TimeRange>, RequestError> {
-    let Some(text) = names.iter().find_map(|name| call.query.get(name)) else { return Ok(None) };
+    let Some(text) = names.iter().find_map(|name| request.query.get(name)) else { return Ok(None) };
     timestamps::parse_time_range(text, now)
         .map(Some)
         .ok_or_else(|| RequestError::invalid_member(names[0], FieldErrorKind::Malformed))

@@ -1,19 +1,19 @@
 //! The table of paths, each also behind one segment of context.
 
-use super::{groups, organisations, users, wire};
+use super::{groups, organizations, users, wire};
 use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
 
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
-const PAGE: [(&str, ValueType, &str); 2] = [
+const PAGE_PARAMETERS: [(&str, ValueType, &str); 2] = [
     ("offset", ValueType::Integer, "How many to leave out, 0"),
     ("limit", ValueType::Integer, "How many to return, 200"),
 ];
-const DATES: [(&str, ValueType, &str); 2] = [
+const DATE_PARAMETERS: [(&str, ValueType, &str); 2] = [
     ("createddate", ValueType::Text, "`lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
     ("modifieddate", ValueType::Text, "The same for the last change"),
 ];
-const FIND_USERS: Parameters = &[
+const USER_LIST_PARAMETERS: Parameters = &[
     ("organisations", ValueType::Text, "Numbers or names, comma-separated"),
     ("organisationgroups", ValueType::Text, "Numbers; nobody, as there are none"),
     ("usergroups", ValueType::Text, "Numbers or names, comma-separated"),
@@ -23,21 +23,21 @@ const FIND_USERS: Parameters = &[
     ("status", ValueType::Text, "`active`, `archive`, `disable`, `suspended`, `pending`, or 1, 2, 0, 3"),
     ("sort", ValueType::Text, "`+` or `-` and a field"),
     ("fields", ValueType::Text, "`all`, or names, comma-separated; summaries when left out"),
-    PAGE[0],
-    PAGE[1],
-    DATES[0],
-    DATES[1],
+    PAGE_PARAMETERS[0],
+    PAGE_PARAMETERS[1],
+    DATE_PARAMETERS[0],
+    DATE_PARAMETERS[1],
 ];
-const FIND_GROUPS: Parameters = &[
+const GROUP_LIST_PARAMETERS: Parameters = &[
     ("search", ValueType::Text, "Part of the name"),
     ("sort", ValueType::Text, "`+` or `-` and `name`, `created` or `updated`; several, comma-separated"),
     ("fields", ValueType::Text, "`all` for whole groups"),
-    PAGE[0],
-    PAGE[1],
-    DATES[0],
-    DATES[1],
+    PAGE_PARAMETERS[0],
+    PAGE_PARAMETERS[1],
+    DATE_PARAMETERS[0],
+    DATE_PARAMETERS[1],
 ];
-const FIND_ORGANISATIONS: Parameters = &[
+const ORGANIZATION_LIST_PARAMETERS: Parameters = &[
     ("domain", ValueType::Text, "E-mail domains, comma-separated"),
     ("autologin", ValueType::Boolean, "Only those with this setting"),
     ("homepage", ValueType::Integer, "Only those with this number"),
@@ -48,19 +48,19 @@ const FIND_ORGANISATIONS: Parameters = &[
     ("status", ValueType::Text, "`active`, `archive`, `disabled`, `suspended`"),
     ("sort", ValueType::Text, "`+` or `-` and `id`, `name`, `status`, `url`, `created` or `updated`"),
     ("fields", ValueType::Text, "`all` for whole organisations"),
-    PAGE[0],
-    PAGE[1],
-    DATES[0],
-    DATES[1],
+    PAGE_PARAMETERS[0],
+    PAGE_PARAMETERS[1],
+    DATE_PARAMETERS[0],
+    DATE_PARAMETERS[1],
 ];
 
-macro_rules! verb {
+macro_rules! route_method {
     ($method:literal, $access:ident, $about:expr, $handler:path) => {
         RouteMethod {
             name: $method,
             access: RequiredAccess::$access,
             spec: $about,
-            handler: |desk, call| Box::pin($handler(desk, call)),
+            handler: |state, request| Box::pin($handler(state, request)),
         }
     };
 }
@@ -69,28 +69,33 @@ macro_rules! post {
     ($path:literal, $summary:literal, $body:expr, $answer:expr, $handler:path) => {
         Route {
             path: $path,
-            methods: &[verb!("POST", Write, MethodSpec::new($summary, &[], $body, $answer), $handler)],
+            methods: &[route_method!(
+                "POST",
+                Write,
+                MethodSpec::new($summary, &[], $body, $answer),
+                $handler
+            )],
         }
     };
 }
 
 const ONE_USER: &[RouteMethod] = &[
-    verb!(
+    route_method!(
         "GET",
         Read,
         MethodSpec::new("Get a user by number or e-mail", &[], None, &wire::USER_BODY),
         users::get
     ),
-    verb!(
+    route_method!(
         "PUT",
         Write,
-        MethodSpec::new("Replace a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
+        MethodSpec::new("Replace a user", &[], Some(&wire::USER_BODY), &wire::USER_SUMMARY_BODY),
         users::update
     ),
 ];
 const ONE_GROUP: &[RouteMethod] = &[
-    verb!("GET", Read, MethodSpec::new("Get a group", &[], None, &wire::GROUP_BODY), groups::get),
-    verb!(
+    route_method!("GET", Read, MethodSpec::new("Get a group", &[], None, &wire::GROUP_BODY), groups::get),
+    route_method!(
         "PUT",
         Write,
         MethodSpec::new(
@@ -102,23 +107,23 @@ const ONE_GROUP: &[RouteMethod] = &[
         groups::update
     ),
 ];
-const ONE_ORGANISATION: &[RouteMethod] = &[
-    verb!(
+const ONE_ORGANIZATION: &[RouteMethod] = &[
+    route_method!(
         "GET",
         Read,
-        MethodSpec::new("Get an organisation", &[], None, &wire::ORGANISATION_BODY),
-        organisations::get
+        MethodSpec::new("Get an organisation", &[], None, &wire::ORGANIZATION_BODY),
+        organizations::get
     ),
-    verb!(
+    route_method!(
         "PUT",
         Write,
         MethodSpec::new(
             "Replace an organisation",
             &[],
-            Some(&wire::ORGANISATION_BODY),
-            &wire::ORGANISATION_SUMMARY_BODY
+            Some(&wire::ORGANIZATION_BODY),
+            &wire::ORGANIZATION_SUMMARY_BODY
         ),
-        organisations::update
+        organizations::update
     ),
 ];
 
@@ -127,16 +132,16 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/{context}/api/2/users",
         methods: &[
-            verb!(
+            route_method!(
                 "GET",
                 Read,
-                MethodSpec::new("List users", FIND_USERS, None, &wire::USERS_BODY),
+                MethodSpec::new("List users", USER_LIST_PARAMETERS, None, &wire::USERS_BODY),
                 users::list
             ),
-            verb!(
+            route_method!(
                 "POST",
                 Write,
-                MethodSpec::new("Add a user", &[], Some(&wire::USER_BODY), &wire::SUMMARY_BODY),
+                MethodSpec::new("Add a user", &[], Some(&wire::USER_BODY), &wire::USER_SUMMARY_BODY),
                 users::create
             ),
         ],
@@ -168,40 +173,40 @@ pub(super) static ROUTES: &[Route] = &[
         "/{context}/api/2/users/{user}/activate",
         "Activate a user",
         None,
-        &wire::SUMMARY_BODY,
+        &wire::USER_SUMMARY_BODY,
         users::activate
     ),
     post!(
         "/{context}/api/2/users/{user}/disable",
         "Disable a user",
         None,
-        &wire::SUMMARY_BODY,
+        &wire::USER_SUMMARY_BODY,
         users::disable
     ),
     post!(
         "/{context}/api/2/users/{user}/archive",
         "Archive a user",
         None,
-        &wire::SUMMARY_BODY,
+        &wire::USER_SUMMARY_BODY,
         users::archive
     ),
     post!(
         "/{context}/api/2/users/{user}/reinstate",
         "Reinstate a suspended user",
         None,
-        &wire::SUMMARY_BODY,
+        &wire::USER_SUMMARY_BODY,
         users::reinstate
     ),
     Route {
         path: "/{context}/api/2/groups",
         methods: &[
-            verb!(
+            route_method!(
                 "GET",
                 Read,
-                MethodSpec::new("List groups", FIND_GROUPS, None, &wire::GROUPS_BODY),
+                MethodSpec::new("List groups", GROUP_LIST_PARAMETERS, None, &wire::GROUPS_BODY),
                 groups::list
             ),
-            verb!(
+            route_method!(
                 "POST",
                 Write,
                 MethodSpec::new("Add a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY),
@@ -212,7 +217,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route { path: "/{context}/api/2/groups/{group}", methods: ONE_GROUP },
     Route {
         path: "/{context}/api/2/groups/{group}/users",
-        methods: &[verb!(
+        methods: &[route_method!(
             "PUT",
             Write,
             MethodSpec::new(
@@ -227,94 +232,99 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/{context}/api/2/organisations",
         methods: &[
-            verb!(
+            route_method!(
                 "GET",
                 Read,
-                MethodSpec::new("List organisations", FIND_ORGANISATIONS, None, &wire::ORGANISATIONS_BODY),
-                organisations::list
+                MethodSpec::new(
+                    "List organisations",
+                    ORGANIZATION_LIST_PARAMETERS,
+                    None,
+                    &wire::ORGANIZATIONS_BODY
+                ),
+                organizations::list
             ),
-            verb!(
+            route_method!(
                 "POST",
                 Write,
                 MethodSpec::new(
                     "Add an organisation",
                     &[],
-                    Some(&wire::ORGANISATION_BODY),
-                    &wire::ORGANISATION_SUMMARY_BODY
+                    Some(&wire::ORGANIZATION_BODY),
+                    &wire::ORGANIZATION_SUMMARY_BODY
                 ),
-                organisations::create
+                organizations::create
             ),
         ],
     },
     post!(
         "/{context}/api/2/organisations/activate",
         "Activate several organisations",
-        Some(&wire::BULK_ORGANISATIONS),
-        &wire::ORGANISATIONS_BODY,
-        organisations::activate_all
+        Some(&wire::BULK_ORGANIZATIONS),
+        &wire::ORGANIZATIONS_BODY,
+        organizations::activate_all
     ),
     post!(
         "/{context}/api/2/organisations/disable",
         "Disable several organisations",
-        Some(&wire::BULK_ORGANISATIONS),
-        &wire::ORGANISATIONS_BODY,
-        organisations::disable_all
+        Some(&wire::BULK_ORGANIZATIONS),
+        &wire::ORGANIZATIONS_BODY,
+        organizations::disable_all
     ),
-    Route { path: "/{context}/api/2/organisations/{organisation}", methods: ONE_ORGANISATION },
+    Route { path: "/{context}/api/2/organisations/{organisation}", methods: ONE_ORGANIZATION },
     post!(
         "/{context}/api/2/organisations/{organisation}/activate",
         "Activate an organisation",
         None,
-        &wire::ORGANISATION_SUMMARY_BODY,
-        organisations::activate
+        &wire::ORGANIZATION_SUMMARY_BODY,
+        organizations::activate
     ),
     post!(
         "/{context}/api/2/organisations/{organisation}/disable",
         "Disable an organisation",
         None,
-        &wire::ORGANISATION_SUMMARY_BODY,
-        organisations::disable
+        &wire::ORGANIZATION_SUMMARY_BODY,
+        organizations::disable
     ),
     post!(
         "/{context}/api/2/organisations/{organisation}/archive",
         "Archive an organisation",
         None,
-        &wire::ORGANISATION_SUMMARY_BODY,
-        organisations::archive
+        &wire::ORGANIZATION_SUMMARY_BODY,
+        organizations::archive
     ),
     post!(
         "/{context}/api/2/organisations/{organisation}/domains",
         "Add an e-mail domain to an organisation",
         Some(&wire::DOMAIN_BODY),
-        &wire::ORGANISATION_SUMMARY_BODY,
-        organisations::add_domain
+        &wire::ORGANIZATION_SUMMARY_BODY,
+        organizations::add_domain
     ),
     Route {
         path: "/{context}/api/2/organisationgroups",
-        methods: &[verb!(
+        methods: &[route_method!(
             "GET",
             Read,
             MethodSpec::new(
                 "List groups of organisations; there are none",
-                FIND_GROUPS,
+                GROUP_LIST_PARAMETERS,
                 None,
-                &wire::ORGANISATION_GROUPS_BODY
+                &wire::ORGANIZATION_GROUPS_BODY
             ),
-            organisations::list_groups
+            organizations::list_groups
         )],
     },
     Route {
         path: "/{context}/api/2/organisationgroups/{group}",
-        methods: &[verb!(
+        methods: &[route_method!(
             "GET",
             Read,
             MethodSpec::new(
                 "Get a group of organisations; there are none",
                 &[],
                 None,
-                &wire::ORGANISATION_GROUP_BODY
+                &wire::ORGANIZATION_GROUP_BODY
             ),
-            organisations::get_group
+            organizations::get_group
         )],
     },
 ];

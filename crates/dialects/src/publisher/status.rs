@@ -3,7 +3,7 @@
 use directory::{OrganizationStatus, Status};
 
 /// A user's status by word or digit, in any case, common variants included.
-pub(super) fn of_user(word: &str) -> Option<Status> {
+pub(super) fn parse_user_status(word: &str) -> Option<Status> {
     Some(match word.trim().to_ascii_lowercase().as_str() {
         "active" | "1" => Status::Active,
         "archive" | "archived" | "2" => Status::Archived,
@@ -15,7 +15,7 @@ pub(super) fn of_user(word: &str) -> Option<Status> {
 }
 
 /// The word written for a user's status.
-pub(super) fn user_word(status: Status) -> &'static str {
+pub(super) fn user_status_name(status: Status) -> &'static str {
     match status {
         Status::Invited => "pending",
         Status::Active => "active",
@@ -26,7 +26,7 @@ pub(super) fn user_word(status: Status) -> &'static str {
 }
 
 /// An organisation's status by word, in any case.
-pub(super) fn of_organisation(word: &str) -> Option<OrganizationStatus> {
+pub(super) fn parse_organization_status(word: &str) -> Option<OrganizationStatus> {
     Some(match word.trim().to_ascii_lowercase().as_str() {
         "active" => OrganizationStatus::Active,
         "archive" | "archived" => OrganizationStatus::Archived,
@@ -37,7 +37,7 @@ pub(super) fn of_organisation(word: &str) -> Option<OrganizationStatus> {
 }
 
 /// The word written for an organisation's status.
-pub(super) fn organisation_word(status: OrganizationStatus) -> &'static str {
+pub(super) fn organization_status_name(status: OrganizationStatus) -> &'static str {
     match status {
         OrganizationStatus::Active => "Active",
         OrganizationStatus::Disabled => "Disabled",

@@ -10,168 +10,203 @@ use directory::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) async fn create(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let edit = Box::new(read::user_edit(call, true)?);
-    let receipt = desk.directory.run(call.caller()?, Command::CreateUser(edit)).await?;
-    summary(call, &receipt.users, LinkStyle::Singular)
+pub(super) async fn create(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let edit = Box::new(read::user_edit(request, true)?);
+    let receipt = state.directory.run(request.caller()?, Command::CreateUser(edit)).await?;
+    summary_response(request, &receipt.users, LinkStyle::Singular)
 }
 
-pub(super) async fn update(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let command =
-        Command::UpdateUser { user: read::user_key(call)?, edit: Box::new(read::user_edit(call, false)?) };
-    let receipt = desk.directory.run(call.caller()?, command).await?;
-    summary(call, &receipt.users, LinkStyle::Plural)
+pub(super) async fn update(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let command = Command::UpdateUser {
+        user: read::user_key(request)?,
+        edit: Box::new(read::user_edit(request, false)?),
+    };
+    let receipt = state.directory.run(request.caller()?, command).await?;
+    summary_response(request, &receipt.users, LinkStyle::Plural)
 }
 
-pub(super) async fn get(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let user = desk.directory.user(call.caller()?, read::user_key(call)?).await?;
-    let organisations = organisations_of(desk, call, std::slice::from_ref(&user)).await?;
-    Ok(write::ok(call, "user", whole(&user, &organisations)))
+pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let user = state.directory.user(request.caller()?, read::user_key(request)?).await?;
+    let organizations = load_organizations(state, request, std::slice::from_ref(&user)).await?;
+    Ok(write::ok_response(request, "user", full_user(&user, &organizations)))
 }
 
 pub(super) async fn activate(
-    desk: &AppState,
-    call: &DialectRequest,
+    state: &AppState,
+    request: &DialectRequest,
 ) -> Result<DialectResponse, RequestError> {
-    move_one(desk, call, Status::Active, None).await
+    change_status(state, request, Status::Active, None).await
 }
-pub(super) async fn disable(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    move_one(desk, call, Status::Inactive, None).await
+pub(super) async fn disable(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    change_status(state, request, Status::Inactive, None).await
 }
-pub(super) async fn archive(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    move_one(desk, call, Status::Archived, None).await
+pub(super) async fn archive(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    change_status(state, request, Status::Archived, None).await
 }
 pub(super) async fn reinstate(
-    desk: &AppState,
-    call: &DialectRequest,
+    state: &AppState,
+    request: &DialectRequest,
 ) -> Result<DialectResponse, RequestError> {
-    move_one(desk, call, Status::Active, Some(Status::Suspended)).await
+    change_status(state, request, Status::Active, Some(Status::Suspended)).await
 }
 pub(super) async fn activate_all(
-    desk: &AppState,
-    call: &DialectRequest,
+    state: &AppState,
+    request: &DialectRequest,
 ) -> Result<DialectResponse, RequestError> {
-    move_all(desk, call, Status::Active).await
+    change_status_of_all(state, request, Status::Active).await
 }
 pub(super) async fn disable_all(
-    desk: &AppState,
-    call: &DialectRequest,
+    state: &AppState,
+    request: &DialectRequest,
 ) -> Result<DialectResponse, RequestError> {
-    move_all(desk, call, Status::Inactive).await
+    change_status_of_all(state, request, Status::Inactive).await
 }
 
-async fn move_one(
-    desk: &AppState,
-    call: &DialectRequest,
+async fn change_status(
+    state: &AppState,
+    request: &DialectRequest,
     to: Status,
     only_from: Option<Status>,
 ) -> Result<DialectResponse, RequestError> {
-    let users = vec![read::user_key(call)?];
+    let users = vec![read::user_key(request)?];
     let command = Command::ChangeStatus(StatusChange { users, to, required_status: only_from });
-    let receipt = desk.directory.run(call.caller()?, command).await?;
-    summary(call, &receipt.users, LinkStyle::Plural)
+    let receipt = state.directory.run(request.caller()?, command).await?;
+    summary_response(request, &receipt.users, LinkStyle::Plural)
 }
 
-async fn move_all(
-    desk: &AppState,
-    call: &DialectRequest,
+async fn change_status_of_all(
+    state: &AppState,
+    request: &DialectRequest,
     to: Status,
 ) -> Result<DialectResponse, RequestError> {
-    let users = read::bulk_users(call)?;
+    let users = read::bulk_user_keys(request)?;
     let command = Command::ChangeStatus(StatusChange { users: users.clone(), to, required_status: None });
-    let receipt = desk.directory.run(call.caller()?, command).await?;
+    let receipt = state.directory.run(request.caller()?, command).await?;
     // Answered in the order they were named, each once.
-    let mut order: HashMap<String, usize> = HashMap::new();
-    for (place, key) in users.iter().enumerate() {
+    let mut positions: HashMap<String, usize> = HashMap::new();
+    for (position, key) in users.iter().enumerate() {
         let name = match key {
             UserKey::Number(number) => number.to_string(),
             UserKey::Email(email) => identifier_key(email),
             _ => continue,
         };
-        order.entry(name).or_insert(place);
+        positions.entry(name).or_insert(position);
     }
-    let place = |user: &User| {
-        let by_email = user.email().and_then(|email| order.get(&identifier_key(email)));
-        order.get(&user.number.to_string()).into_iter().chain(by_email).min().copied()
+    let position = |user: &User| {
+        let by_email = user.email().and_then(|email| positions.get(&identifier_key(email)));
+        positions.get(&user.number.to_string()).into_iter().chain(by_email).min().copied()
     };
-    let mut moved = receipt.users;
-    moved.sort_by_cached_key(place);
+    let mut updated = receipt.users;
+    updated.sort_by_cached_key(position);
     let rows: Vec<OutputValue> =
-        moved.iter().map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
+        updated.iter().map(|user| write::summary(request, user, LinkStyle::Singular)).collect();
     let total = rows.len() as u64;
-    Ok(write::page(call, "users", "user", rows, total, 0))
+    Ok(write::list_response(request, "users", "user", rows, total, 0))
 }
 
 /// Asks people in, all of them or none.
-pub(super) async fn invite(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let command = Command::Invite(read::invitation(call)?);
-    let receipt = desk.directory.run(call.caller()?, command).await?;
+pub(super) async fn invite(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let command = Command::Invite(read::invited_users(request)?);
+    let receipt = state.directory.run(request.caller()?, command).await?;
     let users = receipt.users.iter();
-    let rows: Vec<OutputValue> = users.map(|user| write::summary(call, user, LinkStyle::Singular)).collect();
+    let rows: Vec<OutputValue> =
+        users.map(|user| write::summary(request, user, LinkStyle::Singular)).collect();
     let total = rows.len() as u64;
-    Ok(write::page(call, "users", "user", rows, total, 0))
+    Ok(write::list_response(request, "users", "user", rows, total, 0))
 }
 
-fn summary(call: &DialectRequest, users: &[User], style: LinkStyle) -> Result<DialectResponse, RequestError> {
+fn summary_response(
+    request: &DialectRequest,
+    users: &[User],
+    style: LinkStyle,
+) -> Result<DialectResponse, RequestError> {
     let user = users.first().ok_or(DirectoryError::NoSuchUser)?;
-    Ok(write::ok(call, "user", write::summary(call, user, style)))
+    Ok(write::ok_response(request, "user", write::summary(request, user, style)))
 }
 
-fn whole(user: &User, organisations: &HashMap<ItemId, Organization>) -> OutputValue {
-    write::user(user, user.organization.and_then(|id| organisations.get(&id)))
+fn full_user(user: &User, organizations: &HashMap<ItemId, Organization>) -> OutputValue {
+    write::user(user, user.organization.and_then(|id| organizations.get(&id)))
 }
 
-async fn organisations_of(
-    desk: &AppState,
-    call: &DialectRequest,
+async fn load_organizations(
+    state: &AppState,
+    request: &DialectRequest,
     users: &[User],
 ) -> Result<HashMap<ItemId, Organization>, RequestError> {
-    let mut found = HashMap::new();
+    let mut organizations = HashMap::new();
     for id in users.iter().filter_map(|user| user.organization) {
-        if !found.contains_key(&id)
+        if !organizations.contains_key(&id)
             && let Item::Organization(organisation) =
-                desk.directory.item(call.caller()?, ItemKind::Organization, ItemKey::Id(id)).await?
+                state.directory.item(request.caller()?, ItemKind::Organization, ItemKey::Id(id)).await?
         {
-            found.insert(id, organisation);
+            organizations.insert(id, organisation);
         }
     }
-    Ok(found)
+    Ok(organizations)
 }
 
 /// How deep a sorted list may be paged through.
-const SORTED_AT_MOST: u32 = 100_000;
+const MAX_SORTED_OFFSET: u32 = 100_000;
 
-pub(super) async fn list(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let caller = call.caller()?;
-    let (offset, limit) = read::page(call, 200)?;
-    let sort = sort(desk, call).await?;
+pub(super) async fn list(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let caller = request.caller()?;
+    let (offset, limit) = read::page_parameters(request, 200)?;
+    let sort = parse_sort(state, request).await?;
     // Sorted people are held in memory up to the end of the page.
-    if !sort.is_by_number() && offset > SORTED_AT_MOST {
-        return Err(RequestError::invalid_member("offset", FieldErrorKind::TooLong(SORTED_AT_MOST as usize)));
+    if !sort.is_by_number() && offset > MAX_SORTED_OFFSET {
+        return Err(RequestError::invalid_member(
+            "offset",
+            FieldErrorKind::TooLong(MAX_SORTED_OFFSET as usize),
+        ));
     }
-    let tests = tests(desk, call).await?;
+    let tests = user_predicates(state, request).await?;
     let query = UserQuery { predicates: tests, sort, offset: offset.into(), limit, boundary: None };
-    let page = desk.directory.users(caller, query).await?;
-    let fields = read::list(call, "fields")?;
+    let page = state.directory.users(caller, query).await?;
+    let fields = read::list_parameter(request, "fields")?;
     let rows = match &fields {
-        None => page.rows.iter().map(|user| write::summary(call, user, LinkStyle::Plural)).collect(),
+        None => page.rows.iter().map(|user| write::summary(request, user, LinkStyle::Plural)).collect(),
         Some(fields) => {
-            let organisations = organisations_of(desk, call, &page.rows).await?;
+            let organizations = load_organizations(state, request, &page.rows).await?;
             let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
             let row = |user: &User| {
-                let whole = whole(user, &organisations);
-                if is_all { whole } else { write::chosen(&whole, fields) }
+                let full = full_user(user, &organizations);
+                if is_all { full } else { write::select_fields(&full, fields) }
             };
             page.rows.iter().map(row).collect::<Vec<OutputValue>>()
         }
     };
-    Ok(write::page(call, "users", "user", rows, page.total, offset.checked_div(limit).unwrap_or(0)))
+    Ok(write::list_response(
+        request,
+        "users",
+        "user",
+        rows,
+        page.total,
+        offset.checked_div(limit).unwrap_or(0),
+    ))
 }
 
-async fn sort(desk: &AppState, call: &DialectRequest) -> Result<Sort, RequestError> {
-    let Some(text) = call.query.get("sort") else { return Ok(Sort::default()) };
-    let wrong = || RequestError::invalid_member("sort", FieldErrorKind::Malformed);
-    let (field, descending) = read::sort(text).ok_or_else(wrong)?;
+async fn parse_sort(state: &AppState, request: &DialectRequest) -> Result<Sort, RequestError> {
+    let Some(text) = request.query.get("sort") else { return Ok(Sort::default()) };
+    let invalid = || RequestError::invalid_member("sort", FieldErrorKind::Malformed);
+    let (field, descending) = read::parse_sort_field(text).ok_or_else(invalid)?;
     let key = match field.as_str() {
         "firstname" => SortKey::Text(Field::GivenName),
         "lastname" => SortKey::Text(Field::FamilyName),
@@ -183,71 +218,78 @@ async fn sort(desk: &AppState, call: &DialectRequest) -> Result<Sort, RequestErr
         "updated" => SortKey::Updated,
         "organisation" => {
             let all =
-                desk.directory.items(call.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
+                state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
             let names = all.into_iter().map(|item| (item.id(), item.name().to_owned())).collect();
             SortKey::Organization(Arc::new(names))
         }
-        _ => return Err(wrong()),
+        _ => return Err(invalid()),
     };
     Ok(Sort { key, descending, nulls_last: false })
 }
 
-async fn tests(desk: &AppState, call: &DialectRequest) -> Result<Vec<UserPredicate>, RequestError> {
+async fn user_predicates(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<Vec<UserPredicate>, RequestError> {
     let mut tests = Vec::new();
     let folded = |list: Vec<String>| list.iter().map(|text| fold(text)).collect::<Vec<String>>();
-    if let Some(word) = call.query.get("status") {
-        let status = status::of_user(word)
+    if let Some(word) = request.query.get("status") {
+        let status = status::parse_user_status(word)
             .ok_or_else(|| RequestError::invalid_member("status filter", FieldErrorKind::Malformed))?;
         tests.push(UserPredicate::Status(vec![status]));
     }
-    if let Some(list) = read::list(call, "organisations")? {
-        tests.push(UserPredicate::Organization(ids(desk, call, ItemKind::Organization, &list).await?));
+    if let Some(list) = read::list_parameter(request, "organisations")? {
+        tests.push(UserPredicate::Organization(
+            existing_item_ids(state, request, ItemKind::Organization, &list).await?,
+        ));
     }
-    if let Some(list) = read::list(call, "usergroups")? {
-        tests.push(UserPredicate::Group(ids(desk, call, ItemKind::Group, &list).await?));
+    if let Some(list) = read::list_parameter(request, "usergroups")? {
+        tests.push(UserPredicate::Group(existing_item_ids(state, request, ItemKind::Group, &list).await?));
     }
     // There are no groups of organisations, so nobody is in one.
-    if read::list(call, "organisationgroups")?.is_some() {
+    if read::list_parameter(request, "organisationgroups")?.is_some() {
         tests.push(UserPredicate::Organization(Vec::new()));
     }
-    if let Some(list) = read::list(call, "departments")? {
+    if let Some(list) = read::list_parameter(request, "departments")? {
         let mut names = folded(list.clone());
         for number in list.iter().filter_map(|text| text.parse().ok()) {
             let by_number =
-                desk.directory.item(call.caller()?, ItemKind::Department, ItemKey::Number(number)).await;
+                state.directory.item(request.caller()?, ItemKind::Department, ItemKey::Number(number)).await;
             names.extend(by_number.ok().map(|department| fold(department.name())));
         }
         tests.push(UserPredicate::Department(names));
     }
-    tests.extend(read::list(call, "locations")?.map(|list| UserPredicate::AddressContains(folded(list))));
-    if let Some(text) = call.query.get("search") {
+    tests.extend(
+        read::list_parameter(request, "locations")?.map(|list| UserPredicate::AddressContains(folded(list))),
+    );
+    if let Some(text) = request.query.get("search") {
         let part = fold(text);
         let mut query = ItemQuery::all(ItemKind::Organization);
         query.predicates.push(directory::ItemPredicate::NameContains(part.clone()));
-        let named = desk.directory.items(call.caller()?, query).await?.rows;
-        let organisations = named.iter().map(Item::id).collect();
-        tests.push(UserPredicate::AnyTextContains { substring: part, organizations: organisations });
+        let named = state.directory.items(request.caller()?, query).await?.rows;
+        let organizations = named.iter().map(Item::id).collect();
+        tests.push(UserPredicate::AnyTextContains { substring: part, organizations: organizations });
     }
-    let now = desk.directory.now();
-    let created = read::span(call, &["createddate", "createddatetime"], now)?;
+    let now = state.directory.now();
+    let created = read::time_range_parameter(request, &["createddate", "createddatetime"], now)?;
     tests.extend(created.map(UserPredicate::Created));
-    tests.extend(read::span(call, &["modifieddate"], now)?.map(UserPredicate::Updated));
+    tests.extend(read::time_range_parameter(request, &["modifieddate"], now)?.map(UserPredicate::Updated));
     Ok(tests)
 }
 
 /// The items that a filter names; those that do not exist are left out.
-async fn ids(
-    desk: &AppState,
-    call: &DialectRequest,
+async fn existing_item_ids(
+    state: &AppState,
+    request: &DialectRequest,
     kind: ItemKind,
     list: &[String],
 ) -> Result<Vec<ItemId>, RequestError> {
     let mut ids = Vec::new();
     for text in list {
-        match desk.directory.item(call.caller()?, kind, read::named(text)).await {
+        match state.directory.item(request.caller()?, kind, read::parse_item_key(text)).await {
             Ok(item) => ids.push(item.id()),
             Err(DirectoryError::NoSuchItem(_)) => {}
-            Err(refusal) => return Err(refusal.into()),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(ids)

@@ -3,11 +3,15 @@
 use crate::kit::{ObjectSchema, Property, ValueType};
 use directory::Field;
 
-const fn object(name: &'static str, record: &'static ObjectSchema, about: &'static str) -> Property {
-    Property::new(name, ValueType::Object(record), about)
+const fn complex(
+    name: &'static str,
+    object_schema: &'static ObjectSchema,
+    description: &'static str,
+) -> Property {
+    Property::new(name, ValueType::Object(object_schema), description)
 }
-const NUMBERS: ValueType = ValueType::Integer;
-const TEXTS: ValueType = ValueType::Text;
+const NUMBER: ValueType = ValueType::Integer;
+const TEXT: ValueType = ValueType::Text;
 
 /// The User Object.
 pub(super) static USER: ObjectSchema = ObjectSchema {
@@ -15,7 +19,7 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
     description: "The User Object",
     properties: &[
         Property::new("id", ValueType::Integer, "Number of the user").field(Field::Number),
-        object("name", &NAME, "Parts of the name"),
+        complex("name", &NAME, "Parts of the name"),
         Property::text("externalid", Field::ExternalId, "Id in an external system"),
         Property::text("email", Field::Email, "The user's unique key").required(),
         Property::text("phone", Field::WorkPhone, "Phone"),
@@ -28,17 +32,17 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
             "`active`, `disable`, `suspended`, `archive`; `pending` in answers",
         )
         .field(Field::Status),
-        object(
+        complex(
             "organisation",
-            &USER_ORGANISATION,
+            &USER_ORGANIZATION,
             "Where the user belongs; created when it has a name and is new",
         )
         .field(Field::Organization),
-        object("location", &LOCATION, "Work address"),
+        complex("location", &LOCATION, "Work address"),
         Property::text("img", Field::Photo, "URL of a picture"),
-        object("sociallinks", &LINKS, "Social links").field(Field::SocialLinks),
-        object("customlinks", &LINKS, "Other links").field(Field::CustomLinks),
-        object("messaginglinks", &LINKS, "Messaging handles").field(Field::MessagingLinks),
+        complex("sociallinks", &LINKS, "Social links").field(Field::SocialLinks),
+        complex("customlinks", &LINKS, "Other links").field(Field::CustomLinks),
+        complex("messaginglinks", &LINKS, "Messaging handles").field(Field::MessagingLinks),
         Property::text("secretaryname", Field::SecretaryName, "The secretary's name"),
         Property::text("secretarymail", Field::SecretaryEmail, "The secretary's e-mail"),
         Property::text("bio", Field::Bio, "A few words"),
@@ -76,7 +80,7 @@ pub(super) static LOCATION: ObjectSchema = ObjectSchema {
 };
 
 /// `organisation` of a user.
-pub(super) static USER_ORGANISATION: ObjectSchema = ObjectSchema {
+pub(super) static USER_ORGANIZATION: ObjectSchema = ObjectSchema {
     name: "userorganisation",
     description: "Where a user belongs",
     properties: &[
@@ -102,7 +106,7 @@ static LINK: ObjectSchema = ObjectSchema {
 };
 
 /// A user in short.
-static SUMMARY: ObjectSchema = ObjectSchema {
+static USER_SUMMARY: ObjectSchema = ObjectSchema {
     name: "usersummary",
     description: "A user in short",
     properties: &[
@@ -129,8 +133,8 @@ pub(super) static GROUP: ObjectSchema = ObjectSchema {
     properties: &[
         Property::new("id", ValueType::Integer, "Number of the group"),
         Property::new("name", ValueType::Text, "Name").field(Field::Name).required(),
-        Property::new("users", ValueType::List("user", &NUMBERS), "Numbers of the members").response_only(),
-        Property::new("users", ValueType::List("user", &TEXTS), "Numbers and emails of the members")
+        Property::new("users", ValueType::List("user", &NUMBER), "Numbers of the members").response_only(),
+        Property::new("users", ValueType::List("user", &TEXT), "Numbers and emails of the members")
             .field(Field::Members)
             .request_only(),
         Property::new("createddate", ValueType::Timestamp, "When created").response_only(),
@@ -141,11 +145,11 @@ pub(super) static GROUP: ObjectSchema = ObjectSchema {
 static GROUP_MEMBERS: ObjectSchema = ObjectSchema {
     name: "groupmembers",
     description: "Users to be added to a group",
-    properties: &[Property::new("users", ValueType::List("user", &TEXTS), "Numbers and emails").required()],
+    properties: &[Property::new("users", ValueType::List("user", &TEXT), "Numbers and emails").required()],
 };
 
 /// An organisation.
-pub(super) static ORGANISATION: ObjectSchema = ObjectSchema {
+pub(super) static ORGANIZATION: ObjectSchema = ObjectSchema {
     name: "organisation",
     description: "An organisation",
     properties: &[
@@ -154,7 +158,7 @@ pub(super) static ORGANISATION: ObjectSchema = ObjectSchema {
         Property::new("status", ValueType::Text, "`Active`, `Disabled`, `Suspended`, `Archived`")
             .field(Field::Status),
         Property::new("autologin", ValueType::Boolean, "Kept as given"),
-        Property::new("domains", ValueType::List("domain", &TEXTS), "E-mail domains").field(Field::Domains),
+        Property::new("domains", ValueType::List("domain", &TEXT), "E-mail domains").field(Field::Domains),
         Property::new("homepage", ValueType::Integer, "Kept as given"),
         Property::new("guid", ValueType::Integer, "Kept as given"),
         Property::new("url", ValueType::Text, "Web site").field(Field::Url),
@@ -167,8 +171,8 @@ pub(super) static ORGANISATION: ObjectSchema = ObjectSchema {
         Property::new("img", ValueType::Text, "URL of a picture").field(Field::Photo),
         Property::new("industry", ValueType::Integer, "Kept as given"),
         Property::new("category", ValueType::Integer, "Kept as given"),
-        Property::new("keycontacts", ValueType::List("keycontact", &NUMBERS), "Numbers of users"),
-        Property::new("users", ValueType::List("user", &NUMBERS), "Numbers of its users").response_only(),
+        Property::new("keycontacts", ValueType::List("keycontact", &NUMBER), "Numbers of users"),
+        Property::new("users", ValueType::List("user", &NUMBER), "Numbers of its users").response_only(),
     ],
 };
 static ADDRESS: ObjectSchema = ObjectSchema {
@@ -192,10 +196,10 @@ const fn wrapped(name: &'static str, inner: &'static ObjectSchema) -> Property {
 
 pub(super) static USER_BODY: ObjectSchema =
     ObjectSchema { name: "UserBody", description: "A user", properties: &[wrapped("user", &USER)] };
-pub(super) static SUMMARY_BODY: ObjectSchema = ObjectSchema {
+pub(super) static USER_SUMMARY_BODY: ObjectSchema = ObjectSchema {
     name: "UserSummaryBody",
     description: "A user in short",
-    properties: &[wrapped("user", &SUMMARY)],
+    properties: &[wrapped("user", &USER_SUMMARY)],
 };
 pub(super) static GROUP_BODY: ObjectSchema =
     ObjectSchema { name: "GroupBody", description: "A group", properties: &[wrapped("group", &GROUP)] };
@@ -209,19 +213,19 @@ pub(super) static GROUP_SUMMARY_BODY: ObjectSchema = ObjectSchema {
     description: "A group in short",
     properties: &[wrapped("group", &NAMED_SUMMARY)],
 };
-pub(super) static ORGANISATION_BODY: ObjectSchema = ObjectSchema {
+pub(super) static ORGANIZATION_BODY: ObjectSchema = ObjectSchema {
     name: "OrganisationBody",
     description: "An organisation",
-    properties: &[wrapped("organisation", &ORGANISATION)],
+    properties: &[wrapped("organisation", &ORGANIZATION)],
 };
-pub(super) static ORGANISATION_SUMMARY_BODY: ObjectSchema = ObjectSchema {
+pub(super) static ORGANIZATION_SUMMARY_BODY: ObjectSchema = ObjectSchema {
     name: "OrganisationSummaryBody",
     description: "An organisation in short",
     properties: &[wrapped("organisation", &NAMED_SUMMARY)],
 };
 pub(super) static DOMAIN_BODY: ObjectSchema =
     ObjectSchema { name: "DomainBody", description: "A domain", properties: &[wrapped("domain", &DOMAIN)] };
-pub(super) static ORGANISATION_GROUP_BODY: ObjectSchema = ObjectSchema {
+pub(super) static ORGANIZATION_GROUP_BODY: ObjectSchema = ObjectSchema {
     name: "OrganisationGroupBody",
     description: "A group of organisations",
     properties: &[wrapped("organisationgroup", &NAMED_SUMMARY)],
@@ -246,39 +250,36 @@ macro_rules! list {
 list!(USERS_BODY, USER_LIST, "UsersBody", "userlist", "users", &USER);
 list!(GROUPS_BODY, GROUP_LIST, "GroupsBody", "grouplist", "groups", &GROUP);
 list!(
-    ORGANISATIONS_BODY,
-    ORGANISATION_LIST,
+    ORGANIZATIONS_BODY,
+    ORGANIZATION_LIST,
     "OrganisationsBody",
     "organisationlist",
     "organisations",
-    &ORGANISATION
+    &ORGANIZATION
 );
 list!(
-    ORGANISATION_GROUPS_BODY,
-    ORGANISATION_GROUP_LIST,
+    ORGANIZATION_GROUPS_BODY,
+    ORGANIZATION_GROUP_LIST,
     "OrganisationGroupsBody",
     "organisationgrouplist",
     "organisationgroups",
     &NAMED_SUMMARY
 );
 
-static BULK_USERS_INNER: ObjectSchema = ObjectSchema {
+static USER_KEYS: ObjectSchema = ObjectSchema {
     name: "userkeys",
     description: "Users by number or e-mail",
-    properties: &[Property::new("user", ValueType::List("user", &TEXTS), "Numbers and e-mails, mixed")],
+    properties: &[Property::new("user", ValueType::List("user", &TEXT), "Numbers and e-mails, mixed")],
 };
 /// Whom a bulk call means.
-pub(super) static BULK_USERS: ObjectSchema = ObjectSchema {
-    name: "BulkUsers",
-    description: "Users",
-    properties: &[wrapped("users", &BULK_USERS_INNER)],
-};
+pub(super) static BULK_USERS: ObjectSchema =
+    ObjectSchema { name: "BulkUsers", description: "Users", properties: &[wrapped("users", &USER_KEYS)] };
 /// Who is asked in.
 pub(super) static INVITATION: ObjectSchema = ObjectSchema {
     name: "Invitation",
     description: "People to be asked in by mail",
     properties: &[
-        Property::new("emailAddress", ValueType::List("emailAddress", &TEXTS), "Their e-mails").required(),
+        Property::new("emailAddress", ValueType::List("emailAddress", &TEXT), "Their e-mails").required(),
         Property::new(
             "sendInvitationNow",
             ValueType::Boolean,
@@ -286,20 +287,20 @@ pub(super) static INVITATION: ObjectSchema = ObjectSchema {
         ),
     ],
 };
-static BULK_ORGANISATIONS_INNER: ObjectSchema = ObjectSchema {
+static ORGANIZATION_KEYS: ObjectSchema = ObjectSchema {
     name: "organisationkeys",
     description: "Organisations by number or name",
     properties: &[Property::new(
         "organisation",
-        ValueType::List("organisation", &TEXTS),
+        ValueType::List("organisation", &TEXT),
         "Numbers and names, mixed",
     )],
 };
 /// Which organisations a bulk call means.
-pub(super) static BULK_ORGANISATIONS: ObjectSchema = ObjectSchema {
+pub(super) static BULK_ORGANIZATIONS: ObjectSchema = ObjectSchema {
     name: "BulkOrganisations",
     description: "Organisations",
-    properties: &[wrapped("organisations", &BULK_ORGANISATIONS_INNER)],
+    properties: &[wrapped("organisations", &ORGANIZATION_KEYS)],
 };
 
 pub(super) static ERROR: ObjectSchema = ObjectSchema {

@@ -11,19 +11,19 @@ use std::borrow::Cow;
 
 const JSON: ResponseFormat = ResponseFormat { format: Format::Json, content_type: "application/json" };
 const XML: ResponseFormat = ResponseFormat { format: Format::Xml, content_type: "application/xml" };
-const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>";
-const ATOM: &str = " xmlns:atom=\"http://www.w3.org/2005/Atom\"";
+const XML_DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>";
+const ATOM_NAMESPACE: &str = " xmlns:atom=\"http://www.w3.org/2005/Atom\"";
 
 /// How the answer is written.
-pub(super) fn voice(call: &DialectRequest) -> ResponseFormat {
-    call.response_format(choose)
+pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
+    request.response_format(negotiate_format)
 }
 
 /// XML when `Accept` likes it better, else JSON.
-fn choose(call: &DialectRequest) -> ResponseFormat {
-    let wanted = media_types::accepted_media_ranges(&call.headers);
+fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
+    let accepted = media_types::accepted_media_ranges(&request.headers);
     let best = |media: [&str; 2]| {
-        let matches = wanted.iter().map(|entry| {
+        let matches = accepted.iter().map(|entry| {
             let level = media.iter().map(|media| entry.specificity(media)).max().unwrap_or(0);
             if level == 0 { (0, 0) } else { (entry.quality, level) }
         });
@@ -34,25 +34,25 @@ fn choose(call: &DialectRequest) -> ResponseFormat {
 }
 
 /// An answer with one root, which is the outermost member in JSON.
-pub(super) fn reply(
-    call: &DialectRequest,
+pub(super) fn response(
+    request: &DialectRequest,
     status: StatusCode,
     root: &'static str,
     out: OutputValue,
 ) -> DialectResponse {
-    let voice = voice(call);
-    let body = match voice.format {
+    let negotiated = response_format(request);
+    let body = match negotiated.format {
         Format::Xml => {
-            let attributes = if has_atom_link(&out) { ATOM } else { "" };
+            let attributes = if has_atom_link(&out) { ATOM_NAMESPACE } else { "" };
             xml::write(
-                xml::WriteOptions { declaration: DECLARATION, root_attributes: attributes },
+                xml::WriteOptions { declaration: XML_DECLARATION, root_attributes: attributes },
                 root,
                 &out,
             )
         }
         Format::Json | Format::Form => json::write(&OutputValue::object(vec![(root, out)])),
     };
-    text_response(status, voice.content_type, body)
+    text_response(status, negotiated.content_type, body)
 }
 
 fn has_atom_link(out: &OutputValue) -> bool {
@@ -64,8 +64,8 @@ fn has_atom_link(out: &OutputValue) -> bool {
     }
 }
 
-pub(super) fn ok(call: &DialectRequest, root: &'static str, out: OutputValue) -> DialectResponse {
-    reply(call, StatusCode::OK, root, out)
+pub(super) fn ok_response(request: &DialectRequest, root: &'static str, out: OutputValue) -> DialectResponse {
+    response(request, StatusCode::OK, root, out)
 }
 
 /// Which of the two spellings a link has.
@@ -78,9 +78,9 @@ pub(super) enum LinkStyle {
 }
 
 /// A link to something under `/api/2/`, with the context the client came in by.
-fn link(call: &DialectRequest, path: &str, number: u32) -> (Cow<'static, str>, OutputValue) {
-    let context = call.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
-    (Cow::Borrowed("link"), OutputValue::Link(format!("{}{context}/api/2/{path}/{number}", call.origin)))
+fn link(request: &DialectRequest, path: &str, number: u32) -> (Cow<'static, str>, OutputValue) {
+    let context = request.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
+    (Cow::Borrowed("link"), OutputValue::Link(format!("{}{context}/api/2/{path}/{number}", request.origin)))
 }
 
 fn text(name: &'static str, value: impl Into<String>) -> (Cow<'static, str>, OutputValue) {
@@ -91,32 +91,33 @@ fn number(name: &'static str, value: u32) -> (Cow<'static, str>, OutputValue) {
 }
 
 /// A user in short.
-pub(super) fn summary(call: &DialectRequest, user: &User, style: LinkStyle) -> OutputValue {
+pub(super) fn summary(request: &DialectRequest, user: &User, style: LinkStyle) -> OutputValue {
     let path = match style {
         LinkStyle::Singular => "user",
         LinkStyle::Plural => "users",
     };
     let mut members = vec![number("id", user.number)];
     members.extend(user.email().map(|email| text("email", email)));
-    members.push(link(call, path, user.number));
+    members.push(link(request, path, user.number));
     OutputValue::Object(members)
 }
 
 /// A group or organisation in short.
-pub(super) fn named_summary(call: &DialectRequest, path: &str, id: u32, name: &str) -> OutputValue {
-    OutputValue::Object(vec![number("id", id), text("name", name), link(call, path, id)])
+pub(super) fn named_summary(request: &DialectRequest, path: &str, id: u32, name: &str) -> OutputValue {
+    OutputValue::Object(vec![number("id", id), text("name", name), link(request, path, id)])
 }
 
 /// A whole user; `organisation` is the one the user belongs to.
-pub(super) fn user(user: &User, organisation: Option<&Organization>) -> OutputValue {
+pub(super) fn user(user: &User, organization: Option<&Organization>) -> OutputValue {
     let mut members = vec![number("id", user.number)];
-    let texts = |record: &'static crate::kit::ObjectSchema| -> Vec<(Cow<'static, str>, OutputValue)> {
-        let known = record.text_properties().filter_map(|(m, field)| Some(text(m.name, user.text(field)?)));
+    let texts = |object_schema: &'static crate::kit::ObjectSchema| -> Vec<(Cow<'static, str>, OutputValue)> {
+        let known =
+            object_schema.text_properties().filter_map(|(m, field)| Some(text(m.name, user.text(field)?)));
         known.collect()
     };
-    for member in wire::USER.properties.iter().skip(1) {
-        let mut put = |out: OutputValue| members.push((Cow::Borrowed(member.name), out));
-        match member.name {
+    for property in wire::USER.properties.iter().skip(1) {
+        let mut put = |out: OutputValue| members.push((Cow::Borrowed(property.name), out));
+        match property.name {
             "name" => put(OutputValue::Object(texts(&wire::NAME))),
             "location" => {
                 let lines = texts(&wire::LOCATION);
@@ -124,11 +125,11 @@ pub(super) fn user(user: &User, organisation: Option<&Organization>) -> OutputVa
                     put(OutputValue::Object(lines));
                 }
             }
-            "status" => put(OutputValue::text(status::user_word(user.status))),
+            "status" => put(OutputValue::text(status::user_status_name(user.status))),
             "organisation" => {
-                if let Some(organisation) = organisation {
+                if let Some(organization) = organization {
                     let mut inner =
-                        vec![text("orgname", &organisation.name), number("orgid", organisation.number)];
+                        vec![text("orgname", &organization.name), number("orgid", organization.number)];
                     inner.extend(user.office.map(|office| number("orgaddressid", office)));
                     put(OutputValue::Object(inner));
                 }
@@ -147,7 +148,7 @@ pub(super) fn user(user: &User, organisation: Option<&Organization>) -> OutputVa
                     .for_each(|time| put(OutputValue::Text(timestamps::day_first(time))));
             }
             _ => {
-                if let Some(value) = member.field.and_then(|field| user.text(field)) {
+                if let Some(value) = property.field.and_then(|field| user.text(field)) {
                     put(OutputValue::text(value));
                 }
             }
@@ -171,8 +172,8 @@ fn links(user: &User, kind: ProfileLinkKind) -> Option<OutputValue> {
 }
 
 /// Only some members of a user, flat, as `fields` names them.
-pub(super) fn chosen(whole: &OutputValue, fields: &[String]) -> OutputValue {
-    let OutputValue::Object(members) = whole else { return OutputValue::Null };
+pub(super) fn select_fields(full: &OutputValue, fields: &[String]) -> OutputValue {
+    let OutputValue::Object(members) = full else { return OutputValue::Null };
     let mut flat: Vec<(Cow<'static, str>, OutputValue)> = Vec::new();
     for (name, out) in members {
         match out {
@@ -188,26 +189,26 @@ pub(super) fn chosen(whole: &OutputValue, fields: &[String]) -> OutputValue {
 }
 
 /// A list with its counters. In XML the entries are `item` elements beside the counters.
-pub(super) fn page(
-    call: &DialectRequest,
+pub(super) fn list_response(
+    request: &DialectRequest,
     root: &'static str,
     item: &'static str,
     rows: Vec<OutputValue>,
     total: u64,
-    page: u32,
+    page_number: u32,
 ) -> DialectResponse {
     let count = |n: u64| OutputValue::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let mut members = vec![
         ("totalcount", count(total)),
         ("total", count(rows.len() as u64)),
-        ("currentpage", OutputValue::Integer(page.into())),
+        ("currentpage", OutputValue::Integer(page_number.into())),
     ];
-    if voice(call).format == Format::Xml {
+    if response_format(request).format == Format::Xml {
         members.push((item, OutputValue::Repeated(rows)));
     } else {
         members.push((root, OutputValue::List(item, rows)));
     }
-    ok(call, root, OutputValue::object(members))
+    ok_response(request, root, OutputValue::object(members))
 }
 
 /// A whole group; `is_full` and `organisations`, how many its members belong to, are what only some calls answer.
@@ -215,7 +216,7 @@ pub(super) fn group(
     group: &Group,
     members: &[u32],
     is_full: bool,
-    organisations: Option<u32>,
+    organizations: Option<u32>,
 ) -> OutputValue {
     let users = members.iter().map(|n| OutputValue::Integer((*n).into())).collect();
     let mut out = vec![
@@ -226,38 +227,38 @@ pub(super) fn group(
     if is_full {
         out.push(text("createddate", timestamps::day_first(group.created)));
     }
-    out.extend(organisations.map(|count| number("organisationcount", count)));
+    out.extend(organizations.map(|count| number("organisationcount", count)));
     OutputValue::Object(out)
 }
 
 /// A whole organisation with the numbers of its users.
-pub(super) fn organisation(organisation: &Organization, users: &[u32]) -> OutputValue {
+pub(super) fn organization(organization: &Organization, users: &[u32]) -> OutputValue {
     let list = |item: &'static str, numbers: &[u32]| {
         OutputValue::List(item, numbers.iter().map(|n| OutputValue::Integer((*n).into())).collect())
     };
     let optional = |name: &'static str, value: Option<u32>| value.map(|value| number(name, value));
-    let addresses = organisation.office_numbers.iter().enumerate().map(|(index, id)| {
+    let addresses = organization.office_numbers.iter().enumerate().map(|(index, id)| {
         OutputValue::object(vec![
             ("addressid", OutputValue::Integer((*id).into())),
             ("isDefault", OutputValue::Bool(index == 0)),
         ])
     });
-    let domains = organisation.domains.iter().map(OutputValue::text).collect();
+    let domains = organization.domains.iter().map(OutputValue::text).collect();
     let mut out = vec![
-        number("id", organisation.number),
-        text("name", &organisation.name),
-        text("status", status::organisation_word(organisation.status)),
-        (Cow::Borrowed("autologin"), OutputValue::Bool(organisation.auto_login)),
+        number("id", organization.number),
+        text("name", &organization.name),
+        text("status", status::organization_status_name(organization.status)),
+        (Cow::Borrowed("autologin"), OutputValue::Bool(organization.auto_login)),
         (Cow::Borrowed("domains"), OutputValue::List("domain", domains)),
     ];
-    out.extend(optional("homepage", organisation.homepage));
-    out.extend(optional("guid", organisation.guid));
-    out.extend(organisation.url.as_ref().map(|url| text("url", url)));
+    out.extend(optional("homepage", organization.homepage));
+    out.extend(optional("guid", organization.guid));
+    out.extend(organization.url.as_ref().map(|url| text("url", url)));
     out.push((Cow::Borrowed("addresses"), OutputValue::List("address", addresses.collect())));
-    out.extend(organisation.photo.as_ref().map(|photo| text("img", photo)));
-    out.extend(optional("industry", organisation.industry));
-    out.extend(optional("category", organisation.category));
-    out.push((Cow::Borrowed("keycontacts"), list("keycontact", &organisation.key_contacts)));
+    out.extend(organization.photo.as_ref().map(|photo| text("img", photo)));
+    out.extend(optional("industry", organization.industry));
+    out.extend(optional("category", organization.category));
+    out.push((Cow::Borrowed("keycontacts"), list("keycontact", &organization.key_contacts)));
     out.push((Cow::Borrowed("users"), list("user", users)));
     OutputValue::Object(out)
 }

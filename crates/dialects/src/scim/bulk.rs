@@ -4,7 +4,7 @@
 //! Requests are done in an order in which every reference can be resolved. Where references go in a circle, one of the
 //! circle is made without them and gets them when all are there.
 
-use super::schema::texts;
+use super::schema::text_list;
 use super::{errors, read, write};
 use crate::kit::{
     AppState, DialectRequest, DialectResponse, Duplicates, Format, Handler, Node, Object, OutputValue,
@@ -15,10 +15,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 /// How many requests one may hold.
-pub(super) const MAX_OPERATIONS: usize = 1_000;
+pub(super) const MAX_BULK_OPERATIONS: usize = 1_000;
 
 /// One request of many.
-struct Operation {
+struct BulkOperation {
     method: String,
     path: String,
     bulk_id: Option<String>,
@@ -27,32 +27,35 @@ struct Operation {
 }
 
 /// What came of one.
-struct Done {
+struct BulkResult {
     status: StatusCode,
     location: Option<String>,
     version: Option<String>,
     response: Option<OutputValue>,
 }
 
-pub(super) async fn bulk(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let body = read::object(call)?;
-    let (mut operations, fail_on_errors) = operations(body)?;
-    let mut done: Vec<Option<Done>> = operations.iter().map(|_| None).collect();
+pub(super) async fn bulk(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let body = read::body_object(request)?;
+    let (mut operations, fail_on_errors) = parse_operations(body)?;
+    let mut results: Vec<Option<BulkResult>> = operations.iter().map(|_| None).collect();
     let mut made: HashMap<String, String> = HashMap::new();
     let mut failures = 0_u64;
-    let mut later: Vec<(usize, Object)> = Vec::new();
-    let mut waiting = Waiting::new(&operations);
+    let mut deferred: Vec<(usize, Object)> = Vec::new();
+    let mut pending = PendingOperations::new(&operations);
     while failures < fail_on_errors {
-        let Some((next, is_circular)) = waiting.next(&operations) else { break };
+        let Some((next, is_circular)) = pending.next(&operations) else { break };
         let operation = &mut operations[next];
         if is_circular && let Some(data) = &mut operation.data {
             // Made without what is not there yet, and changed when it is.
-            let whole = data.clone();
-            if without_references(data, &made) {
-                later.push((next, left_out(&whole, data)));
+            let original = data.clone();
+            if remove_unresolved_references(data, &made) {
+                deferred.push((next, deferred_attributes(&original, data)));
             }
         }
-        let outcome = run(desk, call, operation, &made).await?;
+        let outcome = execute(state, request, operation, &made).await?;
         if outcome.status.is_success() {
             let id = outcome.location.as_ref().and_then(|url| url.rsplit('/').next());
             if let (Some(bulk_id), Some(id)) = (&operation.bulk_id, id) {
@@ -61,105 +64,113 @@ pub(super) async fn bulk(desk: &AppState, call: &DialectRequest) -> Result<Diale
         } else {
             failures += 1;
         }
-        done[next] = Some(outcome);
-        for (place, left_out) in later.extract_if(.., |(_, left_out)| is_made(left_out, &waiting, &made)) {
-            complete(desk, call, &operations[place], &mut done[place], left_out, &made).await?;
+        results[next] = Some(outcome);
+        for (index, attributes) in
+            deferred.extract_if(.., |(_, left_out)| references_are_resolved(left_out, &pending, &made))
+        {
+            apply_deferred(state, request, &operations[index], &mut results[index], attributes, &made)
+                .await?;
         }
     }
     // Where too many failed, what was begun is still not left half done.
-    for (place, left_out) in later {
-        complete(desk, call, &operations[place], &mut done[place], left_out, &made).await?;
+    for (index, attributes) in deferred {
+        apply_deferred(state, request, &operations[index], &mut results[index], attributes, &made).await?;
     }
     let answers =
-        operations.iter().zip(done).filter_map(|(operation, done)| Some(describe(operation, done?)));
+        operations.iter().zip(results).filter_map(|(operation, done)| Some(result_output(operation, done?)));
     let out = OutputValue::object(vec![
-        ("schemas", texts(&["urn:ietf:params:scim:api:messages:2.0:BulkResponse"])),
+        ("schemas", text_list(&["urn:ietf:params:scim:api:messages:2.0:BulkResponse"])),
         ("Operations", OutputValue::List("Operations", answers.collect())),
     ]);
-    Ok(write::reply(call, StatusCode::OK, &out))
+    Ok(write::response(request, StatusCode::OK, &out))
 }
 
 /// The attributes that differ between what was sent and what was made of it at first.
-fn left_out(whole: &Node, at_first: &Node) -> Object {
-    let mut left_out = Object::default();
-    for (name, node) in whole.as_object().map_or(&[][..], |whole| &whole.members) {
+fn deferred_attributes(original: &Node, at_first: &Node) -> Object {
+    let mut attributes = Object::default();
+    for (name, node) in original.as_object().map_or(&[][..], |original| &original.members) {
         let first = at_first.as_object().and_then(|first| first.get(name, Duplicates::LastWins));
         if first != Some(node) {
-            left_out.members.push((name.clone(), node.clone()));
+            attributes.members.push((name.clone(), node.clone()));
         }
     }
-    left_out
+    attributes
 }
 
 /// Whether all that was left out refers to is made by now, or never will be.
-fn is_made(left_out: &Object, waiting: &Waiting, made: &HashMap<String, String>) -> bool {
+fn references_are_resolved(
+    attributes: &Object,
+    pending: &PendingOperations,
+    made: &HashMap<String, String>,
+) -> bool {
     let mut references = Vec::new();
-    left_out.members.iter().for_each(|(_, node)| references_in(node, &mut references));
-    references.iter().all(|id| made.contains_key(*id) || !waiting.to_come.contains(*id))
+    attributes.members.iter().for_each(|(_, node)| collect_references(node, &mut references));
+    references.iter().all(|id| made.contains_key(*id) || !pending.pending_bulk_ids.contains(*id))
 }
 
 /// Gives what was made without its references the attributes that were left out, and touches no other.
-async fn complete(
-    desk: &AppState,
-    call: &DialectRequest,
-    operation: &Operation,
-    done: &mut Option<Done>,
-    left_out: Object,
+async fn apply_deferred(
+    state: &AppState,
+    request: &DialectRequest,
+    operation: &BulkOperation,
+    results: &mut Option<BulkResult>,
+    attributes: Object,
     made: &HashMap<String, String>,
 ) -> Result<(), RequestError> {
-    let Some(first) = done.as_mut().filter(|first| first.status.is_success()) else { return Ok(()) };
+    let Some(first) = results.as_mut().filter(|first| first.status.is_success()) else { return Ok(()) };
     let id = first.location.as_ref().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
     let path = format!("{}/{id}", operation.path.trim_end_matches('/'));
     let add = |(name, value): (String, Node)| {
         let members = [("op", Node::Text("add".into())), ("path", Node::Text(name)), ("value", value)];
         Node::Object(Object { members: members.map(|(name, node)| (name.to_owned(), node)).into() })
     };
-    let operations = Node::List(left_out.members.into_iter().map(add).collect());
+    let operations = Node::List(attributes.members.into_iter().map(add).collect());
     let data = Node::Object(Object { members: vec![("Operations".into(), operations)] });
-    let step = |method: &str, data| Operation {
+    let step = |method: &str, data| BulkOperation {
         method: method.into(),
         path: path.clone(),
         bulk_id: None,
         version: None,
         data,
     };
-    let outcome = run(desk, call, &step("PATCH", Some(data)), made).await?;
+    let outcome = execute(state, request, &step("PATCH", Some(data)), made).await?;
     if outcome.status.is_success() {
         first.version = outcome.version.or(first.version.take());
         return Ok(());
     }
     // What cannot be made whole is not made: its answer says so, and nothing is left of it.
-    run(desk, call, &step("DELETE", None), made).await?;
-    *done = Some(Done { location: None, ..outcome });
+    execute(state, request, &step("DELETE", None), made).await?;
+    *results = Some(BulkResult { location: None, ..outcome });
     Ok(())
 }
 
-fn syntax(text: impl Into<String>) -> RequestError {
+fn invalid_syntax(text: impl Into<String>) -> RequestError {
     RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidSyntax", text)
 }
 
-fn wrong_version() -> RequestError {
-    syntax("version must be an entity tag")
+fn invalid_version() -> RequestError {
+    invalid_syntax("version must be an entity tag")
 }
 
-fn operations(body: &Object) -> Result<(Vec<Operation>, u64), RequestError> {
+fn parse_operations(body: &Object) -> Result<(Vec<BulkOperation>, u64), RequestError> {
     let Some(Node::List(list)) = body.get("Operations", Duplicates::LastWins) else {
-        return Err(syntax("Operations must be a list"));
+        return Err(invalid_syntax("Operations must be a list"));
     };
-    if list.len() > MAX_OPERATIONS {
-        let text = format!("More than {MAX_OPERATIONS} operations");
+    if list.len() > MAX_BULK_OPERATIONS {
+        let text = format!("More than {MAX_BULK_OPERATIONS} operations");
         return Err(RequestError::dialect_specific(StatusCode::BAD_REQUEST, "tooMany", text));
     }
     let fail_on_errors = match body.get("failOnErrors", Duplicates::LastWins) {
         Some(Node::Number(number) | Node::Text(number)) => {
-            let number: u64 = number.parse().map_err(|_| syntax("failOnErrors must be a whole number"))?;
+            let number: u64 =
+                number.parse().map_err(|_| invalid_syntax("failOnErrors must be a whole number"))?;
             if number == 0 { u64::MAX } else { number }
         }
         _ => u64::MAX,
     };
     let mut operations = Vec::with_capacity(list.len());
     for node in list {
-        let object = node.as_object().ok_or_else(|| syntax("An operation must be an object"))?;
+        let object = node.as_object().ok_or_else(|| invalid_syntax("An operation must be an object"))?;
         let text = |name: &str| match object.get(name, Duplicates::LastWins) {
             Some(Node::Text(text)) => Some(text.clone()),
             _ => None,
@@ -167,22 +178,24 @@ fn operations(body: &Object) -> Result<(Vec<Operation>, u64), RequestError> {
         // A version that cannot be read must not leave the change unguarded.
         let version = match object.get("version", Duplicates::LastWins) {
             None | Some(Node::Null) => None,
-            Some(Node::Text(version)) => Some(HeaderValue::from_str(version).map_err(|_| wrong_version())?),
-            Some(_) => return Err(wrong_version()),
+            Some(Node::Text(version)) => Some(HeaderValue::from_str(version).map_err(|_| invalid_version())?),
+            Some(_) => return Err(invalid_version()),
         };
-        let operation = Operation {
-            method: text("method").ok_or_else(|| syntax("An operation needs a method"))?.to_ascii_uppercase(),
-            path: text("path").ok_or_else(|| syntax("An operation needs a path"))?,
+        let operation = BulkOperation {
+            method: text("method")
+                .ok_or_else(|| invalid_syntax("An operation needs a method"))?
+                .to_ascii_uppercase(),
+            path: text("path").ok_or_else(|| invalid_syntax("An operation needs a path"))?,
             bulk_id: text("bulkId"),
             version,
             data: object.get("data", Duplicates::LastWins).filter(|data| **data != Node::Null).cloned(),
         };
         if operation.method == "POST" && operation.bulk_id.is_none() {
-            return Err(syntax("A POST needs a bulkId"));
+            return Err(invalid_syntax("A POST needs a bulkId"));
         }
-        let is_known = |other: &Operation| other.bulk_id.is_some() && other.bulk_id == operation.bulk_id;
+        let is_known = |other: &BulkOperation| other.bulk_id.is_some() && other.bulk_id == operation.bulk_id;
         if operation.method == "POST" && operations.iter().any(is_known) {
-            return Err(syntax("Two operations have the same bulkId"));
+            return Err(invalid_syntax("Two operations have the same bulkId"));
         }
         operations.push(operation);
     }
@@ -190,66 +203,69 @@ fn operations(body: &Object) -> Result<(Vec<Operation>, u64), RequestError> {
 }
 
 /// What is still to be done, and what waits for what.
-struct Waiting {
+struct PendingOperations {
     /// Operations in the order they came, with the bulkIds each refers to.
-    operations: Vec<(usize, Vec<String>)>,
+    queue: Vec<(usize, Vec<String>)>,
     /// The ids by which others refer to what is still to be made.
-    to_come: HashSet<String>,
+    pending_bulk_ids: HashSet<String>,
 }
 
-impl Waiting {
-    fn new(operations: &[Operation]) -> Self {
-        let mut waiting = Self { operations: Vec::new(), to_come: HashSet::new() };
+impl PendingOperations {
+    fn new(operations: &[BulkOperation]) -> Self {
+        let mut pending = Self { queue: Vec::new(), pending_bulk_ids: HashSet::new() };
         for (n, operation) in operations.iter().enumerate() {
             let mut references = Vec::new();
-            operation.data.iter().for_each(|data| references_in(data, &mut references));
-            references.extend(operation.path.split('/').filter_map(reference));
-            waiting.operations.push((n, references.into_iter().map(str::to_owned).collect()));
+            operation.data.iter().for_each(|data| collect_references(data, &mut references));
+            references.extend(operation.path.split('/').filter_map(bulk_id_reference));
+            pending.queue.push((n, references.into_iter().map(str::to_owned).collect()));
             if operation.method == "POST" {
-                waiting.to_come.extend(operation.bulk_id.clone());
+                pending.pending_bulk_ids.extend(operation.bulk_id.clone());
             }
         }
-        waiting
+        pending
     }
 
     /// The next operation to do: the first whose references are all made or never will be; where none is left but
     /// those that wait for one another, the first of those that makes something, without its references.
-    fn next(&mut self, operations: &[Operation]) -> Option<(usize, bool)> {
-        let is_free =
-            |(_, references): &(usize, Vec<String>)| !references.iter().any(|id| self.to_come.contains(id));
-        let free = self.operations.iter().position(is_free);
+    fn next(&mut self, operations: &[BulkOperation]) -> Option<(usize, bool)> {
+        let is_ready = |(_, references): &(usize, Vec<String>)| {
+            !references.iter().any(|id| self.pending_bulk_ids.contains(id))
+        };
+        let ready = self.queue.iter().position(is_ready);
         let is_post = |(n, _): &(usize, Vec<String>)| operations[*n].method == "POST";
-        let place = free.or_else(|| self.operations.iter().position(is_post));
-        let place = place.or(if self.operations.is_empty() { None } else { Some(0) })?;
-        let (n, _) = self.operations.remove(place);
+        let index = ready.or_else(|| self.queue.iter().position(is_post));
+        let index = index.or(if self.queue.is_empty() { None } else { Some(0) })?;
+        let (n, _) = self.queue.remove(index);
         if let (true, Some(bulk_id)) = (operations[n].method == "POST", &operations[n].bulk_id) {
-            self.to_come.remove(bulk_id);
+            self.pending_bulk_ids.remove(bulk_id);
         }
-        Some((n, free.is_none()))
+        Some((n, ready.is_none()))
     }
 }
 
 /// The id in `bulkId:…`.
-fn reference(text: &str) -> Option<&str> {
+fn bulk_id_reference(text: &str) -> Option<&str> {
     let (prefix, id) = text.split_once(':')?;
     prefix.eq_ignore_ascii_case("bulkId").then_some(id)
 }
 
-fn references_in<'a>(node: &'a Node, found: &mut Vec<&'a str>) {
+fn collect_references<'a>(node: &'a Node, references: &mut Vec<&'a str>) {
     match node {
-        Node::Text(text) => found.extend(reference(text)),
-        Node::List(nodes) => nodes.iter().for_each(|node| references_in(node, found)),
-        Node::Object(object) => object.members.iter().for_each(|(_, node)| references_in(node, found)),
+        Node::Text(text) => references.extend(bulk_id_reference(text)),
+        Node::List(nodes) => nodes.iter().for_each(|node| collect_references(node, references)),
+        Node::Object(object) => {
+            object.members.iter().for_each(|(_, node)| collect_references(node, references))
+        }
         Node::Null | Node::Number(_) | Node::Bool(_) => {}
     }
 }
 
 /// Takes out every object and value that refers to something that is not made; whether there was any.
-fn without_references(node: &mut Node, made: &HashMap<String, String>) -> bool {
+fn remove_unresolved_references(node: &mut Node, made: &HashMap<String, String>) -> bool {
     let is_open = |node: &Node| {
-        let mut found = Vec::new();
-        references_in(node, &mut found);
-        found.iter().any(|id| !made.contains_key(*id))
+        let mut references = Vec::new();
+        collect_references(node, &mut references);
+        references.iter().any(|id| !made.contains_key(*id))
     };
     match node {
         Node::List(nodes) => {
@@ -266,7 +282,7 @@ fn without_references(node: &mut Node, made: &HashMap<String, String>) -> bool {
                         false
                     }
                     node => {
-                        any |= without_references(node, made);
+                        any |= remove_unresolved_references(node, made);
                         true
                     }
                 };
@@ -280,21 +296,23 @@ fn without_references(node: &mut Node, made: &HashMap<String, String>) -> bool {
 }
 
 /// Puts the ids of what was made in the place of references; one to what was not made is a fault.
-fn resolve(node: &mut Node, made: &HashMap<String, String>) -> Result<(), RequestError> {
+fn resolve_references(node: &mut Node, made: &HashMap<String, String>) -> Result<(), RequestError> {
     match node {
         Node::Text(text) => {
-            if let Some(bulk_id) = reference(text) {
-                *text = made.get(bulk_id).cloned().ok_or_else(|| unmade(bulk_id))?;
+            if let Some(bulk_id) = bulk_id_reference(text) {
+                *text = made.get(bulk_id).cloned().ok_or_else(|| unresolved_reference(bulk_id))?;
             }
             Ok(())
         }
-        Node::List(nodes) => nodes.iter_mut().try_for_each(|node| resolve(node, made)),
-        Node::Object(object) => object.members.iter_mut().try_for_each(|(_, node)| resolve(node, made)),
+        Node::List(nodes) => nodes.iter_mut().try_for_each(|node| resolve_references(node, made)),
+        Node::Object(object) => {
+            object.members.iter_mut().try_for_each(|(_, node)| resolve_references(node, made))
+        }
         Node::Null | Node::Number(_) | Node::Bool(_) => Ok(()),
     }
 }
 
-fn unmade(bulk_id: &str) -> RequestError {
+fn unresolved_reference(bulk_id: &str) -> RequestError {
     RequestError::dialect_specific(
         StatusCode::CONFLICT,
         "invalidValue",
@@ -303,91 +321,95 @@ fn unmade(bulk_id: &str) -> RequestError {
 }
 
 /// Does one operation as the request it is. Only what concerns the whole of the bulk is a fault.
-async fn run(
-    desk: &AppState,
-    call: &DialectRequest,
-    operation: &Operation,
+async fn execute(
+    state: &AppState,
+    request: &DialectRequest,
+    operation: &BulkOperation,
     made: &HashMap<String, String>,
-) -> Result<Done, RequestError> {
-    let mut sub = sub_call(call, operation);
-    let answered = match prepare(desk, &mut sub, operation, made) {
-        Ok(handler) => handler(desk, &sub).await,
-        Err(fault) => Err(fault),
+) -> Result<BulkResult, RequestError> {
+    let mut sub_request = to_sub_request(request, operation);
+    let answered = match prepare_sub_request(state, &mut sub_request, operation, made) {
+        Ok(handler) => handler(state, &sub_request).await,
+        Err(error) => Err(error),
     };
-    call.count_ignored(sub.ignored_members.load(Ordering::Relaxed));
-    let text = |answer: &DialectResponse, name| {
-        answer.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned)
+    request.count_ignored(sub_request.ignored_members.load(Ordering::Relaxed));
+    let text = |response: &DialectResponse, name| {
+        response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned)
     };
     Ok(match answered {
-        Ok(answer) => Done {
-            status: answer.status(),
-            location: text(&answer, header::LOCATION).or_else(|| location_of(&sub)),
-            version: text(&answer, header::ETAG),
+        Ok(response) => BulkResult {
+            status: response.status(),
+            location: text(&response, header::LOCATION).or_else(|| resource_location(&sub_request)),
+            version: text(&response, header::ETAG),
             response: None,
         },
-        Err(fault) => {
-            let (status, code, text) = errors::say(&fault, &sub);
+        Err(error) => {
+            let (status, code, text) = errors::describe(&error, &sub_request);
             let response = Some(errors::document(status, code, text));
-            Done { status, location: location_of(&sub), version: None, response }
+            BulkResult { status, location: resource_location(&sub_request), version: None, response }
         }
     })
 }
 
 /// Where the resource is that a path names.
-fn location_of(sub: &DialectRequest) -> Option<String> {
-    (!sub.path_params.is_empty()).then(|| format!("{}{}", sub.origin, sub.path))
+fn resource_location(sub_request: &DialectRequest) -> Option<String> {
+    (!sub_request.path_params.is_empty()).then(|| format!("{}{}", sub_request.origin, sub_request.path))
 }
 
 /// The request that an operation stands for.
-fn sub_call(call: &DialectRequest, operation: &Operation) -> DialectRequest {
-    let mut sub = call.sub_request(operation.method.clone(), String::new());
-    sub.headers.remove(header::IF_MATCH);
-    sub.headers.remove(header::IF_NONE_MATCH);
+fn to_sub_request(request: &DialectRequest, operation: &BulkOperation) -> DialectRequest {
+    let mut sub_request = request.sub_request(operation.method.clone(), String::new());
+    sub_request.headers.remove(header::IF_MATCH);
+    sub_request.headers.remove(header::IF_NONE_MATCH);
     if let Some(version) = &operation.version {
-        sub.headers.insert(header::IF_MATCH, version.clone());
+        sub_request.headers.insert(header::IF_MATCH, version.clone());
     }
-    sub
+    sub_request
 }
 
-fn prepare(
-    desk: &AppState,
-    sub: &mut DialectRequest,
-    operation: &Operation,
+fn prepare_sub_request(
+    state: &AppState,
+    sub_request: &mut DialectRequest,
+    operation: &BulkOperation,
     made: &HashMap<String, String>,
 ) -> Result<Handler, RequestError> {
     let segments: Result<Vec<String>, RequestError> = operation
         .path
         .split('/')
-        .map(|segment| match reference(segment) {
-            Some(bulk_id) => made.get(bulk_id).cloned().ok_or_else(|| unmade(bulk_id)),
+        .map(|segment| match bulk_id_reference(segment) {
+            Some(bulk_id) => made.get(bulk_id).cloned().ok_or_else(|| unresolved_reference(bulk_id)),
             None => Ok(segment.to_owned()),
         })
         .collect();
     let path = segments?.join("/");
-    sub.path = format!("{}/{}", write::BASE, path.trim_start_matches('/'));
+    sub_request.path = format!("{}/{}", write::BASE_PATH, path.trim_start_matches('/'));
     let mut data = operation.data.clone();
-    data.iter_mut().try_for_each(|data| resolve(data, made))?;
+    data.iter_mut().try_for_each(|data| resolve_references(data, made))?;
     let body = data.map(|node| ParsedBody { format: Format::Json, root: None, node });
     // Nobody has asked for the body yet, so this is the one that will be seen.
-    drop(sub.parsed_body.set(Ok(body)));
-    let matched = desk.routes.find(&sub.path).and_then(|found| found.matched).ok_or(RequestError::NoRoute)?;
+    drop(sub_request.parsed_body.set(Ok(body)));
+    let matched = state
+        .routes
+        .find(&sub_request.path)
+        .and_then(|references| references.matched)
+        .ok_or(RequestError::NoRoute)?;
     let is_resource = matched.route.path.contains("/Users") || matched.route.path.contains("/Groups");
     if !is_resource || matched.route.path.ends_with(".search") {
-        return Err(syntax("Only users and groups can be changed in bulk"));
+        return Err(invalid_syntax("Only users and groups can be changed in bulk"));
     }
     let verb = matched
         .route
         .methods
         .iter()
-        .find(|verb| verb.name == sub.method && verb.access == RequiredAccess::Write);
+        .find(|verb| verb.name == sub_request.method && verb.access == RequiredAccess::Write);
     let methods = || matched.route.methods.iter().map(|verb| verb.name).collect();
     let verb = verb.ok_or_else(|| RequestError::MethodNotAllowed(methods()))?;
-    sub.path_params = matched.path_params;
-    (sub.route_path, sub.access) = (matched.route.path, verb.access);
+    sub_request.path_params = matched.path_params;
+    (sub_request.route_path, sub_request.access) = (matched.route.path, verb.access);
     Ok(verb.handler)
 }
 
-fn describe(operation: &Operation, done: Done) -> OutputValue {
+fn result_output(operation: &BulkOperation, done: BulkResult) -> OutputValue {
     let mut members = vec![("method", OutputValue::text(operation.method.as_str()))];
     members.extend(operation.bulk_id.as_deref().map(|id| ("bulkId", OutputValue::text(id))));
     members.extend(done.location.map(|location| ("location", OutputValue::Text(location))));

@@ -1,45 +1,48 @@
 //! What this service can do (RFC 7644 section 4): open to everybody, the same for everybody.
 
-use super::bulk::MAX_OPERATIONS;
-use super::schema::texts;
-use super::search::{CURSOR_SECONDS, MOST, USUAL};
-use super::wire::{GROUPS, Resource, SCHEMAS, USERS};
-use super::write::{self, Heading};
+use super::bulk::MAX_BULK_OPERATIONS;
+use super::schema::text_list;
+use super::search::{CURSOR_LIFETIME_SECONDS, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
+use super::wire::{GROUP_TYPE, ResourceType, SCHEMAS, USER_TYPE};
+use super::write::{self, PageInfo};
 use crate::kit::{AppState, DialectRequest, DialectResponse, OutputValue, RequestError};
 use http::StatusCode;
 
-const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0";
+const CORE_URN: &str = "urn:ietf:params:scim:schemas:core:2.0";
 
 /// A filter is of no use here, and is refused lest somebody takes its silence for an answer (RFC 7644 section 4).
-fn no_filter(call: &DialectRequest) -> Result<(), RequestError> {
-    if call.query.get("filter").is_some() {
+fn reject_filter(request: &DialectRequest) -> Result<(), RequestError> {
+    if request.query.get("filter").is_some() {
         return Err(RequestError::dialect_specific(StatusCode::FORBIDDEN, "", "These are not filtered"));
     }
     Ok(())
 }
 
-pub(super) async fn config(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    no_filter(call)?;
-    let base = write::base(call);
+pub(super) async fn service_provider_config(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    reject_filter(request)?;
+    let base = write::base_url(request);
     let number = |n: usize| OutputValue::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let supported = || OutputValue::object(vec![("supported", OutputValue::Bool(true))]);
     let out = OutputValue::object(vec![
-        ("schemas", texts(&[&format!("{CORE}:ServiceProviderConfig")])),
-        ("documentationUri", OutputValue::Text(format!("{}/docs", call.origin))),
+        ("schemas", text_list(&[&format!("{CORE_URN}:ServiceProviderConfig")])),
+        ("documentationUri", OutputValue::Text(format!("{}/docs", request.origin))),
         ("patch", supported()),
         (
             "bulk",
             OutputValue::object(vec![
                 ("supported", OutputValue::Bool(true)),
-                ("maxOperations", number(MAX_OPERATIONS)),
-                ("maxPayloadSize", number(desk.body_limit)),
+                ("maxOperations", number(MAX_BULK_OPERATIONS)),
+                ("maxPayloadSize", number(state.body_limit)),
             ]),
         ),
         (
             "filter",
             OutputValue::object(vec![
                 ("supported", OutputValue::Bool(true)),
-                ("maxResults", OutputValue::Integer(MOST.into())),
+                ("maxResults", OutputValue::Integer(MAX_PAGE_SIZE.into())),
             ]),
         ),
         ("changePassword", supported()),
@@ -47,7 +50,10 @@ pub(super) async fn config(desk: &AppState, call: &DialectRequest) -> Result<Dia
         ("etag", supported()),
         (
             "authenticationSchemes",
-            OutputValue::List("authenticationSchemes", SCHEMES.iter().map(scheme).collect()),
+            OutputValue::List(
+                "authenticationSchemes",
+                AUTHENTICATION_SCHEMES.iter().map(authentication_scheme).collect(),
+            ),
         ),
         (
             "pagination",
@@ -55,18 +61,18 @@ pub(super) async fn config(desk: &AppState, call: &DialectRequest) -> Result<Dia
                 ("cursor", OutputValue::Bool(true)),
                 ("index", OutputValue::Bool(true)),
                 ("defaultPaginationMethod", OutputValue::text("index")),
-                ("defaultPageSize", OutputValue::Integer(USUAL.into())),
-                ("maxPageSize", OutputValue::Integer(MOST.into())),
-                ("cursorTimeout", OutputValue::Integer(CURSOR_SECONDS)),
+                ("defaultPageSize", OutputValue::Integer(DEFAULT_PAGE_SIZE.into())),
+                ("maxPageSize", OutputValue::Integer(MAX_PAGE_SIZE.into())),
+                ("cursorTimeout", OutputValue::Integer(CURSOR_LIFETIME_SECONDS)),
             ]),
         ),
         ("meta", meta("ServiceProviderConfig", format!("{base}/ServiceProviderConfig"))),
     ]);
-    Ok(write::reply(call, StatusCode::OK, &out))
+    Ok(write::response(request, StatusCode::OK, &out))
 }
 
 /// How clients show who they are: type, name, what it is, and where it is specified; the usual one first.
-const SCHEMES: [[&str; 4]; 2] = [
+const AUTHENTICATION_SCHEMES: [[&str; 4]; 2] = [
     [
         "oauthbearertoken",
         "Bearer token",
@@ -81,14 +87,14 @@ const SCHEMES: [[&str; 4]; 2] = [
     ],
 ];
 
-fn scheme(scheme: &[&'static str; 4]) -> OutputValue {
+fn authentication_scheme(scheme: &[&'static str; 4]) -> OutputValue {
     let [kind, name, about, spec] = *scheme;
     OutputValue::object(vec![
         ("type", OutputValue::text(kind)),
         ("name", OutputValue::text(name)),
         ("description", OutputValue::text(about)),
         ("specUri", OutputValue::text(spec)),
-        ("primary", OutputValue::Bool(kind == SCHEMES[0][0])),
+        ("primary", OutputValue::Bool(kind == AUTHENTICATION_SCHEMES[0][0])),
     ])
 }
 
@@ -99,36 +105,56 @@ fn meta(kind: &'static str, location: String) -> OutputValue {
     ])
 }
 
-fn whole(call: &DialectRequest, outs: Vec<OutputValue>) -> DialectResponse {
-    let heading = Heading { total: outs.len() as u64, start: Some(1), next: None, previous: None };
-    write::list(call, heading, outs)
+fn complete_list(request: &DialectRequest, outs: Vec<OutputValue>) -> DialectResponse {
+    let page_info = PageInfo {
+        total_results: outs.len() as u64,
+        start_index: Some(1),
+        next_cursor: None,
+        previous_cursor: None,
+    };
+    write::list(request, page_info, outs)
 }
 
-fn unknown() -> RequestError {
+fn not_found() -> RequestError {
     RequestError::dialect_specific(StatusCode::NOT_FOUND, "", "There is nothing of that name")
 }
 
-pub(super) async fn schemas(_: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    no_filter(call)?;
-    Ok(whole(call, SCHEMAS.iter().map(|schema| write::schema(call, schema)).collect()))
+pub(super) async fn schemas(_: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    reject_filter(request)?;
+    Ok(complete_list(request, SCHEMAS.iter().map(|schema| write::schema(request, schema)).collect()))
 }
 
-pub(super) async fn schema(_: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let named = SCHEMAS.iter().find(|schema| schema.urn.eq_ignore_ascii_case(call.path_param(0)));
-    Ok(write::reply(call, StatusCode::OK, &write::schema(call, named.ok_or_else(unknown)?)))
+pub(super) async fn schema(_: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let named = SCHEMAS.iter().find(|schema| schema.urn.eq_ignore_ascii_case(request.path_param(0)));
+    Ok(write::response(request, StatusCode::OK, &write::schema(request, named.ok_or_else(not_found)?)))
 }
 
-pub(super) async fn types(_: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    no_filter(call)?;
-    Ok(whole(call, [&USERS, &GROUPS].map(|resource| kind(call, resource)).into()))
+pub(super) async fn resource_types(
+    _: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    reject_filter(request)?;
+    Ok(complete_list(
+        request,
+        [&USER_TYPE, &GROUP_TYPE].map(|resource_type| describe_resource_type(request, resource_type)).into(),
+    ))
 }
 
-pub(super) async fn type_named(_: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let named = [&USERS, &GROUPS].into_iter().find(|resource| resource.name == call.path_param(0));
-    Ok(write::reply(call, StatusCode::OK, &kind(call, named.ok_or_else(unknown)?)))
+pub(super) async fn resource_type(
+    _: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let named = [&USER_TYPE, &GROUP_TYPE]
+        .into_iter()
+        .find(|resource_type| resource_type.name == request.path_param(0));
+    Ok(write::response(
+        request,
+        StatusCode::OK,
+        &describe_resource_type(request, named.ok_or_else(not_found)?),
+    ))
 }
 
-fn kind(call: &DialectRequest, resource: &Resource) -> OutputValue {
+fn describe_resource_type(request: &DialectRequest, resource_type: &ResourceType) -> OutputValue {
     let extension = |schema: &&super::wire::Schema| {
         OutputValue::object(vec![
             ("schema", OutputValue::text(schema.urn)),
@@ -136,18 +162,18 @@ fn kind(call: &DialectRequest, resource: &Resource) -> OutputValue {
         ])
     };
     let mut members = vec![
-        ("schemas", texts(&[&format!("{CORE}:ResourceType")])),
-        ("id", OutputValue::text(resource.name)),
-        ("name", OutputValue::text(resource.name)),
-        ("description", OutputValue::text(resource.schema.record.description)),
-        ("endpoint", OutputValue::text(resource.endpoint)),
-        ("schema", OutputValue::text(resource.schema.urn)),
+        ("schemas", text_list(&[&format!("{CORE_URN}:ResourceType")])),
+        ("id", OutputValue::text(resource_type.name)),
+        ("name", OutputValue::text(resource_type.name)),
+        ("description", OutputValue::text(resource_type.schema.object_schema.description)),
+        ("endpoint", OutputValue::text(resource_type.endpoint)),
+        ("schema", OutputValue::text(resource_type.schema.urn)),
     ];
-    if !resource.extensions.is_empty() {
-        let extensions = resource.extensions.iter().map(extension).collect();
+    if !resource_type.extensions.is_empty() {
+        let extensions = resource_type.extensions.iter().map(extension).collect();
         members.push(("schemaExtensions", OutputValue::List("schemaExtensions", extensions)));
     }
-    let location = format!("{}/ResourceTypes/{}", write::base(call), resource.name);
+    let location = format!("{}/ResourceTypes/{}", write::base_url(request), resource_type.name);
     members.push(("meta", meta("ResourceType", location)));
     OutputValue::object(members)
 }

@@ -1,7 +1,7 @@
 //! From refusals to the standard's error document (RFC 7644 section 3.12): a status, a `scimType` where there is one,
 //! and a sentence.
 
-use super::schema::texts;
+use super::schema::text_list;
 use super::wire::{self, Schema};
 use super::write;
 use crate::kit::{
@@ -11,19 +11,19 @@ use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::{HeaderValue, StatusCode, header};
 
 /// Says a fault.
-pub(super) fn refuse(fault: &RequestError, call: &DialectRequest) -> DialectResponse {
-    let (status, code, text) = say(fault, call);
-    let mut answer = write::reply(call, status, &document(status, code, text));
+pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
+    let (status, code, text) = describe(error, request);
+    let mut response = write::response(request, status, &document(status, code, text));
     if status == StatusCode::UNAUTHORIZED {
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    answer
+    response
 }
 
 /// The error document.
 pub(super) fn document(status: StatusCode, code: &'static str, text: String) -> OutputValue {
     let mut members = vec![
-        ("schemas", texts(&["urn:ietf:params:scim:api:messages:2.0:Error"])),
+        ("schemas", text_list(&["urn:ietf:params:scim:api:messages:2.0:Error"])),
         ("status", OutputValue::text(status.as_str())),
     ];
     if !code.is_empty() {
@@ -33,16 +33,16 @@ pub(super) fn document(status: StatusCode, code: &'static str, text: String) -> 
     OutputValue::object(members)
 }
 
-type Said = (StatusCode, &'static str, String);
+type ScimError = (StatusCode, &'static str, String);
 
 /// Status, `scimType` and sentence of a fault.
-pub(super) fn say(fault: &RequestError, call: &DialectRequest) -> Said {
+pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> ScimError {
     let bad = StatusCode::BAD_REQUEST;
-    let (status, code, text): (StatusCode, &str, &str) = match fault {
-        RequestError::Directory(refusal) => return refused(refusal, call),
+    let (status, code, text): (StatusCode, &str, &str) = match error {
+        RequestError::Directory(error) => return describe_directory_error(error, request),
         RequestError::DialectSpecific(own) => return (own.status, own.code, own.message.clone()),
-        RequestError::InvalidMembers(faults) => {
-            let text = faults.first().map(|fault| sentence(&fault.name, fault.kind));
+        RequestError::InvalidMembers(errors) => {
+            let text = errors.first().map(|error| rule_message(&error.name, error.kind));
             return (bad, "invalidValue", text.unwrap_or_default());
         }
         RequestError::NoRoute => (StatusCode::NOT_FOUND, "", "There is no such endpoint"),
@@ -78,15 +78,15 @@ pub(super) fn say(fault: &RequestError, call: &DialectRequest) -> Said {
     (status, code, text.to_owned())
 }
 
-fn refused(refusal: &DirectoryError, call: &DialectRequest) -> Said {
-    let (status, code, text): (StatusCode, &str, &str) = match refusal {
-        DirectoryError::Invalid(faults) => {
-            let taken = faults.iter().find(|fault| fault.kind == FieldErrorKind::Taken);
-            let Some(fault) = taken.or(faults.first()) else {
+fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) -> ScimError {
+    let (status, code, text): (StatusCode, &str, &str) = match error {
+        DirectoryError::Invalid(errors) => {
+            let taken = errors.iter().find(|error| error.kind == FieldErrorKind::Taken);
+            let Some(error) = taken.or(errors.first()) else {
                 return (StatusCode::BAD_REQUEST, "invalidValue", "The request is not valid".into());
             };
-            let text = sentence(&name_of(fault.field), fault.kind);
-            return if fault.kind == FieldErrorKind::Taken {
+            let text = rule_message(&field_name(error.field), error.kind);
+            return if error.kind == FieldErrorKind::Taken {
                 (StatusCode::CONFLICT, "uniqueness", text)
             } else {
                 (StatusCode::BAD_REQUEST, "invalidValue", text)
@@ -118,14 +118,14 @@ fn refused(refusal: &DirectoryError, call: &DialectRequest) -> Said {
             (StatusCode::SERVICE_UNAVAILABLE, "", "The service is busy; try again in a moment")
         }
         DirectoryError::Internal(_) => {
-            let text = format!("Something went wrong on our side; it is logged under {}", call.request_id);
+            let text = format!("Something went wrong on our side; it is logged under {}", request.request_id);
             return (StatusCode::INTERNAL_SERVER_ERROR, "", text);
         }
     };
     (status, code, text.to_owned())
 }
 
-fn sentence(name: &str, rule: FieldErrorKind) -> String {
+fn rule_message(name: &str, rule: FieldErrorKind) -> String {
     match rule {
         FieldErrorKind::Missing => format!("{name} is required"),
         FieldErrorKind::TooLong(max) => format!("{name} is longer than {max}"),
@@ -140,7 +140,7 @@ fn sentence(name: &str, rule: FieldErrorKind) -> String {
 }
 
 /// The attribute behind a canonical field.
-fn name_of(field: Field) -> String {
+fn field_name(field: Field) -> String {
     let field = match field {
         // The one that dialects with a single one know.
         Field::Email => Field::Emails,
@@ -149,16 +149,18 @@ fn name_of(field: Field) -> String {
         Field::Role => Field::Roles,
         other => other,
     };
-    let records =
-        std::iter::once(&wire::COMMON).chain(wire::SCHEMAS.iter().map(|schema: &&Schema| schema.record));
-    let found = records.into_iter().find_map(|record| path_to(record, field));
-    found.unwrap_or_else(|| format!("{field:?}"))
+    let records = std::iter::once(&wire::COMMON_ATTRIBUTES)
+        .chain(wire::SCHEMAS.iter().map(|schema: &&Schema| schema.object_schema));
+    let path = records.into_iter().find_map(|object_schema| attribute_path(object_schema, field));
+    path.unwrap_or_else(|| format!("{field:?}"))
 }
 
-fn path_to(record: &ObjectSchema, field: Field) -> Option<String> {
-    record.properties.iter().find_map(|member: &Property| match member.value_type {
-        _ if member.field == Some(field) => Some(member.name.to_owned()),
-        ValueType::Object(inner) => path_to(inner, field).map(|sub| format!("{}.{sub}", member.name)),
+fn attribute_path(object_schema: &ObjectSchema, field: Field) -> Option<String> {
+    object_schema.properties.iter().find_map(|property: &Property| match property.value_type {
+        _ if property.field == Some(field) => Some(property.name.to_owned()),
+        ValueType::Object(inner) => {
+            attribute_path(inner, field).map(|sub| format!("{}.{sub}", property.name))
+        }
         _ => None,
     })
 }

@@ -1,6 +1,6 @@
 //! Examples for the OpenAPI document.
 
-use super::{shapes, wire};
+use super::{messages, wire};
 use crate::kit::{EMAIL, Examples, GROUP_ID, ObjectSchema, USER_ID};
 use serde_json::{Value, json};
 
@@ -18,8 +18,8 @@ fn parameter(path: &str, name: &str) -> Option<&'static str> {
     }
 }
 
-fn body(record: &ObjectSchema, _: bool) -> Option<Value> {
-    let is = |other: &ObjectSchema| record.name == other.name;
+fn body(object_schema: &ObjectSchema, _: bool) -> Option<Value> {
+    let is = |other: &ObjectSchema| object_schema.name == other.name;
     Some(if is(&wire::USER) {
         json!({
             "schemas": [wire::USER_SCHEMA.urn, wire::ENTERPRISE_SCHEMA.urn], "userName": EMAIL, "externalId": "E-1815",
@@ -30,17 +30,17 @@ fn body(record: &ObjectSchema, _: bool) -> Option<Value> {
         })
     } else if is(&wire::GROUP) {
         json!({"schemas": [wire::GROUP_SCHEMA.urn], "displayName": "Analysts", "members": [{"value": USER_ID}]})
-    } else if is(&shapes::PATCH) {
+    } else if is(&messages::PATCH_OP) {
         json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": [{"op": "replace", "path": "displayName", "value": "Ada, Countess of Lovelace"}],
         })
-    } else if is(&shapes::SEARCH) {
+    } else if is(&messages::SEARCH_REQUEST) {
         json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
             "filter": "displayName sw \"A\"", "attributes": ["displayName"], "startIndex": 1, "count": 10,
         })
-    } else if is(&shapes::BULK) {
+    } else if is(&messages::BULK_REQUEST) {
         json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "failOnErrors": 1,
             "Operations": [

@@ -4,8 +4,8 @@
 //! looked up in the tables as they are read, so that a comparison an attribute does not have is an error and not
 //! an empty list.
 
-use super::schema::{Attribute, Named, find, find_lenient, member_of, record_of};
-use super::wire::Resource;
+use super::schema::{Attribute, ResolvedName, find, find_lenient, find_property, object_schema_of};
+use super::wire::ResourceType;
 use crate::kit::{Direction, ObjectSchema, Property, ValueType, timestamps};
 use directory::{AttributeValue, CompareOp, Comparison, Field, Filter};
 
@@ -18,34 +18,34 @@ const MAX_DEPTH: usize = 10;
 
 /// What is wrong with a filter or path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(super) struct ParseError {
     /// Where, counted in characters from 1.
-    pub(super) at: usize,
+    pub(super) position: usize,
     /// What.
-    pub(super) what: String,
+    pub(super) reason: String,
     /// Nothing but the name of an attribute that no table has.
-    pub(super) is_unknown: bool,
+    pub(super) is_unknown_attribute: bool,
 }
 
-impl Wrong {
+impl ParseError {
     /// A sentence for the caller.
-    pub(super) fn sentence(&self, of: &str) -> String {
-        format!("The {of} is wrong at character {}: {}", self.at, self.what)
+    pub(super) fn message(&self, of: &str) -> String {
+        format!("The {of} is wrong at character {}: {}", self.position, self.reason)
     }
 }
 
-pub(super) type Read<T> = Result<T, Wrong>;
+pub(super) type ParseResult<T> = Result<T, ParseError>;
 
 /// Reads a filter over resources of a type. `longest` is in characters.
 pub(super) fn parse(
     text: &str,
-    resource: &'static Resource,
+    resource: &'static ResourceType,
     is_strict: bool,
-    longest: usize,
-) -> Read<Filter> {
-    let mut parser = Parser::new(text, Scope::Resource(resource), is_strict, longest)?;
-    let filter = parser.or(0)?;
-    parser.end()?;
+    max_length: usize,
+) -> ParseResult<Filter> {
+    let mut parser = Parser::new(text, Scope::Resource(resource), is_strict, max_length)?;
+    let filter = parser.parse_or(0)?;
+    parser.expect_end()?;
     Ok(filter)
 }
 
@@ -53,9 +53,9 @@ pub(super) fn parse(
 #[derive(Clone, Copy)]
 pub(super) enum Scope {
     /// Attributes of a resource.
-    Resource(&'static Resource),
+    Resource(&'static ResourceType),
     /// Parts of one value of a plural.
-    Entry(&'static ObjectSchema),
+    ValuePath(&'static ObjectSchema),
     /// Parts of an attribute that no table has.
     Unknown,
 }
@@ -63,265 +63,288 @@ pub(super) enum Scope {
 /// A text that is being read.
 pub(super) struct Parser<'a> {
     text: &'a str,
-    pub(super) at: usize,
+    pub(super) offset: usize,
     pub(super) scope: Scope,
     is_strict: bool,
     /// Whether it is a path, in which an unknown attribute is told only if there is nothing worse.
     pub(super) is_path: bool,
     /// The first unknown attribute of a path.
-    pub(super) unknown: Option<Wrong>,
+    pub(super) first_unknown: Option<ParseError>,
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a str, scope: Scope, is_strict: bool, longest: usize) -> Read<Self> {
-        if text.chars().count() > longest {
-            let what = format!("it is longer than {longest} characters");
-            return Err(Wrong { at: longest + 1, what, is_unknown: false });
+    pub(super) fn new(text: &'a str, scope: Scope, is_strict: bool, max_length: usize) -> ParseResult<Self> {
+        if text.chars().count() > max_length {
+            let what = format!("it is longer than {max_length} characters");
+            return Err(ParseError { position: max_length + 1, reason: what, is_unknown_attribute: false });
         }
-        Ok(Self { text, at: 0, scope, is_strict, is_path: false, unknown: None })
+        Ok(Self { text, offset: 0, scope, is_strict, is_path: false, first_unknown: None })
     }
 
-    pub(super) fn find(&self, resource: &'static Resource, name: &str) -> Option<Named> {
+    pub(super) fn find(&self, resource: &'static ResourceType, name: &str) -> Option<ResolvedName> {
         if self.is_strict { find(resource, name) } else { find_lenient(resource, name) }
     }
 
     pub(super) fn rest(&self) -> &'a str {
-        &self.text[self.at..]
+        &self.text[self.offset..]
     }
 
-    fn wrong_at(&self, at: usize, what: impl Into<String>) -> Wrong {
-        Wrong { at: self.text[..at].chars().count() + 1, what: what.into(), is_unknown: false }
+    fn error_at(&self, at: usize, what: impl Into<String>) -> ParseError {
+        ParseError {
+            position: self.text[..at].chars().count() + 1,
+            reason: what.into(),
+            is_unknown_attribute: false,
+        }
     }
 
-    pub(super) fn wrong(&self, what: impl Into<String>) -> Wrong {
-        self.wrong_at(self.at, what)
+    pub(super) fn error(&self, what: impl Into<String>) -> ParseError {
+        self.error_at(self.offset, what)
     }
 
-    pub(super) fn unknown(&self, at: usize, name: &str) -> Wrong {
-        if is_name(name) {
-            Wrong { is_unknown: true, ..self.wrong_at(at, format!("there is no attribute {name}")) }
+    pub(super) fn unknown_attribute(&self, at: usize, name: &str) -> ParseError {
+        if is_attribute_name(name) {
+            ParseError {
+                is_unknown_attribute: true,
+                ..self.error_at(at, format!("there is no attribute {name}"))
+            }
         } else {
-            self.wrong_at(at, "an attribute is expected")
+            self.error_at(at, "an attribute is expected")
         }
     }
 
     /// Notes an unknown attribute of a path, and goes on to see whether its form is good.
-    fn note_unknown(&mut self, at: usize, name: &str) -> Read<()> {
-        let unknown = self.unknown(at, name);
-        if !(self.is_path && unknown.is_unknown) {
+    fn record_unknown(&mut self, at: usize, name: &str) -> ParseResult<()> {
+        let unknown = self.unknown_attribute(at, name);
+        if !(self.is_path && unknown.is_unknown_attribute) {
             return Err(unknown);
         }
-        self.unknown.get_or_insert(unknown);
+        self.first_unknown.get_or_insert(unknown);
         Ok(())
     }
 
-    fn blanks(&mut self) {
-        self.at = self.text.len() - self.rest().trim_start().len();
+    fn skip_whitespace(&mut self) {
+        self.offset = self.text.len() - self.rest().trim_start().len();
     }
 
     /// Takes `c` if it is next.
-    pub(super) fn take(&mut self, c: char) -> bool {
+    pub(super) fn consume(&mut self, c: char) -> bool {
         let is_next = self.rest().starts_with(c);
         if is_next {
-            self.at += c.len_utf8();
+            self.offset += c.len_utf8();
         }
         is_next
     }
 
     /// A name, a dotted name, or a URN; empty when there is none.
-    pub(super) fn name(&mut self) -> &'a str {
+    pub(super) fn parse_name(&mut self) -> &'a str {
         let rest = self.rest();
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '$' | ':' | '.');
         let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
-        self.at += end;
+        self.offset += end;
         &rest[..end]
     }
 
     /// Takes a word in any case if it is next and whole.
-    fn word(&mut self, word: &str) -> bool {
-        let begun = self.at;
-        self.blanks();
-        let is_next = self.name().eq_ignore_ascii_case(word);
+    fn consume_keyword(&mut self, word: &str) -> bool {
+        let start = self.offset;
+        self.skip_whitespace();
+        let is_next = self.parse_name().eq_ignore_ascii_case(word);
         if !is_next {
-            self.at = begun;
+            self.offset = start;
         }
         is_next
     }
 
-    pub(super) fn end(&mut self) -> Read<()> {
-        self.blanks();
-        if self.rest().is_empty() { Ok(()) } else { Err(self.wrong("`and`, `or` or the end is expected")) }
+    pub(super) fn expect_end(&mut self) -> ParseResult<()> {
+        self.skip_whitespace();
+        if self.rest().is_empty() { Ok(()) } else { Err(self.error("`and`, `or` or the end is expected")) }
     }
 
-    fn or(&mut self, depth: usize) -> Read<Filter> {
-        let mut filters = vec![self.and(depth)?];
-        while self.word("or") {
-            filters.push(self.and(depth)?);
+    fn parse_or(&mut self, depth: usize) -> ParseResult<Filter> {
+        let mut filters = vec![self.parse_and(depth)?];
+        while self.consume_keyword("or") {
+            filters.push(self.parse_and(depth)?);
         }
-        Ok(one_or(filters, Filter::Any))
+        Ok(combine(filters, Filter::Any))
     }
 
-    fn and(&mut self, depth: usize) -> Read<Filter> {
-        let mut filters = vec![self.term(depth)?];
-        while self.word("and") {
-            filters.push(self.term(depth)?);
+    fn parse_and(&mut self, depth: usize) -> ParseResult<Filter> {
+        let mut filters = vec![self.parse_term(depth)?];
+        while self.consume_keyword("and") {
+            filters.push(self.parse_term(depth)?);
         }
-        Ok(one_or(filters, Filter::All))
+        Ok(combine(filters, Filter::All))
     }
 
-    fn term(&mut self, depth: usize) -> Read<Filter> {
+    fn parse_term(&mut self, depth: usize) -> ParseResult<Filter> {
         if depth > MAX_DEPTH {
-            return Err(self.wrong(format!("it is nested deeper than {MAX_DEPTH}")));
+            return Err(self.error(format!("it is nested deeper than {MAX_DEPTH}")));
         }
-        self.blanks();
-        let begun = self.at;
-        let is_not = self.word("not");
-        self.blanks();
-        if self.take('(') {
-            let inner = self.or(depth + 1)?;
-            self.blanks();
-            if !self.take(')') {
-                return Err(self.wrong("`)` is expected"));
+        self.skip_whitespace();
+        let start = self.offset;
+        let is_not = self.consume_keyword("not");
+        self.skip_whitespace();
+        if self.consume('(') {
+            let inner = self.parse_or(depth + 1)?;
+            self.skip_whitespace();
+            if !self.consume(')') {
+                return Err(self.error("`)` is expected"));
             }
             return Ok(if is_not { Filter::Not(Box::new(inner)) } else { inner });
         }
         if is_not {
-            self.at = begun;
+            self.offset = start;
         }
-        self.comparison(depth)
+        self.parse_comparison(depth)
     }
 
-    fn comparison(&mut self, depth: usize) -> Read<Filter> {
-        let (from, name) = (self.at, self.name());
-        let record = match self.scope {
-            Scope::Unknown => return self.of_unknown(from, name),
-            Scope::Entry(record) => record,
+    fn parse_comparison(&mut self, depth: usize) -> ParseResult<Filter> {
+        let (start, name) = (self.offset, self.parse_name());
+        let object_schema = match self.scope {
+            Scope::Unknown => return self.parse_unknown_comparison(start, name),
+            Scope::ValuePath(object_schema) => object_schema,
             Scope::Resource(resource) => {
-                let found = self.find(resource, name).ok_or_else(|| self.unknown(from, name))?;
-                return match found {
-                    Named::Extension(schema) => match self.operator()? {
-                        CompareOp::Present => Ok(uses(schema.record)),
-                        _ => Err(self.wrong_at(from, "an extension can only be present")),
+                let resolved =
+                    self.find(resource, name).ok_or_else(|| self.unknown_attribute(start, name))?;
+                return match resolved {
+                    ResolvedName::Extension(schema) => match self.parse_operator()? {
+                        CompareOp::Present => Ok(extension_present(schema.object_schema)),
+                        _ => Err(self.error_at(start, "an extension can only be present")),
                     },
-                    Named::Attribute(attribute) if self.rest().starts_with('[') => {
-                        self.of_value(from, attribute, depth)
+                    ResolvedName::Attribute(attribute) if self.rest().starts_with('[') => {
+                        self.parse_value_filter(start, attribute, depth)
                     }
-                    Named::Attribute(attribute) => self.of_attribute(from, resource, attribute),
+                    ResolvedName::Attribute(attribute) => {
+                        self.parse_attribute_comparison(start, resource, attribute)
+                    }
                 };
             }
         };
-        let Some(member) = member_of(record, name) else { return self.of_unknown(from, name) };
-        let field = member.field.filter(|_| !member.characteristics.not_filterable);
-        let field = field.ok_or_else(|| self.wrong_at(from, format!("{name} cannot be filtered by")))?;
-        let op = self.operator()?;
-        self.test(member, field, None, op)
+        let Some(property) = find_property(object_schema, name) else {
+            return self.parse_unknown_comparison(start, name);
+        };
+        let field = property.field.filter(|_| !property.characteristics.not_filterable);
+        let field = field.ok_or_else(|| self.error_at(start, format!("{name} cannot be filtered by")))?;
+        let op = self.parse_operator()?;
+        self.parse_comparison_value(property, field, None, op)
     }
 
     /// A comparison of an attribute that no table has.
-    fn of_unknown(&mut self, from: usize, name: &str) -> Read<Filter> {
-        self.note_unknown(from, name)?;
-        if self.operator()? != CompareOp::Present {
-            self.blanks();
-            self.literal(true)?;
+    fn parse_unknown_comparison(&mut self, start: usize, name: &str) -> ParseResult<Filter> {
+        self.record_unknown(start, name)?;
+        if self.parse_operator()? != CompareOp::Present {
+            self.skip_whitespace();
+            self.parse_literal(true)?;
         }
         Ok(Filter::never())
     }
 
     /// `emails[…]`, perhaps with `.value eq "x"` behind it, as Entra sends it.
-    fn of_value(&mut self, from: usize, attribute: Attribute, depth: usize) -> Read<Filter> {
-        let (filter, sub) = self.value_path(&attribute, depth)?;
-        let field = attribute.member.field.ok_or_else(|| self.wrong_at(from, "it has no values"))?;
+    fn parse_value_filter(
+        &mut self,
+        start: usize,
+        attribute: Attribute,
+        depth: usize,
+    ) -> ParseResult<Filter> {
+        let (filter, sub) = self.parse_value_path(&attribute, depth)?;
+        let field = attribute.property.field.ok_or_else(|| self.error_at(start, "it has no values"))?;
         let Some(sub) = sub else { return Ok(Filter::ValuePath(field, Box::new(filter))) };
-        let part = sub.field.ok_or_else(|| self.wrong_at(from, "it cannot be filtered by"))?;
-        let op = self.operator()?;
+        let part = sub.field.ok_or_else(|| self.error_at(start, "it cannot be filtered by"))?;
+        let op = self.parse_operator()?;
         // As everywhere, `ne` is the opposite of `eq`: no value that meets the condition is this.
         let (op, is_opposite) =
             if op == CompareOp::NotEqual { (CompareOp::Equal, true) } else { (op, false) };
-        let test = self.test(sub, part, None, op)?;
-        let found = Filter::ValuePath(field, Box::new(Filter::All(vec![filter, test])));
-        Ok(if is_opposite { Filter::Not(Box::new(found)) } else { found })
+        let test = self.parse_comparison_value(sub, part, None, op)?;
+        let resolved = Filter::ValuePath(field, Box::new(Filter::All(vec![filter, test])));
+        Ok(if is_opposite { Filter::Not(Box::new(resolved)) } else { resolved })
     }
 
     /// The condition in brackets and the name of a part behind them.
-    pub(super) fn value_path(
+    pub(super) fn parse_value_path(
         &mut self,
         attribute: &Attribute,
         depth: usize,
-    ) -> Read<(Filter, Option<&'static Property>)> {
-        let record = match attribute.record() {
-            Some(record) if attribute.is_plural() && attribute.sub.is_none() => record,
-            _ => return Err(self.wrong("only an attribute with several values takes a condition")),
+    ) -> ParseResult<(Filter, Option<&'static Property>)> {
+        let object_schema = match attribute.object_schema() {
+            Some(object_schema) if attribute.is_multi_valued() && attribute.sub_attribute.is_none() => {
+                object_schema
+            }
+            _ => return Err(self.error("only an attribute with several values takes a condition")),
         };
-        let outer = std::mem::replace(&mut self.scope, Scope::Entry(record));
-        let filter = self.in_brackets(depth);
+        let outer = std::mem::replace(&mut self.scope, Scope::ValuePath(object_schema));
+        let filter = self.parse_bracketed(depth);
         self.scope = outer;
         let filter = filter?;
-        if !self.take('.') {
+        if !self.consume('.') {
             return Ok((filter, None));
         }
-        let (from, name) = (self.at, self.name());
-        let sub = member_of(record, name);
+        let (start, name) = (self.offset, self.parse_name());
+        let sub = find_property(object_schema, name);
         if sub.is_none() {
-            self.note_unknown(from, name)?;
+            self.record_unknown(start, name)?;
         }
         Ok((filter, sub))
     }
 
-    pub(super) fn in_brackets(&mut self, depth: usize) -> Read<Filter> {
-        if !self.take('[') {
-            return Err(self.wrong("`[` is expected"));
+    pub(super) fn parse_bracketed(&mut self, depth: usize) -> ParseResult<Filter> {
+        if !self.consume('[') {
+            return Err(self.error("`[` is expected"));
         }
-        let filter = self.or(depth + 1)?;
-        self.blanks();
-        if !self.take(']') {
-            return Err(self.wrong("`]` is expected"));
+        let filter = self.parse_or(depth + 1)?;
+        self.skip_whitespace();
+        if !self.consume(']') {
+            return Err(self.error("`]` is expected"));
         }
         Ok(filter)
     }
 
-    fn of_attribute(
+    fn parse_attribute_comparison(
         &mut self,
-        from: usize,
-        resource: &'static Resource,
+        start: usize,
+        resource: &'static ResourceType,
         attribute: Attribute,
-    ) -> Read<Filter> {
-        let op = self.operator()?;
-        let Attribute { member, sub, .. } = attribute;
+    ) -> ParseResult<Filter> {
+        let op = self.parse_operator()?;
+        let Attribute { property: member, sub_attribute: sub, .. } = attribute;
         match (member.name, sub.map(|sub| sub.name)) {
-            ("schemas", None) => return self.of_schemas(resource, op),
+            ("schemas", None) => return self.parse_schemas_comparison(resource, op),
             ("meta", Some("resourceType")) => {
                 // Known before anybody is looked at.
                 let parts = vec![(Field::Kind, AttributeValue::text(resource.name))];
-                let holds = self.test(attribute.last(), Field::Kind, None, op)?.matches(&parts);
+                let holds =
+                    self.parse_comparison_value(attribute.leaf(), Field::Kind, None, op)?.matches(&parts);
                 return Ok(if holds { Filter::always() } else { Filter::never() });
             }
             _ => {}
         }
-        let no_filter = || self.wrong_at(from, format!("{} cannot be filtered by", attribute.last().name));
-        if attribute.last().characteristics.not_filterable || attribute.last().direction == Direction::Request
+        let no_filter = || self.error_at(start, format!("{} cannot be filtered by", attribute.leaf().name));
+        if attribute.leaf().characteristics.not_filterable || attribute.leaf().direction == Direction::Request
         {
             return Err(no_filter());
         }
-        let Some(record) = record_of(member) else {
-            return self.test(member, member.field.ok_or_else(no_filter)?, None, op);
+        let Some(object_schema) = object_schema_of(member) else {
+            return self.parse_comparison_value(member, member.field.ok_or_else(no_filter)?, None, op);
         };
         // A complex attribute is compared by its value (RFC 7644 section 3.4.2.2).
-        let sub = sub.or_else(|| member_of(record, "value").filter(|_| op != CompareOp::Present));
-        let plural = member.field;
+        let sub = sub.or_else(|| find_property(object_schema, "value").filter(|_| op != CompareOp::Present));
+        let multi_valued = member.field;
         match sub {
-            None if op == CompareOp::Present => Ok(Filter::Any(present(record, plural))),
-            None => Err(self.wrong_at(from, format!("{} has parts; name one", member.name))),
+            None if op == CompareOp::Present => {
+                Ok(Filter::Any(presence_filters(object_schema, multi_valued)))
+            }
+            None => Err(self.error_at(start, format!("{} has parts; name one", member.name))),
             Some(sub) => {
                 let leaf = sub.field.ok_or_else(no_filter)?;
-                let (field, part) = plural.map_or((leaf, None), |plural| (plural, Some(leaf)));
-                self.test(sub, field, part, op)
+                let (field, part) =
+                    multi_valued.map_or((leaf, None), |multi_valued| (multi_valued, Some(leaf)));
+                self.parse_comparison_value(sub, field, part, op)
             }
         }
     }
 
-    fn operator(&mut self) -> Read<CompareOp> {
-        self.blanks();
-        let (from, name) = (self.at, self.name());
+    fn parse_operator(&mut self) -> ParseResult<CompareOp> {
+        self.skip_whitespace();
+        let (start, name) = (self.offset, self.parse_name());
         Ok(match name.to_ascii_lowercase().as_str() {
             "eq" => CompareOp::Equal,
             "ne" => CompareOp::NotEqual,
@@ -333,22 +356,30 @@ impl<'a> Parser<'a> {
             "lt" => CompareOp::Less,
             "le" => CompareOp::LessOrEqual,
             "pr" => CompareOp::Present,
-            _ => return Err(self.wrong_at(from, "one of eq, ne, co, sw, ew, gt, ge, lt, le, pr is expected")),
+            _ => {
+                return Err(self.error_at(start, "one of eq, ne, co, sw, ew, gt, ge, lt, le, pr is expected"));
+            }
         })
     }
 
     /// The rest of a comparison: the value, of the attribute's type.
-    fn test(&mut self, member: &Property, field: Field, part: Option<Field>, op: CompareOp) -> Read<Filter> {
-        let exact = member.characteristics.case_exact;
+    fn parse_comparison_value(
+        &mut self,
+        property: &Property,
+        field: Field,
+        part: Option<Field>,
+        op: CompareOp,
+    ) -> ParseResult<Filter> {
+        let exact = property.characteristics.case_exact;
         let test = |op, value| Filter::Comparison(Comparison::new(field, part, op, value, exact));
         if op == CompareOp::Present {
             return Ok(test(op, AttributeValue::Bool(true)));
         }
-        self.blanks();
-        let from = self.at;
+        self.skip_whitespace();
+        let start = self.offset;
         let is_text =
-            matches!(member.value_type, ValueType::Text | ValueType::Guid | ValueType::Reference(_));
-        let is_bare = matches!(
+            matches!(property.value_type, ValueType::Text | ValueType::Guid | ValueType::Reference(_));
+        let allows_unquoted = matches!(
             op,
             CompareOp::Equal
                 | CompareOp::NotEqual
@@ -356,53 +387,54 @@ impl<'a> Parser<'a> {
                 | CompareOp::StartsWith
                 | CompareOp::EndsWith
         );
-        let value = self.literal(is_text && is_bare)?;
+        let value = self.parse_literal(is_text && allows_unquoted)?;
         if value == Literal::Null {
             let present = test(CompareOp::Present, AttributeValue::Bool(true));
             return match op {
                 CompareOp::Equal => Ok(Filter::Not(Box::new(present))),
                 CompareOp::NotEqual => Ok(present),
-                _ => Err(self.wrong_at(from, "null is only equal or not")),
+                _ => Err(self.error_at(start, "null is only equal or not")),
             };
         }
         let is_text_op = matches!(op, CompareOp::Contains | CompareOp::StartsWith | CompareOp::EndsWith);
         let is_equality = matches!(op, CompareOp::Equal | CompareOp::NotEqual);
-        let (scalar, fits) = match (member.value_type, value) {
+        let (scalar, fits) = match (property.value_type, value) {
             (ValueType::Boolean, Literal::Bool(value)) => (AttributeValue::Bool(value), is_equality),
             (ValueType::Boolean, Literal::Text(text)) => {
                 let value = text.to_ascii_lowercase().parse();
                 (
                     AttributeValue::Bool(
-                        value.map_err(|_| self.wrong_at(from, "true or false is expected"))?,
+                        value.map_err(|_| self.error_at(start, "true or false is expected"))?,
                     ),
                     is_equality,
                 )
             }
             (ValueType::Integer, Literal::Number(number)) => {
-                let number = number.parse().map_err(|_| self.wrong_at(from, "a whole number is expected"))?;
+                let number =
+                    number.parse().map_err(|_| self.error_at(start, "a whole number is expected"))?;
                 (AttributeValue::Integer(number), !is_text_op)
             }
             (ValueType::Timestamp, Literal::Text(text)) => {
                 let time = timestamps::parse_timestamp(&text)
-                    .ok_or_else(|| self.wrong_at(from, "a date and time is expected"))?;
+                    .ok_or_else(|| self.error_at(start, "a date and time is expected"))?;
                 (AttributeValue::Time(time), !is_text_op)
             }
             (ValueType::Binary, Literal::Text(text)) => (AttributeValue::text(text), is_equality),
-            (ValueType::Boolean, _) => return Err(self.wrong_at(from, "true or false is expected")),
-            (ValueType::Integer, _) => return Err(self.wrong_at(from, "a whole number is expected")),
-            (ValueType::Timestamp, _) => return Err(self.wrong_at(from, "a date and time is expected")),
+            (ValueType::Boolean, _) => return Err(self.error_at(start, "true or false is expected")),
+            (ValueType::Integer, _) => return Err(self.error_at(start, "a whole number is expected")),
+            (ValueType::Timestamp, _) => return Err(self.error_at(start, "a date and time is expected")),
             (_, Literal::Text(text) | Literal::Number(text)) => (AttributeValue::text(text), true),
-            (_, _) => return Err(self.wrong_at(from, "a text is expected")),
+            (_, _) => return Err(self.error_at(start, "a text is expected")),
         };
         if !fits {
-            return Err(self.wrong_at(from, format!("{} cannot be compared like this", member.name)));
+            return Err(self.error_at(start, format!("{} cannot be compared like this", property.name)));
         }
         Ok(test(op, scalar))
     }
 
     /// A value. Where `is_bare` a text needs no quotes unless the profile is strict.
-    fn literal(&mut self, is_bare: bool) -> Read<Literal> {
-        let (from, rest) = (self.at, self.rest());
+    fn parse_literal(&mut self, allows_unquoted: bool) -> ParseResult<Literal> {
+        let (start, rest) = (self.offset, self.rest());
         if rest.starts_with('"') {
             let mut escaped = false;
             let end = rest.char_indices().skip(1).find(|(_, c)| {
@@ -410,39 +442,48 @@ impl<'a> Parser<'a> {
                 escaped = *c == '\\' && !escaped;
                 is_end
             });
-            let end = end.map(|(end, _)| end + 1).ok_or_else(|| self.wrong("the text does not end"))?;
+            let end = end.map(|(end, _)| end + 1).ok_or_else(|| self.error("the text does not end"))?;
             let text = serde_json::from_str(&rest[..end]);
-            self.at += end;
-            return text.map(Literal::Text).map_err(|_| self.wrong_at(from, "the text is not as in JSON"));
+            self.offset += end;
+            return text.map(Literal::Text).map_err(|_| self.error_at(start, "the text is not as in JSON"));
         }
         let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ')' | ']')).unwrap_or(rest.len());
-        self.at += end;
+        self.offset += end;
         let word = &rest[..end];
         match word.to_ascii_lowercase().as_str() {
             "true" => Ok(Literal::Bool(true)),
             "false" => Ok(Literal::Bool(false)),
             "null" => Ok(Literal::Null),
             _ if serde_json::from_str::<serde_json::Number>(word).is_ok() => Ok(Literal::Number(word.into())),
-            _ if is_bare && !self.is_strict && !word.is_empty() && !word.contains(['"', '(', '[']) => {
+            _ if allows_unquoted
+                && !self.is_strict
+                && !word.is_empty()
+                && !word.contains(['"', '(', '[']) =>
+            {
                 Ok(Literal::Text(word.into()))
             }
-            _ => Err(self.wrong_at(from, "a text in quotes, a number, true, false or null is expected")),
+            _ => Err(self.error_at(start, "a text in quotes, a number, true, false or null is expected")),
         }
     }
 
     /// `schemas eq "urn:…"`: which extensions somebody uses.
-    fn of_schemas(&mut self, resource: &'static Resource, op: CompareOp) -> Read<Filter> {
+    fn parse_schemas_comparison(
+        &mut self,
+        resource: &'static ResourceType,
+        op: CompareOp,
+    ) -> ParseResult<Filter> {
         if op == CompareOp::Present {
             return Ok(Filter::always());
         }
-        self.blanks();
-        let from = self.at;
-        let (Literal::Text(urn), CompareOp::Equal | CompareOp::NotEqual) = (self.literal(true)?, op) else {
-            return Err(self.wrong_at(from, "schemas are only equal to a URN or not"));
+        self.skip_whitespace();
+        let start = self.offset;
+        let (Literal::Text(urn), CompareOp::Equal | CompareOp::NotEqual) = (self.parse_literal(true)?, op)
+        else {
+            return Err(self.error_at(start, "schemas are only equal to a URN or not"));
         };
         let is = |schema: &super::wire::Schema| schema.urn.eq_ignore_ascii_case(&urn);
         let used = match resource.extensions.iter().find(|schema| is(schema)) {
-            Some(extension) => uses(extension.record),
+            Some(extension) => extension_present(extension.object_schema),
             None if is(resource.schema) => Filter::always(),
             None => Filter::never(),
         };
@@ -458,7 +499,7 @@ enum Literal {
     Null,
 }
 
-fn one_or(mut filters: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
+fn combine(mut filters: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
     match filters.pop() {
         Some(only) if filters.is_empty() => only,
         Some(last) => {
@@ -470,31 +511,36 @@ fn one_or(mut filters: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
 }
 
 /// Whether anything of an extension is set.
-pub(super) fn uses(record: &'static ObjectSchema) -> Filter {
-    let of_member = |member: &'static Property| match record_of(member) {
-        Some(record) => present(record, member.field),
-        None => member.field.into_iter().map(|field| is_present(field, None)).collect(),
+pub(super) fn extension_present(object_schema: &'static ObjectSchema) -> Filter {
+    let of_member = |property: &'static Property| match object_schema_of(property) {
+        Some(object_schema) => presence_filters(object_schema, property.field),
+        None => property.field.into_iter().map(|field| presence_filter(field, None)).collect(),
     };
     // What is always there says nothing.
-    let said = record.properties.iter().filter(|member| member.direction != Direction::Response);
-    Filter::Any(said.flat_map(of_member).collect())
+    let settable =
+        object_schema.properties.iter().filter(|property| property.direction != Direction::Response);
+    Filter::Any(settable.flat_map(of_member).collect())
 }
 
 /// Tests for each part of a complex attribute.
-fn present(record: &'static ObjectSchema, plural: Option<Field>) -> Vec<Filter> {
-    let parts =
-        record.properties.iter().filter(|sub| !sub.characteristics.not_filterable && sub.name != "primary");
-    let of_part =
-        |part: Field| plural.map_or(is_present(part, None), |plural| is_present(plural, Some(part)));
+fn presence_filters(object_schema: &'static ObjectSchema, multi_valued: Option<Field>) -> Vec<Filter> {
+    let parts = object_schema
+        .properties
+        .iter()
+        .filter(|sub| !sub.characteristics.not_filterable && sub.name != "primary");
+    let of_part = |part: Field| {
+        multi_valued
+            .map_or(presence_filter(part, None), |multi_valued| presence_filter(multi_valued, Some(part)))
+    };
     parts.filter_map(|sub| sub.field.map(of_part)).collect()
 }
 
-fn is_present(field: Field, part: Option<Field>) -> Filter {
+fn presence_filter(field: Field, part: Option<Field>) -> Filter {
     Filter::Comparison(Comparison::new(field, part, CompareOp::Present, AttributeValue::Bool(true), true))
 }
 
 /// Whether a text is the name of an attribute or of a part of one (RFC 7644 section 3.10), perhaps behind a URN.
-pub(super) fn is_name(text: &str) -> bool {
+pub(super) fn is_attribute_name(text: &str) -> bool {
     let bare = text.rsplit_once(':').map_or(text, |(_, bare)| bare);
     // An extension is named by its URN alone, which ends with `2.0:User`.
     let begins = |part: &str| part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$');

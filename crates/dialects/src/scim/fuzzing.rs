@@ -1,11 +1,11 @@
 //! What must hold of filters and PATCH whatever is sent (see `crate::fuzzing`).
 
-use super::filter::{MAX_LENGTH, Parser, parse, uses};
-use super::patch::{self, operations};
-use super::read::{group_patch, needs_everybody, user_edit};
-use super::schema::record_of;
-use super::tree::Former;
-use super::wire::{COMMON, GROUPS, Resource, USERS};
+use super::filter::{MAX_LENGTH, Parser, extension_present, parse};
+use super::patch::{self, parse_operations};
+use super::read::{group_patch, needs_all_members, user_edit};
+use super::schema::object_schema_of;
+use super::tree::Normalizer;
+use super::wire::{COMMON_ATTRIBUTES, GROUP_TYPE, ResourceType, USER_TYPE};
 use crate::kit::json::{self, quote};
 use crate::kit::{Direction, Node, Object, ObjectSchema, Property};
 use directory::{AttributeValue, CompareOp, Comparison, Filter, MemberEdit, SubAttributes, UserId};
@@ -14,40 +14,43 @@ use uuid::Uuid;
 /// A filter that was read, written down and read again is the same, and asking it of somebody does not fail.
 pub fn filter(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    for (resource, is_strict) in [(&USERS, false), (&GROUPS, false), (&USERS, true), (&GROUPS, true)] {
+    for (resource, is_strict) in
+        [(&USER_TYPE, false), (&GROUP_TYPE, false), (&USER_TYPE, true), (&GROUP_TYPE, true)]
+    {
         let parse = |text: &str| parse(text, resource, is_strict, MAX_LENGTH);
         let characters = text.chars().count();
-        let _ = Parser::path(text, resource, is_strict).map_err(|wrong| assert!(wrong.at >= 1));
+        let _ = Parser::parse_path(text, resource, is_strict).map_err(|error| assert!(error.position >= 1));
         let filter = match parse(text) {
             Ok(filter) => filter,
-            Err(wrong) => {
-                assert!((1..=characters + 1).contains(&wrong.at), "{wrong:?}");
+            Err(error) => {
+                assert!((1..=characters + 1).contains(&error.position), "{error:?}");
                 continue;
             }
         };
         let nobody: SubAttributes<'_> = Vec::new();
         let opposite = Filter::Not(Box::new(filter.clone()));
         assert_ne!(filter.matches(&nobody), opposite.matches(&nobody));
-        let Some(written) = Printer::Resource(resource).text(&filter, Level::Or) else { continue };
+        let Some(written) = Printer::Resource(resource).print(&filter, Precedence::Or) else { continue };
         match parse(&written) {
-            Ok(read) => assert_eq!(alike(read), alike(filter), "{written}"),
+            Ok(read) => assert_eq!(without_presence_case(read), without_presence_case(filter), "{written}"),
             // With all its brackets written down it may be more than is taken.
-            Err(wrong) => {
-                let is_limit = ["nested deeper", "longer than"].iter().any(|what| wrong.what.contains(what));
-                assert!(is_limit, "{written}: {wrong:?}");
+            Err(error) => {
+                let is_limit =
+                    ["nested deeper", "longer than"].iter().any(|what| error.reason.contains(what));
+                assert!(is_limit, "{written}: {error:?}");
             }
         }
     }
 }
 
 /// The same filter where it does not matter whether case counts: in a test for presence.
-fn alike(filter: Filter) -> Filter {
-    let all = |filters: Vec<Filter>| filters.into_iter().map(alike).collect();
+fn without_presence_case(filter: Filter) -> Filter {
+    let all = |filters: Vec<Filter>| filters.into_iter().map(without_presence_case).collect();
     match filter {
         Filter::All(filters) => Filter::All(all(filters)),
         Filter::Any(filters) => Filter::Any(all(filters)),
-        Filter::Not(inner) => Filter::Not(Box::new(alike(*inner))),
-        Filter::ValuePath(field, inner) => Filter::ValuePath(field, Box::new(alike(*inner))),
+        Filter::Not(inner) => Filter::Not(Box::new(without_presence_case(*inner))),
+        Filter::ValuePath(field, inner) => Filter::ValuePath(field, Box::new(without_presence_case(*inner))),
         Filter::Comparison(test) if test.op == CompareOp::Present => {
             Filter::Comparison(Comparison { case_exact: true, ..test })
         }
@@ -57,7 +60,7 @@ fn alike(filter: Filter) -> Filter {
 
 /// What binds how strongly.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+enum Precedence {
     Or,
     And,
     Term,
@@ -66,20 +69,21 @@ enum Level {
 /// Writes filters down, in the scope that the names in them have.
 #[derive(Clone, Copy)]
 enum Printer {
-    Resource(&'static Resource),
-    Entry(&'static ObjectSchema),
+    Resource(&'static ResourceType),
+    ValuePath(&'static ObjectSchema),
 }
 
 impl Printer {
     /// A filter as a client would write it; `None` for what no client can.
-    fn text(self, filter: &Filter, level: Level) -> Option<String> {
-        let bracketed = |own: Level, text: String| if own < level { format!("({text})") } else { text };
-        let joined = |filters: &[Filter], own: Level, word: &str, inner: Level| {
-            let parts = filters.iter().map(|filter| self.text(filter, inner)).collect::<Option<Vec<_>>>()?;
+    fn print(self, filter: &Filter, level: Precedence) -> Option<String> {
+        let bracketed = |own: Precedence, text: String| if own < level { format!("({text})") } else { text };
+        let joined = |filters: &[Filter], own: Precedence, word: &str, inner: Precedence| {
+            let parts = filters.iter().map(|filter| self.print(filter, inner)).collect::<Option<Vec<_>>>()?;
             Some(bracketed(own, parts.join(word)))
         };
         if let Self::Resource(resource) = self {
-            let used = resource.extensions.iter().find(|schema| *filter == uses(schema.record));
+            let used =
+                resource.extensions.iter().find(|schema| *filter == extension_present(schema.object_schema));
             match (used, filter) {
                 (Some(schema), _) => return Some(format!("schemas eq {}", quote(schema.urn))),
                 (_, Filter::All(filters)) if filters.is_empty() => return Some("schemas pr".into()),
@@ -88,41 +92,49 @@ impl Printer {
             }
         }
         match filter {
-            Filter::All(filters) if filters.len() > 1 => joined(filters, Level::And, " and ", Level::Term),
-            Filter::Any(filters) if filters.len() > 1 => joined(filters, Level::Or, " or ", Level::And),
+            Filter::All(filters) if filters.len() > 1 => {
+                joined(filters, Precedence::And, " and ", Precedence::Term)
+            }
+            Filter::Any(filters) if filters.len() > 1 => {
+                joined(filters, Precedence::Or, " or ", Precedence::And)
+            }
             Filter::All(_) | Filter::Any(_) => None,
-            Filter::Not(inner) => Some(format!("not ({})", self.text(inner, Level::Or)?)),
-            Filter::Comparison(test) => self.test(test),
+            Filter::Not(inner) => Some(format!("not ({})", self.print(inner, Precedence::Or)?)),
+            Filter::Comparison(test) => self.print_comparison(test),
             Filter::ValuePath(field, inner) => {
                 let Self::Resource(resource) = self else { return None };
-                let is_it = |member: &&Property| member.field == Some(*field) && record_of(member).is_some();
-                let (prefix, member) = members(resource).find(|(_, member)| is_it(member))?;
-                let inner = Self::Entry(record_of(member)?).text(inner, Level::Or)?;
-                Some(format!("{prefix}{}[{inner}]", member.name))
+                let is_it = |property: &&Property| {
+                    property.field == Some(*field) && object_schema_of(property).is_some()
+                };
+                let (prefix, property) = members(resource).find(|(_, member)| is_it(member))?;
+                let inner = Self::ValuePath(object_schema_of(property)?).print(inner, Precedence::Or)?;
+                Some(format!("{prefix}{}[{inner}]", property.name))
             }
         }
     }
 
-    fn test(self, test: &Comparison) -> Option<String> {
-        let fits = |member: &Property| {
+    fn print_comparison(self, test: &Comparison) -> Option<String> {
+        let fits = |property: &Property| {
             let is_alike =
-                member.characteristics.case_exact == test.case_exact || test.op == CompareOp::Present;
-            is_alike && !member.characteristics.not_filterable && member.direction != Direction::Request
+                property.characteristics.case_exact == test.case_exact || test.op == CompareOp::Present;
+            is_alike && !property.characteristics.not_filterable && property.direction != Direction::Request
         };
         let name = match self {
-            Self::Entry(record) => {
-                let mut found = record.properties.iter().filter(|member| member.field == Some(test.field));
-                found.find(|member| fits(member))?.name.to_owned()
+            Self::ValuePath(object_schema) => {
+                let mut found =
+                    object_schema.properties.iter().filter(|property| property.field == Some(test.field));
+                found.find(|property| fits(property))?.name.to_owned()
             }
             Self::Resource(resource) => members(resource).find_map(|(prefix, member)| {
-                let Some(record) = record_of(member) else {
+                let Some(object_schema) = object_schema_of(member) else {
                     let is_it =
                         test.sub_attribute.is_none() && member.field == Some(test.field) && fits(member);
                     return is_it.then(|| format!("{prefix}{}", member.name));
                 };
                 let (plural, leaf) =
                     test.sub_attribute.map_or((None, test.field), |part| (Some(test.field), part));
-                let mut subs = record.properties.iter().filter(|sub| sub.field == Some(leaf) && fits(sub));
+                let mut subs =
+                    object_schema.properties.iter().filter(|sub| sub.field == Some(leaf) && fits(sub));
                 let sub = subs.find(|_| member.field == plural)?;
                 Some(format!("{prefix}{}.{}", member.name, sub.name))
             })?,
@@ -150,12 +162,14 @@ impl Printer {
 }
 
 /// Every attribute of a resource, with what stands in front of its name.
-fn members(resource: &'static Resource) -> impl Iterator<Item = (String, &'static Property)> {
-    let own = [resource.schema.record, &COMMON].map(|record| (String::new(), record));
-    let extensions = resource.extensions.iter().map(|schema| (format!("{}:", schema.urn), schema.record));
+fn members(resource: &'static ResourceType) -> impl Iterator<Item = (String, &'static Property)> {
+    let own = [resource.schema.object_schema, &COMMON_ATTRIBUTES]
+        .map(|object_schema| (String::new(), object_schema));
+    let extensions =
+        resource.extensions.iter().map(|schema| (format!("{}:", schema.urn), schema.object_schema));
     own.into_iter()
         .chain(extensions)
-        .flat_map(|(prefix, record)| record.properties.iter().map(move |member| (prefix.clone(), member)))
+        .flat_map(|(prefix, record)| record.properties.iter().map(move |property| (prefix.clone(), property)))
 }
 
 /// A user that has some of everything.
@@ -193,32 +207,32 @@ pub fn patch(bytes: &[u8]) {
 }
 
 fn patch_user(body: &Object, is_strict: bool) {
-    let former = Former::new(&USERS, is_strict);
-    let Ok(operations) = operations(body, &former) else { return };
-    let before = Former::new(&USERS, true).resource(&object(USER)).expect("in form");
+    let former = Normalizer::new(&USER_TYPE, is_strict);
+    let Ok(operations) = parse_operations(body, &former) else { return };
+    let before = Normalizer::new(&USER_TYPE, true).resource(&object(USER)).expect("in form");
     let check = |tree: &Object| Ok(directory::validate_user_edit(&user_edit(&before, tree)?)?);
     let Ok(after) = patch::apply(before.clone(), &operations, &former, check) else { return };
-    in_form(&after, &USERS);
+    assert_normalized(&after, &USER_TYPE);
     drop(user_edit(&before, &after));
 }
 
 fn patch_group(body: &Object, is_strict: bool) {
-    let former = Former::new(&GROUPS, is_strict);
-    let Ok(operations) = operations(body, &former) else { return };
-    let before = Former::new(&GROUPS, true).resource(&object(GROUP)).expect("in form");
-    let everybody = [1, 2].map(|number| UserId(Uuid::from_u128(number)));
-    if needs_everybody(&operations, &former).is_err() {
+    let former = Normalizer::new(&GROUP_TYPE, is_strict);
+    let Ok(operations) = parse_operations(body, &former) else { return };
+    let before = Normalizer::new(&GROUP_TYPE, true).resource(&object(GROUP)).expect("in form");
+    let all_members = [1, 2].map(|number| UserId(Uuid::from_u128(number)));
+    if needs_all_members(&operations, &former).is_err() {
         return;
     }
-    let Ok(edit) = group_patch(&before, &everybody, &operations, &former) else { return };
+    let Ok(edit) = group_patch(&before, &all_members, &operations, &former) else { return };
     if let Some(MemberEdit::Change { add: join, remove: leave }) = edit.members {
         assert!(!join.iter().any(|user| leave.contains(user)), "somebody comes and goes: {join:?}");
     }
 }
 
 /// What is in form is the same when it is brought into form once more, and no attribute in it is unknown.
-fn in_form(tree: &Object, resource: &'static Resource) {
-    let again = Former::new(resource, true).resource(tree);
+fn assert_normalized(tree: &Object, resource: &'static ResourceType) {
+    let again = Normalizer::new(resource, true).resource(tree);
     let again = again.unwrap_or_else(|fault| panic!("{fault:?} in {tree:?}"));
     let (again, tree) = (sorted(&again), sorted(tree));
     for (one, other) in again.members.iter().zip(&tree.members) {

@@ -1,9 +1,9 @@
 //! What the routes of `/Groups` do. Members are rows of their own: they are read only where they are shown, a piece at
 //! a time, and a change of some never looks at the others.
 
-use super::select::Selection;
-use super::users::{must_match, not_modified, nothing};
-use super::wire::{GROUPS, USERS};
+use super::projection::Projection;
+use super::users::{check_if_match, no_content, not_modified};
+use super::wire::{GROUP_TYPE, USER_TYPE};
 use super::{read, tree, write};
 use crate::kit::{
     AppState, Chunk, ChunkSource, DialectRequest, DialectResponse, Node, Object, RequestError, ResponseBody,
@@ -18,186 +18,203 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Members per piece.
-const PIECE: u32 = 1_000;
+const MEMBERS_PER_READ: u32 = 1_000;
 /// Up to how many bytes an answer is put together before any of it is sent.
-const WHOLE: usize = 65_536;
+const MAX_BUFFERED_BYTES: usize = 65_536;
 
-pub(super) async fn create(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let selection = Selection::of(call, &GROUPS)?;
-    let edit = read::group_edit(&read::resource(call, &GROUPS)?, true)?;
-    let receipt = desk.directory.run(call.caller()?, Command::CreateGroup(edit)).await?;
+pub(super) async fn create(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let projection = Projection::from_query(request, &GROUP_TYPE)?;
+    let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, true)?;
+    let receipt = state.directory.run(request.caller()?, Command::CreateGroup(edit)).await?;
     let item = receipt.items.into_iter().next().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
-    answer(desk, call, StatusCode::CREATED, &item, &selection).await
+    group_response(state, request, StatusCode::CREATED, &item, &projection).await
 }
 
-pub(super) async fn get(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let selection = Selection::of(call, &GROUPS)?;
-    let item =
-        desk.directory.item(call.caller()?, ItemKind::Group, read::group_key(call.path_param(0))).await?;
-    let etag = write::etag_of_group(&item);
-    if read::matching(call, "if-none-match", &etag) == Some(true) {
+pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let projection = Projection::from_query(request, &GROUP_TYPE)?;
+    let item = state
+        .directory
+        .item(request.caller()?, ItemKind::Group, read::group_key(request.path_param(0)))
+        .await?;
+    let etag = write::group_etag(&item);
+    if read::matches_etag(request, "if-none-match", &etag) == Some(true) {
         return Ok(not_modified(&etag));
     }
-    answer(desk, call, StatusCode::OK, &item, &selection).await
+    group_response(state, request, StatusCode::OK, &item, &projection).await
 }
 
-pub(super) async fn replace(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let selection = Selection::of(call, &GROUPS)?;
-    let edit = read::group_edit(&read::resource(call, &GROUPS)?, false)?;
-    let item = change_group(desk, call, |_| Ok(edit.clone())).await?;
-    answer(desk, call, StatusCode::OK, &item, &selection).await
+pub(super) async fn replace(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let projection = Projection::from_query(request, &GROUP_TYPE)?;
+    let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, false)?;
+    let item = change_group(state, request, |_| Ok(edit.clone())).await?;
+    group_response(state, request, StatusCode::OK, &item, &projection).await
 }
 
 /// Answers 204 unless attributes were asked for (RFC 7644 section 3.5.2): what one member costs must not depend on how
 /// many there are.
-pub(super) async fn modify(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let selection = Selection::of(call, &GROUPS)?;
-    let former = read::former(call, &GROUPS);
-    let operations = read::operations(call, &former)?;
-    let mut everybody = Vec::new();
-    if read::needs_everybody(&operations, &former)? {
-        let item =
-            desk.directory.item(call.caller()?, ItemKind::Group, read::group_key(call.path_param(0))).await?;
-        let members = desk.directory.members(call.caller()?, item.id()).await?;
-        everybody.extend(members.into_iter().map(|(id, _)| id));
+pub(super) async fn modify(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let projection = Projection::from_query(request, &GROUP_TYPE)?;
+    let former = read::normalizer(request, &GROUP_TYPE);
+    let operations = read::patch_operations(request, &former)?;
+    let mut all_members = Vec::new();
+    if read::needs_all_members(&operations, &former)? {
+        let item = state
+            .directory
+            .item(request.caller()?, ItemKind::Group, read::group_key(request.path_param(0)))
+            .await?;
+        let members = state.directory.members(request.caller()?, item.id()).await?;
+        all_members.extend(members.into_iter().map(|(id, _)| id));
     }
-    let patch = |before: &Object| read::group_patch(before, &everybody, &operations, &former);
-    let item = change_group(desk, call, patch).await?;
-    call.count_ignored(former.ignored());
-    if selection.is_explicit() {
-        return answer(desk, call, StatusCode::OK, &item, &selection).await;
+    let patch = |before: &Object| read::group_patch(before, &all_members, &operations, &former);
+    let item = change_group(state, request, patch).await?;
+    request.count_ignored(former.ignored_count());
+    if projection.is_explicit() {
+        return group_response(state, request, StatusCode::OK, &item, &projection).await;
     }
-    Ok(write::with_head(nothing(), None, &write::etag_of_group(&item)))
+    Ok(write::with_resource_headers(no_content(), None, &write::group_etag(&item)))
 }
 
-pub(super) async fn delete(desk: &AppState, call: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let key = read::group_key(call.path_param(0));
+pub(super) async fn delete(
+    state: &AppState,
+    request: &DialectRequest,
+) -> Result<DialectResponse, RequestError> {
+    let key = read::group_key(request.path_param(0));
     let mut command = Command::DeleteItem { kind: ItemKind::Group, item: key.clone() };
-    if call.headers.contains_key("if-match") {
-        let item = desk.directory.item(call.caller()?, ItemKind::Group, key).await?;
-        must_match(call, &write::etag_of_group(&item))?;
+    if request.headers.contains_key("if-match") {
+        let item = state.directory.item(request.caller()?, ItemKind::Group, key).await?;
+        check_if_match(request, &write::group_etag(&item))?;
         command = Command::IfVersion(item.version(), Box::new(command));
     }
-    desk.directory.run(call.caller()?, command).await?;
-    Ok(nothing())
+    state.directory.run(request.caller()?, command).await?;
+    Ok(no_content())
 }
 
 async fn change_group(
-    desk: &AppState,
-    call: &DialectRequest,
+    state: &AppState,
+    request: &DialectRequest,
     change: impl Fn(&Object) -> Result<GroupEdit, RequestError> + Send,
 ) -> Result<Item, RequestError> {
-    let caller = call.caller()?;
-    let item = desk.directory.item(caller, ItemKind::Group, read::group_key(call.path_param(0))).await?;
-    must_match(call, &write::etag_of_group(&item))?;
-    let before = match tree::of_out(&write::group(&write::base(call), &item, &Selection::default())) {
-        Node::Object(written) => read::stored(&written, &GROUPS)?,
-        _ => Object::default(),
-    };
+    let caller = request.caller()?;
+    let item = state.directory.item(caller, ItemKind::Group, read::group_key(request.path_param(0))).await?;
+    check_if_match(request, &write::group_etag(&item))?;
+    let before =
+        match tree::from_output(&write::group(&write::base_url(request), &item, &Projection::default())) {
+            Node::Object(written) => read::normalize_stored(&written, &GROUP_TYPE)?,
+            _ => Object::default(),
+        };
     let mut command = Command::UpdateGroup { group: ItemKey::Id(item.id()), edit: change(&before)? };
-    if call.headers.contains_key("if-match") {
+    if request.headers.contains_key("if-match") {
         command = Command::IfVersion(item.version(), Box::new(command));
     }
-    let receipt = desk.directory.run(caller, command).await?;
+    let receipt = state.directory.run(caller, command).await?;
     Ok(receipt.items.into_iter().next().unwrap_or(item))
 }
 
-async fn answer(
-    desk: &AppState,
-    call: &DialectRequest,
+async fn group_response(
+    state: &AppState,
+    request: &DialectRequest,
     status: StatusCode,
     item: &Item,
-    selection: &Selection,
+    projection: &Projection,
 ) -> Result<DialectResponse, RequestError> {
-    let base = write::base(call);
-    let mut pieces = Pieces::new(desk, call, selection)?;
-    pieces.group(item, selection);
-    let mut answer = write::raw(call, pieces.content().await?);
-    *answer.status_mut() = status;
-    let location = write::location(&base, &GROUPS, &item.id().to_string());
-    Ok(write::with_head(answer, Some(&location), &write::etag_of_group(item)))
+    let base = write::base_url(request);
+    let mut stream = JsonStream::new(state, request, projection)?;
+    stream.push_group(item, projection);
+    let mut response = write::raw_response(request, stream.content().await?);
+    *response.status_mut() = status;
+    let location = write::location(&base, &GROUP_TYPE, &item.id().to_string());
+    Ok(write::with_resource_headers(response, Some(&location), &write::group_etag(item)))
 }
 
 /// JSON that is put together of text and of members that are read when their turn comes.
-pub(super) struct Pieces {
-    queue: VecDeque<Piece>,
+pub(super) struct JsonStream {
+    queue: VecDeque<Segment>,
     directory: Arc<Directory>,
     caller: Caller,
     base: String,
     /// What is shown of a member.
-    parts: Vec<&'static str>,
+    sub_attributes: Vec<&'static str>,
 }
 
-enum Piece {
+enum Segment {
     Text(String),
     /// The members of a group behind a number; 0 begins with the first.
     Members(ItemId, u32),
 }
 
-impl Pieces {
+impl JsonStream {
     pub(super) fn new(
-        desk: &AppState,
-        call: &DialectRequest,
-        selection: &Selection,
+        state: &AppState,
+        request: &DialectRequest,
+        projection: &Projection,
     ) -> Result<Self, RequestError> {
-        let is_shown = |part: &&str| selection.shows_part("members", part);
+        let is_shown = |part: &&str| projection.includes_sub_attribute("members", part);
         Ok(Self {
             queue: VecDeque::new(),
-            directory: Arc::clone(&desk.directory),
-            caller: call.caller()?.clone(),
-            base: write::base(call),
-            parts: ["value", "$ref", "type"].into_iter().filter(is_shown).collect(),
+            directory: Arc::clone(&state.directory),
+            caller: request.caller()?.clone(),
+            base: write::base_url(request),
+            sub_attributes: ["value", "$ref", "type"].into_iter().filter(is_shown).collect(),
         })
     }
 
-    pub(super) fn text(&mut self, text: &str) {
+    pub(super) fn push_text(&mut self, text: &str) {
         match self.queue.back_mut() {
-            Some(Piece::Text(last)) => last.push_str(text),
-            _ => self.queue.push_back(Piece::Text(text.to_owned())),
+            Some(Segment::Text(last)) => last.push_str(text),
+            _ => self.queue.push_back(Segment::Text(text.to_owned())),
         }
     }
 
     /// A whole group; its members are read when their turn comes.
-    pub(super) fn group(&mut self, item: &Item, selection: &Selection) {
-        let written = json::write(&write::group(&self.base, item, selection));
-        if self.parts.is_empty() {
-            self.text(&written);
+    pub(super) fn push_group(&mut self, item: &Item, projection: &Projection) {
+        let written = json::write(&write::group(&self.base, item, projection));
+        if self.sub_attributes.is_empty() {
+            self.push_text(&written);
             return;
         }
-        self.text(written.strip_suffix('}').unwrap_or(&written));
-        self.text(",\"members\":[");
-        self.queue.push_back(Piece::Members(item.id(), 0));
-        self.text("]}");
+        self.push_text(written.strip_suffix('}').unwrap_or(&written));
+        self.push_text(",\"members\":[");
+        self.queue.push_back(Segment::Members(item.id(), 0));
+        self.push_text("]}");
     }
 
     /// The body: whole where it is short, and else in parts as somebody reads them.
     pub(super) async fn content(mut self) -> Result<ResponseBody, RequestError> {
-        let mut whole = String::new();
-        while whole.len() < WHOLE {
+        let mut buffer = String::new();
+        while buffer.len() < MAX_BUFFERED_BYTES {
             match self.piece().await? {
-                Some(text) => whole.push_str(&text),
-                None => return Ok(ResponseBody::from(whole)),
+                Some(text) => buffer.push_str(&text),
+                None => return Ok(ResponseBody::from(buffer)),
             }
         }
-        self.queue.push_front(Piece::Text(whole));
+        self.queue.push_front(Segment::Text(buffer));
         Ok(ResponseBody::streamed(Box::new(self)))
     }
 
     async fn piece(&mut self) -> Result<Option<String>, DirectoryError> {
         let (item, after) = match self.queue.pop_front() {
             None => return Ok(None),
-            Some(Piece::Text(text)) => return Ok(Some(text)),
-            Some(Piece::Members(item, after)) => (item, after),
+            Some(Segment::Text(text)) => return Ok(Some(text)),
+            Some(Segment::Members(item, after)) => (item, after),
         };
-        let found = self.directory.members_after(&self.caller, item, after, PIECE).await?;
-        if let (Some((_, last)), true) = (found.last(), found.len() == PIECE as usize) {
-            self.queue.push_front(Piece::Members(item, *last));
+        let found = self.directory.members_after(&self.caller, item, after, MEMBERS_PER_READ).await?;
+        if let (Some((_, last)), true) = (found.last(), found.len() == MEMBERS_PER_READ as usize) {
+            self.queue.push_front(Segment::Members(item, *last));
         }
-        Ok(Some(members(&self.base, &found, &self.parts, after == 0)))
+        Ok(Some(members_json(&self.base, &found, &self.sub_attributes, after == 0)))
     }
 }
 
-impl ChunkSource for Pieces {
+impl ChunkSource for JsonStream {
     fn next_chunk(mut self: Box<Self>) -> BoxFuture<'static, Result<Option<Chunk>, DirectoryError>> {
         Box::pin(async move {
             loop {
@@ -211,18 +228,23 @@ impl ChunkSource for Pieces {
     }
 }
 
-fn members(base: &str, found: &[(directory::UserId, u32)], parts: &[&str], is_first: bool) -> String {
-    let mut text = String::with_capacity(found.len() * 160);
-    for (n, (id, _)) in found.iter().enumerate() {
+fn members_json(
+    base: &str,
+    members: &[(directory::UserId, u32)],
+    sub_attributes: &[&str],
+    is_first: bool,
+) -> String {
+    let mut text = String::with_capacity(members.len() * 160);
+    for (n, (id, _)) in members.iter().enumerate() {
         if n > 0 || !is_first {
             text.push(',');
         }
         let id = id.to_string();
-        for (n, part) in parts.iter().enumerate() {
+        for (n, part) in sub_attributes.iter().enumerate() {
             text.push_str(if n == 0 { "{" } else { "," });
             let value = match *part {
                 "value" => json::quote(&id),
-                "$ref" => json::quote(&write::location(base, &USERS, &id)),
+                "$ref" => json::quote(&write::location(base, &USER_TYPE, &id)),
                 _ => json::quote("User"),
             };
             text.push_str(&format!("\"{part}\":{value}"));

@@ -7,7 +7,6 @@
 
 mod bulk;
 mod discovery;
-mod entries;
 mod errors;
 mod examples;
 mod filter;
@@ -15,19 +14,20 @@ mod filter;
 pub(crate) mod fuzzing;
 mod groups;
 mod labels;
-mod lines;
-mod members;
-mod memberships;
-mod pages;
+mod member_filter;
+mod messages;
+mod multi_valued;
+mod object;
+mod pairs_text;
 mod patch;
-mod path;
+mod patch_path;
+mod projection;
 mod read;
 mod routes;
 mod schema;
 mod search;
-mod select;
-mod shapes;
 mod tree;
+mod user_pages;
 mod users;
 mod wire;
 mod write;
@@ -39,19 +39,19 @@ pub(crate) static DIALECT: Dialect = Dialect {
     name: "scim",
     description: "SCIM 2.0 for identity providers: users and groups as JSON, with a bearer token",
     routes: routes::ROUTES,
-    claims_path: owns,
+    claims_path: claims_path,
     has_format_suffixes: false,
     method_override: |_| None,
-    check_acceptable: acceptable,
-    credential: |call| Ok(bearer(call)),
+    check_acceptable: check_acceptable,
+    credential: |request| Ok(bearer(request)),
     has_credential_in_body: false,
-    error_response: errors::refuse,
+    error_response: errors::error_response,
     request_media_types: &["application/scim+json", "application/json"],
     response_media_types: &["application/scim+json", "application/json"],
     common_parameters: &[],
     examples: &examples::EXAMPLES,
-    error_schema: &shapes::ERROR,
-    common_properties: wire::common,
+    error_schema: &messages::ERROR,
+    common_properties: wire::common_properties,
     xml_names: None,
     curl_examples: |CurlTarget { url, key, email, .. }| {
         let filter = format!("filter=userName eq \"{email}\"");
@@ -64,16 +64,16 @@ pub(crate) static DIALECT: Dialect = Dialect {
 };
 
 /// Everything under `/scim`.
-fn owns(path: &str) -> bool {
+fn claims_path(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     first.eq_ignore_ascii_case("scim")
 }
 
 /// An `Accept` that rules JSON out is a 406.
-fn acceptable(call: &DialectRequest) -> Result<(), RequestError> {
-    let wanted = media_types::accepted_media_ranges(&call.headers);
-    let fits = |media: &str| wanted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);
-    if wanted.is_empty() || fits("application/scim+json") || fits("application/json") {
+fn check_acceptable(request: &DialectRequest) -> Result<(), RequestError> {
+    let accepted = media_types::accepted_media_ranges(&request.headers);
+    let fits = |media: &str| accepted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);
+    if accepted.is_empty() || fits("application/scim+json") || fits("application/json") {
         Ok(())
     } else {
         Err(RequestError::NotAcceptable)

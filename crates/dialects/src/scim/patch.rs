@@ -4,18 +4,18 @@
 //! Tolerant where identity providers need it: operations in any case, names with dots or URNs as keys of a value
 //! without a path, booleans as texts, and a value for an entry that is not there yet makes it.
 
-use super::entries::{self, MAX_VALUES, covers, entries, has_value, is_primary, put_entries};
 use super::filter::Parser;
-use super::members;
-use super::schema::{Attribute, Named, member_of, record_of};
-use super::tree::{self, Former, invalid};
+use super::multi_valued::{self, MAX_VALUES, has_value, is_primary, matches_value, set_values, values};
+use super::object;
+use super::schema::{Attribute, ResolvedName, find_property, object_schema_of};
+use super::tree::{self, Normalizer, invalid_value};
 use crate::kit::{Direction, Duplicates, Node, Object, ObjectSchema, Property, RequestError, ValueType};
 use directory::{AttributeValue, CompareOp, Field, Filter, SubAttributes};
 use http::StatusCode;
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum PatchOp {
     Add,
     Replace,
     Remove,
@@ -23,78 +23,81 @@ pub(super) enum Verb {
 
 /// One operation as it was sent.
 #[derive(Clone, Debug)]
-pub(super) struct Operation {
-    pub(super) verb: Verb,
+pub(super) struct PatchOperation {
+    pub(super) op: PatchOp,
     pub(super) path: Option<String>,
     pub(super) value: Option<Node>,
 }
 
 /// Where an operation points.
 pub(super) struct Target {
-    pub(super) named: Named,
+    pub(super) resolved: ResolvedName,
     pub(super) filter: Option<Filter>,
     /// The part behind a condition.
-    pub(super) sub: Option<&'static Property>,
+    pub(super) sub_attribute: Option<&'static Property>,
 }
 
 /// How many operations one PATCH of a group may have, where each is small: a member comes or goes.
-const MAX_OPERATIONS: usize = 10_000;
+const MAX_GROUP_OPERATIONS: usize = 10_000;
 /// How many one of a person may have, where what each leaves behind is checked as a whole.
-const MAX_OPERATIONS_ON_USER: usize = 500;
+const MAX_USER_OPERATIONS: usize = 500;
 
-fn fault(code: &'static str, text: impl Into<String>) -> RequestError {
+fn bad_request(code: &'static str, text: impl Into<String>) -> RequestError {
     RequestError::dialect_specific(StatusCode::BAD_REQUEST, code, text)
 }
 
 /// Reads the operations of a body.
-pub(super) fn operations(body: &Object, former: &Former) -> Result<Vec<Operation>, RequestError> {
-    let syntax = |text: &str| fault("invalidSyntax", text);
+pub(super) fn parse_operations(
+    body: &Object,
+    normalizer: &Normalizer,
+) -> Result<Vec<PatchOperation>, RequestError> {
+    let syntax = |text: &str| bad_request("invalidSyntax", text);
     let list = match body.get("Operations", Duplicates::LastWins) {
         Some(Node::List(nodes)) if !nodes.is_empty() => nodes.as_slice(),
-        Some(one @ Node::Object(_)) if !former.is_strict => std::slice::from_ref(one),
+        Some(one @ Node::Object(_)) if !normalizer.is_strict => std::slice::from_ref(one),
         _ => return Err(syntax("Operations must be a list of at least one")),
     };
-    let is_user = std::ptr::eq(former.resource, &raw const super::wire::USERS);
-    let most = if is_user { MAX_OPERATIONS_ON_USER } else { MAX_OPERATIONS };
-    if list.len() > most {
-        return Err(fault("tooMany", format!("More than {most} operations")));
+    let is_user = std::ptr::eq(normalizer.resource_type, &raw const super::wire::USER_TYPE);
+    let max_operations = if is_user { MAX_USER_OPERATIONS } else { MAX_GROUP_OPERATIONS };
+    if list.len() > max_operations {
+        return Err(bad_request("tooMany", format!("More than {max_operations} operations")));
     }
     let mut operations = Vec::with_capacity(list.len());
     for node in list {
         let object = node.as_object().ok_or_else(|| syntax("An operation must be an object"))?;
         let get = |name: &str| object.get(name, Duplicates::LastWins);
-        let Some(Node::Text(verb)) = get("op") else { return Err(syntax("An operation needs an op")) };
-        let verb = match verb.to_ascii_lowercase().as_str() {
-            "add" => Verb::Add,
-            "replace" => Verb::Replace,
-            "remove" => Verb::Remove,
+        let Some(Node::Text(op)) = get("op") else { return Err(syntax("An operation needs an op")) };
+        let op = match op.to_ascii_lowercase().as_str() {
+            "add" => PatchOp::Add,
+            "replace" => PatchOp::Replace,
+            "remove" => PatchOp::Remove,
             _ => return Err(syntax("op must be add, replace or remove")),
         };
         let path = match get("path") {
             None | Some(Node::Null) => None,
             Some(Node::Text(path)) if path.trim().is_empty() => None,
             Some(Node::Text(path)) => Some(path.clone()),
-            Some(_) => return Err(fault("invalidPath", "path must be a text")),
+            Some(_) => return Err(bad_request("invalidPath", "path must be a text")),
         };
         let value = get("value").cloned();
-        match (verb, &path, &value) {
-            (Verb::Remove, None, _) => return Err(fault("noTarget", "remove needs a path")),
-            (Verb::Add | Verb::Replace, _, None) => {
-                return Err(fault("invalidValue", "add and replace need a value"));
+        match (op, &path, &value) {
+            (PatchOp::Remove, None, _) => return Err(bad_request("noTarget", "remove needs a path")),
+            (PatchOp::Add | PatchOp::Replace, _, None) => {
+                return Err(bad_request("invalidValue", "add and replace need a value"));
             }
-            (_, None, _) if former.is_strict => return Err(syntax("An operation needs a path")),
-            _ => operations.push(Operation { verb, path, value }),
+            (_, None, _) if normalizer.is_strict => return Err(syntax("An operation needs a path")),
+            _ => operations.push(PatchOperation { op: op, path, value }),
         }
     }
     Ok(operations)
 }
 
 /// Where a path points; `None` is an attribute that no table has. It is counted when the operation is carried out.
-pub(super) fn target(path: &str, former: &Former) -> Result<Option<Target>, RequestError> {
-    match Parser::path(path, former.resource, former.is_strict) {
-        Ok((named, filter, sub)) => Ok(Some(Target { named, filter, sub })),
-        Err(wrong) if wrong.is_unknown && !former.is_strict => Ok(None),
-        Err(wrong) => Err(fault("invalidPath", wrong.sentence("path"))),
+pub(super) fn parse_target(path: &str, normalizer: &Normalizer) -> Result<Option<Target>, RequestError> {
+    match Parser::parse_path(path, normalizer.resource_type, normalizer.is_strict) {
+        Ok((named, filter, sub)) => Ok(Some(Target { resolved: named, filter, sub_attribute: sub })),
+        Err(wrong) if wrong.is_unknown_attribute && !normalizer.is_strict => Ok(None),
+        Err(wrong) => Err(bad_request("invalidPath", wrong.message("path"))),
     }
 }
 
@@ -102,84 +105,106 @@ pub(super) fn target(path: &str, former: &Former) -> Result<Option<Target>, Requ
 /// behind a good one. A value may get its parts one by one, so one that ends without a value is dropped and counted.
 pub(super) fn apply(
     mut tree: Object,
-    operations: &[Operation],
-    former: &Former,
+    operations: &[PatchOperation],
+    normalizer: &Normalizer,
     check: impl Fn(&Object) -> Result<(), RequestError>,
 ) -> Result<Object, RequestError> {
     for (n, operation) in (1..).zip(operations) {
-        one(&mut tree, operation, former)?;
+        apply_operation(&mut tree, operation, normalizer)?;
         if n < operations.len() {
-            let mut so_far = tree.clone();
-            if former.is_strict {
-                former.drop_without_value(&mut so_far)?;
+            let mut intermediate = tree.clone();
+            if normalizer.is_strict {
+                normalizer.drop_empty_values(&mut intermediate)?;
             } else {
-                tree::drop_without_value(&mut so_far, former.resource);
+                tree::drop_empty_values(&mut intermediate, normalizer.resource_type);
             }
-            check(&so_far)?;
+            check(&intermediate)?;
         }
     }
-    former.drop_without_value(&mut tree)?;
+    normalizer.drop_empty_values(&mut tree)?;
     Ok(tree)
 }
 
 /// Carries out one operation.
-pub(super) fn one(tree: &mut Object, operation: &Operation, former: &Former) -> Result<(), RequestError> {
+pub(super) fn apply_operation(
+    tree: &mut Object,
+    operation: &PatchOperation,
+    normalizer: &Normalizer,
+) -> Result<(), RequestError> {
     let Some(path) = &operation.path else {
         let value = operation.value.as_ref().and_then(Node::as_object);
         let value =
-            value.ok_or_else(|| fault("invalidValue", "Without a path the value must be an object"))?;
-        return each(tree, operation.verb, value, former);
+            value.ok_or_else(|| bad_request("invalidValue", "Without a path the value must be an object"))?;
+        return apply_object(tree, operation.op, value, normalizer);
     };
-    let Some(target) = target(path, former)? else { return former.unknown(path) };
-    let attribute = match target.named {
-        Named::Extension(schema) if operation.verb == Verb::Remove => {
-            members::put(tree, schema.urn, None);
+    let Some(target) = parse_target(path, normalizer)? else { return normalizer.handle_unknown(path) };
+    let attribute = match target.resolved {
+        ResolvedName::Extension(schema) if operation.op == PatchOp::Remove => {
+            object::set(tree, schema.urn, None);
             return Ok(());
         }
-        Named::Extension(schema) => {
+        ResolvedName::Extension(schema) => {
             let value = operation.value.as_ref().and_then(Node::as_object);
-            let value = value.ok_or_else(|| invalid(schema.urn, "must be an object"))?;
-            return merge_extension(tree, schema, operation.verb, value, former);
+            let value = value.ok_or_else(|| invalid_value(schema.urn, "must be an object"))?;
+            return merge_extension(tree, schema, operation.op, value, normalizer);
         }
-        Named::Attribute(attribute) => attribute,
+        ResolvedName::Attribute(attribute) => attribute,
     };
-    if attribute.member.name == "schemas" {
+    if attribute.property.name == "schemas" {
         return Ok(()); // what is used follows from what is set
     }
-    if attribute.is_read_only() || target.sub.is_some_and(|sub| sub.direction == Direction::Response) {
-        return Err(fault("mutability", format!("{path} cannot be set")));
+    if attribute.is_read_only()
+        || target.sub_attribute.is_some_and(|sub_attribute| sub_attribute.direction == Direction::Response)
+    {
+        return Err(bad_request("mutability", format!("{path} cannot be set")));
     }
-    if operation.verb == Verb::Remove {
-        return remove(tree, &attribute, &target, operation.value.as_ref(), former);
+    if operation.op == PatchOp::Remove {
+        return apply_remove(tree, &attribute, &target, operation.value.as_ref(), normalizer);
     }
     let value = operation.value.as_ref().unwrap_or(&Node::Null);
     if let Some(filter) = &target.filter {
-        return put_where(tree, operation.verb, &attribute, (filter, target.sub), value, former);
+        return apply_to_matching(
+            tree,
+            operation.op,
+            &attribute,
+            (filter, target.sub_attribute),
+            value,
+            normalizer,
+        );
     }
-    put(tree, operation.verb, &attribute, value, former)
+    apply_to_attribute(tree, operation.op, &attribute, value, normalizer)
 }
 
 /// A value without a path: each of its members is set (RFC 7644 section 3.5.2.1). What clients may not set, such as
 /// the id they send along, is passed over.
-fn each(tree: &mut Object, verb: Verb, value: &Object, former: &Former) -> Result<(), RequestError> {
+fn apply_object(
+    tree: &mut Object,
+    op: PatchOp,
+    value: &Object,
+    normalizer: &Normalizer,
+) -> Result<(), RequestError> {
     for (name, node) in &value.members {
-        match former.find(name) {
-            Some(Named::Extension(schema)) => match node {
-                Node::Null => members::put(tree, schema.urn, None),
+        match normalizer.find(name) {
+            Some(ResolvedName::Extension(schema)) => match node {
+                Node::Null => object::set(tree, schema.urn, None),
                 node => {
-                    let value = node.as_object().ok_or_else(|| invalid(schema.urn, "must be an object"))?;
-                    merge_extension(tree, schema, verb, value, former)?;
+                    let value =
+                        node.as_object().ok_or_else(|| invalid_value(schema.urn, "must be an object"))?;
+                    merge_extension(tree, schema, op, value, normalizer)?;
                 }
             },
-            Some(Named::Attribute(attribute))
-                if attribute.is_read_only() || attribute.member.name == "schemas" => {}
-            Some(Named::Attribute(attribute)) => put(tree, verb, &attribute, node, former)?,
+            Some(ResolvedName::Attribute(attribute))
+                if attribute.is_read_only() || attribute.property.name == "schemas" => {}
+            Some(ResolvedName::Attribute(attribute)) => {
+                apply_to_attribute(tree, op, &attribute, node, normalizer)?
+            }
             // `emails[type eq "work"].value` as a key.
             None if name.contains('[') => {
-                let operation = Operation { verb, path: Some(name.clone()), value: Some(node.clone()) };
-                one(tree, &operation, former)?;
+                let operation =
+                    PatchOperation { op: op, path: Some(name.clone()), value: Some(node.clone()) };
+                apply_operation(tree, &operation, normalizer)?;
             }
-            None => former.unknown(name)?,
+            None => normalizer.handle_unknown(name)?,
         }
     }
     Ok(())
@@ -188,98 +213,104 @@ fn each(tree: &mut Object, verb: Verb, value: &Object, former: &Former) -> Resul
 fn merge_extension(
     tree: &mut Object,
     schema: &'static super::wire::Schema,
-    verb: Verb,
+    op: PatchOp,
     value: &Object,
-    former: &Former,
+    normalizer: &Normalizer,
 ) -> Result<(), RequestError> {
     for (name, node) in &value.members {
-        match former.find(&format!("{}:{name}", schema.urn)) {
-            Some(Named::Attribute(attribute)) if attribute.is_read_only() => {}
-            Some(Named::Attribute(attribute)) => put(tree, verb, &attribute, node, former)?,
-            _ => former.unknown(name)?,
+        match normalizer.find(&format!("{}:{name}", schema.urn)) {
+            Some(ResolvedName::Attribute(attribute)) if attribute.is_read_only() => {}
+            Some(ResolvedName::Attribute(attribute)) => {
+                apply_to_attribute(tree, op, &attribute, node, normalizer)?
+            }
+            _ => normalizer.handle_unknown(name)?,
         }
     }
     Ok(())
 }
 
 /// Sets an attribute: a plural is added to or replaced, of a complex one the named parts change.
-fn put(
+fn apply_to_attribute(
     tree: &mut Object,
-    verb: Verb,
+    op: PatchOp,
     attribute: &Attribute,
     node: &Node,
-    former: &Former,
+    normalizer: &Normalizer,
 ) -> Result<(), RequestError> {
-    if let Some(value) = value_behind(attribute) {
-        let id = match former.value(attribute.last(), node)? {
-            Some(Node::Text(url)) => Node::Text(tree::id_of(&url).to_owned()),
+    if let Some(value) = value_for_ref(attribute) {
+        let id = match normalizer.value(attribute.leaf(), node)? {
+            Some(Node::Text(url)) => Node::Text(tree::id_from_uri(&url).to_owned()),
             _ => Node::Null,
         };
-        return put(tree, verb, &value, &id, former);
+        return apply_to_attribute(tree, op, &value, &id, normalizer);
     }
-    let member = attribute.member;
-    if let (ValueType::List(..), Some(sub)) = (member.value_type, attribute.sub) {
+    let property = attribute.property;
+    if let (ValueType::List(..), Some(sub_attribute)) = (property.value_type, attribute.sub_attribute) {
         // `emails.value`: of every entry there is, or of a new one.
-        let record = record_of(member);
-        let parts = match record {
-            Some(record) => former.part(record, sub, node)?,
-            None => vec![(sub.name, former.value(sub, node)?)],
+        let object_schema = object_schema_of(property);
+        let parts = match object_schema {
+            Some(object_schema) => normalizer.sub_attribute(object_schema, sub_attribute, node)?,
+            None => vec![(sub_attribute.name, normalizer.value(sub_attribute, node)?)],
         };
-        return tree::at_home(tree, attribute, |home| {
-            let mut entries = entries(home, member);
+        return tree::update_container(tree, attribute, |container| {
+            let mut entries = values(container, property);
             if entries.is_empty() {
                 entries.push(Object::default());
             }
             for entry in &mut entries {
                 for (name, value) in &parts {
-                    members::put(entry, name, value.clone());
+                    object::set(entry, name, value.clone());
                 }
             }
-            put_entries(home, member, entries);
+            set_values(container, property, entries);
             Ok(())
         });
     }
-    if let (ValueType::Object(record), Node::Object(sent), None) = (member.value_type, node, attribute.sub) {
-        return put_parts(tree, attribute, record, sent, former);
+    if let (ValueType::Object(object_schema), Node::Object(sent), None) =
+        (property.value_type, node, attribute.sub_attribute)
+    {
+        return set_sub_attributes(tree, attribute, object_schema, sent, normalizer);
     }
-    let value = former.value(attribute.last(), node)?;
-    if value.is_none() && attribute.last().required && attribute.sub.is_none() {
-        return Err(invalid(member.name, "is required"));
+    let value = normalizer.value(attribute.leaf(), node)?;
+    if value.is_none() && attribute.leaf().required && attribute.sub_attribute.is_none() {
+        return Err(invalid_value(property.name, "is required"));
     }
     if let Some(Node::List(new)) = &value
         && new.len() > MAX_VALUES
     {
-        return Err(invalid(member.name, "has too many values"));
+        return Err(invalid_value(property.name, "has too many values"));
     }
-    match (member.value_type, value) {
-        (ValueType::List(..), Some(Node::List(new))) if verb == Verb::Add => {
-            tree::at_home(tree, attribute, |home| entries::add(home, member, new));
+    match (property.value_type, value) {
+        (ValueType::List(..), Some(Node::List(new))) if op == PatchOp::Add => {
+            tree::update_container(tree, attribute, |container| multi_valued::add(container, property, new));
         }
-        (ValueType::List(..), None) if verb == Verb::Add => {}
-        (_, value) => tree::set(tree, attribute, value),
+        (ValueType::List(..), None) if op == PatchOp::Add => {}
+        (_, value) => tree::set_attribute(tree, attribute, value),
     }
     Ok(())
 }
 
 /// `manager.$ref` is another way to say `manager.value`, which is what the tree keeps.
-fn value_behind(attribute: &Attribute) -> Option<Attribute> {
-    let record = attribute.record().filter(|_| attribute.sub.is_some_and(|sub| sub.name == "$ref"))?;
-    Some(Attribute { sub: Some(member_of(record, "value")?), ..*attribute })
+fn value_for_ref(attribute: &Attribute) -> Option<Attribute> {
+    let object_schema = attribute
+        .object_schema()
+        .filter(|_| attribute.sub_attribute.is_some_and(|sub_attribute| sub_attribute.name == "$ref"))?;
+    Some(Attribute { sub_attribute: Some(find_property(object_schema, "value")?), ..*attribute })
 }
 
 /// Sets the named parts of a complex attribute, and no other.
-fn put_parts(
+fn set_sub_attributes(
     tree: &mut Object,
     attribute: &Attribute,
-    record: &'static ObjectSchema,
+    object_schema: &'static ObjectSchema,
     sent: &Object,
-    former: &Former,
+    normalizer: &Normalizer,
 ) -> Result<(), RequestError> {
-    let parts = parts(record, sent, former)?;
-    tree::at_home(tree, attribute, |home| {
-        members::within(home, attribute.member.name, |object| {
+    let parts = sub_attribute_values(object_schema, sent, normalizer)?;
+    tree::update_container(tree, attribute, |container| {
+        object::update(container, attribute.property.name, |object| {
             for (name, part) in parts {
-                members::put(object, name, part);
+                object::set(object, name, part);
             }
         });
     });
@@ -287,88 +318,97 @@ fn put_parts(
 }
 
 /// The parts that were sent; `None` for one that was sent as unassigned and goes.
-fn parts(
-    record: &'static ObjectSchema,
+fn sub_attribute_values(
+    object_schema: &'static ObjectSchema,
     sent: &Object,
-    former: &Former,
+    normalizer: &Normalizer,
 ) -> Result<Vec<(&'static str, Option<Node>)>, RequestError> {
-    let formed = former.object(record, sent)?.members;
-    let is_formed = |name: &str| formed.iter().any(|(other, _)| other == name);
-    let names = record
+    let normalized = normalizer.object(object_schema, sent)?.members;
+    let is_set = |name: &str| normalized.iter().any(|(other, _)| other == name);
+    let names = object_schema
         .properties
         .iter()
-        .filter(|member| member.direction != Direction::Response)
-        .map(|member| member.name);
-    let gone: Vec<&str> =
-        names.filter(|name| sent.get(name, Duplicates::LastWins).is_some() && !is_formed(name)).collect();
-    let set = formed
+        .filter(|property| property.direction != Direction::Response)
+        .map(|property| property.name);
+    let unset: Vec<&str> =
+        names.filter(|name| sent.get(name, Duplicates::LastWins).is_some() && !is_set(name)).collect();
+    let set = normalized
         .into_iter()
-        .filter_map(|(name, value)| member_of(record, &name).map(|part| (part.name, Some(value))));
-    Ok(set.chain(gone.into_iter().map(|name| (name, None))).collect())
+        .filter_map(|(name, value)| find_property(object_schema, &name).map(|part| (part.name, Some(value))));
+    Ok(set.chain(unset.into_iter().map(|name| (name, None))).collect())
 }
 
 /// Sets something of the entries that meet a condition; where none does, an entry that does is made.
-fn put_where(
+fn apply_to_matching(
     tree: &mut Object,
-    verb: Verb,
+    op: PatchOp,
     attribute: &Attribute,
     (filter, sub): (&Filter, Option<&'static Property>),
     node: &Node,
-    former: &Former,
+    normalizer: &Normalizer,
 ) -> Result<(), RequestError> {
-    let member = attribute.member;
-    let record = attribute.record().ok_or_else(|| fault("invalidPath", "it has no parts"))?;
+    let property = attribute.property;
+    let object_schema =
+        attribute.object_schema().ok_or_else(|| bad_request("invalidPath", "it has no parts"))?;
     // A whole value replaces whole values (RFC 7644 section 3.5.2.3), and there must be some.
-    let needs_target = verb == Verb::Replace && sub.is_none();
+    let needs_target = op == PatchOp::Replace && sub.is_none();
     // A bare value is the value alone: the entry keeps its type.
-    let sub = sub.or_else(|| member_of(record, "value").filter(|_| former.is_bare(node)));
-    let parts = match sub {
-        Some(sub) => former.part(record, sub, node)?,
-        None => parts(record, &former.one_value(member, record, node)?, former)?,
+    let sub_attribute =
+        sub.or_else(|| find_property(object_schema, "value").filter(|_| normalizer.is_bare_value(node)));
+    let parts = match sub_attribute {
+        Some(sub_attribute) => normalizer.sub_attribute(object_schema, sub_attribute, node)?,
+        None => sub_attribute_values(
+            object_schema,
+            &normalizer.value_object(property, object_schema, node)?,
+            normalizer,
+        )?,
     };
-    tree::at_home(tree, attribute, |home| {
-        let mut all = entries(home, member);
-        let mut hit: Vec<usize> =
-            (0..all.len()).filter(|n| filter.matches(&parts_of(record, &all[*n]))).collect();
-        let replaces = verb == Verb::Replace && sub.is_none();
-        if hit.is_empty() {
-            let made = made_by(record, filter).filter(|_| !needs_target);
-            all.push(made.ok_or_else(|| fault("noTarget", "No value meets the condition"))?);
-            hit.push(all.len() - 1);
+    tree::update_container(tree, attribute, |container| {
+        let mut all = values(container, property);
+        let mut matching: Vec<usize> =
+            (0..all.len()).filter(|n| filter.matches(&sub_attributes_of(object_schema, &all[*n]))).collect();
+        let replaces = op == PatchOp::Replace && sub_attribute.is_none();
+        if matching.is_empty() {
+            let new_entry = value_from_filter(object_schema, filter).filter(|_| !needs_target);
+            all.push(new_entry.ok_or_else(|| bad_request("noTarget", "No value meets the condition"))?);
+            matching.push(all.len() - 1);
         }
-        let mut prefers = false;
-        for place in &hit {
-            let entry = &mut all[*place];
-            let was_preferred = is_primary(entry) && has_value(record, entry);
+        let mut sets_primary = false;
+        for index in &matching {
+            let entry = &mut all[*index];
+            let was_primary = is_primary(entry) && has_value(object_schema, entry);
             if replaces {
                 *entry = Object::default();
             }
             for (name, value) in &parts {
-                members::put(entry, name, value.clone());
+                object::set(entry, name, value.clone());
             }
             // An entry takes the preference over once it has a value.
-            prefers |= !was_preferred && is_primary(entry) && has_value(record, entry);
+            sets_primary |= !was_primary && is_primary(entry) && has_value(object_schema, entry);
         }
         for (n, entry) in all.iter_mut().enumerate() {
-            if prefers && !hit.contains(&n) {
-                members::put(entry, "primary", None);
+            if sets_primary && !matching.contains(&n) {
+                object::set(entry, "primary", None);
             }
         }
         // What has lost its value is no value any more.
-        let lost =
-            sub.is_some_and(|sub| sub.name == "value") && parts.iter().all(|(_, value)| value.is_none());
-        for place in hit.into_iter().rev().filter(|_| lost) {
-            all.remove(place);
+        let lost_value = sub.is_some_and(|sub_attribute| sub_attribute.name == "value")
+            && parts.iter().all(|(_, value)| value.is_none());
+        for index in matching.into_iter().rev().filter(|_| lost_value) {
+            all.remove(index);
         }
-        put_entries(home, member, all);
+        set_values(container, property, all);
         Ok(())
     })
 }
 
 /// An entry of a tree as the core's conditions see one.
-pub(super) fn parts_of(record: &'static ObjectSchema, entry: &Object) -> SubAttributes<'static> {
+pub(super) fn sub_attributes_of(
+    object_schema: &'static ObjectSchema,
+    entry: &Object,
+) -> SubAttributes<'static> {
     let part = |(name, node): &(String, Node)| {
-        let field = member_of(record, name)?.field?;
+        let field = find_property(object_schema, name)?.field?;
         let value = match node {
             Node::Text(text) => AttributeValue::text(text.clone()),
             Node::Bool(value) => AttributeValue::Bool(*value),
@@ -381,8 +421,8 @@ pub(super) fn parts_of(record: &'static ObjectSchema, entry: &Object) -> SubAttr
 }
 
 /// The entry that a condition made of equalities describes.
-fn made_by(record: &'static ObjectSchema, filter: &Filter) -> Option<Object> {
-    let mut made = Object::default();
+fn value_from_filter(object_schema: &'static ObjectSchema, filter: &Filter) -> Option<Object> {
+    let mut new_entry = Object::default();
     let tests = match filter {
         Filter::All(filters) => filters.as_slice(),
         one => std::slice::from_ref(one),
@@ -392,7 +432,7 @@ fn made_by(record: &'static ObjectSchema, filter: &Filter) -> Option<Object> {
         if test.op != CompareOp::Equal {
             return None;
         }
-        let member = record.properties.iter().find(|member| member.field == Some(test.field))?;
+        let property = object_schema.properties.iter().find(|property| property.field == Some(test.field))?;
         let node = match &test.value {
             // What is empty is not set, and so is nothing that would meet the condition.
             AttributeValue::Text(text) if text.is_empty() => return None,
@@ -401,65 +441,67 @@ fn made_by(record: &'static ObjectSchema, filter: &Filter) -> Option<Object> {
             AttributeValue::Integer(number) => Node::Number(number.to_string()),
             AttributeValue::Time(_) => return None,
         };
-        members::put(&mut made, member.name, Some(node));
+        object::set(&mut new_entry, property.name, Some(node));
     }
-    Some(made)
+    Some(new_entry)
 }
 
-fn remove(
+fn apply_remove(
     tree: &mut Object,
     attribute: &Attribute,
     target: &Target,
     value: Option<&Node>,
-    former: &Former,
+    normalizer: &Normalizer,
 ) -> Result<(), RequestError> {
-    let attribute = &value_behind(attribute).unwrap_or(*attribute);
-    let member = attribute.member;
-    if attribute.last().required && attribute.sub.is_none() && target.filter.is_none() {
-        return Err(fault("mutability", format!("{} is required", member.name)));
+    let attribute = &value_for_ref(attribute).unwrap_or(*attribute);
+    let property = attribute.property;
+    if attribute.leaf().required && attribute.sub_attribute.is_none() && target.filter.is_none() {
+        return Err(bad_request("mutability", format!("{} is required", property.name)));
     }
-    let ValueType::List(..) = member.value_type else {
-        tree::set(tree, attribute, None);
+    let ValueType::List(..) = property.value_type else {
+        tree::set_attribute(tree, attribute, None);
         return Ok(());
     };
-    let record = attribute.record();
-    let sub = target.sub.or(attribute.sub);
+    let object_schema = attribute.object_schema();
+    let sub_attribute = target.sub_attribute.or(attribute.sub_attribute);
     // Where values are named, just those go. Otherwise all that meet the condition, or simply all.
     let listed = match value {
-        Some(node) if *node != Node::Null && target.filter.is_none() && sub.is_none() => {
-            Some(former.value(member, node)?)
+        Some(node) if *node != Node::Null && target.filter.is_none() && sub_attribute.is_none() => {
+            Some(normalizer.value(property, node)?)
         }
         _ => None,
     };
     if let Some(Some(Node::List(nodes))) = &listed
         && nodes.len() > MAX_VALUES
-        && member.field != Some(Field::Members)
+        && property.field != Some(Field::Members)
     {
-        return Err(invalid(member.name, "has too many values"));
+        return Err(invalid_value(property.name, "has too many values"));
     }
-    tree::at_home(tree, attribute, |home| {
-        let mut all = entries(home, member);
+    tree::update_container(tree, attribute, |container| {
+        let mut all = values(container, property);
         let is_listed = |entry: &Object| match &listed {
             Some(Some(Node::List(nodes))) => {
-                let covers = |sent: &Object| record.is_some_and(|record| covers(record, sent, entry));
+                let covers = |sent: &Object| {
+                    object_schema.is_some_and(|object_schema| matches_value(object_schema, sent, entry))
+                };
                 nodes.iter().filter_map(Node::as_object).any(covers)
             }
             Some(_) => false,
             None => true,
         };
-        let meets = |entry: &Object| match (&target.filter, record) {
-            (Some(filter), Some(record)) => filter.matches(&parts_of(record, entry)),
+        let meets = |entry: &Object| match (&target.filter, object_schema) {
+            (Some(filter), Some(object_schema)) => filter.matches(&sub_attributes_of(object_schema, entry)),
             _ => true,
         };
-        match sub {
-            Some(sub) if sub.name != "value" => {
-                let hit = all.iter_mut().filter(|entry| meets(entry));
-                hit.for_each(|entry| members::put(entry, sub.name, None));
+        match sub_attribute {
+            Some(sub_attribute) if sub_attribute.name != "value" => {
+                let matching = all.iter_mut().filter(|entry| meets(entry));
+                matching.for_each(|entry| object::set(entry, sub_attribute.name, None));
             }
             // Without its value an entry is none.
             _ => all.retain(|entry| !(meets(entry) && is_listed(entry))),
         }
-        put_entries(home, member, all);
+        set_values(container, property, all);
     });
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! From bytes to commands: bodies, trees and what changed between two of them.
 
-use super::lines;
-use super::members::{self, get};
-use super::patch::{self, Operation, Verb};
-use super::schema::record_of;
-use super::tree::{Former, invalid};
-use super::wire::{self, Resource};
+use super::object::{self, get};
+use super::pairs_text;
+use super::patch::{self, PatchOp, PatchOperation};
+use super::schema::object_schema_of;
+use super::tree::{Normalizer, invalid_value};
+use super::wire::{self, ResourceType};
 use crate::kit::{
     DialectRequest, Direction, Format, Node, Object, ObjectSchema, ParsedBody, Property, RequestError,
     ValueType, json, media_types,
@@ -19,135 +19,151 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The body as JSON, whichever of the two types it is sent under.
-fn parse(call: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
-    if call.body.iter().all(u8::is_ascii_whitespace) {
+fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
+    if request.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    match media_types::content_type(&call.headers).as_deref() {
+    match media_types::content_type(&request.headers).as_deref() {
         Some("application/scim+json" | "application/json" | "text/json") => {}
-        None if !call.headers.contains_key(http::header::CONTENT_TYPE) => {}
+        None if !request.headers.contains_key(http::header::CONTENT_TYPE) => {}
         other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     }
     let text =
-        std::str::from_utf8(&call.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+        std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let node = json::parse(text).map_err(RequestError::Unparsable)?;
     Ok(Some(ParsedBody { format: Format::Json, root: None, node }))
 }
 
 /// The object that a body must be.
-pub(super) fn object(call: &DialectRequest) -> Result<&Object, RequestError> {
-    let body = call.parsed_body(parse)?.ok_or(RequestError::BodyMissing)?;
+pub(super) fn body_object(request: &DialectRequest) -> Result<&Object, RequestError> {
+    let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
     body.as_object().ok_or_else(|| RequestError::Unparsable("no object".into()))
 }
 
 /// Whether a client is taken by the letter of the standard.
-pub(super) fn is_strict(call: &DialectRequest) -> bool {
-    call.caller.as_ref().map(|caller| caller.profile) == Some(ClientProfile::Strict)
+pub(super) fn is_strict(request: &DialectRequest) -> bool {
+    request.caller.as_ref().map(|caller| caller.profile) == Some(ClientProfile::Strict)
 }
 
-pub(super) fn former(call: &DialectRequest, resource: &'static Resource) -> Former {
-    Former::new(resource, is_strict(call))
+pub(super) fn normalizer(request: &DialectRequest, resource_type: &'static ResourceType) -> Normalizer {
+    Normalizer::new(resource_type, is_strict(request))
 }
 
 /// A resource as it is stored, brought into form. What was stored is taken as it is, also under a strict profile.
-pub(super) fn stored(written: &Object, resource: &'static Resource) -> Result<Object, RequestError> {
-    Former::of_stored(resource).resource(written)
+pub(super) fn normalize_stored(
+    written: &Object,
+    resource_type: &'static ResourceType,
+) -> Result<Object, RequestError> {
+    Normalizer::for_stored(resource_type).resource(written)
 }
 
 /// The whole resource that a POST or PUT sends.
-pub(super) fn resource(call: &DialectRequest, resource: &'static Resource) -> Result<Object, RequestError> {
-    let former = former(call, resource);
-    let tree = former.resource(object(call)?)?;
-    call.count_ignored(former.ignored());
-    let missing = |member: &&Property| member.required && get(&tree, member.name).is_none();
-    match resource.schema.record.properties.iter().find(missing) {
-        Some(member) => Err(invalid(member.name, "is required")),
+pub(super) fn parse_resource(
+    request: &DialectRequest,
+    resource_type: &'static ResourceType,
+) -> Result<Object, RequestError> {
+    let normalizer = normalizer(request, resource_type);
+    let tree = normalizer.resource(body_object(request)?)?;
+    request.count_ignored(normalizer.ignored_count());
+    let missing = |property: &&Property| property.required && get(&tree, property.name).is_none();
+    match resource_type.schema.object_schema.properties.iter().find(missing) {
+        Some(property) => Err(invalid_value(property.name, "is required")),
         None => Ok(tree),
     }
 }
 
 /// The operations that a PATCH sends.
-pub(super) fn operations(call: &DialectRequest, former: &Former) -> Result<Vec<Operation>, RequestError> {
-    let body = call.parsed_body(parse)?.ok_or(RequestError::BodyMissing)?;
+pub(super) fn patch_operations(
+    request: &DialectRequest,
+    normalizer: &Normalizer,
+) -> Result<Vec<PatchOperation>, RequestError> {
+    let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
     // In a bulk, the RFC prints the bare list (RFC 7644 section 3.7.3).
     if let Node::List(_) = &body.node {
         let body = Object { members: vec![("Operations".into(), body.node.clone())] };
-        return patch::operations(&body, former);
+        return patch::parse_operations(&body, normalizer);
     }
-    patch::operations(object(call)?, former)
+    patch::parse_operations(body_object(request)?, normalizer)
 }
 
 /// The person a path names; what is no id is nobody's.
 pub(super) fn user_key(id: &str) -> UserKey {
-    UserKey::Id(UserId(uuid(id)))
+    UserKey::Id(UserId(parse_uuid(id)))
 }
 
 /// The group a path names.
 pub(super) fn group_key(id: &str) -> ItemKey {
-    ItemKey::Id(ItemId(uuid(id)))
+    ItemKey::Id(ItemId(parse_uuid(id)))
 }
 
-fn uuid(id: &str) -> Uuid {
+fn parse_uuid(id: &str) -> Uuid {
     Uuid::try_parse(id).unwrap_or_default()
 }
 
 /// Whether a version is among those that a header such as `If-Match` names; `None` where there is no such header.
-pub(super) fn matching(call: &DialectRequest, name: &str, etag: &str) -> Option<bool> {
-    let mut sent = call.headers.get_all(name).iter().peekable();
+pub(super) fn matches_etag(request: &DialectRequest, name: &str, etag: &str) -> Option<bool> {
+    let mut sent = request.headers.get_all(name).iter().peekable();
     sent.peek()?;
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned();
-    let ours = opaque(etag);
-    let names = |line: &str| line.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == ours);
+    let member_values = opaque(etag);
+    let names = |line: &str| line.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == member_values);
     Some(sent.any(|line| line.to_str().is_ok_and(names)))
 }
 
 /// What has to be said of a person so that `before` becomes `after`.
 pub(super) fn user_edit(before: &Object, after: &Object) -> Result<UserEdit, RequestError> {
-    let mut change = Change { edit: UserEdit::default(), after };
-    change.record(&wire::COMMON, before, after)?;
-    change.record(&wire::USER, before, after)?;
-    for schema in wire::USERS.extensions {
+    let mut diff = UserDiff { edit: UserEdit::default(), after };
+    diff.diff_object(&wire::COMMON_ATTRIBUTES, before, after)?;
+    diff.diff_object(&wire::USER, before, after)?;
+    for schema in wire::USER_TYPE.extensions {
         let empty = Object::default();
         let of = |tree: &Object| get(tree, schema.urn).and_then(Node::as_object).cloned();
         let (before, after) = (of(before).unwrap_or_default(), of(after).unwrap_or(empty));
-        change.record(schema.record, &before, &after)?;
+        diff.diff_object(schema.object_schema, &before, &after)?;
     }
-    Ok(change.edit)
+    Ok(diff.edit)
 }
 
-struct Change<'a> {
+struct UserDiff<'a> {
     edit: UserEdit,
     after: &'a Object,
 }
 
-impl Change<'_> {
-    fn record(
+impl UserDiff<'_> {
+    fn diff_object(
         &mut self,
-        record: &'static ObjectSchema,
+        object_schema: &'static ObjectSchema,
         before: &Object,
         after: &Object,
     ) -> Result<(), RequestError> {
-        for member in record.properties.iter().filter(|member| member.direction != Direction::Response) {
-            let (old, new) = (get(before, member.name), get(after, member.name));
+        for property in
+            object_schema.properties.iter().filter(|property| property.direction != Direction::Response)
+        {
+            let (old, new) = (get(before, property.name), get(after, property.name));
             if old == new {
                 continue;
             }
-            match (member.value_type, member.field) {
+            match (property.value_type, property.field) {
                 (ValueType::Object(inner), _) => {
                     let object =
                         |node: Option<&Node>| node.and_then(Node::as_object).cloned().unwrap_or_default();
-                    self.record(inner, &object(old), &object(new))?;
+                    self.diff_object(inner, &object(old), &object(new))?;
                 }
-                (ValueType::List(..), Some(field)) => self.plural(member, field, new),
-                (_, Some(field)) => self.single(member, field, new)?,
+                (ValueType::List(..), Some(field)) => self.diff_multi_valued(property, field, new),
+                (_, Some(field)) => self.diff_single_valued(property, field, new)?,
                 (_, None) => {}
             }
         }
         Ok(())
     }
 
-    fn single(&mut self, member: &Property, field: Field, node: Option<&Node>) -> Result<(), RequestError> {
-        let text = || node.and_then(text_of);
+    fn diff_single_valued(
+        &mut self,
+        property: &Property,
+        field: Field,
+        node: Option<&Node>,
+    ) -> Result<(), RequestError> {
+        let text = || node.and_then(as_text);
         let flag = || {
             FieldUpdate::set_or_clear(
                 node.and_then(|node| if let Node::Bool(on) = node { Some(*on) } else { None }),
@@ -160,30 +176,30 @@ impl Change<'_> {
                     flag().map(|on| if on { RequestedStatus::Active } else { RequestedStatus::Inactive });
             }
             Field::Password => {
-                let password = text().ok_or_else(|| invalid(member.name, "cannot be taken away"))?;
+                let password = text().ok_or_else(|| invalid_value(property.name, "cannot be taken away"))?;
                 edit.password = Some(password.into());
             }
             Field::Department => edit.department = FieldUpdate::set_or_clear(text().map(DepartmentRef::Name)),
             Field::Organization => {
-                let office = get(self.after, wire::MORE_SCHEMA.urn).and_then(Node::as_object);
-                let office = office.and_then(|more| get(more, "office")).and_then(number_of);
+                let office = get(self.after, wire::MUSTER_SCHEMA.urn).and_then(Node::as_object);
+                let office = office.and_then(|more| get(more, "office")).and_then(as_u32);
                 let named = |name| OrganizationRef { number: None, name: Some(name), office_number: office };
                 edit.organization = FieldUpdate::set_or_clear(text().map(named));
             }
-            Field::Office => edit.office = FieldUpdate::set_or_clear(node.and_then(number_of)),
+            Field::Office => edit.office = FieldUpdate::set_or_clear(node.and_then(as_u32)),
             Field::SocialLinks | Field::CustomLinks => {
                 let kind = if field == Field::SocialLinks {
                     ProfileLinkKind::Social
                 } else {
                     ProfileLinkKind::Custom
                 };
-                let pairs = lines::read(&text().unwrap_or_default());
+                let pairs = pairs_text::parse(&text().unwrap_or_default());
                 let links =
                     pairs.into_iter().map(|(name, value)| ProfileLink::new(kind, name, value)).collect();
                 edit.links.push((kind, FieldUpdate::Set(links)));
             }
             Field::Metadata => {
-                let pairs = lines::read(&text().unwrap_or_default());
+                let pairs = pairs_text::parse(&text().unwrap_or_default());
                 edit.metadata = FieldUpdate::Set(
                     pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect(),
                 );
@@ -195,13 +211,13 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn plural(&mut self, member: &'static Property, field: Field, node: Option<&Node>) {
+    fn diff_multi_valued(&mut self, property: &'static Property, field: Field, node: Option<&Node>) {
         let nodes: &[Node] = if let Some(Node::List(nodes)) = node { nodes } else { &[] };
         let objects = || nodes.iter().filter_map(Node::as_object);
-        let record = record_of(member);
+        let object_schema = object_schema_of(property);
         let part = |object: &Object, part: Field| {
-            let name = record?.properties.iter().find(|member| member.field == Some(part))?.name;
-            get(object, name).and_then(text_of)
+            let name = object_schema?.properties.iter().find(|property| property.field == Some(part))?.name;
+            get(object, name).and_then(as_text)
         };
         let primary = |object: &Object| match get(object, "primary") {
             Some(Node::Bool(value)) => Some(*value),
@@ -240,7 +256,7 @@ impl Change<'_> {
                 edit.multi_valued.push((field, FieldUpdate::Set(objects().map(entry).collect())));
                 if field == Field::Emails {
                     // Elsewhere the user name follows the e-mail; here it is what the client says.
-                    let name = get(self.after, "userName").and_then(text_of);
+                    let name = get(self.after, "userName").and_then(as_text);
                     edit.set_text(Field::UserName, FieldUpdate::set_or_keep(name));
                 }
             }
@@ -248,34 +264,35 @@ impl Change<'_> {
     }
 }
 
-fn text_of(node: &Node) -> Option<String> {
+fn as_text(node: &Node) -> Option<String> {
     match node {
         Node::Text(text) | Node::Number(text) => Some(text.clone()),
         _ => None,
     }
 }
 
-fn number_of(node: &Node) -> Option<u32> {
-    text_of(node)?.parse().ok()
+fn as_u32(node: &Node) -> Option<u32> {
+    as_text(node)?.parse().ok()
 }
 
-/// What a POST or PUT says of a group. Members are told apart from it, since they are rows of their own.
+/// What a POST or PUT says of a group. MemberChanges are told apart from it, since they are rows of their own.
 pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, RequestError> {
-    let text = |name: &str| FieldUpdate::set_or_clear(get(tree, name).and_then(text_of));
-    let members = members_of(get(tree, "members"))?;
+    let text = |name: &str| FieldUpdate::set_or_clear(get(tree, name).and_then(as_text));
+    let members = parse_members(get(tree, "members"))?;
     let members = (!is_new || !members.is_empty()).then_some(MemberEdit::Replace(members));
     Ok(GroupEdit { id: None, name: text("displayName"), external_id: text("externalId"), members })
 }
 
 /// The people in a list of members.
-fn members_of(node: Option<&Node>) -> Result<Vec<UserKey>, RequestError> {
+fn parse_members(node: Option<&Node>) -> Result<Vec<UserKey>, RequestError> {
     let nodes: &[Node] = if let Some(Node::List(nodes)) = node { nodes } else { &[] };
     let mut keys = Vec::with_capacity(nodes.len());
     for object in nodes.iter().filter_map(Node::as_object) {
-        if get(object, "type").and_then(text_of).is_some_and(|kind| !kind.eq_ignore_ascii_case("User")) {
-            return Err(invalid("members", "are people; a group holds no groups"));
+        if get(object, "type").and_then(as_text).is_some_and(|kind| !kind.eq_ignore_ascii_case("User")) {
+            return Err(invalid_value("members", "are people; a group holds no groups"));
         }
-        let id = get(object, "value").and_then(text_of).ok_or_else(|| invalid("members", "need a value"))?;
+        let id =
+            get(object, "value").and_then(as_text).ok_or_else(|| invalid_value("members", "need a value"))?;
         keys.push(user_key(&id));
     }
     Ok(keys)
@@ -285,46 +302,52 @@ fn members_of(node: Option<&Node>) -> Result<Vec<UserKey>, RequestError> {
 /// those who are in it.
 pub(super) fn group_patch(
     before: &Object,
-    everybody: &[UserId],
-    operations: &[Operation],
-    former: &Former,
+    all_members: &[UserId],
+    operations: &[PatchOperation],
+    normalizer: &Normalizer,
 ) -> Result<GroupEdit, RequestError> {
     let mut tree = before.clone();
-    let mut members = Members { everybody, ..Members::default() };
+    let mut members = MemberChanges { all_members: all_members, ..MemberChanges::default() };
     for operation in operations {
-        if !members.take(operation, former)? {
-            patch::one(&mut tree, &without_members(operation, &mut members, former)?, former)?;
+        if !members.apply(operation, normalizer)? {
+            patch::apply_operation(
+                &mut tree,
+                &extract_members(operation, &mut members, normalizer)?,
+                normalizer,
+            )?;
         }
     }
     let changed = |name: &str| {
         let (old, new) = (get(before, name), get(&tree, name));
-        if old == new { FieldUpdate::Keep } else { FieldUpdate::set_or_clear(new.and_then(text_of)) }
+        if old == new { FieldUpdate::Keep } else { FieldUpdate::set_or_clear(new.and_then(as_text)) }
     };
     Ok(GroupEdit {
         id: None,
         name: changed("displayName"),
         external_id: changed("externalId"),
-        members: members.edit(),
+        members: members.into_edit(),
     })
 }
 
 /// An operation without a path may name members among other attributes.
-fn without_members(
-    operation: &Operation,
-    members: &mut Members<'_>,
-    former: &Former,
-) -> Result<Operation, RequestError> {
+fn extract_members(
+    operation: &PatchOperation,
+    members: &mut MemberChanges<'_>,
+    normalizer: &Normalizer,
+) -> Result<PatchOperation, RequestError> {
     let mut rest = operation.clone();
     if operation.path.is_none()
         && let Some(Node::Object(object)) = &mut rest.value
     {
-        let (ours, others) = std::mem::take(&mut object.members)
+        let (member_values, others) = std::mem::take(&mut object.members)
             .into_iter()
             .partition(|(name, _)| name.eq_ignore_ascii_case("members"));
         object.members = others;
-        for (name, value) in ours {
-            members
-                .take(&Operation { verb: operation.verb, path: Some(name), value: Some(value) }, former)?;
+        for (name, value) in member_values {
+            members.apply(
+                &PatchOperation { op: operation.op, path: Some(name), value: Some(value) },
+                normalizer,
+            )?;
         }
     }
     Ok(rest)
@@ -332,52 +355,52 @@ fn without_members(
 
 /// What becomes of a group's members, one operation after the other.
 #[derive(Default)]
-struct Members<'a> {
+struct MemberChanges<'a> {
     /// Who is in it, where a condition asks more than a member's id.
-    everybody: &'a [UserId],
+    all_members: &'a [UserId],
     /// Exactly these instead of whoever was there.
-    replaced: bool,
-    join: HashSet<UserKey>,
-    leave: HashSet<UserKey>,
+    is_replacement: bool,
+    added: HashSet<UserKey>,
+    removed: HashSet<UserKey>,
 }
 
-impl Members<'_> {
+impl MemberChanges<'_> {
     /// Takes an operation on members; whether it was one.
-    fn take(&mut self, operation: &Operation, former: &Former) -> Result<bool, RequestError> {
+    fn apply(&mut self, operation: &PatchOperation, normalizer: &Normalizer) -> Result<bool, RequestError> {
         let Some(path) = &operation.path else { return Ok(false) };
-        let Some(target) = patch::target(path, former)? else { return Ok(false) };
-        let super::schema::Named::Attribute(attribute) = target.named else { return Ok(false) };
-        if attribute.member.field != Some(Field::Members) {
+        let Some(target) = patch::parse_target(path, normalizer)? else { return Ok(false) };
+        let super::schema::ResolvedName::Attribute(attribute) = target.resolved else { return Ok(false) };
+        if attribute.property.field != Some(Field::Members) {
             return Ok(false);
         }
         let value =
-            operation.value.as_ref().map_or(Ok(None), |value| former.value(attribute.member, value))?;
-        match (operation.verb, &target.filter) {
-            (Verb::Add, None) => self.add(members_of(value.as_ref())?),
-            (Verb::Replace, None) => {
-                let join = members_of(value.as_ref())?.into_iter().collect();
-                (self.join, self.leave, self.replaced) = (join, HashSet::new(), true);
+            operation.value.as_ref().map_or(Ok(None), |value| normalizer.value(attribute.property, value))?;
+        match (operation.op, &target.filter) {
+            (PatchOp::Add, None) => self.add(parse_members(value.as_ref())?),
+            (PatchOp::Replace, None) => {
+                let join = parse_members(value.as_ref())?.into_iter().collect();
+                (self.added, self.removed, self.is_replacement) = (join, HashSet::new(), true);
             }
             // A list of nobody takes nobody out.
-            (Verb::Remove, None) if matches!(&operation.value, Some(Node::List(nodes)) if nodes.is_empty()) =>
+            (PatchOp::Remove, None) if matches!(&operation.value, Some(Node::List(nodes)) if nodes.is_empty()) =>
                 {}
-            (Verb::Remove, None) if value.is_some() => self.remove(members_of(value.as_ref())?),
-            (Verb::Remove, None) => {
-                (self.join, self.leave, self.replaced) = (HashSet::new(), HashSet::new(), true);
+            (PatchOp::Remove, None) if value.is_some() => self.remove(parse_members(value.as_ref())?),
+            (PatchOp::Remove, None) => {
+                (self.added, self.removed, self.is_replacement) = (HashSet::new(), HashSet::new(), true);
             }
-            (Verb::Remove, Some(filter)) => {
-                let keys = named_by(filter).unwrap_or_else(|| {
+            (PatchOp::Remove, Some(filter)) => {
+                let keys = user_keys_in_filter(filter).unwrap_or_else(|| {
                     let parts = |id: &UserId| -> directory::SubAttributes<'static> {
                         vec![(Field::Value, directory::AttributeValue::text(id.to_string()))]
                     };
-                    let hit = self.everybody.iter().filter(|id| filter.matches(&parts(id)));
+                    let hit = self.all_members.iter().filter(|id| filter.matches(&parts(id)));
                     hit.map(|id| UserKey::Id(*id)).collect()
                 });
                 self.remove(keys);
             }
             // Who is in a group has nothing else that could be set.
-            (Verb::Add | Verb::Replace, Some(filter)) => {
-                self.add(named_by(filter).unwrap_or_default());
+            (PatchOp::Add | PatchOp::Replace, Some(filter)) => {
+                self.add(user_keys_in_filter(filter).unwrap_or_default());
             }
         }
         Ok(true)
@@ -385,25 +408,27 @@ impl Members<'_> {
 
     fn add(&mut self, keys: Vec<UserKey>) {
         for key in keys {
-            self.leave.remove(&key);
-            self.join.insert(key);
+            self.removed.remove(&key);
+            self.added.insert(key);
         }
     }
 
     fn remove(&mut self, keys: Vec<UserKey>) {
         for key in keys {
-            self.join.remove(&key);
-            if !self.replaced {
-                self.leave.insert(key);
+            self.added.remove(&key);
+            if !self.is_replacement {
+                self.removed.insert(key);
             }
         }
     }
 
-    fn edit(self) -> Option<MemberEdit> {
+    fn into_edit(self) -> Option<MemberEdit> {
         match self {
-            Self { replaced: true, join, .. } => Some(MemberEdit::Replace(join.into_iter().collect())),
-            Self { join, leave, .. } if join.is_empty() && leave.is_empty() => None,
-            Self { join, leave, .. } => Some(MemberEdit::Change {
+            Self { is_replacement: true, added: join, .. } => {
+                Some(MemberEdit::Replace(join.into_iter().collect()))
+            }
+            Self { added: join, removed: leave, .. } if join.is_empty() && leave.is_empty() => None,
+            Self { added: join, removed: leave, .. } => Some(MemberEdit::Change {
                 add: join.into_iter().collect(),
                 remove: leave.into_iter().collect(),
             }),
@@ -413,25 +438,29 @@ impl Members<'_> {
 
 /// Whether an operation picks members by more than their ids, so that all of them must be looked at; that is done once at
 /// the most.
-pub(super) fn needs_everybody(operations: &[Operation], former: &Former) -> Result<bool, RequestError> {
-    let looks = |operation: &&Operation| {
-        let target = operation.path.as_ref().and_then(|path| patch::target(path, former).ok().flatten());
+pub(super) fn needs_all_members(
+    operations: &[PatchOperation],
+    normalizer: &Normalizer,
+) -> Result<bool, RequestError> {
+    let needs_scan = |operation: &&PatchOperation| {
+        let target =
+            operation.path.as_ref().and_then(|path| patch::parse_target(path, normalizer).ok().flatten());
         let filter = target.as_ref().and_then(|target| target.filter.as_ref());
-        operation.verb == Verb::Remove && filter.is_some_and(|filter| named_by(filter).is_none())
+        operation.op == PatchOp::Remove && filter.is_some_and(|filter| user_keys_in_filter(filter).is_none())
     };
-    let count = operations.iter().filter(looks).count();
-    if count > MAX_LOOKS {
-        let text = format!("More than {MAX_LOOKS} condition that all members must be looked at for");
+    let count = operations.iter().filter(needs_scan).count();
+    if count > MAX_MEMBER_SCANS {
+        let text = format!("More than {MAX_MEMBER_SCANS} condition that all members must be looked at for");
         return Err(RequestError::dialect_specific(http::StatusCode::BAD_REQUEST, "tooMany", text));
     }
     Ok(count > 0)
 }
 
 /// How many conditions of one request all members are looked at for.
-const MAX_LOOKS: usize = 1;
+const MAX_MEMBER_SCANS: usize = 1;
 
 /// The people a condition on members names.
-fn named_by(filter: &directory::Filter) -> Option<Vec<UserKey>> {
+fn user_keys_in_filter(filter: &directory::Filter) -> Option<Vec<UserKey>> {
     use directory::{AttributeValue, CompareOp, Filter};
     match filter {
         Filter::Comparison(test) if test.field == Field::Value && test.op == CompareOp::Equal => {
@@ -441,7 +470,7 @@ fn named_by(filter: &directory::Filter) -> Option<Vec<UserKey>> {
             }
         }
         Filter::Any(filters) => {
-            let keys: Option<Vec<Vec<UserKey>>> = filters.iter().map(named_by).collect();
+            let keys: Option<Vec<Vec<UserKey>>> = filters.iter().map(user_keys_in_filter).collect();
             keys.map(|keys| keys.concat())
         }
         _ => None,
@@ -449,18 +478,18 @@ fn named_by(filter: &directory::Filter) -> Option<Vec<UserKey>> {
 }
 
 /// A PUT keeps what our own extension holds when it does not speak of it: clients of the standard cannot know it.
-pub(super) fn keep_unmentioned(before: &Object, after: &mut Object, sent: &Object) {
-    let urn = wire::MORE_SCHEMA.urn;
+pub(super) fn keep_omitted(before: &Object, after: &mut Object, sent: &Object) {
+    let urn = wire::MUSTER_SCHEMA.urn;
     let is_named = |(name, _): &(String, Node)| {
         name.get(..urn.len()).is_some_and(|start| start.eq_ignore_ascii_case(urn))
     };
     let is_listed = matches!(sent.get("schemas", crate::kit::Duplicates::LastWins),
         Some(Node::List(urns)) if urns.contains(&Node::Text(urn.into())));
     if !is_listed && !sent.members.iter().any(is_named) {
-        members::put(after, urn, get(before, urn).cloned());
+        object::set(after, urn, get(before, urn).cloned());
     }
     // Whether somebody is switched on is not an option that could be left out.
     if get(after, "active").is_none() {
-        members::put(after, "active", get(before, "active").cloned());
+        object::set(after, "active", get(before, "active").cloned());
     }
 }

@@ -1,30 +1,30 @@
 //! The table of paths.
 
-use super::{bulk, discovery, groups, search, shapes, users, wire};
+use super::{bulk, discovery, groups, messages, search, users, wire};
 use crate::kit::{MethodSpec, ObjectSchema, RequiredAccess, Route, RouteMethod, SuccessResponse, ValueType};
 use http::StatusCode;
 
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
-const SELECT: [(&str, ValueType, &str); 2] = [
+const PROJECTION_PARAMETERS: [(&str, ValueType, &str); 2] = [
     ("attributes", ValueType::Text, "Only these attributes, comma-separated"),
     ("excludedAttributes", ValueType::Text, "Not these attributes, comma-separated"),
 ];
-const ONE: Parameters = &SELECT;
-const MANY: Parameters = &[
+const RESOURCE_PARAMETERS: Parameters = &PROJECTION_PARAMETERS;
+const LIST_PARAMETERS: Parameters = &[
     ("filter", ValueType::Text, "What must hold (RFC 7644 section 3.4.2.2)"),
     ("sortBy", ValueType::Text, "An attribute"),
-    ("sortOrder", shapes::ORDERS, "`ascending` or `descending`"),
+    ("sortOrder", messages::SORT_ORDERS, "`ascending` or `descending`"),
     ("startIndex", ValueType::Integer, "Where to begin, from 1"),
     ("count", ValueType::Integer, "How many, 100 when not said, 1,000 at the most"),
     ("cursor", ValueType::Text, "Where to begin, by cursor (RFC 9865); empty for the first page"),
-    SELECT[0],
-    SELECT[1],
+    PROJECTION_PARAMETERS[0],
+    PROJECTION_PARAMETERS[1],
 ];
 
-macro_rules! verb {
+macro_rules! route_method {
     ($method:literal, $access:ident, $about:literal, $query:expr, $body:expr, $success:expr, $handler:path) => {
-        verb!($method, $access, $about, $query, $body, $success, $handler, &[])
+        route_method!($method, $access, $about, $query, $body, $success, $handler, &[])
     };
     (
         $method:literal, $access:ident, $about:literal, $query:expr, $body:expr, $success:expr, $handler:path,
@@ -41,39 +41,39 @@ macro_rules! verb {
                 success: $success,
                 error_statuses: $own_failures,
             },
-            handler: |desk, call| Box::pin($handler(desk, call)),
+            handler: |state, request| Box::pin($handler(state, request)),
         }
     };
 }
 
 const USER: Option<&'static ObjectSchema> = Some(&wire::USER);
 const GROUP: Option<&'static ObjectSchema> = Some(&wire::GROUP);
-const PATCH: Option<&'static ObjectSchema> = Some(&shapes::PATCH);
+const PATCH: Option<&'static ObjectSchema> = Some(&messages::PATCH_OP);
 
 /// The connection is of no user.
-const ME: &[StatusCode] = &[StatusCode::NOT_IMPLEMENTED];
+const ME_FAILURES: &[StatusCode] = &[StatusCode::NOT_IMPLEMENTED];
 /// A filter is rejected.
-const UNFILTERED: &[StatusCode] = &[StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
+const DISCOVERY_FAILURES: &[StatusCode] = &[StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
 
 /// Every path.
 pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/scim/v2/Users",
         methods: &[
-            verb!(
+            route_method!(
                 "GET",
                 Read,
                 "List users",
-                MANY,
+                LIST_PARAMETERS,
                 None,
-                SuccessResponse::Object(&shapes::USER_LIST),
+                SuccessResponse::Object(&messages::USER_LIST),
                 search::users_by_query
             ),
-            verb!(
+            route_method!(
                 "POST",
                 Write,
                 "Create a user",
-                ONE,
+                RESOURCE_PARAMETERS,
                 USER,
                 SuccessResponse::Created(&wire::USER),
                 users::create
@@ -82,58 +82,74 @@ pub(super) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/scim/v2/Users/.search",
-        methods: &[verb!(
+        methods: &[route_method!(
             "POST",
             Read,
             "List users, asked in a body",
             &[],
-            Some(&shapes::SEARCH),
-            SuccessResponse::Object(&shapes::USER_LIST),
+            Some(&messages::SEARCH_REQUEST),
+            SuccessResponse::Object(&messages::USER_LIST),
             search::users_by_body
         )],
     },
     Route {
         path: "/scim/v2/Users/{id}",
         methods: &[
-            verb!("GET", Read, "Get a user", ONE, None, SuccessResponse::Versioned(&wire::USER), users::get),
-            verb!(
+            route_method!(
+                "GET",
+                Read,
+                "Get a user",
+                RESOURCE_PARAMETERS,
+                None,
+                SuccessResponse::Versioned(&wire::USER),
+                users::get
+            ),
+            route_method!(
                 "PUT",
                 Write,
                 "Replace a user",
-                ONE,
+                RESOURCE_PARAMETERS,
                 USER,
                 SuccessResponse::Object(&wire::USER),
                 users::replace
             ),
-            verb!(
+            route_method!(
                 "PATCH",
                 Write,
                 "Change a user",
-                ONE,
+                RESOURCE_PARAMETERS,
                 PATCH,
                 SuccessResponse::Object(&wire::USER),
                 users::modify
             ),
-            verb!("DELETE", Write, "Delete a user", &[], None, SuccessResponse::NoContent, users::delete),
+            route_method!(
+                "DELETE",
+                Write,
+                "Delete a user",
+                &[],
+                None,
+                SuccessResponse::NoContent,
+                users::delete
+            ),
         ],
     },
     Route {
         path: "/scim/v2/Groups",
         methods: &[
-            verb!(
+            route_method!(
                 "GET",
                 Read,
                 "List groups",
-                MANY,
+                LIST_PARAMETERS,
                 None,
-                SuccessResponse::Object(&shapes::GROUP_LIST),
+                SuccessResponse::Object(&messages::GROUP_LIST),
                 search::groups_by_query
             ),
-            verb!(
+            route_method!(
                 "POST",
                 Write,
                 "Create a group",
-                ONE,
+                RESOURCE_PARAMETERS,
                 GROUP,
                 SuccessResponse::Created(&wire::GROUP),
                 groups::create
@@ -142,107 +158,115 @@ pub(super) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/scim/v2/Groups/.search",
-        methods: &[verb!(
+        methods: &[route_method!(
             "POST",
             Read,
             "List groups, asked in a body",
             &[],
-            Some(&shapes::SEARCH),
-            SuccessResponse::Object(&shapes::GROUP_LIST),
+            Some(&messages::SEARCH_REQUEST),
+            SuccessResponse::Object(&messages::GROUP_LIST),
             search::groups_by_body
         )],
     },
     Route {
         path: "/scim/v2/Groups/{id}",
         methods: &[
-            verb!(
+            route_method!(
                 "GET",
                 Read,
                 "Get a group",
-                ONE,
+                RESOURCE_PARAMETERS,
                 None,
                 SuccessResponse::Versioned(&wire::GROUP),
                 groups::get
             ),
-            verb!(
+            route_method!(
                 "PUT",
                 Write,
                 "Replace a group and its members",
-                ONE,
+                RESOURCE_PARAMETERS,
                 GROUP,
                 SuccessResponse::Object(&wire::GROUP),
                 groups::replace
             ),
-            verb!(
+            route_method!(
                 "PATCH",
                 Write,
                 "Change a group; 204 unless attributes are asked for",
-                ONE,
+                RESOURCE_PARAMETERS,
                 PATCH,
                 SuccessResponse::ObjectOrNoContent(&wire::GROUP),
                 groups::modify
             ),
-            verb!("DELETE", Write, "Delete a group", &[], None, SuccessResponse::NoContent, groups::delete),
+            route_method!(
+                "DELETE",
+                Write,
+                "Delete a group",
+                &[],
+                None,
+                SuccessResponse::NoContent,
+                groups::delete
+            ),
         ],
     },
     Route {
         path: "/scim/v2/.search",
-        methods: &[verb!(
+        methods: &[route_method!(
             "POST",
             Read,
             "List users and groups",
             &[],
-            Some(&shapes::SEARCH),
-            SuccessResponse::Object(&shapes::RESOURCE_LIST),
-            search::everything
+            Some(&messages::SEARCH_REQUEST),
+            SuccessResponse::Object(&messages::RESOURCE_LIST),
+            search::resources_by_body
         )],
     },
     Route {
         path: "/scim/v2/Bulk",
-        methods: &[verb!(
+        methods: &[route_method!(
             "POST",
             Write,
             "Many requests in one",
             &[],
-            Some(&shapes::BULK),
-            SuccessResponse::Object(&shapes::BULK_ANSWER),
+            Some(&messages::BULK_REQUEST),
+            SuccessResponse::Object(&messages::BULK_RESPONSE),
             bulk::bulk
         )],
     },
     Route {
         path: "/scim/v2/Me",
         methods: &[
-            verb!(
+            route_method!(
                 "GET",
                 Read,
                 "Get the person whose own client it is",
-                ONE,
+                RESOURCE_PARAMETERS,
                 None,
                 SuccessResponse::Versioned(&wire::USER),
                 users::get_me,
-                ME
+                ME_FAILURES
             ),
-            verb!(
+            route_method!(
                 "PUT",
                 Write,
                 "Replace that person",
-                ONE,
+                RESOURCE_PARAMETERS,
                 USER,
                 SuccessResponse::Object(&wire::USER),
                 users::replace_me,
-                ME
+                ME_FAILURES
             ),
-            verb!(
+            route_method!(
                 "PATCH",
                 Write,
                 "Change that person",
-                ONE,
+                RESOURCE_PARAMETERS,
                 PATCH,
                 SuccessResponse::Object(&wire::USER),
                 users::modify_me,
-                ME
+                ME_FAILURES
             ),
-            verb!(
+            route_method!(
                 "DELETE",
                 Write,
                 "Delete that person",
@@ -250,73 +274,73 @@ pub(super) static ROUTES: &[Route] = &[
                 None,
                 SuccessResponse::NoContent,
                 users::delete_me,
-                ME
+                ME_FAILURES
             ),
         ],
     },
     Route {
         path: "/scim/v2/ServiceProviderConfig",
-        methods: &[verb!(
+        methods: &[route_method!(
             "GET",
             Public,
             "What this service can do",
             &[],
             None,
-            SuccessResponse::Object(&shapes::CONFIG),
-            discovery::config,
-            UNFILTERED
+            SuccessResponse::Object(&messages::SERVICE_PROVIDER_CONFIG),
+            discovery::service_provider_config,
+            DISCOVERY_FAILURES
         )],
     },
     Route {
         path: "/scim/v2/ResourceTypes",
-        methods: &[verb!(
+        methods: &[route_method!(
             "GET",
             Public,
             "List the types of resources",
             &[],
             None,
-            SuccessResponse::Object(&shapes::TYPE_LIST),
-            discovery::types,
-            UNFILTERED
+            SuccessResponse::Object(&messages::TYPE_LIST),
+            discovery::resource_types,
+            DISCOVERY_FAILURES
         )],
     },
     Route {
         path: "/scim/v2/ResourceTypes/{name}",
-        methods: &[verb!(
+        methods: &[route_method!(
             "GET",
             Public,
             "Get a type of resources",
             &[],
             None,
-            SuccessResponse::Object(&shapes::RESOURCE_TYPE),
-            discovery::type_named,
-            UNFILTERED
+            SuccessResponse::Object(&messages::RESOURCE_TYPE),
+            discovery::resource_type,
+            DISCOVERY_FAILURES
         )],
     },
     Route {
         path: "/scim/v2/Schemas",
-        methods: &[verb!(
+        methods: &[route_method!(
             "GET",
             Public,
             "List the schemas",
             &[],
             None,
-            SuccessResponse::Object(&shapes::SCHEMA_LIST),
+            SuccessResponse::Object(&messages::SCHEMA_LIST),
             discovery::schemas,
-            UNFILTERED
+            DISCOVERY_FAILURES
         )],
     },
     Route {
         path: "/scim/v2/Schemas/{urn}",
-        methods: &[verb!(
+        methods: &[route_method!(
             "GET",
             Public,
             "Get a schema",
             &[],
             None,
-            SuccessResponse::Object(&shapes::SCHEMA),
+            SuccessResponse::Object(&messages::SCHEMA),
             discovery::schema,
-            UNFILTERED
+            DISCOVERY_FAILURES
         )],
     },
 ];

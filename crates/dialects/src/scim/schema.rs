@@ -1,6 +1,6 @@
 //! Finding attributes in the tables by the names that clients use, and publishing the tables as `/Schemas`.
 
-use super::wire::{COMMON, ENTERPRISE_SCHEMA, Resource, Schema};
+use super::wire::{COMMON_ATTRIBUTES, ENTERPRISE_SCHEMA, ResourceType, Schema};
 use crate::kit::{Direction, ObjectSchema, OutputValue, Property, ValueType};
 
 /// An attribute that was found.
@@ -8,14 +8,14 @@ use crate::kit::{Direction, ObjectSchema, OutputValue, Property, ValueType};
 pub(super) struct Attribute {
     /// The extension it belongs to; `None` for the core schema and what all resources have.
     pub(super) extension: Option<&'static Schema>,
-    pub(super) member: &'static Property,
+    pub(super) property: &'static Property,
     /// A part of it, where one was named.
-    pub(super) sub: Option<&'static Property>,
+    pub(super) sub_attribute: Option<&'static Property>,
 }
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Named {
+pub(super) enum ResolvedName {
     /// An attribute or a part of one.
     Attribute(Attribute),
     /// A whole extension.
@@ -24,103 +24,108 @@ pub(super) enum Named {
 
 impl Attribute {
     /// What its values are; the entries' for a plural.
-    pub(super) fn record(&self) -> Option<&'static ObjectSchema> {
-        record_of(self.member)
+    pub(super) fn object_schema(&self) -> Option<&'static ObjectSchema> {
+        object_schema_of(self.property)
     }
 
-    pub(super) fn is_plural(&self) -> bool {
-        matches!(self.member.value_type, ValueType::List(..))
+    pub(super) fn is_multi_valued(&self) -> bool {
+        matches!(self.property.value_type, ValueType::List(..))
     }
 
     /// Whether clients may not set it.
     pub(super) fn is_read_only(&self) -> bool {
-        self.member.direction == Direction::Response
-            || self.sub.is_some_and(|sub| sub.direction == Direction::Response)
+        self.property.direction == Direction::Response
+            || self.sub_attribute.is_some_and(|sub| sub.direction == Direction::Response)
     }
 
     /// The last name of its path.
-    pub(super) fn last(&self) -> &'static Property {
-        self.sub.unwrap_or(self.member)
+    pub(super) fn leaf(&self) -> &'static Property {
+        self.sub_attribute.unwrap_or(self.property)
     }
 }
 
 /// The record of a complex attribute, or of the entries of a plural one.
-pub(super) fn record_of(member: &Property) -> Option<&'static ObjectSchema> {
-    match member.value_type {
-        ValueType::Object(record) => Some(record),
-        ValueType::List(_, ValueType::Object(record)) => Some(*record),
+pub(super) fn object_schema_of(property: &Property) -> Option<&'static ObjectSchema> {
+    match property.value_type {
+        ValueType::Object(object_schema) => Some(object_schema),
+        ValueType::List(_, ValueType::Object(object_schema)) => Some(*object_schema),
         _ => None,
     }
 }
 
 /// The member of a record by its name in any case.
-pub(super) fn member_of(record: &'static ObjectSchema, name: &str) -> Option<&'static Property> {
-    record.properties.iter().find(|member| member.name.eq_ignore_ascii_case(name))
+pub(super) fn find_property(object_schema: &'static ObjectSchema, name: &str) -> Option<&'static Property> {
+    object_schema.properties.iter().find(|property| property.name.eq_ignore_ascii_case(name))
 }
 
 /// What a dotted name stands for, with or without a schema's URN in front, in any case (RFC 7644 section 3.10).
-pub(super) fn find(resource: &'static Resource, name: &str) -> Option<Named> {
-    for schema in std::iter::once(&resource.schema).chain(resource.extensions) {
-        let Some(rest) = strip_prefix(name, schema.urn) else { continue };
-        let extension = (schema.urn != resource.schema.urn).then_some(*schema);
+pub(super) fn find(resource_type: &'static ResourceType, name: &str) -> Option<ResolvedName> {
+    for schema in std::iter::once(&resource_type.schema).chain(resource_type.extensions) {
+        let Some(rest) = strip_prefix_ignore_case(name, schema.urn) else { continue };
+        let extension = (schema.urn != resource_type.schema.urn).then_some(*schema);
         if rest.is_empty() {
-            return extension.map(Named::Extension);
+            return extension.map(ResolvedName::Extension);
         }
         let Some(rest) = rest.strip_prefix(':') else { continue };
-        return in_record(schema.record, extension, rest)
-            .or_else(|| extension.is_none().then(|| in_record(&COMMON, None, rest))?);
+        return find_in_schema(schema.object_schema, extension, rest)
+            .or_else(|| extension.is_none().then(|| find_in_schema(&COMMON_ATTRIBUTES, None, rest))?);
     }
-    in_record(resource.schema.record, None, name).or_else(|| in_record(&COMMON, None, name))
+    find_in_schema(resource_type.schema.object_schema, None, name)
+        .or_else(|| find_in_schema(&COMMON_ATTRIBUTES, None, name))
 }
 
 /// The same as clients write it who do not keep to the standard: with a dot behind the URN, or an attribute of the enterprise
 /// extension without its URN.
-pub(super) fn find_lenient(resource: &'static Resource, name: &str) -> Option<Named> {
+pub(super) fn find_lenient(resource_type: &'static ResourceType, name: &str) -> Option<ResolvedName> {
     let with_dot = || {
-        let schemas = std::iter::once(&resource.schema).chain(resource.extensions);
+        let schemas = std::iter::once(&resource_type.schema).chain(resource_type.extensions);
         schemas.into_iter().find_map(|schema| {
-            let rest = strip_prefix(name, schema.urn)?.strip_prefix('.')?;
-            find(resource, &format!("{}:{rest}", schema.urn))
+            let rest = strip_prefix_ignore_case(name, schema.urn)?.strip_prefix('.')?;
+            find(resource_type, &format!("{}:{rest}", schema.urn))
         })
     };
     let without_urn = || {
         let is_enterprise = |schema: &&&'static Schema| schema.urn == ENTERPRISE_SCHEMA.urn;
-        let schema = resource.extensions.iter().find(is_enterprise)?;
-        in_record(schema.record, Some(schema), name)
+        let schema = resource_type.extensions.iter().find(is_enterprise)?;
+        find_in_schema(schema.object_schema, Some(schema), name)
     };
-    find(resource, name).or_else(with_dot).or_else(without_urn)
+    find(resource_type, name).or_else(with_dot).or_else(without_urn)
 }
 
-fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+fn strip_prefix_ignore_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-fn in_record(record: &'static ObjectSchema, extension: Option<&'static Schema>, name: &str) -> Option<Named> {
+fn find_in_schema(
+    object_schema: &'static ObjectSchema,
+    extension: Option<&'static Schema>,
+    name: &str,
+) -> Option<ResolvedName> {
     let (name, sub) = match name.split_once('.') {
         Some((name, sub)) => (name, Some(sub)),
         None => (name, None),
     };
-    let member = member_of(record, name)?;
+    let property = find_property(object_schema, name)?;
     let sub = match sub {
-        Some(sub) => Some(member_of(record_of(member)?, sub)?),
+        Some(sub) => Some(find_property(object_schema_of(property)?, sub)?),
         None => None,
     };
-    Some(Named::Attribute(Attribute { extension, member, sub }))
+    Some(ResolvedName::Attribute(Attribute { extension, property: property, sub_attribute: sub }))
 }
 
 /// A schema as `/Schemas` shows it (RFC 7643 section 7).
 pub(super) fn describe(schema: &Schema, base: &str) -> OutputValue {
     OutputValue::object(vec![
-        ("schemas", texts(&["urn:ietf:params:scim:schemas:core:2.0:Schema"])),
+        ("schemas", text_list(&["urn:ietf:params:scim:schemas:core:2.0:Schema"])),
         ("id", OutputValue::text(schema.urn)),
-        ("name", OutputValue::text(schema.record.name)),
-        ("description", OutputValue::text(schema.record.description)),
+        ("name", OutputValue::text(schema.object_schema.name)),
+        ("description", OutputValue::text(schema.object_schema.description)),
         (
             "attributes",
             OutputValue::List(
                 "attributes",
-                schema.record.properties.iter().map(|m| attribute(m, None)).collect(),
+                schema.object_schema.properties.iter().map(|m| describe_attribute(m, None)).collect(),
             ),
         ),
         (
@@ -134,16 +139,16 @@ pub(super) fn describe(schema: &Schema, base: &str) -> OutputValue {
 }
 
 /// A list of texts.
-pub(super) fn texts(texts: &[&str]) -> OutputValue {
+pub(super) fn text_list(texts: &[&str]) -> OutputValue {
     OutputValue::List("", texts.iter().map(|text| OutputValue::text(*text)).collect())
 }
 
-fn attribute(member: &Property, parent: Option<&Property>) -> OutputValue {
-    let (kind, is_plural) = match member.value_type {
+fn describe_attribute(property: &Property, parent: Option<&Property>) -> OutputValue {
+    let (kind, is_multi_valued) = match property.value_type {
         ValueType::List(_, kind) => (*kind, true),
         kind => (kind, false),
     };
-    let word = match kind {
+    let type_name = match kind {
         ValueType::Text | ValueType::Guid | ValueType::Enum(_) | ValueType::Any => "string",
         ValueType::Integer => "integer",
         ValueType::Boolean => "boolean",
@@ -153,34 +158,35 @@ fn attribute(member: &Property, parent: Option<&Property>) -> OutputValue {
         ValueType::Object(_) | ValueType::List(..) | ValueType::OneOrMore(_) => "complex",
     };
     let mut out = vec![
-        ("name", OutputValue::text(member.name)),
-        ("type", OutputValue::text(word)),
-        ("multiValued", OutputValue::Bool(is_plural)),
-        ("description", OutputValue::text(member.description)),
-        ("required", OutputValue::Bool(member.required)),
+        ("name", OutputValue::text(property.name)),
+        ("type", OutputValue::text(type_name)),
+        ("multiValued", OutputValue::Bool(is_multi_valued)),
+        ("description", OutputValue::text(property.description)),
+        ("required", OutputValue::Bool(property.required)),
     ];
-    let traits = member.characteristics;
-    if let ValueType::Object(record) = kind {
-        let subs = record.properties.iter().map(|sub| attribute(sub, Some(member)));
-        out.push(("subAttributes", OutputValue::List("subAttributes", subs.collect())));
+    let traits = property.characteristics;
+    if let ValueType::Object(object_schema) = kind {
+        let sub_attributes =
+            object_schema.properties.iter().map(|sub| describe_attribute(sub, Some(property)));
+        out.push(("subAttributes", OutputValue::List("subAttributes", sub_attributes.collect())));
     } else {
         if !traits.canonical_values.is_empty() {
-            out.push(("canonicalValues", texts(traits.canonical_values)));
+            out.push(("canonicalValues", text_list(traits.canonical_values)));
         }
         if let ValueType::Text | ValueType::Guid | ValueType::Reference(_) | ValueType::Binary = kind {
             out.push(("caseExact", OutputValue::Bool(traits.case_exact)));
         }
     }
     // What cannot be set as a whole cannot be set in part.
-    let is_fixed_out = member.direction == Direction::Response
+    let is_read_only = property.direction == Direction::Response
         || parent.is_some_and(|parent| parent.direction == Direction::Response);
-    let mutability = match member.direction {
-        _ if is_fixed_out => "readOnly",
+    let mutability = match property.direction {
+        _ if is_read_only => "readOnly",
         Direction::Request => "writeOnly",
         _ if traits.immutable => "immutable",
         _ => "readWrite",
     };
-    let returned = match member.direction {
+    let returned = match property.direction {
         Direction::Request => "never",
         _ if traits.always_returned => "always",
         _ if traits.returned_on_request => "request",
@@ -190,7 +196,7 @@ fn attribute(member: &Property, parent: Option<&Property>) -> OutputValue {
     out.push(("returned", OutputValue::text(returned)));
     out.push(("uniqueness", OutputValue::text(if traits.unique { "server" } else { "none" })));
     if let ValueType::Reference(types) = kind {
-        out.push(("referenceTypes", texts(types)));
+        out.push(("referenceTypes", text_list(types)));
     }
     OutputValue::object(out)
 }

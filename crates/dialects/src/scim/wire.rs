@@ -11,63 +11,74 @@ use directory::Field;
 #[derive(Debug)]
 pub(super) struct Schema {
     pub(super) urn: &'static str,
-    pub(super) record: &'static ObjectSchema,
+    pub(super) object_schema: &'static ObjectSchema,
 }
 
 /// A type of resources (RFC 7643 section 6).
 #[derive(Debug)]
-pub(super) struct Resource {
+pub(super) struct ResourceType {
     pub(super) name: &'static str,
     pub(super) endpoint: &'static str,
     pub(super) schema: &'static Schema,
     pub(super) extensions: &'static [&'static Schema],
 }
 
-pub(super) static USERS: Resource = Resource {
+pub(super) static USER_TYPE: ResourceType = ResourceType {
     name: "User",
     endpoint: "/Users",
     schema: &USER_SCHEMA,
-    extensions: &[&ENTERPRISE_SCHEMA, &MORE_SCHEMA],
+    extensions: &[&ENTERPRISE_SCHEMA, &MUSTER_SCHEMA],
 };
-pub(super) static GROUPS: Resource =
-    Resource { name: "Group", endpoint: "/Groups", schema: &GROUP_SCHEMA, extensions: &[] };
+pub(super) static GROUP_TYPE: ResourceType =
+    ResourceType { name: "Group", endpoint: "/Groups", schema: &GROUP_SCHEMA, extensions: &[] };
 
 pub(super) static USER_SCHEMA: Schema =
-    Schema { urn: "urn:ietf:params:scim:schemas:core:2.0:User", record: &USER };
+    Schema { urn: "urn:ietf:params:scim:schemas:core:2.0:User", object_schema: &USER };
 pub(super) static GROUP_SCHEMA: Schema =
-    Schema { urn: "urn:ietf:params:scim:schemas:core:2.0:Group", record: &GROUP };
-pub(super) static ENTERPRISE_SCHEMA: Schema =
-    Schema { urn: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", record: &ENTERPRISE };
+    Schema { urn: "urn:ietf:params:scim:schemas:core:2.0:Group", object_schema: &GROUP };
+pub(super) static ENTERPRISE_SCHEMA: Schema = Schema {
+    urn: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+    object_schema: &ENTERPRISE_USER,
+};
 /// What only other dialects have, so that nothing of a person is invisible or lost here.
-pub(super) static MORE_SCHEMA: Schema =
-    Schema { urn: "urn:muster:params:scim:schemas:extension:2.0:User", record: &MORE };
+pub(super) static MUSTER_SCHEMA: Schema =
+    Schema { urn: "urn:muster:params:scim:schemas:extension:2.0:User", object_schema: &MUSTER_USER };
 
 /// Every schema, in the order `/Schemas` lists them.
-pub(super) static SCHEMAS: [&Schema; 4] = [&USER_SCHEMA, &GROUP_SCHEMA, &ENTERPRISE_SCHEMA, &MORE_SCHEMA];
+pub(super) static SCHEMAS: [&Schema; 4] = [&USER_SCHEMA, &GROUP_SCHEMA, &ENTERPRISE_SCHEMA, &MUSTER_SCHEMA];
 
-const fn complex(name: &'static str, record: &'static ObjectSchema, about: &'static str) -> Property {
-    Property::new(name, ValueType::Object(record), about)
+const fn complex(
+    name: &'static str,
+    object_schema: &'static ObjectSchema,
+    description: &'static str,
+) -> Property {
+    Property::new(name, ValueType::Object(object_schema), description)
 }
-const fn plural(name: &'static str, field: Field, kind: &'static ValueType, about: &'static str) -> Property {
-    Property::new(name, ValueType::List(name, kind), about).field(field)
+const fn multi_valued(
+    name: &'static str,
+    field: Field,
+    kind: &'static ValueType,
+    description: &'static str,
+) -> Property {
+    Property::new(name, ValueType::List(name, kind), description).field(field)
 }
-const fn boolean(name: &'static str, field: Field, about: &'static str) -> Property {
-    Property::new(name, ValueType::Boolean, about).field(field)
+const fn boolean(name: &'static str, field: Field, description: &'static str) -> Property {
+    Property::new(name, ValueType::Boolean, description).field(field)
 }
-const fn moment(name: &'static str, field: Field, about: &'static str) -> Property {
-    Property::new(name, ValueType::Timestamp, about).field(field).response_only()
+const fn timestamp(name: &'static str, field: Field, description: &'static str) -> Property {
+    Property::new(name, ValueType::Timestamp, description).field(field).response_only()
 }
 /// Pairs as lines of one text (`lines.rs`).
-const fn pairs(name: &'static str, field: Field, about: &'static str) -> Property {
-    Property::text(name, field, about).case_exact().not_filterable()
+const fn pairs_text(name: &'static str, field: Field, description: &'static str) -> Property {
+    Property::text(name, field, description).case_exact().not_filterable()
 }
 /// Where the thing is that a value names.
-const fn location(of: &'static [&'static str]) -> Property {
+const fn reference_uri(of: &'static [&'static str]) -> Property {
     Property::new("$ref", ValueType::Reference(of), "Where it is").case_exact().not_filterable()
 }
 
 /// What every resource has (RFC 7643 section 3.1); not part of a schema.
-pub(super) static COMMON: ObjectSchema = ObjectSchema {
+pub(super) static COMMON_ATTRIBUTES: ObjectSchema = ObjectSchema {
     name: "common",
     description: "What every resource has",
     properties: &[
@@ -91,8 +102,8 @@ pub(super) static META: ObjectSchema = ObjectSchema {
     description: "About the resource itself",
     properties: &[
         Property::new("resourceType", ValueType::Text, "Its type").case_exact().response_only(),
-        moment("created", Field::Created, "When it was made"),
-        moment("lastModified", Field::Updated, "When it last changed"),
+        timestamp("created", Field::Created, "When it was made"),
+        timestamp("lastModified", Field::Updated, "When it last changed"),
         Property::new("location", ValueType::Reference(&["uri"]), "Where it is")
             .case_exact()
             .not_filterable()
@@ -105,12 +116,15 @@ pub(super) static META: ObjectSchema = ObjectSchema {
 };
 
 /// What a record has besides its own members.
-pub(super) fn common(record: &ObjectSchema) -> Vec<Property> {
-    let Some(resource) = [&USERS, &GROUPS].into_iter().find(|r| r.schema.record.name == record.name) else {
+pub(super) fn common_properties(object_schema: &ObjectSchema) -> Vec<Property> {
+    let Some(resource) =
+        [&USER_TYPE, &GROUP_TYPE].into_iter().find(|r| r.schema.object_schema.name == object_schema.name)
+    else {
         return Vec::new();
     };
-    let extension = |schema: &&Schema| complex(schema.urn, schema.record, schema.record.description);
-    COMMON.properties.iter().copied().chain(resource.extensions.iter().map(extension)).collect()
+    let extension =
+        |schema: &&Schema| complex(schema.urn, schema.object_schema, schema.object_schema.description);
+    COMMON_ATTRIBUTES.properties.iter().copied().chain(resource.extensions.iter().map(extension)).collect()
 }
 
 /// RFC 7643 section 4.1.
@@ -141,31 +155,36 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
             .field(Field::Password)
             .case_exact()
             .request_only(),
-        plural(
+        multi_valued(
             "emails",
             Field::Emails,
             &ValueType::Object(&EMAIL),
             "E-mails; other dialects show the primary one",
         ),
-        plural("phoneNumbers", Field::Phones, &ValueType::Object(&PHONE), "Phone numbers"),
-        plural("ims", Field::MessagingLinks, &ValueType::Object(&IM), "Messaging handles"),
-        plural("photos", Field::Photos, &ValueType::Object(&PHOTO), "Pictures"),
-        plural("addresses", Field::PostalAddresses, &ValueType::Object(&ADDRESS), "Postal addresses"),
-        plural("groups", Field::Groups, &ValueType::Object(&MEMBERSHIP), "Groups the person is in")
+        multi_valued("phoneNumbers", Field::Phones, &ValueType::Object(&PHONE), "Phone numbers"),
+        multi_valued("ims", Field::MessagingLinks, &ValueType::Object(&IM), "Messaging handles"),
+        multi_valued("photos", Field::Photos, &ValueType::Object(&PHOTO), "Pictures"),
+        multi_valued("addresses", Field::PostalAddresses, &ValueType::Object(&ADDRESS), "Postal addresses"),
+        multi_valued("groups", Field::Groups, &ValueType::Object(&MEMBERSHIP), "Groups the person is in")
             .response_only(),
-        plural(
+        multi_valued(
             "entitlements",
             Field::Entitlements,
-            &ValueType::Object(&VALUED),
+            &ValueType::Object(&ENTITLEMENT),
             "What the person is entitled to",
         ),
-        plural(
+        multi_valued(
             "roles",
             Field::Roles,
             &ValueType::Object(&ROLE),
             "Roles; the first that the tenant's catalogue knows counts",
         ),
-        plural("x509Certificates", Field::Certificates, &ValueType::Object(&CERTIFICATE), "Certificates"),
+        multi_valued(
+            "x509Certificates",
+            Field::Certificates,
+            &ValueType::Object(&CERTIFICATE),
+            "Certificates",
+        ),
     ],
 };
 
@@ -250,7 +269,7 @@ static MEMBERSHIP: ObjectSchema = ObjectSchema {
     description: "A group the person is in",
     properties: &[
         Property::text("value", Field::Value, "Its id").case_exact().response_only(),
-        location(&["Group"]).response_only(),
+        reference_uri(&["Group"]).response_only(),
         Property::text("display", Field::Display, "Its name").response_only(),
         Property::new("type", ValueType::Text, "`direct`: groups are in no groups")
             .not_filterable()
@@ -258,7 +277,7 @@ static MEMBERSHIP: ObjectSchema = ObjectSchema {
             .response_only(),
     ],
 };
-static VALUED: ObjectSchema = ObjectSchema {
+static ENTITLEMENT: ObjectSchema = ObjectSchema {
     name: "entitlements",
     description: "An entitlement",
     properties: &[VALUE, DISPLAY, TYPE, PRIMARY],
@@ -280,7 +299,7 @@ static CERTIFICATE: ObjectSchema = ObjectSchema {
 };
 
 /// RFC 7643 section 4.3.
-pub(super) static ENTERPRISE: ObjectSchema = ObjectSchema {
+pub(super) static ENTERPRISE_USER: ObjectSchema = ObjectSchema {
     name: "EnterpriseUser",
     description: "A person in a company",
     properties: &[
@@ -297,13 +316,13 @@ pub(super) static MANAGER: ObjectSchema = ObjectSchema {
     description: "A person's manager",
     properties: &[
         Property::text("value", Field::Manager, "The manager's id").case_exact(),
-        location(&["User"]),
+        reference_uri(&["User"]),
         Property::new("displayName", ValueType::Text, "The manager's name").not_filterable().response_only(),
     ],
 };
 
 /// Our own extension.
-pub(super) static MORE: ObjectSchema = ObjectSchema {
+pub(super) static MUSTER_USER: ObjectSchema = ObjectSchema {
     name: "MusterUser",
     description: "What a person has over other APIs",
     properties: &[
@@ -316,8 +335,8 @@ pub(super) static MORE: ObjectSchema = ObjectSchema {
             .returned_on_request(),
         Property::new("office", ValueType::Integer, "Number of an address of the organisation")
             .field(Field::Office),
-        pairs("socialLinks", Field::SocialLinks, "Social links: `name=value`, a line each"),
-        pairs("customLinks", Field::CustomLinks, "Other links: `name=value`, a line each"),
+        pairs_text("socialLinks", Field::SocialLinks, "Social links: `name=value`, a line each"),
+        pairs_text("customLinks", Field::CustomLinks, "Other links: `name=value`, a line each"),
         Property::text("secretaryName", Field::SecretaryName, "The secretary's name"),
         Property::text("secretaryEmail", Field::SecretaryEmail, "The secretary's e-mail"),
         Property::text("bio", Field::Bio, "A few words about the person"),
@@ -325,17 +344,17 @@ pub(super) static MORE: ObjectSchema = ObjectSchema {
         Property::text("specialities", Field::Specialties, "What the person is good at"),
         Property::text("licence", Field::License, "Kind of licence"),
         Property::text("color", Field::Color, "A colour for lists"),
-        pairs("metadata", Field::Metadata, "Free pairs: `key=value`, a line each"),
+        pairs_text("metadata", Field::Metadata, "Free pairs: `key=value`, a line each"),
         boolean("doNotEmail", Field::DoNotEmail, "No invitation mail is wanted"),
         boolean(
             "forcePasswordChange",
             Field::ForcePasswordChange,
             "The password must be changed at next sign-in",
         ),
-        plural("folders", Field::Folders, &ValueType::Object(&FOLDER), "Folders the person may see")
+        multi_valued("folders", Field::Folders, &ValueType::Object(&FOLDER), "Folders the person may see")
             .response_only(),
-        moment("invited", Field::Invited, "When last invited"),
-        moment("lastActivity", Field::LastActivity, "When last seen"),
+        timestamp("invited", Field::Invited, "When last invited"),
+        timestamp("lastActivity", Field::LastActivity, "When last seen"),
     ],
 };
 static FOLDER: ObjectSchema = ObjectSchema {
@@ -353,7 +372,7 @@ pub(super) static GROUP: ObjectSchema = ObjectSchema {
     description: "A group of people",
     properties: &[
         Property::text("displayName", Field::Name, "What it is called").required(),
-        plural("members", Field::Members, &ValueType::Object(&MEMBER), "Who is in it"),
+        multi_valued("members", Field::Members, &ValueType::Object(&MEMBER), "Who is in it"),
     ],
 };
 static MEMBER: ObjectSchema = ObjectSchema {
@@ -361,7 +380,7 @@ static MEMBER: ObjectSchema = ObjectSchema {
     description: "Somebody in a group",
     properties: &[
         Property::text("value", Field::Value, "The person's id").case_exact().immutable(),
-        location(&["User"]).immutable(),
+        reference_uri(&["User"]).immutable(),
         Property::new("type", ValueType::Text, "`User`: groups hold people")
             .not_filterable()
             .immutable()

@@ -1,7 +1,7 @@
 //! What was looked for lately and was not there: domains of e-mails that belong to no organisation.
 //!
 //! Where looking something up costs a way to another machine, a plain create is decided as if these were still not
-//! there, and the change says so ([`crate::Change::absent`]): the store carries it out only if it is so. What turns out
+//! there, and the change says so ([`crate::UserDiff::absent`]): the store carries it out only if it is so. What turns out
 //! to be there after all is forgotten here, and the create is decided again.
 
 use crate::{ItemKey, ItemKind, TenantNumber};

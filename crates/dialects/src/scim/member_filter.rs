@@ -5,47 +5,48 @@ use crate::kit::{AppState, DialectRequest, RequestError};
 use directory::{AttributeValue, Field, Filter, ItemId};
 use http::StatusCode;
 
-fn bad(text: &str) -> RequestError {
+fn invalid_filter(text: &str) -> RequestError {
     RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidFilter", text)
 }
 
 /// Turns conditions on members into conditions on the group itself: those a person is in are known from their side.
-pub(super) async fn of(
-    desk: &AppState,
-    call: &DialectRequest,
+pub(super) async fn resolve(
+    state: &AppState,
+    request: &DialectRequest,
     filter: Filter,
 ) -> Result<Filter, RequestError> {
-    let many = async |filters: Vec<Filter>| {
+    let resolve_all = async |filters: Vec<Filter>| {
         let mut done = Vec::with_capacity(filters.len());
         for filter in filters {
-            done.push(Box::pin(of(desk, call, filter)).await?);
+            done.push(Box::pin(resolve(state, request, filter)).await?);
         }
         Ok::<_, RequestError>(done)
     };
     Ok(match filter {
-        Filter::All(filters) => Filter::All(many(filters).await?),
-        Filter::Any(filters) => Filter::Any(many(filters).await?),
-        Filter::Not(filter) => Filter::Not(Box::new(Box::pin(of(desk, call, *filter)).await?)),
+        Filter::All(filters) => Filter::All(resolve_all(filters).await?),
+        Filter::Any(filters) => Filter::Any(resolve_all(filters).await?),
+        Filter::Not(filter) => Filter::Not(Box::new(Box::pin(resolve(state, request, *filter)).await?)),
         Filter::ValuePath(Field::Members, filter) => match *filter {
             Filter::Comparison(mut test) if test.field == Field::Value => {
                 (test.field, test.sub_attribute) = (Field::Members, Some(Field::Value));
-                Box::pin(of(desk, call, Filter::Comparison(test))).await?
+                Box::pin(resolve(state, request, Filter::Comparison(test))).await?
             }
-            _ => return Err(bad("Of members, only one value can be asked for at a time")),
+            _ => return Err(invalid_filter("Of members, only one value can be asked for at a time")),
         },
         Filter::Comparison(test) if test.field == Field::Members => {
             use directory::{CompareOp, Comparison};
             let AttributeValue::Text(id) = &test.value else {
-                return Err(bad("Of members, only a value can be asked for"));
+                return Err(invalid_filter("Of members, only a value can be asked for"));
             };
             let is_equality = matches!(test.op, CompareOp::Equal | CompareOp::NotEqual);
             if !is_equality {
-                return Err(bad("A member's value is only equal to an id or not"));
+                return Err(invalid_filter("A member's value is only equal to an id or not"));
             }
-            let groups: Vec<ItemId> = match desk.directory.user(call.caller()?, read::user_key(id)).await {
+            let groups: Vec<ItemId> = match state.directory.user(request.caller()?, read::user_key(id)).await
+            {
                 Ok(user) => user.groups,
                 Err(directory::DirectoryError::NoSuchUser) => Vec::new(),
-                Err(refusal) => return Err(refusal.into()),
+                Err(error) => return Err(error.into()),
             };
             let is = |id: &ItemId| {
                 Filter::Comparison(Comparison::new(

@@ -25,7 +25,7 @@ message!(
     ]
 );
 message!(
-    PATCH,
+    PATCH_OP,
     "PatchOp",
     "Changes (RFC 7644 section 3.5.2)",
     [
@@ -36,14 +36,14 @@ message!(
         ),
         Property::new(
             "Operations",
-            ValueType::List("Operations", &ValueType::Object(&OPERATION)),
+            ValueType::List("Operations", &ValueType::Object(&PATCH_OPERATION)),
             "What to do, in order"
         )
         .required(),
     ]
 );
 message!(
-    OPERATION,
+    PATCH_OPERATION,
     "PatchOperation",
     "One change",
     [
@@ -82,15 +82,15 @@ list!(RESOURCE_LIST, "ResourceList", "A page of users and groups (RFC 7644 secti
 list!(TYPE_LIST, "ResourceTypeList", "The types of resources", ValueType::Object(&RESOURCE_TYPE));
 list!(SCHEMA_LIST, "SchemaList", "The schemas", ValueType::Object(&SCHEMA));
 /// Orders of a sorted list.
-pub(super) const ORDERS: ValueType = ValueType::Enum(&["ascending", "descending"]);
+pub(super) const SORT_ORDERS: ValueType = ValueType::Enum(&["ascending", "descending"]);
 message!(
-    SEARCH,
+    SEARCH_REQUEST,
     "SearchRequest",
     "A question (RFC 7644 section 3.4.3)",
     [
         Property::new("filter", ValueType::Text, "What must hold"),
         Property::new("sortBy", ValueType::Text, "An attribute"),
-        Property::new("sortOrder", ORDERS, "`ascending` or `descending`"),
+        Property::new("sortOrder", SORT_ORDERS, "`ascending` or `descending`"),
         Property::new("startIndex", ValueType::Integer, "Where to begin, from 1"),
         Property::new("count", ValueType::Integer, "How many at the most"),
         Property::new("cursor", ValueType::Text, "Where to begin, by cursor; empty for the first page"),
@@ -103,7 +103,7 @@ message!(
     ]
 );
 message!(
-    BULK,
+    BULK_REQUEST,
     "BulkRequest",
     "Many requests in one (RFC 7644 section 3.7)",
     [
@@ -130,7 +130,7 @@ message!(
     ]
 );
 message!(
-    BULK_ANSWER,
+    BULK_RESPONSE,
     "BulkResponse",
     "The answers to many requests (RFC 7644 section 3.7)",
     [
@@ -168,28 +168,29 @@ message!(
     "Whether this service can do it",
     [Property::new("supported", ValueType::Boolean, "Whether it can").always_returned()]
 );
-const fn supported(name: &'static str, about: &'static str) -> Property {
-    Property::new(name, ValueType::Object(&SUPPORTED), about).always_returned()
+const fn supported(name: &'static str, description: &'static str) -> Property {
+    Property::new(name, ValueType::Object(&SUPPORTED), description).always_returned()
 }
-const fn text(name: &'static str, about: &'static str) -> Property {
-    Property::new(name, ValueType::Text, about).always_returned()
+const fn text(name: &'static str, description: &'static str) -> Property {
+    Property::new(name, ValueType::Text, description).always_returned()
 }
-const fn number(name: &'static str, about: &'static str) -> Property {
-    Property::new(name, ValueType::Integer, about).always_returned()
+const fn number(name: &'static str, description: &'static str) -> Property {
+    Property::new(name, ValueType::Integer, description).always_returned()
 }
-const fn boolean(name: &'static str, about: &'static str) -> Property {
-    Property::new(name, ValueType::Boolean, about).always_returned()
+const fn boolean(name: &'static str, description: &'static str) -> Property {
+    Property::new(name, ValueType::Boolean, description).always_returned()
 }
-const SCHEMAS: Property =
+const SCHEMAS_PROPERTY: Property =
     Property::new("schemas", ValueType::List("schemas", &ValueType::Text), "The schema of this document")
         .always_returned();
-const META: Property = Property::new("meta", ValueType::Object(&wire::META), "About the document itself");
+const META_PROPERTY: Property =
+    Property::new("meta", ValueType::Object(&wire::META), "About the document itself");
 message!(
-    CONFIG,
+    SERVICE_PROVIDER_CONFIG,
     "ServiceProviderConfig",
     "What this service can do (RFC 7643 section 5)",
     [
-        SCHEMAS,
+        SCHEMAS_PROPERTY,
         text("documentationUri", "Where its documentation is"),
         supported("patch", "PATCH"),
         Property::new("bulk", ValueType::Object(&BULK_LIMITS), "Many requests in one").always_returned(),
@@ -199,13 +200,13 @@ message!(
         supported("etag", "Versions"),
         Property::new(
             "authenticationSchemes",
-            ValueType::List("authenticationSchemes", &ValueType::Object(&SCHEME)),
+            ValueType::List("authenticationSchemes", &ValueType::Object(&AUTHENTICATION_SCHEME)),
             "How clients authenticate"
         )
         .always_returned(),
         Property::new("pagination", ValueType::Object(&PAGINATION), "How pages are asked for (RFC 9865)")
             .always_returned(),
-        META,
+        META_PROPERTY,
     ]
 );
 message!(
@@ -225,7 +226,7 @@ message!(
     [boolean("supported", "Whether it can"), number("maxResults", "The most resources of a page")]
 );
 message!(
-    SCHEME,
+    AUTHENTICATION_SCHEME,
     "AuthenticationScheme",
     "How clients authenticate",
     [
@@ -254,7 +255,7 @@ message!(
     "ResourceType",
     "A type of resources (RFC 7643 section 6)",
     [
-        SCHEMAS,
+        SCHEMAS_PROPERTY,
         text("id", "Its name"),
         text("name", "Its name"),
         text("description", "What it is"),
@@ -262,14 +263,14 @@ message!(
         text("schema", "The URN of its schema"),
         Property::new(
             "schemaExtensions",
-            ValueType::List("schemaExtensions", &ValueType::Object(&EXTENSION)),
+            ValueType::List("schemaExtensions", &ValueType::Object(&SCHEMA_EXTENSION)),
             "Schemas whose attributes its resources may have"
         ),
-        META,
+        META_PROPERTY,
     ]
 );
 message!(
-    EXTENSION,
+    SCHEMA_EXTENSION,
     "SchemaExtension",
     "A schema whose attributes a resource may have",
     [text("schema", "Its URN"), boolean("required", "Whether each resource has it")]
@@ -279,7 +280,7 @@ message!(
     "Schema",
     "A schema (RFC 7643 section 7)",
     [
-        SCHEMAS,
+        SCHEMAS_PROPERTY,
         text("id", "Its URN"),
         text("name", "Its name"),
         text("description", "What it is"),
@@ -289,7 +290,7 @@ message!(
             "Its attributes"
         )
         .always_returned(),
-        META,
+        META_PROPERTY,
     ]
 );
 message!(

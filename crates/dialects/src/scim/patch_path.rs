@@ -1,52 +1,54 @@
 //! Paths of a PATCH (RFC 7644 section 3.5.2): read as filters are, and an attribute that no table has is told apart from a bad form.
 
-use super::filter::{MAX_LENGTH, Parser, Read, Scope, Wrong};
-use super::schema::Named;
-use super::wire::Resource;
+use super::filter::{MAX_LENGTH, ParseError, ParseResult, Parser, Scope};
+use super::schema::ResolvedName;
+use super::wire::ResourceType;
 use crate::kit::Property;
-use crate::scim::filter::is_name;
+use crate::scim::filter::is_attribute_name;
 use directory::Filter;
 
 impl<'a> Parser<'a> {
     /// A path of a PATCH: a name, perhaps a condition on one value in brackets, perhaps a part behind it.
-    pub(super) fn path(
+    pub(super) fn parse_path(
         text: &'a str,
-        resource: &'static Resource,
+        resource_type: &'static ResourceType,
         is_strict: bool,
-    ) -> Read<(Named, Option<Filter>, Option<&'static Property>)> {
-        let mut parser = Parser::new(text.trim(), Scope::Resource(resource), is_strict, MAX_LENGTH)?;
+    ) -> ParseResult<(ResolvedName, Option<Filter>, Option<&'static Property>)> {
+        let mut parser = Parser::new(text.trim(), Scope::Resource(resource_type), is_strict, MAX_LENGTH)?;
         parser.is_path = true;
-        let (from, name) = (parser.at, parser.name());
-        let Some(found) = parser.find(resource, name) else { return Err(parser.unknown_path(from, name)) };
-        if parser.rest().is_empty() {
-            return Ok((found, None, None));
-        }
-        let Named::Attribute(attribute) = found else {
-            return Err(parser.wrong("an extension has no values"));
+        let (start, name) = (parser.offset, parser.parse_name());
+        let Some(resolved) = parser.find(resource_type, name) else {
+            return Err(parser.unknown_path_error(start, name));
         };
-        let (filter, sub) = parser.value_path(&attribute, 0)?;
-        parser.end()?;
-        match parser.unknown {
+        if parser.rest().is_empty() {
+            return Ok((resolved, None, None));
+        }
+        let ResolvedName::Attribute(attribute) = resolved else {
+            return Err(parser.error("an extension has no values"));
+        };
+        let (filter, sub) = parser.parse_value_path(&attribute, 0)?;
+        parser.expect_end()?;
+        match parser.first_unknown {
             Some(unknown) => Err(unknown),
-            None => Ok((found, Some(filter), sub)),
+            None => Ok((resolved, Some(filter), sub)),
         }
     }
 
     /// What is wrong with a path that begins with a name that no table has: its form, or else the name.
-    fn unknown_path(mut self, from: usize, name: &str) -> Wrong {
-        let unknown = self.unknown(from, name);
-        if !unknown.is_unknown || self.rest().is_empty() {
+    fn unknown_path_error(mut self, start: usize, name: &str) -> ParseError {
+        let unknown = self.unknown_attribute(start, name);
+        if !unknown.is_unknown_attribute || self.rest().is_empty() {
             return unknown;
         }
         self.scope = Scope::Unknown;
-        let rest = self.in_brackets(0).and_then(|_| {
-            if self.take('.') {
-                let (from, name) = (self.at, self.name());
-                if !is_name(name) {
-                    return Err(self.unknown(from, name));
+        let rest = self.parse_bracketed(0).and_then(|_| {
+            if self.consume('.') {
+                let (start, name) = (self.offset, self.parse_name());
+                if !is_attribute_name(name) {
+                    return Err(self.unknown_attribute(start, name));
                 }
             }
-            self.end()
+            self.expect_end()
         });
         rest.err().unwrap_or(unknown)
     }
@@ -55,11 +57,13 @@ impl<'a> Parser<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scim::wire::USERS;
+    use crate::scim::wire::USER_TYPE;
 
     #[test]
-    fn unknown_attributes_are_told_from_bad_forms() {
-        let wrong = |path: &str| Parser::path(path, &USERS, false).err().map(|wrong| wrong.is_unknown);
+    fn distinguishes_unknown_attributes_from_syntax_errors() {
+        let wrong = |path: &str| {
+            Parser::parse_path(path, &USER_TYPE, false).err().map(|wrong| wrong.is_unknown_attribute)
+        };
         for good in [
             "userName",
             "manager",
@@ -99,7 +103,7 @@ mod tests {
         ] {
             assert_eq!(wrong(bad), Some(false), "{bad}");
         }
-        let strict = |path: &str| Parser::path(path, &USERS, true).is_ok();
+        let strict = |path: &str| Parser::parse_path(path, &USER_TYPE, true).is_ok();
         assert!(!strict("manager") && !strict("emails[type eq work].value") && strict("userName"));
     }
 }

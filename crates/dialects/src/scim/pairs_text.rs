@@ -37,11 +37,11 @@ fn escape(text: &mut String, part: &str, with_equals: bool) {
 }
 
 /// Reads lines; every text is some pairs.
-pub(super) fn read(text: &str) -> Vec<(String, String)> {
-    if text.is_empty() { Vec::new() } else { text.split('\n').map(pair).collect() }
+pub(super) fn parse(text: &str) -> Vec<(String, String)> {
+    if text.is_empty() { Vec::new() } else { text.split('\n').map(parse_pair).collect() }
 }
 
-fn pair(line: &str) -> (String, String) {
+fn parse_pair(line: &str) -> (String, String) {
     let (mut name, mut part) = (None, String::new());
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
@@ -60,21 +60,21 @@ fn pair(line: &str) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::{read, write};
+    use super::{parse, write};
 
     #[test]
-    fn every_pair_is_read_again() {
+    fn pairs_round_trip() {
         let parts = ["", "a", "a=b", "=", "\\", "\\n", "a\nb", "x = y", "\\=", "日本"];
         for name in parts {
             for value in parts {
                 let pairs = [(name, value), ("n", "v"), (name, value)];
                 let text = write(pairs.into_iter());
-                let again = read(&text);
+                let again = parse(&text);
                 let again: Vec<(&str, &str)> = again.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
                 assert_eq!(again, pairs, "{text:?}");
             }
         }
-        assert_eq!(read("LinkedIn=https://x.y/?a=b"), [("LinkedIn".into(), "https://x.y/?a=b".into())]);
-        assert_eq!(read("just this"), [(String::new(), "just this".into())]);
+        assert_eq!(parse("LinkedIn=https://x.y/?a=b"), [("LinkedIn".into(), "https://x.y/?a=b".into())]);
+        assert_eq!(parse("just this"), [(String::new(), "just this".into())]);
     }
 }

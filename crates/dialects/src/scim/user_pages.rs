@@ -8,56 +8,57 @@ use crate::kit::{AppState, DialectRequest, RequestError};
 use directory::{Page, PageBoundary, User, UserQuery};
 
 /// A page ends with the user that makes it larger than this, in bytes.
-const LARGEST: usize = 8 << 20;
+const MAX_PAGE_BYTES: usize = 8 << 20;
 /// Users of the first read. Their size tells how many the next one may take.
-const FIRST: u32 = 100;
+const FIRST_READ_USERS: u32 = 100;
 /// What the representation of a user without lists takes, and of a membership, in bytes.
-const USER: usize = 1_000;
-const MEMBERSHIP: usize = 160;
+const USER_BYTES: usize = 1_000;
+const MEMBERSHIP_BYTES: usize = 160;
 
 /// The page that a query asks for, or a shorter one.
-pub(super) async fn read(
-    desk: &AppState,
-    call: &DialectRequest,
+pub(super) async fn load(
+    state: &AppState,
+    request: &DialectRequest,
     query: UserQuery,
 ) -> Result<Page<User>, RequestError> {
-    let caller = call.caller()?;
+    let caller = request.caller()?;
     let is_backward = matches!(query.boundary, Some(PageBoundary::Before(_)));
-    if !query.sort.is_by_number() || is_backward || query.limit <= FIRST {
-        let mut page = desk.directory.users(caller, query).await?;
-        cut(&mut page, is_backward);
+    if !query.sort.is_by_number() || is_backward || query.limit <= FIRST_READ_USERS {
+        let mut page = state.directory.users(caller, query).await?;
+        truncate_page(&mut page, is_backward);
         return Ok(page);
     }
     let wanted = query.limit;
-    let mut page = desk.directory.users(caller, UserQuery { limit: FIRST, ..query.clone() }).await?;
-    let mut read = FIRST;
+    let mut page =
+        state.directory.users(caller, UserQuery { limit: FIRST_READ_USERS, ..query.clone() }).await?;
+    let mut read = FIRST_READ_USERS;
     while page.rows.len() == read as usize && read < wanted {
-        let size: usize = page.rows.iter().map(size_of).sum();
-        let fits = LARGEST.saturating_sub(size) / (size / page.rows.len().max(1)).max(1);
+        let size: usize = page.rows.iter().map(estimated_size).sum();
+        let fits = MAX_PAGE_BYTES.saturating_sub(size) / (size / page.rows.len().max(1)).max(1);
         let limit = u32::try_from(fits).unwrap_or(u32::MAX).min(wanted - read);
         let Some(last) = page.rows.last().filter(|_| limit > 0) else { break };
         let bound = Some(PageBoundary::After(query.sort.position_of(last)));
         let next = UserQuery { limit, offset: 0, boundary: bound, ..query.clone() };
-        page.rows.extend(desk.directory.users(caller, next).await?.rows);
+        page.rows.extend(state.directory.users(caller, next).await?.rows);
         read += limit;
     }
-    cut(&mut page, false);
+    truncate_page(&mut page, false);
     Ok(page)
 }
 
 /// Drops the users behind the one that makes the page too large; of a page that is read backwards, those before it.
-fn cut(page: &mut Page<User>, is_backward: bool) {
+fn truncate_page(page: &mut Page<User>, is_backward: bool) {
     let mut size = 0;
     let mut has_room = |user: &User| {
-        let is_first = size < LARGEST;
-        size += size_of(user);
+        let is_first = size < MAX_PAGE_BYTES;
+        size += estimated_size(user);
         is_first
     };
     if is_backward {
         let kept = page.rows.iter().rev().take_while(|user| has_room(user)).count();
-        let gone = page.rows.len() - kept;
-        page.rows.drain(..gone);
-        page.offset += gone as u64;
+        let removed = page.rows.len() - kept;
+        page.rows.drain(..removed);
+        page.offset += removed as u64;
     } else {
         let kept = page.rows.iter().take_while(|user| has_room(user)).count();
         page.rows.truncate(kept);
@@ -65,6 +66,6 @@ fn cut(page: &mut Page<User>, is_backward: bool) {
 }
 
 /// About how many bytes the representation takes.
-fn size_of(user: &User) -> usize {
-    USER + user.multi_valued_bytes() + MEMBERSHIP * (user.groups.len() + user.folders.len())
+fn estimated_size(user: &User) -> usize {
+    USER_BYTES + user.multi_valued_bytes() + MEMBERSHIP_BYTES * (user.groups.len() + user.folders.len())
 }
