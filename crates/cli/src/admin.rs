@@ -123,7 +123,7 @@ impl Drop for Desk {
 /// A refusal in words for the person at the terminal.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub fn refused(refusal: DirectoryError) -> anyhow::Error {
-    anyhow!("{}", transfer::refusal_in_words(&refusal))
+    anyhow!("{}", transfer::refusal_message(&refusal))
 }
 
 /// RFC 3339 to the second.

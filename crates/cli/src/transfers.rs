@@ -12,9 +12,9 @@ use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use transfer::column::{COLUMNS, Column, Columns, Kind, named};
-use transfer::formats::{Cells, Format, Reading, Writing, writer};
-use transfer::import::{Key, Lines, Options, Report, Tally, run, scan};
+use transfer::column::{COLUMNS, Column, ColumnMapping, RecordKind, column_by_name};
+use transfer::formats::{CellEscaping, Format, ReadOptions, WriteOptions, create_writer};
+use transfer::import::{ImportOptions, ImportReport, MatchKey, ReportRows, RowCounts, run, scan};
 
 #[derive(Args)]
 pub(crate) struct ImportArgs {
@@ -32,7 +32,7 @@ pub(crate) struct ImportArgs {
     map: Vec<String>,
     /// What people are known by, the surest first
     #[arg(long = "match", value_name = "KEYS", value_delimiter = ',', default_value = "id,external-id,email", value_parser = key)]
-    match_by: Vec<Key>,
+    match_by: Vec<MatchKey>,
     /// Change those who are there, too; without it they are left as they are
     #[arg(long)]
     update: bool,
@@ -87,7 +87,7 @@ pub(crate) struct ExportArgs {
     format: Option<Format>,
     /// Only this: user, group, folder, organisation, department or role; repeat for several
     #[arg(long = "kind", value_parser = kind)]
-    kinds: Vec<Kind>,
+    kinds: Vec<RecordKind>,
     /// Only these columns, in this order
     #[arg(long, value_delimiter = ',', value_parser = column)]
     columns: Vec<&'static Column>,
@@ -100,20 +100,21 @@ pub(crate) struct ExportArgs {
 }
 
 fn format(text: &str) -> Result<Format, String> {
-    Format::named(text).ok_or_else(|| "the formats are csv, ndjson, xlsx and ldif".into())
+    Format::from_name(text).ok_or_else(|| "the formats are csv, ndjson, xlsx and ldif".into())
 }
 
-fn key(text: &str) -> Result<Key, String> {
-    Key::named(text).ok_or_else(|| "people are known by id, external-id, email or user-name".into())
+fn key(text: &str) -> Result<MatchKey, String> {
+    MatchKey::from_name(text).ok_or_else(|| "people are known by id, external-id, email or user-name".into())
 }
 
-fn kind(text: &str) -> Result<Kind, String> {
-    let known = || Kind::ALL.map(Kind::word).join(", ");
-    Kind::of_word(text).ok_or_else(|| format!("the kinds are {}", known()))
+fn kind(text: &str) -> Result<RecordKind, String> {
+    let known = || RecordKind::ALL.map(RecordKind::as_str).join(", ");
+    RecordKind::from_word(text).ok_or_else(|| format!("the kinds are {}", known()))
 }
 
 fn column(text: &str) -> Result<&'static Column, String> {
-    named(text).ok_or_else(|| format!("there is no column {text}; `muster import --list-columns` tells them"))
+    column_by_name(text)
+        .ok_or_else(|| format!("there is no column {text}; `muster import --list-columns` tells them"))
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {
@@ -125,8 +126,8 @@ fn delimiter(text: &str) -> Result<u8, String> {
 }
 
 /// How headers are told: by this program's own names, and by every dialect's.
-fn columns() -> Columns {
-    Columns::new(dialects::kit::field_aliases())
+fn columns() -> ColumnMapping {
+    ColumnMapping::new(dialects::kit::field_aliases())
 }
 
 pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> anyhow::Result<ExitCode> {
@@ -148,7 +149,7 @@ pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> 
     progress.finish();
     let report = brought.with_context(|| format!("{shown} was not brought in whole"))?;
     // A file that could not be written was removed; the report says so.
-    let refused = options.refused.filter(|file| !report.is_complete() && file.exists());
+    let refused = options.rejected_file.filter(|file| !report.is_complete() && file.exists());
     let mut document = serde_json::to_value(&report)?;
     document["rows"] = json!(found.rows);
     document["dryRun"] = json!(task.dry_run);
@@ -157,40 +158,40 @@ pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> 
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::PARTIAL) })
 }
 
-fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<Options> {
-    let format = task.format.or_else(|| Format::of_path(path));
+fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<ImportOptions> {
+    let format = task.format.or_else(|| Format::from_path(path));
     let format = format.with_context(|| {
         format!("{} does not say by its name what it is; say it with --format", path.display())
     })?;
     let mut columns = columns();
     for map in &task.map {
         let (header, column) = map.rsplit_once('=').context("--map takes HEADER=COLUMN")?;
-        columns.map(header, column.trim()).map_err(|what| anyhow!(what))?;
+        columns.map_header(header, column.trim()).map_err(|what| anyhow!(what))?;
     }
     if let Some(file) = task.refused.as_deref().filter(|file| file.exists()) {
         bail!("{} is there already", file.display());
     }
     let refused = || task.refused.clone().unwrap_or_else(|| beside(path, format));
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let reading = Reading {
+    let reading = ReadOptions {
         delimiter: task.delimiter,
         encoding: task.encoding.clone(),
         sheet: task.sheet.clone(),
         empty_clears: task.empty_clears,
     };
     reading.check(format).map_err(|what| anyhow!(what))?;
-    Ok(Options {
-        reading,
+    Ok(ImportOptions {
+        read_options: reading,
         match_by: task.match_by.clone(),
-        updates: task.update,
-        deactivates_missing: task.deactivate_missing,
+        update: task.update,
+        deactivate_missing: task.deactivate_missing,
         deactivation_limit: task.deactivation_limit,
         yes_really: task.yes_really,
-        invites: task.invite,
-        is_preview: task.dry_run,
-        refused: (!task.dry_run).then(refused),
+        invite: task.invite,
+        dry_run: task.dry_run,
+        rejected_file: (!task.dry_run).then(refused),
         request: format!("import {name}"),
-        ..Options::new(path, format, columns)
+        ..ImportOptions::new(path, format, columns)
     })
 }
 
@@ -199,59 +200,62 @@ fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<Options> {
 fn beside(path: &Path, format: Format) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let stem = stem.split_once(".refused").map_or(stem.as_str(), |(first, _)| first);
-    let named = |number: String| path.with_file_name(format!("{stem}.refused{number}.{}", format.word()));
+    let named = |number: String| path.with_file_name(format!("{stem}.refused{number}.{}", format.as_str()));
     let all = std::iter::once(String::new()).chain((2_u64..).map(|number| format!(".{number}")));
     all.map(named).find(|file| !file.exists()).unwrap_or_else(|| named(String::new()))
 }
 
 fn list(output: Output) {
     let kinds = |column: &Column| {
-        let kinds = Kind::ALL.into_iter().rev().filter(|kind| column.is_of(*kind));
-        kinds.map(Kind::word).collect::<Vec<_>>().join(", ")
+        let kinds = RecordKind::ALL.into_iter().rev().filter(|kind| column.applies_to(*kind));
+        kinds.map(RecordKind::as_str).collect::<Vec<_>>().join(", ")
     };
     let document: Vec<_> = COLUMNS
         .iter()
-        .map(|column| json!({"column": column.name, "of": kinds(column), "about": column.about}))
+        .map(|column| json!({"column": column.name, "of": kinds(column), "about": column.description}))
         .collect();
-    let rows =
-        COLUMNS.iter().map(|column| vec![column.name.into(), kinds(column), column.about.into()]).collect();
+    let rows = COLUMNS
+        .iter()
+        .map(|column| vec![column.name.into(), kinds(column), column.description.into()])
+        .collect();
     output.rows(&document.into(), &["column", "of", "what it is"], rows, "");
 }
 
 /// What came of it, for people.
-fn told(report: &Report, is_preview: bool, refused: Option<&Path>) -> String {
+fn told(report: &ImportReport, is_preview: bool, refused: Option<&Path>) -> String {
     let would = |word: &str| if is_preview { format!("would be {word}") } else { word.to_owned() };
-    let row = |what: &str, tally: &Tally| {
-        let Tally { created, changed, left, refused } = *tally;
+    let row = |what: &str, tally: &RowCounts| {
+        let RowCounts { created, changed, unchanged: left, rejected: refused } = *tally;
         std::iter::once(what.to_owned())
             .chain([created, changed, left, refused].map(|n| n.to_string()))
             .collect()
     };
-    let mut rows: Vec<Vec<String>> = vec![row("people", &report.people)];
-    if report.items != Tally::default() {
+    let mut rows: Vec<Vec<String>> = vec![row("people", &report.users)];
+    if report.items != RowCounts::default() {
         rows.push(row("groups and other things", &report.items));
     }
     let left = if is_preview { "would be left as they are".into() } else { "left as they are".to_owned() };
     let mut text = table(&["", &would("created"), &would("changed"), &left, &would("refused")], rows);
-    if report.made > 0 {
-        text += &format!("\n\nGroups and folders that nobody had: {} {}.", report.made, would("made"));
+    if report.created_items > 0 {
+        text +=
+            &format!("\n\nGroups and folders that nobody had: {} {}.", report.created_items, would("made"));
     }
     if report.deactivated > 0 {
         text += &format!("\n\nNot in the file and {}: {}.", would("switched off"), report.deactivated);
     }
-    let sections = [("created", &report.created), ("changed", &report.changed), ("left", &report.left)];
-    for (word, lines) in sections.into_iter().filter(|(_, lines)| is_preview && !lines.rows.is_empty()) {
+    let sections = [("created", &report.created), ("changed", &report.changed), ("left", &report.unchanged)];
+    for (word, lines) in sections.into_iter().filter(|(_, lines)| is_preview && !lines.ranges.is_empty()) {
         text += &format!("\n\n{}: rows {}", would(word), stretches(lines));
         text += &said(lines);
     }
-    if !report.refusals.first.is_empty() {
-        text += &format!("\n\n{}:{}", would("refused"), said(&report.refusals));
+    if !report.rejected.messages.is_empty() {
+        text += &format!("\n\n{}:{}", would("refused"), said(&report.rejected));
     }
-    if report.missing_references > 0 {
-        let many = report.missing_references;
+    if report.missing_reference_count > 0 {
+        let many = report.missing_reference_count;
         text += &format!(
             "\n\nMissing references, whose rows are imported without them: {many}{}",
-            said(&report.missing)
+            said(&report.missing_references)
         );
     }
     if !report.ignored.is_empty() {
@@ -268,37 +272,37 @@ fn told(report: &Report, is_preview: bool, refused: Option<&Path>) -> String {
             "\n\nThe rejected rows are in {}: correct them there and import that file.",
             path.display()
         );
-        if report.missing_references > 0 {
+        if report.missing_reference_count > 0 {
             text += " Missing managers are set with --update.";
         }
     }
     text
 }
 
-fn said(lines: &Lines) -> String {
+fn said(lines: &ReportRows) -> String {
     let mut text = String::new();
-    for line in &lines.first {
-        text += &format!("\n  row {}: {}", line.row, line.what);
+    for line in &lines.messages {
+        text += &format!("\n  row {}: {}", line.row, line.message);
     }
-    if lines.more > 0 {
-        text += &format!("\n  and {} more", lines.more);
+    if lines.omitted > 0 {
+        text += &format!("\n  and {} more", lines.omitted);
     }
     text
 }
 
-fn stretches(lines: &Lines) -> String {
+fn stretches(lines: &ReportRows) -> String {
     let one = |(from, to): &(u64, u64)| if from == to { from.to_string() } else { format!("{from}-{to}") };
-    lines.rows.iter().map(one).collect::<Vec<_>>().join(", ")
+    lines.ranges.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> anyhow::Result<()> {
     let is_stdout = task.file.as_os_str() == "-";
-    let format = task.format.or_else(|| Format::of_path(&task.file));
+    let format = task.format.or_else(|| Format::from_path(&task.file));
     let format = format.with_context(|| {
         format!("{} does not say by its name what it is to be; say it with --format", task.file.display())
     })?;
-    let kinds = if task.kinds.is_empty() { Kind::ALL.to_vec() } else { task.kinds };
-    let options = transfer::export::Options {
+    let kinds = if task.kinds.is_empty() { RecordKind::ALL.to_vec() } else { task.kinds };
+    let options = transfer::export::ExportOptions {
         format,
         kinds,
         columns: (!task.columns.is_empty()).then_some(task.columns),
@@ -307,7 +311,11 @@ pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> a
     if task.with_password_hashes {
         warn("passwords go along as they are stored; whoever gets the file can try to guess them from it");
     }
-    let writing = Writing { for_excel: task.excel, cells: Cells::Guarded, ..Writing::default() };
+    let writing = WriteOptions {
+        excel_compatible: task.excel,
+        escaping: CellEscaping::Reversible,
+        ..WriteOptions::default()
+    };
     writing.check(format).map_err(|what| anyhow!(what))?;
     let desk = Desk::open_read_only(settings)?;
     let caller = desk.tenant(task.tenant)?;
@@ -320,9 +328,9 @@ pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> a
     let counts = write(&desk, &caller, &options, Box::new(new.file().try_clone()?), writing, Some(output))?;
     new.publish().with_context(|| format!("cannot make {}", task.file.display()))?;
     let document: serde_json::Map<_, _> =
-        counts.iter().map(|(kind, count)| (kind.word().to_owned(), json!(count))).collect();
+        counts.iter().map(|(kind, count)| (kind.as_str().to_owned(), json!(count))).collect();
     output.result(&document.into(), || {
-        let rows = counts.iter().map(|(kind, count)| vec![kind.word().into(), count.to_string()]).collect();
+        let rows = counts.iter().map(|(kind, count)| vec![kind.as_str().into(), count.to_string()]).collect();
         format!("{}\n\nwritten to {}", table(&["kind", "rows"], rows), task.file.display())
     });
     Ok(())
@@ -331,15 +339,15 @@ pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> a
 fn write(
     desk: &Desk,
     caller: &Caller,
-    options: &transfer::export::Options,
+    options: &transfer::export::ExportOptions,
     to: Box<dyn Write + Send>,
-    writing: Writing,
+    writing: WriteOptions,
     output: Option<Output>,
-) -> anyhow::Result<Vec<(Kind, u64)>> {
-    let total = transfer::export::estimate(&desk.directory, caller, &options.kinds);
+) -> anyhow::Result<Vec<(RecordKind, u64)>> {
+    let total = transfer::export::estimate_rows(&desk.directory, caller, &options.kinds);
     let total = desk.runtime.block_on(total).map_err(refused)?;
     let mut progress = output.map(|output| Progress::new(output, "rows", Some(total)));
-    let to = writer(options.format, to, writing)?;
+    let to = create_writer(options.format, to, writing)?;
     let seen = |more| {
         if let Some(progress) = &mut progress {
             progress.add(more);

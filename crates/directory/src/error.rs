@@ -1,7 +1,7 @@
 //! The closed list of ways to say no.
 //!
 //! A refusal knows canonical fields and no protocol: every dialect says each of them in its own words, in one
-//! exhaustive match. What only the log may see stays in [`DirectoryError::Broken`] and never reaches an answer.
+//! exhaustive match. What only the log may see stays in [`DirectoryError::InvalidUtf8`] and never reaches an answer.
 
 use crate::{Field, ItemKind};
 

@@ -33,7 +33,7 @@ pub struct Comparison {
     pub sub_attribute: Option<Field>,
     /// How.
     pub op: CompareOp,
-    /// With what; without meaning for `Present`.
+    /// With what; without meaning for `PresentUsers`.
     pub value: AttributeValue<'static>,
     /// Whether case counts.
     pub case_exact: bool,

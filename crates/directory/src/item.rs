@@ -17,7 +17,7 @@ pub enum ItemKind {
     /// [`Organization`].
     #[serde(rename = "organisation")]
     Organization,
-    /// [`Role`].
+    /// [`AttributeMeaning`].
     Role,
     /// [`Department`].
     Department,

@@ -7,30 +7,30 @@ use directory::fold;
 pub(crate) struct Dn(Vec<Vec<(String, String)>>);
 
 /// Attribute types whose value a user signs in with.
-const LOGINS: [&str; 4] = ["uid", "samaccountname", "userprincipalname", "mail"];
+const LOGIN_ATTRIBUTES: [&str; 4] = ["uid", "samaccountname", "userprincipalname", "mail"];
 
 impl Dn {
     /// Reads a distinguished name; `None` if the text is none.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut reader = Reader { rest: text };
-        let mut parts = vec![Vec::new()];
+        let mut reader = DnParser { rest: text };
+        let mut rdns = vec![Vec::new()];
         loop {
-            let part = reader.attribute()?;
-            parts.last_mut()?.push(part);
+            let rdn = reader.attribute_type_and_value()?;
+            rdns.last_mut()?.push(rdn);
             if reader.rest.is_empty() {
-                return Some(Self(parts));
+                return Some(Self(rdns));
             }
             if reader.separator()? != '+' {
-                parts.push(Vec::new());
+                rdns.push(Vec::new());
             }
         }
     }
 
     /// The same text for all spellings of the name: of types and values in any case, with or without spaces around them.
-    pub(crate) fn key(&self) -> String {
+    pub(crate) fn normalized(&self) -> String {
         let mut key = String::new();
-        for part in &self.0 {
-            let mut values: Vec<String> = part
+        for rdn in &self.0 {
+            let mut values: Vec<String> = rdn
                 .iter()
                 .map(|(kind, value)| {
                     let words: Vec<&str> = value.split_whitespace().collect();
@@ -45,10 +45,10 @@ impl Dn {
     }
 
     /// The value of the innermost part: of several, the one that a user signs in with.
-    pub(crate) fn name(&self) -> &str {
-        let part = self.0.first().map_or(&[][..], Vec::as_slice);
-        let login = LOGINS.iter().find_map(|login| part.iter().find(|(kind, _)| kind == login));
-        login.or(part.first()).map_or("", |(_, value)| value.as_str())
+    pub(crate) fn first_rdn_value(&self) -> &str {
+        let rdn = self.0.first().map_or(&[][..], Vec::as_slice);
+        let login = LOGIN_ATTRIBUTES.iter().find_map(|login| rdn.iter().find(|(kind, _)| kind == login));
+        login.or(rdn.first()).map_or("", |(_, value)| value.as_str())
     }
 }
 
@@ -69,7 +69,7 @@ fn short_name(kind: &str) -> &str {
 }
 
 /// The text in the hexadecimal digits of its BER encoding (RFC 4514 section 2.4).
-fn decoded(digits: &str) -> Option<String> {
+fn decode_ber_string(digits: &str) -> Option<String> {
     let pairs =
         digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
@@ -85,13 +85,13 @@ fn decoded(digits: &str) -> Option<String> {
     (length == text.len()).then(|| String::from_utf8(text.to_vec()).ok()).flatten()
 }
 
-struct Reader<'a> {
+struct DnParser<'a> {
     rest: &'a str,
 }
 
-impl Reader<'_> {
+impl DnParser<'_> {
     /// A type and its value.
-    fn attribute(&mut self) -> Option<(String, String)> {
+    fn attribute_type_and_value(&mut self) -> Option<(String, String)> {
         let (kind, rest) = self.rest.split_once('=')?;
         let kind = kind.trim();
         let is_type = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
@@ -100,17 +100,17 @@ impl Reader<'_> {
         }
         self.rest = rest.trim_start_matches(' ');
         let is_encoded = self.rest.starts_with('#');
-        let value = if self.rest.starts_with('"') { self.quoted()? } else { self.value()? };
-        let decoded = value.get(1..).filter(|_| is_encoded).and_then(decoded);
+        let value = if self.rest.starts_with('"') { self.quoted_value()? } else { self.string_value()? };
+        let decoded = value.get(1..).filter(|_| is_encoded).and_then(decode_ber_string);
         Some((short_name(&kind.to_ascii_lowercase()).to_owned(), decoded.unwrap_or(value)))
     }
 
     /// A value up to the next separator that is not escaped. Spaces behind it belong to it only if they are escaped.
-    fn value(&mut self) -> Option<String> {
+    fn string_value(&mut self) -> Option<String> {
         let (mut bytes, mut length) = (Vec::new(), 0);
         while let Some(c) = self.rest.chars().next().filter(|c| !matches!(c, ',' | ';' | '+')) {
             if c == '\\' {
-                self.escaped(&mut bytes)?;
+                self.unescape(&mut bytes)?;
                 length = bytes.len();
                 continue;
             }
@@ -125,7 +125,7 @@ impl Reader<'_> {
     }
 
     /// A value in quotes, as RFC 2253 still read it.
-    fn quoted(&mut self) -> Option<String> {
+    fn quoted_value(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
         self.rest = self.rest.strip_prefix('"')?;
         loop {
@@ -134,7 +134,7 @@ impl Reader<'_> {
                     self.rest = self.rest[1..].trim_start_matches(' ');
                     return String::from_utf8(bytes).ok();
                 }
-                '\\' => self.escaped(&mut bytes)?,
+                '\\' => self.unescape(&mut bytes)?,
                 c => {
                     bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                     self.rest = &self.rest[c.len_utf8()..];
@@ -144,7 +144,7 @@ impl Reader<'_> {
     }
 
     /// What a backslash stands before: a byte in two hexadecimal digits, or a character.
-    fn escaped(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
+    fn unescape(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
         let behind = self.rest.strip_prefix('\\')?;
         let byte = behind.get(..2).filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
         if let Some(byte) = byte.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
@@ -167,7 +167,7 @@ impl Reader<'_> {
 }
 
 /// The distinguished names in one cell, as csvde joins them: by semicolons that are not escaped.
-pub(crate) fn split(text: &str) -> Vec<&str> {
+pub(crate) fn split_dns(text: &str) -> Vec<&str> {
     let (mut all, mut start, mut is_escaped) = (Vec::new(), 0, false);
     for (at, c) in text.char_indices() {
         match c {
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> Option<String> {
-        Some(Dn::parse(text)?.name().to_owned())
+        Some(Dn::parse(text)?.first_rdn_value().to_owned())
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn spellings_of_one_name_are_equal() {
-        let key = |text: &str| Dn::parse(text).map(|dn| dn.key());
+        let key = |text: &str| Dn::parse(text).map(|dn| dn.normalized());
         let one = key("CN=Ann  Lee,OU=Staff,DC=x");
         assert!(one.is_some());
         for same in [
@@ -237,6 +237,6 @@ mod tests {
 
     #[test]
     fn cells_of_csvde_are_split() {
-        assert_eq!(split(r"CN=a\;b,DC=x; CN=c,DC=x;"), [r"CN=a\;b,DC=x", "CN=c,DC=x"]);
+        assert_eq!(split_dns(r"CN=a\;b,DC=x; CN=c,DC=x;"), [r"CN=a\;b,DC=x", "CN=c,DC=x"]);
     }
 }

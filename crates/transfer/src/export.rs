@@ -1,11 +1,11 @@
 //! Everybody and everything of a tenant into a file, a page at a time: the memory it takes does not depend on how many
 //! there are. Each page is as it is when it is read.
 
-use crate::column::{COLUMNS, Column, Kind, What};
-use crate::formats::{FileError, Format, Writer};
-use crate::person::Shown;
-use crate::refer::{Names, each};
-use crate::thing;
+use crate::column::{COLUMNS, Column, ColumnKind, RecordKind};
+use crate::formats::{FileError, Format, RowWriter};
+use crate::item_row;
+use crate::reference_resolver::{ItemNames, for_each_item};
+use crate::user_row::UserCells;
 use directory::{
     Caller, Directory, DirectoryError, ItemKind, ItemPageBoundary, ItemQuery, Page, PageBoundary,
     PasswordHash, SortPosition, User, UserQuery,
@@ -15,15 +15,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// People, and items, read at a time.
-const PAGE: u32 = 1_000;
+const PAGE_SIZE: u32 = 1_000;
 
 /// What is to be written.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ExportOptions {
     /// In which format.
     pub format: Format,
     /// Only of these kinds.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<RecordKind>,
     /// Only these columns, in this order; the usual ones, when nothing is said.
     pub columns: Option<Vec<&'static Column>>,
     /// Stored passwords, too.
@@ -37,7 +37,7 @@ pub enum ExportError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The directory does not give it.
-    #[error("{}", crate::refusal_in_words(.0))]
+    #[error("{}", crate::refusal_message(.0))]
     Directory(DirectoryError),
 }
 
@@ -51,49 +51,57 @@ impl From<DirectoryError> for ExportError {
 pub async fn run(
     directory: &Arc<Directory>,
     caller: &Caller,
-    options: &Options,
-    mut to: Box<dyn Writer>,
-    mut seen: impl FnMut(u64),
-) -> Result<Vec<(Kind, u64)>, ExportError> {
-    let names = Names::load(directory, caller).await?;
+    options: &ExportOptions,
+    mut writer: Box<dyn RowWriter>,
+    mut on_progress: impl FnMut(u64),
+) -> Result<Vec<(RecordKind, u64)>, ExportError> {
+    let names = ItemNames::load(directory, caller).await?;
     let mut counts = Vec::new();
-    for kind in Kind::ALL.into_iter().filter(|kind| options.kinds.contains(kind)) {
+    for kind in RecordKind::ALL.into_iter().filter(|kind| options.kinds.contains(kind)) {
         let columns = columns(options, kind);
         let headers: Vec<&str> = columns.iter().map(|column| column.name).collect();
-        to.begin(Some(kind), &headers)?;
-        let mut sheet = Sheet { columns, names: &names, to: &mut *to, seen: &mut seen, count: 0 };
+        writer.begin(Some(kind), &headers)?;
+        let mut table = TableExport {
+            columns,
+            names: &names,
+            writer: &mut *writer,
+            on_progress: &mut on_progress,
+            row_count: 0,
+        };
         match kind {
-            Kind::User => people(directory, caller, options.with_password_hashes, &mut sheet).await?,
-            Kind::Item(kind) => items(directory, caller, kind, &mut sheet).await?,
+            RecordKind::User => {
+                export_users(directory, caller, options.with_password_hashes, &mut table).await?
+            }
+            RecordKind::Item(kind) => export_items(directory, caller, kind, &mut table).await?,
         }
-        counts.push((kind, sheet.count));
+        counts.push((kind, table.row_count));
     }
-    to.finish()?;
+    writer.finish()?;
     Ok(counts)
 }
 
 /// The columns of a kind. In a table that all kinds share, they share them, too.
-fn columns(options: &Options, kind: Kind) -> Vec<&'static Column> {
+fn columns(options: &ExportOptions, kind: RecordKind) -> Vec<&'static Column> {
     if let Some(columns) = &options.columns {
         return columns.clone();
     }
-    let is_one_table = options.format == Format::Csv;
-    let is_alone = options.kinds.len() == 1;
+    let is_shared_table = options.format == Format::Csv;
+    let is_single_kind = options.kinds.len() == 1;
     let has_kind = |column: &Column| match options.format {
-        Format::Csv => !is_alone,
+        Format::Csv => !is_single_kind,
         Format::Xlsx => false,
-        Format::Ndjson | Format::Ldif => column.what == What::Kind,
+        Format::Ndjson | Format::Ldif => column.kind == ColumnKind::RecordKind,
     };
     let is_wanted = |column: &&Column| {
-        let is_of = if is_one_table {
-            options.kinds.iter().any(|kind| column.is_of(*kind))
+        let is_of = if is_shared_table {
+            options.kinds.iter().any(|kind| column.applies_to(*kind))
         } else {
-            column.is_of(kind)
+            column.applies_to(kind)
         };
-        let is_usual = match column.what {
-            What::Kind => has_kind(column),
-            What::PasswordHash => options.with_password_hashes,
-            _ => column.is_usual(),
+        let is_usual = match column.kind {
+            ColumnKind::RecordKind => has_kind(column),
+            ColumnKind::PasswordHash => options.with_password_hashes,
+            _ => column.is_exported_by_default(),
         };
         is_of && is_usual
     };
@@ -101,51 +109,57 @@ fn columns(options: &Options, kind: Kind) -> Vec<&'static Column> {
 }
 
 /// What rows are written to.
-struct Sheet<'a> {
+struct TableExport<'a> {
     columns: Vec<&'static Column>,
-    names: &'a Names,
-    to: &'a mut dyn Writer,
-    seen: &'a mut dyn FnMut(u64),
-    count: u64,
+    names: &'a ItemNames,
+    writer: &'a mut dyn RowWriter,
+    on_progress: &'a mut dyn FnMut(u64),
+    row_count: u64,
 }
 
-impl Sheet<'_> {
-    fn row(&mut self, cell: impl Fn(&Column) -> Option<Value>) -> Result<(), FileError> {
+impl TableExport<'_> {
+    fn write_row(&mut self, cell: impl Fn(&Column) -> Option<Value>) -> Result<(), FileError> {
         let cells = self.columns.iter().enumerate();
         let cells: Vec<(usize, Value)> =
             cells.filter_map(|(place, column)| Some((place, cell(column)?))).collect();
-        self.count += 1;
-        self.to.row(&cells)
+        self.row_count += 1;
+        self.writer.write_row(&cells)
     }
 }
 
-async fn items(
+async fn export_items(
     directory: &Directory,
     caller: &Caller,
     kind: ItemKind,
-    sheet: &mut Sheet<'_>,
+    table: &mut TableExport<'_>,
 ) -> Result<(), ExportError> {
     let mut bound = None;
     loop {
-        let query = ItemQuery { limit: PAGE, boundary: bound, ..ItemQuery::all(kind) };
+        let query = ItemQuery { limit: PAGE_SIZE, boundary: bound, ..ItemQuery::all(kind) };
         let page = directory.items(caller, query).await?;
         let Some(last) = page.rows.last() else { return Ok(()) };
         bound = Some(ItemPageBoundary::After(last.number()));
         for item in &page.rows {
-            let names = sheet.names;
-            sheet.row(|column| thing::cell(item, column, names))?;
+            let names = table.names;
+            table.write_row(|column| item_row::cell(item, column, names))?;
         }
-        (sheet.seen)(page.rows.len() as u64);
+        (table.on_progress)(page.rows.len() as u64);
     }
 }
 
-type Read = Result<(Page<User>, HashMap<u32, PasswordHash>), DirectoryError>;
+type UserPageResult = Result<(Page<User>, HashMap<u32, PasswordHash>), DirectoryError>;
 
 /// A page of people behind a number, with their passwords if they are wanted.
-async fn page(directory: Arc<Directory>, caller: Caller, after: u32, with_passwords: bool) -> Read {
+async fn read_user_page(
+    directory: Arc<Directory>,
+    caller: Caller,
+    after: u32,
+    with_passwords: bool,
+) -> UserPageResult {
     let bound = Some(PageBoundary::After(SortPosition { number: after, ..SortPosition::default() }));
-    let page =
-        directory.users(&caller, UserQuery { boundary: bound, limit: PAGE, ..UserQuery::default() }).await?;
+    let page = directory
+        .users(&caller, UserQuery { boundary: bound, limit: PAGE_SIZE, ..UserQuery::default() })
+        .await?;
     let mut passwords = HashMap::new();
     if let (Some(first), Some(last), true) = (page.rows.first(), page.rows.last(), with_passwords) {
         let range = (first.number, last.number);
@@ -154,38 +168,46 @@ async fn page(directory: Arc<Directory>, caller: Caller, after: u32, with_passwo
     Ok((page, passwords))
 }
 
-async fn people(
+async fn export_users(
     directory: &Arc<Directory>,
     caller: &Caller,
     with_passwords: bool,
-    sheet: &mut Sheet<'_>,
+    table: &mut TableExport<'_>,
 ) -> Result<(), ExportError> {
-    let begin = |after: u32| tokio::spawn(page(Arc::clone(directory), caller.clone(), after, with_passwords));
-    let mut reading = begin(0);
+    let spawn_read = |after: u32| {
+        tokio::spawn(read_user_page(Arc::clone(directory), caller.clone(), after, with_passwords))
+    };
+    let mut next_page = spawn_read(0);
     loop {
-        let read =
-            reading.await.map_err(|error| DirectoryError::Internal(format!("a read was lost: {error}")))?;
-        let (page, passwords) = read?;
+        let page_read =
+            next_page.await.map_err(|error| DirectoryError::Internal(format!("a read was lost: {error}")))?;
+        let (page, passwords) = page_read?;
         let Some(last) = page.rows.last() else { return Ok(()) };
         // While this page is written, the next one is read.
-        reading = begin(last.number);
+        next_page = spawn_read(last.number);
         for user in &page.rows {
-            let shown = Shown { user, names: sheet.names, password: passwords.get(&user.number) };
-            sheet.row(|column| if column.is_of(Kind::User) { shown.cell(column) } else { None })?;
+            let cells = UserCells { user, names: table.names, password: passwords.get(&user.number) };
+            table.write_row(
+                |column| if column.applies_to(RecordKind::User) { cells.cell(column) } else { None },
+            )?;
         }
-        (sheet.seen)(page.rows.len() as u64);
+        (table.on_progress)(page.rows.len() as u64);
     }
 }
 
 /// How many rows an export of these kinds has, or nearly.
-pub async fn estimate(directory: &Directory, caller: &Caller, kinds: &[Kind]) -> Result<u64, DirectoryError> {
+pub async fn estimate_rows(
+    directory: &Directory,
+    caller: &Caller,
+    kinds: &[RecordKind],
+) -> Result<u64, DirectoryError> {
     let mut total = 0;
     for kind in kinds {
         match kind {
-            Kind::User => {
+            RecordKind::User => {
                 total += directory.users(caller, UserQuery { limit: 1, ..UserQuery::default() }).await?.total;
             }
-            Kind::Item(kind) => each(directory, caller, *kind, |_| total += 1).await?,
+            RecordKind::Item(kind) => for_each_item(directory, caller, *kind, |_| total += 1).await?,
         }
     }
     Ok(total)

@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are the documentation")]
-pub enum Part {
+pub enum IgnoredPart {
     Sheet,
     /// Entries of a directory, by their object class.
     Entry,
@@ -20,7 +20,7 @@ pub enum Part {
 /// Why it is not imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Reason {
+pub enum IgnoredReason {
     /// No column has this name.
     Unknown,
     /// Rows of this kind have no such column.
@@ -53,11 +53,11 @@ pub enum Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ignored {
     /// What it is.
-    pub part: Part,
+    pub part: IgnoredPart,
     /// Its header, attribute, sheet or object class.
     pub name: String,
     /// Why.
-    pub reason: Reason,
+    pub reason: IgnoredReason,
     /// Values, entries or users; 1 for a sheet.
     pub count: u64,
 }
@@ -67,48 +67,50 @@ impl fmt::Display for Ignored {
         let Self { part, name, reason, count } = self;
         let many = |one: &str, many: &str| format!("{count} {}", if *count == 1 { one } else { many });
         let values = || many("value", "values");
-        let place = match part {
-            Part::Attribute => "attribute",
+        let noun = match part {
+            IgnoredPart::Attribute => "attribute",
             _ => "column",
         };
         match (part, reason) {
-            (Part::Sheet, _) => write!(f, "sheet '{name}': not read (choose it with --sheet)"),
-            (Part::Entry, _) => write!(f, "class '{name}': {}, not imported", many("entry", "entries")),
-            (Part::User, _) => write!(f, "{}, deleted according to '{name}'", many("user", "users")),
-            (_, Reason::Unknown) => {
+            (IgnoredPart::Sheet, _) => write!(f, "sheet '{name}': not read (choose it with --sheet)"),
+            (IgnoredPart::Entry, _) => {
+                write!(f, "class '{name}': {}, not imported", many("entry", "entries"))
+            }
+            (IgnoredPart::User, _) => write!(f, "{}, deleted according to '{name}'", many("user", "users")),
+            (_, IgnoredReason::Unknown) => {
                 write!(
                     f,
-                    "{place} '{name}': {}, unknown {place} (see `muster import --list-columns`)",
+                    "{noun} '{name}': {}, unknown {noun} (see `muster import --list-columns`)",
                     values()
                 )
             }
-            (_, Reason::OtherKind) => {
-                write!(f, "{place} '{name}': {}, in rows of a kind that has no such column", values())
+            (_, IgnoredReason::OtherKind) => {
+                write!(f, "{noun} '{name}': {}, in rows of a kind that has no such column", values())
             }
-            (_, Reason::Duplicate) => {
-                write!(f, "{place} '{name}': {}, another {place} means the same", values())
+            (_, IgnoredReason::Duplicate) => {
+                write!(f, "{noun} '{name}': {}, another {noun} means the same", values())
             }
-            (_, Reason::FurtherValue) => {
-                write!(f, "{place} '{name}': {}, only one is kept", many("further value", "further values"))
+            (_, IgnoredReason::FurtherValue) => {
+                write!(f, "{noun} '{name}': {}, only one is kept", many("further value", "further values"))
             }
-            (_, Reason::Url) => {
-                write!(f, "{place} '{name}': {}, a URL, which is never opened", values())
+            (_, IgnoredReason::Url) => {
+                write!(f, "{noun} '{name}': {}, a URL, which is never opened", values())
             }
-            (_, Reason::Binary) => write!(f, "{place} '{name}': {}, not text", values()),
-            (_, Reason::Numbers) => {
-                write!(f, "{place} '{name}': {}, numbers of the other system (map it with --map)", values())
+            (_, IgnoredReason::Binary) => write!(f, "{noun} '{name}': {}, not text", values()),
+            (_, IgnoredReason::Numbers) => {
+                write!(f, "{noun} '{name}': {}, numbers of the other system (map it with --map)", values())
             }
-            (_, Reason::NotUuid) => write!(f, "{place} '{name}': {}, not UUIDs", values()),
-            (_, Reason::UnknownRoles) => {
+            (_, IgnoredReason::NotUuid) => write!(f, "{noun} '{name}': {}, not UUIDs", values()),
+            (_, IgnoredReason::UnknownRoles) => {
                 write!(
                     f,
-                    "{place} '{name}': {}, none is a role here (`muster role add` creates roles)",
+                    "{noun} '{name}': {}, none is a role here (`muster role add` creates roles)",
                     values()
                 )
             }
-            (_, Reason::Hidden) => write!(f, "{place} '{name}': {}, a hidden password", values()),
-            (_, Reason::NotChosen | Reason::NotImported | Reason::Deleted) => {
-                write!(f, "{place} '{name}': {}, not imported", values())
+            (_, IgnoredReason::Hidden) => write!(f, "{noun} '{name}': {}, a hidden password", values()),
+            (_, IgnoredReason::NotChosen | IgnoredReason::NotImported | IgnoredReason::Deleted) => {
+                write!(f, "{noun} '{name}': {}, not imported", values())
             }
         }
     }
@@ -116,10 +118,10 @@ impl fmt::Display for Ignored {
 
 /// Counts what is not imported.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct IgnoredCounts(BTreeMap<(Part, String, Reason), u64>);
+pub(crate) struct IgnoredCounts(BTreeMap<(IgnoredPart, String, IgnoredReason), u64>);
 
 impl IgnoredCounts {
-    pub(crate) fn add(&mut self, part: Part, name: &str, reason: Reason, count: u64) {
+    pub(crate) fn add(&mut self, part: IgnoredPart, name: &str, reason: IgnoredReason, count: u64) {
         if count > 0 {
             *self.0.entry((part, name.to_owned(), reason)).or_default() += count;
         }

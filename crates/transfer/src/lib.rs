@@ -5,22 +5,22 @@
 //! it is a command like any other ([`import`]). This crate knows no SQL, no HTTP and no engine.
 
 mod account_state;
+mod cell_value;
 pub mod column;
 mod dn;
 pub mod export;
+mod foreign_hashes;
 pub mod formats;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod ignored;
 pub mod import;
-mod ldif_names;
-mod person;
-mod refer;
-mod stored_password;
-mod thing;
-mod value;
-mod words;
+mod item_row;
+mod ldap_attributes;
+mod messages;
+mod reference_resolver;
+mod user_row;
 
-pub use column::{Column, Columns, Kind};
+pub use column::{Column, ColumnMapping, RecordKind};
 pub use formats::{FileError, Format};
-pub use words::refusal_in_words;
+pub use messages::refusal_message;

@@ -392,7 +392,7 @@ fn apply_to_matching(
             }
         }
         // What has lost its value is no value any more.
-        let lost_value = sub.is_some_and(|sub_attribute| sub_attribute.name == "value")
+        let lost_value = sub_attribute.is_some_and(|part| part.name == "value")
             && parts.iter().all(|(_, value)| value.is_none());
         for index in matching.into_iter().rev().filter(|_| lost_value) {
             all.remove(index);

@@ -10,9 +10,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use transfer::column::{Kind, named};
-use transfer::export::{Options, run};
-use transfer::formats::{Cells, Format, Writing, writer};
+use transfer::column::{RecordKind, column_by_name};
+use transfer::export::{ExportOptions, run};
+use transfer::formats::{CellEscaping, Format, WriteOptions, create_writer};
 
 /// Bytes of a part, and how many may be on their way.
 const PART: usize = 64 * 1024;
@@ -96,27 +96,28 @@ pub(super) fn export(
     name: &str,
     wishes: &Params,
 ) -> Result<(&'static str, ResponseBody), String> {
-    let format = Format::of_path(Path::new(name))
+    let format = Format::from_path(Path::new(name))
         .ok_or("the file's name ends with what it is to be: .csv, .ndjson, .xlsx or .ldif")?;
-    let mut options = Options { format, kinds: Vec::new(), columns: None, with_password_hashes: false };
-    let mut writing = Writing { cells: Cells::Guarded, ..Writing::default() };
+    let mut options = ExportOptions { format, kinds: Vec::new(), columns: None, with_password_hashes: false };
+    let mut writing = WriteOptions { escaping: CellEscaping::Reversible, ..WriteOptions::default() };
     for (name, value) in wishes {
         match name.as_str() {
             "kind" => {
-                let kind =
-                    Kind::of_word(value).ok_or_else(|| format!("there is nothing of the kind {value}"))?;
+                let kind = RecordKind::from_word(value)
+                    .ok_or_else(|| format!("there is nothing of the kind {value}"))?;
                 options.kinds.push(kind);
             }
             "columns" => {
-                let column = |name: &str| named(name).ok_or_else(|| format!("there is no column {name}"));
+                let column =
+                    |name: &str| column_by_name(name).ok_or_else(|| format!("there is no column {name}"));
                 options.columns = Some(value.split(',').map(column).collect::<Result<_, _>>()?);
             }
-            _ => writing.for_excel = flag(name, value)?,
+            _ => writing.excel_compatible = flag(name, value)?,
         }
     }
     writing.check(format)?;
     if options.kinds.is_empty() {
-        options.kinds = Kind::ALL.to_vec();
+        options.kinds = RecordKind::ALL.to_vec();
     }
     let secret = |column: &&transfer::Column| column.name.starts_with("password");
     if options.columns.as_ref().is_some_and(|columns| columns.iter().any(secret)) {
@@ -130,7 +131,8 @@ pub(super) fn export(
     // Writers are not made for waiting, so they have a thread; the directory is asked on the runtime.
     std::thread::spawn(move || {
         let pipe = Pipe { parts: sender.clone(), open: Vec::with_capacity(PART) };
-        let done = writer(format, Box::new(pipe), writing).map_err(transfer::export::ExportError::from);
+        let done =
+            create_writer(format, Box::new(pipe), writing).map_err(transfer::export::ExportError::from);
         let done = done.and_then(|to| handle.block_on(run(&directory, &caller, &options, to, |_| {})));
         let last = match done {
             Ok(_) => Ok(Bytes::new()),
@@ -139,5 +141,5 @@ pub(super) fn export(
         // Whoever has gone hears nothing.
         let _ = sender.blocking_send(last);
     });
-    Ok((format.media(), ResponseBody::streamed(Box::new(Parts(receiver)))))
+    Ok((format.media_type(), ResponseBody::streamed(Box::new(Parts(receiver)))))
 }

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use transfer::formats::{Format, private_file};
-use transfer::import::{ImportError, Report};
+use transfer::formats::{Format, create_private_file};
+use transfer::import::{ImportError, ImportReport};
 use uuid::Uuid;
 
 /// Where an import stands.
@@ -77,7 +77,7 @@ impl Job {
         Self {
             id,
             caller: Whose { tenant: tenant.0, connection, who, highest_role, profile, user, dialect },
-            format: format.word().into(),
+            format: format.as_str().into(),
             wishes,
             status: Status::Arriving,
             created: now,
@@ -100,7 +100,7 @@ impl Job {
     }
 
     pub(super) fn format(&self) -> Format {
-        Format::named(&self.format).unwrap_or(Format::Csv)
+        Format::from_name(&self.format).unwrap_or(Format::Csv)
     }
 
     /// What was written; nothing, where there is none or it is not whole.
@@ -111,17 +111,17 @@ impl Job {
     /// Writes it as one: whoever reads sees it as it was or as it is.
     pub(super) fn write(&self, path: &Path) -> std::io::Result<()> {
         let part = path.with_extension("json.part");
-        let mut file = private_file(&part, true)?;
+        let mut file = create_private_file(&part, true)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_all()?;
         std::fs::rename(&part, path)?;
         sync_folder(path)
     }
 
-    /// Reserves the room in which [`Job::write_end`] writes, so that a full disk cannot keep the end of an import from being
+    /// Reserves the room in which [`ImportContext::write_end`] writes, so that a full disk cannot keep the end of an import from being
     /// recorded.
     pub(super) fn reserve_end(path: &Path) -> std::io::Result<()> {
-        let mut file = private_file(&path.with_extension(RESERVED), true)?;
+        let mut file = create_private_file(&path.with_extension(RESERVED), true)?;
         file.write_all(&vec![b' '; RESERVE])?;
         file.sync_all()
     }
@@ -149,7 +149,7 @@ impl Job {
     }
 
     /// Notes what came of it.
-    pub(super) fn note(&mut self, done: Result<Report, ImportError>) {
+    pub(super) fn note(&mut self, done: Result<ImportReport, ImportError>) {
         match done {
             Ok(report) => {
                 self.status = Status::Done;
@@ -161,18 +161,18 @@ impl Job {
                 refusal: refusal @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. }),
                 ..
             }) => {
-                tracing::warn!(detail = transfer::refusal_in_words(&refusal), "an import was held up");
+                tracing::warn!(detail = transfer::refusal_message(&refusal), "an import was held up");
                 self.status = Status::Queued;
             }
-            Err(ImportError::CalledOff) => self.status = Status::CalledOff,
+            Err(ImportError::Canceled) => self.status = Status::CalledOff,
             Err(ImportError::Stopped { row, refusal: refusal @ DirectoryError::ConnectionEnded }) => {
-                let detail = transfer::refusal_in_words(&refusal);
+                let detail = transfer::refusal_message(&refusal);
                 tracing::warn!(detail, row, import = %self.id, "import stopped: its connection has ended");
                 self.status = Status::Failed;
                 self.error = Some(format!("{detail}; what was done before stays"));
             }
             Err(ImportError::Stopped { row, refusal }) => {
-                tracing::error!(detail = transfer::refusal_in_words(&refusal), row, import = %self.id, "an import has failed");
+                tracing::error!(detail = transfer::refusal_message(&refusal), row, import = %self.id, "an import has failed");
                 self.status = Status::Failed;
                 self.error = Some(format!(
                     "something went wrong on our side at row {row}; it is logged under {}",

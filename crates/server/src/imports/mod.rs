@@ -32,8 +32,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use transfer::formats::{Format, private_file};
-use transfer::import::{ImportError, Options, Scan, is_small, run, scan};
+use transfer::formats::{Format, create_private_file};
+use transfer::import::{ImportError, ImportOptions, Scan, is_small_file, run, scan};
 use uuid::Uuid;
 
 /// The largest file, in bytes.
@@ -118,7 +118,7 @@ impl Imports {
 
     /// The file that an import's content goes into as it arrives.
     pub(crate) fn file(&self, id: Uuid) -> std::io::Result<File> {
-        private_file(&self.path(id, "data"), true)
+        create_private_file(&self.path(id, "data"), true)
     }
 
     /// All of an import's file is there: it is as good as done.
@@ -353,18 +353,22 @@ impl Imports {
         }
     }
 
-    async fn import(&self, job: &mut Job, state: &Path) -> Result<transfer::import::Report, ImportError> {
+    async fn import(
+        &self,
+        job: &mut Job,
+        state: &Path,
+    ) -> Result<transfer::import::ImportReport, ImportError> {
         let caller = job.caller();
         let off = self.path(job.id, OFF);
         if off.exists() {
-            return Err(ImportError::CalledOff);
+            return Err(ImportError::Canceled);
         }
         let mut options = options(&self.path(job.id, "data"), &job.wishes).map_err(failed)?;
         options.format = job.format();
-        options.refused = (!options.is_preview).then(|| self.path(job.id, &refused(job.format())));
+        options.rejected_file = (!options.dry_run).then(|| self.path(job.id, &refused(job.format())));
         options.request = format!("import {}", job.id);
         // Only what was begun before can find what it has created itself.
-        options.begun = job.begun.filter(|_| job.cut_off > 0 || job.panics > 0 || job.rows.is_some());
+        options.first_started = job.begun.filter(|_| job.cut_off > 0 || job.panics > 0 || job.rows.is_some());
         let found = scan_file(&options).await?;
         job.rows = Some(found.rows);
         let mut said = Instant::now();
@@ -386,8 +390,8 @@ impl Imports {
 }
 
 /// Scans the file of an import without blocking other imports.
-async fn scan_file(options: &Options) -> Result<Scan, ImportError> {
-    if is_small(options) {
+async fn scan_file(options: &ImportOptions) -> Result<Scan, ImportError> {
+    if is_small_file(options) {
         return Ok(scan(options)?);
     }
     let options = options.clone();
@@ -402,11 +406,11 @@ async fn scan_file(options: &Options) -> Result<Scan, ImportError> {
 
 /// Why an import failed, for those who sent it.
 fn failed(what: String) -> ImportError {
-    transfer::FileError { row: None, column: None, what }.into()
+    transfer::FileError { row: None, column: None, message: what }.into()
 }
 
 fn refused(format: Format) -> String {
-    format!("refused.{}", format.word())
+    format!("refused.{}", format.as_str())
 }
 
 impl Transfers for Imports {
@@ -417,7 +421,7 @@ impl Transfers for Imports {
         wishes: &Params,
     ) -> Result<(Uuid, Value), Rejected> {
         let format = format(media, wishes)?;
-        options(Path::new(""), wishes)?.reading.check(format)?;
+        options(Path::new(""), wishes)?.read_options.check(format)?;
         let is_open = |job: &&Job| job.caller.tenant == caller.tenant.0 && job.ended.is_none();
         if self.jobs().iter().filter(is_open).count() >= AT_ONCE {
             return Err(Rejected::Temporary(format!("{AT_ONCE} imports of the tenant have not ended")));
@@ -462,7 +466,7 @@ impl Transfers for Imports {
             return Ok(true);
         }
         // Whoever is at it sees the mark, also another process, and also after a restart.
-        private_file(&self.path(id, OFF), true)
+        create_private_file(&self.path(id, OFF), true)
             .and_then(|mark| mark.sync_all())
             .map_err(|error| Rejected::Temporary(format!("an import cannot be called off: {error}")))?;
         // Nobody is at it yet: it is over at once.
@@ -479,7 +483,7 @@ impl Transfers for Imports {
     fn rejected_rows(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, ResponseBody)> {
         let job = self.of(caller, id)?;
         let file = File::open(self.path(id, &refused(job.format()))).ok()?;
-        Some((job.format().media(), download::file(file)))
+        Some((job.format().media_type(), download::file(file)))
     }
 
     fn export(

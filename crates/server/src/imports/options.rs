@@ -2,17 +2,17 @@
 
 use dialects::kit::transfers::Params;
 use std::path::Path;
-use transfer::formats::{Format, Reading};
-use transfer::import::{Key, Options};
+use transfer::formats::{Format, ReadOptions};
+use transfer::import::{ImportOptions, MatchKey};
 
 pub(super) fn format(media: Option<&str>, wishes: &Params) -> Result<Format, String> {
     let unknown =
         || "say what the file is: by Content-Type or with format=csv, ndjson, xlsx or ldif".to_owned();
     if let Some((_, name)) = wishes.iter().find(|(name, _)| name == "format") {
-        return Format::named(name).ok_or_else(unknown);
+        return Format::from_name(name).ok_or_else(unknown);
     }
     let media = media.ok_or_else(unknown)?;
-    let known = Format::ALL.into_iter().find(|format| format.media().split(';').next() == Some(media));
+    let known = Format::ALL.into_iter().find(|format| format.media_type().split(';').next() == Some(media));
     known.or((media == "application/ldif").then_some(Format::Ldif)).ok_or_else(unknown)
 }
 
@@ -25,15 +25,16 @@ pub(super) fn flag(name: &str, value: &str) -> Result<bool, String> {
 }
 
 /// What was asked for as the options of an import.
-pub(super) fn options(path: &Path, wishes: &Params) -> Result<Options, String> {
-    let mut options = Options::new(path, Format::Csv, transfer::Columns::new(dialects::kit::field_aliases()));
-    let mut reading = Reading::default();
+pub(super) fn options(path: &Path, wishes: &Params) -> Result<ImportOptions, String> {
+    let mut options =
+        ImportOptions::new(path, Format::Csv, transfer::ColumnMapping::new(dialects::kit::field_aliases()));
+    let mut reading = ReadOptions::default();
     for (name, value) in wishes {
         match name.as_str() {
-            "update" => options.updates = flag(name, value)?,
-            "dryRun" => options.is_preview = flag(name, value)?,
-            "invite" => options.invites = flag(name, value)?,
-            "deactivateMissing" => options.deactivates_missing = flag(name, value)?,
+            "update" => options.update = flag(name, value)?,
+            "dryRun" => options.dry_run = flag(name, value)?,
+            "invite" => options.invite = flag(name, value)?,
+            "deactivateMissing" => options.deactivate_missing = flag(name, value)?,
             "deactivationLimit" => {
                 let percent = value.parse().ok().filter(|percent| *percent <= 100);
                 options.deactivation_limit = percent.ok_or("deactivationLimit is a number from 0 to 100")?;
@@ -41,12 +42,12 @@ pub(super) fn options(path: &Path, wishes: &Params) -> Result<Options, String> {
             "yesReally" => options.yes_really = flag(name, value)?,
             "emptyClears" => reading.empty_clears = flag(name, value)?,
             "match" => {
-                let keys = value.split(',').map(Key::named).collect::<Option<Vec<Key>>>();
+                let keys = value.split(',').map(MatchKey::from_name).collect::<Option<Vec<MatchKey>>>();
                 options.match_by = keys.ok_or("match is a list of id, external-id, email and user-name")?;
             }
             "map" => {
                 let (header, column) = value.rsplit_once('=').ok_or("map takes HEADER=COLUMN")?;
-                options.columns.map(header, column.trim())?;
+                options.column_mapping.map_header(header, column.trim())?;
             }
             "delimiter" => {
                 let byte = match value.as_bytes() {
@@ -61,6 +62,6 @@ pub(super) fn options(path: &Path, wishes: &Params) -> Result<Options, String> {
             _ => {}
         }
     }
-    options.reading = reading;
+    options.read_options = reading;
     Ok(options)
 }

@@ -1,6 +1,6 @@
 //! The names of everything a file can say: one table, which readers, writers and the documentation walk.
 //!
-//! Names are those of RFC 7643 where it has one. What else a file may call a column is found by its letters and digits
+//! Names are those of RFC 7643 where it has one. ColumnKind else a file may call a column is found by its letters and digits
 //! alone: in this table, in the tables of the dialects, and in what the caller maps.
 
 mod state_headers;
@@ -8,24 +8,24 @@ mod table;
 
 pub use table::COLUMNS;
 
-pub use crate::account_state::{Rule, Unit};
-use crate::value::squeezed;
+pub use crate::account_state::{ExpiryUnit, StateRule};
+use crate::cell_value::normalize_header;
 use directory::{Field, ItemKind, ProfileLinkKind};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// What a row is about.
+/// ColumnKind a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum RecordKind {
     /// A person.
     User,
     /// A group, folder, organisation, role or department.
     Item(ItemKind),
 }
 
-impl Kind {
+impl RecordKind {
     /// Every kind, in the order in which they are written: what is referred to comes first.
     pub const ALL: [Self; 6] = [
         Self::Item(ItemKind::Role),
@@ -37,7 +37,7 @@ impl Kind {
     ];
 
     /// Its word.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
             Self::Item(kind) => kind.as_str(),
@@ -45,26 +45,26 @@ impl Kind {
     }
 
     /// The kind that a word in a file means.
-    pub fn of_word(word: &str) -> Option<Self> {
-        let word = squeezed(word);
+    pub fn from_word(word: &str) -> Option<Self> {
+        let word = normalize_header(word);
         let singular = word.strip_suffix('s').unwrap_or(&word);
         match singular {
             "person" | "people" | "member" | "contact" => Some(Self::User),
             "organization" | "company" | "companie" => Some(Self::Item(ItemKind::Organization)),
-            singular => Self::ALL.into_iter().find(|kind| kind.word() == singular),
+            singular => Self::ALL.into_iter().find(|kind| kind.as_str() == singular),
         }
     }
 }
 
-/// What a column holds and where it belongs.
+/// ColumnKind a column holds and where it belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is explained by its row in the table")]
-pub enum What {
-    Kind,
+pub enum ColumnKind {
+    RecordKind,
     Id,
     Number,
     Text(Field),
-    Entries(Field),
+    MultiValued(Field),
     Links(ProfileLinkKind),
     PostalAddresses,
     Metadata,
@@ -77,24 +77,24 @@ pub enum What {
     Folders,
     Status,
     /// Another statement about whether the account may be used.
-    State(Rule),
+    AccountState(StateRule),
     DoNotEmail,
     ForcePasswordChange,
     Password,
     PasswordHash,
     /// The kind of hash that the password is, if it is one.
-    HashFunction,
+    PasswordHashFunction,
     /// LDAP's `userPassword`: a hash behind its scheme, or clear text.
     LdapPassword,
-    Moment(Field),
+    Timestamp(Field),
     Name,
     IsRestricted,
     RestrictedTo,
-    Entries4Folder,
+    FolderEntries,
     Domains,
     Offices,
     AutoLogin,
-    Page(Page),
+    ClientNumber(ClientNumber),
     KeyContacts,
     Rank,
     Members,
@@ -107,7 +107,7 @@ pub enum What {
 /// Numbers that an organisation keeps for client systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the documentation")]
-pub enum Page {
+pub enum ClientNumber {
     Homepage,
     Guid,
     Industry,
@@ -119,76 +119,76 @@ pub enum Page {
 pub struct Column {
     /// Its name in what is written.
     pub name: &'static str,
-    /// What it holds.
-    pub what: What,
-    /// What else it is called, as letters and digits.
+    /// ColumnKind it holds.
+    pub kind: ColumnKind,
+    /// ColumnKind else it is called, as letters and digits.
     aliases: &'static [&'static str],
     /// The kinds that have it, as letters: `u` person, `g` group, `f` folder, `o` organisation, `r` role, `d` department.
-    kinds: &'static str,
-    /// What it means.
-    pub about: &'static str,
+    record_kinds: &'static str,
+    /// ColumnKind it means.
+    pub description: &'static str,
 }
 
 impl Column {
     /// Whether things of that kind have it.
-    pub fn is_of(&self, kind: Kind) -> bool {
+    pub fn applies_to(&self, kind: RecordKind) -> bool {
         let letter = match kind {
-            Kind::User => 'u',
-            Kind::Item(ItemKind::Group) => 'g',
-            Kind::Item(ItemKind::Folder) => 'f',
-            Kind::Item(ItemKind::Organization) => 'o',
-            Kind::Item(ItemKind::Role) => 'r',
-            Kind::Item(ItemKind::Department) => 'd',
+            RecordKind::User => 'u',
+            RecordKind::Item(ItemKind::Group) => 'g',
+            RecordKind::Item(ItemKind::Folder) => 'f',
+            RecordKind::Item(ItemKind::Organization) => 'o',
+            RecordKind::Item(ItemKind::Role) => 'r',
+            RecordKind::Item(ItemKind::Department) => 'd',
         };
-        self.kinds.contains(letter)
+        self.record_kinds.contains(letter)
     }
 
     /// Whether it is written when nothing else was asked for: not what the store gives, nor secrets.
-    pub fn is_usual(&self) -> bool {
-        let is_written_back = !matches!(
-            self.what,
-            What::Moment(_)
-                | What::Password
-                | What::PasswordHash
-                | What::HashFunction
-                | What::LdapPassword
-                | What::Members
-                | What::State(_)
-                | What::Dn
-                | What::ObjectClass
-                | What::Ignored
+    pub fn is_exported_by_default(&self) -> bool {
+        let is_importable = !matches!(
+            self.kind,
+            ColumnKind::Timestamp(_)
+                | ColumnKind::Password
+                | ColumnKind::PasswordHash
+                | ColumnKind::PasswordHashFunction
+                | ColumnKind::LdapPassword
+                | ColumnKind::Members
+                | ColumnKind::AccountState(_)
+                | ColumnKind::Dn
+                | ColumnKind::ObjectClass
+                | ColumnKind::Ignored
         );
-        is_written_back && (self.what != What::Number || self.kinds != "u")
+        is_importable && (self.kind != ColumnKind::Number || self.record_kinds != "u")
     }
 
     /// Whether it says who somebody is.
-    pub fn identifies(&self) -> bool {
+    pub fn is_identifier(&self) -> bool {
         matches!(
-            self.what,
-            What::Id
-                | What::Text(Field::UserName | Field::Email | Field::ExternalId)
-                | What::Entries(Field::Emails)
+            self.kind,
+            ColumnKind::Id
+                | ColumnKind::Text(Field::UserName | Field::Email | Field::ExternalId)
+                | ColumnKind::MultiValued(Field::Emails)
         )
     }
 }
 
 /// The column of that name.
-pub fn named(name: &str) -> Option<&'static Column> {
+pub fn column_by_name(name: &str) -> Option<&'static Column> {
     static NAMES: LazyLock<HashMap<String, &'static Column>> =
-        LazyLock::new(|| COLUMNS.iter().map(|column| (squeezed(column.name), column)).collect());
-    NAMES.get(&squeezed(name)).copied()
+        LazyLock::new(|| COLUMNS.iter().map(|column| (normalize_header(column.name), column)).collect());
+    NAMES.get(&normalize_header(name)).copied()
 }
 
-/// What a header means.
+/// ColumnKind a header means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum HeaderMeaning {
     /// No column has this name.
     Unknown,
     /// This column.
     Column(&'static Column),
     /// A status, if each value below it is a known word for one; else this, or nothing. The state of an account instead, if
     /// each value can be read as one; else nothing.
-    StatusOr(Option<&'static Column>),
+    DependsOnValues(Option<&'static Column>),
 }
 
 impl PartialEq for Column {
@@ -206,148 +206,157 @@ const STATUS_OR_NOTHING: [&str; 1] = ["userstatus"];
 
 /// The meaning of headers: in the table, in dialects, and as the caller maps them.
 #[derive(Clone, Debug, Default)]
-pub struct Columns {
-    known: HashMap<String, usize>,
+pub struct ColumnMapping {
+    columns_by_alias: HashMap<String, usize>,
     /// Headers as the caller maps them, to a column or to nothing.
-    mapped: HashMap<String, Option<usize>>,
+    custom_mappings: HashMap<String, Option<usize>>,
 }
 
-impl Columns {
+impl ColumnMapping {
     /// With what dialects call things; this table's own names come first.
-    pub fn new<S: AsRef<str>>(spellings: impl IntoIterator<Item = (S, Field)>) -> Self {
+    pub fn new<S: AsRef<str>>(field_aliases: impl IntoIterator<Item = (S, Field)>) -> Self {
         let mut known = HashMap::new();
-        for (place, column) in COLUMNS.iter().enumerate() {
-            known.insert(squeezed(column.name), place);
+        for (index, column) in COLUMNS.iter().enumerate() {
+            known.insert(normalize_header(column.name), index);
         }
-        for (place, column) in COLUMNS.iter().enumerate() {
+        for (index, column) in COLUMNS.iter().enumerate() {
             for alias in column.aliases {
-                known.entry((*alias).to_owned()).or_insert(place);
+                known.entry((*alias).to_owned()).or_insert(index);
             }
         }
-        for (spelling, field) in spellings {
-            if let Some(place) = COLUMNS.iter().position(|column| holds(column, field)) {
-                known.entry(squeezed(spelling.as_ref())).or_insert(place);
+        for (spelling, field) in field_aliases {
+            if let Some(index) = COLUMNS.iter().position(|column| stores_field(column, field)) {
+                known.entry(normalize_header(spelling.as_ref())).or_insert(index);
             }
         }
-        Self { known, mapped: HashMap::new() }
+        Self { columns_by_alias: known, custom_mappings: HashMap::new() }
     }
 
     /// Maps a header to the column of that name; to none, when it is empty.
-    pub fn map(&mut self, header: &str, column: &str) -> Result<(), String> {
-        let place = if column.is_empty() {
+    pub fn map_header(&mut self, header: &str, column: &str) -> Result<(), String> {
+        let index = if column.is_empty() {
             None
         } else {
-            let place = COLUMNS.iter().position(|known| squeezed(known.name) == squeezed(column));
-            Some(place.ok_or_else(|| {
+            let index =
+                COLUMNS.iter().position(|known| normalize_header(known.name) == normalize_header(column));
+            Some(index.ok_or_else(|| {
                 format!("there is no column {column}; `muster import --list-columns` tells them")
             })?)
         };
-        self.mapped.insert(header.trim().to_owned(), place);
+        self.custom_mappings.insert(header.trim().to_owned(), index);
         Ok(())
     }
 
     /// The column a header means, whatever is below it; `None` when it means none.
     pub fn find(&self, header: &str) -> Option<&'static Column> {
         match self.meaning(header) {
-            Meaning::Column(column) => Some(column),
-            Meaning::StatusOr(other) => other,
-            Meaning::Unknown => None,
+            HeaderMeaning::Column(column) => Some(column),
+            HeaderMeaning::DependsOnValues(other) => other,
+            HeaderMeaning::Unknown => None,
         }
     }
 
-    /// What a header means.
-    pub fn meaning(&self, header: &str) -> Meaning {
+    /// ColumnKind a header means.
+    pub fn meaning(&self, header: &str) -> HeaderMeaning {
         let header = header.trim();
-        if let Some(mapped) = self.mapped.get(header) {
-            return mapped.map_or(Meaning::Unknown, |place| Meaning::Column(&COLUMNS[place]));
+        if let Some(mapped) = self.custom_mappings.get(header) {
+            return mapped.map_or(HeaderMeaning::Unknown, |index| HeaderMeaning::Column(&COLUMNS[index]));
         }
-        let name = self.template(header);
-        let column = self.known(name);
-        match squeezed(name).as_str() {
-            name if STATUS_OR_REGION.contains(&name) => Meaning::StatusOr(column),
-            name if STATUS_OR_NOTHING.contains(&name) => Meaning::StatusOr(None),
-            name if column.is_none() && state_headers::may_be_status(name) => Meaning::StatusOr(None),
-            name => match column.or_else(|| state_headers::column(name)) {
-                Some(state) if column.is_none() => Meaning::StatusOr(Some(state)),
-                found => found.map_or(Meaning::Unknown, Meaning::Column),
+        let name = self.strip_template_text(header);
+        let column = self.find_by_alias(name);
+        match normalize_header(name).as_str() {
+            name if STATUS_OR_REGION.contains(&name) => HeaderMeaning::DependsOnValues(column),
+            name if STATUS_OR_NOTHING.contains(&name) => HeaderMeaning::DependsOnValues(None),
+            name if column.is_none() && state_headers::may_be_status(name) => {
+                HeaderMeaning::DependsOnValues(None)
+            }
+            name => match column.or_else(|| state_headers::state_column(name)) {
+                Some(state) if column.is_none() => HeaderMeaning::DependsOnValues(Some(state)),
+                found => found.map_or(HeaderMeaning::Unknown, HeaderMeaning::Column),
             },
         }
     }
 
-    /// What counts of a header of a template. Entra ID has its property in brackets behind the text (`First name [givenName]
+    /// ColumnKind counts of a header of a template. Entra ID has its property in brackets behind the text (`First name [givenName]
     /// Required`), Google a remark (`Email Address [Required]`).
-    fn template<'a>(&self, header: &'a str) -> &'a str {
+    fn strip_template_text<'a>(&self, header: &'a str) -> &'a str {
         let Some((text, behind)) = header.split_once('[') else { return header };
         let Some((property, _)) = behind.split_once(']') else { return header };
         let text = text.split('(').next().unwrap_or(text).trim();
-        let says_state = |text| self.known(text).is_some_and(|column| matches!(column.what, What::State(_)));
+        let is_state_column = |text| {
+            self.find_by_alias(text).is_some_and(|column| matches!(column.kind, ColumnKind::AccountState(_)))
+        };
         let is_property = property.starts_with(|c: char| c.is_ascii_lowercase())
             && property.chars().all(|c| c.is_ascii_alphanumeric());
         // "Block sign in [accountEnabled]" says the opposite of its property.
-        if text.is_empty() || is_property && !says_state(text) { property } else { text }
+        if text.is_empty() || is_property && !is_state_column(text) { property } else { text }
     }
 
-    fn known(&self, header: &str) -> Option<&'static Column> {
+    fn find_by_alias(&self, header: &str) -> Option<&'static Column> {
         // SCIM's long names: what comes behind the last colon counts.
-        let short = header.rsplit(':').next().unwrap_or(header);
-        let short =
-            if header.starts_with("urn:") { short.strip_prefix("User.").unwrap_or(short) } else { header };
-        // What our own LDIF calls things that LDAP has no name for.
-        let short = squeezed(short);
-        let own = short.strip_prefix("muster").unwrap_or(&short);
-        let within = |outer: &str| self.known.get(own.strip_prefix(outer)?);
-        let is_state = |place: &&usize| matches!(COLUMNS[**place].what, What::State(_));
-        let state_of = |outer: &str| within(outer).filter(is_state);
-        let place = self
-            .known
-            .get(own)
-            .or_else(|| within("username"))
-            .or_else(|| within("user"))
-            .or_else(|| within("name"))
+        let local_name = header.rsplit(':').next().unwrap_or(header);
+        let local_name = if header.starts_with("urn:") {
+            local_name.strip_prefix("User.").unwrap_or(local_name)
+        } else {
+            header
+        };
+        // ColumnKind our own LDIF calls things that LDAP has no name for.
+        let local_name = normalize_header(local_name);
+        let key = local_name.strip_prefix("muster").unwrap_or(&local_name);
+        let without_prefix = |outer: &str| self.columns_by_alias.get(key.strip_prefix(outer)?);
+        let is_state = |index: &&usize| matches!(COLUMNS[**index].kind, ColumnKind::AccountState(_));
+        let state_of = |outer: &str| without_prefix(outer).filter(is_state);
+        let index = self
+            .columns_by_alias
+            .get(key)
+            .or_else(|| without_prefix("username"))
+            .or_else(|| without_prefix("user"))
+            .or_else(|| without_prefix("name"))
             .or_else(|| ["is", "account", "konto", "cuenta", "compte"].into_iter().find_map(state_of));
-        place.map(|place| &COLUMNS[*place])
+        index.map(|index| &COLUMNS[*index])
     }
 }
 
 /// Whether a column is where a field of a person belongs.
-fn holds(column: &Column, field: Field) -> bool {
+fn stores_field(column: &Column, field: Field) -> bool {
     let what = match field {
-        Field::Groups => What::Groups,
-        Field::Folders => What::Folders,
-        Field::Status => What::Status,
-        Field::Active => What::State(Rule::Enabled),
-        Field::Role => What::Role,
-        Field::Roles => What::Roles,
-        Field::Department => What::Department,
-        Field::Organization => What::Organisation,
-        Field::Office => What::Office,
-        Field::Metadata => What::Metadata,
-        Field::DoNotEmail => What::DoNotEmail,
-        Field::ForcePasswordChange => What::ForcePasswordChange,
-        Field::Password => What::Password,
-        Field::Id => What::Id,
-        Field::PostalAddresses => What::PostalAddresses,
-        Field::SocialLinks => What::Links(ProfileLinkKind::Social),
-        Field::CustomLinks => What::Links(ProfileLinkKind::Custom),
-        Field::MessagingLinks => What::Links(ProfileLinkKind::Messaging),
+        Field::Groups => ColumnKind::Groups,
+        Field::Folders => ColumnKind::Folders,
+        Field::Status => ColumnKind::Status,
+        Field::Active => ColumnKind::AccountState(StateRule::Enabled),
+        Field::Role => ColumnKind::Role,
+        Field::Roles => ColumnKind::Roles,
+        Field::Department => ColumnKind::Department,
+        Field::Organization => ColumnKind::Organisation,
+        Field::Office => ColumnKind::Office,
+        Field::Metadata => ColumnKind::Metadata,
+        Field::DoNotEmail => ColumnKind::DoNotEmail,
+        Field::ForcePasswordChange => ColumnKind::ForcePasswordChange,
+        Field::Password => ColumnKind::Password,
+        Field::Id => ColumnKind::Id,
+        Field::PostalAddresses => ColumnKind::PostalAddresses,
+        Field::SocialLinks => ColumnKind::Links(ProfileLinkKind::Social),
+        Field::CustomLinks => ColumnKind::Links(ProfileLinkKind::Custom),
+        Field::MessagingLinks => ColumnKind::Links(ProfileLinkKind::Messaging),
         Field::Emails | Field::Phones | Field::Photos | Field::Entitlements | Field::Certificates => {
-            What::Entries(field)
+            ColumnKind::MultiValued(field)
         }
-        field => What::Text(field),
+        field => ColumnKind::Text(field),
     };
-    column.what == what && column.is_of(Kind::User)
+    column.kind == what && column.applies_to(RecordKind::User)
 }
 
 /// A cell whose column is known.
-pub(crate) type Cell<'a> = (&'static Column, Cow<'a, Value>);
+pub(crate) type ColumnCell<'a> = (&'static Column, Cow<'a, Value>);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart() {
-        let columns = Columns::new([("FirstName", Field::GivenName), ("Ansprache", Field::HonorificPrefix)]);
+    fn headers_are_resolved() {
+        let columns =
+            ColumnMapping::new([("FirstName", Field::GivenName), ("Ansprache", Field::HonorificPrefix)]);
         let name = |header: &str| columns.find(header).map(|column| column.name);
         for (header, wanted) in [
             ("First Name", "givenName"),
@@ -376,7 +385,8 @@ mod tests {
     fn each_name_means_one_column() {
         let mut seen = HashMap::new();
         for column in COLUMNS {
-            for name in column.aliases.iter().map(|alias| (*alias).to_owned()).chain([squeezed(column.name)])
+            for name in
+                column.aliases.iter().map(|alias| (*alias).to_owned()).chain([normalize_header(column.name)])
             {
                 let before = seen.insert(name.clone(), column.name);
                 assert!(before.is_none(), "{name} is {before:?} and {}", column.name);
@@ -385,10 +395,10 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_by_their_words() {
-        assert_eq!(Kind::of_word("Groups"), Some(Kind::Item(ItemKind::Group)));
-        assert_eq!(Kind::of_word("people"), Some(Kind::User));
-        assert_eq!(Kind::of_word("Organizations"), Some(Kind::Item(ItemKind::Organization)));
-        assert_eq!(Kind::of_word("Sheet1"), None);
+    fn kinds_are_parsed() {
+        assert_eq!(RecordKind::from_word("Groups"), Some(RecordKind::Item(ItemKind::Group)));
+        assert_eq!(RecordKind::from_word("people"), Some(RecordKind::User));
+        assert_eq!(RecordKind::from_word("Organizations"), Some(RecordKind::Item(ItemKind::Organization)));
+        assert_eq!(RecordKind::from_word("Sheet1"), None);
     }
 }

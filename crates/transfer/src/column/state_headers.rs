@@ -1,10 +1,10 @@
 //! Headers that say in one of many languages and forms that an account may or may not be used.
 
-use super::{Column, named};
-use crate::account_state::State;
+use super::{Column, column_by_name};
+use crate::account_state::AccountState;
 
 /// What may stand beside the word for a state: what it is the state of. The longer ones come first.
-const ACCOUNTS: [&str; 19] = [
+const ACCOUNT_WORDS: [&str; 19] = [
     "mitarbeiter",
     "utilisateur",
     "gebruiker",
@@ -26,45 +26,48 @@ const ACCOUNTS: [&str; 19] = [
     "is",
 ];
 /// Words for a state that are about something else in a header: an address, a password, a recovery.
-const OTHER_SENSES: [&str; 3] = ["confirmed", "recovery", "passwordexpired"];
+const AMBIGUOUS_WORDS: [&str; 3] = ["confirmed", "recovery", "passwordexpired"];
 /// How headers end below which a status stands, or something else.
-const STATUS: [&str; 7] = ["status", "state", "statut", "zustand", "estado", "stato", "situação"];
+const STATUS_SUFFIXES: [&str; 7] = ["status", "state", "statut", "zustand", "estado", "stato", "situação"];
 /// What the status is of. That of something else, such as "MFA Status" or "License Status", is not the account's.
-const OF_ACCOUNT: [&str; 6] = ["lifecycle", "employment", "beschäftigungs", "mitglieds", "member", "person"];
+const STATUS_PREFIXES: [&str; 6] =
+    ["lifecycle", "employment", "beschäftigungs", "mitglieds", "member", "person"];
 
 /// The column that a header means, of which only letters and digits are left, if its word for a state is known.
-pub(super) fn column(header: &str) -> Option<&'static Column> {
-    let word = ACCOUNTS.iter().find_map(|account| header.strip_prefix(account)).unwrap_or(header);
-    let word = ACCOUNTS.iter().find_map(|account| word.strip_suffix(account)).unwrap_or(word);
+pub(super) fn state_column(header: &str) -> Option<&'static Column> {
+    let word = ACCOUNT_WORDS.iter().find_map(|account| header.strip_prefix(account)).unwrap_or(header);
+    let word = ACCOUNT_WORDS.iter().find_map(|account| word.strip_suffix(account)).unwrap_or(word);
     if word != header && matches!(word, "allowed" | "erlaubt" | "permitido") {
-        return named("active");
+        return column_by_name("active");
     }
-    if OTHER_SENSES.contains(&word) {
+    if AMBIGUOUS_WORDS.contains(&word) {
         return None;
     }
-    named(match State::of_word(word)? {
-        State::Active => "active",
-        State::Inactive => "disabled",
-        State::Suspended => "suspended",
-        State::Archived => "archived",
-        State::Deleted => "deleted",
-        State::Invited => return None,
+    column_by_name(match AccountState::from_word(word)? {
+        AccountState::Active => "active",
+        AccountState::Inactive => "disabled",
+        AccountState::Suspended => "suspended",
+        AccountState::Archived => "archived",
+        AccountState::Deleted => "deleted",
+        AccountState::Invited => return None,
     })
 }
 
 /// Whether a status may stand below a header, of which only letters and digits are left.
 pub(super) fn may_be_status(header: &str) -> bool {
-    let of = STATUS.iter().find_map(|ending| header.strip_suffix(ending));
-    of.is_some_and(|of| of.is_empty() || ACCOUNTS.contains(&of) || OF_ACCOUNT.contains(&of))
+    let prefix = STATUS_SUFFIXES.iter().find_map(|ending| header.strip_suffix(ending));
+    prefix.is_some_and(|prefix| {
+        prefix.is_empty() || ACCOUNT_WORDS.contains(&prefix) || STATUS_PREFIXES.contains(&prefix)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::squeezed;
+    use crate::cell_value::normalize_header;
 
     #[test]
-    fn states_are_known_in_every_language_of_the_words() {
+    fn state_headers_are_found_in_all_languages() {
         for (header, wanted) in [
             ("Geblokkeerd", Some("disabled")),
             ("Actief", Some("active")),
@@ -89,13 +92,13 @@ mod tests {
             ("Allowed", None),
             ("City", None),
         ] {
-            assert_eq!(column(&squeezed(header)).map(|column| column.name), wanted, "{header}");
+            assert_eq!(state_column(&normalize_header(header)).map(|column| column.name), wanted, "{header}");
         }
         for header in ["Lifecycle State", "Employee Status", "Status"] {
-            assert!(may_be_status(&squeezed(header)), "{header}");
+            assert!(may_be_status(&normalize_header(header)), "{header}");
         }
         for header in ["MFA Status", "License Status", "Sync state", "Manager Status", "Status date"] {
-            assert!(!may_be_status(&squeezed(header)), "{header}");
+            assert!(!may_be_status(&normalize_header(header)), "{header}");
         }
     }
 }

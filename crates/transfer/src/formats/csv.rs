@@ -1,9 +1,12 @@
 //! CSV (RFC 4180) and its relatives: with semicolons, tabs or bars between.
 
-use super::text::{TOO_LONG, Text};
-use super::{Cells, Contents, FileError, LONGEST_ROW, Raw, Reading, Row, Rows, Writing, letters};
-use crate::column::Kind;
-use crate::value::{flat, guarded, harmless, trimmed, unguarded};
+use super::text_reader::{ROW_TOO_LONG, TextReader};
+use super::{
+    CellEscaping, FileError, FileSummary, MAX_ROW_BYTES, RawRow, ReadOptions, Row, RowHandler, WriteOptions,
+    column_letters,
+};
+use crate::cell_value::{escape_cell, escape_formula, to_cell_text, trim_invisible, unescape_cell};
+use crate::column::RecordKind;
 use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 use serde_json::Value;
 use std::io::{Cursor, Read, Write};
@@ -11,34 +14,42 @@ use std::io::{Cursor, Read, Write};
 /// What may stand between cells.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// How much of a file is looked at for its delimiter.
-const HEAD: usize = 64 * 1024;
+const SNIFF_BYTES: usize = 64 * 1024;
 
-pub(super) fn read(mut text: Text, reading: &Reading, rows: &mut Rows<'_>) -> Result<Contents, FileError> {
+pub(super) fn read(
+    mut text: TextReader,
+    options: &ReadOptions,
+    on_row: &mut RowHandler<'_>,
+) -> Result<FileSummary, FileError> {
     let mut head = Vec::new();
-    Read::by_ref(&mut text.reader).take(HEAD as u64).read_to_end(&mut head)?;
-    let (skipped, said) = announced(&head);
-    let delimiter = reading.delimiter.or(said).unwrap_or_else(|| likely(&head[skipped..]));
-    text.allowance.set(LONGEST_ROW);
-    let rest: Vec<u8> = head.split_off(skipped);
+    Read::by_ref(&mut text.reader).take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
+    let (preamble_length, declared_delimiter) = parse_preamble(&head);
+    let delimiter = options
+        .delimiter
+        .or(declared_delimiter)
+        .unwrap_or_else(|| detect_delimiter(&head[preamble_length..]));
+    text.row_budget.set(MAX_ROW_BYTES);
+    let rest: Vec<u8> = head.split_off(preamble_length);
     let input = Cursor::new(rest).chain(text.reader);
     let mut csv =
         ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(input);
     let mut record = StringRecord::new();
-    let first_row = u64::from(skipped > 0) + 1;
-    if !next(&mut csv, &mut record, first_row)? {
+    let first_row = u64::from(preamble_length > 0) + 1;
+    if !read_record(&mut csv, &mut record, first_row)? {
         return Err(FileError::new("the file is empty"));
     }
-    let headers: Vec<String> = record.iter().map(|header| trimmed(header).to_owned()).collect();
-    headers_are_good(&headers, first_row)?;
+    let headers: Vec<String> = record.iter().map(|header| trim_invisible(header).to_owned()).collect();
+    check_headers(&headers, first_row)?;
     let mut number = first_row;
     loop {
-        text.allowance.set(LONGEST_ROW);
+        text.row_budget.set(MAX_ROW_BYTES);
         number += 1;
-        if !next(&mut csv, &mut record, number)? {
+        if !read_record(&mut csv, &mut record, number)? {
             break;
         }
         // A row with nothing in it is none, however many cells it has.
-        if record.iter().all(|cell| trimmed(cell).is_empty()) && (headers.len() > 1 || !reading.empty_clears)
+        if record.iter().all(|cell| trim_invisible(cell).is_empty())
+            && (headers.len() > 1 || !options.empty_clears)
         {
             continue;
         }
@@ -50,64 +61,68 @@ pub(super) fn read(mut text: Text, reading: &Reading, rows: &mut Rows<'_>) -> Re
             ));
         }
         if text.is_lossy
-            && let Some(place) = record.iter().position(|cell| cell.contains('\u{FFFD}'))
+            && let Some(index) = record.iter().position(|cell| cell.contains('\u{FFFD}'))
         {
             return Err(FileError::at(
                 number,
                 "it holds bytes that are no text in the file's encoding; say which it is with --encoding",
             )
-            .in_column(&*headers[place]));
+            .in_column(&*headers[index]));
         }
-        rows(&headers, row(number, &record, reading))?;
+        on_row(&headers, to_row(number, &record, options))?;
     }
-    if text.seen.odd_quotes.get() && text.seen.last.get() != b'\n' {
+    if text.state.odd_quotes.get() && text.state.last_byte.get() != b'\n' {
         return Err(FileError::at(
             number.saturating_sub(1),
             "the file ends inside quotes: a part of it is missing",
         ));
     }
-    Ok(Contents { headers, delimiter: Some(delimiter), ..Contents::default() })
+    Ok(FileSummary { headers, delimiter: Some(delimiter), ..FileSummary::default() })
 }
 
 /// The next record; the csv crate's own words for what is wrong are for programmers.
-fn next(csv: &mut csv::Reader<impl Read>, record: &mut StringRecord, number: u64) -> Result<bool, FileError> {
+fn read_record(
+    csv: &mut csv::Reader<impl Read>,
+    record: &mut StringRecord,
+    number: u64,
+) -> Result<bool, FileError> {
     csv.read_record(record).map_err(|error| match error.kind() {
-        csv::ErrorKind::Io(error) if error.to_string() == TOO_LONG => FileError::at(number, TOO_LONG),
+        csv::ErrorKind::Io(error) if error.to_string() == ROW_TOO_LONG => FileError::at(number, ROW_TOO_LONG),
         csv::ErrorKind::Io(error) => FileError::at(number, error.to_string()),
         csv::ErrorKind::Utf8 { .. } => FileError::at(number, "it is no text"),
         _ => FileError::at(number, error.to_string()),
     })
 }
 
-fn row(number: u64, record: &StringRecord, reading: &Reading) -> Row {
+fn to_row(number: u64, record: &StringRecord, options: &ReadOptions) -> Row {
     let mut is_raw = true;
     let cell = |(place, raw): (usize, &str)| {
-        let text = unguarded(raw);
+        let text = unescape_cell(raw);
         is_raw &= text.len() == raw.len();
         if text.is_empty() {
-            reading.empty_clears.then_some((place, Value::Null))
+            options.empty_clears.then_some((place, Value::Null))
         } else {
             Some((place, Value::String(text.to_owned())))
         }
     };
     let cells = record.iter().enumerate().filter_map(cell).collect();
     let original = || record.iter().enumerate().map(|(place, raw)| (place, Value::from(raw))).collect();
-    let raw = if is_raw { Raw::AsRead } else { Raw::Cells(original()) };
+    let raw = if is_raw { RawRow::SameAsCells } else { RawRow::Cells(original()) };
     Row { number, kind: None, cells, raw }
 }
 
 /// Headers that are empty or twice there would leave it open what a cell means.
-pub(super) fn headers_are_good(headers: &[String], row: u64) -> Result<(), FileError> {
-    for (place, header) in headers.iter().enumerate() {
+pub(super) fn check_headers(headers: &[String], row: u64) -> Result<(), FileError> {
+    for (index, header) in headers.iter().enumerate() {
         if header.is_empty() {
             continue;
         }
-        if let Some(before) = headers[..place].iter().position(|other| other.eq_ignore_ascii_case(header)) {
+        if let Some(before) = headers[..index].iter().position(|other| other.eq_ignore_ascii_case(header)) {
             return Err(FileError::at(
                 row,
-                format!("{header} is the header of column {} already", letters(before)),
+                format!("{header} is the header of column {} already", column_letters(before)),
             )
-            .in_column(letters(place)));
+            .in_column(column_letters(index)));
         }
     }
     if headers.iter().all(String::is_empty) {
@@ -118,7 +133,7 @@ pub(super) fn headers_are_good(headers: &[String], row: u64) -> Result<(), FileE
 
 /// A first line that is not the header, and its length: Excel's, which says what stands between cells, or the version of Entra
 /// ID's templates.
-fn announced(head: &[u8]) -> (usize, Option<u8>) {
+fn parse_preamble(head: &[u8]) -> (usize, Option<u8>) {
     let line = head.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     if line.starts_with(b"version:v") {
         return (line.len(), None);
@@ -130,7 +145,7 @@ fn announced(head: &[u8]) -> (usize, Option<u8>) {
 }
 
 /// What stands most often outside quotes on the first line.
-fn likely(head: &[u8]) -> u8 {
+fn detect_delimiter(head: &[u8]) -> u8 {
     let mut counts = [0_u32; DELIMITERS.len()];
     let mut is_quoted = false;
     for byte in head {
@@ -138,47 +153,53 @@ fn likely(head: &[u8]) -> u8 {
             b'"' => is_quoted = !is_quoted,
             b'\n' if !is_quoted => break,
             byte if !is_quoted => {
-                if let Some(place) = DELIMITERS.iter().position(|delimiter| delimiter == byte) {
-                    counts[place] += 1;
+                if let Some(index) = DELIMITERS.iter().position(|delimiter| delimiter == byte) {
+                    counts[index] += 1;
                 }
             }
             _ => {}
         }
     }
     let best = counts.iter().max().copied().unwrap_or(0);
-    counts.iter().position(|count| *count == best).map_or(b',', |place| DELIMITERS[place])
+    counts.iter().position(|count| *count == best).map_or(b',', |index| DELIMITERS[index])
 }
 
-pub(super) struct Writer {
+pub(super) struct CsvWriter {
     csv: csv::Writer<Box<dyn Write + Send>>,
-    width: usize,
-    kind: Option<Kind>,
-    writing: Writing,
-    has_begun: bool,
+    column_count: usize,
+    kind: Option<RecordKind>,
+    options: WriteOptions,
+    has_header: bool,
 }
 
-impl Writer {
-    pub(super) fn new(mut to: Box<dyn Write + Send>, writing: Writing) -> Result<Self, FileError> {
+impl CsvWriter {
+    pub(super) fn new(mut output: Box<dyn Write + Send>, writing: WriteOptions) -> Result<Self, FileError> {
         let mut builder = WriterBuilder::new();
         builder.terminator(csv::Terminator::CRLF).delimiter(writing.delimiter.unwrap_or(b','));
-        if writing.for_excel {
-            to.write_all("\u{FEFF}".as_bytes())?;
+        if writing.excel_compatible {
+            output.write_all("\u{FEFF}".as_bytes())?;
             builder.delimiter(b';');
         }
-        Ok(Self { csv: builder.from_writer(to), width: 0, kind: None, writing, has_begun: false })
+        Ok(Self {
+            csv: builder.from_writer(output),
+            column_count: 0,
+            kind: None,
+            options: writing,
+            has_header: false,
+        })
     }
 
-    fn record(&mut self, cells: &[(usize, Value)]) -> Result<(), csv::Error> {
+    fn write_cells(&mut self, cells: &[(usize, Value)]) -> Result<(), csv::Error> {
         let mut cells = cells.iter().peekable();
-        for place in 0..self.width {
-            let text = match cells.next_if(|(at, _)| *at == place) {
-                Some((_, value)) => flat(value),
+        for index in 0..self.column_count {
+            let text = match cells.next_if(|(at, _)| *at == index) {
+                Some((_, value)) => to_cell_text(value),
                 None => String::new(),
             };
-            let text = match self.writing.cells {
-                Cells::Guarded => guarded(&text),
-                Cells::Harmless => harmless(&text),
-                Cells::Plain => text.as_str().into(),
+            let text = match self.options.escaping {
+                CellEscaping::Reversible => escape_cell(&text),
+                CellEscaping::FormulasOnly => escape_formula(&text),
+                CellEscaping::None => text.as_str().into(),
             };
             self.csv.write_field(text.as_bytes())?;
         }
@@ -186,29 +207,29 @@ impl Writer {
     }
 }
 
-fn told(error: csv::Error) -> FileError {
+fn to_file_error(error: csv::Error) -> FileError {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),
         other => FileError::new(format!("{other:?}")),
     }
 }
 
-impl super::Writer for Writer {
+impl super::RowWriter for CsvWriter {
     /// All kinds share one header, so that it is one table.
-    fn begin(&mut self, kind: Option<Kind>, headers: &[&str]) -> Result<(), FileError> {
+    fn begin(&mut self, kind: Option<RecordKind>, headers: &[&str]) -> Result<(), FileError> {
         self.kind = kind;
-        self.width = headers.len();
-        if !std::mem::replace(&mut self.has_begun, true) {
-            self.csv.write_record(headers).map_err(told)?;
+        self.column_count = headers.len();
+        if !std::mem::replace(&mut self.has_header, true) {
+            self.csv.write_record(headers).map_err(to_file_error)?;
         }
         Ok(())
     }
 
-    fn row(&mut self, cells: &[(usize, Value)]) -> Result<(), FileError> {
-        self.record(cells).map_err(told)
+    fn write_row(&mut self, cells: &[(usize, Value)]) -> Result<(), FileError> {
+        self.write_cells(cells).map_err(to_file_error)
     }
 
-    fn text(&mut self, _: &str, _: &[(&str, Value)]) -> Result<(), FileError> {
+    fn write_raw(&mut self, _: &str, _: &[(&str, Value)]) -> Result<(), FileError> {
         Err(FileError::new("a row of CSV consists of cells"))
     }
 
@@ -222,10 +243,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delimiters_are_seen() {
-        assert_eq!(likely(b"a;b;\"c,d,e,f\"\n1,2,3,4,5,6\n"), b';');
-        assert_eq!(likely(b"a\tb\n"), b'\t');
-        assert_eq!(likely(b"alone\n"), b',');
-        assert_eq!(announced(b"sep=|\r\na|b"), (7, Some(b'|')));
+    fn delimiters_are_detected() {
+        assert_eq!(detect_delimiter(b"a;b;\"c,d,e,f\"\n1,2,3,4,5,6\n"), b';');
+        assert_eq!(detect_delimiter(b"a\tb\n"), b'\t');
+        assert_eq!(detect_delimiter(b"alone\n"), b',');
+        assert_eq!(parse_preamble(b"sep=|\r\na|b"), (7, Some(b'|')));
     }
 }

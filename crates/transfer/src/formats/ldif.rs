@@ -1,12 +1,12 @@
 //! LDIF (RFC 2849): entries of attributes, lines that continue behind a space, values in Base64.
 
-use super::ndjson::{NAMES, Names};
-use super::text::{TOO_LONG, Text};
-use super::{Contents, FileError, LONGEST_ROW, Raw, Row, Rows};
-use crate::column::{Kind, named};
-use crate::ignored::{IgnoredCounts, Part, Reason};
-use crate::ldif_names::{attribute, is_own};
-use crate::value::{flat, texts};
+use super::ndjson::{MAX_NAMES, NameIndex};
+use super::text_reader::{ROW_TOO_LONG, TextReader};
+use super::{FileError, FileSummary, MAX_ROW_BYTES, RawRow, Row, RowHandler};
+use crate::cell_value::{text_list, to_cell_text};
+use crate::column::{RecordKind, column_by_name};
+use crate::ignored::{IgnoredCounts, IgnoredPart, IgnoredReason};
+use crate::ldap_attributes::{is_muster_attribute, ldap_attribute};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -16,30 +16,30 @@ use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
 /// How long lines are that we write.
-const WIDTH: usize = 76;
+const MAX_LINE_LENGTH: usize = 76;
 
 const TOO_MANY_NAMES: &str = "there are too many names";
 
-pub(super) fn read(text: Text, rows: &mut Rows<'_>) -> Result<Contents, FileError> {
-    let mut entries = Entries { lines: BufReader::new(text.reader), number: 0, ahead: None };
-    let (mut names, mut ignored) = (Names::default(), IgnoredCounts::default());
+pub(super) fn read(text: TextReader, on_row: &mut RowHandler<'_>) -> Result<FileSummary, FileError> {
+    let mut entries = EntryReader { lines: BufReader::new(text.reader), line_number: 0, peeked: None };
+    let (mut names, mut ignored) = (NameIndex::default(), IgnoredCounts::default());
     loop {
-        text.allowance.set(LONGEST_ROW);
-        let Some(entry) = entries.next(&mut ignored)? else {
-            return Ok(Contents { headers: names.all, ignored, ..Contents::default() });
+        text.row_budget.set(MAX_ROW_BYTES);
+        let Some(entry) = entries.next_entry(&mut ignored)? else {
+            return Ok(FileSummary { headers: names.names, ignored, ..FileSummary::default() });
         };
         let number = entry.number;
         let mut cells = Vec::with_capacity(entry.attributes.len());
         for (name, values) in entry.attributes {
-            let place = names.place(&name).ok_or_else(|| FileError::at(number, TOO_MANY_NAMES))?;
-            cells.push((place, cell(values)));
+            let index = names.index_of(&name).ok_or_else(|| FileError::at(number, TOO_MANY_NAMES))?;
+            cells.push((index, to_cell(values)));
         }
-        rows(&names.all, Row { number, kind: None, cells, raw: Raw::Text(entry.text) })?;
+        on_row(&names.names, Row { number, kind: None, cells, raw: RawRow::Text(entry.text) })?;
     }
 }
 
 /// The values of an attribute. What is empty clears.
-fn cell(mut values: Vec<String>) -> Value {
+fn to_cell(mut values: Vec<String>) -> Value {
     let value = |text: String| if text.is_empty() { Value::Null } else { Value::String(text) };
     match values.pop() {
         Some(only) if values.is_empty() => value(only),
@@ -49,7 +49,7 @@ fn cell(mut values: Vec<String>) -> Value {
 }
 
 /// One entry: attributes in the order in which they first come, with all their values.
-struct Entry {
+struct LdifEntry {
     number: u64,
     attributes: Vec<(String, Vec<String>)>,
     /// The index of each attribute by its name in lower case: looking through all of them for each line of an entry of
@@ -59,7 +59,7 @@ struct Entry {
     text: String,
 }
 
-impl Entry {
+impl LdifEntry {
     fn new(number: u64, name: &str, dn: String) -> Self {
         let indexes = HashMap::from([("dn".into(), 0)]);
         Self { number, attributes: vec![(name.into(), vec![dn])], indexes, text: String::new() }
@@ -68,7 +68,7 @@ impl Entry {
     fn push(&mut self, name: &str, value: String) -> Result<(), FileError> {
         match self.indexes.entry(name.to_ascii_lowercase()) {
             Occupied(index) => self.attributes[*index.get()].1.push(value),
-            Vacant(_) if self.attributes.len() > NAMES => {
+            Vacant(_) if self.attributes.len() > MAX_NAMES => {
                 return Err(FileError::at(self.number, TOO_MANY_NAMES));
             }
             Vacant(index) => {
@@ -81,7 +81,7 @@ impl Entry {
 }
 
 /// A line with those that continue it.
-struct Line {
+struct UnfoldedLine {
     number: u64,
     /// What it says.
     text: String,
@@ -89,37 +89,41 @@ struct Line {
     raw: String,
 }
 
-struct Entries<R> {
+struct EntryReader<R> {
     lines: BufReader<R>,
-    number: u64,
+    line_number: u64,
     /// A line that was read already.
-    ahead: Option<Line>,
+    peeked: Option<UnfoldedLine>,
 }
 
-impl<R: std::io::Read> Entries<R> {
-    fn raw(&mut self) -> Result<Option<String>, FileError> {
+impl<R: std::io::Read> EntryReader<R> {
+    fn read_line(&mut self) -> Result<Option<String>, FileError> {
         let mut line = Vec::new();
-        let failed = |error: std::io::Error| FileError::at(self.number + 1, error.to_string());
+        let failed = |error: std::io::Error| FileError::at(self.line_number + 1, error.to_string());
         if self.lines.read_until(b'\n', &mut line).map_err(failed)? == 0 {
             return Ok(None);
         }
-        self.number += 1;
-        if line.len() > LONGEST_ROW {
-            return Err(FileError::at(self.number, TOO_LONG));
+        self.line_number += 1;
+        if line.len() > MAX_ROW_BYTES {
+            return Err(FileError::at(self.line_number, ROW_TOO_LONG));
         }
         while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             line.pop();
         }
-        String::from_utf8(line).map(Some).map_err(|_| FileError::at(self.number, "it is no text"))
+        String::from_utf8(line).map(Some).map_err(|_| FileError::at(self.line_number, "it is no text"))
     }
 
-    fn line(&mut self) -> Result<Option<Line>, FileError> {
-        let first = match self.ahead.take() {
+    fn read_unfolded_line(&mut self) -> Result<Option<UnfoldedLine>, FileError> {
+        let first = match self.peeked.take() {
             Some(line) => Some(line),
-            None => self.raw()?.map(|text| Line { number: self.number, raw: text.clone(), text }),
+            None => self.read_line()?.map(|text| UnfoldedLine {
+                number: self.line_number,
+                raw: text.clone(),
+                text,
+            }),
         };
         let Some(mut line) = first else { return Ok(None) };
-        while let Some(more) = self.raw()? {
+        while let Some(more) = self.read_line()? {
             match more.strip_prefix(' ') {
                 Some(rest) if !line.text.is_empty() => {
                     line.text.push_str(rest);
@@ -127,23 +131,26 @@ impl<R: std::io::Read> Entries<R> {
                     line.raw.push_str(&more);
                 }
                 _ => {
-                    self.ahead = Some(Line { number: self.number, raw: more.clone(), text: more });
+                    self.peeked =
+                        Some(UnfoldedLine { number: self.line_number, raw: more.clone(), text: more });
                     break;
                 }
             }
-            if line.raw.len() > LONGEST_ROW {
-                return Err(FileError::at(line.number, TOO_LONG));
+            if line.raw.len() > MAX_ROW_BYTES {
+                return Err(FileError::at(line.number, ROW_TOO_LONG));
             }
         }
         Ok(Some(line))
     }
 
     /// The next entry. Lines behind an empty one that do not begin an entry are skipped if they are of a search.
-    fn next(&mut self, ignored: &mut IgnoredCounts) -> Result<Option<Entry>, FileError> {
-        let mut entry: Option<Entry> = None;
+    fn next_entry(&mut self, ignored: &mut IgnoredCounts) -> Result<Option<LdifEntry>, FileError> {
+        let mut entry: Option<LdifEntry> = None;
         let mut is_search = false;
         loop {
-            let Some(Line { number, text, raw }) = self.line()? else { return Ok(entry) };
+            let Some(UnfoldedLine { number, text, raw }) = self.read_unfolded_line()? else {
+                return Ok(entry);
+            };
             if text.starts_with('#') {
                 continue;
             }
@@ -162,15 +169,16 @@ impl<R: std::io::Read> Entries<R> {
             }
             let is_dn = name.eq_ignore_ascii_case("dn");
             let Some(entry) = &mut entry else {
-                is_search |= BEFORE_ENTRIES.iter().any(|known| name.eq_ignore_ascii_case(known));
+                is_search |= NON_ENTRY_ATTRIBUTES.iter().any(|known| name.eq_ignore_ascii_case(known));
                 if is_dn {
-                    let value = decoded(value).map_err(|what| FileError::at(number, what).in_column(name))?;
-                    let Decoded::Text(dn) = value else {
+                    let value = decode_value(value)
+                        .map_err(|message| FileError::at(number, message).in_column(name))?;
+                    let LdifValue::Text(dn) = value else {
                         return Err(FileError::at(number, "the dn is not text"));
                     };
-                    let mut begun = Entry::new(number, name, dn);
-                    begun.text = raw;
-                    entry = Some(begun);
+                    let mut new_entry = LdifEntry::new(number, name, dn);
+                    new_entry.text = raw;
+                    entry = Some(new_entry);
                 } else if !is_search {
                     return Err(FileError::at(number, "an entry begins with its dn"));
                 }
@@ -179,73 +187,74 @@ impl<R: std::io::Read> Entries<R> {
             if is_dn {
                 return Err(FileError::at(number, SECOND_DN));
             }
-            let value = decoded(value).map_err(|what| FileError::at(number, what).in_column(name))?;
+            let value =
+                decode_value(value).map_err(|message| FileError::at(number, message).in_column(name))?;
             entry.text.push('\n');
             entry.text.push_str(&raw);
             match value {
-                Decoded::Text(text) if name.eq_ignore_ascii_case("changetype") => {
-                    only_additions(number, &text)?;
+                LdifValue::Text(text) if name.eq_ignore_ascii_case("changetype") => {
+                    require_add(number, &text)?;
                 }
                 // What the server is to do with a change (RFC 2849).
-                Decoded::Text(_) if name.eq_ignore_ascii_case("control") => {}
-                Decoded::Text(text) => entry.push(name, text)?,
-                Decoded::Url => ignored.add(Part::Attribute, name, Reason::Url, 1),
-                Decoded::Binary => ignored.add(Part::Attribute, name, Reason::Binary, 1),
+                LdifValue::Text(_) if name.eq_ignore_ascii_case("control") => {}
+                LdifValue::Text(text) => entry.push(name, text)?,
+                LdifValue::Url => ignored.add(IgnoredPart::Attribute, name, IgnoredReason::Url, 1),
+                LdifValue::Binary => ignored.add(IgnoredPart::Attribute, name, IgnoredReason::Binary, 1),
             }
         }
     }
 }
 
 /// What may stand before an entry, and what a search says at its end.
-const BEFORE_ENTRIES: [&str; 5] = ["version", "search", "result", "ref", "control"];
+const NON_ENTRY_ATTRIBUTES: [&str; 5] = ["version", "search", "result", "ref", "control"];
 const SECOND_DN: &str = "a second dn in one entry; entries are separated by an empty line";
 
-fn only_additions(number: u64, change: &str) -> Result<(), FileError> {
-    let what =
+fn require_add(number: u64, change: &str) -> Result<(), FileError> {
+    let message =
         format!("'changetype: {change}' changes an entry that exists; only complete entries can be imported");
-    if change.eq_ignore_ascii_case("add") { Ok(()) } else { Err(FileError::at(number, what)) }
+    if change.eq_ignore_ascii_case("add") { Ok(()) } else { Err(FileError::at(number, message)) }
 }
 
 /// The value behind an attribute's colon.
-enum Decoded {
+enum LdifValue {
     Text(String),
     Binary,
     /// It is elsewhere. It is never opened: the file could name any file of this machine.
     Url,
 }
 
-fn decoded(value: &str) -> Result<Decoded, String> {
+fn decode_value(value: &str) -> Result<LdifValue, String> {
     if let Some(encoded) = value.strip_prefix(':') {
         let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "it is no whole Base64".to_owned())?;
-        return Ok(String::from_utf8(bytes).map_or(Decoded::Binary, Decoded::Text));
+        return Ok(String::from_utf8(bytes).map_or(LdifValue::Binary, LdifValue::Text));
     }
     if value.starts_with('<') {
-        return Ok(Decoded::Url);
+        return Ok(LdifValue::Url);
     }
     // RFC 2849: spaces behind the colon (FILL) are not part of the value.
-    Ok(Decoded::Text(value.trim_start_matches(' ').to_owned()))
+    Ok(LdifValue::Text(value.trim_start_matches(' ').to_owned()))
 }
 
 /// A text, or an empty one.
-fn is_text(value: &Value) -> bool {
+fn is_text_or_null(value: &Value) -> bool {
     value.is_string() || value.is_null()
 }
 
-pub(super) struct Writer {
-    to: BufWriter<Box<dyn Write + Send>>,
-    kind: Option<Kind>,
+pub(super) struct LdifWriter {
+    output: BufWriter<Box<dyn Write + Send>>,
+    kind: Option<RecordKind>,
     headers: Vec<String>,
-    has_begun: bool,
-    count: u64,
+    has_version: bool,
+    entry_count: u64,
 }
 
-impl Writer {
+impl LdifWriter {
     pub(super) fn new(to: Box<dyn Write + Send>) -> Self {
         let to = BufWriter::with_capacity(1 << 16, to);
-        Self { to, kind: None, headers: Vec::new(), has_begun: false, count: 0 }
+        Self { output: to, kind: None, headers: Vec::new(), has_version: false, entry_count: 0 }
     }
 
-    fn value(&mut self, name: &str, text: &str) -> std::io::Result<()> {
+    fn write_attribute(&mut self, name: &str, text: &str) -> std::io::Result<()> {
         // RFC 2849: safe characters, none of them at the beginning that means something.
         let is_safe = text.bytes().all(|byte| (0x20..0x7F).contains(&byte))
             && !text.starts_with([' ', ':', '<'])
@@ -254,22 +263,22 @@ impl Writer {
             if is_safe { format!("{name}: {text}") } else { format!("{name}:: {}", STANDARD.encode(text)) };
         let mut rest = line.as_str();
         // Names may be of any letters, which are not cut in two.
-        while let (part, behind) = rest.split_at(rest.floor_char_boundary(WIDTH - 1))
-            && !behind.is_empty()
+        while let (part, tail) = rest.split_at(rest.floor_char_boundary(MAX_LINE_LENGTH - 1))
+            && !tail.is_empty()
         {
-            self.to.write_all(part.as_bytes())?;
-            self.to.write_all(b"\n ")?;
-            rest = behind;
+            self.output.write_all(part.as_bytes())?;
+            self.output.write_all(b"\n ")?;
+            rest = tail;
         }
-        self.to.write_all(rest.as_bytes())?;
-        self.to.write_all(b"\n")
+        self.output.write_all(rest.as_bytes())?;
+        self.output.write_all(b"\n")
     }
 
     /// Rows that were read from LDIF and are written back come with their own names.
-    fn name(&self, place: usize) -> Option<String> {
-        let header = self.headers.get(place)?;
-        match named(header) {
-            Some(column) if self.kind.is_some() => Some(attribute(column)),
+    fn attribute_name(&self, index: usize) -> Option<String> {
+        let header = self.headers.get(index)?;
+        match column_by_name(header) {
+            Some(column) if self.kind.is_some() => Some(ldap_attribute(column)),
             _ => Some(header.clone()),
         }
     }
@@ -279,17 +288,19 @@ impl Writer {
     /// read literally.
     fn attributes<'a>(&self, cells: &'a [(usize, Value)]) -> Vec<(String, Cow<'a, Value>)> {
         let mut attributes: Vec<(String, Cow<Value>)> = Vec::new();
-        for (place, value) in cells {
-            let Some(name) = self.name(*place).filter(|name| name != "muster-kind" && name != "kind") else {
+        for (index, value) in cells {
+            let Some(name) =
+                self.attribute_name(*index).filter(|name| name != "muster-kind" && name != "kind")
+            else {
                 continue;
             };
-            let is_list = is_own(&name);
+            let is_list = is_muster_attribute(&name);
             let mut known = attributes.iter_mut().filter(|_| is_list);
             match known.find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 Some((_, list)) => {
-                    let more = entries(value.clone());
+                    let more = list_items(value.clone());
                     if !more.is_empty() {
-                        let mut all = entries(list.to_mut().take());
+                        let mut all = list_items(list.to_mut().take());
                         all.extend(more);
                         *list = Cow::Owned(Value::Array(all));
                     }
@@ -302,10 +313,10 @@ impl Writer {
 }
 
 /// The entries of a list, which may be in one text. A text that is not a list is a single entry.
-fn entries(value: Value) -> Vec<Value> {
+fn list_items(value: Value) -> Vec<Value> {
     match value {
         Value::Array(list) => list,
-        Value::String(_) => match texts(&value) {
+        Value::String(_) => match text_list(&value) {
             Ok(texts) => texts.into_iter().map(Value::String).collect(),
             Err(_) => vec![value],
         },
@@ -313,89 +324,90 @@ fn entries(value: Value) -> Vec<Value> {
     }
 }
 
-impl super::Writer for Writer {
-    fn begin(&mut self, kind: Option<Kind>, headers: &[&str]) -> Result<(), FileError> {
+impl super::RowWriter for LdifWriter {
+    fn begin(&mut self, kind: Option<RecordKind>, headers: &[&str]) -> Result<(), FileError> {
         self.kind = kind;
         self.headers = headers.iter().map(|header| (*header).to_owned()).collect();
-        if !std::mem::replace(&mut self.has_begun, true) {
-            self.to.write_all(b"version: 1\n")?;
+        if !std::mem::replace(&mut self.has_version, true) {
+            self.output.write_all(b"version: 1\n")?;
         }
         Ok(())
     }
 
-    fn row(&mut self, cells: &[(usize, Value)]) -> Result<(), FileError> {
-        self.count += 1;
-        let is_kind = |place: usize| self.headers.get(place).is_some_and(|header| header == "kind");
-        let said = cells
+    fn write_row(&mut self, cells: &[(usize, Value)]) -> Result<(), FileError> {
+        self.entry_count += 1;
+        let is_kind = |index: usize| self.headers.get(index).is_some_and(|header| header == "kind");
+        let kind_cell = cells
             .iter()
             .find(|(place, _)| is_kind(*place))
-            .and_then(|(_, value)| Kind::of_word(&flat(value)));
-        let kind = self.kind.or(said).unwrap_or(Kind::User);
-        let count = self.count.to_string();
-        self.to.write_all(b"\n")?;
+            .and_then(|(_, value)| RecordKind::from_word(&to_cell_text(value)));
+        let kind = self.kind.or(kind_cell).unwrap_or(RecordKind::User);
+        let count = self.entry_count.to_string();
+        self.output.write_all(b"\n")?;
         let (unit, class) = match kind {
-            Kind::User => ("people", "inetOrgPerson"),
-            Kind::Item(directory::ItemKind::Group) => ("groups", "groupOfNames"),
-            Kind::Item(_) => ("others", "extensibleObject"),
+            RecordKind::User => ("people", "inetOrgPerson"),
+            RecordKind::Item(directory::ItemKind::Group) => ("groups", "groupOfNames"),
+            RecordKind::Item(_) => ("others", "extensibleObject"),
         };
         // The number only makes the name unlike all others of the file.
-        self.value("dn", &format!("muster-entry={count},ou={unit},o=muster"))?;
-        self.value("objectClass", "top")?;
-        self.value("objectClass", class)?;
-        self.value("muster-kind", kind.word())?;
-        if kind == Kind::User {
+        self.write_attribute("dn", &format!("muster-entry={count},ou={unit},o=muster"))?;
+        self.write_attribute("objectClass", "top")?;
+        self.write_attribute("objectClass", class)?;
+        self.write_attribute("muster-kind", kind.as_str())?;
+        if kind == RecordKind::User {
             // LDAP wants it; what is read is the name's parts.
-            let named = ["displayName", "familyName", "userName", "email"];
-            let header = |place: usize| self.headers.get(place).map(String::as_str);
-            let common =
-                named.iter().find_map(|name| cells.iter().find(|(place, _)| header(*place) == Some(*name)));
-            let common = common.map(|(_, value)| flat(value)).unwrap_or(count);
-            self.value("cn", &common)?;
+            let name_columns = ["displayName", "familyName", "userName", "email"];
+            let header = |index: usize| self.headers.get(index).map(String::as_str);
+            let common_name = name_columns
+                .iter()
+                .find_map(|name| cells.iter().find(|(place, _)| header(*place) == Some(*name)));
+            let common_name = common_name.map(|(_, value)| to_cell_text(value)).unwrap_or(count);
+            self.write_attribute("cn", &common_name)?;
         }
         for (name, value) in self.attributes(cells) {
             match &*value {
-                Value::Array(list) if list.iter().all(is_text) && list.len() > 1 => {
+                Value::Array(list) if list.iter().all(is_text_or_null) && list.len() > 1 => {
                     for one in list {
-                        self.value(&name, one.as_str().unwrap_or_default())?;
+                        self.write_attribute(&name, one.as_str().unwrap_or_default())?;
                     }
                 }
-                other => self.value(&name, &flat(other))?,
+                other => self.write_attribute(&name, &to_cell_text(other))?,
             }
         }
         Ok(())
     }
 
     /// An entry with further attributes, instead of those of these names.
-    fn text(&mut self, text: &str, more: &[(&str, Value)]) -> Result<(), FileError> {
-        self.to.write_all(b"\n")?;
+    fn write_raw(&mut self, text: &str, extra: &[(&str, Value)]) -> Result<(), FileError> {
+        self.output.write_all(b"\n")?;
         let mut is_kept = true;
         for line in text.lines() {
             if !line.starts_with(' ') {
                 let name = line.split(':').next().unwrap_or(line);
-                is_kept = !more.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+                is_kept = !extra.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
             }
             if is_kept {
-                self.to.write_all(line.as_bytes())?;
-                self.to.write_all(b"\n")?;
+                self.output.write_all(line.as_bytes())?;
+                self.output.write_all(b"\n")?;
             }
         }
-        for (name, value) in more {
+        for (name, value) in extra {
             match value {
                 Value::Array(list) => {
                     for one in list {
-                        self.value(name, &flat(one))?;
+                        self.write_attribute(name, &to_cell_text(one))?;
                     }
                 }
-                one => self.value(name, &flat(one))?,
+                one => self.write_attribute(name, &to_cell_text(one))?,
             }
         }
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), FileError> {
-        if !self.has_begun {
-            self.to.write_all(b"version: 1\n")?;
+        if !self.has_version {
+            self.output.write_all(b"version: 1\n")?;
         }
-        Ok(self.to.flush()?)
+        Ok(self.output.flush()?)
     }
 }

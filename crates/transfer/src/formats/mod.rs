@@ -4,12 +4,12 @@
 mod csv;
 mod ldif;
 mod ndjson;
-mod text;
-mod workbook;
-mod xlsx;
-mod zipped;
+mod text_reader;
+mod xlsx_limits;
+mod xlsx_reader;
+mod xlsx_writer;
 
-use crate::column::Kind;
+use crate::column::RecordKind;
 use crate::ignored::IgnoredCounts;
 use serde_json::Value;
 use std::fmt;
@@ -18,7 +18,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// The longest row, in bytes.
-pub const LONGEST_ROW: usize = 1 << 20;
+pub const MAX_ROW_BYTES: usize = 1 << 20;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Format {
     pub const ALL: [Self; 4] = [Self::Csv, Self::Ndjson, Self::Xlsx, Self::Ldif];
 
     /// Its name, which is how its files end.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
@@ -48,7 +48,7 @@ impl Format {
     }
 
     /// Its media type.
-    pub fn media(self) -> &'static str {
+    pub fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
             Self::Ndjson => "application/x-ndjson",
@@ -58,7 +58,7 @@ impl Format {
     }
 
     /// The format of that name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {
             "csv" | "txt" | "tsv" => Self::Csv,
             "ndjson" | "jsonl" | "json" => Self::Ndjson,
@@ -69,8 +69,8 @@ impl Format {
     }
 
     /// The format that a file's name ends with.
-    pub fn of_path(path: &Path) -> Option<Self> {
-        Self::named(path.extension()?.to_str()?)
+    pub fn from_path(path: &Path) -> Option<Self> {
+        Self::from_name(path.extension()?.to_str()?)
     }
 }
 
@@ -82,16 +82,16 @@ pub struct FileError {
     /// The column, by its header or its letter.
     pub column: Option<String>,
     /// What is wrong.
-    pub what: String,
+    pub message: String,
 }
 
 impl FileError {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { row: None, column: None, what: what.into() }
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { row: None, column: None, message: message.into() }
     }
 
-    pub(crate) fn at(row: u64, what: impl Into<String>) -> Self {
-        Self { row: Some(row), column: None, what: what.into() }
+    pub(crate) fn at(row: u64, message: impl Into<String>) -> Self {
+        Self { row: Some(row), column: None, message: message.into() }
     }
 
     pub(crate) fn in_column(self, column: impl Into<String>) -> Self {
@@ -107,7 +107,7 @@ impl fmt::Display for FileError {
             (None, Some(column)) => write!(f, "column {column}: ")?,
             (None, None) => {}
         }
-        f.write_str(&self.what)
+        f.write_str(&self.message)
     }
 }
 
@@ -119,24 +119,24 @@ impl From<std::io::Error> for FileError {
     }
 }
 
-/// One row: what it says, by the place of each cell's header. Cells that say nothing are left out.
+/// One row: what it says, by the place of each cell's header. CellEscaping that say nothing are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The row as people count it.
     pub number: u64,
     /// What it is about, where the file says so apart from its cells.
-    pub kind: Option<Kind>,
+    pub kind: Option<RecordKind>,
     /// Its cells.
     pub cells: Vec<(usize, Value)>,
     /// How it stands in the file, to be written again if it is rejected.
-    pub raw: Raw,
+    pub raw: RawRow,
 }
 
 /// How a row stands in its file.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Raw {
+pub enum RawRow {
     /// As its cells say.
-    AsRead,
+    SameAsCells,
     /// With these cells, from which its cells were trimmed.
     Cells(Vec<(usize, Value)>),
     /// As this text.
@@ -145,7 +145,7 @@ pub enum Raw {
 
 impl Row {
     /// How much it says, roughly in bytes.
-    pub(crate) fn weight(&self) -> usize {
+    pub(crate) fn approximate_size(&self) -> usize {
         fn of(value: &Value) -> usize {
             match value {
                 Value::String(text) => text.len() + 24,
@@ -158,9 +158,9 @@ impl Row {
         }
         let cells = |cells: &[(usize, Value)]| cells.iter().map(|(_, value)| of(value) + 16).sum::<usize>();
         let raw = match &self.raw {
-            Raw::AsRead => 0,
-            Raw::Cells(raw) => cells(raw),
-            Raw::Text(text) => text.len(),
+            RawRow::SameAsCells => 0,
+            RawRow::Cells(raw) => cells(raw),
+            RawRow::Text(text) => text.len(),
         };
         cells(&self.cells) + raw
     }
@@ -168,7 +168,7 @@ impl Row {
 
 /// How a file is to be read, where that is not seen from the file itself.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub struct ReadOptions {
     /// The delimiter of CSV.
     pub delimiter: Option<u8>,
     /// The encoding of texts, by its label in the WHATWG standard.
@@ -179,7 +179,7 @@ pub struct Reading {
     pub empty_clears: bool,
 }
 
-impl Reading {
+impl ReadOptions {
     /// Checks that each setting means something for a format.
     ///
     /// # Errors
@@ -191,31 +191,34 @@ impl Reading {
             (self.sheet.is_some() && format != Format::Xlsx, "sheet is for workbooks (.xlsx)"),
         ];
         match settings.into_iter().find(|(is_wrong, _)| *is_wrong) {
-            Some((_, what)) => Err(format!("{what}, and this file is {}: leave it out", format.word())),
+            Some((_, what)) => Err(format!("{what}, and this file is {}: leave it out", format.as_str())),
             None => Ok(()),
         }
     }
 }
 
-impl Writing {
+impl WriteOptions {
     /// Checks that each setting means something for a format.
     ///
     /// # Errors
     /// A sentence that names the first one that does not.
     pub fn check(&self, format: Format) -> Result<(), String> {
-        if self.for_excel && format != Format::Csv {
-            return Err(format!("excel is for CSV files, and this file is {}: leave it out", format.word()));
+        if self.excel_compatible && format != Format::Csv {
+            return Err(format!(
+                "excel is for CSV files, and this file is {}: leave it out",
+                format.as_str()
+            ));
         }
         Ok(())
     }
 }
 
 /// Takes rows, with the headers there are so far.
-pub type Rows<'a> = dyn FnMut(&[String], Row) -> Result<(), FileError> + 'a;
+pub type RowHandler<'a> = dyn FnMut(&[String], Row) -> Result<(), FileError> + 'a;
 
 /// What there is to say of a file that was read to its end.
 #[derive(Debug, Default)]
-pub struct Contents {
+pub struct FileSummary {
     /// All its headers.
     pub headers: Vec<String>,
     /// The delimiter of CSV.
@@ -228,86 +231,86 @@ pub struct Contents {
 pub fn read(
     path: &Path,
     format: Format,
-    reading: &Reading,
-    rows: &mut Rows<'_>,
-) -> Result<Contents, FileError> {
+    options: &ReadOptions,
+    on_row: &mut RowHandler<'_>,
+) -> Result<FileSummary, FileError> {
     if std::fs::metadata(path)?.len() == 0 {
         return Err(FileError::new("the file is empty"));
     }
     if format == Format::Xlsx {
-        return xlsx::read(path, reading, rows);
+        return xlsx_reader::read(path, options, on_row);
     }
-    read_text(&|| Ok(Box::new(File::open(path)?)), format, reading, rows)
+    read_text(&|| Ok(Box::new(File::open(path)?)), format, options, on_row)
 }
 
 /// Reads a file of text to its end.
 pub(crate) fn read_text(
-    file: &text::Opener<'_>,
+    file: &text_reader::Opener<'_>,
     format: Format,
-    reading: &Reading,
-    rows: &mut Rows<'_>,
-) -> Result<Contents, FileError> {
-    let text = text::open(file, reading)?;
+    options: &ReadOptions,
+    on_row: &mut RowHandler<'_>,
+) -> Result<FileSummary, FileError> {
+    let text = text_reader::open(file, options)?;
     match format {
-        Format::Csv => csv::read(text, reading, rows),
-        Format::Ndjson => ndjson::read(text, rows),
-        Format::Ldif => ldif::read(text, rows),
+        Format::Csv => csv::read(text, options, on_row),
+        Format::Ndjson => ndjson::read(text, on_row),
+        Format::Ldif => ldif::read(text, on_row),
         Format::Xlsx => Err(FileError::new("a workbook is no text")),
     }
 }
 
 /// How rows are to be written.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Writing {
+pub struct WriteOptions {
     /// CSV as Excel takes it where commas are decimal: with a byte order mark and semicolons.
-    pub for_excel: bool,
+    pub excel_compatible: bool,
     /// How texts of CSV are written.
-    pub cells: Cells,
+    pub escaping: CellEscaping,
     /// The delimiter of CSV; a comma if there is none.
     pub delimiter: Option<u8>,
 }
 
 /// How texts are written that a spreadsheet would run, or an import would trim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Cells {
+pub enum CellEscaping {
     /// As they are.
     #[default]
-    Plain,
+    None,
     /// With an apostrophe in front, which an import takes off.
-    Guarded,
+    Reversible,
     /// The same, but not before blanks: cells as they were in another file.
-    Harmless,
+    FormulasOnly,
 }
 
-/// A file that is being written. Rows come kind by kind, each kind with its headers first.
-pub trait Writer: Send {
+/// A file that is being written. RowHandler come kind by kind, each kind with its headers first.
+pub trait RowWriter: Send {
     /// What follows is about this, with these headers.
-    fn begin(&mut self, kind: Option<Kind>, headers: &[&str]) -> Result<(), FileError>;
+    fn begin(&mut self, kind: Option<RecordKind>, headers: &[&str]) -> Result<(), FileError>;
     /// A row of it; cells by the places of the headers.
-    fn row(&mut self, cells: &[(usize, Value)]) -> Result<(), FileError>;
+    fn write_row(&mut self, cells: &[(usize, Value)]) -> Result<(), FileError>;
     /// A row as it was in a file of the same format, with further cells.
-    fn text(&mut self, text: &str, more: &[(&str, Value)]) -> Result<(), FileError>;
+    fn write_raw(&mut self, text: &str, extra: &[(&str, Value)]) -> Result<(), FileError>;
     /// All of it is written.
     fn finish(self: Box<Self>) -> Result<(), FileError>;
 }
 
 /// A writer of a format.
-pub fn writer(
+pub fn create_writer(
     format: Format,
-    to: Box<dyn Write + Send>,
-    writing: Writing,
-) -> Result<Box<dyn Writer>, FileError> {
+    output: Box<dyn Write + Send>,
+    options: WriteOptions,
+) -> Result<Box<dyn RowWriter>, FileError> {
     Ok(match format {
-        Format::Csv => Box::new(csv::Writer::new(to, writing)?),
-        Format::Ndjson => Box::new(ndjson::Writer::new(to)),
-        Format::Xlsx => Box::new(workbook::Workbook::new(to, writing.cells)),
-        Format::Ldif => Box::new(ldif::Writer::new(to)),
+        Format::Csv => Box::new(csv::CsvWriter::new(output, options)?),
+        Format::Ndjson => Box::new(ndjson::NdjsonWriter::new(output)),
+        Format::Xlsx => Box::new(xlsx_writer::XlsxWriter::new(output, options.escaping)),
+        Format::Ldif => Box::new(ldif::LdifWriter::new(output)),
     })
 }
 
 /// A new file that its owner alone can read: what is in it concerns people.
-pub fn private_file(path: &Path, may_replace: bool) -> std::io::Result<File> {
-    if may_replace {
+pub fn create_private_file(path: &Path, replace_existing: bool) -> std::io::Result<File> {
+    if replace_existing {
         drop(std::fs::remove_file(path));
     }
     let mut options = File::options();
@@ -318,9 +321,9 @@ pub fn private_file(path: &Path, may_replace: bool) -> std::io::Result<File> {
 }
 
 /// A spreadsheet's name for a column: `A`, `Z`, `AA`.
-pub(crate) fn letters(place: usize) -> String {
+pub(crate) fn column_letters(index: usize) -> String {
     let mut text = String::new();
-    let mut rest = place + 1;
+    let mut rest = index + 1;
     while rest > 0 {
         rest -= 1;
         text.insert(0, char::from(b'A' + u8::try_from(rest % 26).unwrap_or(0)));
@@ -333,7 +336,7 @@ pub(crate) fn letters(place: usize) -> String {
 mod tests {
     #[test]
     fn columns_are_counted_in_letters() {
-        let all: Vec<String> = [0, 25, 26, 51, 52, 701, 702].map(super::letters).into();
+        let all: Vec<String> = [0, 25, 26, 51, 52, 701, 702].map(super::column_letters).into();
         assert_eq!(all, ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]);
     }
 }

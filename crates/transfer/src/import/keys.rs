@@ -1,31 +1,33 @@
 //! What the users and items of rows are known by.
 
-use crate::column::Cell;
-use crate::column::{Column, Kind, What};
-use crate::value;
+use crate::cell_value;
+use crate::column::ColumnCell;
+use crate::column::{Column, ColumnKind, RecordKind};
 use directory::{Field, ItemKind, UserId, UserKey, identifier_key, nfc};
 use serde_json::Value;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 /// A text among cells.
-pub(super) fn text_of(cells: &[Cell<'_>], field: Field) -> Option<String> {
-    let is_it = |what| match what {
-        What::Text(of) => of == field,
-        What::Name => field == Field::Name,
+pub(super) fn field_text(cells: &[ColumnCell<'_>], field: Field) -> Option<String> {
+    let matches_field = |what| match what {
+        ColumnKind::Text(of) => of == field,
+        ColumnKind::Name => field == Field::Name,
         _ => false,
     };
-    let (column, value) = cells.iter().find(|(column, _)| is_it(column.what))?;
+    let (column, value) = cells.iter().find(|(column, _)| matches_field(column.kind))?;
     key_text(column, value)
 }
 
 /// Hashes of the names of a user.
-pub(super) fn names_of(cells: &[Cell<'_>]) -> Vec<u64> {
-    let text = |field| text_of(cells, field);
-    let both = text(Field::GivenName).zip(text(Field::FamilyName));
-    let both = both.map(|(given, family)| [format!("{given} {family}"), format!("{family}, {given}")]);
-    let one = [Field::FormattedName, Field::DisplayName, Field::Name].into_iter().filter_map(text);
-    let mut names: Vec<u64> = both.into_iter().flatten().chain(one).map(|name| name_hash(&name)).collect();
+pub(super) fn name_hashes(cells: &[ColumnCell<'_>]) -> Vec<u64> {
+    let text = |field| field_text(cells, field);
+    let given_and_family = text(Field::GivenName).zip(text(Field::FamilyName));
+    let given_and_family =
+        given_and_family.map(|(given, family)| [format!("{given} {family}"), format!("{family}, {given}")]);
+    let full_names = [Field::FormattedName, Field::DisplayName, Field::Name].into_iter().filter_map(text);
+    let mut names: Vec<u64> =
+        given_and_family.into_iter().flatten().chain(full_names).map(|name| name_hash(&name)).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -33,40 +35,40 @@ pub(super) fn names_of(cells: &[Cell<'_>]) -> Vec<u64> {
 
 pub(super) fn name_hash(name: &str) -> u64 {
     let words: Vec<&str> = name.split_whitespace().collect();
-    hash(Kind::User, "name", &identifier_key(&words.join(" ")))
+    key_hash(RecordKind::User, "name", &identifier_key(&words.join(" ")))
 }
 
-pub(super) fn hash(kind: Kind, space: &str, text: &str) -> u64 {
+pub(super) fn key_hash(kind: RecordKind, key_kind: &str, text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (kind, space, text).hash(&mut hasher);
+    (kind, key_kind, text).hash(&mut hasher);
     hasher.finish()
 }
 
 /// The keys of a row's user or item: what each is called, and a hash of it.
-pub(super) fn keys_of(kind: Kind, cells: &[Cell<'_>]) -> Vec<(&'static str, u64)> {
+pub(super) fn row_keys(kind: RecordKind, cells: &[ColumnCell<'_>]) -> Vec<(&'static str, u64)> {
     let mut keys: Vec<(&'static str, u64)> = Vec::new();
     for (column, value) in cells {
         let Some(text) = key_text(column, value) else { continue };
-        let (space, text) = match (kind, column.what) {
+        let (key_kind, text) = match (kind, column.kind) {
             // Ids of other systems become external ids.
-            (Kind::User, What::Id) if uuid::Uuid::try_parse(&text).is_err() => {
+            (RecordKind::User, ColumnKind::Id) if uuid::Uuid::try_parse(&text).is_err() => {
                 ("external id", nfc(&text).into_owned())
             }
-            (_, What::Id) => ("id", text.to_lowercase()),
-            (_, What::Text(Field::ExternalId)) => ("external id", nfc(&text).into_owned()),
+            (_, ColumnKind::Id) => ("id", text.to_lowercase()),
+            (_, ColumnKind::Text(Field::ExternalId)) => ("external id", nfc(&text).into_owned()),
             // One space, since users sign in with either.
-            (Kind::User, What::Text(Field::Email)) => ("email", identifier_key(&text)),
-            (Kind::User, What::Text(Field::UserName)) => ("user name", identifier_key(&text)),
-            (Kind::Item(ItemKind::Organization | ItemKind::Role), What::Name) => {
+            (RecordKind::User, ColumnKind::Text(Field::Email)) => ("email", identifier_key(&text)),
+            (RecordKind::User, ColumnKind::Text(Field::UserName)) => ("user name", identifier_key(&text)),
+            (RecordKind::Item(ItemKind::Organization | ItemKind::Role), ColumnKind::Name) => {
                 ("name", identifier_key(&text))
             }
-            (Kind::Item(ItemKind::Department), What::Name) => ("name", text),
+            (RecordKind::Item(ItemKind::Department), ColumnKind::Name) => ("name", text),
             _ => continue,
         };
-        let is_handle = matches!(space, "email" | "user name");
-        let key = hash(kind, if is_handle { "handle" } else { space }, &text);
+        let is_login = matches!(key_kind, "email" | "user name");
+        let key = key_hash(kind, if is_login { "handle" } else { key_kind }, &text);
         if !keys.iter().any(|(_, other)| *other == key) {
-            keys.push((space, key));
+            keys.push((key_kind, key));
         }
     }
     keys
@@ -74,22 +76,22 @@ pub(super) fn keys_of(kind: Kind, cells: &[Cell<'_>]) -> Vec<(&'static str, u64)
 
 /// The text of a cell by which its user or item may be known.
 fn key_text(column: &Column, value: &Value) -> Option<String> {
-    let text = match column.what {
-        What::Text(Field::Email | Field::UserName) => value::identifier(value),
-        _ => value::text(value),
+    let text = match column.kind {
+        ColumnKind::Text(Field::Email | Field::UserName) => cell_value::identifier(value),
+        _ => cell_value::text(value),
     };
     text.ok()?.value().cloned()
 }
 
 /// Everything that could identify the user of a row that was rejected, whether or not it is what rows are matched by.
-pub(super) fn user_keys(cells: &[Cell<'_>]) -> Vec<UserKey> {
-    let key = |(column, value): &Cell<'_>| {
+pub(super) fn lookup_keys(cells: &[ColumnCell<'_>]) -> Vec<UserKey> {
+    let key = |(column, value): &ColumnCell<'_>| {
         let text = key_text(column, value)?;
-        match column.what {
-            What::Id => uuid::Uuid::try_parse(&text).ok().map(|id| UserKey::Id(UserId(id))),
-            What::Number => text.parse().ok().map(UserKey::Number),
-            What::Text(Field::ExternalId) => Some(UserKey::ExternalId(text)),
-            What::Text(Field::Email | Field::UserName) => Some(UserKey::Login(text)),
+        match column.kind {
+            ColumnKind::Id => uuid::Uuid::try_parse(&text).ok().map(|id| UserKey::Id(UserId(id))),
+            ColumnKind::Number => text.parse().ok().map(UserKey::Number),
+            ColumnKind::Text(Field::ExternalId) => Some(UserKey::ExternalId(text)),
+            ColumnKind::Text(Field::Email | Field::UserName) => Some(UserKey::Login(text)),
             _ => None,
         }
     };

@@ -2,41 +2,41 @@
 //! then each row becomes a command like any other. What was brought in is found again, so an import that was cut off is
 //! simply run again.
 
-mod begun;
-mod entry;
-mod file;
-mod job;
+mod context;
+mod deactivate_missing;
+mod deferred_references;
+mod dn_index;
+mod executor;
+mod in_flight;
+mod item_import;
 mod keys;
-mod missing;
-mod named_entries;
-mod person;
-mod reading;
-mod references;
-mod refused;
+mod ldap_entry;
+mod parsed_row;
+mod rejected_rows;
 mod report;
-mod resumed;
-mod rows;
-mod scanning;
-mod thing;
-mod under_way;
+mod resume_state;
+mod row_stream;
+mod scan;
+mod scanner;
 mod unknown_roles;
+mod user_import;
 
-pub(crate) use crate::column::Cell;
-pub use file::Scan;
-pub use reading::is_small;
-pub use report::{Line, Lines, Report, Tally};
-pub use scanning::scan;
+pub(crate) use crate::column::ColumnCell;
+pub use report::{ImportReport, ReportRows, RowCounts, RowMessage};
+pub use row_stream::is_small_file;
+pub use scan::Scan;
+pub use scanner::scan;
 
-use crate::column::Columns;
-use crate::formats::{FileError, Format, Reading};
-use crate::ignored::Reason;
+use crate::column::ColumnMapping;
+use crate::formats::{FileError, Format, ReadOptions};
+use crate::ignored::IgnoredReason;
 use directory::{Caller, Directory, DirectoryError, Field, Time};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What somebody is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum MatchKey {
     /// Identity.
     Id,
     /// The client's own key.
@@ -47,9 +47,9 @@ pub enum Key {
     UserName,
 }
 
-impl Key {
+impl MatchKey {
     /// In the order in which they are tried when nothing else is said.
-    pub const USUAL: [Self; 3] = [Self::Id, Self::ExternalId, Self::Email];
+    pub const DEFAULT: [Self; 3] = [Self::Id, Self::ExternalId, Self::Email];
 
     /// What it is called among a person's fields.
     fn field(self) -> Field {
@@ -62,8 +62,8 @@ impl Key {
     }
 
     /// The key of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match crate::value::squeezed(name).as_str() {
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match crate::cell_value::normalize_header(name).as_str() {
             "id" => Self::Id,
             "externalid" => Self::ExternalId,
             "email" | "mail" => Self::Email,
@@ -75,56 +75,56 @@ impl Key {
 
 /// What is to be brought in, and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ImportOptions {
     /// The file.
     pub path: PathBuf,
     /// Its format.
     pub format: Format,
     /// What is not seen from the file.
-    pub reading: Reading,
+    pub read_options: ReadOptions,
     /// How its headers are told.
-    pub columns: Columns,
+    pub column_mapping: ColumnMapping,
     /// What people are known by, the surest first.
-    pub match_by: Vec<Key>,
+    pub match_by: Vec<MatchKey>,
     /// Those who are there are changed, too, and not left as they are.
-    pub updates: bool,
+    pub update: bool,
     /// Those who are there and not in the file are switched off.
-    pub deactivates_missing: bool,
+    pub deactivate_missing: bool,
     /// The most of them, in percent of the active users; more are not deactivated.
     pub deactivation_limit: u8,
     /// Also if rows were rejected whose users are not known.
     pub yes_really: bool,
     /// New people are asked in by mail.
-    pub invites: bool,
+    pub invite: bool,
     /// Nothing is done.
-    pub is_preview: bool,
+    pub dry_run: bool,
     /// Where rows go that were refused; nowhere, when nothing is said.
-    pub refused: Option<PathBuf>,
+    pub rejected_file: Option<PathBuf>,
     /// The name under which it is told, in the history and the log.
     pub request: String,
     /// When it first started, if it was interrupted. What it created then counts as created, and changes that others made after
     /// that time are kept.
-    pub begun: Option<Time>,
+    pub first_started: Option<Time>,
 }
 
-impl Options {
+impl ImportOptions {
     /// The usual ones for a file.
-    pub fn new(path: impl Into<PathBuf>, format: Format, columns: Columns) -> Self {
+    pub fn new(path: impl Into<PathBuf>, format: Format, columns: ColumnMapping) -> Self {
         Self {
             path: path.into(),
             format,
-            reading: Reading::default(),
-            columns,
-            match_by: Key::USUAL.to_vec(),
-            updates: false,
-            deactivates_missing: false,
+            read_options: ReadOptions::default(),
+            column_mapping: columns,
+            match_by: MatchKey::DEFAULT.to_vec(),
+            update: false,
+            deactivate_missing: false,
             deactivation_limit: 10,
             yes_really: false,
-            invites: false,
-            is_preview: false,
-            refused: None,
+            invite: false,
+            dry_run: false,
+            rejected_file: None,
             request: "import".into(),
-            begun: None,
+            first_started: None,
         }
     }
 }
@@ -140,7 +140,7 @@ pub enum ImportError {
         "{missing} of {total} active users are not in the file and would be deactivated, which is more than {limit} %; \
         nothing was done (allow more with --deactivation-limit PERCENT)"
     )]
-    Brake {
+    TooManyMissing {
         /// How many.
         missing: u64,
         /// Of how many who are active.
@@ -152,14 +152,14 @@ pub enum ImportError {
     #[error(
         "the file was changed while it was imported, after {rows} of {expected} rows: import the new one again"
     )]
-    Changed {
+    FileChanged {
         /// Rows that were done.
         rows: u64,
         /// Rows that it had.
         expected: u64,
     },
     /// The directory does not go on; what was done is done, and the rest is when it is run again.
-    #[error("it stopped at row {row}: {}; run it again to go on", crate::refusal_in_words(.refusal))]
+    #[error("it stopped at row {row}: {}; run it again to go on", crate::refusal_message(.refusal))]
     Stopped {
         /// Where.
         row: u64,
@@ -168,68 +168,88 @@ pub enum ImportError {
     },
     /// Nobody wants it any more.
     #[error("it was called off")]
-    CalledOff,
+    Canceled,
 }
 
 /// Brings in a file that was read to its end. `seen` hears how many rows more are done, and says whether to go on.
 pub async fn run(
     directory: &Arc<Directory>,
     caller: &Caller,
-    options: &Options,
+    options: &ImportOptions,
     scan: &Scan,
-    seen: &mut (dyn FnMut(u64) -> bool + Send),
-) -> Result<Report, ImportError> {
+    on_progress: &mut (dyn FnMut(u64) -> bool + Send),
+) -> Result<ImportReport, ImportError> {
     let caller = Caller { request_id: options.request.clone(), ..caller.clone() };
     let no_user = || {
         FileError::new("it contains no user, so --deactivate-missing would deactivate all; nothing was done")
     };
-    if options.deactivates_missing && scan.users == 0 {
+    if options.deactivate_missing && scan.users == 0 {
         return Err(no_user().into());
     }
-    if !options.deactivates_missing {
-        return Ok(Box::pin(rows::all(directory, &caller, options, scan, seen)).await?.0);
+    if !options.deactivate_missing {
+        return Ok(Box::pin(executor::import_rows(directory, &caller, options, scan, on_progress)).await?.0);
     }
     // Whether too many are missing is known before anything is done.
-    let looking = Options { is_preview: true, refused: None, ..options.clone() };
-    let (preview, there) = Box::pin(rows::all(directory, &caller, &looking, scan, &mut |_| seen(0))).await?;
-    let deleted = preview.ignored.iter().filter(|ignored| ignored.reason == Reason::Deleted);
+    let dry_run_options = ImportOptions { dry_run: true, rejected_file: None, ..options.clone() };
+    let (preview, present) =
+        Box::pin(executor::import_rows(directory, &caller, &dry_run_options, scan, &mut |_| on_progress(0)))
+            .await?;
+    let deleted = preview.ignored.iter().filter(|ignored| ignored.reason == IgnoredReason::Deleted);
     if deleted.map(|ignored| ignored.count).sum::<u64>() == scan.users {
         return Err(no_user().into());
     }
     let limit = options.deactivation_limit;
-    let missing = missing::count(directory, &caller, &there.users, options.begun).await?;
-    if missing.is_more_than(limit) {
-        return Err(ImportError::Brake { missing: missing.people, total: missing.total, limit });
+    let missing =
+        deactivate_missing::count_missing(directory, &caller, &present.users, options.first_started).await?;
+    if missing.exceeds(limit) {
+        return Err(ImportError::TooManyMissing {
+            missing: missing.count,
+            total: missing.active_users,
+            limit,
+        });
     }
-    if options.is_preview {
+    if options.dry_run {
         let mut preview = preview;
-        if !unmatched(&there, options, &mut preview) {
-            preview.deactivated = missing.people;
+        if !note_if_unmatched(&present, options, &mut preview) {
+            preview.deactivated = missing.count;
         }
         return Ok(preview);
     }
-    let (mut report, there) = Box::pin(rows::all(directory, &caller, options, scan, seen)).await?;
+    let (mut report, present) =
+        Box::pin(executor::import_rows(directory, &caller, options, scan, on_progress)).await?;
     // Once more, since others may have been deactivated or removed meanwhile.
-    let now = missing::count(directory, &caller, &there.users, options.begun).await?;
-    if now.is_more_than(limit) {
-        report.note(format!("Nobody was deactivated: it would be more than {limit} % by now."));
-    } else if !unmatched(&there, options, &mut report) {
-        let highest = missing.highest;
-        missing::switch_off(directory, &caller, (&there.users, options.begun), highest, &mut report, seen)
-            .await?;
+    let missing_now =
+        deactivate_missing::count_missing(directory, &caller, &present.users, options.first_started).await?;
+    if missing_now.exceeds(limit) {
+        report.add_note(format!("Nobody was deactivated: it would be more than {limit} % by now."));
+    } else if !note_if_unmatched(&present, options, &mut report) {
+        let max_number = missing.max_number;
+        deactivate_missing::deactivate(
+            directory,
+            &caller,
+            (&present.users, options.first_started),
+            max_number,
+            &mut report,
+            on_progress,
+        )
+        .await?;
     }
     Ok(report)
 }
 
 /// Whether rejected rows that name no user keep missing users from being deactivated; the report says so.
-fn unmatched(there: &rows::Present, options: &Options, report: &mut Report) -> bool {
-    let is_kept = there.unmatched > 0 && !options.yes_really;
-    if is_kept {
-        report.note(format!(
+fn note_if_unmatched(
+    present: &executor::PresentUsers,
+    options: &ImportOptions,
+    report: &mut ImportReport,
+) -> bool {
+    let is_blocked = present.unmatched_rows > 0 && !options.yes_really;
+    if is_blocked {
+        report.add_note(format!(
             "Nobody is deactivated: {} rejected rows name no user who exists, so users who are in the file could look \
              missing (--yes-really deactivates all the same).",
-            there.unmatched
+            present.unmatched_rows
         ));
     }
-    is_kept
+    is_blocked
 }

@@ -4,14 +4,14 @@ use super::Scan;
 use directory::{Caller, Directory, DirectoryError, Item, ItemKind, ItemQuery, identifier_key};
 
 /// Whether each row names a role, and none of them is one here. A role that is misspelled in a few rows is rejected with them.
-pub(super) async fn are_unknown(
+pub(super) async fn all_roles_unknown(
     directory: &Directory,
     caller: &Caller,
     scan: &Scan,
 ) -> Result<bool, DirectoryError> {
     // A file that brings roles knows what it says.
     let has_items = scan.rows != scan.users;
-    if scan.roles.is_empty() || scan.role_values < scan.users || has_items {
+    if scan.roles.is_empty() || scan.role_count < scan.users || has_items {
         return Ok(false);
     }
     let is_built_in =

@@ -8,7 +8,7 @@ use transfer::import::ImportError;
 /// A file is refused with these words, and nothing has happened.
 fn refused(house: &House, path: &Path, words: &str) {
     let before = house.events();
-    match house.import_with(path, |options| options.updates = true) {
+    match house.import_with(path, |options| options.update = true) {
         Err(ImportError::File(error)) => {
             assert!(error.to_string().contains(words), "{}: {error}", path.display());
         }
@@ -143,7 +143,7 @@ fn workbooks_that_are_broken() {
     };
     let header = format!("<row r=\"1\">{}{}</row>", cell("A1", "email"), cell("B1", "first"));
     let good = plain(&format!("{header}<row r=\"2\">{}</row>", cell("A2", "good@x.y")), "good.xlsx");
-    assert_eq!(house.import(&good).people.created, 1, "what these are made with is a workbook");
+    assert_eq!(house.import(&good).users.created, 1, "what these are made with is a workbook");
 
     refused(&house, &plain("", "empty.xlsx"), "the file is empty");
     let twice = format!("<row r=\"1\">{}{}</row>", cell("A1", "email"), cell("B1", "EMAIL"));

@@ -3,7 +3,7 @@
 use crate::house::House;
 use directory::{Field, ItemKind, User};
 use std::path::PathBuf;
-use transfer::formats::Reading;
+use transfer::formats::ReadOptions;
 
 fn sample(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name)
@@ -70,14 +70,14 @@ fn tables_of_other_programs_come_in() {
     ] {
         let house = House::new("sqlite");
         let report = house.import(&sample(name));
-        assert_eq!((report.people.created, report.refused()), (many, 0), "{name}: {report:?}");
+        assert_eq!((report.users.created, report.rejected_count()), (many, 0), "{name}: {report:?}");
         are_there(&house, many, true);
         assert_eq!(in_groups(&house, "juergen"), ["Sales", "Support"], "{name}");
         assert_eq!(in_groups(&house, "max"), Vec::<String>::new(), "{name}");
-        assert_eq!(report.made, 2, "{name}");
+        assert_eq!(report.created_items, 2, "{name}");
         // Once more, and nothing changes.
-        let again = house.import_with(&sample(name), |options| options.updates = true).expect("brought in");
-        assert_eq!((again.people.left, again.people.changed), (many, 0), "{name}");
+        let again = house.import_with(&sample(name), |options| options.update = true).expect("brought in");
+        assert_eq!((again.users.unchanged, again.users.changed), (many, 0), "{name}");
     }
 }
 
@@ -86,7 +86,7 @@ fn a_search_in_a_directory_comes_in() {
     for name in ["people-ldapsearch.ldif", "people-ldapsearch-plain.ldif"] {
         let house = House::new("sqlite");
         let report = house.import(&sample(name));
-        assert_eq!((report.people.created, report.refused()), (7, 0), "{name}: {report:?}");
+        assert_eq!((report.users.created, report.rejected_count()), (7, 0), "{name}: {report:?}");
         are_there(&house, 7, false);
         let john = house.person("john@example.com");
         let mails: Vec<&str> = john.emails.iter().map(|entry| entry.value.as_str()).collect();
@@ -116,9 +116,12 @@ fn encodings_and_delimiters_can_be_told() {
     let text = "e-mail|first name\r\nann@x.y|Ζωή\r\n";
     let (bytes, ..) = encoding_rs::Encoding::for_label(b"windows-1253").expect("known").encode(text);
     let file = house.file("greek.csv", &bytes);
-    let reading =
-        Reading { delimiter: Some(b'|'), encoding: Some("windows-1253".into()), ..Reading::default() };
-    house.import_with(&file, |options| options.reading = reading).expect("brought in");
+    let reading = ReadOptions {
+        delimiter: Some(b'|'),
+        encoding: Some("windows-1253".into()),
+        ..ReadOptions::default()
+    };
+    house.import_with(&file, |options| options.read_options = reading).expect("brought in");
     assert_eq!(house.person("ann@x.y").name.given.as_deref(), Some("Ζωή"));
     // UTF-16 without a mark, as some databases write it.
     let wide: Vec<u8> = "email,first\nbob@x.y,Bob\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -141,7 +144,7 @@ fn objects_of_every_dialect_come_in() {
     ];
     // An empty value names no group.
     let report = house.import(&house.file("all.ndjson", lines.join("\n").replace(r#""value":"","#, "")));
-    assert_eq!((report.people.created, report.refused()), (4, 0), "{report:?}");
+    assert_eq!((report.users.created, report.rejected_count()), (4, 0), "{report:?}");
     let scim = house.person("scim@x.y");
     assert_eq!((scim.name.given.as_deref(), scim.department.as_deref()), (Some("S"), Some("D")));
     assert_eq!(scim.employment.employee_number.as_deref(), Some("7"));
@@ -166,7 +169,7 @@ fn entries_of_active_directory_come_in() {
         dn: CN=Sales,OU=Groups,DC=x,DC=y\nobjectClass: top\nobjectClass: group\ncn: Sales\nname: Sales\n\
         description: Those who sell\nsAMAccountName: Sales\nmember: CN=Ann Lee,OU=People,DC=x,DC=y\n";
     let report = house.import(&house.file("ad.ldif", ldif));
-    assert_eq!((report.people.created, report.refused()), (1, 0), "{report:?}");
+    assert_eq!((report.users.created, report.rejected_count()), (1, 0), "{report:?}");
     let ann = house.person("ann@example.com");
     assert_eq!((ann.user_name.as_str(), text(&ann, Field::FamilyName)), ("alee", "Lee"));
     assert_eq!(text(&ann, Field::Country), "DE");
@@ -181,5 +184,9 @@ fn entries_are_told_by_their_lines() {
     let ldif = "version: 1\n\ndn: cn=a\nobjectClass: person\nmail: nobody\n at all\n\ndn: cn=b\nobjectClass: person\n\
         mail: b@x.y\n\n";
     let report = house.import(&house.file("p.ldif", ldif));
-    assert_eq!((report.refusals.first[0].row, report.created.rows.clone()), (3, vec![(8, 8)]), "{report:?}");
+    assert_eq!(
+        (report.rejected.messages[0].row, report.created.ranges.clone()),
+        (3, vec![(8, 8)]),
+        "{report:?}"
+    );
 }

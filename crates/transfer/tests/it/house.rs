@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{DatabaseUrl, Memory, Postgres, PostgresOptions, Sqlite, SqliteOptions as StoreOptions};
 use testkit::fakes::{PlainHasher, StepClock, UniqueIds};
-use transfer::column::{Columns, Kind};
+use transfer::column::{ColumnMapping, RecordKind};
 use transfer::export;
-use transfer::formats::{Cells, Format, Writing, private_file, writer};
-use transfer::import::{ImportError, Options, Report, run, scan};
+use transfer::formats::{CellEscaping, Format, WriteOptions, create_private_file, create_writer};
+use transfer::import::{ImportError, ImportOptions, ImportReport, run, scan};
 
 pub(crate) struct House {
     pub(crate) directory: Arc<Directory>,
@@ -62,31 +62,38 @@ impl House {
     }
 
     pub(crate) fn export(&self, format: Format, with_password_hashes: bool) -> PathBuf {
-        self.export_only(format, with_password_hashes, &Kind::ALL)
+        self.export_only(format, with_password_hashes, &RecordKind::ALL)
     }
 
-    pub(crate) fn export_only(&self, format: Format, with_password_hashes: bool, kinds: &[Kind]) -> PathBuf {
-        let path = self.folder.path().join(format!("out.{}", format.word()));
+    pub(crate) fn export_only(
+        &self,
+        format: Format,
+        with_password_hashes: bool,
+        kinds: &[RecordKind],
+    ) -> PathBuf {
+        let path = self.folder.path().join(format!("out.{}", format.as_str()));
         drop(std::fs::remove_file(&path));
-        let file = private_file(&path, false).expect("a file");
-        let writing = Writing { cells: Cells::Guarded, ..Writing::default() };
-        let to = writer(format, Box::new(file), writing).expect("a writer");
-        let options = export::Options { format, kinds: kinds.to_vec(), columns: None, with_password_hashes };
+        let file = create_private_file(&path, false).expect("a file");
+        let writing = WriteOptions { escaping: CellEscaping::Reversible, ..WriteOptions::default() };
+        let to = create_writer(format, Box::new(file), writing).expect("a writer");
+        let options =
+            export::ExportOptions { format, kinds: kinds.to_vec(), columns: None, with_password_hashes };
         self.wait(export::run(&self.directory, &self.caller, &options, to, |_| {})).expect("exported");
         path
     }
 
-    pub(crate) fn import(&self, path: &Path) -> Report {
+    pub(crate) fn import(&self, path: &Path) -> ImportReport {
         self.import_with(path, |_| {}).expect("brought in")
     }
 
     pub(crate) fn import_with(
         &self,
         path: &Path,
-        settle: impl FnOnce(&mut Options),
-    ) -> Result<Report, ImportError> {
-        let format = Format::of_path(path).expect("a format");
-        let mut options = Options::new(path, format, Columns::new(dialects::kit::field_aliases()));
+        settle: impl FnOnce(&mut ImportOptions),
+    ) -> Result<ImportReport, ImportError> {
+        let format = Format::from_path(path).expect("a format");
+        let mut options =
+            ImportOptions::new(path, format, ColumnMapping::new(dialects::kit::field_aliases()));
         settle(&mut options);
         let found = scan(&options)?;
         self.wait(run(&self.directory, &self.caller, &options, &found, &mut |_| true))

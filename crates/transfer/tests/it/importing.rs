@@ -2,7 +2,7 @@
 
 use crate::house::{ENGINES, House};
 use directory::{ExposeSecret, Field, ItemKind, Status};
-use transfer::import::{ImportError, Key};
+use transfer::import::{ImportError, MatchKey};
 
 const THREE: &str = "id,external id,e-mail,first name,groups,status\n\
     ,x1,ann@x.y,Ann,Sales; \"R; D\",active\n\
@@ -14,11 +14,14 @@ fn rows_make_change_and_leave() {
     for engine in ENGINES {
         let house = House::new(engine);
         let file = house.file("p.csv", THREE);
-        let looked = house.import_with(&file, |options| options.is_preview = true).expect("looked");
-        assert_eq!((looked.people.created, looked.made), (3, 2));
+        let looked = house.import_with(&file, |options| options.dry_run = true).expect("looked");
+        assert_eq!((looked.users.created, looked.created_items), (3, 2));
         assert_eq!(house.people().len(), 0, "a preview does nothing");
         let report = house.import(&file);
-        assert_eq!((report.people.created, report.made, report.created.rows.clone()), (3, 2, vec![(2, 4)]));
+        assert_eq!(
+            (report.users.created, report.created_items, report.created.ranges.clone()),
+            (3, 2, vec![(2, 4)])
+        );
         assert_eq!(looked, report, "what was said is what came");
         let ann = house.person("ann@x.y");
         assert_eq!((ann.status, ann.groups.len()), (Status::Active, 2));
@@ -29,14 +32,14 @@ fn rows_make_change_and_leave() {
         let file = house
             .file("q.csv", "external id,e-mail,first name\nx1,anna@x.y,\nx2,bob@x.y,Bob\n,new@x.y,New\n");
         let left = house.import(&file);
-        assert_eq!((left.people.left, left.people.created), (2, 1));
+        assert_eq!((left.users.unchanged, left.users.created), (2, 1));
         let looked = house
-            .import_with(&file, |options| (options.updates, options.is_preview) = (true, true))
+            .import_with(&file, |options| (options.update, options.dry_run) = (true, true))
             .expect("looked");
-        assert_eq!((looked.people.changed, looked.people.left), (1, 2));
-        assert_eq!(looked.changed.first[0].what, "userName, email");
-        let report = house.import_with(&file, |options| options.updates = true).expect("brought in");
-        assert_eq!((report.people.changed, report.people.left), (1, 2));
+        assert_eq!((looked.users.changed, looked.users.unchanged), (1, 2));
+        assert_eq!(looked.changed.messages[0].message, "userName, email");
+        let report = house.import_with(&file, |options| options.update = true).expect("brought in");
+        assert_eq!((report.users.changed, report.users.unchanged), (1, 2));
         let anna = house.person("anna@x.y");
         assert_eq!(
             (anna.id, anna.name.given.as_deref()),
@@ -44,7 +47,7 @@ fn rows_make_change_and_leave() {
             "an empty cell says nothing"
         );
         house
-            .import_with(&file, |options| (options.updates, options.reading.empty_clears) = (true, true))
+            .import_with(&file, |options| (options.update, options.read_options.empty_clears) = (true, true))
             .expect("brought in");
         assert_eq!(house.person("anna@x.y").name.given, None, "unless it was told to");
     }
@@ -69,16 +72,16 @@ fn rows_are_refused_with_their_reasons_and_come_again() {
         let path = house.folder.path().join("refused.csv");
         let settle = |is_preview| {
             let path = path.clone();
-            move |options: &mut transfer::import::Options| {
-                options.refused = Some(path);
-                options.is_preview = is_preview;
-                options.match_by = vec![Key::Email];
+            move |options: &mut transfer::import::ImportOptions| {
+                options.rejected_file = Some(path);
+                options.dry_run = is_preview;
+                options.match_by = vec![MatchKey::Email];
             }
         };
         let looked = house.import_with(&file, settle(true)).expect("looked");
         let report = house.import_with(&file, settle(false)).expect("brought in");
-        let reasons = |report: &transfer::import::Report| {
-            report.refusals.first.iter().map(|line| (line.row, line.what.clone())).collect::<Vec<_>>()
+        let reasons = |report: &transfer::import::ImportReport| {
+            report.rejected.messages.iter().map(|line| (line.row, line.message.clone())).collect::<Vec<_>>()
         };
         assert_eq!(reasons(&looked), reasons(&report), "what was said is what came");
         let wanted = [
@@ -92,10 +95,10 @@ fn rows_are_refused_with_their_reasons_and_come_again() {
         for (row, what) in wanted {
             assert!(reasons(&report).contains(&(row, what.to_owned())), "{row}: {:?}", reasons(&report));
         }
-        assert_eq!(report.people.created, 1);
+        assert_eq!(report.users.created, 1);
         // Dora's user name is Ann's, for whom she is not taken.
-        assert_eq!((report.people.left, report.people.refused), (0, 6));
-        assert_eq!(report.refusals.first.len(), 6);
+        assert_eq!((report.users.unchanged, report.users.rejected), (0, 6));
+        assert_eq!(report.rejected.messages.len(), 6);
         let text = std::fs::read_to_string(&path).expect("written");
         assert!(
             text.starts_with("E-Mail,First,Role,User Name,Password Hash,Note,importRow,importReason\r\n"),
@@ -117,7 +120,7 @@ fn rows_are_refused_with_their_reasons_and_come_again() {
             .replace("EVE@x.y", "f@x.y")
             .replace(",G,", "g@x.y,G,");
         let again = house.import(&house.file("mended.csv", mended));
-        assert_eq!((again.people.created, again.refused()), (6, 0), "{again:?}");
+        assert_eq!((again.users.created, again.rejected_count()), (6, 0), "{again:?}");
         assert_eq!(house.person("bob@x.y").role, Some(3));
     }
 }
@@ -131,7 +134,8 @@ fn refused_rows_keep_their_format() {
         group,Board,00000000-0000-4000-8000-000000000001,\nfolder,Minutes,,Board\nfolder,'=SUM(A1),,\n";
     house.import(&house.file("f.csv", restricted));
     for format in transfer::Format::ALL {
-        let kinds = [transfer::column::Kind::User, transfer::column::Kind::Item(ItemKind::Folder)];
+        let kinds =
+            [transfer::column::RecordKind::User, transfer::column::RecordKind::Item(ItemKind::Folder)];
         let out = house.export_only(format, false, &kinds);
         let other = House::new("memory");
         // Their e-mails are what somebody else signs in with, and there is no such group as the folder is for.
@@ -140,20 +144,20 @@ fn refused_rows_keep_their_format() {
         );
         let mut file = out;
         for round in 1..4 {
-            let path = other.folder.path().join(format!("refused{round}.{}", format.word()));
+            let path = other.folder.path().join(format!("refused{round}.{}", format.as_str()));
             let refused = path.clone();
             let report = other.import_with(&file, |options| {
-                options.refused = Some(refused);
-                options.match_by = vec![Key::Id];
+                options.rejected_file = Some(refused);
+                options.match_by = vec![MatchKey::Id];
             });
             let report = report.unwrap_or_else(|error| panic!("{format:?}, round {round}: {error}"));
-            assert_eq!((report.people.refused, report.items.refused), (3, 1), "{format:?} {report:?}");
+            assert_eq!((report.users.rejected, report.items.rejected), (3, 1), "{format:?} {report:?}");
             file = path;
         }
         let last = House::new("memory");
         last.import(&last.file("g.csv", "kind,name,id\ngroup,Board,00000000-0000-4000-8000-000000000001\n"));
         let again = last.import(&file);
-        assert_eq!((again.people.created, again.items.created), (3, 1), "{format:?} {again:?}");
+        assert_eq!((again.users.created, again.items.created), (3, 1), "{format:?} {again:?}");
         assert_eq!(last.items(ItemKind::Folder).len(), 1, "{format:?}");
     }
 }
@@ -177,9 +181,10 @@ fn refused_rows_of_a_sheet_keep_its_columns() {
     for (round, created) in [(1, 1), (2, 0), (3, 0)] {
         let refused = house.folder.path().join(format!("refused{round}.xlsx"));
         let next = refused.clone();
-        let report = house.import_with(&file, |options| options.refused = Some(refused)).expect("brought in");
-        assert_eq!((report.people.created, report.people.refused), (created, 1), "{round}: {report:?}");
-        assert_eq!(report.items.refused, 1, "{round}: {report:?}");
+        let report =
+            house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("brought in");
+        assert_eq!((report.users.created, report.users.rejected), (created, 1), "{round}: {report:?}");
+        assert_eq!(report.items.rejected, 1, "{round}: {report:?}");
         file = next;
     }
 }
@@ -191,7 +196,7 @@ fn refused_rows_run_no_formulas() {
     let file = house.file("p.csv", "email,first name\nnobody,'=1+1\n");
     let path = house.folder.path().join("refused.csv");
     let refused = path.clone();
-    house.import_with(&file, |options| options.refused = Some(refused)).expect("brought in");
+    house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("brought in");
     let text = std::fs::read_to_string(&path).expect("written");
     assert!(text.contains("nobody,'=1+1,2,"), "{text}");
     house.import(&house.file("mended.csv", text.replace("nobody", "a@x.y")));
@@ -205,25 +210,25 @@ fn nobody_is_taken_for_somebody_else() {
         let house = House::new(engine);
         house.import(&house.file("p.csv", "external id,email,user name\nE1,ann@x.y,ann\nE2,bob@x.y,bob\n"));
         let file = house.file("q.csv", "external id,email,first name\nE9,ann@x.y,Other\nE2,,Bob\n");
-        let update = |options: &mut transfer::import::Options| options.updates = true;
+        let update = |options: &mut transfer::import::ImportOptions| options.update = true;
         let report = house.import_with(&file, update).expect("brought in");
-        assert_eq!((report.people.refused, report.people.changed), (1, 1), "{report:?}");
+        assert_eq!((report.users.rejected, report.users.changed), (1, 1), "{report:?}");
         assert!(
-            report.refusals.first[0]
-                .what
+            report.rejected.messages[0]
+                .message
                 .starts_with("email is that of somebody who has another external id")
         );
         assert_eq!(house.person("ann@x.y").external_id.as_deref(), Some("E1"));
         let report = house
-            .import_with(&file, |options| (options.updates, options.match_by) = (true, vec![Key::Email]))
+            .import_with(&file, |options| (options.update, options.match_by) = (true, vec![MatchKey::Email]))
             .expect("brought in");
-        assert_eq!(report.people.refused, 1, "E2 has no e-mail there");
+        assert_eq!(report.users.rejected, 1, "E2 has no e-mail there");
         assert_eq!(house.person("ann@x.y").external_id.as_deref(), Some("E9"), "who says so is heeded");
         // Known by something else in each row, and the same person.
         let file = house.file("r.csv", "external id,email,first name\nE2,new@x.y,Once\n,bob@x.y,Twice\n");
         let report = house.import_with(&file, update).expect("brought in");
-        assert_eq!((report.people.changed, report.people.refused), (1, 1), "{report:?}");
-        assert_eq!(report.refusals.first[0].what, "it is about the same person as an earlier row");
+        assert_eq!((report.users.changed, report.users.rejected), (1, 1), "{report:?}");
+        assert_eq!(report.rejected.messages[0].message, "it is about the same person as an earlier row");
         assert_eq!(house.person("new@x.y").name.given.as_deref(), Some("Once"));
     }
 }
@@ -235,12 +240,12 @@ fn a_file_that_changes_is_an_error() {
     let all = (0..40).map(|n| format!("p{n}@x.y\n")).collect::<Vec<_>>();
     let file = house.file("all.csv", format!("email\n{}", all.concat()));
     house.import(&file);
-    let mut options = transfer::import::Options::new(
+    let mut options = transfer::import::ImportOptions::new(
         &file,
         transfer::Format::Csv,
-        transfer::Columns::new(dialects::kit::field_aliases()),
+        transfer::ColumnMapping::new(dialects::kit::field_aliases()),
     );
-    options.deactivates_missing = true;
+    options.deactivate_missing = true;
     let found = transfer::import::scan(&options).expect("sound");
     let (path, mut passed) = (file.clone(), 0);
     let mut seen = |more| {
@@ -253,12 +258,12 @@ fn a_file_that_changes_is_an_error() {
     };
     let run = transfer::import::run(&house.directory, &house.caller, &options, &found, &mut seen);
     let ended = house.wait(run);
-    assert!(matches!(ended, Err(ImportError::Changed { expected: 40, .. })), "{ended:?}");
+    assert!(matches!(ended, Err(ImportError::FileChanged { expected: 40, .. })), "{ended:?}");
     assert_eq!(house.person("p39@x.y").status, Status::Active);
     let file = house.file("five.csv", format!("email\n{}", all_but(&house)));
     assert!(matches!(
-        house.import_with(&file, |options| options.deactivates_missing = true),
-        Err(ImportError::Brake { .. })
+        house.import_with(&file, |options| options.deactivate_missing = true),
+        Err(ImportError::TooManyMissing { .. })
     ));
 }
 
@@ -276,28 +281,28 @@ fn who_is_missing_is_switched_off_unless_they_are_many() {
             house.file("all.csv", format!("email\n{rows}"))
         };
         house.import(&all(40));
-        let missing = |options: &mut transfer::import::Options| options.deactivates_missing = true;
+        let missing = |options: &mut transfer::import::ImportOptions| options.deactivate_missing = true;
         // Four of forty are a tenth; five are more.
         let events = house.events();
         match house.import_with(&all(35), missing) {
-            Err(ImportError::Brake { missing: 5, total: 40, limit: 10 }) => {}
+            Err(ImportError::TooManyMissing { missing: 5, total: 40, limit: 10 }) => {}
             other => panic!("{other:?}"),
         }
         assert_eq!(house.events(), events, "nothing was done");
         let report = house.import_with(&all(36), missing).expect("brought in");
-        assert_eq!((report.deactivated, report.people.left), (4, 36));
+        assert_eq!((report.deactivated, report.users.unchanged), (4, 36));
         assert_eq!(house.person("p38@x.y").status, Status::Inactive);
         let report = house
             .import_with(&all(10), |options| {
-                options.deactivates_missing = true;
+                options.deactivate_missing = true;
                 options.deactivation_limit = 75;
             })
             .expect("brought in");
         assert_eq!(report.deactivated, 26);
         // A row that was refused may be about anybody.
         let file = house.file("some.csv", "email\np0@x.y\nno e-mail\n");
-        let report = house.import_with(&file, |options| options.deactivates_missing = true);
-        assert!(matches!(report, Err(ImportError::Brake { .. })), "{report:?}");
+        let report = house.import_with(&file, |options| options.deactivate_missing = true);
+        assert!(matches!(report, Err(ImportError::TooManyMissing { .. })), "{report:?}");
         let rows = (0..10).map(row).collect::<Vec<_>>().concat();
         let file = house.file("some.csv", format!("email\n{rows}no e-mail\n"));
         let report = house.import_with(&file, missing).expect("brought in");
@@ -307,11 +312,11 @@ fn who_is_missing_is_switched_off_unless_they_are_many() {
         let file = house.file("some.csv", format!("email,status\np0@x.y,perhaps\n{rows}p8@x.y,off and on\n"));
         let report = house
             .import_with(&file, |options| {
-                options.deactivates_missing = true;
+                options.deactivate_missing = true;
                 options.yes_really = true;
             })
             .expect("imported");
-        assert_eq!((report.people.refused, report.deactivated), (2, 1), "{report:?}");
+        assert_eq!((report.users.rejected, report.deactivated), (2, 1), "{report:?}");
         assert_eq!(house.person("p0@x.y").status, Status::Active);
         assert_eq!(house.person("p8@x.y").status, Status::Active);
         assert_eq!(house.person("p9@x.y").status, Status::Inactive);
@@ -319,7 +324,7 @@ fn who_is_missing_is_switched_off_unless_they_are_many() {
         let none = house.file("none.csv", "email\n");
         let error = house.import_with(&none, missing).expect_err("rejected");
         assert!(error.to_string().contains("contains no user"), "{error}");
-        assert_eq!(house.import(&none).people.created, 0);
+        assert_eq!(house.import(&none).users.created, 0);
         let deleted = house.file("deleted.csv", "email,deleted\nzz@x.y,yes\n");
         let error = house.import_with(&deleted, missing).expect_err("rejected");
         assert!(error.to_string().contains("contains no user"), "{error}");
@@ -334,7 +339,7 @@ fn passwords_come_along() {
         "email,password,password hash\na@x.y,long enough,\nb@x.y,,plain$stored\nc@x.y,short,\n",
     );
     let report = house.import(&file);
-    assert_eq!((report.people.created, report.people.refused), (2, 1));
+    assert_eq!((report.users.created, report.users.rejected), (2, 1));
     let stored = house.wait(house.directory.password_hashes(&house.caller, (1, 9))).expect("read");
     let stored: Vec<&str> = stored.iter().map(|(_, stored)| stored.0.expose_secret()).collect();
     assert_eq!(stored, ["plain$long enough", "plain$stored"]);
@@ -342,8 +347,8 @@ fn passwords_come_along() {
     // The same hash once more is no news, and signs nobody out.
     let version = house.person("b@x.y").version;
     let file = house.file("q.csv", "email,password hash\nb@x.y,plain$stored\n");
-    let report = house.import_with(&file, |options| options.updates = true).expect("brought in");
-    assert_eq!((report.people.left, house.person("b@x.y").version), (1, version));
+    let report = house.import_with(&file, |options| options.update = true).expect("brought in");
+    assert_eq!((report.users.unchanged, house.person("b@x.y").version), (1, version));
 }
 
 #[test]
@@ -351,11 +356,11 @@ fn headers_are_mapped_as_one_likes() {
     let house = House::new("memory");
     let file = house.file("p.csv", "Who,Mail,Remark,First\nw1,a@x.y,r,A\n");
     let report = house.import_with(&file, |options| {
-        options.columns.map("Who", "externalId").expect("a column");
-        options.columns.map("First", "").expect("none");
-        assert!(options.columns.map("Who", "no such column").is_err());
+        options.column_mapping.map_header("Who", "externalId").expect("a column");
+        options.column_mapping.map_header("First", "").expect("none");
+        assert!(options.column_mapping.map_header("Who", "no such column").is_err());
     });
-    assert_eq!(report.expect("brought in").people.created, 1);
+    assert_eq!(report.expect("brought in").users.created, 1);
     let user = house.person("a@x.y");
     assert_eq!((user.external_id.as_deref(), user.text(Field::GivenName)), (Some("w1"), None));
 }

@@ -3,12 +3,12 @@
 use crate::house::House;
 use directory::{ExposeSecret, Field, ItemKind, Status, User, UserKey};
 use std::path::{Path, PathBuf};
-use transfer::ignored::{Part, Reason};
-use transfer::import::Report;
+use transfer::ignored::{IgnoredPart, IgnoredReason};
+use transfer::import::ImportReport;
 
 pub(crate) struct Imported {
     pub(crate) house: House,
-    pub(crate) report: Report,
+    pub(crate) report: ImportReport,
 }
 
 /// Imports a file, first as a preview, which must say the same.
@@ -25,14 +25,14 @@ pub(crate) fn import_text(name: &str, text: &str) -> Imported {
 }
 
 fn import_into(house: House, path: &Path) -> Imported {
-    let preview = house.import_with(path, |options| options.is_preview = true);
+    let preview = house.import_with(path, |options| options.dry_run = true);
     let mut preview = preview.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert_eq!(house.people().len(), 0, "a preview does nothing");
     let report = house.import(path);
     // Items that the preview does not know to be the same as those that users name.
     preview.items = report.items;
-    (preview.made, preview.created, preview.left) =
-        (report.made, report.created.clone(), report.left.clone());
+    (preview.created_items, preview.created, preview.unchanged) =
+        (report.created_items, report.created.clone(), report.unchanged.clone());
     assert_eq!(preview, report, "{}", path.display());
     Imported { house, report }
 }
@@ -65,7 +65,7 @@ impl Imported {
         names
     }
 
-    fn ignored(&self, part: Part, name: &str, reason: Reason) -> u64 {
+    fn ignored(&self, part: IgnoredPart, name: &str, reason: IgnoredReason) -> u64 {
         let is_it =
             |one: &&transfer::ignored::Ignored| one.part == part && one.name == name && one.reason == reason;
         self.report.ignored.iter().find(is_it).map_or(0, |one| one.count)
@@ -73,7 +73,7 @@ impl Imported {
 
     fn created(&self, many: u64) {
         let report = &self.report;
-        assert_eq!((report.people.created, report.refused()), (many, 0), "{report:?}");
+        assert_eq!((report.users.created, report.rejected_count()), (many, 0), "{report:?}");
         assert_eq!(self.house.people().len() as u64, many, "{report:?}");
     }
 
@@ -107,7 +107,7 @@ fn templates_of_entra() {
     }
     let got = import("entra_create.csv");
     assert_eq!(got.text("ann@example.com", Field::Region), "WA");
-    assert_eq!(got.ignored(Part::Column, "Usage location [usageLocation]", Reason::Unknown), 2);
+    assert_eq!(got.ignored(IgnoredPart::Column, "Usage location [usageLocation]", IgnoredReason::Unknown), 2);
     let got = import("entra_download.csv");
     got.created(3);
     assert_eq!(got.status("svc@example.onmicrosoft.com"), Status::Inactive);
@@ -115,7 +115,7 @@ fn templates_of_entra() {
     assert_eq!(ann.email(), Some("ann.lee@example.com"));
     assert_eq!(ann.id.to_string(), "6ea91a8d-e32e-41a1-b7bd-d2d185eed0e0");
     assert_eq!(got.text("ann@example.com", Field::Region), "WA");
-    assert_eq!(got.ignored(Part::Column, "alternateEmailAddress", Reason::Unknown), 1);
+    assert_eq!(got.ignored(IgnoredPart::Column, "alternateEmailAddress", IgnoredReason::Unknown), 1);
 }
 
 #[test]
@@ -124,9 +124,9 @@ fn okta_and_its_missing_manager() {
     got.created(1);
     assert_eq!(got.text("ann@example.com", Field::Region), "WA", "not a status");
     assert_eq!(got.text("ann@example.com", Field::Manager), "");
-    assert_eq!((got.report.missing_references, got.report.is_complete()), (1, false));
-    assert_eq!(got.report.missing.first[0].what, "manager 'bob@example.com' not found");
-    assert_eq!(got.ignored(Part::Column, "manager", Reason::Duplicate), 1);
+    assert_eq!((got.report.missing_reference_count, got.report.is_complete()), (1, false));
+    assert_eq!(got.report.missing_references.messages[0].message, "manager 'bob@example.com' not found");
+    assert_eq!(got.ignored(IgnoredPart::Column, "manager", IgnoredReason::Duplicate), 1);
 }
 
 #[test]
@@ -137,14 +137,14 @@ fn google_workspace() {
     assert_eq!(got.status("ann@example.com"), Status::Active);
     assert_eq!(got.user("cy@example.com").force_password_change, Some(true));
     assert_eq!(got.passwords().len(), 1, "asterisks are no password");
-    assert_eq!(got.ignored(Part::Column, "Password [Required]", Reason::Hidden), 2);
+    assert_eq!(got.ignored(IgnoredPart::Column, "Password [Required]", IgnoredReason::Hidden), 2);
     assert_eq!(got.text("ann@example.com", Field::Manager), got.user("bob@example.com").id.to_string());
     // A password beside its hash function is none in clear text.
     let got = import_text(
         "p.csv",
         "Email Address,Password,Password Hash Function\na@x.y,{SSHA}abcd,SHA-1\nb@x.y,0123,MD5\n",
     );
-    assert_eq!(got.report.people.created + got.report.people.refused, 2);
+    assert_eq!(got.report.users.created + got.report.users.rejected, 2);
     assert!(got.passwords().iter().all(|(_, hash)| !hash.starts_with("plain$")), "{:?}", got.passwords());
 }
 
@@ -154,12 +154,15 @@ fn other_tables() {
     got.created(1);
     assert_eq!(got.text("chris@example.com", Field::PostalCode), "98052");
     assert_eq!(got.text("chris@example.com", Field::Country), "United States");
-    assert_eq!(got.ignored(Part::Column, "Fax", Reason::Unknown), 1);
+    assert_eq!(got.ignored(IgnoredPart::Column, "Fax", IgnoredReason::Unknown), 1);
 
     let got = import("moodle.csv");
     got.created(2);
     assert_eq!((got.status("ann"), got.status("bob")), (Status::Active, Status::Suspended));
-    assert_eq!((got.ignored(Part::User, "deleted", Reason::Deleted), got.report.people.left), (1, 1));
+    assert_eq!(
+        (got.ignored(IgnoredPart::User, "deleted", IgnoredReason::Deleted), got.report.users.unchanged),
+        (1, 1)
+    );
 
     let got = import("gitlab.csv");
     got.created(2);
@@ -172,9 +175,9 @@ fn other_tables() {
     got.created(2);
     assert_eq!(got.user("ann").external_id.as_deref(), Some("1002"));
     assert!(got.left_out().starts_with("2 passwords"), "{:?}", got.report);
-    assert_eq!(got.ignored(Part::Column, "user_status", Reason::Numbers), 2);
-    assert_eq!(got.ignored(Part::Column, "role", Reason::UnknownRoles), 2);
-    assert_eq!(got.ignored(Part::Column, "user_url", Reason::OtherKind), 1);
+    assert_eq!(got.ignored(IgnoredPart::Column, "user_status", IgnoredReason::Numbers), 2);
+    assert_eq!(got.ignored(IgnoredPart::Column, "role", IgnoredReason::UnknownRoles), 2);
+    assert_eq!(got.ignored(IgnoredPart::Column, "user_url", IgnoredReason::OtherKind), 1);
 
     let got = import("nextcloud.csv");
     got.created(2);
@@ -187,7 +190,7 @@ fn other_tables() {
         (got.status("juergen@example.com"), got.status("eva@example.com")),
         (Status::Active, Status::Inactive)
     );
-    assert_eq!(got.report.missing.first[0].what, "manager 'Bob Off' not found");
+    assert_eq!(got.report.missing_references.messages[0].message, "manager 'Bob Off' not found");
     assert_eq!(got.text("juergen@example.com", Field::City), "Dresden");
 }
 
@@ -201,8 +204,11 @@ fn managers_by_name_and_behind_their_reports() {
     got.created(4);
     assert_eq!(got.text("a@x.y", Field::Manager), got.user("b@x.y").id.to_string());
     assert_eq!(got.text("b@x.y", Field::Manager), got.user("c@x.y").id.to_string());
-    assert_eq!(got.report.missing.first[0].what, "manager 'Cy Two' not found", "of two users of that name");
-    assert_eq!(got.report.missing_references, 1);
+    assert_eq!(
+        got.report.missing_references.messages[0].message, "manager 'Cy Two' not found",
+        "of two users of that name"
+    );
+    assert_eq!(got.report.missing_reference_count, 1);
 }
 
 #[test]
@@ -213,15 +219,15 @@ fn active_directory() {
         got.created(many);
         assert_eq!((got.status("alee"), got.status("boff")), (Status::Active, Status::Inactive), "{name}");
         assert_eq!(got.text("alee", Field::Manager), got.user("boff").id.to_string(), "{name}");
-        assert_eq!(got.report.missing_references, 0, "{name}");
+        assert_eq!(got.report.missing_reference_count, 0, "{name}");
     }
     let got = import("csvde.csv");
     assert_eq!(got.groups("alee"), ["Sales", "VPN Users"]);
-    assert_eq!(got.ignored(Part::Entry, "computer", Reason::NotImported), 1);
+    assert_eq!(got.ignored(IgnoredPart::Entry, "computer", IgnoredReason::NotImported), 1);
     let got = import("ldifde.ldf");
     assert_eq!(got.groups("alee"), ["Sales", "VPN, Users"]);
     assert_eq!(got.text("jgross", Field::FamilyName), "Groß");
-    assert_eq!(got.ignored(Part::Attribute, "proxyAddresses", Reason::Unknown), 2);
+    assert_eq!(got.ignored(IgnoredPart::Attribute, "proxyAddresses", IgnoredReason::Unknown), 2);
 }
 
 #[test]
@@ -236,7 +242,7 @@ fn ldap() {
         (vec!["devs".into(), "ops".into()], vec!["ops".into()])
     );
     assert_eq!(got.passwords(), [("mgarcia".into(), "plain$Aa12345".into())], "clear text is hashed");
-    assert_eq!(got.ignored(Part::Attribute, "entryUUID", Reason::Unknown), 3);
+    assert_eq!(got.ignored(IgnoredPart::Attribute, "entryUUID", IgnoredReason::Unknown), 3);
 
     let got = import("ldif_groupfirst.ldif");
     assert_eq!(got.groups("alee"), ["G"]);
@@ -245,20 +251,20 @@ fn ldap() {
     let got = import("ldif_esc.ldif");
     assert_eq!(got.groups("ann"), ["Jürgen", "R&D + x", "VPN, Admins", "VPN, Users"]);
     assert_eq!(got.house.items(ItemKind::Group).len(), 4);
-    assert_eq!(got.report.missing_references, 1);
+    assert_eq!(got.report.missing_reference_count, 1);
     import("ldif_pagedctrl.ldif").created(1);
 
     let got = import("ldif_multi.ldif");
     got.created(1);
     assert_eq!(got.text("ann", Field::GivenName), "Ann", "not the French one");
     for (name, reason) in [
-        ("uid", Reason::FurtherValue),
-        ("telephoneNumber", Reason::FurtherValue),
-        ("givenName;lang-fr", Reason::Duplicate),
-        ("jpegPhoto", Reason::Binary),
-        ("userCertificate;binary", Reason::Binary),
+        ("uid", IgnoredReason::FurtherValue),
+        ("telephoneNumber", IgnoredReason::FurtherValue),
+        ("givenName;lang-fr", IgnoredReason::Duplicate),
+        ("jpegPhoto", IgnoredReason::Binary),
+        ("userCertificate;binary", IgnoredReason::Binary),
     ] {
-        assert_eq!(got.ignored(Part::Attribute, name, reason), 1, "{name}");
+        assert_eq!(got.ignored(IgnoredPart::Attribute, name, reason), 1, "{name}");
     }
 }
 
@@ -302,8 +308,8 @@ fn urls_are_not_opened() {
     let path = house.file("p.ldif", text);
     let got = import_into(house, &path);
     got.created(1);
-    assert_eq!(got.ignored(Part::Attribute, "jpegPhoto", Reason::Url), 1);
-    assert_eq!(got.ignored(Part::Attribute, "description", Reason::Url), 1);
+    assert_eq!(got.ignored(IgnoredPart::Attribute, "jpegPhoto", IgnoredReason::Url), 1);
+    assert_eq!(got.ignored(IgnoredPart::Attribute, "description", IgnoredReason::Url), 1);
 }
 
 #[test]
@@ -316,14 +322,14 @@ fn blanks_and_blank_rows() {
     }
     let got = import("german_1252.csv");
     assert_eq!(got.text("juergen@example.com", Field::FamilyName), "Groß");
-    assert_eq!(got.ignored(Part::Column, "Anmerkung", Reason::Unknown), 2);
+    assert_eq!(got.ignored(IgnoredPart::Column, "Anmerkung", IgnoredReason::Unknown), 2);
 }
 
 #[test]
 fn workbooks() {
     let got = import("x_multi.xlsx");
     got.created(1);
-    assert_eq!(got.ignored(Part::Sheet, "Read me", Reason::NotChosen), 1);
+    assert_eq!(got.ignored(IgnoredPart::Sheet, "Read me", IgnoredReason::NotChosen), 1);
     let got = import("x_num.xlsx");
     got.created(2);
     assert_eq!(got.text("ann@example.com", Field::EmployeeNumber), "0042");
@@ -348,7 +354,7 @@ fn states_of_accounts() {
     assert_eq!(got.house.people().len(), 1, "who is deleted is not created");
     let house = House::new("memory");
     let report = house.import(&house.file("p.csv", "email,Status\na@x.y,Gold\n"));
-    assert!(report.refusals.first[0].what.contains("--map 'Status='"), "{report:?}");
+    assert!(report.rejected.messages[0].message.contains("--map 'Status='"), "{report:?}");
     let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,\nc@x.y,blocked\n");
     assert_eq!((got.status("c@x.y"), got.text("a@x.y", Field::Region)), (Status::Inactive, String::new()));
     let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,WA\n");
@@ -381,7 +387,12 @@ fn a_state_beside_a_region_is_read_by_its_values() {
         let got = import_text("p.csv", text);
         got.created(1);
         assert_eq!(got.text("a@x.y", Field::Region), "Bavaria");
-        assert_eq!(got.ignored(Part::Column, "State", Reason::Duplicate), 1, "{:?}", got.report);
+        assert_eq!(
+            got.ignored(IgnoredPart::Column, "State", IgnoredReason::Duplicate),
+            1,
+            "{:?}",
+            got.report
+        );
     }
     let got = import_text("p.csv", "email,State\na@x.y,active\nb@x.y,on holiday\n");
     assert!(got.report.notes.iter().any(|note| note.contains("--map 'State=status'")), "{:?}", got.report);
@@ -409,7 +420,7 @@ fn messages_name_the_header_of_the_file() {
     let rejected = house.folder.path().join("rejected.csv");
     let refused = Some(rejected.clone());
     let file = house.file("p.csv", "email,Konto-Status\na@x.y,perhaps\n");
-    house.import_with(&file, |options| options.refused = refused).expect("imported");
+    house.import_with(&file, |options| options.rejected_file = refused).expect("imported");
     let written = std::fs::read_to_string(&rejected).expect("written");
     assert!(written.contains("--map 'Konto-Status='"), "{written}");
 }
@@ -444,11 +455,11 @@ fn missing_references_come_again() {
         let house = House::new("sqlite");
         let rejected = house.folder.path().join(name.replace("p.", "p.rejected."));
         let refused = Some(rejected.clone());
-        let report = house.import_with(&house.file(name, text), |options| options.refused = refused);
+        let report = house.import_with(&house.file(name, text), |options| options.rejected_file = refused);
         let report = report.expect("imported");
-        assert_eq!((report.missing_references, report.refused()), (2, 0), "{name} {report:?}");
+        assert_eq!((report.missing_reference_count, report.rejected_count()), (2, 0), "{name} {report:?}");
         house.import(&house.file("b.csv", "user name,email\nb@x.y,b@x.y\n"));
-        let report = house.import_with(&rejected, |options| options.updates = true).expect("imported");
+        let report = house.import_with(&rejected, |options| options.update = true).expect("imported");
         assert!(report.is_complete(), "{name} {report:?}");
         let got = Imported { house, report };
         assert_eq!(got.text("a@x.y", Field::Manager), got.user("b@x.y").id.to_string(), "{name}");
@@ -470,8 +481,8 @@ fn rejected_rows_are_as_they_were() {
         let house = House::new("memory");
         let rejected = house.folder.path().join("rejected");
         let refused = Some(rejected.clone());
-        let report = house.import_with(&house.file(name, text), |options| options.refused = refused);
-        assert_eq!(report.expect("imported").people.refused, 1, "{name}");
+        let report = house.import_with(&house.file(name, text), |options| options.rejected_file = refused);
+        assert_eq!(report.expect("imported").users.rejected, 1, "{name}");
         let written = std::fs::read_to_string(&rejected).expect("written");
         assert!(written.contains(wanted), "{name}: {written}");
     }

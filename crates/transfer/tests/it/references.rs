@@ -28,7 +28,7 @@ fn a_distinguished_name_is_no_other_entry_with_the_same_innermost_part() {
         + &group("cn=all,ou=groups,dc=x", "all", &["cn=staff,ou=groups,dc=x", "uid=ann,ou=other,dc=x"]);
     let got = import_text("p.ldif", &text);
     assert_eq!((got.groups("ann"), got.groups("staff")), (vec!["staff".to_owned()], Vec::new()));
-    assert_eq!(got.report.missing_references, 2, "{:?}", got.report);
+    assert_eq!(got.report.missing_reference_count, 2, "{:?}", got.report);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_rejected_entry_is_not_the_one_that_took_its_name() {
         + &group("cn=H,dc=x", "H", &["uid=ann,ou=eu,dc=x"]);
     let house = House::new("sqlite");
     let report = house.import(&house.file("p.ldif", text));
-    assert_eq!((report.people.refused, report.missing_references), (1, 1), "{report:?}");
+    assert_eq!((report.users.rejected, report.missing_reference_count), (1, 1), "{report:?}");
     let members: Vec<usize> = house.people().iter().map(|user| user.groups.len()).collect();
     assert_eq!(members, [1], "{report:?}");
 }
@@ -114,9 +114,11 @@ fn a_missing_reference_does_not_change_a_name() {
     let house = House::new("sqlite");
     let rejected = house.folder.path().join("p.rejected.csv");
     let refused = Some(rejected.clone());
-    house.import_with(&house.file("p.csv", text), |options| options.refused = refused).expect("imported");
+    house
+        .import_with(&house.file("p.csv", text), |options| options.rejected_file = refused)
+        .expect("imported");
     house.import(&house.file("b.csv", "email\nb@x.y\n"));
-    let report = house.import_with(&rejected, |options| options.updates = true).expect("imported");
+    let report = house.import_with(&rejected, |options| options.update = true).expect("imported");
     assert!(report.is_complete(), "{report:?}");
     let user = house.people().into_iter().find(|user| user.email() == Some("a@x.y")).expect("a user");
     let texts = [Field::GivenName, Field::FamilyName, Field::FormattedName].map(|field| user.text(field));

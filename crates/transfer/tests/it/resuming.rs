@@ -17,10 +17,10 @@ fn an_import_that_was_cut_off_goes_on() {
         let file = house.file("p.csv", format!("email,groups\n{rows}"));
         let begun = house.directory.now();
         for stop in [50, 180, 400] {
-            let mut options = transfer::import::Options::new(
+            let mut options = transfer::import::ImportOptions::new(
                 &file,
                 transfer::Format::Csv,
-                transfer::Columns::new(dialects::kit::field_aliases()),
+                transfer::ColumnMapping::new(dialects::kit::field_aliases()),
             );
             options.request = "import p.csv".into();
             let found = transfer::import::scan(&options).expect("sound");
@@ -36,18 +36,18 @@ fn an_import_that_was_cut_off_goes_on() {
                 &found,
                 &mut go_on,
             ));
-            assert!(matches!(done, Err(ImportError::CalledOff)));
+            assert!(matches!(done, Err(ImportError::Canceled)));
         }
         // One that is known to have been interrupted counts what it has created itself.
-        let resumed = |options: &mut transfer::import::Options| {
+        let resumed = |options: &mut transfer::import::ImportOptions| {
             options.request = "import p.csv".into();
-            options.begun = Some(begun);
+            options.first_started = Some(begun);
         };
         let report = house.import_with(&file, resumed).expect("imported");
-        assert_eq!((report.people.created, report.people.left), (500, 0), "{report:?}");
+        assert_eq!((report.users.created, report.users.unchanged), (500, 0), "{report:?}");
         let report = house.import(&file);
-        assert_eq!(report.people.created + report.people.left, 500);
-        assert_eq!(report.people.left, 500, "{report:?}");
+        assert_eq!(report.users.created + report.users.unchanged, 500);
+        assert_eq!(report.users.unchanged, 500, "{report:?}");
         assert_eq!(house.people().len(), 500);
         assert_eq!(house.items(ItemKind::Group).len(), 8, "no group came twice");
         assert!(house.people().iter().all(|user| user.groups.len() == 2));
@@ -71,15 +71,15 @@ fn an_import_that_is_resumed_undoes_nothing_newer() {
         let begun = house.directory.now();
         let rows = "a@x.y,From the file\nb@x.y,From the file\nc@x.y,From the file\nnew@x.y,From the file\n";
         let file = house.file("p.csv", format!("email,display name\n{rows}"));
-        let with = |options: &mut transfer::import::Options| {
-            options.updates = true;
-            options.deactivates_missing = true;
+        let with = |options: &mut transfer::import::ImportOptions| {
+            options.update = true;
+            options.deactivate_missing = true;
             options.deactivation_limit = 100;
             options.yes_really = true;
-            options.begun = Some(begun);
+            options.first_started = Some(begun);
         };
         let report = house.import_with(&file, with).expect("imported");
-        assert_eq!((report.people.created, report.people.changed, report.deactivated), (1, 3, 2));
+        assert_eq!((report.users.created, report.users.changed, report.deactivated), (1, 3, 2));
         // All of it was done, but its end was not recorded. Meanwhile others go on.
         name("a@x.y", "Newer");
         house.do_it(Command::DeleteUser(UserKey::Email("new@x.y".into())));
@@ -89,11 +89,11 @@ fn an_import_that_is_resumed_undoes_nothing_newer() {
         house.import(&house.file("later.csv", "email\nlater@x.y\n"));
         let report = house.import_with(&file, with).expect("imported");
         assert_eq!(
-            (report.people.created, report.people.changed, report.people.refused, report.deactivated),
+            (report.users.created, report.users.changed, report.users.rejected, report.deactivated),
             (0, 3, 1, 0),
             "{report:?}"
         );
-        assert!(report.refusals.first[0].what.contains("deleted after this import started"));
+        assert!(report.rejected.messages[0].message.contains("deleted after this import started"));
         let shown = |email: &str| house.person(email).text(Field::DisplayName).map(str::to_owned);
         assert_eq!(shown("a@x.y").as_deref(), Some("Newer"));
         assert_eq!(shown("b@x.y").as_deref(), Some("From the file"));
@@ -104,10 +104,10 @@ fn an_import_that_is_resumed_undoes_nothing_newer() {
         // Whom others have changed before their row was executed is left as well, and the report says so.
         let begun = house.directory.now();
         name("b@x.y", "Newer");
-        let with = |options: &mut transfer::import::Options| {
-            options.updates = true;
+        let with = |options: &mut transfer::import::ImportOptions| {
+            options.update = true;
             options.request = "another".into();
-            options.begun = Some(begun);
+            options.first_started = Some(begun);
         };
         let report = house.import_with(&file, with).expect("imported");
         assert_eq!(shown("b@x.y").as_deref(), Some("Newer"));
@@ -123,15 +123,15 @@ fn an_import_that_is_resumed_leaves_newer_memberships_and_groups_alone() {
         let users = "email,groups\na@x.y,Red\nb@x.y,Blue\nc@x.y,\n";
         let users = house.file("users.csv", users);
         let groups = house.file("groups.csv", "kind,name,members\ngroup,Red,a@x.y; c@x.y\ngroup,Green,\n");
-        let update = |options: &mut transfer::import::Options| options.updates = true;
+        let update = |options: &mut transfer::import::ImportOptions| options.update = true;
         for file in [&users, &groups] {
             house.import_with(file, update).expect("imported");
         }
         let begun = house.directory.now();
-        let resumed = |options: &mut transfer::import::Options| {
-            options.updates = true;
+        let resumed = |options: &mut transfer::import::ImportOptions| {
+            options.update = true;
             options.request = "resumed".into();
-            options.begun = Some(begun);
+            options.first_started = Some(begun);
         };
         let key = |name: &str| ItemKey::Name(name.into());
         let leave = ["a@x.y", "c@x.y"].map(|email| UserKey::Email(email.into())).to_vec();
@@ -141,11 +141,11 @@ fn an_import_that_is_resumed_leaves_newer_memberships_and_groups_alone() {
         house.do_it(Command::DeleteItem { kind: ItemKind::Group, item: key("Blue") });
         house.do_it(Command::DeleteItem { kind: ItemKind::Group, item: key("Green") });
         let report = house.import_with(&users, resumed).expect("imported");
-        let tally = report.people;
-        assert_eq!((tally.changed, tally.left, tally.refused), (0, 2, 1), "{engine}: {report:?}");
-        assert!(report.refusals.first[0].what.contains("Blue was deleted after"), "{report:?}");
+        let tally = report.users;
+        assert_eq!((tally.changed, tally.unchanged, tally.rejected), (0, 2, 1), "{engine}: {report:?}");
+        assert!(report.rejected.messages[0].message.contains("Blue was deleted after"), "{report:?}");
         let report = house.import_with(&groups, resumed).expect("imported");
-        assert_eq!((report.items.left, report.items.refused), (1, 1), "{engine}: {report:?}");
+        assert_eq!((report.items.unchanged, report.items.rejected), (1, 1), "{engine}: {report:?}");
         assert!(house.people().iter().all(|user| user.groups.is_empty()), "{engine}");
         let names: Vec<String> =
             house.items(ItemKind::Group).iter().map(|group| group.name().to_owned()).collect();
@@ -166,14 +166,14 @@ fn an_import_that_is_resumed_keeps_what_others_created() {
         let others = house.file("others.csv", "email,display name,groups\na@x.y,Newer,Red\n");
         house.import(&others);
         let file = house.file("p.csv", "email,display name,groups\na@x.y,From the file,\nb@x.y,B,RED\n");
-        let with = |options: &mut transfer::import::Options| {
-            options.updates = true;
+        let with = |options: &mut transfer::import::ImportOptions| {
+            options.update = true;
             options.request = "resumed".into();
-            options.begun = Some(begun);
+            options.first_started = Some(begun);
         };
         let report = house.import_with(&file, with).expect("imported");
-        let tally = report.people;
-        assert_eq!((tally.created, tally.left, tally.refused), (1, 1, 0), "{engine}: {report:?}");
+        let tally = report.users;
+        assert_eq!((tally.created, tally.unchanged, tally.rejected), (1, 1, 0), "{engine}: {report:?}");
         assert_eq!(house.person("a@x.y").text(Field::DisplayName), Some("Newer"), "{engine}");
         assert_eq!(house.person("b@x.y").groups, house.person("a@x.y").groups, "{engine}");
     }
@@ -187,12 +187,12 @@ fn a_resumed_import_sets_managers() {
         let rows = (0..300).map(|n| format!("p{n}@x.y,last@x.y\n")).collect::<Vec<_>>().concat();
         let file = house.file("p.csv", format!("email,manager\n{rows}last@x.y,\n"));
         let begun = house.directory.now();
-        let mut options = transfer::import::Options::new(
+        let mut options = transfer::import::ImportOptions::new(
             &file,
             transfer::Format::Csv,
-            transfer::Columns::new(dialects::kit::field_aliases()),
+            transfer::ColumnMapping::new(dialects::kit::field_aliases()),
         );
-        (options.request, options.updates) = ("import p.csv".into(), updates);
+        (options.request, options.update) = ("import p.csv".into(), updates);
         let found = transfer::import::scan(&options).expect("sound");
         let mut seen = 0;
         let mut go_on = |more| {
@@ -201,13 +201,13 @@ fn a_resumed_import_sets_managers() {
         };
         let done =
             house.wait(transfer::import::run(&house.directory, &house.caller, &options, &found, &mut go_on));
-        assert!(matches!(done, Err(ImportError::CalledOff)));
+        assert!(matches!(done, Err(ImportError::Canceled)));
         let some = house.people();
         assert!(some.len() >= 200 && some.iter().all(|user| user.text(Field::Manager).is_none()));
         let report = house
             .import_with(&file, |options| {
-                (options.request, options.updates) = ("import p.csv".into(), updates);
-                options.begun = Some(begun);
+                (options.request, options.update) = ("import p.csv".into(), updates);
+                options.first_started = Some(begun);
             })
             .expect("imported");
         assert!(report.is_complete(), "{report:?}");

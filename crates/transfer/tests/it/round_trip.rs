@@ -340,7 +340,7 @@ fn there_and_back(engine: &str, seed: u64) {
         let there = if format == Format::Csv { &there } else { &House::new(engine) };
         let file = here.export(format, true);
         let report = there.import(&file);
-        assert_eq!(report.refused(), 0, "{format:?}: {:?}", report.refusals);
+        assert_eq!(report.rejected_count(), 0, "{format:?}: {:?}", report.rejected);
         let (before, after) = (people(&here), people(there));
         assert_eq!(before.len(), after.len());
         for (id, user) in &before {
@@ -363,19 +363,19 @@ fn there_and_back(engine: &str, seed: u64) {
             );
         }
         let events = there.events();
-        let report = there.import_with(&file, |options| options.updates = true).expect("brought in");
+        let report = there.import_with(&file, |options| options.update = true).expect("brought in");
         assert_eq!(
-            (report.people.changed, report.people.created, report.refused()),
+            (report.users.changed, report.users.created, report.rejected_count()),
             (0, 0, 0),
             "{format:?} {report:?}"
         );
         assert_eq!(there.events(), events, "{format:?}");
         // Also where empty cells clear: what is empty there is empty here.
-        let clears = |options: &mut transfer::import::Options| {
-            (options.updates, options.reading.empty_clears) = (true, true);
+        let clears = |options: &mut transfer::import::ImportOptions| {
+            (options.update, options.read_options.empty_clears) = (true, true);
         };
         let report = there.import_with(&file, clears).expect("brought in");
-        assert_eq!((report.people.changed, report.refused()), (0, 0), "{format:?} {report:?}");
+        assert_eq!((report.users.changed, report.rejected_count()), (0, 0), "{format:?} {report:?}");
         assert_same!(people(there), before, "{format:?}");
         // Without passwords, none are there.
         let text = std::fs::read(here.export(format, false)).expect("read");
@@ -401,6 +401,6 @@ fn engines_take_each_others_files() {
     let (here, there) = (House::new("sqlite"), House::new("postgres"));
     furnish(&here, 5);
     let report = there.import(&here.export(Format::Ndjson, true));
-    assert_eq!(report.refused(), 0, "{:?}", report.refusals);
+    assert_eq!(report.rejected_count(), 0, "{:?}", report.rejected);
     assert_same!(people(&there), people(&here));
 }

@@ -1,21 +1,21 @@
 //! Entries of a directory (RFC 4519, RFC 2798, Active Directory): what they are, and what their attributes mean.
 
-use crate::column::Kind;
+use crate::column::RecordKind;
 use directory::ItemKind;
 
 /// Attributes whose meaning depends on the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attribute {
+pub(super) enum LdapAttribute {
     Plain,
     CommonName,
     Description,
 }
 
-impl Attribute {
+impl LdapAttribute {
     /// The attribute of that name, whatever options are behind it.
-    pub(super) fn of(name: &str) -> Self {
-        let bare = name.split(';').next().unwrap_or(name);
-        match bare.to_ascii_lowercase().as_str() {
+    pub(super) fn from_name(name: &str) -> Self {
+        let name_without_options = name.split(';').next().unwrap_or(name);
+        match name_without_options.to_ascii_lowercase().as_str() {
             "cn" => Self::CommonName,
             "description" => Self::Description,
             _ => Self::Plain,
@@ -23,29 +23,31 @@ impl Attribute {
     }
 
     /// What it says of an entry of a kind. One that has other names has no use for its common name.
-    pub(super) fn role(self, kind: Kind, has_names: bool, has_name: bool) -> Role {
+    pub(super) fn meaning(self, kind: RecordKind, has_names: bool, has_name: bool) -> AttributeMeaning {
         match (self, kind) {
-            (Self::CommonName, Kind::User) if has_names => Role::Nothing,
-            (Self::CommonName, Kind::User) => Role::Column("formattedName"),
-            (Self::CommonName, Kind::Item(_)) if has_name => Role::Nothing,
-            (Self::CommonName, Kind::Item(_)) => Role::Column("name"),
-            (Self::Description, Kind::User) => Role::Column("bio"),
-            _ => Role::Header,
+            (Self::CommonName, RecordKind::User) if has_names => AttributeMeaning::Ignored,
+            (Self::CommonName, RecordKind::User) => AttributeMeaning::Column("formattedName"),
+            (Self::CommonName, RecordKind::Item(_)) if has_name => AttributeMeaning::Ignored,
+            (Self::CommonName, RecordKind::Item(_)) => AttributeMeaning::Column("name"),
+            (Self::Description, RecordKind::User) => AttributeMeaning::Column("bio"),
+            _ => AttributeMeaning::FromHeader,
         }
     }
 }
 
 /// What an attribute says of its entry.
-pub(super) enum Role {
+pub(super) enum AttributeMeaning {
     /// What its header means.
-    Header,
+    FromHeader,
     /// The column of this name.
     Column(&'static str),
-    Nothing,
+    Ignored,
 }
 
 /// The kind of an entry of these object classes; `None` is none of ours.
-pub(super) fn kind_of<'a>(classes: impl Iterator<Item = &'a str> + Clone) -> Option<Kind> {
+pub(super) fn kind_of_object_classes<'a>(
+    classes: impl Iterator<Item = &'a str> + Clone,
+) -> Option<RecordKind> {
     // A machine's entry is of the classes of users, too.
     if classes.clone().any(|class| class.eq_ignore_ascii_case("computer")) {
         return None;
@@ -53,9 +55,11 @@ pub(super) fn kind_of<'a>(classes: impl Iterator<Item = &'a str> + Clone) -> Opt
     let mut classes = classes;
     classes.find_map(|class| match class.to_ascii_lowercase().as_str() {
         "person" | "organizationalperson" | "inetorgperson" | "user" | "posixaccount" | "account" => {
-            Some(Kind::User)
+            Some(RecordKind::User)
         }
-        "groupofnames" | "groupofuniquenames" | "posixgroup" | "group" => Some(Kind::Item(ItemKind::Group)),
+        "groupofnames" | "groupofuniquenames" | "posixgroup" | "group" => {
+            Some(RecordKind::Item(ItemKind::Group))
+        }
         _ => None,
     })
 }

@@ -3,8 +3,8 @@
 use directory::{DirectoryError, Field, FieldError, FieldErrorKind};
 
 /// A refusal in words.
-pub fn refusal_in_words(refusal: &DirectoryError) -> String {
-    in_words(refusal, |field| match field {
+pub fn refusal_message(refusal: &DirectoryError) -> String {
+    refusal_message_with(refusal, |field| match field {
         Field::Number => "the number".into(),
         Field::Name => "the name".into(),
         Field::Email => "the e-mail".into(),
@@ -14,8 +14,8 @@ pub fn refusal_in_words(refusal: &DirectoryError) -> String {
 }
 
 /// A refusal in words, fields called as `name` says.
-pub(crate) fn in_words(refusal: &DirectoryError, name: impl Fn(Field) -> String) -> String {
-    let said = |fault: &FieldError| {
+pub(crate) fn refusal_message_with(refusal: &DirectoryError, name: impl Fn(Field) -> String) -> String {
+    let describe = |fault: &FieldError| {
         let field = name(fault.field);
         match fault.kind {
             FieldErrorKind::Missing => format!("{field} is needed"),
@@ -30,7 +30,7 @@ pub(crate) fn in_words(refusal: &DirectoryError, name: impl Fn(Field) -> String)
         }
     };
     match refusal {
-        DirectoryError::Invalid(faults) => faults.iter().map(said).collect::<Vec<_>>().join("; "),
+        DirectoryError::Invalid(faults) => faults.iter().map(describe).collect::<Vec<_>>().join("; "),
         DirectoryError::NoSuchUser => "there is no such user".into(),
         DirectoryError::NoSuchItem(kind) => format!("there is no such {}", kind.as_str()),
         DirectoryError::NoSuchTenant => "there is no such tenant".into(),

@@ -4,21 +4,21 @@ use directory::PasswordHash;
 
 /// A stored password, which may have LDAP's scheme in front, in braces. Nothing is kept of one that cannot be verified here, such
 /// as a mere digest (`{SSHA}`, `{MD5}`) or another kind of hash (`$6$`, `$P$`).
-pub(crate) fn stored(text: &str) -> Option<PasswordHash> {
+pub(crate) fn parse_hash(text: &str) -> Option<PasswordHash> {
     let scheme = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
     let bare = scheme.map_or(text, |(_, bare)| bare);
-    if let Some(hash) = scheme.and_then(|(scheme, bare)| pbkdf2(scheme, bare)) {
+    if let Some(hash) = scheme.and_then(|(scheme, bare)| pbkdf2_phc(scheme, bare)) {
         return Some(PasswordHash(hash.into()));
     }
-    let kept = ["$argon2", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$scrypt$"];
-    let is_kept = kept.iter().any(|kind| bare.starts_with(kind));
+    let supported_prefixes = ["$argon2", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$scrypt$"];
+    let is_supported = supported_prefixes.iter().any(|kind| bare.starts_with(kind));
     // What has no mark is rejected with its reason when it is stored.
     let is_unknown = scheme.is_none() && !text.starts_with(['$', '*', '!']);
-    (is_kept || is_unknown).then(|| PasswordHash(bare.to_owned().into()))
+    (is_supported || is_unknown).then(|| PasswordHash(bare.to_owned().into()))
 }
 
 /// `OpenLDAP`'s PBKDF2 (`{PBKDF2-SHA256}10000$salt$hash`) as a PHC string. Its Base64 has a dot instead of a plus.
-fn pbkdf2(scheme: &str, bare: &str) -> Option<String> {
+fn pbkdf2_phc(scheme: &str, bare: &str) -> Option<String> {
     let name = match scheme.to_ascii_uppercase().as_str() {
         "PBKDF2-SHA256" => "pbkdf2-sha256",
         "PBKDF2-SHA512" => "pbkdf2-sha512",
@@ -26,12 +26,12 @@ fn pbkdf2(scheme: &str, bare: &str) -> Option<String> {
     };
     let mut parts = bare.split('$');
     let (rounds, salt, hash) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_whole = parts.next().is_none() && rounds.parse::<u32>().is_ok();
-    is_whole.then(|| format!("${name}$i={rounds}${}${}", salt.replace('.', "+"), hash.replace('.', "+")))
+    let is_complete = parts.next().is_none() && rounds.parse::<u32>().is_ok();
+    is_complete.then(|| format!("${name}$i={rounds}${}${}", salt.replace('.', "+"), hash.replace('.', "+")))
 }
 
 /// The clear text of LDAP's `userPassword` (RFC 4519), if it is none of a scheme, no hash, and not locked (`*`, `!`).
-pub(crate) fn clear(text: &str) -> Option<&str> {
+pub(crate) fn cleartext(text: &str) -> Option<&str> {
     match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         Some((scheme, clear)) => {
             ["cleartext", "clear"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(clear)

@@ -1,36 +1,36 @@
 //! Rows that are carried out at the same time.
 
-use super::job::Done;
+use super::context::RowResult;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
 use std::collections::VecDeque;
 
 /// So many rows are under way at the same time.
-const WIDTH: usize = 512;
+const MAX_IN_FLIGHT: usize = 512;
 /// Rows that are under way, and those that are done and were not looked at yet. All of them are kept going whatever is
 /// waited for: a request to a database whose answer nobody takes holds up those behind it.
 #[derive(Default)]
-pub(super) struct UnderWay<'a> {
-    pub(super) rows: FuturesOrdered<BoxFuture<'a, Done>>,
-    done: VecDeque<Done>,
+pub(super) struct InFlightRows<'a> {
+    pub(super) rows: FuturesOrdered<BoxFuture<'a, RowResult>>,
+    completed: VecDeque<RowResult>,
 }
 
-impl UnderWay<'_> {
+impl InFlightRows<'_> {
     pub(super) fn is_full(&self) -> bool {
-        self.rows.len() + self.done.len() >= WIDTH
+        self.rows.len() + self.completed.len() >= MAX_IN_FLIGHT
     }
 
     /// The next row that is done, in the order of the file.
-    pub(super) async fn next(&mut self) -> Option<Done> {
-        match self.done.pop_front() {
+    pub(super) async fn next(&mut self) -> Option<RowResult> {
+        match self.completed.pop_front() {
             Some(done) => Some(done),
             None => self.rows.next().await,
         }
     }
 
     /// Waits for something else meanwhile.
-    pub(super) async fn beside<T>(&mut self, task: impl Future<Output = T>) -> T {
+    pub(super) async fn run_alongside<T>(&mut self, task: impl Future<Output = T>) -> T {
         let mut task = std::pin::pin!(task);
         loop {
             if self.rows.is_empty() {
@@ -39,7 +39,7 @@ impl UnderWay<'_> {
             match select(task, self.rows.next()).await {
                 Either::Left((done, _)) => return done,
                 Either::Right((row, rest)) => {
-                    self.done.extend(row);
+                    self.completed.extend(row);
                     task = rest;
                 }
             }

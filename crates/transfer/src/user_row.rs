@@ -1,12 +1,12 @@
 //! People as cells, and cells as what shall become of a person. Both directions stand side by side here, since what one
 //! writes the other reads.
 
-use crate::account_state::{self, State};
-use crate::column::{COLUMNS, Column, Kind, What};
-use crate::import::Cell;
-use crate::refer::Names;
-use crate::stored_password;
-use crate::value::{self, Wrong};
+use crate::account_state::{self, AccountState};
+use crate::cell_value::{self, InvalidValue};
+use crate::column::{COLUMNS, Column, ColumnKind, RecordKind};
+use crate::foreign_hashes;
+use crate::import::ColumnCell;
+use crate::reference_resolver::ItemNames;
 use directory::{
     Address, DepartmentRef, DirectoryError, ExposeSecret, Field, FieldUpdate, MetadataEntry, OrganizationRef,
     PasswordHash, ProfileLinkKind, RequestedStatus, RoleRef, Status, Time, TypedValue, User, UserEdit,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 /// What a row says of a person.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct UserRow {
     pub(crate) edit: Box<UserEdit>,
     /// What they may be known by.
     pub(crate) id: Option<UserId>,
@@ -29,54 +29,54 @@ pub(crate) struct Said {
     /// The manager as the row calls them.
     pub(crate) manager: Option<String>,
     /// The status, where it is one that somebody must have before it can be taken away.
-    pub(crate) unsaid_after: bool,
+    pub(crate) clears_active: bool,
     /// The most restrictive statement about the account.
-    state: Option<State>,
+    state: Option<AccountState>,
     /// The whole name, where it is in one column.
-    name: Option<String>,
+    full_name: Option<String>,
     /// There was a stored password that cannot be verified here, as directories have them.
-    pub(crate) lost_password: bool,
+    pub(crate) password_dropped: bool,
     /// The stored password is of a known form, but may still be one that cannot be verified here.
-    pub(crate) may_lose_password: bool,
+    pub(crate) password_is_droppable: bool,
 }
 
-impl Said {
+impl UserRow {
     /// Whether the file says that the user is deleted.
     pub(crate) fn is_deleted(&self) -> bool {
-        self.state == Some(State::Deleted)
+        self.state == Some(AccountState::Deleted)
     }
 
-    fn take_hash(&mut self, text: &str) {
-        self.edit.password_hash = stored_password::stored(text);
-        self.lost_password = self.edit.password_hash.is_none();
-        self.may_lose_password = text.starts_with(['$', '{']);
+    fn set_password_hash(&mut self, text: &str) {
+        self.edit.password_hash = foreign_hashes::parse_hash(text);
+        self.password_dropped = self.edit.password_hash.is_none();
+        self.password_is_droppable = text.starts_with(['$', '{']);
     }
 
     /// Leaves the stored password out if it is why the row is rejected.
-    pub(crate) fn loses_password(&mut self, refusal: &DirectoryError) -> bool {
-        let is_it = |fault: &directory::FieldError| fault.field == Field::Password;
-        let loses = self.may_lose_password
-            && matches!(refusal, DirectoryError::Invalid(faults) if faults.iter().all(is_it));
-        if loses {
+    pub(crate) fn drop_rejected_password(&mut self, refusal: &DirectoryError) -> bool {
+        let is_password = |fault: &directory::FieldError| fault.field == Field::Password;
+        let is_droppable = self.password_is_droppable
+            && matches!(refusal, DirectoryError::Invalid(faults) if faults.iter().all(is_password));
+        if is_droppable {
             (self.edit.password, self.edit.password_hash) = (None, None);
-            self.lost_password = true;
+            self.password_dropped = true;
         }
-        loses
+        is_droppable
     }
 
     /// Takes the manager as a text that is not looked up.
-    pub(crate) fn keep_manager(&mut self) {
+    pub(crate) fn set_manager_verbatim(&mut self) {
         if let Some(manager) = self.manager.take() {
             self.edit.set_text(Field::Manager, FieldUpdate::Set(manager));
         }
     }
 
     /// Takes a statement about the account unless one that is as restrictive was taken.
-    fn restrict(&mut self, state: State, status: RequestedStatus) {
+    fn apply_state(&mut self, state: AccountState, status: RequestedStatus) {
         if self.state.is_none_or(|known| known < state) {
             self.state = Some(state);
             self.edit.status = FieldUpdate::Set(status);
-            self.unsaid_after = false;
+            self.clears_active = false;
         }
     }
 
@@ -97,12 +97,12 @@ impl Said {
     }
 
     /// The organisation it names.
-    pub(crate) fn organisation(&self) -> Option<&String> {
+    pub(crate) fn organisation_name(&self) -> Option<&String> {
         self.edit.organization.value()?.name.as_ref()
     }
 
     /// The department it names.
-    pub(crate) fn department(&self) -> Option<&String> {
+    pub(crate) fn department_name(&self) -> Option<&String> {
         match self.edit.department.value()? {
             DepartmentRef::Name(name) => Some(name),
             _ => None,
@@ -111,42 +111,42 @@ impl Said {
 }
 
 /// What is wrong with a cell: the column, and what.
-pub(crate) type CellFault = (&'static Column, Wrong);
+pub(crate) type InvalidCell = (&'static Column, InvalidValue);
 
 /// Reads a row about a person.
-pub(crate) fn read(cells: &[Cell<'_>], now: Time) -> Result<Said, Vec<CellFault>> {
-    let mut said = Said::default();
+pub(crate) fn parse(cells: &[ColumnCell<'_>], now: Time) -> Result<UserRow, Vec<InvalidCell>> {
+    let mut row = UserRow::default();
     let mut faults = Vec::new();
     for (column, value) in cells {
-        if says_nothing(column, value, cells) {
+        if is_redundant(column, value, cells) {
             continue;
         }
-        let taken = match column.what {
-            What::State(rule) => account_state::read(rule, value, now).map(|state| {
+        let result = match column.kind {
+            ColumnKind::AccountState(rule) => account_state::parse(rule, value, now).map(|state| {
                 if let Some((state, status)) = state {
-                    said.restrict(state, status);
+                    row.apply_state(state, status);
                 }
             }),
-            _ => take(&mut said, column, value),
+            _ => apply_cell(&mut row, column, value),
         };
-        if let Err(Wrong(what)) = taken {
-            faults.push((*column, Wrong(what)));
+        if let Err(InvalidValue(what)) = result {
+            faults.push((*column, InvalidValue(what)));
         }
     }
-    if let Some(name) = said.name.take() {
-        said.split_name(name);
+    if let Some(name) = row.full_name.take() {
+        row.split_name(name);
     }
-    whole_roles(&mut said.edit);
-    if faults.is_empty() { Ok(said) } else { Err(faults) }
+    merge_role_into_roles(&mut row.edit);
+    if faults.is_empty() { Ok(row) } else { Err(faults) }
 }
 
 /// Whether a list is empty because plain columns beside it say all there is, which is how people are written.
-fn says_nothing(column: &Column, cell: &Value, cells: &[Cell<'_>]) -> bool {
-    let plain: &[Field] = match column.what {
-        What::Entries(Field::Emails) => &[Field::Email],
-        What::Entries(Field::Phones) => &[Field::WorkPhone, Field::MobilePhone],
-        What::Entries(Field::Photos) => &[Field::Photo],
-        What::PostalAddresses => &[
+fn is_redundant(column: &Column, cell: &Value, cells: &[ColumnCell<'_>]) -> bool {
+    let plain_fields: &[Field] = match column.kind {
+        ColumnKind::MultiValued(Field::Emails) => &[Field::Email],
+        ColumnKind::MultiValued(Field::Phones) => &[Field::WorkPhone, Field::MobilePhone],
+        ColumnKind::MultiValued(Field::Photos) => &[Field::Photo],
+        ColumnKind::PostalAddresses => &[
             Field::AddressLine1,
             Field::AddressLine2,
             Field::City,
@@ -162,116 +162,116 @@ fn says_nothing(column: &Column, cell: &Value, cells: &[Cell<'_>]) -> bool {
         Value::Array(list) => list.is_empty(),
         _ => false,
     };
-    let is_plain = |(column, _): &Cell<'_>| matches!(column.what, What::Text(of) if plain.contains(&of));
+    let is_plain = |(column, _): &ColumnCell<'_>| matches!(column.kind, ColumnKind::Text(of) if plain_fields.contains(&of));
     is_empty && cells.iter().any(is_plain)
 }
 
 #[expect(clippy::too_many_lines, reason = "one arm a column, to be compared with what is written")]
-fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
-    let edit = &mut said.edit;
-    match column.what {
-        What::Id => {
-            if let FieldUpdate::Set(text) = value::text(cell)? {
-                let id = uuid::Uuid::try_parse(text.trim()).map_err(|_| Wrong("is no UUID".into()))?;
-                said.id = Some(UserId(id));
+fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), InvalidValue> {
+    let edit = &mut row.edit;
+    match column.kind {
+        ColumnKind::Id => {
+            if let FieldUpdate::Set(text) = cell_value::text(cell)? {
+                let id = uuid::Uuid::try_parse(text.trim()).map_err(|_| InvalidValue("is no UUID".into()))?;
+                row.id = Some(UserId(id));
             }
         }
-        What::Text(field) => {
-            let given = match field {
-                Field::Email | Field::UserName => value::identifier(cell)?,
-                _ => value::text(cell)?,
+        ColumnKind::Text(field) => {
+            let update = match field {
+                Field::Email | Field::UserName => cell_value::identifier(cell)?,
+                _ => cell_value::text(cell)?,
             };
-            let text = given.value().cloned();
+            let text = update.value().cloned();
             match field {
-                Field::ExternalId => said.external_id = text,
-                Field::Email => said.email = text,
-                Field::UserName => said.user_name = text,
+                Field::ExternalId => row.external_id = text,
+                Field::Email => row.email = text,
+                Field::UserName => row.user_name = text,
                 // Who that is, is found first.
                 Field::Manager if text.is_some() => {
-                    said.manager = text;
+                    row.manager = text;
                     return Ok(());
                 }
                 _ => {}
             }
             // A user name is never taken away; it follows the email.
-            if !(field == Field::UserName && given.value().is_none()) {
-                edit.set_text(field, given);
+            if !(field == Field::UserName && update.value().is_none()) {
+                edit.set_text(field, update);
             }
         }
-        What::Entries(field) => {
-            let (kind, has_preferred) = usual(field);
-            let entries = value::entries(cell, kind, has_preferred)?;
+        ColumnKind::MultiValued(field) => {
+            let (kind, has_preferred) = default_type(field);
+            let entries = cell_value::multi_valued(cell, kind, has_preferred)?;
             if field == Field::Emails {
                 let preferred = entries.iter().find(|entry| entry.is_primary());
                 let work = || entries.iter().find(|entry| entry.has_kind("work"));
-                said.email = preferred.or_else(work).or(entries.first()).map(|entry| entry.value.clone());
+                row.email = preferred.or_else(work).or(entries.first()).map(|entry| entry.value.clone());
             }
             edit.multi_valued.push((field, FieldUpdate::Set(entries)));
         }
-        What::Roles => {
-            edit.multi_valued.push((Field::Roles, FieldUpdate::Set(value::entries(cell, "", false)?)))
-        }
-        What::Links(kind) => edit.links.push((kind, FieldUpdate::Set(value::links(cell, kind)?))),
-        What::PostalAddresses => edit.addresses = FieldUpdate::Set(value::addresses(cell)?),
-        What::Metadata => edit.metadata = FieldUpdate::Set(value::pairs(cell)?),
-        What::Department => {
-            edit.department = match (cell, value::text(cell)?) {
+        ColumnKind::Roles => edit
+            .multi_valued
+            .push((Field::Roles, FieldUpdate::Set(cell_value::multi_valued(cell, "", false)?))),
+        ColumnKind::Links(kind) => edit.links.push((kind, FieldUpdate::Set(cell_value::links(cell, kind)?))),
+        ColumnKind::PostalAddresses => edit.addresses = FieldUpdate::Set(cell_value::addresses(cell)?),
+        ColumnKind::Metadata => edit.metadata = FieldUpdate::Set(cell_value::pairs(cell)?),
+        ColumnKind::Department => {
+            edit.department = match (cell, cell_value::text(cell)?) {
                 (Value::Number(number), _) => {
                     let number = number.as_u64().and_then(|number| u8::try_from(number).ok());
                     FieldUpdate::Set(DepartmentRef::Number(
-                        number.ok_or(Wrong("is no number of a department".into()))?,
+                        number.ok_or(InvalidValue("is no number of a department".into()))?,
                     ))
                 }
                 (_, FieldUpdate::Set(name)) => FieldUpdate::Set(DepartmentRef::Name(name)),
                 (_, FieldUpdate::Clear | FieldUpdate::Keep) => FieldUpdate::Clear,
             }
         }
-        What::Organisation => {
-            edit.organization = match value::text(cell)? {
+        ColumnKind::Organisation => {
+            edit.organization = match cell_value::text(cell)? {
                 FieldUpdate::Set(name) => {
                     FieldUpdate::Set(OrganizationRef { name: Some(name), ..OrganizationRef::default() })
                 }
                 FieldUpdate::Clear | FieldUpdate::Keep => FieldUpdate::Clear,
             };
         }
-        What::Office => edit.office = value::number(cell)?,
-        What::Role => edit.role = role(value::text(cell)?),
-        What::Groups => said.groups = Some(value::texts(cell)?),
-        What::Folders => said.folders = Some(value::texts(cell)?),
-        What::Status => status(said, &value::text(cell)?)?,
-        What::Name => said.name = value::text(cell)?.value().cloned(),
-        What::DoNotEmail => edit.do_not_email = value::flag(cell)?,
-        What::ForcePasswordChange => edit.force_password_change = value::flag(cell)?,
-        What::Password => {
-            if let FieldUpdate::Set(text) = value::text(cell)? {
+        ColumnKind::Office => edit.office = cell_value::number(cell)?,
+        ColumnKind::Role => edit.role = parse_role(cell_value::text(cell)?),
+        ColumnKind::Groups => row.groups = Some(cell_value::text_list(cell)?),
+        ColumnKind::Folders => row.folders = Some(cell_value::text_list(cell)?),
+        ColumnKind::Status => apply_status(row, &cell_value::text(cell)?)?,
+        ColumnKind::Name => row.full_name = cell_value::text(cell)?.value().cloned(),
+        ColumnKind::DoNotEmail => edit.do_not_email = cell_value::boolean(cell)?,
+        ColumnKind::ForcePasswordChange => edit.force_password_change = cell_value::boolean(cell)?,
+        ColumnKind::Password => {
+            if let FieldUpdate::Set(text) = cell_value::text(cell)? {
                 // Taken as a password, a stored hash would be one that every reader of the file knows.
-                if stored_password::is_ldap_hash(&text) {
-                    said.take_hash(&text);
+                if foreign_hashes::is_ldap_hash(&text) {
+                    row.set_password_hash(&text);
                 } else {
                     edit.password = Some(text.into());
                 }
             }
         }
-        What::PasswordHash => {
-            if let FieldUpdate::Set(text) = value::text(cell)? {
-                said.take_hash(&text);
+        ColumnKind::PasswordHash => {
+            if let FieldUpdate::Set(text) = cell_value::text(cell)? {
+                row.set_password_hash(&text);
             }
         }
-        What::LdapPassword => {
-            if let FieldUpdate::Set(text) = value::text(cell)? {
-                match stored_password::clear(&text) {
+        ColumnKind::LdapPassword => {
+            if let FieldUpdate::Set(text) = cell_value::text(cell)? {
+                match foreign_hashes::cleartext(&text) {
                     Some(clear) => {
                         edit.password = Some(clear.to_owned().into());
-                        said.may_lose_password = true;
+                        row.password_is_droppable = true;
                     }
-                    None => said.take_hash(&text),
+                    None => row.set_password_hash(&text),
                 }
             }
         }
         // The password before it is none in clear text.
-        What::HashFunction => {
-            if let (FieldUpdate::Set(_), Some(hash)) = (value::text(cell)?, edit.password.take()) {
-                said.take_hash(hash.expose_secret());
+        ColumnKind::PasswordHashFunction => {
+            if let (FieldUpdate::Set(_), Some(hash)) = (cell_value::text(cell)?, edit.password.take()) {
+                row.set_password_hash(hash.expose_secret());
             }
         }
         _ => {}
@@ -280,7 +280,7 @@ fn take(said: &mut Said, column: &Column, cell: &Value) -> Result<(), Wrong> {
 }
 
 /// The kind of plain values, and whether the first of them is the preferred one.
-fn usual(field: Field) -> (&'static str, bool) {
+fn default_type(field: Field) -> (&'static str, bool) {
     match field {
         Field::Emails => ("work", true),
         Field::Phones => ("work", false),
@@ -289,8 +289,8 @@ fn usual(field: Field) -> (&'static str, bool) {
     }
 }
 
-fn role(given: FieldUpdate<String>) -> FieldUpdate<RoleRef> {
-    match given {
+fn parse_role(update: FieldUpdate<String>) -> FieldUpdate<RoleRef> {
+    match update {
         FieldUpdate::Set(text) => {
             FieldUpdate::Set(text.trim().parse().map_or(RoleRef::Name(text), RoleRef::Number))
         }
@@ -300,27 +300,27 @@ fn role(given: FieldUpdate<String>) -> FieldUpdate<RoleRef> {
 }
 
 /// A status that nobody says any more.
-const UNSAID: &str = "unsaid";
+const ACTIVE_CLEARED: &str = "unsaid";
 
-fn status(said: &mut Said, given: &FieldUpdate<String>) -> Result<(), Wrong> {
-    let FieldUpdate::Set(text) = given else { return Ok(()) };
+fn apply_status(row: &mut UserRow, update: &FieldUpdate<String>) -> Result<(), InvalidValue> {
+    let FieldUpdate::Set(text) = update else { return Ok(()) };
     let text = text.trim().to_lowercase();
-    let (word, unsaid) =
-        text.strip_suffix(UNSAID).map_or((text.as_str(), false), |word| (word.trim_end(), true));
-    let Some(state) = State::of_word(word) else {
-        if unsaid && word.is_empty() {
-            said.edit.status = FieldUpdate::Clear;
+    let (word, clears_active) =
+        text.strip_suffix(ACTIVE_CLEARED).map_or((text.as_str(), false), |word| (word.trim_end(), true));
+    let Some(state) = AccountState::from_word(word) else {
+        if clears_active && word.is_empty() {
+            row.edit.status = FieldUpdate::Clear;
             return Ok(());
         }
-        return Err(Wrong("is not one of invited, active, suspended, inactive and archived".into()));
+        return Err(InvalidValue("is not one of invited, active, suspended, inactive and archived".into()));
     };
-    said.restrict(state, state.status().map_or(RequestedStatus::Inactive, RequestedStatus::Exact));
-    said.unsaid_after = unsaid;
+    row.apply_state(state, state.status().map_or(RequestedStatus::Inactive, RequestedStatus::Exact));
+    row.clears_active = clears_active;
     Ok(())
 }
 
 /// A role and a list of roles are one list to the core, which keeps of it what says more than the role.
-fn whole_roles(edit: &mut UserEdit) {
+fn merge_role_into_roles(edit: &mut UserEdit) {
     let Some((_, FieldUpdate::Set(entries))) =
         edit.multi_valued.iter_mut().find(|(field, _)| *field == Field::Roles)
     else {
@@ -328,48 +328,56 @@ fn whole_roles(edit: &mut UserEdit) {
     };
     let FieldUpdate::Set(RoleRef::Name(name)) = &edit.role else { return };
     if !entries.iter().any(|entry| identifier_key(&entry.value) == identifier_key(name)) {
-        let others_prefer = entries.iter().any(TypedValue::is_primary);
-        let primary = (!others_prefer).then_some(true);
+        let has_primary = entries.iter().any(TypedValue::is_primary);
+        let primary = (!has_primary).then_some(true);
         entries.insert(0, TypedValue { value: name.clone(), primary, ..TypedValue::default() });
     }
     edit.role = FieldUpdate::Keep;
 }
 
 /// What a person's cells are written with.
-pub(crate) struct Shown<'a> {
+pub(crate) struct UserCells<'a> {
     pub(crate) user: &'a User,
-    pub(crate) names: &'a Names,
+    pub(crate) names: &'a ItemNames,
     pub(crate) password: Option<&'a PasswordHash>,
 }
 
-impl Shown<'_> {
+impl UserCells<'_> {
     /// The cell of a column; nothing, where there is nothing to say.
     pub(crate) fn cell(&self, column: &Column) -> Option<Value> {
         let (user, names) = (self.user, self.names);
-        Some(match column.what {
-            What::Kind => json!(Kind::User.word()),
-            What::Id => json!(user.id.to_string()),
-            What::Number => json!(user.number),
-            What::Text(field) => json!(user.text(field)?),
-            What::Entries(field) => entries(user, field)?,
-            What::Links(kind) => links(user, kind)?,
-            What::PostalAddresses => addresses(user)?,
-            What::Metadata => pairs(&user.metadata)?,
-            What::Department => json!(user.department.as_deref()?),
+        Some(match column.kind {
+            ColumnKind::RecordKind => json!(RecordKind::User.as_str()),
+            ColumnKind::Id => json!(user.id.to_string()),
+            ColumnKind::Number => json!(user.number),
+            ColumnKind::Text(field) => json!(user.text(field)?),
+            ColumnKind::MultiValued(field) => multi_valued(user, field)?,
+            ColumnKind::Links(kind) => links(user, kind)?,
+            ColumnKind::PostalAddresses => addresses(user)?,
+            ColumnKind::Metadata => pairs(&user.metadata)?,
+            ColumnKind::Department => json!(user.department.as_deref()?),
             // Whoever belongs to none says so: a new person would get one by the domain of their e-mail.
-            What::Organisation => user.organization.map_or(Value::Null, |id| json!(names.item(id))),
-            What::Office => json!(user.office?.to_string()),
-            What::Role => json!(names.role(user.role?)),
-            What::Roles => list(user.other_roles.iter().map(entry))?,
-            What::Groups => list(user.groups.iter().map(|id| json!(names.item(*id))))?,
-            What::Folders => list(user.folders.iter().map(|id| json!(names.item(*id))))?,
-            What::Status if user.active_cleared && user.status == Status::Inactive => json!(UNSAID),
-            What::Status if user.active_cleared => json!(format!("{} {UNSAID}", user.status.as_str())),
-            What::Status => json!(user.status.as_str()),
-            What::DoNotEmail => json!(user.do_not_email?),
-            What::ForcePasswordChange => json!(user.force_password_change?),
-            What::PasswordHash => json!(self.password?.0.expose_secret()),
-            What::Moment(field) => json!(moment(match field {
+            ColumnKind::Organisation => {
+                user.organization.map_or(Value::Null, |id| json!(names.name_or_id(id)))
+            }
+            ColumnKind::Office => json!(user.office?.to_string()),
+            ColumnKind::Role => json!(names.role_name(user.role?)),
+            ColumnKind::Roles => non_empty_array(user.other_roles.iter().map(entry_json))?,
+            ColumnKind::Groups => non_empty_array(user.groups.iter().map(|id| json!(names.name_or_id(*id))))?,
+            ColumnKind::Folders => {
+                non_empty_array(user.folders.iter().map(|id| json!(names.name_or_id(*id))))?
+            }
+            ColumnKind::Status if user.active_cleared && user.status == Status::Inactive => {
+                json!(ACTIVE_CLEARED)
+            }
+            ColumnKind::Status if user.active_cleared => {
+                json!(format!("{} {ACTIVE_CLEARED}", user.status.as_str()))
+            }
+            ColumnKind::Status => json!(user.status.as_str()),
+            ColumnKind::DoNotEmail => json!(user.do_not_email?),
+            ColumnKind::ForcePasswordChange => json!(user.force_password_change?),
+            ColumnKind::PasswordHash => json!(self.password?.0.expose_secret()),
+            ColumnKind::Timestamp(field) => json!(format_timestamp(match field {
                 Field::Created => user.created,
                 Field::Updated => user.updated,
                 Field::Invited => user.invited?,
@@ -381,21 +389,21 @@ impl Shown<'_> {
 }
 
 /// A moment as RFC 3339 writes it.
-fn moment(time: Time) -> String {
+fn format_timestamp(time: Time) -> String {
     jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| String::new(), |moment| moment.to_string())
 }
 
-fn list(all: impl Iterator<Item = Value>) -> Option<Value> {
+fn non_empty_array(all: impl Iterator<Item = Value>) -> Option<Value> {
     let all: Vec<Value> = all.collect();
     (!all.is_empty()).then_some(Value::Array(all))
 }
 
-fn entry(entry: &TypedValue) -> Value {
+fn entry_json(entry: &TypedValue) -> Value {
     serde_json::to_value(entry).unwrap_or_default()
 }
 
 /// All values of a plural, where the plain columns do not say the same.
-fn entries(user: &User, field: Field) -> Option<Value> {
+fn multi_valued(user: &User, field: Field) -> Option<Value> {
     let (all, plain): (&[TypedValue], Vec<TypedValue>) = match field {
         Field::Emails => {
             let plain = user.email().map(|email| TypedValue::new("work", email).with_primary());
@@ -413,11 +421,11 @@ fn entries(user: &User, field: Field) -> Option<Value> {
         Field::Entitlements => (&user.entitlements, Vec::new()),
         _ => (&user.certificates, Vec::new()),
     };
-    if all == plain { None } else { list(all.iter().map(entry)) }
+    if all == plain { None } else { non_empty_array(all.iter().map(entry_json)) }
 }
 
 fn links(user: &User, kind: ProfileLinkKind) -> Option<Value> {
-    list(user.links_of(kind).map(|link| {
+    non_empty_array(user.links_of(kind).map(|link| {
         let mut value = json!({"name": link.name, "value": link.value});
         if let Some(display) = &link.display {
             value["display"] = json!(display);
@@ -444,19 +452,21 @@ fn addresses(user: &User) -> Option<Value> {
             return None;
         }
     }
-    list(user.addresses.iter().map(|address| serde_json::to_value(address).unwrap_or_default()))
+    non_empty_array(user.addresses.iter().map(|address| serde_json::to_value(address).unwrap_or_default()))
 }
 
 fn pairs(metadata: &[MetadataEntry]) -> Option<Value> {
-    list(metadata.iter().map(|pair| json!({"key": pair.key, "value": pair.value})))
+    non_empty_array(metadata.iter().map(|pair| json!({"key": pair.key, "value": pair.value})))
 }
 
 /// The columns in which two states of a person differ.
-pub(crate) fn differences(before: &User, after: &User, names: &Names) -> Vec<&'static str> {
-    let shown = |user| Shown { user, names, password: None };
-    let (before, after) = (shown(before), shown(after));
+pub(crate) fn changed_columns(before: &User, after: &User, names: &ItemNames) -> Vec<&'static str> {
+    let cells = |user| UserCells { user, names, password: None };
+    let (before, after) = (cells(before), cells(after));
     let differs = |column: &&Column| {
-        column.is_of(Kind::User) && column.is_usual() && before.cell(column) != after.cell(column)
+        column.applies_to(RecordKind::User)
+            && column.is_exported_by_default()
+            && before.cell(column) != after.cell(column)
     };
     COLUMNS.iter().filter(differs).map(|column| column.name).collect()
 }

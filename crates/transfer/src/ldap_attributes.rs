@@ -4,7 +4,7 @@
 use crate::column::Column;
 
 /// Our name and LDAP's, where they differ or are told to the letter.
-const NAMES: [(&str, &str); 22] = [
+const LDAP_NAMES: [(&str, &str); 22] = [
     ("userName", "uid"),
     ("email", "mail"),
     ("givenName", "givenName"),
@@ -30,12 +30,13 @@ const NAMES: [(&str, &str); 22] = [
 ];
 
 /// What a column of a kind is called in LDIF.
-pub(crate) fn attribute(column: &Column) -> String {
-    let known = NAMES.iter().find(|(ours, _)| *ours == column.name).map(|(_, theirs)| (*theirs).to_owned());
+pub(crate) fn ldap_attribute(column: &Column) -> String {
+    let known =
+        LDAP_NAMES.iter().find(|(ours, _)| *ours == column.name).map(|(_, theirs)| (*theirs).to_owned());
     known.unwrap_or_else(|| format!("muster-{}", column.name))
 }
 
 /// Whether an attribute is one that only Muster has. Its value may be a list in one text.
-pub(crate) fn is_own(attribute: &str) -> bool {
+pub(crate) fn is_muster_attribute(attribute: &str) -> bool {
     attribute.get(..7).is_some_and(|beginning| beginning.eq_ignore_ascii_case("muster-"))
 }

@@ -1,8 +1,8 @@
 //! An interrupted import that is executed again. Changes that others made after it started are newer than its file, so they
 //! are kept.
 
-use super::report::Outcome;
-use crate::person::Said;
+use super::report::RowOutcome;
+use crate::user_row::UserRow;
 use directory::{
     Caller, Directory, DirectoryError, EntitySnapshot, Event, EventPosition, Item, ItemId, ItemKey, ItemKind,
     Time, User, UserId, identifier_key,
@@ -11,22 +11,22 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Events that are read at a time.
-const PAGE: u32 = 1_000;
+const PAGE_SIZE: u32 = 1_000;
 /// How far the order of events may differ from that of their times, in seconds.
 const CLOCK_TOLERANCE: i64 = 60;
 
 /// What happened after an import started.
 #[derive(Default)]
-pub(super) struct Resumed {
-    by_import: ByImport,
-    by_others: ByOthers,
+pub(super) struct ResumeState {
+    by_import: ImportChanges,
+    by_others: ConcurrentChanges,
     /// Rows that were skipped because others changed their users.
     skipped: AtomicU64,
 }
 
 /// What the import itself did.
 #[derive(Default)]
-struct ByImport {
+struct ImportChanges {
     created_users: HashSet<UserId>,
     created_items: HashSet<ItemId>,
     /// Created and changed users, and their identifiers at that time.
@@ -36,7 +36,7 @@ struct ByImport {
 
 /// What others did.
 #[derive(Default)]
-struct ByOthers {
+struct ConcurrentChanges {
     /// Created and changed users, also if only their memberships changed.
     users: HashSet<UserId>,
     /// Identifiers of deleted users.
@@ -52,19 +52,19 @@ enum Identifier {
     Id(UserId),
     ExternalId(String),
     /// An email or user name, as it is compared.
-    Name(String),
+    Login(String),
 }
 
 impl Identifier {
-    fn all(user: &User) -> impl Iterator<Item = Self> {
+    fn of_user(user: &User) -> impl Iterator<Item = Self> {
         let names = user.email().into_iter().chain([user.user_name.as_str()]);
-        let names = names.map(|name| Self::Name(identifier_key(name)));
+        let names = names.map(|name| Self::Login(identifier_key(name)));
         let external = user.external_id.clone().map(Self::ExternalId);
         names.chain(external).chain([Self::Id(user.id)])
     }
 }
 
-impl Resumed {
+impl ResumeState {
     /// Reads the events since `started`. Those with the request of `caller` are the import's own.
     pub(super) async fn load(
         directory: &Directory,
@@ -72,9 +72,9 @@ impl Resumed {
         started: Time,
     ) -> Result<Self, DirectoryError> {
         let mut resumed = Self::default();
-        let mut after = last_before(directory, started.plus_seconds(-CLOCK_TOLERANCE)).await?;
+        let mut after = position_before(directory, started.plus_seconds(-CLOCK_TOLERANCE)).await?;
         loop {
-            let events = directory.events(after, PAGE).await?;
+            let events = directory.events(after, PAGE_SIZE).await?;
             let Some(last) = events.last() else { return Ok(resumed) };
             after = last.position;
             let is_relevant = |event: &&Event| event.data.tenant == caller.tenant && event.data.at >= started;
@@ -105,23 +105,23 @@ impl Resumed {
 
     /// The outcome of a row of an existing user that is not executed again: because it was executed, or because others changed
     /// the user.
-    pub(super) fn skip(&self, user: &User) -> Option<Outcome> {
+    pub(super) fn skip_outcome(&self, user: &User) -> Option<RowOutcome> {
         if self.by_import.users.contains(&user.id) {
             let is_new = self.has_created_user(user);
-            return Some(if is_new { Outcome::Created } else { Outcome::Changed(Vec::new()) });
+            return Some(if is_new { RowOutcome::Created } else { RowOutcome::Changed(Vec::new()) });
         }
         self.by_others.users.contains(&user.id).then(|| {
             self.skipped.fetch_add(1, Ordering::Relaxed);
-            Outcome::Left
+            RowOutcome::Unchanged
         })
     }
 
     /// Why a row without an existing user does not create one.
-    pub(super) fn rejection(&self, said: &Said) -> Option<&'static str> {
-        let names = [&said.email, &said.user_name].into_iter().flatten();
-        let names = names.map(|name| Identifier::Name(identifier_key(name)));
-        let external = said.external_id.clone().map(Identifier::ExternalId);
-        let identifiers: Vec<_> = names.chain(external).chain(said.id.map(Identifier::Id)).collect();
+    pub(super) fn rejection_reason(&self, user_row: &UserRow) -> Option<&'static str> {
+        let names = [&user_row.email, &user_row.user_name].into_iter().flatten();
+        let names = names.map(|name| Identifier::Login(identifier_key(name)));
+        let external = user_row.external_id.clone().map(Identifier::ExternalId);
+        let identifiers: Vec<_> = names.chain(external).chain(user_row.id.map(Identifier::Id)).collect();
         let is_any_in = |set: &HashSet<Identifier>| identifiers.iter().any(|one| set.contains(one));
         if is_any_in(&self.by_others.deleted_users) {
             return Some("the user was deleted after this import started");
@@ -137,13 +137,15 @@ impl Resumed {
 
     /// Whether others deleted an item with one of these keys.
     pub(super) fn is_item_deleted(&self, kind: ItemKind, keys: Vec<ItemKey>) -> bool {
-        keys.into_iter().any(|key| self.by_others.deleted_items.contains(&(kind, comparable(kind, key))))
+        keys.into_iter().any(|key| self.by_others.deleted_items.contains(&(kind, normalize_key(kind, key))))
     }
 
     /// A group or folder in a user's row that others deleted.
-    pub(super) fn deleted_reference<'a>(&self, said: &'a Said) -> Option<&'a String> {
-        let of = |kind, names: &'a Option<Vec<String>>| names.iter().flatten().map(move |name| (kind, name));
-        let mut references = of(ItemKind::Group, &said.groups).chain(of(ItemKind::Folder, &said.folders));
+    pub(super) fn deleted_reference<'a>(&self, user_row: &'a UserRow) -> Option<&'a String> {
+        let named =
+            |kind, names: &'a Option<Vec<String>>| names.iter().flatten().map(move |name| (kind, name));
+        let mut references =
+            named(ItemKind::Group, &user_row.groups).chain(named(ItemKind::Folder, &user_row.folders));
         let is_deleted = |(kind, name): &(ItemKind, &String)| {
             let keys = vec![ItemKey::Name((*name).clone()), ItemKey::ExternalId((*name).clone())];
             self.is_item_deleted(*kind, keys)
@@ -152,12 +154,12 @@ impl Resumed {
     }
 
     /// Whether others removed a member from a group.
-    pub(super) fn is_removed(&self, group: ItemId, user: UserId) -> bool {
+    pub(super) fn is_member_removed(&self, group: ItemId, user: UserId) -> bool {
         self.by_others.removed_members.contains(&(group, user))
     }
 
     /// A sentence for the report, if rows were skipped because others changed their users.
-    pub(super) fn remark(&self) -> Option<String> {
+    pub(super) fn skipped_note(&self) -> Option<String> {
         let (users, were) = match self.skipped.load(Ordering::Relaxed) {
             0 => return None,
             1 => ("1 user".to_owned(), "was"),
@@ -167,12 +169,12 @@ impl Resumed {
     }
 }
 
-impl ByImport {
+impl ImportChanges {
     fn add(&mut self, Event { data: what, .. }: &Event) {
         match (&what.before, &what.after) {
             (before, Some(EntitySnapshot::User(user))) => {
                 self.users.insert(user.id);
-                self.identifiers.extend(Identifier::all(user));
+                self.identifiers.extend(Identifier::of_user(user));
                 self.created_users.extend(before.is_none().then_some(user.id));
             }
             (None, Some(EntitySnapshot::Item(item))) => {
@@ -183,7 +185,7 @@ impl ByImport {
     }
 }
 
-impl ByOthers {
+impl ConcurrentChanges {
     fn add(&mut self, Event { data: what, .. }: &Event) {
         match (&what.before, &what.after) {
             (None, Some(EntitySnapshot::User(user))) => {
@@ -197,15 +199,15 @@ impl ByOthers {
                 let left = before.groups.iter().filter(|group| !after.groups.contains(group));
                 self.removed_members.extend(left.map(|group| (*group, after.id)));
             }
-            (Some(EntitySnapshot::User(user)), None) => self.deleted_users.extend(Identifier::all(user)),
+            (Some(EntitySnapshot::User(user)), None) => self.deleted_users.extend(Identifier::of_user(user)),
             (None, Some(EntitySnapshot::Item(item))) => {
                 self.items.insert(item.id());
-                for key in keys(item) {
+                for key in item_keys(item) {
                     self.deleted_items.remove(&(item.kind(), key));
                 }
             }
             (Some(EntitySnapshot::Item(item)), None) => {
-                self.deleted_items.extend(keys(item).into_iter().map(|key| (item.kind(), key)));
+                self.deleted_items.extend(item_keys(item).into_iter().map(|key| (item.kind(), key)));
             }
             (Some(EntitySnapshot::Item(_)), Some(EntitySnapshot::Item(item))) => {
                 if what.members_added.is_empty() && what.members_removed.is_empty() {
@@ -223,13 +225,13 @@ impl ByOthers {
 }
 
 /// What rows may name an item by.
-fn keys(item: &Item) -> Vec<ItemKey> {
+fn item_keys(item: &Item) -> Vec<ItemKey> {
     let external = item.external_id().map(|id| ItemKey::ExternalId(id.to_owned()));
     let keys = [ItemKey::Id(item.id()), ItemKey::Name(item.name().to_owned())];
-    keys.into_iter().chain(external).map(|key| comparable(item.kind(), key)).collect()
+    keys.into_iter().chain(external).map(|key| normalize_key(item.kind(), key)).collect()
 }
 
-fn comparable(kind: ItemKind, key: ItemKey) -> ItemKey {
+fn normalize_key(kind: ItemKind, key: ItemKey) -> ItemKey {
     match key {
         ItemKey::Name(name) => ItemKey::Name(Item::name_key(kind, &name)),
         ItemKey::ExternalId(id) => ItemKey::ExternalId(identifier_key(&id)),
@@ -238,7 +240,7 @@ fn comparable(kind: ItemKind, key: ItemKey) -> ItemKey {
 }
 
 /// The last position before the events of a time, by halving.
-async fn last_before(directory: &Directory, time: Time) -> Result<EventPosition, DirectoryError> {
+async fn position_before(directory: &Directory, time: Time) -> Result<EventPosition, DirectoryError> {
     let is_older = async |position| {
         let next = directory.events(EventPosition(position), 1).await?;
         Ok::<_, DirectoryError>(next.first().is_some_and(|event| event.data.at < time))

@@ -7,59 +7,59 @@ use std::borrow::Cow;
 
 /// What is wrong with a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wrong(pub(crate) String);
+pub(crate) struct InvalidValue(pub(crate) String);
 
-type Read<T> = Result<T, Wrong>;
+type ParseResult<T> = Result<T, InvalidValue>;
 
-fn wrong<T>(what: &str) -> Read<T> {
-    Err(Wrong(what.to_owned()))
+fn invalid<T>(what: &str) -> ParseResult<T> {
+    Err(InvalidValue(what.to_owned()))
 }
 
 /// Whether a character is invisible at the ends of a cell: white space of any width, or none.
-fn is_blank(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{200B}' | '\u{2060}' | '\u{FEFF}')
 }
 
 /// A text without what is invisible at its ends.
-pub(crate) fn trimmed(text: &str) -> &str {
-    text.trim_matches(is_blank)
+pub(crate) fn trim_invisible(text: &str) -> &str {
+    text.trim_matches(is_invisible)
 }
 
 /// A text that no spreadsheet runs and no import trims: with an apostrophe in front, and one more where there were some.
-pub(crate) fn guarded(text: &str) -> Cow<'_, str> {
-    if needs_guard(text.trim_start_matches('\'')) { format!("'{text}").into() } else { text.into() }
+pub(crate) fn escape_cell(text: &str) -> Cow<'_, str> {
+    if needs_escape(text.trim_start_matches('\'')) { format!("'{text}").into() } else { text.into() }
 }
 
 /// The cell of a rejected row: as it was, but that no spreadsheet runs it.
-pub(crate) fn harmless(cell: &str) -> Cow<'_, str> {
-    if would_run(cell) { format!("'{cell}").into() } else { cell.into() }
+pub(crate) fn escape_formula(cell: &str) -> Cow<'_, str> {
+    if is_formula(cell) { format!("'{cell}").into() } else { cell.into() }
 }
 
 /// A cell of a table: trimmed, or as it was guarded.
-pub(crate) fn unguarded(cell: &str) -> &str {
+pub(crate) fn unescape_cell(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
-        Some(inner) if needs_guard(inner.trim_start_matches('\'')) => inner,
-        _ => trimmed(cell),
+        Some(inner) if needs_escape(inner.trim_start_matches('\'')) => inner,
+        _ => trim_invisible(cell),
     }
 }
 
-fn needs_guard(text: &str) -> bool {
-    would_run(text) || trimmed(text) != text
+fn needs_escape(text: &str) -> bool {
+    is_formula(text) || trim_invisible(text) != text
 }
 
 /// Whether a spreadsheet would run a text: it begins as a formula does, and is no plain number or phone number.
-fn would_run(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_digit() || " ()./-+".contains(c);
+fn is_formula(text: &str) -> bool {
+    let is_number_char = |c: char| c.is_ascii_digit() || " ()./-+".contains(c);
     match text.chars().next() {
         Some('=' | '@' | '\t' | '\r') => true,
-        Some('+' | '-') => !text.chars().all(plain),
+        Some('+' | '-') => !text.chars().all(is_number_char),
         _ => false,
     }
 }
 
 /// A plain text; what is empty clears.
-pub(crate) fn text(value: &Value) -> Read<FieldUpdate<String>> {
-    Ok(match one(value)? {
+pub(crate) fn text(value: &Value) -> ParseResult<FieldUpdate<String>> {
+    Ok(match single_text(value)? {
         None => FieldUpdate::Clear,
         Some(text) if text.is_empty() => FieldUpdate::Clear,
         Some(text) => FieldUpdate::Set(text),
@@ -67,10 +67,10 @@ pub(crate) fn text(value: &Value) -> Read<FieldUpdate<String>> {
 }
 
 /// An email or user name: without blanks around it, and without what a spreadsheet puts in front of a link.
-pub(crate) fn identifier(value: &Value) -> Read<FieldUpdate<String>> {
+pub(crate) fn identifier(value: &Value) -> ParseResult<FieldUpdate<String>> {
     Ok(match text(value)? {
         FieldUpdate::Set(text) => {
-            let text = trimmed(&text);
+            let text = trim_invisible(&text);
             let text = text.strip_prefix("mailto:").unwrap_or(text);
             if text.is_empty() { FieldUpdate::Clear } else { FieldUpdate::Set(text.to_owned()) }
         }
@@ -79,24 +79,24 @@ pub(crate) fn identifier(value: &Value) -> Read<FieldUpdate<String>> {
 }
 
 /// The one text in a value: of a list its first, of an object what it is called.
-fn one(value: &Value) -> Read<Option<String>> {
+fn single_text(value: &Value) -> ParseResult<Option<String>> {
     Ok(match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::Array(list) => list.first().map_or(Ok(None), one)?,
+        Value::Array(list) => list.first().map_or(Ok(None), single_text)?,
         Value::Object(parts) => {
             let named = ["value", "name", "display", "orgname"].iter().find_map(|name| parts.get(*name));
             match named {
-                Some(named) if !named.is_object() => one(named)?,
-                _ => return wrong("is an object where a text is wanted"),
+                Some(named) if !named.is_object() => single_text(named)?,
+                _ => return invalid("is an object where a text is wanted"),
             }
         }
     })
 }
 
 /// Yes or no.
-pub(crate) fn flag(value: &Value) -> Read<FieldUpdate<bool>> {
+pub(crate) fn boolean(value: &Value) -> ParseResult<FieldUpdate<bool>> {
     if let Value::Bool(flag) = value {
         return Ok(FieldUpdate::Set(*flag));
     }
@@ -106,48 +106,48 @@ pub(crate) fn flag(value: &Value) -> Read<FieldUpdate<bool>> {
         | "si" | "vero" | "sì" | "verdadeiro" | "sim" | "waar" => Ok(FieldUpdate::Set(true)),
         "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" | "faux" | "non" | "falso" | "não"
         | "onwaar" | "nee" => Ok(FieldUpdate::Set(false)),
-        _ => wrong("is neither true nor false"),
+        _ => invalid("is neither true nor false"),
     }
 }
 
 /// A whole number that is not negative.
-pub(crate) fn number(value: &Value) -> Read<FieldUpdate<u32>> {
+pub(crate) fn number(value: &Value) -> ParseResult<FieldUpdate<u32>> {
     let FieldUpdate::Set(text) = text(value)? else { return Ok(FieldUpdate::Clear) };
-    text.trim().parse().map(FieldUpdate::Set).or_else(|_| wrong("is no number"))
+    text.trim().parse().map(FieldUpdate::Set).or_else(|_| invalid("is no number"))
 }
 
 /// Whole numbers.
-pub(crate) fn numbers(value: &Value) -> Read<Vec<u32>> {
-    let all = texts(value)?.into_iter().map(|text| text.trim().parse());
-    all.collect::<Result<_, _>>().or_else(|_| wrong("has something that is no number"))
+pub(crate) fn number_list(value: &Value) -> ParseResult<Vec<u32>> {
+    let all = text_list(value)?.into_iter().map(|text| text.trim().parse());
+    all.collect::<Result<_, _>>().or_else(|_| invalid("has something that is no number"))
 }
 
 /// A list of texts.
-pub(crate) fn texts(value: &Value) -> Read<Vec<String>> {
+pub(crate) fn text_list(value: &Value) -> ParseResult<Vec<String>> {
     match value {
         Value::Null => Ok(Vec::new()),
         Value::Array(list) => {
-            let all = list.iter().map(one).collect::<Read<Vec<_>>>()?;
+            let all = list.iter().map(single_text).collect::<ParseResult<Vec<_>>>()?;
             Ok(all.into_iter().flatten().collect())
         }
-        Value::String(text) => split(text),
-        other => Ok(one(other)?.into_iter().collect()),
+        Value::String(text) => split_list(text),
+        other => Ok(single_text(other)?.into_iter().collect()),
     }
 }
 
 /// The entries of a list in one cell.
-fn split(text: &str) -> Read<Vec<String>> {
+fn split_list(text: &str) -> ParseResult<Vec<String>> {
     let mut all = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         if let Some(quoted) = rest.strip_prefix('"') {
-            let (entry, behind) = unquoted(quoted)?;
+            let (entry, after) = take_quoted(quoted)?;
             all.push(entry);
-            let behind = behind.trim_start();
-            rest = match behind.strip_prefix(';') {
+            let after = after.trim_start();
+            rest = match after.strip_prefix(';') {
                 Some(more) => more.trim_start(),
-                None if behind.is_empty() => "",
-                None => return wrong("has something behind a quoted entry of its list"),
+                None if after.is_empty() => "",
+                None => return invalid("has something behind a quoted entry of its list"),
             };
         } else {
             let (entry, more) = rest.split_once(';').unwrap_or((rest, ""));
@@ -161,12 +161,12 @@ fn split(text: &str) -> Read<Vec<String>> {
 }
 
 /// What stands up to the closing quote, and what comes behind it.
-fn unquoted(text: &str) -> Read<(String, &str)> {
+fn take_quoted(text: &str) -> ParseResult<(String, &str)> {
     let mut entry = String::new();
     let mut rest = text;
     loop {
         let Some((before, behind)) = rest.split_once('"') else {
-            return wrong("has a quote in its list that is not closed");
+            return invalid("has a quote in its list that is not closed");
         };
         entry.push_str(before);
         match behind.strip_prefix('"') {
@@ -180,7 +180,7 @@ fn unquoted(text: &str) -> Read<(String, &str)> {
 }
 
 /// A list as it stands in one cell.
-fn joined<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+fn join_list<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     let quoted = |entry: &str| {
         let is_plain = !entry.is_empty()
             && entry.trim() == entry
@@ -192,59 +192,65 @@ fn joined<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// A cell as it is written where cells are texts.
-pub(crate) fn flat(value: &Value) -> String {
+pub(crate) fn to_cell_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         Value::Array(list) if list.iter().all(Value::is_string) => {
-            joined(list.iter().filter_map(Value::as_str))
+            join_list(list.iter().filter_map(Value::as_str))
         }
         other => other.to_string(),
     }
 }
 
 /// JSON that stands in a cell as text, or is JSON already.
-fn structured(value: &Value) -> Read<Value> {
+fn parse_json_cell(value: &Value) -> ParseResult<Value> {
     match value {
         Value::String(text) if text.trim_start().starts_with(['[', '{']) => {
-            serde_json::from_str(text).or_else(|error| wrong(&format!("is not whole JSON: {error}")))
+            serde_json::from_str(text).or_else(|error| invalid(&format!("is not whole JSON: {error}")))
         }
-        Value::String(text) => Ok(split(text)?.into_iter().map(Value::String).collect()),
+        Value::String(text) => Ok(split_list(text)?.into_iter().map(Value::String).collect()),
         other => Ok(other.clone()),
     }
 }
 
 /// A structured value as a list: one that stands alone is a list of one.
-fn listed(value: &Value) -> Read<Vec<Value>> {
-    Ok(match structured(value)? {
+fn to_list(value: &Value) -> ParseResult<Vec<Value>> {
+    Ok(match parse_json_cell(value)? {
         Value::Null => Vec::new(),
         Value::Array(list) => list,
         other => vec![other],
     })
 }
 
-fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Read<T> {
+fn deserialize<T: serde::de::DeserializeOwned>(value: Value) -> ParseResult<T> {
     serde_json::from_value(value)
-        .or_else(|error| wrong(&format!("has a part that is not understood: {error}")))
+        .or_else(|error| invalid(&format!("has a part that is not understood: {error}")))
 }
 
 /// Values of a plural. Plain ones are of the kind that is usual, and the first of them is the preferred one if one is.
-pub(crate) fn entries(value: &Value, usual: &str, has_preferred: bool) -> Read<Vec<TypedValue>> {
-    let list = listed(value)?;
-    let alone = |place: usize, text: String| {
-        let entry = TypedValue::new(usual, text);
-        if place == 0 && has_preferred { entry.with_primary() } else { entry }
+pub(crate) fn multi_valued(
+    value: &Value,
+    default_type: &str,
+    first_is_primary: bool,
+) -> ParseResult<Vec<TypedValue>> {
+    let list = to_list(value)?;
+    let plain_value = |index: usize, text: String| {
+        let entry = TypedValue::new(default_type, text);
+        if index == 0 && first_is_primary { entry.with_primary() } else { entry }
     };
     let entry = |(place, value): (usize, Value)| match value {
-        Value::String(text) if usual.is_empty() => Ok(TypedValue { value: text, ..TypedValue::default() }),
-        Value::String(text) => Ok(alone(place, text)),
-        other => typed(other),
+        Value::String(text) if default_type.is_empty() => {
+            Ok(TypedValue { value: text, ..TypedValue::default() })
+        }
+        Value::String(text) => Ok(plain_value(place, text)),
+        other => deserialize(other),
     };
     list.into_iter().enumerate().map(entry).collect()
 }
 
 /// Postal addresses. SCIM's names for lines are understood.
-pub(crate) fn addresses(value: &Value) -> Read<Vec<Address>> {
+pub(crate) fn addresses(value: &Value) -> ParseResult<Vec<Address>> {
     let address = |mut value: Value| {
         if let Some(parts) = value.as_object_mut() {
             for (theirs, ours) in
@@ -255,22 +261,23 @@ pub(crate) fn addresses(value: &Value) -> Read<Vec<Address>> {
                 }
             }
         }
-        typed(value)
+        deserialize(value)
     };
-    listed(value)?.into_iter().map(address).collect()
+    to_list(value)?.into_iter().map(address).collect()
 }
 
 /// Links of one kind: as they are written here, or as plurals of SCIM (`type`, `value`).
-pub(crate) fn links(value: &Value, kind: ProfileLinkKind) -> Read<Vec<ProfileLink>> {
+pub(crate) fn links(value: &Value, kind: ProfileLinkKind) -> ParseResult<Vec<ProfileLink>> {
     let link = |value: Value| {
         let Value::Object(mut parts) = value else {
-            return Ok(ProfileLink::new(kind, "", one(&value)?.unwrap_or_default()));
+            return Ok(ProfileLink::new(kind, "", single_text(&value)?.unwrap_or_default()));
         };
         let mut take = |name: &str| parts.remove(name).filter(|part| !part.is_null());
-        let mut word =
-            |names: &[&str]| names.iter().find_map(|name| take(name)).map_or(Ok(None), |part| one(&part));
-        let (name, target) = (word(&["name", "type"])?, word(&["value", "url"])?);
-        let display = word(&["display"])?;
+        let mut take_text = |names: &[&str]| {
+            names.iter().find_map(|name| take(name)).map_or(Ok(None), |part| single_text(&part))
+        };
+        let (name, target) = (take_text(&["name", "type"])?, take_text(&["value", "url"])?);
+        let display = take_text(&["display"])?;
         let primary = parts.remove("primary").and_then(|part| part.as_bool());
         Ok(ProfileLink {
             display,
@@ -278,32 +285,33 @@ pub(crate) fn links(value: &Value, kind: ProfileLinkKind) -> Read<Vec<ProfileLin
             ..ProfileLink::new(kind, name.unwrap_or_default(), target.unwrap_or_default())
         })
     };
-    listed(value)?.into_iter().map(link).collect()
+    to_list(value)?.into_iter().map(link).collect()
 }
 
 /// Free pairs: a list of `key` and `value`, one object, or `key=value` texts.
-pub(crate) fn pairs(value: &Value) -> Read<Vec<MetadataEntry>> {
+pub(crate) fn pairs(value: &Value) -> ParseResult<Vec<MetadataEntry>> {
     let mut all = Vec::new();
-    for value in listed(value)? {
+    for value in to_list(value)? {
         match value {
             Value::String(text) => {
-                let (key, value) = text.split_once('=').ok_or(Wrong("has a pair without `=`".into()))?;
+                let (key, value) =
+                    text.split_once('=').ok_or(InvalidValue("has a pair without `=`".into()))?;
                 all.push(MetadataEntry { key: key.trim().to_owned(), value: value.trim().to_owned() });
             }
-            Value::Object(parts) if parts.contains_key("key") => all.push(typed(Value::Object(parts))?),
+            Value::Object(parts) if parts.contains_key("key") => all.push(deserialize(Value::Object(parts))?),
             Value::Object(parts) => {
                 for (key, value) in parts {
-                    all.push(MetadataEntry { key, value: one(&value)?.unwrap_or_default() });
+                    all.push(MetadataEntry { key, value: single_text(&value)?.unwrap_or_default() });
                 }
             }
-            _ => return wrong("has a pair that is none"),
+            _ => return invalid("has a pair that is none"),
         }
     }
     Ok(all)
 }
 
 /// Letters and digits of a text, case-folded.
-pub(crate) fn squeezed(text: &str) -> String {
+pub(crate) fn normalize_header(text: &str) -> String {
     directory::fold(text).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
@@ -318,12 +326,12 @@ mod tests {
             ["a", "", " spaced ", "semi;colon", "quo\"te", "two\nlines", "[x]", "ünï 🦀", "'=1+1", ";"];
         for some in 0..awkward.len() {
             let list: Vec<&str> = awkward[some..].to_vec();
-            let cell = flat(&json!(list));
-            assert_eq!(texts(&json!(cell)).expect("a list"), list, "{cell}");
+            let cell = to_cell_text(&json!(list));
+            assert_eq!(text_list(&json!(cell)).expect("a list"), list, "{cell}");
         }
-        assert_eq!(texts(&json!("Sales; Support ;; x")).expect("a list"), ["Sales", "Support", "x"]);
-        assert!(texts(&json!("\"open")).is_err());
-        assert!(texts(&json!("\"a\" b; c")).is_err());
+        assert_eq!(text_list(&json!("Sales; Support ;; x")).expect("a list"), ["Sales", "Support", "x"]);
+        assert!(text_list(&json!("\"open")).is_err());
+        assert!(text_list(&json!("\"a\" b; c")).is_err());
     }
 
     #[test]
@@ -346,12 +354,12 @@ mod tests {
             "' x",
             "\u{200B}",
         ] {
-            let written = guarded(text);
+            let written = escape_cell(text);
             assert!(!written.starts_with(['=', '@', '\t']), "{written}");
-            assert_eq!(unguarded(&written), text);
+            assert_eq!(unescape_cell(&written), text);
         }
-        assert_eq!(guarded("+49 (0)30 1234"), "+49 (0)30 1234", "a phone number is one");
-        assert_eq!(unguarded(" \u{A0}ann@example.com\u{200B}"), "ann@example.com");
+        assert_eq!(escape_cell("+49 (0)30 1234"), "+49 (0)30 1234", "a phone number is one");
+        assert_eq!(unescape_cell(" \u{A0}ann@example.com\u{200B}"), "ann@example.com");
     }
 
     #[test]
@@ -360,13 +368,13 @@ mod tests {
         assert_eq!(text(&json!(["a", "b"])), Ok(FieldUpdate::Set("a".into())));
         assert_eq!(text(&Value::Null), Ok(FieldUpdate::Clear));
         assert!(text(&json!({"x": {}})).is_err());
-        assert_eq!(flag(&json!("Yes")), Ok(FieldUpdate::Set(true)));
-        assert!(flag(&json!("perhaps")).is_err());
+        assert_eq!(boolean(&json!("Yes")), Ok(FieldUpdate::Set(true)));
+        assert!(boolean(&json!("perhaps")).is_err());
         assert_eq!(number(&json!("7")), Ok(FieldUpdate::Set(7)));
         assert!(number(&json!("-7")).is_err());
-        assert_eq!(numbers(&json!("1; 2")), Ok(vec![1, 2]));
+        assert_eq!(number_list(&json!("1; 2")), Ok(vec![1, 2]));
         assert_eq!(
-            entries(&json!("a@b; c@d"), "work", true).expect("two")[0],
+            multi_valued(&json!("a@b; c@d"), "work", true).expect("two")[0],
             TypedValue::new("work", "a@b").with_primary()
         );
         assert_eq!(
@@ -374,7 +382,7 @@ mod tests {
             MetadataEntry { key: "b".into(), value: "2=3".into() }
         );
         assert_eq!(pairs(&json!({"a": 1})).expect("one")[0].value, "1");
-        assert!(entries(&json!("[{"), "work", true).is_err());
+        assert!(multi_valued(&json!("[{"), "work", true).is_err());
         let scim = json!([{"type": "work", "streetAddress": "S", "locality": "C"}]);
         assert_eq!(addresses(&scim).expect("one")[0].city.as_deref(), Some("C"));
     }
