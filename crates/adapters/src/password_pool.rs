@@ -85,7 +85,7 @@ const START_TIMEOUT: Duration = Duration::from_millis(5);
 /// Sign-ins served for each new password, while both wait.
 const SIGN_INS_PER_NEW_PASSWORD: u32 = 3;
 
-/// TaskQueues tasks. Sign-ins have a queue of their own, so that creating users cannot fill it.
+/// Waiting tasks. Sign-ins have a queue of their own, so that creating users cannot fill it.
 struct TaskQueues {
     sign_ins: FairQueue<TenantNumber, Arc<Task>>,
     new_passwords: FairQueue<TenantNumber, Arc<Task>>,

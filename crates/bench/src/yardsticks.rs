@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use server::{Audience, ConnectionLimits, Face, Limits, Listener};
+use server::{ConnectionLimits, Limits, Listener, ListenerKind, PublicConfig};
 use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -75,8 +75,8 @@ async fn hello() -> anyhow::Result<()> {
 async fn discard() -> anyhow::Result<()> {
     // The very same handler logs like it, too.
     server::start_logging("text", tracing::Level::INFO);
-    let parts = server::Parts::new(Arc::new(Discard::default()), Arc::new(adapters::TimeOrderedIds));
-    let house = server::app(parts, Limits::default(), Face::default())?;
+    let parts = server::Ports::new(Arc::new(Discard::default()), Arc::new(adapters::TimeOrderedIds));
+    let house = server::build_app(parts, Limits::default(), PublicConfig::default())?;
     let key = adapters::generate_api_key()?;
     let new = NewConnection::new("bench", vec!["onfire".into()], server::hash_key(&key));
     let caller = Caller::operator(TenantNumber(1));
@@ -86,15 +86,15 @@ async fn discard() -> anyhow::Result<()> {
     let listener = Listener {
         socket,
         tls: None,
-        audience: Audience::Public,
+        kind: ListenerKind::Public,
         connections: ConnectionLimits { total: 1024, per_address: 1024, trusted_proxies: Vec::new() },
-        header_time: Duration::from_secs(15),
-        write_time: Duration::from_secs(30),
-        drain_time: Duration::from_secs(1),
+        header_timeout: Duration::from_secs(15),
+        write_timeout: Duration::from_secs(30),
+        drain_timeout: Duration::from_secs(1),
     };
     let address = listener.address().context("an address")?;
     announce(&format!("{{\"listening\":\"http://{address}\",\"tenant\":1,\"key\":\"{key}\"}}"));
-    listener.serve(house.shell, house.metrics, std::future::pending()).await;
+    listener.serve(house.service, house.metrics, std::future::pending()).await;
     Ok(())
 }
 

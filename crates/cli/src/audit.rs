@@ -1,10 +1,10 @@
 //! `muster audit`: what happened, in words and as data, and whether anybody has changed it since.
 
-use crate::admin::{Desk, moment, refused};
 use crate::event_text;
 use crate::output::Output;
-use crate::people;
+use crate::session::{AdminSession, directory_error, format_timestamp};
 use crate::settings::Settings;
+use crate::users;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use directory::{Caller, ChainReport, ConnectionId, Event, EventPosition, TenantNumber, Time, UserId};
@@ -14,14 +14,14 @@ use std::process::ExitCode;
 use store::hex;
 
 #[derive(Subcommand)]
-pub(crate) enum AuditTask {
+pub(crate) enum AuditCommand {
     /// Prove that nobody has changed what happened, or name the first place where it was changed
     Verify {
         /// Only this tenant; all when left out
         #[arg(long)]
         tenant: Option<u32>,
         /// An end of the tenant's chain that was printed and kept, as `POSITION:LINK`: it must still be part of it
-        #[arg(long, value_name = "END", value_parser = end, requires = "tenant")]
+        #[arg(long, value_name = "END", value_parser = parse_chain_end, requires = "tenant")]
         expect: Option<(u64, String)>,
     },
     /// Show what happened, with old and new values; of one user or of all, filtered
@@ -43,7 +43,7 @@ pub(crate) struct ShowArgs {
     #[arg(long)]
     user: Option<String>,
     /// Only events about this kind: user, group, folder, organisation, role, department, tenant, connection or mail
-    #[arg(long, value_parser = event_text::KINDS)]
+    #[arg(long, value_parser = event_text::RECORD_KINDS)]
     kind: Option<String>,
     /// Only events by this actor, as the list shows it (in any case; a part is enough)
     #[arg(long)]
@@ -52,10 +52,10 @@ pub(crate) struct ShowArgs {
     #[arg(long)]
     connection: Option<String>,
     /// Only events from this date or time on (UTC): 2026-11-28 or 2026-11-28T09:30:00Z
-    #[arg(long, value_parser = date)]
+    #[arg(long, value_parser = parse_timestamp)]
     since: Option<Time>,
     /// Only events before this date or time (UTC)
-    #[arg(long, value_parser = date)]
+    #[arg(long, value_parser = parse_timestamp)]
     until: Option<Time>,
     /// The tenant; may be left out when there is just one
     #[arg(long)]
@@ -63,10 +63,10 @@ pub(crate) struct ShowArgs {
 }
 
 impl ShowArgs {
-    fn takes(&self, event: &Event, connection: Option<ConnectionId>) -> bool {
+    fn matches(&self, event: &Event, connection: Option<ConnectionId>) -> bool {
         let what = &event.data;
         let is_by = |actor: &String| directory::fold(&what.actor).contains(&directory::fold(actor));
-        self.kind.as_deref().is_none_or(|kind| kind == event_text::kind(event))
+        self.kind.as_deref().is_none_or(|kind| kind == event_text::record_kind(event))
             && self.actor.as_ref().is_none_or(is_by)
             && connection.is_none_or(|connection| what.connection == Some(connection))
             && self.since.is_none_or(|since| since <= what.at)
@@ -74,29 +74,29 @@ impl ShowArgs {
     }
 }
 
-fn date(text: &str) -> Result<Time, String> {
+fn parse_timestamp(text: &str) -> Result<Time, String> {
     dialects::kit::parse_time(text)
         .ok_or_else(|| "give a date or time such as 2026-11-28 or 2026-11-28T09:30:00Z".into())
 }
 
-pub(crate) fn run(settings: &Settings, task: AuditTask, output: Output) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open_read_only(settings)?;
+pub(crate) fn run(settings: &Settings, task: AuditCommand, output: Output) -> anyhow::Result<ExitCode> {
+    let session = AdminSession::open_read_only(settings)?;
     match task {
-        AuditTask::Verify { tenant, expect } => verify(&desk, tenant, expect, output),
-        AuditTask::Show(wanted) => {
-            let caller = desk.tenant_of_history(wanted.tenant)?;
-            show(&desk, &caller, &wanted, output)?;
+        AuditCommand::Verify { tenant, expect } => verify(&session, tenant, expect, output),
+        AuditCommand::Show(filter) => {
+            let caller = session.resolve_tenant_or_removed(filter.tenant)?;
+            show(&session, &caller, &filter, output)?;
             Ok(ExitCode::SUCCESS)
         }
-        AuditTask::Export { tenant, after } => {
-            export(&desk, &desk.tenant_of_history(tenant)?, after)?;
+        AuditCommand::Export { tenant, after } => {
+            export(&session, &session.resolve_tenant_or_removed(tenant)?, after)?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 /// The end of a chain as it was printed.
-fn end(text: &str) -> Result<(u64, String), String> {
+fn parse_chain_end(text: &str) -> Result<(u64, String), String> {
     let wrong = || "say it as it was printed: the position, a colon, and 64 digits".to_owned();
     let (position, link) = text.trim().split_once(':').ok_or_else(wrong)?;
     let is_link = link.len() == 64 && link.chars().all(|c| c.is_ascii_hexdigit());
@@ -107,25 +107,27 @@ fn end(text: &str) -> Result<(u64, String), String> {
 }
 
 fn verify(
-    desk: &Desk,
+    session: &AdminSession,
     tenant: Option<u32>,
     expect: Option<(u64, String)>,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let only = tenant.map(|_| desk.tenant_of_history(tenant).map(|caller| caller.tenant)).transpose()?;
-    let chains = desk.runtime.block_on(desk.directory.verify_chain(only)).map_err(refused)?;
-    let kept = match (only, expect) {
+    let tenant_filter =
+        tenant.map(|_| session.resolve_tenant_or_removed(tenant).map(|caller| caller.tenant)).transpose()?;
+    let chains =
+        session.runtime.block_on(session.directory.verify_chain(tenant_filter)).map_err(directory_error)?;
+    let expected_end = match (tenant_filter, expect) {
         (Some(tenant), Some((position, link))) => {
-            let there = desk.directory.chain_hash_at(tenant, EventPosition(position));
-            let there = desk.runtime.block_on(there).map_err(refused)?;
-            Some((position, there.is_some_and(|there| hex(&there) == link)))
+            let hash = session.directory.chain_hash_at(tenant, EventPosition(position));
+            let hash = session.runtime.block_on(hash).map_err(directory_error)?;
+            Some((position, hash.is_some_and(|hash| hex(&hash) == link)))
         }
         _ => None,
     };
-    let (mut documents, mut lines, mut is_whole) = (Vec::new(), Vec::new(), true);
+    let (mut documents, mut lines, mut is_intact) = (Vec::new(), Vec::new(), true);
     for (tenant, chain) in chains {
-        is_whole &= chain.broken_at.is_none();
-        lines.push(words(tenant, &chain));
+        is_intact &= chain.broken_at.is_none();
+        lines.push(chain_text(tenant, &chain));
         documents.push(json!({
             "tenant": tenant.0,
             "events": chain.verified_events,
@@ -135,20 +137,22 @@ fn verify(
             "broken": chain.broken_at.map(|position| position.0),
         }));
     }
-    if let Some((position, is_there)) = kept {
-        is_whole &= is_there;
+    if let Some((position, is_there)) = expected_end {
+        is_intact &= is_there;
         lines.push(if is_there {
             format!("  The end that was kept is part of it, at position {position}.")
         } else {
             format!("  The end that was kept is NOT part of it: nothing up to position {position} can be believed.")
         });
     }
-    let kept = kept.map(|(_, is_there)| is_there);
-    output.result(&json!({"whole": is_whole, "tenants": documents, "kept": kept}), || lines.join("\n"));
-    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::FINDINGS) })
+    let expected_end = expected_end.map(|(_, is_there)| is_there);
+    output.result(&json!({"whole": is_intact, "tenants": documents, "kept": expected_end}), || {
+        lines.join("\n")
+    });
+    Ok(if is_intact { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::FINDINGS) })
 }
 
-fn words(tenant: TenantNumber, chain: &ChainReport) -> String {
+fn chain_text(tenant: TenantNumber, chain: &ChainReport) -> String {
     let head = chain.head_hash.map_or_else(|| "-".into(), |head| hex(&head));
     let mut text = match chain.broken_at {
         None => format!(
@@ -169,23 +173,24 @@ fn words(tenant: TenantNumber, chain: &ChainReport) -> String {
     text
 }
 
-fn show(desk: &Desk, caller: &Caller, wanted: &ShowArgs, output: Output) -> anyhow::Result<()> {
-    let user = wanted.user.as_deref().map(|who| known_or_gone(desk, caller, who)).transpose()?;
+fn show(session: &AdminSession, caller: &Caller, filter: &ShowArgs, output: Output) -> anyhow::Result<()> {
+    let user =
+        filter.user.as_deref().map(|user_ref| find_user_or_deleted(session, caller, user_ref)).transpose()?;
     let connection =
-        wanted.connection.as_deref().map(|name| connection_id(desk, caller, name)).transpose()?;
+        filter.connection.as_deref().map(|name| find_connection_id(session, caller, name)).transpose()?;
     let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), EventPosition(0));
     loop {
-        let (events, next) = page(desk, caller, user, after)?;
-        for event in events.iter().filter(|event| wanted.takes(event, connection)) {
+        let (events, next) = events_page(session, caller, user, after)?;
+        for event in events.iter().filter(|event| filter.matches(event, connection)) {
             let text = user.map_or_else(
-                || event_text::of_record(event),
-                |user| event_text::of_user(event, user).join("; "),
+                || event_text::event_text(event),
+                |user| event_text::user_event_text(event, user).join("; "),
             );
-            let (at, who) = (moment(event.data.at), &event.data.actor);
+            let (at, user_ref) = (format_timestamp(event.data.at), &event.data.actor);
             documents.push(json!({
-                "position": event.position.0, "at": at, "who": who, "kind": event_text::kind(event), "what": text,
+                "position": event.position.0, "at": at, "who": user_ref, "kind": event_text::record_kind(event), "what": text,
             }));
-            rows.push(vec![event.position.0.to_string(), at, who.clone(), text]);
+            rows.push(vec![event.position.0.to_string(), at, user_ref.clone(), text]);
         }
         match next {
             Some(next) => after = next,
@@ -197,24 +202,31 @@ fn show(desk: &Desk, caller: &Caller, wanted: &ShowArgs, output: Output) -> anyh
 }
 
 /// Some events of a user or of the whole tenant, and where the next ones begin.
-fn page(
-    desk: &Desk,
+fn events_page(
+    session: &AdminSession,
     caller: &Caller,
     user: Option<UserId>,
     after: EventPosition,
 ) -> anyhow::Result<(Vec<Event>, Option<EventPosition>)> {
     if let Some(user) = user {
-        return desk.runtime.block_on(desk.directory.user_history(caller, user, after)).map_err(refused);
+        return session
+            .runtime
+            .block_on(session.directory.user_history(caller, user, after))
+            .map_err(directory_error);
     }
-    let mut events = desk.runtime.block_on(desk.directory.events(after, 1000)).map_err(refused)?;
+    let mut events =
+        session.runtime.block_on(session.directory.events(after, 1000)).map_err(directory_error)?;
     let next = events.last().map(|last| last.position);
     events.retain(|event| event.data.tenant == caller.tenant);
     Ok((events, next))
 }
 
 /// A connection by name or id. That of a connection that is not there any more is still in the events.
-fn connection_id(desk: &Desk, caller: &Caller, name: &str) -> anyhow::Result<ConnectionId> {
-    let all = desk.runtime.block_on(desk.directory.connections(Some(caller.tenant))).map_err(refused)?;
+fn find_connection_id(session: &AdminSession, caller: &Caller, name: &str) -> anyhow::Result<ConnectionId> {
+    let all = session
+        .runtime
+        .block_on(session.directory.connections(Some(caller.tenant)))
+        .map_err(directory_error)?;
     let key = directory::fold(name);
     let found = all.iter().find(|connection| directory::fold(&connection.name) == key);
     let id = found.map(|connection| connection.id);
@@ -223,39 +235,42 @@ fn connection_id(desk: &Desk, caller: &Caller, name: &str) -> anyhow::Result<Con
 }
 
 /// Somebody who is there, or was.
-fn known_or_gone(desk: &Desk, caller: &Caller, who: &str) -> anyhow::Result<UserId> {
-    let not_here = match people::find(desk, caller, who) {
+fn find_user_or_deleted(session: &AdminSession, caller: &Caller, user_ref: &str) -> anyhow::Result<UserId> {
+    let not_found = match users::find_user(session, caller, user_ref) {
         Ok(user) => return Ok(user.id),
         Err(error) => error,
     };
-    if let Ok(stone) = desk.runtime.block_on(desk.directory.deleted_user(caller, &people::keys(who))) {
-        return Ok(stone.user.id);
+    if let Ok(tombstone) =
+        session.runtime.block_on(session.directory.deleted_user(caller, &users::lookup_keys(user_ref)))
+    {
+        return Ok(tombstone.user.id);
     }
     // Who is gone for good is still in the history, by id alone.
-    uuid::Uuid::try_parse(who).map(UserId).map_err(|_| not_here)
+    uuid::Uuid::try_parse(user_ref).map(UserId).map_err(|_| not_found)
 }
 
-fn export(desk: &Desk, caller: &Caller, after: u64) -> anyhow::Result<()> {
+fn export(session: &AdminSession, caller: &Caller, after: u64) -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut after = EventPosition(after);
     loop {
-        let events = desk.runtime.block_on(desk.directory.events(after, 1000)).map_err(refused)?;
+        let events =
+            session.runtime.block_on(session.directory.events(after, 1000)).map_err(directory_error)?;
         let Some(last) = events.last() else { break };
         after = last.position;
         for event in events.iter().filter(|event| event.data.tenant == caller.tenant) {
-            writeln!(out, "{}", document(event)?)?;
+            writeln!(out, "{}", event_json(event)?)?;
         }
     }
     Ok(out.flush()?)
 }
 
-fn document(event: &Event) -> anyhow::Result<Value> {
+fn event_json(event: &Event) -> anyhow::Result<Value> {
     let what = &event.data;
     let ids = |people: &[UserId]| people.iter().map(ToString::to_string).collect::<Vec<_>>();
     Ok(json!({
         "position": event.position.0,
         "tenant": what.tenant.0,
-        "at": moment(what.at),
+        "at": format_timestamp(what.at),
         "who": what.actor,
         "connection": what.connection.map(|connection| connection.to_string()),
         "request": what.request_id,

@@ -2,10 +2,10 @@
 //!
 //! These open the store themselves, also while a server runs on it; a server takes notice within a second.
 
-use crate::admin::{Desk, moment, refused, role_name};
 use crate::output::Output;
-use crate::people;
+use crate::session::{AdminSession, directory_error, format_timestamp, parse_role};
 use crate::settings::Settings;
+use crate::users;
 use adapters::generate_api_key;
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Stands for every dialect that need not be named.
-const ALL: &str = "all";
+const ALL_DIALECTS: &str = "all";
 
 #[derive(Subcommand)]
-pub(crate) enum ConnectionTask {
+pub(crate) enum ConnectionCommand {
     /// Create a connection and print its key (shown only once)
-    Add(NewArgs),
+    Add(AddArgs),
     /// List the connections
     List {
         /// Only of this tenant
@@ -35,36 +35,36 @@ pub(crate) enum ConnectionTask {
     /// Give a connection another key and print it (shown only once); of more than two keys, the oldest is revoked
     Rotate {
         #[command(flatten)]
-        named: Named,
+        connection_ref: ConnectionRef,
         /// Revoke all keys that it has
         #[arg(long)]
         revoke_old: bool,
     },
     /// Revoke a connection permanently; its name can be used again
-    Revoke(Named),
+    Revoke(ConnectionRef),
 }
 
 #[derive(Args)]
-pub(crate) struct NewArgs {
+pub(crate) struct AddArgs {
     /// What people call it; unique within the tenant
     name: String,
     /// The tenant it opens; may be left out when there is just one
     #[arg(long)]
     tenant: Option<u32>,
     /// An API it may use; repeat for several. `all` is every API over users; sign-in and transfer must be named
-    #[arg(long = "dialect", value_name = "DIALECT", value_parser = dialect_name, required_unless_present = "profile")]
+    #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect, required_unless_present = "profile")]
     dialects: Vec<String>,
     /// It may only look
     #[arg(long)]
     read_only: bool,
     /// When it ends: 90d, 12h, 30m
-    #[arg(long, value_parser = span)]
+    #[arg(long, value_parser = parse_duration)]
     expires: Option<i64>,
     /// The highest role it may grant; users with a higher role can be changed only by connections that reach it
-    #[arg(long, default_value = "User", value_parser = role_name)]
+    #[arg(long, default_value = "User", value_parser = parse_role)]
     highest_role: u32,
     /// Which SCIM client it is: rfc (default), entra, okta or strict. Without --dialect, it may use scim
-    #[arg(long, value_parser = profile)]
+    #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
     /// The person whose own client it is: number, e-mail, id or external id
     #[arg(long, value_name = "WHO")]
@@ -77,21 +77,21 @@ pub(crate) struct NewArgs {
 #[derive(Args)]
 pub(crate) struct SetArgs {
     #[command(flatten)]
-    named: Named,
+    connection_ref: ConnectionRef,
     /// The APIs that it may use, instead of those that it may use now; repeat for several
-    #[arg(long = "dialect", value_name = "DIALECT", value_parser = dialect_name)]
+    #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect)]
     dialects: Vec<String>,
     /// Whether it may only read
     #[arg(long, value_name = "BOOL")]
     read_only: Option<bool>,
     /// When it ends: 90d, 12h, 30m from now; `never`
-    #[arg(long, value_parser = expiry)]
+    #[arg(long, value_parser = parse_expiry)]
     expires: Option<Expiry>,
     /// The highest role it may grant; users with a higher role can be changed only by connections that reach it
-    #[arg(long, value_parser = role_name)]
+    #[arg(long, value_parser = parse_role)]
     highest_role: Option<u32>,
     /// Which SCIM client it is: rfc, entra, okta or strict
-    #[arg(long, value_parser = profile)]
+    #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
     /// The public keys in PEM with which it may prove itself, instead of those that it has; repeat for several
     #[arg(long = "public-key", value_name = "FILE")]
@@ -99,7 +99,7 @@ pub(crate) struct SetArgs {
 }
 
 #[derive(Args)]
-pub(crate) struct Named {
+pub(crate) struct ConnectionRef {
     /// Its name or id
     name: String,
     /// The tenant it opens; may be left out when there is just one
@@ -107,31 +107,32 @@ pub(crate) struct Named {
     tenant: Option<u32>,
 }
 
-fn dialect_name(text: &str) -> Result<String, String> {
+fn parse_dialect(text: &str) -> Result<String, String> {
     let known: Vec<&str> = dialects::grantable_dialects().map(|dialect| dialect.name).collect();
-    if text == ALL || known.contains(&text) {
+    if text == ALL_DIALECTS || known.contains(&text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("the dialects are {}, or {ALL}", known.join(", ")))
+        Err(format!("the dialects are {}, or {ALL_DIALECTS}", known.join(", ")))
     }
 }
 
 /// The names of the APIs that the options stand for, each once.
-fn named_dialects(new: &NewArgs) -> anyhow::Result<Vec<String>> {
+fn requested_dialects(new: &AddArgs) -> anyhow::Result<Vec<String>> {
     let scim = dialects::PROFILED_DIALECT.name;
     if new.dialects.is_empty() {
         return Ok(vec![scim.to_owned()]);
     }
-    let named = expanded(&new.dialects);
-    if new.profile.is_some() && !named.iter().any(|name| name == scim) {
+    let dialects = expand_dialects(&new.dialects);
+    if new.profile.is_some() && !dialects.iter().any(|name| name == scim) {
         bail!("--profile is for SCIM clients: add `--dialect {scim}` or leave out --profile");
     }
-    Ok(named)
+    Ok(dialects)
 }
 
 /// The names of APIs, `all` replaced by those that it stands for.
-fn expanded(dialects: &[String]) -> Vec<String> {
-    let is_named = |name: &str, by_name: bool| dialects.iter().any(|d| d == name || (d == ALL && !by_name));
+fn expand_dialects(dialects: &[String]) -> Vec<String> {
+    let is_named =
+        |name: &str, by_name: bool| dialects.iter().any(|d| d == name || (d == ALL_DIALECTS && !by_name));
     let all = dialects::grantable_dialects().filter(|dialect| is_named(dialect.name, dialect.is_opt_in));
     all.map(|dialect| dialect.name.to_owned()).collect()
 }
@@ -144,11 +145,11 @@ enum Expiry {
     In(i64),
 }
 
-fn expiry(text: &str) -> Result<Expiry, String> {
-    if text == "never" { Ok(Expiry::Never) } else { span(text).map(Expiry::In) }
+fn parse_expiry(text: &str) -> Result<Expiry, String> {
+    if text == "never" { Ok(Expiry::Never) } else { parse_duration(text).map(Expiry::In) }
 }
 
-fn profile(text: &str) -> Result<ClientProfile, String> {
+fn parse_profile(text: &str) -> Result<ClientProfile, String> {
     let known = ClientProfile::ALL.into_iter().find(|profile| profile.as_str() == text);
     known.ok_or_else(|| {
         format!("the profiles are {}", ClientProfile::ALL.map(ClientProfile::as_str).join(", "))
@@ -156,31 +157,31 @@ fn profile(text: &str) -> Result<ClientProfile, String> {
 }
 
 /// Seconds of `90d`, `12h`, `30m` or `45s`.
-fn span(text: &str) -> Result<i64, String> {
-    let wrong = || "say it like 90d, 12h, 30m or 45s".to_owned();
-    let unit = match text.chars().last().ok_or_else(wrong)? {
+fn parse_duration(text: &str) -> Result<i64, String> {
+    let invalid = || "say it like 90d, 12h, 30m or 45s".to_owned();
+    let unit = match text.chars().last().ok_or_else(invalid)? {
         'd' => 86_400,
         'h' => 3_600,
         'm' => 60,
         's' => 1,
-        _ => return Err(wrong()),
+        _ => return Err(invalid()),
     };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    if number == 0 { Err(wrong()) } else { Ok(i64::from(number) * unit) }
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| invalid())?;
+    if number == 0 { Err(invalid()) } else { Ok(i64::from(number) * unit) }
 }
 
-pub(crate) fn run(settings: &Settings, task: ConnectionTask, output: Output) -> anyhow::Result<()> {
-    let desk = Desk::open_for(settings, matches!(task, ConnectionTask::List { .. }))?;
-    match task {
-        ConnectionTask::Add(new) => add_connection(&desk, new, output),
-        ConnectionTask::List { tenant } => list_connections(&desk, tenant, output),
-        ConnectionTask::Set(change) => set_connection(&desk, &change, output),
-        ConnectionTask::Rotate { named, revoke_old } => {
-            let (caller, connection) = find(&desk, &named)?;
+pub(crate) fn run(settings: &Settings, command: ConnectionCommand, output: Output) -> anyhow::Result<()> {
+    let session = AdminSession::open_for(settings, matches!(command, ConnectionCommand::List { .. }))?;
+    match command {
+        ConnectionCommand::Add(new) => add_connection(&session, new, output),
+        ConnectionCommand::List { tenant } => list_connections(&session, tenant, output),
+        ConnectionCommand::Set(change) => set_connection(&session, &change, output),
+        ConnectionCommand::Rotate { connection_ref, revoke_old } => {
+            let (caller, connection) = find_connection(&session, &connection_ref)?;
             let (key, id) = (generate_api_key()?, connection.id);
             let command =
                 Command::AddKey { connection: id, key_hash: hash_key(&key), revoke_others: revoke_old };
-            desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             output.result(&json!({"id": id.to_string(), "name": connection.name, "key": key}), || {
                 let old = if revoke_old {
                     "The keys before it stop working within a second."
@@ -191,10 +192,10 @@ pub(crate) fn run(settings: &Settings, task: ConnectionTask, output: Output) -> 
             });
             Ok(())
         }
-        ConnectionTask::Revoke(named) => {
-            let (caller, connection) = find(&desk, &named)?;
+        ConnectionCommand::Revoke(connection_ref) => {
+            let (caller, connection) = find_connection(&session, &connection_ref)?;
             let command = Command::RevokeConnection(connection.id);
-            desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             output.result(
                 &json!({"id": connection.id.to_string(), "name": connection.name, "revoked": true}),
                 || {
@@ -209,31 +210,31 @@ pub(crate) fn run(settings: &Settings, task: ConnectionTask, output: Output) -> 
     }
 }
 
-fn set_connection(desk: &Desk, change: &SetArgs, output: Output) -> anyhow::Result<()> {
-    let (caller, connection) = find(desk, &change.named)?;
-    let many = |some: bool| if some { FieldUpdate::Set(()) } else { FieldUpdate::Keep };
-    let keys = change.public_keys.iter().map(public_key).collect::<anyhow::Result<Vec<_>>>()?;
+fn set_connection(session: &AdminSession, change: &SetArgs, output: Output) -> anyhow::Result<()> {
+    let (caller, connection) = find_connection(session, &change.connection_ref)?;
+    let set_if = |some: bool| if some { FieldUpdate::Set(()) } else { FieldUpdate::Keep };
+    let keys = change.public_keys.iter().map(read_public_key).collect::<anyhow::Result<Vec<_>>>()?;
     let access = |is_read: bool| if is_read { Access::ReadOnly } else { Access::ReadWrite };
     let edit = ConnectionEdit {
-        dialects: many(!change.dialects.is_empty()).map(|()| expanded(&change.dialects)),
+        dialects: set_if(!change.dialects.is_empty()).map(|()| expand_dialects(&change.dialects)),
         access: FieldUpdate::set_or_keep(change.read_only.map(access)),
         highest_role: FieldUpdate::set_or_keep(change.highest_role),
         profile: FieldUpdate::set_or_keep(change.profile),
-        public_keys: many(!keys.is_empty()).map(|()| keys.clone()),
+        public_keys: set_if(!keys.is_empty()).map(|()| keys.clone()),
         expires: match change.expires {
             None => FieldUpdate::Keep,
             Some(Expiry::Never) => FieldUpdate::Clear,
-            Some(Expiry::In(seconds)) => FieldUpdate::Set(desk.directory.now().plus_seconds(seconds)),
+            Some(Expiry::In(seconds)) => FieldUpdate::Set(session.directory.now().plus_seconds(seconds)),
         },
     };
     let command = Command::UpdateConnection { connection: connection.id, edit };
-    desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
-    let (_, connection) = find(desk, &change.named)?;
-    let document = describe(&connection, desk.directory.now());
+    session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+    let (_, connection) = find_connection(session, &change.connection_ref)?;
+    let document = connection_json(&connection, session.directory.now());
     output.result(&document, || {
         let role = builtin_role_name(connection.highest_role).unwrap_or_default();
         let access = document["access"].as_str().unwrap_or_default();
-        let until = connection.expires.map_or_else(|| "never".into(), moment);
+        let until = connection.expires.map_or_else(|| "never".into(), format_timestamp);
         format!(
             "Connection {}: {}; {access}; highest role {role}; profile {}; expires {until}. It applies within a second.",
             connection.name,
@@ -245,34 +246,34 @@ fn set_connection(desk: &Desk, change: &SetArgs, output: Output) -> anyhow::Resu
 }
 
 /// A public key in a file.
-fn public_key(path: &PathBuf) -> anyhow::Result<String> {
+fn read_public_key(path: &PathBuf) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     dialects::kit::check_public_key(&text).map_err(|what| anyhow!("{}: {what}", path.display()))?;
     Ok(text)
 }
 
-fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<()> {
-    let caller = desk.tenant(new.tenant)?;
+fn add_connection(session: &AdminSession, new: AddArgs, output: Output) -> anyhow::Result<()> {
+    let caller = session.resolve_tenant(new.tenant)?;
     let key = generate_api_key()?;
-    let dialects = named_dialects(&new)?;
+    let dialects = requested_dialects(&new)?;
     let command = Command::AddConnection(NewConnection {
         access: if new.read_only { Access::ReadOnly } else { Access::ReadWrite },
         highest_role: new.highest_role,
-        expires: new.expires.map(|seconds| desk.directory.now().plus_seconds(seconds)),
+        expires: new.expires.map(|seconds| session.directory.now().plus_seconds(seconds)),
         profile: new.profile.unwrap_or_default(),
         user: new
             .user
             .as_deref()
-            .map(|who| people::find(desk, &caller, who))
+            .map(|who| users::find_user(session, &caller, who))
             .transpose()?
             .map(|u| UserKey::Id(u.id)),
-        public_keys: new.public_keys.iter().map(public_key).collect::<anyhow::Result<_>>()?,
+        public_keys: new.public_keys.iter().map(read_public_key).collect::<anyhow::Result<_>>()?,
         ..NewConnection::new(new.name.clone(), dialects, hash_key(&key))
     });
-    desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
-    let added = Named { name: new.name, tenant: Some(caller.tenant.0) };
-    let (_, connection) = find(desk, &added)?;
-    let mut document = describe(&connection, desk.directory.now());
+    session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+    let added = ConnectionRef { name: new.name, tenant: Some(caller.tenant.0) };
+    let (_, connection) = find_connection(session, &added)?;
+    let mut document = connection_json(&connection, session.directory.now());
     document["key"] = json!(key);
     output.result(&document, || {
         format!(
@@ -286,10 +287,13 @@ fn add_connection(desk: &Desk, new: NewArgs, output: Output) -> anyhow::Result<(
     Ok(())
 }
 
-fn list_connections(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
-    let all = desk.runtime.block_on(desk.directory.connections(tenant.map(TenantNumber))).map_err(refused)?;
-    let now = desk.directory.now();
-    let document: Vec<Value> = all.iter().map(|connection| describe(connection, now)).collect();
+fn list_connections(session: &AdminSession, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
+    let all = session
+        .runtime
+        .block_on(session.directory.connections(tenant.map(TenantNumber)))
+        .map_err(directory_error)?;
+    let now = session.directory.now();
+    let document: Vec<Value> = all.iter().map(|connection| connection_json(connection, now)).collect();
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let rows = document
         .iter()
@@ -307,7 +311,7 @@ fn list_connections(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow:
                     text(&d["highestRole"])
                 },
                 text(&d["state"]),
-                keys(&d["keys"]),
+                keys_text(&d["keys"]),
                 text(&d["expires"]),
                 text(&d["lastUse"]),
             ]
@@ -322,7 +326,7 @@ fn list_connections(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow:
 }
 
 /// Keys, the days on which they were made, and those on which they were last used.
-fn keys(keys: &Value) -> String {
+fn keys_text(keys: &Value) -> String {
     let all = keys.as_array().into_iter().flatten();
     let one = |key: &Value| {
         let day = |name: &str| key[name].as_str().and_then(|time| time.get(..10));
@@ -337,7 +341,7 @@ fn keys(keys: &Value) -> String {
     if all.is_empty() { "none".into() } else { all.join(", ") }
 }
 
-fn describe(connection: &Connection, now: Time) -> Value {
+fn connection_json(connection: &Connection, now: Time) -> Value {
     let state = if connection.revoked {
         "revoked"
     } else if connection.is_live(now) {
@@ -359,11 +363,11 @@ fn describe(connection: &Connection, now: Time) -> Value {
         "state": state,
         "keys": connection.keys.iter().filter(|_| !connection.revoked).map(|key| json!({
             "id": key_id(key),
-            "created": moment(key.created),
-            "lastUse": key.last_use.map(moment),
+            "created": format_timestamp(key.created),
+            "lastUse": key.last_use.map(format_timestamp),
         })).collect::<Vec<_>>(),
-        "expires": connection.expires.map(moment),
-        "lastUse": connection.last_use.map(moment),
+        "expires": connection.expires.map(format_timestamp),
+        "lastUse": connection.last_use.map(format_timestamp),
     })
 }
 
@@ -372,15 +376,22 @@ fn key_id(key: &ApiKey) -> String {
     key.id().trim_start_matches('k').to_owned()
 }
 
-fn find(desk: &Desk, named: &Named) -> anyhow::Result<(Caller, Connection)> {
-    let caller = desk.tenant(named.tenant)?;
-    let all = desk.runtime.block_on(desk.directory.connections(Some(caller.tenant))).map_err(refused)?;
-    let wanted = directory::fold(&named.name);
-    let is_it = |c: &&Connection| directory::fold(&c.name) == wanted || c.id.to_string() == wanted;
+fn find_connection(
+    session: &AdminSession,
+    connection_ref: &ConnectionRef,
+) -> anyhow::Result<(Caller, Connection)> {
+    let caller = session.resolve_tenant(connection_ref.tenant)?;
+    let all = session
+        .runtime
+        .block_on(session.directory.connections(Some(caller.tenant)))
+        .map_err(directory_error)?;
+    let key = directory::fold(&connection_ref.name);
+    let matches = |c: &&Connection| directory::fold(&c.name) == key || c.id.to_string() == key;
     // A revoked one may have had the name before.
-    let found = all.iter().filter(is_it).find(|c| !c.revoked).or(all.iter().find(is_it)).cloned();
-    let found = found
-        .with_context(|| format!("there is no connection {} in tenant {}", named.name, caller.tenant))?;
+    let found = all.iter().filter(matches).find(|c| !c.revoked).or(all.iter().find(matches)).cloned();
+    let found = found.with_context(|| {
+        format!("there is no connection {} in tenant {}", connection_ref.name, caller.tenant)
+    })?;
     Ok((caller, found))
 }
 
@@ -388,10 +399,10 @@ fn find(desk: &Desk, named: &Named) -> anyhow::Result<(Caller, Connection)> {
 mod tests {
     #[test]
     fn spans() {
-        assert_eq!(super::span("90d"), Ok(7_776_000));
-        assert_eq!(super::span("45s"), Ok(45));
+        assert_eq!(super::parse_duration("90d"), Ok(7_776_000));
+        assert_eq!(super::parse_duration("45s"), Ok(45));
         for bad in ["", "d", "90", "0d", "-1d", "1.5h", "9999999999d"] {
-            assert!(super::span(bad).is_err(), "{bad}");
+            assert!(super::parse_duration(bad).is_err(), "{bad}");
         }
     }
 }

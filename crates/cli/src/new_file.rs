@@ -8,16 +8,16 @@ use std::time::Duration;
 use tempfile::{Builder, NamedTempFile};
 
 /// The ending of the temporary name.
-const PART: &str = ".part";
+const TEMP_SUFFIX: &str = ".part";
 /// The characters that make it unique.
-const RANDOM: usize = 6;
+const RANDOM_CHARS: usize = 6;
 /// A part without a lock that was not written for so long was left by a process that was killed.
 const ABANDONED_AFTER: Duration = Duration::from_mins(1);
 
 /// A file that is being written. It has a temporary name beside the final one and is locked; it is removed if it is not
 /// completed.
 pub(crate) struct NewFile {
-    part: NamedTempFile,
+    temp: NamedTempFile,
     path: PathBuf,
 }
 
@@ -28,30 +28,30 @@ impl NewFile {
     /// The name is taken, or the folder cannot be written.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         if path.symlink_metadata().is_ok() {
-            return Err(taken());
+            return Err(already_exists());
         }
         let name = path.file_name().ok_or_else(|| Error::from(ErrorKind::InvalidInput))?;
         let mut prefix = name.to_owned();
         prefix.push(".");
-        remove_abandoned(folder(path), prefix.as_encoded_bytes());
+        remove_abandoned(parent_dir(path), prefix.as_encoded_bytes());
         let part = Builder::new()
             .prefix(&prefix)
-            .suffix(PART)
-            .rand_bytes(RANDOM)
+            .suffix(TEMP_SUFFIX)
+            .rand_bytes(RANDOM_CHARS)
             .permissions(Permissions::from_mode(0o600))
-            .tempfile_in(folder(path))?;
+            .tempfile_in(parent_dir(path))?;
         // Where files cannot be locked, none is removed either.
         drop(part.as_file().try_lock());
-        Ok(Self { part, path: path.into() })
+        Ok(Self { temp: part, path: path.into() })
     }
 
     pub(crate) fn file(&self) -> &File {
-        self.part.as_file()
+        self.temp.as_file()
     }
 
     /// Where it is until it gets its name.
-    pub(crate) fn part(&self) -> &Path {
-        self.part.path()
+    pub(crate) fn temp_path(&self) -> &Path {
+        self.temp.path()
     }
 
     /// Gives the file its name, once its content is on the disk.
@@ -59,10 +59,10 @@ impl NewFile {
     /// # Errors
     /// The name was taken meanwhile, or something could not be written.
     pub(crate) fn publish(self) -> Result<()> {
-        self.part.as_file().sync_all()?;
-        if let Err(error) = self.part.persist_noclobber(&self.path) {
+        self.temp.as_file().sync_all()?;
+        if let Err(error) = self.temp.persist_noclobber(&self.path) {
             match error.error.kind() {
-                ErrorKind::AlreadyExists => return Err(taken()),
+                ErrorKind::AlreadyExists => return Err(already_exists()),
                 // The file system has neither a rename that does not replace nor links.
                 ErrorKind::Unsupported | ErrorKind::InvalidInput | ErrorKind::PermissionDenied => {
                     replace_empty(error.file, &self.path)?;
@@ -71,7 +71,7 @@ impl NewFile {
             }
         }
         // A name is as safe as what it names.
-        match File::open(folder(&self.path)).and_then(|folder| folder.sync_all()) {
+        match File::open(parent_dir(&self.path)).and_then(|folder| folder.sync_all()) {
             // The folder may not be listed, or its file system has no such thing.
             Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => {
                 Ok(())
@@ -84,7 +84,7 @@ impl NewFile {
 /// Takes a name with an empty file, which is then replaced.
 fn replace_empty(part: NamedTempFile, path: &Path) -> Result<()> {
     File::create_new(path)
-        .map_err(|error| if error.kind() == ErrorKind::AlreadyExists { taken() } else { error })?;
+        .map_err(|error| if error.kind() == ErrorKind::AlreadyExists { already_exists() } else { error })?;
     part.persist(path).map(|_| ()).map_err(|error| {
         drop(std::fs::remove_file(path));
         error.error
@@ -98,8 +98,8 @@ fn remove_abandoned(folder: &Path, prefix: &[u8]) {
         let name = entry.file_name();
         let name = name.as_encoded_bytes();
         let is_part = name.starts_with(prefix)
-            && name.ends_with(PART.as_bytes())
-            && name.len() == prefix.len() + RANDOM + PART.len();
+            && name.ends_with(TEMP_SUFFIX.as_bytes())
+            && name.len() == prefix.len() + RANDOM_CHARS + TEMP_SUFFIX.len();
         let file = entry.metadata().ok().filter(|file| is_part && file.is_file());
         let age = file.and_then(|file| file.modified().ok()?.elapsed().ok());
         if age.is_some_and(|age| age > ABANDONED_AFTER)
@@ -110,11 +110,11 @@ fn remove_abandoned(folder: &Path, prefix: &[u8]) {
     }
 }
 
-fn taken() -> Error {
+fn already_exists() -> Error {
     Error::new(ErrorKind::AlreadyExists, "the file is there already; choose another name")
 }
 
-fn folder(path: &Path) -> &Path {
+fn parent_dir(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -11,15 +11,15 @@ pub struct Output {
     /// Whether output is one JSON document.
     pub json: bool,
     /// Standard output carries data, so everything else goes to standard error.
-    pub is_piped: bool,
+    pub stdout_is_data: bool,
 }
 
 impl Output {
     /// One result: `document` for programs, `words` for people.
-    pub fn result(self, document: &Value, words: impl FnOnce() -> String) {
-        let text = if self.json { document.to_string() } else { words() };
-        if self.is_piped {
-            beside_data(&text);
+    pub fn result(self, document: &Value, text: impl FnOnce() -> String) {
+        let text = if self.json { document.to_string() } else { text() };
+        if self.stdout_is_data {
+            print_stderr(&text);
         } else {
             print(&text);
         }
@@ -29,8 +29,8 @@ impl Output {
     ///
     /// # Errors
     /// Standard output is closed.
-    pub fn try_result(self, document: &Value, words: impl FnOnce() -> String) -> std::io::Result<()> {
-        self.try_line(&if self.json { document.to_string() } else { words() })
+    pub fn try_result(self, document: &Value, text: impl FnOnce() -> String) -> std::io::Result<()> {
+        self.try_line(&if self.json { document.to_string() } else { text() })
     }
 
     /// A line on standard output, likewise.
@@ -38,13 +38,13 @@ impl Output {
     /// # Errors
     /// Standard output is closed.
     pub fn try_line(self, text: &str) -> std::io::Result<()> {
-        let mut to = std::io::stdout();
-        writeln!(to, "{text}").and_then(|()| to.flush())
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "{text}").and_then(|()| stdout.flush())
     }
 
     /// Rows under headings; `empty` is said when there are none.
-    pub fn rows(self, document: &Value, headings: &[&str], rows: Vec<Vec<String>>, empty: &str) {
-        self.result(document, || if rows.is_empty() { empty.to_owned() } else { table(headings, rows) });
+    pub fn rows(self, document: &Value, headings: &[&str], rows: Vec<Vec<String>>, if_empty: &str) {
+        self.result(document, || if rows.is_empty() { if_empty.to_owned() } else { table(headings, rows) });
     }
 
     /// The settings.
@@ -67,36 +67,36 @@ impl Output {
     }
 
     /// What went wrong, with its causes.
-    pub fn failure(self, error: &anyhow::Error) {
+    pub fn error(self, error: &anyhow::Error) {
         let document = || json!({ "error": format!("{error:#}") });
-        match (self.json, self.is_piped) {
+        match (self.json, self.stdout_is_data) {
             (true, false) => print(&document().to_string()),
-            (true, true) => beside_data(&document().to_string()),
-            (false, _) => beside_data(&format!("muster: {error:#}")),
+            (true, true) => print_stderr(&document().to_string()),
+            (false, _) => print_stderr(&format!("muster: {error:#}")),
         }
     }
 }
 
 /// Standard output for data. If nobody reads it any more, the command ends without a word, as the system's own commands do.
-pub(crate) struct Data(std::io::Stdout);
+pub(crate) struct StdoutWriter(std::io::Stdout);
 
-impl Data {
+impl StdoutWriter {
     pub(crate) fn new() -> Self {
         Self(std::io::stdout())
     }
 }
 
-impl Write for Data {
+impl Write for StdoutWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(bytes).inspect_err(end_if_unread)
+        self.0.write(bytes).inspect_err(exit_on_broken_pipe)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush().inspect_err(end_if_unread)
+        self.0.flush().inspect_err(exit_on_broken_pipe)
     }
 }
 
-fn end_if_unread(error: &std::io::Error) {
+fn exit_on_broken_pipe(error: &std::io::Error) {
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(i32::from(BROKEN_PIPE));
     }
@@ -104,12 +104,12 @@ fn end_if_unread(error: &std::io::Error) {
 
 /// A line on standard output.
 fn print(text: &str) {
-    let mut to = Data::new();
-    drop(writeln!(to, "{text}").and_then(|()| to.flush()));
+    let mut stdout = StdoutWriter::new();
+    drop(writeln!(stdout, "{text}").and_then(|()| stdout.flush()));
 }
 
 /// A line on standard error. If nobody reads it, the data on standard output is still good.
-fn beside_data(text: &str) {
+fn print_stderr(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 

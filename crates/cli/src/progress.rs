@@ -6,64 +6,75 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// How often a plain line is said.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a bar is drawn anew, a second.
-const DRAWS: u8 = 8;
+const DRAWS_PER_SECOND: u8 = 8;
 
 /// What has gone by so far.
 pub(crate) struct Progress {
     bar: ProgressBar,
     /// Plain lines are said.
-    is_plain: bool,
-    what: &'static str,
+    prints_lines: bool,
+    unit: &'static str,
     total: Option<u64>,
     done: u64,
-    begun: Instant,
-    said: Instant,
+    started: Instant,
+    last_line: Instant,
 }
 
 impl Progress {
     /// Of so many `what`, where that is known.
     pub(crate) fn new(output: Output, what: &'static str, total: Option<u64>) -> Self {
-        let is_seen = std::io::stderr().is_terminal() && !output.json;
+        let is_terminal = std::io::stderr().is_terminal() && !output.json;
         let template = if total.is_some() {
             "[{bar:30}] {percent:>3} %  {human_pos} of {human_len} {msg}, {per_sec}, {eta} left"
         } else {
             "{spinner} {human_pos} {msg}, {per_sec}, {elapsed}"
         };
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let target =
-            if is_seen { ProgressDrawTarget::stderr_with_hz(DRAWS) } else { ProgressDrawTarget::hidden() };
+        let target = if is_terminal {
+            ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(total, target)
-            .with_style(style.with_key("per_sec", rate).progress_chars("=> "))
+            .with_style(style.with_key("per_sec", write_rate).progress_chars("=> "))
             .with_message(what);
         let now = Instant::now();
-        Self { bar, is_plain: !is_seen && !output.json, what, total, done: 0, begun: now, said: now }
+        Self {
+            bar,
+            prints_lines: !is_terminal && !output.json,
+            unit: what,
+            total,
+            done: 0,
+            started: now,
+            last_line: now,
+        }
     }
 
     /// So many more.
-    pub(crate) fn add(&mut self, more: u64) {
-        self.done += more;
-        if self.is_plain {
-            if self.said.elapsed() >= LINE_EVERY {
-                self.said = Instant::now();
-                self.say();
+    pub(crate) fn add(&mut self, count: u64) {
+        self.done += count;
+        if self.prints_lines {
+            if self.last_line.elapsed() >= LINE_INTERVAL {
+                self.last_line = Instant::now();
+                self.print_line();
             }
-        } else if self.done.is_multiple_of(64) || more > 1 {
+        } else if self.done.is_multiple_of(64) || count > 1 {
             self.bar.set_position(self.done);
         }
     }
 
     #[expect(clippy::print_stderr, reason = "this is the terminal")]
-    fn say(&self) {
-        let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
+    fn print_line(&self) {
+        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = self.done as f64 / seconds;
-        let mut line = format!("{} {}, {} a second", HumanCount(self.done), self.what, whole(rate));
+        let mut line = format!("{} {}, {} a second", HumanCount(self.done), self.unit, rounded(rate));
         if let Some(left) = self.total.map(|total| total.saturating_sub(self.done)) {
             #[expect(clippy::cast_precision_loss, reason = "a guess for people")]
             let seconds = left as f64 / rate.max(0.001);
-            line += &format!(", {} s left", whole(seconds));
+            line += &format!(", {} s left", rounded(seconds));
         }
         eprintln!("{line}");
     }
@@ -74,13 +85,13 @@ impl Progress {
     }
 }
 
-fn rate(state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write) {
+fn write_rate(state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write) {
     // Writing to a bar cannot fail in a way that matters.
-    let _ = write!(out, "{}/s", whole(state.per_sec()));
+    let _ = write!(out, "{}/s", rounded(state.per_sec()));
 }
 
 /// A number for people, without its fraction.
-fn whole(number: f64) -> HumanCount {
+fn rounded(number: f64) -> HumanCount {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -1,11 +1,11 @@
 //! `muster backup`, `muster restore`, `muster move`, `muster check`: whole stores.
 
-use crate::admin::moment;
-use crate::backup::{self, About, Backup, Contents};
-use crate::moving;
+use crate::backup::{self, Backup, BackupHeader, Contents};
 use crate::output::{Output, table};
 use crate::progress::Progress;
+use crate::session::format_timestamp;
 use crate::settings::Settings;
+use crate::store_copy;
 use adapters::redacted_location;
 use adapters::{Engine, StoreSettings, SystemClock};
 use anyhow::{Context, bail};
@@ -37,8 +37,8 @@ pub(crate) struct BackupArgs {
 
 impl BackupArgs {
     /// Whether standard output carries the backup.
-    pub(crate) fn is_piped(&self) -> bool {
-        is_pipe(&self.file)
+    pub(crate) fn writes_to_stdout(&self) -> bool {
+        is_stdio(&self.file)
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -51,7 +51,7 @@ impl BackupArgs {
                  for a passphrase, or with --recipient, which asks for none"
             );
         }
-        if self.is_piped() && std::io::stdout().is_terminal() {
+        if self.writes_to_stdout() && std::io::stdout().is_terminal() {
             bail!(
                 "a backup is binary data and is not written to a terminal; use `muster backup - > FILE` or a pipe"
             );
@@ -89,7 +89,7 @@ impl RestoreArgs {
                  passphrase"
             );
         }
-        if is_pipe(&self.file) && std::io::stdin().is_terminal() {
+        if is_stdio(&self.file) && std::io::stdin().is_terminal() {
             bail!("standard input is a terminal; use `muster restore - < FILE` or a pipe");
         }
         Ok(())
@@ -106,96 +106,101 @@ pub(crate) struct MoveArgs {
     to: String,
 }
 
-fn is_pipe(file: &Path) -> bool {
+fn is_stdio(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-pub(crate) fn backup(settings: &Settings, task: &BackupArgs, output: Output) -> anyhow::Result<()> {
-    task.check()?;
-    let store = settings.of_store();
-    let about = About {
-        made: moment(SystemClock.now()),
+pub(crate) fn backup(settings: &Settings, args: &BackupArgs, output: Output) -> anyhow::Result<()> {
+    args.check()?;
+    let store = settings.store_settings();
+    let about = BackupHeader {
+        created: format_timestamp(SystemClock.now()),
         engine: Engine::engine_name(&store).into(),
-        muster: env!("CARGO_PKG_VERSION").into(),
+        version: env!("CARGO_PKG_VERSION").into(),
     };
-    let longest = (task.max_minutes > 0).then(|| Duration::from_mins(task.max_minutes.into()));
+    let longest = (args.max_minutes > 0).then(|| Duration::from_mins(args.max_minutes.into()));
     let dump = Engine::prepare_dump(&StoreSettings { read_timeout: longest, ..store })?;
     let mut progress = Progress::new(output, "entries", None);
-    let seen = |_: &_| progress.add(1);
-    let made = if task.is_piped() {
-        backup::stream(std::io::stdout(), &about, dump, seen)
+    let on_entry = |_: &_| progress.add(1);
+    let written = if args.writes_to_stdout() {
+        backup::stream(std::io::stdout(), &about, dump, on_entry)
     } else {
-        backup::write(&task.file, &about, dump, seen)
-            .and_then(|sums| Ok((sums, std::fs::metadata(&task.file)?.len())))
+        backup::write(&args.file, &about, dump, on_entry)
+            .and_then(|sums| Ok((sums, std::fs::metadata(&args.file)?.len())))
     };
     progress.finish();
-    let file = task.file.display();
-    let (sums, bytes) = made.with_context(|| {
-        if task.is_piped() {
+    let file = args.file.display();
+    let (sums, bytes) = written.with_context(|| {
+        if args.writes_to_stdout() {
             "no complete backup was written to standard output".to_owned()
         } else {
             format!("no backup was made at {file}")
         }
     })?;
-    let mut document = describe(&sums);
-    document["file"] = json!(task.file);
+    let mut document = sums_json(&sums);
+    document["file"] = json!(args.file);
     document["bytes"] = json!(bytes);
-    let made = &about.made;
-    if task.is_piped() {
+    let written = &about.created;
+    if args.writes_to_stdout() {
         document["readBack"] = json!(false);
         output.result(&document, || {
             format!(
-                "{}\n\nStandard output has all of it, as it was at {made}: {bytes} bytes.\n\
+                "{}\n\nStandard output has all of it, as it was at {written}: {bytes} bytes.\n\
                  It was checked while it was written, but the output was not read back; `muster restore - \
                  --check-only` does that.",
-                tenants(&sums)
+                sums_table(&sums)
             )
         });
     } else {
         output.result(&document, || {
-            format!("{}\n\n{file} holds all of it, as it was at {made}: {bytes} bytes.", tenants(&sums))
+            format!("{}\n\n{file} holds all of it, as it was at {written}: {bytes} bytes.", sums_table(&sums))
         });
     }
     Ok(())
 }
 
-pub(crate) fn restore(settings: &Settings, task: &RestoreArgs, output: Output) -> anyhow::Result<()> {
-    task.check()?;
-    let is_piped = is_pipe(&task.file);
-    let name = if is_piped { "standard input".to_owned() } else { task.file.display().to_string() };
-    let unused = || format!("{name} was not used");
+pub(crate) fn restore(settings: &Settings, args: &RestoreArgs, output: Output) -> anyhow::Result<()> {
+    args.check()?;
+    let from_stdin = is_stdio(&args.file);
+    let name = if from_stdin { "standard input".to_owned() } else { args.file.display().to_string() };
+    let context = || format!("{name} was not used");
     let mut progress = Progress::new(output, "entries looked at", None);
-    let seen = || progress.add(1);
-    if task.check_only {
-        let contents = if is_piped {
-            backup::verify(std::io::stdin(), seen)
+    let on_entry = || progress.add(1);
+    if args.check_only {
+        let contents = if from_stdin {
+            backup::verify(std::io::stdin(), on_entry)
         } else {
-            File::open(&task.file).map_err(Into::into).and_then(|file| backup::verify(file, seen))
+            File::open(&args.file).map_err(Into::into).and_then(|file| backup::verify(file, on_entry))
         };
         progress.finish();
-        let contents = contents.with_context(unused)?;
-        output.result(&summary(&contents), || {
-            format!("{}\n\n{name} is sound; it was made at {}.", tenants(&contents.sums), contents.about.made)
+        let contents = contents.with_context(context)?;
+        output.result(&contents_json(&contents), || {
+            format!(
+                "{}\n\n{name} is sound; it was made at {}.",
+                sums_table(&contents.sums),
+                contents.header.created
+            )
         });
         return Ok(());
     }
-    let backup = if is_piped {
-        Backup::receive(std::io::stdin(), spool(&settings.of_store())?, seen)
+    let backup = if from_stdin {
+        Backup::open_pipe(std::io::stdin(), spool_file(&settings.store_settings())?, on_entry)
     } else {
-        File::open(&task.file).map_err(Into::into).and_then(|file| Backup::check(file, seen))
+        File::open(&args.file).map_err(Into::into).and_then(|file| Backup::open(file, on_entry))
     };
     progress.finish();
-    let backup = backup.with_context(unused)?;
+    let backup = backup.with_context(context)?;
     let mut progress = Progress::new(output, "entries", Some(backup.contents.entries));
-    let restored = moving::restore(&backup, &name, &settings.of_store(), &mut || progress.add(1));
+    let restored =
+        store_copy::restore_backup(&backup, &name, &settings.store_settings(), &mut || progress.add(1));
     progress.finish();
     let sums = restored.with_context(|| format!("{name} was not restored"))?;
-    output.result(&summary(&backup.contents), || {
+    output.result(&contents_json(&backup.contents), || {
         format!(
             "{}\n\n{} holds all of it, as it was at {}.",
-            tenants(&sums),
+            sums_table(&sums),
             redacted_location(&settings.store),
-            backup.contents.about.made
+            backup.contents.header.created
         )
     });
     Ok(())
@@ -204,43 +209,43 @@ pub(crate) fn restore(settings: &Settings, task: &RestoreArgs, output: Output) -
 /// The temporary file for what arrives through a pipe. Nobody else can read it, and it has no name, so it is gone with
 /// this process. It is beside the store, which has the room and is protected as these data need to be; for a database
 /// it is in the folder for temporary files.
-fn spool(settings: &StoreSettings) -> anyhow::Result<File> {
+fn spool_file(settings: &StoreSettings) -> anyhow::Result<File> {
     let folder = match settings.sibling_path("spool").as_deref().and_then(Path::parent) {
         Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
         Some(folder) => folder.to_path_buf(),
         None => std::env::temp_dir(),
     };
-    let made = tempfile::tempfile_in(&folder).and_then(|file| {
+    let written = tempfile::tempfile_in(&folder).and_then(|file| {
         // It is made with the usual permissions; without a name it can still be opened through /proc.
         #[cfg(unix)]
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         Ok(file)
     });
-    made.with_context(|| format!("no temporary file can be made in {}", folder.display()))
+    written.with_context(|| format!("no temporary file can be made in {}", folder.display()))
 }
 
-fn summary(contents: &Contents) -> Value {
-    let mut document = describe(&contents.sums);
-    document["made"] = json!(contents.about.made);
+fn contents_json(contents: &Contents) -> Value {
+    let mut document = sums_json(&contents.sums);
+    document["made"] = json!(contents.header.created);
     document
 }
 
-pub(crate) fn carry(settings: &Settings, task: MoveArgs, output: Output) -> anyhow::Result<()> {
-    let at = |place: String| StoreSettings { location: place, ..settings.of_store() };
-    let (from, to) = (at(task.from), at(task.to));
+pub(crate) fn move_store(settings: &Settings, args: MoveArgs, output: Output) -> anyhow::Result<()> {
+    let settings_for = |name: String| StoreSettings { location: name, ..settings.store_settings() };
+    let (from, to) = (settings_for(args.from), settings_for(args.to));
     let mut progress = Progress::new(output, "entries", None);
-    let moved = moving::carry(&from, &to, &mut || progress.add(1));
+    let moved = store_copy::copy_store(&from, &to, &mut || progress.add(1));
     progress.finish();
     let sums = moved?;
-    let is_relinked = Engine::engine_name(&from) != Engine::engine_name(&to);
-    output.result(&describe(&sums), || {
+    let is_other_engine = Engine::engine_name(&from) != Engine::engine_name(&to);
+    output.result(&sums_json(&sums), || {
         let mut text = format!(
             "{}\n\n{} holds all of it now, read back and compared; {} was left as it is.",
-            tenants(&sums),
+            sums_table(&sums),
             redacted_location(&to.location),
             redacted_location(&from.location)
         );
-        if is_relinked {
+        if is_other_engine {
             text += "\nThe history was proven and is linked anew there: note its new end, `muster audit verify` says it.";
         }
         text
@@ -249,14 +254,14 @@ pub(crate) fn carry(settings: &Settings, task: MoveArgs, output: Output) -> anyh
 }
 
 pub(crate) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-    let CheckReport { errors: damage, warnings: notes } = Engine::check(&settings.of_store())?;
-    let place = redacted_location(&settings.store);
+    let CheckReport { errors: damage, warnings: notes } = Engine::check(&settings.store_settings())?;
+    let name = redacted_location(&settings.store);
     let is_sound = damage.is_empty();
     output.result(&json!({"sound": is_sound, "found": damage, "notes": notes}), || {
         let mut text = if is_sound {
-            format!("{place} is sound.")
+            format!("{name} is sound.")
         } else {
-            format!("{place} is damaged:\n  {}", damage.join("\n  "))
+            format!("{name} is damaged:\n  {}", damage.join("\n  "))
         };
         if !notes.is_empty() {
             text.push_str("\n\nTo review:\n  ");
@@ -267,7 +272,7 @@ pub(crate) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitC
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::FINDINGS) })
 }
 
-fn describe(sums: &Sums) -> Value {
+fn sums_json(sums: &Sums) -> Value {
     let tenants = sums.iter().map(|(tenant, sums)| {
         let counts = sums.counts;
         json!({
@@ -279,7 +284,7 @@ fn describe(sums: &Sums) -> Value {
     json!({ "tenants": tenants.collect::<Vec<_>>() })
 }
 
-fn tenants(sums: &Sums) -> String {
+fn sums_table(sums: &Sums) -> String {
     let rows = sums.iter().filter(|(tenant, _)| **tenant > 0).map(|(tenant, sums)| {
         let counts = sums.counts;
         let numbers = [counts.users, counts.items, counts.memberships, counts.deleted_users, counts.events];

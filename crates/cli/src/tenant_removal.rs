@@ -1,10 +1,10 @@
-//! `muster tenant remove`: a tenant and all its data except its history.
+//! `muster tenant delete`: a tenant and all its data except its history.
 //!
 //! The tenant is marked first, so that commands and pages do not find it any more; the rest is deleted in steps. An
 //! interrupted removal resumes when the command is run again.
 
-use crate::admin::{Desk, at_terminal, refused};
 use crate::output::Output;
+use crate::session::{AdminSession, directory_error, operator_caller};
 use anyhow::bail;
 use directory::{
     Caller, Command, Directory, DirectoryError, ItemKey, ItemKind, ItemQuery, TenantEdit, TenantNumber,
@@ -16,30 +16,37 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// Commands under way at the same time: as many share a commit.
-const AT_ONCE: u32 = 256;
+const MAX_CONCURRENT: u32 = 256;
 /// Until every server has noticed that a connection is revoked.
-const NOTICED: Duration = Duration::from_millis(1_500);
+const REVOCATION_DELAY: Duration = Duration::from_millis(1_500);
 
-pub(crate) fn remove(desk: &Desk, number: u32, yes: bool, output: Output) -> anyhow::Result<()> {
-    let caller = at_terminal(TenantNumber(number));
-    let found = desk.runtime.block_on(desk.directory.tenant_or_removed(caller.tenant));
+pub(crate) fn remove(
+    session: &AdminSession,
+    number: u32,
+    confirmed: bool,
+    output: Output,
+) -> anyhow::Result<()> {
+    let caller = operator_caller(TenantNumber(number));
+    let found = session.runtime.block_on(session.directory.tenant_or_removed(caller.tenant));
     let tenant = match found {
         Err(DirectoryError::NoSuchTenant) => {
             bail!("there is no tenant {number}; `muster tenant list` shows them")
         }
-        found => found.map_err(refused)?,
+        found => found.map_err(directory_error)?,
     };
-    if !yes {
+    if !confirmed {
         let query = UserQuery { limit: 1, ..UserQuery::default() };
-        let users = desk.runtime.block_on(desk.directory.users(&caller, query)).map_err(refused)?.total;
+        let users =
+            session.runtime.block_on(session.directory.users(&caller, query)).map_err(directory_error)?.total;
         bail!(
             "tenant {number} ({}) is not removed: --yes deletes it permanently, with its users ({users}), groups and connections",
             tenant.name
         );
     }
-    let removed = desk.runtime.block_on(all_of(&desk.directory, &caller));
-    let (users, items, connections) = removed
-        .map_err(|refusal| refused(refusal).context("the removal is incomplete; run the command again"))?;
+    let removed = session.runtime.block_on(remove_all(&session.directory, &caller));
+    let (users, items, connections) = removed.map_err(|refusal| {
+        directory_error(refusal).context("the removal is incomplete; run the command again")
+    })?;
     let document = json!({
         "number": number, "name": tenant.name, "removed": true, "users": users, "items": items,
         "connections": connections,
@@ -56,25 +63,25 @@ pub(crate) fn remove(desk: &Desk, number: u32, yes: bool, output: Output) -> any
 
 /// Deletes everything; how many users, items and connections. What requests create that were under way is found in the next
 /// pass, until one finds nothing.
-async fn all_of(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64, u64), DirectoryError> {
+async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64, u64), DirectoryError> {
     directory
         .run(caller, Command::UpdateTenant(TenantEdit { remove: true, ..TenantEdit::default() }))
         .await?;
     let (mut all_users, mut all_items, mut all_revoked) = (0, 0, 0);
     for pass in 1.. {
         let connections = directory.connections(Some(caller.tenant)).await?;
-        let live =
+        let active_ids =
             connections.iter().filter(|connection| !connection.revoked).map(|connection| connection.id);
-        let revoked = together(directory, caller, live.map(Command::RevokeConnection)).await?;
+        let revoked = run_concurrently(directory, caller, active_ids.map(Command::RevokeConnection)).await?;
         if pass == 1 {
-            tokio::time::sleep(NOTICED).await;
+            tokio::time::sleep(REVOCATION_DELAY).await;
         }
-        let users = users(directory, caller).await?;
+        let users = delete_users(directory, caller).await?;
         let mut items = 0;
         for kind in ItemKind::ALL {
-            items += self::items(directory, caller, kind).await?;
+            items += self::delete_items(directory, caller, kind).await?;
         }
-        let purged = purge(directory, caller).await?;
+        let purged = purge_deleted_users(directory, caller).await?;
         (all_users, all_items, all_revoked) = (all_users + users, all_items + items, all_revoked + revoked);
         if revoked + users + items + purged == 0 {
             break;
@@ -83,40 +90,44 @@ async fn all_of(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64
     Ok((all_users, all_items, all_revoked))
 }
 
-async fn purge(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, DirectoryError> {
-    let mut many = 0;
+async fn purge_deleted_users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, DirectoryError> {
+    let mut count = 0;
     loop {
-        let page = directory.deleted_users(caller, 0, AT_ONCE).await?;
+        let page = directory.deleted_users(caller, 0, MAX_CONCURRENT).await?;
         let numbers = page.iter().map(|deleted| UserKey::Number(deleted.user.number));
-        match all_or_some(directory, caller, numbers.map(Command::PurgeUser)).await? {
-            0 => return Ok(many),
-            purged => many += purged,
+        match run_page(directory, caller, numbers.map(Command::PurgeUser)).await? {
+            0 => return Ok(count),
+            purged => count += purged,
         }
     }
 }
 
-async fn users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, DirectoryError> {
-    let mut many = 0;
+async fn delete_users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, DirectoryError> {
+    let mut count = 0;
     loop {
-        let query = UserQuery { limit: AT_ONCE, ..UserQuery::default() };
+        let query = UserQuery { limit: MAX_CONCURRENT, ..UserQuery::default() };
         let page = directory.users(caller, query).await?;
         let ids = page.rows.iter().map(|user| UserKey::Id(user.id));
-        match all_or_some(directory, caller, ids.map(Command::DeleteUser)).await? {
-            0 => return Ok(many),
-            deleted => many += deleted,
+        match run_page(directory, caller, ids.map(Command::DeleteUser)).await? {
+            0 => return Ok(count),
+            deleted => count += deleted,
         }
     }
 }
 
-async fn items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKind) -> Result<u64, DirectoryError> {
-    let mut many = 0;
+async fn delete_items(
+    directory: &Arc<Directory>,
+    caller: &Caller,
+    kind: ItemKind,
+) -> Result<u64, DirectoryError> {
+    let mut count = 0;
     loop {
-        let query = ItemQuery { limit: AT_ONCE, ..ItemQuery::all(kind) };
+        let query = ItemQuery { limit: MAX_CONCURRENT, ..ItemQuery::all(kind) };
         let page = directory.items(caller, query).await?;
         let keys = page.rows.iter().map(|item| ItemKey::Id(item.id()));
-        match all_or_some(directory, caller, keys.map(|item| Command::DeleteItem { kind, item })).await? {
-            0 => return Ok(many),
-            deleted => many += deleted,
+        match run_page(directory, caller, keys.map(|item| Command::DeleteItem { kind, item })).await? {
+            0 => return Ok(count),
+            deleted => count += deleted,
         }
     }
 }
@@ -125,21 +136,21 @@ async fn items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKind) -> R
 ///
 /// # Errors
 /// The first refusal; [`DirectoryError::Conflict`] if none of the page has done anything.
-async fn all_or_some(
+async fn run_page(
     directory: &Arc<Directory>,
     caller: &Caller,
     commands: impl Iterator<Item = Command>,
 ) -> Result<u64, DirectoryError> {
     let mut commands = commands.peekable();
     let is_empty = commands.peek().is_none();
-    match together(directory, caller, commands).await? {
+    match run_concurrently(directory, caller, commands).await? {
         0 if !is_empty => Err(DirectoryError::Conflict),
         done => Ok(done),
     }
 }
 
 /// Runs commands at the same time; how many have done something.
-async fn together(
+async fn run_concurrently(
     directory: &Arc<Directory>,
     caller: &Caller,
     commands: impl Iterator<Item = Command>,
@@ -149,10 +160,10 @@ async fn together(
         let (directory, caller) = (Arc::clone(directory), caller.clone());
         tasks.spawn(async move { directory.run(&caller, command).await });
     }
-    let mut done = 0;
+    let mut succeeded = 0;
     while let Some(result) = tasks.join_next().await {
         match result {
-            Ok(Ok(_)) => done += 1,
+            Ok(Ok(_)) => succeeded += 1,
             // Another process was first, or it is left for the next page.
             Ok(Err(
                 DirectoryError::Conflict
@@ -164,5 +175,5 @@ async fn together(
             Err(error) => return Err(DirectoryError::Internal(error.to_string())),
         }
     }
-    Ok(done)
+    Ok(succeeded)
 }

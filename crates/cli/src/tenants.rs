@@ -1,7 +1,7 @@
 //! `muster tenant`: customers, and what each has settled for its people.
 
-use crate::admin::{Desk, refused};
 use crate::output::Output;
+use crate::session::{AdminSession, directory_error};
 use crate::settings::Settings;
 use crate::tenant_removal;
 use anyhow::{Context, bail};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
-pub(crate) enum TenantTask {
+pub(crate) enum TenantCommand {
     /// Add a tenant
     Add {
         /// What people call it
@@ -26,11 +26,12 @@ pub(crate) enum TenantTask {
     /// List the tenants
     List,
     /// Show what a tenant has settled
-    Show(Which),
+    Show(TenantArg),
     /// Settle something for a tenant; an empty text takes it back
-    Set(Set),
+    Set(TenantSetArgs),
     /// Delete a tenant permanently, with its users, groups and connections
-    Remove {
+    #[command(alias = "remove")]
+    Delete {
         /// Its number
         number: u32,
         /// Delete it; without this, the command only says what there is to delete
@@ -44,21 +45,21 @@ pub(crate) enum TenantTask {
         /// The file; without it, the built-in template is used again
         file: Option<PathBuf>,
         #[command(flatten)]
-        which: Which,
+        which: TenantArg,
     },
 }
 
 #[derive(Args)]
-pub(crate) struct Which {
+pub(crate) struct TenantArg {
     /// The tenant; may be left out when there is just one
     #[arg(long)]
     tenant: Option<u32>,
 }
 
 #[derive(Args)]
-pub(crate) struct Set {
+pub(crate) struct TenantSetArgs {
     #[command(flatten)]
-    which: Which,
+    which: TenantArg,
     /// What people call it
     #[arg(long)]
     name: Option<String>,
@@ -66,43 +67,45 @@ pub(crate) struct Set {
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=2160))]
     invitation_hours: Option<u32>,
     /// The fewest characters of a password that somebody chooses on a page
-    #[arg(long, value_name = "CHARACTERS", value_parser = clap::value_parser!(u32).range(6..=128))]
-    min_password: Option<u32>,
+    #[arg(long, value_name = "CHARACTERS", value_parser = clap::value_parser!(u32).range(6..=128), alias = "min-password")]
+    min_password_length: Option<u32>,
     /// In whose name mails are sent; the tenant's own when empty
     #[arg(long, value_name = "NAME")]
     sender_name: Option<String>,
     /// Where all mails go instead of to the people themselves; empty for the people
-    #[arg(long, value_name = "EMAIL")]
-    mails_to: Option<String>,
+    #[arg(long, value_name = "EMAIL", alias = "mails-to")]
+    redirect_mails_to: Option<String>,
     /// Show the name on pages before sign-in, to all visitors who know the tenant's number
     #[arg(long, value_name = "BOOL")]
     public_name: Option<bool>,
 }
 
-pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyhow::Result<()> {
-    let desk = match task {
-        TenantTask::Add { .. } => Desk::open_or_make(settings)?,
-        TenantTask::List | TenantTask::Show(_) => Desk::open_read_only(settings)?,
-        TenantTask::Set(_) | TenantTask::Template { .. } | TenantTask::Remove { .. } => Desk::open(settings)?,
+pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -> anyhow::Result<()> {
+    let session = match command {
+        TenantCommand::Add { .. } => AdminSession::open_or_create(settings)?,
+        TenantCommand::List | TenantCommand::Show(_) => AdminSession::open_read_only(settings)?,
+        TenantCommand::Set(_) | TenantCommand::Template { .. } | TenantCommand::Delete { .. } => {
+            AdminSession::open(settings)?
+        }
     };
-    match task {
-        TenantTask::Add { name, number, allow_duplicate } => {
-            let tenants = desk.runtime.block_on(desk.directory.tenants()).map_err(refused)?;
+    match command {
+        TenantCommand::Add { name, number, allow_duplicate } => {
+            let tenants = session.runtime.block_on(session.directory.tenants()).map_err(directory_error)?;
             let is_same = |tenant: &&Tenant| directory::fold(&tenant.name) == directory::fold(&name);
             if let Some(tenant) = tenants.iter().find(is_same).filter(|_| !allow_duplicate) {
                 bail!("tenant {} is called {} (--allow-duplicate adds another)", tenant.number, tenant.name);
             }
-            add(&desk, name, number, output)
+            add(&session, name, number, output)
         }
-        TenantTask::List => list(&desk, output),
-        TenantTask::Show(which) => {
-            let caller = desk.tenant(which.tenant)?;
-            show(&tenant(&desk, &caller)?, output);
+        TenantCommand::List => list(&session, output),
+        TenantCommand::Show(which) => {
+            let caller = session.resolve_tenant(which.tenant)?;
+            print_tenant(&load_tenant(&session, &caller)?, output);
             Ok(())
         }
-        TenantTask::Set(set) => {
-            let caller = desk.tenant(set.which.tenant)?;
-            let text = |said: Option<String>| match said {
+        TenantCommand::Set(set) => {
+            let caller = session.resolve_tenant(set.which.tenant)?;
+            let text = |value: Option<String>| match value {
                 None => FieldUpdate::Keep,
                 Some(text) if text.trim().is_empty() => FieldUpdate::Clear,
                 Some(text) => FieldUpdate::Set(text),
@@ -110,18 +113,18 @@ pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyh
             let edit = TenantEdit {
                 name: FieldUpdate::set_or_keep(set.name),
                 invitation_hours: FieldUpdate::set_or_keep(set.invitation_hours),
-                min_password_chars: FieldUpdate::set_or_keep(set.min_password),
+                min_password_chars: FieldUpdate::set_or_keep(set.min_password_length),
                 sender_name: text(set.sender_name),
-                redirect_mails_to: text(set.mails_to),
+                redirect_mails_to: text(set.redirect_mails_to),
                 show_name_before_sign_in: FieldUpdate::set_or_keep(set.public_name),
                 ..TenantEdit::default()
             };
-            settle(&desk, &caller, edit, output)
+            update(&session, &caller, edit, output)
         }
-        TenantTask::Remove { number, yes } => tenant_removal::remove(&desk, number, yes, output),
-        TenantTask::Template { name, file, which } => {
-            let caller = desk.tenant(which.tenant)?;
-            let given = match file {
+        TenantCommand::Delete { number, yes } => tenant_removal::remove(&session, number, yes, output),
+        TenantCommand::Template { name, file, which } => {
+            let caller = session.resolve_tenant(which.tenant)?;
+            let template_update = match file {
                 None => FieldUpdate::Clear,
                 Some(path) => {
                     let shown = path.display();
@@ -131,24 +134,26 @@ pub(crate) fn run(settings: &Settings, task: TenantTask, output: Output) -> anyh
                     FieldUpdate::Set(text)
                 }
             };
-            if given == FieldUpdate::Clear && !tenant(&desk, &caller)?.settings.templates.contains_key(&name)
+            if template_update == FieldUpdate::Clear
+                && !load_tenant(&session, &caller)?.settings.templates.contains_key(&name)
             {
                 bail!("the tenant has no template {name} of its own");
             }
-            settle(
-                &desk,
+            update(
+                &session,
                 &caller,
-                TenantEdit { templates: vec![(name, given)], ..TenantEdit::default() },
+                TenantEdit { templates: vec![(name, template_update)], ..TenantEdit::default() },
                 output,
             )
         }
     }
 }
 
-fn add(desk: &Desk, name: String, number: Option<u32>, output: Output) -> anyhow::Result<()> {
+fn add(session: &AdminSession, name: String, number: Option<u32>, output: Output) -> anyhow::Result<()> {
     let command = Command::AddTenant { name, number: number.map(TenantNumber) };
-    let caller = crate::admin::at_terminal(TenantNumber(0));
-    let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+    let caller = crate::session::operator_caller(TenantNumber(0));
+    let receipt =
+        session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
     let tenant = receipt.tenant.context("no tenant came back")?;
     output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {
         format!(
@@ -159,8 +164,8 @@ fn add(desk: &Desk, name: String, number: Option<u32>, output: Output) -> anyhow
     Ok(())
 }
 
-fn list(desk: &Desk, output: Output) -> anyhow::Result<()> {
-    let all = desk.runtime.block_on(desk.directory.tenants()).map_err(refused)?;
+fn list(session: &AdminSession, output: Output) -> anyhow::Result<()> {
+    let all = session.runtime.block_on(session.directory.tenants()).map_err(directory_error)?;
     let document: Vec<Value> = all.iter().map(|t| json!({"number": t.number.0, "name": t.name})).collect();
     let rows = all.iter().map(|t| vec![t.number.to_string(), t.name.clone()]).collect();
     let empty = "There is no tenant yet. `muster tenant add NAME` makes one.";
@@ -168,20 +173,20 @@ fn list(desk: &Desk, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tenant(desk: &Desk, caller: &Caller) -> anyhow::Result<Tenant> {
-    desk.runtime.block_on(desk.directory.tenant(caller.tenant)).map_err(refused)
+fn load_tenant(session: &AdminSession, caller: &Caller) -> anyhow::Result<Tenant> {
+    session.runtime.block_on(session.directory.tenant(caller.tenant)).map_err(directory_error)
 }
 
-fn settle(desk: &Desk, caller: &Caller, edit: TenantEdit, output: Output) -> anyhow::Result<()> {
+fn update(session: &AdminSession, caller: &Caller, edit: TenantEdit, output: Output) -> anyhow::Result<()> {
     let command = Command::UpdateTenant(edit);
-    desk.runtime.block_on(desk.directory.run(caller, command)).map_err(refused)?;
-    show(&tenant(desk, caller)?, output);
+    session.runtime.block_on(session.directory.run(caller, command)).map_err(directory_error)?;
+    print_tenant(&load_tenant(session, caller)?, output);
     Ok(())
 }
 
-fn show(tenant: &Tenant, output: Output) {
+fn print_tenant(tenant: &Tenant, output: Output) {
     let settings = &tenant.settings;
-    let own: Vec<&String> = settings.templates.keys().collect();
+    let custom_templates: Vec<&String> = settings.templates.keys().collect();
     let document = json!({
         "number": tenant.number.0,
         "name": tenant.name,
@@ -190,10 +195,10 @@ fn show(tenant: &Tenant, output: Output) {
         "senderName": settings.sender_name,
         "mailsTo": settings.redirect_mails_to,
         "publicName": settings.show_name_before_sign_in,
-        "templates": own,
+        "templates": custom_templates,
     });
     let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let templates = own.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let templates = custom_templates.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let rows = vec![
         row("number", tenant.number.to_string()),
         row("name", tenant.name.clone()),
@@ -208,7 +213,7 @@ fn show(tenant: &Tenant, output: Output) {
             "name on pages",
             if settings.show_name_before_sign_in { "always".into() } else { "after sign-in".into() },
         ),
-        row("own templates", if own.is_empty() { "none".into() } else { templates }),
+        row("own templates", if custom_templates.is_empty() { "none".into() } else { templates }),
     ];
     output.rows(&document, &["field", "value"], rows, "");
 }

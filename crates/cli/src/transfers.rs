@@ -1,9 +1,9 @@
 //! `muster import`, `muster export`: people in and out in files.
 
-use crate::admin::{Desk, refused};
 use crate::new_file::NewFile;
 use crate::output::{Output, table};
 use crate::progress::Progress;
+use crate::session::{AdminSession, directory_error};
 use crate::settings::Settings;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -25,13 +25,13 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     tenant: Option<u32>,
     /// csv, ndjson, xlsx or ldif; seen from the file's name when not said
-    #[arg(long, value_parser = format)]
+    #[arg(long, value_parser = parse_format)]
     format: Option<Format>,
     /// Say what a header means: HEADER=COLUMN, or HEADER= to pass it over; repeat for several
     #[arg(long, value_name = "HEADER=COLUMN")]
     map: Vec<String>,
     /// What people are known by, the surest first
-    #[arg(long = "match", value_name = "KEYS", value_delimiter = ',', default_value = "id,external-id,email", value_parser = key)]
+    #[arg(long = "match", value_name = "KEYS", value_delimiter = ',', default_value = "id,external-id,email", value_parser = parse_match_key)]
     match_by: Vec<MatchKey>,
     /// Change those who are there, too; without it they are left as they are
     #[arg(long)]
@@ -47,8 +47,8 @@ pub(crate) struct ImportArgs {
           value_parser = clap::value_parser!(u8).range(0..=100))]
     deactivation_limit: u8,
     /// Deactivate missing users although rejected rows name no user who exists
-    #[arg(long, requires = "deactivate_missing")]
-    yes_really: bool,
+    #[arg(long, requires = "deactivate_missing", alias = "yes-really")]
+    force: bool,
     /// Say what would happen, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -56,7 +56,7 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     invite: bool,
     /// What stands between the cells of a CSV file, where it is not seen: , ; | or tab
-    #[arg(long, value_parser = delimiter)]
+    #[arg(long, value_parser = parse_delimiter)]
     delimiter: Option<u8>,
     /// The encoding of a text file, where it is not seen: utf-8, utf-16le, windows-1252, …
     #[arg(long)]
@@ -65,11 +65,11 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     sheet: Option<String>,
     /// An empty cell clears what is stored; without it, it says nothing
-    #[arg(long)]
-    empty_clears: bool,
+    #[arg(long, alias = "empty-clears")]
+    clear_empty_fields: bool,
     /// Where refused rows go, to be mended and brought in again; FILE.refused.… when not said
-    #[arg(long, value_name = "FILE")]
-    refused: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", alias = "refused")]
+    rejected_file: Option<PathBuf>,
     /// Tell the columns there are, and do nothing
     #[arg(long)]
     list_columns: bool,
@@ -83,13 +83,13 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     tenant: Option<u32>,
     /// csv, ndjson, xlsx or ldif; seen from the file's name when not said
-    #[arg(long, value_parser = format)]
+    #[arg(long, value_parser = parse_format)]
     format: Option<Format>,
     /// Only this: user, group, folder, organisation, department or role; repeat for several
-    #[arg(long = "kind", value_parser = kind)]
+    #[arg(long = "kind", value_parser = parse_kind)]
     kinds: Vec<RecordKind>,
     /// Only these columns, in this order
-    #[arg(long, value_delimiter = ',', value_parser = column)]
+    #[arg(long, value_delimiter = ',', value_parser = parse_column)]
     columns: Vec<&'static Column>,
     /// Write stored passwords, too; whoever gets the file can try to guess from it
     #[arg(long)]
@@ -99,25 +99,25 @@ pub(crate) struct ExportArgs {
     excel: bool,
 }
 
-fn format(text: &str) -> Result<Format, String> {
+fn parse_format(text: &str) -> Result<Format, String> {
     Format::from_name(text).ok_or_else(|| "the formats are csv, ndjson, xlsx and ldif".into())
 }
 
-fn key(text: &str) -> Result<MatchKey, String> {
+fn parse_match_key(text: &str) -> Result<MatchKey, String> {
     MatchKey::from_name(text).ok_or_else(|| "people are known by id, external-id, email or user-name".into())
 }
 
-fn kind(text: &str) -> Result<RecordKind, String> {
+fn parse_kind(text: &str) -> Result<RecordKind, String> {
     let known = || RecordKind::ALL.map(RecordKind::as_str).join(", ");
     RecordKind::from_word(text).ok_or_else(|| format!("the kinds are {}", known()))
 }
 
-fn column(text: &str) -> Result<&'static Column, String> {
+fn parse_column(text: &str) -> Result<&'static Column, String> {
     column_by_name(text)
         .ok_or_else(|| format!("there is no column {text}; `muster import --list-columns` tells them"))
 }
 
-fn delimiter(text: &str) -> Result<u8, String> {
+fn parse_delimiter(text: &str) -> Result<u8, String> {
     match text {
         "tab" | "\\t" => Ok(b'\t'),
         text if text.len() == 1 && text.is_ascii() => Ok(text.as_bytes()[0]),
@@ -130,66 +130,67 @@ fn columns() -> ColumnMapping {
     ColumnMapping::new(dialects::kit::field_aliases())
 }
 
-pub(crate) fn import(settings: &Settings, task: &ImportArgs, output: Output) -> anyhow::Result<ExitCode> {
-    let Some(path) = task.file.clone().filter(|_| !task.list_columns) else {
-        list(output);
+pub(crate) fn import(settings: &Settings, args: &ImportArgs, output: Output) -> anyhow::Result<ExitCode> {
+    let Some(path) = args.file.clone().filter(|_| !args.list_columns) else {
+        list_columns(output);
         return Ok(ExitCode::SUCCESS);
     };
-    let options = options(&path, task)?;
-    let shown = path.display();
-    let desk = Desk::open(settings)?;
-    let caller = desk.tenant(task.tenant)?;
-    let found = scan(&options).with_context(|| format!("{shown} was not brought in"))?;
-    let mut progress = Progress::new(output, "rows", Some(found.rows));
-    let mut seen = |more| {
+    let options = import_options(&path, args)?;
+    let path_text = path.display();
+    let session = AdminSession::open(settings)?;
+    let caller = session.resolve_tenant(args.tenant)?;
+    let scan_result = scan(&options).with_context(|| format!("{path_text} was not brought in"))?;
+    let mut progress = Progress::new(output, "rows", Some(scan_result.rows));
+    let mut on_rows = |more| {
         progress.add(more);
         true
     };
-    let brought = desk.runtime.block_on(run(&desk.directory, &caller, &options, &found, &mut seen));
+    let result =
+        session.runtime.block_on(run(&session.directory, &caller, &options, &scan_result, &mut on_rows));
     progress.finish();
-    let report = brought.with_context(|| format!("{shown} was not brought in whole"))?;
+    let report = result.with_context(|| format!("{path_text} was not brought in whole"))?;
     // A file that could not be written was removed; the report says so.
-    let refused = options.rejected_file.filter(|file| !report.is_complete() && file.exists());
+    let rejected_file = options.rejected_file.filter(|file| !report.is_complete() && file.exists());
     let mut document = serde_json::to_value(&report)?;
-    document["rows"] = json!(found.rows);
-    document["dryRun"] = json!(task.dry_run);
-    document["rejectedFile"] = json!(refused);
-    output.result(&document, || told(&report, task.dry_run, refused.as_deref()));
+    document["rows"] = json!(scan_result.rows);
+    document["dryRun"] = json!(args.dry_run);
+    document["rejectedFile"] = json!(rejected_file);
+    output.result(&document, || report_text(&report, args.dry_run, rejected_file.as_deref()));
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::PARTIAL) })
 }
 
-fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<ImportOptions> {
-    let format = task.format.or_else(|| Format::from_path(path));
+fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOptions> {
+    let format = args.format.or_else(|| Format::from_path(path));
     let format = format.with_context(|| {
         format!("{} does not say by its name what it is; say it with --format", path.display())
     })?;
     let mut columns = columns();
-    for map in &task.map {
+    for map in &args.map {
         let (header, column) = map.rsplit_once('=').context("--map takes HEADER=COLUMN")?;
         columns.map_header(header, column.trim()).map_err(|what| anyhow!(what))?;
     }
-    if let Some(file) = task.refused.as_deref().filter(|file| file.exists()) {
+    if let Some(file) = args.rejected_file.as_deref().filter(|file| file.exists()) {
         bail!("{} is there already", file.display());
     }
-    let refused = || task.refused.clone().unwrap_or_else(|| beside(path, format));
+    let rejected_file = || args.rejected_file.clone().unwrap_or_else(|| rejected_rows_path(path, format));
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let reading = ReadOptions {
-        delimiter: task.delimiter,
-        encoding: task.encoding.clone(),
-        sheet: task.sheet.clone(),
-        empty_clears: task.empty_clears,
+        delimiter: args.delimiter,
+        encoding: args.encoding.clone(),
+        sheet: args.sheet.clone(),
+        empty_clears: args.clear_empty_fields,
     };
     reading.check(format).map_err(|what| anyhow!(what))?;
     Ok(ImportOptions {
         read_options: reading,
-        match_by: task.match_by.clone(),
-        update: task.update,
-        deactivate_missing: task.deactivate_missing,
-        deactivation_limit: task.deactivation_limit,
-        yes_really: task.yes_really,
-        invite: task.invite,
-        dry_run: task.dry_run,
-        rejected_file: (!task.dry_run).then(refused),
+        match_by: args.match_by.clone(),
+        update: args.update,
+        deactivate_missing: args.deactivate_missing,
+        deactivation_limit: args.deactivation_limit,
+        yes_really: args.force,
+        invite: args.invite,
+        dry_run: args.dry_run,
+        rejected_file: (!args.dry_run).then(rejected_file),
         request: format!("import {name}"),
         ..ImportOptions::new(path, format, columns)
     })
@@ -197,7 +198,7 @@ fn options(path: &Path, task: &ImportArgs) -> anyhow::Result<ImportOptions> {
 
 /// `people.csv` leaves `people.refused.csv`, and where that is there already, as it is when that is brought in again,
 /// `people.refused.2.csv`.
-fn beside(path: &Path, format: Format) -> PathBuf {
+fn rejected_rows_path(path: &Path, format: Format) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let stem = stem.split_once(".refused").map_or(stem.as_str(), |(first, _)| first);
     let named = |number: String| path.with_file_name(format!("{stem}.refused{number}.{}", format.as_str()));
@@ -205,7 +206,7 @@ fn beside(path: &Path, format: Format) -> PathBuf {
     all.map(named).find(|file| !file.exists()).unwrap_or_else(|| named(String::new()))
 }
 
-fn list(output: Output) {
+fn list_columns(output: Output) {
     let kinds = |column: &Column| {
         let kinds = RecordKind::ALL.into_iter().rev().filter(|kind| column.applies_to(*kind));
         kinds.map(RecordKind::as_str).collect::<Vec<_>>().join(", ")
@@ -222,7 +223,7 @@ fn list(output: Output) {
 }
 
 /// What came of it, for people.
-fn told(report: &ImportReport, is_preview: bool, refused: Option<&Path>) -> String {
+fn report_text(report: &ImportReport, is_preview: bool, rejected_file: Option<&Path>) -> String {
     let would = |word: &str| if is_preview { format!("would be {word}") } else { word.to_owned() };
     let row = |what: &str, tally: &RowCounts| {
         let RowCounts { created, changed, unchanged: left, rejected: refused } = *tally;
@@ -234,8 +235,9 @@ fn told(report: &ImportReport, is_preview: bool, refused: Option<&Path>) -> Stri
     if report.items != RowCounts::default() {
         rows.push(row("groups and other things", &report.items));
     }
-    let left = if is_preview { "would be left as they are".into() } else { "left as they are".to_owned() };
-    let mut text = table(&["", &would("created"), &would("changed"), &left, &would("refused")], rows);
+    let unchanged =
+        if is_preview { "would be left as they are".into() } else { "left as they are".to_owned() };
+    let mut text = table(&["", &would("created"), &would("changed"), &unchanged, &would("refused")], rows);
     if report.created_items > 0 {
         text +=
             &format!("\n\nGroups and folders that nobody had: {} {}.", report.created_items, would("made"));
@@ -245,17 +247,17 @@ fn told(report: &ImportReport, is_preview: bool, refused: Option<&Path>) -> Stri
     }
     let sections = [("created", &report.created), ("changed", &report.changed), ("left", &report.unchanged)];
     for (word, lines) in sections.into_iter().filter(|(_, lines)| is_preview && !lines.ranges.is_empty()) {
-        text += &format!("\n\n{}: rows {}", would(word), stretches(lines));
-        text += &said(lines);
+        text += &format!("\n\n{}: rows {}", would(word), row_ranges(lines));
+        text += &lines_text(lines);
     }
     if !report.rejected.messages.is_empty() {
-        text += &format!("\n\n{}:{}", would("refused"), said(&report.rejected));
+        text += &format!("\n\n{}:{}", would("refused"), lines_text(&report.rejected));
     }
     if report.missing_reference_count > 0 {
         let many = report.missing_reference_count;
         text += &format!(
             "\n\nMissing references, whose rows are imported without them: {many}{}",
-            said(&report.missing_references)
+            lines_text(&report.missing_references)
         );
     }
     if !report.ignored.is_empty() {
@@ -267,7 +269,7 @@ fn told(report: &ImportReport, is_preview: bool, refused: Option<&Path>) -> Stri
     for note in &report.notes {
         text += &format!("\n\n{note}");
     }
-    if let Some(path) = refused {
+    if let Some(path) = rejected_file {
         text += &format!(
             "\n\nThe rejected rows are in {}: correct them there and import that file.",
             path.display()
@@ -279,7 +281,7 @@ fn told(report: &ImportReport, is_preview: bool, refused: Option<&Path>) -> Stri
     text
 }
 
-fn said(lines: &ReportRows) -> String {
+fn lines_text(lines: &ReportRows) -> String {
     let mut text = String::new();
     for line in &lines.messages {
         text += &format!("\n  row {}: {}", line.row, line.message);
@@ -290,70 +292,72 @@ fn said(lines: &ReportRows) -> String {
     text
 }
 
-fn stretches(lines: &ReportRows) -> String {
+fn row_ranges(lines: &ReportRows) -> String {
     let one = |(from, to): &(u64, u64)| if from == to { from.to_string() } else { format!("{from}-{to}") };
     lines.ranges.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-pub(crate) fn export(settings: &Settings, task: ExportArgs, output: Output) -> anyhow::Result<()> {
-    let is_stdout = task.file.as_os_str() == "-";
-    let format = task.format.or_else(|| Format::from_path(&task.file));
+pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> anyhow::Result<()> {
+    let is_stdout = args.file.as_os_str() == "-";
+    let format = args.format.or_else(|| Format::from_path(&args.file));
     let format = format.with_context(|| {
-        format!("{} does not say by its name what it is to be; say it with --format", task.file.display())
+        format!("{} does not say by its name what it is to be; say it with --format", args.file.display())
     })?;
-    let kinds = if task.kinds.is_empty() { RecordKind::ALL.to_vec() } else { task.kinds };
+    let kinds = if args.kinds.is_empty() { RecordKind::ALL.to_vec() } else { args.kinds };
     let options = transfer::export::ExportOptions {
         format,
         kinds,
-        columns: (!task.columns.is_empty()).then_some(task.columns),
-        with_password_hashes: task.with_password_hashes,
+        columns: (!args.columns.is_empty()).then_some(args.columns),
+        with_password_hashes: args.with_password_hashes,
     };
-    if task.with_password_hashes {
+    if args.with_password_hashes {
         warn("passwords go along as they are stored; whoever gets the file can try to guess them from it");
     }
     let writing = WriteOptions {
-        excel_compatible: task.excel,
+        excel_compatible: args.excel,
         escaping: CellEscaping::Reversible,
         ..WriteOptions::default()
     };
     writing.check(format).map_err(|what| anyhow!(what))?;
-    let desk = Desk::open_read_only(settings)?;
-    let caller = desk.tenant(task.tenant)?;
+    let session = AdminSession::open_read_only(settings)?;
+    let caller = session.resolve_tenant(args.tenant)?;
     if is_stdout {
-        let to: Box<dyn Write + Send> = Box::new(std::io::BufWriter::new(crate::output::Data::new()));
-        write(&desk, &caller, &options, to, writing, None)?;
+        let to: Box<dyn Write + Send> = Box::new(std::io::BufWriter::new(crate::output::StdoutWriter::new()));
+        write_export(&session, &caller, &options, to, writing, None)?;
         return Ok(());
     }
-    let new = NewFile::create(&task.file).with_context(|| format!("cannot make {}", task.file.display()))?;
-    let counts = write(&desk, &caller, &options, Box::new(new.file().try_clone()?), writing, Some(output))?;
-    new.publish().with_context(|| format!("cannot make {}", task.file.display()))?;
+    let file = NewFile::create(&args.file).with_context(|| format!("cannot make {}", args.file.display()))?;
+    let counts =
+        write_export(&session, &caller, &options, Box::new(file.file().try_clone()?), writing, Some(output))?;
+    file.publish().with_context(|| format!("cannot make {}", args.file.display()))?;
     let document: serde_json::Map<_, _> =
         counts.iter().map(|(kind, count)| (kind.as_str().to_owned(), json!(count))).collect();
     output.result(&document.into(), || {
         let rows = counts.iter().map(|(kind, count)| vec![kind.as_str().into(), count.to_string()]).collect();
-        format!("{}\n\nwritten to {}", table(&["kind", "rows"], rows), task.file.display())
+        format!("{}\n\nwritten to {}", table(&["kind", "rows"], rows), args.file.display())
     });
     Ok(())
 }
 
-fn write(
-    desk: &Desk,
+fn write_export(
+    session: &AdminSession,
     caller: &Caller,
     options: &transfer::export::ExportOptions,
     to: Box<dyn Write + Send>,
     writing: WriteOptions,
     output: Option<Output>,
 ) -> anyhow::Result<Vec<(RecordKind, u64)>> {
-    let total = transfer::export::estimate_rows(&desk.directory, caller, &options.kinds);
-    let total = desk.runtime.block_on(total).map_err(refused)?;
+    let total = transfer::export::estimate_rows(&session.directory, caller, &options.kinds);
+    let total = session.runtime.block_on(total).map_err(directory_error)?;
     let mut progress = output.map(|output| Progress::new(output, "rows", Some(total)));
     let to = create_writer(options.format, to, writing)?;
-    let seen = |more| {
+    let on_rows = |more| {
         if let Some(progress) = &mut progress {
             progress.add(more);
         }
     };
-    let counts = desk.runtime.block_on(transfer::export::run(&desk.directory, caller, options, to, seen));
+    let counts =
+        session.runtime.block_on(transfer::export::run(&session.directory, caller, options, to, on_rows));
     if let Some(progress) = progress {
         progress.finish();
     }

@@ -1,7 +1,7 @@
 //! A user as one JSON object: every member is there, `null` or an empty list where there is nothing. Names are those of
 //! RFC 7643, where it has one.
 
-use crate::admin::moment;
+use crate::session::format_timestamp;
 use directory::{Address, ItemId, MetadataEntry, ProfileLink, Time, TypedValue, User, builtin_role_name};
 use serde::Serialize;
 use serde_json::Value;
@@ -93,8 +93,8 @@ struct AddressJson<'a> {
     primary: Option<bool>,
 }
 
-pub(crate) fn describe(user: &User) -> Value {
-    let time = |time: Option<Time>| time.map(moment);
+pub(crate) fn user_json(user: &User) -> Value {
+    let time = |time: Option<Time>| time.map(format_timestamp);
     let (profile, employment) = (&user.profile, &user.employment);
     let document = UserJson {
         number: user.number,
@@ -103,7 +103,7 @@ pub(crate) fn describe(user: &User) -> Value {
         user_name: &user.user_name,
         external_id: user.external_id.as_deref(),
         status: user.status.as_str(),
-        role: role(user),
+        role: role_name(user),
         roles: entries(&user.other_roles),
         name: name(user),
         display_name: profile.display_name.as_deref(),
@@ -139,10 +139,10 @@ pub(crate) fn describe(user: &User) -> Value {
         metadata: &user.metadata,
         do_not_email: user.do_not_email,
         force_password_change: user.force_password_change,
-        groups: ids(&user.groups),
-        folders: ids(&user.folders),
-        created: moment(user.created),
-        updated: moment(user.updated),
+        groups: id_strings(&user.groups),
+        folders: id_strings(&user.folders),
+        created: format_timestamp(user.created),
+        updated: format_timestamp(user.updated),
         invited: time(user.invited),
         last_activity: time(user.last_activity),
     };
@@ -151,7 +151,7 @@ pub(crate) fn describe(user: &User) -> Value {
 }
 
 /// The name of the role; the number of one of the tenant's own.
-pub(crate) fn role(user: &User) -> Option<String> {
+pub(crate) fn role_name(user: &User) -> Option<String> {
     user.role.map(|number| builtin_role_name(number).map_or_else(|| number.to_string(), str::to_owned))
 }
 
@@ -182,15 +182,15 @@ fn address(address: &Address) -> AddressJson<'_> {
 }
 
 fn entries<'a>(entries: &'a [TypedValue]) -> Vec<EntryJson<'a>> {
-    let one = |entry: &'a TypedValue| EntryJson {
+    let entry_json = |entry: &'a TypedValue| EntryJson {
         value: &entry.value,
         r#type: entry.kind.as_deref(),
         display: entry.display.as_deref(),
         primary: entry.primary,
     };
-    entries.iter().map(one).collect()
+    entries.iter().map(entry_json).collect()
 }
 
-fn ids(ids: &[ItemId]) -> Vec<String> {
+fn id_strings(ids: &[ItemId]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
 }

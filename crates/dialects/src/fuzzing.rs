@@ -14,7 +14,7 @@ use std::borrow::Cow;
 /// The most objects and lists that may be in one another; XML's elements, too.
 const MAX_DEPTH: usize = 32;
 
-/// A public key of RSA_PUBLIC_KEY, and an assertion signed with its other half, both made with OpenSSL.
+/// A public key of RSA, and an assertion signed with its other half, both made with OpenSSL.
 pub(crate) const RSA_PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
     MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAvfDpNjETd01dALv+nWyb\n\
     2t0Sw4wSadWeIa4JuU9TJ5ccx9GpnDNdbhQzxEH4KZsDLo2wvYOCWvZNG8p54X0Q\n\

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum ItemKind {
     /// [`Group`].
     Group,
-    /// [`Folder`].
+    /// [`TempDir`].
     Folder,
     /// [`Organization`].
     #[serde(rename = "organisation")]
@@ -100,7 +100,7 @@ pub struct Folder {
 pub struct FolderEntry {
     /// The client's key of it.
     pub key: String,
-    /// What it is: `Screen`, `Doc`, `DataSource`, `Folder` or `TaskTemplate`.
+    /// What it is: `Screen`, `Doc`, `DataSource`, `TempDir` or `TaskTemplate`.
     pub kind: String,
 }
 

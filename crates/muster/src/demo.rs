@@ -1,25 +1,25 @@
 //! `muster demo`: everything on a throw-away store, with a curl line to try for each dialect.
 
-use crate::serve::{self, Prepared};
+use crate::serve::{self, PreparedServer};
 use adapters::{Engine, generate_api_key};
 use anyhow::Context;
-use cli::{Output, ServerSettings, Settings, refused};
+use cli::{Output, ServerSettings, Settings, directory_error};
 use dialects::kit::hash_key;
 use dialects::{CurlTarget, Dialect};
 use directory::{
     Caller, Command, Directory, ExposeSecret, Field, FieldUpdate, NewConnection, RequestedStatus, RoleRef,
     SecretString, Status, UserEdit,
 };
-use portal::mail::{Pace, Sender, Sent};
+use portal::mail::{MailSender, RetryPolicy, SentMail};
 use serde_json::{Value, json};
-use server::{Background, Post};
+use server::{BackgroundTasks, MailConfig};
 use std::sync::Arc;
 
 /// Built-in role up to which the demo's connections grant roles: `EnterpriseAdmin`.
 const HIGHEST_ROLE: u32 = 4;
 
 /// Some people to look at: first name, last name, e-mail, department, status.
-const PEOPLE: [(&str, &str, &str, &str, Status); 6] = [
+const DEMO_USERS: [(&str, &str, &str, &str, Status); 6] = [
     ("Ada", "Lovelace", "ada@example.com", "Engineering", Status::Active),
     ("Alan", "Turing", "alan@example.com", "Engineering", Status::Active),
     ("Grace", "Hopper", "grace@example.com", "Operations", Status::Active),
@@ -29,57 +29,61 @@ const PEOPLE: [(&str, &str, &str, &str, Status); 6] = [
 ];
 
 pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) -> anyhow::Result<()> {
-    let (mut store, mut settings) = (settings.of_store(), server.clone());
+    let (mut store, mut settings) = (settings.store_settings(), server.clone());
     // The terminal is for reading here; the log only speaks up when something is wrong.
     if settings.log_level == "info" {
         settings.log_level = "warn".into();
     }
     serve::start_logging(&settings);
-    let folder = Folder::new()?;
+    let folder = TempDir::new()?;
     store.location = folder.path.join("demo.db").to_string_lossy().into_owned();
     let engine = Engine::open(&store)?;
     let runtime = cli::runtime()?;
-    let done = runtime.block_on(async {
-        let busy = tokio::net::TcpListener::bind(&settings.listen).await.is_err();
-        if busy {
+    let result = runtime.block_on(async {
+        let is_in_use = tokio::net::TcpListener::bind(&settings.listen).await.is_err();
+        if is_in_use {
             settings.listen = "127.0.0.1:0".into();
         }
         settings.admin_listen.get_or_insert_with(|| "127.0.0.1:0".into());
-        let Prepared { listener, admin, app } = serve::prepare(&settings, &store, &engine).await?;
+        let PreparedServer { listener, admin, app } = serve::prepare(&settings, &store, &engine).await?;
         let caller = populate(&app.directory).await?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", listener.address()?);
-        let keys = keys(&app.directory, &caller).await?;
+        let keys = create_connections(&app.directory, &caller).await?;
         let number = caller.tenant.0;
-        let stop = serve::stop_asked()?;
-        let shown: serde_json::Map<String, Value> =
+        let stop = serve::shutdown_signal()?;
+        let on_mail: serde_json::Map<String, Value> =
             keys.iter().map(|(dialect, key)| (dialect.name.to_owned(), json!(key.expose_secret()))).collect();
-        output.try_result(&json!({"listening": base, "tenant": number, "keys": shown}), || {
-            words(&base, number, &keys)
+        output.try_result(&json!({"listening": base, "tenant": number, "keys": on_mail}), || {
+            banner(&base, number, &keys)
         })?;
-        let shown = Arc::new(move |sent: Sent| {
+        let on_mail = Arc::new(move |sent: SentMail| {
             if !output.json {
                 drop(output.try_line(&format!("\nA mail to {} has this link:\n  {}", sent.to, sent.link)));
             }
         });
-        let sender = Sender::spool(&folder.path.join("mail"), "demo@example.com", Some(shown))?;
-        let background = Background::start(&app, Post { sender, url: base, pace: Pace::default() });
+        let sender = MailSender::spool(&folder.path.join("mail"), "demo@example.com", Some(on_mail))?;
+        let background = BackgroundTasks::start(
+            &app,
+            MailConfig { sender, base_url: base, retry_policy: RetryPolicy::default() },
+        );
         serve::serve_both(listener, admin, &app, stop).await;
         background.stop().await;
         Ok::<_, anyhow::Error>(())
     });
     engine.close();
-    done?;
+    result?;
     output.line("\nThe demo is over and its store is gone.");
     Ok(())
 }
 
 async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
-    let nobody = Caller::operator(directory::TenantNumber(0));
+    let no_tenant = Caller::operator(directory::TenantNumber(0));
     let command = Command::AddTenant { name: "Example Ltd".into(), number: None };
-    let tenant = directory.run(&nobody, command).await.map_err(refused)?.tenant.context("no tenant")?;
+    let tenant =
+        directory.run(&no_tenant, command).await.map_err(directory_error)?.tenant.context("no tenant")?;
     let caller = Caller::operator(tenant.number);
-    for (first, last, email, department, status) in PEOPLE {
+    for (first, last, email, department, status) in DEMO_USERS {
         let mut edit = UserEdit {
             department: FieldUpdate::Set(directory::DepartmentRef::Name(department.into())),
             role: FieldUpdate::Set(RoleRef::Name("User".into())),
@@ -89,16 +93,16 @@ async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
         edit.set_text(Field::GivenName, FieldUpdate::Set(first.into()));
         edit.set_text(Field::FamilyName, FieldUpdate::Set(last.into()));
         edit.set_text(Field::Email, FieldUpdate::Set(email.into()));
-        directory.run(&caller, Command::CreateUser(Box::new(edit))).await.map_err(refused)?;
+        directory.run(&caller, Command::CreateUser(Box::new(edit))).await.map_err(directory_error)?;
     }
     Ok(caller)
 }
 
 /// A dialect with a key that may speak it.
-type Opened = (&'static Dialect, SecretString);
+type DialectKey = (&'static Dialect, SecretString);
 
 /// A connection for each dialect.
-async fn keys(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<Opened>> {
+async fn create_connections(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<DialectKey>> {
     let mut keys = Vec::new();
     for dialect in dialects::USER_APIS.iter().copied() {
         let key = generate_api_key()?;
@@ -106,43 +110,43 @@ async fn keys(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<Open
         let mut new = NewConnection::new(name, vec![dialect.name.to_owned()], hash_key(&key));
         // Everything in the APIs' own documents can be tried.
         new.highest_role = HIGHEST_ROLE;
-        directory.run(caller, Command::AddConnection(new)).await.map_err(refused)?;
+        directory.run(caller, Command::AddConnection(new)).await.map_err(directory_error)?;
         keys.push((dialect, SecretString::from(key)));
     }
     Ok(keys)
 }
 
-fn words(url: &str, tenant: u32, keys: &[Opened]) -> String {
-    let people = PEOPLE.len();
-    let mut words = format!("Muster demo on {url}: tenant {tenant}, {people} people, nothing is kept.\n");
+fn banner(url: &str, tenant: u32, keys: &[DialectKey]) -> String {
+    let people = DEMO_USERS.len();
+    let mut text = format!("Muster demo on {url}: tenant {tenant}, {people} people, nothing is kept.\n");
     for (dialect, key) in keys {
         let key = key.expose_secret();
-        words.push_str(&format!("\n{:<10} key {key}\n", dialect.name));
-        for line in (dialect.curl_examples)(&CurlTarget { url, tenant, key, email: PEOPLE[0].2 }) {
-            words.push_str(&format!("  {line}\n"));
+        text.push_str(&format!("\n{:<10} key {key}\n", dialect.name));
+        for line in (dialect.curl_examples)(&CurlTarget { url, tenant, key, email: DEMO_USERS[0].2 }) {
+            text.push_str(&format!("  {line}\n"));
         }
     }
-    words.push_str(&format!("\nThe APIs in full: {url}/docs      Stop with Ctrl-C."));
-    words
+    text.push_str(&format!("\nThe APIs in full: {url}/docs      Stop with Ctrl-C."));
+    text
 }
 
 /// A folder that goes when it is dropped.
-struct Folder {
+struct TempDir {
     path: std::path::PathBuf,
 }
 
-impl Folder {
+impl TempDir {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("muster-demo-{}", generate_api_key()?));
-        let mut maker = std::fs::DirBuilder::new();
+        let mut builder = std::fs::DirBuilder::new();
         #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut maker, 0o700);
-        maker.create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self { path })
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.path));
     }

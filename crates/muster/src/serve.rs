@@ -4,11 +4,11 @@ use adapters::{Argon2Cost, Engine, StoreSettings};
 use anyhow::{Context, bail};
 use cli::{Output, ServerSettings, Settings, runtime};
 use directory::KeyHash;
-use portal::mail::{Pace, Sender};
+use portal::mail::{MailSender, RetryPolicy};
 use serde_json::json;
 use server::{
-    App, Audience, Background, ConnectionLimits, Face, Limits, Listener, Parts, Post, StorageLimits, Tls,
-    app, hash_key,
+    App, BackgroundTasks, ConnectionLimits, Limits, Listener, ListenerKind, MailConfig, Ports, PublicConfig,
+    StorageLimits, TlsConfig, build_app, hash_key,
 };
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
 /// How long one read of the embedded store may take. Requests are answered within 30 s by default.
-const LONGEST_READ: Duration = Duration::from_mins(1);
+const MAX_READ_TIME: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) -> anyhow::Result<ExitCode> {
     start_logging(server);
@@ -28,15 +28,15 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
     let runtime = runtime()?;
     let store = StoreSettings {
         runtime: Some(runtime.handle().clone()),
-        read_timeout: Some(LONGEST_READ),
+        read_timeout: Some(MAX_READ_TIME),
         check_on_open: true,
-        ..settings.of_store()
+        ..settings.store_settings()
     };
     let engine = Engine::open(&store)?;
     let served = runtime.block_on(async {
-        let Prepared { listener, admin, app } = prepare(server, &store, &engine).await?;
+        let PreparedServer { listener, admin, app } = prepare(server, &store, &engine).await?;
         // From the moment the address is printed, a signal to stop is answered by a drain.
-        let stop = stop_asked()?;
+        let stop = shutdown_signal()?;
         let address = listener.address()?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let admin_url = admin.as_ref().map(Listener::address).transpose()?.map(|admin| format!("http://{admin}"));
@@ -47,11 +47,11 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         if app.directory.tenants().await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
             tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1 --dialect DIALECT`");
         }
-        let background = Background::start(&app, post(server, &store, &format!("{scheme}://{address}"))?);
-        let cut = serve_both(listener, admin, &app, stop).await;
+        let background = BackgroundTasks::start(&app, mail_config(server, &store, &format!("{scheme}://{address}"))?);
+        let aborted = serve_both(listener, admin, &app, stop).await;
         background.stop().await;
-        if cut > 0 {
-            tracing::warn!(cut, "connections were cut; they had not finished in time");
+        if aborted > 0 {
+            tracing::warn!(aborted, "connections were cut; they had not finished in time");
         }
         Ok::<_, anyhow::Error>(())
     });
@@ -69,7 +69,7 @@ pub(crate) fn start_logging(settings: &ServerSettings) {
 
 /// Warns of a store that other users of the machine can read: it was copied here, or made by another umask.
 fn warn_if_readable(settings: &Settings) -> anyhow::Result<()> {
-    let Some(path) = settings.of_store().sqlite_path()? else { return Ok(()) };
+    let Some(path) = settings.store_settings().sqlite_path()? else { return Ok(()) };
     let mode = std::fs::metadata(&path).map_or(0, |file| file.permissions().mode() & 0o777);
     if mode & 0o077 != 0 {
         let path = path.display();
@@ -79,7 +79,7 @@ fn warn_if_readable(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// The listeners and the application.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedServer {
     pub(crate) listener: Listener,
     /// Health and metrics.
     pub(crate) admin: Option<Listener>,
@@ -93,23 +93,23 @@ pub(crate) async fn serve_both(
     app: &App,
     stop: impl Future<Output = ()>,
 ) -> usize {
-    let (is_served, served) = tokio::sync::oneshot::channel::<()>();
-    let public = async {
-        let cut = listener.serve(Arc::clone(&app.shell), Arc::clone(&app.metrics), stop).await;
-        drop(is_served);
-        cut
+    let (public_done, served) = tokio::sync::oneshot::channel::<()>();
+    let public_task = async {
+        let aborted = listener.serve(Arc::clone(&app.service), Arc::clone(&app.metrics), stop).await;
+        drop(public_done);
+        aborted
     };
-    let own = async {
+    let admin_task = async {
         let Some(admin) = admin else { return };
-        admin.serve(Arc::clone(&app.shell), Arc::clone(&app.metrics), async { drop(served.await) }).await;
+        admin.serve(Arc::clone(&app.service), Arc::clone(&app.metrics), async { drop(served.await) }).await;
     };
-    tokio::join!(public, own).0
+    tokio::join!(public_task, admin_task).0
 }
 
 /// Open connections of the admin listener.
-const ADMIN_CONNECTIONS: usize = 64;
+const MAX_ADMIN_CONNECTIONS: usize = 64;
 /// The default of `--admin-listen`.
-const ADMIN_LISTEN: &str = "127.0.0.1:9095";
+const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9095";
 
 /// Binds the admin listener. A default address that is in use is only a warning.
 async fn admin_socket(settings: &ServerSettings) -> anyhow::Result<Option<TcpListener>> {
@@ -119,10 +119,10 @@ async fn admin_socket(settings: &ServerSettings) -> anyhow::Result<Option<TcpLis
             let socket = TcpListener::bind(address).await;
             socket.map(Some).with_context(|| format!("cannot listen on {address} (--admin-listen)"))
         }
-        None => match TcpListener::bind(ADMIN_LISTEN).await {
+        None => match TcpListener::bind(DEFAULT_ADMIN_LISTEN).await {
             Ok(socket) => Ok(Some(socket)),
             Err(error) => {
-                tracing::warn!(%error, "cannot listen on {ADMIN_LISTEN}, metrics are not available (set --admin-listen)");
+                tracing::warn!(%error, "cannot listen on {DEFAULT_ADMIN_LISTEN}, metrics are not available (set --admin-listen)");
                 Ok(None)
             }
         },
@@ -131,8 +131,8 @@ async fn admin_socket(settings: &ServerSettings) -> anyhow::Result<Option<TcpLis
 
 /// Reads the token for `/metrics` on the public listener.
 fn metrics_token(path: &Path) -> anyhow::Result<KeyHash> {
-    let cannot = || format!("cannot read the metrics token {}", path.display());
-    let token = std::fs::read_to_string(path).with_context(cannot)?;
+    let context = || format!("cannot read the metrics token {}", path.display());
+    let token = std::fs::read_to_string(path).with_context(context)?;
     let token = token.trim();
     if token.len() < 16 || token.contains(char::is_whitespace) {
         bail!("the metrics token in {} must be one word of at least 16 characters", path.display());
@@ -145,9 +145,9 @@ pub(crate) async fn prepare(
     settings: &ServerSettings,
     store: &StoreSettings,
     engine: &Engine,
-) -> anyhow::Result<Prepared> {
+) -> anyhow::Result<PreparedServer> {
     let tls = match (&settings.tls_cert, &settings.tls_key) {
-        (Some(certificate), Some(key)) => Some(Tls::load(certificate, key)?),
+        (Some(certificate), Some(key)) => Some(TlsConfig::load(certificate, key)?),
         (None, None) => None,
         _ => bail!("TLS takes both --tls-cert and --tls-key"),
     };
@@ -156,59 +156,63 @@ pub(crate) async fn prepare(
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let defaults = Limits::default();
     let limits = Limits {
-        body: settings.body_limit,
-        body_time: Duration::from_secs(settings.body_time),
-        answer_time: Duration::from_secs(settings.answer_time),
-        bad_keys: settings.bad_keys,
+        max_body_size: settings.body_limit,
+        body_timeout: Duration::from_secs(settings.body_timeout),
+        response_timeout: Duration::from_secs(settings.response_timeout),
+        invalid_keys_per_minute: settings.invalid_keys_per_minute,
         trusted_proxies: settings.trusted_proxies.clone(),
         metrics_token: settings.metrics_token_file.as_deref().map(metrics_token).transpose()?,
         hash_threads: if settings.hash_threads == 0 { defaults.hash_threads } else { settings.hash_threads },
-        storage: StorageLimits {
-            per_tenant: settings.imports_mib.saturating_mul(1 << 20),
-            least_free: settings.least_free_mib.saturating_mul(1 << 20),
+        import_storage: StorageLimits {
+            tenant_quota: settings.imports_quota_mib.saturating_mul(1 << 20),
+            min_free: settings.min_free_disk_mib.saturating_mul(1 << 20),
         },
         hash_queue: defaults.hash_queue,
-        strength: Argon2Cost::STANDARD,
+        hash_strength: Argon2Cost::STANDARD,
     };
-    let parts = Parts::new(engine.store(), store.id_generator());
+    let ports = Ports::new(engine.store(), store.id_generator());
     // Cookies go over TLS alone, unless nobody but this machine can ask for them.
     let address = socket.local_addr().context("an address")?;
-    let is_near = address.ip().is_loopback();
+    let is_loopback = address.ip().is_loopback();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let is_https = settings.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
-    let face = Face {
+    let public_config = PublicConfig {
         public_url: settings.public_url.clone(),
-        address: Some(format!("{scheme}://{address}")),
+        listen_url: Some(format!("{scheme}://{address}")),
         is_tls: tls.is_some(),
-        has_secure_cookies: tls.is_some() || is_https || !is_near,
-        imports: Some(settings.imports(store)),
+        has_secure_cookies: tls.is_some() || is_https || !is_loopback,
+        imports_dir: Some(settings.imports_dir_or_default(store)),
     };
-    let app = app(parts, limits, face)?;
-    let listener = |socket, tls, audience, most| Listener {
+    let app = build_app(ports, limits, public_config)?;
+    let listener = |socket, tls, audience, max_connections| Listener {
         socket,
         tls,
-        audience,
+        kind: audience,
         connections: ConnectionLimits {
-            total: most,
+            total: max_connections,
             per_address: settings.connections_per_address,
             trusted_proxies: settings.trusted_proxies.clone(),
         },
-        header_time: Duration::from_secs(settings.header_time),
-        write_time: Duration::from_secs(settings.body_time),
-        drain_time: Duration::from_secs(settings.drain_time),
+        header_timeout: Duration::from_secs(settings.header_timeout),
+        write_timeout: Duration::from_secs(settings.body_timeout),
+        drain_timeout: Duration::from_secs(settings.drain_timeout),
     };
     let admin = admin_socket(settings).await?;
-    let admin = admin.map(|socket| listener(socket, None, Audience::Admin, ADMIN_CONNECTIONS));
-    let listener = listener(socket, tls, Audience::Public, settings.max_connections);
-    Ok(Prepared { listener, admin, app })
+    let admin = admin.map(|socket| listener(socket, None, ListenerKind::Admin, MAX_ADMIN_CONNECTIONS));
+    let listener = listener(socket, tls, ListenerKind::Public, settings.max_connections);
+    Ok(PreparedServer { listener, admin, app })
 }
 
 /// How mails go out. Where nobody said how people reach the server, links lead to where it listens.
-fn post(settings: &ServerSettings, store: &StoreSettings, address: &str) -> anyhow::Result<Post> {
+fn mail_config(
+    settings: &ServerSettings,
+    store: &StoreSettings,
+    address: &str,
+) -> anyhow::Result<MailConfig> {
     let from = &settings.mail_from;
     let sender = match &settings.smtp_url {
-        Some(url) => Sender::smtp(url, from, Duration::from_secs(settings.mail_time))?,
-        None => Sender::spool(&settings.spool(store), from, None)?,
+        Some(url) => MailSender::smtp(url, from, Duration::from_secs(settings.smtp_timeout))?,
+        None => MailSender::spool(&settings.mail_spool_dir_or_default(store), from, None)?,
     };
     if settings.smtp_url.is_some() && settings.public_url.is_none() {
         tracing::warn!(
@@ -217,11 +221,15 @@ fn post(settings: &ServerSettings, store: &StoreSettings, address: &str) -> anyh
         );
     }
     let url = settings.public_url.clone().unwrap_or_else(|| address.to_owned());
-    Ok(Post { sender, url, pace: Pace { first: settings.mail_retry, ..Pace::default() } })
+    Ok(MailConfig {
+        sender,
+        base_url: url,
+        retry_policy: RetryPolicy { initial_delay: settings.mail_retry_delay, ..RetryPolicy::default() },
+    })
 }
 
 /// Resolves on SIGTERM or Ctrl-C.
-pub(crate) fn stop_asked() -> anyhow::Result<impl Future<Output = ()>> {
+pub(crate) fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("no SIGTERM handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no SIGINT handler")?;
     Ok(async move {

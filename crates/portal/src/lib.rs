@@ -3,11 +3,11 @@
 //! Everything here is done through the directory, as over any dialect: a page decides nothing. This crate knows no SQL
 //! and no dialect.
 
-mod keys;
 pub mod mail;
+mod messages;
 mod pages;
+mod portal_keys;
 mod templates;
-mod words;
 
-pub use pages::{Answered, Portal, ROUTES, Route};
+pub use pages::{PageResponse, Portal, ROUTES, Route};
 pub use templates::{TemplateError, check_template};

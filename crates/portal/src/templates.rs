@@ -11,11 +11,11 @@ use std::sync::OnceLock;
 const BUILT_IN: &[(&str, &str)] = &[
     ("base.html", include_str!("../templates/base.html")),
     ("sign_in.html", include_str!("../templates/sign_in.html")),
-    ("choose.html", include_str!("../templates/choose.html")),
-    ("change.html", include_str!("../templates/change.html")),
+    ("choose_password.html", include_str!("../templates/choose_password.html")),
+    ("change_password.html", include_str!("../templates/change_password.html")),
     ("account.html", include_str!("../templates/account.html")),
-    ("forgot.html", include_str!("../templates/forgot.html")),
-    ("door.html", include_str!("../templates/door.html")),
+    ("forgot_password.html", include_str!("../templates/forgot_password.html")),
+    ("tenant_picker.html", include_str!("../templates/tenant_picker.html")),
     ("message.html", include_str!("../templates/message.html")),
     ("mail.html", include_str!("../templates/mail.html")),
     ("invitation.subject.txt", include_str!("../templates/invitation.subject.txt")),
@@ -27,7 +27,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// The templates that a tenant can have of its own, and whether the link must be in them.
-const OWN: [(&str, bool); 6] = [
+const CUSTOMIZABLE: [(&str, bool); 6] = [
     ("invitation.subject.txt", false),
     ("invitation.txt", true),
     ("invitation.html", true),
@@ -45,17 +45,17 @@ pub enum TemplateError {
     /// There is none of that name; these are there.
     Unknown(Vec<&'static str>),
     /// It does not render; what is wrong, with the line.
-    Broken(String),
+    Invalid(String),
     /// The link is not in what it makes, so nobody could follow it.
-    NoLink,
+    MissingLink,
 }
 
 impl std::fmt::Display for TemplateError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unknown(names) => write!(f, "the templates are {}", names.join(", ")),
-            Self::Broken(text) => write!(f, "the template does not work: {text}"),
-            Self::NoLink => f.write_str("the template does not show the link: {{ link }}"),
+            Self::Invalid(text) => write!(f, "the template does not work: {text}"),
+            Self::MissingLink => f.write_str("the template does not show the link: {{ link }}"),
         }
     }
 }
@@ -81,11 +81,11 @@ pub(crate) struct MailContext {
 /// The templates, read once.
 fn environment() -> Result<&'static Environment<'static>, DirectoryError> {
     static READ: OnceLock<Result<Environment<'static>, String>> = OnceLock::new();
-    let read = READ.get_or_init(|| read().map_err(|error| format!("{error:#}")));
+    let read = READ.get_or_init(|| load().map_err(|error| format!("{error:#}")));
     read.as_ref().map_err(|text| DirectoryError::Internal(text.clone()))
 }
 
-fn read() -> Result<Environment<'static>, minijinja::Error> {
+fn load() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
@@ -108,8 +108,8 @@ pub(crate) fn render_mail(
     settings: &TenantSettings,
     context: &MailContext,
 ) -> Result<String, DirectoryError> {
-    if let Some(own) = settings.templates.get(name) {
-        match environment()?.render_named_str(name, own, Serde(context)) {
+    if let Some(custom) = settings.templates.get(name) {
+        match environment()?.render_named_str(name, custom, Serde(context)) {
             Ok(text) => return Ok(text),
             Err(error) => tracing::error!(template = name, %error, "a tenant's template does not work"),
         }
@@ -119,8 +119,8 @@ pub(crate) fn render_mail(
 
 /// Whether a template of a tenant's own can be used under that name.
 pub fn check_template(name: &str, text: &str) -> Result<(), TemplateError> {
-    let names = || OWN.iter().map(|(name, _)| *name).collect();
-    let found = OWN.iter().find(|(known, _)| *known == name);
+    let names = || CUSTOMIZABLE.iter().map(|(name, _)| *name).collect();
+    let found = CUSTOMIZABLE.iter().find(|(known, _)| *known == name);
     let (_, needs_link) = found.ok_or_else(|| TemplateError::Unknown(names()))?;
     let link = "https://people.example.com/t/1/invitation/SAMPLE";
     let sample = MailContext {
@@ -131,17 +131,17 @@ pub fn check_template(name: &str, text: &str) -> Result<(), TemplateError> {
         lasts: "7 days".into(),
         until: "1 January 2030, 12:00 UTC".into(),
     };
-    let environment = environment().map_err(|refusal| TemplateError::Broken(format!("{refusal:?}")))?;
-    let made = environment.render_named_str(name, text, Serde(&sample)).map_err(|error| {
+    let environment = environment().map_err(|refusal| TemplateError::Invalid(format!("{refusal:?}")))?;
+    let rendered = environment.render_named_str(name, text, Serde(&sample)).map_err(|error| {
         let line = error.line().map_or_else(String::new, |line| format!(" in line {line}"));
         let what = match error.kind() {
             ErrorKind::UndefinedError => "it shows something that is not there".to_owned(),
             kind => kind.to_string(),
         };
-        TemplateError::Broken(format!("{what}{line}"))
+        TemplateError::Invalid(format!("{what}{line}"))
     })?;
-    let is_there = made.replace("&#x2f;", "/").contains(link);
-    if *needs_link && !is_there { Err(TemplateError::NoLink) } else { Ok(()) }
+    let has_link = rendered.replace("&#x2f;", "/").contains(link);
+    if *needs_link && !has_link { Err(TemplateError::MissingLink) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn built_in_ones_can_be_a_tenants_own() {
-        for (name, text) in BUILT_IN.iter().filter(|(name, _)| OWN.iter().any(|(own, _)| own == name)) {
+        for (name, text) in
+            BUILT_IN.iter().filter(|(name, _)| CUSTOMIZABLE.iter().any(|(own, _)| own == name))
+        {
             assert_eq!(check_template(name, text), Ok(()), "{name}");
         }
     }
@@ -158,14 +160,14 @@ mod tests {
     #[test]
     fn what_would_not_work_is_refused_when_it_is_set() {
         let check = |text| check_template("invitation.txt", text);
-        assert_eq!(check("Hello {{ name }}"), Err(TemplateError::NoLink));
+        assert_eq!(check("Hello {{ name }}"), Err(TemplateError::MissingLink));
         assert!(
-            matches!(check("{{ link }} {{ nobody }}"), Err(TemplateError::Broken(text)) if text.contains("line 1"))
+            matches!(check("{{ link }} {{ nobody }}"), Err(TemplateError::Invalid(text)) if text.contains("line 1"))
         );
-        assert!(matches!(check("{{ link"), Err(TemplateError::Broken(_))));
+        assert!(matches!(check("{{ link"), Err(TemplateError::Invalid(_))));
         let endless =
             "{% for a in range(9999) %}{% for b in range(9999) %}{{ link }}{% endfor %}{% endfor %}";
-        assert!(matches!(check(endless), Err(TemplateError::Broken(_))));
+        assert!(matches!(check(endless), Err(TemplateError::Invalid(_))));
         assert!(matches!(check_template("account.html", "x"), Err(TemplateError::Unknown(_))));
     }
 }

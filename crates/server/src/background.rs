@@ -6,7 +6,7 @@ use adapters::TaskMonitor;
 use directory::Directory;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
-use portal::mail::{Pace, Sender, Worker};
+use portal::mail::{MailSender, RetryPolicy, Worker};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,39 +14,41 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How often it is looked whether somebody can be let go.
-const PURGE_EVERY: Duration = Duration::from_hours(1);
+const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 /// How long what is under way may take on the way down, besides what a mail in hand does.
-const GRACE: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// How mails go out, and where their links lead.
-pub struct Post {
+pub struct MailConfig {
     /// What hands them over.
-    pub sender: Sender,
+    pub sender: MailSender,
     /// Scheme and host of their links.
-    pub url: String,
+    pub base_url: String,
     /// When the next attempt follows a failed one.
-    pub pace: Pace,
+    pub retry_policy: RetryPolicy,
 }
 
 /// The tasks, until they are stopped.
-pub struct Background {
+pub struct BackgroundTasks {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     grace: Duration,
 }
 
-impl Background {
+impl BackgroundTasks {
     /// Starts them on the runtime this is called on.
-    pub fn start(app: &App, post: Post) -> Self {
+    pub fn start(app: &App, mail_config: MailConfig) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let grace = post.sender.timeout() + GRACE;
+        let grace = mail_config.sender.timeout() + SHUTDOWN_GRACE;
         let mut tasks: Vec<_> =
-            [mails(app, post, stopped.clone()), purge(app, stopped.clone())].map(tokio::spawn).into();
-        if let Some(executed) = app.imports.clone() {
+            [mail_task(app, mail_config, stopped.clone()), purge_task(app, stopped.clone())]
+                .map(tokio::spawn)
+                .into();
+        if let Some(import_jobs) = app.imports.clone() {
             let (health, runtime) = (app.metrics.tasks.clone(), tokio::runtime::Handle::current());
             #[expect(clippy::disallowed_methods, reason = "one, for as long as the server runs")]
             tasks.push(tokio::task::spawn_blocking(move || {
-                runtime.block_on(imports(executed, health, stopped));
+                runtime.block_on(import_task(import_jobs, health, stopped));
             }));
         }
         Self { stop, tasks, grace }
@@ -63,48 +65,58 @@ impl Background {
     }
 }
 
-/// The same tasks as in [`Background`], for a runtime with one thread, such as that of a simulation.
-pub fn tasks(app: &App, post: Post, stopped: &watch::Receiver<bool>) -> Vec<LocalBoxFuture<'static, ()>> {
+/// The same tasks as in [`BackgroundTasks`], for a runtime with one thread, such as that of a simulation.
+pub fn local_tasks(
+    app: &App,
+    mail_config: MailConfig,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<LocalBoxFuture<'static, ()>> {
     let mut tasks: Vec<LocalBoxFuture<'static, ()>> =
-        vec![mails(app, post, stopped.clone()), purge(app, stopped.clone())];
-    if let Some(executed) = app.imports.clone() {
-        tasks.push(imports(executed, app.metrics.tasks.clone(), stopped.clone()));
+        vec![mail_task(app, mail_config, stopped.clone()), purge_task(app, stopped.clone())];
+    if let Some(import_jobs) = app.imports.clone() {
+        tasks.push(import_task(import_jobs, app.metrics.tasks.clone(), stopped.clone()));
     }
     tasks
 }
 
 /// Sends mails.
-fn mails(app: &App, post: Post, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+fn mail_task(app: &App, mail_config: MailConfig, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
     let metrics = Arc::clone(&app.metrics);
-    let noted = move |purpose, outcome: &_| metrics.mailed(purpose, outcome);
+    let on_outcome = move |purpose, outcome: &_| metrics.record_mail_attempt(purpose, outcome);
     let directory = Arc::clone(&app.directory);
-    let worker = Arc::new(Worker::new(directory, post.sender, &post.url, post.pace, Arc::new(noted)));
+    let worker = Arc::new(Worker::new(
+        directory,
+        mail_config.sender,
+        &mail_config.base_url,
+        mail_config.retry_policy,
+        Arc::new(on_outcome),
+    ));
     let run = move |stop: watch::Receiver<bool>| {
         let worker = Arc::clone(&worker);
-        async move { worker.run(until(stop)).await }
+        async move { worker.run(stop_requested(stop)).await }
     };
-    supervised("mails", app.metrics.tasks.clone(), stopped, run).boxed()
+    supervise("mails", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
 /// Purges users who were deleted long ago.
-fn purge(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+fn purge_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
     let directory = Arc::clone(&app.directory);
-    let run = move |stop| purge_until(Arc::clone(&directory), until(stop));
-    supervised("purge", app.metrics.tasks.clone(), stopped, run).boxed()
+    let run = move |stop| run_purge(Arc::clone(&directory), stop_requested(stop));
+    supervise("purge", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
 /// Executes imports. They read and write files, so they have a thread of their own.
-fn imports(
+fn import_task(
     imports: Arc<Imports>,
     health: TaskMonitor,
     stopped: watch::Receiver<bool>,
 ) -> LocalBoxFuture<'static, ()> {
-    let run = move |stop| Arc::clone(&imports).work(until(stop));
-    supervised("imports", health, stopped, run).boxed_local()
+    let run = move |stop| Arc::clone(&imports).run(stop_requested(stop));
+    supervise("imports", health, stopped, run).boxed_local()
 }
 
 /// Runs a task until it is stopped, and again when it has panicked.
-async fn supervised<T: Future<Output = ()>>(
+async fn supervise<T: Future<Output = ()>>(
     name: &'static str,
     tasks: TaskMonitor,
     mut stopped: watch::Receiver<bool>,
@@ -118,19 +130,19 @@ async fn supervised<T: Future<Output = ()>>(
     }
 }
 
-async fn until(mut stopped: watch::Receiver<bool>) {
+async fn stop_requested(mut stopped: watch::Receiver<bool>) {
     // Whoever starts them also stops them; if not, they go on.
     if stopped.wait_for(|is_over| *is_over).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-async fn purge_until(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
+async fn run_purge(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     loop {
         match directory.purge_expired_users().await {
             Ok(0) => {}
-            Ok(many) => tracing::info!(many, "people who were deleted long ago are gone for good"),
+            Ok(count) => tracing::info!(count, "people who were deleted long ago are gone for good"),
             Err(refusal) => tracing::warn!(?refusal, "the deleted could not be looked through"),
         }
         if let Err(refusal) = directory.withdraw_obsolete_mails().await {
@@ -138,7 +150,7 @@ async fn purge_until(directory: Arc<Directory>, stop: impl Future<Output = ()>) 
         }
         tokio::select! {
             () = &mut stop => return,
-            () = tokio::time::sleep(PURGE_EVERY) => {}
+            () = tokio::time::sleep(PURGE_INTERVAL) => {}
         }
     }
 }

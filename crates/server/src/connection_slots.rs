@@ -26,12 +26,12 @@ impl ConnectionLimits {
 /// Counts open connections.
 pub(crate) struct ConnectionSlots {
     limits: ConnectionLimits,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Default)]
-struct Open {
-    ordinary: usize,
+struct OpenConnections {
+    regular: usize,
     by_network: HashMap<IpAddr, usize>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct ConnectionSlot {
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut open = self.slots.open.lock();
-        open.ordinary -= usize::from(!self.peer.is_health_only);
+        open.regular -= usize::from(!self.peer.is_health_only);
         let network = rate_limit_network(self.peer.address);
         if let Some(count) = open.by_network.get_mut(&network) {
             *count -= 1;
@@ -70,8 +70,8 @@ impl ConnectionSlots {
             return None;
         }
         *count += 1;
-        let is_health_only = open.ordinary >= self.limits.total;
-        open.ordinary += usize::from(!is_health_only);
+        let is_health_only = open.regular >= self.limits.total;
+        open.regular += usize::from(!is_health_only);
         Some(ConnectionSlot { slots: Arc::clone(self), peer: Peer { address, is_health_only } })
     }
 }
@@ -100,6 +100,6 @@ mod tests {
         assert!(take("2001:db8::9").is_some_and(|slot| !slot.peer.is_health_only));
         drop((held, many));
         let open = slots.open.lock();
-        assert_eq!((open.ordinary, open.by_network.len()), (0, 0));
+        assert_eq!((open.regular, open.by_network.len()), (0, 0));
     }
 }

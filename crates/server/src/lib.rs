@@ -3,28 +3,28 @@
 //! It knows every crate but the command line, and no SQL and no dialect's spelling.
 
 mod allocator;
+mod app;
 mod background;
-mod brake;
-mod compose;
 mod connection_slots;
-mod decoding;
+mod content_encoding;
+mod http_service;
 mod imports;
 mod limits;
-mod listen;
+mod listener;
 mod logging;
 mod metrics;
-mod pages;
+mod rate_limiter;
+mod request_body;
 mod routes;
-mod shell;
-mod upload;
+mod server_pages;
 
-pub use background::{Background, Post, tasks};
-pub use compose::{App, Face, Parts, app};
+pub use app::{App, Ports, PublicConfig, build_app};
+pub use background::{BackgroundTasks, MailConfig, local_tasks};
 pub use connection_slots::ConnectionLimits;
 pub use dialects::kit::hash_key;
+pub use http_service::{HttpService, Peer};
 pub use imports::{Imports, StorageLimits};
 pub use limits::Limits;
-pub use listen::{Audience, Listener, Tls};
+pub use listener::{Listener, ListenerKind, TlsConfig};
 pub use logging::start as start_logging;
 pub use metrics::Metrics;
-pub use shell::{Peer, Shell};

@@ -11,40 +11,40 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Largest body in bytes.
-    pub body: usize,
+    pub max_body_size: usize,
     /// Time for a body to arrive.
-    pub body_time: Duration,
+    pub body_timeout: Duration,
     /// Time for a request to be answered, the body's time not counted.
-    pub answer_time: Duration,
+    pub response_timeout: Duration,
     /// Bad keys a minute from one address before it is slowed down.
-    pub bad_keys: NonZeroU32,
+    pub invalid_keys_per_minute: NonZeroU32,
     /// Hash of the token for `/metrics` on the public listener; `None` disables them there.
     pub metrics_token: Option<KeyHash>,
     /// Proxies whose word is taken for where a request comes from.
     pub trusted_proxies: Vec<IpAddr>,
     /// Storage limits of import files.
-    pub storage: StorageLimits,
+    pub import_storage: StorageLimits,
     /// Threads that hash passwords.
     pub hash_threads: usize,
     /// Passwords that may wait for them.
     pub hash_queue: usize,
     /// How hard passwords are to guess from their hashes.
-    pub strength: Argon2Cost,
+    pub hash_strength: Argon2Cost,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body: 4 * 1024 * 1024,
-            body_time: Duration::from_secs(30),
-            answer_time: Duration::from_secs(30),
-            bad_keys: NonZeroU32::MIN.saturating_add(59),
+            max_body_size: 4 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            response_timeout: Duration::from_secs(30),
+            invalid_keys_per_minute: NonZeroU32::MIN.saturating_add(59),
             metrics_token: None,
             trusted_proxies: Vec::new(),
-            storage: StorageLimits::default(),
+            import_storage: StorageLimits::default(),
             hash_threads: PasswordPool::default_threads(),
             hash_queue: PasswordPool::DEFAULT_QUEUE_LIMIT,
-            strength: Argon2Cost::STANDARD,
+            hash_strength: Argon2Cost::STANDARD,
         }
     }
 }

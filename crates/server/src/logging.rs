@@ -9,7 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub fn start(format: &str, level: Level) {
     let filter = LevelFilter::from_level(level);
     let registry = tracing_subscriber::registry().with(filter);
-    let started = if format == "json" {
+    let result = if format == "json" {
         let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
         registry.with(lines).try_init()
     } else {
@@ -17,5 +17,5 @@ pub fn start(format: &str, level: Level) {
             .with(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr))
             .try_init()
     };
-    drop(started);
+    drop(result);
 }

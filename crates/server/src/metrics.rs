@@ -46,16 +46,16 @@ struct TaskLabels {
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
-    seconds: Family<DialectLabels, Histogram>,
-    rejected: Family<RejectionLabels, Counter>,
+    request_duration: Family<DialectLabels, Histogram>,
+    rejections: Family<RejectionLabels, Counter>,
     unknown_members: Family<DialectLabels, Counter>,
-    mails: Family<MailLabels, Counter>,
+    mail_attempts: Family<MailLabels, Counter>,
     /// Connections that are open.
     pub(crate) connections: Gauge<i64, AtomicI64>,
     commits: Gauge<u64, AtomicU64>,
     changes: Gauge<u64, AtomicU64>,
-    waiting: Gauge<u64, AtomicU64>,
-    log_bytes: Gauge<u64, AtomicU64>,
+    queued_changes: Gauge<u64, AtomicU64>,
+    wal_bytes: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
     panics: Family<TaskLabels, Gauge<u64, AtomicU64>>,
     /// The server's own background tasks.
@@ -78,8 +78,8 @@ impl Default for Metrics {
             rejected.clone(),
         );
         let unknown_members = Family::default();
-        let about = "Members of bodies that no dialect knows and that were ignored";
-        registry.register("unknown_members", about, unknown_members.clone());
+        let help = "Members of bodies that no dialect knows and that were ignored";
+        registry.register("unknown_members", help, unknown_members.clone());
         let mails = Family::default();
         registry.register("mails", "Mails by what came of an attempt", mails.clone());
         let connections = Gauge::default();
@@ -91,25 +91,25 @@ impl Default for Metrics {
         let waiting = Gauge::default();
         registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
         let log_bytes = Gauge::default();
-        let about = "Size of the embedded engine's write-ahead log";
-        registry.register_with_unit("store_log", about, Unit::Bytes, log_bytes.clone());
+        let help = "Size of the embedded engine's write-ahead log";
+        registry.register_with_unit("store_log", help, Unit::Bytes, log_bytes.clone());
         let panics = Family::default();
-        let about = "Panics of background tasks since the start";
-        registry.register("task_panics", about, panics.clone());
+        let help = "Panics of background tasks since the start";
+        registry.register("task_panics", help, panics.clone());
         let writable = Gauge::default();
         registry.register("store_writable", "Whether the store takes changes: 1 or 0", writable.clone());
         Self {
             registry,
             requests,
-            seconds,
-            rejected,
+            request_duration: seconds,
+            rejections: rejected,
             unknown_members,
-            mails,
+            mail_attempts: mails,
             connections,
             commits,
             changes,
-            waiting,
-            log_bytes,
+            queued_changes: waiting,
+            wal_bytes: log_bytes,
             writable,
             panics,
             tasks: TaskMonitor::default(),
@@ -119,52 +119,52 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Notes an answered request.
-    pub(crate) fn answered(
+    pub(crate) fn record_request(
         &self,
         dialect: &'static str,
         route: &'static str,
         method: &str,
         status: u16,
-        took: Duration,
-        unknown: usize,
+        elapsed: Duration,
+        ignored_members: usize,
     ) {
         let known = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
         // A client can invent methods; the figures cannot grow with them.
         let method = known.into_iter().find(|known| *known == method).unwrap_or("other");
         self.requests.get_or_create(&RequestLabels { dialect, route, method, status }).inc();
-        self.seconds.get_or_create(&DialectLabels { dialect }).observe(took.as_secs_f64());
-        if unknown > 0 {
-            self.unknown_members.get_or_create(&DialectLabels { dialect }).inc_by(unknown as u64);
+        self.request_duration.get_or_create(&DialectLabels { dialect }).observe(elapsed.as_secs_f64());
+        if ignored_members > 0 {
+            self.unknown_members.get_or_create(&DialectLabels { dialect }).inc_by(ignored_members as u64);
         }
     }
 
     /// Counts a rejected request.
-    pub(crate) fn rejected(&self, dialect: &'static str, reason: &'static str) {
-        self.rejected.get_or_create(&RejectionLabels { dialect, reason }).inc();
+    pub(crate) fn record_rejection(&self, dialect: &'static str, reason: &'static str) {
+        self.rejections.get_or_create(&RejectionLabels { dialect, reason }).inc();
     }
 
     /// Notes what came of an attempt to send a mail.
-    pub(crate) fn mailed(&self, purpose: LinkPurpose, outcome: &DeliveryOutcome) {
+    pub(crate) fn record_mail_attempt(&self, purpose: LinkPurpose, outcome: &DeliveryOutcome) {
         let outcome = match outcome {
             DeliveryOutcome::Sent => "sent",
             DeliveryOutcome::Withdrawn => "withdrawn",
             DeliveryOutcome::Delayed(_) => "delayed",
             DeliveryOutcome::Failed(_) => "failed",
         };
-        self.mails.get_or_create(&MailLabels { purpose: purpose.as_str(), outcome }).inc();
+        self.mail_attempts.get_or_create(&MailLabels { purpose: purpose.as_str(), outcome }).inc();
     }
 
     /// The page, in the text format of Prometheus.
-    pub(crate) fn page(&self, health: Option<&Health>) -> String {
+    pub(crate) fn encode(&self, health: Option<&Health>) -> String {
         self.writable.set(health.is_some_and(|health| health.unwritable_reason.is_none()).into());
         for task in self.tasks.health().iter().chain(health.iter().flat_map(|health| &health.tasks)) {
             self.panics.get_or_create(&TaskLabels { task: task.name }).set(task.panics);
         }
         if let Some(health) = health {
-            self.log_bytes.set(health.wal_bytes.unwrap_or_default());
+            self.wal_bytes.set(health.wal_bytes.unwrap_or_default());
             self.commits.set(health.commits);
             self.changes.set(health.changes);
-            self.waiting.set(health.queued_changes);
+            self.queued_changes.set(health.queued_changes);
         }
         let mut text = String::new();
         // Writing to a String cannot fail.

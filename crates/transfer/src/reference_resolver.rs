@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 /// Items read at a time.
 const PAGE_SIZE: u32 = 2_000;
-/// ReferenceResolver that are looked for at the same time.
+/// References that are looked for at the same time.
 const MAX_CONCURRENT_LOOKUPS: usize = 64;
-/// ReferenceResolver that are remembered; what comes behind is looked up each time.
+/// References that are remembered; what comes behind is looked up each time.
 const MAX_CACHED: usize = 500_000;
 
 /// What things are called where they are written.
@@ -112,7 +112,7 @@ pub(crate) struct ReferenceResolver<'a> {
     items: HashMap<(ItemKind, String), ItemReference>,
     /// Users by what rows call them.
     users: HashMap<String, UserId>,
-    /// ItemNames of what was made, or would be, in the order of their first mention.
+    /// Names of what was made, or would be, in the order of their first mention.
     pub(crate) created: Vec<(ItemKind, String)>,
 }
 
@@ -186,7 +186,7 @@ impl<'a> ReferenceResolver<'a> {
         let mut uncached: Vec<&String> =
             texts.filter(|text| !self.items.contains_key(&(kind, (*text).clone()))).collect();
         let mut seen = HashSet::new();
-        // ItemNames that differ in case only are one, which two at a time would both make.
+        // Names that differ in case only are one, which two at a time would both make.
         uncached.retain(|text| seen.insert(directory::identifier_key(text)));
         let (directory, caller, is_preview) = (self.directory, self.caller, self.dry_run);
         let found = uncached.into_iter().map(|text| async move {

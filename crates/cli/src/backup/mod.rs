@@ -18,39 +18,42 @@ use store::archive::{Counts, Sums, TenantSums};
 use store::hex;
 
 /// The first line of every backup, with the version of what follows.
-const TITLE: &[u8] = b"MUSTER BACKUP 2\n";
+const MAGIC: &[u8] = b"MUSTER BACKUP 2\n";
 /// The first line of backups of Muster 0.1.0, whose entries are upgraded as they are read.
-const FIRST_TITLE: &[u8] = b"MUSTER BACKUP 1\n";
+const MAGIC_V1: &[u8] = b"MUSTER BACKUP 1\n";
 /// How files begin that the program `age` has encrypted, as bytes and as text.
-const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----"];
+const AGE_MAGIC: [&[u8]; 2] = [b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----"];
 /// Bytes of the checksum that ends a backup.
-const CHECKSUM: usize = 32;
+const CHECKSUM_LEN: usize = 32;
 /// The longest line about a backup, in bytes.
-const LONGEST_ABOUT: usize = 64 * 1024;
+const MAX_HEADER_LEN: usize = 64 * 1024;
 /// The longest entry, in bytes: more than a page of the longest people.
-const LONGEST_ENTRY: usize = 256 << 20;
+const MAX_ENTRY_LEN: usize = 256 << 20;
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
+pub struct BackupHeader {
     /// When it was begun, in RFC 3339.
-    pub made: String,
+    #[serde(rename = "made")]
+    pub created: String,
     /// The engine it is from.
     pub engine: String,
     /// The version of Muster that made it.
-    pub muster: String,
+    #[serde(rename = "muster")]
+    pub version: String,
 }
 
 /// What the stream came to, as the file says it.
 #[derive(Debug, Serialize, Deserialize)]
-struct End {
+struct Trailer {
     entries: u64,
-    tenants: BTreeMap<u32, TenantEnd>,
+    tenants: BTreeMap<u32, TenantTrailer>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct TenantEnd {
-    people: u64,
+struct TenantTrailer {
+    #[serde(rename = "people")]
+    users: u64,
     items: u64,
     memberships: u64,
     deleted: u64,
@@ -60,8 +63,8 @@ struct TenantEnd {
     digest: String,
 }
 
-impl End {
-    fn of(entries: u64, sums: &Sums) -> Self {
+impl Trailer {
+    fn new(entries: u64, sums: &Sums) -> Self {
         let end = |sums: &TenantSums| {
             let Counts {
                 users: people,
@@ -73,7 +76,7 @@ impl End {
                 events,
             } = sums.counts;
             let digest = hex(&sums.digest);
-            TenantEnd { people, items, memberships, deleted, connections, mails, events, digest }
+            TenantTrailer { users: people, items, memberships, deleted, connections, mails, events, digest }
         };
         Self { entries, tenants: sums.iter().map(|(tenant, sums)| (*tenant, end(sums))).collect() }
     }
@@ -84,10 +87,10 @@ impl End {
 pub enum BackupError {
     /// It is something else.
     #[error("it is not a backup of Muster's")]
-    Foreign,
+    NotABackup,
     /// It is of a later version.
     #[error("it was made by a newer Muster; use that version")]
-    Newer,
+    NewerVersion,
     /// It is not what was written.
     #[error("it is damaged: {0}")]
     Damaged(String),
@@ -96,7 +99,7 @@ pub enum BackupError {
     Encrypted,
     /// The program that read the backup from a pipe has ended.
     #[error("the program that reads it closed the pipe before the end")]
-    Closed,
+    PipeClosed,
     /// The temporary file for what arrives through a pipe could not be written.
     #[error("the temporary file cannot be written: {0}")]
     Spool(std::io::Error),

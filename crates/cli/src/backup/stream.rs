@@ -1,15 +1,15 @@
 //! Writing a backup to a pipe, which cannot be read back: it is checked while it is written.
 
 use super::read::{Contents, verify};
-use super::write::{PIECE, encode};
-use super::{About, BackupError, CHECKSUM};
+use super::write::{CHUNK_SIZE, encode};
+use super::{BackupError, BackupHeader, CHECKSUM_LEN};
 use std::io::{BufWriter, Cursor, Error, ErrorKind, IntoInnerError, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use store::archive::{ArchiveError, Entry, EntrySink, Sums};
 
 /// Pieces that may wait for the check.
-const WAITING: usize = 4;
+const CHUNK_QUEUE: usize = 4;
 
 /// Writes a backup of what `dump` gives to `output`, and returns its counts and its size in bytes. `seen` hears of each
 /// entry.
@@ -18,47 +18,50 @@ const WAITING: usize = 4;
 /// after that, so a backup that fails the check is incomplete, and no restore takes it.
 pub fn stream<W: Write + Send>(
     output: W,
-    about: &About,
+    about: &BackupHeader,
     dump: impl FnOnce(&mut EntrySink<'_>) -> Result<(), ArchiveError>,
-    seen: impl FnMut(&Entry) + Send,
+    on_entry: impl FnMut(&Entry) + Send,
 ) -> Result<(Sums, u64), BackupError> {
-    let output = BufWriter::with_capacity(PIECE, CheckedWriter::new(output));
-    let (output, sums) = encode(output, about, dump, seen).map_err(closed)?;
-    let output = output.into_inner().map_err(|error| closed(IntoInnerError::into_error(error).into()))?;
-    let bytes = output.finish(&sums).map_err(closed)?;
+    let output = BufWriter::with_capacity(CHUNK_SIZE, VerifyingWriter::new(output));
+    let (output, sums) = encode(output, about, dump, on_entry).map_err(map_broken_pipe)?;
+    let output =
+        output.into_inner().map_err(|error| map_broken_pipe(IntoInnerError::into_error(error).into()))?;
+    let bytes = output.finish(&sums).map_err(map_broken_pipe)?;
     Ok((sums, bytes))
 }
 
-fn closed(error: BackupError) -> BackupError {
+fn map_broken_pipe(error: BackupError) -> BackupError {
     match error {
-        BackupError::Io(error) if error.kind() == ErrorKind::BrokenPipe => BackupError::Closed,
+        BackupError::Io(error) if error.kind() == ErrorKind::BrokenPipe => BackupError::PipeClosed,
         other => other,
     }
 }
 
 /// Passes a backup on, all but its checksum, and reads a copy of it as a restore would.
-struct CheckedWriter<W> {
+struct VerifyingWriter<W> {
     output: W,
     /// The last bytes, which may be the checksum.
-    held: Vec<u8>,
-    bytes: u64,
-    copies: SyncSender<Vec<u8>>,
+    tail: Vec<u8>,
+    size: u64,
+    chunks: SyncSender<Vec<u8>>,
     /// `None` after its result was taken.
-    check: Option<JoinHandle<Result<Contents, BackupError>>>,
+    verifier: Option<JoinHandle<Result<Contents, BackupError>>>,
 }
 
-impl<W: Write> CheckedWriter<W> {
+impl<W: Write> VerifyingWriter<W> {
     fn new(output: W) -> Self {
-        let (copies, pieces) = sync_channel(WAITING);
-        let check = std::thread::spawn(move || verify(Copies { pieces, piece: Cursor::default() }, || ()));
-        Self { output, held: Vec::new(), bytes: 0, copies, check: Some(check) }
+        let (copies, pieces) = sync_channel(CHUNK_QUEUE);
+        let check = std::thread::spawn(move || {
+            verify(ChunkReader { chunks: pieces, current: Cursor::default() }, || ())
+        });
+        Self { output, tail: Vec::new(), size: 0, chunks: copies, verifier: Some(check) }
     }
 
     /// Writes the checksum if the copy was read to its end and holds what the store gave.
     fn finish(self, sums: &Sums) -> Result<u64, BackupError> {
-        let Self { mut output, held, bytes, copies, check } = self;
+        let Self { mut output, tail: held, size: bytes, chunks: copies, verifier: check } = self;
         drop(copies);
-        let contents = result(check)?;
+        let contents = join_verifier(check)?;
         if contents.sums != *sums {
             return Err(BackupError::Damaged("what was written is not what was read from the store".into()));
         }
@@ -68,23 +71,23 @@ impl<W: Write> CheckedWriter<W> {
     }
 }
 
-fn result(check: Option<JoinHandle<Result<Contents, BackupError>>>) -> Result<Contents, BackupError> {
+fn join_verifier(check: Option<JoinHandle<Result<Contents, BackupError>>>) -> Result<Contents, BackupError> {
     let ended = check.map(|check| check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
     ended.unwrap_or_else(|| Err(BackupError::Damaged("what was written does not pass the check".into())))
 }
 
-impl<W: Write> Write for CheckedWriter<W> {
+impl<W: Write> Write for VerifyingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.copies.send(bytes.to_vec()).is_err() {
+        if self.chunks.send(bytes.to_vec()).is_err() {
             // The check has ended early, so it has failed.
-            let failed = result(self.check.take()).err();
+            let failed = join_verifier(self.verifier.take()).err();
             return Err(failed.map_or_else(|| ErrorKind::InvalidData.into(), Error::other));
         }
-        self.bytes += bytes.len() as u64;
-        self.held.extend_from_slice(bytes);
-        let ready = self.held.len().saturating_sub(CHECKSUM);
-        self.output.write_all(&self.held[..ready])?;
-        self.held.drain(..ready);
+        self.size += bytes.len() as u64;
+        self.tail.extend_from_slice(bytes);
+        let ready = self.tail.len().saturating_sub(CHECKSUM_LEN);
+        self.output.write_all(&self.tail[..ready])?;
+        self.tail.drain(..ready);
         Ok(bytes.len())
     }
 
@@ -94,20 +97,20 @@ impl<W: Write> Write for CheckedWriter<W> {
 }
 
 /// What was written, to be read.
-struct Copies {
-    pieces: Receiver<Vec<u8>>,
-    piece: Cursor<Vec<u8>>,
+struct ChunkReader {
+    chunks: Receiver<Vec<u8>>,
+    current: Cursor<Vec<u8>>,
 }
 
-impl Read for Copies {
+impl Read for ChunkReader {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         loop {
-            let read = self.piece.read(into)?;
+            let read = self.current.read(into)?;
             if read > 0 || into.is_empty() {
                 return Ok(read);
             }
-            match self.pieces.recv() {
-                Ok(piece) => self.piece = Cursor::new(piece),
+            match self.chunks.recv() {
+                Ok(piece) => self.current = Cursor::new(piece),
                 Err(_) => return Ok(0),
             }
         }
@@ -118,8 +121,12 @@ impl Read for Copies {
 mod tests {
     use super::*;
 
-    fn about() -> About {
-        About { made: "2026-11-27T21:00:00Z".into(), engine: "sqlite".into(), muster: "0.1.0".into() }
+    fn about() -> BackupHeader {
+        BackupHeader {
+            created: "2026-11-27T21:00:00Z".into(),
+            engine: "sqlite".into(),
+            version: "0.1.0".into(),
+        }
     }
 
     /// A thousand tenants, each as long as the last.
@@ -134,7 +141,7 @@ mod tests {
         let (sums, bytes) = stream(&mut output, &about(), dump, |_| ()).expect("written");
         assert_eq!((sums.len(), bytes), (1000, output.len() as u64));
         let contents = verify(&output[..], || ()).expect("complete");
-        assert_eq!((contents.sums, contents.entries, contents.about), (sums, 1000, about()));
+        assert_eq!((contents.sums, contents.entries, contents.header), (sums, 1000, about()));
     }
 
     /// Whichever byte is changed on the way, the backup is not completed.
@@ -142,14 +149,14 @@ mod tests {
     fn a_stream_that_fails_the_check_is_left_incomplete() {
         let (whole, sums) = encode(Vec::new(), &about(), dump, |_| ()).expect("written");
         for changed in (0..whole.len()).step_by(whole.len() / 40) {
-            let mut bent = whole.clone();
-            bent[changed] ^= 1;
+            let mut corrupted = whole.clone();
+            corrupted[changed] ^= 1;
             let mut output = Vec::new();
-            let mut writer = CheckedWriter::new(&mut output);
-            let written = bent.chunks(100).try_for_each(|piece| writer.write_all(piece));
+            let mut writer = VerifyingWriter::new(&mut output);
+            let written = corrupted.chunks(100).try_for_each(|piece| writer.write_all(piece));
             let ended = written.map_err(BackupError::Io).and_then(|()| writer.finish(&sums));
             assert!(ended.is_err(), "byte {changed}");
-            assert!(output.len() <= whole.len() - CHECKSUM && whole.len() > CHECKSUM);
+            assert!(output.len() <= whole.len() - CHECKSUM_LEN && whole.len() > CHECKSUM_LEN);
             assert!(verify(&output[..], || ()).is_err(), "byte {changed}");
         }
     }
@@ -200,10 +207,10 @@ mod tests {
         let (whole, mut sums) = encode(Vec::new(), &about(), dump, |_| ()).expect("written");
         sums.remove(&7);
         let mut output = Vec::new();
-        let mut writer = CheckedWriter::new(&mut output);
+        let mut writer = VerifyingWriter::new(&mut output);
         writer.write_all(&whole).expect("written");
         assert!(matches!(writer.finish(&sums), Err(BackupError::Damaged(_))));
-        assert_eq!(output, whole[..whole.len() - CHECKSUM]);
+        assert_eq!(output, whole[..whole.len() - CHECKSUM_LEN]);
     }
 
     /// An output that is full, or whose reader has gone.
@@ -222,7 +229,7 @@ mod tests {
     #[test]
     fn an_output_that_takes_nothing_is_an_error() {
         let closed = stream(Refusing(ErrorKind::BrokenPipe), &about(), dump, |_| ());
-        assert!(matches!(closed, Err(BackupError::Closed)));
+        assert!(matches!(closed, Err(BackupError::PipeClosed)));
         let full = stream(Refusing(ErrorKind::StorageFull), &about(), dump, |_| ());
         assert!(matches!(full, Err(BackupError::Io(error)) if error.kind() == ErrorKind::StorageFull));
     }

@@ -1,7 +1,7 @@
 //! Writing a backup: beside its name at first, and under it when all of it is on the disk.
 
 use super::read::verify;
-use super::{About, BackupError, End, TITLE};
+use super::{BackupError, BackupHeader, MAGIC, Trailer};
 use crate::new_file::NewFile;
 use ring::digest::{Context, SHA256};
 use std::fs::File;
@@ -11,65 +11,65 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use store::archive::{ArchiveError, Entry, EntrySink, Sums, SumsBuilder};
 
 /// How hard it is pressed: three quarters less to write, at the speed of a disk.
-const LEVEL: i32 = 1;
+const COMPRESSION_LEVEL: i32 = 1;
 /// Bytes on their way from the store to the file, in pieces of so many.
-pub(super) const PIECE: usize = 1 << 20;
-const PIECES: usize = 8;
+pub(super) const CHUNK_SIZE: usize = 1 << 20;
+const CHUNK_QUEUE: usize = 8;
 
 /// Makes a backup at `path`, which must not be there yet, from what `dump` gives, and reads it back as a restore would before
 /// it gets its name. `seen` hears of each entry.
 pub fn write(
     path: &Path,
-    about: &About,
+    header: &BackupHeader,
     dump: impl FnOnce(&mut EntrySink<'_>) -> Result<(), ArchiveError>,
-    seen: impl FnMut(&Entry) + Send,
+    on_entry: impl FnMut(&Entry) + Send,
 ) -> Result<Sums, BackupError> {
-    let new = NewFile::create(path)?;
-    let (output, sums) = encode(BufWriter::with_capacity(PIECE, new.file()), about, dump, seen)?;
+    let file = NewFile::create(path)?;
+    let (output, sums) = encode(BufWriter::with_capacity(CHUNK_SIZE, file.file()), header, dump, on_entry)?;
     output.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-    if verify(File::open(new.part())?, || ())?.sums != sums {
+    if verify(File::open(file.temp_path())?, || ())?.sums != sums {
         return Err(BackupError::Damaged("what was written is not what was read from the store".into()));
     }
-    new.publish()?;
+    file.publish()?;
     Ok(sums)
 }
 
 /// Writes a backup from what `dump` gives, and flushes it.
 pub(super) fn encode<W: Write + Send>(
     output: W,
-    about: &About,
+    header: &BackupHeader,
     dump: impl FnOnce(&mut EntrySink<'_>) -> Result<(), ArchiveError>,
-    mut seen: impl FnMut(&Entry) + Send,
+    mut on_entry: impl FnMut(&Entry) + Send,
 ) -> Result<(W, Sums), BackupError> {
     std::thread::scope(|scope| {
-        let (sender, pieces) = sync_channel::<Piece>(PIECES);
+        let (sender, pieces) = sync_channel::<StreamChunk>(CHUNK_QUEUE);
         // One thread reads the store, this one presses and writes.
-        let writer = scope.spawn(move || press(output, about, &pieces));
+        let writer = scope.spawn(move || compress(output, header, &pieces));
         let mut running = SumsBuilder::default();
-        let mut piece = Vec::with_capacity(2 * PIECE);
+        let mut piece = Vec::with_capacity(2 * CHUNK_SIZE);
         let mut sink = |entry: Entry| {
             let bytes = entry.encode()?;
             running.add_encoded(&entry, &bytes);
-            seen(&entry);
+            on_entry(&entry);
             let length = u32::try_from(bytes.len()).map_err(|_| ArchiveError::Disconnected)?;
             piece.extend_from_slice(&length.to_le_bytes());
             piece.extend_from_slice(&bytes);
-            if piece.len() < PIECE {
+            if piece.len() < CHUNK_SIZE {
                 return Ok(());
             }
-            let full = std::mem::replace(&mut piece, Vec::with_capacity(2 * PIECE));
+            let full = std::mem::replace(&mut piece, Vec::with_capacity(2 * CHUNK_SIZE));
             // Whoever does not take it any more says why when it is asked.
-            sender.send(Piece::More(full)).map_err(|_| ArchiveError::Disconnected)
+            sender.send(StreamChunk::More(full)).map_err(|_| ArchiveError::Disconnected)
         };
         let dumped = dump(&mut sink);
         let sums = running.sums();
         let ended = dumped.and_then(|()| {
-            let end = serde_json::to_vec(&End::of(running.entries(), &sums))?;
+            let end = serde_json::to_vec(&Trailer::new(running.entries(), &sums))?;
             let length = u32::try_from(end.len()).map_err(|_| ArchiveError::Disconnected)?;
             piece.extend_from_slice(&0_u32.to_le_bytes());
             piece.extend_from_slice(&length.to_le_bytes());
             piece.extend_from_slice(&end);
-            sender.send(Piece::Last(piece)).map_err(|_| ArchiveError::Disconnected)
+            sender.send(StreamChunk::Last(piece)).map_err(|_| ArchiveError::Disconnected)
         });
         drop(sender);
         let output = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -82,44 +82,48 @@ pub(super) fn encode<W: Write + Send>(
 }
 
 /// Some of the stream.
-enum Piece {
+enum StreamChunk {
     More(Vec<u8>),
     Last(Vec<u8>),
 }
 
-fn press<W: Write>(output: W, about: &About, pieces: &Receiver<Piece>) -> Result<W, BackupError> {
-    let mut output = Summed { inner: output, sum: Context::new(&SHA256) };
-    output.write_all(TITLE)?;
-    let mut line = serde_json::to_vec(about).map_err(std::io::Error::from)?;
+fn compress<W: Write>(
+    output: W,
+    header: &BackupHeader,
+    pieces: &Receiver<StreamChunk>,
+) -> Result<W, BackupError> {
+    let mut output = HashingWriter { inner: output, digest: Context::new(&SHA256) };
+    output.write_all(MAGIC)?;
+    let mut line = serde_json::to_vec(header).map_err(std::io::Error::from)?;
     line.push(b'\n');
     output.write_all(&line)?;
-    let mut pressed = zstd::Encoder::new(output, LEVEL)?;
+    let mut encoder = zstd::Encoder::new(output, COMPRESSION_LEVEL)?;
     // A stream that breaks off lacks its end, and nobody takes it for whole.
-    let mut is_whole = false;
+    let mut is_complete = false;
     for piece in pieces {
-        is_whole = matches!(piece, Piece::Last(_));
-        let (Piece::More(bytes) | Piece::Last(bytes)) = piece;
-        pressed.write_all(&bytes)?;
+        is_complete = matches!(piece, StreamChunk::Last(_));
+        let (StreamChunk::More(bytes) | StreamChunk::Last(bytes)) = piece;
+        encoder.write_all(&bytes)?;
     }
-    if !is_whole {
+    if !is_complete {
         return Err(ArchiveError::Disconnected.into());
     }
-    let Summed { mut inner, sum } = pressed.finish()?;
+    let HashingWriter { mut inner, digest: sum } = encoder.finish()?;
     inner.write_all(sum.finish().as_ref())?;
     inner.flush()?;
     Ok(inner)
 }
 
 /// What goes through is summed up.
-struct Summed<W> {
+struct HashingWriter<W> {
     inner: W,
-    sum: Context,
+    digest: Context,
 }
 
-impl<W: Write> Write for Summed<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.sum.update(&bytes[..written]);
+        self.digest.update(&bytes[..written]);
         Ok(written)
     }
 

@@ -1,4 +1,4 @@
-//! PagePositions by index: where the pages of a list ended, so that the next one begins right there.
+//! Walks by index: where the pages of a list ended, so that the next one begins right there.
 //!
 //! A client that counts (`startIndex`) loses people when somebody it has passed is deleted: everybody behind moves up
 //! by one. So each page's end is remembered as a *place*, and the page that is asked for next begins behind that. Of

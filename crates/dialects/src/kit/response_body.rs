@@ -27,7 +27,7 @@ pub enum ResponseBody {
 
 /// A body that is read while it is sent.
 pub struct StreamedBody {
-    /// BytesWithPermits until the body was sent.
+    /// Held until the body was sent.
     permits: Vec<Permit>,
     source: Option<Box<dyn ChunkSource>>,
     pending_read: Option<BoxFuture<'static, Result<Option<Chunk>, DirectoryError>>>,

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 /// The name under which the one secret is kept that all keys are drawn from.
 const SECRET_NAME: &str = "signing";
 
-/// DerivedKeys of an installation, drawn from its secret when they are first needed.
+/// Keys of an installation, drawn from its secret when they are first needed.
 #[derive(Default)]
 pub struct TokenKeys {
     keys: OnceLock<Arc<DerivedKeys>>,
@@ -51,7 +51,7 @@ impl DerivedKeys {
         Ok(Self { cursor_key: LessSafeKey::new(cursors), access_token_key: derive_key(b"tokens") })
     }
 
-    /// TokenKeys a text for whoever asks the same of the same; `context` is what it is bound to.
+    /// Seals a text for whoever asks the same of the same; `context` is what it is bound to.
     pub(crate) fn encrypt_cursor(&self, text: &str, context: &str) -> Result<String, DirectoryError> {
         let broken = || DirectoryError::Internal("a cursor could not be sealed".into());
         let mut bytes = [0; NONCE_LEN];

@@ -2,7 +2,7 @@
 //!
 //! XML first, JSON as well as it. The key travels in the body or the query, beside the user's own fields. Quirks
 //! worth knowing: success is always 200; an unknown user is a 400; `Id` is 32 digits in JSON and dashed in XML;
-//! XML members are written in alphabetical order; POST and PUT of a user answer only `Id` and `Status`.
+//! XML members are written in alphabetical order; POST and PUT of a user answer only `Id` and `JobStatus`.
 //! Differences from the original: `docs/dialects/onfire.md`.
 
 mod errors;

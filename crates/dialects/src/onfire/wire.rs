@@ -128,7 +128,7 @@ pub(super) static USER_GROUP: ObjectSchema = ObjectSchema {
     ],
 };
 
-/// v2 `Folder`.
+/// v2 `TempDir`.
 pub(super) static FOLDER: ObjectSchema = ObjectSchema {
     name: "Folder",
     description: "A folder",

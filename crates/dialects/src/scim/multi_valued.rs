@@ -1,4 +1,4 @@
-//! DistinctValues of multi-valued attributes (RFC 7643 section 2.4): which two are the same, and which are none.
+//! Values of multi-valued attributes (RFC 7643 section 2.4): which two are the same, and which are none.
 
 use super::object;
 use super::schema::{find_property, object_schema_of};
@@ -107,7 +107,7 @@ pub(super) fn matches_value(object_schema: &'static ObjectSchema, sent: &Object,
     }
 }
 
-/// DistinctValues of an attribute among which each is there once.
+/// Values of an attribute among which each is there once.
 struct DistinctValues {
     object_schema: Option<&'static ObjectSchema>,
     nodes: Vec<Node>,

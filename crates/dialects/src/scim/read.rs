@@ -275,7 +275,7 @@ fn as_u32(node: &Node) -> Option<u32> {
     as_text(node)?.parse().ok()
 }
 
-/// What a POST or PUT says of a group. MemberChanges are told apart from it, since they are rows of their own.
+/// What a POST or PUT says of a group. Members are told apart from it, since they are rows of their own.
 pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, RequestError> {
     let text = |name: &str| FieldUpdate::set_or_clear(get(tree, name).and_then(as_text));
     let members = parse_members(get(tree, "members"))?;

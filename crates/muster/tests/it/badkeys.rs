@@ -5,7 +5,7 @@ use std::time::Instant;
 
 #[test]
 fn bad_keys_are_slowed_down_and_good_ones_are_not() {
-    let server = Server::start(&["--bad-keys", "5"]);
+    let server = Server::start(&["--invalid-keys-per-minute", "5"]);
     let (_, key) = server.tenant(&[]);
     let get = |key: &str| {
         send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"")

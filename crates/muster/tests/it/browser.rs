@@ -18,7 +18,7 @@ fn people_live_their_whole_lives_in_a_browser() {
     let port = free_port().to_string();
     let mails = format!("smtp://127.0.0.1:{port}");
     // A mail that comes before the story listens is tried again at once.
-    let flags = ["--smtp-url", &mails, "--mail-from", "people@example.com", "--mail-retry", "1"];
+    let flags = ["--smtp-url", &mails, "--mail-from", "people@example.com", "--mail-retry-delay", "1"];
     let server = Server::start(&flags);
     let (tenant, key) = server.tenant(&["--highest-role", "SuperAdmin"]);
     let sign_in = server.connection(tenant, "app", &["--dialect", "sign-in"]);

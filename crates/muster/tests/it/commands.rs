@@ -62,9 +62,9 @@ fn a_key_that_is_revoked_while_the_server_runs_stops_working() {
 fn identities_rise_with_time_or_are_random() {
     for (ids, version) in [("time-ordered", '7'), ("random", '4')] {
         let place = crate::support::Place::new();
-        json(&place.store, &["tenant", "add", "Acme", "--ids", ids]);
-        let id =
-            json(&place.store, &["user", "add", "a@x.y", "--first-name", "A", "--ids", ids])["id"].clone();
+        json(&place.store, &["tenant", "add", "Acme", "--id-kind", ids]);
+        let id = json(&place.store, &["user", "add", "a@x.y", "--first-name", "A", "--id-kind", ids])["id"]
+            .clone();
         assert_eq!(id.as_str().expect("an id").chars().nth(14), Some(version), "{ids}: {id}");
     }
 }

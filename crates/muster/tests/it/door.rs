@@ -25,7 +25,7 @@ fn rest(stream: &mut TcpStream) -> String {
 
 #[test]
 fn a_trickle_of_headers_and_an_idle_connection_are_closed() {
-    let server = Server::start(&["--header-time", "1"]);
+    let server = Server::start(&["--header-timeout", "1"]);
     let mut slow = connect(&server);
     slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n").expect("sent");
     let mut idle = connect(&server);
@@ -40,7 +40,7 @@ fn a_trickle_of_headers_and_an_idle_connection_are_closed() {
 
 #[test]
 fn a_body_that_does_not_come_is_refused_in_the_dialects_voice() {
-    let server = Server::start(&["--body-time", "1"]);
+    let server = Server::start(&["--body-timeout", "1"]);
     let (_, key) = server.tenant(&[]);
     let mut slow = connect(&server);
     let head = format!(
@@ -54,7 +54,7 @@ fn a_body_that_does_not_come_is_refused_in_the_dialects_voice() {
 /// When silent connections use up the limit, clients get a 503 in their API's format, and health probes still work.
 #[test]
 fn connections_are_limited_and_health_probes_are_not() {
-    let server = Server::start(&["--max-connections", "3", "--header-time", "600"]);
+    let server = Server::start(&["--max-connections", "3", "--header-timeout", "600"]);
     let (tenant, key) = server.tenant(&[]);
     let mut held: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
     let bearer = format!("Bearer {key}");
@@ -80,7 +80,7 @@ fn connections_are_limited_and_health_probes_are_not() {
     wait_until("a place to be free", || get("/request/role").status == 200);
     drop(held);
     // Those that say nothing make room by themselves.
-    let server = Server::start(&["--max-connections", "3", "--header-time", "1"]);
+    let server = Server::start(&["--max-connections", "3", "--header-timeout", "1"]);
     let held: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
     wait_until("a place", || send(&server.address, "GET", "/request/role", &[], b"").status == 401);
     drop(held);
@@ -107,7 +107,7 @@ const JSON_HEAD: &str = "Host: x\r\nContent-Type: application/json\r\nContent-Le
 
 #[test]
 fn a_bad_key_is_refused_before_its_body_comes() {
-    let server = Server::start(&["--body-time", "600"]);
+    let server = Server::start(&["--body-timeout", "600"]);
     let (tenant, _) = server.tenant(&[]);
     let onfire = format!("/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey=guessed");
     for (target, key) in [
@@ -130,7 +130,7 @@ fn a_bad_key_is_refused_before_its_body_comes() {
 /// In 0.1.0, 128 of them delayed every body of unknown length.
 #[test]
 fn clients_that_send_nothing_delay_nobody_elses_body() {
-    let server = Server::start(&["--body-time", "600"]);
+    let server = Server::start(&["--body-timeout", "600"]);
     let (tenant, key) = server.tenant(&[]);
     let head = |target: &str, key: &str| {
         format!(
@@ -166,7 +166,7 @@ fn clients_that_send_nothing_delay_nobody_elses_body() {
 
 #[test]
 fn who_sends_a_body_too_slowly_is_cut_off() {
-    let server = Server::start(&["--body-time", "600"]);
+    let server = Server::start(&["--body-timeout", "600"]);
     let (_, key) = server.tenant(&[]);
     let mut slow = connect(&server);
     let head = format!("POST /request/user HTTP/1.1\r\n{JSON_HEAD}Authorization: Bearer {key}\r\n\r\n{{");
@@ -177,7 +177,7 @@ fn who_sends_a_body_too_slowly_is_cut_off() {
 
 #[test]
 fn a_client_that_does_not_take_its_answer_is_let_go() {
-    let server = Server::start(&["--body-time", "1", "--max-connections", "2"]);
+    let server = Server::start(&["--body-timeout", "1", "--max-connections", "2"]);
     let mut greedy: Vec<TcpStream> = (0..2).map(|_| connect(&server)).collect();
     for stream in &mut greedy {
         // So many answers that no buffer holds them, and none is read.

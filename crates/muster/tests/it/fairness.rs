@@ -102,7 +102,7 @@ fn hold<'a>(server: &'a Server, key: &str, many: usize) -> Held<'a> {
 
 #[test]
 fn concurrent_requests_are_limited_by_connection_and_tenant() {
-    let server = Server::start(&["--body-time", "600", "--log-level", "error"]);
+    let server = Server::start(&["--body-timeout", "600", "--log-level", "error"]);
     let (tenant, one) = server.tenant(&[]);
     let keys: Vec<String> = ["b", "c"].iter().map(|name| server.connection(tenant, name, &[])).collect();
     let (_, elsewhere) = second(&server, &[]);
@@ -157,7 +157,7 @@ fn unread(server: &Server, target: &str, key: &str) -> (TcpStream, String) {
 
 #[test]
 fn unread_responses_are_limited_by_tenant() {
-    let server = Server::start(&["--body-time", "600", "--log-level", "error"]);
+    let server = Server::start(&["--body-timeout", "600", "--log-level", "error"]);
     let (_, key) = server.tenant(&["--dialect", "transfer", "--dialect", "scim"]);
     let (_, elsewhere) = second(&server, &["--dialect", "transfer", "--dialect", "scim"]);
     // More than the buffers of a socket hold.
@@ -257,7 +257,7 @@ fn a_page_ends_early_when_it_is_large() {
 
 #[test]
 fn import_files_have_a_storage_limit() {
-    let server = Server::start(&["--imports-mib", "1"]);
+    let server = Server::start(&["--imports-quota-mib", "1"]);
     let flags = ["--dialect", "transfer"];
     let (_, key) = server.tenant(&flags);
     let (_, elsewhere) = second(&server, &flags);
@@ -279,7 +279,7 @@ fn import_files_have_a_storage_limit() {
     });
     assert_eq!(sent(&server, &elsewhere, "email\nann@example.com\n").status, 202, "another tenant");
     // As if the disk were nearly full.
-    let server = Server::start(&["--least-free-mib", "1000000000"]);
+    let server = Server::start(&["--min-free-disk-mib", "1000000000"]);
     let (_, key) = server.tenant(&flags);
     let reply = sent(&server, &key, "email\nann@example.com\n");
     assert!(reply.status == 507 && reply.body.contains("disk"), "{reply:?}");

@@ -85,7 +85,10 @@ fn sign_in(home: &Home, facts: &Value, tenant: &Value, user: &str, password: &st
 
 /// The store's directory at the time when it was made. Its mails that are due are sent into a folder.
 fn at_that_time(place: Place, facts: &Value) -> Home {
-    let face = server::Face { imports: Some(place.folder.path().join("imports")), ..server::Face::default() };
+    let face = server::PublicConfig {
+        imports_dir: Some(place.folder.path().join("imports")),
+        ..server::PublicConfig::default()
+    };
     let house = House::on(place, face);
     house.set_clock(facts["made"].as_i64().expect("a time"));
     Home::on(house)

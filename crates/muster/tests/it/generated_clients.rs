@@ -110,7 +110,7 @@ fn a_typescript_client_is_generated_type_checked_and_works() {
 #[test]
 fn schemathesis_finds_no_difference_from_the_document() {
     // Keys that it makes up would slow its own requests down.
-    let world = World::new(&["--bad-keys", "1000000"]);
+    let world = World::new(&["--invalid-keys-per-minute", "1000000"]);
     let scim = "application/scim+json";
     let user = r#"{"userName":"ada@example.com","name":{"givenName":"Ada","familyName":"Lovelace"}}"#;
     let user = world.ask("POST", "/scim/v2/Users", scim, user);

@@ -87,7 +87,7 @@ fn documents_are_the_golden_ones() {
     s.run("tenant-add", &["tenant", "add", "Acme"]);
     s.run("tenant-list", &["tenant", "list"]);
     s.run("tenant-show", &["tenant", "show"]);
-    s.run("tenant-set", &["tenant", "set", "--sender-name", "Acme", "--min-password", "14"]);
+    s.run("tenant-set", &["tenant", "set", "--sender-name", "Acme", "--min-password-length", "14"]);
     s.run("role-add", &["role", "add", "Boss", "--rank", "Admin"]);
     s.run("role-list", &["role", "list"]);
     s.run("connection-add", &["connection", "add", "crm", "--dialect", "scim", "--expires", "90d"]);
@@ -105,15 +105,15 @@ fn documents_are_the_golden_ones() {
     s.run("user-invite", &["user", "invite", "cy@x.y"]);
     s.run("mail-list", &["mail", "list"]);
     s.run("mail-retry", &["mail", "retry"]);
-    s.run("user-remove", &["user", "remove", "bob@x.y"]);
-    s.run("user-removed", &["user", "removed"]);
+    s.run("user-remove", &["user", "delete", "bob@x.y"]);
+    s.run("user-removed", &["user", "list-deleted"]);
     s.run("user-restore", &["user", "restore", "bob@x.y"]);
     s.run("audit-show", &["audit", "show", "--kind", "tenant"]);
     s.run("audit-verify", &["audit", "verify"]);
     s.run("check", &["check"]);
     s.run("backup", &["backup", "store.bak"]);
     s.run("error", &["user", "show", "nobody@x.y"]);
-    s.run("tenant-remove", &["tenant", "remove", "1", "--yes"]);
+    s.run("tenant-remove", &["tenant", "delete", "1", "--yes"]);
     let empty = Place::new();
     let backup = s.place.folder.path().join("store.bak").display().to_string();
     let old = std::mem::replace(&mut s.place, empty);

@@ -20,8 +20,8 @@ struct World {
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 /// How the server is configured to be reached.
-fn face() -> server::Face {
-    server::Face { public_url: Some("http://example.com".into()), ..server::Face::default() }
+fn face() -> server::PublicConfig {
+    server::PublicConfig { public_url: Some("http://example.com".into()), ..server::PublicConfig::default() }
 }
 
 impl World {

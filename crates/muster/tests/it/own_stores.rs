@@ -37,7 +37,7 @@ fn every_command_answers_one_json_document() {
     assert_eq!(ask(&["user", "add", "a@x.y", "--first-name", "A", "--role", "Clerk"])["number"], 1);
     assert_eq!(ask(&["user", "show", "A@x.y"])["email"], "a@x.y");
     assert_eq!(ask(&["user", "list", "--search", "a@"])["total"], 1);
-    assert_eq!(ask(&["user", "remove", "1"])["removed"], true);
+    assert_eq!(ask(&["user", "delete", "1"])["removed"], true);
     assert_eq!(ask(&["check"])["sound"], true);
     assert!(ask(&["user", "show", "1"])["error"].as_str().expect("why").contains("no user 1"));
     assert!(ask(&["connection", "revoke", "other"])["error"].is_string());
@@ -50,9 +50,9 @@ fn every_command_answers_one_json_document() {
 fn settings_come_from_flag_variable_file_and_default_in_that_order() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("my.toml");
-    std::fs::write(&file, "store = \"from-file.db\"\nbody_limit = 5\nheader-time = 7\n").expect("written");
+    std::fs::write(&file, "store = \"from-file.db\"\nbody_limit = 5\nheader-timeout = 7\n").expect("written");
     let output = Command::new(MUSTER)
-        .args(["config", "--json", "--header-time", "9", "--config"])
+        .args(["config", "--json", "--header-timeout", "9", "--config"])
         .arg(&file)
         .env("MUSTER_BODY_LIMIT", "6")
         .current_dir(folder.path())
@@ -62,7 +62,7 @@ fn settings_come_from_flag_variable_file_and_default_in_that_order() {
     let of = |name: &str| {
         (said[name]["value"].as_str().unwrap_or_default(), said[name]["from"].as_str().unwrap_or_default())
     };
-    assert_eq!(of("header-time"), ("9", "--header-time"));
+    assert_eq!(of("header-timeout"), ("9", "--header-timeout"));
     assert_eq!(of("body-limit"), ("6", "MUSTER_BODY_LIMIT"));
     assert_eq!(of("store"), ("from-file.db", file.to_str().expect("text")));
     assert_eq!(of("listen"), ("127.0.0.1:8080", "built in"));
@@ -71,6 +71,24 @@ fn settings_come_from_flag_variable_file_and_default_in_that_order() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("there is no setting stoer"), "{said}");
+}
+
+#[test]
+fn settings_are_accepted_under_the_names_of_0_1_0() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("my.toml");
+    std::fs::write(&file, "header_time = 7\nstore-lanes = 3\n").expect("written");
+    let output = Command::new(MUSTER)
+        .args(["config", "--json", "--bad-keys", "61", "--config"])
+        .arg(&file)
+        .envs([("MUSTER_ANSWER_TIME", "31"), ("MUSTER_BODY_TIME", "32"), ("MUSTER_BODY_TIMEOUT", "33")])
+        .output()
+        .expect("ran");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let value = |name: &str| said[name]["value"].as_str().unwrap_or_default().to_owned();
+    let values =
+        ["header-timeout", "store-writers", "invalid-keys-per-minute", "response-timeout", "body-timeout"];
+    assert_eq!(values.map(value), ["7", "3", "61", "31", "33"]);
 }
 
 #[test]

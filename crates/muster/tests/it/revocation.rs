@@ -102,7 +102,7 @@ fn a_bulk_request_stops_when_its_connection_is_revoked() {
 
 #[test]
 fn an_export_is_cut_off_when_its_connection_is_revoked() {
-    let server = Server::start(&["--body-time", "600"]);
+    let server = Server::start(&["--body-timeout", "600"]);
     let (tenant, _) = server.tenant(&[]);
     let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
     server.fill(3_000);

@@ -25,7 +25,14 @@ pub(crate) fn whole(store: &str) -> Vec<u8> {
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn no_secret_shows_anywhere() {
-    let mut server = Server::start(&["--log-level", "debug", "--log-format", "json", "--bad-keys", "100000"]);
+    let mut server = Server::start(&[
+        "--log-level",
+        "debug",
+        "--log-format",
+        "json",
+        "--invalid-keys-per-minute",
+        "100000",
+    ]);
     let (tenant, key) = server.tenant(&[]);
     let rotated = server.json(&["connection", "rotate", "main", "--tenant", &tenant.to_string()])["key"]
         .as_str()

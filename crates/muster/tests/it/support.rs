@@ -7,7 +7,7 @@ use dialects::kit::{ResponseBody, hash_key};
 use directory::{Caller, Clock, Command, Directory, NewConnection, TenantNumber};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use server::{App, Limits, Parts};
+use server::{App, Limits, Ports};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -211,7 +211,7 @@ fn launch_with(program: &Path, folder: &Path, store: impl AsRef<OsStr>, flags: &
         .env("MUSTER_MAIL_SPOOL", folder.join("mail"))
         .env("MUSTER_IMPORTS", folder.join("imports"))
         // The disk that tests run on is their machine's own business.
-        .env("MUSTER_LEAST_FREE_MIB", "0")
+        .env("MUSTER_MIN_FREE_DISK_MIB", "0")
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
@@ -351,49 +351,57 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new() -> Self {
-        Self::on(Place::new(), server::Face::default())
+        Self::on(Place::new(), server::PublicConfig::default())
     }
 
     /// One where time passes only when [`House::wait`] says so, however long the machine takes.
     pub(crate) fn still() -> Self {
         let still = Some(AtomicI64::new(adapters::SystemClock.now().0));
-        Self::with(Place::new(), server::Face::default(), Ahead { still, ..Ahead::default() })
+        Self::with(Place::new(), server::PublicConfig::default(), Ahead { still, ..Ahead::default() })
     }
 
     /// The same on a store that may hold something.
-    pub(crate) fn on(place: Place, face: server::Face) -> Self {
+    pub(crate) fn on(place: Place, face: server::PublicConfig) -> Self {
         Self::with(place, face, Ahead::default())
     }
 
     /// The same in memory, whichever engine is tested: for what reads requests and leaves storing them to other tests.
     pub(crate) fn in_memory() -> Self {
-        Self::over(Arc::new(store::Memory::new()), server::Face::default(), Ahead::default())
+        Self::over(Arc::new(store::Memory::new()), server::PublicConfig::default(), Ahead::default())
     }
 
     /// The same, taking imports.
     pub(crate) fn in_memory_with_imports(folder: &Path) -> Self {
-        let face = server::Face { imports: Some(folder.to_path_buf()), ..server::Face::default() };
+        let face = server::PublicConfig {
+            imports_dir: Some(folder.to_path_buf()),
+            ..server::PublicConfig::default()
+        };
         Self::over(Arc::new(store::Memory::new()), face, Ahead::default())
     }
 
-    fn with(place: Place, face: server::Face, ahead: Ahead) -> Self {
+    fn with(place: Place, face: server::PublicConfig, ahead: Ahead) -> Self {
         let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
         let mut house = Self::over(engine.store(), face, ahead);
         house.stored = Some((engine, place));
         house
     }
 
-    fn over(store: Arc<dyn directory::Store>, face: server::Face, ahead: Ahead) -> Self {
+    fn over(store: Arc<dyn directory::Store>, face: server::PublicConfig, ahead: Ahead) -> Self {
         // Long enough for a thousand users at once on a machine that has much else to do.
         let answer_time = Duration::from_mins(5);
         let bad_keys = NonZeroU32::MAX;
-        let storage = server::StorageLimits { least_free: 0, ..server::StorageLimits::default() };
-        let limits =
-            Limits { strength: Argon2Cost::FOR_TESTS, bad_keys, answer_time, storage, ..Limits::default() };
+        let storage = server::StorageLimits { min_free: 0, ..server::StorageLimits::default() };
+        let limits = Limits {
+            hash_strength: Argon2Cost::FOR_TESTS,
+            invalid_keys_per_minute: bad_keys,
+            response_timeout: answer_time,
+            import_storage: storage,
+            ..Limits::default()
+        };
         let ahead = Arc::new(ahead);
         let clock = Arc::clone(&ahead) as _;
-        let parts = Parts { store, clock, ids: Arc::new(adapters::TimeOrderedIds), hasher: None };
-        let app = server::app(parts, limits, face);
+        let parts = Ports { store, clock, ids: Arc::new(adapters::TimeOrderedIds), hasher: None };
+        let app = server::build_app(parts, limits, face);
         Self { app: app.expect("a house"), ahead, stored: None }
     }
 
@@ -456,7 +464,7 @@ impl House {
         let host = http::HeaderValue::from_static("example.com");
         request.headers_mut().entry(http::header::HOST).or_insert(host);
         let address: std::net::IpAddr = "127.0.0.1".parse().expect("an address");
-        self.app.shell.answer(request.map(|body| Full::new(Bytes::from(body))), address.into()).await
+        self.app.service.handle(request.map(|body| Full::new(Bytes::from(body))), address.into()).await
     }
 
     /// The position of the newest event after `seen`, if anything happened since.

@@ -1,4 +1,4 @@
-//! `muster tenant remove` beside a running server: everything of one tenant goes, and nothing of another.
+//! `muster tenant delete` beside a running server: everything of one tenant goes, and nothing of another.
 
 use crate::support::{MUSTER, Server, send};
 use serde_json::json;
@@ -27,9 +27,9 @@ fn a_tenant_is_removed_and_others_stay() {
         assert_eq!(ask("POST", "/api/2/groups", key, group).status, 200);
     }
     let number = gone.to_string();
-    server.json(&["user", "remove", "bob@x.example", "--tenant", &number]);
+    server.json(&["user", "delete", "bob@x.example", "--tenant", &number]);
     let remove = |arguments: &[&str]| {
-        let command = [&["tenant", "remove", &number, "--store", server.store()], arguments].concat();
+        let command = [&["tenant", "delete", &number, "--store", server.store()], arguments].concat();
         let output = Command::new(MUSTER).args(command).output().expect("ran");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
@@ -61,6 +61,6 @@ fn a_tenant_is_removed_and_others_stay() {
     assert!(taken["error"].is_string(), "{taken}");
     assert!(server.json(&["tenant", "add", "Another"])["number"].as_u64().expect("a number") > stays);
     // Once more, there is nothing to do.
-    let again = server.json(&["tenant", "remove", &number, "--yes"]);
+    let again = server.json(&["tenant", "delete", &number, "--yes"]);
     assert_eq!((&again["users"], &again["connections"]), (&json!(0), &json!(0)), "{again}");
 }

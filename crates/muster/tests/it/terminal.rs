@@ -126,7 +126,7 @@ fn options_without_meaning_for_a_file_are_rejected() {
         (["import", &csv, "--sheet", "Users"].as_slice(), "sheet is for workbooks"),
         (&["import", &ndjson, "--delimiter", ";"], "delimiter is for CSV files"),
         (&["import", &csv, "--format", "xlsx", "--encoding", "utf-8"], "encoding is for text files"),
-        (&["import", &csv, "--yes-really"], "--deactivate-missing"),
+        (&["import", &csv, "--force"], "--deactivate-missing"),
         (&["export", &export, "--excel"], "excel is for CSV files"),
     ] {
         let (code, text) = code(store, arguments);

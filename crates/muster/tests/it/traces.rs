@@ -13,7 +13,7 @@ fn lines(server: &Server, status: u64) -> Vec<Value> {
 
 #[test]
 fn a_rejected_key_says_why_in_the_log_and_not_in_the_answer() {
-    let server = Server::start(&["--log-format", "json", "--bad-keys", "100000"]);
+    let server = Server::start(&["--log-format", "json", "--invalid-keys-per-minute", "100000"]);
     let (tenant, live) = server.tenant(&[]);
     let scim_only = server.connection(tenant, "scim only", &["--dialect", "scim"]);
     let reader = server.connection(tenant, "reader", &["--read-only"]);

@@ -35,8 +35,14 @@ fn every_transcript_is_spoken_as_written() {
     }
     files.sort();
     assert!(files.len() >= 10, "transcripts are found: {files:?}");
-    let server =
-        Server::start(&["--bad-keys", "100000", "--hash-threads", "2", "--public-url", "http://example.com"]);
+    let server = Server::start(&[
+        "--invalid-keys-per-minute",
+        "100000",
+        "--hash-threads",
+        "2",
+        "--public-url",
+        "http://example.com",
+    ]);
     let mut wrong = Vec::new();
     for file in &files {
         // A tenant of its own, so that files do not depend on one another.

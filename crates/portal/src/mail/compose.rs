@@ -1,10 +1,10 @@
 //! What a mail says, and to whom.
 
 use crate::Portal;
-use crate::keys::Keys;
-use crate::pages::name_of;
+use crate::messages;
+use crate::pages::display_name;
+use crate::portal_keys::PortalKeys;
 use crate::templates::{MailContext, render_mail};
-use crate::words;
 use directory::{DirectoryError, Mail, SignInLinkRef, Tenant, User};
 use lettre::Message;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
@@ -31,7 +31,7 @@ impl Header for AutoSubmitted {
 }
 
 /// A mail as it goes out.
-pub(super) struct Composed {
+pub(super) struct ComposedMail {
     id: Uuid,
     pub(super) message: Message,
     /// To whom, for people who look.
@@ -39,9 +39,9 @@ pub(super) struct Composed {
     pub(super) link: String,
 }
 
-impl Composed {
-    pub(super) fn sent(&self) -> Sent {
-        Sent { id: self.id, to: self.to.clone(), link: self.link.clone() }
+impl ComposedMail {
+    pub(super) fn to_sent_mail(&self) -> SentMail {
+        SentMail { id: self.id, to: self.to.clone(), link: self.link.clone() }
     }
 }
 
@@ -49,9 +49,9 @@ impl Composed {
 pub(super) struct Unsendable(pub(super) String);
 
 /// The address of a link.
-pub(super) fn link(keys: &Keys, url: &str, mail: &Mail) -> String {
+pub(super) fn link_url(keys: &PortalKeys, url: &str, mail: &Mail) -> String {
     let key = SignInLinkRef { user: mail.user, id: mail.id, purpose: mail.purpose };
-    format!("{url}{}", Portal::path(mail.tenant, mail.purpose, &keys.seal(mail.tenant, &key)))
+    format!("{url}{}", Portal::link_path(mail.tenant, mail.purpose, &keys.sign_link(mail.tenant, &key)))
 }
 
 /// Without line breaks and other controls: in a header, they would begin another.
@@ -62,26 +62,26 @@ fn one_line(text: &str) -> String {
 
 /// Makes a mail: text and HTML, under an identity that stays the same however often it is sent.
 pub(super) fn compose(
-    (keys, url, from): (&Keys, &str, &lettre::Address),
+    (keys, url, from): (&PortalKeys, &str, &lettre::Address),
     mail: &Mail,
     tenant: &Tenant,
     user: &User,
-) -> Result<Result<Composed, Unsendable>, DirectoryError> {
+) -> Result<Result<ComposedMail, Unsendable>, DirectoryError> {
     let settings = &tenant.settings;
     let Some(email) = user.email() else { return Ok(Err(Unsendable("the person has no e-mail".into()))) };
     let to = settings.redirect_mails_to.as_deref().unwrap_or(email);
     let Ok(address) = to.parse::<lettre::Address>() else {
         return Ok(Err(Unsendable(format!("mails cannot be sent to {to}"))));
     };
-    let link = link(keys, url, mail);
+    let link = link_url(keys, url, mail);
     let lifetime = settings.link_lifetime_seconds(mail.purpose);
     let context = MailContext {
         tenant: one_line(&tenant.name),
-        name: one_line(&name_of(user)),
+        name: one_line(&display_name(user)),
         email: email.to_owned(),
         link: link.clone(),
-        lasts: words::duration(lifetime),
-        until: words::moment(mail.queued.plus_seconds(lifetime)),
+        lasts: messages::format_duration(lifetime),
+        until: messages::format_timestamp(mail.queued.plus_seconds(lifetime)),
     };
     let part = |name: &str| render_mail(&format!("{}.{name}", mail.purpose.as_str()), settings, &context);
     let subject = part("subject.txt")?;
@@ -95,14 +95,14 @@ pub(super) fn compose(
         .date(UNIX_EPOCH + queued)
         .header(AutoSubmitted)
         .multipart(MultiPart::alternative_plain_html(part("txt")?, part("html")?));
-    let broken =
+    let build_error =
         |error: lettre::error::Error| DirectoryError::Internal(format!("a mail could not be made: {error}"));
-    Ok(Ok(Composed { id: mail.id, message: message.map_err(broken)?, to: to.to_owned(), link }))
+    Ok(Ok(ComposedMail { id: mail.id, message: message.map_err(build_error)?, to: to.to_owned(), link }))
 }
 
 /// A mail that was sent.
 #[derive(Clone, Debug)]
-pub struct Sent {
+pub struct SentMail {
     /// Its id.
     pub id: Uuid,
     /// To whom.

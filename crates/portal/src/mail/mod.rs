@@ -4,6 +4,6 @@ mod compose;
 mod sender;
 mod worker;
 
-pub use compose::Sent;
-pub use sender::{Sender, SenderError, Transport};
-pub use worker::{Noted, Pace, Worker};
+pub use compose::SentMail;
+pub use sender::{MailConfigError, MailSender, MailTransport};
+pub use worker::{OutcomeListener, RetryPolicy, Worker};

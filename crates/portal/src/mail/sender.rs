@@ -1,6 +1,6 @@
 //! How mails leave: over SMTP, or into a folder where there is no server for it.
 
-use super::compose::{Composed, Sent};
+use super::compose::{ComposedMail, SentMail};
 use futures_util::future::BoxFuture;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
@@ -10,83 +10,88 @@ use std::time::Duration;
 
 /// The way out.
 #[derive(Clone)]
-pub struct Sender {
+pub struct MailSender {
     pub(super) from: Address,
-    way: Way,
+    delivery: Delivery,
     timeout: Duration,
 }
 
 #[derive(Clone)]
-enum Way {
+enum Delivery {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
-    Spool(PathBuf, Option<Arc<dyn Fn(Sent) + Send + Sync>>),
-    Other(Arc<dyn Transport>),
+    Spool(PathBuf, Option<Arc<dyn Fn(SentMail) + Send + Sync>>),
+    Custom(Arc<dyn MailTransport>),
 }
 
 /// A custom transport, such as that of a simulation.
-pub trait Transport: Send + Sync {
+pub trait MailTransport: Send + Sync {
     /// Sends a mail.
     ///
     /// # Errors
     /// Why it was not accepted; it is retried later.
-    fn send(&self, mail: Sent) -> BoxFuture<'_, Result<(), String>>;
+    fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// What is wrong with the settings of mail.
 #[derive(Debug, PartialEq, Eq)]
-pub struct SenderError(String);
+pub struct MailConfigError(String);
 
-impl std::fmt::Display for SenderError {
+impl std::fmt::Display for MailConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for SenderError {}
+impl std::error::Error for MailConfigError {}
 
 /// What came of an attempt.
-pub(super) enum Attempt {
+pub(super) enum SendResult {
     /// It was taken in.
     Sent,
     /// Not now; trying again may help.
-    NotNow(String),
+    Temporary(String),
     /// It was refused for good, perhaps because of us and not of the mail.
-    Refused(String),
+    Rejected(String),
     /// It was refused for good.
-    Never(String),
+    Permanent(String),
 }
 
-impl Sender {
+impl MailSender {
     /// Over SMTP, by a URL such as `smtps://user:password@mail.example.com` or `smtp://mail.example.com:587`. To other
     /// machines TLS is spoken, unless the URL ends in `?tls=none`, which takes no password.
-    pub fn smtp(url: &str, from: &str, timeout: Duration) -> Result<Self, SenderError> {
-        let from = address(from)?;
-        let bad = |text: &str| SenderError(format!("the SMTP server's URL {text}"));
-        let url = secured(url).map_err(bad)?;
+    pub fn smtp(url: &str, from: &str, timeout: Duration) -> Result<Self, MailConfigError> {
+        let from = parse_sender(from)?;
+        let invalid_url = |text: &str| MailConfigError(format!("the SMTP server's URL {text}"));
+        let url = require_tls(url).map_err(invalid_url)?;
         // What the parser quotes may be a password.
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url)
-            .map_err(|_| bad("cannot be used; it is like smtps://user:password@mail.example.com:465"))?;
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url).map_err(|_| {
+            invalid_url("cannot be used; it is like smtps://user:password@mail.example.com:465")
+        })?;
         let way =
             builder.timeout(Some(timeout)).hello_name(ClientId::Domain(from.domain().to_owned())).build();
-        Ok(Self { from, way: Way::Smtp(way), timeout })
+        Ok(Self { from, delivery: Delivery::Smtp(way), timeout })
     }
 
     /// Into a folder, one file a mail; `shown` is told of each.
     pub fn spool(
         folder: &Path,
         from: &str,
-        shown: Option<Arc<dyn Fn(Sent) + Send + Sync>>,
-    ) -> Result<Self, SenderError> {
+        on_sent: Option<Arc<dyn Fn(SentMail) + Send + Sync>>,
+    ) -> Result<Self, MailConfigError> {
         let timeout = Duration::from_secs(10);
-        Ok(Self { from: address(from)?, way: Way::Spool(folder.to_owned(), shown), timeout })
+        Ok(Self { from: parse_sender(from)?, delivery: Delivery::Spool(folder.to_owned(), on_sent), timeout })
     }
 
     /// Over another transport.
     ///
     /// # Errors
     /// `from` is no address.
-    pub fn over(transport: Arc<dyn Transport>, from: &str) -> Result<Self, SenderError> {
-        Ok(Self { from: address(from)?, way: Way::Other(transport), timeout: Duration::from_secs(10) })
+    pub fn with_transport(transport: Arc<dyn MailTransport>, from: &str) -> Result<Self, MailConfigError> {
+        Ok(Self {
+            from: parse_sender(from)?,
+            delivery: Delivery::Custom(transport),
+            timeout: Duration::from_secs(10),
+        })
     }
 
     /// The longest that one attempt takes.
@@ -94,93 +99,93 @@ impl Sender {
         self.timeout
     }
 
-    pub(super) async fn send(&self, composed: &Composed) -> Attempt {
-        match &self.way {
-            Way::Smtp(transport) => {
+    pub(super) async fn send(&self, composed: &ComposedMail) -> SendResult {
+        match &self.delivery {
+            Delivery::Smtp(transport) => {
                 let (envelope, bytes) = (composed.message.envelope(), composed.message.formatted());
                 // The transport's own limit is for connecting alone.
                 let sent = tokio::time::timeout(self.timeout, transport.send_raw(envelope, &bytes)).await;
                 sent.map_or_else(
-                    |_| Attempt::NotNow("the mail server did not answer in time".into()),
-                    outcome,
+                    |_| SendResult::Temporary("the mail server did not answer in time".into()),
+                    classify_smtp_result,
                 )
             }
-            Way::Spool(folder, shown) => match put(folder, composed).await {
+            Delivery::Spool(folder, on_sent) => match write_to_spool(folder, composed).await {
                 Ok(()) => {
-                    if let Some(shown) = shown {
-                        shown(composed.sent());
+                    if let Some(on_sent) = on_sent {
+                        on_sent(composed.to_sent_mail());
                     }
-                    Attempt::Sent
+                    SendResult::Sent
                 }
-                Err(error) => Attempt::NotNow(format!("{}: {error}", folder.display())),
+                Err(error) => SendResult::Temporary(format!("{}: {error}", folder.display())),
             },
-            Way::Other(transport) => {
-                let sent = tokio::time::timeout(self.timeout, transport.send(composed.sent())).await;
+            Delivery::Custom(transport) => {
+                let sent = tokio::time::timeout(self.timeout, transport.send(composed.to_sent_mail())).await;
                 let sent = sent.unwrap_or_else(|_| Err("the transport did not answer in time".into()));
-                sent.map_or_else(Attempt::NotNow, |()| Attempt::Sent)
+                sent.map_or_else(SendResult::Temporary, |()| SendResult::Sent)
             }
         }
     }
 }
 
-fn address(from: &str) -> Result<Address, SenderError> {
-    from.parse().map_err(|_| SenderError(format!("mails cannot be sent from {from}: it is no e-mail")))
+fn parse_sender(from: &str) -> Result<Address, MailConfigError> {
+    from.parse().map_err(|_| MailConfigError(format!("mails cannot be sent from {from}: it is no e-mail")))
 }
 
 /// The URL with TLS asked for, wherever it leaves this machine and does not say otherwise. It is read to the letter, as
 /// the transport reads it: what that would not understand must not pass for TLS here.
-fn secured(url: &str) -> Result<String, &'static str> {
+fn require_tls(url: &str) -> Result<String, &'static str> {
     if url.contains(['#', ' ', '\t', '\n']) {
         return Err("must not hold # or blanks; in a password they are written as %23 and %20");
     }
-    let (place, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
-    if place.starts_with("smtps://") {
+    let (base, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
+    if base.starts_with("smtps://") {
         return if query.is_none() {
             Ok(url.to_owned())
         } else {
             Err("says nothing behind a ? with smtps://")
         };
     }
-    let Some(rest) = place.strip_prefix("smtp://") else { return Err("begins with smtp:// or smtps://") };
+    let Some(rest) = base.strip_prefix("smtp://") else { return Err("begins with smtp:// or smtps://") };
     let authority = rest.split('/').next().unwrap_or_default();
     let (has_user, host) = authority.rsplit_once('@').map_or((false, authority), |(_, host)| (true, host));
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-    let is_near = matches!(host, "localhost" | "127.0.0.1");
+    let is_loopback = matches!(host, "localhost" | "127.0.0.1");
     match query {
-        None if is_near => Ok(url.to_owned()),
+        None if is_loopback => Ok(url.to_owned()),
         None => Ok(format!("{url}?tls=required")),
         // Whoever is in between can take the offer of TLS away, and read the password.
-        Some("tls=opportunistic" | "tls=none") if has_user && !is_near => {
+        Some("tls=opportunistic" | "tls=none") if has_user && !is_loopback => {
             Err("would send its password in the clear")
         }
         Some("tls=required" | "tls=opportunistic") => Ok(url.to_owned()),
-        Some("tls=none") => Ok(place.to_owned()),
+        Some("tls=none") => Ok(base.to_owned()),
         Some(_) => Err("ends in ?tls=required, ?tls=opportunistic or ?tls=none, or says nothing of it"),
     }
 }
 
-fn outcome(
+fn classify_smtp_result(
     sent: Result<lettre::transport::smtp::response::Response, lettre::transport::smtp::Error>,
-) -> Attempt {
-    let Err(error) = sent else { return Attempt::Sent };
-    let said = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-    let said: String = said.chars().filter(|c| !c.is_control()).take(300).collect();
+) -> SendResult {
+    let Err(error) = sent else { return SendResult::Sent };
+    let reply = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+    let reply: String = reply.chars().filter(|c| !c.is_control()).take(300).collect();
     match error.status().map(u16::from) {
         // The server wants another name or password than it was shown: that is mended here, not at the person's.
         Some(code @ (530 | 534 | 535 | 538)) => {
             tracing::error!(code, "the mail server does not let us in");
-            Attempt::NotNow(format!("{code} {said}"))
+            SendResult::Temporary(format!("{code} {reply}"))
         }
         // There is no such mailbox.
-        Some(code @ (550 | 551 | 553)) => Attempt::Never(format!("{code} {said}")),
-        Some(code) if error.is_permanent() => Attempt::Refused(format!("{code} {said}")),
-        Some(code) => Attempt::NotNow(format!("{code} {said}")),
-        None => Attempt::NotNow(said),
+        Some(code @ (550 | 551 | 553)) => SendResult::Permanent(format!("{code} {reply}")),
+        Some(code) if error.is_permanent() => SendResult::Rejected(format!("{code} {reply}")),
+        Some(code) => SendResult::Temporary(format!("{code} {reply}")),
+        None => SendResult::Temporary(reply),
     }
 }
 
 /// Under its own name, so that a mail that is put there twice is there once.
-async fn put(folder: &Path, composed: &Composed) -> std::io::Result<()> {
+async fn write_to_spool(folder: &Path, composed: &ComposedMail) -> std::io::Result<()> {
     let mut builder = tokio::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -188,17 +193,17 @@ async fn put(folder: &Path, composed: &Composed) -> std::io::Result<()> {
     builder.create(folder).await?;
     let id = composed.message.headers().get_raw("Message-ID").unwrap_or("mail");
     let name: String = id.chars().filter(|c| c.is_ascii_hexdigit() || *c == '-').take(36).collect();
-    let (unfinished, path) = (folder.join(format!(".{name}")), folder.join(format!("{name}.eml")));
+    let (temp_path, path) = (folder.join(format!(".{name}")), folder.join(format!("{name}.eml")));
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     options.mode(0o600);
-    let mut file = options.open(&unfinished).await?;
+    let mut file = options.open(&temp_path).await?;
     tokio::io::AsyncWriteExt::write_all(&mut file, &composed.message.formatted()).await?;
     // It is written in the background; only this says whether that worked.
     tokio::io::AsyncWriteExt::flush(&mut file).await?;
     file.sync_all().await?;
-    tokio::fs::rename(unfinished, path).await?;
+    tokio::fs::rename(temp_path, path).await?;
     tokio::fs::File::open(folder).await?.sync_all().await
 }
 
@@ -210,10 +215,10 @@ mod tests {
     fn what_leaves_the_machine_goes_over_tls() {
         let same = ["smtps://u:p@mail.x.y", "smtp://127.0.0.1:2525", "smtp://u:p@localhost:25"];
         for url in same {
-            assert_eq!(secured(url), Ok(url.to_owned()));
+            assert_eq!(require_tls(url), Ok(url.to_owned()));
         }
-        assert_eq!(secured("smtp://mail.x.y"), Ok("smtp://mail.x.y?tls=required".into()));
-        assert_eq!(secured("smtp://mail.x.y:25?tls=none"), Ok("smtp://mail.x.y:25".into()));
+        assert_eq!(require_tls("smtp://mail.x.y"), Ok("smtp://mail.x.y?tls=required".into()));
+        assert_eq!(require_tls("smtp://mail.x.y:25?tls=none"), Ok("smtp://mail.x.y:25".into()));
         for bad in [
             "smtp://u:p@mail.x.y?tls=none",
             "smtp://u:p@mail.x.y?tls=opportunistic",
@@ -227,9 +232,10 @@ mod tests {
             "http://x",
             "mail.x.y",
         ] {
-            assert!(secured(bad).is_err(), "{bad}");
+            assert!(require_tls(bad).is_err(), "{bad}");
         }
-        let error = Sender::smtp("smtp://u:secret@[bad", "a@x.y", Duration::from_secs(1)).err().expect("bad");
+        let error =
+            MailSender::smtp("smtp://u:secret@[bad", "a@x.y", Duration::from_secs(1)).err().expect("bad");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

@@ -1,9 +1,9 @@
 //! One's own account: what is kept, the password, and where one is signed in.
 
-use super::request::Visit;
-use super::respond::{html, redirect, with_cookie, with_retry};
-use super::{Page, Portal};
-use crate::words;
+use super::request::PageRequest;
+use super::responses::{redirect, render_page, with_cookie, with_retry_after};
+use super::{PageResult, Portal};
+use crate::messages;
 use directory::{
     AccountAction, DirectoryError, ExposeSecret, Field, KeyHash, KnownDevice, SignInError, User,
 };
@@ -11,7 +11,7 @@ use http::Response;
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Account<'a> {
+struct AccountPage<'a> {
     tenant: &'a str,
     base: String,
     token: String,
@@ -28,21 +28,21 @@ struct Row {
 }
 
 #[derive(Serialize)]
-struct Change<'a> {
+struct ChangePasswordForm<'a> {
     tenant: &'a str,
     base: String,
     token: String,
     notice: &'a str,
     problem: &'a str,
     /// The field that is wrong.
-    wrong: &'static str,
+    invalid_field: &'static str,
     is_forced: bool,
     email: &'a str,
-    least: u32,
+    min_length: u32,
 }
 
 /// What a person is shown of themselves, by its name.
-const SHOWN: [(Field, &str); 12] = [
+const DISPLAYED_FIELDS: [(Field, &str); 12] = [
     (Field::UserName, "User name"),
     (Field::Email, "Email"),
     (Field::GivenName, "First name"),
@@ -58,25 +58,30 @@ const SHOWN: [(Field, &str); 12] = [
 ];
 
 /// Whoever is not signed in goes there first.
-fn to_sign_in(visit: &Visit) -> Response<bytes::Bytes> {
-    if !visit.has_session() {
-        return redirect(&visit.base("sign-in"));
+fn redirect_to_sign_in(request: &PageRequest) -> Response<bytes::Bytes> {
+    if !request.has_session_cookie() {
+        return redirect(&request.page_path("sign-in"));
     }
-    with_cookie(redirect(&format!("{}?done=ended", visit.base("sign-in"))), &visit.no_session_cookie())
+    with_cookie(
+        redirect(&format!("{}?done=ended", request.page_path("sign-in"))),
+        &request.expired_session_cookie(),
+    )
 }
 
-fn must_change(user: &User) -> bool {
+fn must_change_password(user: &User) -> bool {
     user.force_password_change == Some(true)
 }
 
-pub(super) async fn show(portal: &Portal, visit: &Visit) -> Page {
-    let Some((user, _)) = visit.signed_in(&portal.directory).await? else { return Ok(to_sign_in(visit)) };
-    if must_change(&user) {
-        return Ok(redirect(&visit.base("password")));
+pub(super) async fn show(portal: &Portal, request: &PageRequest) -> PageResult {
+    let Some((user, _)) = request.current_user(&portal.directory).await? else {
+        return Ok(redirect_to_sign_in(request));
+    };
+    if must_change_password(&user) {
+        return Ok(redirect(&request.page_path("password")));
     }
     let mut rows: Vec<Row> = Vec::new();
     // Most people's user name is their e-mail.
-    let shown = SHOWN.iter().filter(|(field, _)| {
+    let shown = DISPLAYED_FIELDS.iter().filter(|(field, _)| {
         *field != Field::UserName || user.email().is_none_or(|email| email != user.user_name)
     });
     for (field, name) in shown.copied() {
@@ -85,13 +90,13 @@ pub(super) async fn show(portal: &Portal, visit: &Visit) -> Page {
     for entry in user.emails.iter().filter(|entry| Some(entry.value.as_str()) != user.email()) {
         rows.push(Row { name: "Another email", value: entry.value.clone() });
     }
-    rows.push(Row { name: "Member since", value: words::moment(user.created) });
-    let sessions = portal.directory.session_count(visit.tenant.number, user.id).await?;
-    let account = Account {
-        tenant: &visit.tenant.name,
-        base: visit.base(""),
-        token: visit.token(),
-        notice: match visit.done() {
+    rows.push(Row { name: "Member since", value: messages::format_timestamp(user.created) });
+    let sessions = portal.directory.session_count(request.tenant.number, user.id).await?;
+    let account = AccountPage {
+        tenant: &request.tenant.name,
+        base: request.page_path(""),
+        token: request.csrf_token(),
+        notice: match request.notice_code() {
             "changed" => "Your password is changed. All other browsers are signed out.",
             "chosen" => "Your password is set, and you are signed in.",
             _ => "",
@@ -100,73 +105,91 @@ pub(super) async fn show(portal: &Portal, visit: &Visit) -> Page {
         rows,
         sessions,
     };
-    Ok(visit.page(html(200, "account.html", &account)?))
+    Ok(request.with_browser_cookie(render_page(200, "account.html", &account)?))
 }
 
-pub(super) async fn change(portal: &Portal, visit: &Visit) -> Page {
-    match visit.signed_in(&portal.directory).await? {
-        Some((user, _)) => form(visit, &user, "", None),
-        None => Ok(to_sign_in(visit)),
+pub(super) async fn show_change_password(portal: &Portal, request: &PageRequest) -> PageResult {
+    match request.current_user(&portal.directory).await? {
+        Some((user, _)) => render_change_password(request, &user, "", None),
+        None => Ok(redirect_to_sign_in(request)),
     }
 }
 
-fn form(visit: &Visit, user: &User, wrong: &'static str, problem: Option<(u16, String)>) -> Page {
+fn render_change_password(
+    request: &PageRequest,
+    user: &User,
+    wrong: &'static str,
+    problem: Option<(u16, String)>,
+) -> PageResult {
     let (status, problem) = problem.unwrap_or((200, String::new()));
-    let change = Change {
-        tenant: &visit.tenant.name,
-        base: visit.base(""),
-        token: visit.token(),
+    let change = ChangePasswordForm {
+        tenant: &request.tenant.name,
+        base: request.page_path(""),
+        token: request.csrf_token(),
         notice: "",
         problem: &problem,
-        wrong,
-        is_forced: must_change(user),
+        invalid_field: wrong,
+        is_forced: must_change_password(user),
         email: user.email().unwrap_or(&user.user_name),
-        least: visit.tenant.settings.min_password_chars,
+        min_length: request.tenant.settings.min_password_chars,
     };
-    Ok(visit.page(html(status, "change.html", &change)?))
+    Ok(request.with_browser_cookie(render_page(status, "change_password.html", &change)?))
 }
 
-pub(super) async fn submit_change(portal: &Portal, visit: &Visit) -> Page {
-    let Some((user, key)) = visit.signed_in(&portal.directory).await? else { return Ok(to_sign_in(visit)) };
-    let (old, new) = (visit.secret("old"), visit.secret("new"));
-    let wrong = |text: &str| form(visit, &user, "new", Some((422, text.to_owned())));
-    if new.expose_secret() != visit.field("again") {
-        return wrong("The two new passwords are not the same. Please type them again.");
+pub(super) async fn submit_change_password(portal: &Portal, request: &PageRequest) -> PageResult {
+    let Some((user, key)) = request.current_user(&portal.directory).await? else {
+        return Ok(redirect_to_sign_in(request));
+    };
+    let (old, new) = (request.secret_field("old"), request.secret_field("new"));
+    let invalid_new_password =
+        |text: &str| render_change_password(request, &user, "new", Some((422, text.to_owned())));
+    if new.expose_secret() != request.field("again") {
+        return invalid_new_password("The two new passwords are not the same. Please type them again.");
     }
     if new.expose_secret() == old.expose_secret() {
-        return wrong("That is the password you have now. Please choose another.");
+        return invalid_new_password("That is the password you have now. Please choose another.");
     }
-    let caller = visit.caller("account page");
-    match portal.directory.change_password(&caller, user.id, (old, new), key, Some(visit.address)).await {
+    let caller = request.caller("account page");
+    match portal.directory.change_password(&caller, user.id, (old, new), key, Some(request.address)).await {
         Ok(_) => {
             let device = KnownDevice { user: user.id, last_sign_in: portal.directory.now() };
-            let page = redirect(&format!("{}?done=changed", visit.base("account")));
-            Ok(with_cookie(page, &visit.device_cookie(&device)))
+            let page = redirect(&format!("{}?done=changed", request.page_path("account")));
+            Ok(with_cookie(page, &request.device_cookie(&device)))
         }
-        Err(DirectoryError::SignIn(SignInError::InvalidCredentials)) => form(
-            visit,
+        Err(DirectoryError::SignIn(SignInError::InvalidCredentials)) => render_change_password(
+            request,
             &user,
             "old",
             Some((403, "That is not the password you have now. Please try again.".into())),
         ),
         Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchUser)) => Err(refusal),
         Err(refusal) => {
-            let wrong = if matches!(refusal, DirectoryError::Invalid(_)) { "new" } else { "" };
-            Ok(with_retry(form(visit, &user, wrong, Some(words::problem(&refusal)))?, &refusal))
+            let invalid_new_password = if matches!(refusal, DirectoryError::Invalid(_)) { "new" } else { "" };
+            Ok(with_retry_after(
+                render_change_password(
+                    request,
+                    &user,
+                    invalid_new_password,
+                    Some(messages::error_message(&refusal)),
+                )?,
+                &refusal,
+            ))
         }
     }
 }
 
-pub(super) async fn sign_out(portal: &Portal, visit: &Visit, is_everywhere: bool) -> Page {
-    let Some((user, key)) = visit.signed_in(&portal.directory).await? else { return Ok(to_sign_in(visit)) };
-    let step = if is_everywhere { AccountAction::SignOutEverywhere } else { out(key) };
-    let caller = visit.caller("account page");
-    portal.directory.run_account_action(&caller, user.id, step).await?;
+pub(super) async fn sign_out(portal: &Portal, request: &PageRequest, is_everywhere: bool) -> PageResult {
+    let Some((user, key)) = request.current_user(&portal.directory).await? else {
+        return Ok(redirect_to_sign_in(request));
+    };
+    let action = if is_everywhere { AccountAction::SignOutEverywhere } else { sign_out_action(key) };
+    let caller = request.caller("account page");
+    portal.directory.run_account_action(&caller, user.id, action).await?;
     let done = if is_everywhere { "everywhere" } else { "out" };
-    let page = redirect(&format!("{}?done={done}", visit.base("sign-in")));
-    Ok(with_cookie(page, &visit.no_session_cookie()))
+    let page = redirect(&format!("{}?done={done}", request.page_path("sign-in")));
+    Ok(with_cookie(page, &request.expired_session_cookie()))
 }
 
-fn out(key: KeyHash) -> AccountAction {
+fn sign_out_action(key: KeyHash) -> AccountAction {
     AccountAction::SignOut(key)
 }

@@ -4,38 +4,38 @@
 //! lead to, `invitation/{link}` and `reset/{link}`. They work without scripts; none may run.
 
 mod account;
-mod choose;
-mod forgot;
+mod choose_password;
+mod forgot_password;
 mod request;
-mod respond;
+mod responses;
 mod sign_in;
 
-pub(crate) use choose::name_of;
+pub(crate) use choose_password::display_name;
 
-use crate::keys::Keys;
-use crate::words;
+use crate::messages;
+use crate::portal_keys::PortalKeys;
 use bytes::Bytes;
 use directory::{Directory, DirectoryError, LinkPurpose, Tenant, TenantNumber, TenantSettings};
 use http::request::Parts;
 use http::{Method, Response};
-use request::Visit;
-use respond::{Way, html, message, redirect};
+use request::PageRequest;
+use responses::{NavLink, message_page, redirect, render_page};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-const STYLE: &str = include_str!("../../templates/style.css");
+const STYLESHEET: &str = include_str!("../../templates/style.css");
 
 /// The pages of an installation.
 pub struct Portal {
     directory: Arc<Directory>,
     /// Whether cookies go over TLS alone.
-    is_secure: bool,
-    keys: OnceLock<Arc<Keys>>,
+    has_secure_cookies: bool,
+    keys: OnceLock<Arc<PortalKeys>>,
 }
 
 /// A page, and what the log and the figures may know of it.
-pub struct Answered {
+pub struct PageResponse {
     /// The page.
     pub page: Response<Bytes>,
     /// The path of the route, without anybody's data.
@@ -45,49 +45,49 @@ pub struct Answered {
 }
 
 /// What a handler gives back: a page, or a refusal that becomes one.
-type Page = Result<Response<Bytes>, DirectoryError>;
+type PageResult = Result<Response<Bytes>, DirectoryError>;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// What this server is, and the ways on.
-    Start,
+    Home,
     /// The style sheet.
-    Style,
+    Stylesheet,
     /// Sign-in without a tenant.
-    Door,
+    TenantPicker,
     /// Sign-in.
     SignIn,
     /// The account.
     Account,
     /// Changing the password.
-    Password,
+    ChangePassword,
     /// Asking for a link.
-    Forgot,
+    ForgotPassword,
     /// Signing out.
     SignOut,
     /// Signing out in all browsers.
     SignOutEverywhere,
     /// What links from mails lead to.
-    Link(LinkPurpose),
+    PasswordLink(LinkPurpose),
     /// No page.
-    Nowhere,
+    NotFound,
 }
 
 /// The paths of all pages. Their letter case matters, as it does in the paths of cookies.
 pub const ROUTES: [(&str, Route); 12] = [
-    ("/", Route::Start),
-    ("/pages/style.css", Route::Style),
-    ("/sign-in", Route::Door),
+    ("/", Route::Home),
+    ("/pages/style.css", Route::Stylesheet),
+    ("/sign-in", Route::TenantPicker),
     ("/t/{tenant}/sign-in", Route::SignIn),
     ("/t/{tenant}/account", Route::Account),
     ("/t/{tenant}", Route::Account),
-    ("/t/{tenant}/password", Route::Password),
-    ("/t/{tenant}/forgot", Route::Forgot),
+    ("/t/{tenant}/password", Route::ChangePassword),
+    ("/t/{tenant}/forgot", Route::ForgotPassword),
     ("/t/{tenant}/sign-out", Route::SignOut),
     ("/t/{tenant}/sign-out-everywhere", Route::SignOutEverywhere),
-    ("/t/{tenant}/invitation/{link}", Route::Link(LinkPurpose::Invitation)),
-    ("/t/{tenant}/reset/{link}", Route::Link(LinkPurpose::Reset)),
+    ("/t/{tenant}/invitation/{link}", Route::PasswordLink(LinkPurpose::Invitation)),
+    ("/t/{tenant}/reset/{link}", Route::PasswordLink(LinkPurpose::Reset)),
 ];
 
 impl Route {
@@ -100,11 +100,11 @@ impl Route {
 impl Portal {
     /// Pages over a directory; with `is_secure`, cookies go over TLS alone.
     pub fn new(directory: Arc<Directory>, is_secure: bool) -> Self {
-        Self { directory, is_secure, keys: OnceLock::new() }
+        Self { directory, has_secure_cookies: is_secure, keys: OnceLock::new() }
     }
 
     /// Whether a path is one of the pages'.
-    pub fn owns(path: &str) -> bool {
+    pub fn claims_path(path: &str) -> bool {
         // A dialect may have paths that begin with a word of the client's own, such as `t`.
         let is_numbered = |rest: &str| rest.split('/').next().is_some_and(|text| text.parse::<u32>().is_ok());
         path.trim_end_matches('/') == "/sign-in"
@@ -113,116 +113,124 @@ impl Portal {
     }
 
     /// Whether a path that nobody owns looks like one of the pages'.
-    pub fn is_like(path: &str) -> bool {
+    pub fn is_reserved_path(path: &str) -> bool {
         path.starts_with("/t/") || path == "/t"
     }
 
     /// The path of a page for a purpose, under the installation's address.
-    pub(crate) fn path(tenant: TenantNumber, purpose: LinkPurpose, link: &str) -> String {
+    pub(crate) fn link_path(tenant: TenantNumber, purpose: LinkPurpose, link: &str) -> String {
         format!("/t/{tenant}/{}/{link}", purpose.as_str())
     }
 
-    async fn keys(&self) -> Result<Arc<Keys>, DirectoryError> {
+    async fn load_keys(&self) -> Result<Arc<PortalKeys>, DirectoryError> {
         if let Some(keys) = self.keys.get() {
             return Ok(Arc::clone(keys));
         }
-        let keys = Arc::new(Keys::of(&self.directory).await?);
+        let keys = Arc::new(PortalKeys::load(&self.directory).await?);
         // Whoever was first has drawn the same.
         Ok(Arc::clone(self.keys.get_or_init(|| keys)))
     }
 
     /// Answers a request for one of the pages; `body` is nothing when it was too large or did not arrive.
-    pub async fn answer(
+    pub async fn handle(
         &self,
         route: Route,
         parts: &Parts,
         body: Option<&Bytes>,
         address: IpAddr,
-        number: &str,
-    ) -> Answered {
-        let (page, detail) = match self.page(route, parts, body, address, number).await {
+        request_id: &str,
+    ) -> PageResponse {
+        let (page, detail) = match self.dispatch(route, parts, body, address, request_id).await {
             Ok(page) => (page, None),
             Err(refusal) => {
-                let (status, text) = words::problem(&refusal);
+                let (status, text) = messages::error_message(&refusal);
                 let detail = match refusal {
                     DirectoryError::Internal(text) | DirectoryError::Unavailable(text) => Some(text),
                     DirectoryError::Busy { .. } | DirectoryError::Conflict => None,
                     other => Some(format!("{other:?}")),
                 };
                 let heading = if status == 503 { "One moment, please" } else { "That did not work" };
-                let page = message("Muster", status, heading, &[&text], Vec::new());
-                (page.unwrap_or_else(|_| respond::plain(status, &text)), detail)
+                let page = message_page("Muster", status, heading, &[&text], Vec::new());
+                (page.unwrap_or_else(|_| responses::plain_text(status, &text)), detail)
             }
         };
-        Answered { page: respond::with_headers(page, self.is_secure), route: route.name(), detail }
+        PageResponse {
+            page: responses::with_security_headers(page, self.has_secure_cookies),
+            route: route.name(),
+            detail,
+        }
     }
 
-    async fn page(
+    async fn dispatch(
         &self,
         route: Route,
         parts: &Parts,
         body: Option<&Bytes>,
         address: IpAddr,
-        number: &str,
-    ) -> Page {
+        request_id: &str,
+    ) -> PageResult {
         match route {
-            Route::Start if !matches!(parts.method, Method::GET | Method::HEAD) => {
-                return Ok(respond::not_allowed());
+            Route::Home if !matches!(parts.method, Method::GET | Method::HEAD) => {
+                return Ok(responses::method_not_allowed());
             }
-            Route::Start => return start(),
-            Route::Style => return Ok(respond::style(STYLE)),
-            Route::Door => return self.door(parts.uri.query().unwrap_or_default()).await,
+            Route::Home => return home(),
+            Route::Stylesheet => return Ok(responses::stylesheet(STYLESHEET)),
+            Route::TenantPicker => return self.tenant_picker(parts.uri.query().unwrap_or_default()).await,
             _ => {}
         }
         let mut segments = parts.uri.path().strip_prefix("/t/").unwrap_or_default().split('/');
-        let number_sent = segments.next().and_then(|text| text.parse().ok()).map(TenantNumber);
-        let Some(number_sent) = number_sent else { return nowhere(None) };
-        let tenant = self.tenant(number_sent).await?;
+        let tenant_number = segments.next().and_then(|text| text.parse().ok()).map(TenantNumber);
+        let Some(tenant_number) = tenant_number else { return not_found(None) };
+        let tenant = self.tenant_or_placeholder(tenant_number).await?;
         let Some(body) = body else {
             let text = "What was sent is too large, or did not arrive whole.";
-            return message(shown_name(&tenant), 413, "That did not work", &[text], Vec::new());
+            return message_page(public_name(&tenant), 413, "That did not work", &[text], Vec::new());
         };
-        let keys = self.keys().await?;
-        let visit = Visit::read(parts, body, address, number, tenant, keys, self.is_secure)?;
+        let keys = self.load_keys().await?;
+        let visit =
+            PageRequest::parse(parts, body, address, request_id, tenant, keys, self.has_secure_cookies)?;
         let (is_post, is_get) =
             (parts.method == Method::POST, parts.method == Method::GET || parts.method == Method::HEAD);
         if !is_post && !is_get {
-            return Ok(respond::not_allowed());
+            return Ok(responses::method_not_allowed());
         }
         // What changes something is only taken from a form that was given to this visitor by one of our own pages.
-        if is_post && !visit.is_genuine() {
+        if is_post && !visit.has_valid_csrf_token() {
             let text = "Nothing was done: the form did not come from a page that this browser was given.";
             let hint = "Please go back, load the page again and try once more. Your browser must be allowed to keep cookies for this site.";
             return visit.message(403, "Please try again", &[text, hint], &[("sign-in", "Sign in")]);
         }
         let link = segments.nth(1).unwrap_or_default();
         match (route, is_post) {
-            (Route::SignIn, false) if visit.signed_in(&self.directory).await?.is_some() => {
-                Ok(redirect(&visit.base("account")))
+            (Route::SignIn, false) if visit.current_user(&self.directory).await?.is_some() => {
+                Ok(redirect(&visit.page_path("account")))
             }
             (Route::SignIn, false) => sign_in::show(&visit, None),
             (Route::SignIn, true) => sign_in::submit(self, &visit).await,
             (Route::Account, false) => account::show(self, &visit).await,
-            (Route::Password, false) => account::change(self, &visit).await,
-            (Route::Password, true) => account::submit_change(self, &visit).await,
+            (Route::ChangePassword, false) => account::show_change_password(self, &visit).await,
+            (Route::ChangePassword, true) => account::submit_change_password(self, &visit).await,
             (Route::SignOut, true) => account::sign_out(self, &visit, false).await,
             (Route::SignOutEverywhere, true) => account::sign_out(self, &visit, true).await,
-            (Route::Forgot, false) => forgot::show(&visit),
-            (Route::Forgot, true) => forgot::submit(self, &visit).await,
-            (Route::Link(purpose), false) => choose::show(self, &visit, purpose, link).await,
-            (Route::Link(purpose), true) => choose::submit(self, &visit, purpose, link).await,
-            (Route::SignOut | Route::SignOutEverywhere, false) => Ok(redirect(&visit.base("account"))),
-            (Route::Account, true) | (Route::Nowhere | Route::Start | Route::Style | Route::Door, _) => {
-                nowhere(Some(&visit))
+            (Route::ForgotPassword, false) => forgot_password::show(&visit),
+            (Route::ForgotPassword, true) => forgot_password::submit(self, &visit).await,
+            (Route::PasswordLink(purpose), false) => choose_password::show(self, &visit, purpose, link).await,
+            (Route::PasswordLink(purpose), true) => {
+                choose_password::submit(self, &visit, purpose, link).await
+            }
+            (Route::SignOut | Route::SignOutEverywhere, false) => Ok(redirect(&visit.page_path("account"))),
+            (Route::Account, true)
+            | (Route::NotFound | Route::Home | Route::Stylesheet | Route::TenantPicker, _) => {
+                not_found(Some(&visit))
             }
         }
     }
 
     /// The tenant with this number. A nonexistent one looks like one without users, so that nobody can list the tenants.
-    async fn tenant(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
+    async fn tenant_or_placeholder(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
         match self.directory.tenant(number).await {
             Err(DirectoryError::NoSuchTenant) => {
-                let (name, settings) = (UNNAMED.to_owned(), TenantSettings::default());
+                let (name, settings) = (DEFAULT_NAME.to_owned(), TenantSettings::default());
                 Ok(Tenant {
                     number,
                     name,
@@ -237,56 +245,62 @@ impl Portal {
     }
 
     /// Redirects to the only tenant's sign-in page, or asks for the tenant's number. Every number leads to a sign-in page.
-    async fn door(&self, query: &str) -> Page {
+    async fn tenant_picker(&self, query: &str) -> PageResult {
         let tenants = self.directory.tenants().await?;
         if let [only] = &tenants[..] {
             return Ok(redirect(&format!("/t/{}/sign-in", only.number)));
         }
-        let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "tenant");
-        let Some((_, asked)) = asked else { return html(200, "door.html", &Door::default()) };
+        let requested = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "tenant");
+        let Some((_, asked)) = requested else {
+            return render_page(200, "tenant_picker.html", &TenantPicker::default());
+        };
         match asked.trim().parse::<u32>() {
-            Ok(number) => Ok(redirect(&format!("/t/{number}/sign-in"))),
-            Err(_) => html(422, "door.html", &Door { problem: "Please enter a number.", ..Door::default() }),
+            Ok(request_id) => Ok(redirect(&format!("/t/{request_id}/sign-in"))),
+            Err(_) => render_page(
+                422,
+                "tenant_picker.html",
+                &TenantPicker { problem: "Please enter a number.", ..TenantPicker::default() },
+            ),
         }
     }
 }
 
 /// Shown in place of a tenant's name.
-const UNNAMED: &str = "Muster";
+const DEFAULT_NAME: &str = "Muster";
 
 /// The name shown before sign-in.
-fn shown_name(tenant: &Tenant) -> &str {
-    if tenant.settings.show_name_before_sign_in { &tenant.name } else { UNNAMED }
+fn public_name(tenant: &Tenant) -> &str {
+    if tenant.settings.show_name_before_sign_in { &tenant.name } else { DEFAULT_NAME }
 }
 
 /// The page that asks which tenant's somebody is.
 #[derive(Serialize)]
-struct Door {
+struct TenantPicker {
     tenant: &'static str,
     notice: &'static str,
     problem: &'static str,
 }
 
-impl Default for Door {
+impl Default for TenantPicker {
     fn default() -> Self {
         Self { tenant: "Muster", notice: "", problem: "" }
     }
 }
 
 /// What this server is. It says nothing of tenants.
-fn start() -> Page {
-    let way = |href: &str, anchor| Way { href: href.into(), anchor };
-    let ways = vec![way("/sign-in", "Sign in"), way("/docs", "API documentation")];
+fn home() -> PageResult {
+    let nav_link = |href: &str, anchor| NavLink { href: href.into(), label: anchor };
+    let links = vec![nav_link("/sign-in", "Sign in"), nav_link("/docs", "API documentation")];
     let text = "Sign in to see your account, or read how programs use it.";
-    message("Muster", 200, "User directory", &[text], ways)
+    message_page("Muster", 200, "User directory", &[text], links)
 }
 
 /// A path that leads nowhere, with a way on.
-fn nowhere(visit: Option<&Visit>) -> Page {
+fn not_found(visit: Option<&PageRequest>) -> PageResult {
     let (heading, text) = ("There is no such page", "Links from mails must be whole: please copy all of it.");
     if let Some(visit) = visit {
         return visit.message(404, heading, &[text], &[("sign-in", "Sign in")]);
     }
-    let way = Way { href: "/sign-in".into(), anchor: "Sign in" };
-    message("Muster", 404, heading, &[text], vec![way])
+    let nav_link = NavLink { href: "/sign-in".into(), label: "Sign in" };
+    message_page("Muster", 404, heading, &[text], vec![nav_link])
 }

@@ -1,8 +1,8 @@
 //! A visit: what the browser sent, and who it says it is.
 
-use super::respond::{Way, message, with_cookie};
-use super::{Page, shown_name};
-use crate::keys::{Keys, kept, random};
+use super::responses::{NavLink, message_page, with_cookie};
+use super::{PageResult, public_name};
+use crate::portal_keys::{PortalKeys, hash_session_key, random_token};
 use bytes::Bytes;
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
@@ -15,61 +15,62 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The most fields of a form that are read.
-const FIELDS: usize = 20;
+const MAX_FIELDS: usize = 20;
 
 /// One request for a page of a tenant.
-pub(super) struct Visit {
+pub(super) struct PageRequest {
     pub(super) tenant: Tenant,
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: Arc<PortalKeys>,
     pub(super) address: IpAddr,
-    number: String,
-    is_secure: bool,
+    request_id: String,
+    has_secure_cookies: bool,
     fields: Vec<(String, String)>,
     query: Vec<(String, String)>,
     /// What the browser is told from others by, and whether it is new.
-    visitor: String,
-    is_new: bool,
+    browser_id: String,
+    is_new_browser: bool,
     session: Option<(UserId, String)>,
-    device: Option<KnownDevice>,
-    is_from_elsewhere: bool,
+    known_device: Option<KnownDevice>,
+    is_cross_site: bool,
 }
 
-impl Visit {
-    pub(super) fn read(
+impl PageRequest {
+    pub(super) fn parse(
         parts: &Parts,
         body: &Bytes,
         address: IpAddr,
         number: &str,
         tenant: Tenant,
-        keys: Arc<Keys>,
+        keys: Arc<PortalKeys>,
         is_secure: bool,
     ) -> Result<Self, DirectoryError> {
         let pairs = |bytes: &[u8]| {
             let pairs = form_urlencoded::parse(bytes).into_owned();
-            pairs.take(FIELDS).collect::<Vec<(String, String)>>()
+            pairs.take(MAX_FIELDS).collect::<Vec<(String, String)>>()
         };
-        let visitor = cookie(&parts.headers, &name("muster-form", is_secure)).filter(|text| text.len() == 43);
-        let session = cookie(&parts.headers, &name("muster-session", is_secure));
+        let visitor = cookie_value(&parts.headers, &cookie_name("muster-form", is_secure))
+            .filter(|text| text.len() == 43);
+        let session = cookie_value(&parts.headers, &cookie_name("muster-session", is_secure));
         let session = session.and_then(|text| {
             let (user, key) = text.split_once('.')?;
             Some((UserId(uuid::Uuid::try_parse(user).ok()?), key.to_owned()))
         });
-        let device = cookie(&parts.headers, &name("muster-device", is_secure));
-        let device = device.and_then(|text| keys.open_device(tenant.number, &text));
+        let device = cookie_value(&parts.headers, &cookie_name("muster-device", is_secure));
+        let device = device.and_then(|text| keys.verify_device(tenant.number, &text));
         let site = parts.headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
         Ok(Self {
             tenant,
             keys,
             address,
-            number: number.to_owned(),
-            is_secure,
+            request_id: number.to_owned(),
+            has_secure_cookies: is_secure,
             fields: pairs(body),
             query: pairs(parts.uri.query().unwrap_or_default().as_bytes()),
-            is_new: visitor.is_none(),
-            visitor: visitor.map_or_else(random, Ok)?,
+            is_new_browser: visitor.is_none(),
+            browser_id: visitor.map_or_else(random_token, Ok)?,
             session,
-            device,
-            is_from_elsewhere: site.is_some_and(|site| !matches!(site, "same-origin" | "none")),
+            known_device: device,
+            is_cross_site: site.is_some_and(|site| !matches!(site, "same-origin" | "none")),
         })
     }
 
@@ -80,33 +81,33 @@ impl Visit {
     }
 
     /// A field of the form that nobody may see.
-    pub(super) fn secret(&self, name: &str) -> SecretString {
+    pub(super) fn secret_field(&self, name: &str) -> SecretString {
         SecretString::from(self.field(name).to_owned())
     }
 
     /// What the address says was done just before.
-    pub(super) fn done(&self) -> &str {
+    pub(super) fn notice_code(&self) -> &str {
         self.query.iter().find(|(name, _)| name == "done").map_or("", |(_, value)| value.as_str())
     }
 
     /// What a form of this visitor must hold.
-    pub(super) fn token(&self) -> String {
-        self.keys.form(&self.visitor_here())
+    pub(super) fn csrf_token(&self) -> String {
+        self.keys.form_token(&self.csrf_subject())
     }
 
     /// Whether the form was given to this visitor, and is sent from one of our pages.
-    pub(super) fn is_genuine(&self) -> bool {
-        !self.is_new
-            && !self.is_from_elsewhere
-            && self.keys.is_form_of(&self.visitor_here(), self.field("token"))
+    pub(super) fn has_valid_csrf_token(&self) -> bool {
+        !self.is_new_browser
+            && !self.is_cross_site
+            && self.keys.is_valid_form_token(&self.csrf_subject(), self.field("token"))
     }
 
-    fn visitor_here(&self) -> String {
-        format!("{} {}", self.tenant.number, self.visitor)
+    fn csrf_subject(&self) -> String {
+        format!("{} {}", self.tenant.number, self.browser_id)
     }
 
     /// The path of a page of this tenant.
-    pub(super) fn base(&self, page: &str) -> String {
+    pub(super) fn page_path(&self, page: &str) -> String {
         if page.is_empty() {
             format!("/t/{}", self.tenant.number)
         } else {
@@ -118,38 +119,38 @@ impl Visit {
     pub(super) fn caller(&self, who: &str) -> Caller {
         Caller {
             actor: who.to_owned(),
-            request_id: self.number.clone(),
+            request_id: self.request_id.clone(),
             ..Caller::operator(self.tenant.number)
         }
     }
 
     /// Who is signed in in this browser, and what is kept of its key.
-    pub(super) async fn signed_in(
+    pub(super) async fn current_user(
         &self,
         directory: &Directory,
     ) -> Result<Option<(User, KeyHash)>, DirectoryError> {
         let Some((user, key)) = &self.session else { return Ok(None) };
-        let key = kept(key);
+        let key = hash_session_key(key);
         let user = directory.user_by_session(self.tenant.number, *user, &key).await?;
         Ok(user.map(|user| (user, key)))
     }
 
     /// The user who has signed in with this browser before.
-    pub(super) fn device(&self) -> Option<KnownDevice> {
-        self.device
+    pub(super) fn known_device(&self) -> Option<KnownDevice> {
+        self.known_device
     }
 
     /// Whether the browser says that somebody is signed in.
-    pub(super) fn has_session(&self) -> bool {
+    pub(super) fn has_session_cookie(&self) -> bool {
         self.session.is_some()
     }
 
     /// A page for this visitor, who is told apart from now on.
-    pub(super) fn page(&self, page: Response<Bytes>) -> Response<Bytes> {
-        if !self.is_new {
+    pub(super) fn with_browser_cookie(&self, page: Response<Bytes>) -> Response<Bytes> {
+        if !self.is_new_browser {
             return page;
         }
-        with_cookie(page, &self.cookie("muster-form", self.visitor.clone()))
+        with_cookie(page, &self.cookie("muster-form", self.browser_id.clone()))
     }
 
     /// A page of a few words.
@@ -158,10 +159,16 @@ impl Visit {
         status: u16,
         heading: &str,
         texts: &[&str],
-        ways: &[(&str, &'static str)],
-    ) -> Page {
-        let ways = ways.iter().map(|(page, anchor)| Way { href: self.base(page), anchor });
-        Ok(self.page(message(shown_name(&self.tenant), status, heading, texts, ways.collect())?))
+        links: &[(&str, &'static str)],
+    ) -> PageResult {
+        let links = links.iter().map(|(page, anchor)| NavLink { href: self.page_path(page), label: anchor });
+        Ok(self.with_browser_cookie(message_page(
+            public_name(&self.tenant),
+            status,
+            heading,
+            texts,
+            links.collect(),
+        )?))
     }
 
     /// A cookie for the session that has begun.
@@ -173,36 +180,36 @@ impl Visit {
 
     /// Marks the browser as known. The cookie grants nothing: failed sign-ins from elsewhere just do not slow down this browser.
     pub(super) fn device_cookie(&self, device: &KnownDevice) -> Cookie<'static> {
-        let mut cookie = self.cookie("muster-device", self.keys.seal_device(self.tenant.number, device));
+        let mut cookie = self.cookie("muster-device", self.keys.sign_device(self.tenant.number, device));
         cookie.set_max_age(Duration::seconds(directory::SignInState::DEVICE_SECONDS));
         cookie
     }
 
     /// A cookie that ends the session.
-    pub(super) fn no_session_cookie(&self) -> Cookie<'static> {
+    pub(super) fn expired_session_cookie(&self) -> Cookie<'static> {
         let mut cookie = self.cookie("muster-session", String::new());
         cookie.set_max_age(Duration::ZERO);
         cookie
     }
 
     fn cookie(&self, base: &str, value: String) -> Cookie<'static> {
-        new_cookie(base, value, self.base(""), self.is_secure)
+        build_cookie(base, value, self.page_path(""), self.has_secure_cookies)
     }
 }
 
 /// A cookie with this prefix is only kept when it came over TLS.
-fn name(base: &str, is_secure: bool) -> String {
+fn cookie_name(base: &str, is_secure: bool) -> String {
     if is_secure { format!("__Secure-{base}") } else { base.to_owned() }
 }
 
 /// A cookie for one tenant's pages, which scripts and other sites' forms do not get.
-fn new_cookie(base: &str, value: String, path: String, is_secure: bool) -> Cookie<'static> {
-    let cookie = Cookie::build((name(base, is_secure), value)).path(path);
+fn build_cookie(base: &str, value: String, path: String, is_secure: bool) -> Cookie<'static> {
+    let cookie = Cookie::build((cookie_name(base, is_secure), value)).path(path);
     cookie.http_only(true).same_site(SameSite::Lax).secure(is_secure).build()
 }
 
 /// A cookie's value.
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut cookies = sent.flat_map(Cookie::split_parse).filter_map(Result::ok);
     cookies.find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
@@ -219,16 +226,16 @@ mod tests {
         for value in ["other=1; ; nonsense; muster-session=a.b=c", "muster-session=later;muster-form=x"] {
             headers.append(header::COOKIE, HeaderValue::from_static(value));
         }
-        assert_eq!(cookie(&headers, "muster-session").as_deref(), Some("a.b=c"));
-        assert_eq!(cookie(&headers, "muster-form").as_deref(), Some("x"));
-        assert_eq!(cookie(&headers, "__Secure-muster-form"), None);
+        assert_eq!(cookie_value(&headers, "muster-session").as_deref(), Some("a.b=c"));
+        assert_eq!(cookie_value(&headers, "muster-form").as_deref(), Some("x"));
+        assert_eq!(cookie_value(&headers, "__Secure-muster-form"), None);
     }
 
     #[test]
     fn cookies_are_for_the_pages_of_a_tenant_alone() {
-        let plain = new_cookie("muster-form", "x".into(), "/t/1".into(), false);
+        let plain = build_cookie("muster-form", "x".into(), "/t/1".into(), false);
         assert_eq!(plain.to_string(), "muster-form=x; HttpOnly; SameSite=Lax; Path=/t/1");
-        let secure = new_cookie("muster-form", "x".into(), "/t/1".into(), true);
+        let secure = build_cookie("muster-form", "x".into(), "/t/1".into(), true);
         assert_eq!(secure.to_string(), "__Secure-muster-form=x; HttpOnly; SameSite=Lax; Secure; Path=/t/1");
     }
 }

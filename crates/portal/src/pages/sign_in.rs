@@ -1,15 +1,15 @@
 //! Signing in.
 
-use super::request::Visit;
-use super::respond::{html, redirect, with_cookie, with_retry};
-use super::{Page, Portal, shown_name};
-use crate::keys::{kept, random};
-use crate::words;
+use super::request::PageRequest;
+use super::responses::{redirect, render_page, with_cookie, with_retry_after};
+use super::{PageResult, Portal, public_name};
+use crate::messages;
+use crate::portal_keys::{hash_session_key, random_token};
 use directory::{Credentials, DirectoryError, KnownDevice, SecretString};
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Form<'a> {
+struct SignInForm<'a> {
     tenant: &'a str,
     base: String,
     token: String,
@@ -19,60 +19,62 @@ struct Form<'a> {
 }
 
 /// The form; with what was wrong when it was sent.
-pub(super) fn show(visit: &Visit, refusal: Option<&DirectoryError>) -> Page {
-    let (status, problem) = refusal.map_or((200, String::new()), words::problem);
-    let notice = match visit.done() {
+pub(super) fn show(request: &PageRequest, refusal: Option<&DirectoryError>) -> PageResult {
+    let (status, problem) = refusal.map_or((200, String::new()), messages::error_message);
+    let notice = match request.notice_code() {
         "out" => "You are signed out.",
         "everywhere" => "You are signed out everywhere.",
         "ended" => "You are not signed in any more. Please sign in again.",
         _ => "",
     };
-    let form = Form {
-        tenant: shown_name(&visit.tenant),
-        base: visit.base(""),
-        token: visit.token(),
+    let form = SignInForm {
+        tenant: public_name(&request.tenant),
+        base: request.page_path(""),
+        token: request.csrf_token(),
         notice: if problem.is_empty() { notice } else { "" },
         problem: &problem,
-        user: visit.field("user"),
+        user: request.field("user"),
     };
-    let page = visit.page(html(status, "sign_in.html", &form)?);
+    let next_page = request.with_browser_cookie(render_page(status, "sign_in.html", &form)?);
     Ok(match refusal {
-        Some(refusal) => with_retry(page, refusal),
-        None => page,
+        Some(refusal) => with_retry_after(next_page, refusal),
+        None => next_page,
     })
 }
 
 /// Signs in, or says the same of everything that is wrong.
-pub(super) async fn submit(portal: &Portal, visit: &Visit) -> Page {
-    let handle = visit.field("user").trim().to_owned();
-    with_password(portal, visit, handle, visit.secret("password"), "").await
+pub(super) async fn submit(portal: &Portal, request: &PageRequest) -> PageResult {
+    let login = request.field("user").trim().to_owned();
+    sign_in(portal, request, login, request.secret_field("password"), "").await
 }
 
 /// The same with what was not typed on this page. `done` is the query of the page behind it.
-pub(super) async fn with_password(
+pub(super) async fn sign_in(
     portal: &Portal,
-    visit: &Visit,
-    handle: String,
+    request: &PageRequest,
+    login: String,
     password: SecretString,
-    done: &str,
-) -> Page {
-    let key = random()?;
-    let address = Some(visit.address);
-    let guess = Credentials { login: handle, password, client_ip: address, known_device: visit.device() };
+    query: &str,
+) -> PageResult {
+    let key = random_token()?;
+    let address = Some(request.address);
+    let credentials =
+        Credentials { login: login, password, client_ip: address, known_device: request.known_device() };
     // Who it is stands in the event itself; what somebody typed does not.
-    let caller = visit.caller("sign-in page");
-    let signed_in = portal.directory.sign_in(&caller, guess, Some(kept(&key))).await;
-    let user = match signed_in {
+    let caller = request.caller("sign-in page");
+    let result = portal.directory.sign_in(&caller, credentials, Some(hash_session_key(&key))).await;
+    let user = match result {
         Ok(user) => user,
         Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchTenant)) => return Err(refusal),
-        Err(refusal) => return show(visit, Some(&refusal)),
+        Err(refusal) => return show(request, Some(&refusal)),
     };
-    let page = if user.force_password_change == Some(true) {
+    let next_page = if user.force_password_change == Some(true) {
         "password".to_owned()
     } else {
-        format!("account{done}")
+        format!("account{query}")
     };
     let since = user.last_activity.unwrap_or_else(|| portal.directory.now());
-    let page = with_cookie(redirect(&visit.base(&page)), &visit.session_cookie(user.id, &key));
-    Ok(with_cookie(page, &visit.device_cookie(&KnownDevice { user: user.id, last_sign_in: since })))
+    let next_page =
+        with_cookie(redirect(&request.page_path(&next_page)), &request.session_cookie(user.id, &key));
+    Ok(with_cookie(next_page, &request.device_cookie(&KnownDevice { user: user.id, last_sign_in: since })))
 }

@@ -14,24 +14,27 @@ use uuid::Uuid;
 /// Where an import stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Status {
+pub(super) enum JobStatus {
     /// Its file is still on its way; nobody was told of it.
-    Arriving,
+    #[serde(rename = "arriving")]
+    Uploading,
     /// It waits.
     Queued,
     /// It is being carried out.
     Running,
     Done,
     Failed,
-    CalledOff,
+    #[serde(rename = "calledOff")]
+    Canceled,
 }
 
 /// On whose behalf.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Whose {
+pub(super) struct JobCaller {
     pub(super) tenant: u32,
     connection: Option<ConnectionId>,
-    who: String,
+    #[serde(rename = "who")]
+    actor: String,
     highest_role: u32,
     profile: ClientProfile,
     user: Option<UserId>,
@@ -43,23 +46,26 @@ pub(super) struct Whose {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) id: Uuid,
-    pub(super) caller: Whose,
+    pub(super) caller: JobCaller,
     format: String,
-    pub(super) wishes: Vec<(String, String)>,
-    pub(super) status: Status,
+    #[serde(rename = "wishes")]
+    pub(super) params: Vec<(String, String)>,
+    pub(super) status: JobStatus,
     pub(super) created: Time,
     pub(super) ended: Option<Time>,
     pub(super) rows: Option<u64>,
     pub(super) rows_done: u64,
     /// How often it was begun and not ended.
     #[serde(default)]
-    pub(super) cut_off: u32,
+    #[serde(rename = "cut_off")]
+    pub(super) interruptions: u32,
     /// How often it has panicked.
     #[serde(default)]
     pub(super) panics: u32,
     /// When it was first begun.
     #[serde(default)]
-    pub(super) begun: Option<Time>,
+    #[serde(rename = "begun")]
+    pub(super) started: Option<Time>,
     pub(super) error: Option<String>,
     pub(super) report: Option<Value>,
 }
@@ -76,24 +82,33 @@ impl Job {
             caller.clone();
         Self {
             id,
-            caller: Whose { tenant: tenant.0, connection, who, highest_role, profile, user, dialect },
+            caller: JobCaller {
+                tenant: tenant.0,
+                connection,
+                actor: who,
+                highest_role,
+                profile,
+                user,
+                dialect,
+            },
             format: format.as_str().into(),
-            wishes,
-            status: Status::Arriving,
+            params: wishes,
+            status: JobStatus::Uploading,
             created: now,
             ended: None,
             rows: None,
             rows_done: 0,
-            cut_off: 0,
+            interruptions: 0,
             panics: 0,
-            begun: None,
+            started: None,
             error: None,
             report: None,
         }
     }
 
     pub(super) fn caller(&self) -> Caller {
-        let Whose { tenant, connection, who, highest_role, profile, user, dialect } = self.caller.clone();
+        let JobCaller { tenant, connection, actor: who, highest_role, profile, user, dialect } =
+            self.caller.clone();
         let request = String::new();
         let tenant = TenantNumber(tenant);
         Caller { tenant, connection, actor: who, highest_role, profile, user, dialect, request_id: request }
@@ -110,49 +125,52 @@ impl Job {
 
     /// Writes it as one: whoever reads sees it as it was or as it is.
     pub(super) fn write(&self, path: &Path) -> std::io::Result<()> {
-        let part = path.with_extension("json.part");
-        let mut file = create_private_file(&part, true)?;
+        let temp_path = path.with_extension("json.part");
+        let mut file = create_private_file(&temp_path, true)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_all()?;
-        std::fs::rename(&part, path)?;
-        sync_folder(path)
+        std::fs::rename(&temp_path, path)?;
+        sync_parent_dir(path)
     }
 
     /// Reserves the room in which [`ImportContext::write_end`] writes, so that a full disk cannot keep the end of an import from being
     /// recorded.
     pub(super) fn reserve_end(path: &Path) -> std::io::Result<()> {
-        let mut file = create_private_file(&path.with_extension(RESERVED), true)?;
-        file.write_all(&vec![b' '; RESERVE])?;
+        let mut file = create_private_file(&path.with_extension(RESERVED_EXTENSION), true)?;
+        file.write_all(&vec![b' '; RESERVED_SIZE])?;
         file.sync_all()
     }
 
     /// The end of an import that was written but did not replace its state, because the process ended in between.
-    pub(super) fn unrecorded(path: &Path) -> Option<Self> {
-        Self::read(&path.with_extension(RESERVED)).filter(|job| job.ended.is_some())
+    pub(super) fn read_unrecorded_end(path: &Path) -> Option<Self> {
+        Self::read(&path.with_extension(RESERVED_EXTENSION)).filter(|job| job.ended.is_some())
     }
 
     /// Writes the end of an import into the room that was reserved.
     pub(super) fn write_end(&self, path: &Path) -> std::io::Result<()> {
-        let reserved = path.with_extension(RESERVED);
+        let reserved = path.with_extension(RESERVED_EXTENSION);
         let Ok(file) = File::options().write(true).open(&reserved) else { return self.write(path) };
         let mut text = serde_json::to_vec(self)?;
-        if text.len() > RESERVE {
+        if text.len() > RESERVED_SIZE {
             // The counts matter most.
-            text = serde_json::to_vec(&Self { report: self.report.as_ref().map(counts), ..self.clone() })?;
+            text = serde_json::to_vec(&Self {
+                report: self.report.as_ref().map(without_lines),
+                ..self.clone()
+            })?;
         }
         file.write_all_at(&text, 0)?;
         // Spaces behind it do no harm.
         drop(file.set_len(text.len() as u64));
         file.sync_all()?;
         std::fs::rename(&reserved, path)?;
-        sync_folder(path)
+        sync_parent_dir(path)
     }
 
     /// Notes what came of it.
-    pub(super) fn note(&mut self, done: Result<ImportReport, ImportError>) {
-        match done {
+    pub(super) fn apply_result(&mut self, result: Result<ImportReport, ImportError>) {
+        match result {
             Ok(report) => {
-                self.status = Status::Done;
+                self.status = JobStatus::Done;
                 self.rows_done = self.rows.unwrap_or(self.rows_done);
                 self.report = serde_json::to_value(report).ok();
             }
@@ -162,43 +180,43 @@ impl Job {
                 ..
             }) => {
                 tracing::warn!(detail = transfer::refusal_message(&refusal), "an import was held up");
-                self.status = Status::Queued;
+                self.status = JobStatus::Queued;
             }
-            Err(ImportError::Canceled) => self.status = Status::CalledOff,
+            Err(ImportError::Canceled) => self.status = JobStatus::Canceled,
             Err(ImportError::Stopped { row, refusal: refusal @ DirectoryError::ConnectionEnded }) => {
                 let detail = transfer::refusal_message(&refusal);
                 tracing::warn!(detail, row, import = %self.id, "import stopped: its connection has ended");
-                self.status = Status::Failed;
+                self.status = JobStatus::Failed;
                 self.error = Some(format!("{detail}; what was done before stays"));
             }
             Err(ImportError::Stopped { row, refusal }) => {
                 tracing::error!(detail = transfer::refusal_message(&refusal), row, import = %self.id, "an import has failed");
-                self.status = Status::Failed;
+                self.status = JobStatus::Failed;
                 self.error = Some(format!(
                     "something went wrong on our side at row {row}; it is logged under {}",
                     self.id
                 ));
             }
             Err(error) => {
-                self.status = Status::Failed;
+                self.status = JobStatus::Failed;
                 self.error = Some(error.to_string());
             }
         }
     }
 
     /// As clients see it.
-    pub(super) fn resource(&self) -> Value {
-        let moment = |time: Time| dialects::kit::rfc3339(time);
+    pub(super) fn to_json(&self) -> Value {
+        let timestamp = |time: Time| dialects::kit::rfc3339(time);
         let is_preview = self
-            .wishes
+            .params
             .iter()
-            .any(|(name, value)| name == "dryRun" && super::options::flag(name, value) == Ok(true));
+            .any(|(name, value)| name == "dryRun" && super::options::parse_bool(name, value) == Ok(true));
         json!({
             "id": self.id.to_string(),
             "status": self.status,
             "format": self.format,
-            "created": moment(self.created),
-            "ended": self.ended.map(moment),
+            "created": timestamp(self.created),
+            "ended": self.ended.map(timestamp),
             "dryRun": is_preview,
             "rows": self.rows,
             "rowsDone": self.rows_done,
@@ -209,12 +227,12 @@ impl Job {
 }
 
 /// The ending of the file that reserves room.
-pub(super) const RESERVED: &str = "end";
+pub(super) const RESERVED_EXTENSION: &str = "end";
 /// Its size, in bytes: a report with all the lines it may have takes less as a rule.
-const RESERVE: usize = 256 << 10;
+const RESERVED_SIZE: usize = 256 << 10;
 
 /// A report without its lines.
-fn counts(report: &Value) -> Value {
+fn without_lines(report: &Value) -> Value {
     let Value::Object(members) = report else { return Value::Null };
     let is_count = |value: &Value| {
         value.is_number() || value.as_object().is_some_and(|tally| tally.values().all(Value::is_number))
@@ -228,7 +246,7 @@ fn counts(report: &Value) -> Value {
     )
 }
 
-fn sync_folder(path: &Path) -> std::io::Result<()> {
+fn sync_parent_dir(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
@@ -247,7 +265,7 @@ mod tests {
             let what = vec!["wrong"; lines];
             job.report =
                 Some(json!({"people": {"created": 3, "left": 1}, "made": 2, "refusals": {"first": what}}));
-            job.status = Status::Done;
+            job.status = JobStatus::Done;
             job.write_end(&path).expect("written");
             let read = Job::read(&path).expect("read");
             let report = read.report.expect("a report");

@@ -5,10 +5,10 @@ use std::path::Path;
 use transfer::formats::{Format, ReadOptions};
 use transfer::import::{ImportOptions, MatchKey};
 
-pub(super) fn format(media: Option<&str>, wishes: &Params) -> Result<Format, String> {
+pub(super) fn parse_format(media: Option<&str>, params: &Params) -> Result<Format, String> {
     let unknown =
         || "say what the file is: by Content-Type or with format=csv, ndjson, xlsx or ldif".to_owned();
-    if let Some((_, name)) = wishes.iter().find(|(name, _)| name == "format") {
+    if let Some((_, name)) = params.iter().find(|(name, _)| name == "format") {
         return Format::from_name(name).ok_or_else(unknown);
     }
     let media = media.ok_or_else(unknown)?;
@@ -16,7 +16,7 @@ pub(super) fn format(media: Option<&str>, wishes: &Params) -> Result<Format, Str
     known.or((media == "application/ldif").then_some(Format::Ldif)).ok_or_else(unknown)
 }
 
-pub(super) fn flag(name: &str, value: &str) -> Result<bool, String> {
+pub(super) fn parse_bool(name: &str, value: &str) -> Result<bool, String> {
     match value.to_ascii_lowercase().as_str() {
         "" | "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
@@ -25,22 +25,22 @@ pub(super) fn flag(name: &str, value: &str) -> Result<bool, String> {
 }
 
 /// What was asked for as the options of an import.
-pub(super) fn options(path: &Path, wishes: &Params) -> Result<ImportOptions, String> {
+pub(super) fn parse_options(path: &Path, params: &Params) -> Result<ImportOptions, String> {
     let mut options =
         ImportOptions::new(path, Format::Csv, transfer::ColumnMapping::new(dialects::kit::field_aliases()));
     let mut reading = ReadOptions::default();
-    for (name, value) in wishes {
+    for (name, value) in params {
         match name.as_str() {
-            "update" => options.update = flag(name, value)?,
-            "dryRun" => options.dry_run = flag(name, value)?,
-            "invite" => options.invite = flag(name, value)?,
-            "deactivateMissing" => options.deactivate_missing = flag(name, value)?,
+            "update" => options.update = parse_bool(name, value)?,
+            "dryRun" => options.dry_run = parse_bool(name, value)?,
+            "invite" => options.invite = parse_bool(name, value)?,
+            "deactivateMissing" => options.deactivate_missing = parse_bool(name, value)?,
             "deactivationLimit" => {
                 let percent = value.parse().ok().filter(|percent| *percent <= 100);
                 options.deactivation_limit = percent.ok_or("deactivationLimit is a number from 0 to 100")?;
             }
-            "yesReally" => options.yes_really = flag(name, value)?,
-            "emptyClears" => reading.empty_clears = flag(name, value)?,
+            "yesReally" => options.yes_really = parse_bool(name, value)?,
+            "emptyClears" => reading.empty_clears = parse_bool(name, value)?,
             "match" => {
                 let keys = value.split(',').map(MatchKey::from_name).collect::<Option<Vec<MatchKey>>>();
                 options.match_by = keys.ok_or("match is a list of id, external-id, email and user-name")?;

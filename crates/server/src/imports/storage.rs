@@ -7,32 +7,32 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug)]
 pub struct StorageLimits {
     /// Bytes of a tenant's files, uploaded ones and those of rejected rows.
-    pub per_tenant: u64,
+    pub tenant_quota: u64,
     /// Bytes of the disk that must stay free; at least 5 % of its size. Zero turns the check off.
-    pub least_free: u64,
+    pub min_free: u64,
 }
 
 impl Default for StorageLimits {
     fn default() -> Self {
-        Self { per_tenant: 8 << 30, least_free: 1 << 30 }
+        Self { tenant_quota: 8 << 30, min_free: 1 << 30 }
     }
 }
 
 /// Bytes of an upload between two checks of the free disk space.
-pub(super) const CHECK_EVERY: u64 = 16 << 20;
+pub(super) const CHECK_INTERVAL: u64 = 16 << 20;
 
 /// Checks the free disk space; the error says how much there is, for the log.
 pub(super) fn check_disk(folder: &Path, limits: StorageLimits) -> Result<(), String> {
-    if limits.least_free == 0 {
+    if limits.min_free == 0 {
         return Ok(());
     }
     let disk =
         rustix::fs::statvfs(folder).map_err(|error| format!("cannot read the free disk space: {error}"))?;
-    let (free, all) =
+    let (free, total) =
         (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
-    let least = limits.least_free.max(all / 20);
-    if free < least {
-        Err(format!("the disk has {} MiB left of {} MiB", free >> 20, all >> 20))
+    let min_free = limits.min_free.max(total / 20);
+    if free < min_free {
+        Err(format!("the disk has {} MiB left of {} MiB", free >> 20, total >> 20))
     } else {
         Ok(())
     }
@@ -45,7 +45,7 @@ pub(super) fn new_id() -> anyhow::Result<Uuid> {
     Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 
-pub(super) fn make_folder(path: &Path) -> std::io::Result<()> {
+pub(super) fn create_dir(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

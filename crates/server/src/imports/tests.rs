@@ -51,7 +51,7 @@ impl House {
 
     /// Imports as they are after a start.
     fn imports(&self) -> Arc<Imports> {
-        let storage = StorageLimits { least_free: 0, ..StorageLimits::default() };
+        let storage = StorageLimits { min_free: 0, ..StorageLimits::default() };
         Arc::new(Imports::new(self.folder.path(), storage, Arc::clone(&self.directory)))
     }
 
@@ -59,7 +59,7 @@ impl House {
         let wishes = vec![("update".to_owned(), "true".to_owned())];
         let (id, _) = imports.create_import(&self.caller, Some("text/csv"), &wishes).expect("taken");
         std::fs::write(imports.path(id, "data"), rows).expect("written");
-        imports.arrived(id).expect("arrived");
+        imports.complete_upload(id).expect("arrived");
         id
     }
 
@@ -76,7 +76,7 @@ impl House {
             }
         };
         tokio::select! {
-            () = Arc::clone(imports).work(std::future::pending()) => unreachable!("it is not stopped"),
+            () = Arc::clone(imports).run(std::future::pending()) => unreachable!("it is not stopped"),
             states = tokio::time::timeout(Duration::from_hours(1), ended) => states.expect("in time"),
         }
     }
@@ -110,7 +110,7 @@ async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
     house.work(&imports, &[id]).await;
     let ended = std::fs::read(&state).expect("read");
     std::fs::write(&state, queued).expect("written");
-    std::fs::write(imports.path(id, job::RESERVED), &ended).expect("written");
+    std::fs::write(imports.path(id, job::RESERVED_EXTENSION), &ended).expect("written");
     std::fs::write(imports.path(id, "data"), "email,display name\nann@x.y,From the file\n").expect("written");
     let user = UserKey::Email("ann@x.y".into());
     let mut edit = UserEdit::default();

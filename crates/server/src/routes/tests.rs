@@ -9,8 +9,8 @@ use testkit::chance::Dice;
 /// A destination in words: who answers, which route, and what the path says besides.
 fn describe(destination: Option<Destination>) -> String {
     match destination {
-        Some(Destination::Own(OwnPage::Docs(media, text))) => format!("docs {media} {}", text.len()),
-        Some(Destination::Own(page)) => format!("own {:?}", std::mem::discriminant(&page)),
+        Some(Destination::Server(ServerPage::Docs(media, text))) => format!("docs {media} {}", text.len()),
+        Some(Destination::Server(page)) => format!("own {:?}", std::mem::discriminant(&page)),
         Some(Destination::Page(route)) => format!("page {route:?}"),
         Some(Destination::Dialect(RouteMatch { dialect, matched: None })) => {
             format!("{} rejects", dialect.name)
@@ -27,11 +27,11 @@ fn describe(destination: Option<Destination>) -> String {
 
 /// The same by walking: the server's own pages, those for people, then the dialects in their order.
 fn walk(path: &str) -> Option<Destination> {
-    let own = pages::PATHS.into_iter().find(|(known, _)| *known == path);
+    let own = server_pages::PATHS.into_iter().find(|(known, _)| *known == path);
     if own.is_some() || path.starts_with("/docs/") {
-        return Some(Destination::Own(own.map_or(OwnPage::Missing, |(_, page)| page)));
+        return Some(Destination::Server(own.map_or(ServerPage::NotFound, |(_, page)| page)));
     }
-    if path == "/" || Portal::owns(path) {
+    if path == "/" || Portal::claims_path(path) {
         return Some(Destination::Page(page(path)));
     }
     let found = dialects::endpoints().find_map(|dialect| {
@@ -49,25 +49,25 @@ fn walk(path: &str) -> Option<Destination> {
     });
     let claiming = dialects::endpoints().find(|dialect| (dialect.claims_path)(path));
     let claiming = claiming.map(|dialect| Destination::Dialect(RouteMatch { dialect, matched: None }));
-    found.or(claiming).or_else(|| Portal::is_like(path).then(|| Destination::Page(page(path))))
+    found.or(claiming).or_else(|| Portal::is_reserved_path(path).then(|| Destination::Page(page(path))))
 }
 
 fn page(path: &str) -> portal::Route {
     use portal::Route;
     match path.trim_matches('/').split('/').collect::<Vec<_>>()[..] {
-        [""] if path == "/" => Route::Start,
-        ["pages", "style.css"] => Route::Style,
-        ["sign-in"] => Route::Door,
-        ["t", "", ..] => Route::Nowhere,
+        [""] if path == "/" => Route::Home,
+        ["pages", "style.css"] => Route::Stylesheet,
+        ["sign-in"] => Route::TenantPicker,
+        ["t", "", ..] => Route::NotFound,
         ["t", _, "sign-in"] => Route::SignIn,
         ["t", _] | ["t", _, "account"] => Route::Account,
-        ["t", _, "password"] => Route::Password,
-        ["t", _, "forgot"] => Route::Forgot,
+        ["t", _, "password"] => Route::ChangePassword,
+        ["t", _, "forgot"] => Route::ForgotPassword,
         ["t", _, "sign-out"] => Route::SignOut,
         ["t", _, "sign-out-everywhere"] => Route::SignOutEverywhere,
-        ["t", _, "invitation", _] => Route::Link(directory::LinkPurpose::Invitation),
-        ["t", _, "reset", _] => Route::Link(directory::LinkPurpose::Reset),
-        _ => Route::Nowhere,
+        ["t", _, "invitation", _] => Route::PasswordLink(directory::LinkPurpose::Invitation),
+        ["t", _, "reset", _] => Route::PasswordLink(directory::LinkPurpose::Reset),
+        _ => Route::NotFound,
     }
 }
 
@@ -142,7 +142,7 @@ const ENDINGS: [&str; 12] =
     ["", "", "", "", "/", "//", ".json", ".XML", ".xml.json", ".json.xml", ".json/", ".\u{e9}json"];
 
 fn patterns() -> Vec<&'static str> {
-    let own = pages::PATHS.into_iter().map(|(path, _)| path);
+    let own = server_pages::PATHS.into_iter().map(|(path, _)| path);
     let routes = || dialects::endpoints().flat_map(|dialect| dialect.routes).map(|route| route.path);
     let without_context = routes().filter_map(|path| path.strip_prefix("/{context}"));
     own.chain(portal::ROUTES.map(|(path, _)| path)).chain(routes()).chain(without_context).collect()
@@ -175,11 +175,11 @@ fn the_table_finds_what_a_walk_through_all_routes_finds() {
     let mut found = BTreeSet::new();
     let mut dice = Dice::new(7);
     for path in ["", "/", "//", "*", "/t", "/t/", "/docs/", "/docs//", "/scim", "/v1/", "/api/api/2/users"] {
-        assert_eq!(describe(routes.at(path)), describe(walk(path)), "{path}");
+        assert_eq!(describe(routes.resolve(path)), describe(walk(path)), "{path}");
     }
     for _ in 0..20_000 {
         let path = path(&mut dice, &patterns);
-        let text = describe(routes.at(&path));
+        let text = describe(routes.resolve(&path));
         assert_eq!(text, describe(walk(&path)), "{path}");
         found.insert(text.split(" [").next().expect("a part").to_owned());
     }

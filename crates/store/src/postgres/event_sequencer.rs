@@ -83,7 +83,7 @@ impl EventSequencer {
         )
     }
 
-    /// SequencerHandle until it is told to stop; then what is left, and gives the lease back.
+    /// Seals until it is told to stop; then what is left, and gives the lease back.
     pub(super) async fn run(mut self, stop: Arc<Notify>) {
         let tasks = self.batch_writer.tasks.clone();
         while AssertUnwindSafe(self.sequence_until(&stop)).catch_unwind().await.is_err() {

@@ -1,4 +1,4 @@
-//! NumberAllocator of people and items: a process lets them from the database in blocks and gives them out by itself, so that
+//! Numbers of people and items: a process lets them from the database in blocks and gives them out by itself, so that
 //! creates do not queue for one row. What is not used goes back; what a killed process had is never given.
 
 use super::managed_connection::Session;

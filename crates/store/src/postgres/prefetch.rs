@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// TenantCache that are there; they never go.
+/// Tenants that are there; they never go.
 #[derive(Default)]
 pub(super) struct TenantCache(Mutex<HashSet<i32>>);
 

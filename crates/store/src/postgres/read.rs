@@ -34,7 +34,7 @@ pub(super) struct ReadPool {
     shared: Vec<ManagedConnection>,
     next: AtomicUsize,
     long: Vec<ManagedConnection>,
-    /// ConnectionFilter of the long ones are free.
+    /// Which of the long ones are free.
     free: Mutex<Vec<usize>>,
     permits: Semaphore,
 }
@@ -219,7 +219,7 @@ pub(super) fn connection_from_row(row: &Row) -> Result<Connection, PgError> {
     Ok(connection)
 }
 
-/// ConnectionFilter connections are meant.
+/// Which connections are meant.
 #[derive(Clone, Copy)]
 pub(super) enum ConnectionFilter {
     KeyPrefix([u8; 4]),

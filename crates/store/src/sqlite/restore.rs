@@ -101,7 +101,7 @@ pub(super) fn finish(db: &Db) -> rusqlite::Result<()> {
     db.execute(sql::END_RESTORE.sqlite, []).map(|_| ())
 }
 
-/// RebuiltChains as they are made anew.
+/// Chains as they are made anew.
 #[derive(Default)]
 struct RebuiltChains(HashMap<u32, (u64, ChainHash)>);
 

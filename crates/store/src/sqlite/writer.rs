@@ -383,7 +383,7 @@ impl WriterThread {
     }
 }
 
-/// WritePauses that let another process write, however long the queue is: an administrator must be able to revoke a connection
+/// Pauses that let another process write, however long the queue is: an administrator must be able to revoke a connection
 /// during an import.
 struct WritePauses {
     last: Instant,

@@ -1,6 +1,6 @@
 //! The names of everything a file can say: one table, which readers, writers and the documentation walk.
 //!
-//! Names are those of RFC 7643 where it has one. ColumnKind else a file may call a column is found by its letters and digits
+//! Names are those of RFC 7643 where it has one. What else a file may call a column is found by its letters and digits
 //! alone: in this table, in the tables of the dialects, and in what the caller maps.
 
 mod state_headers;
@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// ColumnKind a row is about.
+/// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecordKind {
     /// A person.
@@ -56,7 +56,7 @@ impl RecordKind {
     }
 }
 
-/// ColumnKind a column holds and where it belongs.
+/// What a column holds and where it belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is explained by its row in the table")]
 pub enum ColumnKind {
@@ -119,13 +119,13 @@ pub enum ClientNumber {
 pub struct Column {
     /// Its name in what is written.
     pub name: &'static str,
-    /// ColumnKind it holds.
+    /// What it holds.
     pub kind: ColumnKind,
-    /// ColumnKind else it is called, as letters and digits.
+    /// What else it is called, as letters and digits.
     aliases: &'static [&'static str],
     /// The kinds that have it, as letters: `u` person, `g` group, `f` folder, `o` organisation, `r` role, `d` department.
     record_kinds: &'static str,
-    /// ColumnKind it means.
+    /// What it means.
     pub description: &'static str,
 }
 
@@ -179,7 +179,7 @@ pub fn column_by_name(name: &str) -> Option<&'static Column> {
     NAMES.get(&normalize_header(name)).copied()
 }
 
-/// ColumnKind a header means.
+/// What a header means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderMeaning {
     /// No column has this name.
@@ -256,7 +256,7 @@ impl ColumnMapping {
         }
     }
 
-    /// ColumnKind a header means.
+    /// What a header means.
     pub fn meaning(&self, header: &str) -> HeaderMeaning {
         let header = header.trim();
         if let Some(mapped) = self.custom_mappings.get(header) {
@@ -277,7 +277,7 @@ impl ColumnMapping {
         }
     }
 
-    /// ColumnKind counts of a header of a template. Entra ID has its property in brackets behind the text (`First name [givenName]
+    /// What counts of a header of a template. Entra ID has its property in brackets behind the text (`First name [givenName]
     /// Required`), Google a remark (`Email Address [Required]`).
     fn strip_template_text<'a>(&self, header: &'a str) -> &'a str {
         let Some((text, behind)) = header.split_once('[') else { return header };
@@ -300,7 +300,7 @@ impl ColumnMapping {
         } else {
             header
         };
-        // ColumnKind our own LDIF calls things that LDAP has no name for.
+        // What our own LDIF calls things that LDAP has no name for.
         let local_name = normalize_header(local_name);
         let key = local_name.strip_prefix("muster").unwrap_or(&local_name);
         let without_prefix = |outer: &str| self.columns_by_alias.get(key.strip_prefix(outer)?);

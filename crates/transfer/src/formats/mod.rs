@@ -119,7 +119,7 @@ impl From<std::io::Error> for FileError {
     }
 }
 
-/// One row: what it says, by the place of each cell's header. CellEscaping that say nothing are left out.
+/// One row: what it says, by the place of each cell's header. Cells that say nothing are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The row as people count it.
@@ -282,7 +282,7 @@ pub enum CellEscaping {
     FormulasOnly,
 }
 
-/// A file that is being written. RowHandler come kind by kind, each kind with its headers first.
+/// A file that is being written. Rows come kind by kind, each kind with its headers first.
 pub trait RowWriter: Send {
     /// What follows is about this, with these headers.
     fn begin(&mut self, kind: Option<RecordKind>, headers: &[&str]) -> Result<(), FileError>;

@@ -16,7 +16,7 @@ const MAX_CONFLICT_RETRIES: u32 = 20;
 
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// UserNumbers by number.
+/// People by number.
 #[derive(Default)]
 pub(super) struct UserNumbers(Vec<u64>);
 

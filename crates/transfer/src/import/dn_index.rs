@@ -1,4 +1,4 @@
-//! DnIndex that are named by distinguished names: who or what a name in a reference is.
+//! Entries that are named by distinguished names: who or what a name in a reference is.
 
 use super::keys::key_hash;
 use crate::column::ColumnCell;
@@ -19,7 +19,7 @@ enum DnTarget {
     Other,
 }
 
-/// DnIndex by their distinguished names.
+/// Entries by their distinguished names.
 #[derive(Debug, Default)]
 pub(super) struct DnIndex {
     by_dn: HashMap<String, DnTarget>,

@@ -247,7 +247,7 @@ fn note_if_unmatched(
     if is_blocked {
         report.add_note(format!(
             "Nobody is deactivated: {} rejected rows name no user who exists, so users who are in the file could look \
-             missing (--yes-really deactivates all the same).",
+             missing (--force deactivates all the same).",
             present.unmatched_rows
         ));
     }

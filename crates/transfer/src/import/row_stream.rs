@@ -1,4 +1,4 @@
-//! RowStream rows of a file: of a small one at once, of a larger one on a thread of its own.
+//! Reading rows of a file: of a small one at once, of a larger one on a thread of its own.
 
 use super::ImportOptions;
 use crate::formats::{self, FileError, Format, Row};

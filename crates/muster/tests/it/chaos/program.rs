@@ -39,7 +39,7 @@ impl Program {
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .env("MUSTER_MAIL_SPOOL", self.folder.path().join("mail"))
             .env("MUSTER_IMPORTS", self.folder.path().join("imports"))
-            .env("MUSTER_LEAST_FREE_MIB", "0")
+            .env("MUSTER_MIN_FREE_DISK_MIB", "0")
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()

@@ -109,7 +109,7 @@ fn look(stage: &Stage, client: &Client, sent: &Sent, findings: &mut Findings) {
         let there = users(stage, 'a').len();
         let is_complete = there == MANY as usize;
         findings.check(is_complete, "an import is said to be done and is not", || format!("{there} users"));
-        stage.json(&store, &["user", "remove", "a0@x.y"]);
+        stage.json(&store, &["user", "delete", "a0@x.y"]);
     }
     let Ok(server) = Running::start(stage, Injected::Nothing) else {
         return findings.check(false, "the server does not start again", || stage.complaints());

@@ -147,7 +147,7 @@ impl Stage {
     pub(super) fn program(&self, injected: Injected) -> Command {
         let mut command = Command::new(MUSTER);
         // The disk that tests run on is their machine's own business.
-        command.current_dir(self.folder.path()).env("MUSTER_LEAST_FREE_MIB", "0");
+        command.current_dir(self.folder.path()).env("MUSTER_MIN_FREE_DISK_MIB", "0");
         let fault = match injected {
             Injected::Nothing => return command,
             Injected::Counting => None,

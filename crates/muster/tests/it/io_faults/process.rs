@@ -120,13 +120,13 @@ impl Running {
             "--json",
             "--store",
             &stage.store(),
-            "--mail-retry",
+            "--mail-retry-delay",
             "1",
-            "--answer-time",
+            "--response-timeout",
             "10",
         ]);
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-        command.args(["--mail-spool", &stage.path("mail"), "--imports", &stage.path("imports")]);
+        command.args(["--mail-spool-dir", &stage.path("mail"), "--imports-dir", &stage.path("imports")]);
         let mut note = log.try_clone().expect("a log");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("started");
         let mut line = String::new();

@@ -34,9 +34,9 @@ pub(super) fn story(home: &Home) -> (Firm<'_>, Firm<'_>, Vec<String>) {
     ok(firm.call("DELETE", &eve, &none));
     for arguments in [
         &["user", "add", "fay@x.y", "--first-name", "Fay", "--external-id", "ext-f"][..],
-        &["user", "remove", "fay@x.y"],
+        &["user", "delete", "fay@x.y"],
         &["user", "restore", "ext-f"],
-        &["user", "remove", "ext-f"],
+        &["user", "delete", "ext-f"],
         &["role", "add", "Clerk", "--rank", "User"],
         &["tenant", "set", "--sender-name", "Zoë"],
         &["connection", "rotate", "main"],

@@ -115,7 +115,7 @@ fn looking_changes_nothing_and_a_bad_choice_does_not_use_it_up() {
     let home = Home::new();
     let firm = Firm::new(&home, "Acme");
     firm.invite("ann@x.y");
-    firm.cli(&["tenant", "set", "--min-password", "16"]);
+    firm.cli(&["tenant", "set", "--min-password-length", "16"]);
     let link = home.link("ann@x.y");
     let before = firm.events();
     for _ in 0..50 {

@@ -36,7 +36,14 @@ fn who_shall_get_none_gets_none_and_can_be_invited_later() {
 fn a_tenant_has_its_own_sender_words_and_place_for_mails() {
     let (post, server) = with_post(&[]);
     let (firm, other) = (Firm::new(&server, "Acme"), Firm::new(&server, "Other"));
-    firm.cli(&["tenant", "set", "--sender-name", "Zoë from \"Acme\", Ltd", "--mails-to", "desk@acme.org"]);
+    firm.cli(&[
+        "tenant",
+        "set",
+        "--sender-name",
+        "Zoë from \"Acme\", Ltd",
+        "--redirect-mails-to",
+        "desk@acme.org",
+    ]);
     let folder = tempfile::tempdir().expect("a folder");
     let text = |name: &str, text: &str| {
         let file = folder.path().join(name);
@@ -73,7 +80,7 @@ fn a_tenant_has_its_own_sender_words_and_place_for_mails() {
     for name in ["invitation.txt", "invitation.html", "invitation.subject.txt"] {
         assert!(firm.cli(&["tenant", "template", name])["error"].is_null());
     }
-    firm.cli(&["tenant", "set", "--sender-name", "", "--mails-to", ""]);
+    firm.cli(&["tenant", "set", "--sender-name", "", "--redirect-mails-to", ""]);
     firm.invite("cid@x.y");
     let mail = mail_to(&post, "cid@x.y");
     assert!(mail.header("From").expect("a sender").contains("Acme"), "{mail:?}");

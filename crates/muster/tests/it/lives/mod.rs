@@ -15,7 +15,7 @@ mod visitor;
 
 use crate::support::{House, MUSTER, Reply, Server, json, request, send};
 use http_body_util::BodyExt;
-use portal::mail::{Pace, Sender, Worker};
+use portal::mail::{MailSender, RetryPolicy, Worker};
 use serde_json::{Value, json as document};
 use std::sync::Arc;
 use testkit::smtp::{Received, Receiver};
@@ -64,10 +64,10 @@ impl Home {
     pub(crate) fn on(house: House) -> Self {
         let runtime = crate::support::runtime();
         let post = tempfile::tempdir().expect("a folder");
-        let sender = Sender::spool(post.path(), "people@example.com", None).expect("a folder");
+        let sender = MailSender::spool(post.path(), "people@example.com", None).expect("a folder");
         let directory = Arc::clone(&house.app.directory);
         let worker =
-            Worker::new(directory, sender, "http://example.com", Pace::default(), Arc::new(|_, _| ()));
+            Worker::new(directory, sender, "http://example.com", RetryPolicy::default(), Arc::new(|_, _| ()));
         runtime.spawn(async move { worker.run(std::future::pending()).await });
         Self { runtime, house, post }
     }
@@ -147,7 +147,7 @@ fn with_post(flags: &[&str]) -> (Receiver, Server) {
 
 /// Mails go there, and are soon tried again.
 fn mail_flags(url: &str) -> [&str; 8] {
-    ["--smtp-url", url, "--mail-from", "people@example.com", "--mail-time", "2", "--mail-retry", "1"]
+    ["--smtp-url", url, "--mail-from", "people@example.com", "--smtp-timeout", "2", "--mail-retry-delay", "1"]
 }
 
 /// The path of the newest link that was mailed to somebody.

@@ -297,7 +297,8 @@ fn kill_9_loses_no_mail_and_sends_next_to_none_twice() {
 /// A mail server that hangs on the first mail until the session is cut, and a server that waits longer than that.
 fn with_post_that_hangs_once() -> (Receiver, Server) {
     let post = Receiver::start();
-    let server = Server::start(&["--smtp-url", &post.url(), "--mail-time", "600", "--mail-retry", "1"]);
+    let server =
+        Server::start(&["--smtp-url", &post.url(), "--smtp-timeout", "600", "--mail-retry-delay", "1"]);
     post.behave_next(1, Behaviour::Hang { at: Stage::End });
     (post, server)
 }

@@ -164,13 +164,13 @@ fn the_deleted_are_nowhere_and_come_back_as_they_were() {
                 let target = format!("/scim/v2/Users/{}", person.id);
                 assert_eq!(firm.call("DELETE", &target, &none).status, 204);
             }
-            _ => assert_eq!(firm.cli(&["user", "remove", &person.email])["removed"], true),
+            _ => assert_eq!(firm.cli(&["user", "delete", &person.email])["removed"], true),
         }
         person.is_out(way);
         is_nowhere(&firm, &person);
         let told = person.story();
         assert!(told.contains("deleted"), "{told}");
-        let removed = firm.cli(&["user", "removed"]);
+        let removed = firm.cli(&["user", "list-deleted"]);
         assert!(removed.to_string().contains(&person.id), "{removed}");
         let back = firm.cli(&["user", "restore", &person.id]);
         assert_eq!(
@@ -180,7 +180,7 @@ fn the_deleted_are_nowhere_and_come_back_as_they_were() {
         );
         assert!(!person.is_in(), "{way}: an old session does not come back");
         person.comes_in();
-        assert!(!firm.cli(&["user", "removed"]).to_string().contains(&person.id));
+        assert!(!firm.cli(&["user", "list-deleted"]).to_string().contains(&person.id));
     }
 }
 
@@ -189,7 +189,7 @@ fn a_taken_e_mail_is_in_the_way_of_coming_back() {
     let home = Home::new();
     let firm = Firm::new(&home, "Acme");
     let old = Person::new(&firm, "ann@x.y");
-    firm.cli(&["user", "remove", "ann@x.y"]);
+    firm.cli(&["user", "delete", "ann@x.y"]);
     // E-mail and user name are free again.
     let new = firm.call("POST", "/scim/v2/Users", &json!({"userName": "ann@x.y"}));
     assert_eq!(new.status, 201, "{}", new.body);
@@ -231,10 +231,10 @@ fn an_external_id_brings_the_same_person_back() {
     };
     for way in ["onfire", "publisher", "scim"] {
         let before = made(way, &format!("{way}@x.y"));
-        firm.cli(&["user", "remove", &format!("{way}@x.y")]);
+        firm.cli(&["user", "delete", &format!("{way}@x.y")]);
         assert_eq!(made(way, &format!("{way}@x.y")), before, "{way}");
         // Also with another e-mail, and over another dialect's way of saying so.
-        firm.cli(&["user", "remove", &format!("{way}@x.y")]);
+        firm.cli(&["user", "delete", &format!("{way}@x.y")]);
         assert_eq!(made(way, &format!("{way}-new@x.y")), before, "{way}");
     }
     assert_eq!(firm.cli(&["user", "list"])["total"], 3);

@@ -3,7 +3,7 @@
 use super::client::Client;
 use crate::support::{MUSTER, json, launch, try_send};
 use adapters::{Argon2Cost, Engine, StoreSettings};
-use server::{App, Limits, Parts};
+use server::{App, Limits, Ports};
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
@@ -90,9 +90,9 @@ pub(super) fn sound(url: &str) {
 /// The store, opened in this process.
 pub(super) fn open(url: &str) -> App {
     let engine = Engine::open(&StoreSettings::new(url)).expect("a store");
-    let limits = Limits { strength: Argon2Cost::FOR_TESTS, ..Limits::default() };
-    let parts = Parts::new(engine.store(), Arc::new(adapters::TimeOrderedIds));
-    server::app(parts, limits, server::Face::default()).expect("a house")
+    let limits = Limits { hash_strength: Argon2Cost::FOR_TESTS, ..Limits::default() };
+    let parts = Ports::new(engine.store(), Arc::new(adapters::TimeOrderedIds));
+    server::build_app(parts, limits, server::PublicConfig::default()).expect("a house")
 }
 
 /// What opens a tenant.

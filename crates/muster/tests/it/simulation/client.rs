@@ -202,7 +202,7 @@ impl Client {
         }
         let request = request.uri(target).body(Full::new(Bytes::from(body))).expect("a request");
         let address: std::net::IpAddr = "127.0.0.1".parse().expect("an address");
-        let answer = app.shell.answer(request, address.into()).await;
+        let answer = app.service.handle(request, address.into()).await;
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.map(http_body_util::Collected::to_bytes);
         (status, body.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default())

@@ -26,7 +26,7 @@ use client::{Client, Shared};
 use directory::{Clock, Command, Event, EventPosition, FieldUpdate, GroupEdit, NewConnection, Store, Time};
 use parking_lot::Mutex;
 use regressions::REGRESSIONS;
-use server::{App, Face, Limits, Parts, StorageLimits, hash_key};
+use server::{App, Limits, Ports, PublicConfig, StorageLimits, hash_key};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -122,16 +122,16 @@ fn start(
     first_id: u64,
 ) -> Arc<App> {
     let unreliable = store::Unreliable::new(site.store(), Arc::clone(dice));
-    let parts = Parts {
+    let parts = Ports {
         store: Arc::new(unreliable),
         clock: Arc::clone(clock) as _,
         ids: Arc::new(CountingIds::from(first_id)),
         hasher: Some(Arc::new(PlainHasher)),
     };
-    let storage = StorageLimits { least_free: 0, ..StorageLimits::default() };
-    let limits = Limits { hash_threads: 1, storage, ..Limits::default() };
-    let face = Face { imports: Some(imports.to_owned()), ..Face::default() };
-    Arc::new(server::app(parts, limits, face).expect("an app"))
+    let storage = StorageLimits { min_free: 0, ..StorageLimits::default() };
+    let limits = Limits { hash_threads: 1, import_storage: storage, ..Limits::default() };
+    let face = PublicConfig { imports_dir: Some(imports.to_owned()), ..PublicConfig::default() };
+    Arc::new(server::build_app(parts, limits, face).expect("an app"))
 }
 
 /// A whole run; its history.

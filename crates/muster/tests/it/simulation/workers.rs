@@ -2,8 +2,8 @@
 
 use directory::{BoxFuture, DeliveryOutcome, EntitySnapshot, Event, Mail, Store, TenantNumber, Time};
 use parking_lot::Mutex;
-use portal::mail::{Pace, Sender, Sent, Transport};
-use server::{App, Post};
+use portal::mail::{MailSender, MailTransport, RetryPolicy, SentMail};
+use server::{App, MailConfig};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,8 +67,8 @@ fn mail(record: Option<&EntitySnapshot>) -> Option<&Mail> {
     }
 }
 
-impl Transport for MailServer {
-    fn send(&self, mail: Sent) -> BoxFuture<'_, Result<(), String>> {
+impl MailTransport for MailServer {
+    fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let (millis, luck) = {
                 let mut dice = self.dice.lock();
@@ -94,9 +94,14 @@ pub(super) struct Workers {
 impl Workers {
     pub(super) fn start(app: &App, mail_server: &Arc<MailServer>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let sender = Sender::over(Arc::clone(mail_server) as _, "people@example.com").expect("an address");
-        let post = Post { sender, url: "https://people.example.com".into(), pace: Pace::default() };
-        let tasks = server::tasks(app, post, &stopped);
+        let sender = MailSender::with_transport(Arc::clone(mail_server) as _, "people@example.com")
+            .expect("an address");
+        let post = MailConfig {
+            sender,
+            base_url: "https://people.example.com".into(),
+            retry_policy: RetryPolicy::default(),
+        };
+        let tasks = server::local_tasks(app, post, &stopped);
         Self { tasks: tasks.into_iter().map(tokio::task::spawn_local).collect(), _stop: stop }
     }
 

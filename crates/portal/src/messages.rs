@@ -4,18 +4,22 @@ use directory::{DirectoryError, FieldErrorKind, SignInError, Time};
 use jiff::Timestamp;
 
 /// What is wrong with what somebody has sent, and the status that goes with it.
-pub(crate) fn problem(refusal: &DirectoryError) -> (u16, String) {
+pub(crate) fn error_message(refusal: &DirectoryError) -> (u16, String) {
     let busy = "The service is busy. Please try again in a moment.";
     match refusal {
         DirectoryError::SignIn(SignInError::InvalidCredentials) => {
             (403, "The user or the password is wrong.".into())
         }
-        DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }) => {
-            (429, format!("Too many attempts have failed. Please try again in {}.", seconds(*retry_after)))
-        }
+        DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }) => (
+            429,
+            format!(
+                "Too many attempts have failed. Please try again in {}.",
+                format_retry_after(*retry_after)
+            ),
+        ),
         DirectoryError::Invalid(faults) => {
             let rule = faults.first().map_or(FieldErrorKind::Malformed, |fault| fault.kind);
-            (422, password(rule))
+            (422, password_error(rule))
         }
         DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict => {
             (503, busy.into())
@@ -25,7 +29,7 @@ pub(crate) fn problem(refusal: &DirectoryError) -> (u16, String) {
 }
 
 /// What is wrong with a password that somebody has chosen.
-fn password(rule: FieldErrorKind) -> String {
+fn password_error(rule: FieldErrorKind) -> String {
     match rule {
         FieldErrorKind::TooShort(least) => format!("The password is too short: it needs at least {least} characters."),
         FieldErrorKind::TooLong(most) => format!("The password is too long: it may have {most} bytes at the most."),
@@ -41,16 +45,16 @@ fn password(rule: FieldErrorKind) -> String {
 }
 
 /// So many seconds, as people say it.
-fn seconds(many: u32) -> String {
-    match many {
+fn format_retry_after(seconds: u32) -> String {
+    match seconds {
         0 | 1 => "a second".into(),
-        2..=90 => format!("{many} seconds"),
-        _ => format!("{} minutes", many.div_ceil(60)),
+        2..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
     }
 }
 
 /// So many seconds, in the unit that fits.
-pub(crate) fn duration(seconds: i64) -> String {
+pub(crate) fn format_duration(seconds: i64) -> String {
     let hours = seconds / 3600;
     match hours {
         ..=1 => "one hour".into(),
@@ -60,7 +64,7 @@ pub(crate) fn duration(seconds: i64) -> String {
 }
 
 /// A day, and the time of day in UTC.
-pub(crate) fn moment(time: Time) -> String {
+pub(crate) fn format_timestamp(time: Time) -> String {
     Timestamp::from_microsecond(time.0)
         .map_or_else(|_| "-".into(), |moment| moment.strftime("%-d %B %Y, %H:%M UTC").to_string())
 }
@@ -72,10 +76,13 @@ mod tests {
     #[test]
     fn spans_and_moments() {
         assert_eq!(
-            [3600, 7200, 86_400, 7 * 86_400].map(duration),
+            [3600, 7200, 86_400, 7 * 86_400].map(format_duration),
             ["one hour", "2 hours", "24 hours", "7 days"]
         );
-        assert_eq!([1, 45, 91, 301].map(seconds), ["a second", "45 seconds", "2 minutes", "6 minutes"]);
-        assert_eq!(moment(Time(1_764_115_200_000_000)), "26 November 2025, 00:00 UTC");
+        assert_eq!(
+            [1, 45, 91, 301].map(format_retry_after),
+            ["a second", "45 seconds", "2 minutes", "6 minutes"]
+        );
+        assert_eq!(format_timestamp(Time(1_764_115_200_000_000)), "26 November 2025, 00:00 UTC");
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 use std::io::{Result, Write};
 
 /// How much is decoded at a time: the decoded bytes of a step are held in memory, and may be a thousand times as many.
-pub(crate) const STEP: usize = 64;
+pub(crate) const DECODE_CHUNK: usize = 64;
 
 /// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) enum Encoding {
 
 impl Encoding {
     /// The encoding that the headers name; `Err` is the name of one that is not supported, and of several.
-    pub(crate) fn of(headers: &HeaderMap) -> std::result::Result<Self, String> {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> std::result::Result<Self, String> {
         let mut names = headers.get_all(header::CONTENT_ENCODING).iter();
         let (Some(first), None) = (names.next(), names.next()) else {
             return if headers.contains_key(header::CONTENT_ENCODING) {
@@ -41,7 +41,7 @@ pub(crate) enum Decoder {
     Identity,
     Gzip(MultiGzDecoder<Vec<u8>>),
     /// The first byte of a deflated body, which does not say yet whether it has a header.
-    Undecided(Vec<u8>),
+    DeflateHeader(Vec<u8>),
     Zlib(ZlibDecoder<Vec<u8>>),
     Deflate(DeflateDecoder<Vec<u8>>),
 }
@@ -51,7 +51,7 @@ impl Decoder {
         match encoding {
             Encoding::Identity => Self::Identity,
             Encoding::Gzip => Self::Gzip(MultiGzDecoder::new(Vec::new())),
-            Encoding::Deflate => Self::Undecided(Vec::new()),
+            Encoding::Deflate => Self::DeflateHeader(Vec::new()),
         }
     }
 
@@ -62,38 +62,38 @@ impl Decoder {
     pub(crate) fn push<E: From<std::io::Error>>(
         &mut self,
         part: &[u8],
-        take: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
+        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        if let Self::Undecided(first) = self {
+        if let Self::DeflateHeader(first) = self {
             first.extend_from_slice(part);
             let [one, two, ..] = first[..] else { return Ok(()) };
             // RFC 1950 section 2.2: the method and a check of the header's two bytes.
             let has_header = one & 0x0F == 8 && (u16::from(one) << 8 | u16::from(two)) % 31 == 0;
-            let begun = std::mem::take(first);
+            let header = std::mem::take(first);
             *self = if has_header {
                 Self::Zlib(ZlibDecoder::new(Vec::new()))
             } else {
                 Self::Deflate(DeflateDecoder::new(Vec::new()))
             };
-            return self.push(&begun, take);
+            return self.push(&header, sink);
         }
         if let Self::Identity = self {
-            return take(part);
+            return sink(part);
         }
-        for step in part.chunks(STEP) {
+        for step in part.chunks(DECODE_CHUNK) {
             match self {
-                Self::Identity | Self::Undecided(_) => {}
+                Self::Identity | Self::DeflateHeader(_) => {}
                 Self::Gzip(decoder) => {
                     decoder.write_all(step)?;
-                    take(&std::mem::take(decoder.get_mut()))?;
+                    sink(&std::mem::take(decoder.get_mut()))?;
                 }
                 Self::Zlib(decoder) => {
                     decoder.write_all(step)?;
-                    take(&std::mem::take(decoder.get_mut()))?;
+                    sink(&std::mem::take(decoder.get_mut()))?;
                 }
                 Self::Deflate(decoder) => {
                     decoder.write_all(step)?;
-                    take(&std::mem::take(decoder.get_mut()))?;
+                    sink(&std::mem::take(decoder.get_mut()))?;
                 }
             }
         }
@@ -106,13 +106,13 @@ impl Decoder {
     /// The body ends too early.
     pub(crate) fn finish<E: From<std::io::Error>>(
         mut self,
-        take: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
+        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         // At its end a decoder takes no further byte.
         let is_complete = |further: Result<usize>| matches!(further, Ok(0));
         let (rest, is_complete) = match &mut self {
             Self::Identity => return Ok(()),
-            Self::Undecided(_) => (Vec::new(), false),
+            Self::DeflateHeader(_) => (Vec::new(), false),
             Self::Gzip(decoder) => {
                 decoder.try_finish()?;
                 (std::mem::take(decoder.get_mut()), true)
@@ -129,7 +129,7 @@ impl Decoder {
         if !is_complete {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
-        take(&rest)
+        sink(&rest)
     }
 }
 
@@ -141,14 +141,14 @@ mod tests {
 
     fn decoded(encoding: Encoding, body: &[u8], part: usize) -> Result<Vec<u8>> {
         let (mut decoder, mut all) = (Decoder::new(encoding), Vec::new());
-        let mut take = |bytes: &[u8]| {
+        let mut sink = |bytes: &[u8]| {
             all.extend_from_slice(bytes);
             Ok::<_, std::io::Error>(())
         };
         for part in body.chunks(part) {
-            decoder.push(part, &mut take)?;
+            decoder.push(part, &mut sink)?;
         }
-        decoder.finish(&mut take)?;
+        decoder.finish(&mut sink)?;
         Ok(all)
     }
 

@@ -1,15 +1,15 @@
 //! What links from mails lead to: choosing a password. Only sending the form uses a link up; programs that look at mails
 //! open links, too.
 
-use super::request::Visit;
-use super::respond::{html, with_retry};
-use super::{Page, Portal, sign_in};
-use crate::words;
+use super::request::PageRequest;
+use super::responses::{render_page, with_retry_after};
+use super::{PageResult, Portal, sign_in};
+use crate::messages;
 use directory::{DirectoryError, ExposeSecret, LinkPurpose, SignInError, SignInLinkRef, User};
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Form<'a> {
+struct ChoosePasswordForm<'a> {
     tenant: &'a str,
     token: String,
     notice: &'a str,
@@ -18,90 +18,101 @@ struct Form<'a> {
     is_invitation: bool,
     name: String,
     email: &'a str,
-    least: u32,
+    min_length: u32,
 }
 
 /// How a person is spoken to.
-pub(crate) fn name_of(user: &User) -> String {
+pub(crate) fn display_name(user: &User) -> String {
     let name = user.profile.display_name.clone().unwrap_or_else(|| user.full_name());
     if name.trim().is_empty() { user.email().unwrap_or(&user.user_name).to_owned() } else { name }
 }
 
-pub(super) async fn show(portal: &Portal, visit: &Visit, purpose: LinkPurpose, text: &str) -> Page {
-    match find(portal, visit, purpose, text).await {
-        Ok((_, user)) => form(visit, (purpose, text), &user, None),
-        Err(refusal) => useless(visit, purpose, refusal),
+pub(super) async fn show(
+    portal: &Portal,
+    request: &PageRequest,
+    purpose: LinkPurpose,
+    link_text: &str,
+) -> PageResult {
+    match resolve_link(portal, request, purpose, link_text).await {
+        Ok((_, user)) => render_form(request, (purpose, link_text), &user, None),
+        Err(refusal) => invalid_link(request, purpose, refusal),
     }
 }
 
-pub(super) async fn submit(portal: &Portal, visit: &Visit, purpose: LinkPurpose, text: &str) -> Page {
-    let (link, user) = match find(portal, visit, purpose, text).await {
+pub(super) async fn submit(
+    portal: &Portal,
+    request: &PageRequest,
+    purpose: LinkPurpose,
+    link_text: &str,
+) -> PageResult {
+    let (link, user) = match resolve_link(portal, request, purpose, link_text).await {
         Ok(found) => found,
-        Err(refusal) => return useless(visit, purpose, refusal),
+        Err(refusal) => return invalid_link(request, purpose, refusal),
     };
-    let password = visit.secret("new");
-    if password.expose_secret() != visit.field("again") {
+    let password = request.secret_field("new");
+    if password.expose_secret() != request.field("again") {
         let problem = "The two passwords are not the same. Please type them again.".to_owned();
-        return form(visit, (purpose, text), &user, Some((422, problem)));
+        return render_form(request, (purpose, link_text), &user, Some((422, problem)));
     }
-    let caller = visit.caller("link page");
-    match portal.directory.set_password_with_link(&caller, link, password, Some(visit.address)).await {
+    let caller = request.caller("link page");
+    match portal.directory.set_password_with_link(&caller, link, password, Some(request.address)).await {
         Ok(_) => {
             // The password was just chosen here, so the browser that sent it is signed in.
-            let handle = user.user_name.clone();
-            sign_in::with_password(portal, visit, handle, visit.secret("new"), "?done=chosen").await
+            let login = user.user_name.clone();
+            sign_in::sign_in(portal, request, login, request.secret_field("new"), "?done=chosen").await
         }
         Err(refusal @ DirectoryError::Invalid(_)) => {
-            form(visit, (purpose, text), &user, Some(words::problem(&refusal)))
+            render_form(request, (purpose, link_text), &user, Some(messages::error_message(&refusal)))
         }
         Err(
             refusal @ (DirectoryError::Busy { .. }
             | DirectoryError::Unavailable(_)
             | DirectoryError::Conflict),
         ) => {
-            let page = form(visit, (purpose, text), &user, Some(words::problem(&refusal)))?;
-            Ok(with_retry(page, &refusal))
+            let page =
+                render_form(request, (purpose, link_text), &user, Some(messages::error_message(&refusal)))?;
+            Ok(with_retry_after(page, &refusal))
         }
-        Err(refusal) => useless(visit, purpose, refusal),
+        Err(refusal) => invalid_link(request, purpose, refusal),
     }
 }
 
-async fn find(
+async fn resolve_link(
     portal: &Portal,
-    visit: &Visit,
+    request: &PageRequest,
     purpose: LinkPurpose,
-    text: &str,
+    link_text: &str,
 ) -> Result<(SignInLinkRef, User), DirectoryError> {
-    let tenant = visit.tenant.number;
-    let link = visit.keys.open(tenant, purpose, text).ok_or(DirectoryError::NoSuchUser)?;
+    let tenant = request.tenant.number;
+    let link = request.keys.verify_link(tenant, purpose, link_text).ok_or(DirectoryError::NoSuchUser)?;
     let user = portal.directory.user_by_link(tenant, &link).await?;
     Ok((link, user))
 }
 
-fn form(
-    visit: &Visit,
+fn render_form(
+    request: &PageRequest,
     (purpose, text): (LinkPurpose, &str),
     user: &User,
     problem: Option<(u16, String)>,
-) -> Page {
+) -> PageResult {
     let (status, problem) = problem.unwrap_or((200, String::new()));
-    let form = Form {
-        tenant: &visit.tenant.name,
-        token: visit.token(),
+    let form = ChoosePasswordForm {
+        tenant: &request.tenant.name,
+        token: request.csrf_token(),
         notice: "",
         problem: &problem,
-        action: Portal::path(visit.tenant.number, purpose, text),
+        action: Portal::link_path(request.tenant.number, purpose, text),
         is_invitation: purpose == LinkPurpose::Invitation,
-        name: name_of(user),
+        name: display_name(user),
         email: user.email().unwrap_or(&user.user_name),
-        least: visit.tenant.settings.min_password_chars,
+        min_length: request.tenant.settings.min_password_chars,
     };
-    Ok(visit.page(html(status, "choose.html", &form)?))
+    Ok(request.with_browser_cookie(render_page(status, "choose_password.html", &form)?))
 }
 
 /// What is said of a link that lets nobody in.
-fn useless(visit: &Visit, purpose: LinkPurpose, refusal: DirectoryError) -> Page {
-    let (status, heading, texts): (u16, &str, [&str; 2]) = match (refusal, purpose) {
+fn invalid_link(request: &PageRequest, purpose: LinkPurpose, refusal: DirectoryError) -> PageResult {
+    let (status, heading, paragraphs): (u16, &str, [&str; 2]) = match (refusal, purpose) {
         (DirectoryError::SignIn(SignInError::LinkExpired), LinkPurpose::Invitation) => (
             410,
             "This invitation has run out",
@@ -136,9 +147,9 @@ fn useless(visit: &Visit, purpose: LinkPurpose, refusal: DirectoryError) -> Page
         ),
         (refusal, _) => return Err(refusal),
     };
-    let ways: &[(&str, &str)] = match status {
+    let links: &[(&str, &str)] = match status {
         404 => &[("sign-in", "Sign in")],
         _ => &[("sign-in", "Sign in"), ("forgot", "Ask for a new link")],
     };
-    visit.message(status, heading, &texts, ways)
+    request.message(status, heading, &paragraphs, links)
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 #[derive(Subcommand)]
-pub(crate) enum RoleTask {
+pub(crate) enum RoleCommand {
     /// Add a role of the tenant's own
     Add {
         /// Its name
@@ -22,7 +22,7 @@ pub(crate) enum RoleTask {
         #[arg(long)]
         tenant: Option<u32>,
         /// The built-in role it is worth
-        #[arg(long, default_value = "User", value_parser = role_name)]
+        #[arg(long, default_value = "User", value_parser = parse_role)]
         rank: u32,
     },
     /// List the roles of a tenant
@@ -33,7 +33,7 @@ pub(crate) enum RoleTask {
     },
 }
 
-pub(crate) fn role_name(text: &str) -> Result<u32, String> {
+pub(crate) fn parse_role(text: &str) -> Result<u32, String> {
     let known = BUILTIN_ROLES.map(|(_, name)| name).join(", ");
     builtin_role_number(text).ok_or_else(|| format!("the built-in roles are {known}"))
 }
@@ -44,26 +44,26 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// The store for one task: what is read once need not be mapped.
-fn once(settings: &Settings) -> StoreSettings {
-    StoreSettings { memory_mapped: false, ..settings.of_store() }
+fn one_shot_settings(settings: &Settings) -> StoreSettings {
+    StoreSettings { memory_mapped: false, ..settings.store_settings() }
 }
 
 /// A directory on the store, for one task at the terminal.
-pub(crate) struct Desk {
+pub(crate) struct AdminSession {
     pub(crate) directory: Arc<Directory>,
     pub(crate) runtime: tokio::runtime::Runtime,
     engine: Engine,
 }
 
-impl Desk {
+impl AdminSession {
     /// On the store there is; only the first tenant makes one, so that a mistyped path is noticed.
     pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
-        Self::on(settings, Engine::open_existing(&once(settings))?)
+        Self::with_engine(settings, Engine::open_existing(&one_shot_settings(settings))?)
     }
 
     /// To read only: it does not block writers and is not blocked by them.
     pub(crate) fn open_read_only(settings: &Settings) -> anyhow::Result<Self> {
-        Self::on(settings, Engine::open_read_only(&once(settings))?)
+        Self::with_engine(settings, Engine::open_read_only(&one_shot_settings(settings))?)
     }
 
     /// To read only, or to write.
@@ -71,42 +71,42 @@ impl Desk {
         if is_read { Self::open_read_only(settings) } else { Self::open(settings) }
     }
 
-    pub(crate) fn open_or_make(settings: &Settings) -> anyhow::Result<Self> {
-        Self::on(settings, Engine::open(&once(settings))?)
+    pub(crate) fn open_or_create(settings: &Settings) -> anyhow::Result<Self> {
+        Self::with_engine(settings, Engine::open(&one_shot_settings(settings))?)
     }
 
-    fn on(settings: &Settings, engine: Engine) -> anyhow::Result<Self> {
-        let (clock, ids) = (Arc::new(SystemClock), settings.of_store().id_generator());
+    fn with_engine(settings: &Settings, engine: Engine) -> anyhow::Result<Self> {
+        let (clock, ids) = (Arc::new(SystemClock), settings.store_settings().id_generator());
         let directory = Directory::new(engine.store(), clock, ids, Arc::new(PasswordPool::with_defaults()?));
         Ok(Self { directory: Arc::new(directory), runtime: runtime()?, engine })
     }
 
     /// The tenant whose history is read: also one that is removed.
-    pub(crate) fn tenant_of_history(&self, named: Option<u32>) -> anyhow::Result<Caller> {
-        match named.map(TenantNumber) {
+    pub(crate) fn resolve_tenant_or_removed(&self, requested: Option<u32>) -> anyhow::Result<Caller> {
+        match requested.map(TenantNumber) {
             Some(number) if self.runtime.block_on(self.directory.tenant_or_removed(number)).is_ok() => {
-                Ok(at_terminal(number))
+                Ok(operator_caller(number))
             }
-            _ => self.tenant(named),
+            _ => self.resolve_tenant(requested),
         }
     }
 
     /// The tenant that was named, or the only one there is.
-    pub(crate) fn tenant(&self, named: Option<u32>) -> anyhow::Result<Caller> {
-        let tenants = self.runtime.block_on(self.directory.tenants()).map_err(refused)?;
-        let number = match (named, tenants.as_slice()) {
+    pub(crate) fn resolve_tenant(&self, requested: Option<u32>) -> anyhow::Result<Caller> {
+        let tenants = self.runtime.block_on(self.directory.tenants()).map_err(directory_error)?;
+        let number = match (requested, tenants.as_slice()) {
             (Some(number), _) if tenants.iter().any(|t| t.number.0 == number) => TenantNumber(number),
             (Some(number), _) => bail!("there is no tenant {number}; `muster tenant list` shows them"),
             (None, [only]) => only.number,
             (None, []) => bail!("there is no tenant yet; `muster tenant add NAME` makes one"),
             (None, _) => bail!("there are several tenants; say which with --tenant"),
         };
-        Ok(at_terminal(number))
+        Ok(operator_caller(number))
     }
 }
 
 /// The person at the terminal, under the name that the operating system knows them by.
-pub(crate) fn at_terminal(tenant: TenantNumber) -> Caller {
+pub(crate) fn operator_caller(tenant: TenantNumber) -> Caller {
     let caller = Caller::operator(tenant);
     match whoami::username() {
         Ok(name) => Caller { actor: format!("{} ({name})", caller.actor), ..caller },
@@ -114,7 +114,7 @@ pub(crate) fn at_terminal(tenant: TenantNumber) -> Caller {
     }
 }
 
-impl Drop for Desk {
+impl Drop for AdminSession {
     fn drop(&mut self) {
         self.engine.close();
     }
@@ -122,35 +122,40 @@ impl Drop for Desk {
 
 /// A refusal in words for the person at the terminal.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-pub fn refused(refusal: DirectoryError) -> anyhow::Error {
+pub fn directory_error(refusal: DirectoryError) -> anyhow::Error {
     anyhow!("{}", transfer::refusal_message(&refusal))
 }
 
 /// RFC 3339 to the second.
-pub(crate) fn moment(time: Time) -> String {
+pub(crate) fn format_timestamp(time: Time) -> String {
     dialects::kit::rfc3339(time)
 }
 
-pub(crate) fn role(settings: &Settings, task: RoleTask, output: Output) -> anyhow::Result<()> {
-    let desk = Desk::open_for(settings, matches!(task, RoleTask::List { .. }))?;
-    match task {
-        RoleTask::Add { name, tenant, rank } => {
-            let caller = desk.tenant(tenant)?;
+pub(crate) fn run_role(settings: &Settings, command: RoleCommand, output: Output) -> anyhow::Result<()> {
+    let session = AdminSession::open_for(settings, matches!(command, RoleCommand::List { .. }))?;
+    match command {
+        RoleCommand::Add { name, tenant, rank } => {
+            let caller = session.resolve_tenant(tenant)?;
             let command = Command::AddRole { name, rank };
-            let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            let receipt =
+                session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             let role = receipt.items.first().context("no role came back")?;
             output.result(&json!({"number": role.number(), "name": role.name()}), || {
                 format!("Role {} is {}.", role.number(), role.name())
             });
         }
-        RoleTask::List { tenant } => {
-            let caller = desk.tenant(tenant)?;
+        RoleCommand::List { tenant } => {
+            let caller = session.resolve_tenant(tenant)?;
             let query = ItemQuery::all(ItemKind::Role);
-            let own = desk.runtime.block_on(desk.directory.items(&caller, query)).map_err(refused)?.rows;
+            let custom_roles = session
+                .runtime
+                .block_on(session.directory.items(&caller, query))
+                .map_err(directory_error)?
+                .rows;
             let built_in =
                 BUILTIN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
             let all: Vec<(u32, String, &str)> = built_in
-                .chain(own.iter().map(|role| (role.number(), role.name().to_owned(), "own")))
+                .chain(custom_roles.iter().map(|role| (role.number(), role.name().to_owned(), "own")))
                 .collect();
             let document: Vec<Value> = all
                 .iter()

@@ -4,7 +4,7 @@
 //! limited in total and by address. On shutdown, requests in progress may finish.
 
 use crate::connection_slots::{ConnectionLimits, ConnectionSlots};
-use crate::{Peer, Shell};
+use crate::{HttpService, Peer};
 use anyhow::Context;
 use http::{HeaderValue, Request, header};
 use hyper::body::Incoming;
@@ -29,9 +29,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// A certificate and its key.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct TlsConfig(TlsAcceptor);
 
-impl Tls {
+impl TlsConfig {
     /// From PEM files.
     pub fn load(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
         let chain = CertificateDer::pem_file_iter(certificate)
@@ -55,22 +55,22 @@ pub struct Listener {
     /// The port.
     pub socket: TcpListener,
     /// TLS, where it is spoken.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsConfig>,
     /// What it serves.
-    pub audience: Audience,
+    pub kind: ListenerKind,
     /// How many connections may be open.
     pub connections: ConnectionLimits,
     /// Time for headers to arrive, and for a connection to be idle.
-    pub header_time: Duration,
+    pub header_timeout: Duration,
     /// Time for a client to take more of its answer.
-    pub write_time: Duration,
+    pub write_timeout: Duration,
     /// Time for busy connections to finish on the way down.
-    pub drain_time: Duration,
+    pub drain_timeout: Duration,
 }
 
 /// What a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
+pub enum ListenerKind {
     /// The APIs and pages.
     Public,
     /// Health and metrics only.
@@ -78,18 +78,18 @@ pub enum Audience {
 }
 
 /// Time for headers on a connection that serves only health probes.
-const PROBE_TIME: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Listener {
     /// Serves until `stop`, then lets what is under way finish. Gives back how many connections had to be cut.
     pub async fn serve(
         self,
-        shell: Arc<Shell>,
+        service: Arc<HttpService>,
         metrics: Arc<crate::Metrics>,
         stop: impl Future<Output = ()>,
     ) -> usize {
-        let all = self.connections.total + ConnectionLimits::RESERVED;
-        let permits = Arc::new(Semaphore::new(all));
+        let max_total = self.connections.total + ConnectionLimits::RESERVED;
+        let permits = Arc::new(Semaphore::new(max_total));
         let slots = ConnectionSlots::new(self.connections);
         let graceful = GracefulShutdown::new();
         let mut stop = pin!(stop);
@@ -114,24 +114,27 @@ impl Listener {
                 }
             };
             let Some(slot) = slots.take(address.ip()) else {
-                metrics.rejected("none", "too_many_connections");
+                metrics.record_rejection("none", "too_many_connections");
                 tracing::debug!(address = %address.ip(), "connection closed: too many from this address");
                 continue;
             };
-            let header_time =
-                if slot.peer.is_health_only { self.header_time.min(PROBE_TIME) } else { self.header_time };
-            let guest = Guest {
-                shell: Arc::clone(&shell),
-                audience: self.audience,
+            let header_time = if slot.peer.is_health_only {
+                self.header_timeout.min(PROBE_TIMEOUT)
+            } else {
+                self.header_timeout
+            };
+            let connection = ClientConnection {
+                service: Arc::clone(&service),
+                listener_kind: self.kind,
                 peer: slot.peer,
-                header_time,
-                write_time: self.write_time,
+                header_timeout: header_time,
+                write_timeout: self.write_timeout,
                 watcher: graceful.watcher(),
             };
             let (tls, metrics) = (self.tls.clone(), Arc::clone(&metrics));
             tokio::spawn(async move {
                 metrics.connections.inc();
-                guest.welcome(stream, tls).await;
+                connection.serve(stream, tls).await;
                 metrics.connections.dec();
                 drop((slot, permit));
             });
@@ -139,8 +142,8 @@ impl Listener {
         drop(self.socket);
         let open = graceful.count();
         tracing::info!(open, "draining");
-        let drained = tokio::time::timeout(self.drain_time, graceful.shutdown()).await;
-        if drained.is_ok() { 0 } else { all - permits.available_permits() }
+        let drained = tokio::time::timeout(self.drain_timeout, graceful.shutdown()).await;
+        if drained.is_ok() { 0 } else { max_total - permits.available_permits() }
     }
 
     /// Where it listens.
@@ -150,21 +153,21 @@ impl Listener {
 }
 
 /// Whether a client begins without TLS: with the name of a method instead of a handshake (RFC 8446 section 5.1).
-async fn is_plain(stream: &TcpStream, time: Duration) -> bool {
+async fn is_plain_http(stream: &TcpStream, time: Duration) -> bool {
     let mut first = [0];
     let peeked = tokio::time::timeout(time, stream.peek(&mut first)).await;
     matches!(peeked, Ok(Ok(1))) && first[0].is_ascii_alphabetic()
 }
 
 /// Answers a client that does not speak TLS. What it sends is read for a short time, or it might not see the answer.
-async fn say_https(mut stream: TcpStream) {
+async fn reject_plain_http(mut stream: TcpStream) {
     const TEXT: &str = "This port speaks HTTPS: begin the address with https://\n";
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{TEXT}",
         TEXT.len()
     );
     let done = async {
-        stream.write_all(answer.as_bytes()).await?;
+        stream.write_all(response.as_bytes()).await?;
         stream.shutdown().await?;
         let (mut read, mut rest) = ([0; 4096], 64 * 1024);
         while rest > 0 && stream.read(&mut read).await? > 0 {
@@ -172,53 +175,53 @@ async fn say_https(mut stream: TcpStream) {
         }
         Ok::<_, std::io::Error>(())
     };
-    drop(tokio::time::timeout(PROBE_TIME, done).await);
+    drop(tokio::time::timeout(PROBE_TIMEOUT, done).await);
 }
 
-struct Guest {
-    shell: Arc<Shell>,
-    audience: Audience,
+struct ClientConnection {
+    service: Arc<HttpService>,
+    listener_kind: ListenerKind,
     peer: Peer,
-    header_time: Duration,
-    write_time: Duration,
+    header_timeout: Duration,
+    write_timeout: Duration,
     watcher: hyper_util::server::graceful::Watcher,
 }
 
-impl Guest {
-    async fn welcome(self, stream: TcpStream, tls: Option<Tls>) {
+impl ClientConnection {
+    async fn serve(self, stream: TcpStream, tls: Option<TlsConfig>) {
         // Small answers go out at once.
         drop(stream.set_nodelay(true));
         match tls {
-            None => self.converse(stream).await,
-            Some(_) if is_plain(&stream, self.header_time).await => say_https(stream).await,
-            Some(tls) => match tokio::time::timeout(self.header_time, tls.0.accept(stream)).await {
-                Ok(Ok(stream)) => self.converse(stream).await,
+            None => self.serve_http(stream).await,
+            Some(_) if is_plain_http(&stream, self.header_timeout).await => reject_plain_http(stream).await,
+            Some(tls) => match tokio::time::timeout(self.header_timeout, tls.0.accept(stream)).await {
+                Ok(Ok(stream)) => self.serve_http(stream).await,
                 Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
                 Err(_) => tracing::debug!("TLS took too long"),
             },
         }
     }
 
-    async fn converse<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
+    async fn serve_http<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.write_time));
-        let (shell, audience, peer) = (self.shell, self.audience, self.peer);
+        stream.set_write_timeout(Some(self.write_timeout));
+        let (service, audience, peer) = (self.service, self.listener_kind, self.peer);
         let service = service_fn(move |request: Request<Incoming>| {
-            let shell = Arc::clone(&shell);
+            let service = Arc::clone(&service);
             async move {
-                let mut answer = match audience {
-                    Audience::Public => Box::pin(shell.answer(request, peer)).await,
-                    Audience::Admin => shell.answer_admin(request.method(), request.uri().path()).await,
+                let mut response = match audience {
+                    ListenerKind::Public => Box::pin(service.handle(request, peer)).await,
+                    ListenerKind::Admin => service.handle_admin(request.method(), request.uri().path()).await,
                 };
                 if peer.is_health_only {
-                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, std::convert::Infallible>(answer)
+                Ok::<_, std::convert::Infallible>(response)
             }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.header_time)
+            .header_read_timeout(self.header_timeout)
             .max_headers(100)
             .max_buf_size(64 * 1024)
             .serve_connection(TokioIo::new(Box::pin(stream)), service);

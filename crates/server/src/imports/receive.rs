@@ -1,9 +1,9 @@
 //! A file on its way in: to the disk as it comes, whole or not at all.
 
-use super::storage::CHECK_EVERY;
-use super::{ARRIVAL_TIME, DISK_FULL, Imports, LARGEST, TENANT_STORAGE_FULL};
-use crate::decoding::{Decoder, Encoding};
-use crate::upload::Upload;
+use super::storage::CHECK_INTERVAL;
+use super::{DISK_FULL, Imports, MAX_FILE_SIZE, TENANT_STORAGE_FULL, UPLOAD_TIMEOUT};
+use crate::content_encoding::{Decoder, Encoding};
+use crate::request_body::MeteredBody;
 use bytes::Bytes;
 use dialects::kit::RequestError;
 use dialects::transfer::insufficient_storage;
@@ -15,19 +15,19 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// The interval over which the data rate is measured; an upload without bytes ends after it.
-const WINDOW: Duration = Duration::from_mins(1);
+const RATE_WINDOW: Duration = Duration::from_mins(1);
 
 /// A file that is arriving. Unless it is kept, it is gone, also when whoever sends it has hung up.
-struct Arrival<'a> {
+struct PartialUpload<'a> {
     imports: &'a Imports,
     id: Uuid,
-    is_kept: bool,
+    is_complete: bool,
 }
 
-impl Drop for Arrival<'_> {
+impl Drop for PartialUpload<'_> {
     fn drop(&mut self) {
-        if !self.is_kept {
-            self.imports.discard(self.id);
+        if !self.is_complete {
+            self.imports.remove_files(self.id);
         }
     }
 }
@@ -42,84 +42,85 @@ pub(crate) async fn receive<B>(
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
 {
-    let mut arrival = Arrival { imports, id, is_kept: false };
-    let received = match tokio::time::timeout(ARRIVAL_TIME, write(imports, id, headers, body)).await {
+    let mut upload = PartialUpload { imports, id, is_complete: false };
+    let received = match tokio::time::timeout(UPLOAD_TIMEOUT, write_body(imports, id, headers, body)).await {
         Ok(received) => received,
         Err(_) => Err(RequestError::BodyIncomplete),
     };
-    let kept = received.and_then(|()| {
-        let unkept =
+    let result = received.and_then(|()| {
+        let unavailable =
             |error: anyhow::Error| RequestError::Directory(DirectoryError::Unavailable(format!("{error:#}")));
-        imports.arrived(id).map_err(unkept)
+        imports.complete_upload(id).map_err(unavailable)
     });
-    arrival.is_kept = kept.is_ok();
-    kept
+    upload.is_complete = result.is_ok();
+    result
 }
 
 /// Why a file was rejected while it was decoded.
-struct Rejected(RequestError);
+struct ReceiveError(RequestError);
 
-impl From<RequestError> for Rejected {
+impl From<RequestError> for ReceiveError {
     fn from(fault: RequestError) -> Self {
         Self(fault)
     }
 }
 
-impl From<std::io::Error> for Rejected {
+impl From<std::io::Error> for ReceiveError {
     fn from(error: std::io::Error) -> Self {
         Self(RequestError::Unparsable(format!("the body is not of its Content-Encoding: {error}")))
     }
 }
 
-impl From<Rejected> for RequestError {
-    fn from(Rejected(fault): Rejected) -> Self {
+impl From<ReceiveError> for RequestError {
+    fn from(ReceiveError(fault): ReceiveError) -> Self {
         fault
     }
 }
 
-async fn write<B>(imports: &Imports, id: Uuid, headers: &HeaderMap, body: B) -> Result<(), RequestError>
+async fn write_body<B>(imports: &Imports, id: Uuid, headers: &HeaderMap, body: B) -> Result<(), RequestError>
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
 {
-    let full = |error: std::io::Error| {
+    let storage_fault = |error: std::io::Error| {
         if error.kind() == std::io::ErrorKind::StorageFull {
             return insufficient_storage(DISK_FULL);
         }
         RequestError::Directory(DirectoryError::Unavailable(error.to_string()))
     };
-    let encoding = Encoding::of(headers).map_err(|name| RequestError::UnsupportedMediaType(Some(name)))?;
+    let encoding =
+        Encoding::from_headers(headers).map_err(|name| RequestError::UnsupportedMediaType(Some(name)))?;
     let mut decoder = Decoder::new(encoding);
-    let mut file = imports.file(id).map_err(full)?;
-    let (most, mut upload) = (imports.quota_for(id), Upload::new(body, WINDOW));
-    let (mut size, mut next_check) = (0, CHECK_EVERY);
-    let too_large = || RequestError::BodyTooLarge(usize::try_from(LARGEST).unwrap_or(usize::MAX));
-    let mut take = |bytes: &[u8]| {
+    let mut file = imports.create_data_file(id).map_err(storage_fault)?;
+    let (quota, mut body) = (imports.quota_for(id), MeteredBody::new(body, RATE_WINDOW));
+    let (mut size, mut next_check) = (0, CHECK_INTERVAL);
+    let too_large = || RequestError::BodyTooLarge(usize::try_from(MAX_FILE_SIZE).unwrap_or(usize::MAX));
+    let mut sink = |bytes: &[u8]| {
         size += bytes.len() as u64;
-        if size > LARGEST {
+        if size > MAX_FILE_SIZE {
             return Err(too_large().into());
         }
-        if size > most {
+        if size > quota {
             return Err(insufficient_storage(TENANT_STORAGE_FULL).into());
         }
         if size >= next_check {
-            next_check = size + CHECK_EVERY;
+            next_check = size + CHECK_INTERVAL;
             imports.check_disk().map_err(|why| {
                 tracing::error!(why, "import rejected: the disk is nearly full");
                 insufficient_storage(DISK_FULL)
             })?;
         }
-        file.write_all(bytes).map_err(full)?;
-        Ok::<_, Rejected>(())
+        file.write_all(bytes).map_err(storage_fault)?;
+        Ok::<_, ReceiveError>(())
     };
     let mut received = 0;
-    while let Some(bytes) = upload.next().await.map_err(|_| RequestError::BodyIncomplete)? {
+    while let Some(bytes) = body.next().await.map_err(|_| RequestError::BodyIncomplete)? {
         received += bytes.len() as u64;
         // Encoded, it may be nothing but headers.
-        if received > LARGEST {
+        if received > MAX_FILE_SIZE {
             return Err(too_large());
         }
-        decoder.push(&bytes, &mut take)?;
+        decoder.push(&bytes, &mut sink)?;
     }
-    decoder.finish(&mut take)?;
+    decoder.finish(&mut sink)?;
     if size == 0 { Err(RequestError::BodyMissing) } else { Ok(()) }
 }

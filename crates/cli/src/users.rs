@@ -1,10 +1,10 @@
 //! `muster user`: people, for a look or a quick change at the terminal.
 
-use crate::admin::{Desk, moment, refused};
 use crate::mails;
 use crate::output::{Output, table};
+use crate::session::{AdminSession, directory_error, format_timestamp};
 use crate::settings::Settings;
-use crate::user_json::{describe, role};
+use crate::user_json::{role_name, user_json};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use directory::{
@@ -15,11 +15,11 @@ use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
-pub(crate) enum UserTask {
+pub(crate) enum UserCommand {
     /// List people in the order they came
     List {
         #[command(flatten)]
-        tenant: Tenant,
+        tenant: TenantArg,
         /// Only those with this in their name, e-mail or any other text
         #[arg(long)]
         search: Option<String>,
@@ -33,49 +33,55 @@ pub(crate) enum UserTask {
     /// Show one person
     Show {
         /// Number, e-mail, id or external id
-        who: String,
+        #[arg(value_name = "USER")]
+        user_ref: String,
         #[command(flatten)]
-        tenant: Tenant,
+        tenant: TenantArg,
     },
     /// Add a person, who is then active
-    Add(NewUser),
+    Add(AddArgs),
     /// Send a person a link with which they choose a password; again, if there was one
     Invite {
         /// Number, e-mail, id or external id
-        who: String,
+        #[arg(value_name = "USER")]
+        user_ref: String,
         #[command(flatten)]
-        tenant: Tenant,
+        tenant: TenantArg,
     },
-    /// Bring back somebody who was removed in the last 30 days
+    /// Restore a user who was deleted in the last 30 days
     Restore {
         /// Number, e-mail, id or external id
-        who: String,
+        #[arg(value_name = "USER")]
+        user_ref: String,
         #[command(flatten)]
-        tenant: Tenant,
+        tenant: TenantArg,
     },
-    /// List those who were removed and can be restored
-    Removed {
+    /// List deleted users that can be restored
+    #[command(alias = "removed")]
+    ListDeleted {
         #[command(flatten)]
-        tenant: Tenant,
+        tenant: TenantArg,
     },
-    /// Remove a person
-    Remove {
+    /// Delete a user, who can be restored for 30 days
+    #[command(alias = "remove")]
+    Delete {
         /// Number, e-mail, id or external id
-        who: String,
+        #[arg(value_name = "USER")]
+        user_ref: String,
         #[command(flatten)]
-        tenant: Tenant,
+        tenant: TenantArg,
     },
 }
 
 #[derive(Args)]
-pub(crate) struct Tenant {
+pub(crate) struct TenantArg {
     /// The tenant; may be left out when there is just one
     #[arg(long)]
     tenant: Option<u32>,
 }
 
 #[derive(Args)]
-pub(crate) struct NewUser {
+pub(crate) struct AddArgs {
     /// E-mail
     email: String,
     /// First name
@@ -97,37 +103,46 @@ pub(crate) struct NewUser {
     #[arg(long, value_name = "FILE")]
     password_hash_file: Option<PathBuf>,
     #[command(flatten)]
-    tenant: Tenant,
+    tenant: TenantArg,
 }
 
-pub(crate) fn user(settings: &Settings, task: UserTask, output: Output) -> anyhow::Result<()> {
-    let is_read = matches!(task, UserTask::List { .. } | UserTask::Show { .. } | UserTask::Removed { .. });
-    let desk = Desk::open_for(settings, is_read)?;
-    match task {
-        UserTask::List { tenant, search, skip, limit } => {
-            list(&desk, &desk.tenant(tenant.tenant)?, search.as_deref(), (skip, limit), output)?;
+pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> anyhow::Result<()> {
+    let is_read = matches!(
+        command,
+        UserCommand::List { .. } | UserCommand::Show { .. } | UserCommand::ListDeleted { .. }
+    );
+    let session = AdminSession::open_for(settings, is_read)?;
+    match command {
+        UserCommand::List { tenant, search, skip, limit } => {
+            list(
+                &session,
+                &session.resolve_tenant(tenant.tenant)?,
+                search.as_deref(),
+                (skip, limit),
+                output,
+            )?;
         }
-        UserTask::Show { who, tenant } => {
-            let caller = desk.tenant(tenant.tenant)?;
-            let user = find(&desk, &caller, &who)?;
-            let mails = desk.directory.mails(caller.tenant, Some(user.id), 100);
-            let mails = desk.runtime.block_on(mails).map_err(refused)?;
-            let mut document = describe(&user);
+        UserCommand::Show { user_ref, tenant } => {
+            let caller = session.resolve_tenant(tenant.tenant)?;
+            let user = find_user(&session, &caller, &user_ref)?;
+            let mails = session.directory.mails(caller.tenant, Some(user.id), 100);
+            let mails = session.runtime.block_on(mails).map_err(directory_error)?;
+            let mut document = user_json(&user);
             let to = user.email().unwrap_or_default();
-            document["mails"] = mails.iter().map(|mail| mails::describe(mail, to)).collect();
+            document["mails"] = mails.iter().map(|mail| mails::mail_json(mail, to)).collect();
             output.result(&document, || {
-                let mut rows = details(&user);
-                let row = |mail| vec![format!("{} mail", mail_kind(mail)), mails::state(mail)];
+                let mut rows = user_rows(&user);
+                let row = |mail| vec![format!("{} mail", mail_kind(mail)), mails::state_text(mail)];
                 rows.extend(mails.iter().map(row));
                 table(&["field", "value"], rows)
             });
         }
-        UserTask::Add(new) => add(&desk, new, output)?,
-        UserTask::Invite { who, tenant } => {
-            let caller = desk.tenant(tenant.tenant)?;
-            let user = find(&desk, &caller, &who)?;
+        UserCommand::Add(new) => add(&session, new, output)?,
+        UserCommand::Invite { user_ref, tenant } => {
+            let caller = session.resolve_tenant(tenant.tenant)?;
+            let user = find_user(&session, &caller, &user_ref)?;
             let command = Command::Invite(vec![UserKey::Id(user.id)]);
-            let invited = desk.runtime.block_on(desk.directory.run(&caller, command));
+            let invited = session.runtime.block_on(session.directory.run(&caller, command));
             if invited == Err(directory::DirectoryError::WrongStatus) {
                 let status = user.status.as_str();
                 anyhow::bail!(
@@ -135,30 +150,32 @@ pub(crate) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
                     user.user_name
                 );
             }
-            invited.map_err(refused)?;
+            invited.map_err(directory_error)?;
             output.result(&json!({"number": user.number, "invited": true}), || {
                 format!("A mail that asks {} in waits to be sent by the server.", user.user_name)
             });
         }
-        UserTask::Restore { who, tenant } => {
-            let caller = desk.tenant(tenant.tenant)?;
-            let stone = desk.runtime.block_on(desk.directory.deleted_user(&caller, &keys(&who)));
-            let stone = stone.map_err(|_| {
-                anyhow::anyhow!("nobody known as {who} was removed from tenant {} lately", caller.tenant)
+        UserCommand::Restore { user_ref, tenant } => {
+            let caller = session.resolve_tenant(tenant.tenant)?;
+            let tombstone =
+                session.runtime.block_on(session.directory.deleted_user(&caller, &lookup_keys(&user_ref)));
+            let tombstone = tombstone.map_err(|_| {
+                anyhow::anyhow!("nobody known as {user_ref} was removed from tenant {} lately", caller.tenant)
             })?;
-            let command = Command::RestoreUser(UserKey::Id(stone.user.id));
-            let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            let command = Command::RestoreUser(UserKey::Id(tombstone.user.id));
+            let receipt =
+                session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             let user = receipt.users.first().context("no user came back")?;
-            output.result(&describe(user), || {
+            output.result(&user_json(user), || {
                 format!("User {} ({}) is back, as they were.", user.number, user.user_name)
             });
         }
-        UserTask::Removed { tenant } => removed(&desk, tenant.tenant, output)?,
-        UserTask::Remove { who, tenant } => {
-            let caller = desk.tenant(tenant.tenant)?;
-            let user = find(&desk, &caller, &who)?;
+        UserCommand::ListDeleted { tenant } => list_deleted(&session, tenant.tenant, output)?,
+        UserCommand::Delete { user_ref, tenant } => {
+            let caller = session.resolve_tenant(tenant.tenant)?;
+            let user = find_user(&session, &caller, &user_ref)?;
             let command = Command::DeleteUser(UserKey::Id(user.id));
-            desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+            session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             output.result(&json!({"number": user.number, "removed": true}), || {
                 format!("User {} ({}) is removed.", user.number, user.user_name)
             });
@@ -168,7 +185,7 @@ pub(crate) fn user(settings: &Settings, task: UserTask, output: Output) -> anyho
 }
 
 fn list(
-    desk: &Desk,
+    session: &AdminSession,
     caller: &Caller,
     search: Option<&str>,
     (skip, limit): (u64, u32),
@@ -179,11 +196,11 @@ fn list(
         .map(|text| UserPredicate::AnyTextContains { substring: fold(text), organizations: Vec::new() })
         .collect();
     let query = UserQuery { predicates: tests, offset: skip, limit, ..UserQuery::default() };
-    let page = desk.runtime.block_on(desk.directory.users(caller, query)).map_err(refused)?;
-    let document = json!({"total": page.total, "users": page.rows.iter().map(describe).collect::<Vec<_>>()});
+    let page = session.runtime.block_on(session.directory.users(caller, query)).map_err(directory_error)?;
+    let document = json!({"total": page.total, "users": page.rows.iter().map(user_json).collect::<Vec<_>>()});
     let rows = page.rows.iter().map(|user| {
         let email = user.email().unwrap_or(&user.user_name).to_owned();
-        vec![user.number.to_string(), user.full_name(), email, user.status.as_str().into(), shown_role(user)]
+        vec![user.number.to_string(), user.full_name(), email, user.status.as_str().into(), role_text(user)]
     });
     let rows: Vec<Vec<String>> = rows.collect();
     let shown = rows.len();
@@ -197,13 +214,13 @@ fn list(
     Ok(())
 }
 
-fn add(desk: &Desk, new: NewUser, output: Output) -> anyhow::Result<()> {
-    let caller = desk.tenant(new.tenant.tenant)?;
+fn add(session: &AdminSession, new: AddArgs, output: Output) -> anyhow::Result<()> {
+    let caller = session.resolve_tenant(new.tenant.tenant)?;
     let status = if new.invite { Status::Invited } else { Status::Active };
     let mut edit = UserEdit {
         status: FieldUpdate::Set(RequestedStatus::Exact(status)),
         invite: new.invite,
-        password_hash: new.password_hash_file.as_deref().map(stored_password).transpose()?,
+        password_hash: new.password_hash_file.as_deref().map(read_password_hash).transpose()?,
         ..UserEdit::default()
     };
     edit.set_text(Field::Email, FieldUpdate::Set(new.email));
@@ -212,9 +229,10 @@ fn add(desk: &Desk, new: NewUser, output: Output) -> anyhow::Result<()> {
     edit.set_text(Field::ExternalId, FieldUpdate::set_or_keep(new.external_id));
     edit.role = FieldUpdate::set_or_keep(new.role.map(RoleRef::Name));
     let command = Command::CreateUser(Box::new(edit));
-    let receipt = desk.runtime.block_on(desk.directory.run(&caller, command)).map_err(refused)?;
+    let receipt =
+        session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
     let user = receipt.users.first().context("no user came back")?;
-    output.result(&describe(user), || format!("User {} is {}.", user.number, user.user_name));
+    output.result(&user_json(user), || format!("User {} is {}.", user.number, user.user_name));
     Ok(())
 }
 
@@ -222,27 +240,30 @@ fn mail_kind(mail: &directory::Mail) -> &'static str {
     mail.purpose.as_str()
 }
 
-fn removed(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
-    let caller = desk.tenant(tenant)?;
+fn list_deleted(session: &AdminSession, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
+    let caller = session.resolve_tenant(tenant)?;
     let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), 0);
     loop {
-        let page =
-            desk.runtime.block_on(desk.directory.deleted_users(&caller, after, 1000)).map_err(refused)?;
+        let page = session
+            .runtime
+            .block_on(session.directory.deleted_users(&caller, after, 1000))
+            .map_err(directory_error)?;
         let Some(last) = page.last() else { break };
         after = last.user.number;
-        for stone in page.iter().filter(|stone| stone.is_restorable(desk.directory.now())) {
-            let until = stone.deleted.plus_seconds(directory::Tombstone::RESTORABLE_SECONDS);
-            let (user, email) = (&stone.user, stone.user.email().unwrap_or(&stone.user.user_name));
+        for tombstone in page.iter().filter(|tombstone| tombstone.is_restorable(session.directory.now())) {
+            let until = tombstone.deleted.plus_seconds(directory::Tombstone::RESTORABLE_SECONDS);
+            let (user, email) =
+                (&tombstone.user, tombstone.user.email().unwrap_or(&tombstone.user.user_name));
             documents.push(json!({
                 "number": user.number, "id": user.id.to_string(), "userName": user.user_name,
-                "removed": moment(stone.deleted), "until": moment(until),
+                "removed": format_timestamp(tombstone.deleted), "until": format_timestamp(until),
             }));
             rows.push(vec![
                 user.number.to_string(),
                 user.full_name(),
                 email.to_owned(),
-                moment(stone.deleted),
-                moment(until),
+                format_timestamp(tombstone.deleted),
+                format_timestamp(until),
             ]);
         }
     }
@@ -252,36 +273,37 @@ fn removed(desk: &Desk, tenant: Option<u32>, output: Output) -> anyhow::Result<(
 }
 
 /// A password as another system has stored it, from a file, so that it is in no list of processes.
-fn stored_password(path: &std::path::Path) -> anyhow::Result<PasswordHash> {
+fn read_password_hash(path: &std::path::Path) -> anyhow::Result<PasswordHash> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(PasswordHash(text.trim().to_owned().into()))
 }
 
 /// Whatever somebody may be known by.
-pub(crate) fn keys(who: &str) -> Vec<UserKey> {
-    let number = who.parse().map(UserKey::Number).ok();
-    let id = uuid::Uuid::try_parse(who).map(|id| UserKey::Id(UserId(id))).ok();
-    let others = [Some(UserKey::LoginConstantTime(who.into())), Some(UserKey::ExternalId(who.into()))];
+pub(crate) fn lookup_keys(user_ref: &str) -> Vec<UserKey> {
+    let number = user_ref.parse().map(UserKey::Number).ok();
+    let id = uuid::Uuid::try_parse(user_ref).map(|id| UserKey::Id(UserId(id))).ok();
+    let others =
+        [Some(UserKey::LoginConstantTime(user_ref.into())), Some(UserKey::ExternalId(user_ref.into()))];
     [number, id].into_iter().chain(others).flatten().collect()
 }
 
 /// Somebody by number, id, e-mail, user name or external id: whatever fits.
-pub(crate) fn find(desk: &Desk, caller: &Caller, who: &str) -> anyhow::Result<User> {
-    for key in keys(who) {
-        match desk.runtime.block_on(desk.directory.user(caller, key)) {
+pub(crate) fn find_user(session: &AdminSession, caller: &Caller, user_ref: &str) -> anyhow::Result<User> {
+    for key in lookup_keys(user_ref) {
+        match session.runtime.block_on(session.directory.user(caller, key)) {
             Ok(user) => return Ok(user),
             Err(directory::DirectoryError::NoSuchUser) => {}
-            Err(refusal) => return Err(refused(refusal)),
+            Err(refusal) => return Err(directory_error(refusal)),
         }
     }
-    anyhow::bail!("there is no user {who} in tenant {}", caller.tenant)
+    anyhow::bail!("there is no user {user_ref} in tenant {}", caller.tenant)
 }
 
-fn shown_role(user: &User) -> String {
-    role(user).unwrap_or_else(|| "-".into())
+fn role_text(user: &User) -> String {
+    role_name(user).unwrap_or_else(|| "-".into())
 }
 
-fn details(user: &User) -> Vec<Vec<String>> {
+fn user_rows(user: &User) -> Vec<Vec<String>> {
     let fields = [
         ("user name", Field::UserName),
         ("e-mail", Field::Email),
@@ -301,14 +323,14 @@ fn details(user: &User) -> Vec<Vec<String>> {
         vec!["number".into(), user.number.to_string()],
         vec!["id".into(), user.id.to_string()],
         vec!["status".into(), user.status.as_str().into()],
-        vec!["role".into(), shown_role(user)],
+        vec!["role".into(), role_text(user)],
     ];
     for (name, field) in fields {
         rows.extend(user.text(field).map(|text| vec![name.to_owned(), text.to_owned()]));
     }
     rows.push(vec!["groups".into(), user.groups.len().to_string()]);
     rows.push(vec!["folders".into(), user.folders.len().to_string()]);
-    rows.push(vec!["created".into(), moment(user.created)]);
-    rows.push(vec!["updated".into(), moment(user.updated)]);
+    rows.push(vec!["created".into(), format_timestamp(user.created)]);
+    rows.push(vec!["updated".into(), format_timestamp(user.updated)]);
     rows
 }

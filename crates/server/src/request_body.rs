@@ -1,6 +1,6 @@
 //! Reads request bodies within limits on size, time and data rate.
 
-use crate::decoding::{Decoder, Encoding, STEP};
+use crate::content_encoding::{DECODE_CHUNK, Decoder, Encoding};
 use bytes::{Bytes, BytesMut};
 use dialects::kit::BodyError;
 use http::{HeaderMap, header};
@@ -11,38 +11,38 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Minimum data rate of a body, in bytes per second.
-const LEAST_PER_SECOND: u64 = 1024;
+const MIN_BYTES_PER_SECOND: u64 = 1024;
 /// Bodies up to this size, in bytes, need no slot.
-const SMALL: usize = 64 * 1024;
+const SMALL_BODY: usize = 64 * 1024;
 /// What a slot is for, in bytes. Larger bodies take several at once.
-const SLOT: u64 = 1 << 20;
+const SLOT_SIZE: u64 = 1 << 20;
 /// How much of a rejected request's body is read, in bytes, and for how long: a client that is still sending would get a
 /// connection reset instead of the response.
-const MOST_DISCARDED: usize = 16 << 20;
-const TIME_TO_DISCARD: Duration = Duration::from_secs(5);
+const MAX_DISCARDED: usize = 16 << 20;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A body with a minimum data rate.
-pub(crate) struct Upload<B> {
+pub(crate) struct MeteredBody<B> {
     body: B,
     /// The interval over which the rate is measured.
-    window: Duration,
-    window_ends: Instant,
+    rate_window: Duration,
+    window_end: Instant,
     /// Bytes received in the current window.
     received: u64,
 }
 
-impl<B> Upload<B>
+impl<B> MeteredBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     pub(crate) fn new(body: B, window: Duration) -> Self {
-        Self { body, window, window_ends: Instant::now() + window, received: 0 }
+        Self { body, rate_window: window, window_end: Instant::now() + window, received: 0 }
     }
 
     /// The next bytes; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            match timeout_at(self.window_ends, self.body.frame()).await {
+            match timeout_at(self.window_end, self.body.frame()).await {
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(_))) => return Err(BodyError::Incomplete),
                 Ok(Some(Ok(frame))) => {
@@ -51,11 +51,11 @@ where
                     self.received += bytes.len() as u64;
                     return Ok(Some(bytes));
                 }
-                Err(_) if self.received < LEAST_PER_SECOND * self.window.as_secs() => {
+                Err(_) if self.received < MIN_BYTES_PER_SECOND * self.rate_window.as_secs() => {
                     return Err(BodyError::Incomplete);
                 }
                 Err(_) => {
-                    self.window_ends = Instant::now() + self.window;
+                    self.window_end = Instant::now() + self.rate_window;
                     self.received = 0;
                 }
             }
@@ -64,47 +64,47 @@ where
 
     /// Reads and drops a short rest; returns whether the end was reached.
     pub(crate) async fn discard(mut self) -> bool {
-        let mut left = MOST_DISCARDED;
-        let all = async {
+        let mut remaining = MAX_DISCARDED;
+        let buffer = async {
             loop {
                 match self.next().await {
                     Ok(None) => return true,
-                    Ok(Some(bytes)) if bytes.len() <= left => left -= bytes.len(),
+                    Ok(Some(bytes)) if bytes.len() <= remaining => remaining -= bytes.len(),
                     _ => return false,
                 }
             }
         };
-        timeout(TIME_TO_DISCARD, all).await.unwrap_or(false)
+        timeout(DISCARD_TIMEOUT, buffer).await.unwrap_or(false)
     }
 }
 
 /// Whether the client waits to be asked for the body (RFC 9110 section 10.1.1).
-pub(crate) fn waits(headers: &HeaderMap) -> bool {
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The value of `ResponseBody-Length`.
-fn announced(headers: &HeaderMap) -> Option<u64> {
+fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 /// The largest body in bytes of a request whose key is not known.
-const MOST_WITHOUT_KEY: usize = 1 << 20;
+const MAX_UNAUTHENTICATED_SIZE: usize = 1 << 20;
 
 /// Limits of bodies that are read into memory.
 #[derive(Clone, Copy)]
 pub(crate) struct BodyLimits {
     /// Bytes.
     pub(crate) size: usize,
-    pub(crate) time: Duration,
+    pub(crate) timeout: Duration,
     /// The interval over which the data rate is measured.
-    pub(crate) window: Duration,
+    pub(crate) rate_window: Duration,
 }
 
 impl BodyLimits {
     /// The limits of a request whose key is not known.
-    pub(crate) fn without_key(self) -> Self {
-        Self { size: self.size.min(MOST_WITHOUT_KEY), ..self }
+    pub(crate) fn unauthenticated(self) -> Self {
+        Self { size: self.size.min(MAX_UNAUTHENTICATED_SIZE), ..self }
     }
 
     /// Reads and decodes a complete body. A large one needs some of the `slots`, and takes them only after its first bytes have
@@ -119,31 +119,31 @@ impl BodyLimits {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let encoding = Encoding::of(headers).map_err(BodyError::UnsupportedEncoding)?;
-        let mut upload = Upload::new(body, self.window);
-        let body = if announced(headers).is_some_and(|length| length > self.size as u64) {
+        let encoding = Encoding::from_headers(headers).map_err(BodyError::UnsupportedEncoding)?;
+        let mut upload = MeteredBody::new(body, self.rate_window);
+        let body = if content_length(headers).is_some_and(|length| length > self.size as u64) {
             Err(BodyError::TooLarge(self.size))
         } else {
-            let whole = self.whole(headers, &mut upload, encoding, slots);
-            timeout(self.time, whole).await.unwrap_or(Err(BodyError::Incomplete))
+            let reading = self.read_all(headers, &mut upload, encoding, slots);
+            timeout(self.timeout, reading).await.unwrap_or(Err(BodyError::Incomplete))
         };
-        if matches!(body, Err(BodyError::TooLarge(_))) && !waits(headers) {
+        if matches!(body, Err(BodyError::TooLarge(_))) && !expects_continue(headers) {
             upload.discard().await;
         }
         body
     }
 
-    async fn whole<B>(
+    async fn read_all<B>(
         &self,
         headers: &HeaderMap,
-        upload: &mut Upload<B>,
+        upload: &mut MeteredBody<B>,
         encoding: Encoding,
         slots: &Semaphore,
     ) -> Result<Bytes, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (mut all, mut decoder) = (BytesMut::new(), Decoder::new(encoding));
+        let (mut buffer, mut decoder) = (BytesMut::new(), Decoder::new(encoding));
         let (mut slot, mut received) = (None, 0);
         while let Some(bytes) = upload.next().await? {
             received += bytes.len();
@@ -151,35 +151,36 @@ impl BodyLimits {
             if received > self.size {
                 return Err(BodyError::TooLarge(self.size));
             }
-            if encoding == Encoding::Identity && all.is_empty() && bytes.len() <= self.size {
-                all = BytesMut::from(bytes);
+            if encoding == Encoding::Identity && buffer.is_empty() && bytes.len() <= self.size {
+                buffer = BytesMut::from(bytes);
                 continue;
             }
             // A few encoded bytes may be many.
-            let step = if encoding == Encoding::Identity { bytes.len().max(1) } else { STEP };
-            for step in bytes.chunks(step) {
-                let next = if encoding == Encoding::Identity { step.len() } else { 0 };
-                if slot.is_none() && all.len() + next > SMALL {
+            let chunk = if encoding == Encoding::Identity { bytes.len().max(1) } else { DECODE_CHUNK };
+            for chunk in bytes.chunks(chunk) {
+                let next = if encoding == Encoding::Identity { chunk.len() } else { 0 };
+                if slot.is_none() && buffer.len() + next > SMALL_BODY {
                     // A body whose length is not known may be of the largest.
                     let is_known = encoding == Encoding::Identity;
-                    let length = announced(headers).filter(|_| is_known).unwrap_or(self.size as u64);
-                    let parts = length.div_ceil(SLOT).clamp(1, (self.size as u64).div_ceil(SLOT).max(1));
+                    let length = content_length(headers).filter(|_| is_known).unwrap_or(self.size as u64);
+                    let parts =
+                        length.div_ceil(SLOT_SIZE).clamp(1, (self.size as u64).div_ceil(SLOT_SIZE).max(1));
                     slot = slots.acquire_many(u32::try_from(parts).unwrap_or(1)).await.ok();
                 }
-                decoder.push(step, &mut |bytes| self.add(&mut all, bytes))?;
+                decoder.push(chunk, &mut |bytes| self.append(&mut buffer, bytes))?;
             }
         }
-        if !(all.is_empty() && matches!(decoder, Decoder::Identity)) {
-            decoder.finish(&mut |bytes| self.add(&mut all, bytes))?;
+        if !(buffer.is_empty() && matches!(decoder, Decoder::Identity)) {
+            decoder.finish(&mut |bytes| self.append(&mut buffer, bytes))?;
         }
-        Ok(all.freeze())
+        Ok(buffer.freeze())
     }
 
-    fn add(&self, all: &mut BytesMut, bytes: &[u8]) -> Result<(), BodyError> {
-        if all.len() + bytes.len() > self.size {
+    fn append(&self, buffer: &mut BytesMut, bytes: &[u8]) -> Result<(), BodyError> {
+        if buffer.len() + bytes.len() > self.size {
             return Err(BodyError::TooLarge(self.size));
         }
-        all.extend_from_slice(bytes);
+        buffer.extend_from_slice(bytes);
         Ok(())
     }
 }
@@ -204,7 +205,11 @@ mod tests {
     }
 
     fn limits() -> BodyLimits {
-        BodyLimits { size: 1024 * 1024, time: Duration::from_secs(1000), window: Duration::from_secs(10) }
+        BodyLimits {
+            size: 1024 * 1024,
+            timeout: Duration::from_secs(1000),
+            rate_window: Duration::from_secs(10),
+        }
     }
 
     async fn read(parts: Vec<(u64, usize)>, slots: &Semaphore) -> Result<usize, BodyError> {
@@ -234,7 +239,8 @@ mod tests {
         let slots = Semaphore::new(1);
         let taken = slots.acquire().await;
         assert_eq!(read(vec![(0, 40_000)], &slots).await, Ok(40_000), "small ones need none");
-        let (limits, headers) = (BodyLimits { time: Duration::from_secs(5), ..limits() }, HeaderMap::new());
+        let (limits, headers) =
+            (BodyLimits { timeout: Duration::from_secs(5), ..limits() }, HeaderMap::new());
         let large = limits.read(&headers, body(vec![(0, 40_000); 2]), &slots).await;
         assert_eq!(large, Err(BodyError::Incomplete), "it waits");
         drop(taken);
@@ -255,7 +261,7 @@ mod tests {
             Bytes::from(encoder.finish().expect("encoded"))
         };
         let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, "gzip".parse().expect("a value"))]);
-        let limits = BodyLimits { time: Duration::from_secs(5), ..limits() };
+        let limits = BodyLimits { timeout: Duration::from_secs(5), ..limits() };
         let slots = Semaphore::new(1);
         let read =
             async |body: Bytes| limits.read(&headers, Full::new(body), &slots).await.map(|bytes| bytes.len());
@@ -277,7 +283,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn unwanted_bodies_are_read_for_a_short_time() {
-        let discard = |parts| Upload::new(body(parts), Duration::from_secs(10)).discard();
+        let discard = |parts| MeteredBody::new(body(parts), Duration::from_secs(10)).discard();
         assert!(discard(vec![(0, 8_000_000), (1, 8_000_000)]).await);
         assert!(!discard(vec![(0, 8_000_000), (0, 9_000_000)]).await, "too much");
         assert!(!discard(vec![(6, 1)]).await, "too late");

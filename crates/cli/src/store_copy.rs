@@ -8,17 +8,17 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use store::archive::{ArchiveError, Entry, EntrySource, Origin, Sums};
 
 /// Entries handed over at a time, and how many such parcels may be under way.
-const PARCEL: usize = 500;
-const PARCELS: usize = 8;
+const BATCH_SIZE: usize = 500;
+const BATCH_QUEUE: usize = 8;
 
-type Parcel = Result<Vec<Entry>, ArchiveError>;
+type EntryBatch = Result<Vec<Entry>, ArchiveError>;
 
 /// Moves everything from one store into another, which is empty or was begun to be filled from the same one. What has
 /// arrived is read back and compared; so is the source, which must not have changed meanwhile. `seen` hears of each entry.
-pub(crate) fn carry(
+pub(crate) fn copy_store(
     from: &StoreSettings,
     to: &StoreSettings,
-    seen: &mut (dyn FnMut() + Send),
+    on_entry: &mut (dyn FnMut() + Send),
 ) -> anyhow::Result<Sums> {
     if from.location == to.location {
         bail!("a store cannot be moved to where it is");
@@ -26,106 +26,108 @@ pub(crate) fn carry(
     let origin = Origin { engine: Engine::engine_name(from).into(), name: redacted_location(&from.location) };
     // Changes of another process would be lost.
     let (source, target) = (ExclusiveStore::open_existing(from)?, ExclusiveStore::open_target(to)?);
-    let mut again = true;
-    let sent = loop {
-        let (sender, parcels) = sync_channel::<Parcel>(PARCELS);
+    let mut may_retry = true;
+    let source_sums = loop {
+        let (sender, parcels) = sync_channel::<EntryBatch>(BATCH_QUEUE);
         let source = &source;
         let filled = std::thread::scope(|scope| {
             scope.spawn(move || {
-                let mut parcel = Vec::with_capacity(PARCEL);
+                let mut batch = Vec::with_capacity(BATCH_SIZE);
                 let dumped = source.dump(&mut |entry| {
-                    parcel.push(entry);
-                    if parcel.len() < PARCEL {
+                    batch.push(entry);
+                    if batch.len() < BATCH_SIZE {
                         return Ok(());
                     }
-                    let full = std::mem::replace(&mut parcel, Vec::with_capacity(PARCEL));
+                    let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_SIZE));
                     sender.send(Ok(full)).map_err(|_| ArchiveError::Disconnected)
                 });
                 // Whoever does not take it any more says why.
-                drop(sender.send(dumped.map(|()| parcel)));
+                drop(sender.send(dumped.map(|()| batch)));
             });
-            let mut entries = Unpacked { parcels, open: Vec::new().into_iter() }.inspect(|_| seen());
+            let mut entries =
+                BatchEntries { batches: parcels, current: Vec::new().into_iter() }.inspect(|_| on_entry());
             let entries: &mut EntrySource<'_> = &mut entries;
             target.restore(&origin, entries)
         });
         match filled {
-            Err(ArchiveError::OriginChanged) if std::mem::take(&mut again) => {}
+            Err(ArchiveError::OriginChanged) if std::mem::take(&mut may_retry) => {}
             done => break done?,
         }
     };
-    arrived(&target, &sent)?;
-    if sums(&source)? != sent {
+    verify_copy(&target, &source_sums)?;
+    if compute_sums(&source)? != source_sums {
         bail!(
             "{} was changed while it was moved: stop what works with it and move again; what has arrived is not used",
             redacted_location(&from.location)
         );
     }
     target.finish_restore()?;
-    Ok(sent)
+    Ok(source_sums)
 }
 
 /// Fills a store from a backup that was found sound.
-pub(crate) fn restore(
+pub(crate) fn restore_backup(
     backup: &Backup,
     name: &str,
     to: &StoreSettings,
-    seen: &mut (dyn FnMut() + Send),
+    on_entry: &mut (dyn FnMut() + Send),
 ) -> anyhow::Result<Sums> {
     let origin = Origin {
-        engine: backup.contents.about.engine.clone(),
-        name: format!("{name} of {}", backup.contents.about.made),
+        engine: backup.contents.header.engine.clone(),
+        name: format!("{name} of {}", backup.contents.header.created),
     };
     let target = ExclusiveStore::open_target(to)?;
-    let mut again = true;
-    let sent = loop {
-        let mut entries = backup.entries()?.inspect(|_| seen());
+    let mut may_retry = true;
+    let source_sums = loop {
+        let mut entries = backup.entries()?.inspect(|_| on_entry());
         match target.restore(&origin, &mut entries) {
-            Err(ArchiveError::OriginChanged) if std::mem::take(&mut again) => {}
+            Err(ArchiveError::OriginChanged) if std::mem::take(&mut may_retry) => {}
             done => break done?,
         }
     };
-    if sent != backup.contents.sums {
+    if source_sums != backup.contents.sums {
         bail!("the backup was changed while it was read; what has arrived is not used");
     }
-    arrived(&target, &sent)?;
+    verify_copy(&target, &source_sums)?;
     target.finish_restore()?;
-    Ok(sent)
+    Ok(source_sums)
 }
 
 /// What is in a store must be what was sent to it.
-fn arrived(target: &ExclusiveStore, sent: &Sums) -> anyhow::Result<()> {
-    let found = target.read_back_sums().context("what has arrived cannot be read back")?;
-    if found == *sent {
+fn verify_copy(target: &ExclusiveStore, source_sums: &Sums) -> anyhow::Result<()> {
+    let target_sums = target.read_back_sums().context("what has arrived cannot be read back")?;
+    if target_sums == *source_sums {
         return Ok(());
     }
-    let differs = |tenant: &&u32| found.get(tenant) != sent.get(tenant);
-    let which: Vec<String> = sent.keys().chain(found.keys()).filter(differs).map(u32::to_string).collect();
-    bail!("what has arrived of tenant {} is not what was sent; it is not used", which.join(", "))
+    let differs = |tenant: &&u32| target_sums.get(tenant) != source_sums.get(tenant);
+    let tenants: Vec<String> =
+        source_sums.keys().chain(target_sums.keys()).filter(differs).map(u32::to_string).collect();
+    bail!("what has arrived of tenant {} is not what was sent; it is not used", tenants.join(", "))
 }
 
 /// What a store comes to, read from it.
-fn sums(store: &ExclusiveStore) -> anyhow::Result<Sums> {
+fn compute_sums(store: &ExclusiveStore) -> anyhow::Result<Sums> {
     let mut running = store::archive::SumsBuilder::default();
     store.dump(&mut |entry| running.add(&entry))?;
     Ok(running.sums())
 }
 
 /// Entries, one after the other, as their parcels come in.
-struct Unpacked {
-    parcels: Receiver<Parcel>,
-    open: std::vec::IntoIter<Entry>,
+struct BatchEntries {
+    batches: Receiver<EntryBatch>,
+    current: std::vec::IntoIter<Entry>,
 }
 
-impl Iterator for Unpacked {
+impl Iterator for BatchEntries {
     type Item = Result<Entry, ArchiveError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(entry) = self.open.next() {
+            if let Some(entry) = self.current.next() {
                 return Some(Ok(entry));
             }
-            match self.parcels.recv() {
-                Ok(Ok(parcel)) => self.open = parcel.into_iter(),
+            match self.batches.recv() {
+                Ok(Ok(batch)) => self.current = batch.into_iter(),
                 Ok(Err(error)) => return Some(Err(error)),
                 Err(_) => return None,
             }

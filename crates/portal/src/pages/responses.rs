@@ -1,6 +1,6 @@
 //! Answers as pages: their headers, and those that are the same everywhere.
 
-use super::Page;
+use super::PageResult;
 use crate::templates::render;
 use bytes::Bytes;
 use cookie::Cookie;
@@ -9,56 +9,66 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 /// Nothing may run, load from elsewhere, or show these pages in a frame.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
 #[derive(Serialize)]
-struct Message<'a> {
+struct MessagePage<'a> {
     tenant: &'a str,
     notice: &'a str,
     problem: &'a str,
     heading: &'a str,
-    texts: &'a [&'a str],
-    ways: Vec<Way>,
+    paragraphs: &'a [&'a str],
+    links: Vec<NavLink>,
 }
 
 /// Where to go from a page of a few words.
 #[derive(Serialize)]
-pub(super) struct Way {
+pub(super) struct NavLink {
     pub(super) href: String,
-    pub(super) anchor: &'static str,
+    pub(super) label: &'static str,
 }
 
 /// A page from a template.
-pub(super) fn html<T: Serialize>(status: u16, template: &str, context: &T) -> Page {
+pub(super) fn render_page<T: Serialize>(status: u16, template: &str, context: &T) -> PageResult {
     let mut page = Response::new(Bytes::from(render(template, context)?));
     *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-    let kind = HeaderValue::from_static("text/html; charset=utf-8");
-    page.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let content_type = HeaderValue::from_static("text/html; charset=utf-8");
+    page.headers_mut().insert(header::CONTENT_TYPE, content_type);
     Ok(page)
 }
 
 /// A page of a few words, and perhaps where to go from there.
-pub(super) fn message(tenant: &str, status: u16, heading: &str, texts: &[&str], ways: Vec<Way>) -> Page {
-    html(status, "message.html", &Message { tenant, notice: "", problem: "", heading, texts, ways })
+pub(super) fn message_page(
+    tenant: &str,
+    status: u16,
+    heading: &str,
+    texts: &[&str],
+    ways: Vec<NavLink>,
+) -> PageResult {
+    render_page(
+        status,
+        "message.html",
+        &MessagePage { tenant, notice: "", problem: "", heading, paragraphs: texts, links: ways },
+    )
 }
 
 /// Where not even a page can be made.
-pub(super) fn plain(status: u16, text: &str) -> Response<Bytes> {
+pub(super) fn plain_text(status: u16, text: &str) -> Response<Bytes> {
     let mut page = Response::new(Bytes::from(format!("{text}\n")));
     *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     page.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     page
 }
 
-pub(super) fn style(text: &'static str) -> Response<Bytes> {
+pub(super) fn stylesheet(text: &'static str) -> Response<Bytes> {
     let mut page = Response::new(Bytes::from_static(text.as_bytes()));
     page.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
     page
 }
 
-pub(super) fn not_allowed() -> Response<Bytes> {
-    let mut page = plain(405, "Pages are read with GET, and forms sent with POST.");
+pub(super) fn method_not_allowed() -> Response<Bytes> {
+    let mut page = plain_text(405, "Pages are read with GET, and forms sent with POST.");
     page.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
     page
 }
@@ -82,7 +92,7 @@ pub(super) fn with_cookie(mut page: Response<Bytes>, cookie: &Cookie<'_>) -> Res
 }
 
 /// With the seconds after which to try again, where the refusal knows them.
-pub(super) fn with_retry(mut page: Response<Bytes>, refusal: &DirectoryError) -> Response<Bytes> {
+pub(super) fn with_retry_after(mut page: Response<Bytes>, refusal: &DirectoryError) -> Response<Bytes> {
     use directory::SignInError::TooManyAttempts;
     let seconds = match refusal {
         DirectoryError::Busy { retry_after } | DirectoryError::SignIn(TooManyAttempts { retry_after }) => {
@@ -96,17 +106,17 @@ pub(super) fn with_retry(mut page: Response<Bytes>, refusal: &DirectoryError) ->
 }
 
 /// What every answer has. That nothing is kept and nothing is guessed of its type, the server's shell adds to all.
-pub(super) fn with_headers(mut page: Response<Bytes>, is_secure: bool) -> Response<Bytes> {
-    let put = |headers: &mut HeaderMap, name: header::HeaderName, value: &'static str| {
+pub(super) fn with_security_headers(mut page: Response<Bytes>, is_secure: bool) -> Response<Bytes> {
+    let insert = |headers: &mut HeaderMap, name: header::HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };
     let headers = page.headers_mut();
-    put(headers, header::CONTENT_SECURITY_POLICY, POLICY);
+    insert(headers, header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
     // The address of a page may hold a link that is somebody's.
-    put(headers, header::REFERRER_POLICY, "no-referrer");
-    put(headers, header::X_FRAME_OPTIONS, "DENY");
+    insert(headers, header::REFERRER_POLICY, "no-referrer");
+    insert(headers, header::X_FRAME_OPTIONS, "DENY");
     if is_secure {
-        put(headers, header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+        insert(headers, header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
     page
 }

@@ -10,32 +10,36 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// After how many bad keys what is remembered of quiet addresses is let go.
-const FORGET_EVERY: u64 = 1024;
+const CLEANUP_INTERVAL: u64 = 1024;
 /// How many addresses are remembered about at the most; beyond that all are forgotten, which is kinder than running
 /// out of memory.
-const ADDRESSES: usize = 100_000;
+const MAX_ADDRESSES: usize = 100_000;
 
 /// So many bad keys a minute from one address; IPv6 counts by /64, which is what one client gets.
-pub(crate) struct BadKeys {
+pub(crate) struct InvalidKeyLimiter {
     quota: Quota,
     limiter: RwLock<DefaultKeyedRateLimiter<IpAddr>>,
-    count: AtomicU64,
+    failures: AtomicU64,
 }
 
-impl BadKeys {
-    pub(crate) fn new(a_minute: NonZeroU32) -> Self {
-        let quota = Quota::per_minute(a_minute);
-        Self { quota, limiter: RwLock::new(governor::RateLimiter::dashmap(quota)), count: AtomicU64::new(0) }
+impl InvalidKeyLimiter {
+    pub(crate) fn new(per_minute: NonZeroU32) -> Self {
+        let quota = Quota::per_minute(per_minute);
+        Self {
+            quota,
+            limiter: RwLock::new(governor::RateLimiter::dashmap(quota)),
+            failures: AtomicU64::new(0),
+        }
     }
 }
 
-impl RateLimiter for BadKeys {
+impl RateLimiter for InvalidKeyLimiter {
     fn record_failure(&self, address: IpAddr) -> Option<u32> {
-        if self.count.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
+        if self.failures.fetch_add(1, Ordering::Relaxed).is_multiple_of(CLEANUP_INTERVAL) {
             let mut limiter = self.limiter.write();
             limiter.retain_recent();
             limiter.shrink_to_fit();
-            if limiter.len() > ADDRESSES {
+            if limiter.len() > MAX_ADDRESSES {
                 *limiter = governor::RateLimiter::dashmap(self.quota);
             }
         }
@@ -52,11 +56,11 @@ mod tests {
 
     #[test]
     fn one_address_is_slowed_and_another_is_not() {
-        let brake = BadKeys::new(NonZeroU32::new(3).unwrap());
+        let limiter = InvalidKeyLimiter::new(NonZeroU32::new(3).unwrap());
         let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        assert_eq!((0..3).filter_map(|_| brake.record_failure(a)).count(), 0);
-        assert!(brake.record_failure(a).is_some_and(|seconds| (1..=21).contains(&seconds)));
-        assert_eq!(brake.record_failure(b), None);
+        assert_eq!((0..3).filter_map(|_| limiter.record_failure(a)).count(), 0);
+        assert!(limiter.record_failure(a).is_some_and(|seconds| (1..=21).contains(&seconds)));
+        assert_eq!(limiter.record_failure(b), None);
         let (c, d) = ("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap());
         assert_eq!(rate_limit_network(c), rate_limit_network(d));
     }

@@ -3,10 +3,10 @@
 //! The order is the code's: number → own pages → key → body within size, time and pace → dialect within time, panics
 //! caught → log and figures. What stops a request here is still said in its dialect's voice.
 
-use crate::pages::OwnPage;
+use crate::request_body::{BodyLimits, MeteredBody, expects_continue};
 use crate::routes::{Destination, Routes};
-use crate::upload::{BodyLimits, Upload, waits};
-use crate::{Imports, Limits, Metrics, imports, pages};
+use crate::server_pages::ServerPage;
+use crate::{Imports, Limits, Metrics, imports, server_pages};
 use bytes::Bytes;
 use dialects::Dialect;
 use dialects::kit::transfers::PendingUpload;
@@ -45,14 +45,14 @@ impl From<IpAddr> for Peer {
 }
 
 /// Answers requests.
-pub struct Shell {
-    desk: AppState,
+pub struct HttpService {
+    state: AppState,
     metrics: Arc<Metrics>,
-    numbers: RequestNumbers,
+    request_ids: RequestIds,
     limits: Limits,
     routes: Arc<Routes>,
     portal: Portal,
-    bodies: BodyLimits,
+    body_limits: BodyLimits,
     large_bodies: LargeBodySlots,
     imports: Option<Arc<Imports>>,
 }
@@ -63,32 +63,32 @@ struct LargeBodySlots(Mutex<HashMap<Option<TenantNumber>, Arc<Semaphore>>>);
 
 impl LargeBodySlots {
     /// Large bodies at a time.
-    const EACH: usize = 32;
+    const PER_TENANT: usize = 32;
 
-    fn of(&self, tenant: Option<TenantNumber>) -> Arc<Semaphore> {
+    fn for_tenant(&self, tenant: Option<TenantNumber>) -> Arc<Semaphore> {
         let mut slots = self.0.lock();
-        Arc::clone(slots.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(Self::EACH))))
+        Arc::clone(slots.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(Self::PER_TENANT))))
     }
 }
 
 /// The interval over which the data rate of a body is measured.
-const BODY_WINDOW: Duration = Duration::from_secs(10);
+const BODY_RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// Numbers of requests: where this process began, and a count. They need be unlike one another, not secret, so no
 /// randomness is asked of the kernel for each.
-struct RequestNumbers {
+struct RequestIds {
     start: u128,
     count: AtomicU64,
 }
 
-impl RequestNumbers {
+impl RequestIds {
     fn next(&self) -> String {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         format!("{:024x}{count:08x}", self.start >> 32)
     }
 }
 
-impl Shell {
+impl HttpService {
     pub(crate) fn new(
         desk: AppState,
         routes: Arc<Routes>,
@@ -98,80 +98,89 @@ impl Shell {
         limits: Limits,
         imports: Option<Arc<Imports>>,
     ) -> Self {
-        let numbers = RequestNumbers { start: ids.next_id().as_u128(), count: AtomicU64::new(0) };
-        let bodies = BodyLimits { size: limits.body, time: limits.body_time, window: BODY_WINDOW };
+        let numbers = RequestIds { start: ids.next_id().as_u128(), count: AtomicU64::new(0) };
+        let bodies = BodyLimits {
+            size: limits.max_body_size,
+            timeout: limits.body_timeout,
+            rate_window: BODY_RATE_WINDOW,
+        };
         Self {
-            desk,
+            state: desk,
             metrics,
-            numbers,
+            request_ids: numbers,
             limits,
             routes,
             portal,
-            bodies,
+            body_limits: bodies,
             large_bodies: LargeBodySlots::default(),
             imports,
         }
     }
 
     /// Answers one request of a connection.
-    pub async fn answer<B>(&self, request: Request<B>, peer: Peer) -> DialectResponse
+    pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> DialectResponse
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let begun = Instant::now();
-        let number = self.numbers.next();
+        let started = Instant::now();
+        let request_id = self.request_ids.next();
         let (parts, body) = request.into_parts();
-        let address = origin(&parts, peer.address, &self.limits.trusted_proxies);
-        let (mut served, broken) = match self.routes.at(parts.uri.path()) {
+        let address = client_ip(&parts, peer.address, &self.limits.trusted_proxies);
+        let (mut served, must_close) = match self.routes.resolve(parts.uri.path()) {
             destination if !has_one_host(&parts) => {
-                (self.refuse_host(destination.as_ref(), &parts, &number), true)
+                (self.invalid_host_response(destination.as_ref(), &parts, &request_id), true)
             }
-            Some(Destination::Own(page)) if page.is_health() || !peer.is_health_only => {
-                return self.own_page(page, &parts).await;
+            Some(Destination::Server(page)) if page.is_health() || !peer.is_health_only => {
+                return self.server_page(page, &parts).await;
             }
             destination if peer.is_health_only => {
-                (self.too_busy(destination.as_ref(), &parts, &number), true)
+                (self.busy_response(destination.as_ref(), &parts, &request_id), true)
             }
-            Some(Destination::Dialect(found)) => self.attend(found, &parts, body, address, &number).await,
-            destination => self.attend_page(destination, &parts, body, address, &number).await,
+            Some(Destination::Dialect(route_match)) => {
+                self.handle_dialect(route_match, &parts, body, address, &request_id).await
+            }
+            destination => self.handle_page(destination, &parts, body, address, &request_id).await,
         };
-        let mut answer = std::mem::take(&mut served.response);
-        if broken {
+        let mut response = std::mem::take(&mut served.response);
+        if must_close {
             // What is left of the body cannot be told from the next request.
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        self.note(&parts.method, &answer, &served, &number, address, begun.elapsed());
-        answer
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        self.record(&parts.method, &response, &served, &request_id, address, started.elapsed());
+        response
     }
 
     /// Handles a request on the admin listener.
-    pub(crate) async fn answer_admin(&self, method: &Method, path: &str) -> DialectResponse {
-        match self.routes.at(path) {
-            Some(Destination::Own(page)) if page.is_health() || page.is_metrics() => {
-                pages::answer(page, method, &self.desk.directory, &self.metrics).await
+    pub(crate) async fn handle_admin(&self, method: &Method, path: &str) -> DialectResponse {
+        match self.routes.resolve(path) {
+            Some(Destination::Server(page)) if page.is_health() || page.is_metrics() => {
+                server_pages::respond(page, method, &self.state.directory, &self.metrics).await
             }
-            _ => pages::text(StatusCode::NOT_FOUND, "This address serves /healthz, /readyz and /metrics.\n"),
+            _ => server_pages::plain_text(
+                StatusCode::NOT_FOUND,
+                "This address serves /healthz, /readyz and /metrics.\n",
+            ),
         }
     }
 
     /// One of the server's own pages. Metrics reveal how much each API is used, so they need a token.
-    async fn own_page(&self, page: OwnPage, parts: &Parts) -> DialectResponse {
+    async fn server_page(&self, page: ServerPage, parts: &Parts) -> DialectResponse {
         if page.is_metrics()
-            && let Some(answer) = self.without_metrics_token(parts)
+            && let Some(response) = self.check_metrics_token(parts)
         {
-            return answer;
+            return response;
         }
-        pages::answer(page, &parts.method, &self.desk.directory, &self.metrics).await
+        server_pages::respond(page, &parts.method, &self.state.directory, &self.metrics).await
     }
 
     /// The rejection of a request for metrics without their token.
-    fn without_metrics_token(&self, parts: &Parts) -> Option<DialectResponse> {
+    fn check_metrics_token(&self, parts: &Parts) -> Option<DialectResponse> {
         let Some(expected) = self.limits.metrics_token else {
             let text = "Metrics are served on --admin-listen, and here only with --metrics-token-file.\n";
-            return Some(pages::text(StatusCode::NOT_FOUND, text));
+            return Some(server_pages::plain_text(StatusCode::NOT_FOUND, text));
         };
         let sent = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = sent
@@ -180,80 +189,84 @@ impl Shell {
         if token.is_some_and(|(_, token)| hash_key(token.trim()) == expected) {
             return None;
         }
-        self.metrics.rejected("none", RequestError::Unauthorized.label());
-        let mut answer =
-            pages::text(StatusCode::UNAUTHORIZED, "Metrics need the bearer token of --metrics-token-file.\n");
-        answer.headers_mut().insert(header::WWW_AUTHENTICATE, dialects::kit::challenge(&parts.headers));
-        Some(answer)
+        self.metrics.record_rejection("none", RequestError::Unauthorized.label());
+        let mut response = server_pages::plain_text(
+            StatusCode::UNAUTHORIZED,
+            "Metrics need the bearer token of --metrics-token-file.\n",
+        );
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, dialects::kit::challenge(&parts.headers));
+        Some(response)
     }
 
     /// Handles a request for a dialect; checks its head before it reads its body. The flag says that the rest of the
     /// connection is unusable.
-    async fn attend<B>(
+    async fn handle_dialect<B>(
         &self,
-        found: RouteMatch,
+        route_match: RouteMatch,
         parts: &Parts,
         body: B,
         address: IpAddr,
-        number: &str,
+        request_id: &str,
     ) -> (HandledRequest, bool)
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
-        let dialect = found.dialect;
-        let is_file = dialects::transfer::is_file_upload(&parts.method, &found);
+        let dialect = route_match.dialect;
+        let is_file = dialects::transfer::is_file_upload(&parts.method, &route_match);
         let has_body = !body.is_end_stream();
-        let given_up = |fault| self.give_up(dialect, parts, number, &fault);
-        let arrival = dialects::kit::receive_head(&self.desk, parts, found, has_body, address, number);
-        let arrival = match self.guard(arrival).await {
+        let fault_response = |fault| self.fault_response(dialect, parts, request_id, &fault);
+        let arrival =
+            dialects::kit::receive_head(&self.state, parts, route_match, has_body, address, request_id);
+        let arrival = match self.with_timeout(arrival).await {
             Ok(arrival) => arrival,
-            Err(fault) => return (given_up(fault), has_body),
+            Err(fault) => return (fault_response(fault), has_body),
         };
         if is_file && arrival.needs_body() {
-            return self.take_file(arrival, parts, body, dialect, number).await;
+            return self.receive_upload(arrival, parts, body, dialect, request_id).await;
         }
-        let (body, broken) = if !has_body {
+        let (body, must_close) = if !has_body {
             (Ok(Bytes::new()), false)
         } else if arrival.needs_body() {
-            let slots = self.large_bodies.of(arrival.tenant());
+            let slots = self.large_bodies.for_tenant(arrival.tenant());
             let is_known = arrival.tenant().is_some();
-            let limits = if is_known { self.bodies } else { self.bodies.without_key() };
+            let limits = if is_known { self.body_limits } else { self.body_limits.unauthenticated() };
             let body = limits.read(&parts.headers, body, &slots).await;
-            let broken = body.is_err();
-            (body, broken)
+            let must_close = body.is_err();
+            (body, must_close)
         } else {
-            let is_read = !waits(&parts.headers) && Upload::new(body, BODY_WINDOW).discard().await;
+            let is_read =
+                !expects_continue(&parts.headers) && MeteredBody::new(body, BODY_RATE_WINDOW).discard().await;
             (Ok(Bytes::new()), !is_read)
         };
-        let served = self.guard(arrival.handle(&self.desk, body)).await;
-        (served.unwrap_or_else(given_up), broken)
+        let served = self.with_timeout(arrival.handle(&self.state, body)).await;
+        (served.unwrap_or_else(fault_response), must_close)
     }
 
     /// Handles an upload: the body is written to a file. The flag says that the rest of the connection is unusable.
-    async fn take_file<B>(
+    async fn receive_upload<B>(
         &self,
         arrival: PendingRequest,
         parts: &Parts,
         body: B,
         dialect: &'static Dialect,
-        number: &str,
+        request_id: &str,
     ) -> (HandledRequest, bool)
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
-        let served = match self.guard(arrival.handle(&self.desk, Ok(Bytes::new()))).await {
+        let served = match self.with_timeout(arrival.handle(&self.state, Ok(Bytes::new()))).await {
             Ok(served) => served,
-            Err(fault) => return (self.give_up(dialect, parts, number, &fault), true),
+            Err(fault) => return (self.fault_response(dialect, parts, request_id, &fault), true),
         };
         let awaited = served.response.extensions().get::<PendingUpload>().copied();
         let (Some(PendingUpload(id)), Some(imports)) = (awaited, &self.imports) else {
-            return (served, !Upload::new(body, BODY_WINDOW).discard().await);
+            return (served, !MeteredBody::new(body, BODY_RATE_WINDOW).discard().await);
         };
         let fault = match imports::receive(imports, id, &parts.headers, body).await {
             Ok(()) => return (served, false),
             Err(fault) => fault,
         };
-        let given_up = self.give_up(dialect, parts, number, &fault);
+        let given_up = self.fault_response(dialect, parts, request_id, &fault);
         (
             HandledRequest {
                 response: given_up.response,
@@ -266,42 +279,55 @@ impl Shell {
     }
 
     /// Handles a request for a page, or for an unknown path. The flag says that the rest of the connection is unusable.
-    async fn attend_page<B>(
+    async fn handle_page<B>(
         &self,
         destination: Option<Destination>,
         parts: &Parts,
         body: B,
         address: IpAddr,
-        number: &str,
+        request_id: &str,
     ) -> (HandledRequest, bool)
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
         let Some(Destination::Page(route)) = destination else {
-            let is_read = body.is_end_stream() || Upload::new(body, BODY_WINDOW).discard().await;
-            let answer = pages::text(StatusCode::NOT_FOUND, "There is nothing here. See /docs.\n");
+            let is_read = body.is_end_stream() || MeteredBody::new(body, BODY_RATE_WINDOW).discard().await;
+            let response =
+                server_pages::plain_text(StatusCode::NOT_FOUND, "There is nothing here. See /docs.\n");
             return (
-                HandledRequest { response: answer, reason: Some(RequestError::NoRoute.label()), ..nothing() },
+                HandledRequest {
+                    response: response,
+                    reason: Some(RequestError::NoRoute.label()),
+                    ..unrouted()
+                },
                 !is_read,
             );
         };
-        let limits = self.bodies.without_key();
-        let body = limits.read(&parts.headers, body, &self.large_bodies.of(None)).await;
-        let broken = body.is_err();
-        let served = match self.guard(Box::pin(self.page(route, parts, body, address, number))).await {
+        let limits = self.body_limits.unauthenticated();
+        let body = limits.read(&parts.headers, body, &self.large_bodies.for_tenant(None)).await;
+        let must_close = body.is_err();
+        let served = match self
+            .with_timeout(Box::pin(self.portal_page(route, parts, body, address, request_id)))
+            .await
+        {
             Ok(served) => served,
             Err(fault) => {
                 let detail = Some(fault.log_detail().unwrap_or("timed out").to_owned());
-                HandledRequest { response: gave_up(&fault), reason: Some(fault.label()), detail, ..nothing() }
+                HandledRequest {
+                    response: page_fault_response(&fault),
+                    reason: Some(fault.label()),
+                    detail,
+                    ..unrouted()
+                }
             }
         };
-        (served, broken)
+        (served, must_close)
     }
 
     /// Runs `work` with the time limit of a response, and catches panics.
-    async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, RequestError> {
+    async fn with_timeout<T>(&self, work: impl Future<Output = T>) -> Result<T, RequestError> {
         let work = AssertUnwindSafe(work).catch_unwind();
-        match tokio::time::timeout(self.limits.answer_time, work).await {
+        match tokio::time::timeout(self.limits.response_timeout, work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(_)) => Err(RequestError::Directory(DirectoryError::Internal("a panic".into()))),
             Err(_) => Err(RequestError::TimedOut),
@@ -309,92 +335,103 @@ impl Shell {
     }
 
     /// The response to a request that the server gives up.
-    fn give_up(
+    fn fault_response(
         &self,
         dialect: &'static Dialect,
         parts: &Parts,
-        number: &str,
+        request_id: &str,
         fault: &RequestError,
     ) -> HandledRequest {
-        let answer = dialects::kit::aborted_response(&self.desk, dialect, parts, number, fault);
+        let response = dialects::kit::aborted_response(&self.state, dialect, parts, request_id, fault);
         let detail = fault.log_detail().map(str::to_owned);
         let detail =
             detail.or_else(|| matches!(fault, RequestError::TimedOut).then(|| "timed out".to_owned()));
         HandledRequest {
-            response: answer,
+            response: response,
             dialect: dialect.name,
             reason: Some(fault.label()),
             detail,
-            ..nothing()
+            ..unrouted()
         }
     }
 
     /// The response on a connection that serves only health probes.
-    fn too_busy(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> HandledRequest {
+    fn busy_response(
+        &self,
+        destination: Option<&Destination>,
+        parts: &Parts,
+        request_id: &str,
+    ) -> HandledRequest {
         let fault = RequestError::Directory(DirectoryError::Busy { retry_after: 1 });
         if let Some(Destination::Dialect(RouteMatch { dialect, .. })) = destination {
-            return self.give_up(dialect, parts, number, &fault);
+            return self.fault_response(dialect, parts, request_id, &fault);
         }
-        let mut answer = pages::text(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open.\n");
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        HandledRequest { response: answer, reason: Some(fault.label()), ..nothing() }
+        let mut response =
+            server_pages::plain_text(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open.\n");
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        HandledRequest { response: response, reason: Some(fault.label()), ..unrouted() }
     }
 
     /// The answer to a request that does not name one host, in the shape of the API it is for.
-    fn refuse_host(&self, destination: Option<&Destination>, parts: &Parts, number: &str) -> HandledRequest {
+    fn invalid_host_response(
+        &self,
+        destination: Option<&Destination>,
+        parts: &Parts,
+        request_id: &str,
+    ) -> HandledRequest {
         if let Some(Destination::Dialect(RouteMatch { dialect, .. })) = destination {
-            return self.give_up(dialect, parts, number, &RequestError::InvalidHost);
+            return self.fault_response(dialect, parts, request_id, &RequestError::InvalidHost);
         }
         let text = "A request must have exactly one Host header.\n";
-        let answer = pages::text(StatusCode::BAD_REQUEST, text);
-        HandledRequest { response: answer, reason: Some(RequestError::InvalidHost.label()), ..nothing() }
+        let response = server_pages::plain_text(StatusCode::BAD_REQUEST, text);
+        HandledRequest { response: response, reason: Some(RequestError::InvalidHost.label()), ..unrouted() }
     }
 
     /// One of the pages for people.
-    async fn page(
+    async fn portal_page(
         &self,
         route: portal::Route,
         parts: &Parts,
         body: Result<Bytes, BodyError>,
         address: IpAddr,
-        number: &str,
+        request_id: &str,
     ) -> HandledRequest {
-        let answered = self.portal.answer(route, parts, body.ok().as_ref(), address, number).await;
-        let portal::Answered { page, route, detail } = answered;
-        let answer = page.map(ResponseBody::from);
-        let reason = match answer.status().as_u16() {
+        let answered = self.portal.handle(route, parts, body.ok().as_ref(), address, request_id).await;
+        let portal::PageResponse { page, route, detail } = answered;
+        let response = page.map(ResponseBody::from);
+        let reason = match response.status().as_u16() {
             403 if route.ends_with("/sign-in") => Some("sign_in_failed"),
             429 => Some("sign_in_slowed"),
             400.. => Some("page_rejected"),
             _ => None,
         };
-        HandledRequest { response: answer, dialect: "pages", route, reason, detail, ..nothing() }
+        HandledRequest { response: response, dialect: "pages", route, reason, detail, ..unrouted() }
     }
 
     /// The log line and the figures. Neither path nor query is written: both may hold what is nobody's business.
-    fn note(
+    fn record(
         &self,
         method: &Method,
-        answer: &DialectResponse,
+        response: &DialectResponse,
         served: &HandledRequest,
-        number: &str,
+        request_id: &str,
         address: IpAddr,
-        took: Duration,
+        elapsed: Duration,
     ) {
-        let status = answer.status().as_u16();
+        let status = response.status().as_u16();
         let HandledRequest { dialect, route, ignored_members: unknown, tenant, reason, .. } = *served;
         let connection = served.connection.as_deref().unwrap_or("-");
         if let Some(reason) = reason {
-            self.metrics.rejected(dialect, reason);
+            self.metrics.record_rejection(dialect, reason);
         }
         let broken_rules = served.broken_rules.as_deref();
-        self.metrics.answered(dialect, route, method.as_str(), status, took, unknown);
+        self.metrics.record_request(dialect, route, method.as_str(), status, elapsed, unknown);
         if let Some(detail) = served.detail.as_deref().filter(|_| status >= 500) {
-            tracing::error!(request = number, dialect, route, status, detail, "failed");
+            tracing::error!(request = request_id, dialect, route, status, detail, "failed");
         }
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let method = method.as_str();
-        tracing::info!(request = number, dialect, method, route, status, micros, connection, unknown, tenant, reason, broken_rules, %address, "answered");
+        tracing::info!(request = request_id, dialect, method, route, status, micros, connection, unknown, tenant, reason, broken_rules, %address, "answered");
     }
 }
 
@@ -412,7 +449,7 @@ fn has_one_host(parts: &Parts) -> bool {
 }
 
 /// Of a request that nothing is known of.
-fn nothing() -> HandledRequest {
+fn unrouted() -> HandledRequest {
     HandledRequest {
         response: DialectResponse::default(),
         dialect: "none",
@@ -428,7 +465,7 @@ fn nothing() -> HandledRequest {
 
 /// Where a request comes from: what a proxy that is trusted says of it, else who is connected. Of several proxies in a
 /// row each adds whom it saw at the end, so the last that is none of ours counts.
-fn origin(parts: &Parts, peer: IpAddr, trusted: &[IpAddr]) -> IpAddr {
+fn client_ip(parts: &Parts, peer: IpAddr, trusted: &[IpAddr]) -> IpAddr {
     if !trusted.contains(&peer.to_canonical()) {
         return peer;
     }
@@ -446,10 +483,10 @@ fn origin(parts: &Parts, peer: IpAddr, trusted: &[IpAddr]) -> IpAddr {
 }
 
 /// A page that was not made: it took too long, or panicked.
-fn gave_up(fault: &RequestError) -> DialectResponse {
+fn page_fault_response(fault: &RequestError) -> DialectResponse {
     let text = "That did not work. Please try again in a moment.\n";
     let is_late = matches!(fault, RequestError::TimedOut);
-    pages::text(
+    server_pages::plain_text(
         if is_late { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR },
         text,
     )
@@ -465,7 +502,7 @@ mod tests {
         let (client, proxy, other) = (ip("203.0.113.7"), ip("10.0.0.1"), ip("10.0.0.2"));
         let from = |peer: IpAddr, header: &str| {
             let request = Request::builder().header("x-forwarded-for", header).body(()).unwrap();
-            origin(&request.into_parts().0, peer, &[proxy, other])
+            client_ip(&request.into_parts().0, peer, &[proxy, other])
         };
         assert_eq!(from(proxy, "203.0.113.7"), client);
         assert_eq!(
